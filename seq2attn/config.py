@@ -1,0 +1,263 @@
+"""Every setting of a run: frozen, typed, read from TOML or JSON, changed by `KEY=VALUE`, refused by name when wrong.
+
+A leaf: it imports nothing of the package but its errors, and knows no torch. What a setting does is said here once, and
+contradictions between settings are refused here, before any work starts.
+"""
+
+import difflib
+import json
+import tomllib
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from seq2attn.errors import UsageError, UserError
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Cell = Literal["rnn", "gru", "lstm"]
+Place = Literal["input", "layer", "readout"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class Data(Section):
+    """How raw text becomes a prepared folder; read by `prepare`, and by `train` when it is given a raw corpus."""
+
+    source: str | None = None  # file ending, column or key of the source side; None: as the corpus says
+    target: str | None = None
+    vocab_size: Count = 8000
+    tokenizer: Literal["unigram", "bpe", "char", "word"] = "unigram"
+    joint: bool = True  # one vocabulary for both sides
+    lowercase: bool = False
+    max_length: Count = 256  # tokens; longer training pairs are dropped
+    max_ratio: Positive = 4.0  # of the longer side's tokens to the shorter's; beyond it a training pair is dropped
+
+
+class RNNEncoder(Section):
+    kind: Literal["rnn"] = "rnn"
+    cell: Cell = "lstm"
+    size: Count = 256  # units per direction
+    layers: Count = 1
+    bidirectional: bool = True
+    reverse: bool = False  # read the source from right to left (Sutskever 2014)
+
+    @property
+    def width(self) -> int:
+        """Size of one annotation h_j: both directions together."""
+        return self.size * (2 if self.bidirectional else 1)
+
+    @model_validator(mode="after")
+    def _reverse_reads_one_way(self) -> Self:
+        if self.reverse and self.bidirectional:
+            raise ValueError("model.encoder.reverse needs model.encoder.bidirectional=false: both directions are read already")
+        return self
+
+
+class RNNDecoder(Section):
+    kind: Literal["rnn"] = "rnn"
+    cell: Cell = "lstm"
+    size: Count = 512  # units of one layer
+    layers: Count = 1
+    reads: Literal["attention", "summary", "nothing"] = "attention"  # what the context is: read anew each step, the fixed summary, or none
+    query: Literal["current", "previous"] = "current"  # the state that asks: s_i (Luong) or s_{i-1} (Bahdanau)
+    context: Annotated[tuple[Place, ...], Field(strict=False)] = ("readout",)  # where the context goes: any set of input, layer, readout
+    input_feeding: bool = False  # the last readout vector joins the next input (Luong 2015, section 3.3)
+    readout: Literal["linear", "tanh", "maxout"] = "tanh"
+    readout_size: Count | None = None  # None: `size`; a linear readout without a size goes straight to the vocabulary
+    readout_embedding: bool = False  # the readout also sees the last token's embedding
+    bridge: Literal["last", "linear", "mean", "zero"] = "linear"  # how the first state comes from the encoder
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        if len(set(self.context)) != len(self.context):
+            raise ValueError("model.decoder.context names a place twice")
+        if self.reads == "nothing" and self.context:
+            raise ValueError('model.decoder.reads="nothing" has no context to send anywhere: set model.decoder.context=[]')
+        if self.reads != "nothing" and not self.context:
+            raise ValueError(f'model.decoder.context is empty, so what is read is never used: name a place, or set model.decoder.reads="nothing" (it is "{self.reads}")')
+        if "layer" in self.context and self.layers == 1:
+            raise ValueError('model.decoder.context holds "layer" (the next layer of the stack): model.decoder.layers must be at least 2')
+        if self.input_feeding and self.readout == "linear" and self.readout_size is None:
+            raise ValueError("model.decoder.input_feeding feeds the readout vector: a linear readout needs model.decoder.readout_size")
+        return self
+
+
+class Attention(Section):
+    score: Literal["additive", "dot", "scaled-dot", "general", "concat"] = "additive"
+    size: Count | None = None  # hidden units of additive and concat scores; None: the decoder's size
+
+
+class Model(Section):
+    embedding: Count = 256
+    tied: Literal["none", "output", "all"] = "output"  # output: target embedding = output matrix; all: the source embedding too
+    dropout: Share = 0.3  # on embeddings, between layers and on readouts
+    encoder: RNNEncoder = RNNEncoder()
+    decoder: RNNDecoder = RNNDecoder()
+    attention: Attention = Attention()
+
+    @model_validator(mode="after")
+    def _sizes_agree(self) -> Self:
+        d, e = self.decoder, self.encoder
+        if d.reads == "attention" and self.attention.score in ("dot", "scaled-dot") and d.size != e.width:
+            raise ValueError(
+                f'model.attention.score="{self.attention.score}" needs queries and keys of one size: model.decoder.size is {d.size}, the encoder\'s states have '
+                f"{e.width}; make them equal, or choose general or additive"
+            )
+        if d.bridge == "last" and d.size != e.width:
+            raise ValueError(f'model.decoder.bridge="last" copies the encoder\'s state: model.decoder.size is {d.size}, the encoder\'s is {e.width}; make them equal, or choose linear')
+        if d.bridge == "last" and d.layers != e.layers:
+            raise ValueError(f'model.decoder.bridge="last" copies layer by layer: model.decoder.layers is {d.layers}, model.encoder.layers is {e.layers}')
+        if d.readout == "linear" and d.readout_size is None and self.tied != "none":
+            raise ValueError('model.decoder.readout="linear" without model.decoder.readout_size goes straight to the vocabulary: set a size, or model.tied="none"')
+        return self
+
+
+class Train(Section):
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    max_steps: Count = 10000  # optimizer updates
+    max_minutes: Positive | None = None  # of training, validation included
+    batch_tokens: Count = 4096  # padded tokens of the longer side in one batch
+    accumulate: Count = 1  # batches per update
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: Positive = 1e-3  # the highest, after warm-up
+    beta1: Share = 0.9
+    beta2: Share = 0.98
+    eps: Positive = 1e-8
+    momentum: Share = 0.0  # sgd only
+    weight_decay: NotNegative = 0.0
+    schedule: Literal["constant", "cosine", "inverse-sqrt", "plateau"] = "cosine"
+    warmup: Annotated[int, Field(ge=0)] = 200  # steps from 0 to lr
+    decay: Annotated[float, Field(gt=0, lt=1)] = 0.5  # plateau: factor on lr
+    decay_patience: Count = 2  # plateau: validations without gain before a decay
+    clip: NotNegative = 1.0  # largest norm of the gradient; 0: no clipping
+    label_smoothing: Share = 0.1
+    ema: Share = 0.0  # decay of the averaged weights that are validated and kept; 0: the weights themselves
+    validate_every: Count = 500  # steps
+    validate_sentences: Count = 1000  # of the validation split are translated for its score
+    patience: Annotated[int, Field(ge=0)] = 0  # validations without gain before stopping; 0: never
+    metric: Literal["bleu", "loss"] = "bleu"  # what "best" means
+    log_every: Count = 50  # steps
+    precision: Precision = "auto"
+
+
+class Search(Section):
+    beam: Count = 5
+    length_penalty: NotNegative = 1.0  # score = log p / length ** length_penalty, the end token counted
+    min_length: Annotated[int, Field(ge=0)] = 0  # tokens before the end token
+    max_length: Count | None = None  # tokens; None: 3 * source tokens + 10
+
+
+class Config(Section):
+    about: str = ""  # one line: what the preset is, and its paper
+    data: Data = Data()
+    model: Model = Model()
+    train: Train = Train()
+    search: Search = Search()
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        if self.model.tied == "all" and not self.data.joint:
+            raise ValueError('model.tied="all" shares one embedding between both sides: it needs data.joint=true')
+        return self
+
+
+def presets() -> dict[str, Path]:
+    """Name -> file of every preset, in alphabetical order."""
+    return {path.stem: path for path in sorted(PRESETS.glob("*.toml"))}
+
+
+def load(preset_or_file: str, settings: Iterable[str] = ()) -> Config:
+    """The config of a preset name or a TOML file, changed by `section.key=value` settings in order. Raises UsageError or UserError."""
+    path = presets().get(preset_or_file) or Path(preset_or_file)
+    if not path.is_file():
+        near = difflib.get_close_matches(preset_or_file, presets(), 1)
+        hint = f"did you mean {near[0]}?" if near else "`seq2attn train --list` shows the presets"
+        raise UsageError(f"{preset_or_file}: neither a preset nor a file; {hint}")
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a TOML file: {error}") from None
+    for setting in settings:
+        _assign(tree, setting)
+    return validate(tree, where=str(path))
+
+
+def loads(text: str, where: str) -> Config:
+    """The config in a JSON text (a run's config.json); `where` names it in errors."""
+    try:
+        tree = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{where}: not JSON: {error}") from None
+    return validate(tree, where)
+
+
+def validate(tree: object, where: str) -> Config:
+    """A plain tree of settings as a Config. Raises UsageError with one line that names the first wrong setting."""
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise UsageError(f"{where}: {_explain(error)}") from None
+
+
+def _assign(tree: dict[str, Any], setting: str) -> None:
+    key, equals, value = setting.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"--set {setting}: write KEY=VALUE, as in --set train.lr=0.001")
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise UsageError(f"--set {setting}: {parent} is a value, not a section")
+    tree[last] = _value(value.strip())
+
+
+def _value(text: str) -> object:
+    try:
+        return tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        return text  # a bare word: --set model.encoder.cell=gru
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, _keys(Config), 1, 0.5)
+        return f"{key}: no such setting" + (f"; did you mean {near[0]}?" if near else "")
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "value_error":
+        return message
+    return f"{key}: {message[0].lower()}{message[1:]}, not {json.dumps(first['input'], default=str)}"
+
+
+def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        yield prefix + name
+        kinds = typing.get_args(field.annotation) or (field.annotation,)
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _keys(kind, f"{prefix}{name}.")
+
+
+def flat(config: Config) -> Mapping[str, object]:
+    """Every setting as `section.key` -> value, in order: what `train PRESET --show` prints."""
+
+    def walk(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, object]]:
+        for name, value in tree.items():
+            if isinstance(value, dict):
+                yield from walk(value, f"{prefix}{name}.")
+            else:
+                yield prefix + name, value
+
+    return dict(walk(config.model_dump(mode="json"), ""))
