@@ -1,0 +1,85 @@
+"""How well word alignments agree with gold ones: alignment error rate, precision and recall (Och and Ney 2003), and the Pharaoh format.
+
+A line is `i-j i-j ...`, source word and target word. Gold lines mark what is only possible as `i?j` or `ipj`. Knows no model.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+from seq2attn.errors import UserError
+
+Link = tuple[int, int]
+_LINK = re.compile(r"(\d+)([-?p])(\d+)")
+
+
+class Links(NamedTuple):
+    """The links (source word, target word) of one sentence pair, counted from 0; every sure link is possible too."""
+
+    sure: frozenset[Link]
+    possible: frozenset[Link]
+
+
+class AlignmentScore(NamedTuple):
+    """Shares from 0 to 1: error rate (lower is better), precision against the possible links, recall of the sure ones; and how many links each is made of."""
+
+    error_rate: float
+    precision: float
+    recall: float
+    links: int
+    sure: int
+    possible: int
+
+    def __str__(self) -> str:
+        return f"AER {100 * self.error_rate:.1f}%  precision {100 * self.precision:.1f}%  recall {100 * self.recall:.1f}%"
+
+
+def parse(line: str, first: int = 0, where: str = "alignment") -> Links:
+    """The links of one Pharaoh line whose words are counted from `first`, 0 or 1. Raises UserError that begins with `where`."""
+    sure, possible = set(), set()
+    for word in line.split():
+        match = _LINK.fullmatch(word)
+        if match is None:
+            raise UserError(f"{where}: {word!r} is no link: write i-j for a sure link, i?j for a possible one")
+        link = (int(match[1]) - first, int(match[3]) - first)
+        if min(link) < 0:
+            raise UserError(f"{where}: {word} counts from 0, but words are said to be counted from {first}")
+        possible.add(link)
+        if match[2] == "-":
+            sure.add(link)
+    return Links(frozenset(sure), frozenset(possible))
+
+
+def parse_lines(lines: Iterable[str], first: int = 0, where: str = "alignment") -> list[Links]:
+    """The links of many lines; an error names `where` and the line, counted from 1."""
+    return [parse(line, first, f"{where}, line {number}") for number, line in enumerate(lines, 1)]
+
+
+def score(predicted: Sequence[Collection[Link]], gold: Sequence[Links]) -> AlignmentScore:
+    """The alignment error rate of `predicted` links over the whole corpus: 1 - (|A and S| + |A and P|) / (|A| + |S|). Raises UserError when the lines differ in number."""
+    if len(predicted) != len(gold):
+        raise UserError(f"{len(predicted):,} alignments to score, but the gold has {len(gold):,} lines: every pair needs its own")
+    links = sure = possible = in_sure = in_possible = 0
+    for given, truth in zip(predicted, gold, strict=True):
+        chosen = set(given)
+        links += len(chosen)
+        sure += len(truth.sure)
+        possible += len(truth.possible)
+        in_sure += len(chosen & truth.sure)
+        in_possible += len(chosen & truth.possible)
+    error_rate = 1 - (in_sure + in_possible) / (links + sure) if links + sure else 0.0
+    return AlignmentScore(error_rate, in_possible / links if links else 1.0, in_sure / sure if sure else 1.0, links, sure, possible)
+
+
+def check_words(gold: Sequence[Links], sources: Sequence[str], targets: Sequence[str], where: str = "gold") -> None:
+    """Raises UserError unless every link points at white-space words that exist: an alignment of other text, or counted from another number, is caught here."""
+    if not len(gold) == len(sources) == len(targets):
+        raise UserError(f"{where}: {len(gold):,} lines of alignments for {len(sources):,} pairs of sentences")
+    for number, (links, source, target) in enumerate(zip(gold, sources, targets, strict=True), 1):
+        source_words, target_words = len(source.split()), len(target.split())
+        for i, j in sorted(links.possible):
+            if i >= source_words or j >= target_words:
+                raise UserError(
+                    f"{where}, line {number}: the link {i}-{j} (counted from 0) points past the end: the source has {source_words} words, the target {target_words}; "
+                    "are the words counted from 1 (--gold-first 1)?"
+                )

@@ -1,0 +1,61 @@
+"""Whether a difference between systems is more than chance: sacreBLEU's paired bootstrap of each system against the first.
+
+Knows systems by name and output only.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sacrebleu.metrics.base import Metric
+from sacrebleu.significance import PairedTest, Result
+
+from seq2attn.evaluation.text import METRICS, check, metric
+
+SAMPLES = 1000
+
+
+class Compared(NamedTuple):
+    """One metric of one system: its score, the mean over bootstrap samples with half the width of its 95% interval, and the p-value against the first (None: it is the first)."""
+
+    value: float
+    mean: float
+    interval: float
+    p_value: float | None
+
+
+class Comparison(NamedTuple):
+    """`systems[name][metric]` for every system in order, and sacreBLEU's signature of each metric."""
+
+    systems: dict[str, dict[str, Compared]]
+    signatures: dict[str, str]
+
+
+def paired_bootstrap(
+    systems: Sequence[tuple[str, Sequence[str]]], references: Sequence[Sequence[str]], target_language: str | None = None, samples: int = SAMPLES
+) -> Comparison:
+    """Paired bootstrap resampling (Koehn 2004) of (name, output) systems against the first; every name is another. Raises UserError as `text.bleu`.
+
+    The p-value is the chance of a difference at least so large between two systems that are equally good.
+    """
+    for _, hypotheses in systems:
+        check(hypotheses, references)
+    metrics: dict[str, Metric] = {name: metric(name, references, target_language) for name in METRICS}
+    test = PairedTest(
+        [(name, list(hypotheses)) for name, hypotheses in systems],
+        metrics,
+        [list(reference) for reference in references],
+        test_type="bs",
+        n_samples=samples,
+    )
+    signatures, results = test()
+    compared: dict[str, dict[str, Compared]] = {name: {} for name, _ in systems}
+    for measure in METRICS:
+        for (name, _), result in zip(systems, results[measure], strict=True):
+            compared[name][measure] = _compared(result)
+    return Comparison(compared, {measure: str(signatures[measure]) for measure in METRICS})
+
+
+def _compared(result: str | Result) -> Compared:
+    if not isinstance(result, Result) or result.mean is None or result.ci is None:
+        raise TypeError(f"sacreBLEU gave no bootstrap result: {result!r}")
+    return Compared(float(result.score), float(result.mean), float(result.ci), result.p_value)

@@ -1,0 +1,70 @@
+"""Alignment error rate by hand on small pairs, the Pharaoh format, and the published score of a known aligner."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from seq2attn.errors import UserError
+from seq2attn.evaluation import alignment
+
+DATA = Path(os.environ.get("SEQ2ATTN_DATA", Path(__file__).parents[3] / "shared" / "data"))
+
+
+def test_error_rate_by_hand():
+    gold = alignment.parse_lines(["0-0 1-1 2?1", "0-0"])
+    predicted = [{(0, 0), (2, 1), (3, 3)}, {(0, 1)}]
+    result = alignment.score(predicted, gold)
+    assert (result.links, result.sure, result.possible) == (4, 3, 4)
+    assert result.precision == pytest.approx(2 / 4)
+    assert result.recall == pytest.approx(1 / 3)
+    assert result.error_rate == pytest.approx(1 - (1 + 2) / (4 + 3))
+
+
+def test_every_sure_link_found_and_only_possible_ones_is_no_error():
+    gold = alignment.parse_lines(["0-0 1p1 2?2"])
+    assert alignment.score([{(0, 0), (1, 1)}], gold).error_rate == 0
+    assert str(alignment.score([{(0, 0)}], gold)) == "AER 0.0%  precision 100.0%  recall 100.0%"
+
+
+def test_nothing_against_nothing_is_no_error_and_nothing_against_something_is():
+    assert alignment.score([set()], alignment.parse_lines([""])).error_rate == 0
+    assert alignment.score([set()], alignment.parse_lines(["0-0"])).error_rate == 1
+    assert alignment.score([{(0, 0)}], alignment.parse_lines([""])).error_rate == 1
+
+
+def test_counting_from_one_and_from_zero_is_the_same_alignment():
+    assert alignment.parse("1-1 3p2", first=1) == alignment.parse("0-0 2?1") == alignment.Links(frozenset({(0, 0)}), frozenset({(0, 0), (2, 1)}))
+
+
+@pytest.mark.parametrize(
+    ("line", "first", "words"),
+    [("0-0 1:1", 0, "gold.txt, line 1: '1:1' is no link"), ("0-", 0, "'0-'"), ("-1-2", 0, "'-1-2'"), ("0-1", 1, "counts from 0"), ("a-b", 0, "'a-b'")],
+)
+def test_a_line_that_is_no_alignment_is_refused_by_name(line, first, words):
+    with pytest.raises(UserError, match=words):
+        alignment.parse_lines([line], first, "gold.txt")
+
+
+def test_different_numbers_of_lines_are_refused():
+    with pytest.raises(UserError, match=r"2 alignments to score, but the gold has 1 lines"):
+        alignment.score([set(), set()], alignment.parse_lines([""]))
+
+
+def test_links_past_the_end_of_a_sentence_are_refused():
+    gold = alignment.parse_lines(["0-0", "1-2"])
+    with pytest.raises(UserError, match=r"gold, line 2: the link 1-2 .* the source has 2 words, the target 2"):
+        alignment.check_words(gold, ["a", "a b"], ["x", "x y"])
+    with pytest.raises(UserError, match="2 lines of alignments for 1 pairs"):
+        alignment.check_words(gold, ["a"], ["x"])
+    alignment.check_words(gold, ["a", "a b"], ["x", "x y z"])
+
+
+def test_a_known_aligner_scores_as_published():
+    folder = DATA / "align-roen"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent: the Romanian-English gold alignments are not part of the project")
+    gold = alignment.parse_lines((folder / "gold.1based.txt").read_text(encoding="utf-8").splitlines(), first=1)
+    predicted = alignment.parse_lines((folder / "giza-grow-diag-final.0based.txt").read_text(encoding="utf-8").splitlines())
+    result = alignment.score([links.sure for links in predicted], gold)
+    assert str(result) == "AER 26.4%  precision 90.9%  recall 61.8%"
