@@ -1,0 +1,27 @@
+"""seq2attn: sequence-to-sequence models with attention, to train, run and look into.
+
+Importing this is cheap: torch and the rest come with the first `load`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import os
+
+    from seq2attn.inference import Translator
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "load"]
+
+
+def load(run: str | os.PathLike[str], device: str = "auto", precision: str = "auto") -> Translator:
+    """A trained run, ready to translate; several runs joined by commas are an ensemble.
+
+    `device` is auto, cpu, cuda or cuda:N; `precision` is auto, fp32, bf16 or fp16. Raises `seq2attn.errors.UserError` when the run is
+    missing, incomplete, damaged or from a newer version.
+    """
+    from seq2attn import inference
+
+    return inference.load(run, device=device, precision=precision)

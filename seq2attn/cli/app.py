@@ -1,0 +1,202 @@
+"""The entry point: which commands there are, and what becomes of whatever ends one. Knows no command's options.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. A reader that closes the pipe has what it wanted: that ends the program
+quietly with 0. A failure is one line on stderr; a traceback only with --debug.
+"""
+
+import errno
+import importlib
+import importlib.util
+import io
+import os
+import select
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+from typing import Annotated, Any, NoReturn, Self
+
+import typer
+
+from seq2attn import __version__
+from seq2attn.cli import console
+from seq2attn.errors import UserError
+
+COMMANDS = ("prepare", "train", "translate", "evaluate", "plot_alignment")  # a module of this package and its function, in the order of help
+
+app = typer.Typer(
+    help="Train, run and explain sequence-to-sequence models with attention.",
+    epilog="`seq2attn COMMAND --help` says more. First try: `seq2attn train`",
+    add_completion=False,
+    rich_markup_mode=None,  # help is plain text: brackets in it are brackets
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.result(f"seq2attn {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        console.result(context.get_help())
+
+
+for _name in COMMANDS:
+    if importlib.util.find_spec(f"seq2attn.cli.{_name}"):
+        app.command(_name.replace("_", "-"))(getattr(importlib.import_module(f"seq2attn.cli.{_name}"), _name))
+
+
+def main() -> NoReturn:
+    """Run the command that `sys.argv` names, and exit."""
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")  # whatever the locale says
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command to its end, report what stopped it on stderr, and return the exit code."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    with _Stop() as stop:
+        try:
+            code = _run(arguments)
+            _flush_stdout()
+        except BaseException as error:  # noqa: BLE001 (whatever ends a command is reported here)
+            if "--debug" in options and not isinstance(error, SystemExit):
+                traceback.print_exc()
+            code = _ended_by(error, stop)
+    _close_stdout()
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("seq2attn", list(arguments)) as context:
+            command.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
+    return 0
+
+
+class _Stop:
+    """Ctrl-C and SIGTERM end a command alike: KeyboardInterrupt, once. Worker processes leave it to their parent."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._process = os.getpid()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):  # not where it is ignored, as under nohup
+                    self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() == self._process:
+            self.asked = True
+            raise KeyboardInterrupt
+        if number == signal.SIGTERM:
+            os._exit(128 + number)
+
+
+def _ended_by(error: BaseException, stop: _Stop) -> int:
+    """Say in one line what `error` means to the user; the exit code."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1 if error.code else 0
+    if isinstance(error, BrokenPipeError) and _reader_is_gone():
+        return 0
+    if isinstance(error, KeyboardInterrupt) or stop.asked:  # an interrupt inside a C extension's import comes out as any error
+        console.error("interrupted")
+        return 130
+    if isinstance(error, UserError):
+        console.error(str(error))
+        return error.exit_code
+    if isinstance(error, typer.TyperException):
+        context = getattr(error, "ctx", None)
+        console.error(f"{_lower(error.format_message()).rstrip('.')}; see `{context.command_path if context else 'seq2attn'} --help`")
+        return error.exit_code
+    if isinstance(error, OSError) and error.errno is not None:
+        console.error(_system(error))
+    elif _is_out_of_memory(error):
+        console.error("out of memory: make batches smaller (--batch-tokens, or --set train.batch_tokens=N) or the model (--set model.*)")
+    else:
+        kind, text = type(error).__name__, str(error)
+        console.error(
+            f"internal error: {kind}{': ' if text else ''}{text} (a defect of seq2attn: please report it, with what the same command prints with --debug)"
+        )
+    return 1
+
+
+def _system(error: OSError) -> str:
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    ways = {
+        errno.ENOSPC: "make room, or write elsewhere",
+        errno.EDQUOT: "make room, or write elsewhere",
+        errno.EROFS: "write elsewhere",
+        errno.EACCES: "change its permissions, or choose another place",
+        errno.EPERM: "change its permissions, or choose another place",
+    }
+    way = ways.get(error.errno or 0)
+    return ": ".join([*names, error.strerror or str(error)]) + (f" ({way})" if way else "")
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    torch = sys.modules.get("torch")
+    return (
+        isinstance(error, MemoryError)
+        or (torch is not None and isinstance(error, torch.OutOfMemoryError))
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
+
+
+def _reader_is_gone() -> bool:
+    """Whether the pipe behind stdout or stderr has lost its reader: other broken pipes (a dead worker's) are failures."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            poll = select.poll()
+            poll.register(stream, 0)
+        except (AttributeError, OSError, ValueError):  # closed, or not a file
+            continue
+        if any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0)):
+            return True
+    return False
+
+
+def _flush_stdout() -> None:
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        raise OSError(error.errno, error.strerror, "standard output") from None
+
+
+def _close_stdout() -> None:
+    """Leave nothing in the buffer that the interpreter would fail to write at its end, loudly."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _lower(message: str) -> str:
+    return message[:1].lower() + message[1:]

@@ -1,0 +1,23 @@
+"""Options that several commands have in common, as typer annotations: one name, one meaning, one line of help.
+
+    def evaluate(..., device: options.Device = "auto", seed: options.Seed = 1, quiet: options.Quiet = False, debug: options.Debug = False)
+
+Quiet and Debug work by being declared: `--quiet` silences `console`, `--debug` is read by `app.main`.
+"""
+
+from typing import Annotated
+
+import typer
+
+from seq2attn.cli import console
+
+
+def _quiet(value: bool) -> bool:
+    console.quiet = value
+    return value
+
+
+Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda or cuda:N.", metavar="DEVICE")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0, max=2**31 - 1)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr; warnings and errors still show.", callback=_quiet)]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback when something fails.")]
