@@ -1,0 +1,252 @@
+"""Beam search against Markov chains: by hand, by enumeration, and against a second beam search in plain loops that never stops early."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from search.markov import BOS, EOS, Chain, random_chain, select
+from torch import Tensor
+
+from seq2attn.search.beam import beam_search
+from seq2attn.search.step import Hypothesis
+
+
+def search(
+    chain: Chain, limits: list[int], *, beam: int, n_best: int = 1, length_penalty: float = 1.0, min_length: int = 0, **more: object
+) -> list[list[Hypothesis]]:
+    return beam_search(
+        chain.step,
+        chain.start(len(limits) * beam),
+        select=select,
+        sentences=len(limits),
+        beam=beam,
+        n_best=n_best,
+        length_penalty=length_penalty,
+        min_length=min_length,
+        max_length_B=torch.tensor(limits),
+        bos=BOS,
+        eos=EOS,
+        banned=more.pop("banned", (BOS,)),  # type: ignore[arg-type]
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def plain_beam(chain: Chain, limit: int, beam: int, length_penalty: float) -> list[tuple[float, list[int]]]:
+    """The same search for one sentence in lists, until no hypothesis is left alive. BOS is banned."""
+    alive, pool = [(0.0, [BOS])], []
+    for length in range(limit + 1):
+        candidates = []
+        for log_p, tokens in alive:
+            for token, more in enumerate(chain.after(length)[tokens[-1]].tolist()):
+                if token != BOS and (length < limit or token == EOS) and log_p + more > -math.inf:
+                    candidates.append((log_p + more, [*tokens, token]))
+        candidates.sort(key=lambda pair: -pair[0])
+        ended = [(log_p / (length + 1) ** length_penalty, tokens[1:-1]) for log_p, tokens in candidates[:beam] if tokens[-1] == EOS]
+        pool = sorted(pool + ended, key=lambda pair: -pair[0])[:beam]
+        alive = [pair for pair in candidates if pair[1][-1] != EOS][:beam]
+    return pool
+
+
+def pairs(hypotheses: list[Hypothesis]) -> list[tuple[float, list[int]]]:
+    return [(hypothesis.score, hypothesis.tokens) for hypothesis in hypotheses]
+
+
+def assert_same(found: list[tuple[float, list[int]]], expected: list[tuple[float, list[int]]]) -> None:
+    assert [tokens for _, tokens in found] == [tokens for _, tokens in expected]
+    assert [score for score, _ in found] == pytest.approx([score for score, _ in expected], abs=1e-6)
+
+
+#                       BOS  EOS  a    b    c
+GARDEN_PATH = Chain(torch.tensor([[0.0, 0.0, 0.6, 0.4, 0.0],   # a first looks better
+                                  [0.0, 1.0, 0.0, 0.0, 0.0],
+                                  [0.0, 0.4, 0.3, 0.0, 0.3],   # but after a nothing is sure,
+                                  [0.0, 0.0, 0.0, 0.0, 1.0],   # and after b all is
+                                  [0.0, 1.0, 0.0, 0.0, 0.0]], dtype=torch.float64))  # fmt: skip
+A, B, C = 2, 3, 4
+
+
+def test_greedy_walks_into_the_garden_path_and_a_beam_of_two_does_not() -> None:
+    greedy = search(GARDEN_PATH, [5], beam=1, length_penalty=0.0)[0][0]
+    assert greedy.tokens == [A]
+    assert greedy.log_probability == pytest.approx(math.log(0.6 * 0.4))
+    wide = search(GARDEN_PATH, [5], beam=2, length_penalty=0.0)[0][0]
+    assert wide.tokens == [B, C]
+    assert wide.log_probability == pytest.approx(math.log(0.4))
+
+
+def test_the_length_penalty_divides_by_the_length_with_its_end_token() -> None:
+    #                             BOS  EOS  a
+    chain = Chain(torch.tensor([[0.0, 0.3, 0.7], [0.0, 1.0, 0.0], [0.0, 0.4, 0.6]], dtype=torch.float64))
+    assert search(chain, [1], beam=3, length_penalty=0.0)[0][0].tokens == []  # 0.3 against 0.7 * 0.4 = 0.28
+    best = search(chain, [1], beam=3, length_penalty=1.0)[0][0]
+    assert best.tokens == [A]
+    assert best.score == pytest.approx(math.log(0.28) / 2)
+    assert best.log_probability == pytest.approx(math.log(0.28))
+
+
+def test_greedy_takes_the_likeliest_token_and_stops_at_its_first_end() -> None:
+    for seed in range(20):
+        chain = random_chain(seed, 6)
+        tokens, last = [], BOS
+        for length in range(9):
+            log_p = chain.after(length)[last].clone()
+            log_p[BOS] = -math.inf
+            last = int(log_p.argmax()) if length < 8 else EOS
+            if last == EOS:
+                break
+            tokens.append(last)
+        found = search(chain, [8], beam=1)[0][0]
+        assert found.tokens == tokens
+        assert found.log_probability == pytest.approx(chain.log_probability(tokens))
+        assert found.finished == (len(tokens) < 8)
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0, 2.0])
+def test_a_wide_beam_is_enumeration(length_penalty: float) -> None:
+    for seed in range(5):
+        chain = random_chain(seed, 5)
+        expected = chain.every(4, length_penalty)
+        assert len(expected) == 1 + 3 + 9 + 27 + 81
+        assert_same(pairs(search(chain, [4], beam=130, n_best=121, length_penalty=length_penalty)[0]), expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    size=st.integers(3, 8),
+    beam=st.integers(2, 6),
+    limits=st.lists(st.integers(0, 9), min_size=1, max_size=6),
+    length_penalty=st.sampled_from([0.0, 0.5, 1.0, 1.7]),
+    sharpness=st.sampled_from([0.5, 1.0, 3.0]),
+    data=st.data(),
+)
+def test_the_best_are_those_of_a_plain_search_that_never_stops_early(
+    seed: int, size: int, beam: int, limits: list[int], length_penalty: float, sharpness: float, data: st.DataObject
+) -> None:
+    n_best = data.draw(st.integers(1, beam))
+    chain = random_chain(seed, size, sharpness)
+    together = search(chain, limits, beam=beam, n_best=n_best, length_penalty=length_penalty)
+    for limit, hypotheses in zip(limits, together, strict=True):
+        assert_same(pairs(hypotheses), plain_beam(chain, limit, beam, length_penalty)[:n_best])
+        for hypothesis in hypotheses:
+            assert hypothesis.log_probability == pytest.approx(chain.log_probability(hypothesis.tokens), abs=1e-6)
+
+
+def test_batched_is_one_by_one() -> None:
+    limits = [0, 12, 3, 7, 1, 12, 9, 2]
+    for beam in (1, 4):
+        chain = random_chain(3, 7, 2.0)
+        together = search(chain, limits, beam=beam, n_best=beam)
+        for limit, hypotheses in zip(limits, together, strict=True):
+            alone = search(chain, [limit], beam=beam, n_best=beam)[0]
+            assert [h._replace(weights=None) for h in hypotheses] == [h._replace(weights=None) for h in alone]
+
+
+def test_a_sentence_that_cannot_gain_stops_and_leaves_the_batch() -> None:
+    sure = Chain(torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.999, 0.001]], dtype=torch.float64))
+    assert search(sure, [1000], beam=2, length_penalty=0.0)[0][0].tokens == [A]
+    assert sure.steps < 5
+    endless = Chain(torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 1e-30, 1.0 - 1e-30]], dtype=torch.float64))
+    search(endless, [30, 2, 2, 2], beam=2)
+    assert endless.rows[0] == 8
+    assert endless.rows[-1] == 2
+    assert endless.steps == 31
+
+
+def test_lengths_stay_within_their_limits() -> None:
+    for seed in range(10):
+        chain = random_chain(seed, 5)
+        for shortest, longest in ((0, 0), (0, 3), (2, 4), (3, 3), (9, 2)):
+            found = search(chain, [longest], beam=130, n_best=125, min_length=shortest)[0]
+            expected = chain.every(longest, 1.0, shortest=min(shortest, longest))
+            assert_same(pairs(found), expected[:125])
+
+
+def test_finished_says_whether_the_limit_cut_the_output() -> None:
+    chain = Chain(torch.tensor([[0.0, 0.1, 0.9], [0.0, 1.0, 0.0], [0.0, 0.1, 0.9]], dtype=torch.float64))
+    by_length = {len(h.tokens): h.finished for h in search(chain, [3], beam=4, n_best=4)[0]}
+    assert by_length == {0: True, 1: True, 2: True, 3: False}
+
+
+def test_banned_tokens_never_appear() -> None:
+    for seed in range(10):
+        chain = random_chain(seed, 6)
+        found = search(chain, [4], beam=40, n_best=31, banned=(BOS, 2, 5))[0]
+        assert_same(pairs(found), chain.every(4, 1.0, banned=(BOS, 2, 5)))
+
+
+def test_every_output_begins_with_its_prefix() -> None:
+    prefix_BP = torch.tensor([[3, 4, 2], [2, -1, -1], [-1, -1, -1], [4, 4, -1]])
+    for seed in range(5):
+        chain = random_chain(seed, 5)
+        found = search(chain, [4, 3, 2, 1], beam=60, n_best=40, prefix_BP=prefix_BP)
+        for begins, limit, hypotheses in zip([(3, 4, 2), (2,), (), (4, 4)], [4, 3, 2, 2], found, strict=True):
+            assert_same(pairs(hypotheses), chain.every(limit, 1.0, begins=begins)[:40])
+
+
+def test_a_prefix_may_hold_what_is_banned() -> None:
+    chain = random_chain(1, 5)
+    found = search(chain, [3], beam=20, n_best=7, banned=(BOS, 2), prefix_BP=torch.tensor([[2]]))[0]
+    assert [h.tokens[:1] for h in found] == [[2]] * 7
+    assert all(2 not in h.tokens[1:] for h in found)
+
+
+@pytest.mark.parametrize("beam", [1, 5])
+def test_attention_belongs_to_the_hypothesis_it_came_with(beam: int) -> None:
+    chain = random_chain(4, 8, 2.0)
+    for hypotheses in search(chain, [9, 1, 5, 0, 9], beam=beam, n_best=beam):
+        for hypothesis in hypotheses:
+            assert hypothesis.weights is not None
+            assert hypothesis.weights.argmax(1).tolist() == [BOS, *hypothesis.tokens]  # the chain attends to what it read
+
+
+def test_a_step_without_weights_gives_none() -> None:
+    chain = random_chain(4, 8)
+
+    def step(token_R: Tensor, state: Tensor) -> tuple[Tensor, Tensor, None]:
+        log_p, state, _ = chain.step(token_R, state)
+        return log_p, state, None
+
+    found = beam_search(
+        step, chain.start(2), select=select, sentences=1, beam=2, n_best=2, length_penalty=1.0, min_length=0, max_length_B=torch.tensor([4]), bos=BOS, eos=EOS, banned=()
+    )  # fmt: skip
+    assert [h.weights for h in found[0]] == [None, None]
+
+
+def test_fewer_outputs_than_asked_for_are_all_there_are() -> None:
+    chain = Chain(torch.tensor([[0.0, 0.5, 0.5], [0.0, 1.0, 0.0], [0.0, 1.0, 0.0]], dtype=torch.float64))
+    assert [h.tokens for h in search(chain, [7], beam=5, n_best=5, length_penalty=0.0)[0]] in ([[], [2]], [[2], []])
+
+
+def test_a_step_that_never_ends_gives_one_empty_output() -> None:
+    chain = Chain(torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64))
+    (hypothesis,) = search(chain, [4], beam=2)[0]
+    assert hypothesis == Hypothesis([], -math.inf, -math.inf, None, finished=False)
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_not_a_number_is_refused(beam: int) -> None:
+    chain = random_chain(0, 5)
+    chain.log_p_LNN[:, 3] = math.nan
+    chain.log_p_LNN[:, BOS, 3] = -1e-9
+    with pytest.raises(ArithmeticError, match="not numbers"):
+        search(chain, [6], beam=beam)
+
+
+def test_no_sentences_and_contradictions() -> None:
+    chain = random_chain(0, 5)
+    assert search(chain, [], beam=3) == []
+    assert chain.steps == 0
+    with pytest.raises(ValueError, match="n_best is 4"):
+        search(chain, [5], beam=3, n_best=4)
+    with pytest.raises(ValueError, match="length_penalty"):
+        search(chain, [5], beam=3, length_penalty=-0.1)
+
+
+def test_half_precision_log_probabilities_are_summed_in_float32() -> None:
+    chain = random_chain(0, 5)
+    chain.log_p_LNN = chain.log_p_LNN.bfloat16()
+    best = search(chain, [12], beam=2, min_length=12)[0][0]
+    assert best.log_probability == pytest.approx(chain.log_probability(best.tokens), abs=1e-4)
