@@ -85,7 +85,9 @@ class RNNDecoder(Section):
         if self.reads == "nothing" and self.context:
             raise ValueError('model.decoder.reads="nothing" has no context to send anywhere: set model.decoder.context=[]')
         if self.reads != "nothing" and not self.context:
-            raise ValueError(f'model.decoder.context is empty, so what is read is never used: name a place, or set model.decoder.reads="nothing" (it is "{self.reads}")')
+            raise ValueError(
+                f'model.decoder.context is empty, so what is read is never used: name a place, or set model.decoder.reads="nothing" (it is "{self.reads}")'
+            )
         if "layer" in self.context and self.layers == 1:
             raise ValueError('model.decoder.context holds "layer" (the next layer of the stack): model.decoder.layers must be at least 2')
         if self.input_feeding and self.readout == "linear" and self.readout_size is None:
@@ -102,6 +104,8 @@ class Model(Section):
     embedding: Count = 256
     tied: Literal["none", "output", "all"] = "output"  # output: target embedding = output matrix; all: the source embedding too
     dropout: Share = 0.3  # on embeddings, between layers and on readouts
+    init: Literal["glorot", "uniform", "bahdanau15"] = "glorot"  # first weights: see models/initial.py
+    init_range: Positive = 0.1  # uniform: the largest first weight
     encoder: RNNEncoder = RNNEncoder()
     decoder: RNNDecoder = RNNDecoder()
     attention: Attention = Attention()
@@ -115,11 +119,15 @@ class Model(Section):
                 f"{e.width}; make them equal, or choose general or additive"
             )
         if d.bridge == "last" and d.size != e.width:
-            raise ValueError(f'model.decoder.bridge="last" copies the encoder\'s state: model.decoder.size is {d.size}, the encoder\'s is {e.width}; make them equal, or choose linear')
+            raise ValueError(
+                f"model.decoder.bridge=\"last\" copies the encoder's state: model.decoder.size is {d.size}, the encoder's is {e.width}; make them equal, or choose linear"
+            )
         if d.bridge == "last" and d.layers != e.layers:
             raise ValueError(f'model.decoder.bridge="last" copies layer by layer: model.decoder.layers is {d.layers}, model.encoder.layers is {e.layers}')
         if d.readout == "linear" and d.readout_size is None and self.tied != "none":
-            raise ValueError('model.decoder.readout="linear" without model.decoder.readout_size goes straight to the vocabulary: set a size, or model.tied="none"')
+            raise ValueError(
+                'model.decoder.readout="linear" without model.decoder.readout_size goes straight to the vocabulary: set a size, or model.tied="none"'
+            )
         return self
 
 

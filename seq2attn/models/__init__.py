@@ -1,0 +1,1 @@
+"""Encoders, decoders and the nouns between them. Torch and `attention` alone."""

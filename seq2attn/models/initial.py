@@ -1,0 +1,44 @@
+"""Every first value of every weight, in one place."""
+
+import torch
+from torch import nn
+
+from seq2attn.attention.scores import Additive, Concat
+from seq2attn.config import Model as Settings
+from seq2attn.models.cells import Cell
+
+
+@torch.no_grad()
+def initialise(model: nn.Module, settings: Settings) -> None:
+    """Draw the weights of `model` from torch's generator, as `settings.init` says.
+
+    glorot: matrices Glorot-uniform, recurrent ones orthogonal gate by gate, embeddings N(0, 1/size), biases 0, an LSTM's forget gate 1.
+    uniform: everything uniform in +- init_range (Sutskever 2014: 0.08, Luong 2015: 0.1).
+    bahdanau15: recurrent matrices orthogonal, W and U of the score N(0, 0.001^2), v and biases 0, the rest N(0, 0.01^2) (Bahdanau 2015, appendix B.1).
+    """
+    if settings.init == "uniform":
+        for parameter in model.parameters():
+            nn.init.uniform_(parameter, -settings.init_range, settings.init_range)
+        return
+    small = settings.init == "bahdanau15"
+    for parameter in model.parameters():
+        if parameter.dim() < 2:
+            nn.init.zeros_(parameter)
+        elif small:
+            nn.init.normal_(parameter, 0, 0.01)
+        else:
+            nn.init.xavier_uniform_(parameter)
+    for module in model.modules():
+        if isinstance(module, Cell):
+            for gate in module.state.weight.split(module.size):
+                nn.init.orthogonal_(gate)
+            if module.kind == "lstm":
+                module.input.bias[module.size : 2 * module.size] = 1.0  # remember, until training says otherwise (Gers 2000)
+        elif isinstance(module, nn.Embedding) and not small:
+            nn.init.normal_(module.weight, 0, module.embedding_dim**-0.5)
+        elif isinstance(module, Additive | Concat):
+            if not small:
+                nn.init.uniform_(module.v, -(module.v.numel() ** -0.5), module.v.numel() ** -0.5)
+            for parameter in module.parameters():
+                if small and parameter.dim() == 2:
+                    nn.init.normal_(parameter, 0, 0.001)
