@@ -70,7 +70,8 @@ def run(arguments: Sequence[str]) -> int:
     with _Stop() as stop:
         try:
             code = _run(arguments)
-            _flush_stdout()
+            if sys.stdout is not None:
+                sys.stdout.flush()
         except BaseException as error:  # noqa: BLE001 (whatever ends a command is reported here)
             if "--debug" in options and not isinstance(error, SystemExit):
                 traceback.print_exc()
@@ -153,6 +154,8 @@ def _system(error: OSError) -> str:
         errno.EACCES: "change its permissions, or choose another place",
         errno.EPERM: "change its permissions, or choose another place",
     }
+    if not names and _stdout_fails():
+        names = ["standard output"]
     way = ways.get(error.errno or 0)
     return ": ".join([*names, error.strerror or str(error)]) + (f" ({way})" if way else "")
 
@@ -179,22 +182,18 @@ def _reader_is_gone() -> bool:
     return False
 
 
-def _flush_stdout() -> None:
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError as error:
-        if error.errno == errno.EPIPE:
-            raise
-        raise OSError(error.errno, error.strerror, "standard output") from None
-
-
-def _close_stdout() -> None:
-    """Leave nothing in the buffer that the interpreter would fail to write at its end, loudly."""
+def _stdout_fails() -> bool:
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
     except (OSError, ValueError):
+        return True
+    return False
+
+
+def _close_stdout() -> None:
+    """Leave nothing in the buffer that the interpreter would fail to write at its end, loudly."""
+    if _stdout_fails():
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
