@@ -1,0 +1,1 @@
+"""Raw corpora in, prepared folders and batches out. Knows no model."""

@@ -1,0 +1,72 @@
+"""Which pairs make a batch, and the padded tensors of one. Knows lengths and ids; where they come from, and any model, it does not."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seq2attn.data.tokenizer import BOS, EOS, PAD
+
+POOL = 1_000_000  # pairs that are sorted together
+Ids = Sequence[int] | NDArray[np.integer]
+
+
+class Batch(NamedTuple):
+    """Ids int64 padded with PAD, masks bool (True = real); B pairs, S the longest source + EOS, T the longest target + BOS or EOS."""
+
+    source_BS: Tensor  # pieces, EOS
+    source_mask_BS: Tensor
+    inputs_BT: Tensor  # BOS, pieces
+    targets_BT: Tensor  # pieces, EOS
+    target_mask_BT: Tensor
+
+
+def plan(source_lengths: NDArray[np.integer], target_lengths: NDArray[np.integer], batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """The rows of each batch of one epoch: like lengths together, batches in random order; a pure function of its arguments.
+
+    Lengths are in tokens without BOS and EOS. Rows times (the longest of either side + 1) is at most `batch_tokens`; a pair longer than
+    that is a batch of its own.
+    """
+    draw = np.random.default_rng([seed, epoch])
+    order = draw.permutation(len(source_lengths))
+    batches: list[NDArray[np.int64]] = []
+    for first in range(0, len(order), POOL):
+        rows = order[first : first + POOL]
+        source, target = np.asarray(source_lengths)[rows].astype(np.int64), np.asarray(target_lengths)[rows].astype(np.int64)
+        longest = np.maximum(source, target)
+        # A little noise lets neighbouring lengths mix, so that no two epochs have the same batches.
+        bucket = (longest + draw.random(len(rows)) * (0.5 + 0.03 * longest)).astype(np.int64)
+        by_length = np.lexsort((source, target, bucket))  # ties stay in the random order of `rows`
+        rows, lengths = rows[by_length], longest[by_length] + 1
+        begin = 0
+        while begin < len(rows):
+            window = lengths[begin : begin + max(1, batch_tokens // int(lengths[begin]))]
+            tokens = np.maximum.accumulate(window) * np.arange(1, len(window) + 1)
+            end = begin + max(1, int(np.searchsorted(tokens, batch_tokens, side="right")))
+            batches.append(rows[begin:end])
+            begin = end
+    return [batches[i] for i in draw.permutation(len(batches))]
+
+
+def collate(source_ids: Sequence[Ids], target_ids: Sequence[Ids]) -> Batch:
+    """Ids of B pairs, without BOS and EOS, as padded tensors."""
+    source_BS, source_mask_BS = collate_source(source_ids)
+    targets_BT, target_mask_BT = collate_source(target_ids)
+    inputs_BT = torch.full_like(targets_BT, BOS)
+    # Shifted by one: where the targets end, the inputs have the last piece.
+    inputs_BT[:, 1:] = torch.where(target_mask_BT[:, 1:], targets_BT[:, :-1], PAD)
+    return Batch(source_BS, source_mask_BS, inputs_BT, targets_BT, target_mask_BT)
+
+
+def collate_source(ids: Sequence[Ids]) -> tuple[Tensor, Tensor]:
+    """Ids of B sentences, without EOS, as (ids with EOS (B, S) int64, mask (B, S) bool)."""
+    lengths = np.fromiter((len(row) for row in ids), dtype=np.int64, count=len(ids))
+    positions = np.arange(int(lengths.max(initial=0)) + 1)
+    padded = np.full((len(ids), len(positions)), PAD, dtype=np.int64)
+    if lengths.any():
+        padded[positions < lengths[:, None]] = np.concatenate([np.asarray(row, dtype=np.int64) for row in ids])
+    padded[np.arange(len(ids)), lengths] = EOS
+    return torch.from_numpy(padded), torch.from_numpy(positions <= lengths[:, None])
