@@ -1,0 +1,254 @@
+"""The entry point: whatever ends a command becomes an exit code and at most one line on stderr."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+
+from seq2attn import __version__
+from seq2attn.cli import app as application
+from seq2attn.cli import options
+from seq2attn.errors import UsageError, UserError
+
+ROOT = Path(__file__).parents[2]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `seq2attn fail` in this process, where `fail` is a command that does what it is told."""
+
+    def call(does: Callable[[], object], *arguments: str) -> tuple[int, str, str]:
+        def fail(words: list[str] | None = typer.Argument(None), debug: options.Debug = False, quiet: options.Quiet = False) -> None:  # noqa: B008
+            does()
+
+        monkeypatch.setattr(application.app, "registered_commands", [])
+        application.app.command("fail")(fail)
+        code = application.run(["fail", *arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def raising(error: BaseException) -> Callable[[], object]:
+    def does() -> object:
+        raise error
+
+    return does
+
+
+def script(body: str, *arguments: str, **keywords: object) -> subprocess.Popen[bytes]:
+    """A fresh interpreter whose only command, `go`, runs `body`."""
+    text = f"import os, sys, time, signal\nfrom seq2attn.cli.app import app, main\napp.registered_commands.clear()\n@app.command()\ndef go():\n{body}\nmain()\n"
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"} | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([sys.executable, "-c", text, "go", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, **keywords)  # type: ignore[call-overload,no-any-return]
+
+
+def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "seq2attn", *arguments], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+
+
+def test_done(run: Run) -> None:
+    assert run(lambda: print("a result")) == (0, "a result\n", "")
+
+
+@pytest.mark.parametrize(("error", "code"), [(UserError("data/x.tsv, line 7: empty"), 1), (UsageError("train.lr: not a number"), 2)])
+def test_errors_of_the_users_making_are_their_message(run: Run, error: UserError, code: int) -> None:
+    assert run(raising(error)) == (code, "", f"seq2attn: {error}\n")
+
+
+def test_an_error_is_one_line_whatever_it_quotes(run: Run) -> None:
+    code, _, err = run(raising(UserError("no file \x1b[31mred\x1b[0m\r\nand\u2028more \udcff 文")))
+    assert code == 1
+    assert err == "seq2attn: no file \\x1b[31mred\\x1b[0m and more \\udcff 文\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "corpus.tsv"), "corpus.tsv: No such file or directory"),
+        (OSError(errno.ENOSPC, "No space left on device", "runs/x/model.safetensors"), "runs/x/model.safetensors: No space left on device (make room"),
+        (OSError(errno.EROFS, "Read-only file system", "out"), "out: Read-only file system (write elsewhere"),
+        (PermissionError(errno.EACCES, "Permission denied", "out"), "out: Permission denied (change its permissions"),
+        (OSError(errno.EXDEV, "Invalid cross-device link", "a", None, "b"), "a: b: Invalid cross-device link"),
+        (OSError(errno.EIO, "Input/output error"), "seq2attn: Input/output error"),
+        (MemoryError(), "out of memory: "),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate"), "out of memory: "),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line(run: Run, error: Exception, message: str) -> None:
+    code, out, err = run(raising(error))
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert message in err
+    assert "internal" not in err
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), AssertionError(), OSError("no number"), RuntimeError("two\nlines"), RecursionError("deep")])
+def test_a_defect_of_ours_says_so_without_a_traceback(run: Run, error: Exception) -> None:
+    code, out, err = run(raising(error))
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith(f"seq2attn: internal error: {type(error).__name__}")
+    assert "--debug" in err
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), UserError("no such file"), KeyboardInterrupt()])
+def test_debug_shows_the_traceback(run: Run, error: BaseException) -> None:
+    assert "Traceback" in run(raising(error), "--debug")[2]
+    assert "Traceback" not in run(raising(error))[2]
+    assert "Traceback" not in run(raising(error), "--", "--debug")[2]
+
+
+def test_interrupted(run: Run) -> None:
+    assert run(raising(KeyboardInterrupt())) == (130, "", "seq2attn: interrupted\n")
+
+
+def test_an_interrupt_that_a_library_turned_into_an_error_is_still_one(run: Run) -> None:
+    def does() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            raise ImportError("numpy failed to import") from None
+
+    assert run(does) == (130, "", "seq2attn: interrupted\n")
+
+
+def test_signal_handlers_are_put_back(run: Run) -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    during = []
+    run(lambda: during.append((signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))))
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    assert during != [before]
+
+
+def test_exit_asked_for_by_a_command(run: Run) -> None:
+    assert run(raising(typer.Exit(1)))[0] == 1
+    assert run(raising(SystemExit(3)))[0] == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_a_command_with_130(number: signal.Signals) -> None:
+    process = script("    print('ready', flush=True)\n    time.sleep(60)")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (130, b"", b"seq2attn: interrupted\n")
+
+
+def test_worker_processes_leave_an_interrupt_to_their_parent() -> None:
+    body = """
+    child = os.fork()
+    if child == 0:
+        os.kill(os.getpid(), signal.SIGINT)  # as a terminal sends it to every process of the group
+        os._exit(7)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    child = os.fork()
+    if child == 0:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os._exit(7)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"""
+    assert script(body).communicate(timeout=20) == (b"7\n143\n", b"")
+
+
+def test_a_closed_pipe_ends_quietly() -> None:
+    process = script("    while True:\n        print('line' * 1000)")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(20) == 0
+
+
+def test_a_pipe_closed_before_the_last_flush_ends_quietly() -> None:
+    process = script("    sys.stdin.readline()\n    print('one line, still in the buffer')", stdin=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stdin is not None
+    process.stdin.write(b"\n")
+    process.stdin.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(20) == 0
+
+
+def test_another_broken_pipe_is_a_failure(run: Run) -> None:
+    code, _, err = run(raising(BrokenPipeError(errno.EPIPE, "Broken pipe")))
+    assert (code, err) == (1, "seq2attn: Broken pipe\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_behind_stdout_is_one_line() -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "seq2attn", "--version"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+            timeout=60,
+            check=False,
+            env={key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"},
+        )
+    assert done.returncode == 1
+    assert done.stderr.decode().startswith("seq2attn: standard output: No space left on device")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_results_are_utf8_whatever_the_locale() -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", "import sys\nfrom seq2attn.cli import app\napp.app.command('go')(lambda: print('文 é'))\nsys.argv = ['x', 'go']\napp.main()"],
+        capture_output=True,
+        cwd=ROOT,
+        timeout=60,
+        check=False,
+        env=os.environ | {"PYTHONIOENCODING": "latin-1"},
+    )
+    assert (process.returncode, process.stdout, process.stderr) == (0, "文 é\n".encode(), b"")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("trian",), ["'trian'", "'train'", "`seq2attn --help`"]),
+        (("--no-such",), ["--no-such", "`seq2attn --help`"]),
+        (("train", "--max-step", "3"), ["--max-step", "--max-steps", "`seq2attn train --help`"]),
+        (("train", "--max-steps"), ["--max-steps", "`seq2attn train --help`"]),
+        (("train", "--max-steps", "many"), ["--max-steps", "many", "`seq2attn train --help`"]),
+        (("translate",), ["RUN", "`seq2attn translate --help`"]),
+    ],
+)
+def test_usage_errors_are_one_line_with_the_way_out(arguments: tuple[str, ...], named: list[str]) -> None:
+    done = cli(*arguments)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    for name in named:
+        assert name in done.stderr
+
+
+def test_version_and_help() -> None:
+    assert cli("--version").stdout == f"seq2attn {__version__}\n"
+    done = cli("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    positions = [done.stdout.index(f"\n  {name} ") for name in ("prepare", "train", "translate", "evaluate", "plot-alignment")]
+    assert positions == sorted(positions)
+    assert cli().stdout == done.stdout == cli("-h").stdout
+
+
+@pytest.mark.parametrize("name", [name.replace("_", "-") for name in application.COMMANDS])
+def test_every_option_says_what_it_does(name: str) -> None:
+    command = typer.main.get_command(application.app).commands[name]  # type: ignore[attr-defined]
+    assert command.help
+    options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
+    assert len(options) <= 25
+    assert not [option.name for option in options if not option.help]
+    assert {"--debug", "--quiet"} <= {written for option in options for written in option.opts}
