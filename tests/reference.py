@@ -181,17 +181,14 @@ def encode(recipe, weights, source):
 
 def first_state(recipe, weights, encoded):
     """The decoder's first (h, c) of each layer. weights["bridge"]: for each layer the maps "h" and "c", each {"w", "b"}."""
-    if recipe.bridge == "last":
-        return list(encoded.final)
+    if recipe.bridge == "last":  # between cells of two kinds h alone is copied, and c starts at zero
+        return [(h, (np.zeros(len(h)) if c is None else c) if recipe.cell == "lstm" else None) for h, c in encoded.final]
     states = []
     for number, w in enumerate(weights["decoder"]):
         if recipe.bridge == "zero":
             states.append(zero_state(recipe.cell, w["w_hh"].shape[1]))
             continue
-        if recipe.bridge == "mean":
-            start = sum(encoded.annotations) / len(encoded.annotations)
-        else:
-            start = encoded.summary
+        start = sum(encoded.annotations) / len(encoded.annotations) if recipe.bridge == "mean" else encoded.summary
         maps = weights["bridge"][number]
         h = tanh(linear(maps["h"]["w"], start, maps["h"]["b"]))
         c = tanh(linear(maps["c"]["w"], start, maps["c"]["b"])) if recipe.cell == "lstm" else None

@@ -90,7 +90,9 @@ def test_gradients_of_queries_memory_and_weights(name: str, loop: bool) -> None:
     names = [key for key, _ in score.named_parameters()]
 
     def whole(query: Tensor, memory: Tensor, values: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.func.functional_call(_Whole(score, loop), {f"score.{key}": value for key, value in zip(names, parameters, strict=True)}, (query, memory, values, mask))
+        return torch.func.functional_call(
+            _Whole(score, loop), {f"score.{key}": value for key, value in zip(names, parameters, strict=True)}, (query, memory, values, mask)
+        )
 
     torch.autograd.gradcheck(whole, (query, memory, values, *score.parameters()))
 

@@ -1,0 +1,221 @@
+"""Every recipe of the recurrent decoder: held to the papers' equations, and the laws that any decoder must keep."""
+
+import numpy as np
+import pytest
+import recipes
+import reference
+import torch
+from hypothesis import given, settings
+from named_weights import recipe, weights
+from recipes import FEW, NAMES, SOURCE, SWEEP, TARGET
+from torch import Tensor, nn
+
+from seq2attn import config
+from seq2attn.models.memory import select
+from seq2attn.models.seq2seq import Seq2Seq, build
+
+LENGTHS = [4, 1, 3]  # of the sources
+B, S, T = 3, 4, 5
+
+
+@pytest.fixture(autouse=True)
+def _in_float64(float64: None) -> None: ...
+
+
+def model_of(chosen: config.Model) -> Seq2Seq:
+    """With weights large enough for every part to matter, biases included."""
+    model = build(chosen, TARGET if chosen.tied == "all" else SOURCE, TARGET).eval()
+    for parameter in model.parameters():
+        nn.init.uniform_(parameter, -0.8, 0.8)
+    return model
+
+
+def sentences(vocabulary: int = TARGET) -> tuple[Tensor, Tensor, Tensor]:
+    """Source ids, their mask, and target inputs. Padding holds any id: what stands there must not matter."""
+    source = torch.randint(4, vocabulary, (B, S))
+    return source, torch.arange(S) < torch.tensor(LENGTHS)[:, None], torch.randint(4, TARGET, (B, T))
+
+
+def assert_is_the_papers(chosen: config.Model) -> None:
+    model = model_of(chosen)
+    source, mask, inputs = sentences()
+    with torch.no_grad():
+        got = model(source, mask, inputs, weights=True)
+    assert got.logits.shape == (B, T, TARGET)
+    named = weights(model, chosen)
+    for b, length in enumerate(LENGTHS):
+        want = reference.run(recipe(chosen), named, source[b, :length].tolist(), inputs[b].tolist())
+        np.testing.assert_allclose(got.logits[b], np.stack(want.logits), atol=1e-9)
+        if chosen.decoder.reads == "attention":
+            np.testing.assert_allclose(got.weights[b, :, :length], np.stack(want.attention), atol=1e-9)
+            assert (got.weights[b, :, length:] == 0).all()
+        else:
+            assert got.weights is None
+
+
+@pytest.mark.parametrize("chosen", SWEEP, ids=NAMES)
+def test_forward_is_the_papers(chosen: config.Model) -> None:
+    assert_is_the_papers(chosen)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(recipes.models())
+def test_any_valid_recipe_is_the_papers(chosen: config.Model) -> None:
+    assert_is_the_papers(chosen)
+
+
+def test_the_sweep_has_every_choice_somewhere() -> None:
+    """What is drawn must not leave a choice out, neither in the sweep nor in the part of it that the longer tests take."""
+    for part in (SWEEP, FEW):
+        attending = [chosen for chosen in part if chosen.decoder.reads == "attention"]
+        assert {chosen.attention.score for chosen in attending} == set(recipes.SCORES)
+        assert {chosen.decoder.bridge for chosen in part} == set(recipes.BRIDGES)
+        assert {(chosen.decoder.readout, chosen.decoder.readout_size) for chosen in part} == set(recipes.READOUTS)
+        assert {chosen.tied for chosen in part} == {"none", "output", "all"}
+        assert {chosen.encoder.cell for chosen in part} == set(recipes.CELLS)
+        assert {(chosen.encoder.bidirectional, chosen.encoder.reverse) for chosen in part} == {(True, False), (False, False), (False, True)}
+        for choice in ("readout_embedding", "input_feeding", "query", "cell", "reads"):
+            assert len({getattr(chosen.decoder, choice) for chosen in part}) == (3 if choice in ("cell", "reads") else 2), choice
+
+
+def test_a_decoder_that_would_never_see_the_source_is_refused() -> None:
+    with pytest.raises(ValueError, match="never sees the source"):
+        config.RNNDecoder(reads="nothing", context=(), bridge="zero")
+
+
+@pytest.mark.parametrize("chosen", SWEEP, ids=NAMES)
+def test_steps_are_the_whole_sequence_and_a_beam_is_one_more_query(chosen: config.Model) -> None:
+    """Two rows a sentence, fed with different targets and one memory, do step by step what each does alone and at once."""
+    model = model_of(chosen)
+    source, mask, inputs = sentences()
+    inputs_BWT = torch.stack([inputs, torch.randint(4, TARGET, (B, T))], 1)
+    with torch.no_grad():
+        memory = model.encoder(source, mask)
+        whole = [model.decoder(inputs_BWT[:, w], memory, weights=True) for w in range(2)]
+        read, state = model.decoder.source(memory), model.decoder.start(memory, 2)
+        for t in range(T):
+            out, state = model.decoder.step(inputs_BWT[:, :, t].flatten(), state, read)
+            torch.testing.assert_close(out.logits.view(B, 2, -1), torch.stack([w.logits[:, t] for w in whole], 1))
+            if out.weights is not None:
+                torch.testing.assert_close(out.weights.view(B, 2, -1), torch.stack([w.weights[:, t] for w in whole], 1))
+                assert (out.weights.view(B, 2, S)[~mask[:, None].expand(-1, 2, -1)] == 0).all()
+                torch.testing.assert_close(out.weights.sum(-1), torch.ones(2 * B))
+
+
+@pytest.mark.parametrize("chosen", FEW, ids=recipes.name)
+def test_rows_change_places_with_their_state(chosen: config.Model) -> None:
+    """After `select`, each row goes on as the row it was taken from."""
+    model = model_of(chosen)
+    source, mask, inputs = sentences()
+    with torch.no_grad():
+        memory = model.encoder(source, mask)
+        read, state = model.decoder.source(memory), model.decoder.start(memory, 2)
+        _, state = model.decoder.step(torch.randint(4, TARGET, (2 * B,)), state, read)
+        swap = torch.tensor([1, 0, 3, 3, 4, 5])  # within each sentence, as a beam does
+        token = torch.randint(4, TARGET, (2 * B,))
+        before, next_before = model.decoder.step(token, state, read)
+        after, next_after = model.decoder.step(token[swap], select(state, swap), read)
+        torch.testing.assert_close(after.logits, before.logits[swap])
+        again, _ = model.decoder.step(token[swap], next_after, read)
+        want, _ = model.decoder.step(token[swap], select(next_before, swap), read)
+        torch.testing.assert_close(again.logits, want.logits)
+
+
+@pytest.mark.parametrize("chosen", FEW, ids=recipes.name)
+def test_a_state_is_a_value(chosen: config.Model) -> None:
+    """A step changes neither the state that it is given nor the source that it reads: the same step again gives the same."""
+    model = model_of(chosen)
+    source, mask, _ = sentences()
+    with torch.no_grad():
+        memory = model.encoder(source, mask)
+        read, state = model.decoder.source(memory), model.decoder.start(memory, 1)
+        first, _ = model.decoder.step(torch.tensor([4, 5, 6]), state, read)
+        model.decoder.step(torch.tensor([7, 7, 7]), state, read)
+        again, _ = model.decoder.step(torch.tensor([4, 5, 6]), state, read)
+    assert torch.equal(first.logits, again.logits)
+
+
+@pytest.mark.parametrize("chosen", SWEEP, ids=NAMES)
+def test_padding_future_and_neighbours_change_nothing(chosen: config.Model) -> None:
+    model = model_of(chosen)
+    source, mask, inputs = sentences()
+    with torch.no_grad():
+        got = model(source, mask, inputs, weights=True)
+        longer = torch.cat([source, torch.randint(4, TARGET, (B, 3))], 1)
+        longer.masked_fill_(~torch.nn.functional.pad(mask, (0, 3)), 5)
+        padded = model(longer, torch.nn.functional.pad(mask, (0, 3)), inputs, weights=True)
+        torch.testing.assert_close(padded.logits, got.logits)
+        if got.weights is not None:
+            torch.testing.assert_close(padded.weights[..., :S], got.weights)
+            assert (padded.weights[..., S:] == 0).all()
+
+        for b, length in enumerate(LENGTHS):
+            alone = model(source[b : b + 1, :length], mask[b : b + 1, :length], inputs[b : b + 1])
+            torch.testing.assert_close(alone.logits[0], got.logits[b])
+
+        for t in range(T - 1):
+            changed = inputs.clone()
+            changed[:, t + 1 :] = 11 - changed[:, t + 1 :]
+            torch.testing.assert_close(model(source, mask, changed).logits[:, : t + 1], got.logits[:, : t + 1])
+        assert not torch.allclose(model(source, mask, 11 - inputs).logits, got.logits)
+
+
+@pytest.mark.parametrize("chosen", FEW, ids=recipes.name)
+def test_gradients_of_every_weight(chosen: config.Model) -> None:
+    """By finite differences, through encoder, bridge, attention, cells and readout together."""
+    model = model_of(chosen)
+    source, mask, inputs = sentences()
+    parameters = dict(model.named_parameters())
+
+    def logits(*values: Tensor) -> Tensor:
+        got: Tensor = torch.func.functional_call(model, dict(zip(parameters, values, strict=True)), (source, mask, inputs)).logits
+        return got
+
+    torch.autograd.gradcheck(logits, tuple(parameters.values()), fast_mode=True)
+
+
+@pytest.mark.parametrize("chosen", FEW, ids=recipes.name)
+def test_gradients_of_every_weight_are_those_of_single_steps(chosen: config.Model) -> None:
+    """The whole sequence with its shared matrix gradients, against a plain chain of steps: weight by weight."""
+    model = model_of(chosen)
+    source, mask, inputs = sentences()
+    weight = torch.randn(B, T, TARGET)
+    fast = torch.autograd.grad((model(source, mask, inputs).logits * weight).sum(), tuple(model.parameters()))
+    memory = model.encoder(source, mask)
+    read, state, steps = model.decoder.source(memory), model.decoder.start(memory, 1), []
+    for t in range(T):
+        out, state = model.decoder.step(inputs[:, t], state, read)
+        steps.append(out.logits)
+    slow = torch.autograd.grad((torch.stack(steps, 1) * weight).sum(), tuple(model.parameters()))
+    for (name, _), a, b in zip(model.named_parameters(), fast, slow, strict=True):
+        torch.testing.assert_close(a, b, msg=lambda said, name=name: f"{name}: {said}")
+
+
+@pytest.mark.parametrize("chosen", FEW, ids=recipes.name)
+def test_features_are_what_the_output_layer_reads(chosen: config.Model) -> None:
+    model = model_of(chosen)
+    source, mask, inputs = sentences()
+    with torch.no_grad():
+        memory = model.encoder(source, mask)
+        features, read_weights = model.decoder.features(inputs, memory)
+        whole = model.decoder(inputs, memory)
+    assert read_weights is None
+    assert whole.weights is None
+    torch.testing.assert_close(model.decoder.output(features), whole.logits)
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16])
+@pytest.mark.parametrize("chosen", FEW, ids=recipes.name)
+def test_autocast_gives_nearly_the_same(chosen: config.Model, precision: torch.dtype) -> None:
+    """Forward and backward in low precision: the same numbers to its accuracy, gradients in the weights' own type."""
+    model = model_of(chosen).float()
+    source, mask, inputs = sentences()
+    exact = model(source, mask, inputs).logits
+    with torch.autocast("cpu", precision):
+        low = model(source, mask, inputs).logits
+    assert (low.float() - exact).abs().max() < 0.1
+    want = torch.autograd.grad(exact.square().mean(), tuple(model.parameters()))
+    got = torch.autograd.grad(low.float().square().mean(), tuple(model.parameters()))
+    for a, b in zip(got, want, strict=True):
+        assert a.dtype == torch.float32
+        assert (a - b).norm() < 0.1 * b.norm() + 0.02

@@ -1,0 +1,60 @@
+"""Rows of a state chosen by number: how search reorders, repeats and drops hypotheses, whatever the state is made of."""
+
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+from seq2attn.models.memory import select
+
+
+class Inner(NamedTuple):
+    h: Tensor
+    c: Tensor | None
+
+
+class Outer(NamedTuple):
+    layers: tuple[Inner, ...]
+    fed: Tensor | None
+    step: Tensor
+
+
+def state() -> Outer:
+    return Outer((Inner(torch.arange(6.0).view(3, 2), None), Inner(torch.rand(3, 1, 4), torch.rand(3, 2))), None, torch.tensor([7, 8, 9]))
+
+
+def test_every_tensor_at_any_depth_is_reordered() -> None:
+    before = state()
+    got = select(before, torch.tensor([2, 0, 0, 1]))
+    assert isinstance(got, Outer)
+    assert isinstance(got.layers, tuple)
+    assert all(isinstance(layer, Inner) for layer in got.layers)
+    assert got.layers[0].h.tolist() == [[4, 5], [0, 1], [0, 1], [2, 3]]
+    assert torch.equal(got.layers[1].h, before.layers[1].h[[2, 0, 0, 1]])
+    assert got.layers[1].c is not None
+    assert before.layers[1].c is not None
+    assert torch.equal(got.layers[1].c, before.layers[1].c[[2, 0, 0, 1]])
+    assert got.step.tolist() == [9, 7, 7, 8]
+
+
+def test_none_stays_none() -> None:
+    got = select(state(), torch.tensor([1]))
+    assert got.fed is None
+    assert got.layers[0].c is None
+
+
+def test_a_value_is_not_changed() -> None:
+    before = state()
+    copy = before.step.clone()
+    select(before, torch.tensor([1, 1, 1])).step.zero_()
+    assert torch.equal(before.step, copy)
+
+
+def test_no_rows() -> None:
+    assert select(state(), torch.tensor([], dtype=torch.long)).layers[1].h.shape == (0, 1, 4)
+
+
+def test_a_row_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(IndexError):
+        select(state(), torch.tensor([3]))
