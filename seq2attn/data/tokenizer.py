@@ -178,8 +178,6 @@ def _bounded(texts: Iterable[str], lowercase: bool, seed: int) -> Iterator[str]:
 
 def _drawn(texts: Iterable[str], seed: int) -> Iterable[str]:
     """At most SAMPLE of the texts, each as likely as the other (reservoir sampling), in constant memory."""
-    import random
-
     draw = random.Random(seed)
     kept: list[str] = []
     for seen, text in enumerate(texts):
@@ -220,7 +218,7 @@ def _train(texts: list[str], vocab_size: int, kind: str, coverage: float, seed: 
                 num_threads=4,  # fixed: the sums, and so the pieces, depend on it
                 minloglevel=3,
             )
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (it is raised again below, in the thread that waits)
             failures.append(error)
 
     # A thread of its own, for Ctrl-C would otherwise wait until the training is over.

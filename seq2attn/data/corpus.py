@@ -1,0 +1,49 @@
+"""The nouns of raw data: a row, and a corpus that yields its rows one by one. Knows no file format and no tokenizer."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from seq2attn.errors import UserError
+
+LIMIT = 1_000_000  # bytes of one line, characters of one cell: what one row can make us allocate
+
+
+class Row(NamedTuple):
+    """One pair as its corpus has it."""
+
+    source: str
+    target: str
+    place: str  # for people: "train.en:17"
+    split: str | None = None  # "train", "valid", "test...", or None: still to be divided
+    alignment: str | None = None  # gold links, Pharaoh `i-j`
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Where pairs come from. `rows()` reads everything once, in order, and holds one row at a time."""
+
+    name: str
+    languages: tuple[str | None, str | None]
+    rows: Callable[[], Iterator[Row]]
+    inputs: list[Path] = field(default_factory=list)  # the files that are read
+    notes: list[str] = field(default_factory=list)  # what was decided for the user
+
+
+def split_name(name: str) -> str | None:
+    """The split that a file, column value or hub split of this name belongs to: train, valid, test* under its own name, or None."""
+    lower = name.lower()
+    if lower.startswith("test"):
+        return name
+    if match := re.match(r"(train(?:ing)?|valid(?:ation)?|val|dev(?:elopment)?)(?![a-z])", lower):
+        return "train" if match[1].startswith("train") else "valid"
+    return None
+
+
+def one_line(text: str, place: str) -> str:
+    """A cell as one line of text: a line break inside it becomes a space. Raises UserError when it is longer than LIMIT."""
+    if len(text) > LIMIT:
+        raise UserError(f"{place}: a text of {len(text):,} characters; {LIMIT:,} is the most")
+    return text.replace("\r\n", " ").replace("\n", " ") if "\n" in text else text

@@ -1,0 +1,395 @@
+"""A prepared folder: made from a corpus by `prepare`, opened memory-mapped by `Prepared`. Knows no file format of raw text and no model.
+
+prepared.json                  the report: what was read, kept, dropped and why, lengths, vocabularies, hashes of the inputs
+tokenizer.model                joint vocabulary; or source.model and target.model
+train/ valid/ test*/           Arrow as `datasets` saves it: source, target (text as read), source_ids, target_ids (without BOS and
+                               EOS), and alignment where the corpus has gold word alignments
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from seq2attn import __version__, config
+from seq2attn.data import raw
+from seq2attn.data.corpus import Corpus
+from seq2attn.data.raw import Raw
+from seq2attn.data.sources import open_corpus
+from seq2attn.data.tokenizer import SAMPLE, UNK, Tokenizer
+from seq2attn.errors import UsageError, UserError
+
+FORMAT = 1
+REPORT = "prepared.json"
+BLOCK = 200_000  # pairs that are encoded between two signs of progress
+EXAMPLES = 3  # places that are named of each reason to drop a pair
+
+Progress = Callable[[str, int, int | None], None]
+
+
+class Split:
+    """The pairs of one split, memory-mapped: rows 0 .. len(self) - 1 in the order of the corpus."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._table = datasets.load_from_disk(str(path)).data
+            self._source = _Lists(self._table.column("source_ids"))
+            self._target = _Lists(self._table.column("target_ids"))
+            self._table.column("source"), self._table.column("target")
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+            raise UserError(f"{path}: damaged ({str(error).splitlines()[0]}); run `seq2attn prepare` again") from None
+
+    def __len__(self) -> int:
+        return len(self._source.lengths)
+
+    @property
+    def source_lengths(self) -> NDArray[np.int32]:
+        """(N,) in tokens, without BOS and EOS."""
+        return self._source.lengths
+
+    @property
+    def target_lengths(self) -> NDArray[np.int32]:
+        return self._target.lengths
+
+    def ids(self, rows: NDArray[np.integer]) -> tuple[list[NDArray[np.int32]], list[NDArray[np.int32]]]:
+        """Source ids and target ids of those rows: read-only views of the mapped file."""
+        return self._source.take(rows), self._target.take(rows)
+
+    def texts(self, start: int = 0, stop: int | None = None) -> tuple[list[str], list[str]]:
+        """Source and target as the corpus has them, of rows start .. stop - 1."""
+        part = self._table.slice(start, max(0, min(stop if stop is not None else len(self), len(self)) - start))
+        return part.column("source").to_pylist(), part.column("target").to_pylist()
+
+    @property
+    def gold(self) -> list[str] | None:
+        """Gold word alignments (Pharaoh), one a row, where the corpus has them."""
+        return self._table.column("alignment").to_pylist() if "alignment" in self._table.column_names else None
+
+    @property
+    def unknown(self) -> tuple[int, int]:
+        """How many unknown tokens the sources and the targets have."""
+        return self._source.count(UNK), self._target.count(UNK)
+
+
+class _Lists:
+    """A column of id lists, straight from its Arrow buffers."""
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        chunks = [chunk for chunk in column.chunks if len(chunk)]
+        self._offsets = [chunk.offsets.to_numpy() for chunk in chunks]
+        self._values = [chunk.values.to_numpy(zero_copy_only=True) for chunk in chunks]
+        self._ends = np.cumsum([len(chunk) for chunk in chunks], dtype=np.int64)
+        self.lengths: NDArray[np.int32] = np.concatenate([np.diff(offsets) for offsets in self._offsets] or [np.empty(0)]).astype(np.int32)
+
+    def take(self, rows: NDArray[np.integer]) -> list[NDArray[np.int32]]:
+        chunks = np.searchsorted(self._ends, rows, side="right")
+        places = rows - np.concatenate(([0], self._ends))[chunks]
+        lists = []
+        for chunk, place in zip(chunks.tolist(), places.tolist(), strict=True):
+            offsets = self._offsets[chunk]
+            lists.append(self._values[chunk][offsets[place] : offsets[place + 1]])
+        return lists
+
+    def count(self, token: int) -> int:
+        return sum(int(np.count_nonzero(values[o[0] : o[-1]] == token)) for values, o in zip(self._values, self._offsets, strict=True))
+
+
+class Prepared:
+    """What `prepare` made. Raises UserError when the folder is none, unfinished, damaged or from a newer version."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        file = self.path / REPORT
+        if not file.is_file():
+            problem = "not a prepared folder (it has no prepared.json)" if self.path.exists() else "no such folder"
+            raise UserError(f"{self.path}: {problem}; make one with `seq2attn prepare CORPUS {self.path}`")
+        try:
+            self.report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            version = int(self.report["format"])
+            made_by = self.report["seq2attn"]
+            source, target = self.report["languages"]
+            self.languages: tuple[str | None, str | None] = (source, target)
+            self.splits: list[str] = list(self.report["splits"])
+            self.joint = bool(self.report["options"]["joint"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{file}: damaged ({error}); run `seq2attn prepare` again") from None
+        if version > FORMAT:
+            raise UserError(f"{self.path}: prepared by seq2attn {made_by}, which is newer than this one ({__version__}): upgrade, or prepare it again")
+
+    @cached_property
+    def source_tokenizer(self) -> Tokenizer:
+        return Tokenizer.load(self.path / ("tokenizer.model" if self.joint else "source.model"))
+
+    @cached_property
+    def target_tokenizer(self) -> Tokenizer:
+        return self.source_tokenizer if self.joint else Tokenizer.load(self.path / "target.model")
+
+    def split(self, name: str) -> Split:
+        if name not in self.splits:
+            raise UserError(f"{self.path}: no split {name}; there are {', '.join(self.splits)}")
+        return Split(self.path / name)
+
+
+def prepare(
+    corpus: str,
+    out: Path,
+    options: config.Data,
+    *,
+    valid: int | None = None,
+    test: int | None = None,
+    workers: int = 1,
+    force: bool = False,
+    seed: int = 1,
+    progress: Progress = lambda stage, done, total: None,
+) -> dict[str, Any]:
+    """Make the prepared folder `out` from a corpus and return its report. `out` is complete or, whatever happens, untouched.
+
+    `valid` and `test` pairs are set aside from a corpus that has no such split (None: a twentieth, 1,000 at most, when it has no split
+    at all). Training pairs that are empty on a side, too long or too unequal are dropped and counted; the other splits keep every pair.
+    """
+    with _put_in_place(Path(out), force) as folder, _quiet_datasets():
+        opened = open_corpus(corpus, options.source, options.target)
+        work = folder / "work"
+        work.mkdir()
+        splits = _split(opened, raw.write(opened.rows(), work, progress), work, valid, test, seed)
+        progress("training the tokenizer", 0, None)
+        source, target = _tokenizers(splits["train"], options, seed)
+        if options.joint:
+            source.save(folder / "tokenizer.model")
+        else:
+            source.save(folder / "source.model")
+            target.save(folder / "target.model")
+        report: dict[str, Any] = {
+            "seq2attn": __version__,
+            "format": FORMAT,
+            "corpus": opened.name,
+            "languages": list(opened.languages),
+            "options": options.model_dump(mode="json"),
+            "seed": seed,
+            "vocabulary": {"source": source.size, "target": target.size},
+            "notes": opened.notes,
+            "splits": {},
+            "inputs": [],
+        }
+        train_keys = splits["train"].keys
+        for name, part in splits.items():
+            limits = options if name == "train" else None
+            dropped = _encode(part, folder / name, name, source, target, limits, workers, work, progress)
+            report["splits"][name] = {"read": len(part.keys), **_described(Split(folder / name), dropped)}
+            if name != "train":
+                report["splits"][name]["sources_in_train"] = int(np.isin(part.keys, train_keys).sum())
+            part.path.unlink()
+        if not report["splits"]["train"]["kept"]:
+            raise UserError(f"{corpus}: no training pair is left: {_reasons(report['splits']['train']['dropped'])}")
+        report["inputs"] = [_fingerprint(path, progress) for path in opened.inputs]
+        shutil.rmtree(work)
+        (folder / REPORT).write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    return report
+
+
+def _split(corpus: Corpus, read: dict[str, Raw], work: Path, valid: int | None, test: int | None, seed: int) -> dict[str, Raw]:
+    """Train first, then valid and the tests; set aside from train what is asked for and not there."""
+    undivided = read.pop(raw.UNDIVIDED, None)
+    for option, asked, there in (("--valid", valid, "valid" in read), ("--test", test, any(name.startswith("test") for name in read))):
+        if asked and there:
+            raise UsageError(f"{corpus.name} has its own {option.removeprefix('--')} split: leave {option} out")
+    if undivided is not None and "train" in read:
+        raise UserError(f"{corpus.name}: some rows name their split and others do not")
+    train = undivided or read.pop("train", None)
+    if train is None or not len(train.keys):
+        found = ", ".join(read)
+        raise UserError(f"{corpus.name}: empty: there is no pair in it" if not found else f"{corpus.name}: no pair to train on; its splits are: {found}")
+    if not read:
+        usual = min(1000, int(np.count_nonzero(train.keys)) // 20)
+        valid, test = usual if valid is None else valid, usual if test is None else test
+    if valid or test:
+        read |= raw.set_aside(train, work, valid or 0, test or 0, seed)
+        for name, asked in (("valid", valid), ("test", test)):
+            if asked and name not in read:
+                raise UserError(f"{corpus.name}: no {asked} pairs could be set aside as {name}; ask for another number with --{name}")
+    else:
+        read["train"] = train
+    return {name: read[name] for name in sorted(read, key=lambda name: ("train", "valid", name).index(name))}
+
+
+def _tokenizers(train: Raw, options: config.Data, seed: int) -> tuple[Tokenizer, Tokenizer]:
+    def trained(*columns: str) -> Tokenizer:
+        texts = train.texts(columns, SAMPLE // len(columns), seed)
+        return Tokenizer.train(texts, options.vocab_size, options.tokenizer, options.lowercase, seed)
+
+    if options.joint:
+        joint = trained("source", "target")
+        return joint, joint
+    return trained("source"), trained("target")
+
+
+def _encode(
+    part: Raw,
+    out: Path,
+    name: str,
+    source: Tokenizer,
+    target: Tokenizer,
+    limits: config.Data | None,
+    workers: int,
+    work: Path,
+    progress: Progress,
+) -> dict[str, dict[str, Any]]:
+    """Encode one split into `out`; what was dropped, by reason."""
+    rows = datasets.Dataset.from_file(str(part.path))
+    gold = next((True for batch in part.batches() if batch.column("alignment").null_count < batch.num_rows), False)
+    ids = datasets.List(datasets.Value("int32"))
+    text = datasets.Value("string")
+    features = datasets.Features({"source": text, "target": text, "source_ids": ids, "target_ids": ids} | ({"alignment": text} if gold else {}))
+    counts: Counter[str] = Counter()
+    examples: dict[str, list[str]] = {}
+    blocks = []
+    for first in range(0, len(rows), BLOCK):
+        progress(f"encoding {name}", first, len(rows))
+        block = rows.select(range(first, min(first + BLOCK, len(rows)))).with_format("arrow")
+        drops = work / f"{name}-{first}"
+        drops.mkdir()
+        processes = min(workers, -(-len(block) // 5000))
+        encoded = block.map(
+            _encode_table,
+            batched=True,
+            batch_size=1000,
+            with_rank=True,
+            remove_columns=block.column_names,
+            features=features,
+            fn_kwargs={"source": source, "target": target, "limits": limits, "gold": gold, "drops": drops},
+            num_proc=processes if processes > 1 else None,
+            load_from_cache_file=False,
+            cache_file_name=str(drops / "encoded.arrow"),
+            new_fingerprint=f"{name}-{first}",
+            writer_batch_size=10_000,
+        )
+        blocks.append(encoded.with_format(None))
+        for file in sorted(drops.glob("*.tsv")):
+            for line in file.read_text(encoding="utf-8").splitlines():
+                reason, place = line.split("\t")
+                counts[reason] += 1
+                if len(examples.setdefault(reason, [])) < EXAMPLES:
+                    examples[reason].append(place)
+    datasets.concatenate_datasets(blocks).save_to_disk(str(out))
+    progress(f"encoding {name}", len(rows), len(rows))
+    for first in range(0, len(rows), BLOCK):
+        shutil.rmtree(work / f"{name}-{first}")
+    return {reason: {"pairs": counts[reason], "examples": examples[reason]} for reason in sorted(counts)}
+
+
+def _encode_table(table: pa.Table, rank: int | None, *, source: Tokenizer, target: Tokenizer, limits: config.Data | None, gold: bool, drops: Path) -> pa.Table:
+    """One batch of raw rows with its ids; runs in a worker. What it drops goes to a file of its own."""
+    source_ids, target_ids = source.encode_batch(table["source"].to_pylist()), target.encode_batch(table["target"].to_pylist())
+    columns = {"source": table["source"], "target": table["target"]}
+    columns |= {"source_ids": pa.array(source_ids, pa.list_(pa.int32())), "target_ids": pa.array(target_ids, pa.list_(pa.int32()))}
+    if gold:
+        columns["alignment"] = table["alignment"].fill_null("")
+    encoded = pa.table(columns)
+    if limits is None:
+        return encoded
+    reasons = [
+        _reason(s, t, len(i), len(j), limits)
+        for s, t, i, j in zip(*(encoded[c].to_pylist() for c in ("source", "target")), source_ids, target_ids, strict=True)
+    ]
+    if any(reasons):
+        lines = (f"{reason}\t{place}\n" for reason, place in zip(reasons, table["place"].to_pylist(), strict=True) if reason)
+        with (drops / f"{rank or 0:05d}.tsv").open("a", encoding="utf-8") as file:
+            file.writelines(lines)
+        encoded = encoded.filter(pa.array([reason is None for reason in reasons]))
+    return encoded
+
+
+def _reason(source: str, target: str, source_length: int, target_length: int, limits: config.Data) -> str | None:
+    if not source.strip() or not target.strip():
+        return "empty"
+    shorter, longer = sorted((source_length, target_length))
+    if longer > limits.max_length:
+        return "too long"
+    if longer > limits.max_ratio * shorter:
+        return "lengths too unequal"
+    return None
+
+
+def _described(split: Split, dropped: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    described: dict[str, Any] = {"kept": len(split), "dropped": dropped}
+    for side, lengths, unknown in (("source", split.source_lengths, split.unknown[0]), ("target", split.target_lengths, split.unknown[1])):
+        tokens = int(lengths.sum(dtype=np.int64))
+        quantiles = (
+            dict(zip(("50%", "90%", "99%", "100%"), np.quantile(lengths, (0.5, 0.9, 0.99, 1), method="inverted_cdf").tolist(), strict=True))
+            if len(lengths)
+            else {}
+        )
+        described[side] = {"tokens": tokens, "unknown": unknown, "unknown_rate": unknown / max(tokens, 1), "length": quantiles}
+    return described
+
+
+def _reasons(dropped: dict[str, dict[str, Any]]) -> str:
+    return "; ".join(
+        f"{facts['pairs']:,} {reason} ({', '.join(facts['examples'])}{', ...' if facts['pairs'] > len(facts['examples']) else ''})"
+        for reason, facts in dropped.items()
+    )
+
+
+def _fingerprint(path: Path, progress: Progress) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return {"file": str(path), "bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+@contextmanager
+def _put_in_place(out: Path, force: bool) -> Iterator[Path]:
+    """A new folder beside `out` that takes its place when the body ends well, and is gone otherwise."""
+    if os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir())):
+        if not force:
+            raise UserError(f"{out} exists: choose another name, or replace it with --force")
+        if not (out / REPORT).is_file():
+            raise UserError(f"{out} is not a prepared folder, so --force does not replace it: choose another name, or remove it yourself")
+    beside: Path | None = None
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+        yield beside
+        beside.chmod(0o755)
+        if (out / REPORT).is_file():
+            old = beside.with_suffix(".old")
+            out.rename(old)
+            beside.rename(out)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            beside.rename(out)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"{out.parent}: no space left on the disk; preparing takes about four times the room of the text: make room, or write elsewhere"
+            ) from error
+        reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
+        raise UserError(f"{error.filename or out}: {reason}") from error
+    finally:
+        if beside is not None:
+            shutil.rmtree(beside, ignore_errors=True)
+
+
+@contextmanager
+def _quiet_datasets() -> Iterator[None]:
+    """No bars and no notes of `datasets` (they would go between ours), and the caller's settings afterwards."""
+    level, bars = datasets.logging.get_verbosity(), datasets.are_progress_bars_disabled()
+    datasets.logging.set_verbosity_error()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        datasets.logging.set_verbosity(level)
+        if not bars:
+            datasets.enable_progress_bars()
