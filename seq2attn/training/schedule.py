@@ -1,0 +1,58 @@
+"""The learning rate of each update, and what validations so far mean for it: the best score, the waiting, the decays.
+
+Pure functions of the settings and of plain counters, so that a resumed run follows the same course. It knows no model,
+no optimizer and no clock: minutes are handed in.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+from seq2attn.config import Train
+
+
+def rate(train: Train, step: int, *, decays: int = 0, minutes: float = 0.0) -> float:
+    """Learning rate of update `step` (the first is 1) after `decays` plateau decays and `minutes` of training.
+
+    All schedules rise linearly to train.lr over train.warmup steps. Then: constant stays; cosine falls to 0 just after the
+    last step (Loshchilov and Hutter 2017, one cycle); inverse-sqrt falls as 1/sqrt(step) (Vaswani 2017); plateau is
+    multiplied by train.decay at each decay. Where train.max_minutes is set, cosine follows whichever end is nearer, that
+    of the steps or that of the time: a run cut by the clock still ends with a small rate.
+    """
+    if step < train.warmup:
+        return train.lr * step / train.warmup
+    match train.schedule:
+        case "constant":
+            return train.lr
+        case "plateau":
+            return train.lr * train.decay**decays
+        case "inverse-sqrt":
+            start = max(train.warmup, 1)
+            return train.lr * math.sqrt(start / step)
+        case "cosine":
+            done = (step - train.warmup) / max(train.max_steps - train.warmup + 1, 1)
+            if train.max_minutes is not None:
+                done = max(done, minutes / train.max_minutes)
+            return train.lr * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+@dataclass(frozen=True)
+class Course:
+    """What the validations so far have shown. A score is (metric, -loss), higher is better: the loss breaks a tie of the metric."""
+
+    best: tuple[float, float] | None = None
+    best_step: int = 0
+    waited: int = 0  # validations since the best one
+    flat: int = 0  # validations since the best one or the last decay
+    decays: int = 0
+
+    def after(self, train: Train, step: int, score: tuple[float, float]) -> "Course":
+        """The course once the validation at `step` gave `score`."""
+        if self.best is None or score > self.best:
+            return replace(self, best=score, best_step=step, waited=0, flat=0)
+        if train.schedule == "plateau" and self.flat + 1 >= train.decay_patience:
+            return replace(self, waited=self.waited + 1, flat=0, decays=self.decays + 1)
+        return replace(self, waited=self.waited + 1, flat=self.flat + 1)
+
+    def exhausted(self, train: Train) -> bool:
+        """Whether train.patience validations have passed without gain, under any schedule."""
+        return train.patience > 0 and self.waited >= train.patience

@@ -1,0 +1,519 @@
+"""The training loop: a generator of events, one update after another, that can stop anywhere and go on as if it had not.
+
+Everything random or ordered is a pure function of (train.seed, epoch, step, batch of the update): the order of batches, and the
+seed of dropout before each batch. So a saved state holds a position and no random state, the same update may be cut into
+batches over time (train.accumulate) or over processes, and 10 + 10 steps are bit for bit 20 steps. (Except under train.max_minutes,
+where a cosine follows the clock.)
+
+A loss is a sum until the last moment: it is divided by the target tokens of the whole update, those of all its batches and
+processes. Nothing is stepped on before loss and gradient are known to be finite.
+
+It knows a model by its encoder and decoder, data by lengths and ids, and neither search nor scores nor printing: those
+are handed in, or read from the events.
+"""
+
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seq2attn.config import Train
+from seq2attn.data.batches import collate, plan
+from seq2attn.errors import UserError
+from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.training import checkpoint
+from seq2attn.training.checkpoint import Run, State
+from seq2attn.training.distributed import World
+from seq2attn.training.loss import cross_entropy
+from seq2attn.training.precision import Format, autocast, keep_pages
+from seq2attn.training.schedule import rate
+
+T = TypeVar("T")
+AHEAD = 4  # updates whose batches are made before they are needed
+
+
+class Pairs(Protocol):
+    """The sentence pairs of a split: lengths in tokens and ids, both without begin and end."""
+
+    source_lengths: np.ndarray
+    target_lengths: np.ndarray
+
+    def ids(self, rows: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]: ...
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the handed-in validation found: numbers by name (those of train.metric among them), and one example."""
+
+    values: Mapping[str, float]
+    sample: tuple[str, str, str] | None = None  # source, reference, translation
+
+
+@dataclass(frozen=True)
+class Progress:
+    """After each update. Loss, speed and norm are means since the last logged one."""
+
+    step: int
+    steps: int
+    epoch: int
+    loss: float  # nats a target token, label smoothing included
+    speed: float  # target tokens a second, padding not counted, validation not counted
+    lr: float
+    norm: float  # of the gradient, before clipping
+    elapsed: float  # seconds of training, earlier sessions included
+    remaining: float  # seconds, an estimate
+    logged: bool  # whether it stands in metrics.jsonl: every train.log_every steps
+
+
+@dataclass(frozen=True)
+class Validation:
+    step: int
+    loss: float  # nats a target token, no smoothing
+    scores: Mapping[str, float]
+    sample: tuple[str, str, str] | None
+    best: bool  # whether these weights are the best so far, and saved
+    elapsed: float
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The last state is on the disk."""
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The end: "max_steps", "max_minutes", "patience" or "interrupted"."""
+
+    reason: str
+    step: int
+    best_step: int
+    elapsed: float
+
+
+Event = Progress | Validation | Saved | Finished
+
+
+class Interrupted(Exception):
+    """A handed-in validation raises it when it notices that training shall stop; it is done again on resuming."""
+
+
+def train(
+    model: Seq2Seq,
+    run: Run,
+    training: Pairs,
+    validation: Pairs,
+    *,
+    world: World,
+    format: Format = "fp32",
+    validate: Callable[[Seq2Seq], Scores] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """Train `model` (initialised, on world.device) with the settings of `run`, from the run's last state where it has one.
+
+    `validate(model)` scores the model, averaged weights in place, in the leading process; with train.metric="bleu" its values
+    must hold "bleu". `stop()` is asked before each update: once it says yes, the state is saved and training ends. Raises UserError
+    when loss or gradient are not finite (before they touch a weight), when the saved state does not fit, and when the
+    disk refuses.
+    """
+    return _Trainer(model, run, training, validation, format, world, validate, stop).run()
+
+
+class _Microbatch(NamedTuple):
+    """What one forward pass needs; `real_M` are the places of the M real target tokens among the B*T."""
+
+    source_BS: Tensor
+    source_mask_BS: Tensor
+    inputs_BT: Tensor
+    real_M: Tensor
+    targets_M: Tensor
+
+
+class _Update(NamedTuple):
+    batches: list[tuple[int, _Microbatch]]  # those of this process, each with its number in the update
+    tokens: int  # target tokens of all batches of the update, those of the other processes too
+    epoch: int  # position after it
+    position: int
+
+
+class _Trainer:
+    def __init__(
+        self,
+        model: Seq2Seq,
+        run: Run,
+        training: Pairs,
+        validation: Pairs,
+        format: Format,
+        world: World,
+        validate: Callable[[Seq2Seq], Scores] | None,
+        stop: Callable[[], bool],
+    ) -> None:
+        self.model, self.directory, self.training, self.validation = model, run, training, validation
+        self.format, self.world, self.validate, self.stop = format, world, validate, stop
+        self.settings = run.config.train
+        if self.settings.metric == "bleu" and validate is None:
+            raise ValueError('train.metric is "bleu": a validation that gives it must be handed in')
+        if world.device.type == "cpu":
+            keep_pages()
+        weights = checkpoint.weights(model)
+        world.copy_from_leader(weights.values())
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = _optimizer(self.parameters, self.settings)
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=format == "fp16")
+        self.weights = {name: tensor for name, tensor in weights.items() if tensor.is_floating_point()}
+        self.average = {name: tensor.clone() for name, tensor in self.weights.items()} if self.settings.ema else {}
+        self.state = State(data=checkpoint.fingerprint(training.source_lengths, training.target_lengths))
+        self._resume()
+        self.began = time.monotonic() - self.state.elapsed
+        self.resumed = self.state
+        self.best_step = self.state.course.best_step
+        self.spent = self.state.elapsed  # seconds as the leading process counts them, with those that the last validation will take
+        self.validation_seconds = 0.0
+        self.asked = False  # some process was told to stop
+        self.window = _Window()
+
+    def run(self) -> Iterator[Event]:
+        with _ahead(self._updates()) as updates:
+            while True:
+                reason = self._reason()
+                scheduled = self.state.step % self.settings.validate_every == 0
+                if self.state.step > self.state.validated and (scheduled or reason):
+                    event = self._validate(scheduled)
+                    if event is None:
+                        reason = "interrupted"
+                    else:
+                        yield event
+                        yield self._save()
+                        reason = self._reason()
+                if reason is None and (self.asked or (self.world.size == 1 and self.stop())):
+                    reason = "interrupted"
+                if reason == "interrupted":
+                    yield self._save()
+                if reason is not None:
+                    yield Finished(reason, self.state.step, self.best_step, self._elapsed())
+                    return
+                yield self._step(next(updates))
+
+    def _reason(self) -> str | None:
+        """Why training is over, or None."""
+        if self.state.step >= self.settings.max_steps:
+            return "max_steps"
+        if self.settings.max_minutes is not None and self.spent >= self.settings.max_minutes * 60:
+            return "max_minutes"
+        return "patience" if self.state.course.exhausted(self.settings) else None
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self.began
+
+    # One update
+
+    def _step(self, update: _Update) -> Progress:
+        settings, step = self.settings, self.state.step + 1
+        lr = rate(settings, step, decays=self.state.course.decays, minutes=self.spent / 60)
+        self.model.train()
+        total = torch.zeros((), dtype=torch.float64)
+        for number, batch in update.batches:
+            torch.manual_seed(_mix(settings.seed, step, number))
+            loss = self._loss(batch, settings.label_smoothing) / update.tokens
+            torch.autograd.backward(self.scaler.scale(loss))
+            total = total + loss.detach().cpu()
+        self.world.sum_gradients(self.parameters)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.scaler.unscale_(self.optimizer)
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norm_ = torch.nn.utils.get_total_norm(gradients)
+        spent = self._elapsed() + self.validation_seconds
+        mean, stops, self.spent = self.world.sum([total.item(), float(self.stop()), spent if self.world.leads else 0.0])
+        self.asked = stops > 0
+        norm = norm_.item()
+        overflow = math.isfinite(mean) and not math.isfinite(norm) and self.scaler.is_enabled() and self.scaler.get_scale() > 1
+        if not overflow:  # of fp16 at this loss scale: the scaler leaves the step out and lowers the scale
+            self._refuse_non_finite(step, "loss", mean)
+            self._refuse_non_finite(step, "gradient's norm", norm)
+        if settings.clip and norm > settings.clip and not overflow:
+            torch.nn.utils.clip_grads_with_norm_(self.parameters, settings.clip, norm_)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+        if self.average and not overflow:
+            # Early averages would hold the random first weights: the decay grows into its value.
+            decay = min(settings.ema, (1 + step) / (10 + step))
+            torch._foreach_lerp_(list(self.average.values()), list(self.weights.values()), 1 - decay)
+        self.state = replace(self.state, step=step, epoch=update.epoch, position=update.position)
+        return self._progress(mean, norm, lr, update.tokens)
+
+    def _loss(self, batch: _Microbatch, smoothing: float) -> Tensor:
+        """Sum over the real target tokens of one batch."""
+        batch = _Microbatch(*(tensor.to(self.world.device, non_blocking=True) for tensor in batch))
+        with autocast(self.world.device, self.format):
+            memory = self.model.encoder(batch.source_BS, batch.source_mask_BS)
+            features_BTD, _ = self.model.decoder.features(batch.inputs_BT, memory)
+            features_MD = features_BTD.flatten(0, 1).index_select(0, batch.real_M)
+            return cross_entropy(features_MD, self.model.decoder.output, batch.targets_M, smoothing)
+
+    def _refuse_non_finite(self, step: int, what: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise UserError(
+                f"step {step}: the {what} is {value}: stopped before it touched a weight, and {self.directory.path} holds what was saved before; "
+                "try a lower train.lr, a longer train.warmup, train.clip=1, or --precision fp32"
+            )
+
+    def _progress(self, loss: float, norm: float, lr: float, tokens: int) -> Progress:
+        state, settings = self.state, self.settings
+        window = self.window
+        window.add(loss, norm, tokens)
+        elapsed = self._elapsed()
+        pace = (elapsed - self.resumed.elapsed) / (state.step - self.resumed.step)
+        remaining = (settings.max_steps - state.step) * pace
+        if settings.max_minutes is not None:
+            remaining = min(remaining, max(settings.max_minutes * 60 - elapsed, 0.0))
+        logged = state.step % settings.log_every == 0
+        if logged:
+            line = {
+                "step": state.step,
+                "epoch": state.epoch,
+                "loss": window.loss,
+                "speed": round(window.speed, 1),
+                "lr": lr,
+                "norm": window.norm,
+                "elapsed": round(elapsed, 2),
+            }
+            self._log(line)
+            self.window = _Window()
+        return Progress(state.step, settings.max_steps, state.epoch, window.loss, window.speed, lr, window.norm, elapsed, remaining, logged)
+
+    # Validation
+
+    def _validate(self, scheduled: bool) -> Validation | None:
+        """Score the weights (their average where train.ema is set), keep them if they are the best; None when interrupted."""
+        began = time.monotonic()
+        self.model.eval()
+        with self._averaged():
+            loss, scores, interrupted = 0.0, Scores({}), False
+            if self.world.leads:
+                try:
+                    loss = self._validation_loss()
+                    if self.validate is not None:
+                        scores = self.validate(self.model)
+                except Interrupted:
+                    interrupted = True
+            metric = float(scores.values.get("bleu", 0.0)) if self.settings.metric == "bleu" else -loss
+            self.validation_seconds = time.monotonic() - began
+            spent = self._elapsed() + self.validation_seconds if self.world.leads else 0.0
+            loss, metric, stops, self.spent = self.world.sum([loss, metric, float(interrupted), spent])
+            if stops:
+                return None
+            self._refuse_non_finite(self.state.step, "validation loss", loss)
+            course = self.state.course.after(self.settings, self.state.step, (metric, -loss))
+            best = course.best_step == self.state.step
+            if best and self.world.leads:
+                checkpoint.save_weights(self.directory, self.model)
+        if scheduled:
+            # One at the very end, out of turn, leaves no mark on the state: a run that goes on from there takes the course of one that never stopped.
+            self.state = replace(self.state, course=course, validated=self.state.step)
+        self.best_step = course.best_step
+        elapsed = self._elapsed()
+        self._log({"step": self.state.step, "valid_loss": loss, **scores.values, "best": best, "elapsed": round(elapsed, 2)})
+        self.window.pause(time.monotonic() - began)
+        return Validation(self.state.step, loss, scores.values, scores.sample, best, elapsed)
+
+    @torch.no_grad()
+    def _validation_loss(self) -> float:
+        """Nats a target token over the whole validation split, without smoothing."""
+        total, tokens = 0.0, 0
+        lengths = self.validation.source_lengths, self.validation.target_lengths
+        for rows in plan(*lengths, self.settings.batch_tokens, 0, 0):
+            if self.stop():
+                raise Interrupted
+            batch = self._batch(self.validation, rows)
+            total += self._loss(batch, 0.0).item()
+            tokens += len(batch.targets_M)
+        return total / tokens
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The averaged weights in the place of the model's own."""
+        own = {name: self.weights[name].clone() for name in self.average}
+        try:
+            for name, tensor in self.average.items():
+                self.weights[name].copy_(tensor)
+            yield
+        finally:
+            for name, tensor in own.items():
+                self.weights[name].copy_(tensor)
+
+    # Batches
+
+    def _updates(self) -> Iterator[_Update]:
+        """All updates from the state's position on, without end. An update may reach into the next epoch."""
+        stream = self._stream()
+        size = self.settings.accumulate * self.world.size
+        while True:
+            picked = [next(stream) for _ in range(size)]
+            tokens = sum(int(self.training.target_lengths[rows].sum()) + len(rows) for rows, _, _ in picked)
+            mine = [(number, self._batch(self.training, picked[number][0])) for number in range(self.world.rank, size, self.world.size)]
+            yield _Update(mine, tokens, picked[-1][1], picked[-1][2])
+
+    def _stream(self) -> Iterator[tuple[np.ndarray, int, int]]:
+        """The rows of each batch, with the epoch and the position after it."""
+        epoch, position = self.state.epoch, self.state.position
+        while True:
+            order = plan(self.training.source_lengths, self.training.target_lengths, self.settings.batch_tokens, self.settings.seed, epoch)
+            if not order:
+                raise UserError("there is no training pair: nothing to learn from")
+            for used in range(position, len(order)):
+                yield order[used], epoch, used + 1
+            epoch, position = epoch + 1, 0
+
+    def _batch(self, pairs: Pairs, rows: np.ndarray) -> _Microbatch:
+        batch = collate(*pairs.ids(rows))
+        # Picked here, not on the device: the number of real tokens would have to come back from it.
+        real_M = batch.target_mask_BT.flatten().nonzero()[:, 0]
+        made = _Microbatch(batch.source_BS, batch.source_mask_BS, batch.inputs_BT, real_M, batch.targets_BT.flatten()[real_M])
+        return _Microbatch(*(tensor.pin_memory() for tensor in made)) if self.world.device.type == "cuda" else made
+
+    # What is on the disk
+
+    def _save(self) -> Saved:
+        self.state = replace(self.state, elapsed=self._elapsed(), scaler=self.scaler.state_dict() or None)
+        if self.world.leads:
+            tensors = {f"model/{name}": tensor for name, tensor in checkpoint.weights(self.model).items()}
+            tensors |= {f"average/{name}": tensor for name, tensor in self.average.items()}
+            for number, moments in self.optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer/{number}/{name}": tensor for name, tensor in moments.items() if tensor is not None}
+            checkpoint.save_state(self.directory, self.state, tensors)
+        return Saved(self.state.step, self.directory.path)
+
+    def _resume(self) -> None:
+        loaded = checkpoint.load_state(self.directory)
+        if self.world.leads:
+            checkpoint.cut_log(self.directory, loaded[0] if loaded else self.state)
+        self.world.wait()
+        if loaded is None:
+            return
+        state, tensors = loaded
+        where = f"{self.directory.path}/training"
+        if state.data != self.state.data:
+            raise UserError(f"--resume: the training data are not those of {self.directory.path}; give it the same --data, or start anew with another --out")
+        checkpoint.restore(self.model, _under("model/", tensors), where)
+        average = _under("average/", tensors)
+        if average.keys() != self.average.keys():
+            raise UserError(f"{where}: does not fit train.ema={self.settings.ema}")
+        for name, tensor in average.items():
+            self.average[name].copy_(tensor)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _under("optimizer/", tensors).items():
+            number, _, moment = name.partition("/")
+            moments.setdefault(int(number), {})[moment] = tensor
+        self.optimizer.load_state_dict({"state": moments, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        if state.scaler is not None and self.scaler.is_enabled():
+            self.scaler.load_state_dict(dict(state.scaler))
+        self.state = state
+
+    def _log(self, line: Mapping[str, object]) -> None:
+        if self.world.leads:
+            checkpoint.log(self.directory, line)
+
+
+class _Window:
+    """Means since the last logged step."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.nats = self.norms = 0.0
+        self.tokens = self.steps = 0
+
+    def add(self, loss: float, norm: float, tokens: int) -> None:
+        self.nats += loss * tokens
+        self.tokens += tokens
+        if math.isfinite(norm):  # else an fp16 overflow, left out
+            self.norms += norm
+            self.steps += 1
+
+    def pause(self, seconds: float) -> None:
+        self.began += seconds
+
+    @property
+    def loss(self) -> float:
+        return self.nats / self.tokens
+
+    @property
+    def norm(self) -> float:
+        return self.norms / max(self.steps, 1)
+
+    @property
+    def speed(self) -> float:
+        return self.tokens / max(time.monotonic() - self.began, 1e-9)
+
+
+def _optimizer(parameters: Sequence[nn.Parameter], settings: Train) -> torch.optim.Optimizer:
+    """Decay is for matrices: a bias or a gain has no reason to be small."""
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    betas = (settings.beta1, settings.beta2)
+    match settings.optimizer:
+        case "adam":
+            return torch.optim.Adam(groups, lr=settings.lr, betas=betas, eps=settings.eps, fused=True)
+        case "adamw":
+            return torch.optim.AdamW(groups, lr=settings.lr, betas=betas, eps=settings.eps, fused=True)
+        case "sgd":
+            return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, fused=True)
+
+
+def _mix(seed: int, step: int, number: int) -> int:
+    """A seed of its own for each batch of each update, whichever process it falls to."""
+    return int(np.random.SeedSequence((seed, step, number)).generate_state(1, np.uint64)[0])
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+@contextmanager
+def _ahead(items: Iterator[T]) -> Iterator[Iterator[T]]:
+    """The same items, made in a thread of their own a few ahead of their use. An exception there is raised here, in its turn."""
+    ready: queue.Queue[T | BaseException] = queue.Queue(AHEAD)
+    closed = threading.Event()
+
+    def work() -> None:
+        try:
+            for item in items:
+                ready.put(item)
+                if closed.is_set():
+                    return
+        except BaseException as error:  # noqa: BLE001 - raised where the item is taken
+            ready.put(error)
+
+    def take() -> Iterator[T]:
+        while True:
+            item = ready.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    thread = threading.Thread(target=work, name="batches", daemon=True)
+    thread.start()
+    try:
+        yield take()
+    finally:
+        closed.set()
+        while thread.is_alive():  # it may wait for room
+            try:
+                ready.get_nowait()
+            except queue.Empty:
+                thread.join(0.01)

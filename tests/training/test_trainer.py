@@ -1,0 +1,355 @@
+import json
+import os
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import toy
+from torch import nn
+from toy import After, Pairs, fit, of, settings
+
+from seq2attn.errors import UserError
+from seq2attn.training import checkpoint, trainer
+from seq2attn.training.trainer import Finished, Interrupted, Progress, Saved, Scores, Validation
+
+
+def everything(path):
+    """What determines the future of a run: all tensors of its last state, and its counters but the clock."""
+    state, tensors = checkpoint.load_state(checkpoint.open_run(path, trained=False))
+    return replace(state, elapsed=0.0), tensors
+
+
+def assert_same(one, other):
+    assert one[0] == other[0]
+    assert one[1].keys() == other[1].keys()
+    for name, tensor in one[1].items():
+        assert torch.equal(tensor, other[1][name]), name
+
+
+def exact_share(net):
+    """How many of the validation sequences are reproduced whole, greedily, by teacher forcing of the truth (an upper mark of search)."""
+    batch = trainer.collate(*toy.VALIDATION.ids(np.arange(len(toy.VALIDATION.sources))))
+    net.eval()
+    with torch.no_grad():
+        logits = net(batch.source_BS, batch.source_mask_BS, batch.inputs_BT).logits
+    right = (logits.argmax(-1) == batch.targets_BT) | ~batch.target_mask_BT
+    return right.all(1).double().mean().item()
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_learns_to_copy_and_to_reverse(tmp_path, monkeypatch, reverse):
+    conf = settings("model.dropout=0.0", "model.embedding=32", "model.encoder.size=32", "model.decoder.size=64", "train.max_steps=250", "train.batch_tokens=400",
+                    "train.lr=0.01", "train.schedule=cosine", "train.validate_every=250", "train.label_smoothing=0.0")  # fmt: skip
+    monkeypatch.setattr(toy, "VALIDATION", Pairs(40, 2, reverse=reverse))
+    net = toy.model(conf)
+    events = fit(tmp_path / "run", conf, net, training=Pairs(2000, 1, reverse=reverse))
+    assert exact_share(net) > 0.9
+    first, last = of(Progress, events)[0], of(Progress, events)[-1]
+    assert first.loss > 2
+    assert last.loss < 0.1
+    assert events[-1].reason == "max_steps"
+    assert of(Validation, events)[-1].loss < 0.1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        (),
+        ("train.ema=0.9", "train.accumulate=3", "train.optimizer=adamw", "train.weight_decay=0.1"),
+        ("train.optimizer=sgd", "train.momentum=0.9", "train.schedule=plateau", "train.lr=0.5", "train.decay_patience=1", "train.validate_every=2"),
+    ],
+)
+def test_ten_and_ten_steps_are_bit_for_bit_twenty(tmp_path, changes):
+    conf = settings(*changes)
+    fit(tmp_path / "whole", conf)
+    stop = After(10)
+    cut = trainer.train(toy.model(conf), toy.new_run(tmp_path / "cut", conf), toy.TRAINING, toy.VALIDATION, world=toy.ALONE, stop=stop)
+    events = stop.watch(cut)
+    assert events[-1] == replace(events[-1], reason="interrupted", step=10)
+    torch.manual_seed(999)  # what a new process would have
+    again = fit(tmp_path / "cut", conf, toy.model(settings(*changes, "train.seed=7")))
+    assert of(Progress, again)[0].step == 11
+    whole, resumed = everything(tmp_path / "whole"), everything(tmp_path / "cut")
+    assert whole[0].step == 20
+    assert whole[0].epoch > 0
+    assert_same(whole, resumed)
+    if "train.schedule=plateau" in changes:
+        assert whole[0].course.decays > 0
+    best = [checkpoint.read_tensors(checkpoint.open_run(tmp_path / name).weights) for name in ("whole", "cut")]
+    assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
+
+
+def test_a_run_goes_on_to_more_steps_as_if_it_had_never_stopped(tmp_path):
+    """Its last validation, out of turn, leaves no mark."""
+    fit(tmp_path / "whole", settings("train.validate_every=4", "train.schedule=plateau", "train.decay_patience=1"))
+    fit(tmp_path / "parts", settings("train.validate_every=4", "train.schedule=plateau", "train.decay_patience=1", "train.max_steps=10"))
+    fit(tmp_path / "parts", settings("train.validate_every=4", "train.schedule=plateau", "train.decay_patience=1"))
+    assert_same(everything(tmp_path / "whole"), everything(tmp_path / "parts"))
+    steps = [json.loads(line)["step"] for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps)
+
+
+def test_accumulated_batches_are_one_large_batch(tmp_path, monkeypatch, float64):
+    """Of unequal numbers of tokens: a mean of means would differ."""
+    rows = np.arange(24)
+    parts = [rows[:3], rows[3:20], rows[20:]]
+    results = []
+    for name, order, accumulate in (("parts", parts, 3), ("one", [rows], 1)):
+        monkeypatch.setattr(trainer, "plan", lambda *_, order=order: order)
+        conf = settings("model.dropout=0.0", "train.max_steps=3", f"train.accumulate={accumulate}")
+        fit(tmp_path / name, conf, training=Pairs(24, 5))
+        results.append(everything(tmp_path / name)[1])
+    for name, tensor in results[0].items():
+        torch.testing.assert_close(tensor, results[1][name], rtol=1e-9, atol=1e-12)
+
+
+def test_each_pair_is_seen_once_an_epoch(tmp_path, monkeypatch):
+    seen = Counter()
+    training = Pairs(300, 1)
+    ids = training.ids
+    monkeypatch.setattr(training, "ids", lambda rows: seen.update(rows.tolist()) or ids(rows))
+    batches = len(trainer.plan(training.source_lengths, training.target_lengths, 200, 1, 0))
+    monkeypatch.setattr(trainer, "AHEAD", 1)
+    run = toy.new_run(tmp_path / "run", settings(f"train.max_steps={2 * batches}"))
+    events = trainer.train(toy.model(run.config), run, training, toy.VALIDATION, world=toy.ALONE)
+    while not (isinstance(event := next(events), Progress) and event.step == batches):
+        pass
+    events.close()
+    ahead = sum(seen.values()) - 300
+    assert set(seen) == set(range(300))
+    assert 0 < ahead <= 3 * 200  # of the next epoch, made in advance
+
+
+class Exploding(nn.Module):
+    """The real decoder until told otherwise; then a factor that no float holds."""
+
+    def __init__(self, decoder, factor=1.0):
+        super().__init__()
+        self.decoder, self.factor = decoder, factor
+
+    @property
+    def output(self):
+        return self.decoder.output
+
+    def features(self, tokens_BT, memory, weights=False):
+        features, read = self.decoder.features(tokens_BT, memory, weights)
+        return features * self.factor, read
+
+
+@pytest.mark.parametrize(("factor", "what"), [(float("inf"), "loss"), (float("nan"), "loss"), (1e30, "norm")])
+def test_a_non_finite_loss_or_gradient_stops_before_the_step(tmp_path, factor, what):
+    conf = settings()
+    net = toy.model(conf)
+    net.decoder = Exploding(net.decoder)
+    run = toy.new_run(tmp_path / "run", conf)
+    events = trainer.train(net, run, toy.TRAINING, toy.VALIDATION, world=toy.ALONE)
+    while not isinstance(next(events), Saved):
+        pass
+    before = {name: tensor.clone() for name, tensor in checkpoint.weights(net).items()}
+    saved = everything(tmp_path / "run")
+    net.decoder.factor = factor
+    with pytest.raises(UserError, match=rf"step 6: the .*{what}.*train\.lr") as caught:
+        list(events)
+    assert "\n" not in str(caught.value)
+    for name, tensor in checkpoint.weights(net).items():
+        assert torch.equal(tensor, before[name]), name
+    assert_same(saved, everything(tmp_path / "run"))
+
+
+def test_clipping_bounds_the_step_and_reports_the_norm_before(tmp_path):
+    changes = ("train.optimizer=sgd", "train.lr=1.0", "train.warmup=0", "train.max_steps=1", "model.dropout=0.0")
+    moved, norms = [], []
+    for clip in (0.0, 0.01):
+        conf = settings(*changes, f"train.clip={clip}")
+        net = toy.model(conf)
+        before = [p.detach().clone() for p in net.parameters()]
+        events = fit(tmp_path / str(clip), conf, net)
+        moved.append(torch.cat([(p.detach() - b).flatten() for p, b in zip(net.parameters(), before, strict=True)]).norm().item())
+        norms.append(of(Progress, events)[0].norm)
+    assert norms[0] == norms[1] > 0.01
+    assert moved == pytest.approx([norms[0], 0.01], rel=1e-3)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "inverse-sqrt", "plateau"])
+def test_stops_early_under_every_schedule(tmp_path, schedule):
+    conf = settings(f"train.schedule={schedule}", "train.metric=bleu", "train.patience=3", "train.validate_every=1", "train.max_steps=50")
+    bleu = iter([1.0, 5.0, 4.0, 6.0, 6.0, 2.0, 3.0, 9.0])
+    losses = iter(range(100, 200))
+    run = toy.new_run(tmp_path / "run", conf)
+    made = trainer._Trainer(toy.model(conf), run, toy.TRAINING, toy.VALIDATION, "fp32", toy.ALONE, lambda _: Scores({"bleu": next(bleu)}), lambda: False)
+    made._validation_loss = lambda: float(next(losses))  # rising: no tie is broken by it
+    events = list(made.run())
+    assert events[-1] == Finished("patience", 7, 4, events[-1].elapsed)
+    assert [event.best for event in of(Validation, events)] == [True, True, False, True, False, False, False]
+    again = fit(tmp_path / "run", conf, validate=lambda _: Scores({"bleu": 9.0}))
+    assert [type(event) for event in again] == [Finished]
+    assert again[0].reason == "patience"
+
+
+def test_the_best_weights_are_kept_not_the_last(tmp_path):
+    conf = settings("train.metric=bleu", "train.validate_every=5")
+    kept = []
+
+    def validate(net):
+        kept.append({name: tensor.clone() for name, tensor in checkpoint.weights(net).items()})
+        assert not net.training
+        return Scores({"bleu": [3.0, 8.0, 5.0, 1.0][len(kept) - 1]})
+
+    fit(tmp_path / "run", conf, validate=validate)
+    best = checkpoint.read_tensors(tmp_path / "run" / "model.safetensors")
+    assert all(torch.equal(best[name], kept[1][name]) for name in best)
+    assert not all(torch.equal(best[name], kept[2][name]) for name in best)
+
+
+def test_averaged_weights_are_validated_and_kept_and_leave_training_as_it_was(tmp_path):
+    seen = []
+
+    def validate(net):
+        seen.append({name: tensor.clone() for name, tensor in checkpoint.weights(net).items()})
+        return Scores({"bleu": 1.0})
+
+    common = ("train.metric=bleu", "train.max_steps=5", "train.validate_every=5")
+    nets = []
+    for name, ema in (("plain", 0.0), ("averaged", 0.5)):
+        conf = settings(*common, f"train.ema={ema}")
+        nets.append(toy.model(conf))
+        fit(tmp_path / name, conf, nets[-1], validate=validate)
+    for name, tensor in checkpoint.weights(nets[0]).items():
+        assert torch.equal(tensor, checkpoint.weights(nets[1])[name])
+    best = checkpoint.read_tensors(tmp_path / "averaged" / "model.safetensors")
+    assert all(torch.equal(best[name], seen[1][name]) for name in best)
+    assert not all(torch.equal(best[name], seen[0][name]) for name in best)
+
+
+def test_the_average_is_that_of_the_weights_so_far(tmp_path):
+    conf = settings("train.ema=0.5", "train.max_steps=4", "train.validate_every=100")
+    net = toy.model(conf)
+    expected = {name: tensor.clone() for name, tensor in checkpoint.weights(net).items()}
+    run = toy.new_run(tmp_path / "run", conf)
+    for event in trainer.train(net, run, toy.TRAINING, toy.VALIDATION, world=toy.ALONE):
+        if isinstance(event, Progress):
+            decay = min(0.5, (1 + event.step) / (10 + event.step))
+            for name, tensor in checkpoint.weights(net).items():
+                expected[name] = decay * expected[name] + (1 - decay) * tensor
+    for name, tensor in checkpoint.read_tensors(tmp_path / "run" / "model.safetensors").items():
+        torch.testing.assert_close(tensor, expected[name])
+
+
+def test_the_clock_ends_a_run_that_was_validated_and_counts_over_sessions(tmp_path, monkeypatch):
+    now = [0.0]
+
+    def tick():
+        now[0] += 0.25
+        return now[0]
+
+    monkeypatch.setattr(trainer.time, "monotonic", tick)
+    conf = settings("train.max_minutes=1", "train.max_steps=10000", "train.validate_every=3000")
+    stop = After(10)
+    stop.watch(trainer.train(toy.model(conf), toy.new_run(tmp_path / "run", conf), toy.TRAINING, toy.VALIDATION, world=toy.ALONE, stop=stop))
+    half = everything(tmp_path / "run")[0].step
+    now[0] = 1e6  # a long night between
+    events = fit(tmp_path / "run", conf)
+    assert events[-1].reason == "max_minutes"
+    assert half < events[-1].step < 300
+    assert 55 < of(Progress, events)[-1].elapsed < 62
+    assert isinstance(events[-3], Validation)
+    assert (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_a_validation_that_is_interrupted_is_done_on_resuming(tmp_path):
+    conf = settings("train.metric=bleu", "train.validate_every=5", "train.max_steps=10")
+
+    def interrupted(_):
+        raise Interrupted
+
+    events = fit(tmp_path / "run", conf, validate=interrupted)
+    assert [type(event) for event in events[-2:]] == [Saved, Finished]
+    assert (events[-1].reason, events[-1].step) == ("interrupted", 5)
+    again = fit(tmp_path / "run", conf, validate=lambda _: Scores({"bleu": 1.0}))
+    assert (type(again[0]), again[0].step) == (Validation, 5)
+    fit(tmp_path / "whole", conf, validate=lambda _: Scores({"bleu": 1.0}))
+    assert_same(everything(tmp_path / "whole"), everything(tmp_path / "run"))
+
+
+def test_metrics_have_a_line_for_each_fact_and_none_twice_after_a_crash(tmp_path):
+    conf = settings("train.max_steps=10")
+    run = toy.new_run(tmp_path / "run", conf)
+    events = trainer.train(toy.model(conf), run, toy.TRAINING, toy.VALIDATION, world=toy.ALONE)
+    for event in events:  # killed at step 8: the last saved state is that of step 5
+        if isinstance(event, Progress) and event.step == 8:
+            break
+    events.close()
+    with run.metrics.open("a") as file:
+        file.write('{"step": 9, "lo')
+    fit(tmp_path / "run", conf)
+    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == [2, 4, 6, 8, 10]
+    assert [line["step"] for line in lines if "valid_loss" in line] == [5, 10]
+    assert {"step", "epoch", "loss", "speed", "lr", "norm", "elapsed"} <= lines[0].keys()
+
+
+def test_progress_tells_loss_tokens_rate_and_time(tmp_path):
+    conf = settings("train.label_smoothing=0.0", "model.dropout=0.0", "train.max_steps=4", "train.log_every=3")
+    events = of(Progress, fit(tmp_path / "run", conf))
+    assert [event.logged for event in events] == [False, False, True, False]
+    assert [event.lr for event in events] == pytest.approx([0.0025, 0.005, 0.0075, 0.01])
+    assert events[0].loss == pytest.approx(np.log(toy.SIZE), rel=0.1)
+    assert events[-1].remaining == 0.0
+    assert all(event.speed > 0 and event.norm > 0 and event.remaining >= 0 for event in events)
+
+
+def test_other_data_are_refused_on_resuming(tmp_path):
+    fit(tmp_path / "run", settings("train.max_steps=1"))
+    with pytest.raises(UserError, match=r"--resume: the training data"):
+        fit(tmp_path / "run", settings(), training=Pairs(299, 1))
+
+
+def test_no_training_pair_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="no training pair"):
+        fit(tmp_path / "run", settings(), training=Pairs(0, 1))
+
+
+def test_half_precision_on_the_cpu_learns_too(tmp_path):
+    conf = settings("train.max_steps=20", "model.dropout=0.0")
+    events = of(Progress, fit(tmp_path / "run", conf, format="bf16"))
+    assert events[-1].loss < events[0].loss
+    assert {tensor.dtype for tensor in everything(tmp_path / "run")[1].values()} == {torch.float32}
+
+
+def test_an_overflow_of_fp16_is_left_out_and_the_scale_falls(tmp_path):
+    conf = settings("train.max_steps=6")
+    run = toy.new_run(tmp_path / "run", conf)
+    made = trainer._Trainer(toy.model(conf), run, toy.TRAINING, toy.VALIDATION, "fp16", toy.ALONE, None, lambda: False)
+    before = {name: tensor.clone() for name, tensor in made.weights.items()}
+    with trainer._ahead(made._updates()) as updates:
+        made.scaler._lazy_init_scale_growth_tracker(made.world.device)
+        made.scaler.update(2.0**126)
+        made._step(next(updates))
+        assert all(torch.equal(tensor, before[name]) for name, tensor in made.weights.items())
+        assert made.scaler.get_scale() == 2.0**125
+        made.scaler.update(4.0)
+        made._step(next(updates))
+    assert not all(torch.equal(tensor, before[name]) for name, tensor in made.weights.items())
+    made._save()
+    state, _ = checkpoint.load_state(run)
+    assert state.scaler["scale"] == 4.0
+
+
+def test_a_full_disk_is_one_line_and_the_saved_state_stays(tmp_path, monkeypatch):
+    conf = settings()
+    run = toy.new_run(tmp_path / "run", conf)
+    events = trainer.train(toy.model(conf), run, toy.TRAINING, toy.VALIDATION, world=toy.ALONE)
+    while not isinstance(next(events), Saved):
+        pass
+    saved = everything(tmp_path / "run")
+
+    def full(*_):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        list(events)
+    assert_same(saved, everything(tmp_path / "run"))
+    assert not list((tmp_path / "run").rglob("*.new"))
