@@ -1,0 +1,1 @@
+"""Pictures of attention: files by matplotlib, a page for the browser, blocks for the terminal. Knows weights and words, no model."""

@@ -1,0 +1,113 @@
+"""Installed fonts that can draw a text in any script, and what stands in for a character that none of them has.
+
+Every character is looked up in the fonts' own tables, so matplotlib never meets a missing glyph. Knows no picture.
+"""
+
+import functools
+import itertools
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from matplotlib import font_manager
+from matplotlib.ft2font import FT2Font
+
+FIRST = "DejaVu Sans"  # comes with matplotlib: Latin, Greek, Cyrillic, Arabic, Hebrew, many symbols
+_PREFERRED = (
+    "Noto Sans CJK SC",
+    "Noto Sans",
+    "Source Han Sans",
+    "PingFang",
+    "Hiragino Sans",
+    "Microsoft YaHei",
+    "Yu Gothic",
+    "Malgun Gothic",
+    "WenQuanYi",
+    "Segoe UI",
+)
+_NO_TEXT = ("Last Resort", "cm", "STIXNonUni", "STIXSiz")  # matplotlib's own, with other characters at these codes, or a box for each
+_NO_CODE = ("Cc", "Cs", "Zl", "Zp")  # written as what they are, in every font
+
+
+@dataclass(frozen=True)
+class Fonts:
+    """Font families in the order to try them, and the characters that none of them has."""
+
+    families: tuple[str, ...]
+    missing: frozenset[str]
+
+    def legible(self, text: str) -> str:
+        """`text` with a stand-in for all that these fonts cannot draw: a symbol's name, or the code points U+XXXX; what is never seen is left out."""
+        runs = [(drawable, "".join(run)) for drawable, run in itertools.groupby(text, lambda character: character not in self.missing)]
+        parts = [part for part in (run if drawable else _stand_in(run) for drawable, run in runs) if part]
+        return "".join(f"[{part}]" if part.startswith("U+") and len(parts) > 1 else part for part in parts)
+
+    def unseen(self) -> list[str]:
+        """The missing characters that a reader would miss, in code order."""
+        return sorted(character for character in self.missing if not _invisible(character) and unicodedata.category(character) not in _NO_CODE)
+
+
+def covering(texts: Iterable[str]) -> Fonts:
+    """The fewest installed fonts that draw every character of `texts`, the preferred ones first."""
+    wanted = {character for text in texts for character in text if character != " "}
+    undrawable = {character for character in wanted if unicodedata.category(character) in _NO_CODE}
+    families = [FIRST]
+    left = wanted - undrawable - _drawn(FIRST, wanted - undrawable)
+    while visible := {character for character in left if not _invisible(character)}:
+        best = max(_installed(), key=lambda family: len(_drawn(family, visible)), default=FIRST)  # the first of equals
+        if not _drawn(best, visible):
+            break
+        families.append(best)
+        left -= _drawn(best, left)
+    return Fonts(tuple(families), frozenset(left | undrawable))
+
+
+@functools.cache
+def _installed() -> Sequence[str]:
+    """Families with an upright regular face, the preferred ones first."""
+    names = {entry.name for entry in font_manager.fontManager.ttflist if entry.style == "normal" and entry.weight in (400, "normal", "regular", "book")}
+    names = {name for name in names if not name.startswith(_NO_TEXT)}
+    places = {name: next((place for place, start in enumerate(_PREFERRED) if name.startswith(start)), len(_PREFERRED)) for name in names}
+    return sorted(names, key=lambda name: (places[name], "Sans" not in name, "Mono" in name, name))
+
+
+def _drawn(family: str, characters: Iterable[str]) -> set[str]:
+    """Which of the characters the font that matplotlib takes for this family can draw."""
+    has, font = _font(family)
+    found = {character for character in characters if ord(character) in has}
+    return {character for character in found if character.isspace() or _invisible(character) or (font is not None and _has_outline(font, character))}
+
+
+@functools.cache
+def _font(family: str) -> tuple[frozenset[int], FT2Font | None]:
+    try:
+        font = font_manager.get_font(font_manager.findfont(family, fallback_to_default=False))
+        return frozenset(font.get_charmap()), font
+    except (OSError, RuntimeError, ValueError):  # gone, damaged, or a format that this FreeType does not read
+        return frozenset(), None
+
+
+def _has_outline(font: FT2Font, character: str) -> bool:
+    """A font of coloured emoji may know a character as a picture alone."""
+    font.load_char(ord(character))
+    vertices, _ = font.get_path()
+    return len(vertices) > 0
+
+
+def _invisible(character: str) -> bool:
+    """Marks that steer how others are drawn (joiners, directions, variation selectors): no loss where no font has them."""
+    return unicodedata.category(character) == "Cf" or unicodedata.name(character, "").startswith("VARIATION SELECTOR")
+
+
+def _stand_in(characters: Iterable[str]) -> str:
+    """What to write instead of some characters that no font has; nothing for invisible ones."""
+    names, codes = "", []
+    for character in characters:
+        if _invisible(character):
+            continue
+        name = unicodedata.name(character, "")
+        if unicodedata.category(character) == "So" and 0 < len(name) <= 20:  # a symbol, an emoji above all, says more by its name
+            names += f":{name.lower()}:"
+        else:
+            codes.append(f"{ord(character):04X}")
+    return names + ("U+" + " ".join(codes) if codes else "")

@@ -1,0 +1,71 @@
+"""Blocks in the terminal: columns line up in every script, nothing is wider than the terminal, and no word can steer it."""
+
+import numpy as np
+import pytest
+
+from seq2attn.errors import UsageError
+from seq2attn.plotting import terminal
+
+
+def test_a_small_picture_in_full():
+    weights = np.array([[1.0, 0, 0], [0, 0.2, 0.6], [0, 0.65, 0.4]])
+    assert terminal.render(weights, ["I", "see", "them"], ["je", "les", "vois"]).split("\n") == [
+        "     ┌──── I",
+        "     │ ┌── see",
+        "     │ │ ┌ them",
+        "  je ██",
+        " les   ░░▓▓",
+        "vois   ▓▓▒▒",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "width"), [("abc", 3), ("北京", 4), ("e\u0301", 1), ("한국", 4), ("🐶", 2), ("👩\u200d👧", 4), ("القطط", 5), ("ｱｲ", 2), ("Ａ", 2)]
+)
+def test_columns_of_a_terminal(text, width):
+    assert terminal.columns(text) == width
+
+
+def test_cells_begin_in_one_column_whatever_the_script():
+    lines = terminal.render(np.eye(3) * 0 + 1, ["a", "b", "c"], ["北京", "dog", "e\u0301te\u0301"]).split("\n")[3:]
+    assert {terminal.columns(line[: line.index("█")]) for line in lines} == {5}
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_no_line_is_wider_than_the_terminal_and_no_word_is_lost(width):
+    source, target = [f"w{number}" for number in range(70)], ["x", "longer"]
+    text = terminal.render(np.full((2, 70), 1.0), source, target, width)
+    lines = text.split("\n")
+    assert max(terminal.columns(line) for line in lines) <= width
+    assert [line.split(" ")[-1] for line in lines if "┌" in line] == source
+    assert text.count("█") == 2 * 2 * 70
+
+
+def test_a_terminal_narrower_than_a_word_still_gets_every_column():
+    assert terminal.render(np.full((1, 3), 1.0), ["word"] * 3, ["word"], width=5).count("██") == 3
+
+
+def test_no_word_can_steer_the_terminal():
+    text = terminal.render(np.eye(2), ["\x1b[31mred", "a\u202eb"], ["[bold]x[/]", "\ud800\n"])
+    assert all(character.isprintable() or character == "\n" for character in text)
+    assert text.count("\n") == 3
+    assert "[bold]x[/]" in text
+
+
+def test_long_words_are_cut_to_whole_characters():
+    assert terminal.fit("x" * 30, 10) == "x" * 9 + "…"
+    assert terminal.fit("北" * 30, 10) == "北" * 4 + "…"
+    assert terminal.fit("北" * 5, 10) == "北" * 5
+
+
+def test_colour_changes_no_block():
+    weights = np.random.default_rng(1).random((4, 5))
+    words = list("abcde")
+    coloured = terminal.render(weights, words, words[:4], colour=True)
+    assert "\x1b[38;5;33m" in coloured
+    assert coloured.replace("\x1b[38;5;33m", "").replace("\x1b[0m", "") == terminal.render(weights, words, words[:4])
+
+
+def test_weights_that_do_not_fit_the_words_are_refused():
+    with pytest.raises(UsageError, match=r"shape \(1, 2\) for 2 target and 1 source words"):
+        terminal.render(np.ones((1, 2)), ["a"], ["b", "c"])
