@@ -39,7 +39,14 @@ def make(encoder: dict[str, Any], decoder: dict[str, Any], attention: str = "add
 def name(settings: config.Model) -> str:
     e, d = settings.encoder, settings.decoder
     ways = "bi" if e.bidirectional else "rev" if e.reverse else "uni"
-    parts = [f"{e.cell}{e.layers}{ways}", f"{d.cell}{d.layers}", d.reads, settings.attention.score if d.reads == "attention" else "", d.query, "+".join(d.context)]
+    parts = [
+        f"{e.cell}{e.layers}{ways}",
+        f"{d.cell}{d.layers}",
+        d.reads,
+        settings.attention.score if d.reads == "attention" else "",
+        d.query,
+        "+".join(d.context),
+    ]
     parts += ["fed" if d.input_feeding else "", d.readout, str(d.readout_size or ""), "emb" if d.readout_embedding else "", d.bridge, f"tied-{settings.tied}"]
     return "-".join(part for part in parts if part)
 

@@ -70,8 +70,13 @@ def tanh_energy(query_BTA: Tensor, keys_BSA: Tensor, v_A: Tensor) -> Tensor:
     dtype = product_dtype(keys_BSA)
     query_BTA, keys_BSA, v_A = query_BTA.to(dtype), keys_BSA.to(dtype), v_A.to(dtype)
     if torch.is_grad_enabled() and (query_BTA.requires_grad or keys_BSA.requires_grad or v_A.requires_grad):
-        keys = shared(keys_BSA, Keys) or Keys(keys_BSA)
-        scores: Tensor = _TanhEnergy.apply(query_BTA, keys.ticket, v_A, keys)
+        keys, ticket = shared(keys_BSA, Keys) or _alone(keys_BSA)
+        scores: Tensor = _TanhEnergy.apply(query_BTA, ticket, v_A, keys)
         return scores
     at_once = max(1, CHUNK // max(1, keys_BSA.numel()))
     return torch.cat([(queries[:, :, None] + keys_BSA[:, None]).tanh_() @ v_A for queries in query_BTA.split(at_once, 1)], 1)
+
+
+def _alone(keys_BSA: Tensor) -> tuple[Keys, Tensor]:
+    keys = Keys(keys_BSA)
+    return keys, keys.ticket()

@@ -26,7 +26,10 @@ class Shared:
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor  # held so that its memory, which is part of the key it is found by, is not given to another
-        self.ticket: Tensor = _Ticket.apply(tensor, self)  # ties every step to the tensor in the graph
+
+    def ticket(self) -> Tensor:
+        """What ties every step to the tensor in the graph. It is not kept here: it would hold itself, and all that the loop read, through the graph."""
+        return cast(Tensor, _Ticket.apply(self.tensor, self))
 
     def gradient(self) -> Tensor | None:
         """The gradient of all steps together, shaped as the tensor; None when no step came back. Starts afresh afterwards."""
@@ -84,7 +87,7 @@ class _Product(torch.autograd.Function):
         return (gradient @ matrix.low.mT).to(ctx.dtype) if ctx.needs_input_grad[0] else None, None, None
 
 
-_loop: ContextVar[dict[tuple[object, ...], Shared] | None] = ContextVar("unrolled", default=None)
+_loop: ContextVar[dict[tuple[object, ...], tuple[Shared, Tensor]] | None] = ContextVar("unrolled", default=None)
 
 
 @contextmanager
@@ -97,22 +100,25 @@ def unrolled() -> Iterator[None]:
         _loop.reset(before)
 
 
-def shared(tensor: Tensor, kind: type[Kind]) -> Kind | None:
-    """What the running loop keeps for this tensor (or for any view of the same elements); None outside a loop."""
+def shared(tensor: Tensor, kind: type[Kind]) -> tuple[Kind, Tensor] | None:
+    """What the running loop keeps for this tensor (or for any view of the same elements), and its ticket; None outside a loop."""
     loop = _loop.get()
     if loop is None or not tensor.requires_grad:
         return None
     key = (kind, tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
-    entry = loop.get(key)
-    if entry is None:
-        entry = loop[key] = kind(tensor)
-    return cast(Kind, entry)
+    if key not in loop:
+        entry = kind(tensor)
+        loop[key] = entry, entry.ticket()
+    return cast(tuple[Kind, Tensor], loop[key])
 
 
 def product(x: Tensor, matrix: Tensor) -> Tensor:
     """x (R, in) by matrix (in, out), or x (B, T, in) by matrices (B, in, out) of one sentence each."""
-    entry = shared(matrix, Matrix)
-    return torch.matmul(x, matrix) if entry is None else cast(Tensor, _Product.apply(x, entry.ticket, entry))
+    found = shared(matrix, Matrix)
+    if found is None:
+        return torch.matmul(x, matrix)
+    entry, ticket = found
+    return cast(Tensor, _Product.apply(x, ticket, entry))
 
 
 def product_dtype(x: Tensor) -> torch.dtype:
