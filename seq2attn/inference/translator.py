@@ -1,0 +1,376 @@
+"""A model that translates: texts to batches, a search, and hypotheses back to texts in the order they came.
+
+It knows models by their encoder and decoder interface alone, and prints nothing. What comes out for a text depends neither on the other
+texts nor on the batch size.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, Self, cast, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seq2attn.config import Config, Precision
+from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
+from seq2attn.errors import UsageError, UserError
+from seq2attn.inference.translation import Translation
+from seq2attn.inference.words import between_words, word_numbers
+from seq2attn.models import memory
+from seq2attn.models.seq2seq import Seq2Seq, build
+from seq2attn.search.beam import beam_search
+from seq2attn.search.sampling import sample as sampled
+from seq2attn.search.sampling import seed_of
+from seq2attn.search.step import Hypothesis, normalised
+from seq2attn.training.checkpoint import Run, load_weights, open_run
+from seq2attn.training.precision import autocast, find_device, find_format
+
+BATCH_TOKENS = 2048  # padded source tokens of one batch
+MAX_SOURCE = 1024  # tokens of one source; what is beyond is not read, so that memory and time stay bounded
+BANNED = (PAD, UNK, BOS)
+LOGITS = 2**24  # numbers of one block of forced logits: 64 MiB
+
+
+class Member(NamedTuple):
+    """One model of an ensemble. Members share the target vocabulary."""
+
+    model: Seq2Seq
+    source_tokenizer: Tokenizer
+
+
+class _State(NamedTuple):
+    """What a step of the ensemble needs: each decoder's state by rows, and its source by sentences."""
+
+    decoders: tuple[Any, ...]
+    sources: tuple[Any, ...]
+    sentences: int
+
+
+class Translator:
+    """Models and tokenizers, ready to translate: loaded from runs, or made around a model in training, whose mode is given back after each call."""
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        source_tokenizer: Tokenizer,
+        target_tokenizer: Tokenizer,
+        config: Config,
+        *,
+        languages: tuple[str | None, str | None] = (None, None),
+        precision: str = "fp32",
+        others: Sequence[Member] = (),
+    ) -> None:
+        """`others` are averaged with the model. Computes where the model is; `auto` precision is fp32 here: only that is the same in every batch."""
+        self.config = config
+        self.languages = languages
+        self.source_tokenizer = source_tokenizer
+        self.target_tokenizer = target_tokenizer
+        self.members = (Member(model, source_tokenizer), *others)
+        self.device = next(model.parameters()).device
+        self.format = find_format("fp32" if precision == "auto" else cast(Precision, precision), self.device)
+
+    @classmethod
+    def load(cls, run: str | os.PathLike[str], device: str = "auto", precision: str = "auto") -> Self:
+        """A run, or several joined by commas as an ensemble of the first one's languages and search settings.
+
+        Raises UserError when one is missing, incomplete, damaged, from a newer version, or of another target vocabulary.
+        """
+        if precision not in get_args(Precision):
+            raise UsageError(f"precision is {precision}: choose {', '.join(get_args(Precision))}")
+        where = find_device(device)
+        paths = [os.fspath(run)] if Path(run).is_dir() else [path.strip() for path in os.fspath(run).split(",") if path.strip()]
+        if not paths:
+            raise UsageError("no run is named: give a run directory, or several joined by commas")
+        runs = [open_run(path) for path in paths]
+        tokenizers: dict[bytes, Tokenizer] = {}  # one for equal files, so that members know they read alike
+        members, first = [], runs[0]
+        for other in runs:
+            if other.target_tokenizer.read_bytes() != first.target_tokenizer.read_bytes():
+                raise UserError(f"{other.path}: its target vocabulary is not that of {first.path}; an ensemble needs runs trained on one prepared folder")
+            members.append(Member(_model(other).to(where), _tokenizer(other.source_tokenizer, other.source_size, tokenizers)))
+        target_tokenizer = _tokenizer(first.target_tokenizer, first.target_size, tokenizers)
+        return cls(*members[0], target_tokenizer, first.config, languages=first.languages, precision=precision, others=members[1:])
+
+    @property
+    def attends(self) -> bool:
+        """Whether the model has attention to show."""
+        return self.config.model.decoder.reads == "attention"
+
+    def translate(
+        self,
+        texts: Sequence[str],
+        beam: int | None = None,
+        n_best: int = 1,
+        length_penalty: float | None = None,
+        max_length: int | None = None,
+        min_length: int | None = None,
+        sample: bool = False,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 1,
+        batch_tokens: int = BATCH_TOKENS,
+        prefixes: Sequence[str] | None = None,
+        attention: bool = True,
+        first: int = 0,
+    ) -> list[list[Translation]]:
+        """The `n_best` translations of each text, best first; one empty translation of an empty or blank text.
+
+        What is None is as the run's own search settings say. Lengths are in tokens. With `sample` the n_best are drawn at random, each text from a stream that
+        `seed` and its number choose; the first text has number `first`. A prefix is what the translation of the same text begins with; it may be empty.
+        Raises UsageError for options that make no sense, UserError when the model gives no numbers.
+        """
+        settings = self.config.search
+        beam = settings.beam if beam is None else beam
+        length_penalty = settings.length_penalty if length_penalty is None else length_penalty
+        max_length = settings.max_length if max_length is None else max_length
+        min_length = settings.min_length if min_length is None else min_length
+        width = n_best if sample else beam
+        _refuse(texts, beam, n_best, length_penalty, max_length, min_length, sample, temperature, top_k, top_p, batch_tokens, prefixes)
+        texts = list(texts)
+        forced = None if prefixes is None else self.target_tokenizer.encode_batch(prefixes)
+        ids = [member.source_tokenizer.encode_batch(texts) for member in self.members]
+        # A text that the tokenizer makes nothing of is as good as blank.
+        real = [i for i, text in enumerate(texts) if text.strip() and all(len(side[i]) for side in ids)]
+        results = [[Translation(text, "", 0.0, 0.0, attention=np.zeros((0, 0), np.float32) if attention and self.attends else None)] for text in texts]
+        with self._at_rest():
+            for rows in _batches(real, [len(ids[0][i]) for i in range(len(texts))], batch_tokens):
+                sources = [[side[i][:MAX_SOURCE] for i in rows] for side in ids]
+                limits = torch.tensor([max_length if max_length is not None else 3 * len(source) + 10 for source in sources[0]], device=self.device)
+                rules: dict[str, Any] = {
+                    "select": self._selection(width),
+                    "length_penalty": length_penalty,
+                    "min_length": min_length,
+                    "max_length_B": limits,
+                    "bos": BOS,
+                    "eos": EOS,
+                    "banned": BANNED,
+                    "prefix_BP": None if forced is None else _padded([forced[i] for i in rows], -1).to(self.device),
+                }
+                state = self._start(sources, width)
+                step = self._step if attention else self._blind_step
+                try:
+                    if sample:
+                        seeds = [seed_of(seed, first + i) for i in rows]
+                        found = sampled(step, state, seeds=seeds, samples=n_best, temperature=temperature, top_k=top_k, top_p=top_p, **rules)
+                    else:
+                        found = beam_search(step, state, sentences=len(rows), beam=beam, n_best=n_best, **rules)
+                except ArithmeticError:
+                    raise UserError(_NO_NUMBERS) from None
+                for i, hypotheses in zip(rows, found, strict=True):
+                    results[i] = [self._translation(texts[i], ids[0][i], hypothesis, attention) for hypothesis in hypotheses]
+        return results
+
+    def force(self, texts: Sequence[str], targets: Sequence[str], batch_tokens: int = BATCH_TOKENS, attention: bool = True) -> list[Translation]:
+        """Each text with the target it is given: the score and the attention that teacher forcing gives. Targets are whole, sources are read up to MAX_SOURCE tokens."""
+        if len(texts) != len(targets):
+            raise UsageError(f"there are {len(texts)} texts and {len(targets)} targets: each text needs its own")
+        ids = [member.source_tokenizer.encode_batch(texts) for member in self.members]
+        target_ids = self.target_tokenizer.encode_batch(targets)
+        results: list[Translation | None] = [None] * len(texts)
+        lengths = [max(len(source), len(target)) for source, target in zip(ids[0], target_ids, strict=True)]
+        with self._at_rest():
+            for rows in _batches(range(len(texts)), lengths, batch_tokens):
+                sources = [[side[i][:MAX_SOURCE] for i in rows] for side in ids]
+                outputs = [target_ids[i] for i in rows]
+                inputs_BT = _padded([[BOS, *output] for output in outputs], PAD).to(self.device)
+                targets_BT = _padded([[*output, EOS] for output in outputs], PAD).to(self.device)
+                log_p_BT, weights_BTS = self._forced(sources, inputs_BT, targets_BT, attention)
+                for place, i in enumerate(rows):
+                    length = len(target_ids[i]) + 1
+                    log_p = float(log_p_BT[place, :length].double().sum())
+                    if math.isnan(log_p):
+                        raise UserError(_NO_NUMBERS)
+                    score = normalised(log_p, length, self.config.search.length_penalty)
+                    weights = None if weights_BTS is None else weights_BTS[place, :length]
+                    hypothesis = Hypothesis(target_ids[i], score, log_p, weights, finished=True)
+                    results[i] = self._translation(texts[i], ids[0][i], hypothesis, attention, targets[i])
+        return [result for result in results if result is not None]
+
+    @contextmanager
+    def _at_rest(self) -> Iterator[None]:
+        """No dropout, no gradients, in the chosen number format; afterwards every module is in the mode it was in."""
+        models = [member.model for member in self.members]
+        before = [(module, module.training) for model in models for module in model.modules()]
+        for model in models:
+            model.eval()
+        try:
+            with torch.inference_mode(), autocast(self.device, self.format):
+                yield
+        finally:
+            for module, training in before:
+                module.training = training
+
+    def _memories(self, sources: list[list[list[int]]]) -> list[memory.Memory]:
+        memories = []
+        for member, side in zip(self.members, sources, strict=True):
+            source_BS = _padded([[*source, EOS] for source in side], PAD).to(self.device)
+            memories.append(member.model.encoder(source_BS, source_BS != PAD))
+        return memories
+
+    def _start(self, sources: list[list[list[int]]], width: int) -> _State:
+        decoders = [member.model.decoder for member in self.members]
+        pairs = [(decoder, memory) for decoder, memory in zip(decoders, self._memories(sources), strict=True)]
+        return _State(tuple(decoder.start(m, width) for decoder, m in pairs), tuple(decoder.source(m) for decoder, m in pairs), len(sources[0]))
+
+    def _step(self, token_R: Tensor, state: _State) -> tuple[Tensor, _State, Tensor | None]:
+        log_ps, states, weights = [], [], []
+        for member, decoder_state, source in zip(self.members, state.decoders, state.sources, strict=True):
+            output, after = member.model.decoder.step(token_R, decoder_state, source)
+            log_ps.append(output.logits.float().log_softmax(-1))
+            states.append(after)
+            weights.append(output.weights)
+        return _mean_p(log_ps), state._replace(decoders=tuple(states)), self._mean_weights(weights)
+
+    def _blind_step(self, token_R: Tensor, state: _State) -> tuple[Tensor, _State, None]:
+        log_p, state, _ = self._step(token_R, state)
+        return log_p, state, None
+
+    @staticmethod
+    def _selection(width: int) -> Callable[[_State, Tensor], _State]:
+        def select(state: _State, index_R: Tensor) -> _State:
+            sentences = len(index_R) // width
+            sources = state.sources if sentences == state.sentences else memory.select(state.sources, index_R[::width] // width)
+            return _State(memory.select(state.decoders, index_R), sources, sentences)
+
+        return select
+
+    def _forced(self, sources: list[list[list[int]]], inputs_BT: Tensor, targets_BT: Tensor, attention: bool) -> tuple[Tensor, Tensor | None]:
+        """log p of each target token (B, T), and weights (B, T, S). Logits are made and read block by block."""
+        log_ps, weights = [], []
+        for member, member_memory in zip(self.members, self._memories(sources), strict=True):
+            decoder = member.model.decoder
+            features_BTD, weights_BTS = decoder.features(inputs_BT, member_memory, attention)
+            block = max(1, LOGITS // (len(inputs_BT) * self.target_tokenizer.size))
+            parts = []
+            for start in range(0, inputs_BT.shape[1], block):
+                log_p = decoder.output(features_BTD[:, start : start + block]).float().log_softmax(-1)
+                parts.append(log_p.gather(2, targets_BT[:, start : start + block, None])[:, :, 0])
+            log_ps.append(torch.cat(parts, 1))
+            weights.append(weights_BTS)
+        mean_BTS = self._mean_weights(weights)
+        return _mean_p(log_ps).cpu(), None if mean_BTS is None else mean_BTS.float().cpu()
+
+    def _mean_weights(self, weights: Sequence[Tensor | None]) -> Tensor | None:
+        """The mean over the members that attend to the same pieces as the first one reads."""
+        alike = [w for w, member in zip(weights, self.members, strict=True) if w is not None and member.source_tokenizer is self.source_tokenizer]
+        if len(alike) < 2:
+            return alike[0] if alike else None
+        return torch.stack(alike).mean(0)
+
+    def _translation(self, source: str, source_ids: list[int], hypothesis: Hypothesis, attention: bool, target: str | None = None) -> Translation:
+        tokens = list(hypothesis.tokens)
+        text = self.target_tokenizer.decode(tokens) if target is None else target
+        unread = max(0, len(source_ids) - MAX_SOURCE)
+        read_ids = source_ids[:MAX_SOURCE]
+        source_words, target_words = source.split(), text.split()
+        pieces = words = None
+        if hypothesis.weights is not None:
+            pieces = hypothesis.weights[:, : len(read_ids) + 1].numpy()
+            source_numbers = word_numbers(source, read_ids, self.source_tokenizer)
+            target_numbers = self.target_tokenizer.word_index(tokens) if target is None else word_numbers(target, tokens, self.target_tokenizer)
+            words = between_words(pieces[:-1, :-1], target_numbers, source_numbers, len(target_words), len(source_words))
+        return Translation(
+            source,
+            text,
+            hypothesis.score,
+            hypothesis.log_probability,
+            tokens,
+            self.source_tokenizer.pieces(read_ids),
+            self.target_tokenizer.pieces(tokens),
+            pieces,
+            source_words,
+            target_words,
+            words,
+            hypothesis.finished,
+            unread,
+        )
+
+
+_NO_NUMBERS = "the model's probabilities are not numbers: its weights are damaged, or too large for this precision (try fp32)"
+
+
+def _refuse(
+    texts: Sequence[str],
+    beam: int,
+    n_best: int,
+    length_penalty: float,
+    max_length: int | None,
+    min_length: int,
+    sample: bool,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    batch_tokens: int,
+    prefixes: Sequence[str] | None,
+) -> None:
+    """Raise UsageError, naming the options, for what makes no sense."""
+    if isinstance(texts, str):
+        raise UsageError("translate takes a list of texts: put a single one in brackets")
+    for name, number, least in (
+        ("beam", beam, 1),
+        ("n_best", n_best, 1),
+        ("batch_tokens", batch_tokens, 1),
+        ("min_length", min_length, 0),
+        ("top_k", top_k, 0),
+    ):
+        if number < least:
+            raise UsageError(f"{name} is {number}: it must be at least {least}")
+    if max_length is not None and max_length < 1:
+        raise UsageError(f"max_length is {max_length}: it must be at least 1")
+    if max_length is not None and max_length < min_length:
+        raise UsageError(f"min_length is {min_length} and max_length {max_length}: no length is between them")
+    if not sample and n_best > beam:
+        raise UsageError(f"n_best is {n_best} and beam {beam}: a beam finds at most as many translations as it is wide")
+    if not (0 <= length_penalty < math.inf):
+        raise UsageError(f"length_penalty is {length_penalty}: it must be at least 0")
+    if not (0 < temperature < math.inf):
+        raise UsageError(f"temperature is {temperature}: it must be above 0")
+    if not (0 < top_p <= 1):
+        raise UsageError(f"top_p is {top_p}: it must be above 0 and at most 1")
+    if prefixes is not None and len(prefixes) != len(texts):
+        raise UsageError(f"there are {len(prefixes)} prefixes and {len(texts)} texts: each text needs its own, which may be empty")
+
+
+def _model(run: Run) -> Seq2Seq:
+    with torch.random.fork_rng(devices=[]):  # first weights are drawn, and replaced at once
+        model = build(run.config.model, run.source_size, run.target_size)
+    load_weights(run, model)
+    return model.eval()
+
+
+def _tokenizer(path: Path, size: int, known: dict[bytes, Tokenizer]) -> Tokenizer:
+    content = path.read_bytes()
+    if content not in known:
+        known[content] = Tokenizer.load(path)
+    if known[content].size != size:
+        raise UserError(f"{path}: has {known[content].size} pieces where the run's config.json says {size}; restore both from one run, or train again")
+    return known[content]
+
+
+def _batches(rows: Sequence[int], lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Rows of like length together, at most `batch_tokens` padded tokens a batch; a longer one is a batch of its own."""
+    batch: list[int] = []
+    for row in sorted(rows, key=lambda row: lengths[row]):
+        if batch and (min(lengths[row], MAX_SOURCE) + 1) * (len(batch) + 1) > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def _padded(ids: Sequence[Sequence[int]], filler: int) -> Tensor:
+    longest = max(map(len, ids))
+    return torch.tensor([[*row, *[filler] * (longest - len(row))] for row in ids], dtype=torch.long).view(len(ids), longest)
+
+
+def _mean_p(log_ps: list[Tensor]) -> Tensor:
+    """log of the mean probability."""
+    if len(log_ps) == 1:
+        return log_ps[0]
+    return torch.stack(log_ps).logsumexp(0) - math.log(len(log_ps))

@@ -1,0 +1,76 @@
+"""From pieces to words: which white-space word of the raw text each piece belongs to, and attention between words.
+
+It knows tokenizers by what they give out, and no model.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from seq2attn.data.tokenizer import SPACE, STAND_IN, UNK, Tokenizer, normalise
+
+
+def word_numbers(text: str, ids: Sequence[int], tokenizer: Tokenizer) -> list[int]:
+    """For each id of `tokenizer.encode(text)`, or of its beginning, the number of its word in `text.split()`; -1 where it is white space only.
+
+    A piece over several words counts for the first. Unlike the text that the ids decode to, this holds where unknown characters are white space.
+    """
+    normal = " " + normalise(text, tokenizer.lowercase).replace(STAND_IN, SPACE)  # the tokenizer puts a space first
+    word_at, words, inside = [], 0, False
+    for character in normal:
+        space = character.isspace()
+        words += not space and not inside
+        inside = not space
+        word_at.append(-1 if space else words - 1)
+
+    def first(start: int, stop: int) -> int:
+        return next((word for word in word_at[start:stop] if word >= 0), -1)
+
+    surfaces = [tokenizer.decode([UNK, token])[1:] for token in ids]  # behind an unknown piece, which reads as one character, a space stays
+    numbers: list[int] = []
+    if tokenizer.kind == "word":  # one id for all between two spaces, known or not
+        position = 0
+        for surface in surfaces:
+            while surface != " " and normal.startswith("  ", position):
+                position += 1
+            end = normal.find(" ", position + 1)
+            end = len(normal) if end < 0 else end
+            numbers.append(first(position, end))
+            position = end
+        return numbers
+
+    position, unknown = 0, 0
+    for token, surface in zip(ids, surfaces, strict=True):
+        if token == UNK:
+            unknown += 1
+            continue
+        start = max(normal.find(surface, position + unknown), position) if unknown else position
+        numbers += _spread(position, start, unknown, first)
+        numbers.append(first(start, start + len(surface)))
+        position, unknown = start + len(surface), 0
+    return numbers + _spread(position, len(normal), unknown, first)
+
+
+def _spread(start: int, stop: int, unknown: int, first: Callable[[int, int], int]) -> list[int]:
+    """Words of `unknown` ids that share the characters from start to stop: one a character, and what remains to the last."""
+    return [first(start + i, stop if i == unknown - 1 else start + i + 1) for i in range(unknown)]
+
+
+def between_words(pieces_TS: np.ndarray, target: Sequence[int], source: Sequence[int], target_words: int, source_words: int) -> np.ndarray:
+    """Attention between words (target_words, source_words) from that between pieces, given each piece's word (-1: none).
+
+    A source word gets the sum over its pieces, a target word the mean over its own; nothing is normalised again.
+    """
+    to_source = _membership(source, source_words)
+    to_target = _membership(target, target_words)
+    counts = np.maximum(to_target.sum(0), 1)[:, None]
+    merged: np.ndarray = (to_target.T @ pieces_TS @ to_source / counts).astype(np.float32)
+    return merged
+
+
+def _membership(numbers: Sequence[int], words: int) -> np.ndarray:
+    table = np.zeros((len(numbers), words), dtype=np.float32)
+    for piece, word in enumerate(numbers):
+        if word >= 0:
+            table[piece, word] = 1.0
+    return table

@@ -1,0 +1,377 @@
+"""Translating with small random models: scores held to teacher forcing, order and batches, words, ensembles, runs on disk, absurd text."""
+
+import itertools
+import math
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import seq2attn
+from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer, normalise
+from seq2attn.errors import UsageError, UserError
+from seq2attn.inference import MAX_SOURCE, Translation, Translator
+from seq2attn.inference.words import between_words, word_numbers
+from seq2attn.training import checkpoint
+
+RECIPES = {
+    "bahdanau": {},
+    "luong": {"query": "current", "context": ["readout"], "input_feeding": True},
+    "plain": {"query": "current", "context": ["readout"]},
+    "stack": {"query": "previous", "context": ["input", "layer", "readout"], "layers": 2, "cell": "gru"},
+    "summary": {"reads": "summary", "context": ["input"]},
+    "nothing": {"reads": "nothing", "context": []},
+}
+TEXTS = ["the small dog", "rain", "she sings, and they listen to her songs in the old house of the town", "we do not eat red apples today", "", "a b", "where?"]
+
+
+def flat(results: list[list[Translation]]) -> list[tuple[str, object]]:
+    """Texts and scores; a score equals another up to what float32 sums in another order differ by."""
+    return [(t.text, pytest.approx(t.score, abs=1e-5)) for translations in results for t in translations]
+
+
+@torch.no_grad()
+def teacher(translator: Translator, translation: Translation) -> tuple[float, torch.Tensor | None]:
+    """log p of the translation's tokens and end token, and the weights, by one pass over the whole target, one sentence, no padding."""
+    model = translator.members[0].model.eval()
+    source = torch.tensor([[*translator.source_tokenizer.encode(translation.source), EOS]])
+    output = model(source, torch.ones_like(source, dtype=torch.bool), torch.tensor([[BOS, *translation.tokens]]), weights=True)
+    log_p = output.logits.log_softmax(-1)[0]
+    total = sum(float(log_p[i, token]) for i, token in enumerate([*translation.tokens, EOS]))
+    return total, None if output.weights is None else output.weights[0]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("beam", [1, 4])
+def test_every_hypothesis_scores_what_teacher_forcing_gives_it(recipe: str, beam: int) -> None:
+    translator = tiny.translator(**RECIPES[recipe])
+    seen = 0
+    for translations in translator.translate(TEXTS, beam=beam, n_best=beam, length_penalty=0.7):
+        for translation in translations:
+            if not translation.source:
+                continue
+            log_p, weights = teacher(translator, translation)
+            assert translation.log_probability == pytest.approx(log_p, abs=2e-4)
+            assert translation.score == pytest.approx(log_p / (len(translation.tokens) + 1) ** 0.7, abs=2e-4)
+            assert (translation.piece_attention is None) == (weights is None) == (not translator.attends)
+            if weights is not None:
+                np.testing.assert_allclose(translation.piece_attention, weights, atol=1e-5)
+            seen += 1
+    assert seen == 6 * beam
+
+
+def test_samples_score_what_teacher_forcing_gives_them() -> None:
+    translator = tiny.translator()
+    for translations in translator.translate(TEXTS[:4], sample=True, n_best=3, top_k=20, temperature=1.3):
+        assert len(translations) == 3
+        for translation in translations:
+            assert translation.log_probability == pytest.approx(teacher(translator, translation)[0], abs=2e-4)
+
+
+@pytest.mark.parametrize("recipe", ["bahdanau", "luong"])
+def test_batches_and_order_change_nothing(recipe: str) -> None:
+    translator = tiny.translator(**RECIPES[recipe])
+    texts = TEXTS + [" ".join(random.Random(seed).choices(" ".join(tiny.ENGLISH).split(), k=1 + seed % 17)) for seed in range(24)]
+    order = random.Random(0).sample(range(len(texts)), len(texts))
+    for options in ({"beam": 1, "max_length": 30}, {"beam": 3, "n_best": 3, "max_length": 20}):
+        together = [flat([one]) for one in translator.translate(texts, batch_tokens=600, **options)]
+        assert [flat([one]) for one in translator.translate(texts, batch_tokens=1, **options)] == together
+        shuffled = [flat([one]) for one in translator.translate([texts[i] for i in order], batch_tokens=97, **options)]
+        assert shuffled == [together[i] for i in order]
+    assert len({one[0][0] for one in together}) > 20
+
+
+def test_samples_depend_on_the_number_of_the_line_and_the_seed_alone() -> None:
+    translator = tiny.translator(sharpness=1.5)
+    texts = ["the small dog"] * 12
+    together = flat(translator.translate(texts, sample=True, seed=3))
+    assert flat(translator.translate(texts, sample=True, seed=3, batch_tokens=1)) == together
+    assert flat(translator.translate(texts[5:], sample=True, seed=3, first=5)) == together[5:]
+    assert flat(translator.translate(texts, sample=True, seed=4)) != together
+    assert len({text for text, _ in together}) > 6
+
+
+def test_attention_left_out_changes_nothing_else() -> None:
+    translator = tiny.translator()
+    without = translator.translate(TEXTS, attention=False)
+    assert flat(without) == flat(translator.translate(TEXTS))
+    assert all(t.attention is None and t.piece_attention is None and t.alignment() == [] for ts in without for t in ts)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t \u3000", "\n", "\u2028\u0085", "\x1c"])
+def test_empty_and_blank_text_never_reach_the_model(text: str) -> None:
+    translator = tiny.translator()
+    translator.members[0].model.encoder.forward = None  # type: ignore[assignment]
+    assert translator.translate([text, text], n_best=2)[1] == translator.translate([text])[0]
+    (translation,) = translator.translate([text])[0]
+    assert (translation.text, translation.score, translation.tokens, translation.alignment()) == ("", 0.0, [], [])
+    assert translator.translate([]) == []
+
+
+def test_validation_leaves_the_model_in_the_mode_it_had() -> None:
+    of = tiny.settings()
+    model = tiny.model(of)
+    model.encoder.eval()
+    translator = Translator(model, tiny.tokenizer("source"), tiny.tokenizer("target"), of)
+    first = flat(translator.translate(TEXTS))
+    assert model.training
+    assert model.decoder.training
+    assert not model.encoder.training
+    assert flat(translator.translate(TEXTS)) == first  # no dropout, though the model is in training
+    assert all(parameter.grad is None and not parameter.is_inference() for parameter in model.parameters())
+
+
+def test_a_very_long_text_is_read_up_to_the_bound() -> None:
+    translator = tiny.translator()
+    long, other = "the small dog " * 3600, "the small dog " * 3000
+    found, short, blank, same = translator.translate([long, "rain", "", other], beam=2, max_length=20)
+    assert found[0].unread == len(translator.source_tokenizer.encode(long)) - MAX_SOURCE > 0
+    assert len(found[0].source_pieces) == MAX_SOURCE
+    assert found[0].source_words == long.split()
+    assert found[0].attention is not None
+    assert found[0].attention.shape == (len(found[0].target_words), 3 * 3600)
+    assert short[0].unread == blank[0].unread == 0
+    assert found[0].text == same[0].text  # what is not read makes no difference
+
+
+def test_limits_prefixes_and_bans_reach_the_search() -> None:
+    translator = tiny.translator()
+    for translation in itertools.chain(*translator.translate(TEXTS[:4], n_best=5, max_length=6, min_length=4)):
+        assert 4 <= len(translation.tokens) <= 6
+        assert not {PAD, UNK, BOS, EOS} & set(translation.tokens)
+        assert translation.finished == (len(translation.tokens) < 6)
+    prefixes = ["le petit", "", "une", "où est"]
+    for prefix, (translation, *_) in zip(prefixes, translator.translate(TEXTS[:4], prefixes=prefixes), strict=True):
+        begins = translator.target_tokenizer.encode(prefix)
+        assert translation.tokens[: len(begins)] == begins
+    unlimited = translator.translate(["rain"], beam=1, min_length=10**6)[0][0]
+    assert len(unlimited.tokens) == 3 * len(translator.source_tokenizer.encode("rain")) + 10
+
+
+def test_force_gives_what_translate_found() -> None:
+    translator = tiny.translator()
+    texts = [text for text in TEXTS if text] * 2
+    found = [translations[0] for translations in translator.translate(texts, beam=3)]
+    texts_found = [translation.text for translation in found]
+    # Texts, not tokens, are forced: where the search cut a text in another way than the tokenizer, the score is another.
+    forced = translator.force(texts, texts_found, batch_tokens=40)
+    alike = 0
+    for again, translation in zip(forced, found, strict=True):
+        assert again.text == translation.text
+        assert again.log_probability == pytest.approx(teacher(translator, again)[0], abs=2e-4)
+        if again.tokens == translation.tokens:
+            alike += 1
+            assert again.score == pytest.approx(translation.score, abs=1e-4)
+            np.testing.assert_allclose(again.attention, translation.attention, atol=1e-5)
+    references = translator.force(["the small dog", "", "rain"], ["le petit  chien", "la pluie", ""])
+    assert [r.target_words for r in references] == [["le", "petit", "chien"], ["la", "pluie"], []]
+    assert [r.attention.shape for r in references if r.attention is not None] == [(3, 3), (2, 0), (0, 1)]
+    assert all(math.isfinite(r.score) for r in references)
+
+
+def test_forced_logits_in_blocks_are_those_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    translator = tiny.translator()
+    whole = translator.force(tiny.ENGLISH[:7], tiny.FRENCH[:7])
+    monkeypatch.setattr("seq2attn.inference.translator.LOGITS", 1)
+    for a, b in zip(whole, translator.force(tiny.ENGLISH[:7], tiny.FRENCH[:7]), strict=True):
+        assert a.log_probability == pytest.approx(b.log_probability, abs=1e-4)
+
+
+# Words
+
+
+TEXT = st.text(st.sampled_from("thecatdogsm ,.'?! \t\u00a0\u3000é▁\u2028中🙂\u0301\ufdd0"), max_size=30)
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=TEXT, kind=st.sampled_from(["bpe", "char", "word", "unigram"]))
+def test_words_are_those_of_the_raw_text(text: str, kind: str) -> None:
+    tokenizer = tiny.tokenizer("source", kind, 40)
+    ids = tokenizer.encode(text)
+    numbers = word_numbers(text, ids, tokenizer)
+    words = text.split()
+    assert len(numbers) == len(ids)
+    assert all(-1 <= number < len(words) for number in numbers)
+    real = [number for number in numbers if number >= 0]
+    assert real == sorted(real)
+    assert word_numbers(text, ids[:5], tokenizer)[:4] == numbers[:5][:4]
+    if UNK not in ids:
+        assert numbers == tokenizer.word_index(ids)
+    for token, number in zip(ids, numbers, strict=True):
+        if token != UNK and number >= 0:
+            assert tokenizer.decode([token]).split()[0] in normalise(words[number])
+    if UNK not in ids and kind == "char":
+        assert set(real) == set(range(len(words)))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("the dog", {0, 1}),
+        ("  the   dog ", {0, 1}),
+        ("\u4e2d the \u6587\u6587 dog", {0, 1, 2, 3}),
+        ("the\tdog", {0, 1}),
+        ("the\u3000\u3000dog\u2028cat", {0, 1, 2}),
+    ],
+)
+def test_unknown_characters_and_unknown_white_space_shift_no_word(text: str, expected: set[int]) -> None:
+    tokenizer = tiny.tokenizer("source", "char", 40)
+    ids = tokenizer.encode(text)
+    numbers = word_numbers(text, ids, tokenizer)
+    assert set(numbers) - {-1} == expected
+    last = [number for token, number in zip(ids, numbers, strict=True) if tokenizer.decode([token]) in tuple("dog")][-1]
+    assert text.split()[last] in ("dog", "the", "cat")
+
+
+def test_attention_between_words_is_a_sum_of_sources_and_a_mean_of_targets() -> None:
+    pieces = np.array([[0.1, 0.2, 0.3, 0.4], [0.5, 0.1, 0.1, 0.3], [0.7, 0.1, 0.1, 0.1]], np.float32)
+    found = between_words(pieces, [0, 0, 1], [0, 1, 1, -1], 3, 2)
+    np.testing.assert_allclose(found, [[0.3, 0.35], [0.7, 0.2], [0, 0]], atol=1e-6)
+    translation = Translation("a b", "x y z", 0.0, 0.0, attention=found)
+    assert translation.alignment() == [(1, 0), (0, 1)]
+
+
+def test_word_attention_keeps_what_falls_on_words() -> None:
+    translator = tiny.translator()
+    for translation, *_ in translator.translate(["  the   small dog", "where is\tthe station?"]):
+        pieces, words = translation.piece_attention, translation.attention
+        assert pieces is not None
+        assert words is not None
+        assert words.shape == (len(translation.text.split()), len(translation.source.split()))
+        assert len(translation.target_pieces) + 1 == len(pieces)
+        assert len(translation.source_pieces) + 1 == pieces.shape[1]
+        np.testing.assert_allclose(pieces.sum(1), 1, atol=1e-5)
+        numbers = translator.target_tokenizer.word_index(translation.tokens)
+        rows = [pieces[:-1][[i for i, n in enumerate(numbers) if n == word]][:, :-1].sum(1).mean() for word in range(len(words))]
+        assert (words.sum(1) <= np.array(rows) + 1e-5).all()
+        for source, target in translation.alignment():
+            assert words[target, source] == words[target].max()
+
+
+# Ensembles and runs on disk
+
+
+def save_run(path: Path, seed: int = 1, **decoder: object) -> Path:
+    of = tiny.settings(**decoder)
+    files = {}
+    for side in ("source", "target"):
+        tiny.tokenizer(side).save(path.parent / f"{side}.bin")
+        files[f"{side}.model"] = (path.parent / f"{side}.bin").read_bytes()
+    sizes = {"source_size": tiny.tokenizer("source").size, "target_size": tiny.tokenizer("target").size}
+    run = checkpoint.create(path, of, **sizes, languages=("en", "fr"), tokenizers=files, corpus="tiny", force=False)
+    checkpoint.save_weights(run, tiny.model(of, seed))
+    return path
+
+
+def test_a_run_on_disk_translates_as_the_model_did(tmp_path: Path) -> None:
+    before = torch.random.get_rng_state()
+    path = save_run(tmp_path / "run")
+    torch.random.set_rng_state(before)
+    loaded = seq2attn.load(path, device="cpu")
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert flat(loaded.translate(TEXTS)) == flat(tiny.translator().translate(TEXTS))
+    assert loaded.languages == ("en", "fr")
+    assert loaded.format == "fp32"
+    assert not loaded.members[0].model.training
+
+
+def test_an_ensemble_averages_probabilities(tmp_path: Path) -> None:
+    one, two = save_run(tmp_path / "one", 1), save_run(tmp_path / "two", 2)
+    both = Translator.load(f"{one},{two}", device="cpu")
+    assert len(both.members) == 2
+    for translation in both.translate(["the small dog", "rain"], n_best=3)[0]:
+        tokens = torch.tensor([[BOS, *translation.tokens]])
+        source = torch.tensor([[*both.source_tokenizer.encode(translation.source), EOS]])
+        with torch.no_grad():
+            outputs = [member.model(source, source >= 0, tokens, weights=True) for member in both.members]
+        p = sum(output.logits.softmax(-1)[0] for output in outputs) / 2
+        expected = sum(math.log(p[i, token]) for i, token in enumerate([*translation.tokens, EOS]))
+        assert translation.log_probability == pytest.approx(expected, abs=2e-4)
+        np.testing.assert_allclose(translation.piece_attention, sum(output.weights[0] for output in outputs) / 2, atol=1e-5)
+        assert both.force([translation.source], [translation.text])[0].score == pytest.approx(translation.score, abs=1e-3) or (
+            both.target_tokenizer.encode(translation.text) != translation.tokens
+        )
+    twins = Translator.load(f"{one},{one}", device="cpu")
+    assert flat(twins.translate(TEXTS)) == flat(Translator.load(one, device="cpu").translate(TEXTS))
+
+
+def test_an_ensemble_of_attention_and_none_shows_the_attention_there_is(tmp_path: Path) -> None:
+    one, two = save_run(tmp_path / "one"), save_run(tmp_path / "two", 2, reads="summary", context=["input"])
+    for translation in Translator.load(f"{one}, {two}", device="cpu").translate(["the small dog"])[0]:
+        assert translation.attention is not None
+
+
+def test_runs_of_other_vocabularies_are_refused_by_name(tmp_path: Path) -> None:
+    one, two = save_run(tmp_path / "one"), save_run(tmp_path / "two")
+    Tokenizer.train(tiny.FRENCH, 90, "bpe", lowercase=True).save(two / "target.model")
+    with pytest.raises(UserError, match=r"two: its target vocabulary is not that of .*one"):
+        Translator.load(f"{one},{two}", device="cpu")
+
+
+def test_damaged_runs_are_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such run"):
+        Translator.load(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="no run is named"):
+        Translator.load(" , ")
+    run = save_run(tmp_path / "run")
+    with pytest.raises(UsageError, match="precision is int8"):
+        Translator.load(run, precision="int8")
+    Tokenizer.train(tiny.FRENCH, 80, "bpe").save(run / "target.model")
+    with pytest.raises(UserError, match=r"target.model: has 80 pieces .* says 90"):
+        Translator.load(run, device="cpu")
+    (run / "target.model").write_bytes(b"nonsense")
+    with pytest.raises(UserError, match="not a tokenizer"):
+        Translator.load(run, device="cpu")
+
+
+def test_a_model_of_no_numbers_is_one_clear_line() -> None:
+    translator = tiny.translator()
+    with torch.no_grad():
+        translator.members[0].model.decoder.output.bias.fill_(math.nan)
+    for call in (lambda: translator.translate(["rain"]), lambda: translator.translate(["rain"], sample=True), lambda: translator.force(["rain"], ["pluie"])):
+        with pytest.raises(UserError, match="not numbers"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"n_best": 6}, "n_best is 6 and beam 5"),
+        ({"beam": 0}, "beam is 0"),
+        ({"n_best": 0}, "n_best is 0"),
+        ({"length_penalty": -1.0}, "length_penalty"),
+        ({"length_penalty": math.nan}, "length_penalty"),
+        ({"max_length": 0}, "max_length is 0"),
+        ({"max_length": 3, "min_length": 4}, "min_length is 4 and max_length 3"),
+        ({"temperature": 0.0, "sample": True}, "temperature"),
+        ({"top_p": 0.0, "sample": True}, "top_p"),
+        ({"top_k": -1, "sample": True}, "top_k"),
+        ({"batch_tokens": 0}, "batch_tokens"),
+        ({"prefixes": ["a", "b"]}, "2 prefixes and 1 texts"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_by_name(options: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        tiny.translator().translate(["rain"], **options)  # type: ignore[arg-type]
+
+
+def test_a_single_text_is_not_a_list_of_letters() -> None:
+    with pytest.raises(UsageError, match="list of texts"):
+        tiny.translator().translate("rain")
+    with pytest.raises(UsageError, match="1 texts and 2 targets"):
+        tiny.translator().force(["rain"], ["la", "pluie"])
+
+
+def test_bfloat16_translates_nearly_alike() -> None:
+    of = tiny.settings()
+    exact = tiny.translator()
+    half = Translator(tiny.model(of), tiny.tokenizer("source"), tiny.tokenizer("target"), of, precision="bf16")
+    a, b = exact.force(tiny.ENGLISH[:4], tiny.FRENCH[:4]), half.force(tiny.ENGLISH[:4], tiny.FRENCH[:4])
+    assert [x.score for x in a] == pytest.approx([x.score for x in b], rel=0.1)
+    assert [x.score for x in a] != [x.score for x in b]
+    assert len(half.translate(TEXTS)) == len(TEXTS)

@@ -1,0 +1,65 @@
+"""Tiny tokenizers and random models, quick to make: for tests of what is around a model rather than of the model."""
+
+import functools
+
+import torch
+
+from seq2attn import config
+from seq2attn.config import Config
+from seq2attn.data.tokenizer import EOS, Tokenizer
+from seq2attn.inference import Translator
+from seq2attn.models.seq2seq import Seq2Seq, build
+
+ENGLISH = [
+    "the small dog sleeps in the garden",
+    "a big cat sees the old house",
+    "we do not eat red apples today",
+    "she sings, and they listen to her songs",
+    "where is the station of the town?",
+    "my friends' books are on the table!",
+    "rain falls over hills and quiet rivers",
+] * 3
+FRENCH = [
+    "le petit chien dort dans le jardin",
+    "un grand chat voit la vieille maison",
+    "nous ne mangeons pas de pommes rouges aujourd'hui",
+    "elle chante, et ils écoutent ses chansons",
+    "où est la gare de la ville ?",
+    "les livres de mes amis sont sur la table !",
+    "la pluie tombe sur les collines et les rivières calmes",
+] * 3
+
+
+@functools.cache
+def tokenizer(side: str = "source", kind: str = "bpe", size: int = 90) -> Tokenizer:
+    return Tokenizer.train(ENGLISH if side == "source" else FRENCH, size, kind, False)
+
+
+def settings(**decoder: object) -> Config:
+    """A model of a few thousand parameters; `decoder` overrides model.decoder.*"""
+    tree = {
+        "data": {"joint": False},
+        "model": {
+            "embedding": 12,
+            "encoder": {"size": 8},
+            "decoder": {"size": 16, "query": "previous", "context": ["input", "readout"]} | decoder,
+            "attention": {"score": "additive", "size": 8},
+        },
+    }
+    return config.validate(tree, "tests")
+
+
+def model(of: Config, seed: int = 1, sharpness: float = 3.0) -> Seq2Seq:
+    """A random model, in training mode as training has it; the larger the sharpness, the surer of itself."""
+    torch.manual_seed(seed)
+    made = build(of.model, tokenizer("source").size, tokenizer("target").size)
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight.copy_(torch.randn_like(weight) * sharpness / max(weight.shape[-1], 9) ** 0.5)
+        made.decoder.output.bias[EOS] += sharpness  # so that outputs end, some sooner and some later
+    return made
+
+
+def translator(seed: int = 1, sharpness: float = 3.0, **decoder: object) -> Translator:
+    of = settings(**decoder)
+    return Translator(model(of, seed, sharpness), tokenizer("source"), tokenizer("target"), of, languages=("en", "fr"))
