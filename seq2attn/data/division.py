@@ -21,7 +21,6 @@ def divide(keys: NDArray[np.uint64], valid: int, test: int, seed: int) -> NDArra
 
     Fewer than asked when the groups of equal sentences do not add up to the number, or there is nothing more to draw.
     """
-    sides = np.full(len(keys), TRAIN, dtype=np.uint8)
     groups, members, counts = np.unique(keys, return_inverse=True, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(groups))
     side_of = np.full(len(groups), TRAIN, dtype=np.uint8)
@@ -36,5 +35,4 @@ def divide(keys: NDArray[np.uint64], valid: int, test: int, seed: int) -> NDArra
                 side_of[group] = side
                 left[side] -= int(counts[group])
                 break
-    sides[:] = side_of[members]
-    return sides
+    return side_of[members]

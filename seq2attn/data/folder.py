@@ -25,10 +25,10 @@ def open_folder(folder: Path, source: str | None, target: str | None) -> Corpus:
             raise UserError(f"{folder}: {other.name} and {path.name} are both there; remove one of them")
         files[language][stem] = path
     source, target = _direction(folder, languages(folder), source, target)
-    for one, other in ((source, target), (target, source)):
+    for one, counterpart in ((source, target), (target, source)):
         for stem, path in files[one].items():
-            if stem not in files[other]:
-                raise UserError(f"{path}: there is no {stem}.{other} beside it")
+            if stem not in files[counterpart]:
+                raise UserError(f"{path}: there is no {stem}.{counterpart} beside it")
     gold = files.get(ALIGNMENT, {})
     stems = sorted(files[source], key=lambda stem: (str(split_name(stem)), stem))
 

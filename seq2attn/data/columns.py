@@ -1,0 +1,87 @@
+"""Which columns or keys of a table are the two sides. Knows their names, never their file."""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from seq2attn.data.corpus import Row, one_line, split_name
+from seq2attn.errors import UsageError, UserError
+
+LANGUAGE = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z]{2,4})?")
+NESTED = "translation"  # one column that holds both sides by language, as translation corpora of the Hugging Face hub have it
+SPLIT, ALIGNMENT = "split", "alignment"
+
+
+class Columns(NamedTuple):
+    source: str
+    target: str
+    languages: tuple[str | None, str | None]
+    nested: bool = False  # the sides are inside the column NESTED
+    split: bool = False  # a column says which split a row is in
+    alignment: bool = False  # a column has gold word alignments
+
+    def row(self, record: Mapping[str, object], place: str, split: str | None = None) -> Row:
+        """The two sides of one record. Raises UserError when one is missing or no text."""
+        sides = record
+        if self.nested:
+            inside = record.get(NESTED)
+            if not isinstance(inside, Mapping):
+                raise UserError(f'{place}: no "{NESTED}" with both sides in it')
+            sides = inside
+        if self.split:
+            named = _text(record, SPLIT, place)
+            split = split_name(named)
+            if split is None:
+                raise UserError(f'{place}: the split is "{named[:40]}"; it can be train, valid (or val, dev) and test*')
+        alignment = _text(record, ALIGNMENT, place) if self.alignment else None
+        return Row(_text(sides, self.source, place), _text(sides, self.target, place), place, split, alignment)
+
+
+def choose(names: Sequence[str], source: str | None, target: str | None, where: str, nested: Sequence[str] = ()) -> Columns:
+    """The columns called `source` and `target` (written NAME, or NAME:LANGUAGE to say which language it is) among `names`, or among
+    `nested`, the names inside the column NESTED. Without both: the only two that look like languages, or "source" and "target".
+    Raises UserError naming the columns that exist, UsageError when it takes the user to say which.
+    """
+    inside = bool(nested) and not (source and _find(names, source))
+    there = nested if inside else names
+    facts = {"nested": inside, "split": SPLIT in names, "alignment": ALIGNMENT in names}
+    if source is None and target is None:
+        codes = [name for name in there if LANGUAGE.fullmatch(name) and name != "id"]
+        if len(codes) == 2:
+            return Columns(codes[0], codes[1], (codes[0], codes[1]), **facts)
+        if "source" in there and "target" in there:
+            return Columns("source", "target", (None, None), **facts)
+    if source is None or target is None:
+        raise UsageError(f"{where}: say which column is which with --source NAME --target NAME; there are: {', '.join(there)}")
+    found = []
+    for option, asked in (("--source", source), ("--target", target)):
+        match = _find(there, asked)
+        if match is None:
+            near = difflib.get_close_matches(asked.lower(), [name.lower() for name in there], 1)
+            hint = next((f" (did you mean {name}?)" for name in there if near and name.lower() == near[0]), "")
+            raise UserError(f"{where}: no column {asked} for {option}{hint}; there are: {', '.join(there)}")
+        found.append(match)
+    (source_column, source_language), (target_column, target_language) = found
+    if source_column == target_column:
+        raise UsageError(f"--source and --target are both the column {source_column}")
+    return Columns(source_column, target_column, (source_language, target_language), **facts)
+
+
+def _find(names: Sequence[str], asked: str) -> tuple[str, str | None] | None:
+    """(column, language): a column's name is its language unless it is a number or says nothing."""
+    if asked in names:
+        return asked, None if asked.isdecimal() or asked in ("source", "target") else asked
+    column, colon, language = asked.rpartition(":")
+    return (column, language) if colon and column in names else None
+
+
+def _text(record: Mapping[str, object], column: str, place: str) -> str:
+    value = record.get(column, _text)
+    if value is _text:
+        raise UserError(f"{place}: no {column}; it has: {', '.join(map(str, record)) or 'nothing'}")
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise UserError(f"{place}: {column} is no text but {type(value).__name__}")
+    return one_line(value, place)
