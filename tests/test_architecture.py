@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "search": set(),
     "data": set(),
     "training": {"models", "attention", "data.batches"},
-    "inference": {"models", "attention", "search", "data", "training.checkpoint"},
+    "inference": {"models", "attention", "search", "data", "training.checkpoint", "training.precision"},
     "evaluation": {"inference", "data", "search"},
     "plotting": {"inference", "data"},
     "cli": {"inference", "training", "evaluation", "plotting", "data", "models", "search"},
@@ -40,7 +40,7 @@ DOORS = {
     "click": ("cli/",),
     "rich": ("cli/console.py",),
     "datasets": ("data/sources.py", "data/prepared.py"),
-    "pyarrow": ("data/sources.py", "data/prepared.py"),
+    "pyarrow": ("data/",),
     "sentencepiece": ("data/tokenizer.py",),
     "sacrebleu": ("evaluation/",),
     "matplotlib": ("plotting/",),
@@ -57,7 +57,7 @@ UNSAFE_ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("yaml", "load"), ("o
 
 # Lines of code of the core (blank lines, comments and docstrings left out): to be read in one evening. Raise it only with a reason.
 CORE = ("attention", "models", "search", "training/trainer.py")
-CORE_BUDGET = 1600
+CORE_BUDGET = 1500
 
 
 def imports(tree: ast.AST, path: Path) -> Iterator[tuple[str, int]]:
@@ -164,11 +164,12 @@ def module_names() -> set[str]:
     """Names of the package's classes that are nn.Modules, by way of others or not."""
     bases = {
         node.name: {base.attr if isinstance(base, ast.Attribute) else base.id for base in node.bases if isinstance(base, (ast.Attribute, ast.Name))}
-        for tree in TREES.values()
+        for path, tree in TREES.items()
+        if part(path) in {"attention", "models"}
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef)
     }
-    names = {"Module"}
+    names = {"Module", "ModuleList", "Linear", "Embedding"}
     while more := {name for name, above in bases.items() if above & names} - names:
         names |= more
     return names
@@ -177,7 +178,7 @@ def module_names() -> set[str]:
 def test_modules_hold_weights_only() -> None:
     """No cache, mask or state is put on a module after it is built: `self.x = ...` stands in __init__ alone."""
     wrong, modules = [], module_names()
-    assert len(modules) > 5
+    assert {"Additive", "Cell", "RNNDecoder", "ScaledDot"} <= modules
     for path, tree in TREES.items():
         classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name in modules]
         for function in (node for module in classes for node in module.body if isinstance(node, ast.FunctionDef) and node.name != "__init__"):
@@ -187,13 +188,13 @@ def test_modules_hold_weights_only() -> None:
     assert not wrong
 
 
-def test_no_search_or_model_asks_what_it_was_given() -> None:
+def test_no_search_encoder_or_decoder_asks_what_it_was_given() -> None:
     wrong = []
     for path, tree in TREES.items():
-        if part(path) in {"attention", "models", "search"}:
+        if {"attention", "search", "encoders", "decoders"} & set(path.relative_to(PACKAGE).parts):
             for node in ast.walk(tree):
                 asks = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"hasattr", "isinstance"}
-                if asks and path.relative_to(PACKAGE).as_posix() != "models/memory.py":  # `select` walks any nested tuple
+                if asks:
                     wrong.append(where(path, node.lineno))
     assert not wrong
 
@@ -270,7 +271,7 @@ def probe(*arguments: str) -> tuple[int, list[str], str]:
 )
 def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
     code, heavy, said = probe(*arguments)
-    assert code == (0 if arguments else 2) or not arguments, said
+    assert code == 0 or not arguments, said  # without a command: help, as a usage error
     assert not heavy
 
 
@@ -298,7 +299,7 @@ def test_usage_errors_are_said_before_anything_heavy_is_imported(arguments: tupl
 def test_training_knows_no_screen_no_score_and_no_source() -> None:
     code = "import sys, pkgutil, importlib, seq2attn.training as t\n"
     code += "[importlib.import_module(f'seq2attn.training.{m.name}') for m in pkgutil.iter_modules(t.__path__)]\n"
-    code += "print(*sorted({'rich', 'typer', 'sacrebleu', 'datasets', 'matplotlib', 'sentencepiece'} & set(sys.modules)))"
+    code += "print(*sorted({'rich', 'typer', 'sacrebleu', 'datasets', 'pyarrow', 'matplotlib'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == ""

@@ -106,7 +106,7 @@ def test_steps_are_the_whole_sequence_and_a_beam_is_one_more_query(chosen: confi
 def test_rows_change_places_with_their_state(chosen: config.Model) -> None:
     """After `select`, each row goes on as the row it was taken from."""
     model = model_of(chosen)
-    source, mask, inputs = sentences()
+    source, mask, _ = sentences()
     with torch.no_grad():
         memory = model.encoder(source, mask)
         read, state = model.decoder.source(memory), model.decoder.start(memory, 2)
