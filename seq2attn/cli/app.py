@@ -53,7 +53,8 @@ def _start(
 
 for _name in COMMANDS:
     if importlib.util.find_spec(f"seq2attn.cli.{_name}"):
-        app.command(_name.replace("_", "-"))(getattr(importlib.import_module(f"seq2attn.cli.{_name}"), _name))
+        _module = importlib.import_module(f"seq2attn.cli.{_name}")
+        app.command(_name.replace("_", "-"), cls=getattr(_module, "Command", None))(getattr(_module, _name))
 
 
 def main() -> NoReturn:
