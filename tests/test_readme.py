@@ -1,0 +1,204 @@
+"""The README holds: each command line in it parses, its examples run on a tiny model, its two first blocks are what they must be.
+
+Examples run in the README's order in one folder, inside this process, with training cut to a few steps of a tiny model and small
+stand-ins for what a reader would download.
+"""
+
+import gzip
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import pytest
+import typer
+
+from seq2attn.cli import app as application
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL))
+
+TINY = """--max-steps 2 --set train.validate_sentences=2 --set model.embedding=8 --set model.encoder.size=4 --set model.decoder.size=8
+    --set search.max_length=4 --set search.beam=1 --set data.vocab_size=200"""
+EXTRA = {"train": shlex.split(TINY), "prepare": ["--vocab-size", "200"], "plot-alignment": ["--max-length", "4"]}
+SMALL_FILE = ["--vocab-size", "60", "--valid", "5", "--test", "5"]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return [block.strip("\n") for block in re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)]
+
+
+def pipelines() -> list[str]:
+    """Every line of the sh blocks, but for the two that install and the one that downloads."""
+    lines = [line for block in blocks(README, "sh") for line in block.splitlines()]
+    return [line for line in lines if "venv" not in line and "curl" not in line]
+
+
+def calls() -> Iterator[list[str]]:
+    """The arguments of every `seq2attn` in the blocks and, where no word is a placeholder, between the lines."""
+    spans = [span for span in re.findall(r"`([^`\n]+)`", README) if not re.search(r"\b[A-Z]{3,}\b|\.\.\.", span)]
+    for line in [*(line for block in blocks(README, "sh") for line in block.splitlines()), *spans]:
+        for words in stages(line):
+            if words and Path(words[0]).name == "seq2attn" and len(words) > 1:
+                yield words[1:]
+
+
+def stages(line: str) -> list[list[str]]:
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;")
+    lexer.whitespace_split = True
+    found: list[list[str]] = [[]]
+    for word in lexer:
+        if set(word) <= set("|&;"):
+            found.append([])
+        else:
+            found[-1].append(word)
+    return found
+
+
+def one_line(section: str) -> str:
+    (block,) = blocks(SECTIONS[section], "sh")
+    (line,) = block.splitlines()
+    return line
+
+
+def test_it_opens_with_what_it_is_and_how_to_run_it() -> None:
+    assert README.startswith("# seq2attn\n")
+    assert list(SECTIONS)[:2] == ["Run it", "Test it"]
+
+
+def test_run_it() -> None:
+    assert one_line("Run it") == "python3 -m venv venv && venv/bin/pip install . && venv/bin/seq2attn train"
+
+
+def test_test_it_is_what_the_checks_run() -> None:
+    line = one_line("Test it")
+    assert line == "python3 -m venv venv && venv/bin/pip install '.[test]' && venv/bin/pytest"
+    check = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    taken = [part.strip() for part in check.splitlines() if part.startswith(("command=", "tests="))]
+    shown = subprocess.run(["bash", "-euc", "\n".join([*taken, 'echo "$tests"'])], capture_output=True, text=True, cwd=ROOT, timeout=20, check=True)
+    assert shown.stdout == "pytest\n"
+    assert "pip install --quiet --disable-pip-version-check '.[test]'" in check
+
+
+def test_pictures_and_files_it_points_to_are_there() -> None:
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", README) if not link.startswith("https://")]
+    assert links
+    assert not [link for link in links if not (ROOT / link).is_file()]
+
+
+def test_presets_it_names_are_there() -> None:
+    from seq2attn import config
+
+    table = SECTIONS["The models"]
+    named = set(re.findall(r"`((?:sutskever|cho|bahdanau|luong)\d\d[a-z-]*|first-try)`", table)) | {f"luong15{tail}" for tail in re.findall(r"`(-\w+)`", table)}
+    assert named == set(config.presets())
+
+
+def test_settings_it_names_are_there() -> None:
+    from seq2attn import config
+
+    spans = re.findall(r"`[^`\n]+`|--set \S+", README)
+    named = {name for span in spans for name in re.findall(r"\b(?:model|train|data|search)(?:\.\w+)+", span)} - {"train.en", "train.de"}
+    assert len(named) > 3
+    assert named <= set(config.flat(config.load("luong15")))
+
+
+@pytest.mark.parametrize("arguments", list(calls()), ids=" ".join)
+def test_command_lines_parse(arguments: list[str]) -> None:
+    group = typer.main.get_command(application.app)
+    parent = group.make_context("seq2attn", arguments[:1], resilient_parsing=True)
+    if arguments[0].startswith("-"):
+        group.make_parser(parent).parse_args(list(arguments))
+        return
+    command = group.commands[arguments[0]]  # type: ignore[attr-defined]
+    context = command.make_context(arguments[0], [], parent=parent, resilient_parsing=True)
+    command.make_parser(context).parse_args(arguments[1:])
+
+
+def test_a_wrong_command_line_would_be_seen() -> None:
+    with pytest.raises(typer.TyperException, match="no-such-option"):
+        test_command_lines_parse(["train", "--no-such-option"])
+
+
+def call(arguments: Sequence[str], stdin: bytes = b"") -> bytes:
+    """One command in this process; what it wrote on stdout."""
+    extra = SMALL_FILE if "cmn.tsv" in arguments else ["--vocab-size", "60"] if "multi30k" in arguments else EXTRA.get(arguments[0], [])
+    if any(option in arguments for option in ("--list", "--show")):
+        extra = []
+    before = sys.stdin, sys.stdout, sys.stderr
+    out, err = io.BytesIO(), io.BytesIO()
+    sys.stdin = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
+    sys.stdout = io.TextIOWrapper(out, encoding="utf-8")
+    sys.stderr = io.TextIOWrapper(err, encoding="utf-8", write_through=True)
+    try:
+        code = application.run([*arguments, *extra])
+        sys.stdout.flush()
+        written, said = out.getvalue(), err.getvalue()
+    finally:
+        sys.stdin, sys.stdout, sys.stderr = before
+    assert code == 0, said.decode()
+    return written
+
+
+def shell(line: str) -> str:
+    data = b""
+    for words in stages(line):
+        data = call(words[1:], data) if words[0] == "seq2attn" else subprocess.run(words, input=data, capture_output=True, timeout=20, check=True).stdout
+    return data.decode("utf-8")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the README's reader stands: `seq2attn train` has been run, and the corpora have been fetched."""
+    path = tmp_path_factory.mktemp("reader")
+    (path / "multi30k").mkdir()
+    animals, places = ("dog", "cat", "bird", "horse"), ("beach", "street", "garden", "house", "river")
+    pairs = [(f"A {animal} runs along the {place} {n}.", f"Ein {animal} läuft am {place} {n}.") for animal in animals for place in places for n in range(3)]
+    for split, some in (("train", pairs[:40]), ("val", pairs[40:50]), ("test_2016_flickr", pairs[50:])):
+        for side, language in enumerate(("en", "de")):
+            text = "".join(f"{pair[side]}\n" for pair in some)
+            (path / "multi30k" / f"{split}.{language}.gz").write_bytes(gzip.compress(text.encode()))
+    (path / "cmn.tsv").write_text(
+        "".join(f"Where is the {place} of {n}?\t{n}的{place}在哪里?\tCC-BY\n" for place in places for n in range(12)), encoding="utf-8"
+    )
+    cwd, cache = Path.cwd(), os.environ.get("XDG_CACHE_HOME")
+    os.chdir(path)
+    os.environ["XDG_CACHE_HOME"] = str(path / "cache")
+    try:
+        call(["train"])
+        yield path
+    finally:
+        os.chdir(cwd)
+        os.environ.pop("XDG_CACHE_HOME")
+        if cache is not None:
+            os.environ["XDG_CACHE_HOME"] = cache
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_examples_run() -> None:
+    printed = {line: shell(line) for line in pipelines()}
+    translations = [text for line, text in printed.items() if line.startswith("echo") and "--" not in line]
+    assert len(translations) > 2
+    assert all(text.count("\n") == 1 for text in translations)
+    scores = [text for line, text in printed.items() if " evaluate " in line]
+    assert all("BLEU" in text for text in scores)
+    assert any("tok:zh" in text for text in scores)
+    for picture in ("alignment.png", "mandarin.png"):
+        assert Path(picture).read_bytes().startswith(b"\x89PNG")
+    assert "bahdanau15" in printed["seq2attn train --list"]
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("code", blocks(README, "python"))
+def test_python_examples_run(code: str) -> None:
+    out = io.StringIO()
+    with redirect_stdout(out):
+        exec(compile(code, "README.md", "exec"), {})  # noqa: S102 (our own README)
+    assert out.getvalue()
