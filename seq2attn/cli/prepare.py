@@ -1,0 +1,84 @@
+"""`prepare`: a corpus and a place for the prepared folder; the work is `data.prepared.prepare`. Here its options are named and its report printed."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from seq2attn import config
+from seq2attn.cli import console, options
+
+DEFAULT = config.Data()
+
+
+def prepare(
+    corpus: Annotated[
+        str,
+        typer.Argument(
+            metavar="CORPUS",
+            help="phrases; a folder with train.en, train.de, ...; a .tsv .csv .jsonl .json .parquet file; or hf:OWNER/NAME[:CONFIG].",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The prepared folder to make.", show_default=False)],
+    source: Annotated[
+        str | None, typer.Option(help="Source side: file ending, column or key; COLUMN:LANGUAGE names its language too.", metavar="NAME", show_default=False)
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="Target side, likewise.", metavar="NAME", show_default=False)] = None,
+    vocab_size: Annotated[int, typer.Option(help="Pieces in a vocabulary; with char and word, at most.", min=5, metavar="PIECES")] = DEFAULT.vocab_size,
+    tokenizer: Annotated[Literal["unigram", "bpe", "char", "word"], typer.Option(help="What a piece is.")] = DEFAULT.tokenizer,
+    joint: Annotated[bool, typer.Option("--joint/--separate", help="One vocabulary for both sides, or one each.")] = DEFAULT.joint,
+    lowercase: Annotated[bool, typer.Option("--lowercase", help="Lower-case both sides.")] = DEFAULT.lowercase,
+    max_length: Annotated[int, typer.Option(help="Training pairs with a longer side are dropped, in pieces.", min=1, metavar="PIECES")] = DEFAULT.max_length,
+    max_ratio: Annotated[
+        float, typer.Option(help="Training pairs of more unequal lengths are dropped, longer to shorter side.", min=1, metavar="RATIO")
+    ] = DEFAULT.max_ratio,
+    valid: Annotated[
+        int | None, typer.Option(help="Pairs to set aside for validation.", min=0, metavar="PAIRS", show_default="1000 or a twentieth, if it has no splits")
+    ] = None,
+    test: Annotated[int | None, typer.Option(help="Pairs to set aside for test.", min=0, metavar="PAIRS", show_default="likewise")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that encode.", min=1, metavar="N", show_default="one a processor")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a prepared folder that stands there.")] = False,
+    seed: options.Seed = 1,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Make a corpus ready for training: tokenizer trained, text encoded.
+
+    Raw text goes in as it is. A folder holds line-aligned text in SPLIT.LANG (train, valid, test*; also .gz). A file without splits is
+    divided, never with the same source sentence on two sides. The folder is made whole or not at all.
+    """
+    asked = {"source": source, "target": target, "vocab_size": vocab_size, "tokenizer": tokenizer, "joint": joint}
+    data = config.Data.model_validate(asked | {"lowercase": lowercase, "max_length": max_length, "max_ratio": max_ratio})
+    from seq2attn.data import prepared
+
+    with console.progress() as progress:
+        report = prepared.prepare(corpus, out, data, valid=valid, test=test, workers=workers or os.cpu_count() or 1, force=force, seed=seed, progress=progress)
+    _print(report)
+    console.note(f"\nNext: seq2attn train --data {out}")
+
+
+def _print(report: dict[str, Any]) -> None:
+    settings, sizes = report["options"], report["vocabulary"]
+    source, target = (language or side for language, side in zip(report["languages"], ("source", "target"), strict=True))
+    vocabulary = f"{sizes['source']:,} joint" if settings["joint"] else f"{sizes['source']:,} {source}, {sizes['target']:,} {target}"
+    console.result(f"{report['corpus']}: {source} to {target}; {settings['tokenizer']} pieces, vocabulary: {vocabulary}")
+    for note in report["notes"]:
+        console.result(note)
+    console.result()
+    headers = ["split", "read", "kept", "side", "pieces", "median", "99%", "longest", "unknown"]
+    rows: list[list[str]] = []
+    for name, split in report["splits"].items():
+        for side, language in (("source", source), ("target", target)):
+            facts = split[side]
+            pairs = [name, f"{split['read']:,}", f"{split['kept']:,}"] if side == "source" else ["", "", ""]
+            lengths = [f"{facts['length'].get(quantile, 0):,}" for quantile in ("50%", "99%", "100%")]
+            rows.append([*pairs, language, f"{facts['tokens']:,}", *lengths, f"{facts['unknown_rate']:.2%}"])
+    console.table(headers, rows)
+    for name, split in report["splits"].items():
+        for reason, facts in split["dropped"].items():
+            more = ", ..." if facts["pairs"] > len(facts["examples"]) else ""
+            console.result(f"{name}: {facts['pairs']:,} dropped, {reason}: {', '.join(facts['examples'])}{more}")
+        if split.get("sources_in_train"):
+            console.result(f"{name}: {split['sources_in_train']:,} source sentences are in train too")
