@@ -88,6 +88,8 @@ class RNNDecoder(Section):
             raise ValueError(
                 f'model.decoder.context is empty, so what is read is never used: name a place, or set model.decoder.reads="nothing" (it is "{self.reads}")'
             )
+        if self.reads == "nothing" and self.bridge == "zero":
+            raise ValueError('model.decoder.reads="nothing" with model.decoder.bridge="zero" never sees the source: choose another bridge')
         if "layer" in self.context and self.layers == 1:
             raise ValueError('model.decoder.context holds "layer" (the next layer of the stack): model.decoder.layers must be at least 2')
         if self.input_feeding and self.readout == "linear" and self.readout_size is None:
@@ -199,6 +201,14 @@ def load(preset_or_file: str, settings: Iterable[str] = ()) -> Config:
     for setting in settings:
         _assign(tree, setting)
     return validate(tree, where=str(path))
+
+
+def change(config: Config, settings: Iterable[str]) -> Config:
+    """The config with `section.key=value` settings changed in order. Raises UsageError."""
+    tree = config.model_dump(mode="json")
+    for setting in settings:
+        _assign(tree, setting)
+    return validate(tree, where="--set")
 
 
 def loads(text: str, where: str) -> Config:

@@ -110,16 +110,22 @@ def create(
                 old.unlink(missing_ok=True)
         for name, content in tokenizers.items():
             write(path / name, content)
-        tree = {
-            "format": FORMAT,
-            "seq2attn": __version__,
-            "languages": list(languages),
-            "vocabulary": {"source": source_size, "target": target_size},
-            "corpus": corpus,
-            "config": settings.model_dump(mode="json"),
-        }
-        write(path / "config.json", (json.dumps(tree, indent=1, ensure_ascii=False) + "\n").encode())
-    return Run(path, settings, source_size, target_size, languages, corpus)
+    run = Run(path, settings, source_size, target_size, languages, corpus)
+    describe(run)
+    return run
+
+
+def describe(run: Run) -> None:
+    """Write config.json, anew where its settings were changed on resuming. With it the directory is a run."""
+    tree = {
+        "format": FORMAT,
+        "seq2attn": __version__,
+        "languages": list(run.languages),
+        "vocabulary": {"source": run.source_size, "target": run.target_size},
+        "corpus": run.corpus,
+        "config": run.config.model_dump(mode="json"),
+    }
+    write(run.path / "config.json", (json.dumps(tree, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def refuse_existing(path: Path, force: bool) -> None:

@@ -16,7 +16,7 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,8 +44,11 @@ AHEAD = 4  # updates whose batches are made before they are needed
 class Pairs(Protocol):
     """The sentence pairs of a split: lengths in tokens and ids, both without begin and end."""
 
-    source_lengths: np.ndarray
-    target_lengths: np.ndarray
+    @property
+    def source_lengths(self) -> np.ndarray: ...
+
+    @property
+    def target_lengths(self) -> np.ndarray: ...
 
     def ids(self, rows: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]: ...
 
@@ -63,7 +66,7 @@ class Progress:
     """After each update. Loss, speed and norm are means since the last logged one."""
 
     step: int
-    steps: int
+    steps: int  # of the whole run; an estimate where the clock will end it
     epoch: int
     loss: float  # nats a target token, label smoothing included
     speed: float  # target tokens a second, padding not counted, validation not counted
@@ -119,7 +122,7 @@ def train(
     format: Format = "fp32",
     validate: Callable[[Seq2Seq], Scores] | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Train `model` (initialised, on world.device) with the settings of `run`, from the run's last state where it has one.
 
     `validate(model)` scores the model, averaged weights in place, in the leading process; with train.metric="bleu" its values
@@ -183,7 +186,7 @@ class _Trainer:
         self.asked = False  # some process was told to stop
         self.window = _Window()
 
-    def run(self) -> Iterator[Event]:
+    def run(self) -> Generator[Event, None, None]:
         with _ahead(self._updates()) as updates:
             while True:
                 reason = self._reason()
@@ -276,9 +279,10 @@ class _Trainer:
         window.add(loss, norm, tokens)
         elapsed = self._elapsed()
         pace = (elapsed - self.resumed.elapsed) / (state.step - self.resumed.step)
-        remaining = (settings.max_steps - state.step) * pace
+        steps = settings.max_steps
         if settings.max_minutes is not None:
-            remaining = min(remaining, max(settings.max_minutes * 60 - elapsed, 0.0))
+            steps = min(steps, state.step + math.ceil(max(settings.max_minutes * 60 - elapsed, 0.0) / pace))
+        remaining = (steps - state.step) * pace
         logged = state.step % settings.log_every == 0
         if logged:
             line = {
@@ -292,7 +296,7 @@ class _Trainer:
             }
             self._log(line)
             self.window = _Window()
-        return Progress(state.step, settings.max_steps, state.epoch, window.loss, window.speed, lr, window.norm, elapsed, remaining, logged)
+        return Progress(state.step, steps, state.epoch, window.loss, window.speed, lr, window.norm, elapsed, remaining, logged)
 
     # Validation
 

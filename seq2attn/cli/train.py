@@ -1,0 +1,311 @@
+"""`train`: a preset or file, data and a place for the run; the loop itself is `training.trainer`, what it shows is `live`.
+
+Here the loop is handed what it does not know: the prepared data, the search and BLEU that validation uses (those of `translate` and
+`evaluate`), and the signal that stops it.
+"""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seq2attn import config
+from seq2attn.cli import console, options
+from seq2attn.config import Config, Precision
+from seq2attn.errors import UsageError, UserError
+
+if TYPE_CHECKING:
+    from seq2attn.data.prepared import Prepared
+    from seq2attn.models.seq2seq import Seq2Seq
+    from seq2attn.training.checkpoint import Run
+    from seq2attn.training.distributed import World
+    from seq2attn.training.trainer import Scores
+
+FIRST_TRY = "first-try"
+FIRST_CORPUS = "phrases"
+CHUNK = 64  # sentences that are translated between two looks at whether to stop
+SAMPLES = 3  # test translations shown at the end
+# What a resumed run may change: how long, how often it looks, how it searches. All else would make it another run.
+FREE = (
+    *(f"train.{key}" for key in ("max_steps", "max_minutes", "patience", "validate_every", "validate_sentences", "log_every", "precision")),
+    *(f"search.{key}" for key in config.Search.model_fields),
+    "about",
+)
+
+
+def train(
+    preset: Annotated[
+        str | None, typer.Argument(metavar="[PRESET or FILE.toml]", help="What to train; `--list` shows the presets.", show_default=FIRST_TRY)
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="A prepared folder, or a corpus, which is prepared first.", metavar="PREPARED or CORPUS", show_default=FIRST_CORPUS)
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The run directory to make.", metavar="RUN", show_default="runs/CORPUS or runs/CORPUS-PRESET")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting, as in train.lr=0.001; repeatable. `--show` lists them.", metavar="KEY=VALUE")
+    ] = None,
+    precision: Annotated[
+        Precision | None, typer.Option(help="Number format of the forward pass; auto: bf16 where the device multiplies it natively.", show_default="auto")
+    ] = None,
+    device: options.Device = "auto",
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.", min=0, max=2**31 - 1, show_default="1")] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Updates to train for.", min=1, show_default="the preset's")] = None,
+    max_minutes: Annotated[float | None, typer.Option(help="Minutes to train for at most, validation included.", metavar="MINUTES")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run as if it had never stopped.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a run that stands there.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="Show the presets and stop.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Show every setting as it would be, and stop.")] = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Train a model on parallel text, and score it on the test splits.
+
+    With no argument: a small translator of the bundled corpus, in a few minutes. Ctrl-C saves; the same command with --resume goes on.
+    Several devices or machines: torchrun --nproc-per-node N -m seq2attn train ...
+    """
+    if list_:
+        console.table(["preset", "about"], [(name, config.load(name).about) for name in config.presets()])
+        return
+    settings = [*(set_ or ())]
+    for key, value in (("seed", seed), ("max_steps", max_steps), ("max_minutes", max_minutes), ("precision", precision)):
+        if value is not None:
+            settings.append(f"train.{key}={value}")
+    if resume and force:
+        raise UsageError("--resume goes on with a run and --force replaces it: choose one")
+    out = out or Path("runs", _name(data or FIRST_CORPUS) + (f"-{_name(preset)}" if preset else ""))
+    going_on = resume and (out / "config.json").is_file()
+    wanted = None if going_on and preset is None else config.load(preset or FIRST_TRY, settings)
+    if show:
+        chosen = wanted or config.change(_stored(out), settings)
+        for key, setting in config.flat(chosen).items():
+            console.result(f"{key} = {json.dumps(setting, ensure_ascii=False)}" if setting is not None else f"# {key} is not set")
+        return
+    if resume and not going_on:
+        console.warn(f"{out}: no run to go on with; it starts from the beginning")
+    _train(wanted, settings, data, out, device, going_on, force)
+
+
+def _train(wanted: Config | None, settings: list[str], data: str | None, out: Path, device: str, resume: bool, force: bool) -> None:
+    from seq2attn.cli.live import Display
+    from seq2attn.training import checkpoint, precision, trainer
+    from seq2attn.training.distributed import join
+
+    with join(precision.find_device(device)) as world:
+        console.quiet = console.quiet or not world.leads
+        old = checkpoint.open_run(out, trained=False) if resume else None
+        if not resume and world.leads:
+            checkpoint.refuse_existing(out, force)
+        chosen = wanted or config.change(old.config if old else Config(), settings)
+        prepared = _prepared(data or (old.corpus if old else FIRST_CORPUS), chosen, settings, world)
+        chosen = _with_data_of(prepared, chosen)
+        model = _model(chosen, prepared, world)
+        run = _resumed(old, chosen, prepared, world) if old else _created(out, chosen, prepared, data or FIRST_CORPUS, force, world)
+        training, validation = prepared.split("train"), prepared.split("valid")
+        format = precision.find_format(chosen.train.precision, world.device)
+        parameters = sum(p.numel() for p in model.parameters())
+        console.note(f"{len(training):,} training pairs, {parameters:,} parameters, {format} on {world.device}, into {out}")
+        with _stoppable() as stop:
+            validate = _validation(run, prepared, stop)
+            events = trainer.train(model, run, training, validation, world=world, format=format, validate=validate, stop=stop)
+            with closing(events), Display(run.path, world.leads) as display:
+                for event in events:
+                    display.show(event)
+        assert isinstance(event, trainer.Finished)
+        if event.reason == "interrupted":
+            console.note(f"interrupted: saved at step {event.step}; the same command with --resume goes on")
+            raise typer.Exit(130)
+        if world.leads:
+            _test(run.path, prepared, device)
+
+
+# Data
+
+
+def _name(path: str) -> str:
+    """`hf:owner/corpus` -> corpus, `my/corpus.tsv` -> corpus."""
+    return Path(path.rstrip("/").split(":")[-1]).name.split(".")[0] or "run"
+
+
+def _prepared(data: str, chosen: Config, settings: Sequence[str], world: "World") -> "Prepared":
+    """The prepared folder of that name, or the one that is made of the corpus of that name, or was before."""
+    from seq2attn.data.prepared import REPORT, Prepared
+
+    folder = Path(data)
+    if (folder / REPORT).is_file():
+        prepared = Prepared(folder)
+        for setting in settings:  # a preset's own wishes give way silently, the user's do not
+            key = setting.partition("=")[0].strip()
+            if key.startswith("data.") and (there := prepared.report["options"][key.removeprefix("data.")]) != config.flat(chosen)[key]:
+                raise UsageError(f"--set {setting}: {data} was prepared with {json.dumps(there)}; prepare the corpus anew, or give the corpus itself as --data")
+    else:
+        if world.leads:
+            folder = _prepare(data, chosen)
+        world.wait()
+        prepared = Prepared(folder if world.leads else _cache(data, chosen))
+    for split in ("train", "valid"):
+        if split not in prepared.splits:
+            raise UserError(f"{data}: has no {split} split; `seq2attn prepare --valid N` sets pairs aside")
+    return prepared
+
+
+def _cache(corpus: str, chosen: Config) -> Path:
+    """Where the corpus is prepared, by its options and by the path, size and time of each of its files."""
+    import hashlib
+
+    from seq2attn.data.prepared import FORMAT
+    from seq2attn.data.sources import open_corpus
+
+    opened = open_corpus(corpus, chosen.data.source, chosen.data.target)
+    files = [(str(path.resolve()), (facts := path.stat()).st_size, facts.st_mtime_ns) for path in opened.inputs]
+    key = json.dumps([FORMAT, corpus if not files else "", files, chosen.data.model_dump(mode="json")])
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "seq2attn" / "prepared" / f"{_name(corpus)}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+
+def _prepare(corpus: str, chosen: Config) -> Path:
+    from seq2attn.data.prepared import REPORT, prepare
+
+    folder = _cache(corpus, chosen)
+    if not (folder / REPORT).is_file():
+        console.note(f"preparing {corpus}, once, in {folder}")
+        with console.progress() as progress:
+            prepare(corpus, folder, chosen.data, workers=os.cpu_count() or 1, force=False, progress=progress)
+    return folder
+
+
+def _with_data_of(prepared: "Prepared", chosen: Config) -> Config:
+    """The settings with the data section as the data are."""
+    return config.validate(chosen.model_dump(mode="json") | {"data": prepared.report["options"]}, str(prepared.path))
+
+
+# The run
+
+
+def _stored(out: Path) -> Config:
+    from seq2attn.training.checkpoint import open_run
+
+    return open_run(out, trained=False).config
+
+
+def _tokenizer_files(prepared: "Prepared") -> dict[str, bytes]:
+    names = ("tokenizer.model",) if prepared.joint else ("source.model", "target.model")
+    return {name: (prepared.path / name).read_bytes() for name in names}
+
+
+def _model(chosen: Config, prepared: "Prepared", world: "World") -> "Seq2Seq":
+    import torch
+
+    from seq2attn.models.seq2seq import build
+
+    torch.manual_seed(chosen.train.seed)
+    try:
+        return build(chosen.model, prepared.source_tokenizer.size, prepared.target_tokenizer.size).to(world.device)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def _created(out: Path, chosen: Config, prepared: "Prepared", corpus: str, force: bool, world: "World") -> "Run":
+    from seq2attn.training import checkpoint
+
+    if world.leads:
+        checkpoint.create(
+            out,
+            chosen,
+            source_size=prepared.source_tokenizer.size,
+            target_size=prepared.target_tokenizer.size,
+            languages=prepared.languages,
+            tokenizers=_tokenizer_files(prepared),
+            corpus=corpus,
+            force=force,
+        )
+    world.wait()
+    return checkpoint.open_run(out, trained=False)
+
+
+def _resumed(old: "Run", chosen: Config, prepared: "Prepared", world: "World") -> "Run":
+    from dataclasses import replace
+
+    from seq2attn.training import checkpoint
+
+    checkpoint.refuse_change(old.config, chosen, FREE)
+    for name, content in _tokenizer_files(prepared).items():
+        if (old.path / name).read_bytes() != content:
+            raise UserError(f"--resume: {old.path} was trained on other data than {prepared.path}: their {name} differ; give it the same --data")
+    run = replace(old, config=chosen)
+    if world.leads and chosen != old.config:
+        checkpoint.describe(run)
+    world.wait()
+    return run
+
+
+# What is handed to the loop
+
+
+@contextmanager
+def _stoppable() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C or SIGTERM asked to stop. The first one asks, so that the update ends and is saved; a second one ends the program at once."""
+    asked = False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    before: dict[int, Any] = {}
+    for which in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(which) != signal.SIG_IGN:  # as under nohup
+            before[which] = signal.signal(which, handle)
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _validation(run: "Run", prepared: "Prepared", stop: Callable[[], bool]) -> Callable[["Seq2Seq"], "Scores"]:
+    """A function that scores a model as `evaluate` does, on the first sentences of the validation split."""
+    from seq2attn.evaluation.text import bleu
+    from seq2attn.inference import Translator
+    from seq2attn.training.trainer import Interrupted, Scores
+
+    sources, references = prepared.split("valid").texts(0, run.config.train.validate_sentences)
+    shown = sorted(range(len(sources)), key=lambda row: len(sources[row]))[len(sources) // 2]  # one of middling length, the same every time
+
+    def validate(model: "Seq2Seq") -> Scores:
+        translator = Translator(model, prepared.source_tokenizer, prepared.target_tokenizer, run.config, languages=prepared.languages)
+        found: list[str] = []
+        for start in range(0, len(sources), CHUNK):
+            if stop():
+                raise Interrupted
+            found += [best[0].text for best in translator.translate(sources[start : start + CHUNK], attention=False)]
+        return Scores({"bleu": bleu(found, [references], prepared.languages[1]).value}, (sources[shown], references[shown], found[shown]))
+
+    return validate
+
+
+def _test(path: Path, prepared: "Prepared", device: str) -> None:
+    """The score of the best weights on each test split, some translations, and what to type next."""
+    from seq2attn.evaluation.text import bleu
+    from seq2attn.inference import Translator
+
+    translator = Translator.load(path, device=device)
+    example = None
+    for name in (name for name in prepared.splits if name.startswith("test")):
+        sources, references = prepared.split(name).texts()
+        found = [best[0].text for best in translator.translate(sources, attention=False)]
+        console.result(f"{bleu(found, [references], prepared.languages[1])}  {name}")
+        if example is None:
+            middling = sorted(range(len(sources)), key=lambda row: len(sources[row]))[len(sources) // 2 :]
+            example = sources[middling[0]]
+            for row in middling[:SAMPLES]:
+                console.note(f"  source       {sources[row]}\n  reference    {references[row]}\n  translation  {found[row]}\n")
+    example = example or prepared.split("valid").texts(0, 1)[0][0]
+    quoted = "'" + example.replace("'", "'\\''") + "'"
+    console.note(f"next:\n  echo {quoted} | seq2attn translate {path}\n  seq2attn evaluate {path}\n  seq2attn plot-alignment {path} --source {quoted}")
