@@ -17,7 +17,6 @@ from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer, normalise
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference import MAX_SOURCE, Translation, Translator
 from seq2attn.inference.words import between_words, word_numbers
-from seq2attn.training import checkpoint
 
 RECIPES = {
     "bahdanau": {},
@@ -256,21 +255,9 @@ def test_word_attention_keeps_what_falls_on_words() -> None:
 # Ensembles and runs on disk
 
 
-def save_run(path: Path, seed: int = 1, **decoder: object) -> Path:
-    of = tiny.settings(**decoder)
-    files = {}
-    for side in ("source", "target"):
-        tiny.tokenizer(side).save(path.parent / f"{side}.bin")
-        files[f"{side}.model"] = (path.parent / f"{side}.bin").read_bytes()
-    sizes = {"source_size": tiny.tokenizer("source").size, "target_size": tiny.tokenizer("target").size}
-    run = checkpoint.create(path, of, **sizes, languages=("en", "fr"), tokenizers=files, corpus="tiny", force=False)
-    checkpoint.save_weights(run, tiny.model(of, seed))
-    return path
-
-
 def test_a_run_on_disk_translates_as_the_model_did(tmp_path: Path) -> None:
     before = torch.random.get_rng_state()
-    path = save_run(tmp_path / "run")
+    path = tiny.save_run(tmp_path / "run")
     torch.random.set_rng_state(before)
     loaded = seq2attn.load(path, device="cpu")
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -281,7 +268,7 @@ def test_a_run_on_disk_translates_as_the_model_did(tmp_path: Path) -> None:
 
 
 def test_an_ensemble_averages_probabilities(tmp_path: Path) -> None:
-    one, two = save_run(tmp_path / "one", 1), save_run(tmp_path / "two", 2)
+    one, two = tiny.save_run(tmp_path / "one", 1), tiny.save_run(tmp_path / "two", 2)
     both = Translator.load(f"{one},{two}", device="cpu")
     assert len(both.members) == 2
     for translation in both.translate(["the small dog", "rain"], n_best=3)[0]:
@@ -301,13 +288,13 @@ def test_an_ensemble_averages_probabilities(tmp_path: Path) -> None:
 
 
 def test_an_ensemble_of_attention_and_none_shows_the_attention_there_is(tmp_path: Path) -> None:
-    one, two = save_run(tmp_path / "one"), save_run(tmp_path / "two", 2, reads="summary", context=["input"])
+    one, two = tiny.save_run(tmp_path / "one"), tiny.save_run(tmp_path / "two", 2, reads="summary", context=["input"])
     for translation in Translator.load(f"{one}, {two}", device="cpu").translate(["the small dog"])[0]:
         assert translation.attention is not None
 
 
 def test_runs_of_other_vocabularies_are_refused_by_name(tmp_path: Path) -> None:
-    one, two = save_run(tmp_path / "one"), save_run(tmp_path / "two")
+    one, two = tiny.save_run(tmp_path / "one"), tiny.save_run(tmp_path / "two")
     Tokenizer.train(tiny.FRENCH, 90, "bpe", lowercase=True).save(two / "target.model")
     with pytest.raises(UserError, match=r"two: its target vocabulary is not that of .*one"):
         Translator.load(f"{one},{two}", device="cpu")
@@ -318,7 +305,7 @@ def test_damaged_runs_are_one_clear_line(tmp_path: Path) -> None:
         Translator.load(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="no run is named"):
         Translator.load(" , ")
-    run = save_run(tmp_path / "run")
+    run = tiny.save_run(tmp_path / "run")
     with pytest.raises(UsageError, match="precision is int8"):
         Translator.load(run, precision="int8")
     Tokenizer.train(tiny.FRENCH, 80, "bpe").save(run / "target.model")

@@ -1,6 +1,7 @@
 """Tiny tokenizers and random models, quick to make: for tests of what is around a model rather than of the model."""
 
 import functools
+from pathlib import Path
 
 import torch
 
@@ -9,6 +10,7 @@ from seq2attn.config import Config
 from seq2attn.data.tokenizer import EOS, Tokenizer
 from seq2attn.inference import Translator
 from seq2attn.models.seq2seq import Seq2Seq, build
+from seq2attn.training import checkpoint
 
 ENGLISH = [
     "the small dog sleeps in the garden",
@@ -63,3 +65,16 @@ def model(of: Config, seed: int = 1, sharpness: float = 3.0) -> Seq2Seq:
 def translator(seed: int = 1, sharpness: float = 3.0, **decoder: object) -> Translator:
     of = settings(**decoder)
     return Translator(model(of, seed, sharpness), tokenizer("source"), tokenizer("target"), of, languages=("en", "fr"))
+
+
+def save_run(path: Path, seed: int = 1, **decoder: object) -> Path:
+    """A run directory whose best weights are those of `translator(seed, **decoder)`."""
+    of = settings(**decoder)
+    files = {}
+    for side in ("source", "target"):
+        tokenizer(side).save(path.parent / f"{side}.bin")
+        files[f"{side}.model"] = (path.parent / f"{side}.bin").read_bytes()
+    sizes = {"source_size": tokenizer("source").size, "target_size": tokenizer("target").size}
+    run = checkpoint.create(path, of, **sizes, languages=("en", "fr"), tokenizers=files, corpus="tiny", force=False)
+    checkpoint.save_weights(run, model(of, seed))
+    return path

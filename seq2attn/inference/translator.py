@@ -29,7 +29,7 @@ from seq2attn.search.step import Hypothesis, normalised
 from seq2attn.training.checkpoint import Run, load_weights, open_run
 from seq2attn.training.precision import autocast, find_device, find_format
 
-BATCH_TOKENS = 2048  # padded source tokens of one batch
+BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}  # padded source tokens of one batch, by the device's kind
 MAX_SOURCE = 1024  # tokens of one source; what is beyond is not read, so that memory and time stay bounded
 BANNED = (PAD, UNK, BOS)
 LOGITS = 2**24  # numbers of one block of forced logits: 64 MiB
@@ -100,6 +100,11 @@ class Translator:
         """Whether the model has attention to show."""
         return self.config.model.decoder.reads == "attention"
 
+    @property
+    def batch_tokens(self) -> int:
+        """Padded source tokens of one batch, where the caller does not say."""
+        return BATCH_TOKENS.get(self.device.type, BATCH_TOKENS["cpu"])
+
     def translate(
         self,
         texts: Sequence[str],
@@ -113,14 +118,14 @@ class Translator:
         top_k: int = 0,
         top_p: float = 1.0,
         seed: int = 1,
-        batch_tokens: int = BATCH_TOKENS,
+        batch_tokens: int | None = None,
         prefixes: Sequence[str] | None = None,
         attention: bool = True,
         first: int = 0,
     ) -> list[list[Translation]]:
         """The `n_best` translations of each text, best first; one empty translation of an empty or blank text.
 
-        What is None is as the run's own search settings say. Lengths are in tokens. With `sample` the n_best are drawn at random, each text from a stream that
+        What is None is as the run's own search settings say, or as fits the device. Lengths are in tokens. With `sample` the n_best are drawn at random, each text from a stream that
         `seed` and its number choose; the first text has number `first`. A prefix is what the translation of the same text begins with; it may be empty.
         Raises UsageError for options that make no sense, UserError when the model gives no numbers.
         """
@@ -129,6 +134,7 @@ class Translator:
         length_penalty = settings.length_penalty if length_penalty is None else length_penalty
         max_length = settings.max_length if max_length is None else max_length
         min_length = settings.min_length if min_length is None else min_length
+        batch_tokens = self.batch_tokens if batch_tokens is None else batch_tokens
         width = n_best if sample else beam
         _refuse(texts, beam, n_best, length_penalty, max_length, min_length, sample, temperature, top_k, top_p, batch_tokens, prefixes)
         texts = list(texts)
@@ -165,12 +171,13 @@ class Translator:
                     results[i] = [self._translation(texts[i], ids[0][i], hypothesis, attention) for hypothesis in hypotheses]
         return results
 
-    def force(self, texts: Sequence[str], targets: Sequence[str], batch_tokens: int = BATCH_TOKENS, attention: bool = True) -> list[Translation]:
+    def force(self, texts: Sequence[str], targets: Sequence[str], batch_tokens: int | None = None, attention: bool = True) -> list[Translation]:
         """Each text with the target it is given: the score and the attention that teacher forcing gives. Targets are whole, sources are read up to MAX_SOURCE tokens."""
         if len(texts) != len(targets):
             raise UsageError(f"there are {len(texts)} texts and {len(targets)} targets: each text needs its own")
         ids = [member.source_tokenizer.encode_batch(texts) for member in self.members]
         target_ids = self.target_tokenizer.encode_batch(targets)
+        batch_tokens = self.batch_tokens if batch_tokens is None else batch_tokens
         results: list[Translation | None] = [None] * len(texts)
         lengths = [max(len(source), len(target)) for source, target in zip(ids[0], target_ids, strict=True)]
         with self._at_rest():

@@ -1,0 +1,144 @@
+"""How translations are written: as text, JSON lines or Moses n-best lists; and their attention, as npz or JSON lines.
+
+It knows what a translation holds, and neither models nor streams.
+"""
+
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from seq2attn.inference import Translation
+
+
+def one_line(text: str) -> str:
+    r"""`text` without "\n" and "\r", which would end its line for some reader."""
+    return text.replace("\r", " ").replace("\n", " ")
+
+
+def pharaoh(translation: "Translation") -> str:
+    """Word alignments as `i-j`, source before target, from 0."""
+    return " ".join(f"{source}-{target}" for source, target in translation.alignment())
+
+
+def as_text(translations: Sequence["Translation"], n_best: int, scores: bool, alignments: bool) -> str:
+    """`n_best` lines, empty where there are fewer translations. The score stands before the text and the alignment after it, with tabs between."""
+    lines = []
+    for translation in translations:
+        columns = [f"{translation.score:.4f}"] if scores else []
+        columns.append(one_line(translation.text))
+        columns += [pharaoh(translation)] if alignments else []
+        lines.append("\t".join(columns))
+    return "".join(f"{line}\n" for line in lines + [""] * (n_best - len(lines)))
+
+
+def as_moses(translations: Sequence["Translation"], number: int, alignments: bool) -> str:
+    """Lines of `number ||| text ||| F0= log p ||| score`, and ` ||| alignment` when asked for."""
+    lines = []
+    for translation in translations:
+        text = one_line(translation.text).replace("|||", "| | |")
+        fields = [str(number), text, f"F0= {translation.log_probability:.4f}", f"{translation.score:.4f}"]
+        lines.append(" ||| ".join([*fields, pharaoh(translation)] if alignments else fields))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def as_json(record: dict[str, Any], translations: Sequence["Translation"], n_best: int, alignments: bool) -> str:
+    """The record with `translation`, `score` and `log_probability` of the best, and all of them under `n_best` when several were asked for."""
+
+    def facts(translation: "Translation") -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "translation": translation.text,
+            "score": round(translation.score, 6),
+            "log_probability": round(translation.log_probability, 6),
+        }
+        return found | {"alignment": pharaoh(translation)} if alignments else found
+
+    tree = record | facts(translations[0])
+    if n_best > 1:
+        tree["n_best"] = [facts(translation) for translation in translations]
+    return _json(tree) + "\n"
+
+
+def read_json(line: str) -> tuple[dict[str, Any], str | None]:
+    """The record of one line of input and what is wrong with it, if anything. A line that is no JSON object is the text itself."""
+    if not line.lstrip().startswith("{"):
+        return {"text": line}, None
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return {"text": line}, "not a JSON object: taken as plain text"
+    if not isinstance(record.get("text"), str):
+        return record, 'no "text" in the JSON object: nothing to translate'
+    return record, None
+
+
+def _json(tree: dict[str, Any]) -> str:
+    text = json.dumps(tree, ensure_ascii=False)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can write
+        text = json.dumps(tree)
+    return text
+
+
+class AttentionFile:
+    """Attention of every translation, written as it comes: to JSON lines, or to arrays in an npz, by the file's ending.
+
+    An npz holds, for line i (from 0), `i/attention`, `i/source_words`, `i/target_words`, and the same of pieces, `i/piece_attention`,
+    `i/source_pieces`, `i/target_pieces`; for the second best and on, i is `i.1`, `i.2`. In JSON lines those are keys beside `line`, `rank` and `text`.
+    """
+
+    ENDINGS = (".npz", ".jsonl")
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self._file = file
+        self._archive = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) if path.suffix == ".npz" else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._archive is not None:
+            self._archive.close()
+
+    def add(self, number: int, translations: Sequence["Translation"]) -> None:
+        for rank, translation in enumerate(translations):
+            if self._archive is None:
+                self._file.write((_json(_lists(number, rank, translation)) + "\n").encode())
+            else:
+                self._add_arrays(f"{number}.{rank}" if rank else str(number), translation)
+        if self._archive is None:
+            self._file.flush()
+
+    def _add_arrays(self, name: str, translation: "Translation") -> None:
+        import numpy as np
+
+        assert self._archive is not None
+        for key, value in _attention(translation).items():
+            array = value if isinstance(value, np.ndarray) else np.array(value, dtype=np.str_)
+            with self._archive.open(f"{name}/{key}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _attention(translation: "Translation") -> dict[str, Any]:
+    import numpy as np
+
+    none = np.zeros((0, 0), np.float32)  # of an empty line
+    return {
+        "attention": none if translation.attention is None else translation.attention,
+        "source_words": translation.source_words,
+        "target_words": translation.target_words,
+        "piece_attention": none if translation.piece_attention is None else translation.piece_attention,
+        "source_pieces": translation.source_pieces,
+        "target_pieces": translation.target_pieces,
+    }
+
+
+def _lists(number: int, rank: int, translation: "Translation") -> dict[str, Any]:
+    tree: dict[str, Any] = {"line": number, "rank": rank, "text": translation.text}
+    for key, value in _attention(translation).items():
+        tree[key] = value if isinstance(value, list) else [[round(float(weight), 6) for weight in row] for row in value]
+    return tree

@@ -1,0 +1,389 @@
+"""`translate` as a user meets it: lines in and out, formats, absurd text, pipes, interruptions, wrong usage."""
+
+import io
+import json
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+
+from seq2attn.cli import app, stream
+from seq2attn.inference import MAX_SOURCE
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+Call = Callable[..., tuple[int, bytes, str]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny.save_run(tmp_path_factory.mktemp("runs") / "run"))
+
+
+@pytest.fixture
+def call(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
+    """`seq2attn translate ARGUMENTS < text` in this process: exit code, stdout, stderr."""
+
+    def translate(*arguments: object, text: bytes = b"") -> tuple[int, bytes, str]:
+        (tmp_path / "stdin").write_bytes(text)
+        with (tmp_path / "stdin").open() as stdin:
+            monkeypatch.setattr(sys, "stdin", stdin)
+            code = app.run(["translate", *map(str, arguments), "--device", "cpu"])
+        out, err = capfdbinary.readouterr()
+        return code, out, err.decode()
+
+    return translate
+
+
+def expected(texts: Sequence[str], **options: object) -> list[list[str]]:
+    return [[t.text for t in translations] for translations in tiny.translator().translate(texts, **options)]  # type: ignore[arg-type]
+
+
+TEXTS = ["the small dog", "", "rain falls", "   ", "she sings, and they listen"]
+STDIN = "\n".join([*TEXTS, ""]).encode()
+
+
+def test_a_line_out_for_each_line_in(run: str, call: Call) -> None:
+    code, out, err = call(run, text=STDIN)
+    assert (code, err) == (0, "")
+    assert out.decode() == "".join(f"{best}\n" for (best,) in expected(TEXTS))
+    assert out.decode().split("\n")[1] == out.decode().split("\n")[3] == ""
+
+
+def test_no_input_no_output(run: str, call: Call) -> None:
+    assert call(run) == (0, b"", "")
+
+
+def test_files_after_each_other_and_into_a_file(run: str, call: Call, tmp_path: Path) -> None:
+    (tmp_path / "a.en").write_bytes("\ufeffthe small dog\r\n\r\nrain falls".encode())
+    (tmp_path / "b.en").write_bytes(b"a big cat\n")
+    assert call(run, tmp_path / "a.en", "-", tmp_path / "b.en", "-o", tmp_path / "out", text=b"where?") == (0, b"", "")
+    texts = ["the small dog", "", "rain falls", "where?", "a big cat"]
+    assert (tmp_path / "out").read_text() == "".join(f"{best}\n" for (best,) in expected(texts))
+    assert not list(tmp_path.glob("*.new"))
+    code, _, _ = call(run, tmp_path / "out", "-o", tmp_path / "out")  # its own input
+    assert code == 0
+    assert (tmp_path / "out").read_text().count("\n") == 5
+
+
+def test_search_options_reach_the_search(run: str, call: Call) -> None:
+    for arguments, options in [
+        (["--beam", 1], {"beam": 1}),
+        (["--beam", 3, "--n-best", 3, "--length-penalty", 0.2], {"beam": 3, "n_best": 3, "length_penalty": 0.2}),
+        (["--max-length", 4, "--min-length", 3], {"max_length": 4, "min_length": 3}),
+        (
+            ["--sample", "--seed", 5, "--temperature", 2, "--top-k", 9, "--top-p", 0.9],
+            {"sample": True, "seed": 5, "temperature": 2.0, "top_k": 9, "top_p": 0.9},
+        ),
+    ]:
+        texts = ["the small dog", "rain falls"]
+        code, out, _ = call(run, *arguments, text="\n".join(texts).encode())
+        assert code == 0
+        assert out.decode().split("\n")[:-1] == [text for best in expected(texts, **options) for text in best]
+
+
+def test_batches_order_and_blocks_change_nothing(run: str, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [" ".join(random.Random(n).choices(" ".join(tiny.ENGLISH).split(), k=n % 9)) for n in range(50)]
+    options = (run, "--beam", 2, "--max-length", 12)
+    _, whole, _ = call(*options, text="\n".join(texts).encode())
+    _, single, _ = call(*options, "--batch-tokens", 1, text="\n".join(texts).encode())
+    assert single == whole
+    order = random.Random(7).sample(range(50), 50)
+    _, shuffled, _ = call(*options, text="\n".join(texts[i] for i in order).encode())
+    assert shuffled.split(b"\n")[:-1] == [whole.split(b"\n")[i] for i in order]
+    monkeypatch.setattr(stream, "BLOCK", 5)
+    monkeypatch.setattr(stream, "CHARACTERS", 40)
+    _, trickled, _ = call(*options, text="\n".join(texts).encode())
+    assert trickled == whole
+
+
+def test_scores_and_alignments_are_columns(run: str, call: Call) -> None:
+    found = tiny.translator().translate(TEXTS)
+    _, out, _ = call(run, "--scores", "--alignments", text=STDIN)
+    for line, (best,) in zip(out.decode().split("\n")[:-1], found, strict=True):
+        score, text, alignment = line.split("\t")
+        assert float(score) == pytest.approx(best.score, abs=1e-4)
+        assert text == best.text
+        assert alignment == " ".join(f"{i}-{j}" for i, j in best.alignment())
+    assert call(run, "--scores", text=b"\n")[1] == b"0.0000\t\n"
+
+
+def test_text_n_best_has_as_many_lines_for_every_line(run: str, call: Call) -> None:
+    _, out, _ = call(run, "--n-best", 3, text=b"rain\n\nthe dog\n")
+    assert out.count(b"\n") == 9
+    assert out.split(b"\n")[3:6] == [b"", b"", b""]
+
+
+def test_moses_lists(run: str, call: Call) -> None:
+    found = tiny.translator().translate(["rain", "", "the dog"], n_best=2)
+    _, out, _ = call(run, "--n-best", 2, "--format", "moses", text=b"rain\n\nthe dog\n")
+    rows = [line.split(" ||| ") for line in out.decode().split("\n")[:-1]]
+    assert [(int(number), text) for number, text, _, _ in rows] == [(i, t.text) for i, ts in enumerate(found) for t in ts]
+    for (_, _, features, score), translation in zip(rows, (t for ts in found for t in ts), strict=True):
+        assert features.startswith("F0= ")
+        assert float(features[4:]) == pytest.approx(translation.log_probability, abs=1e-3)
+        assert float(score) == pytest.approx(translation.score, abs=1e-3)
+    assert call(run, "--format", "moses", "--alignments", text=b"rain\n")[1].decode().count(" ||| ") == 4
+
+
+def test_json_lines_keep_their_other_keys(run: str, call: Call) -> None:
+    lines = [
+        '{"id": 7, "text": "rain falls", "meta": {"a": [1, "é"]}}',
+        '{"text": ""}',
+        "plain text",
+        '{"text": 3, "id": 1}',
+        '{"broken',
+        '{"text": "a\\nb \\ud800"}',
+        "",
+    ]
+    code, out, err = call(run, "--format", "jsonl", "--alignments", text="\n".join(lines).encode())
+    assert code == 0
+    rows = [json.loads(line) for line in out.decode().split("\n")[:-1]]
+    assert rows[0]["id"] == 7
+    assert rows[0]["meta"] == {"a": [1, "é"]}
+    assert [row["translation"] for row in rows] == [best for (best,) in expected(["rain falls", "", "plain text", "", '{"broken', "a\nb \ud800"])]
+    assert rows[2]["text"] == "plain text"
+    assert rows[3] == {"text": 3, "id": 1, "translation": "", "score": 0.0, "log_probability": 0.0, "alignment": ""}
+    assert 'line 4: no "text"' in err
+    assert "line 5: not a JSON object" in err
+    _, out, _ = call(run, "--format", "jsonl", "--n-best", 2, text=lines[0].encode())
+    row = json.loads(out)
+    assert [best["translation"] for best in row["n_best"]] == expected(["rain falls"], n_best=2)[0]
+    assert row["score"] == row["n_best"][0]["score"]
+
+
+def test_prefixes(run: str, call: Call, tmp_path: Path) -> None:
+    (tmp_path / "prefix").write_text("le chat\n\nla pluie\n")
+    _, out, err = call(run, "--prefix", tmp_path / "prefix", text=b"the cat\nrain\n")
+    assert out.decode().split("\n")[:-1] == [best for (best,) in expected(["the cat", "rain"], prefixes=["le chat", ""])]
+    assert out.startswith(b"le chat")
+    assert "has more lines than the input" in err
+    code, _, err = call(run, "--prefix", tmp_path / "prefix", text=b"a\nb\nc\nd\n")
+    assert code == 1
+    assert "ends before the input does (line 4)" in err
+
+
+@pytest.mark.parametrize("ending", ["npz", "jsonl"])
+def test_attention_files(run: str, call: Call, tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"weights.{ending}"
+    assert call(run, "--n-best", 2, "--attention", path, text=b"the small dog\n\nrain\n")[0] == 0
+    found = tiny.translator().translate(["the small dog", "", "rain"], n_best=2)
+    if ending == "npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            rows = {tuple(map(int, f"{name.split('/')[0]}.0".split(".")[:2])): {} for name in arrays}
+            for name in arrays:
+                rows[tuple(map(int, f"{name.split('/')[0]}.0".split(".")[:2]))][name.split("/")[1]] = arrays[name]  # type: ignore[index]
+    else:
+        rows = {(row["line"], row["rank"]): row for row in map(json.loads, path.read_text().splitlines())}
+    assert sorted(rows) == [(0, 0), (0, 1), (1, 0), (2, 0), (2, 1)]
+    for (line, rank), row in rows.items():
+        translation = found[line][rank]
+        assert list(row["source_words"]) == translation.source_words
+        assert list(row["target_pieces"]) == translation.target_pieces
+        if line != 1:
+            np.testing.assert_allclose(row["attention"], translation.attention, atol=1e-5)
+            np.testing.assert_allclose(row["piece_attention"], translation.piece_attention, atol=1e-5)
+
+
+def test_a_model_without_attention_says_so(call: Call, tmp_path: Path) -> None:
+    run = tiny.save_run(tmp_path / "run", reads="summary", context=["input"])
+    assert call(run, text=b"rain\n")[0] == 0
+    code, out, err = call(run, "--alignments", text=b"rain\n")
+    assert (code, out) == (1, b"")
+    assert "no attention to show" in err
+
+
+HOSTILE = [
+    b"",
+    b" ",
+    b"\t\t",
+    b"\r",
+    b"\x00",
+    b"a\x00b\x01\x02\x1b[31m\x7f",
+    b"\xff\xfe\x80 broken \xc3",
+    b"\xed\xa0\x80",
+    "a\u2028b\u2029c\u0085d\x0be\x0cf\x1cg".encode(),
+    "مرحبا بالعالم \u202eabc\u202c".encode(),
+    "שלום עולם".encode(),
+    "😀👩‍👩‍👧‍👦🏳️‍🌈 e\u0301\u0302\u0303".encode(),
+    b"<s> </s> <unk> <pad> <s>",
+    "▁ ▁▁the▁dog ⁇ \ufdd0 \ufffe \ufeff".encode(),
+    "我们在花园里".encode(),
+    b"the small dog\rsleeps",
+    b"||| ||| a ||| b",
+    b'{"text": "not json here"}',
+    b"x" * 700,
+    b"the small dog " * 60,
+    "\u0301".encode() * 40,
+    "\u200b\u200b".encode(),
+]
+LONG = [b"the small dog " * 3600, b"z" * 50_000, "👩".encode() * 12_500, b" " * 50_000, "a\u3000".encode() * 12_500]
+
+
+def hostile(count: int, long: int, seed: int = 1) -> list[bytes]:
+    draw = random.Random(seed)
+    lines = [
+        draw.choice(HOSTILE) if draw.random() < 0.5 else bytes(draw.choices(range(256), k=draw.randrange(40))).replace(b"\n", b"") for _ in range(count - long)
+    ]
+    lines += [LONG[i % len(LONG)] for i in range(long)]
+    draw.shuffle(lines)
+    return lines
+
+
+@pytest.mark.parametrize(("count", "long"), [(300, 5), pytest.param(10_000, 40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("arguments", [("--beam", 2), ("--format", "jsonl", "--beam", 1), ("--format", "moses", "--sample")])
+def test_hostile_text(run: str, call: Call, count: int, long: int, arguments: tuple[object, ...]) -> None:
+    lines = hostile(count, long)
+    code, out, err = call(run, *arguments, "--max-length", 6, text=b"\n".join(lines) + b"\n")
+    assert code == 0, err
+    answers = out.split(b"\n")
+    assert answers.pop() == b""
+    assert len(answers) == count
+    assert b"\r" not in out
+    out.decode()
+    assert "Traceback" not in err
+    for number, line in enumerate(lines, 1):
+        try:
+            blank = not line.decode().removesuffix("\r").strip()
+        except UnicodeDecodeError:
+            blank = False
+            assert f"line {number}: invalid UTF-8, replaced" in err
+        if blank and "--format" not in arguments:
+            assert answers[number - 1] == b""
+    for number, line in enumerate(lines, 1):
+        if line == LONG[0]:
+            assert f"line {number}: " in err
+            assert f"only the first {MAX_SOURCE:,} are read" in err
+
+
+# Pipes, in an interpreter of its own
+
+
+def start(*arguments: object, **keywords: object) -> subprocess.Popen[bytes]:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | keywords
+    return subprocess.Popen([sys.executable, "-m", "seq2attn", "translate", *map(str, arguments), "--device", "cpu"], env=ENVIRONMENT, **pipes)  # type: ignore[call-overload,no-any-return]
+
+
+def answer(process: subprocess.Popen[bytes]) -> bytes:
+    assert process.stdout is not None
+    assert select.select([process.stdout], [], [], 60)[0], "no answer"
+    return process.stdout.readline()
+
+
+def test_each_line_is_answered_before_the_next_is_written(run: str) -> None:
+    with start(run) as process:
+        assert process.stdin is not None
+        for text, (best,) in zip(TEXTS, expected(TEXTS), strict=True):
+            process.stdin.write(text.encode() + b"\n")
+            process.stdin.flush()
+            assert answer(process).decode() == best + "\n"
+        process.stdin.close()
+        assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_keeps_what_was_done(run: str, tmp_path: Path, stop: signal.Signals) -> None:
+    out = tmp_path / "out"
+    with start(run, "-o", out, "--attention", tmp_path / "w.npz") as process:
+        assert process.stdin is not None
+        process.stdin.write(b"the small dog\n")
+        process.stdin.flush()
+        until = time.monotonic() + 60
+        while not ((tmp_path / "out.new").exists() and (tmp_path / "out.new").read_bytes()) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not out.exists()
+        process.send_signal(stop)
+        assert process.wait(60) == 130
+        assert process.stderr is not None
+        assert process.stderr.read() == b"seq2attn: interrupted\n"
+    assert out.read_text() == expected(["the small dog"])[0][0] + "\n"
+    with np.load(tmp_path / "w.npz", allow_pickle=False) as arrays:
+        assert list(arrays["0/source_words"]) == ["the", "small", "dog"]
+
+
+def test_a_closed_pipe_ends_quietly(run: str) -> None:
+    with start(run, "--beam", 1, "--max-length", 2) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"rain\n")
+        process.stdin.flush()
+        answer(process)
+        process.stdout.close()
+        process.stdin.write(b"rain\n" * 100)
+        process.stdin.close()
+        assert process.wait(60) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+
+
+# Wrong usage
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--n-best", "6"], "--n-best 6: a beam of 5 finds at most 5"),
+        (["--n-best", "3", "--beam", "2"], "a beam of 2"),
+        (["--top-k", "5"], "--top-k is about random draws: it needs --sample"),
+        (["--top-p", "0.5"], "--top-p"),
+        (["--temperature", "0.5"], "--temperature"),
+        (["--sample", "--temperature", "0"], "above 0"),
+        (["--sample", "--temperature", "nan"], "above 0"),
+        (["--sample", "--top-p", "1.5"], "at most 1"),
+        (["--sample", "--beam", "4"], "leave one out"),
+        (["--beam", "0"], "beam"),
+        (["--beam", "many"], "beam"),
+        (["--length-penalty", "-1"], "length-penalty"),
+        (["--length-penalty", "nan"], "length-penalty"),
+        (["--min-length", "5", "--max-length", "4"], "no length is between them"),
+        (["--format", "xml"], "choose text, jsonl or moses"),
+        (["--precision", "int8"], "--precision int8"),
+        (["--device", "tpu"], "--device tpu"),
+        (["--attention", "weights.txt"], "must end in .npz or .jsonl"),
+        (["--attention", "w.npz", "-o", "w.npz"], "both would be"),
+        (["--prefix", "-"], "standard input is read already"),
+        (["-o", "."], "a folder"),
+        (["--no-such-option"], "no-such-option"),
+    ],
+)
+def test_usage_errors_come_first_and_name_the_option(
+    run: str, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
+) -> None:
+    def no_reading() -> io.BytesIO:
+        raise AssertionError("input was read before the options were checked")
+
+    monkeypatch.setattr(stream, "Stream", lambda *_: no_reading())
+    assert app.run(["translate", run, *arguments]) == 2
+    out, err = capfdbinary.readouterr()
+    assert out == b""
+    assert words in err.decode()
+    assert err.count(b"\n") == 1
+
+
+def test_usage_errors_do_not_import_torch(run: str) -> None:
+    for arguments in ([run, "--n-best", "9"], [run, "--top-k", "3"], [run + "-not", "--format", "xml"]):
+        code = f"import sys\nfrom seq2attn.cli import app\ncode = app.run({['translate', *arguments]!r})\nprint(code, 'torch' in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=True)
+        assert done.stdout == "2 False\n"
+
+
+def test_what_is_missing_is_named_in_one_line(run: str, call: Call, tmp_path: Path) -> None:
+    for arguments, words in [
+        ((tmp_path / "nowhere",), "no such run directory"),
+        ((run, tmp_path / "no.en"), "no.en: No such file"),
+        ((run, tmp_path), "a folder, where a file of text is wanted"),
+        ((run, "--prefix", tmp_path / "no.fr"), "no.fr: No such file"),
+        ((run, "-o", tmp_path / "no" / "out"), "there is no folder"),
+    ]:
+        code, out, err = call(*arguments, text=b"rain\n")
+        assert (code, out, err.count("\n")) == (1, b"", 1)
+        assert words in err
