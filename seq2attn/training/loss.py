@@ -16,30 +16,36 @@ CHUNK = {"cpu": 1 << 22, "cuda": 1 << 27}  # logits at once
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_MD: Tensor, weight_ND: Tensor, bias_N: Tensor, targets_M: Tensor, smoothing: float, dtype: torch.dtype, train: bool) -> Tensor:
-        size = weight_ND.size(0)
-        weight, bias = weight_ND.to(dtype), bias_N.to(dtype)
+        # With e the smoothing and lse the logarithm of the normaliser, the loss of a row is lse - (1 - e) logit of the target - e mean logit.
+        # The mean logit is the logit of the mean row of W, so only lse and its gradient, the softmax p, need the (rows, N) logits.
         wide = torch.promote_types(dtype, torch.float32)
-        total = torch.zeros((), dtype=wide, device=x_MD.device)
-        grad_x, grad_weight, grad_bias = [], torch.zeros_like(weight_ND, dtype=wide) if train else None, torch.zeros_like(bias_N, dtype=wide)
-        rows = max(1, CHUNK[x_MD.device.type] // size)
-        for x, targets in zip(x_MD.to(dtype).split(rows), targets_M.split(rows), strict=True):
-            logits = torch.addmm(bias, x, weight.t()).to(wide)
-            normaliser = logits.logsumexp(1, keepdim=True)
-            # (1 - e) (lse - logit of the target) + e (lse - mean logit)
-            total += normaliser.sum() - (1 - smoothing) * logits.gather(1, targets[:, None]).sum() - smoothing * logits.mean(1).sum()
-            if grad_weight is None:
+        weight, bias, x_all = weight_ND.to(dtype), bias_N.to(dtype), x_MD.to(dtype)
+        mean_weight, mean_bias = weight_ND.mean(0, dtype=wide), bias_N.mean(dtype=wide)
+        sharp = 1 - smoothing
+        picked = weight_ND[targets_M]
+        total = -sharp * ((x_MD * picked).sum(dtype=wide) + bias_N[targets_M].sum(dtype=wide))
+        total -= smoothing * ((x_MD.to(wide) @ mean_weight).sum() + len(targets_M) * mean_bias)
+        grad_x = torch.empty_like(x_MD, dtype=wide)
+        grad_weight, grad_bias = torch.zeros_like(weight_ND, dtype=wide), torch.zeros_like(bias_N, dtype=wide)
+        rows = max(1, CHUNK[x_MD.device.type] // len(bias))
+        for x, grad in zip(x_all.split(rows), grad_x.split(rows), strict=True):
+            logits = torch.addmm(bias, x, weight.t())
+            if not train:
+                total += logits.to(wide).logsumexp(1).sum()
                 continue
-            grad = logits.sub_(normaliser).exp_().sub_(smoothing / size)
-            grad.scatter_add_(1, targets[:, None], grad.new_full((len(targets), 1), smoothing - 1))
-            grad_bias += grad.sum(0)
-            grad = grad.to(dtype)
-            grad_x.append(grad @ weight)
+            p = logits.softmax(1)
+            total += (logits.amax(1).to(wide) - p.amax(1).to(wide).log()).sum()  # lse; the largest p is at least 1 / N
+            grad.copy_(p @ weight)
+            grad_bias += p.sum(0, dtype=wide)
             if dtype == wide:
-                grad_weight.addmm_(grad.t(), x)
+                grad_weight.addmm_(p.t(), x)
             else:
-                grad_weight += grad.t() @ x
-        if grad_weight is not None:
-            ctx.save_for_backward(torch.cat(grad_x), grad_weight, grad_bias)
+                grad_weight += p.t() @ x
+        if train:
+            grad_x.sub_(picked, alpha=sharp).sub_(mean_weight, alpha=smoothing)
+            grad_weight.index_add_(0, targets_M, x_MD.to(wide), alpha=-sharp).sub_(x_MD.sum(0, dtype=wide), alpha=smoothing / len(bias))
+            grad_bias.index_add_(0, targets_M, grad_bias.new_ones(len(targets_M)), alpha=-sharp).sub_(smoothing * len(targets_M) / len(bias))
+            ctx.save_for_backward(grad_x, grad_weight, grad_bias)
             ctx.dtypes = x_MD.dtype, weight_ND.dtype, bias_N.dtype
         return total
 
