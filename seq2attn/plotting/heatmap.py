@@ -18,9 +18,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from seq2attn.errors import UsageError
+from seq2attn.plotting import PICTURES
 from seq2attn.plotting.fonts import Fonts, covering
 
-ENDINGS = (".png", ".svg", ".pdf")
 COLOURS = LinearSegmentedColormap.from_list(
     "seq2attn", ["#f4f7fb", "#cfe1f2", "#8dbde0", "#3a87c2", "#12508f", "#08204a"]
 )  # lightness falls evenly: reads in grey too
@@ -44,8 +44,8 @@ def save(attention: np.ndarray, source_words: Sequence[str], target_words: Seque
     that were used, with the characters that none has. Raises UsageError for another ending or shape.
     """
     ending = path.suffix.lower()
-    if ending not in ENDINGS:
-        raise UsageError(f"{path}: a heat map is written as {', '.join(ENDINGS)}, not as {ending or 'a file without an ending'}")
+    if ending not in PICTURES:
+        raise UsageError(f"{path}: a heat map is written as {', '.join(PICTURES)}, not as {ending or 'a file without an ending'}")
     fonts = covering(["…", *source_words, *target_words])
     figure = draw(attention, [fonts.legible(word) for word in source_words], [fonts.legible(word) for word in target_words], fonts.families)
     no_date: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(ending, {})  # the same picture is the same file

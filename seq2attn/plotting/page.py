@@ -15,8 +15,6 @@ import numpy as np
 
 from seq2attn.errors import UsageError
 
-ENDINGS = (".html", ".htm")
-
 
 class Alignment(NamedTuple):
     """One pair to show: `attention` is (target words, source words), weights from 0 to 1."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from seq2attn.errors import UsageError
-from seq2attn.plotting import fonts, heatmap
+from seq2attn.plotting import PICTURES, fonts, heatmap
 
 TEXTS = {
     "vietnamese": "Tôi yêu con mèo nhỏ",
@@ -22,7 +22,7 @@ def even(rows: int, columns: int) -> np.ndarray:
     return np.full((rows, columns), 1 / columns)
 
 
-@pytest.mark.parametrize("ending", heatmap.ENDINGS)
+@pytest.mark.parametrize("ending", PICTURES)
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_any_script_in_any_format_draws_without_a_warning(tmp_path, capfd, caplog, text, ending):
     words = text.split(" ")
@@ -35,7 +35,7 @@ def test_any_script_in_any_format_draws_without_a_warning(tmp_path, capfd, caplo
     assert [record.message for record in caplog.records if record.levelname != "INFO"] == []
 
 
-@pytest.mark.parametrize("ending", heatmap.ENDINGS)
+@pytest.mark.parametrize("ending", PICTURES)
 def test_the_same_picture_is_the_same_file(tmp_path, ending):
     for name in ("a", "b"):
         heatmap.save(even(2, 2), ["x", "y"], ["u", "v"], tmp_path / (name + ending))

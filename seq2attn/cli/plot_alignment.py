@@ -1,0 +1,209 @@
+"""`seq2attn plot-alignment`: what a model looked at, as a picture, a page or blocks in the terminal."""
+
+import itertools
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seq2attn.cli import console, options
+from seq2attn.config import Precision
+from seq2attn.errors import UsageError, UserError
+from seq2attn.plotting import PAGES, PICTURES
+
+if TYPE_CHECKING:
+    from seq2attn.inference import Translation
+    from seq2attn.plotting.page import Alignment
+
+MOST_PAIRS = 200  # on one page
+
+
+def plot_alignment(
+    run: Annotated[
+        str | None, typer.Argument(help="A trained run; several joined by commas are an ensemble. Not needed with --from.", metavar="RUN", show_default=False)
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="The text to translate.", metavar="TEXT", show_default=False)] = None,
+    target: Annotated[str | None, typer.Option(help="The translation to force on the model.", metavar="TEXT", show_default="the best it finds")] = None,
+    saved: Annotated[
+        Path | None, typer.Option("--from", help="Draw what `translate --attention` kept instead.", metavar="FILE.jsonl|FILE.npz", show_default=False)
+    ] = None,
+    line: Annotated[int | None, typer.Option(help="The line of --from, counted from 1.", min=1, metavar="N", show_default="the first; in HTML, all")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write here: .png, .svg, .pdf or .html.", metavar="FILE", show_default="drawn in the terminal")
+    ] = None,
+    words: Annotated[
+        bool | None, typer.Option("--words/--subwords", help="What stands on the axes.", show_default="words, subwords where words are not spaced")
+    ] = None,
+    layer: Annotated[int, typer.Option(help="Which layer's attention; a recurrent decoder has one.", min=1, metavar="N")] = 1,
+    head: Annotated[int, typer.Option(help="Which head's attention; a recurrent decoder has one.", min=1, metavar="N")] = 1,
+    beam: Annotated[int | None, typer.Option(help="Hypotheses kept while searching.", min=1, metavar="N", show_default="the run's")] = None,
+    max_length: Annotated[int | None, typer.Option(help="Longest translation, in tokens.", min=1, metavar="N", show_default="the run's")] = None,
+    device: options.Device = "auto",
+    precision: Annotated[Precision, typer.Option(help="Number format; auto is fp32.", metavar="auto|fp32|bf16|fp16")] = "auto",
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Draw the attention of a translation: a row for each target word, a column for each source word.
+
+    Without -o it is drawn in the terminal, on standard output. Any script works: what no installed font has is written as its code points.
+    """
+    _refuse(run, source, target, saved, line, output, layer, head, beam, max_length)
+    if saved is not None:
+        chosen = _from_file(saved, line, words, every=line is None and output is not None and output.suffix.lower() in PAGES)
+        title = saved.name
+    else:
+        assert run is not None
+        assert source is not None
+        chosen = [_from_run(run, source, target, words, beam, max_length, device, precision)]
+        title = run
+    _draw(chosen, output, f"Attention of {title}")
+
+
+def _refuse(
+    run: str | None,
+    source: str | None,
+    target: str | None,
+    saved: Path | None,
+    line: int | None,
+    output: Path | None,
+    layer: int,
+    head: int,
+    beam: int | None,
+    max_length: int | None,
+) -> None:
+    """Every request that makes no sense, before anything heavy is imported."""
+    if saved is not None:
+        if run is not None or source is not None or target is not None:
+            raise UsageError("--from draws what was kept, without a run or a text of its own: leave out RUN, --source and --target")
+        if saved.suffix not in (".jsonl", ".npz"):
+            raise UsageError(f"--from {saved}: its name must end in .jsonl or .npz, as `translate --attention` writes it")
+        if not saved.is_file():
+            raise UserError(f"{saved}: no such file")
+    elif run is None:
+        raise UsageError("name a RUN and --source TEXT, or give saved attention with --from FILE")
+    elif source is None:
+        raise UsageError('say what to translate: --source "TEXT"')
+    elif not source.strip():
+        raise UsageError("--source is blank: there is nothing to align")
+    elif line is not None:
+        raise UsageError("--line chooses a line of --from FILE")
+    if target is not None and not target.strip():
+        raise UsageError("--target is blank: there is nothing to align")
+    if target is not None and (beam is not None or max_length is not None):
+        raise UsageError("--target is given whole: --beam and --max-length are for a search")
+    for name, value in (("--layer", layer), ("--head", head)):
+        if value != 1:
+            raise UsageError(f"{name} {value}: a recurrent decoder has one attention, so 1 is the only one")
+    if output is not None:
+        if output.suffix.lower() not in (*PICTURES, *PAGES):
+            raise UsageError(f"-o {output}: its name must end in .png, .svg, .pdf or .html")
+        if output.is_dir():
+            raise UsageError(f"-o {output}: a folder; name a file")
+        if not output.absolute().parent.is_dir():
+            raise UserError(f"-o {output}: there is no folder {output.parent}; make it first")
+
+
+def _from_run(
+    run: str, source: str, target: str | None, words: bool | None, beam: int | None, max_length: int | None, device: str, precision: str
+) -> "Alignment":
+    from seq2attn.inference import MAX_SOURCE, Translator
+
+    translator = Translator.load(run, device=device, precision=precision)
+    if not translator.attends:
+        reads = translator.config.model.decoder.reads
+        raise UserError(
+            f'{run}: has no attention to draw: its decoder reads {"a fixed summary" if reads == "summary" else "nothing"} (model.decoder.reads="{reads}")'
+        )
+    source = " ".join(source.splitlines())
+    if target is None:
+        found = translator.translate([source], beam=beam, max_length=max_length)[0][0]
+    else:
+        found = translator.force([source], [" ".join(target.splitlines())])[0]
+    if found.unread:
+        console.warn(f"the source has {MAX_SOURCE + found.unread:,} tokens; only the first {MAX_SOURCE:,} are read")
+    console.note(f"{found.text}   (score {found.score:.3f}, log p {found.log_probability:.2f})")
+    return _choose(*_both(found), words)
+
+
+def _both(found: "Translation") -> "tuple[Alignment, Alignment | None]":
+    import numpy as np
+
+    from seq2attn.plotting.page import Alignment
+    from seq2attn.plotting.saved import END
+
+    between_words = Alignment(found.source_words, found.target_words, found.attention if found.attention is not None else np.zeros((0, 0)))
+    if found.piece_attention is None or not found.target_words:
+        return between_words, None
+    return between_words, Alignment([*found.source_pieces, END], [*found.target_pieces, END], found.piece_attention)
+
+
+def _from_file(path: Path, line: int | None, words: bool | None, every: bool) -> "list[Alignment]":
+    from seq2attn.plotting.saved import read
+
+    entries = read(path)
+    if every:
+        found = [entry for entry in itertools.islice(entries, MOST_PAIRS + 1) if entry.words.attention.size]
+        if len(found) > MOST_PAIRS:
+            console.warn(f"{path}: only the first {MOST_PAIRS} lines are on the page; --line N chooses another")
+        if not found:
+            raise UserError(f"{path}: there is no attention in it")
+        return [_choose(entry.words, entry.pieces, words) for entry in found[:MOST_PAIRS]]
+    last = 0
+    for entry in entries:
+        last = entry.line
+        if entry.line == (line or 1):
+            return [_choose(entry.words, entry.pieces, words)]
+    raise UserError(f"{path}: has no line {line or 1}: " + (f"its last is {last}" if last else "it is empty"))
+
+
+def _choose(between_words: "Alignment", between_pieces: "Alignment | None", words: bool | None) -> "Alignment":
+    """Words or pieces, as asked for; when it is not said, pieces where a side is written without spaces between its words."""
+    if not between_words.source_words or not between_words.target_words:
+        raise UserError(
+            "nothing to draw: " + ("the source is empty" if not between_words.source_words else "the translation is empty; --target TEXT forces one")
+        )
+    if words is None:
+        words = between_pieces is None or not any(map(_unspaced, (between_words.source_words, between_words.target_words)))
+        if not words:
+            console.note("drawn by subwords, for a side has no spaces between its words; --words overrules this")
+    if words:
+        return between_words
+    if between_pieces is None:
+        raise UserError("--subwords: the file holds no attention between pieces")
+    return between_pieces
+
+
+def _unspaced(words: Sequence[str]) -> bool:
+    from seq2attn.evaluation.text import spaced
+
+    return sum(map(len, words)) > 3 * len(words) and not spaced(words)
+
+
+def _draw(alignments: "list[Alignment]", output: Path | None, title: str) -> None:
+    first = alignments[0]
+    if output is None:
+        from seq2attn.plotting import terminal
+
+        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        width = shutil.get_terminal_size((100, 24)).columns
+        console.result(terminal.render(first.attention, first.source_words, first.target_words, width, colour))
+    elif output.suffix.lower() in PAGES:
+        from seq2attn.plotting import page
+
+        page.save(alignments, output, title)
+    else:
+        from seq2attn.plotting import heatmap
+
+        unseen = heatmap.save(first.attention, first.source_words, first.target_words, output).unseen()
+        if unseen:
+            shown = " ".join(unseen[:10]) + (" ..." if len(unseen) > 10 else "")
+            console.warn(
+                f"no installed font has {shown}: the picture names what it cannot draw; install a font for it (the Noto fonts have every script), "
+                "or write .html, which the reader's browser draws"
+            )
+    if output is not None:
+        console.note(f"wrote {output}")

@@ -1,0 +1,293 @@
+"""`evaluate` on a random model and on files: what it prints, keeps, compares and refuses."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tiny
+
+from seq2attn import config
+from seq2attn.cli import app as application
+from seq2attn.evaluation import text
+from seq2attn.inference import Translator
+from seq2attn.training import checkpoint
+
+ROOT = Path(__file__).parents[2]
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    def evaluate(*arguments: object) -> tuple[int, str, str]:
+        code = application.run(["evaluate", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return evaluate
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from seq2attn.data.prepared import prepare
+
+    folder = tmp_path_factory.mktemp("corpus")
+    for split, lines in (("train", slice(0, 21)), ("valid", slice(0, 2)), ("test", slice(2, 7)), ("test_plain", slice(0, 3))):
+        (folder / f"{split}.en").write_text("\n".join(tiny.ENGLISH[lines]) + "\n", encoding="utf-8")
+        (folder / f"{split}.fr").write_text("\n".join(tiny.FRENCH[lines]) + "\n", encoding="utf-8")
+    (folder / "test.align").write_text("0-0 1-1\n0-0\n0-0 1-1 2-2\n\n1-1\n", encoding="utf-8")
+    prepare(str(folder), folder / "prepared", config.Data(source="en", target="fr", vocab_size=60, joint=False))
+    return folder / "prepared"
+
+
+def save_run(path: Path, corpus: Path | str, seed: int = 1, **decoder: object) -> Path:
+    settings = tiny.settings(**decoder)
+    files = {}
+    for side in ("source", "target"):
+        tiny.tokenizer(side).save(path.parent / f"{side}.bin")
+        files[f"{side}.model"] = (path.parent / f"{side}.bin").read_bytes()
+    sizes = {"source_size": tiny.tokenizer("source").size, "target_size": tiny.tokenizer("target").size}
+    run = checkpoint.create(path, settings, **sizes, languages=("en", "fr"), tokenizers=files, corpus=str(corpus), force=False)
+    checkpoint.save_weights(run, tiny.model(settings, seed))
+    return path
+
+
+@pytest.fixture
+def run(tmp_path: Path, prepared: Path) -> Path:
+    return save_run(tmp_path / "run", prepared)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    lines = {
+        "good.fr": tiny.FRENCH[:7],
+        "bad.fr": ["le chien " + line.split(" ", 2)[-1] for line in tiny.FRENCH[:7]],
+        "ref.fr": tiny.FRENCH[:7],
+        "ref2.fr": [line.upper() for line in tiny.FRENCH[:7]],
+        "src.en": tiny.ENGLISH[:7],
+        "short.fr": tiny.FRENCH[:6],
+    }
+    for name, content in lines.items():
+        (tmp_path / name).write_text("".join(line + "\n" for line in content), encoding="utf-8")
+    return {name: tmp_path / name for name in lines}
+
+
+# A run
+
+
+def test_a_split_is_scored_bleu_first_with_its_signature(call: Call, run: Path) -> None:
+    code, out, err = call(run)
+    assert code == 0, err
+    translations = [best[0].text for best in Translator.load(run, device="cpu").translate(tiny.ENGLISH[2:7])]
+    expected = text.scores(translations, [tiny.FRENCH[2:7]], "fr")
+    lines = out.splitlines()
+    assert lines[:3] == [str(score) for score in expected]
+    assert lines[0].startswith("BLEU ")
+    assert "tok:13a" in lines[0]
+    assert lines[3].startswith("AER ")
+    assert len(lines) == 4
+
+
+def test_outputs_and_scores_are_kept_in_the_run(call: Call, run: Path) -> None:
+    _, out, _ = call(run, "--beam", 2)
+    kept = json.loads((run / "scores" / "test.json").read_text(encoding="utf-8"))
+    assert f"BLEU {kept['bleu']:.2f}  {kept['signatures']['bleu']}" == out.splitlines()[0]
+    assert kept["search"] == {"beam": 2, "length_penalty": 1.0}
+    assert set(kept["alignment"]) == {"aer", "precision", "recall", "links", "sure", "possible"}
+    outputs = (run / "scores" / "test.txt").read_text(encoding="utf-8").split("\n")
+    assert outputs == [best[0].text for best in Translator.load(run, device="cpu").translate(tiny.ENGLISH[2:7], beam=2)] + [""]
+    assert {path.name for path in (run / "scores").iterdir()} == {"test.json", "test.txt"}
+
+
+def test_alignment_error_is_that_of_forced_references(call: Call, run: Path) -> None:
+    from seq2attn.evaluation import alignment
+
+    _, out, _ = call(run, "--json")
+    forced = Translator.load(run, device="cpu").force(tiny.ENGLISH[2:7], tiny.FRENCH[2:7])
+    gold = alignment.parse_lines(["0-0 1-1", "0-0", "0-0 1-1 2-2", "", "1-1"])
+    expected = alignment.score([set(translation.alignment()) for translation in forced], gold)
+    assert json.loads(out)["alignment"]["aer"] == pytest.approx(expected.error_rate)
+    assert expected.links == sum(len(line.split()) for line in tiny.FRENCH[2:7])
+
+
+def test_several_splits_stand_under_their_names(call: Call, run: Path) -> None:
+    code, out, err = call(run, "--split", "test,test_plain")
+    assert code == 0, err
+    lines = out.splitlines()
+    assert (lines[0], lines[1][:5], lines[5], lines[6], lines[7][:5]) == ("test", "BLEU ", "", "test_plain", "BLEU ")
+    assert "AER" not in out[out.index("test_plain") :]
+    assert (run / "scores" / "test_plain.txt").is_file()
+
+
+def test_source_and_reference_files(call: Call, run: Path, files: dict[str, Path]) -> None:
+    code, out, err = call(run, "--source", files["src.en"], "--reference", files["ref.fr"], files["ref2.fr"], "--by-length")
+    assert code == 0, err
+    assert "nrefs:2" in out.splitlines()[0]
+    assert "source length" in out
+    assert (run / "scores" / "src.en.txt").read_text(encoding="utf-8").count("\n") == 7
+
+
+def test_gold_of_a_file_may_count_from_one(call: Call, run: Path, files: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "zero").write_text("0-0 1?1\n" * 7)
+    (tmp_path / "one").write_text("1-1 2p2\n" * 7)
+    results = []
+    for gold in ([tmp_path / "zero"], [tmp_path / "one", "--gold-first", 1]):
+        code, out, err = call(run, "--source", files["src.en"], "--reference", files["ref.fr"], "--json", "--gold", *gold)
+        assert code == 0, err
+        results.append(json.loads(out)["alignment"])
+    assert results[0] == results[1]
+    assert (results[0]["sure"], results[0]["possible"]) == (7, 14)
+
+
+def test_a_run_without_attention_is_scored_but_not_aligned(call: Call, tmp_path: Path, prepared: Path) -> None:
+    fixed = save_run(tmp_path / "fixed", prepared, reads="summary", context=["input"])
+    code, out, err = call(fixed)
+    assert (code, "AER" in out) == (0, False), err
+    (tmp_path / "gold").write_text("0-0\n" * 5)
+    code, out, err = call(fixed, "--gold", tmp_path / "gold")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "has no attention" in err
+
+
+def test_runs_are_compared_with_the_first(call: Call, run: Path, tmp_path: Path, prepared: Path) -> None:
+    other = save_run(tmp_path / "other", prepared, seed=2)
+    code, out, err = call(run, other, run)
+    assert code == 0, err
+    lines = out.splitlines()
+    assert lines[0].split() == ["system", "BLEU", "95%", "p", "chrF2", "95%", "p", "TER", "95%", "p", "AER"]
+    assert [line.split()[0] for line in lines[1:4]] == [str(run), str(other), str(run)]
+    assert lines[1].split()[3] == "-"
+    assert lines[1].split()[1] == lines[3].split()[1]
+    assert "bs:1000" in lines[4]
+    kept = json.loads((other / "scores" / "test.json").read_text(encoding="utf-8"))
+    assert 0 <= kept["compared"]["bleu"]["p"] <= 1
+
+
+def test_a_run_that_cannot_be_written_to_is_scored_all_the_same(call: Call, run: Path) -> None:
+    (run / "scores").write_text("a file")
+    code, out, err = call(run)
+    assert code == 0
+    assert out.startswith("BLEU ")
+    assert err.count("warning: ") == 1
+    assert "not kept" in err
+
+
+# Files alone
+
+
+def test_outputs_of_any_system_are_scored_with_no_model(files: dict[str, Path]) -> None:
+    arguments = ["evaluate", "--hypotheses", str(files["good.fr"]), "--reference", str(files["ref.fr"])]
+    script = f"import sys; sys.argv = ['seq2attn', *{arguments!r}]\nfrom seq2attn.cli.app import run\ncode = run(sys.argv[1:])\nassert not {{'torch', 'datasets', 'matplotlib'}} & set(sys.modules)\nsys.exit(code)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("BLEU 100.00  nrefs:1|")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["BLEU", "chrF2", "TER"]
+
+
+@pytest.mark.parametrize("spread", [False, True])
+def test_several_outputs_and_references_in_both_spellings(call: Call, files: dict[str, Path], spread: bool) -> None:
+    hypotheses, references = [files["good.fr"], files["bad.fr"]], [files["ref.fr"], files["ref2.fr"]]
+    if spread:
+        arguments = ["--hypotheses", *hypotheses, "--reference", *references]
+    else:
+        arguments = [argument for option, paths in (("--hypotheses", hypotheses), ("--reference", references)) for path in paths for argument in (option, path)]
+    code, out, err = call(*arguments, "--json")
+    assert code == 0, err
+    good, bad = map(json.loads, out.splitlines())
+    assert good["bleu"] == pytest.approx(100)
+    assert bad["bleu"] < good["bleu"]
+    assert bad["compared"]["bleu"]["p"] < 0.05
+    assert "nrefs:2" in good["signatures"]["bleu"]
+
+
+def test_the_file_ending_chooses_the_tokenizer_and_the_option_overrules_it(call: Call, tmp_path: Path) -> None:
+    for name in ("hyp.zh", "ref.zh"):
+        (tmp_path / name).write_text("a b c d e\n", encoding="utf-8")
+    arguments = ("--hypotheses", tmp_path / "hyp.zh", "--reference", tmp_path / "ref.zh")
+    assert "tok:zh" in call(*arguments)[1]
+    assert "tok:13a" in call(*arguments, "--language", "en")[1]
+
+
+def test_text_that_was_never_detokenised_is_reported(call: Call, tmp_path: Path) -> None:
+    for name in ("hyp", "ref"):
+        (tmp_path / name).write_text("a dog sleeps .\n" * 20, encoding="utf-8")
+    code, out, err = call("--hypotheses", tmp_path / "hyp", "--reference", tmp_path / "ref")
+    assert (code, out.count("\n"), err.count("\n")) == (0, 3, 1)
+    assert "full stop" in err
+
+
+def test_an_aligner_is_measured_with_no_model(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "gold").write_text("1-1 2p2\n1-1\n")
+    (tmp_path / "giza").write_text("0-0 1-1\n0-1\n")
+    assert call("--alignments", tmp_path / "giza", "--gold", tmp_path / "gold", "--gold-first", 1) == (0, "AER 40.0%  precision 66.7%  recall 50.0%\n", "")
+
+
+# What makes no sense, or is not there
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "nothing to evaluate"),
+        (("--hypotheses", "good.fr"), "--hypotheses needs --reference"),
+        (("run", "--reference", "ref.fr"), "--reference needs --source"),
+        (("run", "--source", "src.en"), "--source needs --reference"),
+        (("run", "--source", "src.en", "--reference", "ref.fr", "--split", "test"), "one or the other"),
+        (("--hypotheses", "good.fr", "--reference", "ref.fr", "--by-length"), "--by-length needs --source"),
+        (("--hypotheses", "good.fr", "--reference", "ref.fr", "--gold", "ref.fr"), "--gold measures"),
+        (("--alignments", "good.fr"), "--alignments needs --gold"),
+        (("run", "--alignments", "good.fr", "--gold", "ref.fr"), "leave the rest out"),
+        (("good.fr",), "a file, not a run"),
+        (("run", "--split", "test,test_plain", "--gold", "ref.fr"), "--gold belongs to one split"),
+        (("run", "--gold-first", "2"), "gold-first"),
+        (("run", "--beam", "0"), "beam"),
+        (("run", "--precision", "fp8"), "precision"),
+    ],
+)
+def test_contradictions_are_refused(call: Call, files: dict[str, Path], tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+    code, out, err = call(*(files.get(word, word) for word in arguments))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert words in err
+
+
+def test_contradictions_are_refused_before_anything_heavy_is_imported() -> None:
+    script = "import sys\nfrom seq2attn.cli.app import run\ncode = run(['evaluate', '--source', 'x', 'run'])\nassert not {'torch', 'sacrebleu', 'numpy', 'matplotlib'} & set(sys.modules)\nsys.exit(code)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+    assert done.returncode == 2, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "--split", "tset"), "no split tset; there are"),
+        (("nowhere",), "no such run directory"),
+        (("run", "--data", "nowhere"), "nowhere: no such folder"),
+        (("--hypotheses", "missing", "--reference", "ref.fr"), "missing: no such file"),
+        (("--hypotheses", "short.fr", "--reference", "ref.fr"), r"short.fr has 6 lines, the reference 7: every line needs its own"),
+        (("--hypotheses", "good.fr", "--reference", "ref.fr", "short.fr"), "short.fr has 6 lines"),
+        (("run", "--source", "short.fr", "--reference", "ref.fr"), "short.fr has 6 lines"),
+        (("--hypotheses", "latin", "--reference", "ref.fr"), "latin:1: not UTF-8"),
+        (("run", "--gold", "src.en"), "src.en, line 1: 'the' is no link"),
+        (("run", "--gold", "links"), "links: 2 lines of alignments for 5 pairs"),
+        (("--hypotheses", "empty", "--reference", "empty"), "nothing to score"),
+    ],
+)
+def test_what_is_not_there_or_does_not_fit_is_one_line(
+    call: Call, run: Path, files: dict[str, Path], tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    (tmp_path / "latin").write_bytes(b"caf\xe9\n" * 7)
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "links").write_bytes(b"0-0\n0-0\n")
+    known = {**files, "run": run, "missing": tmp_path / "missing", "latin": tmp_path / "latin", "empty": tmp_path / "empty", "links": tmp_path / "links"}
+    code, out, err = call(*(known.get(word, word) for word in arguments))
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert words in err
+
+
+def test_a_run_whose_data_are_gone_says_how_to_name_others(call: Call, tmp_path: Path) -> None:
+    lost = save_run(tmp_path / "lost", tmp_path / "gone")
+    code, out, err = call(lost)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "--data" in err

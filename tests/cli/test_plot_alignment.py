@@ -1,0 +1,182 @@
+"""`plot-alignment` on a random model and on kept attention: every kind of output, words and subwords, and refusals."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tiny
+
+from seq2attn.cli import app as application
+from seq2attn.inference import Translator
+from seq2attn.training import checkpoint
+
+ROOT = Path(__file__).parents[2]
+Call = Callable[..., tuple[int, str, str]]
+SOURCE = "the small dog sleeps"
+STARTS = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF", ".html": b"<!DOCTYPE html>"}
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def plot(*arguments: object) -> tuple[int, str, str]:
+        code = application.run(["plot-alignment", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return plot
+
+
+def save_run(path: Path, **decoder: object) -> Path:
+    settings = tiny.settings(**decoder)
+    files = {}
+    for side in ("source", "target"):
+        tiny.tokenizer(side).save(path.parent / f"{side}.bin")
+        files[f"{side}.model"] = (path.parent / f"{side}.bin").read_bytes()
+    sizes = {"source_size": tiny.tokenizer("source").size, "target_size": tiny.tokenizer("target").size}
+    run = checkpoint.create(path, settings, **sizes, languages=("en", "fr"), tokenizers=files, corpus="tiny", force=False)
+    checkpoint.save_weights(run, tiny.model(settings))
+    return path
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return save_run(tmp_path / "run")
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    lines = [
+        {"source_words": ["a", "cat"], "target_words": ["un", "chat"], "attention": [[0.9, 0.1], [0.2, 0.8]]},
+        {"source_words": [], "target_words": [], "attention": []},
+        {"source_words": ["<b>", "北京"], "target_words": ["x"], "attention": [[0.5, 0.5]]},
+    ]
+    (tmp_path / "kept.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return tmp_path / "kept.jsonl"
+
+
+def test_a_translation_is_drawn_in_the_terminal(call: Call, run: Path) -> None:
+    code, out, err = call(run, "--source", SOURCE)
+    assert code == 0, err
+    best = Translator.load(run, device="cpu").translate([SOURCE])[0][0]
+    assert [line.split(" ")[-1] for line in out.splitlines()[:4]] == SOURCE.split()
+    assert len(out.splitlines()) == 4 + len(best.target_words)
+    assert best.text in err
+
+
+def test_a_given_target_is_forced(call: Call, run: Path) -> None:
+    code, out, err = call(run, "--source", SOURCE, "--target", "le petit chien dort", "--quiet")
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()[4:]] == ["le", "petit", "chien", "dort"]
+
+
+def test_subwords_and_the_end_stand_on_the_axes(call: Call, run: Path) -> None:
+    code, out, err = call(run, "--source", SOURCE, "--target", "le petit chien", "--subwords")
+    assert code == 0, err
+    pieces = tiny.tokenizer("source").pieces(tiny.tokenizer("source").encode(SOURCE))
+    assert [line.split(" ")[-1] for line in out.splitlines()[: len(pieces) + 1]] == [*pieces, "</s>"]
+    assert out.splitlines()[-1].lstrip().startswith("</s>")
+
+
+def test_text_without_spaces_is_drawn_by_subwords_unless_words_are_asked_for(call: Call, run: Path) -> None:
+    arguments = (run, "--source", SOURCE, "--target", "他昨天去了北京。")
+    by_itself, asked = call(*arguments), call(*arguments, "--words")
+    assert "by subwords" in by_itself[2]
+    assert "</s>" in by_itself[1]
+    assert asked[1].splitlines()[-1].startswith("他昨天去了北京。")
+
+
+@pytest.mark.parametrize("ending", STARTS)
+def test_a_file_of_each_kind(call: Call, run: Path, tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"picture{ending}"
+    code, out, err = call(run, "--source", SOURCE, "--target", "le petit chien dort", "-o", path)
+    assert (code, out) == (0, ""), err
+    assert path.read_bytes().startswith(STARTS[ending])
+    assert f"wrote {path}" in err
+
+
+def test_what_no_font_has_is_reported_once(call: Call, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from seq2attn.plotting import fonts
+
+    monkeypatch.setattr(fonts, "_installed", lambda: [fonts.FIRST])
+    code, _, err = call("--from", kept, "--line", 3, "-o", tmp_path / "a.png", "--quiet")
+    assert (code, err.count("\n")) == (0, 1)
+    assert err.startswith("warning: no installed font has 京 北:")
+
+
+def test_kept_attention_is_drawn_by_line(call: Call, kept: Path) -> None:
+    code, out, err = call("--from", kept)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1].split() == ["chat", "░░██"]
+    assert "北京" in call("--from", kept, "--line", 3)[1]
+
+
+def test_a_page_holds_every_line_that_is_not_empty(call: Call, kept: Path, tmp_path: Path) -> None:
+    assert call("--from", kept, "-o", tmp_path / "a.html")[0] == 0
+    assert call("--from", kept, "-o", tmp_path / "b.html", "--line", 3)[0] == 0
+    every, one = ((tmp_path / name).read_text(encoding="utf-8") for name in ("a.html", "b.html"))
+    assert (every.count("<section"), one.count("<section")) == (2, 1)
+    assert "<b>" not in one.replace("<b>source</b>", "").replace("<b>target</b>", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "name a RUN"),
+        (("run",), '--source "TEXT"'),
+        (("run", "--source", " "), "--source is blank"),
+        (("run", "--source", "a", "--target", ""), "--target is blank"),
+        (("run", "--source", "a", "--target", "b", "--beam", "2"), "--target is given whole"),
+        (("run", "--source", "a", "--layer", "2"), "--layer 2: a recurrent decoder has one"),
+        (("run", "--source", "a", "--head", "3"), "--head 3"),
+        (("run", "--source", "a", "--line", "3"), "--line chooses"),
+        (("run", "--source", "a", "-o", "picture.jpg"), ".png, .svg, .pdf or .html"),
+        (("run", "--from", "kept.jsonl"), "leave out RUN"),
+        (("--from", "kept.pkl"), "must end in .jsonl or .npz"),
+        (("run", "--source", "a", "-o", "folder.png"), "a folder"),
+    ],
+)
+def test_contradictions_are_refused(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.png").mkdir()
+    code, out, err = call(*arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert words in err
+
+
+def test_contradictions_are_refused_before_anything_heavy_is_imported() -> None:
+    script = "import sys\nfrom seq2attn.cli.app import run\ncode = run(['plot-alignment', 'run', '--source', 'a', '-o', 'a.bmp'])\nassert not {'torch', 'sacrebleu', 'numpy', 'matplotlib'} & set(sys.modules)\nsys.exit(code)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+    assert done.returncode == 2, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("nowhere", "--source", "a"), "no such run directory"),
+        (("run", "--source", "a", "-o", "none/a.png"), "there is no folder none"),
+        (("--from", "gone.npz"), "gone.npz: no such file"),
+        (("--from", "kept.jsonl", "--line", "2"), "the source is empty"),
+        (("--from", "kept.jsonl", "--line", "9"), "has no line 9: its last is 3"),
+        (("--from", "kept.jsonl", "--subwords"), "no attention between pieces"),
+        (("--from", "empty.jsonl", "-o", "a.html"), "there is no attention in it"),
+    ],
+)
+def test_what_is_not_there_is_one_line(
+    call: Call, run: Path, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.jsonl").write_bytes(b"")
+    code, out, err = call(*arguments)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert words in err
+
+
+def test_a_model_with_a_fixed_context_has_nothing_to_draw(call: Call, tmp_path: Path) -> None:
+    code, out, err = call(save_run(tmp_path / "fixed", reads="summary", context=["input"]), "--source", SOURCE)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "no attention to draw: its decoder reads a fixed summary" in err

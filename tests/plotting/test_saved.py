@@ -1,0 +1,99 @@
+"""What `translate --attention` writes is read back as it was, and anything else is refused with nothing executed."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seq2attn.cli.formats import AttentionFile
+from seq2attn.errors import UserError
+from seq2attn.inference import Translation
+from seq2attn.plotting import saved
+
+RNG = np.random.default_rng(1)
+FULL = Translation(
+    "北京 a\u2028b",
+    "un deux trois",
+    -1.0,
+    -2.0,
+    source_pieces=["▁北", "京", "▁a"],
+    target_pieces=["▁un", "▁deux"],
+    piece_attention=RNG.random((3, 4)).astype(np.float32),
+    source_words=["北京", "a"],
+    target_words=["un", "deux", "trois"],
+    attention=RNG.random((3, 2)).astype(np.float32),
+)
+SECOND = Translation("x", "y", -3.0, -3.0, source_words=["x"], target_words=["y"], attention=np.ones((1, 1), np.float32))
+EMPTY = Translation("", "", 0.0, 0.0, attention=np.zeros((0, 0), np.float32))
+
+
+@pytest.mark.parametrize("ending", AttentionFile.ENDINGS)
+def test_what_was_kept_comes_back(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"kept{ending}"
+    with path.open("wb") as file, AttentionFile(file, path) as kept:
+        kept.add(0, [SECOND, FULL])  # n-best: the first is the best
+        kept.add(1, [EMPTY])
+        for number in range(2, 12):
+            kept.add(number, [FULL])
+    found = list(saved.read(path))
+    assert [entry.line for entry in found] == list(range(1, 13))
+    assert (found[0].words.source_words, found[0].words.target_words, found[0].pieces) == (["x"], ["y"], None)
+    assert found[1].words.attention.size == 0
+    words, pieces = found[11].words, found[11].pieces
+    assert (words.source_words, words.target_words) == (FULL.source_words, FULL.target_words)
+    np.testing.assert_allclose(words.attention, FULL.attention, atol=1e-6)
+    assert pieces is not None
+    assert pieces.source_words == ["▁北", "京", "▁a", saved.END]
+    np.testing.assert_allclose(pieces.attention, FULL.piece_attention, atol=1e-6)
+
+
+def test_other_programs_may_write_the_words_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"source_words": ["a"], "target_words": ["b", "c"], "attention": [[1], [0.5]]}) + "\n", encoding="utf-8")
+    (entry,) = saved.read(path)
+    assert (entry.line, entry.pieces, entry.words.attention.tolist()) == (1, None, [[1], [0.5]])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not json",
+        "[]",
+        "{}",
+        '{"source_words": ["a"], "target_words": ["b"], "attention": [[1, 2]]}',
+        '{"source_words": ["a"], "target_words": ["b"], "attention": [["x"]]}',
+        '{"source_words": ["a"], "target_words": ["b"], "attention": [[NaN]]}',
+        '{"source_words": 3, "target_words": ["b"], "attention": [[1]]}',
+        "[" * 100_000,
+    ],
+)
+def test_a_line_that_is_no_attention_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"source_words": ["a"], "target_words": ["b"], "attention": [[1]]}\n' + text + "\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"a\.jsonl:2: not attention") as error:
+        list(saved.read(path))
+    assert "\n" not in str(error.value)
+
+
+def test_pickled_arrays_are_never_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    words = np.array(["a"])
+    np.savez(path, **{"0/attention": np.array([[object()]], dtype=object), "0/source_words": words, "0/target_words": words})
+    with pytest.raises(UserError, match=r"a\.npz: not attention"):
+        list(saved.read(path))
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 cut short"])
+def test_a_damaged_archive_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.npz"):
+        list(saved.read(tmp_path / "a.npz"))
+
+
+def test_another_archive_has_no_lines(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, x=np.ones(3))
+    (tmp_path / "a.npz").write_bytes(buffer.getvalue())
+    assert list(saved.read(tmp_path / "a.npz")) == []
