@@ -113,13 +113,12 @@ def test_settings_it_names_are_there() -> None:
 @pytest.mark.parametrize("arguments", list(calls()), ids=" ".join)
 def test_command_lines_parse(arguments: list[str]) -> None:
     group = typer.main.get_command(application.app)
-    parent = group.make_context("seq2attn", arguments[:1], resilient_parsing=True)
+    parent = typer.Context(group, info_name="seq2attn")
     if arguments[0].startswith("-"):
         group.make_parser(parent).parse_args(list(arguments))
         return
     command = group.commands[arguments[0]]  # type: ignore[attr-defined]
-    context = command.make_context(arguments[0], [], parent=parent, resilient_parsing=True)
-    command.make_parser(context).parse_args(arguments[1:])
+    command.make_parser(typer.Context(command, info_name=arguments[0], parent=parent)).parse_args(arguments[1:])
 
 
 def test_a_wrong_command_line_would_be_seen() -> None:
