@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 FIRST_TRY = "first-try"
 FIRST_CORPUS = "phrases"
-CHUNK = 64  # sentences that are translated between two looks at whether to stop
 SAMPLES = 3  # test translations shown at the end
 # What a resumed run may change: how long, how often it looks, how it searches. All else would make it another run.
 FREE = (
@@ -47,6 +47,10 @@ def train(
         str | None, typer.Option(help="A prepared folder, or a corpus, which is prepared first.", metavar="PREPARED or CORPUS", show_default=FIRST_CORPUS)
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The run directory to make.", metavar="RUN", show_default="runs/CORPUS or runs/CORPUS-PRESET")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="File ending, column or key of the source side of a raw corpus, as in en.", metavar="NAME", show_default=False)
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="The same of the target side.", metavar="NAME", show_default=False)] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting, as in train.lr=0.001; repeatable. `--show` lists them.", metavar="KEY=VALUE")
     ] = None,
@@ -73,9 +77,9 @@ def train(
         console.table(["preset", "about"], [(name, config.load(name).about) for name in config.presets()])
         return
     settings = [*(set_ or ())]
-    for key, value in (("seed", seed), ("max_steps", max_steps), ("max_minutes", max_minutes), ("precision", precision)):
-        if value is not None:
-            settings.append(f"train.{key}={value}")
+    options_: dict[str, str | float | None] = {"data.source": source, "data.target": target}
+    options_ |= {"train.seed": seed, "train.max_steps": max_steps, "train.max_minutes": max_minutes, "train.precision": precision}
+    settings += [f"{key}={json.dumps(value)}" for key, value in options_.items() if value is not None]
     if resume and force:
         raise UsageError("--resume goes on with a run and --force replaces it: choose one")
     out = out or Path("runs", _name(data or FIRST_CORPUS) + (f"-{_name(preset)}" if preset else ""))
@@ -102,6 +106,8 @@ def _train(wanted: Config | None, settings: list[str], data: str | None, out: Pa
         if not resume and world.leads:
             checkpoint.refuse_existing(out, force)
         chosen = wanted or config.change(old.config if old else Config(), settings)
+        if old is not None:  # before any data are prepared; the data section is what they say it is
+            checkpoint.refuse_change(old.config, chosen.model_copy(update={"data": old.config.data}), FREE)
         prepared = _prepared(data or (old.corpus if old else FIRST_CORPUS), chosen, settings, world)
         chosen = _with_data_of(prepared, chosen)
         model = _model(chosen, prepared, world)
@@ -271,20 +277,21 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
 
 def _validation(run: "Run", prepared: "Prepared", stop: Callable[[], bool]) -> Callable[["Seq2Seq"], "Scores"]:
     """A function that scores a model as `evaluate` does, on the first sentences of the validation split."""
+    from seq2attn.evaluation.model import translate
     from seq2attn.evaluation.text import bleu
     from seq2attn.inference import Translator
     from seq2attn.training.trainer import Interrupted, Scores
+
+    def look(done: int, total: int) -> None:
+        if stop():
+            raise Interrupted
 
     sources, references = prepared.split("valid").texts(0, run.config.train.validate_sentences)
     shown = sorted(range(len(sources)), key=lambda row: len(sources[row]))[len(sources) // 2]  # one of middling length, the same every time
 
     def validate(model: "Seq2Seq") -> Scores:
         translator = Translator(model, prepared.source_tokenizer, prepared.target_tokenizer, run.config, languages=prepared.languages)
-        found: list[str] = []
-        for start in range(0, len(sources), CHUNK):
-            if stop():
-                raise Interrupted
-            found += [best[0].text for best in translator.translate(sources[start : start + CHUNK], attention=False)]
+        found = translate(translator, sources, progress=look)
         return Scores({"bleu": bleu(found, [references], prepared.languages[1]).value}, (sources[shown], references[shown], found[shown]))
 
     return validate
@@ -292,6 +299,7 @@ def _validation(run: "Run", prepared: "Prepared", stop: Callable[[], bool]) -> C
 
 def _test(path: Path, prepared: "Prepared", device: str) -> None:
     """The score of the best weights on each test split, some translations, and what to type next."""
+    from seq2attn.evaluation.model import translate
     from seq2attn.evaluation.text import bleu
     from seq2attn.inference import Translator
 
@@ -299,7 +307,8 @@ def _test(path: Path, prepared: "Prepared", device: str) -> None:
     example = None
     for name in (name for name in prepared.splits if name.startswith("test")):
         sources, references = prepared.split(name).texts()
-        found = [best[0].text for best in translator.translate(sources, attention=False)]
+        with console.progress() as progress:
+            found = translate(translator, sources, progress=partial(progress, f"translating {name}"))
         console.result(f"{bleu(found, [references], prepared.languages[1])}  {name}")
         if example is None:
             middling = sorted(range(len(sources)), key=lambda row: len(sources[row]))[len(sources) // 2 :]

@@ -1,0 +1,302 @@
+"""`train` from a raw corpus to its test score, stopped and gone on with, and each way it refuses."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seq2attn import config
+from seq2attn.cli import app, console
+from seq2attn.training import checkpoint
+
+ROOT = Path(__file__).parents[2]
+WORDS = {"one": "un", "two": "deux", "three": "trois", "cats": "chats", "dogs": "chiens", "birds": "oiseaux", "sleep": "dorment", "sing": "chantent"}
+SMALL = [
+    *("--source", "en", "--target", "fr"),
+    *("--set", "data.tokenizer=word", "--set", "data.vocab_size=20", "--set", "data.joint=false", "--device", "cpu", "--precision", "fp32"),
+    *("--set", "model.embedding=8", "--set", "model.encoder.size=8", "--set", "model.decoder.size=16", "--set", "model.tied=none"),
+    *("--set", "train.batch_tokens=300", "--set", "train.log_every=5", "--set", "train.validate_every=10", "--set", "train.validate_sentences=5"),
+    *("--set", "search.beam=2"),
+]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny corpus, `corpus/`, and the cache."""
+    home = tmp_path_factory.mktemp("train")
+    (home / "corpus").mkdir()
+    draw = random.Random(1)
+    for split, count in (("train", 300), ("valid", 10), ("test_a", 6), ("test_b", 4)):
+        pairs = [draw.choices(list(WORDS.items()), k=draw.randint(1, 5)) for _ in range(count)]
+        (home / "corpus" / f"{split}.en").write_text("".join(" ".join(e for e, _ in pair) + "\n" for pair in pairs))
+        (home / "corpus" / f"{split}.fr").write_text("".join(" ".join(f for _, f in pair) + "\n" for pair in pairs))
+    return home
+
+
+@pytest.fixture
+def run(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`seq2attn train ...` in this process, in a folder of its own; exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    monkeypatch.setenv("HOME", str(home))
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(console, "quiet", False)
+        code = app.run(["train", *arguments])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def train(run: Run, home: Path, *more: str) -> tuple[int, str, str]:
+    return run("--data", str(home / "corpus"), "--out", "run", *SMALL, *more)
+
+
+def state(path: str | Path) -> dict[str, object]:
+    tree = json.loads((Path(path) / "training" / "state.json").read_text())
+    return {key: value for key, value in tree.items() if key != "elapsed"}
+
+
+def same_tensors(one: Path, other: Path) -> bool:
+    files = [next((path / "training").glob("*.safetensors")).read_bytes() for path in (one, other)]
+    return files[0] == files[1]
+
+
+def test_from_a_corpus_to_the_test_score(run: Run, home: Path) -> None:
+    code, out, err = train(run, home, "--max-steps", "12")
+    assert code == 0, err
+    lines = out.splitlines()
+    assert [bool(re.fullmatch(r"BLEU \d+\.\d\d  nrefs:1\|\S+  test_[ab]", line)) for line in lines] == [True, True]
+    assert re.search(r"step 5/12  epoch 1  loss \d\.\d+  [\d,]+ tokens/s  lr \S+  gradient \S+  0:0\d left", err)
+    assert re.search(r"step 10  valid \d\.\d+  BLEU \d+\.\d  best so far\n  source  .*\n  reference  .*\n  translation ", err)
+    for command in ("translate run", "evaluate run", "plot-alignment run --source"):
+        assert f"seq2attn {command}" in err
+    assert {path.name for path in Path("run").iterdir()} >= {"config.json", "model.safetensors", "source.model", "target.model", "metrics.jsonl", "training"}
+    stored = checkpoint.open_run("run")
+    assert stored.languages == ("en", "fr")
+    assert stored.config.train.max_steps == 12
+    assert stored.config.data.tokenizer == "word"
+    # a second run of the same corpus and options takes it as it was prepared
+    code, _, again = run("--data", str(home / "corpus"), "--out", "other", *SMALL, "--max-steps", "1")
+    assert code == 0
+    assert "preparing" in err or list((home / "cache").rglob("prepared.json"))
+    assert "preparing" not in again
+
+
+def test_the_test_score_is_that_of_evaluate(run: Run, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = train(run, home, "--max-steps", "10")
+    prepared = next((home / "cache").rglob("prepared.json")).parent
+    assert app.run(["evaluate", "run", "--data", str(prepared), "--split", "test_a", "--device", "cpu"]) == 0
+    assert out.splitlines()[0].removesuffix("  test_a") in capsys.readouterr().out
+
+
+def test_an_existing_run_is_refused_with_the_two_ways_on(run: Run, home: Path) -> None:
+    train(run, home, "--max-steps", "10")
+    before = state("run")
+    code, out, err = train(run, home, "--max-steps", "1")
+    assert (code, out) == (1, "")
+    assert err == "seq2attn: run: a run stands here already; go on with it by --resume, or replace it by --force\n"
+    assert state("run") == before
+    code, _, err = train(run, home, "--max-steps", "1", "--force")
+    assert code == 0, err
+    assert state("run")["step"] == 1
+
+
+def test_a_finished_run_goes_on_to_more_steps_without_its_settings_being_typed_again(run: Run, home: Path) -> None:
+    train(run, home, "--max-steps", "20")
+    run("--data", str(home / "corpus"), "--out", "parts", *SMALL, "--max-steps", "10", "--set", "train.schedule=constant")
+    run("--data", str(home / "corpus"), "--out", "whole", *SMALL, "--max-steps", "20", "--set", "train.schedule=constant")
+    code, out, err = run("--out", "parts", "--resume", "--max-steps", "20", "--device", "cpu")
+    assert code == 0, err
+    assert len(out.splitlines()) == 2
+    assert state("parts") == state("whole")
+    assert same_tensors(Path("parts"), Path("whole"))
+    assert checkpoint.open_run("parts").config == checkpoint.open_run("whole").config
+
+
+def test_resuming_names_the_setting_that_would_make_it_another_run(run: Run, home: Path) -> None:
+    train(run, home, "--max-steps", "1")
+    before = state("run")
+    for setting, name in (
+        ("model.dropout=0.5", "model.dropout"),
+        ("train.batch_tokens=400", "train.batch_tokens"),
+        ("data.lowercase=true", "data.lowercase"),
+    ):
+        code, _, err = train(run, home, "--resume", "--set", setting)
+        assert code == 1
+        assert f"--resume: {name} was " in err
+        assert err.splitlines()[-1].startswith("seq2attn: ")
+    assert state("run") == before
+
+
+def test_resuming_with_other_data_is_refused(run: Run, home: Path, tmp_path: Path) -> None:
+    train(run, home, "--max-steps", "1")
+    other = tmp_path / "other"
+    other.mkdir()
+    for file in (home / "corpus").iterdir():
+        (other / file.name).write_text(file.read_text().replace("cats", "rats"))
+    code, _, err = run("--data", str(other), "--out", "run", *SMALL, "--resume")
+    assert code == 1
+    assert "was trained on other data" in err
+
+
+def test_resuming_where_there_is_nothing_starts(run: Run, home: Path) -> None:
+    code, _, err = train(run, home, "--max-steps", "1", "--resume")
+    assert code == 0
+    assert "warning: run: no run to go on with; it starts from the beginning" in err
+
+
+def test_wrong_usage(run: Run, home: Path) -> None:
+    for arguments, said in (
+        (("--resume", "--force"), "choose one"),
+        (("bahdanau14",), "did you mean bahdanau15"),
+        (("--set", "model.droput=1"), "did you mean model.dropout"),
+        (("--set", "train.lr"), "KEY=VALUE"),
+        (("--device", "gpu"), "cuda:N"),
+        (("--max-minutes", "-1"), "max_minutes"),
+    ):
+        code, out, err = run(*arguments)
+        assert (code, out) == (2, ""), arguments
+        assert said in err
+        assert len(err.splitlines()) == 1
+    code, _, err = run("--data", str(home / "none"))
+    assert code == 1
+    assert "no such" in err
+
+
+def test_a_setting_of_the_data_that_a_prepared_folder_contradicts_is_refused(run: Run, home: Path) -> None:
+    train(run, home, "--max-steps", "1")
+    prepared = next((home / "cache").rglob("prepared.json")).parent
+    code, _, err = run("--data", str(prepared), "--set", "data.vocab_size=99")
+    assert code == 2
+    assert "--set data.vocab_size=99" in err
+    assert "was prepared with 20" in err
+    code, _, err = run("--data", str(prepared), "--out", "two", *(option for option in SMALL), "--max-steps", "1")
+    assert code == 0, err
+
+
+def test_a_corpus_without_validation_says_what_to_do(run: Run, home: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for split in ("train", "test_a"):
+        for side in ("en", "fr"):
+            (bare / f"{split}.{side}").write_text((home / "corpus" / f"{split}.{side}").read_text())
+    code, _, err = run("--data", str(bare), "--out", "run", *SMALL)
+    assert code == 1
+    assert "no valid split" in err
+    assert not Path("run").exists()
+
+
+def test_list_and_show(run: Run) -> None:
+    code, out, _ = run("--list")
+    assert code == 0
+    assert all(name in out for name in config.presets())
+    code, out, _ = run("bahdanau15", "--show", "--set", "train.lr=0.5", "--seed", "7")
+    assert code == 0
+    assert "train.lr = 0.5" in out
+    assert "train.seed = 7" in out
+    Path("mine.toml").write_text(out)  # what is shown is a file that can be trained
+    assert config.load("mine.toml") == config.load("bahdanau15", ["train.lr=0.5", "train.seed=7"])
+
+
+def test_quiet_prints_results_alone(run: Run, home: Path) -> None:
+    code, out, err = train(run, home, "--max-steps", "1", "--quiet")
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) == 2
+
+
+def test_a_run_that_cannot_be_written_is_one_line(run: Run, home: Path) -> None:
+    Path("file").write_text("in the way")
+    code, _, err = run("--data", str(home / "corpus"), "--out", "file/run", *SMALL)
+    assert code == 1
+    assert "seq2attn: file/run: cannot be written: Not a directory" in err
+
+
+def test_a_bar_on_a_terminal_shows_the_facts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from contextlib import contextmanager
+
+    from seq2attn.cli import live
+    from seq2attn.training.trainer import Finished, Progress, Validation
+
+    shown: list[tuple[object, ...]] = []
+    notes: list[str] = []
+
+    @contextmanager
+    def bar():  # type: ignore[no-untyped-def]
+        yield lambda *facts: shown.append(facts)
+
+    monkeypatch.setattr(console, "is_terminal", lambda: True)
+    monkeypatch.setattr(console, "progress", bar)
+    monkeypatch.setattr(console, "note", notes.append)
+    monkeypatch.setattr(live.importlib.util, "find_spec", lambda _: None)  # as without tensorboard
+    with live.Display(tmp_path, leads=True) as display:
+        display.show(Progress(1, 9, 0, 5.25, 1234.5, 0.001, 2.0, 1.0, 8.0, False))
+        display.show(Validation(1, 4.5, {"bleu": 31.26}, ("a", "b", "c"), True, 2.0))
+        display.show(Progress(2, 9, 0, 5.0, 1234.5, 0.001, 2.0, 1.0, 8.0, False))
+        display.show(Finished("patience", 2, 1, 65.0))
+    assert shown[0] == ("training", 1, 9, "loss 5.250  1,234 tokens/s  lr 0.001")
+    assert shown[1] == ("training", 2, 9, "loss 5.000  1,234 tokens/s  lr 0.001  valid 4.500  BLEU 31.3")
+    assert "BLEU 31.3  best so far" in notes[0]
+    assert notes[1].split() == ["source", "a", "reference", "b", "translation", "c"]
+    assert "1:05" in notes[2]
+    assert not list(tmp_path.iterdir())
+
+
+def test_tensorboard_files_are_written_where_it_is_installed(run: Run, home: Path) -> None:
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    code, _, _ = train(run, home, "--max-steps", "10")
+    assert code == 0
+    assert list(Path("run", "tensorboard").iterdir())
+
+
+def start(home: Path, folder: Path, *more: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "seq2attn", "train", "--data", str(home / "corpus"), "--out", "run", *SMALL, "--set", "train.schedule=constant", *more]
+    place = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(home / "cache"), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, cwd=folder, env=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_sigterm_saves_and_the_run_goes_on_as_if_nothing_had_happened(run: Run, home: Path, tmp_path: Path) -> None:
+    process = start(home, tmp_path, "--max-steps", "1000000", "--set", "train.validate_every=1000000")
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    deadline = time.monotonic() + 100
+    while not (metrics.exists() and metrics.read_text().count("\n") >= 2):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert re.search(r"interrupted: saved at step \d+; the same command with --resume goes on", err)
+    assert "Traceback" not in err
+    step = state(tmp_path / "run")["step"]
+    assert isinstance(step, int)
+    assert step >= 10
+    common = ("--data", str(home / "corpus"), *SMALL, "--set", "train.schedule=constant", "--set", "train.validate_every=1000000", "--max-steps", str(step + 5))
+    assert run(*common, "--out", "run", "--resume")[0] == 0
+    assert run(*common, "--out", "whole")[0] == 0
+    assert state("run") == state("whole")
+    assert same_tensors(Path("run"), Path("whole"))
+
+
+def test_ctrl_c_during_validation_is_heard(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from seq2attn.evaluation import model
+
+    real = model.translate
+
+    def interrupted(*arguments, **keywords):  # type: ignore[no-untyped-def]
+        os.kill(os.getpid(), signal.SIGINT)
+        return real(*arguments, **keywords)
+
+    monkeypatch.setattr(model, "translate", interrupted)
+    code, out, _ = train(run, home, "--max-steps", "20")
+    assert (code, out) == (130, "")
+    assert (state("run")["step"], state("run")["validated"]) == (10, 0)

@@ -1,0 +1,111 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import toy
+from toy import fit, settings
+
+from seq2attn.errors import UserError
+from seq2attn.training import checkpoint, distributed
+
+ROOT = Path(__file__).parents[2]
+
+WORKER = """
+import sys
+sys.path.insert(0, {toy!r})
+import torch, toy
+from pathlib import Path
+from seq2attn.training import checkpoint, trainer
+from seq2attn.training.distributed import join
+torch.set_num_threads(1)
+torch.set_default_dtype(torch.float64)
+conf = toy.settings(*{changes!r})
+path = Path({path!r})
+with join(torch.device("cpu")) as world:
+    if world.leads and not checkpoint.is_run(path):
+        toy.new_run(path, conf)
+    world.wait()
+    validate = (lambda _: trainer.Scores({{"bleu": 3.0}})) if world.leads else (lambda _: 1 / 0)
+    for steps in {stops!r}:
+        net = toy.model(conf) if world.leads else toy.model(toy.settings(*{changes!r}, "train.seed=99"))
+        stop = toy.After(steps if world.rank == 1 else 10**9)
+        events = trainer.train(net, checkpoint.open_run(path, trained=False), toy.TRAINING, toy.VALIDATION, world=world, validate=validate, stop=stop)
+        end = stop.watch(events)[-1]
+        total = sum(float(p.detach().sum()) for p in net.parameters())
+        print(end.reason, end.step, repr(total))
+"""
+
+
+def together(path: Path, changes: tuple[str, ...], *stops: int) -> list[list[str]]:
+    """Two processes train a run at `path`, as torchrun would start them, as often as there are `stops`: steps until the second one asks to end. The lines each printed."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = WORKER.format(toy=str(Path(__file__).parent), changes=changes, path=str(path), stops=stops)
+    place = {
+        "PYTHONPATH": str(ROOT),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "OMP_NUM_THREADS": "1",
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env=os.environ | place | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    printed = []
+    for worker in workers:
+        out, err = worker.communicate(timeout=120)
+        assert worker.returncode == 0, err
+        printed.append(out.splitlines())
+    return printed
+
+
+def test_two_processes_are_one_and_stop_together(tmp_path, float64):
+    """With dropout and clipping: a batch has the same seed whichever process it falls to."""
+    common = ("train.metric=bleu", "train.ema=0.9", "train.weight_decay=0.1", "train.validate_every=6")
+    one = fit(tmp_path / "one", settings(*common, "train.accumulate=2"), validate=lambda _: toy.trainer.Scores({"bleu": 3.0}))
+    first, second = together(tmp_path / "two", common, 9, 10**9)
+    assert first == second
+    assert [line.split()[:2] for line in first] == [["interrupted", "10"], [one[-1].reason, str(one[-1].step)]]
+    (state_1, alone), (state_2, both) = (checkpoint.load_state(checkpoint.open_run(tmp_path / name)) for name in ("one", "two"))
+    assert (state_1.epoch, state_1.position, state_1.course.best_step) == (state_2.epoch, state_2.position, state_2.course.best_step)
+    assert alone.keys() == both.keys()
+    for name, tensor in alone.items():
+        torch.testing.assert_close(tensor, both[name], rtol=1e-8, atol=1e-11)
+    losses = []
+    for name in ("one", "two"):
+        lines = [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        losses.append([line["loss"] for line in lines if "loss" in line])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
+
+
+def test_alone_nothing_is_exchanged(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with distributed.join(torch.device("cpu")) as world:
+        assert world.leads
+        assert world.sum([1.5, 2.0]) == [1.5, 2.0]
+        parameter = torch.nn.Parameter(torch.ones(2))
+        world.sum_gradients([parameter])
+        assert parameter.grad is None
+        world.wait()
+
+
+def test_more_processes_than_cuda_devices_are_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UserError, match="there are 2; start fewer"), distributed.join(torch.device("cuda", 0)):
+        pass

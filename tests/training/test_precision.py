@@ -1,0 +1,66 @@
+import pytest
+import torch
+
+from seq2attn.errors import UsageError, UserError
+from seq2attn.training import precision
+
+
+def test_the_cpu_is_always_there(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert precision.find_device("auto") == precision.find_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:3"])
+def test_cuda_that_is_not_there_is_one_line_with_the_way_out(monkeypatch, name):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match=f"--device {name}: .*--device cpu"):
+        precision.find_device(name)
+
+
+def test_cuda_devices_are_counted(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert precision.find_device("auto") == precision.find_device("cuda") == torch.device("cuda", 0)
+    assert precision.find_device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(UserError, match="there are 2 CUDA devices"):
+        precision.find_device("cuda:2")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "", "cuda:1:2"])
+def test_a_name_that_is_no_device_is_a_usage_error(name):
+    with pytest.raises(UsageError, match="auto, cpu, cuda or cuda:N"):
+        precision.find_device(name)
+
+
+@pytest.mark.parametrize(("native", "expected"), [(True, "bf16"), (False, "fp32")])
+def test_auto_is_bf16_where_it_is_native(monkeypatch, native, expected):
+    monkeypatch.setattr(precision, "_cpu_multiplies_bf16", lambda: native)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: native)
+    assert precision.find_format("auto", torch.device("cpu")) == expected
+    assert precision.find_format("auto", torch.device("cuda", 0)) == expected
+    assert precision.find_format("fp16", torch.device("cpu")) == "fp16"
+
+
+def test_the_kernel_is_asked_where_torch_has_no_answer(monkeypatch):
+    answer = precision._cpu_multiplies_bf16()
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    assert precision._cpu_multiplies_bf16() == answer
+
+
+@pytest.mark.parametrize(("format", "expected"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_autocast_multiplies_in_that_format(format, expected):
+    with precision.autocast(torch.device("cpu"), format):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == expected
+
+
+def test_keeping_pages_can_be_asked_for_anywhere(monkeypatch):
+    precision.keep_pages()
+
+    def none(_):
+        raise OSError
+
+    monkeypatch.setattr(precision.ctypes, "CDLL", none)
+    precision.keep_pages()
+    monkeypatch.setattr(precision.sys, "platform", "darwin")
+    precision.keep_pages()
