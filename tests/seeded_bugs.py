@@ -1,0 +1,154 @@
+"""Does the suite catch bugs? Plants one-line bugs, one at a time, in a copy of the package and runs the tests that should fail.
+
+    python tests/seeded_bugs.py             all of them (minutes)
+    python tests/seeded_bugs.py beam mask   those whose file or text holds one of the words
+
+Each row of BUGS is (file, old text, new text, tests): the old text must stand in the file exactly once. The named tests
+must pass on the clean copy and fail (not merely break off) with the bug. Prints a table; exit 1 when a bug is missed.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+LIMIT = 300  # seconds a row; a bug that makes a test hang is caught, too
+
+
+class Bug(NamedTuple):
+    file: str  # in seq2attn/
+    old: str
+    new: str
+    tests: tuple[str, ...]  # in tests/, with pytest's ::name and -k words allowed
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.old.strip()}  ->  {self.new.strip()}"
+
+
+# fmt: off
+BUGS = (
+    # attention
+    Bug("attention/normalisers.py", "return weights.masked_fill(hidden, 0.0)", "return weights", ("attention/test_normalisers.py",)),
+    Bug("attention/normalisers.py", "scores.masked_fill(hidden, torch.finfo(scores.dtype).min).softmax(-1)", "scores.softmax(-1)", ("models/test_decoder_recipes.py", "-k", "padding")),
+    Bug("attention/scores.py", "* keys.size(-1) ** -0.5", "* keys.size(-2) ** -0.5", ("attention/test_scores.py",)),
+    Bug("attention/energy.py", "value=-1", "value=1", ("attention/test_energy.py",)),
+    Bug("attention/unrolled.py", "        self.inputs, self.gradients = [], []", "", ("attention/test_unrolled.py",)),
+    Bug("attention/unrolled.py", "tensor.shape, tensor.stride(), tensor.dtype", "tensor.shape, tensor.dtype", ("attention/test_unrolled.py",)),
+    # models
+    Bug("models/cells.py", "n + z * (h - n)", "h + z * (n - h)", ("models/test_cells.py",)),
+    Bug("models/cells.py", "tanh_backward(grad_h * o, tanh_c) + grad_c", "tanh_backward(grad_h * o, tanh_c)", ("models/test_cells.py",)),
+    Bug("models/encoders/rnn.py", "last_B = mask_BS.sum(1) - 1", "last_B = mask_BS.sum(1) * 0 + mask_BS.size(1) - 1", ("models/test_rnn_encoder.py",)),
+    Bug("models/encoders/rnn.py", "torch.where(position < length, length - 1 - position, position)", "mask_BS.size(1) - 1 - position.expand_as(mask_BS)", ("models/test_rnn_encoder.py",)),
+    Bug("models/decoders/rnn.py", "if self.previous else x", "if False else x", ("models/test_decoder_recipes.py", "-k", "papers")),
+    Bug("models/decoders/rnn.py", "kept = context if", "kept = state.context if", ("models/test_decoder_recipes.py", "-k", "papers")),
+    Bug("models/decoders/rnn.py", "(memory.values_BSV * real).sum(1) / real.sum(1)", "memory.values_BSV.mean(1)", ("models/test_decoder_recipes.py", "-k", "padding")),
+    Bug("models/decoders/rnn.py", "y.unflatten(-1, (-1, 2)).amax(-1)", "y.unflatten(-1, (2, -1)).amax(-2)", ("models/test_decoder_recipes.py", "-k", "papers")),
+    Bug("models/decoders/rnn.py", "part.repeat_interleave(width, 0) for part", "part.repeat(width, 1) for part", ("models/test_decoder_recipes.py", "-k", "beam")),
+    Bug("models/memory.py", "return value.index_select(0, index_R)", "return value", ("models/test_memory.py",)),
+    Bug("models/initial.py", "module.input.bias[module.size : 2 * module.size] = 1.0", "module.input.bias[: module.size] = 1.0", ("models/test_seq2seq.py", "-k", "glorot")),
+    Bug("models/seq2seq.py", "encoder.embedding.weight = decoder.target_embedding.weight", "decoder.target_embedding.weight = encoder.embedding.weight", ("models/test_seq2seq.py", "-k", "tied")),
+    # search
+    Bug("search/beam.py", "* beam + parent_BW", "* beam + parent_BW.sort(1).values", ("search/test_state.py",)),
+    Bug("search/beam.py", "ended_BW / (length + 1) ** length_penalty", "ended_BW / max(length, 1) ** length_penalty", ("search/test_beam.py",)),
+    Bug("search/beam.py", "(rules.limit_B + 1).double() ** length_penalty", "(length + 1) ** length_penalty", ("search/test_beam.py",)),
+    Bug("search/constraints.py", "index_fill_(2, self.banned, -torch.inf)", "index_fill_(2, self.banned[1:], -torch.inf)", ("search/test_beam.py",)),
+    Bug("search/history.py", "weights[rows[::-1]]", "weights[rows]", ("search/test_beam.py",)),
+    Bug("search/sampling.py", "log_p_RN.double() / temperature", "log_p_RN.double() * temperature", ("search/test_sampling.py",)),
+    # batches
+    Bug("data/batches.py", "targets_BT[:, :-1], PAD", "targets_BT[:, 1:], PAD", ("data/test_batches.py",)),
+    Bug("data/batches.py", "positions <= lengths[:, None]", "positions < lengths[:, None]", ("data/test_batches.py",)),
+    Bug("data/batches.py", "np.random.default_rng([seed, epoch])", "np.random.default_rng(seed)", ("data/test_batches.py",)),
+    Bug("data/batches.py", "longest = np.maximum(source, target)", "longest = source", ("data/test_batches.py",)),
+    # training
+    Bug("training/loss.py", "grad.new_full((len(targets), 1), smoothing - 1)", "grad.new_full((len(targets), 1), -1)", ("training/test_loss.py",)),
+    Bug("training/loss.py", "- smoothing * logits.mean(1).sum()", "- smoothing * logits.sum()", ("training/test_loss.py",)),
+    Bug("training/schedule.py", "return train.lr * step / train.warmup", "return train.lr * (step - 1) / train.warmup", ("training/test_schedule.py",)),
+    Bug("training/schedule.py", "score > self.best:", "score < self.best:", ("training/test_schedule.py",)),
+    Bug("training/trainer.py", "for used in range(position, len(order)):", "for used in range(len(order)):", ("training/test_trainer.py", "-k", "10_steps or bit or resum")),
+    Bug("training/trainer.py", "            torch.manual_seed(_mix(settings.seed, step, number))", "", ("training/test_trainer.py", "-k", "10_steps or bit or resum")),
+    Bug("training/trainer.py", "settings.label_smoothing) / update.tokens", "settings.label_smoothing) / len(batch.targets_M)", ("training/test_trainer.py", "-k", "accumul")),
+    Bug("training/trainer.py", "self.scaler.unscale_(self.optimizer)", "self.scaler.is_enabled()", ("training/test_clipping.py",)),
+    Bug("training/trainer.py", "settings.clip, norm_)", "settings.clip, norm_.square())", ("training/test_trainer.py", "-k", "clip")),
+    Bug("training/trainer.py", "list(self.weights.values()), 1 - decay)", "list(self.weights.values()), decay)", ("training/test_trainer.py", "-k", "average")),
+    Bug("training/trainer.py", "with self._averaged():", "with torch.no_grad():", ("training/test_trainer.py", "-k", "average")),
+)
+# fmt: on
+
+
+def copy(folder: Path) -> None:
+    for name in ("seq2attn", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, folder / name)
+    if (ROOT / "data").exists():
+        (folder / "data").symlink_to(ROOT / "data")
+
+
+def run(folder: Path, arguments: tuple[str, ...]) -> int | None:
+    """pytest's exit code, None when it ran out of time. Compiled files are neither written nor read: an edit within the same
+    second would go unseen."""
+    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *arguments]
+    try:
+        return subprocess.run(command, cwd=folder / "tests", env=environment, capture_output=True, timeout=LIMIT, check=False).returncode
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def origin(folder: Path) -> Path:
+    """The package that a test in the folder imports: an installed one must not stand in for the copy."""
+    code = "import seq2attn.config; print(seq2attn.config.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder / "tests", env=os.environ | {"PYTHONPATH": str(folder)}, capture_output=True, text=True, check=True
+    )
+    return Path(done.stdout.strip()).parents[1]
+
+
+def refusals(bugs: list[Bug]) -> list[str]:
+    """Rows that do not fit the code any more."""
+    wrong = []
+    for bug in bugs:
+        path = ROOT / "seq2attn" / bug.file
+        found = path.read_text(encoding="utf-8").count(bug.old) if path.is_file() else -1
+        if found != 1 or bug.old == bug.new:
+            wrong.append(f"{bug}: " + ("no such file" if found < 0 else f"the old text stands {found} times in the file, not once"))
+    return wrong
+
+
+def main(words: list[str]) -> int:
+    bugs = [bug for bug in BUGS if not words or any(word in str(bug) for word in words)]
+    if wrong := refusals(bugs):
+        print(*wrong, sep="\n", file=sys.stderr)
+        return 2
+    missed = 0
+    with tempfile.TemporaryDirectory(prefix="seeded-bugs-") as name:
+        folder = Path(name).resolve()
+        copy(folder)
+        if origin(folder) != folder:
+            print(f"the copy in {folder} is not what Python imports, but {origin(folder)}", file=sys.stderr)
+            return 2
+        for tests in sorted({bug.tests for bug in bugs}):
+            if (code := run(folder, tests)) != 0:
+                print(f"without any bug, pytest {' '.join(tests)} exits {code}", file=sys.stderr)
+                return 2
+        for bug in bugs:
+            path = folder / "seq2attn" / bug.file
+            clean = path.read_text(encoding="utf-8")
+            path.write_text(clean.replace(bug.old, bug.new), encoding="utf-8")
+            start = time.monotonic()
+            code = run(folder, bug.tests)
+            path.write_text(clean, encoding="utf-8")
+            verdict = {1: "caught", None: "caught (hangs)", 0: "MISSED"}.get(code, f"BROKEN (pytest exits {code})")
+            missed += not verdict.startswith("caught")
+            print(f"{verdict:15}{time.monotonic() - start:6.1f} s  {bug}", flush=True)
+    print(f"{len(bugs) - missed} of {len(bugs)} bugs caught")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
