@@ -5,8 +5,6 @@ quietly with 0. A failure is one line on stderr; a traceback only with --debug.
 """
 
 import errno
-import importlib
-import importlib.util
 import io
 import os
 import select
@@ -21,10 +19,8 @@ from typing import Annotated, Any, NoReturn, Self
 import typer
 
 from seq2attn import __version__
-from seq2attn.cli import console
-from seq2attn.errors import UserError
-
-COMMANDS = ("prepare", "train", "translate", "evaluate", "plot_alignment")  # a module of this package and its function, in the order of help
+from seq2attn.cli import console, evaluate, plot_alignment, prepare, train, translate
+from seq2attn.errors import UsageError, UserError
 
 app = typer.Typer(
     help="Train, run and explain sequence-to-sequence models with attention.",
@@ -51,10 +47,11 @@ def _start(
         console.result(context.get_help())
 
 
-for _name in COMMANDS:
-    if importlib.util.find_spec(f"seq2attn.cli.{_name}"):
-        _module = importlib.import_module(f"seq2attn.cli.{_name}")
-        app.command(_name.replace("_", "-"), cls=getattr(_module, "Command", None))(getattr(_module, _name))
+app.command("prepare", short_help="Raw parallel text to a folder ready for training.")(prepare.prepare)
+app.command("train", short_help="Train a model, and score it on the test data.")(train.train)
+app.command("translate", short_help="Translate lines of text, as they come.")(translate.translate)
+app.command("evaluate", short_help="Score runs, or any system's output.", cls=evaluate.Command)(evaluate.evaluate)
+app.command("plot-alignment", short_help="Draw what the model looked at.")(plot_alignment.plot_alignment)
 
 
 def main() -> NoReturn:
@@ -88,7 +85,17 @@ def _run(arguments: Sequence[str]) -> int:
             command.invoke(context)
     except typer.Exit as end:
         return end.exit_code
+    except typer.TyperException as error:
+        raise _worded(error, arguments) from error
     return 0
+
+
+def _worded(error: typer.TyperException, arguments: Sequence[str]) -> UserError:
+    """What typer has against the arguments, with the way out."""
+    message = error.format_message().removesuffix(".").replace("Value error, ", "").replace("Input should be", "it should be")
+    named = [name for name in arguments[:1] if name in {command.name for command in app.registered_commands}]
+    help_ = " ".join(["seq2attn", *named, "--help"])
+    return (UsageError if error.exit_code == 2 else UserError)(f"{message[:1].lower()}{message[1:]}; see `{help_}`")
 
 
 class _Stop:
@@ -129,10 +136,6 @@ def _ended_by(error: BaseException, stop: _Stop) -> int:
         return 130
     if isinstance(error, UserError):
         console.error(str(error))
-        return error.exit_code
-    if isinstance(error, typer.TyperException):
-        context = getattr(error, "ctx", None)
-        console.error(f"{_lower(error.format_message()).rstrip('.')}; see `{context.command_path if context else 'seq2attn'} --help`")
         return error.exit_code
     if isinstance(error, OSError) and error.errno is not None:
         console.error(_system(error))
@@ -196,7 +199,3 @@ def _close_stdout() -> None:
     """Leave nothing in the buffer that the interpreter would fail to write at its end, loudly."""
     if _stdout_fails():
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-
-
-def _lower(message: str) -> str:
-    return message[:1].lower() + message[1:]

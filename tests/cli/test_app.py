@@ -18,6 +18,7 @@ from seq2attn.cli import options
 from seq2attn.errors import UsageError, UserError
 
 ROOT = Path(__file__).parents[2]
+COMMANDS = ("prepare", "train", "translate", "evaluate", "plot-alignment")
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -224,7 +225,9 @@ def test_results_are_utf8_whatever_the_locale() -> None:
         (("--no-such",), ["--no-such", "`seq2attn --help`"]),
         (("train", "--max-step", "3"), ["--max-step", "--max-steps", "`seq2attn train --help`"]),
         (("train", "--max-steps"), ["--max-steps", "`seq2attn train --help`"]),
-        (("train", "--max-steps", "many"), ["--max-steps", "many", "`seq2attn train --help`"]),
+        (("train", "--max-steps", "many"), ["--max-steps", "it should be a valid integer", "`seq2attn train --help`"]),
+        (("train", "--precision", "fp8"), ["--precision", "'fp8' is not one of 'auto', 'fp32'", "`seq2attn train --help`"]),
+        (("train", "luong15", "cho14", "extra"), ["cho14 extra", "`seq2attn train --help`"]),
         (("translate",), ["RUN", "`seq2attn translate --help`"]),
     ],
 )
@@ -239,12 +242,12 @@ def test_version_and_help() -> None:
     assert cli("--version").stdout == f"seq2attn {__version__}\n"
     done = cli("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    positions = [done.stdout.index(f"\n  {name} ") for name in ("prepare", "train", "translate", "evaluate", "plot-alignment")]
+    positions = [done.stdout.index(f"\n  {name} ") for name in COMMANDS]
     assert positions == sorted(positions)
     assert cli().stdout == done.stdout == cli("-h").stdout
 
 
-@pytest.mark.parametrize("name", [name.replace("_", "-") for name in application.COMMANDS])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_says_what_it_does(name: str) -> None:
     command = typer.main.get_command(application.app).commands[name]  # type: ignore[attr-defined]
     assert command.help
