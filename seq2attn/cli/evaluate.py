@@ -237,14 +237,21 @@ def _data_of(run: str) -> Path:
     from seq2attn.training.checkpoint import open_run
 
     opened = open_run(run if Path(run).is_dir() else run.split(",")[0].strip())
-    if (Path(opened.corpus) / "prepared.json").is_file():
-        return Path(opened.corpus)
-    try:
-        return train._prepare(opened.corpus, opened.config)
-    except UserError as error:
-        raise UserError(
-            f"{run}: was trained on {opened.corpus}, which is not to be had here ({error}): name a prepared folder with --data, or files with --source and --reference"
-        ) from None
+    path = Path(opened.corpus)
+    if not (path / "prepared.json").is_file():
+        try:
+            path = train.prepared_folder(opened.corpus, opened.config)
+        except UserError as error:
+            raise UserError(
+                f"{run}: was trained on {opened.corpus}, which is not to be had here ({error}): name a prepared folder with --data, "
+                "or files with --source and --reference"
+            ) from None
+    for own in {opened.source_tokenizer, opened.target_tokenizer}:
+        there = path / own.name
+        if not there.is_file() or there.read_bytes() != own.read_bytes():
+            console.warn(f"{opened.corpus} has changed since {run} was trained on it: the split may hold sentences of its training; --data names another")
+            break
+    return path
 
 
 def _with_gold(test: _Test, file: Path, first: int) -> _Test:

@@ -151,12 +151,12 @@ def _prepared(data: str, chosen: Config, settings: Sequence[str], world: "World"
                 raise UsageError(f"--set {setting}: {data} was prepared with {json.dumps(there)}; prepare the corpus anew, or give the corpus itself as --data")
     else:
         if world.leads:
-            folder = _prepare(data, chosen)
+            folder = prepared_folder(data, chosen)
         world.wait()
         prepared = Prepared(folder if world.leads else _cache(data, chosen))
     for split in ("train", "valid"):
-        if split not in prepared.splits:
-            raise UserError(f"{data}: has no {split} split; `seq2attn prepare --valid N` sets pairs aside")
+        if split not in prepared.splits or not len(prepared.split(split)):
+            raise UserError(f"{data}: has no pairs in a {split} split; `seq2attn prepare --valid N` sets some aside")
     return prepared
 
 
@@ -174,7 +174,8 @@ def _cache(corpus: str, chosen: Config) -> Path:
     return home / "seq2attn" / "prepared" / f"{_name(corpus)}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
-def _prepare(corpus: str, chosen: Config) -> Path:
+def prepared_folder(corpus: str, chosen: Config) -> Path:
+    """Where the corpus stands prepared with these settings, now if it did not before."""
     from seq2attn.data.prepared import REPORT, prepare
 
     folder = _cache(corpus, chosen)
@@ -307,6 +308,8 @@ def _test(path: Path, prepared: "Prepared", device: str) -> None:
     example = None
     for name in (name for name in prepared.splits if name.startswith("test")):
         sources, references = prepared.split(name).texts()
+        if not sources:
+            continue
         with console.progress() as progress:
             found = translate(translator, sources, progress=partial(progress, f"translating {name}"))
         console.result(f"{bleu(found, [references], prepared.languages[1])}  {name}")

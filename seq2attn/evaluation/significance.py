@@ -50,8 +50,12 @@ def paired_bootstrap(
     signatures, results = test()
     compared: dict[str, dict[str, Compared]] = {name: {} for name, _ in systems}
     for measure in METRICS:
+        first = _compared(results[measure][0])
         for (name, _), result in zip(systems, results[measure], strict=True):
-            compared[name][measure] = _compared(result)
+            found = _compared(result)
+            # Where no sample differs, sacreBLEU counts none beyond the difference and calls equal systems different.
+            same = found.p_value is not None and found.value == first.value
+            compared[name][measure] = found._replace(p_value=1.0) if same else found
     return Comparison(compared, {measure: str(signatures[measure]) for measure in METRICS})
 
 

@@ -1,6 +1,7 @@
 """`evaluate` on a random model and on files: what it prints, keeps, compares and refuses."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -39,10 +40,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{split}.fr").write_text("\n".join(tiny.FRENCH[lines]) + "\n", encoding="utf-8")
     (folder / "test.align").write_text("0-0 1-1\n0-0\n0-0 1-1 2-2\n\n1-1\n", encoding="utf-8")
     prepare(str(folder), folder / "prepared", config.Data(source="en", target="fr", vocab_size=60, joint=False))
+    for side in ("source", "target"):
+        tiny.tokenizer(side).save(folder / "prepared" / f"{side}.model")  # those of the runs below
     return folder / "prepared"
 
 
-def save_run(path: Path, corpus: Path | str, seed: int = 1, **decoder: object) -> Path:
+def save_run(path: Path, corpus: Path, seed: int = 1, **decoder: object) -> Path:
     settings = tiny.settings(**decoder)
     files = {}
     for side in ("source", "target"):
@@ -284,6 +287,15 @@ def test_what_is_not_there_or_does_not_fit_is_one_line(
     code, out, err = call(*(known.get(word, word) for word in arguments))
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert words in err
+
+
+def test_data_that_changed_since_training_are_reported(call: Call, run: Path, prepared: Path, tmp_path: Path) -> None:
+    shutil.copytree(prepared, tmp_path / "changed")
+    (tmp_path / "changed" / "source.model").write_bytes(b"another")
+    tree = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    (run / "config.json").write_text(json.dumps(tree | {"corpus": str(tmp_path / "changed")}), encoding="utf-8")
+    assert "has changed since" in call(run)[2]
+    assert "has changed since" not in call(run, "--data", tmp_path / "changed")[2]
 
 
 def test_a_run_whose_data_are_gone_says_how_to_name_others(call: Call, tmp_path: Path) -> None:

@@ -29,6 +29,12 @@ def test_a_much_worse_system_differs_and_an_equal_one_does_not():
     assert "bs:200" in result.signatures["BLEU"]
 
 
+def test_a_system_does_not_differ_from_itself():
+    output, references = corpus(60, 0.3, 3)
+    result = significance.paired_bootstrap([("a", output), ("b", list(output))], [references], "en", samples=100)
+    assert {found.p_value for found in result.systems["b"].values()} == {1.0}
+
+
 def test_its_scores_are_the_plain_ones_and_inside_their_interval():
     output, references = corpus(60, 0.3, 2)
     result = significance.paired_bootstrap([("a", output), ("b", references)], [references], "en", samples=100)
