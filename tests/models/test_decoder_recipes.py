@@ -6,6 +6,7 @@ import recipes
 import reference
 import torch
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from named_weights import recipe, weights
 from recipes import FEW, NAMES, SOURCE, SWEEP, TARGET
 from torch import Tensor, nn
@@ -174,19 +175,23 @@ def test_gradients_of_every_weight(chosen: config.Model) -> None:
     torch.autograd.gradcheck(logits, tuple(parameters.values()), fast_mode=True)
 
 
-@pytest.mark.parametrize("chosen", FEW, ids=recipes.name)
-def test_gradients_of_every_weight_are_those_of_single_steps(chosen: config.Model) -> None:
-    """The whole sequence with its shared matrix gradients, against a plain chain of steps: weight by weight."""
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(recipes.models(), st.lists(st.integers(1, 4), min_size=1, max_size=3), st.integers(1, 4))
+def test_gradients_of_every_weight_are_those_of_single_steps(chosen: config.Model, lengths: list[int], steps: int) -> None:
+    """The whole sequence with its shared matrix gradients, against a plain chain of steps: weight by weight, for any shape."""
     model = model_of(chosen)
-    source, mask, inputs = sentences()
-    weight = torch.randn(B, T, TARGET)
-    fast = torch.autograd.grad((model(source, mask, inputs).logits * weight).sum(), tuple(model.parameters()))
+    source = torch.randint(4, TARGET, (len(lengths), max(lengths)))
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    inputs, weight = torch.randint(4, TARGET, (len(lengths), steps)), torch.randn(len(lengths), steps, TARGET)
+    parameters = tuple(model.parameters())
+    loss = (model(source, mask, inputs).logits * weight).sum()
+    fast = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)  # one step alone may not read what the next one would
     memory = model.encoder(source, mask)
-    read, state, steps = model.decoder.source(memory), model.decoder.start(memory, 1), []
-    for t in range(T):
+    read, state, logits = model.decoder.source(memory), model.decoder.start(memory, 1), []
+    for t in range(steps):
         out, state = model.decoder.step(inputs[:, t], state, read)
-        steps.append(out.logits)
-    slow = torch.autograd.grad((torch.stack(steps, 1) * weight).sum(), tuple(model.parameters()))
+        logits.append(out.logits)
+    slow = torch.autograd.grad((torch.stack(logits, 1) * weight).sum(), parameters, allow_unused=True, materialize_grads=True)
     for (name, _), a, b in zip(model.named_parameters(), fast, slow, strict=True):
         torch.testing.assert_close(a, b, msg=lambda said, name=name: f"{name}: {said}")
 
@@ -219,3 +224,22 @@ def test_autocast_gives_nearly_the_same(chosen: config.Model, precision: torch.d
     for a, b in zip(got, want, strict=True):
         assert a.dtype == torch.float32
         assert (a - b).norm() < 0.1 * b.norm() + 0.02
+
+
+@pytest.mark.parametrize("feeding", [False, True])
+def test_dropout_is_on_embeddings_between_layers_and_on_readouts(feeding: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = recipes.make({"layers": 2}, {"layers": 2, "readout_size": 6, "input_feeding": feeding}, dropout=0.3)
+    model, dropped = model_of(chosen), []
+
+    def note(x: Tensor, p: float, training: bool) -> Tensor:
+        dropped.append((tuple(x.shape), p, training))
+        return x
+
+    monkeypatch.setattr(nn.functional, "dropout", note)
+    source, mask, inputs = sentences()
+    between = [(B, 3)] * T if feeding else [(B, T, 3)]
+    for training in (True, False):
+        dropped.clear()
+        model.train(training)(source, mask, inputs)
+        assert [shape for shape, _, _ in dropped] == [(B, S, 5), (B, S, 4), (B, T, 5), *between, (B, T, 6)]
+        assert {(p, flag) for _, p, flag in dropped} == {(0.3, training)}
