@@ -146,7 +146,7 @@ class Train(Section):
     eps: Positive = 1e-8
     momentum: Share = 0.0  # sgd only
     weight_decay: NotNegative = 0.0
-    schedule: Literal["constant", "cosine", "inverse-sqrt", "plateau"] = "cosine"
+    schedule: Literal["constant", "cosine", "inverse-sqrt", "plateau"] = "cosine"  # cosine ends with max_steps or max_minutes, whichever is nearer
     warmup: Annotated[int, Field(ge=0)] = 200  # steps from 0 to lr
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.5  # plateau: factor on lr
     decay_patience: Count = 2  # plateau: validations without gain before a decay

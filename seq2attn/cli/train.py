@@ -151,9 +151,9 @@ def _prepared(data: str, chosen: Config, settings: Sequence[str], world: "World"
                 raise UsageError(f"--set {setting}: {data} was prepared with {json.dumps(there)}; prepare the corpus anew, or give the corpus itself as --data")
     else:
         if world.leads:
-            folder = prepared_folder(data, chosen)
+            prepared_folder(data, chosen)
         world.wait()
-        prepared = Prepared(folder if world.leads else _cache(data, chosen))
+        prepared = Prepared(prepared_folder(data, chosen))
     for split in ("train", "valid"):
         if split not in prepared.splits or not len(prepared.split(split)):
             raise UserError(f"{data}: has no pairs in a {split} split; `seq2attn prepare --valid N` sets some aside")

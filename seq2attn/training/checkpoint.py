@@ -130,12 +130,10 @@ def describe(run: Run) -> None:
 
 def refuse_existing(path: Path, force: bool) -> None:
     """Raise UserError where a new run may not be created; touches nothing."""
-    if path.is_dir() and not any(path.iterdir()):
-        return
     if is_run(path):
         if not force:
             raise UserError(f"{path}: a run stands here already; go on with it by --resume, or replace it by --force")
-    elif path.exists():
+    elif path.exists() and not (path.is_dir() and {file.name.removesuffix(".new") for file in path.iterdir()} <= set(OURS)):  # else: cut while it was created
         raise UserError(f"{path}: exists, and is no run of seq2attn; choose another --out")
 
 

@@ -225,12 +225,12 @@ class _Trainer:
         settings, step = self.settings, self.state.step + 1
         lr = rate(settings, step, decays=self.state.course.decays, minutes=self.spent / 60)
         self.model.train()
-        total = torch.zeros((), dtype=torch.float64)
+        total = torch.zeros((), dtype=torch.float64, device=self.world.device)
         for number, batch in update.batches:
             torch.manual_seed(_mix(settings.seed, step, number))
             loss = self._loss(batch, settings.label_smoothing) / update.tokens
             torch.autograd.backward(self.scaler.scale(loss))
-            total = total + loss.detach().cpu()
+            total += loss.detach()
         self.world.sum_gradients(self.parameters)
         for group in self.optimizer.param_groups:
             group["lr"] = lr

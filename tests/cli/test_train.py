@@ -192,7 +192,7 @@ def test_a_corpus_without_validation_says_what_to_do(run: Run, home: Path, tmp_p
             (bare / f"{split}.{side}").write_text((home / "corpus" / f"{split}.{side}").read_text())
     code, _, err = run("--data", str(bare), "--out", "run", *SMALL)
     assert code == 1
-    assert "no valid split" in err
+    assert "no pairs in a valid split" in err
     assert not Path("run").exists()
 
 

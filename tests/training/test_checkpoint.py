@@ -66,6 +66,12 @@ def test_a_folder_that_is_no_run_is_never_replaced(tmp_path):
     checkpoint.refuse_existing(tmp_path / "nothing", False)
 
 
+def test_what_a_cut_left_of_a_creation_is_no_obstacle(run, monkeypatch):
+    (run.path / "config.json").rename(run.path / "config.json.new")
+    checkpoint.refuse_existing(run.path, False)
+    assert new_run(run.path, settings()) == run
+
+
 def test_state_comes_back_as_it_went(run):
     state = State(7, 1, 3, 12.5, 5, Course((31.25, -2.0), 5, 1, 2, 3), "abc", {"scale": 1024.0, "_growth_tracker": 3})
     tensors = {"model/a": torch.randn(2, 3), "optimizer/0/step": torch.tensor(7.0), "b": torch.ones(2, dtype=torch.float64)}
