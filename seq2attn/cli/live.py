@@ -32,6 +32,7 @@ class Display:
         self._bar: console.Progress | None = None
         self._board: SummaryWriter | None = None
         self._scores = ""
+        self._steps = 0
 
     def __enter__(self) -> Self:
         if console.is_terminal():
@@ -62,7 +63,9 @@ class Display:
     def _progress(self, event: Progress) -> None:
         facts = f"loss {event.loss:.3f}  {event.speed:,.0f} tokens/s  lr {event.lr:.2g}"
         if self._bar is not None:
-            self._bar("training", event.step, event.steps, f"{facts}  {self._scores}".rstrip())
+            if abs(event.steps - self._steps) > 0.05 * self._steps:  # an estimate under max_minutes: the bar forgets its speed whenever it changes
+                self._steps = event.steps
+            self._bar("training", event.step, self._steps, f"{facts}  {self._scores}".rstrip())
         elif event.logged:
             console.note(
                 f"step {event.step:,}/{event.steps:,}  epoch {event.epoch + 1}  {facts}  gradient {event.norm:.2g}  {console.duration(event.remaining)} left"
