@@ -25,9 +25,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL))
 
 TINY = """--max-steps 2 --set train.validate_sentences=2 --set model.embedding=8 --set model.encoder.size=4 --set model.decoder.size=8
-    --set search.max_length=4 --set search.beam=1 --set data.vocab_size=200"""
-EXTRA = {"train": shlex.split(TINY), "prepare": ["--vocab-size", "200"], "plot-alignment": ["--max-length", "4"]}
-SMALL_FILE = ["--vocab-size", "60", "--valid", "5", "--test", "5"]
+    --set search.max_length=4 --set search.beam=1"""
+EXTRA = {"train": shlex.split(TINY), "prepare": ["--vocab-size", "200"]}
+SMALL = {"multi30k": ["--tokenizer", "char"], "cmn.tsv": ["--tokenizer", "char", "--valid", "5", "--test", "5"]}
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -128,9 +128,11 @@ def test_a_wrong_command_line_would_be_seen() -> None:
 
 def call(arguments: Sequence[str], stdin: bytes = b"") -> bytes:
     """One command in this process; what it wrote on stdout."""
-    extra = SMALL_FILE if "cmn.tsv" in arguments else ["--vocab-size", "60"] if "multi30k" in arguments else EXTRA.get(arguments[0], [])
-    if any(option in arguments for option in ("--list", "--show")):
+    extra = SMALL.get(arguments[1] if len(arguments) > 1 else "", EXTRA.get(arguments[0], []))
+    if {"--list", "--show"} & set(arguments):
         extra = []
+    elif arguments == ["train"]:
+        extra = [*extra, "--set", "data.vocab_size=200"]
     before = sys.stdin, sys.stdout, sys.stderr
     out, err = io.BytesIO(), io.BytesIO()
     sys.stdin = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
