@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -269,7 +270,7 @@ def _encode(
             with_rank=True,
             remove_columns=block.column_names,
             features=features,
-            fn_kwargs={"source": source, "target": target, "limits": limits, "gold": gold, "drops": drops},
+            fn_kwargs={"source": source, "target": target, "limits": limits, "gold": gold, "drops": drops, "parent": os.getpid()},
             num_proc=processes if processes > 1 else None,
             load_from_cache_file=False,
             cache_file_name=str(drops / "encoded.arrow"),
@@ -290,8 +291,13 @@ def _encode(
     return {reason: {"pairs": counts[reason], "examples": examples[reason]} for reason in sorted(counts)}
 
 
-def _encode_table(table: pa.Table, rank: int | None, *, source: Tokenizer, target: Tokenizer, limits: config.Data | None, gold: bool, drops: Path) -> pa.Table:
+def _encode_table(
+    table: pa.Table, rank: int | None, *, source: Tokenizer, target: Tokenizer, limits: config.Data | None, gold: bool, drops: Path, parent: int
+) -> pa.Table:
     """One batch of raw rows with its ids; runs in a worker. What it drops goes to a file of its own."""
+    if os.getpid() != parent:  # Ctrl-C is the parent's to handle; its SIGTERM must end a worker at once, whatever handler was inherited
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     source_ids, target_ids = source.encode_batch(table["source"].to_pylist()), target.encode_batch(table["target"].to_pylist())
     columns = {"source": table["source"], "target": table["target"]}
     columns |= {"source_ids": pa.array(source_ids, pa.list_(pa.int32())), "target_ids": pa.array(target_ids, pa.list_(pa.int32()))}
