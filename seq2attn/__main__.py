@@ -1,6 +1,17 @@
-"""`python -m seq2attn`: the command line, also where no script is on the path (under torchrun, for one)."""
+"""`seq2attn` and `python -m seq2attn` start here: the command line, with Ctrl-C heard from the first import on."""
 
-from seq2attn.cli.app import main
+import sys
+
+
+def main() -> None:
+    try:
+        from seq2attn.cli import app
+
+        app.main()
+    except KeyboardInterrupt:
+        print("seq2attn: interrupted", file=sys.stderr)
+        sys.exit(130)
+
 
 if __name__ == "__main__":
     main()

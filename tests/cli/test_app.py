@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from seq2attn import __version__
+from seq2attn import __main__, __version__
 from seq2attn.cli import app as application
 from seq2attn.cli import options
 from seq2attn.errors import UsageError, UserError
@@ -109,6 +109,13 @@ def test_debug_shows_the_traceback(run: Run, error: BaseException) -> None:
 
 def test_interrupted(run: Run) -> None:
     assert run(raising(KeyboardInterrupt())) == (130, "", "seq2attn: interrupted\n")
+
+
+def test_interrupted_before_the_command_line_is_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(application, "main", raising(KeyboardInterrupt()))
+    with pytest.raises(SystemExit) as end:
+        __main__.main()
+    assert (end.value.code, *capsys.readouterr()) == (130, "", "seq2attn: interrupted\n")
 
 
 def test_an_interrupt_that_a_library_turned_into_an_error_is_still_one(run: Run) -> None:
