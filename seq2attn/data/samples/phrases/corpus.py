@@ -7,7 +7,7 @@ import hashlib
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from seq2attn.data.samples.phrases.grammar import Pair
@@ -92,7 +92,7 @@ def parts(pair: Pair) -> tuple[tuple[str, str], tuple[str, str]]:
     return (speech[0], first), (speech[1], second)
 
 
-def _long(seed: int, count: int, known) -> list[Sentence]:
+def _long(seed: int, count: int, known: Callable[[Sentence], bool]) -> list[Sentence]:
     rng = random.Random(f"phrases {seed} long")
     made: dict[str, Sentence] = {}
     while len(made) < count:

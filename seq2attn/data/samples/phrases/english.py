@@ -3,6 +3,8 @@
 It knows spelling, nothing of meaning, of French or of sentences.
 """
 
+from seq2attn.data.samples.phrases.tables import listed
+
 VOWELS = frozenset("aeiou")
 AN_DESPITE_SPELLING = ("hour", "honest")
 A_DESPITE_SPELLING = ("uni", "use", "useful", "euro")
@@ -38,10 +40,10 @@ PAST = {
     "lend": "lent",
     "lose": "lost",
     "meet": "met",
+    "prefer": "preferred",
     "put": "put",
     "read": "read",
     "run": "ran",
-    "say": "said",
     "see": "saw",
     "sell": "sold",
     "send": "sent",
@@ -49,17 +51,16 @@ PAST = {
     "sing": "sang",
     "sleep": "slept",
     "steal": "stole",
+    "stop": "stopped",
     "swim": "swam",
     "take": "took",
     "tell": "told",
-    "think": "thought",
     "throw": "threw",
+    "travel": "travelled",
     "understand": "understood",
     "wake": "woke",
     "wear": "wore",
     "write": "wrote",
-    "become": "became",
-    "fly": "flew",
 }
 
 
@@ -89,7 +90,7 @@ def past(verb: str) -> str:
         return verb + "d"
     if verb[-1] == "y" and verb[-2] not in VOWELS:
         return verb[:-1] + "ied"
-    return verb + ("ped" if verb.endswith("op") else "bed" if verb.endswith("ab") else "ged" if verb.endswith("ug") else "ed")
+    return verb + "ed"
 
 
 def be(person: int, is_plural: bool) -> str:
@@ -107,8 +108,8 @@ def article(following: str) -> str:
     return "an" if word[0] in VOWELS and not word.startswith(A_DESPITE_SPELLING) else "a"
 
 
-UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
-TENS = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()
+UNITS = listed("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen")
+TENS = listed("zero ten twenty thirty forty fifty sixty seventy eighty ninety")
 
 
 def number(value: int) -> str:

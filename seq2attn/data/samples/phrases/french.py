@@ -5,12 +5,14 @@ It knows spelling and agreement, nothing of meaning, of English or of sentences.
 
 from typing import NamedTuple
 
+from seq2attn.data.samples.phrases.tables import among, listed
+
 VOWELS = frozenset("aeiouyàâäéèêëîïôöùûüœæ")
 
 # No elision and no liaison before these, although they begin with h or with a vowel letter.
-ASPIRATED = frozenset(
+ASPIRATED = among(
     "héros hibou hiboux hamster hamsters hérisson hérissons haricot haricots hache haches homard homards harpe harpes "
-    "haut haute hauts hautes hurler huit onze yaourt yaourts".split()
+    "haut haute hauts hautes hurler huit onze yaourt yaourts"
 )
 
 
@@ -22,7 +24,7 @@ def elides(word: str) -> bool:
     return first[0] == "h" or first == "y" or (first[0] in VOWELS and first[0] != "y")
 
 
-ELIDING = frozenset("le la je me te se ne de que".split())
+ELIDING = among("le la je me te se ne de que")
 CONTRACTED = {("de", "le"): "du", ("de", "les"): "des", ("à", "le"): "au", ("à", "les"): "aux"}
 
 
@@ -63,7 +65,7 @@ FEMININES = {
     "inquiet": "inquiète",
     "discret": "discrète",
 }
-INVARIABLE = frozenset(["marron"])
+INVARIABLE = among("marron")
 BEFORE_VOWEL = {"beau": "bel", "nouveau": "nouvel", "vieux": "vieil"}
 
 
@@ -126,7 +128,7 @@ def possessive(owner: int, owners: bool, is_feminine: bool, is_plural: bool, fol
 
 # Numerals
 
-UNITS = "zéro un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize".split()
+UNITS = listed("zéro un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize")
 TENS = {2: "vingt", 3: "trente", 4: "quarante", 5: "cinquante", 6: "soixante", 8: "quatre-vingt"}
 
 
@@ -199,10 +201,10 @@ FAMILIES = (
     ("re", "s s  ons ez ent", "r", "u"),
 )
 
-WITH_ETRE = frozenset("aller venir revenir devenir arriver partir sortir entrer rentrer monter descendre tomber rester naître mourir".split())
-DOUBLING = frozenset(["appeler", "jeter"])
-GRAVE = frozenset(["acheter", "lever", "promener"])
-FUTURE = "ai as a ons ez ont".split()
+WITH_ETRE = among("aller venir revenir devenir arriver partir sortir entrer rentrer monter descendre tomber rester naître mourir")
+DOUBLING = among("appeler jeter")
+GRAVE = among("acheter lever promener")
+FUTURE = listed("ai as a ons ez ont")
 
 
 def conjugate(verb: str) -> Conjugation:

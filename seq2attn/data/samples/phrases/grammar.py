@@ -5,8 +5,9 @@ It knows no sentence types (sentences.py) and no spelling (surface.py).
 """
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import NamedTuple, TypeVar
 
 from seq2attn.data.samples.phrases import english as en
@@ -14,6 +15,7 @@ from seq2attn.data.samples.phrases import french as fr
 from seq2attn.data.samples.phrases import lexicon
 from seq2attn.data.samples.phrases.lexicon import ADJECTIVES, LANDS, NAMES, NOUNS, PREPOSITIONS, TIMES, VERBS, Adjective, Noun, Verb
 from seq2attn.data.samples.phrases.surface import Words, words
+from seq2attn.data.samples.phrases.tables import among
 from seq2attn.data.samples.phrases.verb_groups import Agreement, Group, Nodes, english_group, french_group
 
 Item = TypeVar("Item")
@@ -47,7 +49,7 @@ class Pronoun(NamedTuple):
 
 
 HE, SHE, THEY = Agreement(3, False, False), Agreement(3, False, True), Agreement(3, True, False)
-I, YOU, WE = Agreement(1, False, False), Agreement(2, False, False), Agreement(1, True, False)  # noqa: E741
+I, YOU, WE = Agreement(1, False, False), Agreement(2, False, False), Agreement(1, True, False)
 SUBJECTS = (
     Pronoun("I", "je", I),
     Pronoun("you", "tu", YOU),
@@ -68,11 +70,13 @@ INDIRECT = tuple(pronoun._replace(french=french) for pronoun, french in zip(DIRE
 STRESSED = tuple(pronoun._replace(french=french) for pronoun, french in zip(DIRECT, ("moi", "toi", "lui", "elle", "nous", "eux"), strict=True))
 OWNERS = {"my": (1, False), "your": (2, False), "his": (3, False), "her": (3, False), "our": (1, True), "their": (3, True)}
 
-SEVERAL_KIN = frozenset(["brother", "sister", "son", "daughter", "uncle", "aunt", "nephew", "niece"])
+# Kinds that few verbs take would be rare.
+NOUN_WEIGHTS = {"dish": 4.0, "drink": 2.0, "furniture": 1.5, "instrument": 1.5}
+SEVERAL_KIN = among("brother sister son daughter uncle aunt nephew niece")
 
 # Determiners by the phrase's role and the noun's number; weights.
 SINGULAR = {"the": 40, "a": 24, "my": 18, "this": 8, "'s": 6}
-PLURAL = {"the": 36, "some": 16, "my": 12, "these": 8, "number": 14, "many": 5, "several": 5, "all the": 5}
+PLURAL = {"the": 36, "some": 16, "my": 12, "these": 8, "number": 18, "many": 5, "several": 5, "all the": 5}
 MASS_NOUN = {"the": 40, "some": 36, "my": 16, "this": 8}
 DETERMINERS = {
     "plain": (SINGULAR | {"every": 4}, PLURAL, MASS_NOUN),
@@ -87,9 +91,23 @@ DETERMINERS = {
     "none": ({"no": 100}, {"no": 100}, {"no": 100}),
     "place": ({"the": 80, "my": 12, "this": 8}, {"the": 100}, {"the": 100}),
     "the": ({"the": 100}, {"the": 100}, {"the": 100}),
+    "mine": ({"my": 100}, {"my": 100}, {"my": 100}),
 }
-CONTENT = frozenset(["noun", "verb", "adjective", "name", "land", "adverb", "time"])
-RELATIVISED = frozenset(["the", "a", "some", "number", "many"])
+CONTENT = among("noun verb adjective name land adverb time")
+AFFIRMATIVE = among("soon now") | {"a long time ago", "every day", "every evening"}
+RELATIVISED = among("the a some number many")
+
+
+@cache
+def _suitable_nouns(allowed: frozenset[str], without: frozenset[str]) -> dict[str, float]:
+    """Weights of the nouns that `allowed` names, by their English."""
+    nouns = [noun for noun in NOUNS.values() if (noun.kind in allowed or noun.english in allowed) and noun.kind not in without]
+    return {noun.english: NOUN_WEIGHTS.get(noun.kind, 1.0) for noun in nouns}
+
+
+@cache
+def _suitable_adjectives(noun: Noun) -> list[Adjective]:
+    return [adjective for adjective in ADJECTIVES.values() if noun.kind in adjective.kinds or noun.english in adjective.kinds]
 
 
 @dataclass
@@ -97,7 +115,8 @@ class Derivation:
     """One derivation: random choices, and what they used.
 
     `depth` bounds how deeply relative clauses nest. `pairs` are the lemmas brought together and `lemmas` all that were used;
-    `repeats` tells that a content word came twice: such sentences read badly and are thrown away.
+    `rejected` tells that it reads badly (a content word twice) and is to be thrown away. Relative clauses, feminine
+    plurals and the pronouns they and them are counted for those who must avoid them.
     """
 
     rng: random.Random
@@ -105,8 +124,10 @@ class Derivation:
     relative_chance: float = 0.12
     pairs: set[Pair] = field(default_factory=set)
     lemmas: set[str] = field(default_factory=set)
-    repeats: bool = False
+    rejected: bool = False
     relatives: int = 0
+    feminine_plurals: int = 0
+    theys: int = 0
     _nodes: int = 0
 
     # choices
@@ -117,7 +138,7 @@ class Derivation:
     def pick(self, items: Sequence[Item]) -> Item:
         return items[int(self.rng.random() * len(items))]
 
-    def weighted(self, weights: dict[Item, float]) -> Item:
+    def weighted(self, weights: Mapping[Item, float]) -> Item:
         point = self.rng.random() * sum(weights.values())
         for item, weight in weights.items():
             point -= weight
@@ -135,7 +156,7 @@ class Derivation:
     def use(self, kind: str, *lemmas: str) -> None:
         for lemma in lemmas:
             key = f"{kind}:{lemma}"
-            self.repeats |= key in self.lemmas and kind in CONTENT
+            self.rejected |= key in self.lemmas and kind in CONTENT
             self.lemmas.add(key)
 
     def pair(self, kind: str, first: str, second: str) -> None:
@@ -147,14 +168,14 @@ class Derivation:
 
     # noun phrases
 
-    def noun(self, allowed: Collection[str], without: Collection[str] = ()) -> Noun:
+    def noun(self, allowed: frozenset[str], without: frozenset[str] = frozenset()) -> Noun:
         """A noun that `allowed` names, by its kind or itself, and whose kind is not in `without`."""
-        return self.pick([noun for noun in NOUNS.values() if (noun.kind in allowed or noun.english in allowed) and noun.kind not in without])
+        return NOUNS[self.weighted(_suitable_nouns(allowed, without))]
 
     def adjectives(self, noun: Noun) -> list[Adjective]:
         """None, one, or one before and one after the noun."""
-        suitable = [adjective for adjective in ADJECTIVES.values() if noun.kind in adjective.kinds or noun.english in adjective.kinds]
-        if not suitable or not self.chance(0.34):
+        suitable = _suitable_adjectives(noun)
+        if not suitable or not self.chance(0.45 if noun.kind in ("food", "dish", "drink") else 0.34):
             return []
         chosen = [self.pick(suitable)]
         others = [adjective for adjective in suitable if adjective.before != chosen[0].before]
@@ -170,12 +191,14 @@ class Derivation:
         choices = dict(DETERMINERS[role][2 if noun.mass else int(plural)])
         if noun.kind == "kin" and role in ("plain", "definite", "negated", "generic", "place"):
             choices = {"my": 60, "'s": 20, "the": 20} if not plural else {"my": 80, "the": 20}
-        elif "my" in choices and not noun.owned:
-            del choices["my"]
+        elif not noun.owned:
+            choices = {determiner: weight for determiner, weight in choices.items() if determiner not in ("my", "'s")}
         if role == "plain" and noun.kind == "part":
             choices |= {"of": 60}
         determiner = self.weighted(choices)
         chosen = self.adjectives(noun) if adjectives and determiner not in ("of", "no") else []
+        if determiner == "'s":
+            chosen = [adjective for adjective in chosen if adjective.english not in lexicon.TAKE_DE]
         phrase = self._noun_phrase(noun, determiner, plural, chosen)
         if relative and self.depth > 0 and determiner in RELATIVISED and noun.kind != "part" and self.chance(self.relative_chance):
             return self.with_relative(phrase)
@@ -188,6 +211,7 @@ class Derivation:
         for adjective in adjectives:
             self.use("adjective", adjective.english)
             self.pair("adjective", adjective.english, noun.english)
+        self.feminine_plurals += plural and noun.feminine
         # Words after the determiner. A French adjective before the noun may depend on the noun's first sound.
         noun_en = words(noun.english_plural if plural else noun.english, head)
         noun_fr = words(noun.french_plural if plural else noun.french, head)
@@ -213,7 +237,7 @@ class Derivation:
                 if determiner == "the":
                     return words("the", det), article, (), ()
                 of = self.node()
-                whole = self.noun_phrase(self.noun(frozenset(["public", "house", "shop", "car"])), "definite", False, relative=False)
+                whole = self.noun_phrase(self.noun(among("public house shop car")), "definite", False, relative=False)
                 return words("the", det), article, words("of", of) + whole.english, words("de", of) + whole.french
             case "":
                 return (), article, (), ()
@@ -245,14 +269,14 @@ class Derivation:
                 self.use("number", en.number(value))
                 return words(en.number(value), det), words(fr.number(value, noun.feminine), det), (), ()
             case "'s":
-                owner_phrase = self.name() if self.chance(0.6) else self.noun_phrase(self.noun(frozenset(["person"])), "the", False, relative=False)
+                owner_phrase = self.name() if self.chance(0.6) else self.noun_phrase(self.noun(among("person")), "the", False, relative=False)
                 english = owner_phrase.english + words("'s", det)
                 return english, article, (), words("de", det) + owner_phrase.french
         raise ValueError(f"no determiner {determiner!r}")
 
     def number(self) -> int:
-        """Small numbers mostly, all of 2 to 100 at times."""
-        return 2 + int(self.rng.random() * 11) if self.chance(0.55) else 2 + int(self.rng.random() * 99)
+        """2 to 20 mostly, up to 100 at times."""
+        return 2 + int(self.rng.random() * 19) if self.chance(0.45) else 21 + int(self.rng.random() * 80)
 
     def name(self) -> Phrase:
         name = self.pick(NAMES)
@@ -264,13 +288,16 @@ class Derivation:
         pronoun = self.pick(pronouns)
         node = self.node()
         self.use("pronoun", pronoun.english)
+        self.theys += pronoun.agreement == THEY
         return Phrase(words(pronoun.english, node), words(pronoun.french, node), pronoun.agreement)
 
     def couple(self) -> Phrase:
         """Two joined subjects: masculine as soon as one of them is."""
-        both = (self.name(), self.name() if self.chance(0.6) else self.noun_phrase(self.noun(frozenset(["kin"])), "definite", False, relative=False))
+        second = self.name() if self.chance(0.6) else self.noun_phrase(self.noun(among("kin")), "mine", False, relative=False, adjectives=False)
+        both = (self.name(), second)
         node = self.node()
         feminine = both[0].agreement.feminine and both[1].agreement.feminine
+        self.feminine_plurals += feminine
         return Phrase(
             both[0].english + words("and", node) + both[1].english,
             both[0].french + words("et", node) + both[1].french,
@@ -379,7 +406,7 @@ class Derivation:
                 return self.gift(group, subject)
             case "place-object":
                 thing = self.direct_object(group, subject)
-                where = self.place(("on", "in", "under"), frozenset(["table", "bed", "chair", "kitchen", "bedroom", "sofa", "armchair"]))
+                where = self.place(("on", "in", "under"), among("table bed chair kitchen bedroom sofa armchair"))
                 return replace(thing, english=thing.english + where[0], french=thing.french + where[1])
             case "à" if self.chance(0.35):
                 pronoun = self.pronoun(self.others(INDIRECT, subject))
@@ -415,7 +442,7 @@ class Derivation:
         noun = self.noun(verb.objects)
         self.pair("object", verb.key, noun.english)
         role = "generic" if verb.generic else "negated" if group.negation else "new" if verb.english == "have" else "plain"
-        phrase = self.noun_phrase(noun, role)
+        phrase = self.noun_phrase(noun, role, relative=verb.frame != "place-object")
         return Complement(phrase.english, phrase.french)
 
     def gift(self, group: Group, subject: Agreement) -> Complement:
@@ -427,7 +454,7 @@ class Derivation:
         if self.chance(0.5):
             pronoun = self.pronoun(self.others(INDIRECT, subject))
             return Complement(pronoun.english + thing.english, thing.french, clitics=pronoun.french)
-        whom = self.name() if self.chance(0.4) else self.noun_phrase(self.noun(frozenset(["kin", "person"])), "definite", relative=False)
+        whom = self.name() if self.chance(0.4) else self.noun_phrase(self.noun(among("kin person")), "definite", relative=False)
         to = self.node()
         return Complement(thing.english + words("to", to) + whom.english, thing.french + words("à", to) + whom.french)
 
@@ -445,8 +472,8 @@ class Derivation:
         noun = self.noun(verb.objects)
         self.pair("object", verb.key, noun.english)
         place = self.noun_phrase(noun, "place", relative=False)
-        french = {"to": "à", "at": "à", "from": "de", "in": "dans"}[verb.frame]
-        return Complement(words(verb.frame, node) + place.english, words(french, node) + place.french)
+        preposition = {"to": "à", "at": "à", "from": "de", "in": "dans"}[verb.frame]
+        return Complement(words(verb.frame, node) + place.english, words(preposition, node) + place.french)
 
     def place(self, prepositions: Collection[str] = (), allowed: Collection[str] = ()) -> tuple[Words, Words]:
         """in the garden, under the table."""
@@ -473,13 +500,14 @@ class Derivation:
             if kind == "pronoun"
             else self.name()
             if kind == "name"
-            else self.noun_phrase(self.noun(frozenset(["kin", "person"])), "definite", relative=False)
+            else self.noun_phrase(self.noun(among("kin person")), "definite", relative=False)
         )
         node = self.node()
         return words(english, node) + who.english, words(french, node) + who.french
 
-    def time(self, tense: str) -> tuple[Words, Words]:
-        adverbial = self.pick([a for a in TIMES if tense in a.tenses])
+    def time(self, group: Group) -> tuple[Words, Words]:
+        """When; soon and the like say nothing about what does not happen."""
+        adverbial = self.pick([a for a in TIMES if group.tense in a.tenses and not (group.negation and a.english in AFFIRMATIVE)])
         self.use("time", adverbial.english)
         node = self.node()
         return words(adverbial.english, node), words(adverbial.french, node)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from seq2attn.data.samples.phrases import english as en
 from seq2attn.data.samples.phrases import french as fr
+from seq2attn.data.samples.phrases.tables import among, listed
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Noun:
 
 
 # kind gender: english[/plural]=french[/plural], ...; forms without a slash are regular. Kinds in MASS have no plural.
-MASS = frozenset(["dish", "drink"])
+MASS = among("dish drink")
 NOUNS_TEXT = """
 kin m: father=père, brother=frère, son=fils, uncle=oncle, grandfather=grand-père/grands-pères, husband=mari, nephew=neveu
 kin f: mother=mère, sister=sœur, daughter=fille, aunt=tante, grandmother=grand-mère/grands-mères, wife/wives=femme, niece=nièce
@@ -86,9 +87,9 @@ part f: door=porte, window=fenêtre
 idea m: secret=secret, problem=problème, word=mot
 idea f: idea=idée, question=question, lesson=leçon, song=chanson, answer=réponse
 """
-OWNED = frozenset(
+OWNED = among(
     "friend neighbour teacher doctor lawyer gardener chef student cat dog horse rabbit cow hen goat pig donkey hamster turtle duck mouse bird "
-    "castle office school factory farm restaurant shop village house town garden field tree street boat bicycle truck car motorbike".split()
+    "castle office school factory farm restaurant shop village house town garden field tree street boat bicycle truck car motorbike"
 )
 
 
@@ -115,8 +116,8 @@ class Name:
     feminine: bool
 
 
-NAMES = tuple(Name(name, name, False) for name in "Paul Marc Thomas Antoine Olivier Arthur Simon Nicolas".split()) + tuple(
-    Name(name, name, True) for name in "Anna Marie Julie Emma Alice Sophie Claire Sarah".split()
+NAMES = tuple(Name(name, name, False) for name in listed("Paul Marc Thomas Antoine Olivier Arthur Simon Nicolas")) + tuple(
+    Name(name, name, True) for name in listed("Anna Marie Julie Emma Alice Sophie Claire Sarah")
 )
 
 
@@ -155,6 +156,8 @@ class Adjective:
 
 
 OBJECTS = "clothes thing furniture vehicle instrument"
+# These take a complement with de: le père fier de Paul is a father proud of Paul, not Paul's proud father.
+TAKE_DE = among("proud jealous tired full happy crazy worried curious sad")
 GROUPS = {
     "people": "kin person",
     "living": "kin person animal",
@@ -185,10 +188,11 @@ before | person animal | young=jeune
 before | clothes thing house garden village town church song girl princess bird | pretty=joli
 before | animal | fat=gros
 before | skirt dress letter story street road river corridor lesson needle scarf coat bridge | long=long
-before | wall tower mountain tree hill | high=haut
-after | clothes thing furniture vehicle door wall | red=rouge, blue=bleu, yellow=jaune, purple=violet, pink=rose
-after | clothes thing furniture vehicle door wall animal | white=blanc, black=noir, grey=gris, brown=marron
-after | clothes thing furniture vehicle door wall frog bird snake apple bean turtle | green=vert
+before | wall tower mountain hill | high=haut
+after | clothes thing furniture vehicle door wall house roof | blue=bleu, yellow=jaune, purple=violet, pink=rose
+after | clothes thing furniture vehicle door wall house roof apple tomato cherry | red=rouge
+after | clothes thing furniture vehicle door wall house animal | white=blanc, black=noir, grey=gris, brown=marron
+after | clothes thing furniture vehicle door wall house frog bird snake apple bean turtle | green=vert
 after | people | happy=heureux, rich=riche, intelligent=intelligent, serious=sérieux, polite=poli, tired=fatigué, angry=fâché, proud=fier
 after | people | shy=timide, jealous=jaloux, generous=généreux, loyal=loyal, lazy=paresseux, famous=célèbre, honest=honnête, worried=inquiet
 after | people | discreet=discret, active=actif, naive=naïf, friendly=sympathique, blond=blond
@@ -207,7 +211,7 @@ after | soup coffee tea milk water meat potato pancake bread rice chocolate | ho
 after | tea coffee lemonade juice pancake yogurt | sweet=sucré
 after | apple banana pear tomato strawberry cherry peach apricot pineapple orange lemon | ripe=mûr
 after | carrot tomato meat onion egg mushroom ham | raw=cru, cooked=cuit
-after | orange coffee lemon beer chocolate nut | bitter=amer
+after | orange coffee lemon beer chocolate nut tea apricot | bitter=amer
 after | text idea song lesson museum | interesting=intéressant, boring=ennuyeux, original=original, strange=étrange
 after | text idea lesson | important=important, difficult=difficile, easy=facile, simple=simple, complete=complet
 after | library school hospital garden park beach university | public=public
@@ -383,7 +387,7 @@ disappear | disparaître | | living |
 leave | partir | | living |
 fall | tomber | | living |
 go out | sortir | | living |
-die | mourir | | living |
+die | mourir | | animal king queen hero heroine soldier thief witch |
 get up | se lever | | living |
 wake up | se réveiller | | living |
 fall asleep | s'endormir | | living |
@@ -395,8 +399,8 @@ have fun | s'amuser | | people |
 rest | se reposer | | living |
 """
 NOUN_BETWEEN = {"need": "besoin", "be afraid of": "peur"}
-HELD_STATES = frozenset(["like", "hate", "prefer", "know", "need", "be afraid of"])
-GENERIC = frozenset(["like", "hate", "prefer"])
+HELD_STATES = among("like hate prefer know need") | {"be afraid of"}
+GENERIC = among("like hate prefer")
 
 
 def _verbs() -> tuple[Verb, ...]:
@@ -471,15 +475,15 @@ class Adverbial:
 
 TIMES = tuple(Adverbial(e, f, tuple(tenses.split())) for e, f, tenses in (line.split(" | ") for line in TIMES_TEXT.strip().splitlines()))
 FREQUENCIES = {"often": "souvent", "always": "toujours", "sometimes": "parfois", "rarely": "rarement"}
-PLAIN_NEGATABLE = frozenset(["often", "always"])
+PLAIN_NEGATABLE = among("often always")
 
 # English manner adverb: French, whether it stands before the participle, the verbs that it goes with
 MANNERS = {
-    "well": ("bien", True, frozenset("sleep work dance sing swim study run play".split())),
-    "badly": ("mal", True, frozenset("sleep work dance sing swim study play".split())),
-    "slowly": ("lentement", False, frozenset("walk run swim work dance fall".split())),
-    "quickly": ("rapidement", False, frozenset("walk run swim work disappear".split())),
-    "a lot": ("beaucoup", True, frozenset("sleep work laugh cry smile dance sing run walk study suffer".split())),
+    "well": ("bien", True, among("sleep work dance sing swim study run play")),
+    "badly": ("mal", True, among("sleep work dance sing swim study play")),
+    "slowly": ("lentement", False, among("walk run swim work dance fall")),
+    "quickly": ("rapidement", False, among("walk run swim work disappear")),
+    "a lot": ("beaucoup", True, among("sleep work laugh cry smile dance sing run walk study suffer")),
 }
 BE = Verb("be", "", "être", "adjective", classes("living"), frozenset(), STATIVE)
 HAVE = Verb("have", "", "avoir", "object", classes("people"), classes("animal goods house idea friend"), STATIVE)

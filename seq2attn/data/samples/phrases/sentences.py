@@ -12,6 +12,7 @@ from seq2attn.data.samples.phrases import lexicon
 from seq2attn.data.samples.phrases.grammar import HE, SUBJECTS, Derivation, Pair, Phrase
 from seq2attn.data.samples.phrases.lexicon import ADJECTIVES, BE, HAVE, VERBS, Verb
 from seq2attn.data.samples.phrases.surface import Word, Words, align, punctuate, spell_english, spell_french, words
+from seq2attn.data.samples.phrases.tables import among
 from seq2attn.data.samples.phrases.verb_groups import Agreement, Group, english_group, french_group
 
 Both = tuple[Words, Words]
@@ -52,7 +53,7 @@ def statement(d: Derivation, tense: str = "", adjuncts: bool = True) -> tuple[Wo
     if tense and tense not in verb.tenses:
         tense = ""
     subject = d.subject(verb)
-    group = d.group(verb, subject.agreement, tense)
+    group = d.group(verb, subject.agreement, tense, negation=not _universal(subject))
     relatives = d.relatives
     english, french = d.finish(group, subject.agreement)
     english, french = subject.english + english, subject.french + french
@@ -60,14 +61,19 @@ def statement(d: Derivation, tense: str = "", adjuncts: bool = True) -> tuple[Wo
         return english, french, group.tense
     for adjunct in _adjuncts(d, group) if d.relatives == relatives else ():
         english, french = english + adjunct[0], french + adjunct[1]
-    if not group.modal and not group.adverb:
-        if d.chance(0.14):
-            time = d.time(group.tense)
+    if not group.modal and not group.adverb and verb.tenses == lexicon.ALL:
+        if d.chance(0.15):
+            time = d.time(group)
             english, french = english + time[0], french + time[1]
         elif d.chance(0.06):
-            time = d.time(group.tense)
+            time = d.time(group)
             english, french = time[0] + _mark(",") + english, time[1] + _mark(",") + french
     return english, french, group.tense
+
+
+def _universal(subject: Phrase) -> bool:
+    """Every girl does not sleep has two readings."""
+    return subject.english[0].text in ("every", "all")
 
 
 def _adjuncts(d: Derivation, group: Group) -> list[Both]:
@@ -79,13 +85,13 @@ def _adjuncts(d: Derivation, group: Group) -> list[Both]:
     return []
 
 
-def description(d: Derivation) -> Both:
-    """The door is open; she is not happy."""
+def description(d: Derivation) -> tuple[Words, Words, str]:
+    """The door is open; she is not happy. With its tense."""
     subject, adjective = _described(d)
     group = d.group(BE, subject.agreement)
     aux, rest = english_group(group, subject.agreement, inverted=False)
     english, french = _adjective(d, adjective, subject.agreement)
-    return subject.english + aux + rest + english, subject.french + french_group(group, subject.agreement) + french
+    return subject.english + aux + rest + english, subject.french + french_group(group, subject.agreement) + french, group.tense
 
 
 def _described(d: Derivation) -> tuple[Phrase, lexicon.Adjective]:
@@ -109,7 +115,7 @@ def _adjective(d: Derivation, adjective: lexicon.Adjective, subject: Agreement) 
 def existence(d: Derivation, asked: bool = False) -> Both:
     """There is a cat in the garden: il y a, whatever the number."""
     place = d.place()
-    noun = d.noun(frozenset("person animal food thing clothes text furniture vehicle".split()))
+    noun = d.noun(among("person animal food thing clothes text furniture vehicle"))
     negated = not asked and d.chance(0.25)
     phrase = d.noun_phrase(noun, "none" if negated else "new", relative=False)
     future = not asked and d.chance(0.2)
@@ -124,9 +130,7 @@ def existence(d: Derivation, asked: bool = False) -> Both:
 
 def age(d: Derivation) -> Both:
     """Anna is twenty-one years old: Anna a vingt et un ans."""
-    subject = (
-        d.pronoun(SUBJECTS) if d.chance(0.5) else d.name() if d.chance(0.6) else d.noun_phrase(d.noun(frozenset(["kin"])), "definite", False, relative=False)
-    )
+    subject = d.pronoun(SUBJECTS) if d.chance(0.5) else d.name() if d.chance(0.6) else d.noun_phrase(d.noun(among("kin")), "definite", False, relative=False)
     value = d.number()
     d.use("number", en.number(value))
     be, number, years = d.node(), d.node(), d.node()
@@ -166,7 +170,7 @@ def anaphora(d: Derivation) -> Both:
 
 def two_actions(d: Derivation) -> Both:
     """She sings and dances."""
-    first, second = d.pick([v for v in VERBS if not v.frame]), d.pick([v for v in VERBS if not v.frame and "person" in v.subjects])
+    first, second = d.pick([v for v in VERBS if not v.frame and v.tenses == lexicon.ALL]), d.pick([v for v in VERBS if not v.frame and "person" in v.subjects])
     while second.key == first.key:
         second = d.pick([v for v in VERBS if not v.frame and "person" in v.subjects])
     subject = d.subject(first, relative=False)
@@ -174,7 +178,7 @@ def two_actions(d: Derivation) -> Both:
         if subject.noun.kind not in second.subjects and subject.noun.english not in second.subjects:
             second = next(v for v in VERBS if v.english == "walk")
         d.pair("subject", subject.noun.english, second.key)
-    tense = d.tense(replace(first, tenses=tuple(t for t in first.tenses if t in second.tenses)))
+    tense = d.tense(first)
     d.use("verb", first.key, second.key)
     link, who = d.node(), subject.agreement
     groups = Group(first, tense, d.nodes()), Group(second, tense, d.nodes())
@@ -198,9 +202,24 @@ def join(d: Derivation, first: Both, second: Both, conjunction: str) -> Both:
 
 def coordination(d: Derivation) -> Both:
     """Two short statements."""
-    english, french, tense = statement(d, adjuncts=False)
-    second = statement(d, tense, adjuncts=False) if d.chance(0.8) else (*description(d), "")
-    return join(d, (english, french), second[:2], d.weighted({"and": 35.0, "but": 25.0, "because": 25.0, "while": 15.0}))
+    first = statement(d, adjuncts=False)
+    second = _following(d, first[2])
+    return join(d, first[:2], second[:2], conjunction(d, first[2], second[2]))
+
+
+def _following(d: Derivation, tense: str) -> tuple[Words, Words, str]:
+    """A statement after another of that tense, in the same tense where its verb allows."""
+    women, theys = d.feminine_plurals, d.theys
+    second = statement(d, tense, adjuncts=False) if d.chance(0.8) else description(d)
+    if women and d.theys > theys:  # they would be understood as those just named, and be elles
+        d.rejected = True
+    return second
+
+
+def conjunction(d: Derivation, first: str, second: str, last: str = "") -> str:
+    """One that fits the tenses of both clauses, other than the `last` one of a chain (but and because in a row read badly)."""
+    weights = {"and": 35.0, "but": 25.0, "because": 25.0, "while": 15.0 if first == second == "present" else 0.0}
+    return d.weighted({word: 0.0 if word == last and last != "and" else weight for word, weight in weights.items()})
 
 
 # Questions
@@ -217,11 +236,9 @@ def question(d: Derivation) -> Both:
     while asked in ("where", "when") and (verb.tenses != lexicon.ALL or verb.french == "mourir"):
         verb = _verb(d, frames)
     subject = d.subject(verb, relative=False)
-    group = d.group(verb, subject.agreement, negation=asked in ("", "why"), asked=True)
+    group = d.group(verb, subject.agreement, negation=asked == "why" and not _universal(subject), asked=True)
     if asked in ("where", "when"):
         group = replace(group, adverb=None)
-    if asked == "" and group.negation:
-        group = replace(group, negation="")
     complement = d.complement(group, subject.agreement)
     aux, rest = english_group(group, subject.agreement, inverted=True)
     rest = rest + complement.english
@@ -282,7 +299,7 @@ def object_question(d: Derivation) -> Both:
     elif kind == "who":
         first_en, first_fr = words("who", node), words("qui", node)
     else:
-        noun = d.noun(verb.objects, lexicon.MASS | (frozenset(["kin"]) if kind == "how many" else frozenset()))
+        noun = d.noun(verb.objects, lexicon.MASS | (among("kin") if kind == "how many" else frozenset()))
         d.pair("object", verb.key, noun.english)
         d.use("noun", noun.english)
         plural = kind == "how many" or (noun.kind != "kin" and d.chance(0.4))
@@ -306,7 +323,7 @@ KINDS = {
     "statement": 47.0,
     "description": 9.0,
     "existence": 4.0,
-    "age": 2.5,
+    "age": 4.0,
     "anaphora": 5.0,
     "two_actions": 2.5,
     "coordination": 9.0,
@@ -324,7 +341,8 @@ QUESTIONS = {
     "existence_question": existence_question,
 }
 STATEMENTS = {
-    "description": description,
+    "statement": lambda d: statement(d)[:2],
+    "description": lambda d: description(d)[:2],
     "existence": existence,
     "age": age,
     "anaphora": anaphora,
@@ -353,8 +371,8 @@ def sentence(rng: random.Random) -> Sentence:
         if kind in QUESTIONS:
             both, mark = QUESTIONS[kind](d), "?"
         else:
-            both, mark = statement(d)[:2] if kind == "statement" else STATEMENTS[kind](d), "."
-        if not d.repeats:
+            both, mark = STATEMENTS[kind](d), "."
+        if not d.rejected:
             return _write(d, both, mark)
 
 
@@ -362,11 +380,12 @@ def long_sentence(rng: random.Random, shortest: int) -> Sentence:
     """At least `shortest` words on both sides: statements joined, with more relative clauses and deeper ones."""
     d = Derivation(rng, depth=2, relative_chance=0.4)
     english, french, tense = statement(d)
-    while True:
-        if d.repeats:
-            return long_sentence(rng, shortest)
+    last = ""
+    while not d.rejected:
         written = _write(d, (english, french), ".")
         if min(written.lengths) >= shortest:
             return written
-        second = statement(d, tense, adjuncts=False)[:2] if d.chance(0.8) else description(d)
-        english, french = join(d, (english, french), second, d.weighted({"and": 40.0, "but": 30.0, "because": 15.0, "while": 15.0}))
+        second = _following(d, tense)
+        last = conjunction(d, tense, second[2], last)
+        (english, french), tense = join(d, (english, french), second[:2], last), second[2]
+    return long_sentence(rng, shortest)

@@ -62,7 +62,8 @@ def english_group(group: Group, subject: Agreement, inverted: bool) -> tuple[Wor
     base = words(verb.english, nodes.meaning) + particle
     if group.modal in ("can", "must"):
         return words(group.modal, nodes.tense), negation + middle + base
-    head, tail, head_nodes = verb.english, particle, (nodes.tense, nodes.meaning)
+    head, tail = verb.english, particle
+    head_nodes: tuple[int, ...] = (nodes.tense, nodes.meaning)
     if group.modal == "want":
         head, tail, head_nodes = "want", words("to", nodes.meaning) + base, (nodes.tense,)
     if group.tense == "future":
