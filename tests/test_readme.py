@@ -25,7 +25,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL))
 
 TINY = """--max-steps 2 --set train.validate_sentences=2 --set model.embedding=8 --set model.encoder.size=4 --set model.decoder.size=8
-    --set search.max_length=4 --set search.beam=1"""
+    --set search.max_length=4 --set search.min_length=2 --set search.beam=1"""
 EXTRA = {"train": shlex.split(TINY), "prepare": ["--vocab-size", "200"]}
 SMALL = {"multi30k": ["--tokenizer", "char"], "cmn.tsv": ["--tokenizer", "char", "--valid", "5", "--test", "5"]}
 
@@ -96,8 +96,11 @@ def test_pictures_and_files_it_points_to_are_there() -> None:
 def test_presets_it_names_are_there() -> None:
     from seq2attn import config
 
-    table = SECTIONS["The models"]
-    named = set(re.findall(r"`((?:sutskever|cho|bahdanau|luong)\d\d[a-z-]*|first-try)`", table)) | {f"luong15{tail}" for tail in re.findall(r"`(-\w+)`", table)}
+    named = set()
+    for cell in re.findall(r"^\| (`.+?) \|", SECTIONS["The models"], re.MULTILINE):
+        first, *tails = re.findall(r"`(.+?)`", cell)
+        named |= {first, *(first + tail for tail in tails)}
+    named |= set(re.findall(r"`([a-z0-9]+-paper)`", SECTIONS["The models"]))
     assert named == set(config.presets())
 
 
