@@ -26,7 +26,12 @@ def prepare(
         str | None, typer.Option(help="Source side: file ending, column or key; COLUMN:LANGUAGE names its language too.", metavar="NAME", show_default=False)
     ] = None,
     target: Annotated[str | None, typer.Option(help="Target side, likewise.", metavar="NAME", show_default=False)] = None,
-    vocab_size: Annotated[int, typer.Option(help="Pieces in a vocabulary; with char and word, at most.", min=5, metavar="PIECES")] = DEFAULT.vocab_size,
+    vocab_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Pieces in a vocabulary; with char and word, at most.", min=5, metavar="PIECES", show_default=f"{DEFAULT.vocab_size}, less for a small corpus"
+        ),
+    ] = None,
     tokenizer: Annotated[Literal["unigram", "bpe", "char", "word"], typer.Option(help="What a piece is.")] = DEFAULT.tokenizer,
     joint: Annotated[bool, typer.Option("--joint/--separate", help="One vocabulary for both sides, or one each.")] = DEFAULT.joint,
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Lower-case both sides.")] = DEFAULT.lowercase,
@@ -49,12 +54,23 @@ def prepare(
     Raw text goes in as it is. A folder holds line-aligned text in SPLIT.LANG (train, valid, test*; also .gz). A file without splits is
     divided, never with the same source sentence on two sides. The folder is made whole or not at all.
     """
-    asked = {"source": source, "target": target, "vocab_size": vocab_size, "tokenizer": tokenizer, "joint": joint}
+    asked = {"source": source, "target": target, "vocab_size": vocab_size or DEFAULT.vocab_size, "tokenizer": tokenizer, "joint": joint}
     data = config.Data.model_validate(asked | {"lowercase": lowercase, "max_length": max_length, "max_ratio": max_ratio})
     from seq2attn.data import prepared
 
     with console.progress() as progress:
-        report = prepared.prepare(corpus, out, data, valid=valid, test=test, workers=workers or os.cpu_count() or 1, force=force, seed=seed, progress=progress)
+        report = prepared.prepare(
+            corpus,
+            out,
+            data,
+            valid=valid,
+            test=test,
+            workers=workers or os.cpu_count() or 1,
+            force=force,
+            seed=seed,
+            shrink=vocab_size is None,
+            progress=progress,
+        )
     _print(report)
     console.note(f"\nNext: seq2attn train --data {out}")
 

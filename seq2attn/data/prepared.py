@@ -30,7 +30,7 @@ from seq2attn.data import raw
 from seq2attn.data.corpus import Corpus
 from seq2attn.data.raw import Raw
 from seq2attn.data.sources import open_corpus
-from seq2attn.data.tokenizer import SAMPLE, UNK, Tokenizer
+from seq2attn.data.tokenizer import SAMPLE, UNK, Tokenizer, VocabularyTooLarge
 from seq2attn.errors import UsageError, UserError
 
 FORMAT = 1
@@ -154,12 +154,14 @@ def prepare(
     workers: int = 1,
     force: bool = False,
     seed: int = 1,
+    shrink: bool = False,
     progress: Progress = lambda stage, done, total: None,
 ) -> dict[str, Any]:
     """Make the prepared folder `out` from a corpus and return its report. `out` is complete or, whatever happens, untouched.
 
     `valid` and `test` pairs are set aside from a corpus that has no such split (None: a twentieth, 1,000 at most, when it has no split
-    at all). Training pairs that are empty on a side, too long or too unequal are dropped and counted; the other splits keep every pair.
+    at all). Training pairs that are empty on a side, too long or too unequal are dropped and counted; the other splits keep every pair. With `shrink`, a text
+    that does not hold `options.vocab_size` pieces gets half of those that it holds, which the report says; without, it is refused.
     """
     with _put_in_place(Path(out), force) as folder, _quiet_datasets():
         opened = open_corpus(corpus, options.source, options.target)
@@ -167,7 +169,9 @@ def prepare(
         work.mkdir()
         splits = _split(opened, raw.write(opened.rows(), work, progress), work, valid, test, seed)
         progress("training the tokenizer", 0, None)
-        source, target = _tokenizers(splits["train"], options, seed)
+        source, target = _tokenizers(splits["train"], options, seed, shrink)
+        if min(source.size, target.size) < options.vocab_size and options.tokenizer in ("unigram", "bpe"):
+            opened.notes.append(f"the text does not hold {options.vocab_size:,} different pieces: the vocabulary is smaller (--vocab-size says how large)")
         if options.joint:
             source.save(folder / "tokenizer.model")
         else:
@@ -219,17 +223,30 @@ def _split(corpus: Corpus, read: dict[str, Raw], work: Path, valid: int | None, 
     if valid or test:
         read |= raw.set_aside(train, work, valid or 0, test or 0, seed)
         for name, asked in (("valid", valid), ("test", test)):
-            if asked and name not in read:
-                raise UserError(f"{corpus.name}: no {asked} pairs could be set aside as {name}; ask for another number with --{name}")
+            got = len(read[name].keys) if name in read else 0
+            if asked and got < asked:  # equal sentences stay together, and those left are too many
+                corpus.notes.append(f"{name}: {got:,} pairs are set aside, not {asked:,}: pairs of one source sentence stay together")
     else:
         read["train"] = train
     return {name: read[name] for name in sorted(read, key=lambda name: ("train", "valid", name).index(name))}
 
 
-def _tokenizers(train: Raw, options: config.Data, seed: int) -> tuple[Tokenizer, Tokenizer]:
-    def trained(*columns: str) -> Tokenizer:
+def _tokenizers(train: Raw, options: config.Data, seed: int, shrink: bool) -> tuple[Tokenizer, Tokenizer]:
+    def of_size(size: int, columns: tuple[str, ...]) -> Tokenizer:
         texts = train.texts(columns, SAMPLE // len(columns), seed)
-        return Tokenizer.train(texts, options.vocab_size, options.tokenizer, options.lowercase, seed)
+        return Tokenizer.train(texts, size, options.tokenizer, options.lowercase, seed)
+
+    def trained(*columns: str) -> Tokenizer:
+        try:
+            return of_size(options.vocab_size, columns)
+        except VocabularyTooLarge as error:
+            if not shrink:
+                raise
+            largest = error.largest
+        try:
+            return of_size(largest // 2, columns)  # all that the text holds would be a piece for every word that it has twice
+        except UserError:
+            return of_size(largest, columns)  # half is not enough for the characters
 
     if options.joint:
         joint = trained("source", "target")

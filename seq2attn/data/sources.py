@@ -2,7 +2,9 @@
 
 import os
 import re
+import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ def open_corpus(name: str, source: str | None = None, target: str | None = None)
     if name == "phrases":
         from seq2attn.data.samples import phrases
 
-        return folders.open_folder(phrases.folder(), source or "en", target or "fr")
+        return replace(folders.open_folder(phrases.folder(), source or "en", target or "fr"), name=name)
     if name == "scenes":
         raise _no_images(name)
     if name.startswith(HUB):
@@ -84,8 +86,8 @@ def _no_images(name: object) -> UserError:
 
 def _open_hub(name: str, source: str | None, target: str | None) -> Corpus:
     """A dataset of the hub, or a folder with the same layout: files of a format that `datasets` reads, or what its save_to_disk wrote."""
-    path, config = (name, None) if Path(name).exists() else (name.rpartition(":")[::2] if ":" in name else (name, None))
-    local = Path(path).exists()
+    path, config = (name, None) if name and Path(name).exists() else (name.rpartition(":")[::2] if ":" in name else (name, None))
+    local = bool(path) and Path(path).exists()
     if not local and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path):
         raise UsageError(f"{HUB}{name}: write {HUB}OWNER/NAME or {HUB}OWNER/NAME:CONFIG, or a folder that exists")
     where = path if local else HUB + name
@@ -127,7 +129,8 @@ def _load(path: str, config: str | None, where: str, local: bool) -> dict[Any, A
         return dict(saved) if isinstance(saved, datasets.DatasetDict) else {saved.split or "train": saved}
 
     def streamed() -> Any:
-        builder = datasets.load_dataset_builder(path, config)
+        with tempfile.TemporaryDirectory() as cache:  # only a lock comes into it
+            builder = datasets.load_dataset_builder(path, config, cache_dir=cache)
         if hasattr(builder.config, "keep_default_na"):
             builder.config.keep_default_na = False  # the reader of CSV would take sentences such as "None" and "NA" for nothing
         return builder.as_streaming_dataset()

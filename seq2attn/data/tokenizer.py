@@ -32,6 +32,14 @@ SAMPLE_CHARACTERS = 1000  # of one text that training looks at, at most: Sentenc
 _TRAILER = b'{"seq2attn_tokenizer":'
 
 
+class VocabularyTooLarge(UserError):
+    """The text does not hold as many pieces as asked for; `largest` is what it holds."""
+
+    def __init__(self, asked: int, largest: int) -> None:
+        super().__init__(f"the text does not hold a vocabulary of {asked}: the largest possible is {largest} (--vocab-size {largest})")
+        self.largest = largest
+
+
 class Tokenizer:
     """Text <-> ids of one vocabulary: pieces of kind unigram, bpe, char or word behind the four specials PAD, UNK, BOS, EOS."""
 
@@ -57,7 +65,7 @@ class Tokenizer:
 
         `vocab_size` counts the specials; it is exact for unigram and bpe, an upper bound for char and word. Every character of the
         texts gets a piece unless that makes the vocabulary impossible; then the rarest 0.05 % of the running text go without.
-        Raises UserError with the largest possible size when the texts do not hold `vocab_size` pieces, or the smallest when they need more.
+        Raises VocabularyTooLarge when the texts do not hold `vocab_size` pieces, UserError with the smallest size when they need more.
         """
         sample = list(_bounded(texts, lowercase, seed))
         if not sample:
@@ -232,5 +240,5 @@ def _train(texts: list[str], vocab_size: int, kind: str, coverage: float, seed: 
     if match := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
         raise _TooManyCharacters(match[1])
     if match := re.search(r"too high \(\d+\)\. Please set it to a value <= (\d+)", message):
-        raise UserError(f"the text does not hold a vocabulary of {vocab_size}: the largest possible is {match[1]} (--vocab-size {match[1]})")
+        raise VocabularyTooLarge(vocab_size, int(match[1]))
     raise failures[0]
