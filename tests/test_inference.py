@@ -16,6 +16,7 @@ import seq2attn
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer, normalise
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference import MAX_SOURCE, Translation, Translator
+from seq2attn.inference.translator import GROUP, STEP
 from seq2attn.inference.words import between_words, word_numbers
 
 RECIPES = {
@@ -83,6 +84,17 @@ def test_batches_and_order_change_nothing(recipe: str) -> None:
         shuffled = [flat([one]) for one in translator.translate([texts[i] for i in order], batch_tokens=97, **options)]
         assert shuffled == [together[i] for i in order]
     assert len({one[0][0] for one in together}) > 20
+
+
+def test_batches_have_even_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    translator = tiny.translator()
+    encoder = translator.members[0].model.encoder
+    shapes, encode = [], encoder.forward
+    monkeypatch.setattr(encoder, "forward", lambda source, mask: shapes.append(source.shape) or encode(source, mask))
+    for options in ({}, {"sample": True}):
+        for count in range(1, 8):
+            assert len(translator.translate(TEXTS[:4][:count] * 2, **options)) == 2 * min(count, 4)
+    assert {(sentences % GROUP, positions % STEP) for sentences, positions in shapes} == {(0, 0)}
 
 
 def test_samples_depend_on_the_number_of_the_line_and_the_seed_alone() -> None:

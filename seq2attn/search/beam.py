@@ -12,6 +12,7 @@ from torch import Tensor
 
 from seq2attn.search.constraints import Constraints
 from seq2attn.search.history import History
+from seq2attn.search.leaving import staying
 from seq2attn.search.step import Hypothesis, Select, State, Step
 
 
@@ -31,13 +32,14 @@ def beam_search(
     eos: int,
     banned: Sequence[int],
     prefix_BP: Tensor | None = None,
+    group: int = 1,
 ) -> list[list[Hypothesis]]:
     """The `n_best` hypotheses of each sentence, best score first; fewer where fewer exist, but always one.
 
     `state` has `sentences * beam` rows. Lengths are in tokens before the end token; at its maximum a hypothesis may only end. `prefix_BP` holds the
     tokens that each output begins with, -1 after its own end. Every log-probability is at most 0 and `length_penalty` at least 0: then no live
     hypothesis can come to more than log p / (maximum + 1) ** length_penalty, and a sentence is finished when that cannot beat what it has already.
-    Greedy search ends at its first end token, as the word says. Raises ArithmeticError when the step gives NaN.
+    Greedy search ends at its first end token, as the word says. Finished sentences leave the batch, which stays a multiple of `group` if it was one. Raises ArithmeticError when the step gives NaN.
     """
     if not 1 <= n_best <= beam:
         raise ValueError(f"n_best is {n_best}: it must be from 1 to the beam, {beam}")
@@ -90,8 +92,8 @@ def beam_search(
         if finished == len(sentence_B):
             break
         row_BW = torch.arange(len(sentence_B), device=device)[:, None] * beam + parent_BW
-        if 4 * finished >= len(sentence_B):  # to leave the batch costs a copy of what remains: not for every single sentence
-            going_B = (~done_B).nonzero()[:, 0]
+        going_B = staying(done_B, finished, group)
+        if going_B is not None:
             sentence_B, alive_BW, token_BW, row_BW = sentence_B[going_B], alive_BW[going_B], token_BW[going_B], row_BW[going_B]
             rules.keep(going_B)
         elif beam == 1:

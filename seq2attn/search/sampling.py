@@ -13,6 +13,7 @@ from torch import Tensor
 
 from seq2attn.search.constraints import Constraints
 from seq2attn.search.history import History
+from seq2attn.search.leaving import staying
 from seq2attn.search.step import Hypothesis, Select, State, Step, normalised
 
 
@@ -56,10 +57,11 @@ def sample(
     eos: int,
     banned: Sequence[int],
     prefix_BP: Tensor | None = None,
+    group: int = 1,
 ) -> list[list[Hypothesis]]:
     """`samples` independent outputs for each sentence, best score first; sentence b draws from `seeds[b]`.
 
-    `state` has one row for each sentence and sample. Lengths and prefixes are as in beam search. The log-probabilities given back are the model's own,
+    `state` has one row for each sentence and sample. Lengths, prefixes and `group` are as in beam search. The log-probabilities given back are the model's own,
     before the temperature and the cuts. Raises ArithmeticError when the step gives NaN.
     """
     if samples < 1 or temperature <= 0 or top_k < 0 or not 0 < top_p <= 1 or length_penalty < 0:
@@ -102,8 +104,8 @@ def sample(
         finished = int(done_B.sum())
         if finished == len(sentence_B):
             break
-        if 4 * finished >= len(sentence_B):
-            going_B = (~done_B).nonzero()[:, 0]
+        going_B = staying(done_B, finished, group)
+        if going_B is not None:
             state = select(state, (going_B[:, None] * samples + row_BW[: len(going_B)]).flatten())
             sentence_B, token_R = sentence_B[going_B], token_BW[going_B].flatten()
             rules.keep(going_B)

@@ -155,6 +155,18 @@ def test_a_sentence_that_cannot_gain_stops_and_leaves_the_batch() -> None:
     assert endless.steps == 31
 
 
+@pytest.mark.parametrize(("group", "rows"), [(1, 2), (4, 8)])
+def test_the_batch_stays_a_multiple_of_its_group(group: int, rows: int) -> None:
+    limits = [30, 9, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
+    chain = random_chain(5, 5)
+    found = search(chain, limits, beam=2, min_length=30, group=group)
+    assert chain.rows[0] == 24
+    assert chain.rows[-1] == rows
+    assert all(count % (2 * group) == 0 for count in chain.rows)
+    for limit, (hypothesis,) in zip(limits, found, strict=True):
+        assert hypothesis._replace(weights=None) == search(chain, [limit], beam=2, min_length=30)[0][0]._replace(weights=None)
+
+
 def test_lengths_stay_within_their_limits() -> None:
     for seed in range(10):
         chain = random_chain(seed, 5)

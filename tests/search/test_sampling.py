@@ -96,6 +96,16 @@ def test_a_sentence_draws_the_same_in_any_batch() -> None:
     assert [h.tokens for h in draw(chain, [11], 5, limit=20)[0]] != [h.tokens for h in draw(chain, [14], 5, limit=20)[0]]
 
 
+@pytest.mark.parametrize("group", [1, 4])
+def test_the_batch_stays_a_multiple_of_its_group(group: int) -> None:
+    chain, limits = random_chain(5, 5), [30, 9, 2, 2, 2, 2, 2, 2]
+    found = draw(chain, list(range(8)), 2, limits=limits, min_length=30, group=group)
+    assert chain.rows[0] == 16
+    assert chain.rows[-1] == 2 * group
+    assert [[len(h.tokens) for h in hypotheses] for hypotheses in found] == [[limit] * 2 for limit in limits]
+    assert [h.tokens for h in found[1]] == [h.tokens for h in draw(chain, [1], 2, limit=9, min_length=30)[0]]
+
+
 def test_samples_of_a_sentence_differ_and_repeat_with_the_seed() -> None:
     chain = random_chain(1, 9)
     tokens = [tuple(h.tokens) for h in draw(chain, [5], 20, limit=20)[0]]
