@@ -36,6 +36,7 @@ from seq2attn.errors import UsageError, UserError
 FORMAT = 1
 REPORT = "prepared.json"
 BLOCK = 200_000  # pairs that are encoded between two signs of progress
+WORTH_A_WORKER = 5000  # pairs; a process that has fewer takes longer to start than it saves
 EXAMPLES = 3  # places that are named of each reason to drop a pair
 
 Progress = Callable[[str, int, int | None], None]
@@ -50,7 +51,7 @@ class Split:
             self._source = _Lists(self._table.column("source_ids"))
             self._target = _Lists(self._table.column("target_ids"))
             self._table.column("source"), self._table.column("target")
-        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
             raise UserError(f"{path}: damaged ({str(error).splitlines()[0]}); run `seq2attn prepare` again") from None
 
     def __len__(self) -> int:
@@ -197,8 +198,6 @@ def prepare(
             if name != "train":
                 report["splits"][name]["sources_in_train"] = int(np.isin(part.keys, train_keys).sum())
             part.path.unlink()
-        if not report["splits"]["train"]["kept"]:
-            raise UserError(f"{corpus}: no training pair is left: {_reasons(report['splits']['train']['dropped'])}")
         report["inputs"] = [_fingerprint(path, progress) for path in opened.inputs]
         shutil.rmtree(work)
         (folder / REPORT).write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
@@ -279,7 +278,7 @@ def _encode(
         block = rows.select(range(first, min(first + BLOCK, len(rows)))).with_format("arrow")
         drops = work / f"{name}-{first}"
         drops.mkdir()
-        processes = min(workers, -(-len(block) // 5000))
+        processes = min(workers, -(-len(block) // WORTH_A_WORKER))
         encoded = block.map(
             _encode_table,
             batched=True,
@@ -301,11 +300,14 @@ def _encode(
                 counts[reason] += 1
                 if len(examples.setdefault(reason, [])) < EXAMPLES:
                     examples[reason].append(place)
+    dropped = {reason: {"pairs": counts[reason], "examples": examples[reason]} for reason in sorted(counts)}
+    if sum(counts.values()) == len(rows):
+        raise UserError(f"no training pair is left: {_reasons(dropped)}")
     datasets.concatenate_datasets(blocks).save_to_disk(str(out))
     progress(f"encoding {name}", len(rows), len(rows))
     for first in range(0, len(rows), BLOCK):
         shutil.rmtree(work / f"{name}-{first}")
-    return {reason: {"pairs": counts[reason], "examples": examples[reason]} for reason in sorted(counts)}
+    return dropped
 
 
 def _encode_table(

@@ -1,0 +1,192 @@
+"""`prepare` from the command line: the report, the refusals with their exit codes, and Ctrl-C at any moment."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seq2attn.cli import app, console
+from seq2attn.data.prepared import Prepared
+
+ROOT = Path(__file__).parents[2]
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    draw = random.Random(1)
+    for split, count in (("train", 200), ("valid", 10), ("test", 5)):
+        lines = [" ".join("".join(draw.choices("abcdefgh", k=4)) for _ in range(5)) for _ in range(count)]
+        for language in ("en", "de"):
+            (folder / f"{split}.{language}").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
+    """`seq2attn prepare ARGUMENTS` in this process: exit code, stdout, stderr."""
+
+    def prepare(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(console, "quiet", False)
+        code = app.run(["prepare", *map(str, arguments)])
+        return code, *capsys.readouterr()
+
+    return prepare
+
+
+def test_the_report_is_printed_and_kept(call: Call, corpus: Path, tmp_path: Path) -> None:
+    with (corpus / "train.en").open("a", encoding="utf-8") as file:
+        file.write("\n")
+    with (corpus / "train.de").open("a", encoding="utf-8") as file:
+        file.write("nothing beside it\n")
+    out = tmp_path / "out"
+    code, printed, said = call(corpus, out, "--source", "en", "--target", "de", "--vocab-size", 60)
+    assert code == 0
+    first, blank, header, *rows = printed.splitlines()
+    assert first == f"{corpus}: en to de; unigram pieces, vocabulary: 60 joint"
+    assert not blank
+    assert header.split() == ["split", "read", "kept", "side", "pieces", "median", "99%", "longest", "unknown"]
+    assert rows[0].split()[:4] == ["train", "201", "200", "en"]
+    assert rows[1].split()[0] == "de"
+    assert "train: 1 dropped, empty: train.en:201" in rows
+    assert said.splitlines()[-1] == f"Next: seq2attn train --data {out}"
+    report = json.loads((out / "prepared.json").read_text(encoding="utf-8"))
+    assert report["splits"]["train"]["dropped"] == {"empty": {"pairs": 1, "examples": ["train.en:201"]}}
+
+
+def test_options_reach_the_data(call: Call, corpus: Path, tmp_path: Path) -> None:
+    options = [
+        "--tokenizer",
+        "char",
+        "--separate",
+        "--lowercase",
+        "--max-length",
+        "50",
+        "--max-ratio",
+        "3",
+        "--vocab-size",
+        "30",
+        "--seed",
+        "4",
+        "--workers",
+        "2",
+        "--quiet",
+    ]
+    code, printed, said = call(corpus, tmp_path / "out", "--source", "de", *options, "--target", "en")
+    assert (code, said) == (0, "")
+    assert "vocabulary: " in printed
+    report = Prepared(tmp_path / "out").report
+    expected = {"source": "de", "target": "en", "vocab_size": 30, "tokenizer": "char", "joint": False, "lowercase": True, "max_length": 50, "max_ratio": 3.0}
+    assert report["options"] == expected
+    assert report["seed"] == 4
+
+
+def test_a_file_without_a_header_and_its_pairs_set_aside(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "cmn.tsv"
+    path.write_text("".join(f"sentence {i}.\t句子 {i}。\tsource {i}\n" for i in range(100)), encoding="utf-8")
+    code, printed, _ = call(path, tmp_path / "out", "--source", "1:en", "--target", "2:zh", "--valid", 10, "--test", 20)
+    assert code == 0, printed
+    assert Prepared(tmp_path / "out").languages == ("en", "zh")
+    assert [len(Prepared(tmp_path / "out").split(name)) for name in ("train", "valid", "test")] == [70, 10, 20]
+
+
+def test_the_bundled_corpus_with_defaults(call: Call, tmp_path: Path) -> None:
+    code, printed, said = call("phrases", tmp_path / "out", "--tokenizer", "word")
+    assert code == 0, said
+    assert printed.startswith("phrases: en to fr; word pieces")
+    opened = Prepared(tmp_path / "out")
+    assert {"train", "valid", "test", "test_compositional", "test_long"} <= set(opened.splits)
+    assert len(opened.split("train")) > 19_000
+    gold = opened.split("test").gold
+    assert gold is not None
+    assert all("-" in links for links in gold)
+    source, target = opened.split("test").texts()
+    for links, s, t in zip(gold, source, target, strict=True):
+        assert all(int(i) < len(s.split()) and int(j) < len(t.split()) for i, j in (link.split("-") for link in links.split()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["CORPUS", "OUT"], 2, "say which way to translate, as in --source de --target en"),
+        (["CORPUS", "OUT", "--source", "en", "--target", "fr"], 1, "for --target fr; its endings are: de, en"),
+        (["CORPUS", "OUT", "--source", "en", "--target", "de", "--valid", "5"], 2, "has its own valid split: leave --valid out"),
+        (
+            ["CORPUS", "OUT", "--source", "en", "--target", "de", "--vocab-size", "9000"],
+            1,
+            "the text does not hold a vocabulary of 9000: the largest possible is",
+        ),
+        (["CORPUS", "CORPUS", "--source", "en", "--target", "de"], 1, "exists: choose another name, or replace it with --force"),
+        (["CORPUS", "CORPUS", "--source", "en", "--target", "de", "--force"], 1, "is not a prepared folder, so --force does not replace it"),
+        (["CORPUS/none.tsv", "OUT"], 1, "none.tsv: no such file or folder"),
+        (["scenes", "OUT"], 1, "scenes: images and clips with captions cannot be prepared by this version"),
+        (["CORPUS", "OUT", "--tokenizer", "bytes"], 2, "--tokenizer"),
+        (["CORPUS", "OUT", "--vocab-size", "many"], 2, "--vocab-size"),
+        (["CORPUS", "OUT", "--workers", "0"], 2, "--workers"),
+        (["CORPUS", "OUT", "--max-ratio", "0.5"], 2, "--max-ratio"),
+        (["CORPUS"], 2, "OUT"),
+    ],
+)
+def test_each_refusal_is_one_line(arguments: list[str], code: int, message: str, call: Call, corpus: Path, tmp_path: Path) -> None:
+    names = {"CORPUS": str(corpus), "OUT": str(tmp_path / "out")}
+    ended, printed, said = call(
+        *(argument.replace("CORPUS", names["CORPUS"]) if "CORPUS" in argument else names.get(argument, argument) for argument in arguments)
+    )
+    assert ended == code
+    assert message in said
+    *_, last = said.splitlines()
+    assert last.startswith("seq2attn: ")
+    assert not printed
+    assert "Traceback" not in said
+    assert not (tmp_path / "out").exists()
+    assert not [*tmp_path.glob(".*")]
+
+
+@pytest.mark.parametrize("moment", ["reading", "training the tokenizer", "encoding train"])
+def test_ctrl_c_at_any_moment(moment: str, corpus: Path, tmp_path: Path) -> None:
+    """As a terminal sends it: to the command and all its workers at once."""
+    program = (
+        "import sys, time\n"
+        "from seq2attn.data import prepared\n"
+        "from seq2attn.cli import app, console\n"
+        "from contextlib import contextmanager\n"
+        "prepared.WORTH_A_WORKER = 50\n"
+        "original = prepared._encode_table\n"
+        "def slow(table, rank, **options):\n"
+        "    encoded = original(table, rank, **options)\n"
+        "    print('working', flush=True)\n"
+        "    time.sleep(60)\n"
+        "    return encoded\n"
+        "@contextmanager\n"
+        "def progress():\n"
+        "    def show(task, done, total=None, facts=''):\n"
+        f"        if task == {moment!r} != 'encoding train':\n"
+        "            print('working', flush=True)\n"
+        "            time.sleep(60)\n"
+        "    yield show\n"
+        "console.progress = progress\n"
+        "prepared._encode_table = slow\n"
+        f"sys.exit(app.run(['prepare', {str(corpus)!r}, {str(tmp_path / 'out')!r}, '--source', 'en', '--target', 'de', '--vocab-size', '60', '--workers', '2']))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment, start_new_session=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "working\n"
+    begin = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said == "seq2attn: interrupted\n"
+    assert time.monotonic() - begin < 20
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus"]
