@@ -36,7 +36,9 @@ class VocabularyTooLarge(UserError):
     """The text does not hold as many pieces as asked for; `largest` is what it holds."""
 
     def __init__(self, asked: int, largest: int) -> None:
-        super().__init__(f"the text does not hold a vocabulary of {asked}: the largest possible is {largest} (--vocab-size {largest})")
+        super().__init__(
+            f"the text does not hold a vocabulary of {asked}: the largest possible is {largest} (--vocab-size {largest}, or data.vocab_size={largest})"
+        )
         self.largest = largest
 
 
