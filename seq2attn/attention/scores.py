@@ -38,7 +38,8 @@ class ScaledDot(Dot):
     """e_ij = q_i . k_j / sqrt(d) (Vaswani 2017, eq. 1)."""
 
     def forward(self, query_BTQ: Tensor, keys: Tensor, past: Tensor | None = None) -> Tensor:
-        return super().forward(query_BTQ, keys) * keys.size(-1) ** -0.5
+        scores: Tensor = super().forward(query_BTQ, keys) * keys.size(-1) ** -0.5
+        return scores
 
 
 class General(Score):

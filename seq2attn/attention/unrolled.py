@@ -133,5 +133,5 @@ class Linear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         if _loop.get() is None:
             return F.linear(x, self.weight, self.bias)
-        y = product(x.flatten(0, -2), self.weight.t()).unflatten(0, x.shape[:-1])
+        y: Tensor = product(x.flatten(0, -2), self.weight.t()).unflatten(0, x.shape[:-1])
         return y if self.bias is None else y + self.bias.to(y.dtype)

@@ -33,4 +33,5 @@ def select(state: State, index_R: Tensor) -> State:
     if isinstance(value, Tensor):
         return value.index_select(0, index_R)  # type: ignore[return-value]
     parts = (select(part, index_R) for part in value)
-    return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    chosen: State = type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return chosen

@@ -11,7 +11,7 @@ The context at the cell's input is c_i when the query is s_{i-1}, which is known
 Only recipes whose recurrence needs the last step's context or readout loop over the steps; the others run the recurrence at once.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -86,7 +86,7 @@ class RNNDecoder(nn.Module):
     def step(self, token_R: Tensor, state: State, source: Source) -> tuple[Output, State]:
         """One token a row on: logits (R, N), weights (R, S) where there is attention. Row r belongs to sentence r // (R / B)."""
         embedded = self._embed(token_R)
-        context, weights, readout, state = self._advance(embedded, self.cells[0].input(embedded), state, source)
+        context, weights, readout, state = self._advance(embedded, self._stack()[0].input(embedded), state, source)
         if readout is None:
             readout = self._readout(state.layers[-1].h, context, embedded)
         return Output(self.output(self._before_output(readout)), weights), state
@@ -106,7 +106,7 @@ class RNNDecoder(nn.Module):
     def _loop(self, embedded_BTE: Tensor, source: Source, state: State) -> tuple[Tensor, Tensor | None]:
         states, contexts, weights, readouts = [], [], [], []
         with unrolled():
-            for embedded, gates in zip(embedded_BTE.unbind(1), self.cells[0].input(embedded_BTE).unbind(1), strict=True):
+            for embedded, gates in zip(embedded_BTE.unbind(1), self._stack()[0].input(embedded_BTE).unbind(1), strict=True):
                 context, weight, readout, state = self._advance(embedded, gates, state, source)
                 states.append(state.layers[-1].h)
                 contexts.append(context)
@@ -123,7 +123,7 @@ class RNNDecoder(nn.Module):
         x = embedded_BTE
         fixed = source.summary_BV if self.settings.reads == "summary" else None
         first = state.layers[-1].h
-        for number, (cell, start) in enumerate(zip(self.cells, state.layers, strict=True)):
+        for number, (cell, start) in enumerate(zip(self._stack(), state.layers, strict=True)):
             x = cell.run(self._between(x) if number else x, fixed if cell.fed is not None else None, start)
         query = torch.cat([first[:, None].to(x.dtype), x[:, :-1]], 1) if self.previous else x
         context, weights = self._read(query, source)
@@ -136,8 +136,9 @@ class RNNDecoder(nn.Module):
         if self.previous or settings.reads != "attention":
             context, weights = self._read_rows(state.layers[-1].h, source)
         fed = [part for part, goes in ((context, "input" in settings.context), (state.readout, settings.input_feeding)) if goes and part is not None]
-        layers = [self.cells[0].step(gates, torch.cat(fed, -1) if fed else None, state.layers[0])]
-        for cell, before in zip(list(self.cells)[1:], state.layers[1:], strict=True):
+        lowest, *upper = self._stack()
+        layers = [lowest.step(gates, torch.cat(fed, -1) if fed else None, state.layers[0])]
+        for cell, before in zip(upper, state.layers[1:], strict=True):
             layers.append(cell.step(cell.input(self._between(layers[-1].h)), context if "layer" in settings.context else None, before))
         if not self.previous and settings.reads == "attention":
             context, weights = self._read_rows(layers[-1].h, source)
@@ -151,7 +152,7 @@ class RNNDecoder(nn.Module):
         return None if context is None else context.flatten(0, 1), None if weights is None else weights.flatten(0, 1)
 
     def _read(self, query_BTQ: Tensor, source: Source) -> tuple[Tensor | None, Tensor | None]:
-        if self.score is not None:
+        if self.score is not None and source.keys is not None:
             return read(query_BTQ, source.keys, source.values_BSV, source.mask_BS, self.score, softmax)
         if self.settings.reads == "summary":
             return source.summary_BV[:, None].expand(-1, query_BTQ.size(1), -1), None
@@ -178,7 +179,7 @@ class RNNDecoder(nn.Module):
             like = memory.summary_BV
             return tuple(self._fit(CellState(*parts), like) for parts in memory.final)
         if self.bridge is None:
-            return tuple(cell.zero(len(memory.mask_BS), memory.summary_BV) for cell in self.cells)  # type: ignore[operator]
+            return tuple(cell.zero(len(memory.mask_BS), memory.summary_BV) for cell in self._stack())
         vector = memory.summary_BV
         if settings.bridge == "mean":
             real = memory.mask_BS[..., None].to(vector.dtype)
@@ -193,6 +194,9 @@ class RNNDecoder(nn.Module):
         if self.settings.cell != "lstm":
             return CellState(state.h)
         return state if state.c is not None else CellState(state.h, torch.zeros_like(like))
+
+    def _stack(self) -> list[Cell]:
+        return cast(list[Cell], list(self.cells))
 
     def _embed(self, tokens: Tensor) -> Tensor:
         return F.dropout(self.target_embedding(tokens), self.dropout, self.training)

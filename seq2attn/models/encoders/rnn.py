@@ -4,6 +4,9 @@ A sentence's padding comes last in either direction, since the backward RNN read
 of a real position depends on padding, and torch's fused loops run on the padded batch (2.3 times faster than its packed sequences on a CPU).
 """
 
+from collections.abc import Iterable
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -38,7 +41,7 @@ class RNNEncoder(nn.Module):
             if number:
                 x = F.dropout(x, self.dropout, self.training)
             outputs, ends = [], []
-            for direction, cell in enumerate(layer):  # type: ignore[arg-type]
+            for direction, cell in enumerate(cast(Iterable[Cell], layer)):
                 turned = self.reverse or direction == 1
                 y, end = self._read(cell, _reorder(x, backward) if turned else x, last_B)
                 outputs.append(_reorder(y, backward) if turned else y)
