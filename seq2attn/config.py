@@ -165,7 +165,7 @@ class Search(Section):
     beam: Count = 5
     length_penalty: NotNegative = 1.0  # score = log p / length ** length_penalty, the end token counted
     min_length: Annotated[int, Field(ge=0)] = 0  # tokens before the end token
-    max_length: Count | None = None  # tokens; None: 3 * source tokens + 10
+    max_length: Count | None = None  # tokens; None: 2 * source tokens + 10
 
 
 class Config(Section):

@@ -148,7 +148,7 @@ class Translator:
             for rows in _batches(real, [len(ids[0][i]) for i in range(len(texts))], batch_tokens):
                 filling = -len(rows) % GROUP
                 sources = [[side[i][:MAX_SOURCE] for i in rows] + [[]] * filling for side in ids]
-                limits = [max_length if max_length is not None else 3 * len(source) + 10 for source in sources[0]]
+                limits = [max_length if max_length is not None else 2 * len(source) + 10 for source in sources[0]]
                 limits[len(rows) :] = [0] * filling
                 rules: dict[str, Any] = {
                     "select": self._selection(width),
