@@ -167,6 +167,12 @@ class Search(Section):
     min_length: Annotated[int, Field(ge=0)] = 0  # tokens before the end token
     max_length: Count | None = None  # tokens; None: 2 * source tokens + 10
 
+    @model_validator(mode="after")
+    def _a_length_is_possible(self) -> Self:
+        if self.max_length is not None and self.min_length > self.max_length:
+            raise ValueError(f"search.min_length is {self.min_length} and search.max_length {self.max_length}: no length is between them")
+        return self
+
 
 class Config(Section):
     about: str = ""  # one line: what the preset is, and its paper

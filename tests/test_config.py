@@ -197,3 +197,9 @@ def leaves(tree: dict[str, object], prefix: str = ""):
             yield from leaves(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
+
+
+def test_lengths_between_which_nothing_lies_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"search\.min_length is 5 and search\.max_length 4"):
+        config.load("first-try", ["search.min_length=5", "search.max_length=4"])
+    config.load("first-try", ["search.min_length=5", "search.max_length=5"])

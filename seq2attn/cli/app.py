@@ -20,6 +20,7 @@ import typer
 
 from seq2attn import __version__
 from seq2attn.cli import console, evaluate, plot_alignment, prepare, train, translate
+from seq2attn.cli.signals import Wishes
 from seq2attn.errors import UsageError, UserError
 
 app = typer.Typer(
@@ -102,12 +103,16 @@ def _worded(error: typer.TyperException, arguments: Sequence[str]) -> UserError:
 
 
 class _Stop:
-    """Ctrl-C and SIGTERM end a command alike: KeyboardInterrupt, once. Worker processes leave it to their parent."""
+    """Ctrl-C and SIGTERM end a command alike: KeyboardInterrupt, once for each wish. Worker processes leave it to their parent."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self._wishes = Wishes()
         self._process = os.getpid()
         self._before: dict[int, Any] = {}
+
+    @property
+    def asked(self) -> bool:
+        return self._wishes.count > 0
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -122,9 +127,9 @@ class _Stop:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() == self._process:
-            self.asked = True
-            raise KeyboardInterrupt
-        if number == signal.SIGTERM:
+            if self._wishes.heard():
+                raise KeyboardInterrupt
+        elif number == signal.SIGTERM:
             os._exit(128 + number)
 
 

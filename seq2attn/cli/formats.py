@@ -68,6 +68,7 @@ def read_json(line: str) -> tuple[dict[str, Any], str | None]:
         return {"text": line}, None
     try:
         record = json.loads(line)
+        _json(record)  # what is nested just not too deep to be read may be too deep to be written
     except (ValueError, RecursionError):
         return {"text": line}, "not a JSON object: taken as plain text"
     if not isinstance(record.get("text"), str):
@@ -103,6 +104,9 @@ class AttentionFile:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._archive is not None:
             self._archive.close()
+            if kind is not None and not self._archive.namelist():  # failed before anything was kept: no file, rather than an archive of nothing
+                self._file.seek(0)
+                self._file.truncate()
 
     def add(self, number: int, translations: Sequence["Translation"]) -> None:
         for rank, translation in enumerate(translations):

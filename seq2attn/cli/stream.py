@@ -6,6 +6,7 @@ A line ends at "\n" and nowhere else; a "\r" before it is dropped. Invalid UTF-8
 import io
 import os
 import queue
+import select
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -36,7 +37,7 @@ class Stream:
     def __init__(self, files: Sequence[str] = ()) -> None:
         """Raises UserError where a file cannot be opened: before anything is read."""
         self._sources = [(name, _open(name)) for name in files or ["-"]]
-        self._blocks: queue.Queue[list[tuple[bytes, int, str]] | OSError | None] = queue.Queue(AHEAD)
+        self._blocks: queue.Queue[list[tuple[bytes, int, str]] | BaseException | None] = queue.Queue(AHEAD)
         self._waiting: list[tuple[bytes, int, str]] = []
         self._ended = False
         # A daemon that holds no lock of Python's own streams: it may wait for input while the program ends.
@@ -58,8 +59,8 @@ class Stream:
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
         return [_decoded(*line) for line in taken]
 
-    def _receive(self, block: list[tuple[bytes, int, str]] | OSError | None) -> None:
-        if isinstance(block, OSError):
+    def _receive(self, block: list[tuple[bytes, int, str]] | BaseException | None) -> None:
+        if isinstance(block, BaseException):
             raise block
         if block is None:
             self._ended = True
@@ -75,7 +76,7 @@ class Stream:
                         self._blocks.put([(line, number + i, "" if name == "-" else name) for i, line in enumerate(lines, 1)])
                         number += len(lines)
             self._blocks.put(None)
-        except OSError as error:
+        except BaseException as error:  # noqa: BLE001 - raised where the line is taken: it waits there
             self._blocks.put(error)
 
 
@@ -98,7 +99,10 @@ def _open(name: str) -> io.RawIOBase | io.BufferedIOBase:
 def _split(source: io.RawIOBase | io.BufferedIOBase) -> Iterator[list[bytes]]:
     """The lines of each block as soon as it is read; the last one may lack its end."""
     begun: list[bytes] = []  # of a line longer than a block
-    while block := source.read(BLOCK):
+    while (block := source.read(BLOCK)) != b"":
+        if block is None:  # nothing yet, where another program has made the pipe one that does not wait
+            select.select([source], [], [])
+            continue
         first, *rest = block.split(b"\n")
         begun.append(first)
         if rest:

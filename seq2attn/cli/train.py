@@ -18,6 +18,7 @@ import typer
 
 from seq2attn import config
 from seq2attn.cli import console, options
+from seq2attn.cli.signals import Wishes
 from seq2attn.config import Config, Precision
 from seq2attn.errors import UsageError, UserError
 
@@ -79,7 +80,7 @@ def train(
     settings = [*(set_ or ())]
     options_: dict[str, str | float | None] = {"data.source": source, "data.target": target}
     options_ |= {"train.seed": seed, "train.max_steps": max_steps, "train.max_minutes": max_minutes, "train.precision": precision}
-    settings += [f"{key}={json.dumps(value)}" for key, value in options_.items() if value is not None]
+    settings += [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in options_.items() if value is not None]
     if resume and force:
         raise UsageError("--resume goes on with a run and --force replaces it: choose one")
     out = out or Path("runs", _name(data or FIRST_CORPUS) + (f"-{_name(preset)}" if preset else ""))
@@ -123,7 +124,7 @@ def _train(wanted: Config | None, settings: list[str], data: str | None, out: Pa
                 for event in events:
                     display.show(event)
         assert isinstance(event, trainer.Finished)
-        if event.reason == "interrupted":
+        if event.reason == "interrupted" or stop():  # while the last state was saved, it may be: then the test can wait
             console.note(f"interrupted: saved at step {event.step}; the same command with --resume goes on")
             raise typer.Exit(130)
         if world.leads:
@@ -257,20 +258,18 @@ def _resumed(old: "Run", chosen: Config, prepared: "Prepared", world: "World") -
 @contextmanager
 def _stoppable() -> Iterator[Callable[[], bool]]:
     """Whether Ctrl-C or SIGTERM asked to stop. The first one asks, so that the update ends and is saved; a second one ends the program at once."""
-    asked = False
+    wishes = Wishes()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
+        if wishes.heard() and wishes.count > 1:
             raise KeyboardInterrupt
-        asked = True
 
     before: dict[int, Any] = {}
     for which in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(which) != signal.SIG_IGN:  # as under nohup
             before[which] = signal.signal(which, handle)
     try:
-        yield lambda: asked
+        yield lambda: wishes.count > 0
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

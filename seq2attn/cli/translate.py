@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -62,7 +61,7 @@ def translate(
 
     An empty line stays empty. The output depends neither on the batch size nor on the order of the lines.
     """
-    _refuse(run, n_best, beam, length_penalty, max_length, min_length, sample, temperature, top_k, top_p, format, device, precision)
+    _refuse(run, n_best, beam, length_penalty, max_length, min_length, sample, temperature, top_k, top_p, format, precision)
     for path, name in ((output, "-o"), (attention, "--attention")):
         _refuse_place(path, name)
     if attention is not None and attention.suffix not in formats.AttentionFile.ENDINGS:
@@ -149,7 +148,6 @@ def _refuse(
     top_k: int | None,
     top_p: float | None,
     format: str,
-    device: str,
     precision: str,
 ) -> None:
     """Raise UsageError for what makes no sense, before anything is loaded."""
@@ -157,8 +155,6 @@ def _refuse(
         raise UsageError(f"--format {format}: choose text, jsonl or moses")
     if precision not in PRECISIONS:
         raise UsageError(f"--precision {precision}: choose {', '.join(PRECISIONS)}")
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        raise UsageError(f"--device {device}: choose auto, cpu, cuda or cuda:N")
     if sample and beam is not None:
         raise UsageError("--beam and --sample: a sample is drawn, not searched for; leave one out")
     for name, value in (("--temperature", temperature), ("--top-k", top_k), ("--top-p", top_p)):
@@ -170,10 +166,13 @@ def _refuse(
         raise UsageError(f"--top-p {top_p}: it must be above 0 and at most 1")
     if length_penalty is not None and not length_penalty < math.inf:
         raise UsageError(f"--length-penalty {length_penalty}: it must be a number")
-    if max_length is not None and min_length is not None and min_length > max_length:
-        raise UsageError(f"--min-length {min_length} and --max-length {max_length}: no length is between them")
+    settings = _search(run)
+    shortest = settings.min_length if min_length is None else min_length
+    longest = settings.max_length if max_length is None else max_length
+    if longest is not None and shortest > longest:
+        raise UsageError(f"--min-length {shortest} and --max-length {longest}: no length is between them")
     if n_best > 1 and not sample:
-        width = beam or _search(run).beam
+        width = beam or settings.beam
         if n_best > width:
             raise UsageError(f"--n-best {n_best}: a beam of {width} finds at most {width} translations; set --beam {n_best} or more")
 
@@ -232,18 +231,23 @@ def _writer(stack: ExitStack, output: Path | None) -> Callable[[str], None]:
 
 @contextmanager
 def _beside(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that takes its place when all is done, or when the work is stopped: what is finished is kept."""
+    """A file to write that takes its place when all is done, or when the work is stopped: what is finished is kept, and what stood there where nothing is."""
     if path.exists() and not path.is_file():  # a device or a pipe
         with path.open("wb") as file:
             yield file
         return
     beside = path.with_name(path.name + ".new")
+    done = False
     with beside.open("wb") as file:
         try:
             yield file
+            done = True
         finally:
-            file.flush()
-            os.replace(beside, path)
+            if done or file.tell():
+                file.flush()
+                os.replace(beside, path)
+            else:
+                beside.unlink()
 
 
 def _shows_progress(files: list[str] | None, output: Path | None) -> bool:

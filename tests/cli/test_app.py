@@ -152,6 +152,30 @@ def test_signals_end_a_command_with_130(number: signal.Signals) -> None:
     assert (process.returncode, out, err) == (130, b"", b"seq2attn: interrupted\n")
 
 
+def test_the_copy_of_a_signal_does_not_break_off_what_the_first_began() -> None:
+    body = """
+    try:
+        print('ready', flush=True)
+        time.sleep(60)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        print('saved')"""
+    process = script(body)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    process.terminate()
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (130, b"saved\n", b"seq2attn: interrupted\n")
+
+
+def test_a_device_that_is_none_is_refused_before_torch_is_imported() -> None:
+    commands = (["train"], ["translate", "run"], ["evaluate", "run"], ["plot-alignment", "run", "--source", "a"])
+    code = f"import sys\nfrom seq2attn.cli import app\nprint([app.run([*words, '--device', 'tpu']) for words in {commands!r}], 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True)
+    assert done.stdout == "[2, 2, 2, 2] False\n"
+    assert done.stderr == "seq2attn: --device tpu: choose auto, cpu, cuda or cuda:N\n" * 4
+
+
 def test_worker_processes_leave_an_interrupt_to_their_parent() -> None:
     body = """
     child = os.fork()

@@ -287,16 +287,58 @@ def test_sigterm_saves_and_the_run_goes_on_as_if_nothing_had_happened(run: Run, 
     assert same_tensors(Path("run"), Path("whole"))
 
 
-def test_ctrl_c_during_validation_is_heard(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("signals", [1, 2])  # timeout(1) sends two, one to the process and one to its group
+def test_ctrl_c_during_validation_is_heard(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, signals: int) -> None:
     from seq2attn.evaluation import model
 
     real = model.translate
 
     def interrupted(*arguments, **keywords):  # type: ignore[no-untyped-def]
-        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(signals):
+            os.kill(os.getpid(), signal.SIGINT)
         return real(*arguments, **keywords)
 
     monkeypatch.setattr(model, "translate", interrupted)
     code, out, _ = train(run, home, "--max-steps", "20")
     assert (code, out) == (130, "")
     assert (state("run")["step"], state("run")["validated"]) == (10, 0)
+
+
+def test_a_second_ctrl_c_later_ends_at_once(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from seq2attn.cli import signals
+    from seq2attn.evaluation import model
+
+    def impatient(*_, **__):  # type: ignore[no-untyped-def]
+        os.kill(os.getpid(), signal.SIGINT)
+        monkeypatch.setattr(signals, "SAME", 0.0)
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("went on")
+
+    monkeypatch.setattr(model, "translate", impatient)
+    code, _, err = train(run, home, "--max-steps", "20")
+    assert (code, err.splitlines()[-1]) == (130, "seq2attn: interrupted")
+    assert not Path("run", "training", "state.json").exists()
+
+
+def test_ctrl_c_after_the_last_step_does_not_wait_for_the_test(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from seq2attn.cli import live
+    from seq2attn.training.trainer import Finished
+
+    real = live.Display.show
+
+    def show(self, event):  # type: ignore[no-untyped-def]
+        real(self, event)
+        if isinstance(event, Finished):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(live.Display, "show", show)
+    code, out, err = train(run, home, "--max-steps", "1")
+    assert (code, out) == (130, "")
+    assert "interrupted: saved at step 1" in err
+
+
+def test_a_column_may_have_any_name(run: Run) -> None:
+    code, out, _ = run("--show", "--source", "😀", "--target", 'a "b" \\ é')
+    assert code == 0
+    assert 'data.source = "😀"' in out
+    assert 'data.target = "a \\"b\\" \\\\ é"' in out

@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,8 +17,9 @@ import numpy as np
 import pytest
 import tiny
 
-from seq2attn.cli import app, stream
-from seq2attn.inference import MAX_SOURCE
+from seq2attn.cli import app, formats, stream
+from seq2attn.errors import UserError
+from seq2attn.inference import MAX_SOURCE, Translation, Translator
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -265,6 +267,58 @@ def test_hostile_text(run: str, call: Call, count: int, long: int, arguments: tu
             assert f"only the first {MAX_SOURCE:,} are read" in err
 
 
+def test_json_nested_as_deep_as_can_be_read_can_be_written_too() -> None:
+    """Some depth is just not too deep to be read, and too deep to be written."""
+    found = [Translation("rain", "pluie", 0.0, 0.0)]
+    for depth in range(500, 1000):
+        record, _ = formats.read_json('{"text": "rain", "x": ' + "[" * depth + "]" * depth + "}")
+        assert formats.as_json(record, found, 1, False).endswith("}\n")
+
+
+def test_a_pipe_that_does_not_wait_is_read_to_its_end() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+
+    def write() -> None:
+        for line in (b"one\n", b"two\nth", b"ree"):
+            time.sleep(0.05)
+            os.write(writing, line)
+        os.close(writing)
+
+    threading.Thread(target=write).start()
+    with open(reading, "rb", buffering=0) as source:
+        assert [line for lines in stream._split(source) for line in lines] == [b"one", b"two", b"three"]
+
+
+def test_whatever_stops_the_reader_is_raised_where_lines_are_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def exhausted(_: object) -> None:
+        raise MemoryError
+
+    (tmp_path / "a").write_text("rain\n")
+    monkeypatch.setattr(stream, "_split", exhausted)
+    lines = stream.Stream([str(tmp_path / "a")])
+    end = threading.Timer(10, lines._blocks.put, [None])  # or a reader that says nothing would be waited for
+    end.start()
+    with pytest.raises(MemoryError):
+        lines.take(1)
+    end.cancel()
+
+
+@pytest.mark.parametrize("ending", ["npz", "jsonl"])
+def test_a_failure_before_the_first_line_leaves_what_stood_there(run: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise UserError("no numbers")
+
+    monkeypatch.setattr(Translator, "translate", failing)
+    out, weights = tmp_path / "out", tmp_path / f"w.{ending}"
+    out.write_text("of yesterday\n")
+    weights.write_text("as well")
+    code, _, err = call(run, "-o", out, "--attention", weights, text=b"rain\n")
+    assert (code, err) == (1, "seq2attn: no numbers\n")
+    assert (out.read_text(), weights.read_text()) == ("of yesterday\n", "as well")
+    assert not list(tmp_path.glob("*.new"))
+
+
 # Pipes, in an interpreter of its own
 
 
@@ -367,6 +421,18 @@ def test_usage_errors_come_first_and_name_the_option(
     assert out == b""
     assert words in err.decode()
     assert err.count(b"\n") == 1
+
+
+def test_a_length_that_the_settings_of_the_run_make_impossible_is_wrong_usage(tmp_path: Path, call: Call) -> None:
+    path = tiny.save_run(tmp_path / "run")
+    tree = json.loads((path / "config.json").read_text())
+    tree["config"]["search"]["max_length"] = 3
+    (path / "config.json").write_text(json.dumps(tree))
+    (tmp_path / "out").write_text("of yesterday\n")
+    code, out, err = call(path, "--min-length", 5, "-o", tmp_path / "out", text=b"rain\n")
+    assert (code, out) == (2, b"")
+    assert err == "seq2attn: --min-length 5 and --max-length 3: no length is between them\n"
+    assert (tmp_path / "out").read_text() == "of yesterday\n"
 
 
 def test_usage_errors_do_not_import_torch(run: str) -> None:
