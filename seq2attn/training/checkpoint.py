@@ -295,6 +295,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     beside = path.with_name(path.name + ".new")
     with writing(path, beside):
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, beside)
+        with suppress(OSError):
+            beside.chmod(path.parent.stat().st_mode & 0o666)  # whoever may look into the folder; safetensors would hide it from all others
         with beside.open("rb") as file:
             os.fsync(file.fileno())
         _rename(beside, path)

@@ -72,6 +72,18 @@ def test_what_a_cut_left_of_a_creation_is_no_obstacle(run, monkeypatch):
     assert new_run(run.path, settings()) == run
 
 
+def test_all_files_of_a_run_are_as_readable_as_the_umask_says(tmp_path):
+    before = os.umask(0o027)
+    try:
+        run = new_run(tmp_path / "run", settings())
+        checkpoint.save_weights(run, toy.model(settings()))
+        checkpoint.save_state(run, State(step=1), ONE)
+    finally:
+        os.umask(before)
+    for path in (run.weights, run.path / "training" / "1.safetensors", run.path / "training" / "state.json", run.path / "config.json"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640, path
+
+
 def test_state_comes_back_as_it_went(run):
     state = State(7, 1, 3, 12.5, 5, Course((31.25, -2.0), 5, 1, 2, 3), "abc", {"scale": 1024.0, "_growth_tracker": 3})
     tensors = {"model/a": torch.randn(2, 3), "optimizer/0/step": torch.tensor(7.0), "b": torch.ones(2, dtype=torch.float64)}
