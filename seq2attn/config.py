@@ -217,17 +217,8 @@ def change(config: Config, settings: Iterable[str]) -> Config:
     return validate(tree, where="--set")
 
 
-def loads(text: str, where: str) -> Config:
-    """The config in a JSON text (a run's config.json); `where` names it in errors."""
-    try:
-        tree = json.loads(text)
-    except ValueError as error:
-        raise UserError(f"{where}: not JSON: {error}") from None
-    return validate(tree, where)
-
-
 def validate(tree: object, where: str) -> Config:
-    """A plain tree of settings as a Config. Raises UsageError with one line that names the first wrong setting."""
+    """A plain tree of settings, as JSON holds it, as a Config; `where` names it in errors. Raises UsageError with one line that names the first wrong setting."""
     try:
         return Config.model_validate(tree)
     except ValidationError as error:

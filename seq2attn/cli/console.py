@@ -3,7 +3,7 @@
     console.note("3 epochs, best BLEU 34.1")       a line on stderr, nothing with --quiet
     console.warn("line 7: invalid UTF-8, replaced")  the same with `warning: ` before it, also with --quiet
     console.result("BLEU 34.10")                   a line on stdout
-    console.table(["run", "BLEU"], rows)           columns on stdout (stderr=True: on stderr, nothing with --quiet)
+    console.table(["run", "BLEU"], rows)           columns on stdout
     with console.progress() as progress:           a bar on a terminal, otherwise a line every 10 seconds, on stderr
         progress("encoding", done, total)          several tasks may follow each other; total None: not known
         progress("training", step, steps, "loss 3.21  12,345 tokens/s")
@@ -66,14 +66,13 @@ def is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[object]], title: str = "", stderr: bool = False) -> None:
-    """Aligned columns; those that hold only numbers are set flush right. A wide table is never cut: it is as wide as it is."""
+def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Aligned columns on stdout; those that hold only numbers are set flush right. A wide table is never cut: it is as wide as it is."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    stream = sys.stderr if stderr else sys.stdout
-    if stream is None or (stderr and quiet):
+    if sys.stdout is None:
         return
     cells = [[printable(str(cell)) for cell in row] for row in rows]
     drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, header_style="bold")
@@ -83,11 +82,10 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]], title: str =
     for row in cells:
         drawn.add_row(*(Text(cell) for cell in row))
     buffer = io.StringIO()
-    colour = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
     Console(file=buffer, width=100_000, force_terminal=colour, color_system="standard" if colour else None, legacy_windows=False).print(drawn)
-    lines = [line.rstrip() for line in buffer.getvalue().splitlines()]
-    for line in [title, *lines] if title else lines:
-        _stderr(line) if stderr else result(line)
+    for line in buffer.getvalue().splitlines():
+        result(line.rstrip())
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from seq2attn.cli import console
 from seq2attn.errors import UserError
 
 BLOCK = 1 << 16  # bytes of one read
-AHEAD = 64  # blocks that wait to be taken
+AHEAD = 16  # blocks that wait to be taken: enough for CHARACTERS, and lines without text are not many times their bytes
 CHARACTERS = 1 << 20  # that one `take` gives, about
 
 
