@@ -164,7 +164,7 @@ def open_run(path: str | Path, *, trained: bool = True) -> Run:
         raise UserError(str(error)) from None
     except OSError as error:
         raise UserError(f"{file}: cannot be read: {error.strerror}") from None
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise UserError(f"{file}: damaged ({error}); restore it, or train again") from None
     for tokenizer in (run.source_tokenizer, run.target_tokenizer):
         if not tokenizer.is_file():
@@ -235,7 +235,7 @@ def load_state(run: Run) -> tuple[State, dict[str, Tensor]] | None:
         course = tree.pop("course")
         best = course.pop("best")
         state = State(**tree, course=Course(**course, best=None if best is None else (float(best[0]), float(best[1]))))
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{file}: damaged ({error}); restore it, or train again with --force") from None
     return state, read_tensors(file.with_name(name))
 

@@ -200,7 +200,9 @@ def test_what_cannot_be_opened_is_refused_in_one_line(run, tmp_path):
     assert "is missing" in refusal(run.path)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff\xfe", b'{"format": "x"}', b'{"format": 1, "languages": []}', b"null", b'{"format": 1.5}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"{}", b"\xff\xfe", b'{"format": "x"}', b'{"format": 1, "languages": []}', b"null", b'{"format": 1.5}', b"[" * 100_000]
+)
 def test_a_damaged_config_is_refused_in_one_line(run, content):
     (run.path / "config.json").write_bytes(content)
     assert "damaged" in refusal(run.path)
@@ -240,7 +242,7 @@ def test_weights_come_back_also_where_parameters_are_shared(run, tied):
     assert (other.decoder.output.weight is other.decoder.target_embedding.weight) == (tied != "none")
 
 
-@pytest.mark.parametrize("damaged", [b"", b"{}", b'{"tensors": "1.safetensors", "course": {}, "unknown": 1}', b"\xff"])
+@pytest.mark.parametrize("damaged", [b"", b"{}", b'{"tensors": "1.safetensors", "course": {}, "unknown": 1}', b"\xff", b"null", b"[" * 100_000])
 def test_a_damaged_state_is_one_line(run, damaged):
     checkpoint.save_state(run, State(step=1), ONE)
     (run.path / "training" / "state.json").write_bytes(damaged)
