@@ -204,9 +204,10 @@ def load(preset_or_file: str, settings: Iterable[str] = ()) -> Config:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a TOML file: {error}") from None
+    where = "--set" if _is_right(tree) else str(path)  # a file that is right by itself is not to blame
     for setting in settings:
         _assign(tree, setting)
-    return validate(tree, where=str(path))
+    return validate(tree, where)
 
 
 def change(config: Config, settings: Iterable[str]) -> Config:
@@ -223,6 +224,14 @@ def validate(tree: object, where: str) -> Config:
         return Config.model_validate(tree)
     except ValidationError as error:
         raise UsageError(f"{where}: {_explain(error)}") from None
+
+
+def _is_right(tree: object) -> bool:
+    try:
+        Config.model_validate(tree)
+    except ValidationError:
+        return False
+    return True
 
 
 def _assign(tree: dict[str, Any], setting: str) -> None:

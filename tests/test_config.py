@@ -177,6 +177,16 @@ def test_files(tmp_path) -> None:
         config.load(str(file))
 
 
+def test_a_wrong_setting_is_not_blamed_on_a_file_that_is_right(tmp_path) -> None:
+    with pytest.raises(UsageError, match=r"^--set: train\.lrr: no such setting; did you mean train\.lr"):
+        config.load("luong15", ["train.lrr=1"])
+    file = tmp_path / "mine.toml"
+    file.write_text("[train]\nlr = -1\n")
+    with pytest.raises(UsageError, match=r"mine\.toml: train\.lr"):
+        config.load(str(file), ["train.clip=1"])
+    assert config.load(str(file), ["train.lr=1"]).train.lr == 1
+
+
 def test_settings_that_are_none_name_the_file() -> None:
     with pytest.raises(UsageError, match=r"^run/config\.json"):
         config.validate([], "run/config.json")

@@ -30,7 +30,7 @@ from seq2attn.data import raw
 from seq2attn.data.corpus import Corpus
 from seq2attn.data.raw import Raw
 from seq2attn.data.sources import open_corpus
-from seq2attn.data.tokenizer import SAMPLE, UNK, Tokenizer, VocabularyTooLarge
+from seq2attn.data.tokenizer import SAMPLE, SPECIALS, UNK, Tokenizer, VocabularyTooLarge
 from seq2attn.errors import UsageError, UserError
 
 FORMAT = 1
@@ -243,7 +243,7 @@ def _tokenizers(train: Raw, options: config.Data, seed: int, shrink: bool) -> tu
                 raise
             largest = error.largest
         try:
-            return of_size(largest // 2, columns)  # all that the text holds would be a piece for every word that it has twice
+            return of_size(max(largest // 2, len(SPECIALS) + 1), columns)  # all that the text holds would be a piece for every word that it has twice
         except UserError:
             return of_size(largest, columns)  # half is not enough for the characters
 

@@ -1,6 +1,5 @@
 """What the CORPUS of a command line is: a bundled corpus, a folder, one file, or a dataset of the Hugging Face hub."""
 
-import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -121,7 +120,6 @@ def _open_hub(name: str, source: str | None, target: str | None) -> Corpus:
 
 def _load(path: str, config: str | None, where: str, local: bool) -> dict[Any, Any]:
     """Split -> its examples, streamed: nothing is copied to a cache first."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import datasets
 
     if local and _is_saved(Path(path)):

@@ -219,6 +219,13 @@ def test_a_vocabulary_that_the_text_does_not_hold(corpus: Path, tmp_path: Path) 
     assert "does not hold 8,000 different pieces" in report["notes"][0]
 
 
+def test_a_corpus_of_one_pair_gets_the_vocabulary_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "one.jsonl").write_text('{"en": "a", "de": "b"}\n', encoding="utf-8")
+    report = prepare(str(tmp_path / "one.jsonl"), tmp_path / "out", OPTIONS, shrink=True)
+    assert report["splits"]["train"]["kept"] == 1
+    assert report["splits"]["train"]["source"]["unknown"] == 0
+
+
 # Whole or not at all
 
 

@@ -3,7 +3,10 @@
 import csv
 import gzip
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +20,7 @@ from seq2attn.data.corpus import LIMIT, Corpus, split_name
 from seq2attn.data.sources import open_corpus
 from seq2attn.errors import UsageError, UserError
 
+ROOT = Path(__file__).parents[2]
 PAIRS = [
     ("Hi.", "嗨。"),
     ('He said "no", twice', "Er sagte „nein“; zweimal"),
@@ -337,6 +341,17 @@ def test_the_hub_that_cannot_be_reached_and_names_that_cannot_be() -> None:
     for name in ("hf:", "hf:a b", "hf:a/b/c"):
         with pytest.raises(UsageError, match="write hf:OWNER/NAME"):
             open_corpus(name)
+
+
+def test_the_library_of_the_hub_reports_nothing_to_anybody() -> None:
+    code = (
+        "import seq2attn.data.prepared, logging, huggingface_hub.constants as hub\n"
+        "print(hub.HF_HUB_DISABLE_TELEMETRY, logging.getLogger('huggingface_hub').isEnabledFor(logging.WARNING))"
+    )
+    names = ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_VERBOSITY", "HF_HUB_OFFLINE", "DISABLE_TELEMETRY", "DO_NOT_TRACK")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment, timeout=60, check=True)
+    assert done.stdout == "True False\n"
 
 
 def test_names_inside_of_a_nested_column_give_way_to_plain_ones() -> None:
