@@ -1,7 +1,7 @@
 """`seq2attn evaluate`: scores of runs on a split or on files, of other systems' outputs, and of alignments."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -91,7 +91,8 @@ def evaluate(
     """
     runs, reference, hypotheses = runs or [], reference or [], hypotheses or []
     splits = [name.strip() for part in split or [] for name in part.split(",") if name.strip()]
-    _refuse(runs, splits, data, source, reference, hypotheses, by_length, gold, alignments)
+    search = {"beam": beam, "length_penalty": length_penalty, "batch_tokens": batch_tokens}
+    _refuse(runs, splits, data, source, reference, hypotheses, by_length, gold, gold_first, alignments, search)
     if alignments is not None and gold is not None:
         _print_alignments(alignments, gold, gold_first, as_json)
         return
@@ -99,7 +100,6 @@ def evaluate(
     tests = [_of_files(source, reference, hypotheses)] if reference else _of_splits(runs[0] if runs else None, data, splits)
     if gold is not None:
         tests = [_with_gold(tests[0], gold, gold_first)]
-    search = {"beam": beam, "length_penalty": length_penalty, "batch_tokens": batch_tokens}
     for number, test in enumerate(tests):
         systems = [_of_run(run, translator, test, search) for run, translator in zip(runs, translators, strict=True)]
         systems += [_of_file(file, test) for file in hypotheses]
@@ -147,7 +147,9 @@ def _refuse(
     hypotheses: list[Path],
     by_length: bool,
     gold: Path | None,
+    gold_first: int,
     alignments: Path | None,
+    search: Mapping[str, object],
 ) -> None:
     """Every request that makes no sense, before anything heavy is imported; and files that are not there."""
     if alignments is not None:
@@ -171,6 +173,11 @@ def _refuse(
         raise UsageError("--gold measures a model's attention: name a RUN, or give an aligner's output with --alignments FILE")
     elif gold and len(splits) > 1:
         raise UsageError("--gold belongs to one split: name one with --split")
+    if gold_first and gold is None:
+        raise UsageError("--gold-first says how the words of --gold FILE are counted: give the file too")
+    for name, value in search.items():
+        if value is not None and not runs:
+            raise UsageError(f"--{name.replace('_', '-')} is for a run that translates: name a RUN, or leave it out")
     for file in [*reference, *hypotheses, *(path for path in (source, gold, alignments) if path is not None)]:
         if file.is_dir():
             raise UserError(f"{file}: a folder, not a file")
@@ -365,7 +372,7 @@ def _record(test: _Test, system: _System) -> dict[str, object]:
     if system.alignment is not None:
         record["alignment"] = _aer(system.alignment)
     if system.buckets:
-        record["by_length"] = [bucket._asdict() for bucket in system.buckets]
+        record["by_length"] = [bucket._asdict() | {"bleu": round(bucket.bleu, 4)} for bucket in system.buckets]
     return record | {"seq2attn": __version__}
 
 

@@ -27,6 +27,6 @@ def _device(name: str) -> str:
 
 
 Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda or cuda:N.", metavar="DEVICE", callback=_device)]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0, max=2**31 - 1)]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0, max=2**31 - 1, metavar="N")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr; warnings and errors still show.", callback=_quiet)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback when something fails.")]

@@ -79,6 +79,8 @@ def _refuse(
     if saved is not None:
         if run is not None or source is not None or target is not None:
             raise UsageError("--from draws what was kept, without a run or a text of its own: leave out RUN, --source and --target")
+        if beam is not None or max_length is not None:
+            raise UsageError("--from draws what was kept: --beam and --max-length are for a search")
         if saved.suffix not in (".jsonl", ".npz"):
             raise UsageError(f"--from {saved}: its name must end in .jsonl or .npz, as `translate --attention` writes it")
         if not saved.is_file():

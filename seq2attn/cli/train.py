@@ -42,7 +42,7 @@ FREE = (
 
 def train(
     preset: Annotated[
-        str | None, typer.Argument(metavar="[PRESET or FILE.toml]", help="What to train; `--list` shows the presets.", show_default=FIRST_TRY)
+        str | None, typer.Argument(metavar="PRESET or FILE.toml", help="What to train; `--list` shows the presets.", show_default=FIRST_TRY)
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="A prepared folder, or a corpus, which is prepared first.", metavar="PREPARED or CORPUS", show_default=FIRST_CORPUS)
@@ -59,8 +59,8 @@ def train(
         Precision | None, typer.Option(help="Number format of the forward pass; auto: bf16 where the device multiplies it natively.", show_default="auto")
     ] = None,
     device: options.Device = "auto",
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.", min=0, max=2**31 - 1, show_default="1")] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Updates to train for.", min=1, show_default="the preset's")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.", min=0, max=2**31 - 1, metavar="N", show_default="1")] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Updates to train for.", min=1, metavar="STEPS", show_default="the preset's")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Minutes to train for at most, validation included.", metavar="MINUTES")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run as if it had never stopped.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a run that stands there.")] = False,

@@ -28,20 +28,23 @@ def translate(
     run: Annotated[str, typer.Argument(help="A trained run; several joined by commas are an ensemble.", metavar="RUN", show_default=False)],
     files: Annotated[list[str] | None, typer.Argument(help="Text, a line each.", metavar="FILE...", show_default="standard input")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write here.", metavar="FILE", show_default="standard output")] = None,
-    beam: Annotated[int | None, typer.Option(help="Hypotheses kept while searching; 1 is greedy.", min=1, show_default="the run's")] = None,
-    length_penalty: Annotated[float | None, typer.Option(help="Score is log p / length ** this.", min=0, show_default="the run's")] = None,
-    n_best: Annotated[int, typer.Option(help="Translations of each line, best first.", min=1)] = 1,
-    max_length: Annotated[int | None, typer.Option(help="Longest translation, in tokens.", min=1, show_default="the run's")] = None,
-    min_length: Annotated[int | None, typer.Option(help="Shortest translation, in tokens.", min=0, show_default="the run's")] = None,
+    beam: Annotated[int | None, typer.Option(help="Hypotheses kept while searching; 1 is greedy.", min=1, metavar="N", show_default="the run's")] = None,
+    length_penalty: Annotated[float | None, typer.Option(help="Score is log p / length ** this.", min=0, metavar="X", show_default="the run's")] = None,
+    n_best: Annotated[int, typer.Option(help="Translations of each line, best first.", min=1, metavar="N")] = 1,
+    max_length: Annotated[int | None, typer.Option(help="Longest translation, in tokens.", min=1, metavar="N", show_default="the run's")] = None,
+    min_length: Annotated[int | None, typer.Option(help="Shortest translation, in tokens.", min=0, metavar="N", show_default="the run's")] = None,
     sample: Annotated[bool, typer.Option("--sample", help="Draw translations at random instead of searching for the best.")] = False,
-    temperature: Annotated[float | None, typer.Option(help="With --sample: below 1 likelier tokens, above 1 wilder ones.", show_default="1.0")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="With --sample: below 1 likelier tokens, above 1 wilder ones.", metavar="X", show_default="1.0")
+    ] = None,
     top_k: Annotated[int | None, typer.Option(help="With --sample: draw among the N likeliest tokens.", metavar="N", min=1, show_default="all")] = None,
     top_p: Annotated[
         float | None, typer.Option(help="With --sample: draw among the fewest tokens of this probability together.", metavar="P", show_default="1.0")
     ] = None,
     seed: options.Seed = 1,
     batch_tokens: Annotated[
-        int | None, typer.Option(help="Padded source tokens translated at once; changes speed and memory only.", min=1, show_default="as fits the device")
+        int | None,
+        typer.Option(help="Padded source tokens translated at once; changes speed and memory only.", min=1, metavar="N", show_default="as fits the device"),
     ] = None,
     prefix: Annotated[
         Path | None, typer.Option(help="What each translation begins with: a line for each line of input, empty for none.", metavar="FILE", show_default=False)

@@ -43,6 +43,8 @@ def _objects(path: Path) -> Iterator[Saved]:
 
 def _arrays(path: Path) -> Iterator[Saved]:
     try:
+        if not zipfile.is_zipfile(path):  # numpy would recommend reading it unsafely
+            raise ValueError("no archive of arrays")
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             lines = sorted(int(name.split("/")[0]) for name in arrays.files if name.endswith("/attention") and name.split("/")[0].isdecimal())
             for line in lines:

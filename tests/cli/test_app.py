@@ -286,3 +286,6 @@ def test_every_option_says_what_it_does(name: str) -> None:
     assert len(options) <= 25
     assert not [option.name for option in options if not option.help]
     assert {"--debug", "--quiet"} <= {written for option in options for written in option.opts}
+    help_ = cli(name, "--help").stdout
+    assert "range>" not in help_  # a value is called by its unit
+    assert "[[" not in help_

@@ -136,6 +136,8 @@ def test_a_page_holds_every_line_that_is_not_empty(call: Call, kept: Path, tmp_p
         (("run", "--source", "a", "--line", "3"), "--line chooses"),
         (("run", "--source", "a", "-o", "picture.jpg"), ".png, .svg, .pdf or .html"),
         (("run", "--from", "kept.jsonl"), "leave out RUN"),
+        (("--from", "kept.jsonl", "--beam", "2"), "--beam and --max-length are for a search"),
+        (("--from", "kept.jsonl", "--max-length", "2"), "--beam and --max-length are for a search"),
         (("--from", "kept.pkl"), "must end in .jsonl or .npz"),
         (("run", "--source", "a", "-o", "folder.png"), "a folder"),
     ],
