@@ -79,6 +79,7 @@ class State:
     elapsed: float = 0.0  # seconds of training, those of earlier sessions included
     validated: int = 0  # step of the last scheduled validation
     course: Course = field(default_factory=Course)  # what those validations have shown
+    kept: tuple[float, float, int] | None = None  # (metric, -loss, step) of the weights in model.safetensors, of any validation
     data: str = ""  # fingerprint of the training data
     scaler: Mapping[str, float] | None = None  # of the fp16 loss scale
 
@@ -234,7 +235,12 @@ def load_state(run: Run) -> tuple[State, dict[str, Tensor]] | None:
         name = str(tree.pop("tensors"))
         course = tree.pop("course")
         best = course.pop("best")
-        state = State(**tree, course=Course(**course, best=None if best is None else (float(best[0]), float(best[1]))))
+        kept = tree.pop("kept")
+        state = State(
+            **tree,
+            course=Course(**course, best=None if best is None else (float(best[0]), float(best[1]))),
+            kept=None if kept is None else (float(kept[0]), float(kept[1]), int(kept[2])),
+        )
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{file}: damaged ({error}); restore it, or train again with --force") from None
     return state, read_tensors(file.with_name(name))

@@ -40,15 +40,14 @@ class Course:
     """What the validations so far have shown. A score is (metric, -loss), higher is better: the loss breaks a tie of the metric."""
 
     best: tuple[float, float] | None = None
-    best_step: int = 0
     waited: int = 0  # validations since the best one
     flat: int = 0  # validations since the best one or the last decay
     decays: int = 0
 
-    def after(self, train: Train, step: int, score: tuple[float, float]) -> "Course":
-        """The course once the validation at `step` gave `score`."""
+    def after(self, train: Train, score: tuple[float, float]) -> "Course":
+        """The course once a validation gave `score`."""
         if self.best is None or score > self.best:
-            return replace(self, best=score, best_step=step, waited=0, flat=0)
+            return replace(self, best=score, waited=0, flat=0)
         if train.schedule == "plateau" and self.flat + 1 >= train.decay_patience:
             return replace(self, waited=self.waited + 1, flat=0, decays=self.decays + 1)
         return replace(self, waited=self.waited + 1, flat=self.flat + 1)

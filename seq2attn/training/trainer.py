@@ -180,7 +180,6 @@ class _Trainer:
         self._resume()
         self.began = time.monotonic() - self.state.elapsed
         self.resumed = self.state
-        self.best_step = self.state.course.best_step
         self.spent = self.state.elapsed  # seconds as the leading process counts them, with those that the last validation will take
         self.validation_seconds = 0.0
         self.asked = False  # some process was told to stop
@@ -205,7 +204,7 @@ class _Trainer:
                 if reason == "interrupted":
                     yield self._save()
                 if reason is not None:
-                    yield Finished(reason, self.state.step, self.best_step, self._elapsed())
+                    yield Finished(reason, self.state.step, self.state.kept[2] if self.state.kept else 0, self._elapsed())
                     return
                 yield self._step(next(updates))
 
@@ -321,14 +320,15 @@ class _Trainer:
             if stops:
                 return None
             self._refuse_non_finite(self.state.step, "validation loss", loss)
-            course = self.state.course.after(self.settings, self.state.step, (metric, -loss))
-            best = course.best_step == self.state.step
+            score = metric, -loss
+            best = self.state.kept is None or score > self.state.kept[:2]
             if best and self.world.leads:
                 checkpoint.save_weights(self.directory, self.model)
+        if best:
+            self.state = replace(self.state, kept=(*score, self.state.step))
         if scheduled:
-            # One at the very end, out of turn, leaves no mark on the state: a run that goes on from there takes the course of one that never stopped.
-            self.state = replace(self.state, course=course, validated=self.state.step)
-        self.best_step = course.best_step
+            # One at the very end, out of turn, leaves no mark on the course: a run that goes on from there takes that of one that never stopped.
+            self.state = replace(self.state, course=self.state.course.after(self.settings, score), validated=self.state.step)
         elapsed = self._elapsed()
         self._log({"step": self.state.step, "valid_loss": loss, **scores.values, "best": best, "elapsed": round(elapsed, 2)})
         self.window.pause(time.monotonic() - began)

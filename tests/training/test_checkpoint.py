@@ -85,7 +85,7 @@ def test_all_files_of_a_run_are_as_readable_as_the_umask_says(tmp_path):
 
 
 def test_state_comes_back_as_it_went(run):
-    state = State(7, 1, 3, 12.5, 5, Course((31.25, -2.0), 5, 1, 2, 3), "abc", {"scale": 1024.0, "_growth_tracker": 3})
+    state = State(7, 1, 3, 12.5, 5, Course((31.25, -2.0), 1, 2, 3), (32.5, -1.5, 6), "abc", {"scale": 1024.0, "_growth_tracker": 3})
     tensors = {"model/a": torch.randn(2, 3), "optimizer/0/step": torch.tensor(7.0), "b": torch.ones(2, dtype=torch.float64)}
     checkpoint.save_state(run, state, tensors)
     back, found = checkpoint.load_state(run)

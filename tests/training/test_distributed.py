@@ -81,7 +81,7 @@ def test_two_processes_are_one_and_stop_together(tmp_path, float64):
     assert first == second
     assert [line.split()[:2] for line in first] == [["interrupted", "10"], [one[-1].reason, str(one[-1].step)]]
     (state_1, alone), (state_2, both) = (checkpoint.load_state(checkpoint.open_run(tmp_path / name)) for name in ("one", "two"))
-    assert (state_1.epoch, state_1.position, state_1.course.best_step) == (state_2.epoch, state_2.position, state_2.course.best_step)
+    assert (state_1.epoch, state_1.position, state_1.kept[2]) == (state_2.epoch, state_2.position, state_2.kept[2])
     assert alone.keys() == both.keys()
     for name, tensor in alone.items():
         torch.testing.assert_close(tensor, both[name], rtol=1e-8, atol=1e-11)

@@ -43,20 +43,20 @@ def test_warmup_longer_than_the_run_is_no_error():
 
 def course(train: Train, scores: list[float]) -> Course:
     now = Course()
-    for number, score in enumerate(scores, 1):
-        now = now.after(train, number, (score, 0.0))
+    for score in scores:
+        now = now.after(train, (score, 0.0))
     return now
 
 
-def test_the_best_score_and_its_step_are_kept():
+def test_the_best_score_is_kept():
     now = course(Train(), [1.0, 3.0, 2.0])
-    assert (now.best, now.best_step, now.waited) == ((3.0, 0.0), 2, 1)
+    assert (now.best, now.waited) == ((3.0, 0.0), 1)
 
 
 def test_of_equal_scores_the_smaller_loss_is_better():
     train = Train()
-    now = Course().after(train, 1, (0.0, -5.0)).after(train, 2, (0.0, -4.0)).after(train, 3, (0.0, -4.0))
-    assert (now.best_step, now.waited) == (2, 1)
+    now = Course().after(train, (0.0, -5.0)).after(train, (0.0, -4.0)).after(train, (0.0, -4.0))
+    assert (now.best, now.waited) == ((0.0, -4.0), 1)
 
 
 def test_plateau_decays_after_every_so_many_validations_without_gain():

@@ -91,6 +91,32 @@ def test_a_run_goes_on_to_more_steps_as_if_it_had_never_stopped(tmp_path):
     assert steps == sorted(steps)
 
 
+def test_the_kept_weights_are_the_best_of_any_validation(tmp_path):
+    """The one at step 10, out of turn, is the best: going on, worse ones leave its weights alone."""
+    scores = {4: 1.0, 8: 2.0, 10: 9.0, 12: 3.0}
+    common = "train.validate_every=4", "train.metric=bleu"
+    seen = []
+
+    def fit_to(steps):
+        before = len(seen)
+        due = [step for step in sorted(scores) if step <= steps and (step % 4 == 0 or step == steps) and step not in seen]
+        values = iter(due)
+
+        def validate(_):
+            seen.append(next(values))
+            return trainer.Scores({"bleu": scores[seen[-1]]})
+
+        events = fit(tmp_path / "run", settings(*common, f"train.max_steps={steps}"), validate=validate)
+        assert len(seen) > before
+        return events[-1].best_step
+
+    assert fit_to(10) == 10
+    kept = checkpoint.read_tensors(checkpoint.open_run(tmp_path / "run").weights)
+    assert fit_to(12) == 10
+    after = checkpoint.read_tensors(checkpoint.open_run(tmp_path / "run").weights)
+    assert all(torch.equal(kept[name], after[name]) for name in kept)
+
+
 def test_accumulated_batches_are_one_large_batch(tmp_path, monkeypatch, float64):
     """Of unequal numbers of tokens: a mean of means would differ."""
     rows = np.arange(24)
