@@ -58,7 +58,11 @@ def error(text: str) -> None:
 
 def result(text: str = "") -> None:
     """A line on stdout, as it is."""
-    print(text, flush=_live is not None)
+    try:
+        print(text, flush=_live is not None)
+    except OSError as error:
+        error.filename = "standard output"
+        raise
 
 
 def is_terminal() -> bool:

@@ -97,7 +97,7 @@ def evaluate(
         _print_alignments(alignments, gold, gold_first, as_json)
         return
     translators = _load(runs, device, precision, must_attend=gold is not None)
-    tests = [_of_files(source, reference, hypotheses)] if reference else _of_splits(runs[0] if runs else None, data, splits)
+    tests = [_of_files(source, reference)] if reference else _of_splits(runs[0] if runs else None, data, splits)
     if gold is not None:
         tests = [_with_gold(tests[0], gold, gold_first)]
     for number, test in enumerate(tests):
@@ -208,7 +208,7 @@ def _lines(path: Path) -> list[str]:
     return list(read_lines(path))
 
 
-def _of_files(source: Path | None, reference: list[Path], hypotheses: list[Path]) -> _Test:
+def _of_files(source: Path | None, reference: list[Path]) -> _Test:
     references = [_lines(path) for path in reference]
     sources = None if source is None else _lines(source)
     for path, lines in [*zip(reference[1:], references[1:], strict=True), *([(source, sources)] if source is not None and sources is not None else [])]:

@@ -198,7 +198,7 @@ def prepare(
             if name != "train":
                 report["splits"][name]["sources_in_train"] = int(np.isin(part.keys, train_keys).sum())
             part.path.unlink()
-        report["inputs"] = [_fingerprint(path, progress) for path in opened.inputs]
+        report["inputs"] = [_fingerprint(path) for path in opened.inputs]
         shutil.rmtree(work)
         (folder / REPORT).write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     return report
@@ -368,7 +368,7 @@ def _reasons(dropped: dict[str, dict[str, Any]]) -> str:
     )
 
 
-def _fingerprint(path: Path, progress: Progress) -> dict[str, Any]:
+def _fingerprint(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         return {"file": str(path), "bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 

@@ -108,7 +108,8 @@ def _legend(figure: Figure, left: float, high: float, wide: float, highest: floa
     """A slim scale beside the upper right corner: all that says what the colours mean."""
     length = min(high, 1.2)
     axes: Axes = figure.add_axes((left, 1 - length / high, 0.09 / wide, length / high))
-    axes.pcolormesh([0, 1], np.linspace(0, highest, 129), np.linspace(0, highest, 128)[:, None], cmap=COLOURS, vmin=0, vmax=highest)
+    steps = np.linspace(0, highest, 128)[:, None]
+    axes.pcolormesh([0, 1], np.linspace(0, highest, 129), steps, cmap=COLOURS, vmin=0, vmax=highest, rasterized=True)  # strips of their own show seams
     axes.set_xticks([])
     axes.yaxis.tick_right()
     axes.set_yticks([0, highest], ["0", f"{highest:g}"])

@@ -237,6 +237,15 @@ def test_a_full_disk_behind_stdout_is_one_line() -> None:
     assert done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_behind_unbuffered_results_is_named() -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-um", "seq2attn", "--version"], stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, timeout=60, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, "seq2attn: standard output: No space left on device (make room, or write elsewhere)\n")
+
+
 def test_results_are_utf8_whatever_the_locale() -> None:
     process = subprocess.run(
         [sys.executable, "-c", "import sys\nfrom seq2attn.cli import app\napp.app.command('go')(lambda: print('文 é'))\nsys.argv = ['x', 'go']\napp.main()"],

@@ -60,6 +60,13 @@ def test_weak_attention_uses_the_whole_scale_and_says_so():
     assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == ["0", "0.2"]
 
 
+def test_the_scale_is_one_piece_without_seams(tmp_path):
+    heatmap.save(np.ones((1, 1)), ["a"], ["b"], tmp_path / "a.svg")
+    svg = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert svg.count("<image ") == 1
+    assert svg.count("<path ") < 20
+
+
 def test_short_words_stand_upright_and_long_ones_lean():
     short = heatmap.draw(even(1, 2), ["a", "b"], ["x"], [fonts.FIRST])
     long = heatmap.draw(even(1, 2), ["a", "uncommonly"], ["x"], [fonts.FIRST])
