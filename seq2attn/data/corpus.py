@@ -36,7 +36,7 @@ def split_name(name: str) -> str | None:
     """The split that a file, column value or hub split of this name belongs to: train, valid, test* under its own name, or None."""
     lower = name.lower()
     if lower.startswith("test"):
-        return name
+        return name if "/" not in name else None  # the split becomes a folder of that name
     if match := re.match(r"(train(?:ing)?|valid(?:ation)?|val|dev(?:elopment)?)(?![a-z])", lower):
         return "train" if match[1].startswith("train") else "valid"
     return None

@@ -265,7 +265,7 @@ def test_split_names() -> None:
     names = ("train", "Train-00", "training", "train.part1", "validation", "val", "dev", "valid_2", "development", "test", "test_2016_flickr")
     expected = ["train"] * 4 + ["valid"] * 5 + ["test", "test_2016_flickr"]
     assert [split_name(name) for name in names] == expected
-    assert not any(split_name(name) for name in ("trainer", "value", "device", "all", ""))
+    assert not any(split_name(name) for name in ("trainer", "value", "device", "all", "", "test/../../elsewhere"))
 
 
 def test_images_are_refused_by_name(tmp_path: Path) -> None:
