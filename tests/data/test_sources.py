@@ -1,6 +1,7 @@
 """Every form of raw text gives the same rows, and every fault of a file is one line that names the place."""
 
 import csv
+import gc
 import gzip
 import json
 import os
@@ -300,10 +301,17 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     assert not [*(tmp_path / "cache").rglob("*")], "a cache was written"
 
 
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """What the test leaves to the collector is collected while its filters of warnings still hold."""
+    yield
+    gc.collect()
+
+
 @pytest.mark.filterwarnings("ignore:unclosed file")  # the CSV reader of `datasets` leaves that to the collector
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl", "nested"])
-@pytest.mark.usefixtures("offline")
+@pytest.mark.usefixtures("collected", "offline")
 def test_the_layout_of_the_hub(kind: str, tmp_path: Path) -> None:
     folder = tmp_path / "set" / ("data" if kind == "parquet" else ".")
     folder.mkdir(parents=True)
