@@ -400,7 +400,10 @@ def _put_in_place(out: Path, force: bool) -> Iterator[Path]:
                 f"{out.parent}: no space left on the disk; preparing takes about four times the room of the text: make room, or write elsewhere"
             ) from error
         reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
-        raise UserError(f"{error.filename or out}: {reason}") from error
+        refused = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else out
+        if beside is None or refused == out or beside in (refused, *refused.parents):
+            raise UserError(f"{out}: cannot be written: {reason}; choose another place") from error
+        raise UserError(f"{refused}: {reason}") from error
     finally:
         if beside is not None:
             shutil.rmtree(beside, ignore_errors=True)

@@ -172,7 +172,7 @@ class Translator:
                 except ArithmeticError:
                     raise UserError(_NO_NUMBERS) from None
                 for i, hypotheses in zip(rows, found, strict=False):
-                    results[i] = [self._translation(texts[i], ids[0][i], hypothesis, attention) for hypothesis in hypotheses]
+                    results[i] = [self._translation(texts[i], ids[0][i], hypothesis) for hypothesis in hypotheses]
         return results
 
     def force(self, texts: Sequence[str], targets: Sequence[str], batch_tokens: int | None = None, attention: bool = True) -> list[Translation]:
@@ -199,7 +199,7 @@ class Translator:
                     score = normalised(log_p, length, self.config.search.length_penalty)
                     weights = None if weights_BTS is None else weights_BTS[place, :length]
                     hypothesis = Hypothesis(target_ids[i], score, log_p, weights, finished=True)
-                    results[i] = self._translation(texts[i], ids[0][i], hypothesis, attention, targets[i])
+                    results[i] = self._translation(texts[i], ids[0][i], hypothesis, targets[i])
         return [result for result in results if result is not None]
 
     @contextmanager
@@ -273,7 +273,7 @@ class Translator:
             return alike[0] if alike else None
         return torch.stack(alike).mean(0)
 
-    def _translation(self, source: str, source_ids: list[int], hypothesis: Hypothesis, attention: bool, target: str | None = None) -> Translation:
+    def _translation(self, source: str, source_ids: list[int], hypothesis: Hypothesis, target: str | None = None) -> Translation:
         tokens = list(hypothesis.tokens)
         text = self.target_tokenizer.decode(tokens) if target is None else target
         unread = max(0, len(source_ids) - MAX_SOURCE)
