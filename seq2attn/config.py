@@ -22,6 +22,7 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Cell = Literal["rnn", "gru", "lstm"]
 Place = Literal["input", "layer", "readout"]
+Map = Literal["identity", "linear", "nonlinear"]  # x, W x, tanh(W x + b)
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 PRESETS = Path(__file__).parent / "presets"
@@ -72,6 +73,7 @@ class RNNDecoder(Section):
     reads: Literal["attention", "summary", "nothing"] = "attention"  # what the context is: read anew each step, the fixed summary, or none
     query: Literal["current", "previous"] = "current"  # the state that asks: s_i (Luong) or s_{i-1} (Bahdanau)
     context: Annotated[tuple[Place, ...], Field(strict=False)] = ("readout",)  # where the context goes: any set of input, layer, readout
+    gate: Literal["none", "scalar", "context"] = "none"  # on what is read: one number (Xu 2015, section 4.2.1), or one a unit (Tu 2017, the source gate)
     input_feeding: bool = False  # the last readout vector joins the next input (Luong 2015, section 3.3)
     readout: Literal["linear", "tanh", "maxout"] = "tanh"
     readout_size: Count | None = None  # None: `size`; a linear readout without a size goes straight to the vocabulary
@@ -90,6 +92,8 @@ class RNNDecoder(Section):
             )
         if self.reads == "nothing" and self.bridge == "zero":
             raise ValueError('model.decoder.reads="nothing" with model.decoder.bridge="zero" never sees the source: choose another bridge')
+        if self.gate != "none" and self.reads != "attention":
+            raise ValueError(f'model.decoder.gate is on what attention reads, and model.decoder.reads is "{self.reads}": leave the gate out')
         if "layer" in self.context and self.layers == 1:
             raise ValueError('model.decoder.context holds "layer" (the next layer of the stack): model.decoder.layers must be at least 2')
         if self.input_feeding and self.readout == "linear" and self.readout_size is None:
@@ -98,8 +102,77 @@ class RNNDecoder(Section):
 
 
 class Attention(Section):
-    score: Literal["additive", "dot", "scaled-dot", "general", "concat"] = "additive"
-    size: Count | None = None  # hidden units of additive and concat scores; None: the decoder's size
+    """score x normaliser x values, and what surrounds them."""
+
+    score: Literal["additive", "dot", "scaled-dot", "general", "keyed", "concat", "concat-linear", "sigmoid", "cosine", "location", "concat-location"] = (
+        "additive"
+    )
+    size: Count | None = None  # hidden units of additive and concat, size of keyed keys, all heads together; None: the decoder's size
+    query_map: Map = "linear"  # keyed: q(s)
+    key_map: Map = "linear"  # keyed: k(h)
+    positions: Count = 256  # location scores: source positions that have a weight; later ones are never read
+    queries: Literal["state", "embedding", "both"] = "state"  # what asks: the decoder's state, the last token's embedding, or both
+    keys: Literal["states", "embeddings", "sum"] = "states"  # what is compared: the encoder's states, its input embeddings, or their sum
+    values: Literal["states", "embeddings", "sum"] = "states"  # what is read
+    value_map: Map = "identity"  # v(h)
+    heads: Count = 1
+    past: Literal["none", "coverage", "fertility", "location-aware"] = "none"  # a term of the score that reads the weights of earlier steps
+    max_fertility: Positive = 2.0  # fertility: the most target words that one source word may answer for
+    filters: Count = 10  # location-aware: convolution filters over the last weights
+    kernel: Count = 7  # location-aware: their width in positions, odd
+    normaliser: Literal["softmax", "sparsemax", "entmax15", "sigmoid", "hard-topk", "hard-sample", "gumbel"] = "softmax"
+    temperature: Positive = 1.0  # scores are divided by it
+    k: Count = 1  # hard-topk and hard-sample: positions read at each step
+    expected: Share = 0.5  # hard-sample: training sentences that read the expected value instead of a draw
+    decoding: Literal["argmax", "expected", "sample"] = "argmax"  # hard-sample: what is read outside training
+    window: Literal["none", "local-m", "local-p"] = "none"  # where the decoder looks: around the same position, or around a predicted one
+    half_width: Count = 10  # of the window, in positions
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        for name, owner, kinds in _ACTS:
+            value, kind = getattr(self, name), getattr(self, owner)
+            if value != type(self).model_fields[name].default and kind not in kinds:
+                raise ValueError(
+                    f'model.attention.{name} is for model.attention.{owner}="{kinds[0]}"'
+                    + "".join(f' or "{other}"' for other in kinds[1:])
+                    + f': with "{kind}" it does nothing; leave it out'
+                )
+        if self.kernel % 2 == 0:
+            raise ValueError(f"model.attention.kernel is {self.kernel}: a filter that is centred on a position has an odd width")
+        if self.score == "concat-location" and self.queries != "both":
+            raise ValueError(
+                'model.attention.score="concat-location" asks with state and embedding together: set model.attention.queries="both", or choose location'
+            )
+        if self.window == "local-p" and self.normaliser in HARD:
+            raise ValueError(
+                f'model.attention.window="local-p" multiplies weights by a Gaussian, and those of model.attention.normaliser="{self.normaliser}" are 0 or 1: '
+                "choose local-m, or softmax"
+            )
+        if self.normaliser == "hard-sample" and self.k > 1 and (self.expected or self.decoding == "expected"):
+            raise ValueError(
+                f"model.attention.k is {self.k}: the expected value is read for one draw alone; set model.attention.expected=0 and another decoding, or k=1"
+            )
+        if self.heads > 1 and self.value_map != "identity":
+            raise ValueError(f"model.attention.heads is {self.heads}: each head maps the values already; leave model.attention.value_map out")
+        return self
+
+
+HARD = ("hard-topk", "hard-sample", "gumbel")  # normalisers whose weights are 0 or 1
+
+# Settings of one choice only: (setting, the choice it belongs to, where that makes it act). Elsewhere they would do nothing.
+_ACTS = (
+    ("query_map", "score", ("keyed",)),
+    ("key_map", "score", ("keyed",)),
+    ("positions", "score", ("location", "concat-location")),
+    ("max_fertility", "past", ("fertility",)),
+    ("filters", "past", ("location-aware",)),
+    ("kernel", "past", ("location-aware",)),
+    ("k", "normaliser", ("hard-topk", "hard-sample")),
+    ("expected", "normaliser", ("hard-sample",)),
+    ("decoding", "normaliser", ("hard-sample",)),
+    ("half_width", "window", ("local-m", "local-p")),
+)
 
 
 class Model(Section):
@@ -112,14 +185,45 @@ class Model(Section):
     decoder: RNNDecoder = RNNDecoder()
     attention: Attention = Attention()
 
+    def memory_size(self, part: Literal["keys", "values"]) -> int:
+        """Size of the encoder's keys or values, as attention is given them."""
+        kind = getattr(self.attention, part) if self.decoder.reads == "attention" else "states"
+        return self.embedding if kind == "embeddings" else self.encoder.width
+
+    @property
+    def query_size(self) -> int:
+        """Size of what asks."""
+        return {"state": self.decoder.size, "embedding": self.embedding, "both": self.decoder.size + self.embedding}[self.attention.queries]
+
+    @property
+    def attention_size(self) -> int:
+        return self.attention.size or self.decoder.size
+
+    @model_validator(mode="after")
+    def _attention_fits(self) -> Self:
+        a, heads = self.attention, self.attention.heads
+        if self.decoder.reads != "attention":
+            return self
+        if "sum" in (a.keys, a.values) and self.embedding != self.encoder.width:
+            raise ValueError(
+                f'model.attention.keys or values="sum" adds states and embeddings: the encoder\'s states have {self.encoder.width}, model.embedding is '
+                f"{self.embedding}; make them equal, or choose states"
+            )
+        if heads > 1 and (self.attention_size % heads or self.memory_size("values") % heads):
+            raise ValueError(
+                f"model.attention.heads={heads} must divide the attention's size, {self.attention_size}, and the values', {self.memory_size('values')}, without rest"
+            )
+        equal = a.score in ("dot", "scaled-dot", "cosine") or (a.score == "keyed" and a.key_map == a.query_map == "identity")
+        if equal and heads == 1 and self.query_size != self.memory_size("keys"):
+            raise ValueError(
+                f'model.attention.score="{a.score}" needs queries and keys of one size: queries have {self.query_size} (model.decoder.size is {self.decoder.size}), '
+                f"keys {self.memory_size('keys')} (the encoder's states have {self.encoder.width}); make them equal, or choose general or additive"
+            )
+        return self
+
     @model_validator(mode="after")
     def _sizes_agree(self) -> Self:
         d, e = self.decoder, self.encoder
-        if d.reads == "attention" and self.attention.score in ("dot", "scaled-dot") and d.size != e.width:
-            raise ValueError(
-                f'model.attention.score="{self.attention.score}" needs queries and keys of one size: model.decoder.size is {d.size}, the encoder\'s states have '
-                f"{e.width}; make them equal, or choose general or additive"
-            )
         if d.bridge == "last" and d.size != e.width:
             raise ValueError(
                 f"model.decoder.bridge=\"last\" copies the encoder's state: model.decoder.size is {d.size}, the encoder's is {e.width}; make them equal, or choose linear"
@@ -150,6 +254,9 @@ class Train(Section):
     warmup: Annotated[int, Field(ge=0)] = 200  # steps from 0 to lr
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.5  # plateau: factor on lr
     decay_patience: Count = 2  # plateau: validations without gain before a decay
+    reinforce: NotNegative = 1.0  # hard-sample attention: weight of the sampled objective (Xu 2015, section 4.1)
+    entropy: NotNegative = 0.01  # hard-sample attention: reward, in nats, for a nat of the entropy of its weights
+    baseline: Share = 0.9  # hard-sample attention: decay of the moving average that rewards are compared with; 0: no baseline
     clip: NotNegative = 1.0  # largest norm of the gradient; 0: no clipping
     label_smoothing: Share = 0.1
     ema: Share = 0.0  # decay of the averaged weights that are validated and kept; 0: the weights themselves
