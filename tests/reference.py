@@ -5,7 +5,9 @@ subject). It shares no code with the package and knows neither its configs nor i
 plain dicts of NumPy arrays, a model's choices as a `Recipe`. Vectors are one-dimensional arrays, a sentence is a list.
 
 Papers: Sutskever, Vinyals, Le 2014 (arXiv 1409.3215); Cho et al. 2014 (1406.1078); Bahdanau, Cho, Bengio 2015
-(1409.0473); Luong, Pham, Manning 2015 (1508.04025); label smoothing: Szegedy et al. 2016 (1512.00567).
+(1409.0473); Luong, Pham, Manning 2015 (1508.04025); Chorowski et al. 2015 (1506.07503); Xu et al. 2015 (1502.03044);
+Tu et al. 2016 (1601.04811); Martins, Astudillo 2016 (1602.02068); Tu et al. 2017 (1608.06043); Vaswani et al. 2017
+(1706.03762); Peters, Niculae, Martins 2019 (1905.05702); label smoothing: Szegedy et al. 2016 (1512.00567).
 """
 
 import math
@@ -46,55 +48,288 @@ def join(*parts):
     return np.concatenate([part for part in parts if part is not None])
 
 
-# Scores of one query q against one key k
+# Scores of one query q against one key k at position j. `past` are the features of a past term at that position: they
+# join additive and concat inside the tanh, w["past"] being a matrix, and are added to every other score, w["past"] a vector
 
 
-def additive(w, q, k):
+def additive(w, q, k, j=None, past=None):
     """Bahdanau 2015, appendix A.1.2: v . tanh(W q + U k), with a bias inside where the weights hold one."""
-    return inner(w["v"], tanh(linear(w["w"], q, w.get("b")) + linear(w["u"], k)))
+    return inner(w["v"], tanh(linear(w["w"], q, w.get("b")) + linear(w["u"], k) + (0 if past is None else linear(w["past"], past))))
 
 
-def dot(w, q, k):
-    """Luong 2015, equation 8, `dot`."""
-    return inner(q, k)
-
-
-def scaled_dot(w, q, k):
-    """Vaswani 2017, equation 1: divided by the square root of the key's size."""
-    return inner(q, k) / math.sqrt(len(k))
-
-
-def general(w, q, k):
-    """Luong 2015, equation 8, `general`: q . W k."""
-    return inner(q, linear(w["w"], k))
-
-
-def concat(w, q, k):
+def concat(w, q, k, j=None, past=None):
     """Luong 2015, equation 8, `concat`: v . tanh(W [q; k]), with a bias inside where the weights hold one."""
-    return inner(w["v"], tanh(linear(w["w"], join(q, k), w.get("b"))))
+    return inner(w["v"], tanh(linear(w["w"], join(q, k), w.get("b")) + (0 if past is None else linear(w["past"], past))))
 
 
-SCORES = {"additive": additive, "dot": dot, "scaled-dot": scaled_dot, "general": general, "concat": concat}
+def beside(w, past):
+    return 0.0 if past is None else inner(w["past"], past)
 
 
-def softmax(scores, mask=None):
-    """exp(e_j) / sum over the real positions; 0 on the others; zeros when no position is real."""
-    real = [True] * len(scores) if mask is None else [bool(m) for m in mask]
-    if not any(real):
-        return np.zeros(len(scores))
-    highest = max(e for e, m in zip(scores, real, strict=True) if m)
-    exps = [math.exp(e - highest) if m else 0.0 for e, m in zip(scores, real, strict=True)]
-    return np.array([e / sum(exps) for e in exps])
+def dot(w, q, k, j=None, past=None):
+    """Luong 2015, equation 8, `dot`."""
+    return inner(q, k) + beside(w, past)
 
 
-def read(score, w, q, keys, values, mask=None):
-    """Bahdanau 2015, equations 5 and 6: c = sum_j a_j h_j. Returns the context and the weights a."""
-    weights = softmax([SCORES[score](w, q, k) for k in keys], mask)
+def scaled_dot(w, q, k, j=None, past=None):
+    """Vaswani 2017, equation 1: divided by the square root of the key's size."""
+    return inner(q, k) / math.sqrt(len(k)) + beside(w, past)
+
+
+def general(w, q, k, j=None, past=None):
+    """Luong 2015, equation 8, `general`: q . W k."""
+    return inner(q, linear(w["w"], k)) + beside(w, past)
+
+
+def mapped(w, x):
+    """w["kind"]: x, W x, or tanh(W x + b)."""
+    if w["kind"] == "identity":
+        return x
+    return linear(w["w"], x) if w["kind"] == "linear" else tanh(linear(w["w"], x, w["b"]))
+
+
+def keyed(w, q, k, j=None, past=None):
+    """k(h) . q(s), each its own map: w["key"] and w["query"]."""
+    return inner(mapped(w["query"], q), mapped(w["key"], k)) + beside(w, past)
+
+
+def concat_linear(w, q, k, j=None, past=None):
+    """w . [q; k], no tanh."""
+    return inner(w["w"], join(q, k)) + beside(w, past)
+
+
+def sigmoid_score(w, q, k, j=None, past=None):
+    """sigma(p . q + u . k + r)."""
+    return 1 / (1 + math.exp(-(inner(w["p"], q) + inner(w["u"], k) + float(w["r"])))) + beside(w, past)
+
+
+def cosine(w, q, k, j=None, past=None):
+    """The cosine of the angle between them, 0 where one is zero, times 10 e^p."""
+    lengths = math.sqrt(inner(q, q)) * math.sqrt(inner(k, k))
+    return (10 * math.exp(float(w["p"])) * inner(q, k) / lengths if lengths else 0.0) + beside(w, past)
+
+
+def location(w, q, k, j, past=None):
+    """Luong 2015, equation 8, `location`: (W q)_j, with a bias where the weights hold one; -10000 beyond the last row of W."""
+    here = linear(w["w"], q, w.get("b"))[j] if j < w["w"].shape[0] else -10000.0
+    return here + beside(w, past)
+
+
+SCORES = {
+    "additive": additive,
+    "dot": dot,
+    "scaled-dot": scaled_dot,
+    "general": general,
+    "keyed": keyed,
+    "concat": concat,
+    "concat-linear": concat_linear,
+    "sigmoid": sigmoid_score,
+    "cosine": cosine,
+    "location": location,
+    "concat-location": location,  # the query is [e_i; s]
+}
+
+
+# Past terms: the features of position j, from the weights of every step before, in their order
+
+
+def coverage(w, history, keys, j):
+    """Tu 2016, section 3.1: C_j, the sum of the weights that j had."""
+    return np.array([sum((float(a[j]) for a in history), 0.0)])
+
+
+def fertility(w, history, keys, j):
+    """Tu 2016, equations 8 and 9: C_j / Phi_j with Phi_j = N sigma(U_f h_j). w: "u" a vector, "n" a number."""
+    return coverage(w, history, keys, j) / (float(w["n"]) / (1 + math.exp(-inner(w["u"], keys[j]))))
+
+
+def location_aware(w, history, keys, j):
+    """Chorowski 2015, equation 8: f = F * a_{i-1}, filter by filter; w["f"] is (filters, an odd width), its middle on j; zeros outside, and before the first step."""
+    filters, width = w["f"].shape
+    f = np.zeros(filters)
+    for c in range(filters):
+        for m in range(width):
+            there = j + m - width // 2
+            if history and 0 <= there < len(keys):
+                f[c] += w["f"][c, m] * history[-1][there]
+    return f
+
+
+PAST = {"coverage": coverage, "fertility": fertility, "location-aware": location_aware}
+
+
+# Normalisers of one row: (scores, mask, k) -> weights; exactly 0 where the mask is False, zeros where it is False everywhere
+
+
+def softmax(scores, mask=None, k=1):
+    """exp(e_j) / sum over the real positions."""
+    real = positions(scores, mask)
+    highest = max((scores[j] for j in real), default=0.0)
+    total = sum(math.exp(scores[j] - highest) for j in real)
+    return placed(scores, {j: math.exp(scores[j] - highest) / total for j in real})
+
+
+def sparsemax(scores, mask=None, k=1):
+    """Martins 2016, equations 1 and 3: the nearest point of the simplex, max(e_j - tau, 0), with the tau that makes the sum 1."""
+    return threshold(scores, mask, lambda e: max(e, 0.0))
+
+
+def entmax15(scores, mask=None, k=1):
+    """Peters 2019, equation 10 with alpha = 1.5: max(e_j / 2 - tau, 0) ** 2, with the tau that makes the sum 1."""
+    return threshold([e / 2 for e in scores], mask, lambda e: max(e, 0.0) ** 2)
+
+
+def threshold(scores, mask, power):
+    """By bisection: the sum falls with tau, is at least 1 one below the highest score and 0 at it."""
+    real = positions(scores, mask)
+    if not real:
+        return placed(scores, {})
+    high = max(float(scores[j]) for j in real)
+    low = high - 1
+    while low < (middle := (low + high) / 2) < high:
+        if sum(power(scores[j] - middle) for j in real) >= 1:
+            low = middle
+        else:
+            high = middle
+    return placed(scores, {j: power(scores[j] - low) for j in real})
+
+
+def sigmoid_weights(scores, mask=None, k=1):
+    """sigma(e_j), each position by itself."""
+    return placed(scores, {j: 1 / (1 + math.exp(-scores[j])) if scores[j] > -700 else 0.0 for j in positions(scores, mask)})
+
+
+def largest(scores, mask=None, k=1):
+    """1 at the k largest scores, the earlier position first among equals; at all of them where fewer are real."""
+    left, ones = positions(scores, mask), {}
+    while left and len(ones) < k:
+        best = left[0]
+        for j in left:
+            if scores[j] > scores[best]:
+                best = j
+        left.remove(best)
+        ones[best] = 1.0
+    return placed(scores, ones)
+
+
+def positions(scores, mask):
+    return [j for j in range(len(scores)) if mask is None or mask[j]]
+
+
+def placed(scores, weights):
+    return np.array([weights.get(j, 0.0) for j in range(len(scores))])
+
+
+# What is read outside training: draws and noise are of training alone, `hard-sample` reads what its decoding says
+NORMALISERS = {
+    "softmax": softmax,
+    "sparsemax": sparsemax,
+    "entmax15": entmax15,
+    "sigmoid": sigmoid_weights,
+    "hard-topk": largest,
+    "gumbel": largest,
+    "hard-sample": largest,  # decoding "argmax"
+    "hard-sample-expected": softmax,  # decoding "expected", and the rows that read the expected value in training
+}
+
+
+def log_p_of_draws(scores, drawn, mask=None):
+    """log p of drawing the positions `drawn` one after another without putting back, each in proportion to exp(e_j)."""
+    left, log_p = positions(scores, mask), 0.0
+    for one in drawn:
+        log_p += log_softmax([scores[one], *(scores[j] for j in left if j != one)])[0]
+        left.remove(one)
+    return log_p
+
+
+def entropy(weights):
+    """In nats."""
+    return -sum(a * math.log(a) for a in weights if a > 0)
+
+
+# Windows: the positions that may be read at step t (from 0) of `length`, and the factor on each one's weight
+
+
+def local_m(w, q, t, length, half_width):
+    """Luong 2015, section 3.2: p_t = t, held at the last position; |j - p_t| <= D."""
+    centre = min(t, length - 1)
+    return [abs(j - centre) <= half_width for j in range(length)], np.ones(length)
+
+
+def local_p(w, q, t, length, half_width):
+    """Luong 2015, equations 9 and 10: p_t = S sigma(v . tanh(W q)); exp(-(j - p_t)^2 / (2 (D/2)^2))."""
+    centre = length / (1 + math.exp(-inner(w["v"], tanh(linear(w["w"], q)))))
+    deviation = half_width / 2
+    return [abs(j - centre) <= half_width for j in range(length)], np.array([math.exp(-((j - centre) ** 2) / (2 * deviation**2)) for j in range(length)])
+
+
+WINDOWS = {"local-m": local_m, "local-p": local_p}
+
+
+def weigh(recipe, w, q, keys, history=(), t=0, drawn=None):
+    """The weights of one head at step t, its scores / temperature, and what of it may be read. `drawn` (training) stands for the normaliser's answer."""
+    scores = []
+    for j, k in enumerate(keys):
+        past = None if recipe.past == "none" else PAST[recipe.past](w["past"], list(history), keys, j)
+        scores.append(SCORES[recipe.score](w["score"], q, k, j, past) / recipe.temperature)
+    mask, factor = [True] * len(keys), np.ones(len(keys))
+    if recipe.window != "none":
+        mask, factor = WINDOWS[recipe.window](w.get("window"), q, t, len(keys), recipe.half_width)
+    name = recipe.normaliser + ("-expected" if recipe.decoding == "expected" else "")
+    weights = NORMALISERS[name](scores, mask, recipe.k) if drawn is None else drawn
+    return weights * factor, scores, mask
+
+
+def weighted_sum(weights, values):
+    """Bahdanau 2015, equation 5: c = sum_j a_j h_j."""
     context = np.zeros(len(values[0]))
     for a, value in zip(weights, values, strict=True):
         for i in range(len(value)):
             context[i] += a * value[i]
-    return context, weights
+    return context
+
+
+def read(score, w, q, keys, values, mask=None):
+    """Bahdanau 2015, equations 5 and 6. Returns the context and the weights a."""
+    weights = softmax([SCORES[score](w, q, k, j) for j, k in enumerate(keys)], mask)
+    return weighted_sum(weights, values), weights
+
+
+class Attended(NamedTuple):
+    context: np.ndarray
+    weights: np.ndarray  # (S,), the mean over the heads
+    by_head: list  # of each head, (S,)
+    log_p: float  # of `drawn`, its only one
+    entropy: float
+
+
+def attend(recipe, w, q, keys, values, histories, t, drawn=None):
+    """Vaswani 2017, section 3.2.2, around any score. w: "query", "key", "value" and "out" (absent: one head that maps nothing), "value_map",
+    "score", "past", "window"; histories: of each head, its weights of every step before."""
+    if recipe.heads == 1:
+        weights, scores, mask = weigh(recipe, w, q, keys, histories[0], t, drawn)
+        context = weighted_sum(weights, [mapped(w["value_map"], value) for value in values])
+        log_p = 0.0 if drawn is None else log_p_of_draws(scores, [j for j, one in enumerate(drawn) if one], mask)
+        return Attended(context, weights, [weights], log_p, entropy(softmax(scores, mask)))
+    contexts, by_head = [], []
+    for h in range(recipe.heads):
+
+        def own(matrix, x, h=h):
+            size = matrix.shape[0] // recipe.heads
+            return linear(matrix[h * size : (h + 1) * size], x)
+
+        weights, _, _ = weigh(recipe, w, own(w["query"], q), [own(w["key"], k) for k in keys], histories[h], t)
+        contexts.append(weighted_sum(weights, [own(w["value"], value) for value in values]))
+        by_head.append(weights)
+    return Attended(linear(w["out"], join(*contexts)), sum(by_head) / recipe.heads, by_head, math.nan, math.nan)
+
+
+def gated(recipe, w, context, state, embedding):
+    if recipe.gate == "scalar":  # Xu 2015, section 4.2.1: beta = sigma(w . s + b)
+        return context / (1 + math.exp(-(inner(w["w"], state) + float(w["b"]))))
+    if recipe.gate == "context":  # Tu 2017, section 3.1, the source gate: z = sigma(W e + U s + C c + b)
+        return sigmoid(linear(w["w"], embedding, w["b"]) + linear(w["u"], state) + linear(w["c"], context)) * context
+    return context
 
 
 # Cells, with the gates stacked as torch stacks them. A state is (h, c); c is None but for the LSTM
@@ -149,9 +384,22 @@ class Recipe:
     readout: str = "tanh"  # linear | tanh | maxout
     readout_embedding: bool = False
     bridge: str = "linear"  # last | linear | mean | zero
+    gate: str = "none"  # scalar | context
+    queries: str = "state"  # state | embedding | both: what asks
+    keys: str = "states"  # states | embeddings | sum: what is compared
+    values: str = "states"  # likewise: what is read
+    heads: int = 1
+    past: str = "none"  # coverage | fertility | location-aware
+    normaliser: str = "softmax"
+    temperature: float = 1.0
+    k: int = 1
+    decoding: str = "argmax"  # hard-sample: argmax | expected
+    window: str = "none"  # local-m | local-p
+    half_width: int = 10
 
 
 class Encoded(NamedTuple):
+    embeddings: list  # x_j, one a source position
     annotations: list  # h_j of the top layer, one a source position, in the order of the source
     final: list  # (h, c) of each layer after its last step; forward and backward joined
     summary: np.ndarray  # the top layer's last states, forward and backward joined
@@ -160,7 +408,7 @@ class Encoded(NamedTuple):
 def encode(recipe, weights, source):
     """Bahdanau 2015, section 3.2, stacked. weights: "source_embedding" (N, E) and "encoder", for each layer a list of one
     or two cells (forward, backward)."""
-    inputs = [weights["source_embedding"][token] for token in source]
+    embeddings = inputs = [weights["source_embedding"][token] for token in source]
     final = []
     for layer in weights["encoder"]:
         states, last = [], []
@@ -176,7 +424,15 @@ def encode(recipe, weights, source):
             last.append(state)
         inputs = [join(*(at[j] for at in states)) for j in range(len(inputs))]
         final.append((join(*(h for h, _ in last)), None if last[0][1] is None else join(*(c for _, c in last))))
-    return Encoded(inputs, final, final[-1][0])
+    return Encoded(embeddings, inputs, final, final[-1][0])
+
+
+def memory(kind, encoded):
+    """What of the source is compared or read: h_j, x_j, or h_j + x_j."""
+    if kind == "sum":
+        assert all(len(h) == len(x) for h, x in zip(encoded.annotations, encoded.embeddings, strict=True))
+        return [h + x for h, x in zip(encoded.annotations, encoded.embeddings, strict=True)]
+    return encoded.annotations if kind == "states" else encoded.embeddings
 
 
 def first_state(recipe, weights, encoded):
@@ -188,7 +444,8 @@ def first_state(recipe, weights, encoded):
         if recipe.bridge == "zero":
             states.append(zero_state(recipe.cell, w["w_hh"].shape[1]))
             continue
-        start = sum(encoded.annotations) / len(encoded.annotations) if recipe.bridge == "mean" else encoded.summary
+        values = memory(recipe.values if recipe.reads == "attention" else "states", encoded)
+        start = sum(values) / len(values) if recipe.bridge == "mean" else encoded.summary
         maps = weights["bridge"][number]
         h = tanh(linear(maps["h"]["w"], start, maps["h"]["b"]))
         c = tanh(linear(maps["c"]["w"], start, maps["c"]["b"])) if recipe.cell == "lstm" else None
@@ -200,22 +457,38 @@ class Decoded(NamedTuple):
     logits: list  # one a step, (N,)
     attention: list  # one a step, (S,); None where nothing is attended to
     readouts: list  # r_i, one a step
+    log_p: list  # of what was drawn, one a step
+    entropy: list  # of what was drawn from
 
 
-def decode(recipe, weights, encoded, tokens):
-    """The decoder fed with `tokens` (y_0 first). weights: "target_embedding" (N, E), "decoder" a cell a layer, "score",
-    "readout" {"w", "b"} (absent: the readout is what it reads), "projection" (absent: none), "output" {"w", "b"}."""
+def decode(recipe, weights, encoded, tokens, drawn=None):
+    """The decoder fed with `tokens` (y_0 first). weights: "target_embedding" (N, E), "decoder" a cell a layer, "attention" as `attend` has it,
+    "gate", "readout" {"w", "b"} (absent: the readout is what it reads), "projection" (absent: none), "output" {"w", "b"}.
+    `drawn`: what each step drew in training, (S,) of zeros and ones; None: nothing is drawn."""
     states = first_state(recipe, weights, encoded)
-    context = np.zeros(len(encoded.annotations[0]))  # c_0
+    keys, values = memory(recipe.keys, encoded), memory(recipe.values if recipe.reads == "attention" else "states", encoded)
+    context = np.zeros(len(values[0]))  # c_0
     fed = np.zeros(readout_size(recipe, weights)) if recipe.input_feeding else None  # r_0
-    logits, attention, readouts = [], [], []
+    histories = [[] for _ in range(recipe.heads)]
+    logits, attention, readouts, log_p, entropies = [], [], [], [], []
+
+    def ask(state, embedding):
+        query = {"state": state, "embedding": embedding, "both": join(embedding, state)}[recipe.queries]
+        t = len(logits)
+        found = attend(recipe, weights["attention"], query, keys, values, histories, t, None if drawn is None else drawn[t])
+        for history, one in zip(histories, found.by_head, strict=True):
+            history.append(one)
+        log_p.append(found.log_p)
+        entropies.append(found.entropy)
+        return gated(recipe, weights.get("gate"), found.context, state, embedding), found.weights
+
     for token in tokens:
         embedding = weights["target_embedding"][token]
         alignment = None
         if recipe.reads == "summary":
             context = encoded.summary
         elif recipe.reads == "attention" and recipe.query == "previous":
-            context, alignment = read(recipe.score, weights["score"], states[-1][0], encoded.annotations, encoded.annotations)
+            context, alignment = ask(states[-1][0], embedding)
 
         x = join(embedding, context if "input" in recipe.context else None, fed)
         new = []
@@ -227,7 +500,7 @@ def decode(recipe, weights, encoded, tokens):
         top = states[-1][0]
 
         if recipe.reads == "attention" and recipe.query == "current":
-            context, alignment = read(recipe.score, weights["score"], top, encoded.annotations, encoded.annotations)
+            context, alignment = ask(top, embedding)
 
         x = join(top, context if "readout" in recipe.context else None, embedding if recipe.readout_embedding else None)
         r = read_out(recipe, weights, x)
@@ -237,7 +510,7 @@ def decode(recipe, weights, encoded, tokens):
         logits.append(linear(weights["output"]["w"], projected, weights["output"].get("b")))
         attention.append(alignment)
         readouts.append(r)
-    return Decoded(logits, attention, readouts)
+    return Decoded(logits, attention, readouts, log_p, entropies)
 
 
 def readout_size(recipe, weights):
@@ -255,8 +528,8 @@ def read_out(recipe, weights, x):
     return tanh(a) if recipe.readout == "tanh" else a
 
 
-def run(recipe, weights, source, tokens):
-    return decode(recipe, weights, encode(recipe, weights, source), tokens)
+def run(recipe, weights, source, tokens, drawn=None):
+    return decode(recipe, weights, encode(recipe, weights, source), tokens, drawn)
 
 
 def log_softmax(logits):
