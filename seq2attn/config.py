@@ -26,6 +26,7 @@ Map = Literal["identity", "linear", "nonlinear"]  # x, W x, tanh(W x + b)
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 PRESETS = Path(__file__).parent / "presets"
+SPENT = ("about", "data", "train", "model.dropout", "model.init", "model.init_range")  # what changes nothing in a run once it is trained
 
 
 class Section(BaseModel):
@@ -136,13 +137,17 @@ class Attention(Section):
                 raise ValueError(
                     f'model.attention.{name} is for model.attention.{owner}="{kinds[0]}"'
                     + "".join(f' or "{other}"' for other in kinds[1:])
-                    + f': with "{kind}" it does nothing; leave it out'
+                    + f': with "{kind}" it does nothing; leave it at {type(self).model_fields[name].default}'
                 )
         if self.kernel % 2 == 0:
             raise ValueError(f"model.attention.kernel is {self.kernel}: a filter that is centred on a position has an odd width")
         if self.score == "concat-location" and self.queries != "both":
             raise ValueError(
                 'model.attention.score="concat-location" asks with state and embedding together: set model.attention.queries="both", or choose location'
+            )
+        if self.score in ("location", "concat-location") and self.keys != "states" and self.past != "fertility":
+            raise ValueError(
+                f'model.attention.keys is what a score compares: model.attention.score="{self.score}" compares nothing, so it does nothing; leave it at states'
             )
         if self.window == "local-p" and self.normaliser in HARD:
             raise ValueError(
@@ -317,12 +322,20 @@ def load(preset_or_file: str, settings: Iterable[str] = ()) -> Config:
     return validate(tree, where)
 
 
-def change(config: Config, settings: Iterable[str]) -> Config:
-    """The config with `section.key=value` settings changed in order. Raises UsageError."""
+def change(config: Config, settings: Iterable[str], where: str = "--set") -> Config:
+    """The config with `section.key=value` settings changed in order; `where` names them in errors. Raises UsageError."""
     tree = config.model_dump(mode="json")
     for setting in settings:
         _assign(tree, setting)
-    return validate(tree, where="--set")
+    return validate(tree, where)
+
+
+def refuse_spent(settings: Iterable[str]) -> None:
+    """Raise UsageError, naming the first `section.key=value` setting that acts before or in training alone: a trained run has that behind it."""
+    for setting in settings:
+        key = _split(setting)[0]
+        if any(key == spent or key.startswith(f"{spent}.") for spent in SPENT):
+            raise UsageError(f"--set {setting}: acts before or in training alone, so it does nothing to a trained run; leave it out")
 
 
 def validate(tree: object, where: str) -> Config:
@@ -341,16 +354,21 @@ def _is_right(tree: object) -> bool:
     return True
 
 
-def _assign(tree: dict[str, Any], setting: str) -> None:
-    key, equals, value = setting.partition("=")
-    if not equals or not key.strip():
+def _split(setting: str) -> tuple[str, str]:
+    key, equals, value = (part.strip() for part in setting.partition("="))
+    if not equals or not key:
         raise UsageError(f"--set {setting}: write KEY=VALUE, as in --set train.lr=0.001")
-    *parents, last = key.strip().split(".")
+    return key, value
+
+
+def _assign(tree: dict[str, Any], setting: str) -> None:
+    key, value = _split(setting)
+    *parents, last = key.split(".")
     for parent in parents:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
             raise UsageError(f"--set {setting}: {parent} is a value, not a section")
-    tree[last] = _value(value.strip())
+    tree[last] = _value(value)
 
 
 def _value(text: str) -> object:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import tomllib
+import typing
 
 import pytest
 from hypothesis import given
@@ -204,6 +205,202 @@ def leaves(tree: dict[str, object], prefix: str = ""):
             yield from leaves(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
+
+
+# Attention
+
+A = "model.attention."
+OWNED = {  # setting: (a value that is not its default, the choice with which it acts, one with which it does not)
+    "query_map": ("identity", "score=keyed", "score=general"),
+    "key_map": ("nonlinear", "score=keyed", "score=additive"),
+    "positions": ("9", "score=location", "score=concat"),
+    "max_fertility": ("3.5", "past=fertility", "past=coverage"),
+    "filters": ("3", "past=location-aware", "past=fertility"),
+    "kernel": ("3", "past=location-aware", "past=none"),
+    "k": ("2", "normaliser=hard-topk", "normaliser=gumbel"),
+    "expected": ("0.25", "normaliser=hard-sample", "normaliser=hard-topk"),
+    "decoding": ("sample", "normaliser=hard-sample", "normaliser=softmax"),
+    "half_width": ("3", "window=local-m", "window=none"),
+}
+
+
+def of_attention(*settings: str) -> config.Attention:
+    return config.change(config.Config(), [A + setting for setting in settings]).model.attention
+
+
+def test_every_setting_of_one_choice_is_tested() -> None:
+    assert set(OWNED) == {name for name, _, _ in config._ACTS}
+    for name, owner, kinds in config._ACTS:
+        choices = typing.get_args(config.Attention.model_fields[owner].annotation)
+        assert set(kinds) < set(choices), name
+        assert config.Attention.model_fields[owner].default not in kinds, name
+
+
+@pytest.mark.parametrize(("name", "value", "acts", "idle"), [(name, *row) for name, row in OWNED.items()])
+def test_a_setting_of_one_choice_is_refused_with_the_others(name: str, value: str, acts: str, idle: str, tmp_path) -> None:
+    owner, chosen = idle.split("=")
+    default = config.Attention.model_fields[name].default
+    expected = str(of_attention(acts, f"{name}={value}").model_dump()[name])
+    assert (expected, str(default)) == (value, str(of_attention(acts).model_dump()[name]))
+    of_attention(idle, f"{name}={json.dumps(default)}")  # what does nothing may be said
+    file = tmp_path / "mine.toml"
+    file.write_text(f"[model.attention]\n{owner} = {json.dumps(chosen)}\n{name} = {value if value[0].isdigit() else json.dumps(value)}\n")
+    tree = config.Config().model_dump(mode="json")
+    tree["model"]["attention"] |= {owner: chosen, name: type(default)(value)}
+    for refused in (
+        lambda: of_attention(idle, f"{name}={value}"),
+        lambda: config.load("luong15", [A + idle, f"{A}{name}={value}"]),
+        lambda: config.load(str(file)),
+        lambda: config.validate(tree, "config.json"),
+    ):
+        with pytest.raises(UsageError) as refusal:
+            refused()
+        message = str(refusal.value)
+        key, choice = acts.split("=")
+        assert f'{A}{name} is for {A}{key}="{choice}"' in message
+        assert f'with "{chosen}" it does nothing; leave it at {default}' in message
+        assert "\n" not in message
+
+
+def test_all_owners_of_a_setting_are_named() -> None:
+    with pytest.raises(UsageError, match=r'model\.attention\.k is for model\.attention\.normaliser="hard-topk" or "hard-sample": with "softmax"'):
+        of_attention("k=2")
+    of_attention("normaliser=hard-sample", "k=2", "expected=0")
+    of_attention("score=concat-location", "queries=both", "positions=9")
+    of_attention("window=local-p", "half_width=3")
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (["past=location-aware", "kernel=4"], ["kernel is 4", "odd"]),
+        (["score=concat-location"], ['score="concat-location"', 'queries="both"']),
+        (["score=concat-location", "queries=embedding"], ['score="concat-location"', 'queries="both"']),
+        (["score=location", "keys=embeddings"], ["keys is what a score compares", 'score="location"']),
+        (["window=local-p", "normaliser=hard-topk"], ['window="local-p"', 'normaliser="hard-topk"', "local-m"]),
+        (["window=local-p", "normaliser=hard-sample"], ['window="local-p"', 'normaliser="hard-sample"']),
+        (["window=local-p", "normaliser=gumbel"], ['window="local-p"', 'normaliser="gumbel"']),
+        (["normaliser=hard-sample", "k=2"], ["k is 2", "expected=0", "k=1"]),
+        (["normaliser=hard-sample", "k=2", "expected=0", "decoding=expected"], ["k is 2", "another decoding"]),
+        (["heads=4", "value_map=linear"], ["heads is 4", "value_map"]),
+        (["heads=3"], ["heads=3", "512"]),
+        (["heads=4", "size=10"], ["heads=4", "10", "512"]),
+        (["keys=sum"], ['values="sum"', "512", "model.embedding is 256"]),
+        (["values=sum"], ["keys or values", "512", "model.embedding is 256"]),
+        (["score=dot", "keys=embeddings"], ['score="dot"', "512", "256", "general"]),
+        (["score=cosine", "queries=both"], ['score="cosine"', "768", "512"]),
+        (["score=keyed", "key_map=identity", "query_map=identity", "queries=embedding"], ['score="keyed"', "256", "512"]),
+        (["score=dott"], ["score", "dott"]),
+        (["normaliser=sparse"], ["normaliser", "sparse"]),
+        (["heads=0"], ["heads"]),
+        (["k=0", "normaliser=hard-topk"], ["k"]),
+        (["half_width=0", "window=local-m"], ["half_width"]),
+        (["temperature=0"], ["temperature"]),
+        (["expected=1", "normaliser=hard-sample"], ["expected"]),
+        (["max_fertility=0", "past=fertility"], ["max_fertility"]),
+        (["filter=3", "past=location-aware"], ["filter: no such setting", "did you mean model.attention.filters"]),
+    ],
+)
+def test_attention_that_contradicts_itself_is_refused_by_name(settings: list[str], named: list[str]) -> None:
+    with pytest.raises(UsageError) as refusal:
+        of_attention(*settings)
+    message = str(refusal.value)
+    assert message.startswith("--set: ")
+    assert "\n" not in message
+    for name in [A, *named]:
+        assert name in message
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["heads=4"],
+        ["heads=4", "score=dot", "keys=embeddings", "queries=both"],  # each head's projections make the sizes equal
+        ["score=keyed", "key_map=identity"],
+        ["score=keyed", "key_map=identity", "query_map=identity"],
+        ["score=dot", "keys=embeddings", "queries=embedding"],
+        ["score=location", "keys=embeddings", "past=fertility"],  # whose fertility is read off the keys
+        ["values=embeddings", "value_map=nonlinear"],
+        ["window=local-m", "normaliser=hard-topk", "k=3"],
+        ["window=local-p", "normaliser=sigmoid"],
+        ["normaliser=hard-sample", "k=2", "expected=0", "decoding=sample"],
+        ["past=coverage", "normaliser=sparsemax", "temperature=2"],
+    ],
+)
+def test_attention_that_agrees_is_taken(settings: list[str]) -> None:
+    chosen = of_attention(*settings)
+    assert of_attention(*(f"{key}={json.dumps(value)}" for key, value in chosen.model_dump(mode="json").items() if value is not None)) == chosen
+
+
+@pytest.mark.parametrize("choice", ["scalar", "context"])
+@pytest.mark.parametrize("reads", ["summary", "nothing"])
+def test_a_gate_without_attention_is_refused_by_name(choice: str, reads: str) -> None:
+    context = [] if reads == "nothing" else ["input"]
+    settings = [f"model.decoder.reads={reads}", f"model.decoder.context={json.dumps(context)}"]
+    config.change(config.Config(), settings)
+    with pytest.raises(UsageError, match=rf'model\.decoder\.gate is on what attention reads, and model\.decoder\.reads is "{reads}"'):
+        config.change(config.Config(), [*settings, f"model.decoder.gate={choice}"])
+    assert config.change(config.Config(), [f"model.decoder.gate={choice}"]).model.decoder.gate == choice
+
+
+def test_attention_is_not_held_to_sizes_where_nothing_attends() -> None:
+    settings = ["model.decoder.reads=summary", "model.attention.score=dot", "model.decoder.size=300"]
+    assert config.change(config.Config(), settings).model.memory_size("values") == 512
+
+
+def test_sizes_of_what_is_compared_and_read() -> None:
+    model = config.change(config.Config(), ["model.attention.keys=embeddings", "model.attention.queries=both"]).model
+    assert (model.memory_size("keys"), model.memory_size("values"), model.query_size, model.attention_size) == (256, 512, 768, 512)
+    model = config.change(config.Config(), ["model.embedding=512", "model.attention.values=sum", "model.attention.size=64"]).model
+    assert (model.memory_size("keys"), model.memory_size("values"), model.query_size, model.attention_size) == (512, 512, 512, 64)
+    assert config.change(config.Config(), ["model.attention.queries=embedding"]).model.query_size == 256
+
+
+def test_a_config_of_before_these_settings_loads_as_what_it_was() -> None:
+    """A run that was trained when attention had a score and a size alone, and training no draws."""
+    tree = config.load("luong15").model_dump(mode="json")
+    old = json.loads(json.dumps(tree))
+    old["model"]["attention"] = {key: tree["model"]["attention"][key] for key in ("score", "size")}
+    del old["model"]["decoder"]["gate"]
+    for name in ("reinforce", "entropy", "baseline"):
+        del old["train"][name]
+    loaded = config.validate(old, "config.json")
+    assert loaded == config.load("luong15")
+    plain = {"queries": "state", "keys": "states", "values": "states", "value_map": "identity", "heads": 1, "past": "none", "normaliser": "softmax"}
+    found = loaded.model.attention.model_dump()
+    assert {key: found[key] for key in plain} == plain
+    assert (found["temperature"], found["window"], loaded.model.decoder.gate) == (1.0, "none", "none")
+
+
+def test_what_trains_draws_is_a_setting_of_training() -> None:
+    for setting in ("train.reinforce=-1", "train.entropy=-0.1", "train.baseline=1"):
+        with pytest.raises(UsageError, match=setting.split("=")[0].replace(".", r"\.")):
+            config.load("luong15", [setting])
+    train = config.load("luong15", ["train.reinforce=0", "train.entropy=0", "train.baseline=0"]).train
+    assert (train.reinforce, train.entropy, train.baseline) == (0, 0, 0)
+
+
+# A trained run
+
+
+@pytest.mark.parametrize("setting", ["data.vocab_size=9", "train.lr=1", "train=3", "about=x", "model.dropout=0", "model.init=uniform", "model.init_range=1"])
+def test_settings_that_training_has_used_up_are_refused_by_name(setting: str) -> None:
+    with pytest.raises(UsageError, match=f"^--set {re.escape(setting)}: acts before or in training alone") as refusal:
+        config.refuse_spent(["search.beam=3", setting])
+    assert "\n" not in str(refusal.value)
+
+
+def test_settings_that_act_in_a_trained_run_are_not_refused() -> None:
+    every = [key for key in config.flat(config.Config()) if key.split(".")[0] in ("model", "search")]
+    config.refuse_spent([f"{key}=1" for key in every if key not in config.SPENT])
+    assert set(config.SPENT) <= {"data", "train", *config.flat(config.Config())}
+    with pytest.raises(UsageError, match="KEY=VALUE"):
+        config.refuse_spent(["search.beam"])
+
+
+def test_a_change_names_where_it_was_made() -> None:
+    with pytest.raises(UsageError, match=r"^run with --set: model\.attention\.k is for"):
+        config.change(config.Config(), ["model.attention.k=2"], "run with --set")
 
 
 def test_lengths_between_which_nothing_lies_are_refused() -> None:
