@@ -1,11 +1,13 @@
-"""Small recurrent models to test on: a sweep that has every setting with many of the others, and any valid one at random."""
+"""Small recurrent models to test on: a sweep that has every setting with many of the others, any valid one at random, and any one at all."""
 
 import itertools
 import random
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import Any
 
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from seq2attn import config
 
@@ -13,57 +15,120 @@ SOURCE, TARGET = 9, 8  # vocabularies
 PLACES = ("input", "layer", "readout")
 SETS = [places for count in (1, 2, 3) for places in combinations(PLACES, count)]
 CELLS = ("rnn", "gru", "lstm")
-SCORES = ("additive", "dot", "scaled-dot", "general", "concat")
 READOUTS = (("tanh", None), ("maxout", 3), ("linear", 5), ("linear", None))
 BRIDGES = ("last", "linear", "mean", "zero")
+GATES = ("none", "scalar", "context")
+SCORES = ("additive", "dot", "scaled-dot", "general", "keyed", "concat", "concat-linear", "sigmoid", "cosine", "location", "concat-location")
+NORMALISERS = ("softmax", "sparsemax", "entmax15", "sigmoid", "hard-topk", "hard-sample", "gumbel")
+PASTS = ("none", "coverage", "fertility", "location-aware")
+WINDOWS = ("none", "local-m", "local-p")
+MAPS = ("identity", "linear", "nonlinear")
+PARTS = ("states", "embeddings", "sum")
+
+Draw = Callable[[Sequence[Any]], Any]
 
 
-def make(encoder: dict[str, Any], decoder: dict[str, Any], attention: str = "additive", tied: str = "none", dropout: float = 0.0) -> config.Model:
+def make(encoder: dict[str, Any], decoder: dict[str, Any], attention: dict[str, Any] | None = None, tied: str = "none", dropout: float = 0.0) -> config.Model:
     """The settings, with sizes made equal where another setting asks for it, and otherwise all different."""
-    encoder = {"size": 2, "layers": 1} | encoder
-    width = encoder["size"] * (2 if encoder.get("bidirectional", True) else 1)
+    encoder = {"layers": 1} | encoder
     decoder = {"layers": 2 if "layer" in decoder.get("context", ()) else 1} | decoder
     if decoder.get("bridge") == "last":
         decoder["layers"] = encoder["layers"] = max(decoder["layers"], encoder["layers"])
-    reads = decoder.get("reads", "attention")
-    same = decoder.get("bridge") == "last" or (reads == "attention" and "dot" in attention)
-    decoder["size"] = width if same else 3
-    direct = decoder.get("readout") == "linear" and decoder.get("readout_size") is None
-    if direct:
+    if decoder.get("readout") == "linear" and decoder.get("readout_size") is None:
         decoder["input_feeding"] = False
         tied = "none"
-    tree = {"embedding": 5, "dropout": dropout, "tied": tied, "encoder": encoder, "decoder": decoder, "attention": {"score": attention, "size": 4}}
-    return config.Model.model_validate(tree)
+    directions = 2 if encoder.get("bidirectional", True) else 1
+    refused: ValidationError | None = None
+    for units in (encoder.get("size", 2), 2, 4, 8):
+        width = units * directions
+        for embedding, size in itertools.product((5, 6, 4, width), (3, width, 6, 5)):
+            tree = {"embedding": embedding, "dropout": dropout, "tied": tied, "encoder": encoder | {"size": units}}
+            try:
+                return config.Model.model_validate(tree | {"decoder": decoder | {"size": size}, "attention": {"size": 4} | (attention or {})})
+            except ValidationError as error:
+                refused = error
+    assert refused is not None
+    raise refused
+
+
+def attention(draw: Draw, score: str, normaliser: str, plain: int = 2) -> dict[str, Any]:
+    """Any attention with this score and this normaliser; every other part is left out `plain` times as often as it takes one of its other values."""
+
+    def one(first: Any, *others: Any) -> Any:
+        return draw((first,) * plain * len(others) + others)
+
+    tree = {"score": score, "normaliser": normaliser, "heads": one(1, 2), "past": one(*PASTS), "temperature": one(1.0, 0.7)}
+    tree |= {"queries": one("state", "embedding", "both"), "keys": one(*PARTS), "values": one(*PARTS)}
+    if score == "keyed":
+        tree |= {"query_map": draw(MAPS), "key_map": draw(MAPS)}
+    if "location" in score:
+        tree["positions"] = draw((3, 9))
+        if tree["past"] != "fertility":  # nothing else reads a key
+            tree["keys"] = "states"
+        if score == "concat-location":
+            tree["queries"] = "both"
+    equal = score in ("dot", "scaled-dot", "cosine") or (score == "keyed" and tree["query_map"] == tree["key_map"] == "identity")
+    if equal and tree["heads"] == 1 and tree["queries"] == "both":  # [e; s] is longer than x, and may be as long as h alone
+        tree["keys"] = tree["values"] = "states"
+    if tree["heads"] == 1:
+        tree["value_map"] = one(*MAPS)
+    if tree["past"] == "location-aware":
+        tree |= {"filters": 2, "kernel": draw((1, 3, 5))}
+    if tree["past"] == "fertility":
+        tree["max_fertility"] = draw((2.0, 3.0))
+    hard = normaliser in config.HARD
+    tree["window"] = one("none", "local-m") if hard else one(*WINDOWS)
+    if tree["window"] != "none":
+        tree["half_width"] = draw((1, 2))
+    if normaliser == "hard-topk":
+        tree["k"] = draw((1, 2, 3))
+    if normaliser == "hard-sample":
+        tree |= draw(({"expected": 0.4, "decoding": "argmax"}, {"expected": 0.4, "decoding": "expected"}, {"expected": 0.0, "k": 2}, {"decoding": "sample"}))
+    return tree
+
+
+def fit(encoder: dict[str, Any], decoder: dict[str, Any], attention: dict[str, Any]) -> None:
+    """Change what cannot stand together: a copied state needs the encoder's size; an encoder that nobody reads is none."""
+    if decoder.get("bridge") == "last" and attention["queries"] == "both":
+        decoder["bridge"] = "linear"
+    if "states" not in (attention["keys"], attention["values"]) and decoder.get("bridge") in ("mean", "zero"):
+        decoder["bridge"] = "linear"
 
 
 def name(settings: config.Model) -> str:
-    e, d = settings.encoder, settings.decoder
+    e, d, a = settings.encoder, settings.decoder, settings.attention
     ways = "bi" if e.bidirectional else "rev" if e.reverse else "uni"
-    parts = [
-        f"{e.cell}{e.layers}{ways}",
-        f"{d.cell}{d.layers}",
-        d.reads,
-        settings.attention.score if d.reads == "attention" else "",
-        d.query,
-        "+".join(d.context),
-    ]
+    parts = [f"{e.cell}{e.layers}{ways}", f"{d.cell}{d.layers}", d.query, "+".join(d.context)]
     parts += ["fed" if d.input_feeding else "", d.readout, str(d.readout_size or ""), "emb" if d.readout_embedding else "", d.bridge, f"tied-{settings.tied}"]
+    if d.reads == "attention":
+        plain = config.Attention()
+        others = [f"{key}={value}" for key, value in a if key not in ("score", "normaliser", "size") and value != getattr(plain, key)]
+        parts = [a.score, a.normaliser, *others, "" if d.gate == "none" else f"gate={d.gate}", *parts]
+    else:
+        parts = [d.reads, *parts]
     return "-".join(part for part in parts if part)
 
 
 def sweep() -> list[config.Model]:
-    """Cells x queries x places of the context x input feeding, the other settings drawn for each; then the systems without attention."""
-    draw = random.Random(1).choice
+    """Scores x normalisers, beside cells x queries x places of the context x input feeding, all else drawn for each; then the systems without attention."""
+    draw = random.Random(2).choice
     ways = ({}, {"layers": 2}, {"bidirectional": False, "size": 4}, {"bidirectional": False, "reverse": True, "size": 3, "layers": 2})
 
-    def one(cell: str, **decoder: Any) -> config.Model:
+    def one(cell: str, attention: dict[str, Any] | None = None, **decoder: Any) -> config.Model:
         kind, size = draw(READOUTS)
-        drawn = {"readout": kind, "readout_size": size, "bridge": draw(BRIDGES), "readout_embedding": draw((True, False))}
-        return make({"cell": draw(CELLS)} | draw(ways), {"cell": cell} | drawn | decoder, draw(SCORES), draw(("none", "output", "all")))
+        encoder = {"cell": draw(CELLS)} | draw(ways)
+        decoder = {"cell": cell, "readout": kind, "readout_size": size, "bridge": draw(BRIDGES), "readout_embedding": draw((True, False))} | decoder
+        if attention is not None:
+            decoder["gate"] = draw(("none", *GATES))
+            fit(encoder, decoder, attention)
+        return make(encoder, decoder, attention, draw(("none", "output", "all")))
 
+    recurrences = list(itertools.product(CELLS, ("current", "previous"), SETS, (False, True)))
+    pairs = list(itertools.product(SCORES, NORMALISERS))
+    random.Random(1).shuffle(pairs)
     found = [
-        one(cell, query=query, context=context, input_feeding=feeding)
-        for cell, query, context, feeding in itertools.product(CELLS, ("current", "previous"), SETS, (False, True))
+        one(cell, attention(draw, *pair), query=query, context=context, input_feeding=feeding)
+        for (cell, query, context, feeding), pair in zip(recurrences, itertools.cycle(pairs), strict=False)
     ]
     found += [one(cell, reads="summary", context=context, input_feeding=n % 3 == 0) for n, (cell, context) in enumerate(itertools.product(CELLS, SETS))]
     found += [
@@ -75,36 +140,118 @@ def sweep() -> list[config.Model]:
 
 SWEEP = sweep()
 NAMES = [name(settings) for settings in SWEEP]
-FEW = SWEEP[::5]  # for what takes longer
+
+
+def cover(models: Sequence[config.Model]) -> list[config.Model]:
+    """A few of the models that have every value of every setting between them that the models have."""
+
+    def values(settings: config.Model) -> set[tuple[str, Any]]:
+        sections = [settings.encoder, settings.decoder, *([settings.attention] if settings.decoder.reads == "attention" else [])]
+        return {("tied", settings.tied)} | {(f"{type(section).__name__}.{key}", value) for section in sections for key, value in section}
+
+    left, found = set().union(*map(values, models)), []
+    while left:
+        found.append(max(models, key=lambda one: len(values(one) & left)))
+        left -= values(found[-1])
+    return found
+
+
+FEW = cover(SWEEP)  # for what takes longer
+SMOOTH = cover([one for one in SWEEP if one.decoder.reads != "attention" or one.attention.normaliser not in config.HARD])  # with a true gradient
 
 
 @st.composite
-def models(draw: st.DrawFn) -> config.Model:
+def models(draw: st.DrawFn, attends: bool = False) -> config.Model:
     """Any valid recurrent model, small."""
-    reads = draw(st.sampled_from(["attention", "attention", "summary", "nothing"]))
-    kind, size = draw(st.sampled_from(READOUTS))
+
+    def one(values: Sequence[Any]) -> Any:
+        return draw(st.sampled_from(list(values)))
+
+    reads = "attention" if attends else one(["attention", "attention", "attention", "summary", "nothing"])
+    kind, size = one(READOUTS)
     bidirectional = draw(st.booleans())
     encoder = {
-        "cell": draw(st.sampled_from(CELLS)),
+        "cell": one(CELLS),
         "layers": draw(st.integers(1, 2)),
         "size": draw(st.integers(1, 4)),
         "bidirectional": bidirectional,
         "reverse": not bidirectional and draw(st.booleans()),
     }
     decoder = {
-        "cell": draw(st.sampled_from(CELLS)),
+        "cell": one(CELLS),
         "layers": draw(st.integers(1, 3)),
         "reads": reads,
-        "query": draw(st.sampled_from(["current", "previous"])),
-        "context": () if reads == "nothing" else draw(st.sampled_from(SETS)),
+        "query": one(["current", "previous"]),
+        "context": () if reads == "nothing" else one(SETS),
         "input_feeding": draw(st.booleans()),
         "readout": kind,
         "readout_size": size,
         "readout_embedding": draw(st.booleans()),
-        "bridge": draw(st.sampled_from(BRIDGES)),
+        "bridge": one(BRIDGES),
     }
     if reads == "nothing" and decoder["bridge"] == "zero":
         decoder["bridge"] = "mean"
     if "layer" in decoder["context"]:
         decoder["layers"] = max(2, decoder["layers"])
-    return make(encoder, decoder, draw(st.sampled_from(SCORES)), draw(st.sampled_from(["none", "output", "all"])), dropout=draw(st.sampled_from([0.0, 0.3])))
+    asks = None
+    if reads == "attention":
+        asks = attention(one, one(SCORES), one(NORMALISERS), plain=1)
+        decoder["gate"] = one(GATES)
+        fit(encoder, decoder, asks)
+    return make(encoder, decoder, asks, one(["none", "output", "all"]), dropout=one([0.0, 0.3]))
+
+
+@st.composite
+def anything(draw: st.DrawFn) -> dict[str, Any]:
+    """Any tree of a model's settings, every value of the right kind: what the config must accept and then run, or refuse with a reason."""
+
+    def one(*values: Any) -> Any:
+        return draw(st.sampled_from(values))
+
+    def some(tree: dict[str, tuple[Any, ...]]) -> dict[str, Any]:
+        """Each setting left out as often as not."""
+        return {key: one(*values) for key, values in tree.items() if draw(st.booleans())}
+
+    encoder = some({"cell": CELLS, "layers": (1, 2), "bidirectional": (True, False), "reverse": (False, True)})
+    decoder = some(
+        {
+            "cell": CELLS,
+            "layers": (1, 2),
+            "reads": ("attention", "attention", "attention", "summary", "nothing"),
+            "query": ("current", "previous"),
+            "context": ((), *SETS, ("input", "input")),
+            "gate": GATES,
+            "input_feeding": (False, True),
+            "readout": ("linear", "tanh", "maxout"),
+            "readout_size": (None, 4),
+            "readout_embedding": (False, True),
+            "bridge": BRIDGES,
+        }
+    )
+    attention = some(
+        {
+            "score": SCORES,
+            "size": (None, 4),
+            "query_map": MAPS,
+            "key_map": MAPS,
+            "positions": (3, 256),
+            "queries": ("state", "embedding", "both"),
+            "keys": PARTS,
+            "values": PARTS,
+            "value_map": MAPS,
+            "heads": (1, 2, 3),
+            "past": PASTS,
+            "max_fertility": (2.0, 3.0),
+            "filters": (2, 10),
+            "kernel": (2, 3, 7),
+            "normaliser": NORMALISERS,
+            "temperature": (1.0, 0.5),
+            "k": (1, 2),
+            "expected": (0.0, 0.5),
+            "decoding": ("argmax", "expected", "sample"),
+            "window": WINDOWS,
+            "half_width": (1, 10),
+        }
+    )
+    top = {"embedding": one(4, 6, 8), "dropout": one(0.0, 0.3), "init": one("glorot", "uniform", "bahdanau15"), "tied": one("none", "output", "all")}
+    return top | {"encoder": encoder | {"size": one(2, 4)}, "decoder": decoder | {"size": one(4, 6, 8)}, "attention": attention}
