@@ -1,7 +1,7 @@
-"""v . tanh(q + k) for every query and key, in memory that does not grow with queries x keys x units.
+"""v . tanh(q + k + U f) for every query and key, in memory that does not grow with queries x keys x units.
 
 Autograd would keep the (B, T, S, A) tangents of every step for the way back. Here they are made again, one query at a time,
-so what lives is (B, T, S) scores and one (B, S, A) tensor.
+so what lives is (B, T, S) scores, one (B, S, A) tensor, and the features f (B, T, S, P) where there are any.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ CHUNK = 1 << 22  # elements of tanh held at once where no gradient is asked for
 
 
 class Keys(Shared):
-    """Keys (B, S, A) that steps compare with. With t = tanh(q + k), dk = v (sum_t g - sum_t g t^2), since tanh' = 1 - tanh^2."""
+    """Keys (B, S, A) that steps compare with. With t = tanh(q + k + U f), dk = v (sum_t g - sum_t g t^2), since tanh' = 1 - tanh^2."""
 
     def __init__(self, tensor: Tensor) -> None:
         super().__init__(tensor)
@@ -42,39 +42,63 @@ class Keys(Shared):
 
 class _TanhEnergy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, query_BTA: Tensor, ticket: Tensor, v_A: Tensor, keys: Keys) -> Tensor:
+    def forward(ctx: Any, query_BTA: Tensor, ticket: Tensor, v_A: Tensor, features_BTSP: Tensor | None, u_PA: Tensor | None, keys: Keys) -> Tensor:
         ctx.keys = keys
-        ctx.save_for_backward(query_BTA, v_A)
-        return torch.stack([(keys.tensor + query[:, None]).tanh_() @ v_A for query in query_BTA.unbind(1)], 1)
+        ctx.save_for_backward(query_BTA, v_A, features_BTSP, u_PA)
+        return torch.stack([_tanh(keys.tensor, query_BTA, features_BTSP, u_PA, t) @ v_A for t in range(query_BTA.size(1))], 1)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient_BTS: Tensor) -> tuple[Tensor, None, Tensor, None]:
-        # dv = g t; dq = v (sum_s g - sum_s g t^2)
-        query_BTA, v_A = ctx.saved_tensors
+    def backward(ctx: Any, gradient_BTS: Tensor) -> tuple[Tensor | None, ...]:
+        # dv = g t; dq = v (sum_s g - sum_s g t^2); with d = g v (1 - t^2): df = U d, dU = f d
+        query_BTA, v_A, features_BTSP, u_PA = ctx.saved_tensors
         keys: Keys = ctx.keys
         gradient_BTS = gradient_BTS.to(v_A.dtype)
-        grad_v, squares_T = torch.zeros_like(v_A, dtype=torch.promote_types(v_A.dtype, torch.float32)), []
-        for query_BA, gradient_BS in zip(query_BTA.unbind(1), gradient_BTS.unbind(1), strict=True):
-            tanh_BSA = (keys.tensor + query_BA[:, None]).tanh_()
+        wide = torch.promote_types(v_A.dtype, torch.float32)
+        grad_v, squares_T = torch.zeros_like(v_A, dtype=wide), []
+        uv_PA, grad_u, read_T = (None, None, []) if u_PA is None else (u_PA * v_A, torch.zeros_like(u_PA, dtype=wide), [])
+        for t, gradient_BS in enumerate(gradient_BTS.unbind(1)):
+            tanh_BSA = _tanh(keys.tensor, query_BTA, features_BTSP, u_PA, t)
             grad_v += gradient_BS.flatten() @ tanh_BSA.flatten(0, 1)
             square_BSA = tanh_BSA.square_()
             squares_T.append((gradient_BS[:, None] @ square_BSA)[:, 0])
             keys.add(gradient_BS, square_BSA, v_A)
+            if uv_PA is not None:
+                slope_BSA = 1 - square_BSA
+                grad_u += (features_BTSP[:, t] * gradient_BS[..., None]).flatten(0, 1).t() @ slope_BSA.flatten(0, 1)
+                read_T.append(gradient_BS[..., None] * (slope_BSA @ uv_PA.t()))
         grad_query = v_A * (gradient_BTS.sum(2)[..., None] - torch.stack(squares_T, 1))
-        return grad_query, None, grad_v.to(v_A.dtype), None
+        if grad_u is None:
+            return grad_query, None, grad_v.to(v_A.dtype), None, None, None
+        return grad_query, None, grad_v.to(v_A.dtype), torch.stack(read_T, 1), (grad_u * v_A).to(v_A.dtype), None
 
 
-def tanh_energy(query_BTA: Tensor, keys_BSA: Tensor, v_A: Tensor) -> Tensor:
-    """e_ij = v . tanh(q_i + k_j): scores (B, T, S)."""
+def _tanh(keys_BSA: Tensor, query_BTA: Tensor, features_BTSP: Tensor | None, u_PA: Tensor | None, t: int) -> Tensor:
+    """tanh(q_t + k + U f_t), (B, S, A)."""
+    before = keys_BSA + query_BTA[:, t, None]
+    if features_BTSP is not None and u_PA is not None:
+        before += features_BTSP[:, t] @ u_PA
+    return before.tanh_()
+
+
+def tanh_energy(query_BTA: Tensor, keys_BSA: Tensor, v_A: Tensor, features_BTSP: Tensor | None = None, u_PA: Tensor | None = None) -> Tensor:
+    """e_ij = v . tanh(q_i + k_j + U f_ij): scores (B, T, S). Without features, the last term is not there."""
     dtype = product_dtype(keys_BSA)
     query_BTA, keys_BSA, v_A = query_BTA.to(dtype), keys_BSA.to(dtype), v_A.to(dtype)
-    if torch.is_grad_enabled() and (query_BTA.requires_grad or keys_BSA.requires_grad or v_A.requires_grad):
+    if features_BTSP is not None and u_PA is not None:
+        features_BTSP, u_PA = features_BTSP.to(dtype), u_PA.to(dtype)
+    if torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in (query_BTA, keys_BSA, v_A, features_BTSP, u_PA)):
         keys, ticket = shared(keys_BSA, Keys) or _alone(keys_BSA)
-        scores: Tensor = _TanhEnergy.apply(query_BTA, ticket, v_A, keys)
+        scores: Tensor = _TanhEnergy.apply(query_BTA, ticket, v_A, features_BTSP, u_PA, keys)
         return scores
-    at_once = max(1, CHUNK // max(1, keys_BSA.numel()))
-    return torch.cat([(queries[:, :, None] + keys_BSA[:, None]).tanh_() @ v_A for queries in query_BTA.split(at_once, 1)], 1)
+    at_once, pieces = max(1, CHUNK // max(1, keys_BSA.numel())), []
+    for first in range(0, query_BTA.size(1), at_once):
+        some = slice(first, first + at_once)
+        before = query_BTA[:, some, None] + keys_BSA[:, None]
+        if features_BTSP is not None and u_PA is not None:
+            before += features_BTSP[:, some] @ u_PA
+        pieces.append(before.tanh_() @ v_A)
+    return torch.cat(pieces, 1)
 
 
 def _alone(keys_BSA: Tensor) -> tuple[Keys, Tensor]:
