@@ -1,15 +1,30 @@
-"""Attention itself: score, normalise, read."""
+"""The reading itself: score, normalise, and the sum of the values by their weights."""
 
 from torch import Tensor
 
-from seq2attn.attention.normalisers import Normaliser
+from seq2attn.attention.normalisers import Chosen, Normaliser
+from seq2attn.attention.past import Past
 from seq2attn.attention.scores import Score
 from seq2attn.attention.unrolled import product
 
 
 def read(
-    query_BTQ: Tensor, keys: Tensor, values_BSV: Tensor, mask_BS: Tensor, score: Score, normalise: Normaliser, past: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """c_i = sum_j a_ij v_j with a = normalise(score(q, k)): context (B, T, V), weights (B, T, S). `keys` comes from `score.keys`."""
-    weights_BTS = normalise(score(query_BTQ, keys, past), mask_BS, past)
-    return product(weights_BTS.to(values_BSV.dtype), values_BSV), weights_BTS
+    query_BTQ: Tensor,
+    keys: Tensor,
+    values_BSV: Tensor,
+    mask_BTS: Tensor,
+    score: Score,
+    normalise: Normaliser,
+    past: Past | None = None,
+    features_BTSP: Tensor | None = None,
+    factor_BTS: Tensor | None = None,
+) -> tuple[Tensor, Chosen]:
+    """c_i = sum_j a_ij v_j with a = normalise(score(q, k)): context (B, T, V), and the weights (B, T, S) with what a draw leaves.
+
+    `keys` comes from `score.keys`; the mask has one row for all queries, (B, 1, S), or one each. `features` are those of a past term, `factor` multiplies the
+    weights after the normaliser (Luong 2015, eq. 10).
+    """
+    chosen = normalise(score(query_BTQ, keys, features_BTSP), mask_BTS, past)
+    if factor_BTS is not None:
+        chosen = chosen._replace(weights=chosen.weights * factor_BTS)
+    return product(chosen.weights.to(values_BSV.dtype), values_BSV), chosen

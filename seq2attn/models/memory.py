@@ -25,6 +25,15 @@ class Output(NamedTuple):
     weights: Tensor | None
 
 
+class Features(NamedTuple):
+    """What T steps of a decoder leave for the vocabulary and the loss."""
+
+    features_BTD: Tensor  # what the output layer reads
+    weights_BTS: Tensor | None = None  # where they were asked for
+    log_p_BT: Tensor | None = None  # of what hard attention drew, with its gradient; None where nothing is drawn
+    entropy_BT: Tensor | None = None  # of what it was drawn from, nats
+
+
 def select(state: State, index_R: Tensor) -> State:
     """The rows `index_R` of every tensor in a nested tuple (named or plain), None kept: how search reorders any state."""
     value: Any = state

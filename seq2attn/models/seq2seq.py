@@ -28,8 +28,9 @@ def build(settings: Settings, source_size: int, target_size: int) -> Seq2Seq:
     if settings.tied == "all" and source_size != target_size:
         raise ValueError(f'model.tied="all" needs one vocabulary for both sides: they have {source_size} and {target_size} entries')
     e, d = settings.encoder, settings.decoder
-    encoder = RNNEncoder(e, source_size, settings.embedding, settings.dropout, keep_final=d.bridge == "last")
-    decoder = RNNDecoder(d, settings.attention, target_size, settings.embedding, e.width, settings.dropout, tied=settings.tied != "none")
+    parts = (settings.attention.keys, settings.attention.values) if d.reads == "attention" else ()
+    encoder = RNNEncoder(e, source_size, settings.embedding, settings.dropout, d.bridge == "last", *parts)
+    decoder = RNNDecoder(settings, target_size)
     if settings.tied == "all":
         encoder.embedding.weight = decoder.target_embedding.weight
     model = Seq2Seq(encoder, decoder)

@@ -8,28 +8,28 @@ At step i, with the last token's embedding e_i = E y_{i-1}:
     y_i  ~ softmax(W_o r_i + b_o)
 
 The context at the cell's input is c_i when the query is s_{i-1}, which is known before the step, and c_{i-1} when it is s_i.
-Only recipes whose recurrence needs the last step's context or readout loop over the steps; the others run the recurrence at once.
+Only recipes in which a step waits for what an earlier one read loop over the steps; the others run the recurrence at once.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seq2attn.attention import read, score_named, softmax
+from seq2attn.attention import Attention, Past, Reading
+from seq2attn.attention.attention import Source as Readable
 from seq2attn.attention.unrolled import Linear, unrolled
-from seq2attn.config import Attention as AttentionSettings
-from seq2attn.config import RNNDecoder as Settings
+from seq2attn.config import Model as Settings
 from seq2attn.models.cells import Cell, CellState
-from seq2attn.models.memory import Memory, Output
+from seq2attn.models.memory import Features, Memory, Output
 
 
 class Source(NamedTuple):
     """What every step reads and none changes; dim 0 is the sentence."""
 
-    keys: Tensor | None  # (B, S, any), None without attention
-    values_BSV: Tensor
+    readable: Readable | None  # None without attention
     mask_BS: Tensor
     summary_BV: Tensor
 
@@ -40,17 +40,23 @@ class State(NamedTuple):
     layers: tuple[CellState, ...]
     context: Tensor | None  # (R, V), where the next step's cell takes it
     readout: Tensor | None  # (R, D), with input feeding
+    past: Past | None  # what the attention keeps of earlier steps
 
 
 class RNNDecoder(nn.Module):
-    def __init__(self, settings: Settings, attention: AttentionSettings, vocabulary: int, embedding: int, memory: int, dropout: float, tied: bool) -> None:
-        """`memory` is the size of the encoder's states; `tied` makes the output matrix the target embedding."""
+    def __init__(self, model: Settings, vocabulary: int) -> None:
+        """The decoder of `model.decoder`, over a target vocabulary of this size."""
         super().__init__()
+        settings, embedding, size = model.decoder, model.embedding, model.decoder.size
         self.settings = settings
-        self.dropout = dropout
-        size, read_size = settings.size, 0 if settings.reads == "nothing" else memory
+        self.queries = model.attention.queries
+        self.dropout = model.dropout
+        attends, tied = settings.reads == "attention", model.tied != "none"
+        values = model.memory_size("values")
+        read_size = 0 if settings.reads == "nothing" else values
         self.target_embedding = nn.Embedding(vocabulary, embedding)
-        self.score = score_named(attention.score, size, memory, attention.size or size) if settings.reads == "attention" else None
+        self.attention = Attention(model.attention, model.query_size, model.memory_size("keys"), values, model.attention_size) if attends else None
+        self.gate = {"none": lambda: None, "scalar": lambda: Linear(size, 1), "context": lambda: Linear(embedding + size + values, values)}[settings.gate]()
 
         seen = size + (read_size if "readout" in settings.context else 0) + (embedding if settings.readout_embedding else 0)
         direct = settings.readout == "linear" and settings.readout_size is None
@@ -62,101 +68,109 @@ class RNNDecoder(nn.Module):
         self.cells = nn.ModuleList(Cell(settings.cell, size if n else embedding, size, fed_later if n else fed_first) for n in range(settings.layers))
 
         parts = 2 if settings.cell == "lstm" else 1
-        bridged = settings.bridge in ("linear", "mean")
-        self.bridge = nn.ModuleList(nn.Linear(memory, size) for _ in range(settings.layers * parts)) if bridged else None
+        bridged = {"linear": model.encoder.width, "mean": values}.get(settings.bridge)
+        self.bridge = nn.ModuleList(nn.Linear(bridged, size) for _ in range(settings.layers * parts)) if bridged else None
         self.down = nn.Linear(self.readout_size, embedding, bias=False) if tied and self.readout_size != embedding else None
         self.output = nn.Linear(embedding if tied else self.readout_size, vocabulary)
         if tied:
             self.output.weight = self.target_embedding.weight
 
         self.previous = settings.query == "previous"
-        self.context_recurs = settings.reads == "attention" and bool({"input", "layer"} & set(settings.context))
-        self.loops = self.context_recurs or settings.input_feeding
+        self.context_recurs = attends and bool({"input", "layer"} & set(settings.context))
+        self.loops = self.context_recurs or settings.input_feeding or (self.attention is not None and self.attention.remembers)
 
     def source(self, memory: Memory) -> Source:
-        return Source(None if self.score is None else self.score.keys(memory.keys_BSK), memory.values_BSV, memory.mask_BS, memory.summary_BV)
+        readable = None if self.attention is None else self.attention.source(memory.keys_BSK, memory.values_BSV, memory.mask_BS)
+        return Source(readable, memory.mask_BS, memory.summary_BV)
 
     def start(self, memory: Memory, width: int = 1) -> State:
         """The state before the first step, of `width` rows a sentence."""
         layers = tuple(CellState(*(part.repeat_interleave(width, 0) for part in layer if part is not None)) for layer in self._first(memory))
-        summary = memory.summary_BV.repeat_interleave(width, 0)
-        context = torch.zeros_like(summary) if self.context_recurs and not self.previous else None
-        return State(layers, context, summary.new_zeros(len(summary), self.readout_size) if self.settings.input_feeding else None)
+        values = memory.values_BSV
+        rows = len(values) * width
+        context = values.new_zeros(rows, values.size(-1)) if self.context_recurs and not self.previous else None
+        readout = values.new_zeros(rows, self.readout_size) if self.settings.input_feeding else None
+        return State(layers, context, readout, None if self.attention is None else self.attention.start(rows, memory.mask_BS, values))
 
     def step(self, token_R: Tensor, state: State, source: Source) -> tuple[Output, State]:
         """One token a row on: logits (R, N), weights (R, S) where there is attention. Row r belongs to sentence r // (R / B)."""
         embedded = self._embed(token_R)
-        context, weights, readout, state = self._advance(embedded, self._stack()[0].input(embedded), state, source)
+        found, readout, state = self._advance(embedded, self._stack()[0].input(embedded), state, source)
         if readout is None:
-            readout = self._readout(state.layers[-1].h, context, embedded)
-        return Output(self.output(self._before_output(readout)), weights), state
+            readout = self._readout(state.layers[-1].h, found.context, embedded)
+        return Output(self.output(self._before_output(readout)), _mean(found.weights)), state
 
     def forward(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Output:
         """Teacher forcing: logits (B, T, N) after each of the tokens, and weights (B, T, S) when asked for."""
-        features, read_weights = self.features(tokens_BT, memory, weights)
-        return Output(self.output(features), read_weights)
+        found = self.features(tokens_BT, memory, weights)
+        return Output(self.output(found.features_BTD), found.weights_BTS)
 
-    def features(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> tuple[Tensor, Tensor | None]:
-        """What the output layer reads (B, T, D) after each of the tokens; and weights (B, T, S) when asked for."""
+    def features(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Features:
+        """What the output layer reads after each of the tokens; the weights when asked for."""
         embedded_BTE = self._embed(tokens_BT)
         walk = self._loop if self.loops else self._at_once
-        readout_BTD, weights_BTS = walk(embedded_BTE, self.source(memory), self.start(memory))
-        return self._before_output(readout_BTD), weights_BTS if weights else None
+        readout_BTD, found = walk(embedded_BTE, self.source(memory), self.start(memory))
+        return Features(self._before_output(readout_BTD), _mean(found.weights) if weights else None, found.log_p, found.entropy)
 
-    def _loop(self, embedded_BTE: Tensor, source: Source, state: State) -> tuple[Tensor, Tensor | None]:
-        states, contexts, weights, readouts = [], [], [], []
+    def _loop(self, embedded_BTE: Tensor, source: Source, state: State) -> tuple[Tensor, Reading]:
+        states, readings, readouts = [], [], []
         with unrolled():
             for embedded, gates in zip(embedded_BTE.unbind(1), self._stack()[0].input(embedded_BTE).unbind(1), strict=True):
-                context, weight, readout, state = self._advance(embedded, gates, state, source)
+                reading, readout, state = self._advance(embedded, gates, state, source)
                 states.append(state.layers[-1].h)
-                contexts.append(context)
-                weights.append(weight)
+                readings.append(reading)
                 readouts.append(readout)
-        weights_BTS = None if weights[0] is None else torch.stack(weights, 1)  # type: ignore[arg-type]
-        if readouts[0] is not None:
-            return torch.stack(readouts, 1), weights_BTS  # type: ignore[arg-type]
-        context_BTV = None if contexts[0] is None else torch.stack(contexts, 1)  # type: ignore[arg-type]
-        return self._readout(torch.stack(states, 1), context_BTV, embedded_BTE), weights_BTS
+        found = Reading(*(_stack_steps(parts) for parts in zip(*readings, strict=True)))
+        readout_BTD = _stack_steps(readouts)
+        return self._readout(torch.stack(states, 1), found.context, embedded_BTE) if readout_BTD is None else readout_BTD, found
 
-    def _at_once(self, embedded_BTE: Tensor, source: Source, state: State) -> tuple[Tensor, Tensor | None]:
-        """Where no cell waits for a context: all the states, then all the contexts, then all the readouts."""
+    def _at_once(self, embedded_BTE: Tensor, source: Source, state: State) -> tuple[Tensor, Reading]:
+        """Where no step waits for what an earlier one read: all the states, then all the contexts, then all the readouts."""
         x = embedded_BTE
         fixed = source.summary_BV if self.settings.reads == "summary" else None
         first = state.layers[-1].h
         for number, (cell, start) in enumerate(zip(self._stack(), state.layers, strict=True)):
             x = cell.run(self._between(x) if number else x, fixed if cell.fed is not None else None, start)
-        query = torch.cat([first[:, None].to(x.dtype), x[:, :-1]], 1) if self.previous else x
-        context, weights = self._read(query, source)
-        return self._readout(x, context, embedded_BTE), weights
+        asking = torch.cat([first[:, None].to(x.dtype), x[:, :-1]], 1) if self.previous else x
+        found = self._read(asking, embedded_BTE, source, _all_steps(state.past, x.size(1)))
+        return self._readout(x, found.context, embedded_BTE), found
 
-    def _advance(self, embedded: Tensor, gates: Tensor, state: State, source: Source) -> tuple[Tensor | None, Tensor | None, Tensor | None, State]:
-        """One step from the embedding's part of the first layer's gates: context, weights, the readout where it is fed back, the next state."""
+    def _advance(self, embedded: Tensor, gates: Tensor, state: State, source: Source) -> tuple[Reading, Tensor | None, State]:
+        """One step from the embedding's part of the first layer's gates: what it read, the readout where it is fed back, the next state."""
         settings = self.settings
-        context, weights = state.context, None
-        if self.previous or settings.reads != "attention":
-            context, weights = self._read_rows(state.layers[-1].h, source)
-        fed = [part for part, goes in ((context, "input" in settings.context), (state.readout, settings.input_feeding)) if goes and part is not None]
+        found = Reading(state.context)
+        if self.previous or self.attention is None:
+            found = self._read_rows(state.layers[-1].h, embedded, source, state.past)
+        fed = [part for part, goes in ((found.context, "input" in settings.context), (state.readout, settings.input_feeding)) if goes and part is not None]
         lowest, *upper = self._stack()
         layers = [lowest.step(gates, torch.cat(fed, -1) if fed else None, state.layers[0])]
         for cell, before in zip(upper, state.layers[1:], strict=True):
-            layers.append(cell.step(cell.input(self._between(layers[-1].h)), context if "layer" in settings.context else None, before))
-        if not self.previous and settings.reads == "attention":
-            context, weights = self._read_rows(layers[-1].h, source)
-        readout = self._readout(layers[-1].h, context, embedded) if settings.input_feeding else None
-        kept = context if state.context is not None else None
-        return context, weights, readout, State(tuple(layers), kept, readout)
+            layers.append(cell.step(cell.input(self._between(layers[-1].h)), found.context if "layer" in settings.context else None, before))
+        if not self.previous and self.attention is not None:
+            found = self._read_rows(layers[-1].h, embedded, source, state.past)
+        readout = self._readout(layers[-1].h, found.context, embedded) if settings.input_feeding else None
+        past = None if self.attention is None else self.attention.after(state.past, found.weights)
+        return found, readout, State(tuple(layers), found.context if state.context is not None else None, readout, past)
 
-    def _read_rows(self, query_RQ: Tensor, source: Source) -> tuple[Tensor | None, Tensor | None]:
+    def _read_rows(self, asking_RQ: Tensor, embedded_RE: Tensor, source: Source, past: Past | None) -> Reading:
         """A beam is one more query: the rows of a sentence read the same keys and values."""
-        context, weights = self._read(query_RQ.unflatten(0, (len(source.mask_BS), -1)), source)
-        return None if context is None else context.flatten(0, 1), None if weights is None else weights.flatten(0, 1)
+        shape = (len(source.mask_BS), -1)
+        if past is not None:
+            past = Past(*(None if part is None else part.unflatten(0, shape) for part in past))  # type: ignore[arg-type]
+        found = self._read(asking_RQ.unflatten(0, shape), embedded_RE.unflatten(0, shape), source, past)
+        return Reading(*(None if part is None else part.flatten(0, 1) for part in found))
 
-    def _read(self, query_BTQ: Tensor, source: Source) -> tuple[Tensor | None, Tensor | None]:
-        if self.score is not None and source.keys is not None:
-            return read(query_BTQ, source.keys, source.values_BSV, source.mask_BS, self.score, softmax)
-        if self.settings.reads == "summary":
-            return source.summary_BV[:, None].expand(-1, query_BTQ.size(1), -1), None
-        return None, None
+    def _read(self, asking_BTH: Tensor, embedded_BTE: Tensor, source: Source, past: Past | None) -> Reading:
+        """What the states that ask, each with the embedding of its step, get."""
+        if self.attention is None or source.readable is None:
+            return Reading(source.summary_BV[:, None].expand(-1, asking_BTH.size(1), -1) if self.settings.reads == "summary" else None)
+        query = {"state": (asking_BTH,), "embedding": (embedded_BTE,), "both": (embedded_BTE, asking_BTH)}[self.queries]
+        found = self.attention(query[0] if len(query) == 1 else torch.cat(query, -1), source.readable, past)
+        if self.gate is None:
+            return cast(Reading, found)
+        context = found.context
+        seen = asking_BTH if self.settings.gate == "scalar" else torch.cat([embedded_BTE, asking_BTH, context], -1)
+        return cast(Reading, found._replace(context=self.gate(seen).sigmoid() * context))
 
     def _readout(self, state: Tensor, context: Tensor | None, embedded: Tensor) -> Tensor:
         parts = [state]
@@ -207,3 +221,22 @@ class RNNDecoder(nn.Module):
     def _before_output(self, readout: Tensor) -> Tensor:
         readout = F.dropout(readout, self.dropout, self.training)
         return readout if self.down is None else self.down(readout)
+
+
+def _stack_steps(parts: Iterable[Tensor | None]) -> Tensor | None:
+    """One tensor (B, T, ...) of the steps' (B, ...); None where the steps have none."""
+    real = [part for part in parts if part is not None]
+    return torch.stack(real, 1) if real else None
+
+
+def _all_steps(past: Past | None, steps: int) -> Past | None:
+    """The past of T steps at once, of those parts that do not wait for a step: their number, and what is drawn once a sentence."""
+    if past is None:
+        return None
+    time = torch.arange(steps, device=past.time.device).expand(len(past.time), -1)
+    return Past(time, None, None, None if past.expected is None else past.expected[:, None].expand_as(time))
+
+
+def _mean(weights_THS: Tensor | None) -> Tensor | None:
+    """Over the heads."""
+    return None if weights_THS is None else weights_THS.mean(-2)

@@ -5,7 +5,7 @@ of a real position depends on padding, and torch's fused loops run on the padded
 """
 
 from collections.abc import Iterable
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +15,26 @@ from seq2attn.config import RNNEncoder as Settings
 from seq2attn.models.cells import Cell
 from seq2attn.models.memory import Memory
 
+Part = Literal["states", "embeddings", "sum"]
+
 
 class RNNEncoder(nn.Module):
     """h_j = [forward state; backward state] of each source position j (Bahdanau 2015, section 3.2)."""
 
-    def __init__(self, settings: Settings, vocabulary: int, embedding: int, dropout: float, keep_final: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        vocabulary: int,
+        embedding: int,
+        dropout: float,
+        keep_final: bool = False,
+        keys: Part = "states",
+        values: Part = "states",
+    ) -> None:
+        """`keys` and `values` say what the memory holds for each source position: its state h_j, its embedding, or their sum."""
         super().__init__()
+        self.keys: Part = keys
+        self.values: Part = values
         self.embedding = nn.Embedding(vocabulary, embedding)
         self.dropout = dropout
         self.reverse = settings.reverse
@@ -32,8 +46,8 @@ class RNNEncoder(nn.Module):
         )
 
     def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
-        """Ids (B, S) and their mask -> annotations (B, S, V), V = size x directions. Every row needs a real position."""
-        x = F.dropout(self.embedding(source_BS), self.dropout, self.training)
+        """Ids (B, S) and their mask -> a memory of the annotations (B, S, V), V = size x directions. Every row needs a real position."""
+        embedded = x = F.dropout(self.embedding(source_BS), self.dropout, self.training)
         backward = _from_the_end(mask_BS)
         last_B = mask_BS.sum(1) - 1
         final = []
@@ -48,13 +62,20 @@ class RNNEncoder(nn.Module):
                 ends.append(end)
             x = torch.cat(outputs, -1)
             final.append(tuple(torch.cat(parts, -1) for parts in zip(*ends, strict=True)))
-        return Memory(x, x, mask_BS, final[-1][0], final=tuple(final) if self.keep_final else None)
+        keys, values = _part(self.keys, x, embedded), _part(self.values, x, embedded)
+        return Memory(keys, values, mask_BS, final[-1][0], final=tuple(final) if self.keep_final else None)
 
     def _read(self, cell: Cell, x_BSI: Tensor, last_B: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         start = cell.zero(x_BSI.size(0), x_BSI)
         states = tuple(part for part in cell.steps(x_BSI, None, start) if part is not None) if self.keep_final else (cell.run(x_BSI, None, start),)
         rows = torch.arange(len(last_B), device=last_B.device)
         return states[0], tuple(state[rows, last_B] for state in states)
+
+
+def _part(part: Part, states: Tensor, embedded: Tensor) -> Tensor:
+    if part == "sum":
+        return states + embedded
+    return states if part == "states" else embedded
 
 
 def _from_the_end(mask_BS: Tensor) -> Tensor:
