@@ -267,7 +267,7 @@ WINDOWS = {"local-m": local_m, "local-p": local_p}
 
 
 def weigh(recipe, w, q, keys, history=(), t=0, drawn=None):
-    """The weights of one head at step t, its scores / temperature, and what of it may be read. `drawn` (training) stands for the normaliser's answer."""
+    """The weights of one head at step t, its scores / temperature, and what of them may be read. `drawn` stands for the normaliser's answer."""
     scores = []
     for j, k in enumerate(keys):
         past = None if recipe.past == "none" else PAST[recipe.past](w["past"], list(history), keys, j)
@@ -299,29 +299,32 @@ class Attended(NamedTuple):
     context: np.ndarray
     weights: np.ndarray  # (S,), the mean over the heads
     by_head: list  # of each head, (S,)
-    log_p: float  # of `drawn`, its only one
-    entropy: float
+    log_p: float  # of `drawn`, one position a head
+    entropy: float  # of what it was drawn from
 
 
 def attend(recipe, w, q, keys, values, histories, t, drawn=None):
     """Vaswani 2017, section 3.2.2, around any score. w: "query", "key", "value" and "out" (absent: one head that maps nothing), "value_map",
-    "score", "past", "window"; histories: of each head, its weights of every step before."""
-    if recipe.heads == 1:
-        weights, scores, mask = weigh(recipe, w, q, keys, histories[0], t, drawn)
-        context = weighted_sum(weights, [mapped(w["value_map"], value) for value in values])
-        log_p = 0.0 if drawn is None else log_p_of_draws(scores, [j for j, one in enumerate(drawn) if one], mask)
-        return Attended(context, weights, [weights], log_p, entropy(softmax(scores, mask)))
+    "score", "past", "window"; histories, and drawn: of each head, its weights of every step before, and what it drew."""
+    log_p = entropies = 0.0
     contexts, by_head = [], []
     for h in range(recipe.heads):
 
-        def own(matrix, x, h=h):
-            size = matrix.shape[0] // recipe.heads
-            return linear(matrix[h * size : (h + 1) * size], x)
+        def own(name, x, h=h):
+            if recipe.heads == 1:
+                return x
+            size = w[name].shape[0] // recipe.heads
+            return linear(w[name][h * size : (h + 1) * size], x)
 
-        weights, _, _ = weigh(recipe, w, own(w["query"], q), [own(w["key"], k) for k in keys], histories[h], t)
-        contexts.append(weighted_sum(weights, [own(w["value"], value) for value in values]))
+        draw = None if drawn is None else drawn[h]
+        weights, scores, mask = weigh(recipe, w, own("query", q), [own("key", k) for k in keys], histories[h], t, draw)
+        contexts.append(weighted_sum(weights, [own("value", value) if recipe.heads > 1 else mapped(w["value_map"], value) for value in values]))
         by_head.append(weights)
-    return Attended(linear(w["out"], join(*contexts)), sum(by_head) / recipe.heads, by_head, math.nan, math.nan)
+        if draw is not None:
+            log_p += log_p_of_draws(scores, [j for j, one in enumerate(draw) if one], mask)
+            entropies += entropy(softmax(scores, mask))
+    context = contexts[0] if recipe.heads == 1 else linear(w["out"], join(*contexts))
+    return Attended(context, sum(by_head) / recipe.heads, by_head, log_p, entropies)
 
 
 def gated(recipe, w, context, state, embedding):
@@ -464,7 +467,7 @@ class Decoded(NamedTuple):
 def decode(recipe, weights, encoded, tokens, drawn=None):
     """The decoder fed with `tokens` (y_0 first). weights: "target_embedding" (N, E), "decoder" a cell a layer, "attention" as `attend` has it,
     "gate", "readout" {"w", "b"} (absent: the readout is what it reads), "projection" (absent: none), "output" {"w", "b"}.
-    `drawn`: what each step drew in training, (S,) of zeros and ones; None: nothing is drawn."""
+    `drawn`: what each head of each step drew, (S,) of zeros and ones; None: nothing is drawn."""
     states = first_state(recipe, weights, encoded)
     keys, values = memory(recipe.keys, encoded), memory(recipe.values if recipe.reads == "attention" else "states", encoded)
     context = np.zeros(len(values[0]))  # c_0

@@ -12,7 +12,7 @@ from recipes import FEW, NAMES, SOURCE, SWEEP, TARGET
 from torch import Tensor, nn
 
 from seq2attn import config
-from seq2attn.models.memory import select
+from seq2attn.models.memory import Output, select
 from seq2attn.models.seq2seq import Seq2Seq, build
 
 LENGTHS = [4, 1, 3]  # of the sources
@@ -37,15 +37,34 @@ def sentences(vocabulary: int = TARGET) -> tuple[Tensor, Tensor, Tensor]:
     return source, torch.arange(S) < torch.tensor(LENGTHS)[:, None], torch.randint(4, TARGET, (B, T))
 
 
+def read_by_head(model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor) -> tuple[Output, Tensor]:
+    """Teacher forcing, and beside it the weights of each head, (B, T, H, S)."""
+    seen: list[Tensor] = []
+    assert model.decoder.attention is not None
+    hook = model.decoder.attention.register_forward_hook(lambda _, __, reading: seen.append(reading.weights))
+    with torch.no_grad():
+        got = model(source, mask, inputs, weights=True)
+    hook.remove()
+    return got, torch.cat(seen, 1)
+
+
+def draws(chosen: config.Model) -> bool:
+    return chosen.decoder.reads == "attention" and chosen.attention.decoding == "sample"
+
+
 def assert_is_the_papers(chosen: config.Model) -> None:
     model = model_of(chosen)
     source, mask, inputs = sentences()
+    drawn = None
+    if draws(chosen):  # the draws are the model's own: what is made of them must be the papers'
+        got, drawn = read_by_head(model, source, mask, inputs)
     with torch.no_grad():
         got = model(source, mask, inputs, weights=True)
     assert got.logits.shape == (B, T, TARGET)
     named = weights(model, chosen)
     for b, length in enumerate(LENGTHS):
-        want = reference.run(recipe(chosen), named, source[b, :length].tolist(), inputs[b].tolist())
+        ones = None if drawn is None else drawn[b, :, :, :length].numpy()
+        want = reference.run(recipe(chosen), named, source[b, :length].tolist(), inputs[b].tolist(), ones)
         np.testing.assert_allclose(got.logits[b], np.stack(want.logits), atol=1e-9)
         if chosen.decoder.reads == "attention":
             np.testing.assert_allclose(got.weights[b, :, :length], np.stack(want.attention), atol=1e-9)
