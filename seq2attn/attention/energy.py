@@ -45,7 +45,7 @@ class _TanhEnergy(torch.autograd.Function):
     def forward(ctx: Any, query_BTA: Tensor, ticket: Tensor, v_A: Tensor, features_BTSP: Tensor | None, u_PA: Tensor | None, keys: Keys) -> Tensor:
         ctx.keys = keys
         ctx.save_for_backward(query_BTA, v_A, features_BTSP, u_PA)
-        return torch.stack([_tanh(keys.tensor, query_BTA, features_BTSP, u_PA, t) @ v_A for t in range(query_BTA.size(1))], 1)
+        return torch.stack([_tanh(query_BTA, keys.tensor, features_BTSP, u_PA, t) @ v_A for t in range(query_BTA.size(1))], 1)
 
     @staticmethod
     @once_differentiable
@@ -58,7 +58,7 @@ class _TanhEnergy(torch.autograd.Function):
         grad_v, squares_T = torch.zeros_like(v_A, dtype=wide), []
         uv_PA, grad_u, read_T = (None, None, []) if u_PA is None else (u_PA * v_A, torch.zeros_like(u_PA, dtype=wide), [])
         for t, gradient_BS in enumerate(gradient_BTS.unbind(1)):
-            tanh_BSA = _tanh(keys.tensor, query_BTA, features_BTSP, u_PA, t)
+            tanh_BSA = _tanh(query_BTA, keys.tensor, features_BTSP, u_PA, t)
             grad_v += gradient_BS.flatten() @ tanh_BSA.flatten(0, 1)
             square_BSA = tanh_BSA.square_()
             squares_T.append((gradient_BS[:, None] @ square_BSA)[:, 0])
@@ -73,11 +73,11 @@ class _TanhEnergy(torch.autograd.Function):
         return grad_query, None, grad_v.to(v_A.dtype), torch.stack(read_T, 1), (grad_u * v_A).to(v_A.dtype), None
 
 
-def _tanh(keys_BSA: Tensor, query_BTA: Tensor, features_BTSP: Tensor | None, u_PA: Tensor | None, t: int) -> Tensor:
-    """tanh(q_t + k + U f_t), (B, S, A)."""
-    before = keys_BSA + query_BTA[:, t, None]
+def _tanh(query_BTA: Tensor, keys: Tensor, features_BTSP: Tensor | None, u_PA: Tensor | None, steps: int | slice) -> Tensor:
+    """tanh(q_t + k + U f_t) of one step with keys (B, S, A), or of several with keys (B, 1, S, A)."""
+    before = query_BTA[:, steps, None] + keys
     if features_BTSP is not None and u_PA is not None:
-        before += features_BTSP[:, t] @ u_PA
+        before += features_BTSP[:, steps] @ u_PA
     return before.tanh_()
 
 
@@ -91,14 +91,9 @@ def tanh_energy(query_BTA: Tensor, keys_BSA: Tensor, v_A: Tensor, features_BTSP:
         keys, ticket = shared(keys_BSA, Keys) or _alone(keys_BSA)
         scores: Tensor = _TanhEnergy.apply(query_BTA, ticket, v_A, features_BTSP, u_PA, keys)
         return scores
-    at_once, pieces = max(1, CHUNK // max(1, keys_BSA.numel())), []
-    for first in range(0, query_BTA.size(1), at_once):
-        some = slice(first, first + at_once)
-        before = query_BTA[:, some, None] + keys_BSA[:, None]
-        if features_BTSP is not None and u_PA is not None:
-            before += features_BTSP[:, some] @ u_PA
-        pieces.append(before.tanh_() @ v_A)
-    return torch.cat(pieces, 1)
+    at_once = max(1, CHUNK // max(1, keys_BSA.numel()))
+    chunks = [slice(first, first + at_once) for first in range(0, query_BTA.size(1), at_once)]
+    return torch.cat([_tanh(query_BTA, keys_BSA[:, None], features_BTSP, u_PA, steps) @ v_A for steps in chunks], 1)
 
 
 def _alone(keys_BSA: Tensor) -> tuple[Keys, Tensor]:
