@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
 
     from seq2attn.inference import Translator
 
@@ -16,12 +17,13 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
 
 
-def load(run: str | os.PathLike[str], device: str = "auto", precision: str = "auto") -> Translator:
+def load(run: str | os.PathLike[str], device: str = "auto", precision: str = "auto", settings: Iterable[str] = ()) -> Translator:
     """A trained run, ready to translate; several runs joined by commas are an ensemble.
 
-    `device` is auto, cpu, cuda or cuda:N; `precision` is auto, fp32, bf16 or fp16. Raises `seq2attn.errors.UserError` when the run is
-    missing, incomplete, damaged or from a newer version.
+    `device` is auto, cpu, cuda or cuda:N; `precision` is auto, fp32, bf16 or fp16; `settings` that hold no weights are changed, as in
+    `["model.attention.temperature=2"]`. Raises `seq2attn.errors.UserError` when the run is missing, incomplete, damaged or from a newer version,
+    and `UsageError` for settings that do not suit it.
     """
     from seq2attn import inference
 
-    return inference.load(run, device=device, precision=precision)
+    return inference.load(run, device=device, precision=precision, settings=settings)

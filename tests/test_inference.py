@@ -305,6 +305,84 @@ def test_an_ensemble_of_attention_and_none_shows_the_attention_there_is(tmp_path
         assert translation.attention is not None
 
 
+# A run read with settings changed
+
+
+def test_settings_that_hold_no_weights_are_changed_before_the_model_is_made(tmp_path: Path) -> None:
+    path = tiny.save_run(tmp_path / "run")
+    wild = ["model.attention.temperature=5", "search.length_penalty=0"]
+    changed = seq2attn.load(path, "cpu", settings=wild)
+    of = tiny.settings(attention={"temperature": 5.0})
+    expected = Translator(tiny.model(of), tiny.tokenizer("source"), tiny.tokenizer("target"), of).translate(TEXTS, length_penalty=0)
+    assert flat(changed.translate(TEXTS)) == flat(expected)
+    assert (changed.config.search.length_penalty, changed.config.model.attention.temperature) == (0, 5)
+    assert flat(changed.translate(TEXTS)) != flat(seq2attn.load(path, "cpu").translate(TEXTS, length_penalty=0))
+    assert seq2attn.load(path, "cpu", settings=[]).config == tiny.settings()
+
+
+def test_what_a_hard_model_reads_is_chosen_when_it_is_loaded(tmp_path: Path) -> None:
+    path = tiny.save_run(tmp_path / "run", attention={"normaliser": "hard-sample"})
+    texts = [*TEXTS, *tiny.ENGLISH[:7]]
+    found = {}
+    for decoding in ("argmax", "expected", "sample"):
+        translator = seq2attn.load(path, "cpu", settings=iter([f"model.attention.decoding={decoding}"]))
+        found[decoding] = [translations[0] for translations in translator.translate(texts, beam=2)]
+        alone = [translator.translate([text], beam=2, batch_tokens=1)[0][0].text for text in texts[::-1]]
+        assert alone[::-1] == [translation.text for translation in found[decoding]]  # a draw depends on the step and the position alone
+        weights = np.concatenate([t.piece_attention.flatten() for t in found[decoding] if t.piece_attention is not None])
+        assert set(weights) == {0.0, 1.0} if decoding != "expected" else len(set(weights)) > 10
+    texts_found = {decoding: tuple(t.text for t in translations) for decoding, translations in found.items()}
+    assert len(set(texts_found.values())) == 3
+    assert [t.text for (t, *_) in seq2attn.load(path, "cpu").translate(texts, beam=2)] == list(texts_found["argmax"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "culprit"),
+    [
+        (["model.decoder.size=20"], "model.decoder.size=20"),
+        (["search.beam=2", "model.attention.score=general", "model.attention.temperature=2"], "model.attention.score=general"),
+        (["model.attention.temperature=2", "model.attention.past=location-aware", "model.attention.kernel=3"], "model.attention.past=location-aware"),
+        (["model.encoder.reverse=true", "model.encoder.bidirectional=false"], "model.encoder.bidirectional=false"),
+        (["model.attention.heads=2"], "model.attention.heads=2"),
+        (["model.tied=none"], "model.tied=none"),
+    ],
+)
+def test_settings_that_need_other_weights_are_refused_by_name(tmp_path: Path, settings: list[str], culprit: str) -> None:
+    path = tiny.save_run(tmp_path / "run")
+    before = torch.random.get_rng_state()
+    with pytest.raises(UsageError) as refusal:
+        seq2attn.load(path, "cpu", settings=settings)
+    assert str(refusal.value) == f"{path} with --set {culprit}: its weights are not those of such a model; leave it out, or train one"
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_settings_that_suit_no_trained_run_are_refused_by_name(tmp_path: Path) -> None:
+    path = tiny.save_run(tmp_path / "run")
+    for changes, words in (
+        (["train.lr=1"], r"^--set train\.lr=1: acts before or in training alone"),
+        (["search.beam=1", "data.lowercase=true"], r"^--set data\.lowercase=true: acts before"),
+        (["model.attention.k=2"], r"run with --set: model\.attention\.k is for model\.attention\.normaliser"),
+        (["search.baem=2"], r"run with --set: search\.baem: no such setting; did you mean search\.beam"),
+        (["search.beam"], "write KEY=VALUE"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            seq2attn.load(path, "cpu", settings=changes)
+
+
+def test_settings_are_changed_in_every_run_of_an_ensemble(tmp_path: Path) -> None:
+    one = tiny.save_run(tmp_path / "one")
+    two = tiny.save_run(tmp_path / "two", 2, attention={"normaliser": "hard-topk", "k": 2})
+    both = Translator.load(f"{one},{two}", "cpu", settings=["model.attention.temperature=4"])
+    singles = [Translator.load(run, "cpu", settings=["model.attention.temperature=4"]) for run in (one, two)]
+    alone = Translator(singles[0].members[0].model, both.source_tokenizer, both.target_tokenizer, both.config, others=singles[1].members)
+    assert flat(both.translate(TEXTS)) == flat(alone.translate(TEXTS))
+    with pytest.raises(UsageError, match=r"one with --set: model\.attention\.k"):
+        Translator.load(f"{two},{one}", "cpu", settings=["model.attention.k=3"])
+
+
+# Damage
+
+
 def test_runs_of_other_vocabularies_are_refused_by_name(tmp_path: Path) -> None:
     one, two = tiny.save_run(tmp_path / "one"), tiny.save_run(tmp_path / "two")
     Tokenizer.train(tiny.FRENCH, 90, "bpe", lowercase=True).save(two / "target.model")

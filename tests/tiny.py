@@ -2,6 +2,7 @@
 
 import functools
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -37,15 +38,15 @@ def tokenizer(side: str = "source", kind: str = "bpe", size: int = 90) -> Tokeni
     return Tokenizer.train(ENGLISH if side == "source" else FRENCH, size, kind, False)
 
 
-def settings(**decoder: object) -> Config:
-    """A model of a few thousand parameters; `decoder` overrides model.decoder.*"""
+def settings(attention: dict[str, object] | None = None, **decoder: object) -> Config:
+    """A model of a few thousand parameters; `attention` overrides model.attention.*, `decoder` model.decoder.*"""
     tree = {
         "data": {"joint": False},
         "model": {
             "embedding": 12,
             "encoder": {"size": 8},
             "decoder": {"size": 16, "query": "previous", "context": ["input", "readout"]} | decoder,
-            "attention": {"score": "additive", "size": 8},
+            "attention": {"score": "additive", "size": 8} | (attention or {}),
         },
     }
     return config.validate(tree, "tests")
@@ -62,12 +63,12 @@ def model(of: Config, seed: int = 1, sharpness: float = 3.0) -> Seq2Seq:
     return made
 
 
-def translator(seed: int = 1, sharpness: float = 3.0, **decoder: object) -> Translator:
+def translator(seed: int = 1, sharpness: float = 3.0, **decoder: Any) -> Translator:
     of = settings(**decoder)
     return Translator(model(of, seed, sharpness), tokenizer("source"), tokenizer("target"), of, languages=("en", "fr"))
 
 
-def save_run(path: Path, seed: int = 1, **decoder: object) -> Path:
+def save_run(path: Path, seed: int = 1, **decoder: Any) -> Path:
     """A run directory whose best weights are those of `translator(seed, **decoder)`."""
     of = settings(**decoder)
     files = {}

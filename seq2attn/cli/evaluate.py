@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from seq2attn import __version__
+from seq2attn import __version__, config
 from seq2attn.cli import console, options, train
-from seq2attn.config import Precision
+from seq2attn.config import Config, Precision
 from seq2attn.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from seq2attn.evaluation.significance import Compared
     from seq2attn.evaluation.text import Bucket, Score
     from seq2attn.inference import Translator
+    from seq2attn.training.checkpoint import Run
 
 _LISTS = ("--reference", "--hypotheses")  # options that take one file or several
 
@@ -79,6 +80,7 @@ def evaluate(
     beam: Annotated[int | None, typer.Option(help="Hypotheses kept while searching.", min=1, metavar="N", show_default="the run's")] = None,
     length_penalty: Annotated[float | None, typer.Option(help="Score is log p / length ** this.", min=0, metavar="X", show_default="the run's")] = None,
     batch_tokens: Annotated[int | None, typer.Option(help="Padded source tokens translated at once.", min=1, metavar="N", show_default="2048")] = None,
+    set_: options.Settings = None,
     device: options.Device = "auto",
     precision: Annotated[Precision, typer.Option(help="Number format; auto is fp32.", metavar="auto|fp32|bf16|fp16")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line, for each split and system.")] = False,
@@ -87,16 +89,17 @@ def evaluate(
 ) -> None:
     """Score runs: BLEU first, with its sacreBLEU signature, then chrF and TER.
 
-    Outputs and scores are kept in RUN/scores. Several systems are compared with the first by a paired bootstrap.
+    Outputs and scores are kept in RUN/scores, what --set changes in the file's name. Several systems are compared with the first by a paired bootstrap.
     """
     runs, reference, hypotheses = runs or [], reference or [], hypotheses or []
     splits = [name.strip() for part in split or [] for name in part.split(",") if name.strip()]
+    settings = set_ or []
     search = {"beam": beam, "length_penalty": length_penalty, "batch_tokens": batch_tokens}
-    _refuse(runs, splits, data, source, reference, hypotheses, by_length, gold, gold_first, alignments, search)
+    _refuse(runs, splits, data, source, reference, hypotheses, by_length, gold, gold_first, alignments, search, settings)
     if alignments is not None and gold is not None:
         _print_alignments(alignments, gold, gold_first, as_json)
         return
-    translators = _load(runs, device, precision, must_attend=gold is not None)
+    translators = _load(runs, device, precision, settings, must_attend=gold is not None)
     tests = [_of_files(source, reference)] if reference else _of_splits(runs[0] if runs else None, data, splits)
     if gold is not None:
         tests = [_with_gold(tests[0], gold, gold_first)]
@@ -132,6 +135,7 @@ class _System:
     outputs: list[str]
     run: Path | None = None  # where its scores are kept
     search: dict[str, object] = field(default_factory=dict)
+    changed: dict[str, object] = field(default_factory=dict)  # settings that are not as the run was trained
     alignment: "AlignmentScore | None" = None
     scores: "list[Score]" = field(default_factory=list)
     compared: "dict[str, Compared]" = field(default_factory=dict)
@@ -150,6 +154,7 @@ def _refuse(
     gold_first: int,
     alignments: Path | None,
     search: Mapping[str, object],
+    settings: list[str],
 ) -> None:
     """Every request that makes no sense, before anything heavy is imported; and files that are not there."""
     if alignments is not None:
@@ -178,6 +183,9 @@ def _refuse(
     for name, value in search.items():
         if value is not None and not runs:
             raise UsageError(f"--{name.replace('_', '-')} is for a run that translates: name a RUN, or leave it out")
+    if settings and not runs:
+        raise UsageError("--set changes how a run translates: name a RUN, or leave it out")
+    options.refuse_twice(settings, **search)
     for file in [*reference, *hypotheses, *(path for path in (source, gold, alignments) if path is not None)]:
         if file.is_dir():
             raise UserError(f"{file}: a folder, not a file")
@@ -188,14 +196,14 @@ def _refuse(
             raise UsageError(f"{run}: a file, not a run; files to score follow --hypotheses, --reference or --source")
 
 
-def _load(runs: list[str], device: str, precision: str, must_attend: bool) -> "list[Translator]":
+def _load(runs: list[str], device: str, precision: str, settings: list[str], must_attend: bool) -> "list[Translator]":
     if not runs:
         return []
     from seq2attn.inference import Translator
     from seq2attn.training.precision import keep_pages
 
     keep_pages()
-    translators = [Translator.load(run, device=device, precision=precision) for run in runs]
+    translators = [Translator.load(run, device=device, precision=precision, settings=settings) for run in runs]
     for run, translator in zip(runs, translators, strict=True):
         if must_attend and not translator.attends:
             raise UserError(f"{run}: has no attention (model.decoder.reads is {translator.config.model.decoder.reads}), so --gold has nothing to measure")
@@ -241,9 +249,7 @@ def _of_splits(run: str | None, data: Path | None, splits: list[str]) -> list[_T
 
 def _data_of(run: str) -> Path:
     """The prepared folder that the (first) run was trained on, or the one that its corpus becomes."""
-    from seq2attn.training.checkpoint import open_run
-
-    opened = open_run(run if Path(run).is_dir() else run.split(",")[0].strip())
+    opened = _opened(run)
     path = Path(opened.corpus)
     if not (path / "prepared.json").is_file():
         try:
@@ -261,6 +267,12 @@ def _data_of(run: str) -> Path:
     return path
 
 
+def _opened(run: str) -> "Run":
+    from seq2attn.training.checkpoint import open_run
+
+    return open_run(run if Path(run).is_dir() else run.split(",")[0].strip())
+
+
 def _with_gold(test: _Test, file: Path, first: int) -> _Test:
     from seq2attn.evaluation.alignment import check_words, parse_lines
 
@@ -276,7 +288,7 @@ def _of_run(run: str, translator: "Translator", test: _Test, search: dict[str, A
     with console.progress() as show:
         outputs = model.translate(translator, test.sources, progress=lambda done, total: show(f"translating {test.name}", done, total), **search)
         used = {name: getattr(translator.config.search, name) if search[name] is None else search[name] for name in ("beam", "length_penalty")}
-        system = _System(run, outputs, Path(run) if Path(run).is_dir() else None, used)
+        system = _System(run, outputs, Path(run) if Path(run).is_dir() else None, used, _changed(run, translator.config))
         if test.gold is not None and translator.attends:
             links = model.align(
                 translator,
@@ -287,6 +299,12 @@ def _of_run(run: str, translator: "Translator", test: _Test, search: dict[str, A
             )
             system.alignment = alignment.score(links, test.gold)
     return system
+
+
+def _changed(run: str, chosen: Config) -> dict[str, object]:
+    """The settings that --set made others than the (first) run's own."""
+    own = config.flat(_opened(run).config)
+    return {key: value for key, value in config.flat(chosen).items() if value != own[key]}
 
 
 def _of_file(file: Path, test: _Test) -> _System:
@@ -365,6 +383,8 @@ def _record(test: _Test, system: _System) -> dict[str, object]:
     record |= {keys[score.name]: round(score.value, 4) for score in system.scores}
     record["signatures"] = {keys[score.name]: score.signature for score in system.scores}
     record["search"] = system.search
+    if system.changed:
+        record["set"] = system.changed
     if system.compared:
         record["compared"] = {
             keys[name]: {"mean": round(found.mean, 4), "interval": round(found.interval, 4), "p": found.p_value} for name, found in system.compared.items()
@@ -389,8 +409,9 @@ def _keep(test: _Test, system: _System) -> None:
     folder = system.run / "scores"
     try:
         folder.mkdir(exist_ok=True)
-        write(folder / f"{test.name}.txt", "".join(line + "\n" for line in system.outputs).encode())
-        write(folder / f"{test.name}.json", (json.dumps(_record(test, system), ensure_ascii=False, indent=1) + "\n").encode())
+        name = ",".join([test.name, *(f"{key}={value}" for key, value in system.changed.items())])
+        write(folder / f"{name}.txt", "".join(line + "\n" for line in system.outputs).encode())
+        write(folder / f"{name}.json", (json.dumps(_record(test, system), ensure_ascii=False, indent=1) + "\n").encode())
     except (OSError, UserError) as error:
         console.warn(f"{folder}: the scores are not kept: {error.strerror if isinstance(error, OSError) else error}")
 

@@ -42,6 +42,7 @@ def plot_alignment(
     head: Annotated[int, typer.Option(help="Which head's attention; a recurrent decoder has one.", min=1, metavar="N")] = 1,
     beam: Annotated[int | None, typer.Option(help="Hypotheses kept while searching.", min=1, metavar="N", show_default="the run's")] = None,
     max_length: Annotated[int | None, typer.Option(help="Longest translation, in tokens.", min=1, metavar="N", show_default="the run's")] = None,
+    set_: options.Settings = None,
     device: options.Device = "auto",
     precision: Annotated[Precision, typer.Option(help="Number format; auto is fp32.", metavar="auto|fp32|bf16|fp16")] = "auto",
     quiet: options.Quiet = False,
@@ -51,14 +52,15 @@ def plot_alignment(
 
     Without -o it is drawn in the terminal, on standard output. Any script works: what no installed font has is written as its code points.
     """
-    _refuse(run, source, target, saved, line, output, layer, head, beam, max_length)
+    settings = set_ or []
+    _refuse(run, source, target, saved, line, output, layer, head, beam, max_length, settings)
     if saved is not None:
         chosen = _from_file(saved, line, words, every=line is None and output is not None and output.suffix.lower() in PAGES)
         title = saved.name
     else:
         assert run is not None
         assert source is not None
-        chosen = [_from_run(run, source, target, words, beam, max_length, device, precision)]
+        chosen = [_from_run(run, source, target, words, beam, max_length, settings, device, precision)]
         title = run
     _draw(chosen, output, f"Attention of {title}")
 
@@ -74,6 +76,7 @@ def _refuse(
     head: int,
     beam: int | None,
     max_length: int | None,
+    settings: list[str],
 ) -> None:
     """Every request that makes no sense, before anything heavy is imported."""
     if saved is not None:
@@ -81,6 +84,8 @@ def _refuse(
             raise UsageError("--from draws what was kept, without a run or a text of its own: leave out RUN, --source and --target")
         if beam is not None or max_length is not None:
             raise UsageError("--from draws what was kept: --beam and --max-length are for a search")
+        if settings:
+            raise UsageError("--from draws what was kept: --set changes how a run reads; leave it out")
         if saved.suffix not in (".jsonl", ".npz"):
             raise UsageError(f"--from {saved}: its name must end in .jsonl or .npz, as `translate --attention` writes it")
         if not saved.is_file():
@@ -97,6 +102,9 @@ def _refuse(
         raise UsageError("--target is blank: there is nothing to align")
     if target is not None and (beam is not None or max_length is not None):
         raise UsageError("--target is given whole: --beam and --max-length are for a search")
+    if target is not None and options.sets(settings, "search.beam", "search.min_length", "search.max_length"):
+        raise UsageError("--target is given whole: --set search.* is for a search, but for search.length_penalty")
+    options.refuse_twice(settings, beam=beam, max_length=max_length)
     for name, value in (("--layer", layer), ("--head", head)):
         if value != 1:
             raise UsageError(f"{name} {value}: a recurrent decoder has one attention, so 1 is the only one")
@@ -110,11 +118,19 @@ def _refuse(
 
 
 def _from_run(
-    run: str, source: str, target: str | None, words: bool | None, beam: int | None, max_length: int | None, device: str, precision: str
+    run: str,
+    source: str,
+    target: str | None,
+    words: bool | None,
+    beam: int | None,
+    max_length: int | None,
+    settings: list[str],
+    device: str,
+    precision: str,
 ) -> "Alignment":
     from seq2attn.inference import MAX_SOURCE, Translator
 
-    translator = Translator.load(run, device=device, precision=precision)
+    translator = Translator.load(run, device=device, precision=precision, settings=settings)
     if not translator.attends:
         reads = translator.config.model.decoder.reads
         raise UserError(

@@ -55,6 +55,7 @@ def translate(
     scores: Annotated[bool, typer.Option("--scores", help="In text, the score and a tab before each translation (natural log).")] = False,
     alignments: Annotated[bool, typer.Option("--alignments", help="Word alignments i-j, from 0, after a tab (in jsonl under a key of their own).")] = False,
     attention: Annotated[Path | None, typer.Option(help="Keep the attention weights here.", metavar="FILE.npz|FILE.jsonl", show_default=False)] = None,
+    set_: options.Settings = None,
     device: options.Device = "auto",
     precision: Annotated[str, typer.Option(help="Number format: auto (fp32), fp32, bf16 or fp16.", metavar="FORMAT")] = "auto",
     quiet: options.Quiet = False,
@@ -64,7 +65,8 @@ def translate(
 
     An empty line stays empty. The output depends neither on the batch size nor on the order of the lines.
     """
-    _refuse(run, n_best, beam, length_penalty, max_length, min_length, sample, temperature, top_k, top_p, format, precision)
+    settings = set_ or []
+    _refuse(run, settings, n_best, beam, length_penalty, max_length, min_length, sample, temperature, top_k, top_p, format, precision)
     for path, name in ((output, "-o"), (attention, "--attention")):
         _refuse_place(path, name)
     if attention is not None and attention.suffix not in formats.AttentionFile.ENDINGS:
@@ -82,7 +84,7 @@ def translate(
     from seq2attn.training.precision import keep_pages
 
     keep_pages()
-    translator = Translator.load(run, device=device, precision=precision)
+    translator = Translator.load(run, device=device, precision=precision, settings=settings)
     if (alignments or attention is not None) and not translator.attends:
         raise UserError(
             f"{run}: its model has no attention to show (model.decoder.reads is not attention): leave out {'--alignments' if alignments else '--attention'}"
@@ -141,6 +143,7 @@ def translate(
 
 def _refuse(
     run: str,
+    settings: list[str],
     n_best: int,
     beam: int | None,
     length_penalty: float | None,
@@ -158,8 +161,8 @@ def _refuse(
         raise UsageError(f"--format {format}: choose text, jsonl or moses")
     if precision not in PRECISIONS:
         raise UsageError(f"--precision {precision}: choose {', '.join(PRECISIONS)}")
-    if sample and beam is not None:
-        raise UsageError("--beam and --sample: a sample is drawn, not searched for; leave one out")
+    if sample and (beam is not None or options.sets(settings, "search.beam")):
+        raise UsageError(f"--{'set search.' if beam is None else ''}beam and --sample: a sample is drawn, not searched for; leave one out")
     for name, value in (("--temperature", temperature), ("--top-k", top_k), ("--top-p", top_p)):
         if value is not None and not sample:
             raise UsageError(f"{name} is about random draws: it needs --sample")
@@ -169,25 +172,27 @@ def _refuse(
         raise UsageError(f"--top-p {top_p}: it must be above 0 and at most 1")
     if length_penalty is not None and not length_penalty < math.inf:
         raise UsageError(f"--length-penalty {length_penalty}: it must be a number")
-    settings = _search(run)
-    shortest = settings.min_length if min_length is None else min_length
-    longest = settings.max_length if max_length is None else max_length
+    options.refuse_twice(settings, beam=beam, length_penalty=length_penalty, max_length=max_length, min_length=min_length)
+    search = _search(run, settings)
+    shortest = search.min_length if min_length is None else min_length
+    longest = search.max_length if max_length is None else max_length
     if longest is not None and shortest > longest:
         raise UsageError(f"--min-length {shortest} and --max-length {longest}: no length is between them")
     if n_best > 1 and not sample:
-        width = beam or settings.beam
+        width = beam or search.beam
         if n_best > width:
             raise UsageError(f"--n-best {n_best}: a beam of {width} finds at most {width} translations; set --beam {n_best} or more")
 
 
-def _search(run: str) -> config.Search:
-    """The run's search settings without loading it; what is wrong with the run is said when it is opened."""
+def _search(run: str, settings: list[str]) -> config.Search:
+    """The run's search settings, changed, without loading it; what is wrong with the run is said when it is opened."""
     first = Path(run) if Path(run).is_dir() else Path(run.split(",")[0].strip())
     try:
         tree = json.loads((first / "config.json").read_text(encoding="utf-8"))
-        return config.validate(tree["config"], "").search
+        stored = config.validate(tree["config"], "")
     except (OSError, ValueError, LookupError, TypeError, UserError):
         return config.Search()
+    return config.change(stored, settings, f"{first} with --set").search
 
 
 def _refuse_place(path: Path | None, name: str) -> None:

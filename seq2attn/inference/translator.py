@@ -6,8 +6,9 @@ texts nor on the batch size.
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self, cast, get_args
 
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seq2attn.config import Config, Precision
+from seq2attn.config import Config, Precision, change, refuse_spent
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.translation import Translation
@@ -27,6 +28,7 @@ from seq2attn.search.sampling import sample as sampled
 from seq2attn.search.sampling import seed_of
 from seq2attn.search.step import Hypothesis, normalised
 from seq2attn.training.checkpoint import Run, load_weights, open_run
+from seq2attn.training.checkpoint import weights as weights_of
 from seq2attn.training.precision import autocast, find_device, find_format
 
 BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}  # padded source tokens of one batch, by the device's kind
@@ -75,10 +77,12 @@ class Translator:
         self.format = find_format("fp32" if precision == "auto" else cast(Precision, precision), self.device)
 
     @classmethod
-    def load(cls, run: str | os.PathLike[str], device: str = "auto", precision: str = "auto") -> Self:
+    def load(cls, run: str | os.PathLike[str], device: str = "auto", precision: str = "auto", settings: Iterable[str] = ()) -> Self:
         """A run, or several joined by commas as an ensemble of the first one's languages and search settings.
 
-        Raises UserError when one is missing, incomplete, damaged, from a newer version, or of another target vocabulary.
+        `settings`, as in "model.attention.decoding=sample", are changed in every one before the model is made. Raises UserError when a run is missing,
+        incomplete, damaged, from a newer version, or of another target vocabulary; UsageError for settings that are wrong, that act in training alone,
+        or with which the weights would not fit.
         """
         if precision not in get_args(Precision):
             raise UsageError(f"precision is {precision}: choose {', '.join(get_args(Precision))}")
@@ -86,7 +90,8 @@ class Translator:
         paths = [os.fspath(run)] if Path(run).is_dir() else [path.strip() for path in os.fspath(run).split(",") if path.strip()]
         if not paths:
             raise UsageError("no run is named: give a run directory, or several joined by commas")
-        runs = [open_run(path) for path in paths]
+        settings = list(settings)
+        runs = [_changed(open_run(path), settings) for path in paths]
         tokenizers: dict[bytes, Tokenizer] = {}  # one for equal files, so that members know they read alike
         members, first = [], runs[0]
         for other in runs:
@@ -255,7 +260,7 @@ class Translator:
         log_ps, weights = [], []
         for member, member_memory in zip(self.members, self._memories(sources), strict=True):
             decoder = member.model.decoder
-            features_BTD, weights_BTS = decoder.features(inputs_BT, member_memory, attention)
+            features_BTD, weights_BTS, *_ = decoder.features(inputs_BT, member_memory, attention)
             block = max(1, LOGITS // (len(inputs_BT) * self.target_tokenizer.size))
             parts = []
             for start in range(0, inputs_BT.shape[1], block):
@@ -345,6 +350,32 @@ def _refuse(
         raise UsageError(f"top_p is {top_p}: it must be above 0 and at most 1")
     if prefixes is not None and len(prefixes) != len(texts):
         raise UsageError(f"there are {len(prefixes)} prefixes and {len(texts)} texts: each text needs its own, which may be empty")
+
+
+def _changed(run: Run, settings: Sequence[str]) -> Run:
+    """The run with settings changed. Raises UsageError, naming the setting, for what makes no sense and where the run has not the weights for it."""
+    if not settings:
+        return run
+    refuse_spent(settings)
+    changed = replace(run, config=change(run.config, settings, f"{run.path} with --set"))
+    own = _shapes(run)
+    if _shapes(changed) != own:
+        wrong = next(setting for count, setting in enumerate(settings, 1) if count == len(settings) or not _fits(run, settings[:count], own))
+        raise UsageError(f"{run.path} with --set {wrong}: its weights are not those of such a model; leave it out, or train one")
+    return changed
+
+
+def _fits(run: Run, settings: Sequence[str], own: object) -> bool:
+    try:
+        return _shapes(replace(run, config=change(run.config, settings))) == own
+    except UsageError:  # they may be right with those that follow
+        return True
+
+
+def _shapes(run: Run) -> dict[str, torch.Size]:
+    with torch.device("meta"):
+        model = build(run.config.model, run.source_size, run.target_size)
+    return {name: tensor.shape for name, tensor in weights_of(model).items()}
 
 
 def _model(run: Run) -> Seq2Seq:

@@ -104,6 +104,41 @@ def test_outputs_and_scores_are_kept_in_the_run(call: Call, run: Path) -> None:
     assert {path.name for path in (run / "scores").iterdir()} == {"test.json", "test.txt"}
 
 
+def test_scores_with_changed_settings_stand_beside_those_of_the_run_as_it_is(call: Call, run: Path) -> None:
+    call(run)
+    folder = run / "scores"
+    own = {path.name: path.read_bytes() for path in folder.iterdir()}
+    changes = ["--set", "model.attention.temperature=9", "--set", "search.min_length=3", "--set", "search.beam=5"]  # the last is the run's own
+    code, out, err = call(run, *changes)
+    assert code == 0, err
+    assert {name: (folder / name).read_bytes() for name in own} == own
+    name = "test,model.attention.temperature=9.0,search.min_length=3"
+    assert {path.name for path in folder.iterdir()} == {*own, f"{name}.txt", f"{name}.json"}
+    kept = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    assert kept["set"] == {"model.attention.temperature": 9.0, "search.min_length": 3}
+    assert "set" not in json.loads(own["test.json"])
+    assert f"BLEU {kept['bleu']:.2f}  {kept['signatures']['bleu']}" == out.splitlines()[0]
+    changed = Translator.load(run, device="cpu", settings=changes[1::2])
+    assert (folder / f"{name}.txt").read_text(encoding="utf-8") == "".join(best[0].text + "\n" for best in changed.translate(tiny.ENGLISH[2:7]))
+    assert (folder / f"{name}.txt").read_bytes() != own["test.txt"]
+    assert json.loads(call(run, *changes, "--json")[1]) == kept
+    assert call(run, "--set", "search.beam=5")[0] == 0
+    assert {path.name for path in folder.iterdir()} == {*own, f"{name}.txt", f"{name}.json"}
+
+
+def test_settings_are_changed_in_every_run(call: Call, run: Path, tmp_path: Path, prepared: Path) -> None:
+    other = save_run(tmp_path / "other", prepared, seed=2)
+    code, out, err = call(run, other, f"{run},{other}", "--set", "model.attention.temperature=9", "--json")
+    assert code == 0, err
+    assert [json.loads(line)["set"] for line in out.splitlines()] == [{"model.attention.temperature": 9.0}] * 3
+    for path in (run, other):
+        assert {file.name for file in (path / "scores").iterdir()} == {f"test,model.attention.temperature=9.0.{ending}" for ending in ("txt", "json")}
+    small = save_run(tmp_path / "small", prepared, gate="scalar")
+    code, out, err = call(run, small, "--set", "model.decoder.gate=none")
+    assert (code, out) == (2, "")
+    assert err == f"seq2attn: {small} with --set model.decoder.gate=none: its weights are not those of such a model; leave it out, or train one\n"
+
+
 def test_alignment_error_is_that_of_forced_references(call: Call, run: Path) -> None:
     from seq2attn.evaluation import alignment
 
@@ -249,6 +284,10 @@ def test_an_aligner_is_measured_with_no_model(call: Call, tmp_path: Path) -> Non
         (("--hypotheses", "good.fr", "--reference", "ref.fr", "--beam", "2"), "--beam is for a run"),
         (("--hypotheses", "good.fr", "--reference", "ref.fr", "--length-penalty", "0"), "--length-penalty is for a run"),
         (("--alignments", "good.fr", "--gold", "ref.fr", "--batch-tokens", "9"), "--batch-tokens is for a run"),
+        (("--hypotheses", "good.fr", "--reference", "ref.fr", "--set", "search.beam=2"), "--set changes how a run translates: name a RUN"),
+        (("run", "--beam", "2", "--set", "search.beam=2"), "--beam and --set search.beam say one thing twice"),
+        (("run", "--set", "train.label_smoothing=0"), "--set train.label_smoothing=0: acts before or in training alone"),
+        (("run", "--set", "search.beam"), "write KEY=VALUE"),
         (("run", "--beam", "0"), "beam"),
         (("run", "--precision", "fp8"), "precision"),
     ],

@@ -74,6 +74,15 @@ def test_a_given_target_is_forced(call: Call, run: Path) -> None:
     assert [line.split()[0] for line in out.splitlines()[4:]] == ["le", "petit", "chien", "dort"]
 
 
+def test_the_attention_of_changed_settings_is_drawn(call: Call, run: Path) -> None:
+    arguments = (run, "--source", SOURCE, "--target", "le petit chien dort", "--quiet")
+    flat, plain = call(*arguments, "--set", "model.attention.temperature=1000"), call(*arguments)
+    assert (flat[0], flat[2]) == (0, "")
+    assert flat[1].splitlines()[:4] == plain[1].splitlines()[:4]
+    assert flat[1] != plain[1]
+    assert len({line.split(None, 1)[1] for line in flat[1].splitlines()[4:]}) == 1  # every word looks everywhere alike
+
+
 def test_subwords_and_the_end_stand_on_the_axes(call: Call, run: Path) -> None:
     code, out, err = call(run, "--source", SOURCE, "--target", "le petit chien", "--subwords")
     assert code == 0, err
@@ -138,6 +147,10 @@ def test_a_page_holds_every_line_that_is_not_empty(call: Call, kept: Path, tmp_p
         (("run", "--from", "kept.jsonl"), "leave out RUN"),
         (("--from", "kept.jsonl", "--beam", "2"), "--beam and --max-length are for a search"),
         (("--from", "kept.jsonl", "--max-length", "2"), "--beam and --max-length are for a search"),
+        (("--from", "kept.jsonl", "--set", "search.beam=2"), "--set changes how a run reads"),
+        (("run", "--source", "a", "--set", "search.beam=2", "--beam", "2"), "--beam and --set search.beam say one thing twice"),
+        (("run", "--source", "a", "--target", "b", "--set", "search.max_length=2"), "--target is given whole: --set search.*"),
+        (("run", "--source", "a", "--set", "data.joint=true"), "--set data.joint=true: acts before or in training alone"),
         (("--from", "kept.pkl"), "must end in .jsonl or .npz"),
         (("run", "--source", "a", "-o", "folder.png"), "a folder"),
     ],

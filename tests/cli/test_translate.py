@@ -93,6 +93,24 @@ def test_search_options_reach_the_search(run: str, call: Call) -> None:
         assert out.decode().split("\n")[:-1] == [text for best in expected(texts, **options) for text in best]
 
 
+def test_settings_of_the_run_are_changed(run: str, call: Call) -> None:
+    texts = ["the small dog", "rain falls"]
+    text = "\n".join(texts).encode()
+    code, out, err = call(run, "--set", "search.beam=3", "--set", " search.length_penalty = 0.2 ", "--n-best", 3, text=text)
+    assert (code, err) == (0, "")
+    assert out.decode().split("\n")[:-1] == [t for best in expected(texts, beam=3, n_best=3, length_penalty=0.2) for t in best]
+    changed = Translator.load(run, "cpu", settings=["model.attention.temperature=9"]).translate(texts)
+    code, out, _ = call(run, "--set=model.attention.temperature=9", "--scores", text=text)
+    assert [line.split("\t") for line in out.decode().split("\n")[:-1]] == [[f"{best.score:.4f}", best.text] for (best,) in changed]
+    assert out != call(run, "--scores", text=text)[1]
+
+
+def test_a_setting_that_needs_other_weights_is_one_line(run: str, call: Call) -> None:
+    code, out, err = call(run, "--set", "model.attention.heads=2", text=b"rain")
+    assert (code, out) == (2, b"")
+    assert err == f"seq2attn: {run} with --set model.attention.heads=2: its weights are not those of such a model; leave it out, or train one\n"
+
+
 def test_batches_order_and_blocks_change_nothing(run: str, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [" ".join(random.Random(n).choices(" ".join(tiny.ENGLISH).split(), k=n % 9)) for n in range(50)]
     options = (run, "--beam", 2, "--max-length", 12)
@@ -406,6 +424,16 @@ def test_a_closed_pipe_ends_quietly(run: str) -> None:
         (["--attention", "w.npz", "-o", "w.npz"], "both would be"),
         (["--prefix", "-"], "standard input is read already"),
         (["-o", "."], "a folder"),
+        (["--set", "search.beam"], "--set search.beam: write KEY=VALUE"),
+        (["--set", "train.lr=1"], "--set train.lr=1: acts before or in training alone"),
+        (["--set", "model.dropout=0"], "--set model.dropout=0: acts before or in training alone"),
+        (["--set", "search.beam=2", "--beam", "2"], "--beam and --set search.beam say one thing twice"),
+        (["--set", "search.min_length=2", "--min-length", "2"], "--min-length and --set search.min_length"),
+        (["--set", "search.beam=2", "--sample"], "--set search.beam and --sample"),
+        (["--set", "search.beam=2", "--n-best", "3"], "a beam of 2"),
+        (["--set", "search.max_length=4", "--min-length", "5"], "--min-length 5 and --max-length 4"),
+        (["--set", "model.attention.k=2"], "run with --set: model.attention.k is for"),
+        (["--set", "model.attention.windw=none"], "did you mean model.attention.window"),
         (["--no-such-option"], "no-such-option"),
     ],
 )
@@ -436,7 +464,7 @@ def test_a_length_that_the_settings_of_the_run_make_impossible_is_wrong_usage(tm
 
 
 def test_usage_errors_do_not_import_torch(run: str) -> None:
-    for arguments in ([run, "--n-best", "9"], [run, "--top-k", "3"], [run + "-not", "--format", "xml"]):
+    for arguments in ([run, "--n-best", "9"], [run, "--top-k", "3"], [run, "--set", "model.attention.k=2"], [run + "-not", "--format", "xml"]):
         code = f"import sys\nfrom seq2attn.cli import app\ncode = app.run({['translate', *arguments]!r})\nprint(code, 'torch' in sys.modules)"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=True)
         assert done.stdout == "2 False\n"
@@ -449,6 +477,7 @@ def test_what_is_missing_is_named_in_one_line(run: str, call: Call, tmp_path: Pa
         ((run, tmp_path), "a folder, where a file of text is wanted"),
         ((run, "--prefix", tmp_path / "no.fr"), "no.fr: No such file"),
         ((run, "-o", tmp_path / "no" / "out"), "there is no folder"),
+        ((tmp_path / "nowhere", "--set", "model.attention.k=2"), "no such run directory"),
     ]:
         code, out, err = call(*arguments, text=b"rain\n")
         assert (code, out, err.count("\n")) == (1, b"", 1)
