@@ -1,50 +1,185 @@
-"""Weights: a distribution over the real positions, exactly 0 elsewhere, all zeros where nothing is real, in float32 at least."""
+"""Every normaliser: the reference's weights, exactly 0 where nothing may be read, all zeros where nothing is real, in float32 at least."""
+
+import math
+from typing import get_args
 
 import pytest
 import reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
-from seq2attn.attention import ScaledDot, read, softmax
+from seq2attn.attention import Chosen, Normaliser, Past, normaliser_named, read
+from seq2attn.attention.scores import ScaledDot
+from seq2attn.config import Attention
+
+NAMES = get_args(Attention.model_fields["normaliser"].annotation)
+DISTRIBUTIONS = ("softmax", "sparsemax", "entmax15")
+VARIANTS: dict[str, dict[str, object]] = {name: {"normaliser": name} for name in NAMES}
+VARIANTS |= {
+    "hard-topk-3": {"normaliser": "hard-topk", "k": 3},
+    "hard-sample-3": {"normaliser": "hard-sample", "k": 3, "expected": 0.0},
+    "hard-sample-expected": {"normaliser": "hard-sample", "decoding": "expected"},
+    "hard-sample-drawn": {"normaliser": "hard-sample", "k": 2, "expected": 0.0, "decoding": "sample"},
+}
+rows = st.lists(st.tuples(st.floats(-50, 50) | st.integers(-2, 2).map(float), st.booleans()), min_size=1, max_size=8)
 
 
-@given(st.lists(st.tuples(st.floats(-50, 50), st.booleans()), min_size=1, max_size=8))
-@settings(max_examples=60, deadline=None)
-def test_softmax_is_the_references(row: list[tuple[float, bool]]) -> None:
+def named(variant: str, training: bool = False, **changes: object) -> Normaliser:
+    return normaliser_named(Attention.model_validate(VARIANTS[variant] | changes)).train(training)
+
+
+def steps(scores: Tensor, expected: bool = False) -> Past:
+    time = torch.arange(scores.size(1)).expand(len(scores), -1)
+    return Past(time, expected=torch.full_like(time, expected, dtype=torch.bool))
+
+
+def weigh(normalise: Normaliser, scores: Tensor, mask: Tensor) -> Chosen:
+    return normalise(scores, mask, steps(scores))
+
+
+def test_the_variants_are_all_there_are() -> None:
+    assert len(NAMES) == 7
+    assert not [name for name in NAMES if list(named(name).parameters()) or named(name).state_dict()]
+
+
+@pytest.mark.parametrize("variant", [variant for variant in VARIANTS if variant != "hard-sample-drawn"])
+@given(row=rows, temperature=st.sampled_from([1.0, 0.3, 4.0]))
+@settings(max_examples=40, deadline=None)
+def test_weights_are_the_references(variant: str, row: list[tuple[float, bool]], temperature: float) -> None:
     scores, mask = zip(*row, strict=True)
-    got = softmax(torch.tensor(scores, dtype=torch.float64)[None, None], torch.tensor(mask)[None])[0, 0]
-    assert got.tolist() == pytest.approx(reference.softmax(list(scores), list(mask)).tolist(), abs=1e-12)
+    got = weigh(named(variant, temperature=temperature), torch.tensor(scores, dtype=torch.float64)[None, None], torch.tensor(mask)[None, None]).weights[0, 0]
+    expected = reference.NORMALISERS[variant.removesuffix("-3")]([e / temperature for e in scores], list(mask), 3 if variant.endswith("-3") else 1)
+    assert got.tolist() == pytest.approx(expected.tolist(), abs=1e-9)
     assert (got[~torch.tensor(mask)] == 0).all()
-    assert got.sum().item() == pytest.approx(1.0 if any(mask) else 0.0)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_masked_scores_may_be_anything(dtype: torch.dtype) -> None:
-    scores = torch.tensor([[[1.0, 2.0, 3e4, -3e4]]], dtype=dtype)
-    weights = softmax(scores, torch.tensor([[True, True, False, False]]))
-    assert weights[0, 0, 2:].tolist() == [0.0, 0.0]
-    assert weights.sum().item() == pytest.approx(1.0, abs=1e-3)
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_rows_sum_to_what_they_should(variant: str, training: bool) -> None:
+    mask = torch.rand(4, 3, 9) < 0.6
+    mask[0, 0] = torch.arange(9) == 4
+    weights = weigh(named(variant, training), torch.randn(4, 3, 9) * 3, mask).weights
+    assert (weights[~mask] == 0).all()
+    assert (weights >= 0).all()
+    if variant == "sigmoid":
+        assert (weights[mask] > 0).all()
+        return
+    drawn = {"hard-topk-3": 3, "hard-sample-3": 3, "hard-sample-drawn": 2}.get(variant, 1)
+    torch.testing.assert_close(weights.sum(-1), mask.sum(-1).clamp(max=drawn).float())
+    if variant in DISTRIBUTIONS or (variant == "hard-sample-expected" and not training):
+        assert ((weights > 0) & (weights < 1)).any()
+    else:
+        assert ((weights == 0) | (weights == 1)).all()
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_low_precision_scores_are_normalised_in_float32(dtype: torch.dtype) -> None:
-    scores = torch.zeros(1, 1, 3000, dtype=dtype)
-    weights = softmax(scores, torch.ones(1, 3000, dtype=torch.bool))
-    assert weights.dtype == torch.float32
-    assert weights.sum().item() == pytest.approx(1.0, abs=1e-5)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_padding_is_a_shorter_row(variant: str) -> None:
+    """Whatever stands at hidden positions."""
+    scores = torch.randn(2, 3, 5, dtype=torch.float64)
+    padded = torch.cat([scores, torch.tensor([1e30, -1e30, 1e4, math.inf], dtype=torch.float64).expand(2, 3, 4)], -1)
+    normalise = named(variant)
+    whole = weigh(normalise, scores, torch.ones(2, 1, 5, dtype=torch.bool)).weights
+    part = weigh(normalise, padded, (torch.arange(9) < 5).expand(2, 1, 9)).weights
+    torch.testing.assert_close(part[..., :5], whole, rtol=1e-12, atol=1e-12)
+    assert (part[..., 5:] == 0).all()
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_each_query_has_a_mask_or_all_share_one(variant: str, training: bool) -> None:
+    normalise, scores, mask = named(variant, training), torch.randn(2, 3, 6), torch.rand(2, 3, 6) < 0.5
+    torch.manual_seed(3)
+    together = weigh(normalise, scores, mask[:, :1]).weights
+    torch.manual_seed(3)
+    each = weigh(normalise, scores, mask[:, :1].expand(-1, 3, -1)).weights
+    assert together.equal(each)
+    weights = weigh(normalise, scores, mask).weights
+    assert (weights[~mask] == 0).all()
+    assert (weights[mask] != 0).any()
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_row_with_nothing_to_read_is_zeros_without_gradient(variant: str, training: bool) -> None:
+    scores = torch.randn(2, 3, 4, requires_grad=True)
+    mask = torch.tensor([[True, True, False, True], [False] * 4])[:, None]
+    for expected in (False, True):
+        found = named(variant, training)(scores, mask, steps(scores, expected))
+        assert (found.weights[1] == 0).all()
+        loss = (found.weights * torch.randn(2, 3, 4)).sum()
+        for part in found[1:]:
+            if part is not None:
+                assert part.shape == (2, 3)
+                assert (part[1] == 0).all()
+                loss = loss + part.square().sum()
+        if not loss.requires_grad:
+            assert variant.startswith("hard-sample")
+            continue
+        (gradient,) = torch.autograd.grad(loss, scores)
+        assert torch.isfinite(gradient).all()
+        assert (gradient[1] == 0).all()
+        assert (gradient[0, :, [0, 1, 3]] != 0).any()
+        assert (gradient[0, :, 2] == 0).all()
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_weights_are_as_wide_as_float32_and_as_the_scores(variant: str, training: bool, dtype: torch.dtype) -> None:
+    scores = torch.randn(1, 2, 3000).to(dtype).requires_grad_()
+    found = weigh(named(variant, training), scores, torch.ones(1, 1, 3000, dtype=torch.bool))
+    assert {part.dtype for part in found if part is not None} == {torch.float64 if dtype == torch.float64 else torch.float32}
+    if variant != "sigmoid":
+        assert (found.weights.sum(-1) - found.weights.sum(-1).round()).abs().max() < 1e-5
+    if found.weights.requires_grad:
+        found.weights.square().sum().backward()
+        assert scores.grad is not None
+        assert scores.grad.dtype == dtype
+
+
+HUGE = [[1e30, -1e30, 0.0, 3.0], [-1e30, -1e30, -1e30, -1e30], [1e30, 1e30, 1e30, 1e30], [-10000.0, -10000.0, 5.0, -1e4], [-10000.0] * 4, [1e4, -1e4, 1e30, 0]]
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("temperature", [1.0, 0.01])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_huge_scores_stay_finite(variant: str, temperature: float, training: bool) -> None:
+    scores = torch.tensor(HUGE)[:, None].requires_grad_()
+    mask = torch.tensor([True, True, True, False])[None, None]
+    for expected in (False, True):
+        found = named(variant, training, temperature=temperature)(scores, mask, steps(scores, expected))
+        parts = [part for part in found if part is not None]
+        assert all(torch.isfinite(part).all() for part in parts)
+        if variant != "sigmoid":
+            assert (found.weights.sum(-1) - found.weights.sum(-1).round()).abs().max() < 1e-5
+            assert (found.weights.sum(-1) > 0.99).all()
+        loss = sum((part * torch.randn_like(part)).sum() for part in parts)
+        if loss.requires_grad:
+            (gradient,) = torch.autograd.grad(loss, scores)
+            assert torch.isfinite(gradient).all()
 
 
 def test_a_hugely_negative_score_is_read_when_it_is_all_there_is() -> None:
-    assert softmax(torch.tensor([[[-1e30, 0.0]]]), torch.tensor([[True, False]])).tolist() == [[[1.0, 0.0]]]
+    for variant in set(VARIANTS) - {"sigmoid"}:
+        assert weigh(named(variant), torch.tensor([[[-1e30, 0.0]]]), torch.tensor([[[True, False]]])).weights.tolist() == [[[1.0, 0.0]]]
 
 
-def test_a_fully_masked_row_is_all_zeros_with_finite_gradients() -> None:
+@pytest.mark.parametrize("variant", ["softmax", "sparsemax", "entmax15", "sigmoid", "hard-sample-expected"])
+def test_gradients_are_those_of_finite_differences(variant: str, float64: None) -> None:
+    scores = torch.randn(3, 2, 5, requires_grad=True)
+    mask = torch.tensor([[True] * 5, [True, True, False, True, False], [False] * 5])[:, None]
+    normalise = named(variant, temperature=0.7)
+    assert torch.autograd.gradcheck(lambda e: weigh(normalise, e, mask).weights, (scores,))
+
+
+def test_masked_positions_are_not_read() -> None:
     query, memory = torch.randn(2, 3, 4, requires_grad=True), torch.randn(2, 5, 4, requires_grad=True)
     mask = torch.tensor([[True] * 5, [False] * 5])
     score = ScaledDot()
-    context, weights = read(query, score.keys(memory), memory, mask, score, softmax)
-    assert (weights[1] == 0).all()
+    context, chosen = read(query, score.keys(memory), memory, mask[:, None], score, named("softmax"))
+    assert (chosen.weights[1] == 0).all()
     assert (context[1] == 0).all()
     context.square().sum().backward()
     assert query.grad is not None
