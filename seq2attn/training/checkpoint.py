@@ -82,6 +82,7 @@ class State:
     kept: tuple[float, float, int] | None = None  # (metric, -loss, step) of the weights in model.safetensors, of any validation
     data: str = ""  # fingerprint of the training data
     scaler: Mapping[str, float] | None = None  # of the fp16 loss scale
+    baseline: float | None = None  # moving average of the reward per token, where attention draws what it reads
 
 
 def is_run(path: Path) -> bool:

@@ -15,7 +15,9 @@ CHUNK = {"cpu": 1 << 22, "cuda": 1 << 27}  # logits at once
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x_MD: Tensor, weight_ND: Tensor, bias_N: Tensor, targets_M: Tensor, smoothing: float, dtype: torch.dtype, train: bool) -> Tensor:
+    def forward(
+        ctx: Any, x_MD: Tensor, weight_ND: Tensor, bias_N: Tensor, targets_M: Tensor, smoothing: float, dtype: torch.dtype, train: bool
+    ) -> tuple[Tensor, Tensor]:
         # With e the smoothing and lse the logarithm of the normaliser, the loss of a row is lse - (1 - e) logit of the target - e mean logit.
         # The mean logit is the logit of the mean row of W, so only lse and its gradient, the softmax p, need the (rows, N) logits.
         wide = torch.promote_types(dtype, torch.float32)
@@ -23,18 +25,18 @@ class _LinearCrossEntropy(torch.autograd.Function):
         mean_weight, mean_bias = weight_ND.mean(0, dtype=wide), bias_N.mean(dtype=wide)
         sharp = 1 - smoothing
         picked = weight_ND[targets_M]
-        total = -sharp * ((x_MD * picked).sum(dtype=wide) + bias_N[targets_M].sum(dtype=wide))
-        total -= smoothing * ((x_MD.to(wide) @ mean_weight).sum() + len(targets_M) * mean_bias)
+        loss_M = -sharp * ((x_MD * picked).sum(1, dtype=wide) + bias_N[targets_M])
+        loss_M -= smoothing * (x_MD.to(wide) @ mean_weight + mean_bias)
         grad_x = torch.empty_like(x_MD, dtype=wide)
         grad_weight, grad_bias = torch.zeros_like(weight_ND, dtype=wide), torch.zeros_like(bias_N, dtype=wide)
         rows = max(1, CHUNK[x_MD.device.type] // len(bias))
-        for x, grad in zip(x_all.split(rows), grad_x.split(rows), strict=True):
+        for x, grad, loss in zip(x_all.split(rows), grad_x.split(rows), loss_M.split(rows), strict=True):
             logits = torch.addmm(bias, x, weight.t())
             if not train:
-                total += logits.to(wide).logsumexp(1).sum()
+                loss += logits.to(wide).logsumexp(1)
                 continue
             p = logits.softmax(1)
-            total += (logits.amax(1).to(wide) - p.amax(1).to(wide).log()).sum()  # lse; the largest p is at least 1 / N
+            loss += logits.amax(1).to(wide) - p.amax(1).to(wide).log()  # lse; the largest p is at least 1 / N
             grad.copy_(p @ weight)
             grad_bias += p.sum(0, dtype=wide)
             if dtype == wide:
@@ -47,20 +49,26 @@ class _LinearCrossEntropy(torch.autograd.Function):
             grad_bias.index_add_(0, targets_M, grad_bias.new_ones(len(targets_M)), alpha=-sharp).sub_(smoothing * len(targets_M) / len(bias))
             ctx.save_for_backward(grad_x, grad_weight, grad_bias)
             ctx.dtypes = x_MD.dtype, weight_ND.dtype, bias_N.dtype
-        return total
+        ctx.mark_non_differentiable(loss_M)
+        return loss_M.sum(), loss_M
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         gradients = (gradient.mul_(scale).to(dtype) for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True))
         return (*gradients, None, None, None, None)
 
 
 def cross_entropy(features_MD: Tensor, output: nn.Linear, targets_M: Tensor, smoothing: float) -> Tensor:
     """The sum over M positions of (1 - e) nll + e mean_n(-log p_n), as a 0-dim tensor, in nats (Szegedy 2016, label smoothing e). May go back once."""
+    return cross_entropies(features_MD, output, targets_M, smoothing)[0]
+
+
+def cross_entropies(features_MD: Tensor, output: nn.Linear, targets_M: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    """The same sum, and beside it what each position adds to it, (M,), without gradient."""
     device = features_MD.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else features_MD.dtype
     train = torch.is_grad_enabled() and (features_MD.requires_grad or output.weight.requires_grad)
     with torch.autocast(device, enabled=False):
-        loss: Tensor = _LinearCrossEntropy.apply(features_MD, output.weight, output.bias, targets_M, smoothing, dtype, train)
-    return loss
+        both: tuple[Tensor, Tensor] = _LinearCrossEntropy.apply(features_MD, output.weight, output.bias, targets_M, smoothing, dtype, train)
+    return both

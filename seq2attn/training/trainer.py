@@ -33,8 +33,9 @@ from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training import checkpoint
 from seq2attn.training.checkpoint import Run, State
 from seq2attn.training.distributed import World
-from seq2attn.training.loss import cross_entropy
+from seq2attn.training.loss import cross_entropies
 from seq2attn.training.precision import Format, autocast, keep_pages
+from seq2attn.training.reinforce import drawn, first_baseline, next_baseline
 from seq2attn.training.schedule import rate
 
 T = TypeVar("T")
@@ -143,6 +144,14 @@ class _Microbatch(NamedTuple):
     targets_M: Tensor
 
 
+class _Sums(NamedTuple):
+    """Over the real target tokens of a batch, in nats."""
+
+    objective: Tensor  # what is minimised
+    loss: Tensor  # the cross-entropy in it
+    entropy: Tensor | None = None  # of what attention drew from, where it draws
+
+
 class _Update(NamedTuple):
     batches: list[tuple[int, _Microbatch]]  # those of this process, each with its number in the update
     tokens: int  # target tokens of all batches of the update, those of the other processes too
@@ -226,11 +235,14 @@ class _Trainer:
         lr = rate(settings, step, decays=self.state.course.decays, minutes=self.spent / 60)
         self.model.train()
         total = torch.zeros((), dtype=torch.float64, device=self.world.device)
+        entropy = None
         for number, batch in update.batches:
             torch.manual_seed(_mix(settings.seed, step, number))
-            loss = self._loss(batch, settings.label_smoothing) / update.tokens
-            torch.autograd.backward(self.scaler.scale(loss))
-            total += loss.detach()
+            sums = self._sums(batch, settings.label_smoothing)
+            torch.autograd.backward(self.scaler.scale(sums.objective / update.tokens))
+            total += sums.loss.detach() / update.tokens
+            if sums.entropy is not None:
+                entropy = (0.0 if entropy is None else entropy) + sums.entropy / update.tokens
         self.world.sum_gradients(self.parameters)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -238,7 +250,9 @@ class _Trainer:
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         norm_ = torch.nn.utils.get_total_norm(gradients)
         spent = self._elapsed() + self.validation_seconds
-        mean, stops, self.spent = self.world.sum([total.item(), float(self.stop()), spent if self.world.leads else 0.0])
+        mean, stops, self.spent, mean_entropy = self.world.sum(
+            [total.item(), float(self.stop()), spent if self.world.leads else 0.0, 0.0 if entropy is None else entropy.item()]
+        )
         self.asked = stops > 0
         norm = norm_.item()
         overflow = math.isfinite(mean) and not math.isfinite(norm) and self.scaler.is_enabled() and self.scaler.get_scale() > 1
@@ -255,16 +269,25 @@ class _Trainer:
             decay = min(settings.ema, (1 + step) / (10 + step))
             torch._foreach_lerp_(list(self.average.values()), list(self.weights.values()), 1 - decay)
         self.state = replace(self.state, step=step, epoch=update.epoch, position=update.position)
-        return self._progress(mean, norm, lr, update.tokens)
+        if entropy is not None:
+            self.state = replace(self.state, baseline=next_baseline(settings, self._baseline(), -mean))
+        return self._progress(mean, norm, lr, update.tokens, None if entropy is None else mean_entropy)
 
-    def _loss(self, batch: _Microbatch, smoothing: float) -> Tensor:
-        """Sum over the real target tokens of one batch."""
+    def _baseline(self) -> float:
+        return first_baseline(self.settings, self.directory.target_size) if self.state.baseline is None else self.state.baseline
+
+    def _sums(self, batch: _Microbatch, smoothing: float) -> _Sums:
         batch = _Microbatch(*(tensor.to(self.world.device, non_blocking=True) for tensor in batch))
         with autocast(self.world.device, self.format):
             memory = self.model.encoder(batch.source_BS, batch.source_mask_BS)
-            features_BTD, _ = self.model.decoder.features(batch.inputs_BT, memory)
-            features_MD = features_BTD.flatten(0, 1).index_select(0, batch.real_M)
-            return cross_entropy(features_MD, self.model.decoder.output, batch.targets_M, smoothing)
+            found = self.model.decoder.features(batch.inputs_BT, memory)
+            features_MD = found.features_BTD.flatten(0, 1).index_select(0, batch.real_M)
+            loss, losses_M = cross_entropies(features_MD, self.model.decoder.output, batch.targets_M, smoothing)
+        if found.log_p_BT is None or found.entropy_BT is None:
+            return _Sums(loss, loss)
+        to_go = self.model.decoder.loops
+        more, entropy = drawn(losses_M, found.log_p_BT, found.entropy_BT, batch.real_M, to_go=to_go, baseline=self._baseline(), settings=self.settings)
+        return _Sums(loss + more, loss, entropy)
 
     def _refuse_non_finite(self, step: int, what: str, value: float) -> None:
         if not math.isfinite(value):
@@ -273,10 +296,10 @@ class _Trainer:
                 "try a lower train.lr, a longer train.warmup, train.clip=1, or --precision fp32"
             )
 
-    def _progress(self, loss: float, norm: float, lr: float, tokens: int) -> Progress:
+    def _progress(self, loss: float, norm: float, lr: float, tokens: int, entropy: float | None) -> Progress:
         state, settings = self.state, self.settings
         window = self.window
-        window.add(loss, norm, tokens)
+        window.add(loss, norm, tokens, entropy or 0.0)
         elapsed = self._elapsed()
         pace = (elapsed - self.resumed.elapsed) / (state.step - self.resumed.step)
         steps = settings.max_steps
@@ -294,7 +317,7 @@ class _Trainer:
                 "norm": window.norm,
                 "elapsed": round(elapsed, 2),
             }
-            self._log(line)
+            self._log(line if entropy is None else line | {"baseline": state.baseline, "entropy": window.entropy})
             self.window = _Window()
         return Progress(state.step, steps, state.epoch, window.loss, window.speed, lr, window.norm, elapsed, remaining, logged)
 
@@ -343,7 +366,7 @@ class _Trainer:
             if self.stop():
                 raise Interrupted
             batch = self._batch(self.validation, rows)
-            total += self._loss(batch, 0.0).item()
+            total += self._sums(batch, 0.0).loss.item()
             tokens += len(batch.targets_M)
         return total / tokens
 
@@ -437,11 +460,12 @@ class _Window:
 
     def __init__(self) -> None:
         self.began = time.monotonic()
-        self.nats = self.norms = 0.0
+        self.nats = self.spread = self.norms = 0.0
         self.tokens = self.steps = 0
 
-    def add(self, loss: float, norm: float, tokens: int) -> None:
+    def add(self, loss: float, norm: float, tokens: int, entropy: float) -> None:
         self.nats += loss * tokens
+        self.spread += entropy * tokens
         self.tokens += tokens
         if math.isfinite(norm):  # else an fp16 overflow, left out
             self.norms += norm
@@ -453,6 +477,10 @@ class _Window:
     @property
     def loss(self) -> float:
         return self.nats / self.tokens
+
+    @property
+    def entropy(self) -> float:
+        return self.spread / self.tokens
 
     @property
     def norm(self) -> float:

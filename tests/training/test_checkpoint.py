@@ -94,6 +94,16 @@ def test_state_comes_back_as_it_went(run):
     assert all(torch.equal(found[name], tensors[name]) and found[name].dtype == tensors[name].dtype for name in tensors)
 
 
+def test_a_state_from_before_there_were_baselines_opens(run):
+    checkpoint.save_state(run, State(step=3, baseline=-1.5), ONE)
+    assert checkpoint.load_state(run)[0] == State(step=3, baseline=-1.5)
+    file = run.path / "training" / "state.json"
+    tree = json.loads(file.read_text())
+    del tree["baseline"]
+    file.write_text(json.dumps(tree))
+    assert checkpoint.load_state(run)[0] == State(step=3)
+
+
 def test_only_the_last_state_is_kept(run):
     for step in (1, 2, 3):
         checkpoint.save_state(run, State(step=step), ONE)

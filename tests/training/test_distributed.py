@@ -73,23 +73,26 @@ def together(path: Path, changes: tuple[str, ...], *stops: int) -> list[list[str
     return printed
 
 
-def test_two_processes_are_one_and_stop_together(tmp_path, float64):
-    """With dropout and clipping: a batch has the same seed whichever process it falls to."""
-    common = ("train.metric=bleu", "train.ema=0.9", "train.weight_decay=0.1", "train.validate_every=6")
+@pytest.mark.parametrize("more", [(), ("model.attention.normaliser=hard-sample",)], ids=["softmax", "hard-sample"])
+def test_two_processes_are_one_and_stop_together(tmp_path, float64, more):
+    """With dropout, clipping and draws: a batch has the same seed whichever process it falls to. Rewards have one baseline."""
+    common = ("train.metric=bleu", "train.ema=0.9", "train.weight_decay=0.1", "train.validate_every=6", *more)
     one = fit(tmp_path / "one", settings(*common, "train.accumulate=2"), validate=lambda _: toy.trainer.Scores({"bleu": 3.0}))
     first, second = together(tmp_path / "two", common, 9, 10**9)
     assert first == second
     assert [line.split()[:2] for line in first] == [["interrupted", "10"], [one[-1].reason, str(one[-1].step)]]
     (state_1, alone), (state_2, both) = (checkpoint.load_state(checkpoint.open_run(tmp_path / name)) for name in ("one", "two"))
     assert (state_1.epoch, state_1.position, state_1.kept[2]) == (state_2.epoch, state_2.position, state_2.kept[2])
+    assert [state.baseline is not None for state in (state_1, state_2)] == [bool(more)] * 2
     assert alone.keys() == both.keys()
     for name, tensor in alone.items():
         torch.testing.assert_close(tensor, both[name], rtol=1e-8, atol=1e-11)
-    losses = []
+    told = []
     for name in ("one", "two"):
         lines = [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
-        losses.append([line["loss"] for line in lines if "loss" in line])
-    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
+        told.append([line[fact] for line in lines if "loss" in line for fact in ("loss", "baseline", "entropy") if fact in line])
+    assert told[0] == pytest.approx(told[1], rel=1e-9)
+    assert len(told[0]) == (30 if more else 10)
 
 
 def test_alone_nothing_is_exchanged(monkeypatch):

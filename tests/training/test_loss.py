@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seq2attn.training import loss
-from seq2attn.training.loss import cross_entropy
+from seq2attn.training.loss import cross_entropies, cross_entropy
 
 M, D, N = 7, 4, 6
 SMOOTHING = [0.0, 0.1, 0.4]
@@ -34,6 +34,22 @@ def test_the_definition(smoothing: float) -> None:
     assert cross_entropy(features, output, targets, smoothing).item() == pytest.approx(want, abs=1e-10)
     with torch.no_grad():
         assert cross_entropy(features, output, targets, smoothing).item() == pytest.approx(want, abs=1e-10)
+
+
+@pytest.mark.usefixtures("_pieces")
+@pytest.mark.parametrize("smoothing", SMOOTHING)
+def test_what_each_position_adds_has_no_gradient(smoothing: float) -> None:
+    features, output, targets = parts()
+    total, each_M = cross_entropies(features, output, targets, smoothing)
+    torch.testing.assert_close(each_M, F.cross_entropy(output(features).detach(), targets, label_smoothing=smoothing, reduction="none"))
+    assert total.requires_grad
+    assert not each_M.requires_grad
+    wanted = (features, output.weight, output.bias)
+    together = torch.autograd.grad(total + (each_M * features[:, 0].detach()).sum(), wanted)
+    for a, b in zip(together, torch.autograd.grad(cross_entropy(features, output, targets, smoothing), wanted), strict=True):
+        assert torch.equal(a, b)
+    with torch.no_grad():
+        torch.testing.assert_close(cross_entropies(features, output, targets, smoothing)[1], each_M)
 
 
 @pytest.mark.usefixtures("_pieces")

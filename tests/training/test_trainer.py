@@ -59,6 +59,7 @@ def test_learns_to_copy_and_to_reverse(tmp_path, monkeypatch, reverse):
         (),
         ("train.ema=0.9", "train.accumulate=3", "train.optimizer=adamw", "train.weight_decay=0.1"),
         ("train.optimizer=sgd", "train.momentum=0.9", "train.schedule=plateau", "train.lr=0.5", "train.decay_patience=1", "train.validate_every=2"),
+        ("model.attention.normaliser=hard-sample", "train.accumulate=2", "train.ema=0.9"),
     ],
 )
 def test_ten_and_ten_steps_are_bit_for_bit_twenty(tmp_path, changes):
@@ -77,6 +78,7 @@ def test_ten_and_ten_steps_are_bit_for_bit_twenty(tmp_path, changes):
     assert_same(whole, resumed)
     if "train.schedule=plateau" in changes:
         assert whole[0].course.decays > 0
+    assert (whole[0].baseline is not None) == ("model.attention.normaliser=hard-sample" in changes)
     best = [checkpoint.read_tensors(checkpoint.open_run(tmp_path / name).weights) for name in ("whole", "cut")]
     assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
 
@@ -157,8 +159,8 @@ class Exploding(nn.Module):
         return self.decoder.output
 
     def features(self, tokens_BT, memory, weights=False):
-        features, read = self.decoder.features(tokens_BT, memory, weights)
-        return features * self.factor, read
+        found = self.decoder.features(tokens_BT, memory, weights)
+        return found._replace(features_BTD=found.features_BTD * self.factor)
 
 
 @pytest.mark.parametrize(("factor", "what"), [(float("inf"), "loss"), (float("nan"), "loss"), (1e30, "norm")])

@@ -1,0 +1,308 @@
+"""The gradient of an expected loss over all that attention could draw, beside what training takes for it."""
+
+import itertools
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import toy
+from torch import nn
+from torch.nn import functional as F
+from toy import Pairs, fit, of, settings
+
+from seq2attn.attention import Chosen, normaliser_named
+from seq2attn.training import checkpoint, trainer
+from seq2attn.training.reinforce import drawn, first_baseline, next_baseline
+
+DRAWS = "model.attention.normaliser=hard-sample"
+SMOOTHING = 0.1
+RECIPES = {
+    "readout": (),
+    "input": ("model.decoder.query=previous", 'model.decoder.context=["input"]'),
+    "input and readout, asked late": ('model.decoder.context=["input", "readout"]',),
+    "input feeding": ("model.decoder.input_feeding=true", "model.decoder.cell=lstm"),
+}
+
+
+class Given(nn.Module):
+    """Hard attention whose draws are given: the k positions (in order) that each row reads at each step."""
+
+    def __init__(self, draws_BTK):
+        super().__init__()
+        self.draws_BTK = draws_BTK
+
+    def forward(self, scores_BTS, mask, past):
+        picks_BTK = self.draws_BTK.gather(1, past.time[..., None].expand(-1, -1, self.draws_BTK.size(-1)))
+        scores_BTS = scores_BTS.masked_fill(~mask, -math.inf)
+        log_p, left = 0.0, scores_BTS
+        for pick in picks_BTK.split(1, -1):
+            log_p = log_p + (left.gather(-1, pick) - left.logsumexp(-1, keepdim=True))[..., 0]
+            left = left.scatter(-1, pick, -math.inf)
+        weights = torch.zeros_like(scores_BTS).scatter(-1, picks_BTK, 1.0)
+        return Chosen(weights, log_p, torch.distributions.Categorical(logits=scores_BTS).entropy())
+
+
+class InTurn(nn.Module):
+    """Draws that hang on no seed: step t reads position t of the source, from the start again beyond its end."""
+
+    def forward(self, scores_BTS, mask, past):
+        return Given((torch.arange(99) % mask.sum(-1)[:, :1])[:, :, None])(scores_BTS, mask, past)
+
+
+class Case:
+    """A sentence of T targets and S positions, a tiny model of a recipe, and the trainer of it, about to learn from that sentence."""
+
+    def __init__(self, path, recipe, k, *changes, steps=3, positions=3, common=0.0):
+        expected = () if any("expected" in change for change in changes) else ("model.attention.expected=0.0",)
+        small = ("model.dropout=0.0", "model.embedding=6", "model.encoder.size=3", "model.decoder.size=6", f"train.label_smoothing={SMOOTHING}")
+        conf = settings(DRAWS, f"model.attention.k={k}", *small, *expected, *RECIPES[recipe], *changes)
+        self.k, self.steps, self.positions, self.settings = k, steps, positions, conf.train
+        self.net = toy.model(conf)
+        with torch.no_grad():
+            for parameter in self.net.parameters():  # what is read must matter
+                parameter.copy_(torch.randn(parameter.shape) * (0.8 if parameter.dim() > 1 else 0.3))
+            self.net.decoder.output.bias[:8] += common  # of the symbols that are not in the sentence: common to all rewards
+        self.own = self.net.decoder.attention.normalise
+        self.trainer = trainer._Trainer(self.net, toy.new_run(path, conf), toy.TRAINING, toy.VALIDATION, "fp32", toy.ALONE, None, lambda: False)
+        self.net.train()
+        self.source, self.targets = torch.arange(8, 8 + positions)[None], torch.arange(9, 9 + steps)[None]
+
+    def batch(self, rows):
+        source, targets = self.source.repeat(rows, 1), self.targets.repeat(rows, 1)
+        inputs = F.pad(targets[:, :-1], (1, 0), value=2)
+        return trainer._Microbatch(source, torch.ones_like(source, dtype=torch.bool), inputs, torch.arange(targets.numel()), targets.flatten())
+
+    def draws(self):
+        """Every ordered draw of every step: (draws, T, k)."""
+        once = list(itertools.permutations(range(self.positions), self.k))
+        return torch.tensor(list(itertools.product(once, repeat=self.steps)))
+
+    def gradient(self, objective):
+        found = torch.autograd.grad(objective, self.trainer.parameters, allow_unused=True)
+        return torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for p, g in zip(self.trainer.parameters, found, strict=True)])
+
+    def all_draws(self):
+        """Log-probability, loss and entropy of each draw, all with their gradients."""
+        draws = self.draws()
+        self.net.decoder.attention.normalise = Given(draws)
+        batch = self.batch(len(draws))
+        found = self.net.decoder.features(batch.inputs_BT, self.net.encoder(batch.source_BS, batch.source_mask_BS))
+        logits = self.net.decoder.output(found.features_BTD)
+        losses = F.cross_entropy(logits.flatten(0, 1), batch.targets_M, reduction="none", label_smoothing=SMOOTHING).view(len(draws), -1)
+        return found.log_p_BT.sum(1), losses.sum(1), found.entropy_BT.sum(1)
+
+    def exact(self):
+        """The gradient of the expected loss, by enumeration; of the entropy term its expected gradient."""
+        log_p, loss, entropy = self.all_draws()
+        p = log_p.exp()
+        assert p.sum().item() == pytest.approx(1.0, abs=1e-12)
+        return self.gradient((p * loss).sum() - self.settings.entropy * (p.detach() * entropy).sum())
+
+    def estimates(self):
+        """The probability of each draw, and what training takes for the gradient when it is drawn."""
+        p, found = self.all_draws()[0].exp().detach(), []
+        for draw in self.draws():
+            self.net.decoder.attention.normalise = Given(draw[None])
+            found.append(self.gradient(self.trainer._sums(self.batch(1), SMOOTHING).objective))
+        return p, torch.stack(found)
+
+    def variance(self):
+        """Of one draw's estimate, over all draws, summed over the parameters."""
+        p, estimates = self.estimates()
+        mean = p @ estimates
+        return (p @ (estimates - mean).square().sum(1)).item()
+
+    def know(self, baseline):
+        self.trainer.state = replace(self.trainer.state, baseline=baseline)
+
+    def sampled(self, rows, count):
+        """Mean gradients of `count` batches of `rows` copies of the sentence, with draws of the model's own."""
+        self.net.decoder.attention.normalise = self.own
+        found = [self.gradient(self.trainer._sums(self.batch(rows), SMOOTHING).objective / rows) for _ in range(count)]
+        return torch.stack(found)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("train", [("train.baseline=0.0", "train.entropy=0.0"), ("train.entropy=0.0",), ("train.entropy=0.7",)])
+@pytest.mark.parametrize(("k", "steps"), [(1, 3), (2, 2)])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_expected_estimate_is_the_gradient_of_the_expected_loss(tmp_path, recipe, k, steps, train):
+    case = Case(tmp_path, recipe, k, *train, steps=steps)
+    exact = case.exact()
+    p, estimates = case.estimates()
+    torch.testing.assert_close(p @ estimates, exact, rtol=1e-9, atol=1e-10)
+    assert (estimates.std(0) > 1e-3).any()
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize(("recipe", "k"), [("readout", 1), ("input and readout, asked late", 2)])
+def test_the_models_own_draws_have_that_mean(tmp_path, recipe, k):
+    case = Case(tmp_path, recipe, k, steps=2)
+    exact, found = case.exact(), case.sampled(500, 60)
+    assert_mean(found, exact)
+
+
+@pytest.mark.usefixtures("float64")
+def test_sentences_that_read_the_expected_value_have_its_gradient(tmp_path):
+    case = Case(tmp_path, "input", 1, "model.attention.expected=0.25", "train.entropy=0.0", steps=2)
+    hard, found = case.exact(), case.sampled(500, 60)
+    soft = Case(tmp_path / "soft", "input", 1, "train.entropy=0.0", steps=2)
+    soft.net.decoder.attention.normalise = normaliser_named(settings().model.attention)
+    soft.net.load_state_dict(case.net.state_dict())
+    assert_mean(found, 0.75 * hard + 0.25 * soft.gradient(soft.trainer._sums(soft.batch(1), SMOOTHING).objective))
+
+
+def assert_mean(found, exact):
+    """The mean of independent estimates is `exact`, within five of its standard errors everywhere, which are small beside it."""
+    error = found.std(0) / len(found) ** 0.5
+    assert error.norm() < 0.1 * exact.norm()
+    assert ((found.mean(0) - exact).abs() <= 5 * error + 1e-12).all()
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_baseline_takes_variance_where_rewards_have_much_in_common(tmp_path):
+    print(f"\nvariance of one draw's gradient{'no baseline':>22}{'first':>12}{'learnt':>12}")
+    for (recipe, k), common in itertools.product([("readout", 1), ("readout", 2), ("input", 1), ("input feeding", 1)], [0.0, 3.0]):
+        case = Case(tmp_path / f"{recipe}{k}{common}", recipe, k, "train.entropy=0.0", steps=2, common=common)
+        log_p, loss, _ = case.all_draws()
+        learnt = -(log_p.exp() @ loss).item() / case.steps
+        found = []
+        for baseline in (0.0, None, learnt):
+            case.know(baseline)
+            found.append(case.variance())
+        print(f"{recipe + f', k = {k}':<20}rewards {learnt:>6.2f}{found[0]:>19.4f}{found[1]:>12.4f}{found[2]:>12.4f}")
+        assert found[2] < found[0]
+        if common:
+            assert found[2] < 0.5 * found[0]
+            assert found[1] < found[0]
+
+
+def slow(losses, log_p, entropy, lengths, to_go, baseline, settings):
+    """The sum of the page, one token at a time."""
+    total = 0.0
+    for b, length in enumerate(lengths):
+        for t in range(length):
+            paid = range(t, length) if to_go else [t]
+            reward = sum(-losses[b][u] for u in paid) - baseline * len(paid)
+            total -= settings.reinforce * reward * log_p[b][t] + settings.entropy * entropy[b][t]
+    return total
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("to_go", [False, True])
+def test_the_sum_of_given_draws(to_go):
+    lengths, longest, train = [3, 1, 5], 5, settings("train.reinforce=0.7", "train.entropy=0.3").train
+    losses, log_p, entropy = torch.rand(3, longest), -torch.rand(3, longest, requires_grad=True), torch.rand(3, longest, requires_grad=True)
+    real = torch.arange(longest) < torch.tensor(lengths)[:, None]
+    options = {"to_go": to_go, "baseline": -2.1, "settings": train}
+    more, found = drawn(losses[real], log_p, entropy, real.flatten().nonzero()[:, 0], **options)
+    assert more.item() == pytest.approx(slow(losses.tolist(), log_p.tolist(), entropy.tolist(), lengths, to_go, -2.1, train), abs=1e-12)
+    assert found.item() == pytest.approx(entropy[real].sum().item())
+    assert not found.requires_grad
+    alone = [drawn(losses[b, :n], log_p[b : b + 1, :n], entropy[b : b + 1, :n], torch.arange(n), **options)[0] for b, n in enumerate(lengths)]
+    assert more.item() == pytest.approx(sum(alone).item(), abs=1e-12)
+    for gradient in torch.autograd.grad(more, (log_p, entropy)):
+        assert (gradient[~real] == 0).all()
+        assert (gradient[real] != 0).all()
+
+
+def test_the_baseline_is_a_moving_average_from_knowing_nothing():
+    train = settings("train.baseline=0.8").train
+    assert first_baseline(train, 50) == pytest.approx(-math.log(50))
+    assert next_baseline(train, -4.0, -2.0) == pytest.approx(-3.6)
+    none = settings("train.baseline=0.0").train
+    assert first_baseline(none, 50) == next_baseline(none, -4.0, -2.0) == 0.0
+
+
+def lines(path):
+    return [line for line in map(json.loads, (path / "metrics.jsonl").read_text().splitlines()) if "loss" in line]
+
+
+def test_a_run_tells_baseline_and_entropy_and_its_loss_is_the_cross_entropy(tmp_path):
+    conf = settings(DRAWS, "train.max_steps=3", "train.log_every=1", "train.label_smoothing=0.0")
+    events = fit(tmp_path / "run", conf)
+    told, baseline = lines(tmp_path / "run"), -math.log(toy.SIZE)
+    assert told[0]["loss"] == pytest.approx(-baseline, rel=0.1)
+    for line in told:
+        baseline = 0.9 * baseline - 0.1 * line["loss"]
+        assert line["baseline"] == pytest.approx(baseline, abs=1e-9)
+        assert 0 < line["entropy"] < math.log(7)
+    state, _ = checkpoint.load_state(checkpoint.open_run(tmp_path / "run"))
+    assert state.baseline == told[-1]["baseline"]
+    assert of(trainer.Validation, events)[-1].loss == pytest.approx(np.log(toy.SIZE), rel=0.2)
+    fit(tmp_path / "soft", settings("train.max_steps=3", "train.log_every=1"))
+    assert not {"baseline", "entropy"} & set(lines(tmp_path / "soft")[0])
+    assert checkpoint.load_state(checkpoint.open_run(tmp_path / "soft"))[0].baseline is None
+
+
+def test_a_validation_draws_nothing(tmp_path):
+    net = toy.model(settings(DRAWS))
+    made = trainer._Trainer(net, toy.new_run(tmp_path / "run", settings(DRAWS)), toy.TRAINING, toy.VALIDATION, "fp32", toy.ALONE, None, lambda: False)
+    net.eval()
+    first = made._validation_loss()
+    torch.manual_seed(99)
+    assert made._validation_loss() == first
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("recipe", ["readout", "input"])
+def test_accumulated_batches_are_one_large_batch_when_they_draw_the_same(tmp_path, monkeypatch, recipe):
+    rows = np.arange(24)
+    results = []
+    for name, order, accumulate in (("parts", [rows[:3], rows[3:20], rows[20:]], 3), ("one", [rows], 1)):
+        monkeypatch.setattr(trainer, "plan", lambda *_, order=order: order)
+        conf = settings(DRAWS, "model.attention.expected=0.0", "model.dropout=0.0", "train.max_steps=3", f"train.accumulate={accumulate}", *RECIPES[recipe])
+        net = toy.model(conf)
+        net.decoder.attention.normalise = InTurn()
+        fit(tmp_path / name, conf, net, training=Pairs(24, 5))
+        results.append(checkpoint.load_state(checkpoint.open_run(tmp_path / name)))
+    (state_1, parts), (state_2, one) = results
+    assert state_1.baseline == pytest.approx(state_2.baseline, rel=1e-12)
+    for name, tensor in parts.items():
+        torch.testing.assert_close(tensor, one[name], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("format", ["bf16", "fp16"])
+def test_low_precision_takes_the_same_gradient(tmp_path, format):
+    conf = settings(DRAWS, "model.dropout=0.0", "model.attention.expected=0.0", "train.optimizer=sgd", "train.lr=1.0", "train.warmup=0")
+    found = []
+    for kind in ("fp32", format):
+        net = toy.model(conf)
+        net.decoder.attention.normalise = InTurn()
+        run = toy.new_run(tmp_path / kind, conf)
+        made = trainer._Trainer(net, run, toy.TRAINING, toy.VALIDATION, kind, toy.ALONE, None, lambda: False)
+        made.scaler = torch.amp.GradScaler("cpu", init_scale=256.0, enabled=kind == "fp16")  # small enough for the first step
+        before = torch.cat([p.detach().flatten() for p in net.parameters()])
+        made._step(next(made._updates()))
+        found.append((made.state.baseline, torch.cat([p.detach().flatten() for p in net.parameters()]) - before))
+    (baseline, moved), (low_baseline, low_moved) = found
+    assert low_baseline == pytest.approx(baseline, rel=1e-3)
+    assert F.cosine_similarity(moved, low_moved, 0) > 0.99
+
+
+BLIND = ("model.decoder.bridge=zero", "model.attention.values=embeddings")  # nothing but what is read tells the decoder of the source, and that of one word
+
+
+def copying(path, monkeypatch, *changes):
+    """The validation loss, with the arg max read, of a model that was to learn to copy."""
+    monkeypatch.setattr(toy, "VALIDATION", Pairs(40, 2, reverse=False))
+    conf = settings("model.dropout=0.0", "model.embedding=32", "model.encoder.size=32", "model.decoder.size=64", "train.batch_tokens=400",
+                    "train.schedule=cosine", "train.validate_every=1000", "train.label_smoothing=0.0", *BLIND, *changes)  # fmt: skip
+    return of(trainer.Validation, fit(path, conf, training=Pairs(2000, 1, reverse=False)))[-1].loss
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [(DRAWS, "model.attention.expected=0.0", "train.max_steps=400"), ("model.attention.normaliser=hard-topk", "train.max_steps=250")],
+    ids=["hard-sample", "hard-topk"],
+)
+def test_learns_to_copy_by_what_it_reads_alone(tmp_path, monkeypatch, changes):
+    assert copying(tmp_path / "run", monkeypatch, *changes) < 0.15
+
+
+@pytest.mark.slow
+def test_without_a_reward_for_its_draws_it_does_not(tmp_path, monkeypatch):
+    assert copying(tmp_path / "run", monkeypatch, DRAWS, "model.attention.expected=0.0", "train.max_steps=400", "train.reinforce=0.0") > 1.5
