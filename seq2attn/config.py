@@ -129,6 +129,11 @@ class Attention(Section):
     window: Literal["none", "local-m", "local-p"] = "none"  # where the decoder looks: around the same position, or around a predicted one
     half_width: Count = 10  # of the window, in positions
 
+    @property
+    def compares(self) -> bool:
+        """Whether anything looks at a key: location scores see the query alone."""
+        return self.score not in ("location", "concat-location") or self.past == "fertility"
+
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
         for name, owner, kinds in _ACTS:
@@ -145,7 +150,7 @@ class Attention(Section):
             raise ValueError(
                 'model.attention.score="concat-location" asks with state and embedding together: set model.attention.queries="both", or choose location'
             )
-        if self.score in ("location", "concat-location") and self.keys != "states" and self.past != "fertility":
+        if not self.compares and self.keys != "states":
             raise ValueError(
                 f'model.attention.keys is what a score compares: model.attention.score="{self.score}" compares nothing, so it does nothing; leave it at states'
             )
@@ -211,8 +216,13 @@ class Model(Section):
             return self
         if "sum" in (a.keys, a.values) and self.embedding != self.encoder.width:
             raise ValueError(
-                f'model.attention.keys or values="sum" adds states and embeddings: the encoder\'s states have {self.encoder.width}, model.embedding is '
-                f"{self.embedding}; make them equal, or choose states"
+                f'model.attention.{"keys" if a.keys == "sum" else "values"}="sum" adds states and embeddings: the encoder\'s states have {self.encoder.width}, '
+                f"model.embedding is {self.embedding}; make them equal, or choose states"
+            )
+        if a.values == "embeddings" and not (a.compares and a.keys != "embeddings") and self.decoder.bridge in ("mean", "zero"):
+            raise ValueError(
+                f'model.attention.values="embeddings" with model.decoder.bridge="{self.decoder.bridge}": nothing reads the encoder\'s states; '
+                "choose values or keys of states, or another bridge"
             )
         if heads > 1 and (self.attention_size % heads or self.memory_size("values") % heads):
             raise ValueError(

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import Any
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from seq2attn import config
+from seq2attn.errors import UsageError
 
 SOURCE, TARGET = 9, 8  # vocabularies
 PLACES = ("input", "layer", "readout")
@@ -202,19 +204,18 @@ def models(draw: st.DrawFn, attends: bool = False) -> config.Model:
 
 
 @st.composite
-def anything(draw: st.DrawFn) -> dict[str, Any]:
-    """Any tree of a model's settings, every value of the right kind: what the config must accept and then run, or refuse with a reason."""
+def anything(draw: st.DrawFn) -> tuple[config.Model, list[str]]:
+    """Any tree of a model's settings, every value of the right kind; and while the config refuses it, one setting less, of those that the refusal names.
 
-    def one(*values: Any) -> Any:
-        return draw(st.sampled_from(values))
+    Returns the model that is accepted in the end, and every refusal on the way.
+    """
 
-    def some(tree: dict[str, tuple[Any, ...]]) -> dict[str, Any]:
-        """Each setting left out as often as not."""
-        return {key: one(*values) for key, values in tree.items() if draw(st.booleans())}
+    def one(values: Sequence[Any]) -> Any:
+        return draw(st.sampled_from(list(values)))
 
-    encoder = some({"cell": CELLS, "layers": (1, 2), "bidirectional": (True, False), "reverse": (False, True)})
-    decoder = some(
-        {
+    sections: dict[str, dict[str, tuple[Any, ...]]] = {
+        "encoder": {"cell": CELLS, "layers": (1, 2), "bidirectional": (True, False), "reverse": (False, True)},
+        "decoder": {
             "cell": CELLS,
             "layers": (1, 2),
             "reads": ("attention", "attention", "attention", "summary", "nothing"),
@@ -226,10 +227,8 @@ def anything(draw: st.DrawFn) -> dict[str, Any]:
             "readout_size": (None, 4),
             "readout_embedding": (False, True),
             "bridge": BRIDGES,
-        }
-    )
-    attention = some(
-        {
+        },
+        "attention": {
             "score": SCORES,
             "size": (None, 4),
             "query_map": MAPS,
@@ -251,7 +250,23 @@ def anything(draw: st.DrawFn) -> dict[str, Any]:
             "decoding": ("argmax", "expected", "sample"),
             "window": WINDOWS,
             "half_width": (1, 10),
-        }
-    )
-    top = {"embedding": one(4, 6, 8), "dropout": one(0.0, 0.3), "init": one("glorot", "uniform", "bahdanau15"), "tied": one("none", "output", "all")}
-    return top | {"encoder": encoder | {"size": one(2, 4)}, "decoder": decoder | {"size": one(4, 6, 8)}, "attention": attention}
+        },
+    }
+    tree: dict[str, Any] = {"embedding": one((4, 6, 8)), "encoder": {"size": one((2, 4))}, "decoder": {"size": one((4, 6, 8))}, "attention": {}}
+    loose = {"model.tied": one(("none", "output", "all")), "model.dropout": one((0.0, 0.3)), "model.init": one(("glorot", "uniform", "bahdanau15"))}
+    kinds = ("score", "past", "normaliser", "window")  # what other settings depend on
+    for section, settings in sections.items():
+        loose |= {f"model.{section}.{key}": one(values) for key, values in settings.items() if key in kinds or draw(st.booleans())}
+    refusals = []
+    while True:
+        for key, value in loose.items():
+            *parents, last = key.split(".")[1:]
+            (tree[parents[0]] if parents else tree)[last] = value
+        try:
+            return config.validate({"model": tree}, "any").model, refusals
+        except UsageError as error:
+            refusals.append(str(error))
+        named = [key for key in re.findall(r"model(?:\.[a-z_]+)+", refusals[-1]) if key in loose]
+        assert named, f"names no setting that could be left out: {refusals[-1]}"
+        *parents, last = named[0].split(".")[1:]
+        del (tree[parents[0]] if parents else tree)[last], loose[named[0]]

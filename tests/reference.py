@@ -300,7 +300,7 @@ class Attended(NamedTuple):
     weights: np.ndarray  # (S,), the mean over the heads
     by_head: list  # of each head, (S,)
     log_p: float  # of `drawn`, one position a head
-    entropy: float  # of what it was drawn from
+    entropy: float  # of what it is drawn from
 
 
 def attend(recipe, w, q, keys, values, histories, t, drawn=None):
@@ -311,7 +311,7 @@ def attend(recipe, w, q, keys, values, histories, t, drawn=None):
     for h in range(recipe.heads):
 
         def own(name, x, h=h):
-            if recipe.heads == 1:
+            if recipe.heads == 1 or (name == "key" and "key" not in w):  # heads that compare no keys have no matrix for them
                 return x
             size = w[name].shape[0] // recipe.heads
             return linear(w[name][h * size : (h + 1) * size], x)
@@ -322,7 +322,7 @@ def attend(recipe, w, q, keys, values, histories, t, drawn=None):
         by_head.append(weights)
         if draw is not None:
             log_p += log_p_of_draws(scores, [j for j, one in enumerate(draw) if one], mask)
-            entropies += entropy(softmax(scores, mask))
+        entropies += entropy(softmax(scores, mask))
     context = contexts[0] if recipe.heads == 1 else linear(w["out"], join(*contexts))
     return Attended(context, sum(by_head) / recipe.heads, by_head, log_p, entropies)
 

@@ -285,8 +285,8 @@ def test_all_owners_of_a_setting_are_named() -> None:
         (["heads=4", "value_map=linear"], ["heads is 4", "value_map"]),
         (["heads=3"], ["heads=3", "512"]),
         (["heads=4", "size=10"], ["heads=4", "10", "512"]),
-        (["keys=sum"], ['values="sum"', "512", "model.embedding is 256"]),
-        (["values=sum"], ["keys or values", "512", "model.embedding is 256"]),
+        (["keys=sum"], ['keys="sum"', "512", "model.embedding is 256"]),
+        (["values=sum"], ['values="sum"', "512", "model.embedding is 256"]),
         (["score=dot", "keys=embeddings"], ['score="dot"', "512", "256", "general"]),
         (["score=cosine", "queries=both"], ['score="cosine"', "768", "512"]),
         (["score=keyed", "key_map=identity", "query_map=identity", "queries=embedding"], ['score="keyed"', "256", "512"]),
@@ -330,6 +330,16 @@ def test_attention_that_contradicts_itself_is_refused_by_name(settings: list[str
 def test_attention_that_agrees_is_taken(settings: list[str]) -> None:
     chosen = of_attention(*settings)
     assert of_attention(*(f"{key}={json.dumps(value)}" for key, value in chosen.model_dump(mode="json").items() if value is not None)) == chosen
+
+
+@pytest.mark.parametrize("bridge", ["mean", "zero"])
+@pytest.mark.parametrize("attention", [["keys=embeddings"], ["score=location"]])
+def test_an_encoder_that_nothing_reads_is_refused_by_name(bridge: str, attention: list[str]) -> None:
+    settings = ["model.attention.values=embeddings", f"model.decoder.bridge={bridge}"]
+    with pytest.raises(UsageError, match=f'model.attention.values="embeddings" with model.decoder.bridge="{bridge}": nothing reads'):
+        config.change(config.Config(), [*settings, *(f"model.attention.{setting}" for setting in attention)])
+    config.change(config.Config(), settings)
+    config.change(config.Config(), [settings[0], "model.attention.keys=embeddings", "model.decoder.bridge=linear"])
 
 
 @pytest.mark.parametrize("choice", ["scalar", "context"])

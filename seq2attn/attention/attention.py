@@ -44,7 +44,7 @@ class Attention(nn.Module):
         self.settings = settings
         self.heads = settings.heads
         self.query = Linear(query_size, size, bias=False) if many else None
-        self.key = nn.Linear(key_size, size, bias=False) if many else None
+        self.key = nn.Linear(key_size, size, bias=False) if many and settings.compares else None
         self.value = nn.Linear(value_size, value_size, bias=settings.value_map == "nonlinear") if many or settings.value_map != "identity" else None
         self.out = Linear(value_size, value_size, bias=False) if many else None
         size //= self.heads
@@ -61,6 +61,8 @@ class Attention(nn.Module):
         """The memory, projected once."""
         if self.key is not None:
             keys_BSK = self.key(keys_BSK)
+        elif self.heads > 1:
+            keys_BSK = keys_BSK[..., :1].expand(-1, -1, self.heads)  # the heads of a location score only count them
         if self.value is not None:
             values_BSV = self.value(values_BSV)
         if self.settings.value_map == "nonlinear":
