@@ -1,0 +1,262 @@
+"""The whole attention: heads beside torch's own, what it keeps of earlier steps, and what it makes of a source with nothing to read."""
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seq2attn.attention import Attention, Past
+from seq2attn.attention.attention import Source
+from seq2attn.config import Attention as Settings
+
+B, T, S = 3, 4, 5
+Q, K, V = 6, 7, 8  # sizes of queries, keys and values
+LENGTHS = [5, 1, 3]
+SCORES = ("additive", "scaled-dot", "general", "keyed", "concat", "concat-linear", "sigmoid", "cosine", "location")
+NORMALISERS = ("softmax", "sparsemax", "entmax15", "sigmoid", "hard-topk", "hard-sample", "gumbel")
+
+
+@pytest.fixture(autouse=True)
+def _in_float64(float64: None) -> None: ...
+
+
+def make(query: int = Q, key: int = K, value: int = V, size: int = 4, **settings: Any) -> Attention:
+    made = Attention(Settings.model_validate(settings), query, key, value, size).eval()
+    for parameter in made.parameters():
+        nn.init.uniform_(parameter, -0.8, 0.8)
+    return made
+
+
+def inputs(key: int = K) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Queries, keys, values and a mask."""
+    return torch.randn(B, T, Q), torch.randn(B, S, key), torch.randn(B, S, V), torch.arange(S) < torch.tensor(LENGTHS)[:, None]
+
+
+def times(past: Past | None) -> Past | None:
+    """The past of T queries at once, of which nothing is asked but their number and what is drawn once a sentence."""
+    if past is None:
+        return None
+    return Past(torch.arange(T).expand(B, -1), expected=None if past.expected is None else past.expected[:, None].expand(-1, T))
+
+
+@pytest.mark.parametrize("heads", [2, 4])
+def test_heads_are_torchs(heads: int) -> None:
+    """Vaswani 2017, section 3.2.2: output, weights head by head, and every gradient of nn.MultiheadAttention."""
+    theirs = nn.MultiheadAttention(V, heads, bias=False, kdim=K, vdim=V, batch_first=True)
+    assert theirs.q_proj_weight is not None
+    ours = make(query=V, size=V, score="scaled-dot", heads=heads)
+    pairs = {"query": theirs.q_proj_weight, "key": theirs.k_proj_weight, "value": theirs.v_proj_weight, "out": theirs.out_proj.weight}
+    with torch.no_grad():
+        for name, weight in pairs.items():
+            getattr(ours, name).weight.copy_(weight)
+    _, keys, values, mask = inputs()
+    query = torch.randn(B, T, V)
+    want, weights = theirs(query, keys, values, key_padding_mask=~mask, average_attn_weights=False)
+    got = ours(query, ours.source(keys, values, mask))
+    torch.testing.assert_close(got.context, want)
+    torch.testing.assert_close(got.weights.transpose(1, 2), weights)
+    assert got.log_p is None
+    assert got.entropy is None
+    loss = torch.randn_like(want)
+    mine = torch.autograd.grad((got.context * loss).sum(), [getattr(ours, name).weight for name in pairs])
+    for a, b in zip(mine, torch.autograd.grad((want * loss).sum(), list(pairs.values())), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_one_head_is_torchs_and_maps_nothing() -> None:
+    ours = make(key=Q, score="scaled-dot")
+    assert not list(ours.parameters())
+    query, keys, values, mask = inputs(Q)
+    want = F.scaled_dot_product_attention(query, keys, values, mask[:, None])
+    torch.testing.assert_close(ours(query, ours.source(keys, values, mask)).context, want)
+
+
+@pytest.mark.parametrize("kind", ["linear", "nonlinear"])
+def test_values_are_mapped_before_they_are_read(kind: str) -> None:
+    plain, mapped = make(value_map="identity"), make(value_map=kind)
+    mapped.load_state_dict(plain.state_dict(), strict=False)
+    assert mapped.value is not None
+    assert (mapped.value.bias is None) == (kind == "linear")
+    query, keys, values, mask = inputs()
+    v = mapped.value(values)
+    want = plain(query, plain.source(keys, v.tanh() if kind == "nonlinear" else v, mask))
+    torch.testing.assert_close(mapped(query, mapped.source(keys, values, mask)).context, want.context)
+
+
+@pytest.mark.parametrize("past", ["none", "coverage", "fertility", "location-aware"])
+@pytest.mark.parametrize("score", SCORES)
+def test_a_head_knows_nothing_of_the_others(score: str, past: str) -> None:
+    """What one head's projections are changes its own weights alone, now and after any number of steps."""
+    settings = {"score": score, "past": past, "heads": 2} | ({"filters": 3, "kernel": 3} if past == "location-aware" else {})
+    attention = make(**settings)
+    query, keys, values, mask = inputs()
+
+    def walk() -> Tensor:
+        source, past = attention.source(keys, values, mask), attention.start(B, mask, values)
+        steps = []
+        for t in range(T):
+            now = None if past is None else Past(*(None if part is None else part[:, None] for part in past))  # type: ignore[arg-type]
+            read = attention(query[:, t : t + 1], source, now)
+            past = attention.after(past, read.weights[:, 0])
+            steps.append(read.weights)
+        return torch.cat(steps, 1)
+
+    with torch.no_grad():
+        before = walk()
+        assert attention.query is not None
+        for layer in (attention.query, attention.key):
+            if layer is not None:
+                layer.weight[2:] += 1  # the second head's half of four rows
+        after = walk()
+    assert torch.equal(after[:, :, 0], before[:, :, 0])
+    assert not torch.allclose(after[:, :, 1], before[:, :, 1])
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("past", ["none", "coverage", "location-aware"])
+@pytest.mark.parametrize("normaliser", ["softmax", "hard-sample"])
+@pytest.mark.parametrize("window", ["none", "local-m", "local-p"])
+def test_the_past_is_what_a_later_step_asks_for_and_no_more(heads: int, past: str, normaliser: str, window: str) -> None:
+    if normaliser == "hard-sample" and window == "local-p":
+        return
+    attention = make(heads=heads, past=past, normaliser=normaliser, window=window)
+    _, _, values, mask = inputs()
+    start = attention.start(B, mask, values)
+    assert attention.remembers == (past != "none")
+    if past == "none" and normaliser == "softmax" and window != "local-m":
+        assert start is None
+        assert attention.after(None, torch.rand(B, heads, S)) is None
+        return
+    assert start is not None
+    assert start.time.tolist() == [0] * B
+    assert start.expected is None
+    steps = torch.rand(3, B, heads, S)
+    now: Past | None = start
+    for weights in steps:
+        now = attention.after(now, weights)
+    assert now is not None
+    assert now.time.tolist() == [3] * B
+    assert start.time.tolist() == [0] * B
+    if past == "none":
+        assert start.last is start.total is now.last is now.total is None
+        return
+    assert start.last is not None
+    assert start.total is not None
+    assert now.last is not None
+    assert now.total is not None
+    assert start.last.shape == start.total.shape == (B, heads, S)
+    assert not start.last.any()
+    assert not start.total.any()
+    torch.testing.assert_close(now.last, steps[2])
+    torch.testing.assert_close(now.total, steps.sum(0))
+
+
+def test_a_share_of_the_sentences_reads_the_expected_value_in_training_alone() -> None:
+    attention = make(normaliser="hard-sample", expected=0.3).train()
+    mask, values = torch.ones(1, S, dtype=torch.bool), torch.randn(1, S, V)
+    start = attention.start(20000, mask, values)
+    assert start is not None
+    assert start.expected is not None
+    assert start.expected.double().mean().item() == pytest.approx(0.3, abs=0.02)  # six deviations
+    late = attention.after(start, torch.rand(20000, 1, S))
+    assert late is not None
+    assert late.expected is start.expected
+    start = attention.eval().start(4, mask, values)
+    assert start is not None
+    assert start.expected is None
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("window", ["none", "local-m", "local-p"])
+@pytest.mark.parametrize("normaliser", NORMALISERS)
+@pytest.mark.parametrize("training", [False, True])
+def test_a_source_with_nothing_to_read_gives_zeros_and_finite_gradients(heads: int, window: str, normaliser: str, training: bool) -> None:
+    if window == "local-p" and normaliser in ("hard-topk", "hard-sample", "gumbel"):
+        return
+    attention = make(heads=heads, window=window, normaliser=normaliser).train(training)
+    query, keys, values, mask = inputs()
+    mask[1] = False
+    for x in (query, keys, values):
+        x.requires_grad_()
+    read = attention(query, attention.source(keys, values, mask), times(attention.start(B, mask, values)))
+    assert not read.weights[1].any()
+    assert not read.context[1].any()
+    assert read.context[0].any()
+    total = read.context.sum() + (0 if read.log_p is None else (read.log_p + read.entropy).sum())
+    found = torch.autograd.grad(total, (query, keys, values, *attention.parameters()), allow_unused=True, materialize_grads=True)
+    assert all(torch.isfinite(x).all() for x in found)
+    assert not any(x[1].any() for x in found[:3])
+    assert found[2][0].any()
+
+
+@pytest.mark.parametrize(("score", "normaliser", "heads"), list(itertools.product(SCORES, ("softmax", "sparsemax", "hard-topk"), (1, 2))))
+def test_all_queries_at_once_are_one_by_one(score: str, normaliser: str, heads: int) -> None:
+    for window in ("none", "local-m", *(("local-p",) if normaliser != "hard-topk" else ())):
+        attention = make(key=Q, score=score, normaliser=normaliser, heads=heads, window=window)
+        query, keys, values, mask = inputs(Q)
+        with torch.no_grad():
+            source = attention.source(keys, values, mask)
+            past = attention.start(B, mask, values)
+            whole = attention(query, source, times(past))
+            for t in range(T):
+                now = None if past is None else past._replace(time=past.time[:, None] + t)
+                one = attention(query[:, t : t + 1], source, now)
+                torch.testing.assert_close(one.context[:, 0], whole.context[:, t])
+                torch.testing.assert_close(one.weights[:, 0], whole.weights[:, t])
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("past", ["none", "fertility"])
+@pytest.mark.parametrize("score", SCORES)
+def test_gradients_of_every_part(score: str, past: str, heads: int) -> None:
+    """By finite differences in the memory, the query, the weights of earlier steps and every parameter."""
+    attention = make(key=Q, score=score, past=past, heads=heads)
+    query, keys, values, mask = (x.requires_grad_() if x.is_floating_point() else x for x in inputs(Q))
+    total = torch.rand(B, T, heads, S, requires_grad=True)
+    parameters = dict(attention.named_parameters())
+
+    def read(query: Tensor, keys: Tensor, values: Tensor, total: Tensor, *given: Tensor) -> tuple[Tensor, Tensor]:
+        past = Past(torch.arange(T).expand(B, -1), total, total)
+        found: tuple[Tensor, Tensor] = torch.func.functional_call(
+            _Whole(attention), {f"attention.{name}": x for name, x in zip(parameters, given, strict=True)}, (query, keys, values, mask, past)
+        )
+        return found
+
+    torch.autograd.gradcheck(read, (query, keys, values, total, *parameters.values()), fast_mode=True)
+
+
+class _Whole(nn.Module):
+    def __init__(self, attention: Attention) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, past: Past) -> tuple[Tensor, Tensor]:
+        source: Source = self.attention.source(keys, values, mask)
+        found = self.attention(query, source, past)
+        return found.context, found.weights
+
+
+def test_the_log_probability_of_a_step_is_that_of_all_its_heads() -> None:
+    attention = make(normaliser="hard-sample", expected=0.0, heads=2).train()
+    query, keys, values, mask = inputs()
+    source = attention.source(keys, values, mask)
+    past = times(attention.start(B, mask, values))
+    with torch.no_grad():
+        soft = make(heads=2)
+        soft.load_state_dict(attention.state_dict())
+        p_BTHS = soft(query, soft.source(keys, values, mask)).weights
+        read = attention(query, source, past)
+    drawn = (p_BTHS * read.weights).sum(-1)
+    torch.testing.assert_close(read.log_p, drawn.log().sum(-1))
+    torch.testing.assert_close(read.entropy, -torch.special.xlogy(p_BTHS, p_BTHS).sum((-1, -2)))
+
+
+@pytest.mark.parametrize("score", ["location", "concat-location"])
+def test_heads_that_compare_no_keys_have_no_matrix_for_them(score: str) -> None:
+    """A parameter that nothing reads would be weight decay's and the distributed sum's alone."""
+    settings = {"score": score, "queries": "both", "heads": 2}
+    assert make(**settings).key is None
+    assert make(**settings, past="fertility").key is not None
