@@ -1,0 +1,294 @@
+"""Hard weights: the right positions, the probability of what was drawn, by enumeration and by frequency, and noise that is a function of its place."""
+
+import itertools
+import math
+
+import pytest
+import reference
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seq2attn.attention import Past, normaliser_named
+from seq2attn.attention.hard import gumbel, gumbel_of, largest, log_p_of, ones_at
+from seq2attn.attention.normalisers import Gumbel, HardSample
+from seq2attn.config import Attention
+
+SCORES = [0.3, -1.2, 1.1, 0.4]
+
+
+def row(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)[None, None]
+
+
+def real(scores: Tensor) -> Tensor:
+    return torch.ones(1, 1, scores.size(-1), dtype=torch.bool)
+
+
+def at(time_BT: Tensor | list[list[int]], expected: Tensor | None = None) -> Past:
+    return Past(torch.as_tensor(time_BT), expected=expected)
+
+
+def training(k: int = 1, temperature: float = 1.0) -> HardSample:
+    return HardSample(k, "argmax", temperature).train()
+
+
+# The largest
+
+
+def test_the_earlier_of_equals_is_taken_and_the_highest_comes_first() -> None:
+    scores = row(1.0, 3.0, 2.0, 3.0, 2.0)
+    assert largest(scores, real(scores), 4).tolist() == [[[1, 3, 2, 4]]]
+    equal = torch.zeros(1, 1, 300)
+    assert largest(equal, real(equal), 40).tolist() == [[list(range(40))]]
+
+
+def test_masked_positions_come_after_all_real_ones_and_are_no_weight() -> None:
+    scores, mask = row(9.0, torch.finfo(torch.float64).min, 8.0, 1.0), torch.tensor([[[False, True, False, True]]])
+    positions = largest(scores, mask, 3)
+    assert positions[0, 0, :2].tolist() == [3, 1]
+    assert ones_at(positions, scores, mask).tolist() == [[[0.0, 1.0, 0.0, 1.0]]]
+
+
+def test_hard_topk_has_exact_ones_and_the_gradient_of_softmax(float64: None) -> None:
+    scores, mask = torch.randn(40, 5, 9, requires_grad=True), torch.rand(40, 5, 9) < 0.7
+    weights, gradient = normaliser_named(Attention(normaliser="hard-topk", k=3, temperature=0.6))(scores, mask).weights, torch.randn(40, 5, 9)
+    assert weights.unique().tolist() == [0.0, 1.0]
+    (got,) = torch.autograd.grad(weights, scores, gradient)
+    soft = (scores / 0.6).masked_fill(~mask, -1e9).softmax(-1)
+    (expected,) = torch.autograd.grad(soft, scores, gradient * mask)
+    some = mask.any(-1)
+    torch.testing.assert_close(got[some], expected[some], rtol=0, atol=1e-12)
+
+
+# Gumbel
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.4])
+def test_gumbel_is_torchs_under_the_same_noise(temperature: float, float64: None) -> None:
+    scores, gradient = torch.randn(6, 4, 7, requires_grad=True), torch.randn(6, 4, 7)
+    normalise = normaliser_named(Attention(normaliser="gumbel", temperature=temperature)).train()
+    torch.manual_seed(5)
+    got = normalise(scores, real(scores)).weights
+    torch.manual_seed(5)
+    expected = F.gumbel_softmax(scores, temperature, hard=True)
+    torch.testing.assert_close(got, expected)
+    assert got.unique().tolist() == [0.0, 1.0]
+    (mine,), (torchs,) = torch.autograd.grad(got, scores, gradient), torch.autograd.grad(expected, scores, gradient)
+    torch.testing.assert_close(mine, torchs, rtol=0, atol=1e-12)
+
+
+def test_gumbel_draws_from_softmax_at_any_temperature_in_training_and_takes_the_best_otherwise() -> None:
+    scores = row(*SCORES, 5.0).expand(20000, 1, 5)
+    mask = torch.tensor([[[True] * 4 + [False]]])
+    for temperature in (1.0, 0.3):
+        found = Gumbel(temperature).train()(scores, mask).weights.mean((0, 1))
+        _holds(found[:4], row(*SCORES).softmax(-1)[0, 0], 20000)
+        assert Gumbel(temperature).eval()(scores, mask).weights.mean((0, 1)).tolist() == [0, 0, 1, 0, 0]
+
+
+def _holds(frequency: Tensor, p: Tensor, draws: int) -> None:
+    """Within 4.5 standard deviations."""
+    assert ((frequency - p).abs() <= 4.5 * (p * (1 - p) / draws).sqrt()).all(), (frequency, p)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_noise_from_the_generator_is_finite_and_gumbels(dtype: torch.dtype) -> None:
+    noise = gumbel(torch.empty(400000, dtype=dtype))
+    assert noise.dtype == dtype
+    assert torch.isfinite(noise).all()
+    assert noise.mean().item() == pytest.approx(0.5772, abs=0.01)
+    assert noise.var().item() == pytest.approx(math.pi**2 / 6, abs=0.03)
+
+
+# Drawing without putting back
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+def test_log_p_is_the_references_and_all_draws_together_are_certain(k: int) -> None:
+    scores, total = row(*SCORES), 0.0
+    for drawn in itertools.permutations(range(4), k):
+        log_p = log_p_of(torch.tensor([[drawn]]), scores, real(scores)).item()
+        assert log_p == pytest.approx(reference.log_p_of_draws(SCORES, drawn), abs=1e-12)
+        total += math.exp(log_p)
+    assert total == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+def test_fewer_real_positions_than_draws_are_all_read(k: int) -> None:
+    scores, mask = row(0.3, 7.0, -1.2, 50.0, 0.9), torch.tensor([[[True, False, True, False, False]]])
+    draws = list(itertools.permutations([0, 2], min(k, 2)))
+    log_ps = [reference.log_p_of_draws(scores[0, 0].tolist(), drawn, mask[0, 0].tolist()) for drawn in draws]
+    assert sum(map(math.exp, log_ps)) == pytest.approx(1.0)
+    seen = set()
+    for _ in range(30):
+        found = training(k)(scores.requires_grad_(), mask)
+        assert found.weights[0, 0].sum() == min(k, 2)
+        assert (found.weights[~mask] == 0).all()
+        assert min(abs(found.log_p.item() - log_p) for log_p in log_ps) < 1e-12
+        seen.add(round(found.log_p.item(), 6))
+        (gradient,) = torch.autograd.grad(found.log_p.sum(), scores)
+        assert torch.isfinite(gradient).all()
+        assert (gradient[~mask] == 0).all()
+    assert len(seen) == 2
+    alone = training(k)(scores, torch.tensor([[[False, True, False, False, False]]]))
+    assert alone.weights.tolist() == [[[0.0, 1.0, 0.0, 0.0, 0.0]]]
+    assert alone.log_p.item() == 0.0
+
+
+@pytest.mark.parametrize("drawn", [[2], [0, 2], [4, 0, 1], [4, 2, 0, 1, 3]])
+def test_the_gradient_of_log_p_is_that_of_finite_differences(drawn: list[int], float64: None) -> None:
+    scores = torch.randn(2, 3, 5, requires_grad=True)
+    mask = torch.tensor([[True] * 5, [True, True, True, False, True]])[:, None]
+    positions = torch.tensor(drawn).expand(2, 3, -1)
+    assert torch.autograd.gradcheck(lambda e: log_p_of(positions, e, mask), (scores,))
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_draws_are_as_frequent_as_enumeration_says(k: int, temperature: float) -> None:
+    draws, cooled = 20000, [e / temperature for e in SCORES]
+    scores = row(*SCORES, 3.0).expand(draws, 1, 5)
+    found = training(k, temperature)(scores, torch.tensor([[[True] * 4 + [False]]]))
+    assert (found.weights.sum(-1) == k).all()
+    every = {drawn: reference.log_p_of_draws(cooled, drawn) for drawn in itertools.permutations(range(4), k)}
+    sets = [set(weights.nonzero().flatten().tolist()) for weights in found.weights[:, 0]]
+    log_ps = torch.tensor(list(every.values()), dtype=torch.float64)
+    for drawn, log_p in every.items():  # the log p that is handed out tells the order of a set
+        frequency = sum(set(drawn) == one and abs(other - log_p) < 1e-9 for one, other in zip(sets, found.log_p[:, 0].tolist(), strict=True)) / draws
+        _holds(torch.tensor(frequency), torch.tensor(math.exp(log_p)), draws)
+    assert (found.log_p[:, 0, None] - log_ps).abs().amin(-1).max() < 1e-12
+    torch.testing.assert_close(found.entropy, torch.full((draws, 1), reference.entropy(reference.softmax(cooled)), dtype=torch.float64))
+
+
+def test_rows_are_drawn_independently() -> None:
+    weights = training()(torch.zeros(2000, 2, 2), torch.ones(1, 1, 2, dtype=torch.bool)).weights[..., 0]
+    assert weights.mean().item() == pytest.approx(0.5, abs=0.05)
+    assert torch.corrcoef(weights.T)[0, 1].abs() < 0.1
+    assert torch.corrcoef(torch.stack([weights[:-1, 0], weights[1:, 0]]))[0, 1].abs() < 0.1
+
+
+def test_the_entropy_has_the_gradient_of_finite_differences(float64: None) -> None:
+    scores = torch.randn(2, 3, 5, requires_grad=True)
+    mask = torch.tensor([[True] * 5, [True, False, True, False, True]])[:, None]
+    entropy = training(2)(scores, mask).entropy
+    for got, e, m in zip(entropy.flatten(), scores.flatten(0, 1).tolist(), mask.expand(2, 3, 5).flatten(0, 1).tolist(), strict=True):
+        assert got.item() == pytest.approx(reference.entropy(reference.softmax(e, m)), abs=1e-12)
+    assert torch.autograd.gradcheck(lambda e: training(temperature=0.7)(e, mask).entropy, (scores,))
+
+
+def test_rows_that_read_the_expected_value_have_its_gradient_and_no_draw(float64: None) -> None:
+    scores = torch.randn(3, 4, 5, requires_grad=True)
+    expected = torch.tensor([True, False, True])[:, None].expand(3, 4)
+    found = training(temperature=0.7)(scores, real(scores), at(torch.zeros(3, 4, dtype=torch.long), expected))
+    soft = (scores / 0.7).softmax(-1)
+    torch.testing.assert_close(found.weights[[0, 2]], soft[[0, 2]])
+    assert found.weights[1].unique().tolist() == [0.0, 1.0]
+    assert (found.log_p[[0, 2]] == 0).all()
+    assert (found.log_p[1] < 0).all()
+    gradient = torch.randn(3, 4, 5)
+    (got,) = torch.autograd.grad(found.weights, scores, gradient, retain_graph=True)
+    (through,) = torch.autograd.grad(soft, scores, gradient * expected[..., None])
+    torch.testing.assert_close(got, through, rtol=0, atol=1e-12)
+    (of_log_p,) = torch.autograd.grad(found.log_p.sum(), scores)
+    assert (of_log_p[[0, 2]] == 0).all()
+    torch.testing.assert_close(of_log_p[1], (found.weights[1] - soft[1]).detach() / 0.7)  # the gradient of log softmax at what was drawn
+
+
+def test_outside_training_a_hard_sample_is_what_its_decoding_says() -> None:
+    scores, past = torch.randn(5, 3, 8), at(torch.arange(3).expand(5, 3))
+    best = HardSample(2, "argmax").eval()(scores, real(scores), past)
+    assert best.weights.equal(torch.zeros_like(scores).scatter(-1, scores.topk(2).indices, 1.0))
+    soft = HardSample(1, "expected").eval()(scores, real(scores), past)
+    torch.testing.assert_close(soft.weights, scores.softmax(-1))
+    drawn = HardSample(2, "sample").eval()(scores, real(scores), past)
+    assert (drawn.weights.sum(-1) == 2).all()
+    assert not drawn.weights.equal(best.weights)
+    assert (best[1:], soft[1:], drawn[1:]) == ((None, None),) * 3
+    assert (HardSample(1, "expected").train()(scores, real(scores)).weights.max(-1).values == 1).all()
+
+
+# Noise that is a function of its place
+
+
+def uniform(noise: Tensor) -> Tensor:
+    return (-(-noise).exp()).exp()
+
+
+def mixed(x: int) -> int:
+    """The hash in Python's integers, which do not overflow."""
+    x &= 0xFFFFFFFF
+    x = ((x ^ (x >> 16)) * 0x21F0AAAD) % 2**32
+    x = ((x ^ (x >> 15)) * 0x735A2D97) % 2**32
+    return x ^ (x >> 15)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_noise_is_the_hash_of_step_and_position(dtype: torch.dtype) -> None:
+    times = [0, 1, 2, 999, 2**31, 2**40 + 5]
+    noise = gumbel_of(torch.tensor([times]), 40, dtype)
+    assert noise.shape == (1, 6, 40)
+    assert noise.dtype == dtype
+    for i, time in enumerate(times):
+        for j in range(40):
+            u = ((mixed(mixed(time + 0x9E3779B9) ^ mixed(j)) >> 9) + 0.5) / 2**23
+            assert noise[0, i, j].item() == pytest.approx(-math.log(-math.log(u)), rel=1e-5 if dtype == torch.float32 else 1e-12, abs=1e-6)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_noise_is_the_same_on_a_gpu() -> None:
+    time = torch.arange(500)[None]
+    here, there = gumbel_of(time, 500, torch.float64), gumbel_of(time.cuda(), 500, torch.float64).cpu()
+    torch.testing.assert_close(there, here, rtol=1e-12, atol=1e-12)
+
+
+def test_noise_is_finite_uniform_and_independent_of_its_neighbours() -> None:
+    """A fixed function, so a fixed outcome: chi-square of 64 bins, and of 8 x 8 bins of pairs, below the point that 2 in 100,000 fair ones pass."""
+    n = 400
+    noise = gumbel_of(torch.arange(n)[None], n, torch.float64)[0]
+    assert torch.isfinite(noise).all()
+    u = uniform(noise)
+    assert u.unique().numel() > 0.98 * n * n
+
+    def chi_square(bins: Tensor) -> float:
+        counts = bins.flatten().bincount(minlength=64).double()
+        fair = bins.numel() / 64
+        return ((counts - fair) ** 2 / fair).sum().item()
+
+    limit = 120
+    assert chi_square((u * 64).long()) < limit
+    for line in (0, 1, 17, 399):
+        assert chi_square((u[line] * 64).long()) < limit
+        assert chi_square((u[:, line] * 64).long()) < limit
+    assert chi_square((u.diagonal() * 64).long()) < limit
+    bins = (u * 8).long()
+    for dt, dj in ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (0, 16), (16, 0), (0, 256), (256, 0)):
+        assert chi_square(bins[: n - dt, : n - dj] * 8 + bins[dt:, dj:]) < limit, (dt, dj)
+    assert chi_square(bins[1:, :-1] * 8 + bins[:-1, 1:]) < limit
+    off = torch.ones(n, n, dtype=torch.bool).triu(1)
+    assert chi_square((bins * 8 + bins.T)[off]) < limit
+
+
+def test_draws_by_step_and_position_are_as_frequent_as_their_probability() -> None:
+    scores = row(*SCORES).expand(1, 20000, 4)
+    found = HardSample(1, "sample").eval()(scores, real(scores), at(torch.arange(20000)[None])).weights.mean((0, 1))
+    _holds(found, row(*SCORES).softmax(-1)[0, 0], 20000)
+
+
+def test_a_draw_outside_training_knows_its_step_and_nothing_of_its_company() -> None:
+    scores, time = torch.randn(6, 5, 9), torch.arange(5).expand(6, 5)
+    normalise = HardSample(2, "sample").eval()
+    whole = normalise(scores, real(scores), at(time)).weights
+    before = torch.get_rng_state()
+    order = torch.tensor([3, 0, 5])
+    assert normalise(scores[order], real(scores), at(time[order])).weights.equal(whole[order])
+    for step in range(5):
+        assert normalise(scores[:, step : step + 1], real(scores), at(time[:, step : step + 1])).weights.equal(whole[:, step : step + 1])
+    beams = normalise(scores[:, [2, 2]], real(scores), at(torch.full((6, 2), 2))).weights
+    assert beams.equal(whole[:, [2, 2]])
+    padded = torch.cat([scores, torch.full((6, 5, 4), 99.0)], -1)
+    assert normalise(padded, (torch.arange(13) < 9)[None, None], at(time)).weights[..., :9].equal(whole)
+    assert not normalise(scores, real(scores), at(time + 1)).weights.equal(whole)
+    assert torch.get_rng_state().equal(before)
+    torch.manual_seed(9)
+    assert normalise(scores, real(scores), at(time)).weights.equal(whole)
