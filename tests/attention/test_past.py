@@ -34,10 +34,10 @@ def past_of(history_BHS: Tensor) -> Past:
     return Past(torch.full((batch, 1), steps), last, history_BHS.sum(1, keepdim=True))
 
 
-def reference_weights(term: Term) -> dict[str, np.ndarray]:
+def reference_weights(chosen: Settings, term: Term) -> dict[str, np.ndarray]:
     match term:
         case Fertility():
-            return {"u": term.fertility.weight[0].detach().numpy(), "n": np.array(term.most)}
+            return {"u": term.fertility.weight[0].detach().numpy(), "n": np.array(chosen.max_fertility)}
         case LocationAware():
             return {"f": term.filters[:, 0].detach().numpy()}
     return {}
@@ -52,7 +52,7 @@ def test_features_are_the_papers(chosen: Settings, steps: int) -> None:
     assert got.shape == (B, 1, S, term.size)
     for b in range(B):
         for j in range(S):
-            want = reference.PAST[chosen.past](reference_weights(term), list(history[b].numpy()), list(memory[b].numpy()), j)
+            want = reference.PAST[chosen.past](reference_weights(chosen, term), list(history[b].numpy()), list(memory[b].numpy()), j)
             np.testing.assert_allclose(got[b, 0, j].detach(), want, atol=1e-12)
 
 

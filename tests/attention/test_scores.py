@@ -174,13 +174,14 @@ def test_a_past_of_nothing_adds_nothing(name: str, past: bool) -> None:
 @every
 @pytest.mark.parametrize(("loop", "dtype"), [(False, torch.bfloat16), (True, torch.bfloat16), (True, torch.float16)], ids=str)
 def test_under_autocast(name: str, past: bool, loop: bool, dtype: torch.dtype) -> None:
-    """Products in half precision: scores near float32's, gradients finite and of each weight's own type."""
+    """Products and scores in half precision: near float32's, gradients finite and of each weight's own type."""
     _, score, q, k = make(name, past)
     score = score.float()
     query, memory, features = (part if part is None else part.float().requires_grad_() for part in inputs(q, k, past))
     want = score(query, score.keys(memory), features)
     with torch.autocast("cpu", dtype):
         got = Looped(score, loop)(query, memory, features)
+    assert got.dtype == dtype
     torch.testing.assert_close(got.float(), want, rtol=0.02, atol=0.02 * max(1.0, want.abs()[want > -5000].max().item()))
     got.float().square().clamp_max(1e4).sum().backward()
     for name_of, parameter in score.named_parameters():
@@ -274,6 +275,12 @@ def test_cosine_of_nothing_is_nothing_with_a_small_gradient(length: float, dtype
         assert tensor.grad.abs().max() < 100
 
 
+def test_cosine_of_long_half_precision_vectors() -> None:
+    """Their length is beyond the type's largest number."""
+    score, far = Cosine().float(), torch.full((1, 1, 8), 6e4, dtype=torch.float16)
+    assert score(far, score.keys(-far)).item() == pytest.approx(-10, rel=1e-6)
+
+
 @pytest.mark.parametrize("past", [0, P])
 def test_cosine_starts_at_ten(past: int) -> None:
     """exp(0) = 1: alike scores 10, opposite -10, whatever the lengths."""
@@ -285,8 +292,9 @@ def test_cosine_starts_at_ten(past: int) -> None:
 @pytest.mark.parametrize("positions", [1, 3, 4, 9])
 def test_location_reads_no_memory_and_nothing_beyond_its_rows(positions: int, bias: bool) -> None:
     score = Location(3, positions, bias=bias)
-    query = torch.randn(B, T, 3)
-    got = score(query, score.keys(torch.randn(B, S, 2)))
+    query, keys = torch.randn(B, T, 3), score.keys(torch.randn(B, S, 2))
+    assert keys.numel() == 0
+    got = score(query, keys)
     assert torch.equal(got, score(query, score.keys(torch.full((B, S, 2), torch.nan))))
     rows = min(positions, S)
     torch.testing.assert_close(got[..., :rows], score.positions(query)[..., :rows])
