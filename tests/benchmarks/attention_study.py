@@ -61,8 +61,8 @@ COMPARED = {FIXED: ("sutskever14", "cho14"), SOFT: ("bahdanau15", "luong15", "ke
 SIZE = 128
 HALF_WIDTH = 4
 VOCABULARY = 2000  # of phrases
-STEPS = {"phrases": 1500, "multi30k": 1500}
-TRAIN = ("batch_tokens=2048", "lr=6e-3", "schedule=cosine", "warmup=150", "label_smoothing=0.05", "clip=1.0", "optimizer=adam", "metric=loss")
+STEPS = {"phrases": 1000, "multi30k": 1000}
+TRAIN = ("batch_tokens=2048", "lr=6e-3", "schedule=cosine", "warmup=100", "label_smoothing=0.05", "clip=1.0", "optimizer=adam", "metric=loss")
 # Source words of each range, and the longest that training has.
 RANGES = {
     "phrases": ((1, 4), (5, 6), (7, 8), (9, 10), (11, 15), (16, 20), (21, 25), (26, 30), (31, 40)),
