@@ -56,7 +56,7 @@ class _TanhEnergy(torch.autograd.Function):
         gradient_BTS = gradient_BTS.to(v_A.dtype)
         wide = torch.promote_types(v_A.dtype, torch.float32)
         grad_v, squares_T = torch.zeros_like(v_A, dtype=wide), []
-        uv_PA, grad_u, read_T = (None, None, []) if u_PA is None else (u_PA * v_A, torch.zeros_like(u_PA, dtype=wide), [])
+        uv_PA, grad_u, read_T = (None, None, []) if features_BTSP is None else (u_PA * v_A, torch.zeros_like(u_PA, dtype=wide), [])
         for t, gradient_BS in enumerate(gradient_BTS.unbind(1)):
             tanh_BSA = _tanh(query_BTA, keys.tensor, features_BTSP, u_PA, t)
             grad_v += gradient_BS.flatten() @ tanh_BSA.flatten(0, 1)

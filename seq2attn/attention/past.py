@@ -39,7 +39,7 @@ class Term(nn.Module):
 
 
 class Coverage(Term):
-    """C_j = sum of a_j over the steps before (Tu 2016, section 3.1.1 with Phi = 1 and one dimension)."""
+    """C_j = sum of a_j over the steps before (Tu 2016, section 3.1, with a fertility of 1 and one dimension)."""
 
     size = 1
 

@@ -147,7 +147,7 @@ class Location(Sum):
 
 
 class Additive(Score):
-    """e_ij = v . tanh(W q_i + U k_j + b) (Bahdanau 2015, appendix A.1.2), features of past weights inside the tanh (Chorowski 2015, eq. 9; Tu 2016, eq. 7)."""
+    """e_ij = v . tanh(W q_i + U k_j + b) (Bahdanau 2015, appendix A.1.2), features of past weights inside the tanh (Chorowski 2015, eq. 9; Tu 2016, section 3)."""
 
     def __init__(self, query_size: int, key_size: int, size: int, past_size: int = 0) -> None:
         super().__init__(past_size, size)

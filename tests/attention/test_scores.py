@@ -162,12 +162,17 @@ def test_a_longer_memory_leaves_the_scores_of_its_start(name: str, past: bool) -
 @past
 @every
 def test_a_past_of_nothing_adds_nothing(name: str, past: bool) -> None:
+    """Features of zeros, or none at all: the scores and gradients of the score without a past."""
     _, score, q, k = make(name, past=True)
     query, memory, _ = inputs(q, k, past)
+    query.requires_grad_()
     nothing = torch.zeros(B, T, S, P) if past else None
     bare = score_named(CHOICES[name], q, k, A)
     bare.load_state_dict({key: value for key, value in score.state_dict().items() if key != "past.weight"})
-    torch.testing.assert_close(score(query, score.keys(memory), nothing), bare(query, bare.keys(memory)))
+    got, want = score(query, score.keys(memory), nothing), bare(query, bare.keys(memory))
+    torch.testing.assert_close(got, want)
+    weight = torch.randn_like(want)
+    torch.testing.assert_close(*(torch.autograd.grad((scores * weight).sum(), query)[0] for scores in (got, want)))
 
 
 @past
