@@ -23,6 +23,9 @@ class Keys(Shared):
         self.scores: Tensor | None = None  # sum_t g, (B, S)
         self.squares: Tensor | None = None  # -sum_t g t^2, (B, S, A)
         self.v: Tensor | None = None
+        # One room for the tangents of every step. A new one each would be let go in time, but glibc before 2.38 fits no aligned block into the gap that
+        # the last one left once anything small lies behind it: the process would grow by all T of them.
+        self.room = tensor.new_empty(tensor.shape)
 
     def add(self, gradient_BS: Tensor, square_BSA: Tensor, v_A: Tensor) -> None:
         if self.scores is None or self.squares is None:
@@ -45,7 +48,7 @@ class _TanhEnergy(torch.autograd.Function):
     def forward(ctx: Any, query_BTA: Tensor, ticket: Tensor, v_A: Tensor, features_BTSP: Tensor | None, u_PA: Tensor | None, keys: Keys) -> Tensor:
         ctx.keys = keys
         ctx.save_for_backward(query_BTA, v_A, features_BTSP, u_PA)
-        return torch.stack([_tanh(query_BTA, keys.tensor, features_BTSP, u_PA, t) @ v_A for t in range(query_BTA.size(1))], 1)
+        return torch.stack([_tanh(query_BTA, keys.tensor, features_BTSP, u_PA, t, keys.room) @ v_A for t in range(query_BTA.size(1))], 1)
 
     @staticmethod
     @once_differentiable
@@ -58,7 +61,7 @@ class _TanhEnergy(torch.autograd.Function):
         grad_v, squares_T = torch.zeros_like(v_A, dtype=wide), []
         uv_PA, grad_u, read_T = (None, None, []) if features_BTSP is None else (u_PA * v_A, torch.zeros_like(u_PA, dtype=wide), [])
         for t, gradient_BS in enumerate(gradient_BTS.unbind(1)):
-            tanh_BSA = _tanh(query_BTA, keys.tensor, features_BTSP, u_PA, t)
+            tanh_BSA = _tanh(query_BTA, keys.tensor, features_BTSP, u_PA, t, keys.room)
             grad_v += gradient_BS.flatten() @ tanh_BSA.flatten(0, 1)
             square_BSA = tanh_BSA.square_()
             squares_T.append((gradient_BS[:, None] @ square_BSA)[:, 0])
@@ -73,12 +76,12 @@ class _TanhEnergy(torch.autograd.Function):
         return grad_query, None, grad_v.to(v_A.dtype), torch.stack(read_T, 1), (grad_u * v_A).to(v_A.dtype), None
 
 
-def _tanh(query_BTA: Tensor, keys: Tensor, features_BTSP: Tensor | None, u_PA: Tensor | None, steps: int | slice) -> Tensor:
-    """tanh(q_t + k + U f_t) of one step with keys (B, S, A), or of several with keys (B, 1, S, A)."""
-    before = query_BTA[:, steps, None] + keys
+def _tanh(query_BTA: Tensor, keys: Tensor, features_BTSP: Tensor | None, u_PA: Tensor | None, steps: int | slice, room: Tensor) -> Tensor:
+    """tanh(q_t + k + U f_t) of one step with keys (B, S, A), or of several with keys (B, 1, S, A), in a room of the result's shape."""
+    torch.add(query_BTA[:, steps, None], keys, out=room)
     if features_BTSP is not None and u_PA is not None:
-        before += features_BTSP[:, steps] @ u_PA
-    return before.tanh_()
+        room.view(-1, room.size(-1)).addmm_(features_BTSP[:, steps].flatten(0, -2), u_PA)
+    return room.tanh_()
 
 
 def tanh_energy(query_BTA: Tensor, keys_BSA: Tensor, v_A: Tensor, features_BTSP: Tensor | None = None, u_PA: Tensor | None = None) -> Tensor:
@@ -91,9 +94,14 @@ def tanh_energy(query_BTA: Tensor, keys_BSA: Tensor, v_A: Tensor, features_BTSP:
         keys, ticket = shared(keys_BSA, Keys) or _alone(keys_BSA)
         scores: Tensor = _TanhEnergy.apply(query_BTA, ticket, v_A, features_BTSP, u_PA, keys)
         return scores
+    (sentences, targets, _), sources = query_BTA.shape, keys_BSA.size(1)
+    scores_BTS = query_BTA.new_empty(sentences, targets, sources)
     at_once = max(1, CHUNK // max(1, keys_BSA.numel()))
-    chunks = [slice(first, first + at_once) for first in range(0, query_BTA.size(1), at_once)]
-    return torch.cat([_tanh(query_BTA, keys_BSA[:, None], features_BTSP, u_PA, steps) @ v_A for steps in chunks], 1)
+    for first in range(0, targets, at_once):
+        steps = slice(first, min(first + at_once, targets))
+        room = query_BTA.new_empty(sentences, steps.stop - first, sources, len(v_A))
+        scores_BTS[:, steps] = _tanh(query_BTA, keys_BSA[:, None], features_BTSP, u_PA, steps, room) @ v_A
+    return scores_BTS
 
 
 def _alone(keys_BSA: Tensor) -> tuple[Keys, Tensor]:

@@ -92,8 +92,8 @@ def settings(output: str):
     return config.validate({"data": {"vocab_size": VOCABULARY}, "model": model, "train": {**train, "metric": "loss"}}, "settings")
 
 
-def measure(folder: Path, output: str, precision: str, steps: int) -> None:
-    """Train on the prepared folder and print the speed."""
+def measure(folder: Path, chosen, precision: str, steps: int, loop: bool = False) -> None:
+    """Train a model of these settings on the prepared folder, if asked to with a decoder that goes step by step, and print the speed."""
     import torch
 
     from seq2attn.data.prepared import Prepared
@@ -101,10 +101,11 @@ def measure(folder: Path, output: str, precision: str, steps: int) -> None:
     from seq2attn.training import checkpoint, trainer
     from seq2attn.training.distributed import World
 
-    prepared, chosen = Prepared(folder), settings(output)
+    prepared = Prepared(folder)
     torch.manual_seed(chosen.train.seed)
     source_size, target_size = prepared.source_tokenizer.size, prepared.target_tokenizer.size
     model = build(chosen.model, source_size, target_size)
+    model.decoder.loops |= loop
     training = Counted(prepared.split("train"))
     with tempfile.TemporaryDirectory() as out:
         run = checkpoint.create(
@@ -113,7 +114,7 @@ def measure(folder: Path, output: str, precision: str, steps: int) -> None:
             source_size=source_size,
             target_size=target_size,
             languages=prepared.languages,
-            tokenizers={"tokenizer.model": (folder / "tokenizer.model").read_bytes()},
+            tokenizers={file.name: file.read_bytes() for file in folder.glob("*.model")},
             corpus="",
             force=False,
         )
@@ -324,7 +325,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     chosen = arguments()
     if chosen.inner:
-        measure(Path(chosen.inner[0]), chosen.inner[1], chosen.precision, chosen.steps)
+        measure(Path(chosen.inner[0]), settings(chosen.inner[1]), chosen.precision, chosen.steps)
         return 0
     load = os.getloadavg()[0]
     if load > 0.5:
