@@ -103,7 +103,8 @@ def test_a_run_is_measured_as_evaluate_does(corpus: Path, tmp_path: Path) -> Non
     assert found["bleu"]["test"] == text.bleu(outputs, [targets], "fr").value
     links = model.align(translator, sources, targets)
     assert found["aer"] == alignment.score(links, alignment.parse_lines(split.gold)).error_rate
-    assert 0 < found["entropy"] < math.log(40)
+    rows = [row for forced in translator.force(sources, targets) for row in forced.piece_attention[:-1]]
+    assert found["entropy"] == pytest.approx(statistics.mean(-sum(p * math.log(p) for p in row.tolist() if p > 0) for row in rows), rel=1e-5)
     assert found["parameters"] == sum(p.numel() for p in translator.members[0].model.parameters())
     assert len(study.evaluate(str(run), str(corpus), 3)["outputs"]["test"]) == 3
 
