@@ -217,6 +217,43 @@ def test_the_baseline_is_a_moving_average_from_knowing_nothing():
     assert first_baseline(none, 50) == next_baseline(none, -4.0, -2.0) == 0.0
 
 
+@pytest.mark.parametrize(
+    ("changes", "later"),
+    [
+        ((), False),
+        (("model.decoder.query=previous",), False),
+        (('model.decoder.context=["input"]',), True),
+        (("model.decoder.input_feeding=true",), True),
+        (("model.attention.past=coverage",), True),
+    ],
+)
+def test_a_draw_is_paid_with_what_it_could_change(tmp_path, monkeypatch, changes, later):
+    """By all later rewards where later steps hang on what it read, else by its own step's alone."""
+    seen = []
+    monkeypatch.setattr(trainer, "drawn", lambda *tensors, **options: seen.append(options["to_go"]) or drawn(*tensors, **options))
+    fit(tmp_path / "run", settings(DRAWS, "train.max_steps=1", *changes))
+    assert seen == [later]
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_step_goes_down_the_objective_of_a_token_and_tells_its_cross_entropy(tmp_path):
+    conf = settings(DRAWS, "train.entropy=2.0", "train.optimizer=sgd", "train.lr=0.5", "train.warmup=0", "train.clip=0.0")
+    net = toy.model(conf)
+    made = trainer._Trainer(net, toy.new_run(tmp_path, conf), toy.TRAINING, toy.VALIDATION, "fp32", toy.ALONE, None, lambda: False)
+    made.state = replace(made.state, baseline=-5.0)
+    update = next(made._updates())
+    ((number, batch),) = update.batches
+    net.train()
+    torch.manual_seed(trainer._mix(1, 1, number))
+    sums = made._sums(batch, SMOOTHING)
+    assert sums.objective.item() != pytest.approx(sums.loss.item(), rel=0.1)
+    gradients = torch.autograd.grad(sums.objective / update.tokens, made.parameters)
+    wanted = [p.detach() - 0.5 * gradient for p, gradient in zip(made.parameters, gradients, strict=True)]
+    assert made._step(update).loss == pytest.approx(sums.loss.item() / update.tokens, abs=1e-12)
+    for parameter, want in zip(made.parameters, wanted, strict=True):
+        torch.testing.assert_close(parameter.detach(), want, rtol=1e-9, atol=1e-12)
+
+
 def lines(path):
     return [line for line in map(json.loads, (path / "metrics.jsonl").read_text().splitlines()) if "loss" in line]
 
