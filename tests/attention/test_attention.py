@@ -260,3 +260,14 @@ def test_heads_that_compare_no_keys_have_no_matrix_for_them(score: str) -> None:
     settings = {"score": score, "queries": "both", "heads": 2}
     assert make(**settings).key is None
     assert make(**settings, past="fertility").key is not None
+
+
+@pytest.mark.parametrize("settings", [{"window": "local-m", "half_width": 1}, {"normaliser": "hard-sample", "decoding": "sample"}])
+def test_each_sentence_is_at_its_own_step(settings: dict[str, Any]) -> None:
+    attention = make(heads=2, **settings)
+    query, keys, values, mask = inputs()
+    time = torch.tensor([[0, 1, 2, 3], [7, 5, 6, 4], [3, 3, 0, 1]])
+    whole = attention(query, attention.source(keys, values, mask), Past(time)).weights
+    for b in range(B):
+        one = slice(b, b + 1)
+        torch.testing.assert_close(attention(query[one], attention.source(keys[one], values[one], mask[one]), Past(time[one])).weights, whole[one])
