@@ -50,6 +50,8 @@ def settings(*changes: str) -> config.Config:
             "validate_every": 5,
             "log_every": 2,
             "metric": "loss",
+            "reinforce": 1.0,  # at which the estimate is of the expected loss's own gradient
+            "entropy": 0.01,
         },
     }
     for change in changes:
