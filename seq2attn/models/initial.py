@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from seq2attn.attention.scores import Additive, Concat
+from seq2attn.attention.window import Predictive
 from seq2attn.config import Model as Settings
 from seq2attn.models.cells import Cell
 
@@ -36,7 +37,7 @@ def initialise(model: nn.Module, settings: Settings) -> None:
                 module.input.bias[module.size : 2 * module.size] = 1.0  # remember, until training says otherwise (Gers 2000)
         elif isinstance(module, nn.Embedding) and not small:
             nn.init.normal_(module.weight, 0, module.embedding_dim**-0.5)
-        elif isinstance(module, Additive | Concat):
+        elif isinstance(module, Additive | Concat | Predictive):
             if not small:
                 nn.init.uniform_(module.v, -(module.v.numel() ** -0.5), module.v.numel() ** -0.5)
             for parameter in module.parameters():
