@@ -38,6 +38,7 @@ WAYS = ("without", "with")  # attention
 STAGES = ("first weights", "trained")
 EDGES = (1, 5, 9, 13, 17, 21, 25, 33, 41, 49, 57, 65, 81)  # ranges of distances: 1-4, 5-8, ...
 EVERY = 3  # outputs: one backward pass each
+BATCH = 8  # sentences whose graphs are held at once
 COLOURS = {"rnn": ORANGE, "gru": GREEN, "lstm": BLUE}
 
 
@@ -105,8 +106,8 @@ def gradients(model: Any, split: Any, sentences: int, edges: Sequence[int] = EDG
     """Mean norm of each range of distances edges[n] .. edges[n + 1] - 1; NaN where there is nothing."""
     sums, counts = np.zeros(edges[-1]), np.zeros(edges[-1], dtype=np.int64)
     order = np.argsort(split.source_lengths[:sentences], kind="stable")
-    for start in range(0, len(order), 32):
-        more, number = norms(model, *split.ids(order[start : start + 32]), edges[-1])
+    for start in range(0, len(order), BATCH):
+        more, number = norms(model, *split.ids(order[start : start + BATCH]), edges[-1])
         sums, counts = sums + more, counts + number
     return [sums[low:high].sum() / counts[low:high].sum() if counts[low:high].sum() else math.nan for low, high in itertools.pairwise(edges)]
 
