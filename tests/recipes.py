@@ -93,7 +93,8 @@ def fit(encoder: dict[str, Any], decoder: dict[str, Any], attention: dict[str, A
     """Change what cannot stand together: a copied state needs the encoder's size; an encoder that nobody reads is none."""
     if decoder.get("bridge") == "last" and attention["queries"] == "both":
         decoder["bridge"] = "linear"
-    if "states" not in (attention["keys"], attention["values"]) and decoder.get("bridge") in ("mean", "zero"):
+    compared = attention["keys"] if "location" not in attention["score"] or attention["past"] == "fertility" else None
+    if attention["values"] == "embeddings" and compared in (None, "embeddings") and decoder.get("bridge") in ("mean", "zero"):
         decoder["bridge"] = "linear"
 
 
