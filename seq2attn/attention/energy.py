@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seq2attn.attention.unrolled import Shared, product_dtype, shared
+from seq2attn.attention.unrolled import Shared, awaited, product_dtype, shared
 
 CHUNK = 1 << 22  # elements of tanh held at once where no gradient is asked for
 
@@ -56,6 +56,7 @@ class _TanhEnergy(torch.autograd.Function):
         # dv = g t; dq = v (sum_s g - sum_s g t^2); with d = g v (1 - t^2): df = U d, dU = f d
         query_BTA, v_A, features_BTSP, u_PA = ctx.saved_tensors
         keys: Keys = ctx.keys
+        keys_wanted = awaited(ctx, 1)
         gradient_BTS = gradient_BTS.to(v_A.dtype)
         wide = torch.promote_types(v_A.dtype, torch.float32)
         grad_v, squares_T = torch.zeros_like(v_A, dtype=wide), []
@@ -65,7 +66,8 @@ class _TanhEnergy(torch.autograd.Function):
             grad_v += gradient_BS.flatten() @ tanh_BSA.flatten(0, 1)
             square_BSA = tanh_BSA.square_()
             squares_T.append((gradient_BS[:, None] @ square_BSA)[:, 0])
-            keys.add(gradient_BS, square_BSA, v_A)
+            if keys_wanted:
+                keys.add(gradient_BS, square_BSA, v_A)
             if uv_PA is not None:
                 slope_BSA = 1 - square_BSA
                 grad_u += (features_BTSP[:, t] * gradient_BS[..., None]).flatten(0, 1).t() @ slope_BSA.flatten(0, 1)

@@ -36,6 +36,13 @@ class Shared:
         raise NotImplementedError
 
 
+def awaited(ctx: Any, ticket: int) -> bool:
+    """Whether this way back comes to the ticket, a step's tensor argument of that number. Where it does not, as in the gradient of inputs alone,
+    nothing would take what the step leaves for it: the next way back would find it, and count it too."""
+    node = ctx.next_functions[ticket][0]
+    return node is not None and torch._C._will_engine_execute_node(node)
+
+
 class Matrix(Shared):
     """A matrix (in, out), or one (B, in, out) of each sentence, that steps multiply by."""
 
@@ -82,8 +89,9 @@ class _Product(torch.autograd.Function):
         matrix: Matrix = ctx.matrix
         (x,) = ctx.saved_tensors
         gradient = gradient.to(matrix.low.dtype)
-        matrix.inputs.append(x)
-        matrix.gradients.append(gradient)
+        if awaited(ctx, 1):
+            matrix.inputs.append(x)
+            matrix.gradients.append(gradient)
         return (gradient @ matrix.low.mT).to(ctx.dtype) if ctx.needs_input_grad[0] else None, None, None
 
 

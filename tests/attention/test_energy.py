@@ -115,6 +115,18 @@ def test_going_back_twice_gives_the_same(features: int, way: Callable[..., Tenso
         assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize("wanted", range(5))
+@pytest.mark.parametrize("way", [tanh_energy, loop])
+def test_the_gradient_of_one_part_leaves_nothing_for_the_next(wanted: int, way: Callable[..., Tensor]) -> None:
+    args = parts(2)
+    scores = way(*args).square().sum()
+    want = torch.autograd.grad(scores, args, retain_graph=True)
+    (alone,) = torch.autograd.grad(scores, args[wanted], retain_graph=True)
+    assert torch.equal(alone, want[wanted])
+    for got, expected in zip(torch.autograd.grad(scores, args), want, strict=True):
+        assert torch.equal(got, expected)
+
+
 @past
 @pytest.mark.parametrize("way", [tanh_energy, loop])
 def test_under_autocast(features: int, way: Callable[..., Tensor]) -> None:

@@ -51,6 +51,18 @@ def test_going_back_twice_gives_the_same() -> None:
         assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize("wanted", range(4))
+def test_the_gradient_of_one_part_leaves_nothing_for_the_next(wanted: int) -> None:
+    """On a way back that never comes to a matrix, no step keeps its share of that matrix's gradient."""
+    args = parts()
+    loss = inside(*args).square().sum()
+    want = torch.autograd.grad(loss, args, retain_graph=True)
+    (alone,) = torch.autograd.grad(loss, args[wanted], retain_graph=True)
+    assert torch.equal(alone, want[wanted])
+    for got, expected in zip(torch.autograd.grad(loss, args), want, strict=True):
+        assert torch.equal(got, expected)
+
+
 def test_a_loss_of_some_steps_only() -> None:
     args = parts()
     for a, b in zip(torch.autograd.grad(loop(*args)[:, 1].sum(), args), torch.autograd.grad(inside(*args)[:, 1].sum(), args), strict=True):
