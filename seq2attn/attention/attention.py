@@ -104,6 +104,9 @@ class Attention(nn.Module):
         mask_BTS, factor_BTS = mask_BS[:, None], None
         if self.window is not None:
             mask_BTS, factor_BTS = self.window(query, mask_BS, past)
+        if past is not None and self.settings.decoding == "sample":  # by noise that is a function of the step: each head has its own
+            head_BH = torch.arange(self.heads, device=past.time.device).repeat(len(source.mask_BS))
+            past = past._replace(time=past.time * self.heads + head_BH[:, None])
         context, chosen = read(query, keys, values, mask_BTS, self.score, self.normalise, past, features, factor_BTS)
         shape = (len(source.mask_BS), self.heads)
         context = context.unflatten(0, shape).transpose(1, 2).flatten(2)

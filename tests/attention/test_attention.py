@@ -254,6 +254,17 @@ def test_the_log_probability_of_a_step_is_that_of_all_its_heads() -> None:
     torch.testing.assert_close(read.entropy, -torch.special.xlogy(p_BTHS, p_BTHS).sum((-1, -2)))
 
 
+def test_all_heads_of_a_sentence_read_the_expected_value_or_none() -> None:
+    attention = make(normaliser="hard-sample", heads=2).train()
+    query, keys, values, _ = inputs()
+    expected = torch.tensor([True, False, False])
+    past = Past(torch.arange(T).expand(B, -1), expected=expected[:, None].expand(-1, T))
+    found = attention(query, attention.source(keys, values, torch.ones(B, S, dtype=torch.bool)), past)
+    drawn = ((found.weights == 0) | (found.weights == 1)).all(-1)  # (B, T, H)
+    assert torch.equal(drawn, ~expected[:, None, None].expand_as(drawn))
+    assert torch.equal(found.log_p == 0, expected[:, None].expand(-1, T))
+
+
 @pytest.mark.parametrize("score", ["location", "concat-location"])
 def test_heads_that_compare_no_keys_have_no_matrix_for_them(score: str) -> None:
     """A parameter that nothing reads would be weight decay's and the distributed sum's alone."""
@@ -271,3 +282,15 @@ def test_each_sentence_is_at_its_own_step(settings: dict[str, Any]) -> None:
     for b in range(B):
         one = slice(b, b + 1)
         torch.testing.assert_close(attention(query[one], attention.source(keys[one], values[one], mask[one]), Past(time[one])).weights, whole[one])
+
+
+def test_heads_draw_independently_outside_training_too() -> None:
+    """Heads that ask alike are not alike in what they draw, as in training; one head draws as it does alone."""
+    steps, heads = 4000, 2
+    attention = make(score="location", positions=2, heads=heads, normaliser="hard-sample", decoding="sample")
+    assert attention.query is not None
+    nn.init.zeros_(attention.query.weight)  # every position of every head scores 0
+    source = attention.source(torch.randn(1, 2, K), torch.randn(1, 2, V), torch.ones(1, 2, dtype=torch.bool))
+    drawn = attention(torch.randn(1, steps, Q), source, Past(torch.arange(steps)[None])).weights[0, :, :, 0]
+    together = torch.bincount((drawn @ torch.tensor([2.0, 1.0])).long(), minlength=4) / steps
+    torch.testing.assert_close(together.double(), torch.full((4,), 0.25), rtol=0, atol=0.03)  # four deviations
