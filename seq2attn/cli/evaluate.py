@@ -1,5 +1,6 @@
 """`seq2attn evaluate`: scores of runs on a split or on files, of other systems' outputs, and of alignments."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from seq2attn.inference import Translator
     from seq2attn.training.checkpoint import Run
 
+LONGEST = 240  # bytes of a file's name without its ending; most file systems take 255
 _LISTS = ("--reference", "--hypotheses")  # options that take one file or several
 
 
@@ -409,11 +411,17 @@ def _keep(test: _Test, system: _System) -> None:
     folder = system.run / "scores"
     try:
         folder.mkdir(exist_ok=True)
-        name = ",".join([test.name, *(f"{key}={value}" for key, value in system.changed.items())])
+        name = _short(",".join([test.name, *(f"{key}={value}" for key, value in system.changed.items())]))
         write(folder / f"{name}.txt", "".join(line + "\n" for line in system.outputs).encode())
         write(folder / f"{name}.json", (json.dumps(_record(test, system), ensure_ascii=False, indent=1) + "\n").encode())
     except (OSError, UserError) as error:
         console.warn(f"{folder}: the scores are not kept: {error.strerror if isinstance(error, OSError) else error}")
+
+
+def _short(name: str) -> str:
+    """The name, or as much of it as a file system takes, and a mark of the whole; what --set changed stands in the file too."""
+    whole = name.encode()
+    return name if len(whole) <= LONGEST else f"{whole[: LONGEST - 9].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:8]}"
 
 
 def _print_alignments(alignments: Path, gold: Path, first: int, as_json: bool) -> None:

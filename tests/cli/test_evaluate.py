@@ -126,6 +126,19 @@ def test_scores_with_changed_settings_stand_beside_those_of_the_run_as_it_is(cal
     assert {path.name for path in folder.iterdir()} == {*own, f"{name}.txt", f"{name}.json"}
 
 
+def test_scores_are_kept_however_many_settings_are_changed(call: Call, run: Path) -> None:
+    changes = ["search.min_length=1", "search.max_length=9", "search.beam=2", "search.length_penalty=0.125", "model.attention.score=additive"]
+    changes += ["model.attention.window=local-m", "model.attention.half_width=3", "model.attention.normaliser=hard-sample", "model.attention.decoding=sample"]
+    changes += ["model.attention.temperature=1.25"]
+    for last in ("model.attention.expected=0.25", "model.attention.expected=0.75"):
+        code, _, err = call(run, "--quiet", *(part for change in [*changes, last] for part in ("--set", change)))
+        assert (code, err) == (0, "")
+    kept = list((run / "scores").glob("*.json"))
+    assert len(kept) == 2
+    assert all(file.name.startswith("test,model.attention.") and len(file.name.encode()) < 250 for file in kept)
+    assert {json.loads(file.read_text(encoding="utf-8"))["set"]["model.attention.expected"] for file in kept} == {0.25, 0.75}
+
+
 def test_settings_are_changed_in_every_run(call: Call, run: Path, tmp_path: Path, prepared: Path) -> None:
     other = save_run(tmp_path / "other", prepared, seed=2)
     code, out, err = call(run, other, f"{run},{other}", "--set", "model.attention.temperature=9", "--json")
