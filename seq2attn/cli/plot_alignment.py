@@ -39,7 +39,7 @@ def plot_alignment(
         bool | None, typer.Option("--words/--subwords", help="What stands on the axes.", show_default="words, subwords where words are not spaced")
     ] = None,
     layer: Annotated[int, typer.Option(help="Which layer's attention; a recurrent decoder has one.", min=1, metavar="N")] = 1,
-    head: Annotated[int, typer.Option(help="Which head's attention; a recurrent decoder has one.", min=1, metavar="N")] = 1,
+    head: Annotated[int, typer.Option(help="Which head's attention; a recurrent decoder shows the mean of its heads.", min=1, metavar="N")] = 1,
     beam: Annotated[int | None, typer.Option(help="Hypotheses kept while searching.", min=1, metavar="N", show_default="the run's")] = None,
     max_length: Annotated[int | None, typer.Option(help="Longest translation, in tokens.", min=1, metavar="N", show_default="the run's")] = None,
     set_: options.Settings = None,
@@ -105,9 +105,9 @@ def _refuse(
     if target is not None and options.sets(settings, "search.beam", "search.min_length", "search.max_length"):
         raise UsageError("--target is given whole: --set search.* is for a search, but for search.length_penalty")
     options.refuse_twice(settings, beam=beam, max_length=max_length)
-    for name, value in (("--layer", layer), ("--head", head)):
+    for name, value, why in (("--layer", layer, "has one attention"), ("--head", head, "shows the mean of its heads")):
         if value != 1:
-            raise UsageError(f"{name} {value}: a recurrent decoder has one attention, so 1 is the only one")
+            raise UsageError(f"{name} {value}: a recurrent decoder {why}, so 1 is the only one")
     if output is not None:
         if output.suffix.lower() not in (*PICTURES, *PAGES):
             raise UsageError(f"-o {output}: its name must end in .png, .svg, .pdf or .html")

@@ -141,7 +141,7 @@ def test_a_page_holds_every_line_that_is_not_empty(call: Call, kept: Path, tmp_p
         (("run", "--source", "a", "--target", ""), "--target is blank"),
         (("run", "--source", "a", "--target", "b", "--beam", "2"), "--target is given whole"),
         (("run", "--source", "a", "--layer", "2"), "--layer 2: a recurrent decoder has one"),
-        (("run", "--source", "a", "--head", "3"), "--head 3"),
+        (("run", "--source", "a", "--head", "3"), "--head 3: a recurrent decoder shows the mean of its heads"),
         (("run", "--source", "a", "--line", "3"), "--line chooses"),
         (("run", "--source", "a", "-o", "picture.jpg"), ".png, .svg, .pdf or .html"),
         (("run", "--from", "kept.jsonl"), "leave out RUN"),
