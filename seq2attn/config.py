@@ -269,7 +269,7 @@ class Train(Section):
     warmup: Annotated[int, Field(ge=0)] = 200  # steps from 0 to lr
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.5  # plateau: factor on lr
     decay_patience: Count = 2  # plateau: validations without gain before a decay
-    reinforce: NotNegative = 0.1  # hard-sample attention: weight of what draws are paid (Xu 2015, section 4.1); at 1 the gradient is that of the expected loss, below it is steadier
+    reinforce: NotNegative = 0.1  # hard-sample attention: weight of what draws are paid (Xu 2015, section 4.1); 1: the expected loss falls, less: steadier
     entropy: NotNegative = 0.002  # hard-sample attention: reward, in nats, for a nat of the entropy of its weights
     baseline: Share = 0.9  # hard-sample attention: decay of the moving average that rewards are compared with; 0: no baseline
     clip: NotNegative = 1.0  # largest norm of the gradient; 0: no clipping
