@@ -58,7 +58,7 @@ def additive(w, q, k, j=None, past=None):
 
 
 def concat(w, q, k, j=None, past=None):
-    """Luong 2015, equation 8, `concat`: v . tanh(W [q; k]), with a bias inside where the weights hold one."""
+    """Luong 2015, section 3.1, `concat`: v . tanh(W [q; k]), with a bias inside where the weights hold one."""
     return inner(w["v"], tanh(linear(w["w"], join(q, k), w.get("b")) + (0 if past is None else linear(w["past"], past))))
 
 
@@ -67,7 +67,7 @@ def beside(w, past):
 
 
 def dot(w, q, k, j=None, past=None):
-    """Luong 2015, equation 8, `dot`."""
+    """Luong 2015, section 3.1, `dot`."""
     return inner(q, k) + beside(w, past)
 
 
@@ -77,7 +77,7 @@ def scaled_dot(w, q, k, j=None, past=None):
 
 
 def general(w, q, k, j=None, past=None):
-    """Luong 2015, equation 8, `general`: q . W k."""
+    """Luong 2015, section 3.1, `general`: q . W k."""
     return inner(q, linear(w["w"], k)) + beside(w, past)
 
 
@@ -170,7 +170,7 @@ def softmax(scores, mask=None, k=1):
 
 
 def sparsemax(scores, mask=None, k=1):
-    """Martins 2016, equations 1 and 3: the nearest point of the simplex, max(e_j - tau, 0), with the tau that makes the sum 1."""
+    """Martins 2016, equations 2 and 3: the nearest point of the simplex, max(e_j - tau, 0), with the tau that makes the sum 1."""
     return threshold(scores, mask, lambda e: max(e, 0.0))
 
 
@@ -272,9 +272,11 @@ def weigh(recipe, w, q, keys, history=(), t=0, drawn=None):
     for j, k in enumerate(keys):
         past = None if recipe.past == "none" else PAST[recipe.past](w["past"], list(history), keys, j)
         scores.append(SCORES[recipe.score](w["score"], q, k, j, past) / recipe.temperature)
-    mask, factor = [True] * len(keys), np.ones(len(keys))
+    read = min(len(keys), w["score"]["w"].shape[0]) if "location" in recipe.score else len(keys)  # a position without a row is never read
+    mask, factor = [True] * read, np.ones(read)
     if recipe.window != "none":
-        mask, factor = WINDOWS[recipe.window](w.get("window"), q, t, len(keys), recipe.half_width)
+        mask, factor = WINDOWS[recipe.window](w.get("window"), q, t, read, recipe.half_width)
+    mask, factor = [*mask, *[False] * (len(keys) - read)], np.append(factor, np.ones(len(keys) - read))
     name = recipe.normaliser + ("-expected" if recipe.decoding == "expected" else "")
     weights = NORMALISERS[name](scores, mask, recipe.k) if drawn is None else drawn
     return weights * factor, scores, mask

@@ -70,6 +70,8 @@ class Attention(nn.Module):
         keys, values = self._fold(keys_BSK), self._fold(values_BSV)
         term = None if self.term is None else self.term.source(keys)
         shape = (len(mask_BS), self.heads)
+        if "location" in self.settings.score:  # a position that the score has no weight for is as padding
+            mask_BS = mask_BS & (torch.arange(mask_BS.size(1), device=mask_BS.device) < self.settings.positions)
         return Source(self.score.keys(keys).unflatten(0, shape), values.unflatten(0, shape), None if term is None else term.unflatten(0, shape), mask_BS)
 
     def start(self, rows: int, mask_BS: Tensor, like: Tensor) -> Past | None:

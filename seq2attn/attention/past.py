@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from seq2attn.attention.unrolled import Linear
 from seq2attn.config import Attention as Settings
 
-LEAST = 1e-4  # of the greatest fertility: a quotient by nothing at all would be no number
+LEAST = 1e-3  # of the greatest fertility: a quotient by nothing at all would be no number, and one by less would not fit half precision
 
 
 class Past(NamedTuple):

@@ -67,7 +67,7 @@ class Keyed(Sum):
 
 
 class Dot(Keyed):
-    """e_ij = q_i . k_j (Luong 2015, eq. 8): no weights, so queries and keys have one size."""
+    """e_ij = q_i . k_j (Luong 2015, section 3.1): no weights, so queries and keys have one size."""
 
     def __init__(self, past_size: int = 0) -> None:
         super().__init__(nn.Identity(), nn.Identity(), past_size)
@@ -82,7 +82,7 @@ class ScaledDot(Dot):
 
 
 class General(Keyed):
-    """e_ij = q_i W k_j (Luong 2015, eq. 8): W k_j is made once per source. It is W_q^T W_k of the keyed score with linear maps, merged."""
+    """e_ij = q_i W k_j (Luong 2015, section 3.1): W k_j is made once per source. It is W_q^T W_k of the keyed score with linear maps, merged."""
 
     def __init__(self, query_size: int, key_size: int, past_size: int = 0) -> None:
         super().__init__(nn.Identity(), Linear(key_size, query_size, bias=False), past_size)
@@ -163,7 +163,7 @@ class Additive(Score):
 
 
 class Concat(Score):
-    """e_ij = v . tanh(W [q_i; k_j]) (Luong 2015, eq. 8): one matrix over both, no bias; its halves are applied apart. Past weights as in Additive."""
+    """e_ij = v . tanh(W [q_i; k_j]) (Luong 2015, section 3.1): one matrix over both, no bias; its halves are applied apart. Past weights as in Additive."""
 
     def __init__(self, query_size: int, key_size: int, size: int, past_size: int = 0) -> None:
         super().__init__(past_size, size)

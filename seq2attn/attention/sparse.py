@@ -69,7 +69,7 @@ class _Entmax15(torch.autograd.Function):
 
 
 def sparsemax(scores_BTS: Tensor, mask: Tensor) -> Tensor:
-    """The point of the simplex nearest to the scores (Martins 2016, equations 1 and 3) over real positions; the mask is (B, 1 or T, S)."""
+    """The point of the simplex nearest to the scores (Martins 2016, equations 2 and 3) over real positions; the mask is (B, 1 or T, S)."""
     weights: Tensor = _Sparsemax.apply(scores_BTS, ~mask)
     return weights
 

@@ -1,7 +1,7 @@
-"""What is minimised beside the cross-entropy where attention draws what it reads (Xu 2015, section 4.1, equations 10 to 14).
+"""What is minimised beside the cross-entropy where attention draws what it reads (Xu 2015, section 4.1).
 
 The gradient of an expected loss has two parts: that of the loss itself, through what was read, and that of the probability of
-what was drawn, weighted by the reward it led to. With a target token's reward r_t = -(its loss) and a baseline b, the sum over tokens
+what was drawn, weighted by the reward it led to. With a target token's reward r_t = -(its loss, label smoothing included) and a baseline b, the sum over tokens
 
     -r_t - reinforce * (R_t - b n_t) * log p_t - entropy * H_t
 

@@ -294,3 +294,22 @@ def test_heads_draw_independently_outside_training_too() -> None:
     drawn = attention(torch.randn(1, steps, Q), source, Past(torch.arange(steps)[None])).weights[0, :, :, 0]
     together = torch.bincount((drawn @ torch.tensor([2.0, 1.0])).long(), minlength=4) / steps
     torch.testing.assert_close(together.double(), torch.full((4,), 0.25), rtol=0, atol=0.03)  # four deviations
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"window": "local-m", "half_width": 1}, {"normaliser": "hard-topk", "k": 3}, {"temperature": 5000.0}, {"normaliser": "sigmoid"}, {"heads": 2}],
+    ids=lambda settings: "-".join(map(str, settings.values())),
+)
+def test_a_position_without_a_weight_of_its_own_is_never_read(settings: dict[str, Any]) -> None:
+    """Location scores have as many rows as `positions`: what lies beyond is as padding, whatever comes after the score."""
+    attention = make(score="location", positions=2, **settings)
+    query, keys, values, mask = inputs()
+    source = attention.source(keys, values, mask)
+    weights = attention(query, source, Past(torch.arange(T).expand(B, -1))).weights
+    assert (weights[..., 2:] == 0).all()
+    assert (weights[..., :2].sum(-1) > 0).all()
+    changed = attention.source(keys, torch.cat([values[:, :2], values[:, 2:] + 1], 1), mask)
+    assert torch.equal(
+        attention(query, changed, Past(torch.arange(T).expand(B, -1))).context, attention(query, source, Past(torch.arange(T).expand(B, -1))).context
+    )
