@@ -2,7 +2,7 @@
 
     python tests/benchmarks/fast_path.py [PRESET ...] [--data CORPUS --source en --target de] [--rounds 3] [--steps 40] [--precision bf16]
 
-Without names the presets are `recurrent` and `first-try`, without --data the corpus is the bundled one. Each row of the table is a program of
+Without names the preset is `first-try`, without --data the corpus is the bundled one. Each row of the table is a program of
 its own; all run once in turn, then all again, and the median counts. Both rows of a preset train the same first weights on the same batches, so the
 losses printed beside them must agree. Counted are real target tokens from the eleventh update on, the whole update with encoder, output layer
 and optimizer, validation not. Have the machine to yourself. OMP_NUM_THREADS sets the threads.
@@ -54,7 +54,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=counted_steps, default=40, help=f"updates of a row, the first {UNCOUNTED} not counted")
     parser.add_argument("--inner", nargs=2, metavar=("PREPARED", "WAY"), help=argparse.SUPPRESS)  # one measurement
     chosen = parser.parse_args()
-    chosen.presets = chosen.presets or ["recurrent", "first-try"]
+    chosen.presets = chosen.presets or ["first-try"]
     if chosen.rounds < 1:
         parser.error("--rounds: at least 1")
     return chosen
