@@ -170,6 +170,9 @@ def test_weights_are_what_their_normaliser_promises(chosen: config.Model, traini
     source, mask, inputs = sentences()
     _, weights_BTHS = read_by_head(model, source, mask, inputs)
     a, time, position, lengths = chosen.attention, torch.arange(T), torch.arange(S), torch.tensor(LENGTHS)
+    if "location" in a.score:
+        lengths = lengths.clamp(max=a.positions)  # the others are as padding
+        mask = mask & (position < a.positions)
     readable_BTS = mask[:, None].expand(-1, T, -1)
     if a.window == "local-m":
         centre_BT = torch.minimum(time, lengths[:, None] - 1)
