@@ -133,6 +133,9 @@ def sweep() -> list[config.Model]:
         one(cell, attention(draw, *pair), query=query, context=context, input_feeding=feeding)
         for (cell, query, context, feeding), pair in zip(recurrences, itertools.cycle(pairs), strict=False)
     ]
+    # all steps at once, where it matters which step it is
+    windowed = attention(lambda values: values[0], "additive", "softmax") | {"window": "local-m", "half_width": 1}
+    found += [one("gru", windowed, query=query, context=("readout",), input_feeding=False) for query in ("current", "previous")]
     found += [one(cell, reads="summary", context=context, input_feeding=n % 3 == 0) for n, (cell, context) in enumerate(itertools.product(CELLS, SETS))]
     found += [
         one(cell, reads="nothing", context=(), layers=layers, bridge=bridge, input_feeding=layers == 3)
