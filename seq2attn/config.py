@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from seq2attn.errors import UsageError, UserError
 
@@ -23,6 +23,9 @@ NotNegative = Annotated[float, Field(ge=0)]
 Cell = Literal["rnn", "gru", "lstm"]
 Place = Literal["input", "layer", "readout"]
 Map = Literal["identity", "linear", "nonlinear"]  # x, W x, tanh(W x + b)
+Part = Literal["states", "embeddings", "sum"]
+Norm = Literal["layer", "rms"]
+Positions = Literal["sinusoidal", "learned", "rotary", "none"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 PRESETS = Path(__file__).parent / "presets"
@@ -66,6 +69,59 @@ class RNNEncoder(Section):
         return self
 
 
+class ConvEncoder(Section):
+    """Gehring 2017: blocks of a 1-D convolution and a gated linear unit, each with its residual."""
+
+    kind: Literal["conv"]
+    size: Count = 256  # channels of a block
+    layers: Count = 4
+    kernel: Count = 3  # positions that one convolution sees, odd
+    positions: Literal["learned", "sinusoidal", "none"] = "learned"
+    max_positions: Count = 1024  # learned: how many positions have a vector of their own; later ones share the last
+
+    @model_validator(mode="after")
+    def _kernel_has_a_middle(self) -> Self:
+        if self.kernel % 2 == 0:
+            raise ValueError(f"model.encoder.kernel is {self.kernel}: a convolution that is centred on a position has an odd width")
+        return self
+
+
+class Transformer(Section):
+    """What a Transformer encoder and decoder have in common (Vaswani 2017)."""
+
+    kind: Literal["transformer"]
+    size: Count = 256  # of a position's vector, d_model
+    layers: Count = 3
+    heads: Count = 4  # of self-attention
+    kv_heads: Count | None = None  # keys and values that the heads share: None as many as heads, 1 multi-query (Shazeer 2019), between: grouped (Ainslie 2023)
+    feedforward: Count = 1024  # hidden units of the position-wise network
+    activation: Literal["relu", "gelu", "swiglu"] = "relu"  # swiglu: gated (Shazeer 2020)
+    norm: Norm = "layer"
+    prenorm: bool = False  # normalise what enters a sublayer (and the end of the stack), instead of its sum with the residual
+    positions: Positions = "sinusoidal"
+    max_positions: Count = 1024  # learned: how many positions have a vector of their own; later ones share the last
+    bias: bool = True  # in the linear maps
+
+    def _refuse(self, side: str) -> None:
+        if self.size % self.heads:
+            raise ValueError(f"model.{side}.heads={self.heads} must divide model.{side}.size, {self.size}, without rest")
+        if self.kv_heads is not None and self.heads % self.kv_heads:
+            raise ValueError(f"model.{side}.kv_heads={self.kv_heads} must divide model.{side}.heads, {self.heads}, without rest")
+        if self.positions == "rotary" and (self.size // self.heads) % 2:
+            raise ValueError(f'model.{side}.positions="rotary" turns pairs of numbers: a head has {self.size // self.heads}, which is odd')
+
+
+class TransformerEncoder(Transformer):
+    @property
+    def width(self) -> int:
+        return self.size
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        self._refuse("encoder")
+        return self
+
+
 class RNNDecoder(Section):
     kind: Literal["rnn"] = "rnn"
     cell: Cell = "lstm"
@@ -102,6 +158,58 @@ class RNNDecoder(Section):
         return self
 
 
+class Parallel(Section):
+    """What the decoders without recurrence have in common."""
+
+    weights_of: Count | None = None  # the layer whose attention weights are shown; None: the mean of all
+
+    @property
+    def reads(self) -> Literal["attention"]:
+        return "attention"
+
+
+class ConvDecoder(Parallel):
+    """Gehring 2017: causal blocks, each asking the source with an attention of its own."""
+
+    kind: Literal["conv"]
+    size: Count = 256  # channels of a block
+    layers: Count = 4
+    kernel: Count = 3  # positions that one convolution sees: this one and those before it
+    positions: Literal["learned", "sinusoidal", "none"] = "learned"
+    max_positions: Count = 1024
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        _refuse_layer(self.weights_of, self.layers)
+        return self
+
+
+class TransformerDecoder(Parallel, Transformer):
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        self._refuse("decoder")
+        _refuse_layer(self.weights_of, self.layers)
+        return self
+
+
+def _refuse_layer(number: int | None, layers: int) -> None:
+    if number is not None and number > layers:
+        raise ValueError(f"model.decoder.weights_of is {number}: the decoder has {layers} layers, numbered from 1")
+
+
+def _kind(section: object) -> object:
+    """Which encoder or decoder a section is about; the recurrent one where it does not say."""
+    return section.get("kind", "rnn") if isinstance(section, dict) else getattr(section, "kind", None)
+
+
+Encoder = Annotated[
+    Annotated[RNNEncoder, Tag("rnn")] | Annotated[ConvEncoder, Tag("conv")] | Annotated[TransformerEncoder, Tag("transformer")], Discriminator(_kind)
+]
+Decoder = Annotated[
+    Annotated[RNNDecoder, Tag("rnn")] | Annotated[ConvDecoder, Tag("conv")] | Annotated[TransformerDecoder, Tag("transformer")], Discriminator(_kind)
+]
+
+
 class Attention(Section):
     """score x normaliser x values, and what surrounds them."""
 
@@ -113,10 +221,11 @@ class Attention(Section):
     key_map: Map = "linear"  # keyed: k(h)
     positions: Count = 256  # location scores: source positions that have a weight; later ones are never read
     queries: Literal["state", "embedding", "both"] = "state"  # what asks: the decoder's state, the last token's embedding, or both
-    keys: Literal["states", "embeddings", "sum"] = "states"  # what is compared: the encoder's states, its input embeddings, or their sum
-    values: Literal["states", "embeddings", "sum"] = "states"  # what is read
+    keys: Part = "states"  # what is compared: the encoder's states, its input embeddings, or their sum
+    values: Part = "states"  # what is read
     value_map: Map = "identity"  # v(h)
     heads: Count = 1
+    kv_heads: Count | None = None  # keys and values that the heads share: None as many as heads, 1 multi-query (Shazeer 2019), between: grouped (Ainslie 2023)
     past: Literal["none", "coverage", "fertility", "location-aware"] = "none"  # a term of the score that reads the weights of earlier steps
     max_fertility: Positive = 2.0  # fertility: the most target words that one source word may answer for
     filters: Count = 10  # location-aware: convolution filters over the last weights
@@ -191,57 +300,103 @@ class Model(Section):
     dropout: Share = 0.3  # on embeddings, between layers and on readouts
     init: Literal["glorot", "uniform", "bahdanau15"] = "glorot"  # first weights: see models/initial.py
     init_range: Positive = 0.1  # uniform: the largest first weight
-    encoder: RNNEncoder = RNNEncoder()
-    decoder: RNNDecoder = RNNDecoder()
+    encoder: Encoder = RNNEncoder()
+    decoder: Decoder = RNNDecoder()
     attention: Attention = Attention()
+
+    @property
+    def width(self) -> int:
+        """Size of one of the encoder's states; a convolutional one ends in the embedding's size (Gehring 2017)."""
+        return self.embedding if self.encoder.kind == "conv" else self.encoder.width
+
+    @property
+    def decoder_size(self) -> int:
+        """Size of the decoder's states, as they ask; a convolutional one's are brought to the embedding's size."""
+        return self.embedding if self.decoder.kind == "conv" else self.decoder.size
 
     def memory_size(self, part: Literal["keys", "values"]) -> int:
         """Size of the encoder's keys or values, as attention is given them."""
-        kind = getattr(self.attention, part) if self.decoder.reads == "attention" else "states"
-        return self.embedding if kind == "embeddings" else self.encoder.width
+        return self.embedding if self.parts[part == "values"] == "embeddings" else self.width
+
+    @property
+    def parts(self) -> tuple[Part, Part]:
+        """What the encoder's keys and values are made of."""
+        return (self.attention.keys, self.attention.values) if self.decoder.reads == "attention" else ("states", "states")
 
     @property
     def query_size(self) -> int:
         """Size of what asks."""
-        return {"state": self.decoder.size, "embedding": self.embedding, "both": self.decoder.size + self.embedding}[self.attention.queries]
+        return {"state": self.decoder_size, "embedding": self.embedding, "both": self.decoder_size + self.embedding}[self.attention.queries]
 
     @property
     def attention_size(self) -> int:
-        return self.attention.size or self.decoder.size
+        return self.attention.size or self.decoder_size
+
+    @property
+    def projects(self) -> bool:
+        """Whether attention has maps of its own for queries, keys, values and what it read: with several heads, and always in a Transformer."""
+        return self.attention.heads > 1 or self.decoder.kind == "transformer"
 
     @model_validator(mode="after")
     def _attention_fits(self) -> Self:
         a, heads = self.attention, self.attention.heads
         if self.decoder.reads != "attention":
             return self
-        if "sum" in (a.keys, a.values) and self.embedding != self.encoder.width:
+        if "sum" in (a.keys, a.values) and self.embedding != self.width:
             raise ValueError(
-                f'model.attention.{"keys" if a.keys == "sum" else "values"}="sum" adds states and embeddings: the encoder\'s states have {self.encoder.width}, '
+                f'model.attention.{"keys" if a.keys == "sum" else "values"}="sum" adds states and embeddings: the encoder\'s states have {self.width}, '
                 f"model.embedding is {self.embedding}; make them equal, or choose states"
             )
-        if a.values == "embeddings" and not (a.compares and a.keys != "embeddings") and self.decoder.bridge in ("mean", "zero"):
+        unread = a.values == "embeddings" and not (a.compares and a.keys != "embeddings")
+        if unread and (self.decoder.kind != "rnn" or self.decoder.bridge in ("mean", "zero")):
+            recurrent = f' with model.decoder.bridge="{self.decoder.bridge}"' if self.decoder.kind == "rnn" else ""
             raise ValueError(
-                f'model.attention.values="embeddings" with model.decoder.bridge="{self.decoder.bridge}": nothing reads the encoder\'s states; '
-                "choose values or keys of states, or another bridge"
+                f'model.attention.values="embeddings"{recurrent}: nothing reads the encoder\'s states; choose values or keys of states'
+                + (", or another bridge" if recurrent else "")
             )
-        if heads > 1 and (self.attention_size % heads or self.memory_size("values") % heads):
-            raise ValueError(
-                f"model.attention.heads={heads} must divide the attention's size, {self.attention_size}, and the values', {self.memory_size('values')}, without rest"
-            )
+        values = self.attention_size if self.decoder.kind == "transformer" else self.memory_size("values")
+        if self.attention_size % heads or values % heads:
+            raise ValueError(f"model.attention.heads={heads} must divide the attention's size, {self.attention_size}, and the values', {values}, without rest")
+        if a.kv_heads is not None and heads % a.kv_heads:
+            raise ValueError(f"model.attention.kv_heads={a.kv_heads} must divide model.attention.heads, {heads}, without rest")
+        if self.decoder.kind != "rnn":
+            self._refuse_what_recurs()
         equal = a.score in ("dot", "scaled-dot", "cosine") or (a.score == "keyed" and a.key_map == a.query_map == "identity")
-        if equal and heads == 1 and self.query_size != self.memory_size("keys"):
+        if equal and not self.projects and self.query_size != self.memory_size("keys"):
             raise ValueError(
-                f'model.attention.score="{a.score}" needs queries and keys of one size: queries have {self.query_size} (model.decoder.size is {self.decoder.size}), '
-                f"keys {self.memory_size('keys')} (the encoder's states have {self.encoder.width}); make them equal, or choose general or additive"
+                f'model.attention.score="{a.score}" needs queries and keys of one size: queries have {self.query_size} (the decoder\'s states have {self.decoder_size}), '
+                f"keys {self.memory_size('keys')} (the encoder's states have {self.width}); make them equal, or choose general or additive"
             )
         return self
+
+    def _refuse_what_recurs(self) -> None:
+        a, kind = self.attention, self.decoder.kind
+        if a.past != "none":
+            raise ValueError(
+                f'model.attention.past="{a.past}" reads the weights of earlier steps, and a {kind} decoder takes all steps at once: choose a recurrent one'
+            )
+        if a.queries != "state":
+            raise ValueError(
+                f'model.attention.queries="{a.queries}" is for a recurrent decoder: the states of a {kind} decoder hold the embedding already; leave it at state'
+            )
+        if kind == "transformer" and a.value_map != "identity":
+            raise ValueError("model.attention.value_map: a transformer decoder maps the values already; leave it out")
 
     @model_validator(mode="after")
     def _sizes_agree(self) -> Self:
         d, e = self.decoder, self.encoder
-        if d.bridge == "last" and d.size != e.width:
+        for side, part in (("encoder", e), ("decoder", d)):
+            if part.kind == "transformer" and part.size != self.embedding:
+                raise ValueError(
+                    f"model.{side}.size is {part.size} and model.embedding {self.embedding}: a transformer's layers add to the embedding itself; make them equal"
+                )
+        if d.kind != "rnn":
+            return self
+        if d.bridge == "last" and e.kind != "rnn":
+            raise ValueError(f'model.decoder.bridge="last" copies a recurrent encoder\'s state: model.encoder.kind is "{e.kind}"; choose linear, mean or zero')
+        if d.bridge == "last" and d.size != self.width:
             raise ValueError(
-                f"model.decoder.bridge=\"last\" copies the encoder's state: model.decoder.size is {d.size}, the encoder's is {e.width}; make them equal, or choose linear"
+                f"model.decoder.bridge=\"last\" copies the encoder's state: model.decoder.size is {d.size}, the encoder's is {self.width}; make them equal, or choose linear"
             )
         if d.bridge == "last" and d.layers != e.layers:
             raise ValueError(f'model.decoder.bridge="last" copies layer by layer: model.decoder.layers is {d.layers}, model.encoder.layers is {e.layers}')
@@ -378,6 +533,8 @@ def _assign(tree: dict[str, Any], setting: str) -> None:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
             raise UsageError(f"--set {setting}: {parent} is a value, not a section")
+    if last == "kind" and tree.get("kind", "rnn") != value:
+        tree.clear()  # another kind has other settings: it starts from its own
     tree[last] = _value(value)
 
 
@@ -390,10 +547,12 @@ def _value(text: str) -> object:
 
 def _explain(error: ValidationError) -> str:
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    key = ".".join(str(part) for place, part in enumerate(first["loc"]) if not (place == 2 and first["loc"][1] in ("encoder", "decoder")))
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(key, _keys(Config), 1, 0.5)
         return f"{key}: no such setting" + (f"; did you mean {near[0]}?" if near else "")
+    if first["type"] == "union_tag_invalid":
+        return f"{key}.kind: choose {first['ctx']['expected_tags'].replace(chr(39), '')}, not {json.dumps(first['ctx']['tag'])}"
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
         return message
@@ -403,10 +562,15 @@ def _explain(error: ValidationError) -> str:
 def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in section.model_fields.items():
         yield prefix + name
-        kinds = typing.get_args(field.annotation) or (field.annotation,)
-        for kind in kinds:
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                yield from _keys(kind, f"{prefix}{name}.")
+        for kind in _sections(field.annotation):
+            yield from _keys(kind, f"{prefix}{name}.")
+
+
+def _sections(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in typing.get_args(annotation):
+        yield from _sections(part)
 
 
 def flat(config: Config) -> Mapping[str, object]:

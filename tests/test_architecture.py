@@ -56,9 +56,10 @@ UNSAFE_CALLS = {"eval", "exec", "compile", "__import__"}
 UNSAFE_ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("yaml", "load"), ("os", "system")}
 
 # Lines of code of the core (blank lines, comments and docstrings left out): to be read in one evening. Raise it only with a reason.
-# 1,500 held the recurrent models; every attention of the literature, each a few lines, took it to 1,900.
+# 1,500 held the recurrent models; every attention of the literature, each a few lines, took it to 1,900;
+# the Transformer, the convolutional family and what search does with them, to 2,700.
 CORE = ("attention", "models", "search", "training/trainer.py")
-CORE_BUDGET = 1900
+CORE_BUDGET = 2700
 
 
 def imports(tree: ast.AST, path: Path) -> Iterator[tuple[str, int]]:

@@ -4,16 +4,18 @@ It is given queries and a memory, whoever they come from, and knows no recurrenc
 that it makes and whoever steps carries.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from seq2attn.attention.normalisers import normaliser_named
 from seq2attn.attention.past import Past, term_named
 from seq2attn.attention.read import read
-from seq2attn.attention.scores import score_named
-from seq2attn.attention.unrolled import Linear
+from seq2attn.attention.scores import Keyed, score_named
+from seq2attn.attention.unrolled import Linear, product_dtype
 from seq2attn.attention.window import window_named
 from seq2attn.config import Attention as Settings
 
@@ -36,24 +38,43 @@ class Reading(NamedTuple):
     entropy: Tensor | None = None  # (B, T), of what they were drawn from
 
 
+def together(layers: Sequence[Reading], shown: int | None, weights: bool) -> Reading:
+    """What several layers read at each step, as one reading without a context: weights (B, T, S) of the layer `shown`, counted from 1, or of all in the
+    mean, over heads, where they are asked for; probabilities and entropies of all that was drawn."""
+    some = [layer.weights for layer in (layers if shown is None else layers[shown - 1 : shown]) if layer.weights is not None]
+    weights_BTS = torch.stack([part.mean(-2) for part in some]).mean(0) if weights and some else None
+    log_p, entropy = ([part for part in parts if part is not None] for parts in ((r.log_p for r in layers), (r.entropy for r in layers)))
+    return Reading(None, weights_BTS, torch.stack(log_p).sum(0) if log_p else None, torch.stack(entropy).sum(0) if entropy else None)
+
+
 class Attention(nn.Module):
-    def __init__(self, settings: Settings, query_size: int, key_size: int, value_size: int, size: int) -> None:
-        """`size` is the hidden size of the score, of all heads together. The context has the values' size."""
+    def __init__(self, settings: Settings, query_size: int, key_size: int, value_size: int, size: int, out_size: int | None = None, bias: bool = False) -> None:
+        """`size` is the hidden size of the score, of all heads together.
+
+        The context has the values' size; or `out_size`: then queries, keys, values and context are mapped even with one head, the values to `size`
+        (Vaswani 2017, section 3.2.2), with a `bias` or without.
+        """
         super().__init__()
-        many = settings.heads > 1
+        maps = settings.heads > 1 or out_size is not None
         self.settings = settings
         self.heads = settings.heads
-        self.query = Linear(query_size, size, bias=False) if many else None
-        self.key = nn.Linear(key_size, size, bias=False) if many and settings.compares else None
-        self.value = nn.Linear(value_size, value_size, bias=settings.value_map == "nonlinear") if many or settings.value_map != "identity" else None
-        self.out = Linear(value_size, value_size, bias=False) if many else None
+        self.kv_heads = settings.kv_heads or settings.heads
+        inner = value_size if out_size is None else size
+        self.query = Linear(query_size, size, bias=bias) if maps else None
+        self.key = nn.Linear(key_size, size // self.heads * self.kv_heads, bias=bias) if maps and settings.compares else None
+        map_values = maps or settings.value_map != "identity"
+        self.value = nn.Linear(value_size, inner // self.heads * self.kv_heads, bias=bias or settings.value_map == "nonlinear") if map_values else None
+        self.out = Linear(inner, out_size or value_size, bias=bias) if maps else None
         size //= self.heads
-        if many:
+        if maps:
             query_size = key_size = size
         self.term = term_named(settings, key_size)
         self.score = score_named(settings, query_size, key_size, size, 0 if self.term is None else self.term.size)
         self.window = window_named(settings, query_size, size)
         self.normalise = normaliser_named(settings)
+        # a softmax of products, which torch has in one call where nobody asks for the weights
+        plain = self.term is None and self.window is None and settings.normaliser == "softmax"
+        self.products = plain and self.score.scale(1) is not None
         self.remembers = self.term is not None  # a step's weights wait for those of the steps before
         self.counts = settings.window == "local-m" or settings.normaliser == "hard-sample"  # it matters which step it is
 
@@ -62,17 +83,16 @@ class Attention(nn.Module):
         if self.key is not None:
             keys_BSK = self.key(keys_BSK)
         elif self.heads > 1:
-            keys_BSK = keys_BSK[..., :1].expand(-1, -1, self.heads)  # the heads of a location score only count them
+            keys_BSK = keys_BSK[..., :1].expand(-1, -1, self.kv_heads)  # the heads of a location score only count them
         if self.value is not None:
             values_BSV = self.value(values_BSV)
         if self.settings.value_map == "nonlinear":
             values_BSV = values_BSV.tanh()
-        keys, values = self._fold(keys_BSK), self._fold(values_BSV)
+        keys, values = self._fold(keys_BSK, self.kv_heads), self._fold(values_BSV, self.kv_heads)
         term = None if self.term is None else self.term.source(keys)
-        shape = (len(mask_BS), self.heads)
         if "location" in self.settings.score:  # a position that the score has no weight for is as padding
             mask_BS = mask_BS & (torch.arange(mask_BS.size(1), device=mask_BS.device) < self.settings.positions)
-        return Source(self.score.keys(keys).unflatten(0, shape), values.unflatten(0, shape), None if term is None else term.unflatten(0, shape), mask_BS)
+        return Source(self._for_heads(self.score.keys(keys)), self._for_heads(values), None if term is None else self._for_heads(term), mask_BS)
 
     def start(self, rows: int, mask_BS: Tensor, like: Tensor) -> Past | None:
         """The past of R rows before the first step: time (R), last and total (R, H, S), expected (R); None where no step asks for it."""
@@ -86,17 +106,21 @@ class Attention(nn.Module):
 
     def after(self, past: Past | None, weights_RHS: Tensor | None) -> Past | None:
         """The past one step on."""
-        if past is None or weights_RHS is None:
-            return None
-        if past.total is None:
-            return past._replace(time=past.time + 1)
+        if past is None or past.total is None:
+            return None if past is None else past._replace(time=past.time + 1)
+        assert weights_RHS is not None
         return past._replace(time=past.time + 1, last=weights_RHS, total=past.total + weights_RHS)
 
-    def forward(self, query_BTQ: Tensor, source: Source, past: Past | None = None) -> Reading:
-        """T queries of each sentence at once; `past` is theirs: time (B, T), last and total (B, T, H, S), expected (B, T)."""
+    def forward(self, query_BTQ: Tensor, source: Source, past: Past | None = None, weights: bool = True) -> Reading:
+        """T queries of each sentence at once; `past` is theirs: time (B, T), last and total (B, T, H, S), expected (B, T).
+
+        Without `weights` none may be given back, and the context comes from torch's fused call where that can say the same.
+        """
         if self.query is not None:
             query_BTQ = self.query(query_BTQ)
-        query, keys, values = self._fold(query_BTQ), source.keys.flatten(0, 1), source.values.flatten(0, 1)
+        if self.products and not weights:
+            return self._fused(query_BTQ, source, cast(Keyed, self.score))
+        query, keys, values = self._fold(query_BTQ, self.heads), source.keys.flatten(0, 1), source.values.flatten(0, 1)
         mask_BS = source.mask_BS.repeat_interleave(self.heads, 0) if self.heads > 1 else source.mask_BS
         if past is not None:
             past = Past(past.time.repeat_interleave(self.heads, 0), self._by_heads(past.last), self._by_heads(past.total), self._of_heads(past.expected))
@@ -117,12 +141,27 @@ class Attention(nn.Module):
         log_p, entropy = (None if part is None else part.unflatten(0, shape).sum(1) for part in chosen[1:])
         return Reading(context, chosen.weights.unflatten(0, shape).transpose(1, 2), log_p, entropy)
 
-    def _fold(self, x_BTD: Tensor) -> Tensor:
+    def _fused(self, query_BTQ: Tensor, source: Source, score: Keyed) -> Reading:
+        query: Tensor = score.query(query_BTQ.unflatten(-1, (self.heads, -1)).transpose(1, 2))
+        dtype = product_dtype(query)
+        scale = score.scale(query.size(-1)) / self.settings.temperature
+        keys, values = source.keys.to(dtype), source.values.to(dtype)
+        read = F.scaled_dot_product_attention(query.to(dtype), keys, values, source.mask_BS[:, None, None], scale=scale)
+        context = read.transpose(1, 2).flatten(2)
+        return Reading(context if self.out is None else self.out(context))
+
+    @staticmethod
+    def _fold(x_BTD: Tensor, heads: int) -> Tensor:
         """(B, T, D) -> (B * H, T, D / H): a head is a sentence of its own."""
-        if self.heads == 1:
+        if heads == 1:
             return x_BTD
-        folded: Tensor = x_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2).flatten(0, 1)
+        folded: Tensor = x_BTD.unflatten(-1, (heads, -1)).transpose(1, 2).flatten(0, 1)
         return folded
+
+    def _for_heads(self, x: Tensor) -> Tensor:
+        """(B * G, S, any) of G shared heads -> (B, H, S, any)."""
+        x = x.unflatten(0, (-1, self.kv_heads))
+        return x if self.kv_heads == self.heads else x.repeat_interleave(self.heads // self.kv_heads, 1)
 
     def _by_heads(self, weights_BTHS: Tensor | None) -> Tensor | None:
         return None if weights_BTHS is None else weights_BTHS.transpose(1, 2).flatten(0, 1)

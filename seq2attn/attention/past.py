@@ -5,7 +5,7 @@ its own and adds them. A term knows neither the score nor who keeps the weights.
 """
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,15 @@ class Past(NamedTuple):
     last: Tensor | None = None  # (B, T, S): weights of the step before, zeros at first
     total: Tensor | None = None  # (B, T, S): sum of the weights of all steps before
     expected: Tensor | None = None  # (B, T) bool: rows that read the expected value instead of a draw
+
+    def of_all_steps(self, steps: int) -> Self:
+        """From that of B sentences before the first step, the past of T steps at once: what does not wait for a step, their number and what is drawn once a sentence."""
+        time = torch.arange(steps, device=self.time.device).expand(len(self.time), -1)
+        return type(self)(time, None, None, None if self.expected is None else self.expected[:, None].expand_as(time))
+
+    def of_sentences(self, sentences: int) -> Self:
+        """From that of R rows, theirs as W queries of each of B sentences."""
+        return type(self)(*(None if part is None else part.unflatten(0, (sentences, -1)) for part in self))  # type: ignore[arg-type]
 
 
 class Term(nn.Module):

@@ -30,6 +30,10 @@ class Score(nn.Module):
         """What `forward` compares with, (B, S, any): made once per source."""
         return memory_BSK
 
+    def scale(self, size: int) -> float | None:
+        """Of a score that is a product of two vectors, what that product is multiplied by; None for the others."""
+        return None
+
     @abstractmethod
     def forward(self, query_BTQ: Tensor, keys: Tensor, features_BTSP: Tensor | None = None) -> Tensor:
         """Scores (B, T, S) of queries (B, T, Q) against what `keys` made, beside the features of past weights that it was built for."""
@@ -65,6 +69,9 @@ class Keyed(Sum):
         query: Tensor = self.query(query_BTQ)
         return product(query, keys.mT)
 
+    def scale(self, size: int) -> float:
+        return 1.0
+
 
 class Dot(Keyed):
     """e_ij = q_i . k_j (Luong 2015, section 3.1): no weights, so queries and keys have one size."""
@@ -77,8 +84,11 @@ class ScaledDot(Dot):
     """e_ij = q_i . k_j / sqrt(d) (Vaswani 2017, eq. 1)."""
 
     def compare(self, query_BTQ: Tensor, keys: Tensor) -> Tensor:
-        scores: Tensor = super().compare(query_BTQ, keys) * keys.size(-1) ** -0.5
+        scores: Tensor = super().compare(query_BTQ, keys) * self.scale(keys.size(-1))
         return scores
+
+    def scale(self, size: int) -> float:
+        return cast(float, size**-0.5)
 
 
 class General(Keyed):

@@ -6,7 +6,7 @@ texts nor on the batch size.
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -46,11 +46,10 @@ class Member(NamedTuple):
 
 
 class _State(NamedTuple):
-    """What a step of the ensemble needs: each decoder's state by rows, and its source by sentences."""
+    """What a step of the ensemble needs of each member: its decoder's state by rows, and its source by sentences."""
 
     decoders: tuple[Any, ...]
-    sources: tuple[Any, ...]
-    sentences: int
+    sources: memory.Shared[tuple[Any, ...]]
 
 
 class Translator:
@@ -156,7 +155,7 @@ class Translator:
                 limits = [max_length if max_length is not None else 2 * len(source) + 10 for source in sources[0]]
                 limits[len(rows) :] = [0] * filling
                 rules: dict[str, Any] = {
-                    "select": self._selection(width),
+                    "select": memory.select,
                     "length_penalty": length_penalty,
                     "min_length": min_length,
                     "max_length_B": torch.tensor(limits, device=self.device),
@@ -231,29 +230,21 @@ class Translator:
     def _start(self, sources: list[list[list[int]]], width: int) -> _State:
         decoders = [member.model.decoder for member in self.members]
         pairs = [(decoder, memory) for decoder, memory in zip(decoders, self._memories(sources), strict=True)]
-        return _State(tuple(decoder.start(m, width) for decoder, m in pairs), tuple(decoder.source(m) for decoder, m in pairs), len(sources[0]))
+        read = memory.Shared(tuple(decoder.source(m) for decoder, m in pairs), len(sources[0]), width)
+        return _State(tuple(decoder.start(m, width) for decoder, m in pairs), read)
 
-    def _step(self, token_R: Tensor, state: _State) -> tuple[Tensor, _State, Tensor | None]:
-        log_ps, states, weights = [], [], []
-        for member, decoder_state, source in zip(self.members, state.decoders, state.sources, strict=True):
-            output, after = member.model.decoder.step(token_R, decoder_state, source)
+    def _step(self, token_R: Tensor, state: _State, weights: bool = True) -> tuple[Tensor, _State, Tensor | None]:
+        log_ps, states, read = [], [], []
+        for member, decoder_state, source in zip(self.members, state.decoders, state.sources.parts, strict=True):
+            output, after = member.model.decoder.step(token_R, decoder_state, source, weights)
             log_ps.append(output.logits.float().log_softmax(-1))
             states.append(after)
-            weights.append(output.weights)
-        return _mean_p(log_ps), state._replace(decoders=tuple(states)), self._mean_weights(weights)
+            read.append(output.weights)
+        return _mean_p(log_ps), state._replace(decoders=tuple(states)), self._mean_weights(read)
 
     def _blind_step(self, token_R: Tensor, state: _State) -> tuple[Tensor, _State, None]:
-        log_p, state, _ = self._step(token_R, state)
+        log_p, state, _ = self._step(token_R, state, weights=False)
         return log_p, state, None
-
-    @staticmethod
-    def _selection(width: int) -> Callable[[_State, Tensor], _State]:
-        def select(state: _State, index_R: Tensor) -> _State:
-            sentences = len(index_R) // width
-            sources = state.sources if sentences == state.sentences else memory.select(state.sources, index_R[::width] // width)
-            return _State(memory.select(state.decoders, index_R), sources, sentences)
-
-        return select
 
     def _forced(self, sources: list[list[list[int]]], inputs_BT: Tensor, targets_BT: Tensor, attention: bool) -> tuple[Tensor, Tensor | None]:
         """log p of each target token (B, T), and weights (B, T, S). Logits are made and read block by block."""

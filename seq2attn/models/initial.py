@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from seq2attn.attention.scores import Additive, Concat
+from seq2attn.attention.self_attention import SelfAttention
 from seq2attn.attention.window import Predictive
 from seq2attn.config import Model as Settings
 from seq2attn.models.cells import Cell
@@ -20,6 +21,7 @@ def initialise(model: nn.Module, settings: Settings) -> None:
     if settings.init == "uniform":
         for parameter in model.parameters():
             nn.init.uniform_(parameter, -settings.init_range, settings.init_range)
+        _set_norms(model)
         return
     small = settings.init == "bahdanau15"
     for parameter in model.parameters():
@@ -35,6 +37,9 @@ def initialise(model: nn.Module, settings: Settings) -> None:
                 nn.init.orthogonal_(gate)
             if module.kind == "lstm":
                 module.input.bias[module.size : 2 * module.size] = 1.0  # remember, until training says otherwise (Gers 2000)
+        elif isinstance(module, SelfAttention) and not small:
+            for part in module.parts():
+                nn.init.xavier_uniform_(part)
         elif isinstance(module, nn.Embedding) and not small:
             nn.init.normal_(module.weight, 0, module.embedding_dim**-0.5)
         elif isinstance(module, Additive | Concat | Predictive):
@@ -43,3 +48,11 @@ def initialise(model: nn.Module, settings: Settings) -> None:
             for parameter in module.parameters():
                 if small and parameter.dim() == 2:
                     nn.init.normal_(parameter, 0, 0.001)
+    _set_norms(model)
+
+
+def _set_norms(model: nn.Module) -> None:
+    """A norm's gain is 1 and its shift 0, whatever the rest."""
+    for module in model.modules():
+        if isinstance(module, nn.LayerNorm | nn.RMSNorm):
+            module.reset_parameters()

@@ -1,9 +1,14 @@
 """The nouns that encoders, decoders and search share: a memory to read, an output, and a state whose rows can be chosen."""
 
-from typing import Any, NamedTuple, TypeVar
+import abc
+from dataclasses import dataclass, replace
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from torch import Tensor
 
+from seq2attn.config import Part
+
+Parts = TypeVar("Parts")
 State = TypeVar("State")
 
 
@@ -16,6 +21,19 @@ class Memory(NamedTuple):
     summary_BV: Tensor  # the source in one vector
     grid: tuple[int, int] | None = None  # (h, w) where the positions are an image's
     final: tuple[tuple[Tensor, ...], ...] | None = None  # a recurrent encoder's last states, layer by layer: (h,) or (h, c), each (B, V)
+
+
+def part_of(part: Part, states_BSV: Tensor, embedded_BSV: Tensor) -> Tensor:
+    """What keys or values are made of: the encoder's states, its input embeddings, or their sum (Gehring 2017, section 3.3)."""
+    if part == "sum":
+        return states_BSV + embedded_BSV
+    return states_BSV if part == "states" else embedded_BSV
+
+
+def mean_over(mask_BS: Tensor, x_BSV: Tensor) -> Tensor:
+    """The mean (B, V) of the real positions."""
+    real_BS1 = mask_BS[..., None].to(x_BSV.dtype)
+    return (x_BSV * real_BS1).sum(1) / real_BS1.sum(1)
 
 
 class Output(NamedTuple):
@@ -34,6 +52,30 @@ class Features(NamedTuple):
     entropy_BT: Tensor | None = None  # of what it was drawn from, nats
 
 
+class Chosen(abc.ABC):
+    """A part of a state that knows by itself which of its rows stay."""
+
+    @abc.abstractmethod
+    def choose(self, index: Tensor) -> Self:
+        """The rows `index`, in that order."""
+
+
+@dataclass(frozen=True)
+class Shared(Chosen, Generic[Parts]):
+    """What the `width` rows of a sentence have in common; dim 0 of its parts is the sentence. Reordering the rows of a sentence leaves it as it is."""
+
+    parts: Parts
+    sentences: int
+    width: int
+
+    def choose(self, index: Tensor) -> Self:
+        """The sentences of the rows `index`: all of them stay, each in its place, or some leave."""
+        sentences = len(index) // self.width
+        if sentences == self.sentences:
+            return self
+        return replace(self, parts=select(self.parts, index[:: self.width] // self.width), sentences=sentences)
+
+
 def select(state: State, index_R: Tensor) -> State:
     """The rows `index_R` of every tensor in a nested tuple (named or plain), None kept: how search reorders any state."""
     value: Any = state
@@ -41,6 +83,8 @@ def select(state: State, index_R: Tensor) -> State:
         return state
     if isinstance(value, Tensor):
         return value.index_select(0, index_R)  # type: ignore[return-value]
+    if isinstance(value, Chosen):
+        return value.choose(index_R)  # type: ignore[return-value]
     parts = (select(part, index_R) for part in value)
     chosen: State = type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     return chosen

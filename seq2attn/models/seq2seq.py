@@ -4,15 +4,18 @@ from torch import Tensor, nn
 
 from seq2attn.config import Model as Settings
 from seq2attn.models.decoders.rnn import RNNDecoder
+from seq2attn.models.decoders.transformer import TransformerDecoder
 from seq2attn.models.encoders.rnn import RNNEncoder
+from seq2attn.models.encoders.transformer import TransformerEncoder
 from seq2attn.models.initial import initialise
+from seq2attn.models.interfaces import Decoder, Encoder
 from seq2attn.models.memory import Output
 
 
 class Seq2Seq(nn.Module):
     """p(y | x): `encoder` makes a memory of the source, `decoder` reads it."""
 
-    def __init__(self, encoder: RNNEncoder, decoder: RNNDecoder) -> None:
+    def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
@@ -27,12 +30,24 @@ def build(settings: Settings, source_size: int, target_size: int) -> Seq2Seq:
     """A model with first weights from torch's generator; sizes are of the two vocabularies. Raises ValueError when one embedding cannot serve both."""
     if settings.tied == "all" and source_size != target_size:
         raise ValueError(f'model.tied="all" needs one vocabulary for both sides: they have {source_size} and {target_size} entries')
-    e, d = settings.encoder, settings.decoder
-    parts = (settings.attention.keys, settings.attention.values) if d.reads == "attention" else ()
-    encoder = RNNEncoder(e, source_size, settings.embedding, settings.dropout, d.bridge == "last", *parts)
-    decoder = RNNDecoder(settings, target_size)
+    model = Seq2Seq(_encoder(settings, source_size), _decoder(settings, target_size))
     if settings.tied == "all":
-        encoder.embedding.weight = decoder.target_embedding.weight
-    model = Seq2Seq(encoder, decoder)
+        model.encoder.embedding.weight = model.decoder.target_embedding.weight
     initialise(model, settings)
     return model
+
+
+def _encoder(settings: Settings, vocabulary: int) -> Encoder:
+    match settings.encoder.kind:
+        case "rnn":
+            return RNNEncoder(settings, vocabulary)
+        case "transformer":
+            return TransformerEncoder(settings, vocabulary)
+
+
+def _decoder(settings: Settings, vocabulary: int) -> Decoder:
+    match settings.decoder.kind:
+        case "rnn":
+            return RNNDecoder(settings, vocabulary)
+        case "transformer":
+            return TransformerDecoder(settings, vocabulary)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from seq2attn.config import RNNEncoder as Settings
+from seq2attn.config import Model as Settings
 from seq2attn.models.encoders.rnn import RNNEncoder
 
 TORCH = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -17,9 +17,17 @@ B, S, E, H = 4, 5, 3, 4
 def _in_float64(float64: None) -> None: ...
 
 
+def encoder(tree: dict[str, object], dropout: float, bridge: str = "linear") -> RNNEncoder:
+    """Of these settings, for a decoder that starts by this bridge."""
+    size = H * (2 if tree.get("bidirectional", True) else 1)
+    decoder = {"bridge": bridge, "size": size, "layers": tree["layers"]}
+    return RNNEncoder(Settings.model_validate({"embedding": E, "dropout": dropout, "encoder": tree, "decoder": decoder}), 9)
+
+
 def pair(cell: str, layers: int, bidirectional: bool, reverse: bool = False, keep_final: bool = True) -> tuple[RNNEncoder, nn.RNNBase]:
     """Ours and torch's, with the same random weights."""
-    ours = RNNEncoder(Settings(cell=cell, size=H, layers=layers, bidirectional=bidirectional, reverse=reverse), 9, E, dropout=0.0, keep_final=keep_final)  # type: ignore[arg-type]
+    tree = {"cell": cell, "size": H, "layers": layers, "bidirectional": bidirectional, "reverse": reverse}
+    ours = encoder(tree, 0.0, "last" if keep_final else "linear")
     theirs = TORCH[cell](E, H, num_layers=layers, bidirectional=bidirectional, batch_first=True)
     for parameter in ours.parameters():
         nn.init.normal_(parameter)
@@ -99,8 +107,8 @@ def test_what_stands_on_padding_does_not_matter(cell: str) -> None:
 
 
 def test_dropout_is_on_embeddings_and_between_layers_in_training_only() -> None:
-    encoder = RNNEncoder(Settings(cell="gru", size=H, layers=2), 9, E, dropout=0.5)
+    ours = encoder({"cell": "gru", "size": H, "layers": 2}, 0.5)
     source, mask = inputs()
-    assert not torch.equal(encoder(source, mask).keys_BSK, encoder(source, mask).keys_BSK)
-    encoder.eval()
-    assert torch.equal(encoder(source, mask).keys_BSK, encoder(source, mask).keys_BSK)
+    assert not torch.equal(ours(source, mask).keys_BSK, ours(source, mask).keys_BSK)
+    ours.eval()
+    assert torch.equal(ours(source, mask).keys_BSK, ours(source, mask).keys_BSK)

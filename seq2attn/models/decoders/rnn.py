@@ -23,7 +23,8 @@ from seq2attn.attention.attention import Source as Readable
 from seq2attn.attention.unrolled import Linear, unrolled
 from seq2attn.config import Model as Settings
 from seq2attn.models.cells import Cell, CellState
-from seq2attn.models.memory import Features, Memory, Output
+from seq2attn.models.interfaces import Decoder
+from seq2attn.models.memory import Features, Memory, Output, mean_over
 
 
 class Source(NamedTuple):
@@ -43,10 +44,11 @@ class State(NamedTuple):
     past: Past | None  # what the attention keeps of earlier steps
 
 
-class RNNDecoder(nn.Module):
+class RNNDecoder(Decoder):
     def __init__(self, model: Settings, vocabulary: int) -> None:
         """The decoder of `model.decoder`, over a target vocabulary of this size."""
         super().__init__()
+        assert model.decoder.kind == "rnn"
         settings, embedding, size = model.decoder, model.embedding, model.decoder.size
         self.settings = settings
         self.queries = model.attention.queries
@@ -68,7 +70,7 @@ class RNNDecoder(nn.Module):
         self.cells = nn.ModuleList(Cell(settings.cell, size if n else embedding, size, fed_later if n else fed_first) for n in range(settings.layers))
 
         parts = 2 if settings.cell == "lstm" else 1
-        bridged = {"linear": model.encoder.width, "mean": values}.get(settings.bridge)
+        bridged = {"linear": model.width, "mean": values}.get(settings.bridge)
         self.bridge = nn.ModuleList(nn.Linear(bridged, size) for _ in range(settings.layers * parts)) if bridged else None
         self.down = nn.Linear(self.readout_size, embedding, bias=False) if tied and self.readout_size != embedding else None
         self.output = nn.Linear(embedding if tied else self.readout_size, vocabulary)
@@ -92,21 +94,14 @@ class RNNDecoder(nn.Module):
         readout = values.new_zeros(rows, self.readout_size) if self.settings.input_feeding else None
         return State(layers, context, readout, None if self.attention is None else self.attention.start(rows, memory.mask_BS, values))
 
-    def step(self, token_R: Tensor, state: State, source: Source) -> tuple[Output, State]:
-        """One token a row on: logits (R, N), weights (R, S) where there is attention. Row r belongs to sentence r // (R / B)."""
+    def step(self, token_R: Tensor, state: State, source: Source, weights: bool = True) -> tuple[Output, State]:
         embedded = self._embed(token_R)
         found, readout, state = self._advance(embedded, self._stack()[0].input(embedded), state, source)
         if readout is None:
             readout = self._readout(state.layers[-1].h, found.context, embedded)
-        return Output(self.output(self._before_output(readout)), _mean(found.weights)), state
-
-    def forward(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Output:
-        """Teacher forcing: logits (B, T, N) after each of the tokens, and weights (B, T, S) when asked for."""
-        found = self.features(tokens_BT, memory, weights)
-        return Output(self.output(found.features_BTD), found.weights_BTS)
+        return Output(self.output(self._before_output(readout)), _mean(found.weights) if weights else None), state
 
     def features(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Features:
-        """What the output layer reads after each of the tokens; the weights when asked for."""
         embedded_BTE = self._embed(tokens_BT)
         walk = self._loop if self.loops else self._at_once
         readout_BTD, found = walk(embedded_BTE, self.source(memory), self.start(memory))
@@ -132,7 +127,7 @@ class RNNDecoder(nn.Module):
         for number, (cell, start) in enumerate(zip(self._stack(), state.layers, strict=True)):
             x = cell.run(self._between(x) if number else x, fixed if cell.fed is not None else None, start)
         asking = torch.cat([first[:, None].to(x.dtype), x[:, :-1]], 1) if self.previous else x
-        found = self._read(asking, embedded_BTE, source, _all_steps(state.past, x.size(1)))
+        found = self._read(asking, embedded_BTE, source, None if state.past is None else state.past.of_all_steps(x.size(1)))
         return self._readout(x, found.context, embedded_BTE), found
 
     def _advance(self, embedded: Tensor, gates: Tensor, state: State, source: Source) -> tuple[Reading, Tensor | None, State]:
@@ -155,9 +150,7 @@ class RNNDecoder(nn.Module):
     def _read_rows(self, asking_RQ: Tensor, embedded_RE: Tensor, source: Source, past: Past | None) -> Reading:
         """A beam is one more query: the rows of a sentence read the same keys and values."""
         shape = (len(source.mask_BS), -1)
-        if past is not None:
-            past = Past(*(None if part is None else part.unflatten(0, shape) for part in past))  # type: ignore[arg-type]
-        found = self._read(asking_RQ.unflatten(0, shape), embedded_RE.unflatten(0, shape), source, past)
+        found = self._read(asking_RQ.unflatten(0, shape), embedded_RE.unflatten(0, shape), source, None if past is None else past.of_sentences(shape[0]))
         return Reading(*(None if part is None else part.flatten(0, 1) for part in found))
 
     def _read(self, asking_BTH: Tensor, embedded_BTE: Tensor, source: Source, past: Past | None) -> Reading:
@@ -196,8 +189,7 @@ class RNNDecoder(nn.Module):
             return tuple(cell.zero(len(memory.mask_BS), memory.summary_BV) for cell in self._stack())
         vector = memory.summary_BV
         if settings.bridge == "mean":
-            real = memory.mask_BS[..., None].to(vector.dtype)
-            vector = (memory.values_BSV * real).sum(1) / real.sum(1)
+            vector = mean_over(memory.mask_BS, memory.values_BSV)
         parts = [layer(vector).tanh() for layer in self.bridge]
         if settings.cell == "lstm":
             return tuple(CellState(h, c) for h, c in zip(parts[::2], parts[1::2], strict=True))
@@ -227,14 +219,6 @@ def _stack_steps(parts: Iterable[Tensor | None]) -> Tensor | None:
     """One tensor (B, T, ...) of the steps' (B, ...); None where the steps have none."""
     real = [part for part in parts if part is not None]
     return torch.stack(real, 1) if real else None
-
-
-def _all_steps(past: Past | None, steps: int) -> Past | None:
-    """The past of T steps at once, of those parts that do not wait for a step: their number, and what is drawn once a sentence."""
-    if past is None:
-        return None
-    time = torch.arange(steps, device=past.time.device).expand(len(past.time), -1)
-    return Past(time, None, None, None if past.expected is None else past.expected[:, None].expand_as(time))
 
 
 def _mean(weights_THS: Tensor | None) -> Tensor | None:

@@ -5,40 +5,32 @@ of a real position depends on padding, and torch's fused loops run on the padded
 """
 
 from collections.abc import Iterable
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seq2attn.config import RNNEncoder as Settings
+from seq2attn.config import Model as Settings
 from seq2attn.models.cells import Cell
-from seq2attn.models.memory import Memory
+from seq2attn.models.interfaces import Encoder
+from seq2attn.models.memory import Memory, part_of
 
-Part = Literal["states", "embeddings", "sum"]
 
-
-class RNNEncoder(nn.Module):
+class RNNEncoder(Encoder):
     """h_j = [forward state; backward state] of each source position j (Bahdanau 2015, section 3.2)."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        vocabulary: int,
-        embedding: int,
-        dropout: float,
-        keep_final: bool = False,
-        keys: Part = "states",
-        values: Part = "states",
-    ) -> None:
-        """`keys` and `values` say what the memory holds for each source position: its state h_j, its embedding, or their sum."""
+    def __init__(self, model: Settings, vocabulary: int) -> None:
+        """The encoder of `model.encoder`, over a source vocabulary of this size."""
         super().__init__()
-        self.keys: Part = keys
-        self.values: Part = values
+        assert model.encoder.kind == "rnn"
+        settings, embedding = model.encoder, model.embedding
+        self.keys, self.values = model.parts
+        # a decoder that starts from the last states needs an LSTM's c, which the fused call does not return
+        self.keep_final = model.decoder.kind == "rnn" and model.decoder.bridge == "last"
         self.embedding = nn.Embedding(vocabulary, embedding)
-        self.dropout = dropout
+        self.dropout = model.dropout
         self.reverse = settings.reverse
-        self.keep_final = keep_final  # a decoder that starts from the last states needs an LSTM's c, which the fused call does not return
         directions = 2 if settings.bidirectional else 1
         self.layers = nn.ModuleList(
             nn.ModuleList(Cell(settings.cell, settings.width if layer else embedding, settings.size) for _ in range(directions))
@@ -46,7 +38,7 @@ class RNNEncoder(nn.Module):
         )
 
     def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
-        """Ids (B, S) and their mask -> a memory of the annotations (B, S, V), V = size x directions. Every row needs a real position."""
+        """A memory of the annotations (B, S, V), V = size x directions."""
         embedded = x = F.dropout(self.embedding(source_BS), self.dropout, self.training)
         backward = _from_the_end(mask_BS)
         last_B = mask_BS.sum(1) - 1
@@ -62,7 +54,7 @@ class RNNEncoder(nn.Module):
                 ends.append(end)
             x = torch.cat(outputs, -1)
             final.append(tuple(torch.cat(parts, -1) for parts in zip(*ends, strict=True)))
-        keys, values = _part(self.keys, x, embedded), _part(self.values, x, embedded)
+        keys, values = part_of(self.keys, x, embedded), part_of(self.values, x, embedded)
         return Memory(keys, values, mask_BS, final[-1][0], final=tuple(final) if self.keep_final else None)
 
     def _read(self, cell: Cell, x_BSI: Tensor, last_B: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -70,12 +62,6 @@ class RNNEncoder(nn.Module):
         states = tuple(part for part in cell.steps(x_BSI, None, start) if part is not None) if self.keep_final else (cell.run(x_BSI, None, start),)
         rows = torch.arange(len(last_B), device=last_B.device)
         return states[0], tuple(state[rows, last_B] for state in states)
-
-
-def _part(part: Part, states: Tensor, embedded: Tensor) -> Tensor:
-    if part == "sum":
-        return states + embedded
-    return states if part == "states" else embedded
 
 
 def _from_the_end(mask_BS: Tensor) -> Tensor:

@@ -1,0 +1,142 @@
+"""The Transformer decoder: masked self-attention, attention to the source, and a position-wise network, layer upon layer (Vaswani 2017).
+
+One walk through the layers serves training, where the T tokens of a sentence ask at once, and search, where its W rows do: they differ in
+what self-attention may look at alone.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seq2attn.attention import Attention, Past, Reading
+from seq2attn.attention.attention import Source as Readable
+from seq2attn.attention.attention import together
+from seq2attn.attention.self_attention import SelfAttention
+from seq2attn.config import Model as Settings
+from seq2attn.models.cache import Cache
+from seq2attn.models.interfaces import Decoder
+from seq2attn.models.memory import Features, Memory, Output, Shared
+from seq2attn.models.positions import Positions
+from seq2attn.models.transformer import FeedForward, Sublayer, norm
+
+Look = Callable[[SelfAttention, Tensor], Tensor]  # self-attention over what the tokens (B, T, D) may look at
+
+
+class Layer(nn.Module):
+    def __init__(self, model: Settings) -> None:
+        super().__init__()
+        assert model.decoder.kind == "transformer"
+        settings, size = model.decoder, model.decoder.size
+        self.attention = SelfAttention(size, settings.heads, settings.kv_heads, settings.positions == "rotary", settings.bias)
+        sizes = (size, model.memory_size("keys"), model.memory_size("values"), model.attention_size)
+        self.source_attention = Attention(model.attention, *sizes, out_size=size, bias=settings.bias)
+        self.feedforward = FeedForward(settings)
+        self.attending, self.reading, self.feeding = (Sublayer(settings, model.dropout) for _ in range(3))
+
+    def forward(self, x_BTD: Tensor, look: Look, readable: Readable, past: Past | None, weights: bool) -> tuple[Tensor, Reading]:
+        found = Reading(None)
+
+        def read(x: Tensor) -> Tensor:
+            nonlocal found
+            found = self.source_attention(x, readable, past, weights)
+            return cast(Tensor, found.context)
+
+        x_BTD = self.reading(self.attending(x_BTD, lambda x: look(self.attention, x)), read)
+        return self.feeding(x_BTD, self.feedforward), found
+
+
+class Source(NamedTuple):
+    """What every step reads and none changes: the memory as each layer has projected it."""
+
+    layers: tuple[Readable, ...]
+
+
+class State(NamedTuple):
+    """What one step leaves to the next."""
+
+    caches: Shared[tuple[Cache, ...]]  # one a layer
+    seen_RC: Tensor | None  # bool: the places of the caches that are the row's own past; None where a sentence has one row, whose are all
+    past: Past | None  # what the attention to the source keeps of earlier steps
+
+
+class TransformerDecoder(Decoder):
+    loops = False
+
+    def __init__(self, model: Settings, vocabulary: int) -> None:
+        """The decoder of `model.decoder`, over a target vocabulary of this size."""
+        super().__init__()
+        assert model.decoder.kind == "transformer"
+        settings = model.decoder
+        self.settings = settings
+        self.dropout = model.dropout
+        self.target_embedding = nn.Embedding(vocabulary, settings.size)
+        self.positions = Positions(settings.positions, settings.size, settings.max_positions)
+        self.layers = nn.ModuleList(Layer(model) for _ in range(settings.layers))
+        self.norm = norm(settings) if settings.prenorm else None
+        self.output = nn.Linear(settings.size, vocabulary)
+        if model.tied != "none":
+            self.output.weight = self.target_embedding.weight
+
+    def source(self, memory: Memory) -> Source:
+        return Source(tuple(layer.source_attention.source(memory.keys_BSK, memory.values_BSV, memory.mask_BS) for layer in self._stack()))
+
+    def start(self, memory: Memory, width: int = 1) -> State:
+        sentences, like = len(memory.mask_BS), memory.values_BSV
+        heads = self._stack()[0].attention
+        caches = tuple(Cache.empty(sentences, heads.kv_heads, heads.head_size, like) for _ in self.layers)
+        seen = None if width == 1 else memory.mask_BS.new_zeros(sentences * width, 0)
+        return State(Shared(caches, sentences, width), seen, self._past(memory, sentences * width))
+
+    def step(self, token_R: Tensor, state: State, source: Source, weights: bool = True) -> tuple[Output, State]:
+        sentences, width = state.caches.sentences, state.caches.width
+        time = state.caches.parts[0].used // width
+        x_BWD = self._embed(token_R.view(sentences, width), time, 1)
+        position_W = torch.full((width,), time, device=token_R.device)
+        mask = seen_RC = None
+        if state.seen_RC is not None:
+            own = torch.eye(width, dtype=torch.bool, device=token_R.device).repeat(sentences, 1)
+            seen_RC = torch.cat([state.seen_RC, own], 1)
+            mask = seen_RC.view(sentences, 1, width, -1)
+        before = iter(state.caches.parts)
+        caches = []
+
+        def look(attention: SelfAttention, x: Tensor) -> Tensor:
+            query, key, value = attention.project(x, position_W)
+            cache, keys, values = next(before).add(key, value)
+            caches.append(cache)
+            return attention.read(query, keys, values, mask)
+
+        past = None if state.past is None else state.past.of_sentences(sentences)
+        x_BWD, found = self._walk(x_BWD, look, source, past, weights)
+        logits_RN = self.output(x_BWD.flatten(0, 1))
+        weights_RS = None if found.weights is None else found.weights.flatten(0, 1)
+        return Output(logits_RN, weights_RS), State(Shared(tuple(caches), sentences, width), seen_RC, self._stack()[0].source_attention.after(state.past, None))
+
+    def features(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Features:
+        past = self._past(memory, len(tokens_BT))
+        past = None if past is None else past.of_all_steps(tokens_BT.size(1))
+        x_BTD = self._embed(tokens_BT, 0, tokens_BT.size(1))
+        x_BTD, found = self._walk(x_BTD, lambda attention, x: attention(x, None), self.source(memory), past, weights)
+        return Features(x_BTD, found.weights, found.log_p, found.entropy)
+
+    def _walk(self, x_BTD: Tensor, look: Look, source: Source, past: Past | None, weights: bool) -> tuple[Tensor, Reading]:
+        """Through all layers: the features, and what the layers read, in one."""
+        readings = []
+        for layer, readable in zip(self._stack(), source.layers, strict=True):
+            x_BTD, reading = layer(x_BTD, look, readable, past, weights)
+            readings.append(reading)
+        return x_BTD if self.norm is None else self.norm(x_BTD), together(readings, self.settings.weights_of, weights)
+
+    def _embed(self, tokens_BT: Tensor, first: int, count: int) -> Tensor:
+        x_BTD = self.target_embedding(tokens_BT) * self.settings.size**0.5
+        position = self.positions(first, count, x_BTD)
+        return F.dropout(x_BTD if position is None else x_BTD + position, self.dropout, self.training)
+
+    def _past(self, memory: Memory, rows: int) -> Past | None:
+        return self._stack()[0].source_attention.start(rows, memory.mask_BS, memory.values_BSV)
+
+    def _stack(self) -> list[Layer]:
+        return cast(list[Layer], list(cast(Iterable[Layer], self.layers)))

@@ -1,0 +1,52 @@
+"""The Transformer encoder: self-attention and a position-wise network, layer upon layer (Vaswani 2017). It knows nothing of who reads it."""
+
+from collections.abc import Iterable
+from typing import cast
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seq2attn.attention.self_attention import SelfAttention
+from seq2attn.config import Model as Settings
+from seq2attn.config import Transformer
+from seq2attn.models.interfaces import Encoder
+from seq2attn.models.memory import Memory, mean_over, part_of
+from seq2attn.models.positions import Positions
+from seq2attn.models.transformer import FeedForward, Sublayer, norm
+
+
+class Layer(nn.Module):
+    def __init__(self, settings: Transformer, dropout: float) -> None:
+        super().__init__()
+        self.attention = SelfAttention(settings.size, settings.heads, settings.kv_heads, settings.positions == "rotary", settings.bias)
+        self.feedforward = FeedForward(settings)
+        self.attending, self.feeding = Sublayer(settings, dropout), Sublayer(settings, dropout)
+
+    def forward(self, x_BSD: Tensor, mask_BS: Tensor) -> Tensor:
+        x_BSD = self.attending(x_BSD, lambda x: self.attention(x, mask_BS))
+        y: Tensor = self.feeding(x_BSD, self.feedforward)
+        return y
+
+
+class TransformerEncoder(Encoder):
+    def __init__(self, model: Settings, vocabulary: int) -> None:
+        """The encoder of `model.encoder`, over a source vocabulary of this size."""
+        super().__init__()
+        assert model.encoder.kind == "transformer"
+        settings = model.encoder
+        self.keys, self.values = model.parts
+        self.dropout = model.dropout
+        self.embedding = nn.Embedding(vocabulary, settings.size)
+        self.positions = Positions(settings.positions, settings.size, settings.max_positions)
+        self.layers = nn.ModuleList(Layer(settings, model.dropout) for _ in range(settings.layers))
+        self.norm = norm(settings) if settings.prenorm else None
+
+    def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
+        embedded = self.embedding(source_BS) * self.embedding.embedding_dim**0.5
+        position = self.positions(0, source_BS.size(1), embedded)
+        x = embedded = F.dropout(embedded if position is None else embedded + position, self.dropout, self.training)
+        for layer in cast(Iterable[Layer], self.layers):
+            x = layer(x, mask_BS)
+        if self.norm is not None:
+            x = self.norm(x)
+        return Memory(part_of(self.keys, x, embedded), part_of(self.values, x, embedded), mask_BS, mean_over(mask_BS, x))

@@ -1,0 +1,47 @@
+"""What every encoder and every decoder is to those who train, search and translate: nobody asks which kind it has."""
+
+import abc
+from typing import Any
+
+from torch import Tensor, nn
+
+from seq2attn.models.memory import Features, Memory, Output
+
+
+class Encoder(nn.Module, abc.ABC):
+    """Reads sources; `embedding` is that of their tokens, (N, E)."""
+
+    embedding: nn.Embedding
+
+    @abc.abstractmethod
+    def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
+        """Ids (B, S) and their mask -> a memory of S positions. Every row needs a real position."""
+
+
+class Decoder(nn.Module, abc.ABC):
+    """Writes targets; `output` makes logits (.., N) of its features, `target_embedding` is that of the tokens it reads."""
+
+    target_embedding: nn.Embedding
+    output: nn.Linear
+    loops: bool  # whether a step waits for what an earlier one read
+
+    @abc.abstractmethod
+    def source(self, memory: Memory) -> Any:
+        """What every step reads of B sources: fixed, dim 0 the sentence, never copied for the rows of a beam."""
+
+    @abc.abstractmethod
+    def start(self, memory: Memory, width: int = 1) -> Any:
+        """The state before the first step, of `width` rows a sentence: a nested tuple that `select` understands."""
+
+    @abc.abstractmethod
+    def step(self, token_R: Tensor, state: Any, source: Any, weights: bool = True) -> tuple[Output, Any]:
+        """One token a row on: logits (R, N), and weights (R, S) where there is attention and they are asked for. Row r belongs to sentence r // width."""
+
+    @abc.abstractmethod
+    def features(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Features:
+        """Teacher forcing: what the output layer reads after each of the tokens; attention weights (B, T, S) when asked for."""
+
+    def forward(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Output:
+        """Teacher forcing: logits (B, T, N) after each of the tokens, and weights (B, T, S) when asked for."""
+        found = self.features(tokens_BT, memory, weights)
+        return Output(self.output(found.features_BTD), found.weights_BTS)
