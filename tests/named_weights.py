@@ -11,8 +11,11 @@ from torch import Tensor, nn
 
 from seq2attn import config
 from seq2attn.attention import Attention, Score
+from seq2attn.attention.self_attention import SelfAttention
 from seq2attn.models.cells import Cell
+from seq2attn.models.convolution import Normalised
 from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.models.transformer import FeedForward
 
 
 def array(tensor: Tensor) -> np.ndarray:
@@ -77,10 +80,70 @@ def attention(settings: config.Attention, module: Attention) -> dict[str, Any]:
         window = {key: array(value) for key, value in module.window.named_parameters()}  # type: ignore[union-attr]
         named["window"] = {"w": window.pop("query.weight"), "v": window.pop("v")}
         assert not window
-    if settings.heads == 1:
+    if module.out is None:
         return named | {"value_map": mapping(settings.value_map, module.value or nn.Identity())}
     projections = {"query": module.query, "key": module.key, "value": module.value, "out": module.out}
-    return named | {name: array(one.weight) for name, one in projections.items() if one is not None}
+    for name, one in projections.items():
+        if one is not None:
+            named |= {name: array(one.weight)} | ({} if one.bias is None else {name + "_b": array(one.bias)})
+    return named
+
+
+def self_attention(settings: config.Transformer, module: SelfAttention) -> dict[str, Any]:
+    """One matrix holds queries, keys and values, head after head. The pairs that rotary positions turn lie half a head apart there, side by side in the paper."""
+    size, kv_heads = settings.size // settings.heads, settings.kv_heads or settings.heads
+    pairs = np.arange(size).reshape(2, -1).T.flatten() if settings.positions == "rotary" else np.arange(size)
+    named, first = {"out": array(module.out.weight)}, 0
+    if settings.bias:
+        named["out_b"] = array(module.out.bias)
+    for name, heads in (("query", settings.heads), ("key", kv_heads), ("value", kv_heads)):
+        rows = first + (np.arange(heads)[:, None] * size + (pairs if name != "value" else np.arange(size))).flatten()
+        named[name] = array(module.maps.weight)[rows]
+        if settings.bias:
+            named[name + "_b"] = array(module.maps.bias)[rows]
+        first += heads * size
+    return named
+
+
+def feed_forward(settings: config.Transformer, module: FeedForward) -> dict[str, Any]:
+    units = settings.feedforward
+    named = {"w1": array(module.into.weight)[:units], "w2": array(module.out.weight)}
+    if settings.activation == "swiglu":
+        named["v"] = array(module.into.weight)[units:]
+    if settings.bias:
+        named |= {"b1": array(module.into.bias)[:units], "b2": array(module.out.bias)}
+        if settings.activation == "swiglu":
+            named["c"] = array(module.into.bias)[units:]
+    return named
+
+
+def norm(module: nn.Module | None) -> dict[str, Any] | None:
+    return None if module is None else {"gain" if name == "weight" else name: array(value) for name, value in module.named_parameters()}
+
+
+def transformer(settings: config.Transformer, side: Any, attends: config.Attention | None) -> dict[str, Any]:
+    layers = []
+    for layer in side.layers:
+        one = {"attention": self_attention(settings, layer.attention), "attending": norm(layer.attending.norm)}
+        if attends is not None:
+            one |= {"source_attention": attention(attends, layer.source_attention), "reading": norm(layer.reading.norm)}
+        layers.append(one | {"feedforward": feed_forward(settings, layer.feedforward), "feeding": norm(layer.feeding.norm)})
+    vectors = side.positions.vectors
+    return {"positions": None if vectors is None else array(vectors.weight), "layers": layers, "norm": norm(side.norm)}
+
+
+def normalised(module: Normalised) -> dict[str, np.ndarray]:
+    return {"v": array(module.weight), "g": array(module.gain), "b": array(module.bias)}
+
+
+def convolutional(side: Any, layers: list[Any]) -> dict[str, Any]:
+    vectors = side.positions.vectors
+    return {"positions": None if vectors is None else array(vectors.weight), "into": normalised(side.into), "layers": layers, "out": normalised(side.out)}
+
+
+def convolutional_layer(settings: config.Attention, layer: Any) -> dict[str, Any]:
+    maps = {name: normalised(getattr(layer, name)) for name in ("convolution", "asking", "answer")}
+    return maps | {"attention": attention(settings, layer.attention)}
 
 
 def gate(kind: str, module: nn.Linear, embedding: int, state: int) -> dict[str, Any]:
@@ -92,22 +155,50 @@ def gate(kind: str, module: nn.Linear, embedding: int, state: int) -> dict[str, 
 
 def weights(model: Seq2Seq, settings: config.Model) -> dict[str, Any]:
     encoder, decoder = model.encoder, model.decoder
-    parts = 2 if settings.decoder.cell == "lstm" else 1
-    maps = [] if decoder.bridge is None else [affine(layer) for layer in decoder.bridge]
     named = {
         "source_embedding": array(encoder.embedding.weight),
-        "encoder": [[cell(direction) for direction in layer] for layer in encoder.layers],
-        "bridge": [dict(zip("hc", maps[start : start + parts], strict=False)) for start in range(0, len(maps), parts)],
+        "encoder": encoder_weights(settings, encoder),
         "target_embedding": array(decoder.target_embedding.weight),
-        "decoder": [cell(layer) for layer in decoder.cells],
-        "attention": None if decoder.attention is None else attention(settings.attention, decoder.attention),
-        "gate": None if decoder.gate is None else gate(settings.decoder.gate, decoder.gate, settings.embedding, settings.decoder.size),
-        "readout": None if decoder.readout is None else affine(decoder.readout),
-        "projection": None if decoder.down is None else array(decoder.down.weight),
+        **decoder_weights(settings, decoder),
         "output": affine(decoder.output),
     }
     assert size(named) == sum(p.numel() for _, p in model.named_parameters(remove_duplicate=False)), "a parameter has no name in the reference"
     return named
+
+
+def encoder_weights(settings: config.Model, encoder: Any) -> Any:
+    match settings.encoder:
+        case config.RNNEncoder():
+            return [[cell(direction) for direction in layer] for layer in encoder.layers]
+        case config.TransformerEncoder():
+            return transformer(settings.encoder, encoder, None)
+        case config.ConvEncoder():
+            return convolutional(encoder, [normalised(layer) for layer in encoder.layers])
+    raise NotImplementedError
+
+
+def decoder_weights(settings: config.Model, decoder: Any) -> dict[str, Any]:
+    match settings.decoder:
+        case config.RNNDecoder():
+            return recurrent_decoder_weights(settings, settings.decoder, decoder)
+        case config.TransformerDecoder():
+            return {"decoder": transformer(settings.decoder, decoder, settings.attention)}
+        case config.ConvDecoder():
+            return {"decoder": convolutional(decoder, [convolutional_layer(settings.attention, layer) for layer in decoder.layers])}
+    raise NotImplementedError
+
+
+def recurrent_decoder_weights(settings: config.Model, chosen: config.RNNDecoder, decoder: Any) -> dict[str, Any]:
+    parts = 2 if chosen.cell == "lstm" else 1
+    maps = [] if decoder.bridge is None else [affine(layer) for layer in decoder.bridge]
+    return {
+        "bridge": [dict(zip("hc", maps[start : start + parts], strict=False)) for start in range(0, len(maps), parts)],
+        "decoder": [cell(layer) for layer in decoder.cells],
+        "attention": None if decoder.attention is None else attention(settings.attention, decoder.attention),
+        "gate": None if decoder.gate is None else gate(chosen.gate, decoder.gate, settings.embedding, chosen.size),
+        "readout": None if decoder.readout is None else affine(decoder.readout),
+        "projection": None if decoder.down is None else array(decoder.down.weight),
+    }
 
 
 def size(tree: Any) -> int:
@@ -116,30 +207,35 @@ def size(tree: Any) -> int:
     return sum(size(part) for part in (tree.values() if isinstance(tree, dict) else tree)) if isinstance(tree, dict | list) else 0
 
 
+def layers(settings: config.Transformer, weights_of: int | None = None) -> reference.Layers:
+    return reference.Layers(
+        heads=settings.heads,
+        kv_heads=settings.kv_heads or settings.heads,
+        activation=settings.activation,
+        norm=settings.norm,
+        prenorm=settings.prenorm,
+        positions=settings.positions,
+        weights_of=weights_of,
+    )
+
+
 def recipe(settings: config.Model) -> reference.Recipe:
     e, d, a = settings.encoder, settings.decoder, settings.attention
-    return reference.Recipe(
-        encoder_cell=e.cell,
-        reverse=e.reverse,
-        cell=d.cell,
-        reads=d.reads,
-        score=a.score,
-        query=d.query,
-        context=d.context,
-        input_feeding=d.input_feeding,
-        readout=d.readout,
-        readout_embedding=d.readout_embedding,
-        bridge=d.bridge,
-        gate=d.gate,
-        queries=a.queries,
-        keys=a.keys,
-        values=a.values,
-        heads=a.heads,
-        past=a.past,
-        normaliser=a.normaliser,
-        temperature=a.temperature,
-        k=a.k,
-        decoding=a.decoding,
-        window=a.window,
-        half_width=a.half_width,
-    )
+    chosen: dict[str, Any] = {"reads": d.reads}
+    match e:
+        case config.RNNEncoder():
+            chosen |= {"encoder_cell": e.cell, "reverse": e.reverse}
+        case config.TransformerEncoder():
+            chosen |= {"encoder": layers(e)}
+        case config.ConvEncoder():
+            chosen |= {"encoder": reference.Blocks(e.positions)}
+    match d:
+        case config.RNNDecoder():
+            names = ("cell", "query", "context", "input_feeding", "readout", "readout_embedding", "bridge", "gate")
+            chosen |= {name: getattr(d, name) for name in names}
+        case config.TransformerDecoder():
+            chosen |= {"decoder": layers(d, d.weights_of)}
+        case config.ConvDecoder():
+            chosen |= {"decoder": reference.Blocks(d.positions, d.weights_of)}
+    names = ("score", "queries", "keys", "values", "heads", "kv_heads", "past", "normaliser", "temperature", "k", "decoding", "window", "half_width")
+    return reference.Recipe(**chosen, **{name: getattr(a, name) for name in names})

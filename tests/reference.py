@@ -1,4 +1,4 @@
-"""The slow truth: recurrent encoder-decoders with attention, written from the papers' equations in plain loops.
+"""The slow truth: encoder-decoders with attention, written from the papers' equations in plain loops.
 
 One sentence at a time, one unit at a time, in float64, without batches, padding or masks (except where the mask is the
 subject). It shares no code with the package and knows neither its configs nor its parameter names: weights arrive as
@@ -7,7 +7,9 @@ plain dicts of NumPy arrays, a model's choices as a `Recipe`. Vectors are one-di
 Papers: Sutskever, Vinyals, Le 2014 (arXiv 1409.3215); Cho et al. 2014 (1406.1078); Bahdanau, Cho, Bengio 2015
 (1409.0473); Luong, Pham, Manning 2015 (1508.04025); Chorowski et al. 2015 (1506.07503); Xu et al. 2015 (1502.03044);
 Tu et al. 2016 (1601.04811); Martins, Astudillo 2016 (1602.02068); Tu et al. 2017 (1608.06043); Vaswani et al. 2017
-(1706.03762); Peters, Niculae, Martins 2019 (1905.05702); label smoothing: Szegedy et al. 2016 (1512.00567).
+(1706.03762); Peters, Niculae, Martins 2019 (1905.05702); label smoothing: Szegedy et al. 2016 (1512.00567). Of the Transformer beyond
+Vaswani: Ba, Kiros, Hinton 2016 (1607.06450); Zhang, Sennrich 2019 (1910.07467); Shazeer 2020 (2002.05202); Su et al. 2021 (2104.09864);
+Ainslie et al. 2023 (2305.13245). Of the convolutional model: Gehring et al. 2017 (1705.03122); Salimans, Kingma 2016 (1602.07868).
 """
 
 import math
@@ -306,27 +308,34 @@ class Attended(NamedTuple):
 
 
 def attend(recipe, w, q, keys, values, histories, t, drawn=None):
-    """Vaswani 2017, section 3.2.2, around any score. w: "query", "key", "value" and "out" (absent: one head that maps nothing), "value_map",
-    "score", "past", "window"; histories, and drawn: of each head, its weights of every step before, and what it drew."""
+    """Vaswani 2017, section 3.2.2, around any score. w: "query", "key", "value" and "out", with a bias "query_b" and so on where they have one (no "out": one
+    head that maps nothing), "value_map", "score", "past", "window"; histories, and drawn: of each head, its weights of every step before, and what it drew."""
     log_p = entropies = 0.0
     contexts, by_head = [], []
     for h in range(recipe.heads):
 
         def own(name, x, h=h):
-            if recipe.heads == 1 or (name == "key" and "key" not in w):  # heads that compare no keys have no matrix for them
+            if name not in w:  # heads that compare no keys have no matrix for them
                 return x
-            size = w[name].shape[0] // recipe.heads
-            return linear(w[name][h * size : (h + 1) * size], x)
+            count = recipe.heads if name == "query" else recipe.kv_heads or recipe.heads
+            return linear(*of_head(w, name, h // (recipe.heads // count), count, x))
 
         draw = None if drawn is None else drawn[h]
         weights, scores, mask = weigh(recipe, w, own("query", q), [own("key", k) for k in keys], histories[h], t, draw)
-        contexts.append(weighted_sum(weights, [own("value", value) if recipe.heads > 1 else mapped(w["value_map"], value) for value in values]))
+        contexts.append(weighted_sum(weights, [own("value", value) if "out" in w else mapped(w["value_map"], value) for value in values]))
         by_head.append(weights)
         if draw is not None:
             log_p += log_p_of_draws(scores, [j for j, one in enumerate(draw) if one], mask)
         entropies += entropy(softmax(scores, mask))
-    context = contexts[0] if recipe.heads == 1 else linear(w["out"], join(*contexts))
+    context = linear(w["out"], join(*contexts), w.get("out_b")) if "out" in w else contexts[0]
     return Attended(context, sum(by_head) / recipe.heads, by_head, log_p, entropies)
+
+
+def of_head(w, name, number, count, x):
+    """The arguments of `linear` for one of `count` heads, whose rows of the matrix (and of the bias, where there is one) lie one after another."""
+    size = w[name].shape[0] // count
+    rows = slice(number * size, (number + 1) * size)
+    return w[name][rows], x, w[name + "_b"][rows] if w.get(name + "_b") is not None else None
 
 
 def gated(recipe, w, context, state, embedding):
@@ -394,6 +403,7 @@ class Recipe:
     keys: str = "states"  # states | embeddings | sum: what is compared
     values: str = "states"  # likewise: what is read
     heads: int = 1
+    kv_heads: int | None = None  # keys and values that the heads share
     past: str = "none"  # coverage | fertility | location-aware
     normaliser: str = "softmax"
     temperature: float = 1.0
@@ -401,6 +411,8 @@ class Recipe:
     decoding: str = "argmax"  # hard-sample: argmax | expected
     window: str = "none"  # local-m | local-p
     half_width: int = 10
+    encoder: "Layers | Blocks | None" = None  # None: recurrent, as `encoder_cell` says
+    decoder: "Layers | Blocks | None" = None  # None: recurrent, as `cell` says
 
 
 class Encoded(NamedTuple):
@@ -413,6 +425,8 @@ class Encoded(NamedTuple):
 def encode(recipe, weights, source):
     """Bahdanau 2015, section 3.2, stacked. weights: "source_embedding" (N, E) and "encoder", for each layer a list of one
     or two cells (forward, backward)."""
+    if recipe.encoder is not None:
+        return recipe.encoder.encode(weights, source)
     embeddings = inputs = [weights["source_embedding"][token] for token in source]
     final = []
     for layer in weights["encoder"]:
@@ -470,6 +484,8 @@ def decode(recipe, weights, encoded, tokens, drawn=None):
     """The decoder fed with `tokens` (y_0 first). weights: "target_embedding" (N, E), "decoder" a cell a layer, "attention" as `attend` has it,
     "gate", "readout" {"w", "b"} (absent: the readout is what it reads), "projection" (absent: none), "output" {"w", "b"}.
     `drawn`: what each head of each step drew, (S,) of zeros and ones; None: nothing is drawn."""
+    if recipe.decoder is not None:
+        return recipe.decoder.decode(recipe, weights, encoded, tokens, drawn)
     states = first_state(recipe, weights, encoded)
     keys, values = memory(recipe.keys, encoded), memory(recipe.values if recipe.reads == "attention" else "states", encoded)
     context = np.zeros(len(values[0]))  # c_0
@@ -531,6 +547,239 @@ def read_out(recipe, weights, x):
     if recipe.readout == "maxout":  # Bahdanau 2015, appendix A.2.2: t_i = max(t~_{2i-1}, t~_{2i})
         return np.array([max(a[2 * i], a[2 * i + 1]) for i in range(len(a) // 2)])
     return tanh(a) if recipe.readout == "tanh" else a
+
+
+# The Transformer
+
+
+def sinusoid(position, size):
+    """Vaswani 2017, section 3.5: PE(p, 2i) = sin(p / 10000^(2i/d)), PE(p, 2i + 1) = cos of the same."""
+    angle = [position / 10000 ** ((n - n % 2) / size) for n in range(size)]
+    return np.array([math.cos(a) if n % 2 else math.sin(a) for n, a in enumerate(angle)])
+
+
+def turned(x, position):
+    """Su 2021, equation 34: the pair (x_1, x_2) by the angle p theta_1, (x_3, x_4) by p theta_2, with theta_i = 10000^(-2(i - 1)/d)."""
+    assert len(x) % 2 == 0
+    y = np.zeros(len(x))
+    for i in range(0, len(x), 2):
+        angle = position * 10000 ** (-i / len(x))
+        y[i] = x[i] * math.cos(angle) - x[i + 1] * math.sin(angle)
+        y[i + 1] = x[i + 1] * math.cos(angle) + x[i] * math.sin(angle)
+    return y
+
+
+NORM_EPS = 1e-5  # the papers have none, or leave it open
+
+
+def layer_norm(w, x):
+    """Ba 2016, equations 3 and 4."""
+    mean = sum(x) / len(x)
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in x) / len(x) + NORM_EPS)
+    return (x - mean) / deviation * w["gain"] + (0.0 if w.get("bias") is None else w["bias"])
+
+
+def rms_norm(w, x):
+    """Zhang 2019, equation 4."""
+    assert w.get("bias") is None
+    return x / math.sqrt(inner(x, x) / len(x) + NORM_EPS) * w["gain"]
+
+
+NORMS = {"layer": layer_norm, "rms": rms_norm}
+
+
+def feed_forward(kind, w, x):
+    """Vaswani 2017, equation 2: max(0, x W_1 + b_1) W_2 + b_2; with x Phi(x) for the maximum (Hendrycks 2016), or gated (Shazeer 2020, equation 6)."""
+    a = linear(w["w1"], x, w.get("b1"))
+    if kind == "relu":
+        hidden = np.array([max(0.0, value) for value in a])
+    elif kind == "gelu":
+        hidden = np.array([value * (1 + math.erf(value / math.sqrt(2))) / 2 for value in a])
+    else:
+        hidden = a * sigmoid(a) * linear(w["v"], x, w.get("c"))
+    return linear(w["w2"], hidden, w.get("b2"))
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The choices of a Transformer's encoder or decoder; sizes are read off the weights."""
+
+    heads: int
+    kv_heads: int  # head h reads those of number h // (heads / kv_heads): Ainslie 2023, section 2.2
+    activation: str  # relu | gelu | swiglu
+    norm: str  # layer | rms
+    prenorm: bool
+    positions: str  # sinusoidal | learned | rotary | none
+    weights_of: int | None = None
+
+    def embed(self, weights, table, position, token):
+        """Section 3.4: the embedding times sqrt(d); section 3.5: and its position."""
+        x = table[token] * math.sqrt(table.shape[1])
+        if self.positions == "sinusoidal":
+            return x + sinusoid(position, len(x))
+        if self.positions == "learned":
+            return x + weights[min(position, len(weights) - 1)]
+        return x
+
+    def attend_to_itself(self, w, sequence, seen):
+        """Equation 1 and section 3.2.2; position i sees those that `seen(i)` names. w: "query", "key", "value", "out", and "query_b" and so on or None."""
+        answers = []
+        for i, x in enumerate(sequence):
+            contexts = []
+            for h in range(self.heads):
+                shared = h // (self.heads // self.kv_heads)
+                q = linear(*of_head(w, "query", h, self.heads, x))
+                keys = [linear(*of_head(w, "key", shared, self.kv_heads, sequence[j])) for j in seen(i)]
+                values = [linear(*of_head(w, "value", shared, self.kv_heads, sequence[j])) for j in seen(i)]
+                if self.positions == "rotary":
+                    q, keys = turned(q, i), [turned(k, j) for j, k in zip(seen(i), keys, strict=True)]
+                contexts.append(weighted_sum(softmax([inner(q, k) / math.sqrt(len(q)) for k in keys]), values))
+            answers.append(linear(w["out"], join(*contexts), w.get("out_b")))
+        return answers
+
+    def sublayer(self, w, sequence, function):
+        """Section 3.1: LayerNorm(x + Sublayer(x)); or with the norm first, x + Sublayer(LayerNorm(x)). The function is of all positions."""
+        norm = NORMS[self.norm]
+        if self.prenorm:
+            return [x + y for x, y in zip(sequence, function([norm(w, x) for x in sequence]), strict=True)]
+        return [norm(w, x + y) for x, y in zip(sequence, function(sequence), strict=True)]
+
+    def position_wise(self, w, sequence):
+        return self.sublayer(w["feeding"], sequence, lambda xs: [feed_forward(self.activation, w["feedforward"], x) for x in xs])
+
+    def finish(self, w, sequence):
+        """A stack whose norms come first ends in one more."""
+        assert (w is None) != self.prenorm
+        return [NORMS[self.norm](w, x) for x in sequence] if self.prenorm else sequence
+
+    def encode(self, weights, source):
+        """weights["encoder"]: "positions" (P, D) or None, "layers", each "attention", "attending", "feedforward", "feeding", and "norm" or None."""
+        w = weights["encoder"]
+        embeddings = states = [self.embed(w["positions"], weights["source_embedding"], j, token) for j, token in enumerate(source)]
+        for layer in w["layers"]:
+            states = self.sublayer(layer["attending"], states, lambda xs, layer=layer: self.attend_to_itself(layer["attention"], xs, lambda i: range(len(xs))))
+            states = self.position_wise(layer, states)
+        states = self.finish(w["norm"], states)
+        return Encoded(embeddings, states, [], sum(states) / len(states))
+
+    def decode(self, recipe, weights, encoded, tokens, drawn=None):
+        """weights["decoder"]: as the encoder's, each layer with "reading" and "source_attention", which is as `attend` has it. `drawn`: of each step, layer by
+        layer what each head drew. What is shown is the mean over the heads, of the layer `weights_of` (from 1) or over all layers."""
+        w, keys, values = weights["decoder"], memory(recipe.keys, encoded), memory(recipe.values, encoded)
+        states = [self.embed(w["positions"], weights["target_embedding"], t, token) for t, token in enumerate(tokens)]
+        read = []  # layer by layer, of each step
+        for number, layer in enumerate(w["layers"]):
+            states = self.sublayer(layer["attending"], states, lambda xs, layer=layer: self.attend_to_itself(layer["attention"], xs, lambda i: range(i + 1)))
+
+            def ask(xs, layer=layer, number=number):
+                draws = [None if drawn is None else drawn[t][number] for t in range(len(xs))]
+                none = [()] * recipe.heads
+                read.append([attend(recipe, layer["source_attention"], x, keys, values, none, t, draws[t]) for t, x in enumerate(xs)])
+                return [found.context for found in read[-1]]
+
+            states = self.sublayer(layer["reading"], states, ask)
+            states = self.position_wise(layer, states)
+        states = self.finish(w["norm"], states)
+        shown = read if self.weights_of is None else [read[self.weights_of - 1]]
+        steps = range(len(tokens))
+        return Decoded(
+            [linear(weights["output"]["w"], x, weights["output"].get("b")) for x in states],
+            [sum(layer[t].weights for layer in shown) / len(shown) for t in steps],
+            states,
+            [sum(layer[t].log_p for layer in read) for t in steps],
+            [sum(layer[t].entropy for layer in read) for t in steps],
+        )
+
+
+# The convolutional model
+
+
+def normalised(w):
+    """Salimans 2016, equation 2: each row of the matrix is g v / |v|. w: "v" (out, in) or (out, in, kernel), "g" (out)."""
+    rows = []
+    for v, g in zip(w["v"], w["g"], strict=True):
+        rows.append(float(g) * v / math.sqrt(sum(float(value) ** 2 for value in v.flatten())))
+    return np.stack(rows)
+
+
+def affine(w, x):
+    return linear(normalised(w), x, w["b"])
+
+
+def gated_convolution(w, sequence, first):
+    """Gehring 2017, section 3.2: v([A B]) = A * sigma(B) at one position, whose kernel begins at the position `first`; what lies outside is zeros."""
+    filters = normalised(w)
+    count, channels, kernel = filters.shape
+    y = np.array([float(b) for b in w["b"]])
+    for o in range(count):
+        for m in range(kernel):
+            if 0 <= first + m < len(sequence):
+                for c in range(channels):
+                    y[o] += filters[o, c, m] * sequence[first + m][c]
+    a, b = y[: count // 2], y[count // 2 :]
+    return a * sigmoid(b)
+
+
+def halved(a, b):
+    """Section 3.4: the sum of two, times sqrt(0.5)."""
+    assert len(a) == len(b)
+    return (a + b) * math.sqrt(0.5)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The choices of a convolutional encoder or decoder; sizes are read off the weights."""
+
+    positions: str  # learned | sinusoidal | none
+    weights_of: int | None = None
+
+    def embed(self, weights, table, position, token):
+        """Section 3.1: w + p."""
+        if self.positions == "learned":
+            return table[token] + weights[min(position, len(weights) - 1)]
+        return table[token] + (sinusoid(position, table.shape[1]) if self.positions == "sinusoidal" else 0.0)
+
+    def encode(self, weights, source):
+        """weights["encoder"]: "positions" (P, E) or None, "into", "layers", each a convolution, and "out"; each with "v", "g" and "b"."""
+        w = weights["encoder"]
+        embeddings = [self.embed(w["positions"], weights["source_embedding"], j, token) for j, token in enumerate(source)]
+        states = [affine(w["into"], e) for e in embeddings]
+        for layer in w["layers"]:
+            kernel = layer["v"].shape[2]
+            states = [halved(gated_convolution(layer, states, j - (kernel - 1) // 2), states[j]) for j in range(len(states))]
+        outputs = [affine(w["out"], h) for h in states]
+        return Encoded(embeddings, outputs, [], sum(outputs) / len(outputs))
+
+    def decode(self, recipe, weights, encoded, tokens, drawn=None):
+        """weights["decoder"]: as the encoder's, each layer "convolution", "asking" and "answer", and "attention" as `attend` has it. `drawn` and what is shown:
+        as `Layers` has them. What is read joins the convolution's output before the residual does, as in the authors' program (fairseq, fconv)."""
+        w, keys, values = weights["decoder"], memory(recipe.keys, encoded), memory(recipe.values, encoded)
+        embeddings = [self.embed(w["positions"], weights["target_embedding"], t, token) for t, token in enumerate(tokens)]
+        states = [affine(w["into"], e) for e in embeddings]
+        length = len(keys)
+        read = []  # layer by layer, of each step
+        for number, layer in enumerate(w["layers"]):
+            kernel = layer["convolution"]["v"].shape[2]
+            found, new = [], []
+            for t in range(len(tokens)):
+                output = gated_convolution(layer["convolution"], states, t - (kernel - 1))
+                query = halved(affine(layer["asking"], output), embeddings[t])  # equation 1: d = W h + b + g
+                draw = None if drawn is None else drawn[t][number]
+                found.append(attend(recipe, layer["attention"], query, keys, values, [()] * recipe.heads, t, draw))
+                context = found[t].context * length * math.sqrt(1 / length)  # section 3.4: m sqrt(1/m)
+                new.append(halved(halved(output, affine(layer["answer"], context)), states[t]))
+            states = new
+            read.append(found)
+        outputs = [affine(w["out"], h) for h in states]
+        shown = read if self.weights_of is None else [read[self.weights_of - 1]]
+        steps = range(len(tokens))
+        return Decoded(
+            [linear(weights["output"]["w"], x, weights["output"].get("b")) for x in outputs],
+            [sum(layer[t].weights for layer in shown) / len(shown) for t in steps],
+            outputs,
+            [sum(layer[t].log_p for layer in read) for t in steps],
+            [sum(layer[t].entropy for layer in read) for t in steps],
+        )
 
 
 def run(recipe, weights, source, tokens, drawn=None):

@@ -38,14 +38,15 @@ def tokenizer(side: str = "source", kind: str = "bpe", size: int = 90) -> Tokeni
     return Tokenizer.train(ENGLISH if side == "source" else FRENCH, size, kind, False)
 
 
-def settings(attention: dict[str, object] | None = None, **decoder: object) -> Config:
-    """A model of a few thousand parameters; `attention` overrides model.attention.*, `decoder` model.decoder.*"""
+def settings(attention: dict[str, object] | None = None, encoder: dict[str, object] | None = None, **decoder: object) -> Config:
+    """A model of a few thousand parameters; `attention` overrides model.attention.*, `encoder` model.encoder.* and `decoder` model.decoder.*, whatever kind they are of."""
+    recurrent = {"size": 16, "query": "previous", "context": ["input", "readout"]} if decoder.get("kind", "rnn") == "rnn" else {}
     tree = {
         "data": {"joint": False},
         "model": {
             "embedding": 12,
-            "encoder": {"size": 8},
-            "decoder": {"size": 16, "query": "previous", "context": ["input", "readout"]} | decoder,
+            "encoder": {"size": 8} | (encoder or {}),
+            "decoder": recurrent | decoder,
             "attention": {"score": "additive", "size": 8} | (attention or {}),
         },
     }

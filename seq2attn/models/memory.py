@@ -20,6 +20,7 @@ class Memory(NamedTuple):
     mask_BS: Tensor  # bool, True = real
     summary_BV: Tensor  # the source in one vector
     grid: tuple[int, int] | None = None  # (h, w) where the positions are an image's
+    stream_B: Tensor | None = None  # int64, below 2^20: the random numbers that a sentence's draws outside training take; None: the first
     final: tuple[tuple[Tensor, ...], ...] | None = None  # a recurrent encoder's last states, layer by layer: (h,) or (h, c), each (B, V)
 
 
@@ -74,6 +75,16 @@ class Shared(Chosen, Generic[Parts]):
         if sentences == self.sentences:
             return self
         return replace(self, parts=select(self.parts, index[:: self.width] // self.width), sentences=sentences)
+
+
+@dataclass(frozen=True)
+class Fixed(Chosen, Generic[Parts]):
+    """What no row has of its own: it stays, whichever of them do."""
+
+    parts: Parts
+
+    def choose(self, index: Tensor) -> Self:
+        return self
 
 
 def select(state: State, index_R: Tensor) -> State:

@@ -3,8 +3,10 @@
 from torch import Tensor, nn
 
 from seq2attn.config import Model as Settings
+from seq2attn.models.decoders.conv import ConvDecoder
 from seq2attn.models.decoders.rnn import RNNDecoder
 from seq2attn.models.decoders.transformer import TransformerDecoder
+from seq2attn.models.encoders.conv import ConvEncoder
 from seq2attn.models.encoders.rnn import RNNEncoder
 from seq2attn.models.encoders.transformer import TransformerEncoder
 from seq2attn.models.initial import initialise
@@ -41,6 +43,8 @@ def _encoder(settings: Settings, vocabulary: int) -> Encoder:
     match settings.encoder.kind:
         case "rnn":
             return RNNEncoder(settings, vocabulary)
+        case "conv":
+            return ConvEncoder(settings, vocabulary)
         case "transformer":
             return TransformerEncoder(settings, vocabulary)
 
@@ -49,5 +53,7 @@ def _decoder(settings: Settings, vocabulary: int) -> Decoder:
     match settings.decoder.kind:
         case "rnn":
             return RNNDecoder(settings, vocabulary)
+        case "conv":
+            return ConvDecoder(settings, vocabulary)
         case "transformer":
             return TransformerDecoder(settings, vocabulary)
