@@ -56,9 +56,8 @@ class Display:
             case Saved():
                 pass
             case Finished():
-                console.note(
-                    f"step {event.step}: {REASONS[event.reason]} after {console.duration(event.elapsed)}; the best weights are those of step {event.best_step}"
-                )
+                kept = f"the best weights are those of step {event.best_step}" if event.best_step else "no weights are kept before the first validation"
+                console.note(f"step {event.step}: {REASONS[event.reason]} after {console.duration(event.elapsed)}; {kept}")
 
     def _progress(self, event: Progress) -> None:
         facts = f"loss {event.loss:.3f}  {event.speed:,.0f} tokens/s  lr {event.lr:.2g}"

@@ -38,11 +38,14 @@ def plot_alignment(
     words: Annotated[
         bool | None, typer.Option("--words/--subwords", help="What stands on the axes.", show_default="words, subwords where words are not spaced")
     ] = None,
-    layer: Annotated[int, typer.Option(help="Which layer's attention; a recurrent decoder has one.", min=1, metavar="N")] = 1,
-    head: Annotated[int, typer.Option(help="Which head's attention; a recurrent decoder shows the mean of its heads.", min=1, metavar="N")] = 1,
+    layer: Annotated[
+        int | None, typer.Option(help="Which layer's attention, from 1; a recurrent decoder has one.", min=1, metavar="N", show_default="the mean of all")
+    ] = None,
+    head: Annotated[int | None, typer.Option(help="Which head's attention, from 1.", min=1, metavar="N", show_default="the mean of all")] = None,
     beam: Annotated[int | None, typer.Option(help="Hypotheses kept while searching.", min=1, metavar="N", show_default="the run's")] = None,
     max_length: Annotated[int | None, typer.Option(help="Longest translation, in tokens.", min=1, metavar="N", show_default="the run's")] = None,
     set_: options.Settings = None,
+    seed: options.Seed = 1,
     device: options.Device = "auto",
     precision: Annotated[Precision, typer.Option(help="Number format; auto is fp32.", metavar="auto|fp32|bf16|fp16")] = "auto",
     quiet: options.Quiet = False,
@@ -60,7 +63,7 @@ def plot_alignment(
     else:
         assert run is not None
         assert source is not None
-        chosen = [_from_run(run, source, target, words, beam, max_length, settings, device, precision)]
+        chosen = [_from_run(run, source, target, words, beam, max_length, [*settings, *_shown(run, layer, head)], seed, device, precision)]
         title = run
     _draw(chosen, output, f"Attention of {title}")
 
@@ -72,8 +75,8 @@ def _refuse(
     saved: Path | None,
     line: int | None,
     output: Path | None,
-    layer: int,
-    head: int,
+    layer: int | None,
+    head: int | None,
     beam: int | None,
     max_length: int | None,
     settings: list[str],
@@ -84,6 +87,8 @@ def _refuse(
             raise UsageError("--from draws what was kept, without a run or a text of its own: leave out RUN, --source and --target")
         if beam is not None or max_length is not None:
             raise UsageError("--from draws what was kept: --beam and --max-length are for a search")
+        if layer is not None or head is not None:
+            raise UsageError("--from draws what was kept, of the layers and heads that were chosen then: leave out --layer and --head")
         if settings:
             raise UsageError("--from draws what was kept: --set changes how a run reads; leave it out")
         if saved.suffix not in (".jsonl", ".npz"):
@@ -105,9 +110,6 @@ def _refuse(
     if target is not None and options.sets(settings, "search.beam", "search.min_length", "search.max_length"):
         raise UsageError("--target is given whole: --set search.* is for a search, but for search.length_penalty")
     options.refuse_twice(settings, beam=beam, max_length=max_length)
-    for name, value, why in (("--layer", layer, "has one attention"), ("--head", head, "shows the mean of its heads")):
-        if value != 1:
-            raise UsageError(f"{name} {value}: a recurrent decoder {why}, so 1 is the only one")
     if output is not None:
         if output.suffix.lower() not in (*PICTURES, *PAGES):
             raise UsageError(f"-o {output}: its name must end in .png, .svg, .pdf or .html")
@@ -115,6 +117,21 @@ def _refuse(
             raise UsageError(f"-o {output}: a folder; name a file")
         if not output.absolute().parent.is_dir():
             raise UserError(f"-o {output}: there is no folder {output.parent}; make it first")
+
+
+def _shown(run: str, layer: int | None, head: int | None) -> list[str]:
+    """The settings with which a run shows one layer and one head."""
+    from seq2attn.training.checkpoint import open_run
+
+    if layer is None and head is None:
+        return []
+    model = open_run(run if Path(run).is_dir() else run.split(",")[0].strip()).config.model
+    layers, heads = 1 if model.decoder.kind == "rnn" else model.decoder.layers, model.attention.heads
+    for name, value, most in (("layer", layer, layers), ("head", head, heads)):
+        if value is not None and value > most:
+            raise UsageError(f"--{name} {value}: the attention of {run} has {most} {name}{'s, numbered from 1' if most > 1 else ' alone'}")
+    settings = [] if layer is None or model.decoder.kind == "rnn" else [f"model.decoder.weights_of={layer}"]
+    return settings if head is None else [*settings, f"model.attention.shown={head}"]
 
 
 def _from_run(
@@ -125,6 +142,7 @@ def _from_run(
     beam: int | None,
     max_length: int | None,
     settings: list[str],
+    seed: int,
     device: str,
     precision: str,
 ) -> "Alignment":
@@ -138,9 +156,9 @@ def _from_run(
         )
     source = " ".join(source.splitlines())
     if target is None:
-        found = translator.translate([source], beam=beam, max_length=max_length)[0][0]
+        found = translator.translate([source], beam=beam, max_length=max_length, seed=seed)[0][0]
     else:
-        found = translator.force([source], [" ".join(target.splitlines())])[0]
+        found = translator.force([source], [" ".join(target.splitlines())], seed=seed)[0]
     if found.unread:
         console.warn(f"the source has {MAX_SOURCE + found.unread:,} tokens; only the first {MAX_SOURCE:,} are read")
     console.note(f"{found.text}   (score {found.score:.3f}, log p {found.log_probability:.2f})")
@@ -169,7 +187,7 @@ def _from_file(path: Path, line: int | None, words: bool | None, every: bool) ->
             console.warn(f"{path}: only the first {MOST_PAIRS} lines are on the page; --line N chooses another")
         if not found:
             raise UserError(f"{path}: there is no attention in it")
-        return [_choose(entry.words, entry.pieces, words) for entry in found[:MOST_PAIRS]]
+        return [_choose(entry.words, entry.pieces, words, many=True) for entry in found[:MOST_PAIRS]]
     last = 0
     for entry in entries:
         last = entry.line
@@ -178,21 +196,57 @@ def _from_file(path: Path, line: int | None, words: bool | None, every: bool) ->
     raise UserError(f"{path}: has no line {line or 1}: " + (f"its last is {last}" if last else "it is empty"))
 
 
-def _choose(between_words: "Alignment", between_pieces: "Alignment | None", words: bool | None) -> "Alignment":
-    """Words or pieces, as asked for; when it is not said, pieces where a side is written without spaces between its words."""
+def _choose(between_words: "Alignment", between_pieces: "Alignment | None", words: bool | None, many: bool = False) -> "Alignment":
+    """Words or pieces, as asked for; when it is not said, pieces where a side is written without spaces between its words. One of many goes without notes."""
     if not between_words.source_words or not between_words.target_words:
         raise UserError(
             "nothing to draw: " + ("the source is empty" if not between_words.source_words else "the translation is empty; --target TEXT forces one")
         )
     if words is None:
         words = between_pieces is None or not any(map(_unspaced, (between_words.source_words, between_words.target_words)))
-        if not words:
+        if not words and not many:
             console.note("drawn by subwords, for a side has no spaces between its words; --words overrules this")
     if words:
+        if not many and between_pieces is not None and (count := _at_the_end(between_words, between_pieces)):
+            total = len(between_words.target_words)
+            some = f"{count} of the {total} target words look" if total > 1 else "the target word looks"
+            console.note(f"{some} mostly at the end of the sentence, which the picture by words leaves out; --subwords shows it")
         return between_words
     if between_pieces is None:
         raise UserError("--subwords: the file holds no attention between pieces")
     return between_pieces
+
+
+def _at_the_end(between_words: "Alignment", between_pieces: "Alignment") -> int:
+    """How many target words look at the end token more than at all else together: their rows are pale between words, where it has no column."""
+    import numpy as np
+
+    weights_PS = np.asarray(between_pieces.attention)[:-1]
+    beyond_P = weights_PS[:, -1] - weights_PS[:, :-1].sum(1)
+    numbers = _word_numbers(between_pieces.target_words[:-1])
+    if max(numbers, default=-1) + 1 != len(between_words.target_words):  # not known which piece belongs to which word
+        return 0
+    beyond_T = np.zeros(len(between_words.target_words))
+    for number, beyond in zip(numbers, beyond_P, strict=True):
+        if number >= 0:
+            beyond_T[number] += beyond
+    return int((beyond_T > 0).sum())
+
+
+def _word_numbers(pieces: Sequence[str]) -> list[int]:
+    """The word of each piece as pictures show them, that of its first character which is no space; -1 where it has none."""
+    from seq2attn.data.tokenizer import SPACE
+
+    numbers, words, inside = [], 0, False
+    for piece in pieces:
+        number = -1
+        for character in piece:
+            words += character != SPACE and not inside
+            inside = character != SPACE
+            if inside and number < 0:
+                number = words - 1
+        numbers.append(number)
+    return numbers
 
 
 def _unspaced(words: Sequence[str]) -> bool:
@@ -209,6 +263,7 @@ def _draw(alignments: "list[Alignment]", output: Path | None, title: str) -> Non
         colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
         width = shutil.get_terminal_size((100, 24)).columns
         console.result(terminal.render(first.attention, first.source_words, first.target_words, width, colour))
+        console.result(terminal.legend(colour))
     elif output.suffix.lower() in PAGES:
         from seq2attn.plotting import page
 

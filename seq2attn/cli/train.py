@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seq2attn import config
-from seq2attn.cli import console, options
+from seq2attn.cli import console, explain, options
 from seq2attn.cli.signals import Wishes
 from seq2attn.config import Config, Precision
 from seq2attn.errors import UsageError, UserError
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 FIRST_TRY = "first-try"
 FIRST_CORPUS = "phrases"
 SAMPLES = 3  # test translations shown at the end
+SAID_AT = 46  # the column behind which `--show` says what a setting is
 # What a resumed run may change: how long, how often it looks, how it searches. All else would make it another run.
 FREE = (
     *(f"train.{key}" for key in ("max_steps", "max_minutes", "patience", "validate_every", "validate_sentences", "log_every", "precision")),
@@ -53,7 +54,8 @@ def train(
     ] = None,
     target: Annotated[str | None, typer.Option(help="The same of the target side.", metavar="NAME", show_default=False)] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a setting, as in train.lr=0.001; repeatable. `--show` lists them.", metavar="KEY=VALUE")
+        list[str] | None,
+        typer.Option("--set", help="Change a setting, as in train.lr=0.001; repeatable. `--show` lists and explains them.", metavar="KEY=VALUE"),
     ] = None,
     precision: Annotated[
         Precision | None, typer.Option(help="Number format of the forward pass; auto: bf16 where the device multiplies it natively.", show_default="auto")
@@ -65,7 +67,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run as if it had never stopped.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a run that stands there.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="Show the presets and stop.")] = False,
-    show: Annotated[bool, typer.Option("--show", help="Show every setting as it would be, and stop.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Show every setting as it would be, with what it is, and stop.")] = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -88,8 +90,7 @@ def train(
     wanted = None if going_on and preset is None else config.load(preset or FIRST_TRY, settings)
     if show:
         chosen = wanted or config.change(_stored(out), settings)
-        for key, setting in config.flat(chosen).items():
-            console.result(f"{key} = {json.dumps(setting, ensure_ascii=False)}" if setting is not None else f"# {key} is not set")
+        _show(chosen)
         return
     if resume and not going_on:
         console.warn(f"{out}: no run to go on with; it starts from the beginning")
@@ -129,6 +130,14 @@ def _train(wanted: Config | None, settings: list[str], data: str | None, out: Pa
             raise typer.Exit(130)
         if world.leads:
             _test(run.path, prepared, device)
+
+
+def _show(chosen: Config) -> None:
+    """Every setting with what it is, as a TOML file that can be trained."""
+    said = explain.explained(chosen)
+    for key, value in config.flat(chosen).items():
+        setting = f"{key} = {json.dumps(value, ensure_ascii=False)}" if value is not None else f"# {key} is not set"
+        console.result(f"{setting:<{SAID_AT}}  # {said[key]}" if said[key] else setting)
 
 
 # Data

@@ -21,17 +21,24 @@ class Links(NamedTuple):
 
 
 class AlignmentScore(NamedTuple):
-    """Shares from 0 to 1: error rate (lower is better), precision against the possible links, recall of the sure ones; and how many links each is made of."""
+    """Shares from 0 to 1: error rate (lower is better), precision against the possible links, recall of the sure ones; and how many links each is made of.
 
-    error_rate: float
-    precision: float
-    recall: float
+    A share of nothing is None: precision where no link was made, recall where none is sure, the error rate where both are so.
+    """
+
+    error_rate: float | None
+    precision: float | None
+    recall: float | None
     links: int
     sure: int
     possible: int
 
     def __str__(self) -> str:
-        return f"AER {100 * self.error_rate:.1f}%  precision {100 * self.precision:.1f}%  recall {100 * self.recall:.1f}%"
+        return f"AER {percent(self.error_rate)}  precision {percent(self.precision)}  recall {percent(self.recall)}"
+
+
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f}%"
 
 
 def parse(line: str, first: int = 0, where: str = "alignment") -> Links:
@@ -67,8 +74,8 @@ def score(predicted: Sequence[Collection[Link]], gold: Sequence[Links]) -> Align
         possible += len(truth.possible)
         in_sure += len(chosen & truth.sure)
         in_possible += len(chosen & truth.possible)
-    error_rate = 1 - (in_sure + in_possible) / (links + sure) if links + sure else 0.0
-    return AlignmentScore(error_rate, in_possible / links if links else 1.0, in_sure / sure if sure else 1.0, links, sure, possible)
+    error_rate = 1 - (in_sure + in_possible) / (links + sure) if links + sure else None
+    return AlignmentScore(error_rate, in_possible / links if links else None, in_sure / sure if sure else None, links, sure, possible)
 
 
 def check_words(gold: Sequence[Links], sources: Sequence[str], targets: Sequence[str], where: str = "gold") -> None:

@@ -129,14 +129,14 @@ def test_scores_with_changed_settings_stand_beside_those_of_the_run_as_it_is(cal
 def test_scores_are_kept_however_many_settings_are_changed(call: Call, run: Path) -> None:
     changes = ["search.min_length=1", "search.max_length=9", "search.beam=2", "search.length_penalty=0.125", "model.attention.score=additive"]
     changes += ["model.attention.window=local-m", "model.attention.half_width=3", "model.attention.normaliser=hard-sample", "model.attention.decoding=sample"]
-    changes += ["model.attention.temperature=1.25"]
-    for last in ("model.attention.expected=0.25", "model.attention.expected=0.75"):
+    changes += ["model.decoder.query=current"]
+    for last in ("model.attention.temperature=1.25", "model.attention.temperature=1.75"):
         code, _, err = call(run, "--quiet", *(part for change in [*changes, last] for part in ("--set", change)))
         assert (code, err) == (0, "")
     kept = list((run / "scores").glob("*.json"))
     assert len(kept) == 2
-    assert all(file.name.startswith("test,model.attention.") and len(file.name.encode()) < 250 for file in kept)
-    assert {json.loads(file.read_text(encoding="utf-8"))["set"]["model.attention.expected"] for file in kept} == {0.25, 0.75}
+    assert all(file.name.startswith("test,model.decoder.query=current,model.attention.") and len(file.name.encode()) < 250 for file in kept)
+    assert {json.loads(file.read_text(encoding="utf-8"))["set"]["model.attention.temperature"] for file in kept} == {1.25, 1.75}
 
 
 def test_settings_are_changed_in_every_run(call: Call, run: Path, tmp_path: Path, prepared: Path) -> None:
@@ -273,6 +273,10 @@ def test_an_aligner_is_measured_with_no_model(call: Call, tmp_path: Path) -> Non
     (tmp_path / "gold").write_text("1-1 2p2\n1-1\n")
     (tmp_path / "giza").write_text("0-0 1-1\n0-1\n")
     assert call("--alignments", tmp_path / "giza", "--gold", tmp_path / "gold", "--gold-first", 1) == (0, "AER 40.0%  precision 66.7%  recall 50.0%\n", "")
+    (tmp_path / "nothing").write_text("\n\n")
+    arguments = ("--alignments", tmp_path / "nothing", "--gold", tmp_path / "gold", "--gold-first", 1)
+    assert call(*arguments) == (0, "AER 100.0%  precision –  recall 0.0%\n", "")
+    assert json.loads(call(*arguments, "--json")[1])["alignment"]["precision"] is None
 
 
 # What makes no sense, or is not there

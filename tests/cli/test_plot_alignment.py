@@ -64,14 +64,15 @@ def test_a_translation_is_drawn_in_the_terminal(call: Call, run: Path) -> None:
     assert code == 0, err
     best = Translator.load(run, device="cpu").translate([SOURCE])[0][0]
     assert [line.split(" ")[-1] for line in out.splitlines()[:4]] == SOURCE.split()
-    assert len(out.splitlines()) == 4 + len(best.target_words)
+    assert len(out.splitlines()) == 4 + len(best.target_words) + 1
+    assert out.splitlines()[-1] == "weights: ░░ from 0.1  ▒▒ from 0.3  ▓▓ from 0.5  ██ from 0.7"
     assert best.text in err
 
 
 def test_a_given_target_is_forced(call: Call, run: Path) -> None:
     code, out, err = call(run, "--source", SOURCE, "--target", "le petit chien dort", "--quiet")
     assert (code, err) == (0, "")
-    assert [line.split()[0] for line in out.splitlines()[4:]] == ["le", "petit", "chien", "dort"]
+    assert [line.split()[0] for line in out.splitlines()[4:-1]] == ["le", "petit", "chien", "dort"]
 
 
 def test_the_attention_of_changed_settings_is_drawn(call: Call, run: Path) -> None:
@@ -80,7 +81,7 @@ def test_the_attention_of_changed_settings_is_drawn(call: Call, run: Path) -> No
     assert (flat[0], flat[2]) == (0, "")
     assert flat[1].splitlines()[:4] == plain[1].splitlines()[:4]
     assert flat[1] != plain[1]
-    assert len({line.split(None, 1)[1] for line in flat[1].splitlines()[4:]}) == 1  # every word looks everywhere alike
+    assert len({line.split(None, 1)[1] for line in flat[1].splitlines()[4:-1]}) == 1  # every word looks everywhere alike
 
 
 def test_subwords_and_the_end_stand_on_the_axes(call: Call, run: Path) -> None:
@@ -88,7 +89,7 @@ def test_subwords_and_the_end_stand_on_the_axes(call: Call, run: Path) -> None:
     assert code == 0, err
     pieces = tiny.tokenizer("source").pieces(tiny.tokenizer("source").encode(SOURCE))
     assert [line.split(" ")[-1] for line in out.splitlines()[: len(pieces) + 1]] == [*pieces, "</s>"]
-    assert out.splitlines()[-1].lstrip().startswith("</s>")
+    assert out.splitlines()[-2].lstrip().startswith("</s>")
 
 
 def test_text_without_spaces_is_drawn_by_subwords_unless_words_are_asked_for(call: Call, run: Path) -> None:
@@ -96,7 +97,50 @@ def test_text_without_spaces_is_drawn_by_subwords_unless_words_are_asked_for(cal
     by_itself, asked = call(*arguments), call(*arguments, "--words")
     assert "by subwords" in by_itself[2]
     assert "</s>" in by_itself[1]
-    assert asked[1].splitlines()[-1].startswith("他昨天去了北京。")
+    assert asked[1].splitlines()[-2].startswith("他昨天去了北京。")
+
+
+ONE, END, HALF = [1.0, 0.0, 0.0], [0.0, 0.1, 0.9], [0.2, 0.2, 0.6]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "weights", "words", "said"),
+    [
+        (["▁le", "▁chi", "en"], [ONE, ONE, ONE], "le chien", None),
+        (["▁le", "▁chi", "en"], [ONE, END, ONE], "le chien", None),  # half of a word's pieces look elsewhere, and more so
+        (["▁le", "▁chi", "en"], [ONE, END, HALF], "le chien", "1 of the 2 target words look mostly at the end"),
+        (["▁", "l", "▁", "▁x"], [ONE, END, ONE, END], "l x", "2 of the 2 target words look mostly at the end"),  # a space alone is no word's
+        (["chien"], [HALF], "chien", "the target word looks mostly at the end"),
+        (["▁le", "▁chien"], [END, END], "le chi en", None),  # not known which piece is whose
+    ],
+)
+def test_words_that_look_at_the_end_are_told_of(
+    call: Call, tmp_path: Path, pieces: list[str], weights: list[list[float]], words: str, said: str | None
+) -> None:
+    target = words.split()
+    tree = {"source_words": ["a", "b"], "target_words": target, "attention": [[0.0, 0.0]] * len(target)}
+    tree |= {"source_pieces": ["▁a", "▁b"], "target_pieces": pieces, "piece_attention": [*weights, END]}
+    (tmp_path / "kept.jsonl").write_text(json.dumps(tree) + "\n", encoding="utf-8")
+    code, _, err = call("--from", tmp_path / "kept.jsonl")
+    assert (code, err.count("\n")) == (0, 0 if said is None else 1)
+    assert (said or "") in err
+    if said is not None:
+        assert "--subwords shows it" in err
+    assert call("--from", tmp_path / "kept.jsonl", "--subwords")[2] == ""
+    assert call("--from", tmp_path / "kept.jsonl", "-o", tmp_path / "a.html")[2] == f"wrote {tmp_path / 'a.html'}\n"  # a page may hold hundreds of lines
+
+
+def test_a_translation_that_looks_at_the_end_is_told_of(call: Call, tmp_path: Path) -> None:
+    """Weights sum to 1: what a row between words lacks is on the end, whose window ends there."""
+    run = tiny.save_run(tmp_path / "run", attention={"window": "local-m", "half_width": 1, "normaliser": "hard-topk"})
+    target = "le petit chien dort dans le jardin"
+    forced = Translator.load(run, device="cpu").force(["rain"], [target])[0]
+    assert forced.attention is not None
+    count = int((forced.attention.sum(1) < 0.5).sum())
+    assert 0 < count < 7
+    code, _, err = call(run, "--source", "rain", "--target", target)
+    assert code == 0
+    assert f"{count} of the 7 target words look mostly at the end of the sentence" in err
 
 
 @pytest.mark.parametrize("ending", STARTS)
@@ -106,6 +150,29 @@ def test_a_file_of_each_kind(call: Call, run: Path, tmp_path: Path, ending: str)
     assert (code, out) == (0, ""), err
     assert path.read_bytes().startswith(STARTS[ending])
     assert f"wrote {path}" in err
+
+
+def test_one_layer_and_one_head_are_shown(call: Call, tmp_path: Path) -> None:
+    """Forced on the model, so that only what is shown differs; the mean of all is neither."""
+    deep = {"kind": "transformer", "size": 12, "heads": 2, "layers": 2, "feedforward": 8}
+    path = save_run(tmp_path / "run", attention={"heads": 2, "score": "scaled-dot"}, **deep)
+    pictures = {}
+    for chosen in ((), ("--layer", 1), ("--layer", 2), ("--head", 1), ("--head", 2), ("--layer", 2, "--head", 1)):
+        code, pictures[chosen], err = call(path, "--source", SOURCE, "--target", "le petit chien dort", "-o", tmp_path / "a.svg", *chosen)
+        assert code == 0, err
+        pictures[chosen] = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert len(set(pictures.values())) == len(pictures)
+    code, out, err = call(path, "--source", SOURCE, "--layer", 3)
+    assert (code, out) == (2, "")
+    assert "has 2 layers, numbered from 1" in err
+
+
+def test_a_recurrent_decoder_has_one_layer_of_attention(call: Call, run: Path) -> None:
+    assert call(run, "--source", SOURCE, "--layer", 1, "--head", 1) == call(run, "--source", SOURCE)
+    for wrong, words in (("--layer", "1 layer alone"), ("--head", "1 head alone")):
+        code, out, err = call(run, "--source", SOURCE, wrong, 2)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert words in err
 
 
 def test_what_no_font_has_is_reported_once(call: Call, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +187,7 @@ def test_what_no_font_has_is_reported_once(call: Call, kept: Path, tmp_path: Pat
 def test_kept_attention_is_drawn_by_line(call: Call, kept: Path) -> None:
     code, out, err = call("--from", kept)
     assert (code, err) == (0, "")
-    assert out.splitlines()[-1].split() == ["chat", "░░██"]
+    assert out.splitlines()[-2].split() == ["chat", "░░██"]
     assert "北京" in call("--from", kept, "--line", 3)[1]
 
 
@@ -140,8 +207,7 @@ def test_a_page_holds_every_line_that_is_not_empty(call: Call, kept: Path, tmp_p
         (("run", "--source", " "), "--source is blank"),
         (("run", "--source", "a", "--target", ""), "--target is blank"),
         (("run", "--source", "a", "--target", "b", "--beam", "2"), "--target is given whole"),
-        (("run", "--source", "a", "--layer", "2"), "--layer 2: a recurrent decoder has one"),
-        (("run", "--source", "a", "--head", "3"), "--head 3: a recurrent decoder shows the mean of its heads"),
+        (("--from", "kept.jsonl", "--layer", "1"), "leave out --layer and --head"),
         (("run", "--source", "a", "--line", "3"), "--line chooses"),
         (("run", "--source", "a", "-o", "picture.jpg"), ".png, .svg, .pdf or .html"),
         (("run", "--from", "kept.jsonl"), "leave out RUN"),

@@ -155,7 +155,7 @@ def test_each_refusal_is_one_line(arguments: list[str], code: int, message: str,
 def test_ctrl_c_at_any_moment(moment: str, corpus: Path, tmp_path: Path) -> None:
     """As a terminal sends it: to the command and all its workers at once."""
     program = (
-        "import sys, time\n"
+        "import os, sys, time\n"
         "from seq2attn.data import prepared\n"
         "from seq2attn.cli import app, console\n"
         "from contextlib import contextmanager\n"
@@ -163,14 +163,14 @@ def test_ctrl_c_at_any_moment(moment: str, corpus: Path, tmp_path: Path) -> None
         "original = prepared._encode_table\n"
         "def slow(table, rank, **options):\n"
         "    encoded = original(table, rank, **options)\n"
-        "    print('working', flush=True)\n"
+        "    os.write(1, b'working\\n')\n"  # in one piece, whoever else writes
         "    time.sleep(60)\n"
         "    return encoded\n"
         "@contextmanager\n"
         "def progress():\n"
         "    def show(task, done, total=None, facts=''):\n"
         f"        if task == {moment!r} != 'encoding train':\n"
-        "            print('working', flush=True)\n"
+        "            os.write(1, b'working\\n')\n"
         "            time.sleep(60)\n"
         "    yield show\n"
         "console.progress = progress\n"

@@ -75,6 +75,7 @@ def test_from_a_corpus_to_the_test_score(run: Run, home: Path) -> None:
     code, out, err = train(run, home, "--max-steps", "12")
     assert code == 0, err
     lines = out.splitlines()
+    assert re.search(r"step 12: all steps are done after 0:\d\d; the best weights are those of step 1[02]\n", err)
     assert [bool(re.fullmatch(r"BLEU \d+\.\d\d  nrefs:1\|\S+  test_[ab]", line)) for line in lines] == [True, True]
     assert re.search(r"step 5/12  epoch 1  loss \d\.\d+  [\d,]+ tokens/s  lr \S+  gradient \S+  0:0\d left", err)
     assert re.search(r"step 10  valid \d\.\d+  BLEU \d+\.\d  best so far\n  source  .*\n  reference  .*\n  translation ", err)
@@ -156,11 +157,14 @@ def test_resuming_where_there_is_nothing_starts(run: Run, home: Path) -> None:
 
 
 def test_wrong_usage(run: Run, home: Path) -> None:
+    Path("broken.toml").write_text("[train\n")
     for arguments, said in (
         (("--resume", "--force"), "choose one"),
         (("bahdanau14",), "did you mean bahdanau15"),
         (("--set", "model.droput=1"), "did you mean model.dropout"),
-        (("--set", "train.lr"), "KEY=VALUE"),
+        (("--set", "train.lr"), "KEY=VALUE, as in --set train.lr=0.001"),
+        (("--set", "train.momentum=0.9"), "--set train.momentum=0.9: does nothing"),
+        (("broken.toml",), "broken.toml: not a TOML file"),
         (("--device", "gpu"), "cuda:N"),
         (("--max-minutes", "-1"), "max_minutes"),
     ):
@@ -206,6 +210,50 @@ def test_list_and_show(run: Run) -> None:
     assert "train.seed = 7" in out
     Path("mine.toml").write_text(out)  # what is shown is a file that can be trained
     assert config.load("mine.toml") == config.load("bahdanau15", ["train.lr=0.5", "train.seed=7"])
+
+
+@pytest.mark.parametrize("preset", ["luong15", "gehring17", "transformer"])
+def test_show_says_what_every_setting_is(run: Run, preset: str) -> None:
+    code, out, _ = run(preset, "--show")
+    assert code == 0
+    said = dict(line.removeprefix("# ").split("  # ", 1) for line in out.splitlines())
+    said = {re.split(r" = | is not set", setting)[0]: what for setting, what in said.items()}
+    assert list(said) == list(config.flat(config.load(preset)))
+    bare = {key for key, what in said.items() if not what.strip() or (" | " in what and ";" not in what)}
+    assert bare <= {"model.encoder.kind", "model.decoder.kind"}  # which are chosen by their names
+    assert said["model.encoder.kind"] == "rnn | conv | transformer"
+    assert said["train.ema"] == "decay of the averaged weights that are validated and kept; 0: the weights themselves"
+    assert said["train.metric"] == 'bleu | loss; what "best" means'
+    assert said["search.max_length"] == "tokens; not set: 2 * source tokens + 10"
+    where = {
+        "luong15": ("model.decoder.query", "current | previous; the state that asks"),
+        "gehring17": ("model.encoder.kernel", "positions that one convolution"),
+    }
+    key, what = where.get(preset, ("model.decoder.norm", "layer | rms; rms: "))  # of a class that the decoder's inherits from
+    assert said[key].startswith(what)
+    Path("mine.toml").write_text(out)
+    assert config.load("mine.toml") == config.load(preset)
+
+
+def test_show_explains_nothing_where_the_sources_are_not_there(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import inspect
+
+    def gone(_: object) -> str:
+        raise OSError("could not get source code")
+
+    monkeypatch.setattr(inspect, "getsource", gone)
+    code, out, err = run("luong15", "--show")
+    assert (code, err) == (0, "")
+    assert "\ntrain.seed = 1\n" in out
+    assert re.search(r'^train\.schedule = "cosine" +# constant \| cosine \| inverse-sqrt \| plateau$', out, re.MULTILINE)
+
+
+def test_list_says_which_presets_need_a_gpu(run: Run) -> None:
+    _, out, _ = run("--list")
+    rows = dict(line.split(None, 1) for line in out.splitlines()[1:])
+    assert all((f"{name.removesuffix('-paper')} at the paper's size, for a GPU: " in about) == name.endswith("-paper") for name, about in rows.items())
+    assert rows["luong15-general"] == f"luong15 by its full name: {rows['luong15']}"
+    assert len(set(rows.values())) == len(rows)
 
 
 def test_quiet_prints_results_alone(run: Run, home: Path) -> None:
@@ -276,6 +324,7 @@ def test_sigterm_saves_and_the_run_goes_on_as_if_nothing_had_happened(run: Run, 
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert re.search(r"interrupted: saved at step \d+; the same command with --resume goes on", err)
+    assert re.search(r"step \d+: interrupted after 0:\d\d; no weights are kept before the first validation\n", err)
     assert "Traceback" not in err
     step = state(tmp_path / "run")["step"]
     assert isinstance(step, int)

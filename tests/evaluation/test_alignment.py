@@ -27,10 +27,12 @@ def test_every_sure_link_found_and_only_possible_ones_is_no_error():
     assert str(alignment.score([{(0, 0)}], gold)) == "AER 0.0%  precision 100.0%  recall 100.0%"
 
 
-def test_nothing_against_nothing_is_no_error_and_nothing_against_something_is():
-    assert alignment.score([set()], alignment.parse_lines([""])).error_rate == 0
-    assert alignment.score([set()], alignment.parse_lines(["0-0"])).error_rate == 1
-    assert alignment.score([{(0, 0)}], alignment.parse_lines([""])).error_rate == 1
+def test_a_share_of_nothing_is_none_and_nothing_against_something_is_an_error():
+    assert str(alignment.score([set()], alignment.parse_lines([""]))) == "AER –  precision –  recall –"
+    assert str(alignment.score([set()], alignment.parse_lines(["0-0"]))) == "AER 100.0%  precision –  recall 0.0%"
+    assert str(alignment.score([{(0, 0)}], alignment.parse_lines([""]))) == "AER 100.0%  precision 0.0%  recall –"
+    assert str(alignment.score([{(0, 0)}], alignment.parse_lines(["0?0"]))) == "AER 0.0%  precision 100.0%  recall –"
+    assert alignment.score([set()], alignment.parse_lines([""]))[:3] == (None, None, None)
 
 
 def test_counting_from_one_and_from_zero_is_the_same_alignment():

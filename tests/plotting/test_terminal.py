@@ -66,6 +66,18 @@ def test_colour_changes_no_block():
     assert coloured.replace("\x1b[38;5;33m", "").replace("\x1b[0m", "") == terminal.render(weights, words, words[:4])
 
 
+def test_the_legend_says_from_which_weight_each_block_is_drawn():
+    legend = terminal.legend().split()
+    assert legend[0] == "weights:"
+    blocks, least = legend[1::3], [float(number) for number in legend[3::3]]
+    assert len(blocks) == len(terminal.SHADES) - 1
+    for block, weight in zip(blocks, least, strict=True):
+        at, below = (terminal.render(np.array([[shown]]), ["a"], ["b"]).split("\n")[-1] for shown in (weight + 1e-6, weight - 1e-6))
+        assert at == f"b {block}"
+        assert below != at
+    assert terminal.legend(colour=True).replace("\x1b[38;5;33m", "").replace("\x1b[0m", "") == terminal.legend()
+
+
 def test_weights_that_do_not_fit_the_words_are_refused():
     with pytest.raises(UsageError, match=r"shape \(1, 2\) for 2 target and 1 source words"):
         terminal.render(np.ones((1, 2)), ["a"], ["b", "c"])
