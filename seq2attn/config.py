@@ -8,13 +8,14 @@ import difflib
 import json
 import tomllib
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
-from seq2attn.errors import UsageError, UserError
+from seq2attn.errors import UsageError
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -40,21 +41,21 @@ class Data(Section):
     """How raw text becomes a prepared folder; read by `prepare`, and by `train` when it is given a raw corpus."""
 
     source: str | None = None  # file ending, column or key of the source side; None: as the corpus says
-    target: str | None = None
-    vocab_size: Count = 8000
-    tokenizer: Literal["unigram", "bpe", "char", "word"] = "unigram"
+    target: str | None = None  # the same of the target side
+    vocab_size: Count = 8000  # pieces of a vocabulary, the special ones counted
+    tokenizer: Literal["unigram", "bpe", "char", "word"] = "unigram"  # pieces by likelihood or by merges, characters, or white-space words
     joint: bool = True  # one vocabulary for both sides
-    lowercase: bool = False
+    lowercase: bool = False  # text is made lower case first
     max_length: Count = 256  # tokens; longer training pairs are dropped
     max_ratio: Positive = 4.0  # of the longer side's tokens to the shorter's; beyond it a training pair is dropped
 
 
 class RNNEncoder(Section):
     kind: Literal["rnn"] = "rnn"
-    cell: Cell = "lstm"
+    cell: Cell = "lstm"  # of a layer: plain tanh, gated (Cho 2014), or with a memory (Hochreiter and Schmidhuber 1997)
     size: Count = 256  # units per direction
-    layers: Count = 1
-    bidirectional: bool = True
+    layers: Count = 1  # one upon another
+    bidirectional: bool = True  # read the source from both ends
     reverse: bool = False  # read the source from right to left (Sutskever 2014)
 
     @property
@@ -70,17 +71,18 @@ class RNNEncoder(Section):
 
 
 class ConvEncoder(Section):
-    """Gehring 2017: blocks of a 1-D convolution and a gated linear unit, each with its residual."""
+    """Gehring 2017: blocks of a 1-D convolution and a gated linear unit, each with its residual. The states are as long as the embedding."""
 
     kind: Literal["conv"]
     size: Count = 256  # channels of a block
-    layers: Count = 4
+    layers: Count = 4  # blocks, one upon another
     kernel: Count = 3  # positions that one convolution sees, odd
-    positions: Literal["learned", "sinusoidal", "none"] = "learned"
+    positions: Literal["learned", "sinusoidal", "none"] = "learned"  # how places are told apart
     max_positions: Count = 1024  # learned: how many positions have a vector of their own; later ones share the last
 
     @model_validator(mode="after")
-    def _kernel_has_a_middle(self) -> Self:
+    def _parts_agree(self) -> Self:
+        _refuse_idle(self, "model.encoder", _LEARNED)
         if self.kernel % 2 == 0:
             raise ValueError(f"model.encoder.kernel is {self.kernel}: a convolution that is centred on a position has an odd width")
         return self
@@ -91,22 +93,22 @@ class Transformer(Section):
 
     kind: Literal["transformer"]
     size: Count = 256  # of a position's vector, d_model
-    layers: Count = 3
+    layers: Count = 3  # one upon another
     heads: Count = 4  # of self-attention
-    kv_heads: Count | None = None  # keys and values that the heads share: None as many as heads, 1 multi-query (Shazeer 2019), between: grouped (Ainslie 2023)
+    kv_heads: Count | None = None  # keys and values that the heads share; None: as many as heads, 1: multi-query (Shazeer 2019), else grouped (Ainslie 2023)
     feedforward: Count = 1024  # hidden units of the position-wise network
     activation: Literal["relu", "gelu", "swiglu"] = "relu"  # swiglu: gated (Shazeer 2020)
-    norm: Norm = "layer"
+    norm: Norm = "layer"  # rms: by the root of the mean square (Zhang and Sennrich 2019)
     prenorm: bool = False  # normalise what enters a sublayer (and the end of the stack), instead of its sum with the residual
-    positions: Positions = "sinusoidal"
+    positions: Positions = "sinusoidal"  # how places are told apart; rotary: by turning queries and keys (Su 2021)
     max_positions: Count = 1024  # learned: how many positions have a vector of their own; later ones share the last
-    bias: bool = True  # in the linear maps
+    bias: bool = True  # in the linear maps, of what is read from the source too, and the shift of layer norms
 
     def _refuse(self, side: str) -> None:
+        _refuse_idle(self, f"model.{side}", _LEARNED)
+        _refuse_kv_heads(f"model.{side}", self.heads, self.kv_heads)
         if self.size % self.heads:
             raise ValueError(f"model.{side}.heads={self.heads} must divide model.{side}.size, {self.size}, without rest")
-        if self.kv_heads is not None and self.heads % self.kv_heads:
-            raise ValueError(f"model.{side}.kv_heads={self.kv_heads} must divide model.{side}.heads, {self.heads}, without rest")
         if self.positions == "rotary" and (self.size // self.heads) % 2:
             raise ValueError(f'model.{side}.positions="rotary" turns pairs of numbers: a head has {self.size // self.heads}, which is odd')
 
@@ -124,15 +126,15 @@ class TransformerEncoder(Transformer):
 
 class RNNDecoder(Section):
     kind: Literal["rnn"] = "rnn"
-    cell: Cell = "lstm"
+    cell: Cell = "lstm"  # of a layer: plain tanh, gated (Cho 2014), or with a memory (Hochreiter and Schmidhuber 1997)
     size: Count = 512  # units of one layer
-    layers: Count = 1
+    layers: Count = 1  # one upon another
     reads: Literal["attention", "summary", "nothing"] = "attention"  # what the context is: read anew each step, the fixed summary, or none
     query: Literal["current", "previous"] = "current"  # the state that asks: s_i (Luong) or s_{i-1} (Bahdanau)
     context: Annotated[tuple[Place, ...], Field(strict=False)] = ("readout",)  # where the context goes: any set of input, layer, readout
     gate: Literal["none", "scalar", "context"] = "none"  # on what is read: one number (Xu 2015, section 4.2.1), or one a unit (Tu 2017, the source gate)
     input_feeding: bool = False  # the last readout vector joins the next input (Luong 2015, section 3.3)
-    readout: Literal["linear", "tanh", "maxout"] = "tanh"
+    readout: Literal["linear", "tanh", "maxout"] = "tanh"  # what the output layer is given: W x, tanh(W x + b), or the larger of each two units
     readout_size: Count | None = None  # None: `size`; a linear readout without a size goes straight to the vocabulary
     readout_embedding: bool = False  # the readout also sees the last token's embedding
     bridge: Literal["last", "linear", "mean", "zero"] = "linear"  # how the first state comes from the encoder
@@ -169,17 +171,18 @@ class Parallel(Section):
 
 
 class ConvDecoder(Parallel):
-    """Gehring 2017: causal blocks, each asking the source with an attention of its own."""
+    """Gehring 2017: causal blocks, each asking the source with an attention of its own. What asks is as long as the embedding."""
 
     kind: Literal["conv"]
     size: Count = 256  # channels of a block
-    layers: Count = 4
+    layers: Count = 4  # blocks, one upon another
     kernel: Count = 3  # positions that one convolution sees: this one and those before it
-    positions: Literal["learned", "sinusoidal", "none"] = "learned"
-    max_positions: Count = 1024
+    positions: Literal["learned", "sinusoidal", "none"] = "learned"  # how places are told apart
+    max_positions: Count = 1024  # learned: how many positions have a vector of their own; later ones share the last
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
+        _refuse_idle(self, "model.decoder", _LEARNED)
         _refuse_layer(self.weights_of, self.layers)
         return self
 
@@ -190,6 +193,22 @@ class TransformerDecoder(Parallel, Transformer):
         self._refuse("decoder")
         _refuse_layer(self.weights_of, self.layers)
         return self
+
+
+def _refuse_idle(section: Section, name: str, acts: tuple[tuple[str, str, tuple[str, ...]], ...]) -> None:
+    """Settings of one choice only, where another is made: (setting, the choice it belongs to, where that makes it act). There they would do nothing."""
+    for setting, owner, kinds in acts:
+        value, kind, default = getattr(section, setting), getattr(section, owner), type(section).model_fields[setting].default
+        if value != default and kind not in kinds:
+            others = "".join(f' or "{other}"' for other in kinds[1:])
+            raise ValueError(f'{name}.{setting} is for {name}.{owner}="{kinds[0]}"{others}: with "{kind}" it does nothing; leave it at {default}')
+
+
+def _refuse_kv_heads(name: str, heads: int, kv_heads: int | None) -> None:
+    if kv_heads is not None and heads == 1:
+        raise ValueError(f"{name}.kv_heads is what several heads share: with {name}.heads=1 it does nothing; leave it out")
+    if kv_heads is not None and heads % kv_heads:
+        raise ValueError(f"{name}.kv_heads={kv_heads} must divide {name}.heads, {heads}, without rest")
 
 
 def _refuse_layer(number: int | None, layers: int) -> None:
@@ -214,7 +233,7 @@ class Attention(Section):
     """score x normaliser x values, and what surrounds them."""
 
     score: Literal["additive", "dot", "scaled-dot", "general", "keyed", "concat", "concat-linear", "sigmoid", "cosine", "location", "concat-location"] = (
-        "additive"
+        "additive"  # how well a key answers a query: see attention/scores.py
     )
     size: Count | None = None  # hidden units of additive and concat, size of keyed keys, all heads together; None: the decoder's size
     query_map: Map = "linear"  # keyed: q(s)
@@ -223,14 +242,15 @@ class Attention(Section):
     queries: Literal["state", "embedding", "both"] = "state"  # what asks: the decoder's state, the last token's embedding, or both
     keys: Part = "states"  # what is compared: the encoder's states, its input embeddings, or their sum
     values: Part = "states"  # what is read
-    value_map: Map = "identity"  # v(h)
-    heads: Count = 1
-    kv_heads: Count | None = None  # keys and values that the heads share: None as many as heads, 1 multi-query (Shazeer 2019), between: grouped (Ainslie 2023)
+    value_map: Map = "identity"  # of what is read: v(h)
+    heads: Count = 1  # attentions side by side, each with maps of its own (Vaswani 2017)
+    shown: Count | None = None  # the head whose weights are shown; None: the mean of all
+    kv_heads: Count | None = None  # keys and values that the heads share; None: as many as heads, 1: multi-query (Shazeer 2019), else grouped (Ainslie 2023)
     past: Literal["none", "coverage", "fertility", "location-aware"] = "none"  # a term of the score that reads the weights of earlier steps
     max_fertility: Positive = 2.0  # fertility: the most target words that one source word may answer for
     filters: Count = 10  # location-aware: convolution filters over the last weights
     kernel: Count = 7  # location-aware: their width in positions, odd
-    normaliser: Literal["softmax", "sparsemax", "entmax15", "sigmoid", "hard-topk", "hard-sample", "gumbel"] = "softmax"
+    normaliser: Literal["softmax", "sparsemax", "entmax15", "sigmoid", "hard-topk", "hard-sample", "gumbel"] = "softmax"  # makes weights of scores
     temperature: Positive = 1.0  # scores are divided by it
     k: Count = 1  # hard-topk and hard-sample: positions read at each step
     expected: Share = 0.5  # hard-sample: training sentences that read the expected value instead of a draw
@@ -245,14 +265,8 @@ class Attention(Section):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
-        for name, owner, kinds in _ACTS:
-            value, kind = getattr(self, name), getattr(self, owner)
-            if value != type(self).model_fields[name].default and kind not in kinds:
-                raise ValueError(
-                    f'model.attention.{name} is for model.attention.{owner}="{kinds[0]}"'
-                    + "".join(f' or "{other}"' for other in kinds[1:])
-                    + f': with "{kind}" it does nothing; leave it at {type(self).model_fields[name].default}'
-                )
+        _refuse_idle(self, "model.attention", _ACTS)
+        _refuse_kv_heads("model.attention", self.heads, self.kv_heads)
         if self.kernel % 2 == 0:
             raise ValueError(f"model.attention.kernel is {self.kernel}: a filter that is centred on a position has an odd width")
         if self.score == "concat-location" and self.queries != "both":
@@ -269,9 +283,11 @@ class Attention(Section):
                 "choose local-m, or softmax"
             )
         if self.normaliser == "hard-sample" and self.k > 1 and (self.expected or self.decoding == "expected"):
-            raise ValueError(
-                f"model.attention.k is {self.k}: the expected value is read for one draw alone; set model.attention.expected=0 and another decoding, or k=1"
-            )
+            ways = ["set model.attention.expected=0"] if self.expected else []
+            ways += ["choose another decoding than expected"] if self.decoding == "expected" else []
+            raise ValueError(f"model.attention.k is {self.k}: the expected value is read for one draw alone; {' and '.join(ways)}, or set model.attention.k=1")
+        if self.shown is not None and self.shown > self.heads:
+            raise ValueError(f"model.attention.shown is {self.shown}: the attention has {self.heads} heads, numbered from 1")
         if self.heads > 1 and self.value_map != "identity":
             raise ValueError(f"model.attention.heads is {self.heads}: each head maps the values already; leave model.attention.value_map out")
         return self
@@ -279,7 +295,7 @@ class Attention(Section):
 
 HARD = ("hard-topk", "hard-sample", "gumbel")  # normalisers whose weights are 0 or 1
 
-# Settings of one choice only: (setting, the choice it belongs to, where that makes it act). Elsewhere they would do nothing.
+_LEARNED = (("max_positions", "positions", ("learned",)),)
 _ACTS = (
     ("query_map", "score", ("keyed",)),
     ("key_map", "score", ("keyed",)),
@@ -295,7 +311,7 @@ _ACTS = (
 
 
 class Model(Section):
-    embedding: Count = 256
+    embedding: Count = 256  # size of a token's vector
     tied: Literal["none", "output", "all"] = "output"  # output: target embedding = output matrix; all: the source embedding too
     dropout: Share = 0.3  # on embeddings, between layers and on readouts
     init: Literal["glorot", "uniform", "bahdanau15"] = "glorot"  # first weights: see models/initial.py
@@ -337,6 +353,13 @@ class Model(Section):
         """Whether attention has maps of its own for queries, keys, values and what it read: with several heads, and always in a Transformer."""
         return self.attention.heads > 1 or self.decoder.kind == "transformer"
 
+    @property
+    def sized(self) -> bool:
+        """Whether anything in attention has `attention_size` units: hidden ones of a score or a window, or maps of its own."""
+        a = self.attention
+        keyed = a.score == "keyed" and "identity" not in (a.query_map, a.key_map)
+        return self.projects or keyed or a.score in ("additive", "concat") or a.window == "local-p"
+
     @model_validator(mode="after")
     def _attention_fits(self) -> Self:
         a, heads = self.attention, self.attention.heads
@@ -357,8 +380,6 @@ class Model(Section):
         values = self.attention_size if self.decoder.kind == "transformer" else self.memory_size("values")
         if self.attention_size % heads or values % heads:
             raise ValueError(f"model.attention.heads={heads} must divide the attention's size, {self.attention_size}, and the values', {values}, without rest")
-        if a.kv_heads is not None and heads % a.kv_heads:
-            raise ValueError(f"model.attention.kv_heads={a.kv_heads} must divide model.attention.heads, {heads}, without rest")
         if self.decoder.kind != "rnn":
             self._refuse_what_recurs()
         equal = a.score in ("dot", "scaled-dot", "cosine") or (a.score == "keyed" and a.key_map == a.query_map == "identity")
@@ -374,6 +395,10 @@ class Model(Section):
         if a.past != "none":
             raise ValueError(
                 f'model.attention.past="{a.past}" reads the weights of earlier steps, and a {kind} decoder takes all steps at once: choose a recurrent one'
+            )
+        if a.score == "concat-location":
+            raise ValueError(
+                f'model.attention.score="concat-location" is for a recurrent decoder, beside whose state the embedding stands: with {kind} choose location'
             )
         if a.queries != "state":
             raise ValueError(
@@ -408,18 +433,18 @@ class Model(Section):
 
 
 class Train(Section):
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1  # of everything random
     max_steps: Count = 10000  # optimizer updates
     max_minutes: Positive | None = None  # of training, validation included
     batch_tokens: Count = 4096  # padded tokens of the longer side in one batch
     accumulate: Count = 1  # batches per update
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"  # adamw: weight decay apart from the gradient
     lr: Positive = 1e-3  # the highest, after warm-up
-    beta1: Share = 0.9
-    beta2: Share = 0.98
-    eps: Positive = 1e-8
+    beta1: Share = 0.9  # adam and adamw: decay of the mean gradient
+    beta2: Share = 0.98  # adam and adamw: decay of the mean squared gradient
+    eps: Positive = 1e-8  # adam and adamw: added to the root of that
     momentum: Share = 0.0  # sgd only
-    weight_decay: NotNegative = 0.0
+    weight_decay: NotNegative = 0.0  # of matrices; biases and the like are left alone
     schedule: Literal["constant", "cosine", "inverse-sqrt", "plateau"] = "cosine"  # cosine ends with max_steps or max_minutes, whichever is nearer
     warmup: Annotated[int, Field(ge=0)] = 200  # steps from 0 to lr
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.5  # plateau: factor on lr
@@ -428,18 +453,18 @@ class Train(Section):
     entropy: NotNegative = 0.002  # hard-sample attention: reward, in nats, for a nat of the entropy of its weights
     baseline: Share = 0.9  # hard-sample attention: decay of the moving average that rewards are compared with; 0: no baseline
     clip: NotNegative = 1.0  # largest norm of the gradient; 0: no clipping
-    label_smoothing: Share = 0.1
+    label_smoothing: Share = 0.1  # share of a target's probability that all tokens have alike
     ema: Share = 0.0  # decay of the averaged weights that are validated and kept; 0: the weights themselves
-    validate_every: Count = 500  # steps
+    validate_every: Count = 500  # steps from one validation to the next
     validate_sentences: Count = 1000  # of the validation split are translated for its score
     patience: Annotated[int, Field(ge=0)] = 0  # validations without gain before stopping; 0: never
     metric: Literal["bleu", "loss"] = "bleu"  # what "best" means
-    log_every: Count = 50  # steps
-    precision: Precision = "auto"
+    log_every: Count = 50  # steps from one line to the next
+    precision: Precision = "auto"  # number format; auto: bf16 where the device multiplies it natively
 
 
 class Search(Section):
-    beam: Count = 5
+    beam: Count = 5  # hypotheses kept while searching; 1: greedy
     length_penalty: NotNegative = 1.0  # score = log p / length ** length_penalty, the end token counted
     min_length: Annotated[int, Field(ge=0)] = 0  # tokens before the end token
     max_length: Count | None = None  # tokens; None: 2 * source tokens + 10
@@ -471,7 +496,10 @@ def presets() -> dict[str, Path]:
 
 
 def load(preset_or_file: str, settings: Iterable[str] = ()) -> Config:
-    """The config of a preset name or a TOML file, changed by `section.key=value` settings in order. Raises UsageError or UserError."""
+    """The config of a preset name or a TOML file, changed by `section.key=value` settings in order, kinds first. Raises UsageError.
+
+    A setting that would do nothing is refused where `settings` name it; a file may hold it, so that one change to it needs no second one.
+    """
     path = presets().get(preset_or_file) or Path(preset_or_file)
     if not path.is_file():
         near = difflib.get_close_matches(preset_or_file, presets(), 1)
@@ -480,27 +508,41 @@ def load(preset_or_file: str, settings: Iterable[str] = ()) -> Config:
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a TOML file: {error}") from None
-    where = "--set" if _is_right(tree) else str(path)  # a file that is right by itself is not to blame
-    for setting in settings:
-        _assign(tree, setting)
-    return validate(tree, where)
+        raise UsageError(f"{path}: not a TOML file: {error}") from None
+    settings = list(settings)
+    before = _right(tree)
+    _assign_all(tree, settings)
+    config = validate(tree, str(path) if before is None else "--set")  # a file that is right by itself is not to blame
+    refuse_idle(settings, [(before, config)])
+    return config
 
 
 def change(config: Config, settings: Iterable[str], where: str = "--set") -> Config:
-    """The config with `section.key=value` settings changed in order; `where` names them in errors. Raises UsageError."""
+    """The config with `section.key=value` settings changed in order, kinds first; `where` names them in errors. Raises UsageError."""
     tree = config.model_dump(mode="json")
-    for setting in settings:
-        _assign(tree, setting)
+    _assign_all(tree, settings)
     return validate(tree, where)
 
 
 def refuse_spent(settings: Iterable[str]) -> None:
     """Raise UsageError, naming the first `section.key=value` setting that acts before or in training alone: a trained run has that behind it."""
     for setting in settings:
-        key = _split(setting)[0]
+        key = _split(setting, "search.length_penalty=0.6")[0]
         if any(key == spent or key.startswith(f"{spent}.") for spent in SPENT):
             raise UsageError(f"--set {setting}: acts before or in training alone, so it does nothing to a trained run; leave it out")
+
+
+def refuse_idle(settings: Iterable[str], changes: Sequence[tuple[Config | None, Config]], trained: bool = False, where: str = "--set") -> None:
+    """Raise UsageError, naming the first `section.key=value` setting that does nothing in any of the configs that `settings` made: (before, after).
+
+    A value that stood there before, or the default, may be said. With `trained`, what acts in training alone does nothing.
+    """
+    tables = [(flat(before) if before else {}, flat(after), after, list(_idle(after, trained))) for before, after in changes]
+    for setting in settings:
+        for key in _named(setting):
+            found = [_reason(key, idle) for old, new, after, idle in tables if new.get(key) not in (old.get(key), _default(after, key))]
+            if found and None not in found:
+                raise UsageError(f"{where} {setting}: does nothing, for {found[0]}")
 
 
 def validate(tree: object, where: str) -> Config:
@@ -508,26 +550,36 @@ def validate(tree: object, where: str) -> Config:
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        raise UsageError(f"{where}: {_explain(error)}") from None
+        raise UsageError(f"{where}: {_explain(error, tree)}") from None
 
 
-def _is_right(tree: object) -> bool:
+def _right(tree: object) -> Config | None:
     try:
-        Config.model_validate(tree)
+        return Config.model_validate(tree)
     except ValidationError:
-        return False
-    return True
+        return None
 
 
-def _split(setting: str) -> tuple[str, str]:
+# What is typed
+
+
+def _split(setting: str, example: str = "train.lr=0.001") -> tuple[str, str]:
     key, equals, value = (part.strip() for part in setting.partition("="))
     if not equals or not key:
-        raise UsageError(f"--set {setting}: write KEY=VALUE, as in --set train.lr=0.001")
+        raise UsageError(f"--set {setting}: write KEY=VALUE, as in --set {example}")
     return key, value
 
 
+def _assign_all(tree: dict[str, Any], settings: Iterable[str]) -> None:
+    for setting in sorted(settings, key=lambda setting: not _split(setting)[0].endswith(".kind")):  # a section that starts anew must not lose what is set in it
+        _assign(tree, setting)
+
+
 def _assign(tree: dict[str, Any], setting: str) -> None:
-    key, value = _split(setting)
+    key, text = _split(setting)
+    value = _value(text)
+    if isinstance(value, str) and any(name == key and typing.get_origin(field.annotation) is tuple for name, _, field in fields()):
+        value = [word.strip() for word in value.split(",")]  # bare words for a list: --set model.decoder.context=input
     *parents, last = key.split(".")
     for parent in parents:
         tree = tree.setdefault(parent, {})
@@ -535,7 +587,7 @@ def _assign(tree: dict[str, Any], setting: str) -> None:
             raise UsageError(f"--set {setting}: {parent} is a value, not a section")
     if last == "kind" and tree.get("kind", "rnn") != value:
         tree.clear()  # another kind has other settings: it starts from its own
-    tree[last] = _value(value)
+    tree[last] = value
 
 
 def _value(text: str) -> object:
@@ -545,25 +597,163 @@ def _value(text: str) -> object:
         return text  # a bare word: --set model.encoder.cell=gru
 
 
-def _explain(error: ValidationError) -> str:
+def _named(setting: str) -> Iterator[str]:
+    """The settings that one of the command line is about: several where its value is a table."""
+    key, text = _split(setting)
+    yield from _leaves(key, _value(text))
+
+
+def _leaves(key: str, value: object) -> Iterator[str]:
+    if not isinstance(value, dict):
+        yield key
+    else:
+        for name, part in value.items():
+            yield from _leaves(f"{key}.{name}", part)
+
+
+# What does nothing
+
+
+def _idle(config: Config, trained: bool) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """What does nothing beside the other settings, (settings, or sections with their dot; why; what else there is to do than to leave them out), where validation lets it pass:
+    there a preset would lead nowhere as soon as one setting of it is changed."""
+    model, train = config.model, config.train
+    a, d = model.attention, model.decoder
+    attends, drawn = d.reads == "attention", d.reads == "attention" and a.normaliser == "hard-sample"
+    if not attends:
+        yield ("model.attention.", "model.decoder.query"), f'model.decoder.reads is "{d.reads}"', "choose a model with attention"
+    if not model.sized:
+        why = "with an identity map has the size of queries or keys" if a.score == "keyed" else "has no hidden units"
+        yield ("model.attention.size",), f'model.attention.score="{a.score}" {why}', "" if trained else "choose another score, or several heads"
+    if d.kind == "rnn" and a.queries == "embedding" and set(d.context) == {"readout"} and d.gate == "none":
+        yield ("model.decoder.query",), 'model.attention.queries="embedding" asks with no state, and the readout alone sees what is read', ""
+    if trained and drawn and a.k == 1:  # with more, validation wants it at 0
+        yield ("model.attention.expected",), "it acts in training alone", 'set model.attention.decoding="expected"'
+    if trained and (a.normaliser in ("hard-topk", "gumbel") or (drawn and a.decoding == "argmax")):
+        way = 'set model.attention.decoding="sample"' if drawn else ""
+        yield ("model.attention.temperature",), f'model.attention.normaliser="{a.normaliser}" reads the best at any temperature', way
+    if model.init != "uniform":
+        yield ("model.init_range",), f'model.init is "{model.init}"', 'set model.init="uniform"'
+    if train.optimizer == "sgd":
+        yield ("train.beta1", "train.beta2", "train.eps"), 'train.optimizer is "sgd"', 'set train.optimizer="adam"'
+    else:
+        yield ("train.momentum",), f'train.optimizer is "{train.optimizer}"', 'set train.optimizer="sgd"'
+    if train.schedule != "plateau":
+        yield ("train.decay", "train.decay_patience"), f'train.schedule is "{train.schedule}"', 'set train.schedule="plateau"'
+    if not drawn:
+        why = f'model.attention.normaliser is "{a.normaliser}"' if attends else f'model.decoder.reads is "{d.reads}"'
+        way = 'set model.attention.normaliser="hard-sample"' if attends else "choose a model with attention that draws"
+        yield ("train.reinforce", "train.entropy", "train.baseline"), f"nothing is drawn where {why}", way
+
+
+def _reason(key: str, idle: Iterable[tuple[tuple[str, ...], str, str]]) -> str | None:
+    """Why a setting does nothing, and the ways out; None where it acts."""
+    for names, why, way in idle:
+        if any(key == name or (name.endswith(".") and key.startswith(name)) for name in names):
+            return f"{why}; leave it out" + (f", or {way}" if way else "")
+    return None
+
+
+def _default(config: Config, key: str) -> object:
+    section: object = config
+    *parents, last = key.split(".")
+    for parent in parents:
+        section = getattr(section, parent)
+    default = type(section).model_fields[last].default if isinstance(section, BaseModel) else None
+    return list(default) if isinstance(default, tuple) else default
+
+
+# What is wrong
+
+
+def _explain(error: ValidationError, tree: object) -> str:
     first = error.errors()[0]
-    key = ".".join(str(part) for place, part in enumerate(first["loc"]) if not (place == 2 and first["loc"][1] in ("encoder", "decoder")))
+    names = [part for part in first["loc"] if isinstance(part, str)]  # a place in a list is no part of a name
+    kind = names.pop(2) if names[1:2] in (["encoder"], ["decoder"]) and len(names) > 2 else None
+    key = ".".join(names)
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, _keys(Config), 1, 0.5)
-        return f"{key}: no such setting" + (f"; did you mean {near[0]}?" if near else "")
+        if others := list(dict.fromkeys(other for name, other, _ in fields() if name == key and other is not None)):
+            wanted, those = ".".join([*names[:-1], "kind"]), " or ".join(f'"{other}"' for other in others)
+            return f'{key} is for {wanted}={those}: with "{kind}" there is no such setting; leave it out, or choose that kind'
+        key = next(_leaves(key, first["input"]), key)
+        near = _nearest(key, _kinds(tree))
+        return f"{key}: no such setting" + (f"; did you mean {' or '.join(filter(None, (', '.join(near[:-1]), near[-1])))}?" if near else "")
+    if first["type"] == "union_tag_not_found":
+        return f"{key} is a section, not {json.dumps(first['input'], default=str)}: set {key}.kind, and what belongs to it"
     if first["type"] == "union_tag_invalid":
         return f"{key}.kind: choose {first['ctx']['expected_tags'].replace(chr(39), '')}, not {json.dumps(first['ctx']['tag'])}"
-    message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
-        return message
-    return f"{key}: {message[0].lower()}{message[1:]}, not {json.dumps(first['input'], default=str)}"
+        return first["msg"].removeprefix("Value error, ")
+    if first["type"] in ("model_type", "model_attributes_type"):
+        section = key or "the whole"
+        return f"{section} is a section, not {json.dumps(first['input'], default=str)}: set what is in it, which `seq2attn train --show` lists"
+    return f"{key}: {_wanted(first['type'], first.get('ctx', {}), first['msg'], key)}, not {json.dumps(first['input'], default=str)}"
 
 
-def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+def _wanted(type_: str, context: Mapping[str, Any], message: str, key: str) -> str:
+    """What to write instead, for a kind of error of pydantic's."""
+    match type_:
+        case "literal_error":
+            return f"choose {context['expected'].replace(chr(39), '')}"
+        case "tuple_type":
+            some = next(json.dumps(list(choices(field.annotation))) for name, _, field in fields() if name == key)
+            return f"write a list, of any of {some}"
+        case "bool_type":
+            return "write true or false"
+        case "int_type" | "int_from_float":
+            return "write a whole number"
+        case "float_type" | "finite_number":
+            return "write a number"
+        case "string_type":
+            return "write text, in quotes"
+        case "greater_than_equal":
+            return f"it must be at least {context['ge']}"
+        case "greater_than":
+            return f"it must be above {context['gt']}"
+        case "less_than":
+            return f"it must be below {context['lt']}"
+    return f"{message[0].lower()}{message[1:]}"
+
+
+def _nearest(key: str, kinds: Mapping[str, object], most: int = 3) -> list[str]:
+    """Settings that a misspelt one may mean: those that end as it does, those of its last name, or the closest; of the kinds in use where they have one."""
+    every = list(dict.fromkeys(name for name, _, _ in fields()))
+    here = list(dict.fromkeys(name for name, kind, _ in fields() if kind is None or kind == kinds[name.split(".")[1]]))
+    typed = key.lower()
+    last = typed.rsplit(".", 1)[-1]
+
+    def ending(names: list[str], end: str) -> list[str]:
+        return [name for name in names if f".{name}".endswith(f".{end}")]
+
+    for names in (here, every):
+        if found := ending(names, typed) or ending(names, last):
+            return found[:most]
+    for names in (here, every):
+        if "." in typed and (close := difflib.get_close_matches(typed, names, 1, 0.5)):
+            return close
+        if close := difflib.get_close_matches(last, [name.rsplit(".", 1)[-1] for name in names], 1, 0.7):
+            return ending(names, close[0])[:most]
+    return []
+
+
+def _kinds(tree: object) -> dict[str, object]:
+    """The kinds of encoder and decoder that a tree of settings names."""
+    model = tree.get("model") if isinstance(tree, dict) else None
+    return {side: _kind(model.get(side, {}) if isinstance(model, dict) else {}) for side in ("encoder", "decoder")}
+
+
+# What there is
+
+
+def fields(section: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, str | None, FieldInfo]]:
+    """Every setting: its name, the kind of encoder or decoder that it is for, or None where it is no matter of kinds, and what pydantic knows of it."""
+    kind = typing.get_args(section.model_fields["kind"].annotation)[0] if "kind" in section.model_fields else None
     for name, field in section.model_fields.items():
-        yield prefix + name
-        for kind in _sections(field.annotation):
-            yield from _keys(kind, f"{prefix}{name}.")
+        parts = list(_sections(field.annotation))
+        if not parts:
+            yield prefix + name, kind, field
+        for part in parts:
+            yield from fields(part, f"{prefix}{name}.")
 
 
 def _sections(annotation: object) -> Iterator[type[BaseModel]]:
@@ -571,6 +761,15 @@ def _sections(annotation: object) -> Iterator[type[BaseModel]]:
         yield annotation
     for part in typing.get_args(annotation):
         yield from _sections(part)
+
+
+def choices(annotation: object) -> Iterator[object]:
+    """The values of the Literals in an annotation."""
+    if typing.get_origin(annotation) is Literal:
+        yield from typing.get_args(annotation)
+    else:
+        for part in typing.get_args(annotation):
+            yield from choices(part)
 
 
 def flat(config: Config) -> Mapping[str, object]:

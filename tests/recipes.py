@@ -261,6 +261,11 @@ def anything(draw: st.DrawFn) -> tuple[config.Model, list[str]]:
     kinds = ("score", "past", "normaliser", "window")  # what other settings depend on
     for section, settings in sections.items():
         loose |= {f"model.{section}.{key}": one(values) for key, values in settings.items() if key in kinds or draw(st.booleans())}
+    return settle(tree, loose)
+
+
+def settle(tree: dict[str, Any], loose: dict[str, Any]) -> tuple[config.Model, list[str]]:
+    """The model of a tree with `loose` settings; while the config refuses it, the first of them that the refusal names is left out. And every refusal on the way."""
     refusals = []
     while True:
         for key, value in loose.items():

@@ -14,11 +14,16 @@ from seq2attn import config
 from seq2attn.errors import UsageError, UserError
 
 PRESETS = sorted(config.presets())
-SYSTEMS = {"sutskever14", "cho14", "bahdanau15", "luong15"}
+SYSTEMS = {"sutskever14", "cho14", "bahdanau15", "luong15", "gehring17", "vaswani17"}
 
 
 def test_presets_are_there() -> None:
-    expected = SYSTEMS | {f"{name}-paper" for name in SYSTEMS} | {f"luong15-{score}" for score in ("dot", "general", "concat", "scaled-dot")} | {"first-try"}
+    expected = (
+        SYSTEMS
+        | {f"{name}-paper" for name in SYSTEMS}
+        | {f"luong15-{score}" for score in ("dot", "general", "concat", "scaled-dot")}
+        | {"first-try", "transformer"}
+    )
     assert expected <= set(PRESETS)
 
 
@@ -385,9 +390,148 @@ def test_a_config_of_before_these_settings_loads_as_what_it_was() -> None:
 def test_what_trains_draws_is_a_setting_of_training() -> None:
     for setting in ("train.reinforce=-1", "train.entropy=-0.1", "train.baseline=1"):
         with pytest.raises(UsageError, match=setting.split("=")[0].replace(".", r"\.")):
-            config.load("luong15", [setting])
-    train = config.load("luong15", ["train.reinforce=0", "train.entropy=0", "train.baseline=0"]).train
+            config.load("hard-sample", [setting])
+    train = config.load("hard-sample", ["train.reinforce=0", "train.entropy=0", "train.baseline=0"]).train
     assert (train.reinforce, train.entropy, train.baseline) == (0, 0, 0)
+
+
+# Kinds of encoders and decoders
+
+ENCODER, DECODER = "model.encoder.kind=transformer", "model.decoder.kind=transformer"
+
+
+def test_a_kind_starts_from_its_own_defaults() -> None:
+    """What another kind was set to is gone: `luong15` has two layers of 256 units and reads both ways."""
+    model = config.load("luong15", [ENCODER, DECODER]).model
+    assert model.encoder == config.TransformerEncoder(kind="transformer")
+    assert model.decoder == config.TransformerDecoder(kind="transformer")
+    assert model.attention == config.load("luong15").model.attention
+    back = config.change(config.Config(model=model), ["model.encoder.kind=rnn", "model.decoder.kind=rnn"]).model
+    assert (back.encoder, back.decoder) == (config.RNNEncoder(), config.RNNDecoder())
+
+
+def test_the_same_kind_again_changes_nothing() -> None:
+    for kind in ("rnn", '"rnn"'):
+        assert config.load("luong15", [f"model.encoder.kind={kind}"]) == config.load("luong15")
+    changed = config.load("transformer", ["model.encoder.layers=5", "model.encoder.kind=transformer"])
+    assert changed.model.encoder.layers == 5
+
+
+def test_what_is_set_beside_a_kind_holds_in_any_order() -> None:
+    settings = [ENCODER, DECODER, "model.encoder.layers=5", "model.decoder.positions=rotary"]
+    for order in (settings, settings[::-1]):
+        model = config.load("luong15", order).model
+        assert (model.encoder.layers, model.decoder.positions) == (5, "rotary")  # type: ignore[union-attr]
+    assert config.change(config.Config(), [ENCODER, "model.encoder.kind=rnn"]).model.encoder == config.RNNEncoder()  # the later of two
+
+
+def test_a_file_that_names_no_kind_is_recurrent_and_one_that_does_is_not(tmp_path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[model.encoder]\nsize = 64\n")
+    assert config.load(str(file)).model.encoder == config.RNNEncoder(size=64)
+    file.write_text('[model]\nembedding = 64\n[model.encoder]\nkind = "transformer"\nsize = 64\n')
+    assert config.load(str(file)).model.encoder == config.TransformerEncoder(kind="transformer", size=64)
+    assert config.load(str(file)).model.decoder == config.RNNDecoder()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["model.encoder.kind=gru"], 'model.encoder.kind: choose rnn, conv, transformer, not "gru"'),
+        (["model.decoder.kind=3"], 'model.decoder.kind: choose rnn, conv, transformer, not "3"'),
+        (["model.encoder.kind=[1]"], "model.encoder.kind: choose rnn, conv, transformer"),
+        (["model.encoder=transformer"], 'model.encoder is a section, not "transformer": set model.encoder.kind'),
+        (["model.decoder=3"], "model.decoder is a section, not 3: set model.decoder.kind"),
+        ([ENCODER, "model.encoder.head=2"], "model.encoder.head: no such setting; did you mean model.encoder.heads?"),
+        ([DECODER, "model.decoder.weight_of=1"], "model.decoder.weight_of: no such setting; did you mean model.decoder.weights_of?"),
+        (
+            [DECODER, "model.decoder.bridges=last"],
+            "model.decoder.bridges: no such setting; did you mean model.decoder.bias?",
+        ),  # `bridge` is no setting of this kind
+        ([ENCODER, "model.encoder.cell=gru"], 'model.encoder.cell is for model.encoder.kind="rnn": with "transformer" there is no such setting; leave it out'),
+        (["model.decoder.heads=2"], 'model.decoder.heads is for model.decoder.kind="transformer": with "rnn" there is no such setting'),
+        (["model.encoder.positions=none"], 'model.encoder.positions is for model.encoder.kind="conv" or "transformer": with "rnn"'),
+        ([ENCODER, "model.encoder.heads=3"], "model.encoder.heads=3 must divide model.encoder.size, 256, without rest"),
+        ([DECODER, "model.decoder.kv_heads=3"], "model.decoder.kv_heads=3 must divide model.decoder.heads, 4, without rest"),
+        ([DECODER, "model.decoder.kv_heads=8"], "model.decoder.kv_heads=8 must divide model.decoder.heads, 4, without rest"),
+        (
+            [ENCODER, "model.encoder.heads=1", "model.encoder.kv_heads=1"],
+            "model.encoder.kv_heads is what several heads share: with model.encoder.heads=1 it does nothing",
+        ),
+        (["model.attention.kv_heads=1"], "model.attention.kv_heads is what several heads share: with model.attention.heads=1 it does nothing"),
+        (["model.attention.heads=4", "model.attention.kv_heads=3"], "model.attention.kv_heads=3 must divide model.attention.heads, 4"),
+        (
+            [ENCODER, "model.encoder.positions=rotary", "model.encoder.heads=256"],
+            'model.encoder.positions="rotary" turns pairs of numbers: a head has 1, which is odd',
+        ),
+        ([DECODER, "model.decoder.max_positions=9"], 'model.decoder.max_positions is for model.decoder.positions="learned": with "sinusoidal" it does nothing'),
+        ([ENCODER, "model.encoder.positions=rotary", "model.encoder.max_positions=9"], 'model.encoder.max_positions is for model.encoder.positions="learned"'),
+        (
+            ["model.decoder.kind=conv", "model.decoder.positions=none", "model.decoder.max_positions=9"],
+            'model.decoder.max_positions is for model.decoder.positions="learned"',
+        ),
+        ([ENCODER, "model.encoder.size=128"], "model.encoder.size is 128 and model.embedding 256"),
+        ([DECODER, "model.decoder.size=128"], "model.decoder.size is 128 and model.embedding 256"),
+        ([DECODER, "model.decoder.weights_of=4"], "model.decoder.weights_of is 4: the decoder has 3 layers, numbered from 1"),
+        ([DECODER, "model.decoder.weights_of=0"], "model.decoder.weights_of"),
+        (
+            [DECODER, "model.attention.past=coverage"],
+            'model.attention.past="coverage" reads the weights of earlier steps, and a transformer decoder takes all steps at once',
+        ),
+        ([DECODER, "model.attention.past=fertility"], 'model.attention.past="fertility"'),
+        ([DECODER, "model.attention.queries=embedding"], 'model.attention.queries="embedding" is for a recurrent decoder'),
+        (
+            [DECODER, "model.attention.score=concat-location", "model.attention.queries=both"],
+            'model.attention.score="concat-location" is for a recurrent decoder',
+        ),
+        ([DECODER, "model.attention.value_map=linear"], "model.attention.value_map: a transformer decoder maps the values already"),
+        ([DECODER, "model.attention.heads=3"], "model.attention.heads=3 must divide the attention's size, 256"),
+        ([DECODER, "model.attention.size=10", "model.attention.heads=4"], "model.attention.heads=4 must divide the attention's size, 10"),
+        ([DECODER, "model.attention.keys=sum"], 'model.attention.keys="sum" adds states and embeddings'),
+        (
+            [ENCODER, DECODER, "model.attention.keys=embeddings", "model.attention.values=embeddings"],
+            'model.attention.values="embeddings": nothing reads the encoder',
+        ),
+        ([ENCODER, "model.decoder.bridge=last"], 'model.decoder.bridge="last" copies a recurrent encoder'),
+        ([ENCODER, "model.encoder.positions=relative"], "model.encoder.positions"),
+        ([ENCODER, "model.encoder.activation=silu"], "model.encoder.activation"),
+        ([ENCODER, "model.encoder.norm=batch"], "model.encoder.norm"),
+        ([ENCODER, "model.encoder.feedforward=0"], "model.encoder.feedforward"),
+    ],
+)
+def test_a_transformer_that_cannot_be_is_refused_by_name(settings: list[str], message: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        config.change(config.Config(), settings)
+    assert f"--set: {message}" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [ENCODER, DECODER, "model.encoder.kv_heads=4", "model.decoder.kv_heads=1"],
+        [ENCODER, "model.encoder.positions=learned", "model.encoder.max_positions=9"],
+        [DECODER, "model.decoder.weights_of=3"],
+        [DECODER, "model.attention.score=dot", "model.attention.size=64"],  # maps make the sizes equal, with one head too
+        [DECODER, "model.attention.normaliser=hard-topk", "model.attention.k=3", "model.attention.window=local-m"],
+        [DECODER, "model.attention.normaliser=hard-sample", "model.attention.decoding=sample"],
+        [ENCODER, DECODER, "model.attention.keys=sum", "model.attention.values=embeddings"],
+        [ENCODER, "model.attention.heads=4", "model.attention.kv_heads=2", "model.attention.past=coverage"],
+        ["model.decoder.reads=summary", "model.attention.heads=4", "model.attention.kv_heads=2"],
+    ],
+)
+def test_a_transformer_that_can_be_is_taken(settings: list[str]) -> None:
+    chosen = config.change(config.Config(), settings)
+    assert config.validate(json.loads(json.dumps(chosen.model_dump(mode="json"))), "config.json") == chosen
+
+
+def test_sizes_of_a_transformer() -> None:
+    model = config.change(config.Config(), [ENCODER, DECODER, "model.attention.size=64"]).model
+    assert (model.width, model.decoder_size, model.query_size, model.attention_size) == (256, 256, 256, 64)
+    assert (model.memory_size("keys"), model.memory_size("values"), model.projects) == (256, 256, True)
+    model = config.change(config.Config(), [DECODER, "model.attention.keys=embeddings", "model.encoder.size=100"]).model
+    assert (model.width, model.memory_size("keys"), model.memory_size("values"), model.projects) == (200, 256, 200, True)
+    assert not config.Config().model.projects
 
 
 # A trained run
@@ -417,3 +561,250 @@ def test_lengths_between_which_nothing_lies_are_refused() -> None:
     with pytest.raises(UsageError, match=r"search\.min_length is 5 and search\.max_length 4"):
         config.load("first-try", ["search.min_length=5", "search.max_length=4"])
     config.load("first-try", ["search.min_length=5", "search.max_length=5"])
+
+
+# What does nothing
+
+
+IDLE = [  # preset, settings whose last does nothing, why, the other way out ("": there is none), settings with which it acts
+    ("cho14", ["model.attention.temperature=2"], 'model.decoder.reads is "summary"', "choose a model with attention", ["model.decoder.reads=attention"]),
+    ("cho14", ["model.decoder.query=previous"], 'model.decoder.reads is "summary"', "choose a model with attention", ["model.decoder.reads=attention"]),
+    ("sutskever14", ["model.attention.heads=4"], 'model.decoder.reads is "nothing"', "choose a model with attention", None),
+    ("luong15", ["model.attention.size=64"], 'model.attention.score="general" has no hidden units', "several heads", ["model.attention.score=concat"]),
+    ("luong15", ["model.attention.size=64"], 'model.attention.score="general" has no hidden units', "several heads", ["model.attention.heads=4"]),
+    ("luong15", ["model.attention.size=64"], 'model.attention.score="general" has no hidden units', "several heads", ["model.attention.window=local-p"]),
+    ("keyed-identity", ["model.attention.size=64"], 'score="keyed" with an identity map', "another score", None),
+    (
+        "luong15",
+        ["model.attention.queries=embedding", "model.decoder.query=previous"],
+        'model.attention.queries="embedding"',
+        "",
+        ["model.decoder.gate=scalar"],
+    ),
+    ("luong15", ["train.momentum=0.9"], 'train.optimizer is "adam"', 'set train.optimizer="sgd"', ["train.optimizer=sgd"]),
+    ("luong15", ["train={momentum=0.9}"], 'train.optimizer is "adam"', 'set train.optimizer="sgd"', ["train.optimizer=sgd"]),
+    *(
+        ("luong15", ["train.optimizer=sgd", setting], 'train.optimizer is "sgd"', 'set train.optimizer="adam"', ["train.optimizer=adamw"])
+        for setting in ("train.beta1=0.8", "train.beta2=0.9", "train.eps=1e-5")
+    ),
+    *(
+        ("luong15", [setting], 'train.schedule is "cosine"', 'set train.schedule="plateau"', ["train.schedule=plateau"])
+        for setting in ("train.decay=0.1", "train.decay_patience=5")
+    ),
+    *(
+        ("gumbel", [setting], 'nothing is drawn where model.attention.normaliser is "gumbel"', "hard-sample", ["model.attention.normaliser=hard-sample"])
+        for setting in ("train.reinforce=1", "train.entropy=0", "train.baseline=0.5")
+    ),
+    ("cho14", ["train.entropy=0"], 'nothing is drawn where model.decoder.reads is "summary"', "with attention that draws", None),
+    ("luong15", ["model.init_range=0.5"], 'model.init is "glorot"', 'set model.init="uniform"', ["model.init=uniform"]),
+]
+
+
+@pytest.mark.parametrize(("preset", "settings", "why", "way", "acts"), IDLE)
+def test_a_setting_that_would_do_nothing_is_refused_where_it_is_named(preset: str, settings: list[str], why: str, way: str, acts: list[str] | None) -> None:
+    with pytest.raises(UsageError) as refusal:
+        config.load(preset, ["search.beam=2", *settings])
+    message = str(refusal.value)
+    assert message.startswith(f"--set {settings[-1]}: does nothing, for ")
+    assert f"{why}" in message
+    assert message.endswith("; leave it out") if not way else re.search(rf"; leave it out, or .*{re.escape(way)}", message)
+    assert "\n" not in message
+    if acts is not None:
+        config.load(preset, [*settings, *acts])
+
+
+@pytest.mark.parametrize("score", ["dot", "scaled-dot", "general", "concat-linear", "sigmoid", "cosine", "location"])
+def test_a_size_that_no_score_has_is_refused(score: str) -> None:
+    with pytest.raises(UsageError, match=rf'size=64: does nothing, for model\.attention\.score="{score}" has no hidden units'):
+        config.load("luong15", [f"model.attention.score={score}", "model.attention.size=64"])
+
+
+@pytest.mark.parametrize("maps", [("identity", "linear"), ("nonlinear", "identity"), ("linear", "linear")])
+def test_a_size_acts_in_keyed_attention_where_both_sides_are_mapped(maps: tuple[str, str]) -> None:
+    settings = [
+        "model.attention.score=keyed",
+        "model.attention.size=64",
+        *(f"model.attention.{side}_map={m}" for side, m in zip(("key", "query"), maps, strict=True)),
+    ]
+    if "identity" not in maps:
+        config.load("luong15", settings)
+        return
+    with pytest.raises(UsageError, match="with an identity map"):
+        config.load("luong15", settings)
+
+
+def test_what_stood_there_and_defaults_may_be_said() -> None:
+    config.load("luong15", ["train.momentum=0.0", "train.decay=0.5", "train.reinforce=0.1"])
+    config.load("cho14", ["model.attention.score=additive", "model.attention.temperature=1"])
+
+
+def test_files_may_hold_what_does_nothing(tmp_path) -> None:
+    """One change to a preset must not need a second one to what it says of its attention."""
+    config.load("luong15-concat", ["model.attention.score=dot"])  # the preset says a size
+    config.load("tu16", ["model.decoder.reads=summary"])
+    file = tmp_path / "mine.toml"
+    file.write_text("[train]\nmomentum = 0.5\n")
+    assert config.load(str(file), ["train.lr=0.5", "train.momentum=0.5"]).train.momentum == 0.5
+    with pytest.raises(UsageError, match=r"momentum=0\.6: does nothing"):
+        config.load(str(file), ["train.momentum=0.6"])
+    file.write_text("[train]\nlr = -1\n")  # right with --set alone
+    with pytest.raises(UsageError, match="does nothing"):
+        config.load(str(file), ["train.lr=1", "train.momentum=0.6"])
+
+
+TRAINED = [  # what the run is, a setting that does nothing to it once it is trained, why, settings with which it acts
+    (["normaliser=hard-topk"], "temperature=2", "reads the best at any temperature", ["normaliser=softmax"]),
+    (["normaliser=gumbel"], "temperature=2", "reads the best at any temperature", ["normaliser=sparsemax"]),
+    (["normaliser=hard-sample"], "temperature=2", 'or set model.attention.decoding="sample"', ["decoding=sample"]),
+    (["normaliser=hard-sample"], "temperature=2", "reads the best at any temperature", ["decoding=expected"]),
+    (["normaliser=hard-sample"], "expected=0", 'it acts in training alone; leave it out, or set model.attention.decoding="expected"', ["k=2"]),
+    (["score=general"], "size=64", "has no hidden units; leave it out", ["heads=4"]),
+]
+
+
+@pytest.mark.parametrize(("made", "setting", "why", "acts"), TRAINED)
+def test_a_setting_that_does_nothing_to_a_trained_run_is_refused(made: list[str], setting: str, why: str, acts: list[str]) -> None:
+    def refuse(*settings: str) -> None:
+        named = [A + part for part in settings]
+        config.refuse_idle(named, [(before, config.change(before, named))], trained=True, where="run with --set")
+
+    before = config.change(config.Config(), [A + part for part in made])
+    with pytest.raises(UsageError, match=rf"^run with --set {re.escape(A + setting)}: does nothing, for .*{re.escape(why)}"):
+        refuse(setting)
+    refuse(setting, *acts)
+    if not setting.startswith("size"):  # training knows it
+        config.refuse_idle([A + setting], [(before, config.change(before, [A + setting]))])
+
+
+def test_a_setting_that_acts_in_one_of_several_runs_is_taken() -> None:
+    soft, hard = (config.change(config.Config(), [f"{A}normaliser={name}"]) for name in ("softmax", "hard-topk"))
+    setting = f"{A}temperature=2"
+    changes = [(run, config.change(run, [setting])) for run in (hard, soft, hard)]
+    config.refuse_idle([setting], changes, trained=True)
+    with pytest.raises(UsageError, match="does nothing"):
+        config.refuse_idle([setting], changes[::2], trained=True)
+
+
+def test_idle_settings_are_settings() -> None:
+    """The table names what there is, whatever is chosen."""
+    every = {name for name, _, _ in config.fields()}
+    for preset in PRESETS:
+        for trained in (False, True):
+            for names, _, _ in config._idle(config.load(preset), trained):
+                assert all(name in every or (name.endswith(".") and any(key.startswith(name) for key in every)) for name in names)
+
+
+# What is typed
+
+
+@pytest.mark.parametrize(
+    ("value", "context"),
+    [("input", ["input"]), ('"input"', ["input"]), ("input,readout", ["input", "readout"]), ("input , readout", ["input", "readout"]), ("[]", None)],
+)
+def test_bare_words_are_a_list_where_a_list_is_wanted(value: str, context: list[str] | None) -> None:
+    if context is None:
+        with pytest.raises(UsageError, match="name a place"):
+            config.load("bahdanau15", [f"model.decoder.context={value}"])
+    else:
+        assert list(config.load("bahdanau15", [f"model.decoder.context={value}"]).model.decoder.context) == context  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("model.decoder.context=3", 'model.decoder.context: write a list, of any of ["input", "layer", "readout"], not 3'),
+        ("model.decoder.context=inptu", 'model.decoder.context: choose input, layer or readout, not "inptu"'),
+        ("train=3", "train is a section, not 3: set what is in it, which `seq2attn train --show` lists"),
+        ("train.lr=fast", 'train.lr: write a number, not "fast"'),
+        ("train.lr=nan", "train.lr: write a number, not NaN"),
+        ("train.lr=-1", "train.lr: it must be above 0.0, not -1"),
+        ("train.max_steps=1.5", "train.max_steps: write a whole number, not 1.5"),
+        ("train.max_steps=many", 'train.max_steps: write a whole number, not "many"'),
+        ("train.max_steps=0", "train.max_steps: it must be at least 1, not 0"),
+        ("model.dropout=1", "model.dropout: it must be below 1.0, not 1"),
+        ("model.encoder.bidirectional=1", "model.encoder.bidirectional: write true or false, not 1"),
+        ("data.source=3", "data.source: write text, in quotes, not 3"),
+        ("model.encoder.cell=gpu", 'model.encoder.cell: choose rnn, gru or lstm, not "gpu"'),
+    ],
+)
+def test_what_to_write_instead_is_said(setting: str, message: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        config.load("luong15", [setting])
+    assert str(refusal.value) == f"--set: {message}"
+
+
+def test_no_message_speaks_of_python() -> None:
+    messages = []
+    for key, _, _ in config.fields():
+        for value in ("3", "-1", "0.5", "true", "[]", "[1]", "{x = 1}", "{}", "word", "nan", "1979-05-27", "''"):
+            try:
+                config.load("transformer" if "heads" in key else "luong15", [f"{key}={value}"])
+            except UsageError as refusal:
+                messages.append(str(refusal))
+    assert len(messages) > 500
+    assert not [message for message in messages if re.search(r"tuple|dictionary|instance|a valid|pydantic|Input", message)]
+
+
+@pytest.mark.parametrize(
+    ("preset", "typed", "meant"),
+    [
+        ("luong15", "decoding", "model.attention.decoding"),
+        ("luong15", "Decoding", "model.attention.decoding"),
+        ("luong15", "heads", "model.attention.heads"),
+        ("luong15", "past", "model.attention.past"),
+        ("luong15", "GATE", "model.decoder.gate"),
+        ("luong15", "model.gate", "model.decoder.gate"),
+        ("luong15", "train.LR", "train.lr"),
+        ("luong15", "decoder.size", "model.decoder.size"),
+        ("luong15", "attention.heads", "model.attention.heads"),
+        ("luong15", "size", "model.encoder.size, model.decoder.size or model.attention.size"),
+        ("luong15", "droput", "model.dropout"),
+        ("luong15", "vocab-size", "data.vocab_size"),
+        ("luong15", "modle.dropout", "model.dropout"),
+        ("luong15", "prenorm", "model.encoder.prenorm or model.decoder.prenorm"),  # of no kind in use, and there is no other
+        ("transformer", "heads", "model.encoder.heads, model.decoder.heads or model.attention.heads"),
+        ("transformer", "model.attention.layers", "model.encoder.layers or model.decoder.layers"),
+        ("transformer", "kernel", "model.attention.kernel"),
+        ("gehring17", "kernel", "model.encoder.kernel, model.decoder.kernel or model.attention.kernel"),
+    ],
+)
+def test_a_misspelt_setting_is_known_by_its_last_name(preset: str, typed: str, meant: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        config.load(preset, [f"{typed}=1"])
+    assert str(refusal.value) == f"--set: {typed}: no such setting; did you mean {meant}?"
+
+
+def test_what_is_like_nothing_is_not_guessed_at() -> None:
+    with pytest.raises(UsageError, match=r"^--set: xyzzy: no such setting$"):
+        config.load("luong15", ["xyzzy=1"])
+
+
+def test_the_example_for_a_trained_run_works_there() -> None:
+    with pytest.raises(UsageError) as refusal:
+        config.refuse_spent(["search.beam"])
+    example = str(refusal.value).split("as in --set ")[1]
+    config.refuse_spent([example])
+    config.change(config.Config(), [example])
+
+
+def test_a_file_that_is_no_toml_is_wrong_usage(tmp_path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[train\n")
+    with pytest.raises(UserError) as refusal:
+        config.load(str(file))
+    assert refusal.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "said", "unsaid"),
+    [
+        (["k=2"], "set model.attention.expected=0, or set model.attention.k=1", "decoding"),
+        (["k=2", "decoding=expected"], "set model.attention.expected=0 and choose another decoding than expected, or set", "draws"),
+        (["k=2", "decoding=expected", "expected=0"], "choose another decoding than expected, or set model.attention.k=1", "expected=0"),
+    ],
+)
+def test_several_draws_say_what_stands_in_their_way(settings: list[str], said: str, unsaid: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        of_attention("normaliser=hard-sample", *settings)
+    assert said in str(refusal.value)
+    assert unsaid not in str(refusal.value)

@@ -327,8 +327,15 @@ def test_what_a_hard_model_reads_is_chosen_when_it_is_loaded(tmp_path: Path) -> 
     for decoding in ("argmax", "expected", "sample"):
         translator = seq2attn.load(path, "cpu", settings=iter([f"model.attention.decoding={decoding}"]))
         found[decoding] = [translations[0] for translations in translator.translate(texts, beam=2)]
-        alone = [translator.translate([text], beam=2, batch_tokens=1)[0][0].text for text in texts[::-1]]
-        assert alone[::-1] == [translation.text for translation in found[decoding]]  # a draw depends on the step and the position alone
+        alone = [translator.translate([text], beam=2, batch_tokens=1, first=number)[0][0].text for number, text in enumerate(texts)]
+        assert alone == [translation.text for translation in found[decoding]]  # a draw depends on the seed, the text's number, the step and the position alone
+        again = {seed: [t.text for (t, *_) in translator.translate(texts, beam=2, seed=seed)] for seed in (1, 2)}
+        assert (again[1] == again[2]) == (decoding != "sample")
+        forced = [
+            [t.piece_attention.tolist() for t in translator.force(texts[-1:] * 3, tiny.FRENCH[:1] * 3, seed=seed) if t.piece_attention is not None]
+            for seed in (1, 2)
+        ]
+        assert (forced[0] == forced[1]) == (forced[0][0] == forced[0][1]) == (decoding != "sample")  # equal texts draw apart
         weights = np.concatenate([t.piece_attention.flatten() for t in found[decoding] if t.piece_attention is not None])
         assert set(weights) == {0.0, 1.0} if decoding != "expected" else len(set(weights)) > 10
     texts_found = {decoding: tuple(t.text for t in translations) for decoding, translations in found.items()}
@@ -363,17 +370,20 @@ def test_settings_that_suit_no_trained_run_are_refused_by_name(tmp_path: Path) -
         (["search.beam=1", "data.lowercase=true"], r"^--set data\.lowercase=true: acts before"),
         (["model.attention.k=2"], r"run with --set: model\.attention\.k is for model\.attention\.normaliser"),
         (["search.baem=2"], r"run with --set: search\.baem: no such setting; did you mean search\.beam"),
-        (["search.beam"], "write KEY=VALUE"),
+        (["search.beam"], r"write KEY=VALUE, as in --set search\.length_penalty=0\.6"),
     ):
         with pytest.raises(UsageError, match=words):
             seq2attn.load(path, "cpu", settings=changes)
+    hard = tiny.save_run(tmp_path / "hard", attention={"normaliser": "hard-topk"})
+    with pytest.raises(UsageError, match=r'hard with --set model\.attention\.temperature=2: does nothing, for model\.attention\.normaliser="hard-topk"'):
+        seq2attn.load(hard, "cpu", settings=["search.beam=2", "model.attention.temperature=2"])
 
 
 def test_settings_are_changed_in_every_run_of_an_ensemble(tmp_path: Path) -> None:
     one = tiny.save_run(tmp_path / "one")
     two = tiny.save_run(tmp_path / "two", 2, attention={"normaliser": "hard-topk", "k": 2})
     both = Translator.load(f"{one},{two}", "cpu", settings=["model.attention.temperature=4"])
-    singles = [Translator.load(run, "cpu", settings=["model.attention.temperature=4"]) for run in (one, two)]
+    singles = [Translator.load(one, "cpu", settings=["model.attention.temperature=4"]), Translator.load(two, "cpu")]  # the best are so at any temperature
     alone = Translator(singles[0].members[0].model, both.source_tokenizer, both.target_tokenizer, both.config, others=singles[1].members)
     assert flat(both.translate(TEXTS)) == flat(alone.translate(TEXTS))
     with pytest.raises(UsageError, match=r"one with --set: model\.attention\.k"):

@@ -31,7 +31,8 @@ SMALL = {"multi30k": ["--tokenizer", "char"], "cmn.tsv": ["--tokenizer", "char",
 
 
 def blocks(text: str, language: str) -> list[str]:
-    return [block.strip("\n") for block in re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)]
+    """Their lines, one where a line goes on in the next."""
+    return [block.strip("\n").replace(" \\\n", " ") for block in re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)]
 
 
 def pipelines() -> list[str]:

@@ -38,25 +38,41 @@ class Reading(NamedTuple):
     entropy: Tensor | None = None  # (B, T), of what they were drawn from
 
 
-def together(layers: Sequence[Reading], shown: int | None, weights: bool) -> Reading:
-    """What several layers read at each step, as one reading without a context: weights (B, T, S) of the layer `shown`, counted from 1, or of all in the
-    mean, over heads, where they are asked for; probabilities and entropies of all that was drawn."""
-    some = [layer.weights for layer in (layers if shown is None else layers[shown - 1 : shown]) if layer.weights is not None]
-    weights_BTS = torch.stack([part.mean(-2) for part in some]).mean(0) if weights and some else None
+def shown(weights_THS: Tensor, head: int | None) -> Tensor:
+    """The weights of one head, counted from 1, or the mean of all."""
+    return weights_THS.mean(-2) if head is None else weights_THS.select(-2, head - 1)
+
+
+def together(layers: Sequence[Reading], layer: int | None, head: int | None, weights: bool) -> Reading:
+    """What several layers read at each step, as one reading without a context: weights (B, T, S) of one layer and one head, each counted from 1, or the mean
+    over all, where they are asked for; probabilities and entropies of all that was drawn."""
+    some = [reading.weights for reading in (layers if layer is None else layers[layer - 1 : layer]) if reading.weights is not None]
+    weights_BTS = torch.stack([shown(part, head) for part in some]).mean(0) if weights and some else None
     log_p, entropy = ([part for part in parts if part is not None] for parts in ((r.log_p for r in layers), (r.entropy for r in layers)))
     return Reading(None, weights_BTS, torch.stack(log_p).sum(0) if log_p else None, torch.stack(entropy).sum(0) if entropy else None)
 
 
 class Attention(nn.Module):
-    def __init__(self, settings: Settings, query_size: int, key_size: int, value_size: int, size: int, out_size: int | None = None, bias: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        query_size: int,
+        key_size: int,
+        value_size: int,
+        size: int,
+        out_size: int | None = None,
+        bias: bool = False,
+        number: int = 0,
+    ) -> None:
         """`size` is the hidden size of the score, of all heads together.
 
         The context has the values' size; or `out_size`: then queries, keys, values and context are mapped even with one head, the values to `size`
-        (Vaswani 2017, section 3.2.2), with a `bias` or without.
+        (Vaswani 2017, section 3.2.2), with a `bias` or without. `number` tells the attentions of one decoder apart, so that each draws by itself.
         """
         super().__init__()
         maps = settings.heads > 1 or out_size is not None
         self.settings = settings
+        self.number = number
         self.heads = settings.heads
         self.kv_heads = settings.kv_heads or settings.heads
         inner = value_size if out_size is None else size
@@ -94,15 +110,19 @@ class Attention(nn.Module):
             mask_BS = mask_BS & (torch.arange(mask_BS.size(1), device=mask_BS.device) < self.settings.positions)
         return Source(self._for_heads(self.score.keys(keys)), self._for_heads(values), None if term is None else self._for_heads(term), mask_BS)
 
-    def start(self, rows: int, mask_BS: Tensor, like: Tensor) -> Past | None:
-        """The past of R rows before the first step: time (R), last and total (R, H, S), expected (R); None where no step asks for it."""
+    def start(self, rows: int, mask_BS: Tensor, like: Tensor, stream_B: Tensor | None = None) -> Past | None:
+        """The past of R rows before the first step: time (R), last and total (R, H, S), expected (R), stream (R); None where no step asks for it.
+
+        `stream_B` numbers the random numbers of each sentence, for draws outside training.
+        """
         if not (self.remembers or self.counts):
             return None
         zeros = like.new_zeros(rows, self.heads, mask_BS.size(1), dtype=torch.promote_types(like.dtype, torch.float32)) if self.remembers else None
         expected = None
         if self.training and self.settings.normaliser == "hard-sample":
             expected = torch.rand(rows, device=like.device) < self.settings.expected
-        return Past(torch.zeros(rows, dtype=torch.long, device=like.device), zeros, zeros, expected)
+        stream = None if stream_B is None else stream_B.repeat_interleave(rows // len(mask_BS))
+        return Past(torch.zeros(rows, dtype=torch.long, device=like.device), zeros, zeros, expected, stream)
 
     def after(self, past: Past | None, weights_RHS: Tensor | None) -> Past | None:
         """The past one step on."""
@@ -123,16 +143,18 @@ class Attention(nn.Module):
         query, keys, values = self._fold(query_BTQ, self.heads), source.keys.flatten(0, 1), source.values.flatten(0, 1)
         mask_BS = source.mask_BS.repeat_interleave(self.heads, 0) if self.heads > 1 else source.mask_BS
         if past is not None:
-            past = Past(past.time.repeat_interleave(self.heads, 0), self._by_heads(past.last), self._by_heads(past.total), self._of_heads(past.expected))
+            drawn = self._of_heads(past.expected), self._of_heads(past.stream)
+            past = Past(past.time.repeat_interleave(self.heads, 0), self._by_heads(past.last), self._by_heads(past.total), *drawn)
         features = None
         if self.term is not None and past is not None:
             features = self.term(past, None if source.term is None else source.term.flatten(0, 1))
         mask_BTS, factor_BTS = mask_BS[:, None], None
         if self.window is not None:
             mask_BTS, factor_BTS = self.window(query, mask_BS, past)
-        if past is not None and self.settings.decoding == "sample":  # by noise that is a function of the step: each head has its own
-            head_BH = torch.arange(self.heads, device=past.time.device).repeat(len(source.mask_BS))
-            past = past._replace(time=past.time * self.heads + head_BH[:, None])
+        if past is not None and self.settings.decoding == "sample":  # each head of each layer from a stream of its own
+            head_BH = torch.arange(self.heads, device=past.time.device).repeat(len(source.mask_BS)) + self.number * self.heads
+            stream = torch.zeros_like(past.time) if past.stream is None else past.stream
+            past = past._replace(stream=(stream << 12) + head_BH[:, None])
         context, chosen = read(query, keys, values, mask_BTS, self.score, self.normalise, past, features, factor_BTS)
         shape = (len(source.mask_BS), self.heads)
         context = context.unflatten(0, shape).transpose(1, 2).flatten(2)

@@ -57,10 +57,10 @@ def gumbel(like: Tensor) -> Tensor:
     return -torch.empty_like(like).exponential_().clamp_(min=torch.finfo(like.dtype).tiny).log()
 
 
-def gumbel_of(time_BT: Tensor, positions: int, dtype: torch.dtype) -> Tensor:
-    """Gumbel noise (B, T, S) that is a function of step and position alone: the same in any batch, order, padding, and on any device."""
+def gumbel_of(stream_BT: Tensor, time_BT: Tensor, positions: int, dtype: torch.dtype) -> Tensor:
+    """Gumbel noise (B, T, S) that is a function of stream, step and position alone: the same in any batch, order, padding, and on any device."""
     position_S = torch.arange(positions, device=time_BT.device)
-    bits = _mixed(_mixed(time_BT + 0x9E3779B9)[..., None] ^ _mixed(position_S))
+    bits = _mixed(_mixed(_mixed(stream_BT) ^ (time_BT + 0x9E3779B9))[..., None] ^ _mixed(position_S))
     uniform = ((bits >> 9).to(dtype) + 0.5) / (1 << 23)  # 23 bits and a half: float32 holds them exactly, and neither 0 nor 1 occurs
     return -(-uniform.log()).log()
 

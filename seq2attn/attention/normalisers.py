@@ -104,7 +104,7 @@ class HardSample(Normaliser):
 
     Training: drawn from torch's generator, with log p and entropy for the sampled objective; rows that `past.expected` names read
     softmax(e) instead, with its gradient and log p 0. Otherwise `decoding` says what is read: "argmax" the k most probable, "expected" softmax(e),
-    "sample" k drawn by noise that is a function of step and position alone.
+    "sample" k drawn by noise that is a function of `past.stream`, step and position alone.
     """
 
     def __init__(self, k: int, decoding: str, temperature: float = 1.0) -> None:
@@ -121,7 +121,8 @@ class HardSample(Normaliser):
         noisy_BTS = scores_BTS
         if self.decoding == "sample":
             assert past is not None
-            noisy_BTS = scores_BTS + gumbel_of(past.time, scores_BTS.size(-1), scores_BTS.dtype)
+            stream_BT = torch.zeros_like(past.time) if past.stream is None else past.stream
+            noisy_BTS = scores_BTS + gumbel_of(stream_BT, past.time, scores_BTS.size(-1), scores_BTS.dtype)
         return Chosen(ones_at(largest(noisy_BTS, mask, self.k), scores_BTS, mask))
 
     def _drawn(self, scores_BTS: Tensor, mask: Tensor, expected_BT: Tensor | None) -> Chosen:

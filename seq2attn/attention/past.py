@@ -24,11 +24,13 @@ class Past(NamedTuple):
     last: Tensor | None = None  # (B, T, S): weights of the step before, zeros at first
     total: Tensor | None = None  # (B, T, S): sum of the weights of all steps before
     expected: Tensor | None = None  # (B, T) bool: rows that read the expected value instead of a draw
+    stream: Tensor | None = None  # (B, T) int64: which stream of random numbers is drawn from outside training; None: the first
 
     def of_all_steps(self, steps: int) -> Self:
         """From that of B sentences before the first step, the past of T steps at once: what does not wait for a step, their number and what is drawn once a sentence."""
         time = torch.arange(steps, device=self.time.device).expand(len(self.time), -1)
-        return type(self)(time, None, None, None if self.expected is None else self.expected[:, None].expand_as(time))
+        expected, stream = (None if part is None else part[:, None].expand_as(time) for part in (self.expected, self.stream))
+        return type(self)(time, None, None, expected, stream)
 
     def of_sentences(self, sentences: int) -> Self:
         """From that of R rows, theirs as W queries of each of B sentences."""

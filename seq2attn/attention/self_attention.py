@@ -45,10 +45,12 @@ class SelfAttention(nn.Module):
 
 
 def rotate(x: Tensor, position_T: Tensor) -> Tensor:
-    """Each half-pair (x_i, x_{i + d/2}) of x (..., T, d) turned by the angle position / 10000^(2i/d): products then know the distance alone (Su 2021, section 3.2)."""
+    """Each pair (x_i, x_{i + d/2}) of x (..., T, d) turned by the angle position / 10000^(2i/d): products then know the distance alone (Su 2021, eq. 34, where
+    a pair stands side by side)."""
     pairs = x.size(-1) // 2
     rate = 10000 ** (-torch.arange(pairs, dtype=torch.float64, device=x.device) / pairs)
     angle = position_T[:, None] * rate
-    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    wide = torch.promote_types(x.dtype, torch.float32)  # in half precision neighbours would turn by the same angle
+    cos, sin = angle.cos().to(wide), angle.sin().to(wide)
     a, b = x.chunk(2, -1)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1).to(x.dtype)

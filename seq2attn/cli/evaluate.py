@@ -83,6 +83,7 @@ def evaluate(
     length_penalty: Annotated[float | None, typer.Option(help="Score is log p / length ** this.", min=0, metavar="X", show_default="the run's")] = None,
     batch_tokens: Annotated[int | None, typer.Option(help="Padded source tokens translated at once.", min=1, metavar="N", show_default="2048")] = None,
     set_: options.Settings = None,
+    seed: options.Seed = 1,
     device: options.Device = "auto",
     precision: Annotated[Precision, typer.Option(help="Number format; auto is fp32.", metavar="auto|fp32|bf16|fp16")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line, for each split and system.")] = False,
@@ -106,7 +107,7 @@ def evaluate(
     if gold is not None:
         tests = [_with_gold(tests[0], gold, gold_first)]
     for number, test in enumerate(tests):
-        systems = [_of_run(run, translator, test, search) for run, translator in zip(runs, translators, strict=True)]
+        systems = [_of_run(run, translator, test, search, seed) for run, translator in zip(runs, translators, strict=True)]
         systems += [_of_file(file, test) for file in hypotheses]
         test.language = language or next((known for translator in translators if (known := translator.languages[1])), None) or _ending(reference)
         _score(test, systems, by_length)
@@ -283,12 +284,12 @@ def _with_gold(test: _Test, file: Path, first: int) -> _Test:
     return test
 
 
-def _of_run(run: str, translator: "Translator", test: _Test, search: dict[str, Any]) -> _System:
+def _of_run(run: str, translator: "Translator", test: _Test, search: dict[str, Any], seed: int) -> _System:
     from seq2attn.evaluation import alignment, model
 
     assert test.sources is not None  # a run with references and no source was refused
     with console.progress() as show:
-        outputs = model.translate(translator, test.sources, progress=lambda done, total: show(f"translating {test.name}", done, total), **search)
+        outputs = model.translate(translator, test.sources, seed=seed, progress=lambda done, total: show(f"translating {test.name}", done, total), **search)
         used = {name: getattr(translator.config.search, name) if search[name] is None else search[name] for name in ("beam", "length_penalty")}
         system = _System(run, outputs, Path(run) if Path(run).is_dir() else None, used, _changed(run, translator.config))
         if test.gold is not None and translator.attends:
@@ -297,6 +298,7 @@ def _of_run(run: str, translator: "Translator", test: _Test, search: dict[str, A
                 test.sources,
                 test.references[0],
                 batch_tokens=search["batch_tokens"],
+                seed=seed,
                 progress=lambda done, total: show(f"aligning {test.name}", done, total),
             )
             system.alignment = alignment.score(links, test.gold)
@@ -363,6 +365,8 @@ def _print(systems: list[_System]) -> None:
 
 
 def _print_table(systems: list[_System]) -> None:
+    from seq2attn.evaluation.alignment import percent
+
     measures = list(systems[0].compared)
     aligned = any(system.alignment for system in systems)
     rows = []
@@ -371,7 +375,7 @@ def _print_table(systems: list[_System]) -> None:
         for measure in measures:
             found = system.compared[measure]
             row += [f"{found.value:.2f}", f"±{found.interval:.2f}", "-" if found.p_value is None else f"{found.p_value:.3f}"]
-        rows.append(row + ([f"{100 * system.alignment.error_rate:.1f}%" if system.alignment else "-"] if aligned else []))
+        rows.append(row + ([percent(system.alignment.error_rate) if system.alignment else "-"] if aligned else []))
     console.table(["system", *(header for measure in measures for header in (measure, "95%", "p")), *(["AER"] if aligned else [])], rows)
     for score in systems[0].scores:
         console.result(f"{score.name}  {score.signature}")

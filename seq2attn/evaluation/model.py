@@ -23,13 +23,15 @@ def translate(
     beam: int | None = None,
     length_penalty: float | None = None,
     batch_tokens: int | None = None,
+    seed: int = 1,
     progress: Progress = lambda done, total: None,
 ) -> list[str]:
     """The best translation of each source, as text on one line. What is None is as the run's own search settings say."""
     outputs: list[str] = []
     for start in range(0, len(sources), BLOCK):
         progress(start, len(sources))
-        found = translator.translate(sources[start : start + BLOCK], beam=beam, length_penalty=length_penalty, batch_tokens=batch_tokens, attention=False)
+        some = sources[start : start + BLOCK]
+        found = translator.translate(some, beam=beam, length_penalty=length_penalty, batch_tokens=batch_tokens, attention=False, seed=seed, first=start)
         outputs += [" ".join(translations[0].text.split("\n")) for translations in found]
     progress(len(sources), len(sources))
     return outputs
@@ -41,13 +43,14 @@ def align(
     targets: Sequence[str],
     *,
     batch_tokens: int | None = None,
+    seed: int = 1,
     progress: Progress = lambda done, total: None,
 ) -> list[set[Link]]:
     """For each pair the links of every target word to the source word of largest weight, the target being forced on the model: words as white space parts them."""
     links: list[set[Link]] = []
     for start in range(0, len(sources), BLOCK):
         progress(start, len(sources))
-        forced = translator.force(sources[start : start + BLOCK], targets[start : start + BLOCK], batch_tokens=batch_tokens)
+        forced = translator.force(sources[start : start + BLOCK], targets[start : start + BLOCK], batch_tokens=batch_tokens, seed=seed, first=start)
         links += [set(translation.alignment()) for translation in forced]
     progress(len(sources), len(sources))
     return links

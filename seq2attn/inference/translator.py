@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seq2attn.config import Config, Precision, change, refuse_spent
+from seq2attn.config import Config, Precision, change, refuse_idle, refuse_spent
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.translation import Translation
@@ -35,6 +35,7 @@ BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}  # padded source tokens of one batch
 MAX_SOURCE = 1024  # tokens of one source; what is beyond is not read, so that memory and time stay bounded
 GROUP, STEP = 4, 8  # a batch has a multiple of GROUP sentences and a multiple of STEP source positions: see `_padded_sources`
 BANNED = (PAD, UNK, BOS)
+STREAMS = 2**20  # of random numbers that attention may draw from: see `models.memory.Memory`
 LOGITS = 2**24  # numbers of one block of forced logits: 64 MiB
 
 
@@ -81,7 +82,7 @@ class Translator:
 
         `settings`, as in "model.attention.decoding=sample", are changed in every one before the model is made. Raises UserError when a run is missing,
         incomplete, damaged, from a newer version, or of another target vocabulary; UsageError for settings that are wrong, that act in training alone,
-        or with which the weights would not fit.
+        that do nothing to any of the runs, or with which the weights would not fit.
         """
         if precision not in get_args(Precision):
             raise UsageError(f"precision is {precision}: choose {', '.join(get_args(Precision))}")
@@ -90,7 +91,10 @@ class Translator:
         if not paths:
             raise UsageError("no run is named: give a run directory, or several joined by commas")
         settings = list(settings)
-        runs = [_changed(open_run(path), settings) for path in paths]
+        stored = [open_run(path) for path in paths]
+        runs = [_changed(run, settings) for run in stored]
+        changes = [(before.config, after.config) for before, after in zip(stored, runs, strict=True)]
+        refuse_idle(settings, changes, trained=True, where=f"{stored[0].path} with --set")
         tokenizers: dict[bytes, Tokenizer] = {}  # one for equal files, so that members know they read alike
         members, first = [], runs[0]
         for other in runs:
@@ -131,7 +135,7 @@ class Translator:
         """The `n_best` translations of each text, best first; one empty translation of an empty or blank text.
 
         What is None is as the run's own search settings say, or as fits the device. Lengths are in tokens. With `sample` the n_best are drawn at random, each text from a stream that
-        `seed` and its number choose; the first text has number `first`. A prefix is what the translation of the same text begins with; it may be empty.
+        `seed` and its number choose (and attention that draws takes its own from there); the first text has number `first`. A prefix is what the translation of the same text begins with; it may be empty.
         Raises UsageError for options that make no sense, UserError when the model gives no numbers.
         """
         settings = self.config.search
@@ -165,11 +169,11 @@ class Translator:
                     "prefix_BP": None if forced is None else _padded([forced[i] for i in rows] + [[]] * filling, -1).to(self.device),
                     "group": GROUP,
                 }
-                state = self._start(sources, width)
+                seeds = [seed_of(seed, first + i) for i in rows] + [0] * filling
+                state = self._start(sources, width, seeds)
                 step = self._step if attention else self._blind_step
                 try:
                     if sample:
-                        seeds = [seed_of(seed, first + i) for i in rows] + [0] * filling
                         found = sampled(step, state, seeds=seeds, samples=n_best, temperature=temperature, top_k=top_k, top_p=top_p, **rules)
                     else:
                         found = beam_search(step, state, sentences=len(limits), beam=beam, n_best=n_best, **rules)
@@ -179,8 +183,13 @@ class Translator:
                     results[i] = [self._translation(texts[i], ids[0][i], hypothesis) for hypothesis in hypotheses]
         return results
 
-    def force(self, texts: Sequence[str], targets: Sequence[str], batch_tokens: int | None = None, attention: bool = True) -> list[Translation]:
-        """Each text with the target it is given: the score and the attention that teacher forcing gives. Targets are whole, sources are read up to MAX_SOURCE tokens."""
+    def force(
+        self, texts: Sequence[str], targets: Sequence[str], batch_tokens: int | None = None, attention: bool = True, seed: int = 1, first: int = 0
+    ) -> list[Translation]:
+        """Each text with the target it is given: the score and the attention that teacher forcing gives. Targets are whole, sources are read up to MAX_SOURCE tokens.
+
+        Attention that draws takes for each text what `seed` and its number choose, as `translate` does.
+        """
         if len(texts) != len(targets):
             raise UsageError(f"there are {len(texts)} texts and {len(targets)} targets: each text needs its own")
         ids = [member.source_tokenizer.encode_batch(texts) for member in self.members]
@@ -194,7 +203,8 @@ class Translator:
                 outputs = [target_ids[i] for i in rows]
                 inputs_BT = _padded([[BOS, *output] for output in outputs], PAD).to(self.device)
                 targets_BT = _padded([[*output, EOS] for output in outputs], PAD).to(self.device)
-                log_p_BT, weights_BTS = self._forced(sources, inputs_BT, targets_BT, attention)
+                seeds = [seed_of(seed, first + i) for i in rows]
+                log_p_BT, weights_BTS = self._forced(sources, seeds, inputs_BT, targets_BT, attention)
                 for place, i in enumerate(rows):
                     length = len(target_ids[i]) + 1
                     log_p = float(log_p_BT[place, :length].double().sum())
@@ -220,16 +230,17 @@ class Translator:
             for module, training in before:
                 module.training = training
 
-    def _memories(self, sources: list[list[list[int]]]) -> list[memory.Memory]:
+    def _memories(self, sources: list[list[list[int]]], seeds: list[int]) -> list[memory.Memory]:
         memories = []
+        stream_B = torch.tensor([seed % STREAMS for seed in seeds], device=self.device)
         for member, side in zip(self.members, sources, strict=True):
             source_BS = _padded_sources(side).to(self.device)
-            memories.append(member.model.encoder(source_BS, source_BS != PAD))
+            memories.append(member.model.encoder(source_BS, source_BS != PAD)._replace(stream_B=stream_B))
         return memories
 
-    def _start(self, sources: list[list[list[int]]], width: int) -> _State:
+    def _start(self, sources: list[list[list[int]]], width: int, seeds: list[int]) -> _State:
         decoders = [member.model.decoder for member in self.members]
-        pairs = [(decoder, memory) for decoder, memory in zip(decoders, self._memories(sources), strict=True)]
+        pairs = [(decoder, memory) for decoder, memory in zip(decoders, self._memories(sources, seeds), strict=True)]
         read = memory.Shared(tuple(decoder.source(m) for decoder, m in pairs), len(sources[0]), width)
         return _State(tuple(decoder.start(m, width) for decoder, m in pairs), read)
 
@@ -246,10 +257,10 @@ class Translator:
         log_p, state, _ = self._step(token_R, state, weights=False)
         return log_p, state, None
 
-    def _forced(self, sources: list[list[list[int]]], inputs_BT: Tensor, targets_BT: Tensor, attention: bool) -> tuple[Tensor, Tensor | None]:
+    def _forced(self, sources: list[list[list[int]]], seeds: list[int], inputs_BT: Tensor, targets_BT: Tensor, attention: bool) -> tuple[Tensor, Tensor | None]:
         """log p of each target token (B, T), and weights (B, T, S). Logits are made and read block by block."""
         log_ps, weights = [], []
-        for member, member_memory in zip(self.members, self._memories(sources), strict=True):
+        for member, member_memory in zip(self.members, self._memories(sources, seeds), strict=True):
             decoder = member.model.decoder
             features_BTD, weights_BTS, *_ = decoder.features(inputs_BT, member_memory, attention)
             block = max(1, LOGITS // (len(inputs_BT) * self.target_tokenizer.size))

@@ -6,11 +6,12 @@ that follows the row. So a search that reorders its rows copies no key, and all 
 
 from typing import Self
 
+import torch
 from torch import Tensor
 
 from seq2attn.models.memory import Chosen
 
-ROOM = 16  # places of the first buffers; the next have twice as many as are needed, so that all copies together are no more than the places
+ROOM = 16  # places of the first buffers; the next have twice as many as are needed, so that all copies together are no more than twice the places
 
 
 class Cache(Chosen):
@@ -29,6 +30,9 @@ class Cache(Chosen):
         """The cache with the next places' keys and values (B, G, W, d), and all of its keys and values. The cache it was stays as it was."""
         count = self.used + keys.size(2)
         old = (self._keys, self._values)
+        if keys.requires_grad:  # nothing that a way back will need is written over
+            keys, values = (torch.cat([before[:, :, : self.used], added], 2) for before, added in zip(old, (keys, values), strict=True))
+            return type(self)(keys, values, count, [count]), keys, values
         taken = self._taken
         if taken[0] != self.used or count > self._keys.size(2):
             shape = (*keys.shape[:2], max(ROOM, 2 * count), keys.size(3))

@@ -23,7 +23,7 @@ class Decoder(nn.Module, abc.ABC):
 
     target_embedding: nn.Embedding
     output: nn.Linear
-    loops: bool  # whether a step waits for what an earlier one read
+    carries: bool  # whether what one step reads changes later ones
 
     @abc.abstractmethod
     def source(self, memory: Memory) -> Any:

@@ -7,10 +7,12 @@ from torch.nn import functional as F
 
 from seq2attn.config import Transformer as Settings
 
+EPS = 1e-5  # added to what a norm divides by the root of; torch's own for RMSNorm would hang on the type
+
 
 def norm(settings: Settings) -> nn.Module:
     """Layer normalisation (Ba 2016), or by the root mean square alone (Zhang 2019)."""
-    return nn.LayerNorm(settings.size, bias=settings.bias) if settings.norm == "layer" else nn.RMSNorm(settings.size)
+    return nn.LayerNorm(settings.size, EPS, bias=settings.bias) if settings.norm == "layer" else nn.RMSNorm(settings.size, EPS)
 
 
 class FeedForward(nn.Module):
@@ -21,6 +23,11 @@ class FeedForward(nn.Module):
         self.activation = settings.activation
         self.into = nn.Linear(settings.size, settings.feedforward * (2 if self.activation == "swiglu" else 1), bias=settings.bias)
         self.out = nn.Linear(settings.feedforward, settings.size, bias=settings.bias)
+
+    def parts(self) -> tuple[Tensor, ...]:
+        """The matrices that stand in one, each a view: W and V where it is gated."""
+        matrices: tuple[Tensor, ...] = self.into.weight.split(self.out.in_features)
+        return matrices
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.into(x)

@@ -285,7 +285,7 @@ class _Trainer:
             loss, losses_M = cross_entropies(features_MD, self.model.decoder.output, batch.targets_M, smoothing)
         if found.log_p_BT is None or found.entropy_BT is None:
             return _Sums(loss, loss)
-        to_go = self.model.decoder.loops
+        to_go = self.model.decoder.carries
         more, entropy = drawn(losses_M, found.log_p_BT, found.entropy_BT, batch.real_M, to_go=to_go, baseline=self._baseline(), settings=self.settings)
         return _Sums(loss + more, loss, entropy)
 

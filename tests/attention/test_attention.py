@@ -30,6 +30,14 @@ def make(query: int = Q, key: int = K, value: int = V, size: int = 4, **settings
     return made
 
 
+def mapped(out: int = Q, bias: bool = True, size: int = 12, **settings: Any) -> Attention:
+    """As a Transformer has it: with maps of its own even for one head."""
+    made = Attention(Settings.model_validate({"score": "scaled-dot"} | settings), Q, K, V, size, out_size=out, bias=bias).eval()
+    for parameter in made.parameters():
+        nn.init.uniform_(parameter, -0.8, 0.8)
+    return made
+
+
 def inputs(key: int = K) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Queries, keys, values and a mask."""
     return torch.randn(B, T, Q), torch.randn(B, S, key), torch.randn(B, S, V), torch.arange(S) < torch.tensor(LENGTHS)[:, None]
@@ -313,3 +321,153 @@ def test_a_position_without_a_weight_of_its_own_is_never_read(settings: dict[str
     assert torch.equal(
         attention(query, changed, Past(torch.arange(T).expand(B, -1))).context, attention(query, source, Past(torch.arange(T).expand(B, -1))).context
     )
+
+
+# Maps to a size of its own, with a bias
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("heads", [1, 2, 4])
+def test_maps_with_a_bias_are_torchs(heads: int, bias: bool) -> None:
+    """nn.MultiheadAttention to sources of other sizes: context, weights and every gradient; with one head, too."""
+    theirs = nn.MultiheadAttention(Q * 2, heads, bias=bias, kdim=K, vdim=V, batch_first=True)
+    ours = Attention(Settings(score="scaled-dot", heads=heads), Q * 2, K, V, Q * 2, out_size=Q * 2, bias=bias)
+    maps: list[Any] = [ours.query, ours.key, ours.value, ours.out]
+    pairs = [(to, one.weight) for to, one in zip((theirs.q_proj_weight, theirs.k_proj_weight, theirs.v_proj_weight, theirs.out_proj.weight), maps, strict=True)]
+    assert all(one is not None and (one.bias is not None) == bias for one in maps)
+    for one in maps:
+        if bias:
+            nn.init.uniform_(one.bias, -0.8, 0.8)
+    for to, of in pairs:
+        assert to is not None
+        of.data = to.detach().clone()
+    if bias:
+        theirs.in_proj_bias.data = torch.cat([one.bias.detach() for one in maps[:3]])
+        theirs.out_proj.bias.data = maps[3].bias.detach().clone()
+    _, keys, values, mask = inputs()
+    query = torch.randn(B, T, Q * 2)
+    want, weights = theirs(query, keys, values, key_padding_mask=~mask, average_attn_weights=False)
+    got = ours(query, ours.source(keys, values, mask))
+    torch.testing.assert_close(got.context, want)
+    torch.testing.assert_close(got.weights.transpose(1, 2), weights)
+    loss = torch.randn_like(want)
+    mine = torch.autograd.grad((got.context * loss).sum(), [of for _, of in pairs])
+    for a, b in zip(mine, torch.autograd.grad((want * loss).sum(), [to for to, _ in pairs]), strict=True):  # type: ignore[arg-type]
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("score", [*SCORES, "concat-location"])
+def test_the_context_has_the_size_that_is_asked_for(score: str) -> None:
+    attention = mapped(out=9, heads=2, score=score, queries="both" if score == "concat-location" else "state")
+    query, keys, values, mask = inputs()
+    read = attention(query, attention.source(keys, values, mask))
+    assert read.context.shape == (B, T, 9)
+    parameters = dict(attention.named_parameters())
+    assert parameters["value.weight"].shape == (12, V)
+    found = torch.autograd.grad(read.context.square().sum(), list(parameters.values()), allow_unused=True)
+    unread = {name for name, gradient in zip(parameters, found, strict=True) if gradient is None}
+    assert not unread, "a parameter that nothing reads"
+
+
+# Keys and values that heads share
+
+
+@pytest.mark.parametrize("past", ["none", "fertility"])
+@pytest.mark.parametrize("score", [*SCORES, "concat-location"])
+@pytest.mark.parametrize(("heads", "kv_heads"), [(2, 1), (4, 1), (4, 2), (6, 3)])
+def test_shared_keys_and_values_are_those_of_equal_heads(heads: int, kv_heads: int, score: str, past: str) -> None:
+    """Ainslie 2023, section 2.2: heads side by side are a group. The same as heads of their own whose matrices are one another's copies."""
+    settings = {"heads": heads, "score": score, "past": past, "queries": "both" if score == "concat-location" else "state"}
+    shared, full = mapped(kv_heads=kv_heads, **settings), mapped(**settings)
+    state = shared.state_dict()
+    for name in ("key", "value"):
+        for end in ("weight", "bias"):
+            if (part := state.get(f"{name}.{end}")) is not None:
+                assert len(part) == 12 // heads * kv_heads
+                state[f"{name}.{end}"] = part.unflatten(0, (kv_heads, -1)).repeat_interleave(heads // kv_heads, 0).flatten(0, 1)
+    full.load_state_dict(state)
+    query, keys, values, mask = inputs()
+    total = torch.rand(B, T, heads, S)
+    now = Past(torch.arange(T).expand(B, -1), total, total)
+    want, got = (one(query, one.source(keys, values, mask), now) for one in (full, shared))
+    torch.testing.assert_close(got.context, want.context)
+    torch.testing.assert_close(got.weights, want.weights)
+    if score != "concat-linear":  # whose query a softmax does not see
+        assert not torch.allclose(got.weights[:, :, 0], got.weights[:, :, -1])
+
+
+# One fused call where nobody asks for weights
+
+PRODUCTS = ("dot", "scaled-dot", "general", "keyed")
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+@pytest.mark.parametrize(("heads", "kv_heads"), [(1, None), (2, None), (4, 2), (4, 1)])
+@pytest.mark.parametrize("score", PRODUCTS)
+def test_the_fused_call_says_the_same(score: str, heads: int, kv_heads: int | None, temperature: float) -> None:
+    """Context and every gradient; and nothing is kept that the loss or a search would ask for."""
+    for training, out in itertools.product((False, True), (None, Q)):
+        settings = Settings(score=score, heads=heads, kv_heads=kv_heads, temperature=temperature)  # type: ignore[arg-type]
+        attention = Attention(settings, 8, 8, 8, 8, out_size=out, bias=out is not None).train(training)
+        for parameter in attention.parameters():
+            nn.init.uniform_(parameter, -0.8, 0.8)
+        _, _, _, mask = inputs()
+        given = [torch.randn(B, count, 8, requires_grad=True) for count in (T, S, S)]
+        found = []
+        for weights in (False, True):
+            read = attention(given[0], attention.source(given[1], given[2], mask), None, weights)
+            assert (read.weights is not None) == weights
+            assert read.log_p is read.entropy is None
+            found.append((read.context, torch.autograd.grad(read.context.square().sum(), [*given, *attention.parameters()])))
+        torch.testing.assert_close(found[0][0], found[1][0], rtol=0, atol=1e-9)
+        for a, b in zip(found[0][1], found[1][1], strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
+
+
+def test_only_a_softmax_of_products_is_fused() -> None:
+    products = {
+        score for score in (*SCORES, "dot", "concat-location") if mapped(heads=2, score=score, queries="both" if "concat-l" in score else "state").products
+    }
+    assert products == set(PRODUCTS)
+    for other in ({"normaliser": "sparsemax"}, {"window": "local-m"}, {"window": "local-p"}, {"past": "coverage"}):
+        attention = mapped(heads=2, **other)
+        assert not attention.products
+        query, keys, values, mask = inputs()
+        past = times(attention.start(B, mask, values))
+        if past is not None and other.get("past"):
+            past = past._replace(last=torch.rand(B, T, 2, S), total=torch.rand(B, T, 2, S))
+        source = attention.source(keys, values, mask)
+        torch.testing.assert_close(attention(query, source, past, False).context, attention(query, source, past, True).context)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("learns", [False, True])
+@pytest.mark.parametrize("steps", [1, T, 70])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))])
+def test_a_source_with_nothing_to_read_gives_zeros_fused_too(dtype: torch.dtype, learns: bool, steps: int, device: str) -> None:
+    """Whichever of torch's kernels is chosen."""
+    attention = Attention(Settings(score="scaled-dot", heads=2), 8, 8, 8, 8).to(device, dtype)
+    query, keys, values = (torch.randn(B, count, 8, dtype=dtype, device=device, requires_grad=learns) for count in (steps, S, S))
+    mask = (torch.arange(S) < torch.tensor([S, 0, 2])[:, None]).to(device)
+    with torch.set_grad_enabled(learns):
+        context = attention(query, attention.source(keys, values, mask), None, False).context
+    assert torch.isfinite(context).all()
+    assert not context[1].any()
+    assert context[2].any()
+    if learns:
+        for gradient in torch.autograd.grad(context.float().square().sum(), (query, keys, values)):
+            assert torch.isfinite(gradient).all()
+            assert not gradient[1].any()
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_the_fused_call_takes_part_in_autocast(precision: torch.dtype) -> None:
+    attention = mapped(heads=2).float()
+    query, keys, values, mask = (x.float() if x.is_floating_point() else x for x in inputs())
+    exact = attention(query, attention.source(keys, values, mask)).context
+    with torch.autocast("cpu", precision):
+        source = attention.source(keys, values, mask)
+        fused, readable = (attention(query, source, None, weights).context for weights in (False, True))
+    assert fused.dtype == readable.dtype == precision
+    torch.testing.assert_close(fused.float(), exact, atol=0.05, rtol=0.05)
+    torch.testing.assert_close(readable.float(), exact, atol=0.05, rtol=0.05)

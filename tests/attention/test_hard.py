@@ -224,28 +224,29 @@ def mixed(x: int) -> int:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_noise_is_the_hash_of_step_and_position(dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("stream", [0, 3, 2**32 - 1])
+def test_noise_is_the_hash_of_stream_step_and_position(dtype: torch.dtype, stream: int) -> None:
     times = [0, 1, 2, 999, 2**31, 2**40 + 5]
-    noise = gumbel_of(torch.tensor([times]), 40, dtype)
+    noise = gumbel_of(torch.full((1, 6), stream), torch.tensor([times]), 40, dtype)
     assert noise.shape == (1, 6, 40)
     assert noise.dtype == dtype
     for i, time in enumerate(times):
         for j in range(40):
-            u = ((mixed(mixed(time + 0x9E3779B9) ^ mixed(j)) >> 9) + 0.5) / 2**23
+            u = ((mixed(mixed(mixed(stream) ^ (time + 0x9E3779B9)) ^ mixed(j)) >> 9) + 0.5) / 2**23
             assert noise[0, i, j].item() == pytest.approx(-math.log(-math.log(u)), rel=1e-5 if dtype == torch.float32 else 1e-12, abs=1e-6)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_noise_is_the_same_on_a_gpu() -> None:
     time = torch.arange(500)[None]
-    here, there = gumbel_of(time, 500, torch.float64), gumbel_of(time.cuda(), 500, torch.float64).cpu()
+    here, there = gumbel_of(time, time, 500, torch.float64), gumbel_of(time.cuda(), time.cuda(), 500, torch.float64).cpu()
     torch.testing.assert_close(there, here, rtol=1e-12, atol=1e-12)
 
 
 def test_noise_is_finite_uniform_and_independent_of_its_neighbours() -> None:
     """A fixed function, so a fixed outcome: chi-square of 64 bins, and of 8 x 8 bins of pairs, below the point that 2 in 100,000 fair ones pass."""
     n = 400
-    noise = gumbel_of(torch.arange(n)[None], n, torch.float64)[0]
+    noise = gumbel_of(torch.zeros(1, n, dtype=torch.long), torch.arange(n)[None], n, torch.float64)[0]
     assert torch.isfinite(noise).all()
     u = uniform(noise)
     assert u.unique().numel() > 0.98 * n * n

@@ -105,7 +105,7 @@ def measure(folder: Path, chosen, precision: str, steps: int, loop: bool = False
     torch.manual_seed(chosen.train.seed)
     source_size, target_size = prepared.source_tokenizer.size, prepared.target_tokenizer.size
     model = build(chosen.model, source_size, target_size)
-    model.decoder.loops |= loop
+    model.decoder.carries |= loop
     training = Counted(prepared.split("train"))
     with tempfile.TemporaryDirectory() as out:
         run = checkpoint.create(

@@ -146,7 +146,7 @@ def loss_of(model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor, target
             found.log_p_BT,
             found.entropy_BT,
             torch.arange(targets.numel()),
-            to_go=model.decoder.loops,
+            to_go=model.decoder.carries,
             baseline=-2.0,
             settings=config.Train(),
         )
@@ -213,15 +213,23 @@ def test_whatever_the_config_accepts_trains_and_what_it_refuses_it_names(drawn: 
     assert_it_trains(chosen, must_fall=False)
 
 
+def small(chosen: config.Model) -> config.Model:
+    """The same with a few units."""
+    embedding = 6 if chosen.encoder.kind == chosen.decoder.kind == "rnn" else 8
+    tree = chosen.model_dump() | {"embedding": embedding}
+    tree["attention"]["size"] = 8
+    tree["encoder"] |= {"rnn": {"size": 4}, "transformer": {"size": embedding, "feedforward": 6}}.get(chosen.encoder.kind, {"size": 4})
+    tree["decoder"] |= {"transformer": {"size": embedding, "feedforward": 6}}.get(chosen.decoder.kind, {"size": 4})
+    if chosen.decoder.kind == "rnn":
+        assert chosen.encoder.kind == "rnn"
+        width = config.RNNEncoder.model_validate(tree["encoder"]).width
+        tree["decoder"] |= {"size": width, "readout_size": chosen.decoder.readout_size and 4}
+    return config.Model.model_validate(tree)
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_builds_and_steps(name: str) -> None:
-    chosen = config.load(name).model
-    small = chosen.model_dump() | {"embedding": 6}
-    small["encoder"]["size"] = 4
-    width = config.RNNEncoder.model_validate(small["encoder"]).width
-    small["decoder"] |= {"size": width, "readout_size": small["decoder"]["readout_size"] and 4}
-    small["attention"]["size"] = 8
-    model = build(config.Model.model_validate(small), recipes.TARGET, recipes.TARGET)
+    model = build(small(config.load(name).model), recipes.TARGET, recipes.TARGET)
     loss_of(model, *batch(recipes.TARGET)).backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
 

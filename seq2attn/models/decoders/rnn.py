@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from seq2attn.attention import Attention, Past, Reading
 from seq2attn.attention.attention import Source as Readable
+from seq2attn.attention.attention import shown
 from seq2attn.attention.unrolled import Linear, unrolled
 from seq2attn.config import Model as Settings
 from seq2attn.models.cells import Cell, CellState
@@ -52,6 +53,7 @@ class RNNDecoder(Decoder):
         settings, embedding, size = model.decoder, model.embedding, model.decoder.size
         self.settings = settings
         self.queries = model.attention.queries
+        self.shown = model.attention.shown
         self.dropout = model.dropout
         attends, tied = settings.reads == "attention", model.tied != "none"
         values = model.memory_size("values")
@@ -79,7 +81,7 @@ class RNNDecoder(Decoder):
 
         self.previous = settings.query == "previous"
         self.context_recurs = attends and bool({"input", "layer"} & set(settings.context))
-        self.loops = self.context_recurs or settings.input_feeding or (self.attention is not None and self.attention.remembers)
+        self.carries = self.context_recurs or settings.input_feeding or (self.attention is not None and self.attention.remembers)
 
     def source(self, memory: Memory) -> Source:
         readable = None if self.attention is None else self.attention.source(memory.keys_BSK, memory.values_BSV, memory.mask_BS)
@@ -92,20 +94,20 @@ class RNNDecoder(Decoder):
         rows = len(values) * width
         context = values.new_zeros(rows, values.size(-1)) if self.context_recurs and not self.previous else None
         readout = values.new_zeros(rows, self.readout_size) if self.settings.input_feeding else None
-        return State(layers, context, readout, None if self.attention is None else self.attention.start(rows, memory.mask_BS, values))
+        return State(layers, context, readout, None if self.attention is None else self.attention.start(rows, memory.mask_BS, values, memory.stream_B))
 
     def step(self, token_R: Tensor, state: State, source: Source, weights: bool = True) -> tuple[Output, State]:
         embedded = self._embed(token_R)
         found, readout, state = self._advance(embedded, self._stack()[0].input(embedded), state, source)
         if readout is None:
             readout = self._readout(state.layers[-1].h, found.context, embedded)
-        return Output(self.output(self._before_output(readout)), _mean(found.weights) if weights else None), state
+        return Output(self.output(self._before_output(readout)), self._shown(found) if weights else None), state
 
     def features(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Features:
         embedded_BTE = self._embed(tokens_BT)
-        walk = self._loop if self.loops else self._at_once
+        walk = self._loop if self.carries else self._at_once
         readout_BTD, found = walk(embedded_BTE, self.source(memory), self.start(memory))
-        return Features(self._before_output(readout_BTD), _mean(found.weights) if weights else None, found.log_p, found.entropy)
+        return Features(self._before_output(readout_BTD), self._shown(found) if weights else None, found.log_p, found.entropy)
 
     def _loop(self, embedded_BTE: Tensor, source: Source, state: State) -> tuple[Tensor, Reading]:
         states, readings, readouts = [], [], []
@@ -201,6 +203,9 @@ class RNNDecoder(Decoder):
             return CellState(state.h)
         return state if state.c is not None else CellState(state.h, torch.zeros_like(like))
 
+    def _shown(self, found: Reading) -> Tensor | None:
+        return None if found.weights is None else shown(found.weights, self.shown)
+
     def _stack(self) -> list[Cell]:
         return cast(list[Cell], list(self.cells))
 
@@ -219,8 +224,3 @@ def _stack_steps(parts: Iterable[Tensor | None]) -> Tensor | None:
     """One tensor (B, T, ...) of the steps' (B, ...); None where the steps have none."""
     real = [part for part in parts if part is not None]
     return torch.stack(real, 1) if real else None
-
-
-def _mean(weights_THS: Tensor | None) -> Tensor | None:
-    """Over the heads."""
-    return None if weights_THS is None else weights_THS.mean(-2)

@@ -26,13 +26,13 @@ Look = Callable[[SelfAttention, Tensor], Tensor]  # self-attention over what the
 
 
 class Layer(nn.Module):
-    def __init__(self, model: Settings) -> None:
+    def __init__(self, model: Settings, number: int) -> None:
         super().__init__()
         assert model.decoder.kind == "transformer"
         settings, size = model.decoder, model.decoder.size
         self.attention = SelfAttention(size, settings.heads, settings.kv_heads, settings.positions == "rotary", settings.bias)
         sizes = (size, model.memory_size("keys"), model.memory_size("values"), model.attention_size)
-        self.source_attention = Attention(model.attention, *sizes, out_size=size, bias=settings.bias)
+        self.source_attention = Attention(model.attention, *sizes, out_size=size, bias=settings.bias, number=number)
         self.feedforward = FeedForward(settings)
         self.attending, self.reading, self.feeding = (Sublayer(settings, model.dropout) for _ in range(3))
 
@@ -63,8 +63,6 @@ class State(NamedTuple):
 
 
 class TransformerDecoder(Decoder):
-    loops = False
-
     def __init__(self, model: Settings, vocabulary: int) -> None:
         """The decoder of `model.decoder`, over a target vocabulary of this size."""
         super().__init__()
@@ -72,13 +70,15 @@ class TransformerDecoder(Decoder):
         settings = model.decoder
         self.settings = settings
         self.dropout = model.dropout
+        self.shown = model.attention.shown
         self.target_embedding = nn.Embedding(vocabulary, settings.size)
         self.positions = Positions(settings.positions, settings.size, settings.max_positions)
-        self.layers = nn.ModuleList(Layer(model) for _ in range(settings.layers))
+        self.layers = nn.ModuleList(Layer(model, number) for number in range(settings.layers))
         self.norm = norm(settings) if settings.prenorm else None
         self.output = nn.Linear(settings.size, vocabulary)
         if model.tied != "none":
             self.output.weight = self.target_embedding.weight
+        self.carries = settings.layers > 1  # the second layer's self-attention sees what the first one read
 
     def source(self, memory: Memory) -> Source:
         return Source(tuple(layer.source_attention.source(memory.keys_BSK, memory.values_BSV, memory.mask_BS) for layer in self._stack()))
@@ -128,7 +128,7 @@ class TransformerDecoder(Decoder):
         for layer, readable in zip(self._stack(), source.layers, strict=True):
             x_BTD, reading = layer(x_BTD, look, readable, past, weights)
             readings.append(reading)
-        return x_BTD if self.norm is None else self.norm(x_BTD), together(readings, self.settings.weights_of, weights)
+        return x_BTD if self.norm is None else self.norm(x_BTD), together(readings, self.settings.weights_of, self.shown, weights)
 
     def _embed(self, tokens_BT: Tensor, first: int, count: int) -> Tensor:
         x_BTD = self.target_embedding(tokens_BT) * self.settings.size**0.5
@@ -136,7 +136,7 @@ class TransformerDecoder(Decoder):
         return F.dropout(x_BTD if position is None else x_BTD + position, self.dropout, self.training)
 
     def _past(self, memory: Memory, rows: int) -> Past | None:
-        return self._stack()[0].source_attention.start(rows, memory.mask_BS, memory.values_BSV)
+        return self._stack()[0].source_attention.start(rows, memory.mask_BS, memory.values_BSV, memory.stream_B)
 
     def _stack(self) -> list[Layer]:
         return cast(list[Layer], list(cast(Iterable[Layer], self.layers)))
