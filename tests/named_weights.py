@@ -237,5 +237,5 @@ def recipe(settings: config.Model) -> reference.Recipe:
             chosen |= {"decoder": layers(d, d.weights_of)}
         case config.ConvDecoder():
             chosen |= {"decoder": reference.Blocks(d.positions, d.weights_of)}
-    names = ("score", "queries", "keys", "values", "heads", "kv_heads", "past", "normaliser", "temperature", "k", "decoding", "window", "half_width")
+    names = ("score", "queries", "keys", "values", "heads", "kv_heads", "shown", "past", "normaliser", "temperature", "k", "decoding", "window", "half_width")
     return reference.Recipe(**chosen, **{name: getattr(a, name) for name in names})

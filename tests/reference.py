@@ -301,7 +301,7 @@ def read(score, w, q, keys, values, mask=None):
 
 class Attended(NamedTuple):
     context: np.ndarray
-    weights: np.ndarray  # (S,), the mean over the heads
+    weights: np.ndarray  # (S,), of one head or the mean over them
     by_head: list  # of each head, (S,)
     log_p: float  # of `drawn`, one position a head
     entropy: float  # of what it is drawn from
@@ -328,7 +328,8 @@ def attend(recipe, w, q, keys, values, histories, t, drawn=None):
             log_p += log_p_of_draws(scores, [j for j, one in enumerate(draw) if one], mask)
         entropies += entropy(softmax(scores, mask))
     context = linear(w["out"], join(*contexts), w.get("out_b")) if "out" in w else contexts[0]
-    return Attended(context, sum(by_head) / recipe.heads, by_head, log_p, entropies)
+    told = sum(by_head) / recipe.heads if recipe.shown is None else by_head[recipe.shown - 1]
+    return Attended(context, told, by_head, log_p, entropies)
 
 
 def of_head(w, name, number, count, x):
@@ -404,6 +405,7 @@ class Recipe:
     values: str = "states"  # likewise: what is read
     heads: int = 1
     kv_heads: int | None = None  # keys and values that the heads share
+    shown: int | None = None  # the head whose weights are told, from 1; None: the mean
     past: str = "none"  # coverage | fertility | location-aware
     normaliser: str = "softmax"
     temperature: float = 1.0
@@ -664,7 +666,7 @@ class Layers:
 
     def decode(self, recipe, weights, encoded, tokens, drawn=None):
         """weights["decoder"]: as the encoder's, each layer with "reading" and "source_attention", which is as `attend` has it. `drawn`: of each step, layer by
-        layer what each head drew. What is shown is the mean over the heads, of the layer `weights_of` (from 1) or over all layers."""
+        layer what each head drew. What is shown is of the layer `weights_of` (from 1), or the mean over all layers."""
         w, keys, values = weights["decoder"], memory(recipe.keys, encoded), memory(recipe.values, encoded)
         states = [self.embed(w["positions"], weights["target_embedding"], t, token) for t, token in enumerate(tokens)]
         read = []  # layer by layer, of each step

@@ -42,6 +42,7 @@ def attention(draw: recipes.Draw, score: str, normaliser: str, plain: int = 2) -
     if tree["values"] == tree["keys"] == "embeddings":
         tree["keys"] = "sum"
     tree["heads"], tree["kv_heads"] = draw(HEADS)
+    tree["shown"] = draw((None, tree["heads"])) if tree["heads"] > 1 else None
     tree["size"] = draw((None, 4, 12)) if tree["heads"] < 4 else draw((None, 12))
     return tree
 
@@ -134,6 +135,7 @@ def anything(draw: st.DrawFn) -> tuple[config.Model, list[str]]:
             "value_map": recipes.MAPS,
             "heads": (1, 2, 3, 4),
             "kv_heads": (1, 2, 3),
+            "shown": (1, 2, 5),
             "past": ("none", *recipes.PASTS),
             "normaliser": recipes.NORMALISERS,
             "temperature": (1.0, 0.5),

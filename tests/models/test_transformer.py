@@ -120,6 +120,7 @@ def test_the_sweep_has_every_choice_somewhere() -> None:
             }.items():
                 assert {getattr(stack, key) for stack in stacks} == set(values), key
         assert {chosen.decoder.weights_of for chosen in part} == {None, 1, 2}
+        assert {chosen.attention.shown for chosen in part} == {None, 2, 4}
         for key, values in {"keys": recipes.PARTS, "values": recipes.PARTS, "window": recipes.WINDOWS, "kv_heads": (None, 1, 2, 4), "heads": (1, 2, 4)}.items():
             assert {getattr(chosen.attention, key) for chosen in part} == set(values), key
         assert {chosen.tied for chosen in part} == {"none", "output", "all"}
