@@ -155,7 +155,7 @@ BUGS = (
     Bug("models/encoders/conv.py", "part_of(self.values, x, embedded)", "part_of(self.keys, x, embedded)", ("models/test_convolution.py", "-k", "papers")),
     Bug("models/encoders/conv.py", "return gradient * ctx.share, None", "return gradient, None", ("models/test_convolution.py", "-k", "one_reading")),
     Bug("models/encoders/conv.py", "1 / (2 * model.decoder.layers)", "1 / model.decoder.layers", ("models/test_convolution.py", "-k", "one_reading")),
-    Bug("models/decoders/conv.py", "seen = torch.cat([before, F.dropout(x_RTC, self.dropout, self.training)], 1)", "seen = torch.cat([before[:, 1:], F.dropout(x_RTC, self.dropout, self.training), before[:, :1]], 1)", ("models/test_convolution.py", "-k", "future")),
+    Bug("models/decoders/conv.py", "seen = torch.cat([before, dropout(x_RTC, self.dropout, self.training)], 1)", "seen = torch.cat([before[:, 1:], dropout(x_RTC, self.dropout, self.training), before[:, :1]], 1)", ("models/test_convolution.py", "-k", "future")),
     Bug("models/decoders/conv.py", "after.append(seen[:, steps:])", "after.append(F.pad(seen[:, steps + 1 :], (0, 0, 1, 0)))", ("models/test_convolution.py", "-k", "whole_sequence")),
     Bug("models/decoders/conv.py", "self.positions(state.time.parts, steps, embedded)", "self.positions(0, steps, embedded)", ("models/test_convolution.py", "-k", "whole_sequence")),
     Bug("models/decoders/conv.py", "Fixed(state.time.parts + 1)", "state.time", ("models/test_convolution.py", "-k", "whole_sequence")),
@@ -168,6 +168,12 @@ BUGS = (
     Bug("models/initial.py", "(4 if module.gated else 1)", "1", ("models/test_convolution.py", "-k", "glorot")),
     Bug("models/initial.py", "module.gain.copy_(module.lengths())", "module.gain.fill_(1.0)", ("models/test_convolution.py", "-k", "glorot or drawn_whatever")),
     Bug("models/memory.py", "mask_BS[..., None].to(x_BSV.dtype)", "torch.ones_like(mask_BS[..., None]).to(x_BSV.dtype)", ("models/test_pairs.py", "-k", "starts_from")),
+    # what makes training fast
+    Bug("attention/products.py", ".tril()", ".tril(1)", ("attention/test_products.py", "-k", "causal")),
+    Bug("attention/products.py", "hidden.repeat(1, 1, sharing, 1)", "hidden.repeat_interleave(sharing, 2)", ("attention/test_products.py", "-k", "fused")),
+    Bug("attention/products.py", "weights.masked_fill(hidden, 0.0)", "weights", ("attention/test_products.py", "-k", "fused")),
+    Bug("models/dropout.py", "kept - LEVELS // 2", "kept - LEVELS // 4", ("models/test_dropout.py", "-k", "share")),
+    Bug("models/dropout.py", ".mul_(LEVELS / kept)", "", ("models/test_dropout.py", "-k", "share")),
     # search
     Bug("search/beam.py", "* beam + parent_BW", "* beam + parent_BW.sort(1).values", ("search/test_state.py",)),
     Bug("search/beam.py", "ended_BW / (length + 1) ** length_penalty", "ended_BW / max(length, 1) ** length_penalty", ("search/test_beam.py",)),

@@ -9,10 +9,10 @@ from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from seq2attn.attention.normalisers import normaliser_named
 from seq2attn.attention.past import Past, term_named
+from seq2attn.attention.products import products
 from seq2attn.attention.read import read
 from seq2attn.attention.scores import Keyed, score_named
 from seq2attn.attention.unrolled import Linear, product_dtype
@@ -89,8 +89,8 @@ class Attention(nn.Module):
         self.window = window_named(settings, query_size, size)
         self.normalise = normaliser_named(settings)
         # a softmax of products, which torch has in one call where nobody asks for the weights
-        plain = self.term is None and self.window is None and settings.normaliser == "softmax"
-        self.products = plain and self.score.scale(1) is not None
+        simple = self.term is None and self.window is None and settings.normaliser == "softmax"
+        self.fuses = simple and self.score.scale(1) is not None
         self.remembers = self.term is not None  # a step's weights wait for those of the steps before
         self.counts = settings.window == "local-m" or settings.normaliser == "hard-sample"  # it matters which step it is
 
@@ -138,7 +138,7 @@ class Attention(nn.Module):
         """
         if self.query is not None:
             query_BTQ = self.query(query_BTQ)
-        if self.products and not weights:
+        if self.fuses and not weights:
             return self._fused(query_BTQ, source, cast(Keyed, self.score))
         query, keys, values = self._fold(query_BTQ, self.heads), source.keys.flatten(0, 1), source.values.flatten(0, 1)
         mask_BS = source.mask_BS.repeat_interleave(self.heads, 0) if self.heads > 1 else source.mask_BS
@@ -168,7 +168,7 @@ class Attention(nn.Module):
         dtype = product_dtype(query)
         scale = score.scale(query.size(-1)) / self.settings.temperature
         keys, values = source.keys.to(dtype), source.values.to(dtype)
-        read = F.scaled_dot_product_attention(query.to(dtype), keys, values, source.mask_BS[:, None, None], scale=scale)
+        read = products(query.to(dtype), keys, values, source.mask_BS[:, None, None], scale=scale)
         context = read.transpose(1, 2).flatten(2)
         return Reading(context if self.out is None else self.out(context))
 

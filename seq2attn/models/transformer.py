@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seq2attn.config import Transformer as Settings
+from seq2attn.models.dropout import dropout
 
 EPS = 1e-5  # added to what a norm divides by the root of; torch's own for RMSNorm would hang on the type
 
@@ -50,6 +51,6 @@ class Sublayer(nn.Module):
         self.dropout = dropout
 
     def forward(self, x: Tensor, f: Callable[[Tensor], Tensor]) -> Tensor:
-        y = F.dropout(f(self.norm(x) if self.first else x), self.dropout, self.training)
+        y = dropout(f(self.norm(x) if self.first else x), self.dropout, self.training)
         z: Tensor = x + y if self.first else self.norm(x + y)
         return z

@@ -38,7 +38,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             p = logits.softmax(1)
             loss += logits.amax(1).to(wide) - p.amax(1).to(wide).log()  # lse; the largest p is at least 1 / N
             grad.copy_(p @ weight)
-            grad_bias += p.sum(0, dtype=wide)
+            grad_bias += p.sum(0)  # asked for a wider sum, torch would copy p
             if dtype == wide:
                 grad_weight.addmm_(p.t(), x)
             else:

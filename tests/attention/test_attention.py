@@ -425,13 +425,11 @@ def test_the_fused_call_says_the_same(score: str, heads: int, kv_heads: int | No
 
 
 def test_only_a_softmax_of_products_is_fused() -> None:
-    products = {
-        score for score in (*SCORES, "dot", "concat-location") if mapped(heads=2, score=score, queries="both" if "concat-l" in score else "state").products
-    }
-    assert products == set(PRODUCTS)
+    fused = {score for score in (*SCORES, "dot", "concat-location") if mapped(heads=2, score=score, queries="both" if "concat-l" in score else "state").fuses}
+    assert fused == set(PRODUCTS)
     for other in ({"normaliser": "sparsemax"}, {"window": "local-m"}, {"window": "local-p"}, {"past": "coverage"}):
         attention = mapped(heads=2, **other)
-        assert not attention.products
+        assert not attention.fuses
         query, keys, values, mask = inputs()
         past = times(attention.start(B, mask, values))
         if past is not None and other.get("past"):

@@ -17,7 +17,7 @@ from named_weights import recipe, weights
 from torch import Tensor, nn
 from transformer_recipes import FEW, FUSED, SIZE, SMOOTH, SWEEP, name
 
-from seq2attn import config
+from seq2attn import config, models
 from seq2attn.attention import Attention
 from seq2attn.attention.self_attention import SelfAttention
 from seq2attn.models.cache import Cache
@@ -540,7 +540,8 @@ def test_dropout_is_on_embeddings_and_on_what_each_sublayer_adds(monkeypatch: py
         dropped.append((tuple(x.shape), p, training))
         return x
 
-    monkeypatch.setattr(nn.functional, "dropout", note)
+    for module in (models.encoders.transformer, models.decoders.transformer, models.transformer):
+        monkeypatch.setattr(module, "dropout", note)
     source, mask, inputs = sentences()
     for training in (True, False):
         dropped.clear()

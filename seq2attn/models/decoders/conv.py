@@ -19,13 +19,13 @@ from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from seq2attn.attention import Attention, Past, Reading
 from seq2attn.attention.attention import Source as Readable
 from seq2attn.attention.attention import together
 from seq2attn.config import Model as Settings
 from seq2attn.models.convolution import ROOT_HALF, Convolution, Map
+from seq2attn.models.dropout import dropout
 from seq2attn.models.interfaces import Decoder
 from seq2attn.models.memory import Features, Fixed, Memory, Output
 from seq2attn.models.positions import Positions
@@ -121,11 +121,11 @@ class ConvDecoder(Decoder):
         steps = tokens_RT.size(1)
         embedded = self.target_embedding(tokens_RT)
         position = self.positions(state.time.parts, steps, embedded)
-        embedded = F.dropout(embedded if position is None else embedded + position, self.dropout, self.training)
+        embedded = dropout(embedded if position is None else embedded + position, self.dropout, self.training)
         x_RTC = self.into(embedded, source.into.parts)
         readings, after = [], []
         for layer, readable, matrices, before in zip(self._stack(), source.layers, source.matrices.parts, state.before, strict=True):
-            seen = torch.cat([before, F.dropout(x_RTC, self.dropout, self.training)], 1)
+            seen = torch.cat([before, dropout(x_RTC, self.dropout, self.training)], 1)
             after.append(seen[:, steps:])
             y_RTC = layer.convolution(seen, matrices.convolution)
             query_RTE = (layer.asking(y_RTC, matrices.asking) + embedded) * ROOT_HALF
@@ -133,7 +133,7 @@ class ConvDecoder(Decoder):
             answer = layer.answer(cast(Tensor, found.context) * source.scale_B[:, None, None], matrices.answer)
             x_RTC = (x_RTC + (y_RTC + answer.reshape(y_RTC.shape)) * ROOT_HALF) * ROOT_HALF
             readings.append(found)
-        x_RTE = F.dropout(self.out(x_RTC, source.out.parts), self.dropout, self.training)
+        x_RTE = dropout(self.out(x_RTC, source.out.parts), self.dropout, self.training)
         return x_RTE, together(readings, self.settings.weights_of, self.shown, weights), tuple(after)
 
     def _stack(self) -> list[Layer]:

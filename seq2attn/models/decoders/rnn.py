@@ -16,7 +16,6 @@ from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from seq2attn.attention import Attention, Past, Reading
 from seq2attn.attention.attention import Source as Readable
@@ -24,6 +23,7 @@ from seq2attn.attention.attention import shown
 from seq2attn.attention.unrolled import Linear, unrolled
 from seq2attn.config import Model as Settings
 from seq2attn.models.cells import Cell, CellState
+from seq2attn.models.dropout import dropout
 from seq2attn.models.interfaces import Decoder
 from seq2attn.models.memory import Features, Memory, Output, mean_over
 
@@ -210,13 +210,13 @@ class RNNDecoder(Decoder):
         return cast(list[Cell], list(self.cells))
 
     def _embed(self, tokens: Tensor) -> Tensor:
-        return F.dropout(self.target_embedding(tokens), self.dropout, self.training)
+        return dropout(self.target_embedding(tokens), self.dropout, self.training)
 
     def _between(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training)
+        return dropout(x, self.dropout, self.training)
 
     def _before_output(self, readout: Tensor) -> Tensor:
-        readout = F.dropout(readout, self.dropout, self.training)
+        readout = dropout(readout, self.dropout, self.training)
         return readout if self.down is None else self.down(readout)
 
 

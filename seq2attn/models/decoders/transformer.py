@@ -9,7 +9,6 @@ from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from seq2attn.attention import Attention, Past, Reading
 from seq2attn.attention.attention import Source as Readable
@@ -17,6 +16,7 @@ from seq2attn.attention.attention import together
 from seq2attn.attention.self_attention import SelfAttention
 from seq2attn.config import Model as Settings
 from seq2attn.models.cache import Cache
+from seq2attn.models.dropout import dropout
 from seq2attn.models.interfaces import Decoder
 from seq2attn.models.memory import Features, Memory, Output, Shared
 from seq2attn.models.positions import Positions
@@ -133,7 +133,7 @@ class TransformerDecoder(Decoder):
     def _embed(self, tokens_BT: Tensor, first: int, count: int) -> Tensor:
         x_BTD = self.target_embedding(tokens_BT) * self.settings.size**0.5
         position = self.positions(first, count, x_BTD)
-        return F.dropout(x_BTD if position is None else x_BTD + position, self.dropout, self.training)
+        return dropout(x_BTD if position is None else x_BTD + position, self.dropout, self.training)
 
     def _past(self, memory: Memory, rows: int) -> Past | None:
         return self._stack()[0].source_attention.start(rows, memory.mask_BS, memory.values_BSV, memory.stream_B)

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from seq2attn.config import Model as Settings
 from seq2attn.models.convolution import ROOT_HALF, Convolution, Map
+from seq2attn.models.dropout import dropout
 from seq2attn.models.interfaces import Encoder
 from seq2attn.models.memory import Memory, mean_over, part_of
 from seq2attn.models.positions import Positions
@@ -52,10 +52,10 @@ class ConvEncoder(Encoder):
     def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
         embedded = self.embedding(source_BS)
         position = self.positions(0, source_BS.size(1), embedded)
-        embedded = F.dropout(embedded if position is None else embedded + position, self.dropout, self.training)
+        embedded = dropout(embedded if position is None else embedded + position, self.dropout, self.training)
         x = self.into(embedded)
         padding_BS1 = ~mask_BS[..., None]
         for layer in cast(Iterable[Convolution], self.layers):
-            x = (x + layer(F.dropout(x, self.dropout, self.training).masked_fill(padding_BS1, 0.0))) * ROOT_HALF
+            x = (x + layer(dropout(x, self.dropout, self.training).masked_fill(padding_BS1, 0.0))) * ROOT_HALF
         x = cast(Tensor, _Share.apply(self.out(x), self.share))  # the embeddings' own gradient, where values hold them, is whole
         return Memory(part_of(self.keys, x, embedded), part_of(self.values, x, embedded), mask_BS, mean_over(mask_BS, x))

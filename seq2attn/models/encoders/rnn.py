@@ -9,10 +9,10 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from seq2attn.config import Model as Settings
 from seq2attn.models.cells import Cell
+from seq2attn.models.dropout import dropout
 from seq2attn.models.interfaces import Encoder
 from seq2attn.models.memory import Memory, part_of
 
@@ -39,13 +39,13 @@ class RNNEncoder(Encoder):
 
     def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
         """A memory of the annotations (B, S, V), V = size x directions."""
-        embedded = x = F.dropout(self.embedding(source_BS), self.dropout, self.training)
+        embedded = x = dropout(self.embedding(source_BS), self.dropout, self.training)
         backward = _from_the_end(mask_BS)
         last_B = mask_BS.sum(1) - 1
         final = []
         for number, layer in enumerate(self.layers):
             if number:
-                x = F.dropout(x, self.dropout, self.training)
+                x = dropout(x, self.dropout, self.training)
             outputs, ends = [], []
             for direction, cell in enumerate(cast(Iterable[Cell], layer)):
                 turned = self.reverse or direction == 1

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from typing import cast
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from seq2attn.attention.self_attention import SelfAttention
 from seq2attn.config import Model as Settings
 from seq2attn.config import Transformer
+from seq2attn.models.dropout import dropout
 from seq2attn.models.interfaces import Encoder
 from seq2attn.models.memory import Memory, mean_over, part_of
 from seq2attn.models.positions import Positions
@@ -44,7 +44,7 @@ class TransformerEncoder(Encoder):
     def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
         embedded = self.embedding(source_BS) * self.embedding.embedding_dim**0.5
         position = self.positions(0, source_BS.size(1), embedded)
-        x = embedded = F.dropout(embedded if position is None else embedded + position, self.dropout, self.training)
+        x = embedded = dropout(embedded if position is None else embedded + position, self.dropout, self.training)
         for layer in cast(Iterable[Layer], self.layers):
             x = layer(x, mask_BS)
         if self.norm is not None:
