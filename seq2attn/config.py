@@ -468,6 +468,7 @@ class Search(Section):
     length_penalty: NotNegative = 1.0  # score = log p / length ** length_penalty, the end token counted
     min_length: Annotated[int, Field(ge=0)] = 0  # tokens before the end token
     max_length: Count | None = None  # tokens; None: 2 * source tokens + 10
+    no_repeat_ngram: Annotated[int, Field(ge=0)] = 0  # no output holds this many tokens in a row twice; 0: any may come again
 
     @model_validator(mode="after")
     def _a_length_is_possible(self) -> Self:

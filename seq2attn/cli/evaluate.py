@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from seq2attn.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from seq2attn.evaluation.alignment import AlignmentScore, Links
+    from seq2attn.evaluation.model import Likelihood
     from seq2attn.evaluation.significance import Compared
     from seq2attn.evaluation.text import Bucket, Score
     from seq2attn.inference import Translator
@@ -81,6 +83,9 @@ def evaluate(
     ] = None,
     beam: Annotated[int | None, typer.Option(help="Hypotheses kept while searching.", min=1, metavar="N", show_default="the run's")] = None,
     length_penalty: Annotated[float | None, typer.Option(help="Score is log p / length ** this.", min=0, metavar="X", show_default="the run's")] = None,
+    no_repeat_ngram: options.NoRepeat = None,
+    mbr: options.Mbr = None,
+    samples: options.Samples = None,
     batch_tokens: Annotated[int | None, typer.Option(help="Padded source tokens translated at once.", min=1, metavar="N", show_default="2048")] = None,
     set_: options.Settings = None,
     seed: options.Seed = 1,
@@ -90,14 +95,15 @@ def evaluate(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Score runs: BLEU first, with its sacreBLEU signature, then chrF and TER.
+    """Score runs: BLEU first, with its sacreBLEU signature, then chrF and TER, and how likely the references are: cross-entropy and perplexity.
 
     Outputs and scores are kept in RUN/scores, what --set changes in the file's name. Several systems are compared with the first by a paired bootstrap.
     """
     runs, reference, hypotheses = runs or [], reference or [], hypotheses or []
     splits = [name.strip() for part in split or [] for name in part.split(",") if name.strip()]
     settings = set_ or []
-    search = {"beam": beam, "length_penalty": length_penalty, "batch_tokens": batch_tokens}
+    search: dict[str, Any] = {"beam": beam, "length_penalty": length_penalty, "no_repeat_ngram": no_repeat_ngram}
+    search |= {"mbr": mbr, "samples": samples, "batch_tokens": batch_tokens}
     _refuse(runs, splits, data, source, reference, hypotheses, by_length, gold, gold_first, alignments, search, settings)
     if alignments is not None and gold is not None:
         _print_alignments(alignments, gold, gold_first, as_json)
@@ -139,6 +145,7 @@ class _System:
     run: Path | None = None  # where its scores are kept
     search: dict[str, object] = field(default_factory=dict)
     changed: dict[str, object] = field(default_factory=dict)  # settings that are not as the run was trained
+    likelihood: "Likelihood | None" = None
     alignment: "AlignmentScore | None" = None
     scores: "list[Score]" = field(default_factory=list)
     compared: "dict[str, Compared]" = field(default_factory=dict)
@@ -156,7 +163,7 @@ def _refuse(
     gold: Path | None,
     gold_first: int,
     alignments: Path | None,
-    search: Mapping[str, object],
+    search: Mapping[str, Any],
     settings: list[str],
 ) -> None:
     """Every request that makes no sense, before anything heavy is imported; and files that are not there."""
@@ -188,7 +195,8 @@ def _refuse(
             raise UsageError(f"--{name.replace('_', '-')} is for a run that translates: name a RUN, or leave it out")
     if settings and not runs:
         raise UsageError("--set changes how a run translates: name a RUN, or leave it out")
-    options.refuse_twice(settings, **search)
+    options.refuse_utility(settings, search["mbr"], search["samples"], 1, search["beam"], search["length_penalty"])
+    options.refuse_twice(settings, **{name: value for name, value in search.items() if name in config.Search.model_fields})
     for file in [*reference, *hypotheses, *(path for path in (source, gold, alignments) if path is not None)]:
         if file.is_dir():
             raise UserError(f"{file}: a folder, not a file")
@@ -285,24 +293,34 @@ def _with_gold(test: _Test, file: Path, first: int) -> _Test:
 
 
 def _of_run(run: str, translator: "Translator", test: _Test, search: dict[str, Any], seed: int) -> _System:
-    from seq2attn.evaluation import alignment, model
+    from seq2attn.evaluation import alignment, model, text
 
     assert test.sources is not None  # a run with references and no source was refused
+    chosen = {name: value for name, value in search.items() if name != "mbr"}
+    chosen["utility"] = None if search["mbr"] is None else text.utility(search["mbr"], translator.languages[1])
     with console.progress() as show:
-        outputs = model.translate(translator, test.sources, seed=seed, progress=lambda done, total: show(f"translating {test.name}", done, total), **search)
-        used = {name: getattr(translator.config.search, name) if search[name] is None else search[name] for name in ("beam", "length_penalty")}
-        system = _System(run, outputs, Path(run) if Path(run).is_dir() else None, used, _changed(run, translator.config))
-        if test.gold is not None and translator.attends:
-            links = model.align(
-                translator,
-                test.sources,
-                test.references[0],
-                batch_tokens=search["batch_tokens"],
-                seed=seed,
-                progress=lambda done, total: show(f"aligning {test.name}", done, total),
-            )
-            system.alignment = alignment.score(links, test.gold)
+        outputs = model.translate(translator, test.sources, seed=seed, progress=lambda done, total: show(f"translating {test.name}", done, total), **chosen)
+        system = _System(run, outputs, Path(run) if Path(run).is_dir() else None, _used(translator.config, search), _changed(run, translator.config))
+        forced = model.force(
+            translator,
+            test.sources,
+            test.references,
+            align=test.gold is not None and translator.attends,
+            batch_tokens=search["batch_tokens"],
+            seed=seed,
+            progress=lambda done, total: show(f"forcing the references of {test.name}", done, total),
+        )
+    system.likelihood = forced.likelihood
+    if test.gold is not None and forced.links is not None:
+        system.alignment = alignment.score(forced.links, test.gold)
     return system
+
+
+def _used(chosen: Config, search: Mapping[str, Any]) -> dict[str, object]:
+    """The search that found the outputs, as it was in the end."""
+    names = ("no_repeat_ngram",) if search["mbr"] else ("beam", "length_penalty", "no_repeat_ngram")
+    used = {name: getattr(chosen.search, name) if search[name] is None else search[name] for name in names}
+    return used | ({"mbr": search["mbr"], "samples": search["samples"] or options.SAMPLES} if search["mbr"] else {})
 
 
 def _changed(run: str, chosen: Config) -> dict[str, object]:
@@ -351,6 +369,8 @@ def _print(systems: list[_System]) -> None:
             console.result(str(score))
         if systems[0].alignment is not None:
             console.result(f"{systems[0].alignment}  (attention to gold, the reference forced)")
+        if systems[0].likelihood is not None:
+            console.result(_likely(systems[0].likelihood))
     else:
         _print_table(systems)
     if systems[0].buckets:
@@ -368,18 +388,29 @@ def _print_table(systems: list[_System]) -> None:
     from seq2attn.evaluation.alignment import percent
 
     measures = list(systems[0].compared)
-    aligned = any(system.alignment for system in systems)
+    aligned, forced = any(system.alignment for system in systems), any(system.likelihood for system in systems)
     rows = []
     for system in systems:
         row = [system.name]
         for measure in measures:
             found = system.compared[measure]
             row += [f"{found.value:.2f}", f"±{found.interval:.2f}", "-" if found.p_value is None else f"{found.p_value:.3f}"]
-        rows.append(row + ([percent(system.alignment.error_rate) if system.alignment else "-"] if aligned else []))
-    console.table(["system", *(header for measure in measures for header in (measure, "95%", "p")), *(["AER"] if aligned else [])], rows)
+        row += [percent(system.alignment.error_rate) if system.alignment else "-"] if aligned else []
+        likely = system.likelihood
+        rows.append(row + (([f"{likely.cross_entropy:.3f}", f"{likely.perplexity:.2f}"] if likely else ["-", "-"]) if forced else []))
+    headers = ["system", *(header for measure in measures for header in (measure, "95%", "p"))]
+    console.table([*headers, *(["AER"] if aligned else []), *(["nats/token", "perplexity"] if forced else [])], rows)
     for score in systems[0].scores:
         console.result(f"{score.name}  {score.signature}")
+    if len({system.likelihood.tokens for system in systems if system.likelihood}) > 1:
+        console.note("nats/token: of each run's own pieces; these runs part the references differently, so they do not compare")
     console.note("p: the chance of so large a difference from the first, were both equally good (paired bootstrap)")
+
+
+def _likely(likelihood: "Likelihood") -> str:
+    left_out = f", {likelihood.left_out:,} blank left out" if likelihood.left_out else ""
+    what = f"of the reference, {likelihood.tokens:,} tokens with their end tokens{left_out}"
+    return f"perplexity {likelihood.perplexity:.2f}  cross-entropy {likelihood.cross_entropy:.3f} nats a token  ({what})"
 
 
 def _record(test: _Test, system: _System) -> dict[str, object]:
@@ -395,11 +426,20 @@ def _record(test: _Test, system: _System) -> dict[str, object]:
         record["compared"] = {
             keys[name]: {"mean": round(found.mean, 4), "interval": round(found.interval, 4), "p": found.p_value} for name, found in system.compared.items()
         }
+    if system.likelihood is not None:
+        likely = system.likelihood
+        record |= {"cross_entropy": _number(likely.cross_entropy), "perplexity": _number(likely.perplexity)}
+        record["forced"] = {"tokens": likely.tokens, "references": likely.references, "left_out": likely.left_out}
     if system.alignment is not None:
         record["alignment"] = _aer(system.alignment)
     if system.buckets:
         record["by_length"] = [bucket._asdict() | {"bleu": round(bucket.bleu, 4)} for bucket in system.buckets]
     return record | {"seq2attn": __version__}
+
+
+def _number(value: float) -> float | None:
+    """None where there was nothing to measure: JSON has no other word for it."""
+    return round(value, 6) if math.isfinite(value) else None
 
 
 def _aer(score: "AlignmentScore") -> dict[str, object]:

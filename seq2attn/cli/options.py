@@ -44,6 +44,29 @@ def sets(settings: Iterable[str], *keys: str) -> bool:
     return any(setting.partition("=")[0].strip() in keys for setting in settings)
 
 
+UTILITIES = ("chrf", "bleu")  # those of evaluation.text, which is too heavy to be imported for a wrong option
+SAMPLES = 32  # as in inference.translator
+
+
+def refuse_utility(
+    settings: Iterable[str], mbr: str | None, samples: int | None, n_best: int, beam: int | None, length_penalty: float | None, sample: bool = False
+) -> None:
+    """Raise UsageError for what makes no sense with --mbr, or without it."""
+    if mbr is None:
+        if samples is not None:
+            raise UsageError("--samples are what --mbr chooses from: give --mbr too" + ("; with --sample, --n-best N draws N" if sample else ""))
+        return
+    if mbr not in UTILITIES:
+        raise UsageError(f"--mbr {mbr}: choose {' or '.join(UTILITIES)}")
+    if sample:
+        raise UsageError("--sample gives the draws themselves, and --mbr chooses among draws of its own: leave one out")
+    for name, value, why in (("beam", beam, "it draws samples and searches for nothing"), ("length_penalty", length_penalty, "it chooses by utility alone")):
+        if value is not None or sets(settings, f"search.{name}"):
+            raise UsageError(f"--{name.replace('_', '-') if value is not None else f'set search.{name}'} and --mbr: {why}; leave one out")
+    if n_best > (samples or SAMPLES):
+        raise UsageError(f"--n-best {n_best}: no more can be chosen than the {samples or SAMPLES} samples that are drawn; set --samples {n_best} or more")
+
+
 Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda or cuda:N.", metavar="DEVICE", callback=_device)]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0, max=2**31 - 1, metavar="N")]
 Settings = Annotated[
@@ -56,5 +79,14 @@ Settings = Annotated[
         callback=_settings,
     ),
 ]
+NoRepeat = Annotated[
+    int | None,
+    typer.Option("--no-repeat-ngram", help="No N target pieces in a row twice in an output; 0: no such rule.", min=0, metavar="N", show_default="the run's"),
+]
+Mbr = Annotated[
+    str | None,
+    typer.Option("--mbr", help="Draw samples and give the one most like all of them, by sentence chrF or BLEU.", metavar="chrf|bleu", show_default=False),
+]
+Samples = Annotated[int | None, typer.Option("--samples", help="With --mbr: samples drawn a line.", min=2, metavar="N", show_default=str(SAMPLES))]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr; warnings and errors still show.", callback=_quiet)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback when something fails.")]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seq2attn import config
 from seq2attn.cli import console, options
 from seq2attn.config import Precision
 from seq2attn.errors import UsageError, UserError
@@ -107,7 +108,7 @@ def _refuse(
         raise UsageError("--target is blank: there is nothing to align")
     if target is not None and (beam is not None or max_length is not None):
         raise UsageError("--target is given whole: --beam and --max-length are for a search")
-    if target is not None and options.sets(settings, "search.beam", "search.min_length", "search.max_length"):
+    if target is not None and options.sets(settings, *(f"search.{name}" for name in config.Search.model_fields if name != "length_penalty")):
         raise UsageError("--target is given whole: --set search.* is for a search, but for search.length_penalty")
     options.refuse_twice(settings, beam=beam, max_length=max_length)
     if output is not None:

@@ -33,14 +33,19 @@ def translate(
     n_best: Annotated[int, typer.Option(help="Translations of each line, best first.", min=1, metavar="N")] = 1,
     max_length: Annotated[int | None, typer.Option(help="Longest translation, in tokens.", min=1, metavar="N", show_default="the run's")] = None,
     min_length: Annotated[int | None, typer.Option(help="Shortest translation, in tokens.", min=0, metavar="N", show_default="the run's")] = None,
+    no_repeat_ngram: options.NoRepeat = None,
     sample: Annotated[bool, typer.Option("--sample", help="Draw translations at random instead of searching for the best.")] = False,
     temperature: Annotated[
-        float | None, typer.Option(help="With --sample: below 1 likelier tokens, above 1 wilder ones.", metavar="X", show_default="1.0")
+        float | None, typer.Option(help="With --sample or --mbr: below 1 likelier tokens, above 1 wilder ones.", metavar="X", show_default="1.0")
     ] = None,
-    top_k: Annotated[int | None, typer.Option(help="With --sample: draw among the N likeliest tokens.", metavar="N", min=1, show_default="all")] = None,
+    top_k: Annotated[
+        int | None, typer.Option(help="With --sample or --mbr: draw among the N likeliest tokens.", metavar="N", min=1, show_default="all")
+    ] = None,
     top_p: Annotated[
-        float | None, typer.Option(help="With --sample: draw among the fewest tokens of this probability together.", metavar="P", show_default="1.0")
+        float | None, typer.Option(help="With --sample or --mbr: draw among the fewest tokens of this probability together.", metavar="P", show_default="1.0")
     ] = None,
+    mbr: options.Mbr = None,
+    samples: options.Samples = None,
     seed: options.Seed = 1,
     batch_tokens: Annotated[
         int | None,
@@ -52,7 +57,7 @@ def translate(
     format: Annotated[
         str, typer.Option(help='text; jsonl, in and out: {"text": ...} with any other keys; or moses, an n-best list.', metavar="text|jsonl|moses")
     ] = "text",
-    scores: Annotated[bool, typer.Option("--scores", help="In text, the score and a tab before each translation (natural log).")] = False,
+    scores: Annotated[bool, typer.Option("--scores", help="In text, the score and a tab before each translation (natural log; with --mbr points).")] = False,
     alignments: Annotated[bool, typer.Option("--alignments", help="Word alignments i-j, from 0, after a tab (in jsonl under a key of their own).")] = False,
     attention: Annotated[Path | None, typer.Option(help="Keep the attention weights here.", metavar="FILE.npz|FILE.jsonl", show_default=False)] = None,
     set_: options.Settings = None,
@@ -66,7 +71,9 @@ def translate(
     An empty line stays empty. The output depends neither on the batch size nor on the order of the lines.
     """
     settings = set_ or []
-    _refuse(run, settings, n_best, beam, length_penalty, max_length, min_length, sample, temperature, top_k, top_p, format, precision)
+    options.refuse_utility(settings, mbr, samples, n_best, beam, length_penalty, sample)
+    draws = sample or mbr is not None
+    _refuse(run, settings, n_best, beam, length_penalty, max_length, min_length, no_repeat_ngram, draws, temperature, top_k, top_p, format, precision)
     for path, name in ((output, "-o"), (attention, "--attention")):
         _refuse_place(path, name)
     if attention is not None and attention.suffix not in formats.AttentionFile.ENDINGS:
@@ -89,6 +96,11 @@ def translate(
         raise UserError(
             f"{run}: its model has no attention to show (model.decoder.reads is not attention): leave out {'--alignments' if alignments else '--attention'}"
         )
+    utility = None
+    if mbr is not None:
+        from seq2attn.evaluation import text
+
+        utility = text.utility(mbr, translator.languages[1])
     if not files and stream.is_terminal():
         console.note("one line, one translation; Ctrl-D ends")
 
@@ -109,6 +121,9 @@ def translate(
             prefixes=begins,
             attention=alignments or attention is not None,
             first=first,
+            no_repeat_ngram=no_repeat_ngram,
+            utility=utility,
+            samples=samples,
         )
 
     with ExitStack() as stack:
@@ -149,7 +164,8 @@ def _refuse(
     length_penalty: float | None,
     max_length: int | None,
     min_length: int | None,
-    sample: bool,
+    no_repeat_ngram: int | None,
+    draws: bool,
     temperature: float | None,
     top_k: int | None,
     top_p: float | None,
@@ -161,24 +177,24 @@ def _refuse(
         raise UsageError(f"--format {format}: choose text, jsonl or moses")
     if precision not in PRECISIONS:
         raise UsageError(f"--precision {precision}: choose {', '.join(PRECISIONS)}")
-    if sample and (beam is not None or options.sets(settings, "search.beam")):
+    if draws and (beam is not None or options.sets(settings, "search.beam")):
         raise UsageError(f"--{'set search.' if beam is None else ''}beam and --sample: a sample is drawn, not searched for; leave one out")
     for name, value in (("--temperature", temperature), ("--top-k", top_k), ("--top-p", top_p)):
-        if value is not None and not sample:
-            raise UsageError(f"{name} is about random draws: it needs --sample")
+        if value is not None and not draws:
+            raise UsageError(f"{name} is about random draws: it needs --sample, or --mbr")
     if temperature is not None and not 0 < temperature < math.inf:
         raise UsageError(f"--temperature {temperature}: it must be above 0")
     if top_p is not None and not 0 < top_p <= 1:
         raise UsageError(f"--top-p {top_p}: it must be above 0 and at most 1")
     if length_penalty is not None and not length_penalty < math.inf:
         raise UsageError(f"--length-penalty {length_penalty}: it must be a number")
-    options.refuse_twice(settings, beam=beam, length_penalty=length_penalty, max_length=max_length, min_length=min_length)
+    options.refuse_twice(settings, beam=beam, length_penalty=length_penalty, max_length=max_length, min_length=min_length, no_repeat_ngram=no_repeat_ngram)
     search = _search(run, settings)
     shortest = search.min_length if min_length is None else min_length
     longest = search.max_length if max_length is None else max_length
     if longest is not None and shortest > longest:
         raise UsageError(f"--min-length {shortest} and --max-length {longest}: no length is between them")
-    if n_best > 1 and not sample:
+    if n_best > 1 and not draws:
         width = beam or search.beam
         if n_best > width:
             raise UsageError(f"--n-best {n_best}: a beam of {width} finds at most {width} translations; set --beam {n_best} or more")

@@ -1,10 +1,11 @@
-"""What a model makes of a test set: its translations, and the word alignments that its attention implies.
+"""What a model makes of a test set: its translations, how likely it finds the references, and the word alignments that its attention implies.
 
 Knows a Translator by what it does, and no file.
 """
 
+import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from seq2attn.evaluation.alignment import Link
 
@@ -22,35 +23,92 @@ def translate(
     *,
     beam: int | None = None,
     length_penalty: float | None = None,
+    no_repeat_ngram: int | None = None,
+    utility: Callable[[str, str], float] | None = None,
+    samples: int | None = None,
     batch_tokens: int | None = None,
     seed: int = 1,
     progress: Progress = lambda done, total: None,
 ) -> list[str]:
-    """The best translation of each source, as text on one line. What is None is as the run's own search settings say."""
+    """The best translation of each source, as text on one line, by search or, with a `utility`, among samples. What is None is as the run's own search settings say."""
     outputs: list[str] = []
     for start in range(0, len(sources), BLOCK):
         progress(start, len(sources))
         some = sources[start : start + BLOCK]
-        found = translator.translate(some, beam=beam, length_penalty=length_penalty, batch_tokens=batch_tokens, attention=False, seed=seed, first=start)
+        found = translator.translate(
+            some,
+            beam=beam,
+            length_penalty=length_penalty,
+            no_repeat_ngram=no_repeat_ngram,
+            utility=utility,
+            samples=samples,
+            batch_tokens=batch_tokens,
+            attention=False,
+            seed=seed,
+            first=start,
+        )
         outputs += [" ".join(translations[0].text.split("\n")) for translations in found]
     progress(len(sources), len(sources))
     return outputs
 
 
-def align(
+class Likelihood(NamedTuple):
+    """How likely a model finds the references, each given its source."""
+
+    log_probability: float  # of all their tokens and end tokens, natural log
+    tokens: int  # target pieces, an end token for each reference included
+    references: int
+    left_out: int  # that are blank or whose source is
+
+    @property
+    def cross_entropy(self) -> float:
+        """Nats a target token."""
+        return -self.log_probability / self.tokens if self.tokens else math.nan
+
+    @property
+    def perplexity(self) -> float:
+        """exp(cross-entropy): how many equally likely tokens leave one as unsure."""
+        try:
+            return math.exp(self.cross_entropy)
+        except OverflowError:
+            return math.inf
+
+
+class Forced(NamedTuple):
+    """What came of forcing the references on a model."""
+
+    likelihood: Likelihood
+    links: list[set[Link]] | None  # of the first references, where they were asked for
+
+
+def force(
     translator: "Translator",
     sources: Sequence[str],
-    targets: Sequence[str],
+    references: Sequence[Sequence[str]],
     *,
+    align: bool = False,
     batch_tokens: int | None = None,
     seed: int = 1,
     progress: Progress = lambda done, total: None,
-) -> list[set[Link]]:
-    """For each pair the links of every target word to the source word of largest weight, the target being forced on the model: words as white space parts them."""
-    links: list[set[Link]] = []
-    for start in range(0, len(sources), BLOCK):
-        progress(start, len(sources))
-        forced = translator.force(sources[start : start + BLOCK], targets[start : start + BLOCK], batch_tokens=batch_tokens, seed=seed, first=start)
-        links += [set(translation.alignment()) for translation in forced]
-    progress(len(sources), len(sources))
-    return links
+) -> Forced:
+    """Every reference of each source forced on the model, in one pass: how likely all are, and, with `align`, for each pair of the first set the links of every
+    target word to the source word of largest weight, words as white space parts them.
+
+    What is blank has no translation to be likely, for the model never saw such a pair: those references are left out and counted. One that the tokenizer knows in
+    part only is scored with its unknown pieces, as in training.
+    """
+    log_p, tokens, scored, links = 0.0, 0, 0, []
+    total = len(sources) * len(references)
+    for number, targets in enumerate(references):
+        for start in range(0, len(sources), BLOCK):
+            progress(number * len(sources) + start, total)
+            some, theirs = sources[start : start + BLOCK], targets[start : start + BLOCK]
+            shown = align and number == 0
+            found = translator.force(some, theirs, batch_tokens=batch_tokens, attention=shown, seed=seed, first=start)
+            links += [set(translation.alignment()) for translation in found if shown]
+            real = [t for t in found if t.source.strip() and t.text.strip()]
+            log_p += math.fsum(translation.log_probability for translation in real)
+            tokens += sum(len(translation.tokens) + 1 for translation in real)
+            scored += len(real)
+    progress(total, total)
+    return Forced(Likelihood(log_p, tokens, scored, total - scored), links if align else None)

@@ -3,21 +3,23 @@
 Text goes in raw, as a person reads it; the target language chooses the tokenizer. Knows no model, no file and no run.
 """
 
+import functools
 import importlib.util
 import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
-from seq2attn.errors import UserError
+from seq2attn.errors import UsageError, UserError
 
 METRICS = ("BLEU", "chrF2", "TER")
+UTILITIES = ("chrf", "bleu")  # of one sentence
 
 _NAMES = {
     "zh": "cmn zho chi yue lzh wuu nan chinese mandarin cantonese",
@@ -78,6 +80,28 @@ def metric(name: str, references: Sequence[Sequence[str]], target_language: str 
         return CHRF()
     by_character = tokenizer == "zh" or _language(target_language, references[0]) == "ja"
     return TER(normalized=by_character, asian_support=by_character)
+
+
+def utility(name: str, target_language: str | None = None) -> Callable[[str, str], float]:
+    """(hypothesis, reference) -> sacreBLEU's sentence score in points, the higher the better: what `Translator.translate` may choose samples by.
+
+    `name` is one of UTILITIES: chrF2 (Popovic 2015), or sentence BLEU with exponential smoothing and no more orders of n-gram than the hypothesis has (Chen &
+    Cherry 2014). The tokenizer is that of the language or, where none is known, of the reference. Raises UsageError for another name.
+    """
+    if name not in UTILITIES:
+        raise UsageError(f"utility {name}: choose {' or '.join(UTILITIES)}")
+    chosen = CHRF() if name == "chrf" else None
+
+    def score(hypothesis: str, reference: str) -> float:
+        scorer = _sentence_bleu(tokenizer_for(target_language, [reference])) if chosen is None else chosen
+        return float(scorer.sentence_score(hypothesis, [reference]).score)
+
+    return score
+
+
+@functools.cache
+def _sentence_bleu(tokenizer: str) -> BLEU:
+    return BLEU(tokenize=tokenizer, effective_order=True, force=True)
 
 
 def check(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:

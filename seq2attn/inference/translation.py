@@ -11,7 +11,7 @@ class Translation:
 
     source: str
     text: str
-    score: float  # log_probability / length ** length_penalty
+    score: float  # log_probability / length ** length_penalty, or the mean utility where one was asked for
     log_probability: float  # of all tokens and the end token
     tokens: list[int] = field(default_factory=list)  # of the target, without first and end token
     source_pieces: list[str] = field(default_factory=list)

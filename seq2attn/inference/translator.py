@@ -24,6 +24,7 @@ from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models import memory
 from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.search.beam import beam_search
+from seq2attn.search.risk import Utility, by_utility
 from seq2attn.search.sampling import sample as sampled
 from seq2attn.search.sampling import seed_of
 from seq2attn.search.step import Hypothesis, normalised
@@ -33,9 +34,11 @@ from seq2attn.training.precision import autocast, find_device, find_format
 
 BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}  # padded source tokens of one batch, by the device's kind
 MAX_SOURCE = 1024  # tokens of one source; what is beyond is not read, so that memory and time stay bounded
-GROUP, STEP = 4, 8  # a batch has a multiple of GROUP sentences and a multiple of STEP source positions: see `_padded_sources`
+GROUP, STEP = 4, 16  # a batch has a multiple of GROUP sentences and a multiple of STEP source positions: see `_padded_sources`
 BANNED = (PAD, UNK, BOS)
 STREAMS = 2**20  # of random numbers that attention may draw from: see `models.memory.Memory`
+SAMPLES = 32  # drawn of a text, where the one of highest expected utility is wanted
+WIDTH = 8  # rows a sentence; a wider search has fewer sentences in a batch
 LOGITS = 2**24  # numbers of one block of forced logits: 64 MiB
 
 
@@ -131,11 +134,19 @@ class Translator:
         prefixes: Sequence[str] | None = None,
         attention: bool = True,
         first: int = 0,
+        no_repeat_ngram: int | None = None,
+        utility: Utility | None = None,
+        samples: int | None = None,
     ) -> list[list[Translation]]:
         """The `n_best` translations of each text, best first; one empty translation of an empty or blank text.
 
         What is None is as the run's own search settings say, or as fits the device. Lengths are in tokens. With `sample` the n_best are drawn at random, each text from a stream that
         `seed` and its number choose (and attention that draws takes its own from there); the first text has number `first`. A prefix is what the translation of the same text begins with; it may be empty.
+        With `no_repeat_ngram` n above 0 no translation holds n target pieces in a row twice.
+
+        With a `utility`, as `evaluation.text.utility` gives it, `samples` are drawn as `sample` does, and the n_best distinct texts of highest mean utility
+        against all of them are chosen: that is their score then, and `length_penalty` has no part in it. Fewer come back where fewer were drawn.
+
         Raises UsageError for options that make no sense, UserError when the model gives no numbers.
         """
         settings = self.config.search
@@ -143,9 +154,29 @@ class Translator:
         length_penalty = settings.length_penalty if length_penalty is None else length_penalty
         max_length = settings.max_length if max_length is None else max_length
         min_length = settings.min_length if min_length is None else min_length
+        no_repeat_ngram = settings.no_repeat_ngram if no_repeat_ngram is None else no_repeat_ngram
         batch_tokens = self.batch_tokens if batch_tokens is None else batch_tokens
-        width = n_best if sample else beam
-        _refuse(texts, beam, n_best, length_penalty, max_length, min_length, sample, temperature, top_k, top_p, batch_tokens, prefixes)
+        if samples is not None and utility is None:
+            raise UsageError(f"samples is {samples}: they are drawn to choose from by a utility, which is not given; n_best says how many sample=True gives")
+        drawn = n_best if sample else 0 if utility is None else SAMPLES if samples is None else samples
+        width = drawn or beam
+        _refuse(
+            texts,
+            beam,
+            n_best,
+            length_penalty,
+            max_length,
+            min_length,
+            sample,
+            temperature,
+            top_k,
+            top_p,
+            batch_tokens,
+            prefixes,
+            no_repeat_ngram,
+            utility,
+            drawn,
+        )
         texts = list(texts)
         forced = None if prefixes is None else self.target_tokenizer.encode_batch(prefixes)
         ids = [member.source_tokenizer.encode_batch(texts) for member in self.members]
@@ -153,7 +184,7 @@ class Translator:
         real = [i for i, text in enumerate(texts) if text.strip() and all(len(side[i]) for side in ids)]
         results = [[Translation(text, "", 0.0, 0.0, attention=np.zeros((0, 0), np.float32) if attention and self.attends else None)] for text in texts]
         with self._at_rest():
-            for rows in _batches(real, [len(ids[0][i]) for i in range(len(texts))], batch_tokens):
+            for rows in _batches(real, [len(ids[0][i]) for i in range(len(texts))], batch_tokens * WIDTH // max(WIDTH, width)):
                 filling = -len(rows) % GROUP
                 sources = [[side[i][:MAX_SOURCE] for i in rows] + [[]] * filling for side in ids]
                 limits = [max_length if max_length is not None else 2 * len(source) + 10 for source in sources[0]]
@@ -167,19 +198,23 @@ class Translator:
                     "eos": EOS,
                     "banned": BANNED,
                     "prefix_BP": None if forced is None else _padded([forced[i] for i in rows] + [[]] * filling, -1).to(self.device),
+                    "no_repeat_ngram": no_repeat_ngram,
                     "group": GROUP,
                 }
                 seeds = [seed_of(seed, first + i) for i in rows] + [0] * filling
                 state = self._start(sources, width, seeds)
                 step = self._step if attention else self._blind_step
                 try:
-                    if sample:
-                        found = sampled(step, state, seeds=seeds, samples=n_best, temperature=temperature, top_k=top_k, top_p=top_p, **rules)
+                    if drawn:
+                        found = sampled(step, state, seeds=seeds, samples=drawn, temperature=temperature, top_k=top_k, top_p=top_p, **rules)
                     else:
                         found = beam_search(step, state, sentences=len(limits), beam=beam, n_best=n_best, **rules)
                 except ArithmeticError:
                     raise UserError(_NO_NUMBERS) from None
                 for i, hypotheses in zip(rows, found, strict=False):
+                    if utility is not None:
+                        ranked = by_utility([self.target_tokenizer.decode(hypothesis.tokens) for hypothesis in hypotheses], utility)
+                        hypotheses = [hypotheses[place]._replace(score=expected) for place, expected in ranked[:n_best]]
                     results[i] = [self._translation(texts[i], ids[0][i], hypothesis) for hypothesis in hypotheses]
         return results
 
@@ -325,6 +360,9 @@ def _refuse(
     top_p: float,
     batch_tokens: int,
     prefixes: Sequence[str] | None,
+    no_repeat_ngram: int,
+    utility: Utility | None,
+    drawn: int,
 ) -> None:
     """Raise UsageError, naming the options, for what makes no sense."""
     if isinstance(texts, str):
@@ -335,6 +373,8 @@ def _refuse(
         ("batch_tokens", batch_tokens, 1),
         ("min_length", min_length, 0),
         ("top_k", top_k, 0),
+        ("no_repeat_ngram", no_repeat_ngram, 0),
+        ("samples", drawn, 0 if utility is None else 2),
     ):
         if number < least:
             raise UsageError(f"{name} is {number}: it must be at least {least}")
@@ -342,8 +382,12 @@ def _refuse(
         raise UsageError(f"max_length is {max_length}: it must be at least 1")
     if max_length is not None and max_length < min_length:
         raise UsageError(f"min_length is {min_length} and max_length {max_length}: no length is between them")
-    if not sample and n_best > beam:
+    if not drawn and n_best > beam:
         raise UsageError(f"n_best is {n_best} and beam {beam}: a beam finds at most as many translations as it is wide")
+    if utility is not None and sample:
+        raise UsageError("sample gives the draws themselves, and utility chooses among draws of its own: leave one out")
+    if utility is not None and n_best > drawn:
+        raise UsageError(f"n_best is {n_best} and samples {drawn}: no more can be chosen than are drawn")
     if not (0 <= length_penalty < math.inf):
         raise UsageError(f"length_penalty is {length_penalty}: it must be at least 0")
     if not (0 < temperature < math.inf):
@@ -412,7 +456,9 @@ def _padded_sources(ids: Sequence[Sequence[int]]) -> Tensor:
     """Sources with their end tokens, a multiple of STEP long.
 
     Matrix products choose their kernels by the shape, small and odd ones others than the rest, and kernels differ in the last bit: enough to turn a near tie.
-    With such a length, and a multiple of GROUP sentences, a sentence gives the same bits in every batch on the CPUs that were tried.
+    With such a length, and a multiple of GROUP sentences, a sentence gives the same bits in every batch on the CPUs that were tried. (8 positions were too few:
+    registers hold 16 numbers, and what reads fewer sums them in another order. A product of less than 400 multiplications, a lone row that reads 16 positions
+    by a head of less than 25 numbers, still has a loop of torch's own.)
     """
     padded_BS = _padded([[*source, EOS] for source in ids], PAD)
     return torch.nn.functional.pad(padded_BS, (0, -padded_BS.shape[1] % STEP), value=PAD)

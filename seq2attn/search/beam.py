@@ -32,12 +32,13 @@ def beam_search(
     eos: int,
     banned: Sequence[int],
     prefix_BP: Tensor | None = None,
+    no_repeat_ngram: int = 0,
     group: int = 1,
 ) -> list[list[Hypothesis]]:
     """The `n_best` hypotheses of each sentence, best score first; fewer where fewer exist, but always one.
 
     `state` has `sentences * beam` rows. Lengths are in tokens before the end token; at its maximum a hypothesis may only end. `prefix_BP` holds the
-    tokens that each output begins with, -1 after its own end. Every log-probability is at most 0 and `length_penalty` at least 0: then no live
+    tokens that each output begins with, -1 after its own end; with `no_repeat_ngram` n above 0 no output holds an n-gram twice, but for its forced beginning. Every log-probability is at most 0 and `length_penalty` at least 0: then no live
     hypothesis can come to more than log p / (maximum + 1) ** length_penalty, and a sentence is finished when that cannot beat what it has already.
     Greedy search ends at its first end token, as the word says. Finished sentences leave the batch, which stays a multiple of `group` if it was one. Raises ArithmeticError when the step gives NaN.
     """
@@ -48,7 +49,9 @@ def beam_search(
     if sentences == 0:
         return []
     device = max_length_B.device
-    rules = Constraints(min_length=min_length, max_length_B=max_length_B, eos=eos, banned=banned, prefix_BP=prefix_BP, device=device)
+    rules = Constraints(
+        min_length=min_length, max_length_B=max_length_B, eos=eos, banned=banned, prefix_BP=prefix_BP, device=device, no_repeat_ngram=no_repeat_ngram
+    )
     limits: list[int] = rules.limit_B.tolist()
     history = History()
     sentence_B = torch.arange(sentences, device=device)  # those still searched
@@ -80,6 +83,7 @@ def beam_search(
         alive_BW, chosen_BW = log_p_BK.masked_fill(ends_BK, -torch.inf).topk(beam)
         parent_BW, token_BW = row_BK.gather(1, chosen_BW), token_BK.gather(1, chosen_BW)
         history.add(sentence_B, parent_BW, token_BW, weights_RS)
+        rules.follow(parent_BW, token_BW)
 
         score_BW = pool[sentence_B, :, 0]
         hope_B = alive_BW[:, 0].double() / (rules.limit_B + 1).double() ** length_penalty

@@ -57,11 +57,12 @@ def sample(
     eos: int,
     banned: Sequence[int],
     prefix_BP: Tensor | None = None,
+    no_repeat_ngram: int = 0,
     group: int = 1,
 ) -> list[list[Hypothesis]]:
     """`samples` independent outputs for each sentence, best score first; sentence b draws from `seeds[b]`.
 
-    `state` has one row for each sentence and sample. Lengths, prefixes and `group` are as in beam search. The log-probabilities given back are the model's own,
+    `state` has one row for each sentence and sample. Lengths, prefixes, `no_repeat_ngram` and `group` are as in beam search. The log-probabilities given back are the model's own,
     before the temperature and the cuts. Raises ArithmeticError when the step gives NaN.
     """
     if samples < 1 or temperature <= 0 or top_k < 0 or not 0 < top_p <= 1 or length_penalty < 0:
@@ -69,7 +70,9 @@ def sample(
     if not seeds:
         return []
     device, sentences = max_length_B.device, len(seeds)
-    rules = Constraints(min_length=min_length, max_length_B=max_length_B, eos=eos, banned=banned, prefix_BP=prefix_BP, device=device)
+    rules = Constraints(
+        min_length=min_length, max_length_B=max_length_B, eos=eos, banned=banned, prefix_BP=prefix_BP, device=device, no_repeat_ngram=no_repeat_ngram
+    )
     limits: list[int] = rules.limit_B.tolist()
     uniform_RT = torch.zeros(sentences * samples, rules.longest + 1, dtype=torch.float64)
     for row in range(sentences * samples):
@@ -98,6 +101,7 @@ def sample(
         last_BW[sentence_B] = torch.where(open_BW & (token_BW == eos), length, last_BW[sentence_B])
         row_BW = torch.arange(samples, device=device).expand(len(sentence_B), -1)
         history.add(sentence_B, row_BW, token_BW, weights_RS)
+        rules.follow(row_BW, token_BW)
 
         token_R = token_BW.flatten()
         done_B = (last_BW[sentence_B] >= 0).all(1) | ~log_p_BW[sentence_B].isfinite().all(1)

@@ -1,6 +1,7 @@
 """`evaluate` on a random model and on files: what it prints, keeps, compares and refuses."""
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -90,14 +91,15 @@ def test_a_split_is_scored_bleu_first_with_its_signature(call: Call, run: Path) 
     assert lines[0].startswith("BLEU ")
     assert "tok:13a" in lines[0]
     assert lines[3].startswith("AER ")
-    assert len(lines) == 4
+    assert lines[4].startswith("perplexity ")
+    assert len(lines) == 5
 
 
 def test_outputs_and_scores_are_kept_in_the_run(call: Call, run: Path) -> None:
     _, out, _ = call(run, "--beam", 2)
     kept = json.loads((run / "scores" / "test.json").read_text(encoding="utf-8"))
     assert f"BLEU {kept['bleu']:.2f}  {kept['signatures']['bleu']}" == out.splitlines()[0]
-    assert kept["search"] == {"beam": 2, "length_penalty": 1.0}
+    assert kept["search"] == {"beam": 2, "length_penalty": 1.0, "no_repeat_ngram": 0}
     assert set(kept["alignment"]) == {"aer", "precision", "recall", "links", "sure", "possible"}
     outputs = (run / "scores" / "test.txt").read_text(encoding="utf-8").split("\n")
     assert outputs == [best[0].text for best in Translator.load(run, device="cpu").translate(tiny.ENGLISH[2:7], beam=2)] + [""]
@@ -163,11 +165,59 @@ def test_alignment_error_is_that_of_forced_references(call: Call, run: Path) -> 
     assert expected.links == sum(len(line.split()) for line in tiny.FRENCH[2:7])
 
 
+def test_references_are_as_likely_as_teacher_forcing_says(call: Call, run: Path, tmp_path: Path, prepared: Path, files: dict[str, Path]) -> None:
+    code, out, err = call(run)
+    assert code == 0, err
+    forced = Translator.load(run, device="cpu").force(tiny.ENGLISH[2:7], tiny.FRENCH[2:7])
+    tokens = sum(len(translation.tokens) + 1 for translation in forced)
+    expected = -sum(translation.log_probability for translation in forced) / tokens
+    kept = json.loads((run / "scores" / "test.json").read_text(encoding="utf-8"))
+    assert kept["cross_entropy"] == pytest.approx(expected, rel=1e-5)
+    assert kept["perplexity"] == pytest.approx(math.exp(expected), rel=1e-4)
+    assert kept["forced"] == {"tokens": tokens, "references": 5, "left_out": 0}
+    said = f"perplexity {kept['perplexity']:.2f}  cross-entropy {kept['cross_entropy']:.3f} nats a token  (of the reference, {tokens:,} tokens with their end tokens)"
+    assert out.splitlines()[-1] == said
+    other = save_run(tmp_path / "other", prepared, seed=2)
+    _, out, _ = call(run, f"{run},{other}", "--beam", 1)
+    row = next(line.split() for line in out.splitlines() if line.split()[0] == f"{run},{other}")
+    ensemble = Translator.load(f"{run},{other}", device="cpu").force(tiny.ENGLISH[2:7], tiny.FRENCH[2:7])
+    assert row[-2] == f"{-sum(translation.log_probability for translation in ensemble) / tokens:.3f}"
+    for name, hole in (("src.en", 2), ("ref.fr", 4)):  # of a pair with a blank side nothing is known
+        lines = files[name].read_text(encoding="utf-8").split("\n")
+        lines[hole] = " "
+        (tmp_path / f"holes.{name}").write_text("\n".join(lines), encoding="utf-8")
+    _, out, _ = call(run, "--source", tmp_path / "holes.src.en", "--reference", tmp_path / "holes.ref.fr", files["ref2.fr"], "--json")
+    assert {key: value for key, value in json.loads(out)["forced"].items() if key != "tokens"} == {"references": 11, "left_out": 3}
+
+
+def test_likelihood_needs_a_model_and_a_reference(call: Call, run: Path, files: dict[str, Path], tmp_path: Path) -> None:
+    record = json.loads(call("--hypotheses", files["good.fr"], "--reference", files["ref.fr"], "--json")[1])
+    assert not {"perplexity", "cross_entropy", "forced"} & set(record)
+    (tmp_path / "blank").write_text(" \n\n")
+    (tmp_path / "two").write_text("rain\nthe dog\n")
+    code, out, err = call(run, "--source", tmp_path / "two", "--reference", tmp_path / "blank")
+    assert code == 0, err
+    assert out.splitlines()[-1].startswith(
+        "perplexity nan  cross-entropy nan nats a token  (of the reference, 0 tokens with their end tokens, 2 blank left out)"
+    )
+    record = json.loads(call(run, "--source", tmp_path / "two", "--reference", tmp_path / "blank", "--json")[1])
+    assert (record["perplexity"], record["cross_entropy"]) == (None, None)
+
+
+def test_a_run_may_choose_among_samples(call: Call, run: Path) -> None:
+    code, out, err = call(run, "--mbr", "chrf", "--samples", 6, "--seed", 3, "--no-repeat-ngram", 2, "--json")
+    assert code == 0, err
+    assert json.loads(out)["search"] == {"no_repeat_ngram": 2, "mbr": "chrf", "samples": 6}
+    options = {"utility": text.utility("chrf", "fr"), "samples": 6, "seed": 3, "no_repeat_ngram": 2}
+    expected = [best[0].text for best in Translator.load(run, device="cpu").translate(tiny.ENGLISH[2:7], **options)]
+    assert (run / "scores" / "test.txt").read_text(encoding="utf-8").split("\n")[:-1] == expected
+
+
 def test_several_splits_stand_under_their_names(call: Call, run: Path) -> None:
     code, out, err = call(run, "--split", "test,test_plain")
     assert code == 0, err
     lines = out.splitlines()
-    assert (lines[0], lines[1][:5], lines[5], lines[6], lines[7][:5]) == ("test", "BLEU ", "", "test_plain", "BLEU ")
+    assert (lines[0], lines[1][:5], lines[6], lines[7], lines[8][:5]) == ("test", "BLEU ", "", "test_plain", "BLEU ")
     assert "AER" not in out[out.index("test_plain") :]
     assert (run / "scores" / "test_plain.txt").is_file()
 
@@ -207,7 +257,7 @@ def test_runs_are_compared_with_the_first(call: Call, run: Path, tmp_path: Path,
     code, out, err = call(run, other, run)
     assert code == 0, err
     lines = out.splitlines()
-    assert lines[0].split() == ["system", "BLEU", "95%", "p", "chrF2", "95%", "p", "TER", "95%", "p", "AER"]
+    assert lines[0].split() == ["system", "BLEU", "95%", "p", "chrF2", "95%", "p", "TER", "95%", "p", "AER", "nats/token", "perplexity"]
     assert [line.split()[0] for line in lines[1:4]] == [str(run), str(other), str(run)]
     assert lines[1].split()[3] == "-"
     assert lines[1].split()[1] == lines[3].split()[1]
@@ -306,6 +356,14 @@ def test_an_aligner_is_measured_with_no_model(call: Call, tmp_path: Path) -> Non
         (("run", "--set", "train.label_smoothing=0"), "--set train.label_smoothing=0: acts before or in training alone"),
         (("run", "--set", "search.beam"), "write KEY=VALUE"),
         (("run", "--beam", "0"), "beam"),
+        (("run", "--samples", "9"), "--samples are what --mbr chooses from"),
+        (("run", "--mbr", "ter"), "--mbr ter: choose chrf or bleu"),
+        (("run", "--mbr", "chrf", "--beam", "2"), "--beam and --mbr"),
+        (("run", "--mbr", "chrf", "--set", "search.beam=2"), "--set search.beam and --mbr"),
+        (("run", "--mbr", "chrf", "--length-penalty", "0"), "--length-penalty and --mbr"),
+        (("--hypotheses", "good.fr", "--reference", "ref.fr", "--mbr", "chrf"), "--mbr is for a run"),
+        (("--hypotheses", "good.fr", "--reference", "ref.fr", "--no-repeat-ngram", "3"), "--no-repeat-ngram is for a run"),
+        (("run", "--no-repeat-ngram", "2", "--set", "search.no_repeat_ngram=3"), "--no-repeat-ngram and --set search.no_repeat_ngram"),
         (("run", "--precision", "fp8"), "precision"),
     ],
 )

@@ -19,6 +19,7 @@ import tiny
 
 from seq2attn.cli import app, formats, stream
 from seq2attn.errors import UserError
+from seq2attn.evaluation import text as text_scores
 from seq2attn.inference import MAX_SOURCE, Translation, Translator
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +87,13 @@ def test_search_options_reach_the_search(run: str, call: Call) -> None:
             ["--sample", "--seed", 5, "--temperature", 2, "--top-k", 9, "--top-p", 0.9],
             {"sample": True, "seed": 5, "temperature": 2.0, "top_k": 9, "top_p": 0.9},
         ),
+        (["--no-repeat-ngram", 1], {"no_repeat_ngram": 1}),
+        (["--set", "search.no_repeat_ngram=1"], {"no_repeat_ngram": 1}),
+        (["--mbr", "chrf"], {"utility": text_scores.utility("chrf", "fr"), "samples": 32}),
+        (
+            ["--mbr", "bleu", "--samples", 7, "--n-best", 2, "--top-k", 9, "--seed", 3],
+            {"utility": text_scores.utility("bleu", "fr"), "samples": 7, "n_best": 2, "top_k": 9, "seed": 3},
+        ),
     ]:
         texts = ["the small dog", "rain falls"]
         code, out, _ = call(run, *arguments, text="\n".join(texts).encode())
@@ -135,6 +143,17 @@ def test_scores_and_alignments_are_columns(run: str, call: Call) -> None:
         assert text == best.text
         assert alignment == " ".join(f"{i}-{j}" for i, j in best.alignment())
     assert call(run, "--scores", text=b"\n")[1] == b"0.0000\t\n"
+
+
+def test_the_score_of_a_choice_among_samples_is_its_mean_utility(run: str, call: Call) -> None:
+    (best, *_), _, _ = tiny.translator().translate(["the small dog", "", "rain"], utility=text_scores.utility("chrf", "fr"), samples=9)
+    options = ["--mbr", "chrf", "--samples", 9]
+    _, out, _ = call(run, *options, "--scores", text=b"the small dog\n\nrain\n")
+    assert out.decode().split("\n")[0] == f"{best.score:.4f}\t{best.text}"
+    _, out, _ = call(run, *options, "--format", "jsonl", text=b"the small dog\n")
+    record = json.loads(out)
+    assert (record["score"], record["log_probability"]) == (round(best.score, 6), round(best.log_probability, 6))
+    assert best.score > 0 > best.log_probability
 
 
 def test_text_n_best_has_as_many_lines_for_every_line(run: str, call: Call) -> None:
@@ -412,6 +431,18 @@ def test_a_closed_pipe_ends_quietly(run: str) -> None:
         (["--sample", "--temperature", "nan"], "above 0"),
         (["--sample", "--top-p", "1.5"], "at most 1"),
         (["--sample", "--beam", "4"], "leave one out"),
+        (["--samples", "4"], "--samples are what --mbr chooses from: give --mbr too"),
+        (["--sample", "--samples", "4"], "with --sample, --n-best N draws N"),
+        (["--sample", "--mbr", "chrf"], "leave one out"),
+        (["--mbr", "comet"], "--mbr comet: choose chrf or bleu"),
+        (["--mbr", "chrf", "--samples", "1"], "samples"),
+        (["--mbr", "chrf", "--beam", "4"], "--beam and --mbr: it draws samples"),
+        (["--mbr", "chrf", "--length-penalty", "1"], "--length-penalty and --mbr: it chooses by utility alone"),
+        (["--mbr", "chrf", "--set", "search.length_penalty=0.5"], "--set search.length_penalty and --mbr"),
+        (["--mbr", "chrf", "--n-best", "33"], "no more can be chosen than the 32 samples"),
+        (["--mbr", "chrf", "--samples", "3", "--n-best", "4"], "set --samples 4 or more"),
+        (["--no-repeat-ngram", "-1"], "no-repeat-ngram"),
+        (["--no-repeat-ngram", "2", "--set", "search.no_repeat_ngram=2"], "--no-repeat-ngram and --set search.no_repeat_ngram say one thing twice"),
         (["--beam", "0"], "beam"),
         (["--beam", "many"], "beam"),
         (["--length-penalty", "-1"], "length-penalty"),

@@ -33,14 +33,28 @@ def search(
     )
 
 
-def plain_beam(chain: Chain, limit: int, beam: int, length_penalty: float) -> list[tuple[float, list[int]]]:
+def plain_beam(
+    chain: Chain, limit: int, beam: int, length_penalty: float, *, ngram: int = 0, begins: tuple[int, ...] = (), shortest: int = 0
+) -> list[tuple[float, list[int]]]:
     """The same search for one sentence in lists, until no hypothesis is left alive. BOS is banned."""
+    limit = max(limit, len(begins))
+    shortest = min(shortest, limit)
+
+    def may(tokens: list[int], token: int) -> bool:
+        written = tokens[1:]
+        if len(written) < len(begins):
+            return token == begins[len(written)]
+        if token == EOS:
+            return len(written) >= shortest
+        grams = [written[i : i + ngram] for i in range(len(written) - ngram + 1)] if ngram else []
+        return token != BOS and len(written) < limit and [*written, token][len(written) + 1 - ngram :] not in grams
+
     alive, pool = [(0.0, [BOS])], []
     for length in range(limit + 1):
         candidates = []
         for log_p, tokens in alive:
             for token, more in enumerate(chain.after(length)[tokens[-1]].tolist()):
-                if token != BOS and (length < limit or token == EOS) and log_p + more > -math.inf:
+                if may(tokens, token) and log_p + more > -math.inf:
                     candidates.append((log_p + more, [*tokens, token]))
         candidates.sort(key=lambda pair: -pair[0])
         ended = [(log_p / (length + 1) ** length_penalty, tokens[1:-1]) for log_p, tokens in candidates[:beam] if tokens[-1] == EOS]
@@ -112,7 +126,7 @@ def test_a_wide_beam_is_enumeration(length_penalty: float) -> None:
         assert_same(pairs(search(chain, [4], beam=130, n_best=121, length_penalty=length_penalty)[0]), expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     size=st.integers(3, 8),
@@ -120,17 +134,22 @@ def test_a_wide_beam_is_enumeration(length_penalty: float) -> None:
     limits=st.lists(st.integers(0, 9), min_size=1, max_size=6),
     length_penalty=st.sampled_from([0.0, 0.5, 1.0, 1.7]),
     sharpness=st.sampled_from([0.5, 1.0, 3.0]),
+    ngram=st.sampled_from([0, 0, 1, 2, 3]),
+    shortest=st.sampled_from([0, 0, 2, 5]),
     data=st.data(),
 )
 def test_the_best_are_those_of_a_plain_search_that_never_stops_early(
-    seed: int, size: int, beam: int, limits: list[int], length_penalty: float, sharpness: float, data: st.DataObject
+    seed: int, size: int, beam: int, limits: list[int], length_penalty: float, sharpness: float, ngram: int, shortest: int, data: st.DataObject
 ) -> None:
     n_best = data.draw(st.integers(1, beam))
     chain = random_chain(seed, size, sharpness)
-    together = search(chain, limits, beam=beam, n_best=n_best, length_penalty=length_penalty)
-    for limit, hypotheses in zip(limits, together, strict=True):
-        assert_same(pairs(hypotheses), plain_beam(chain, limit, beam, length_penalty)[:n_best])
-        for hypothesis in hypotheses:
+    begins = [tuple(data.draw(st.lists(st.integers(2, size - 1), max_size=3))) for _ in limits]
+    prefix_BP = torch.tensor([[*tokens, *[-1] * (3 - len(tokens))] for tokens in begins]) if any(begins) else None
+    together = search(chain, limits, beam=beam, n_best=n_best, length_penalty=length_penalty, no_repeat_ngram=ngram, min_length=shortest, prefix_BP=prefix_BP)
+    for limit, forced, hypotheses in zip(limits, begins, together, strict=True):
+        expected = plain_beam(chain, limit, beam, length_penalty, ngram=ngram, begins=forced, shortest=shortest)[:n_best]
+        assert_same(pairs(hypotheses), expected or [(-math.inf, [])])
+        for hypothesis in hypotheses if expected else ():
             assert hypothesis.log_probability == pytest.approx(chain.log_probability(hypothesis.tokens), abs=1e-6)
 
 
