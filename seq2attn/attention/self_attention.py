@@ -4,6 +4,8 @@ Keys and values of earlier steps are given to it, and those of new ones given ba
 explained is the attention to the source.
 """
 
+from typing import NamedTuple, Self
+
 import torch
 from torch import Tensor, nn
 
@@ -25,12 +27,17 @@ class SelfAttention(nn.Module):
         queries, keys, values = self.maps.weight.split((self.heads * self.head_size, kv, kv))
         return queries, keys, values
 
-    def project(self, x_BTD: Tensor, position_T: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries (B, H, T, d), keys and values (B, G, T, d) of tokens at these positions."""
+    def turn(self, position_T: Tensor, like: Tensor) -> "Turn | None":
+        """What turns queries and keys at these positions, for all layers alike; None where nothing does."""
+        return Turn.at(position_T, self.head_size, like.dtype) if self.rotary else None
+
+    def project(self, x_BTD: Tensor, turn: "Turn | None") -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (B, H, T, d), keys and values (B, G, T, d) of tokens at the positions of `turn`."""
         heads_BHTd = self.maps(x_BTD).unflatten(-1, (-1, self.head_size)).transpose(1, 2)
-        query, key, value = heads_BHTd.split((self.heads, self.kv_heads, self.kv_heads), 1)
-        if self.rotary:
-            query, key = rotate(query, position_T), rotate(key, position_T)
+        turned, value = heads_BHTd.split((self.heads + self.kv_heads, self.kv_heads), 1)
+        if turn is not None:
+            turned = rotate(turned, turn)
+        query, key = turned.split((self.heads, self.kv_heads), 1)
         return query, key, value
 
     def read(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool = False) -> Tensor:
@@ -38,19 +45,31 @@ class SelfAttention(nn.Module):
         y: Tensor = self.out(products(query, key, value, mask, causal=causal).transpose(1, 2).flatten(2))
         return y
 
-    def forward(self, x_BTD: Tensor, mask_BS: Tensor | None) -> Tensor:
-        """All tokens at once: each looks at the real ones of a mask, or, without one, at itself and those before it."""
-        position = torch.arange(x_BTD.size(1), device=x_BTD.device)
-        return self.read(*self.project(x_BTD, position), None if mask_BS is None else mask_BS[:, None, None], causal=mask_BS is None)
+    def forward(self, x_BTD: Tensor, mask_BS: Tensor | None, turn: "Turn | None" = None) -> Tensor:
+        """All tokens at once: each looks at the real ones of a mask, or, without one, at itself and those before it. `turn` is that of the first T positions,
+        where several layers share it."""
+        if turn is None:
+            turn = self.turn(torch.arange(x_BTD.size(1), device=x_BTD.device), x_BTD)
+        return self.read(*self.project(x_BTD, turn), None if mask_BS is None else mask_BS[:, None, None], causal=mask_BS is None)
 
 
-def rotate(x: Tensor, position_T: Tensor) -> Tensor:
-    """Each pair (x_i, x_{i + d/2}) of x (..., T, d) turned by the angle position / 10000^(2i/d): products then know the distance alone (Su 2021, eq. 34, where
-    a pair stands side by side)."""
-    pairs = x.size(-1) // 2
-    rate = 10000 ** (-torch.arange(pairs, dtype=torch.float64, device=x.device) / pairs)
-    angle = position_T[:, None] * rate
-    wide = torch.promote_types(x.dtype, torch.float32)  # in half precision neighbours would turn by the same angle
-    cos, sin = angle.cos().to(wide), angle.sin().to(wide)
-    a, b = x.chunk(2, -1)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1).to(x.dtype)
+class Turn(NamedTuple):
+    """Rotary positions (Su 2021): each pair (x_i, x_{i + d/2}) is turned by the angle position / 10000^(2i/d)."""
+
+    cos_Td: Tensor
+    sin_Td: Tensor  # negative for the first half: what the second adds to it
+
+    @classmethod
+    def at(cls, position_T: Tensor, size: int, dtype: torch.dtype) -> Self:
+        """For heads of this size, at positions from 0."""
+        pairs = size // 2
+        rate = 10000 ** (-torch.arange(pairs, dtype=torch.float64, device=position_T.device) / pairs)
+        angle = position_T[:, None] * rate
+        wide = torch.promote_types(dtype, torch.float32)  # in half precision neighbours would turn by the same angle
+        cos, sin = angle.cos().to(wide), angle.sin().to(wide)
+        return cls(torch.cat([cos, cos], 1), torch.cat([-sin, sin], 1))
+
+
+def rotate(x: Tensor, turn: Turn) -> Tensor:
+    """x (..., T, d) turned: products then know the distance alone (Su 2021, eq. 34, where a pair stands side by side)."""
+    return torch.addcmul(x * turn.cos_Td, x.roll(x.size(-1) // 2, -1), turn.sin_Td).to(x.dtype)

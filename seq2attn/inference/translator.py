@@ -19,6 +19,7 @@ from torch import Tensor
 from seq2attn.config import Config, Precision, change, refuse_idle, refuse_spent
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 from seq2attn.errors import UsageError, UserError
+from seq2attn.inference.threads import shares, side_by_side
 from seq2attn.inference.translation import Translation
 from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models import memory
@@ -33,6 +34,7 @@ from seq2attn.training.checkpoint import weights as weights_of
 from seq2attn.training.precision import autocast, find_device, find_format
 
 BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}  # padded source tokens of one batch, by the device's kind
+LEAST_BATCH = 256  # padded source tokens: a batch this small is not divided among cores
 MAX_SOURCE = 1024  # tokens of one source; what is beyond is not read, so that memory and time stay bounded
 GROUP, STEP = 4, 16  # a batch has a multiple of GROUP sentences and a multiple of STEP source positions: see `_padded_sources`
 BANNED = (PAD, UNK, BOS)
@@ -77,7 +79,8 @@ class Translator:
         self.target_tokenizer = target_tokenizer
         self.members = (Member(model, source_tokenizer), *others)
         self.device = next(model.parameters()).device
-        self.format = find_format("fp32" if precision == "auto" else cast(Precision, precision), self.device)
+        halved = next(model.parameters()).dtype != torch.float32  # already computes in its own format, and nothing is to be cast
+        self.format = find_format("fp32" if halved or precision == "auto" else cast(Precision, precision), self.device)
 
     @classmethod
     def load(cls, run: str | os.PathLike[str], device: str = "auto", precision: str = "auto", settings: Iterable[str] = ()) -> Self:
@@ -105,6 +108,9 @@ class Translator:
                 raise UserError(f"{other.path}: its target vocabulary is not that of {first.path}; an ensemble needs runs trained on one prepared folder")
             members.append(Member(_model(other).to(where), _tokenizer(other.source_tokenizer, other.source_size, tokenizers)))
         target_tokenizer = _tokenizer(first.target_tokenizer, first.target_size, tokenizers)
+        if where.type == "cpu" and precision == "bf16" and all(member.model.encoder.halves and member.model.decoder.halves for member in members):
+            for member in members:  # a number once made is not made again at each of its uses
+                member.model.to(torch.bfloat16)
         return cls(*members[0], target_tokenizer, first.config, languages=first.languages, precision=precision, others=members[1:])
 
     @property
@@ -183,39 +189,46 @@ class Translator:
         # A text that the tokenizer makes nothing of is as good as blank.
         real = [i for i, text in enumerate(texts) if text.strip() and all(len(side[i]) for side in ids)]
         results = [[Translation(text, "", 0.0, 0.0, attention=np.zeros((0, 0), np.float32) if attention and self.attends else None)] for text in texts]
-        with self._at_rest():
-            for rows in _batches(real, [len(ids[0][i]) for i in range(len(texts))], batch_tokens * WIDTH // max(WIDTH, width)):
-                filling = -len(rows) % GROUP
-                sources = [[side[i][:MAX_SOURCE] for i in rows] + [[]] * filling for side in ids]
-                limits = [max_length if max_length is not None else 2 * len(source) + 10 for source in sources[0]]
-                limits[len(rows) :] = [0] * filling
-                rules: dict[str, Any] = {
-                    "select": memory.select,
-                    "length_penalty": length_penalty,
-                    "min_length": min_length,
-                    "max_length_B": torch.tensor(limits, device=self.device),
-                    "bos": BOS,
-                    "eos": EOS,
-                    "banned": BANNED,
-                    "prefix_BP": None if forced is None else _padded([forced[i] for i in rows] + [[]] * filling, -1).to(self.device),
-                    "no_repeat_ngram": no_repeat_ngram,
-                    "group": GROUP,
-                }
-                seeds = [seed_of(seed, first + i) for i in rows] + [0] * filling
+
+        def search(rows: list[int]) -> Iterable[list[Hypothesis]]:
+            filling = -len(rows) % GROUP
+            sources = [[side[i][:MAX_SOURCE] for i in rows] + [[]] * filling for side in ids]
+            limits = [max_length if max_length is not None else 2 * len(source) + 10 for source in sources[0]]
+            limits[len(rows) :] = [0] * filling
+            rules: dict[str, Any] = {
+                "select": memory.select,
+                "length_penalty": length_penalty,
+                "min_length": min_length,
+                "max_length_B": torch.tensor(limits, device=self.device),
+                "bos": BOS,
+                "eos": EOS,
+                "banned": BANNED,
+                "prefix_BP": None if forced is None else _padded([forced[i] for i in rows] + [[]] * filling, -1).to(self.device),
+                "no_repeat_ngram": no_repeat_ngram,
+                "group": GROUP,
+            }
+            seeds = [seed_of(seed, first + i) for i in rows] + [0] * filling
+            step = self._step if attention else self._blind_step
+            with torch.inference_mode(), autocast(self.device, self.format):
                 state = self._start(sources, width, seeds)
-                step = self._step if attention else self._blind_step
-                try:
-                    if drawn:
-                        found = sampled(step, state, seeds=seeds, samples=drawn, temperature=temperature, top_k=top_k, top_p=top_p, **rules)
-                    else:
-                        found = beam_search(step, state, sentences=len(limits), beam=beam, n_best=n_best, **rules)
-                except ArithmeticError:
-                    raise UserError(_NO_NUMBERS) from None
-                for i, hypotheses in zip(rows, found, strict=False):
-                    if utility is not None:
-                        ranked = by_utility([self.target_tokenizer.decode(hypothesis.tokens) for hypothesis in hypotheses], utility)
-                        hypotheses = [hypotheses[place]._replace(score=expected) for place, expected in ranked[:n_best]]
-                    results[i] = [self._translation(texts[i], ids[0][i], hypothesis) for hypothesis in hypotheses]
+                if drawn:
+                    return sampled(step, state, seeds=seeds, samples=drawn, temperature=temperature, top_k=top_k, top_p=top_p, **rules)
+                return beam_search(step, state, sentences=len(limits), beam=beam, n_best=n_best, **rules)
+
+        lengths = [min(len(ids[0][i]), MAX_SOURCE) + 1 for i in range(len(texts))]
+        # Few texts are shared out to all cores; and the longest come first, so that none waits for a long one at the end.
+        share = max(LEAST_BATCH, -(-sum(lengths[i] for i in real) // shares(self.device)))
+        batches = list(_batches(real, lengths, min(share, batch_tokens) * WIDTH // max(WIDTH, width)))[::-1]
+        try:
+            with self._at_rest(), side_by_side(search, batches, self.device) as searched:
+                for rows, found in zip(batches, searched, strict=True):
+                    for i, hypotheses in zip(rows, found, strict=False):
+                        if utility is not None:
+                            ranked = by_utility([self.target_tokenizer.decode(hypothesis.tokens) for hypothesis in hypotheses], utility)
+                            hypotheses = [hypotheses[place]._replace(score=expected) for place, expected in ranked[:n_best]]
+                        results[i] = [self._translation(texts[i], ids[0][i], hypothesis) for hypothesis in hypotheses]
+        except ArithmeticError:
+            raise UserError(_NO_NUMBERS) from None
         return results
 
     def force(
@@ -231,7 +244,7 @@ class Translator:
         target_ids = self.target_tokenizer.encode_batch(targets)
         batch_tokens = self.batch_tokens if batch_tokens is None else batch_tokens
         results: list[Translation | None] = [None] * len(texts)
-        lengths = [max(len(source), len(target)) for source, target in zip(ids[0], target_ids, strict=True)]
+        lengths = [min(max(len(source), len(target)), MAX_SOURCE) + 1 for source, target in zip(ids[0], target_ids, strict=True)]
         with self._at_rest():
             for rows in _batches(range(len(texts)), lengths, batch_tokens):
                 sources = [[side[i][:MAX_SOURCE] for i in rows] for side in ids]
@@ -283,7 +296,7 @@ class Translator:
         log_ps, states, read = [], [], []
         for member, decoder_state, source in zip(self.members, state.decoders, state.sources.parts, strict=True):
             output, after = member.model.decoder.step(token_R, decoder_state, source, weights)
-            log_ps.append(output.logits.float().log_softmax(-1))
+            log_ps.append(output.logits if len(self.members) == 1 else output.logits.float().log_softmax(-1))
             states.append(after)
             read.append(output.weights)
         return _mean_p(log_ps), state._replace(decoders=tuple(states)), self._mean_weights(read)
@@ -444,7 +457,7 @@ def _batches(rows: Sequence[int], lengths: Sequence[int], batch_tokens: int) -> 
     """Rows of like length together, at most `batch_tokens` padded tokens a batch; a longer one is a batch of its own."""
     batch: list[int] = []
     for row in sorted(rows, key=lambda row: lengths[row]):
-        if batch and (min(lengths[row], MAX_SOURCE) + 1) * (len(batch) + 1) > batch_tokens:
+        if batch and lengths[row] * (len(batch) + 1) > batch_tokens:
             yield batch
             batch = []
         batch.append(row)

@@ -12,6 +12,7 @@ class Encoder(nn.Module, abc.ABC):
     """Reads sources; `embedding` is that of their tokens, (N, E)."""
 
     embedding: nn.Embedding
+    halves: bool = True  # whether outside training all of it may be in half precision, weights and sums; else products alone
 
     @abc.abstractmethod
     def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
@@ -24,6 +25,7 @@ class Decoder(nn.Module, abc.ABC):
     target_embedding: nn.Embedding
     output: nn.Linear
     carries: bool  # whether what one step reads changes later ones
+    halves: bool = True  # as an encoder's
 
     @abc.abstractmethod
     def source(self, memory: Memory) -> Any:

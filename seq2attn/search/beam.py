@@ -14,6 +14,7 @@ from seq2attn.search.constraints import Constraints
 from seq2attn.search.history import History
 from seq2attn.search.leaving import staying
 from seq2attn.search.step import Hypothesis, Select, State, Step
+from seq2attn.search.top import largest, log_normaliser, wide
 
 
 @torch.no_grad()
@@ -38,7 +39,7 @@ def beam_search(
     """The `n_best` hypotheses of each sentence, best score first; fewer where fewer exist, but always one.
 
     `state` has `sentences * beam` rows. Lengths are in tokens before the end token; at its maximum a hypothesis may only end. `prefix_BP` holds the
-    tokens that each output begins with, -1 after its own end; with `no_repeat_ngram` n above 0 no output holds an n-gram twice, but for its forced beginning. Every log-probability is at most 0 and `length_penalty` at least 0: then no live
+    tokens that each output begins with, -1 after its own end; with `no_repeat_ngram` n above 0 no output holds an n-gram twice, but for its forced beginning. A log-probability is at most 0 and `length_penalty` at least 0: then no live
     hypothesis can come to more than log p / (maximum + 1) ** length_penalty, and a sentence is finished when that cannot beat what it has already.
     Greedy search ends at its first end token, as the word says. Finished sentences leave the batch, which stays a multiple of `group` if it was one. Raises ArithmeticError when the step gives NaN.
     """
@@ -63,13 +64,15 @@ def beam_search(
     broken = torch.zeros((), dtype=torch.bool, device=device)
 
     for length in range(rules.longest + 1):
-        log_p_RN, state, weights_RS = step(token_R, state)
-        log_p_BWN = rules.apply(log_p_RN.view(len(sentence_B), beam, -1), length)
-        candidates_BX = (alive_BW[:, :, None] + log_p_BWN).flatten(1)
-        vocabulary = log_p_BWN.shape[2]
+        logits_RN, state, weights_RS = step(token_R, state)
+        logits_RN = wide(logits_RN)
+        shift_BW = alive_BW - log_normaliser(logits_RN).view(len(sentence_B), beam)  # makes logits log p of the whole output so far
+        logits_BWN = rules.apply(logits_RN.view(len(sentence_B), beam, -1), length)
         # A row has one end token, so twice the beam always holds a whole beam that goes on.
-        log_p_BK, flat_BK = candidates_BX.topk(min(2 * beam, candidates_BX.shape[1]))
-        row_BK, token_BK = flat_BK // vocabulary, flat_BK % vocabulary
+        best_BWK, tokens_BWK = largest(logits_BWN, min(2 * beam, logits_BWN.shape[2]))
+        log_p_BX = (best_BWK + shift_BW[:, :, None]).flatten(1)
+        log_p_BK, flat_BK = log_p_BX.topk(min(2 * beam, log_p_BX.shape[1]))
+        row_BK, token_BK = flat_BK // best_BWK.shape[2], tokens_BWK.flatten(1).gather(1, flat_BK)
         ends_BK = token_BK == eos
 
         # Only an end among the best `beam` candidates counts: with a beam of 1 that is greedy search.

@@ -15,6 +15,7 @@ from seq2attn.search.constraints import Constraints
 from seq2attn.search.history import History
 from seq2attn.search.leaving import staying
 from seq2attn.search.step import Hypothesis, Select, State, Step, normalised
+from seq2attn.search.top import log_normaliser, wide
 
 
 def seed_of(*parts: int) -> int:
@@ -88,7 +89,9 @@ def sample(
     token_R = torch.full((sentences * samples,), bos, dtype=torch.long, device=device)
 
     for length in range(rules.longest + 1):
-        log_p_RN, state, weights_RS = step(token_R, state)
+        logits_RN, state, weights_RS = step(token_R, state)
+        logits_RN = wide(logits_RN)
+        log_p_RN = logits_RN - log_normaliser(logits_RN)[:, None]
         log_p_BWN = rules.apply(log_p_RN.view(len(sentence_B), samples, -1), length)
         broken |= log_p_BWN.isnan().any()
         sums_BWN = narrowed(log_p_BWN.flatten(0, 1), temperature, top_k, top_p).view_as(log_p_BWN).cumsum(2)

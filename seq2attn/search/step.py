@@ -1,6 +1,6 @@
 """The nouns of search: the step function it drives, and the hypotheses it gives back.
 
-It does not know what a model is: a step is any function from the last tokens and a state to log-probabilities.
+It does not know what a model is: a step is any function from the last tokens and a state to logits.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from torch import Tensor
 State = TypeVar("State")
 
 Step = Callable[[Tensor, State], tuple[Tensor, State, Tensor | None]]
-"""(token_R, state) -> (log_p_RN, state, weights_RS or None), natural logs. The search writes on log_p_RN."""
+"""(token_R, state) -> (logits_RN, state, weights_RS or None): natural log-probabilities, each row up to a number of its own. The search writes on logits_RN."""
 
 Select = Callable[[State, Tensor], State]
 """(state, index_R) -> the state of those rows.

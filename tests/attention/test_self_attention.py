@@ -5,7 +5,7 @@ import reference
 import torch
 from torch import Tensor, nn
 
-from seq2attn.attention.self_attention import SelfAttention, rotate
+from seq2attn.attention.self_attention import SelfAttention, Turn, rotate
 
 B, T, D = 3, 5, 12
 LENGTHS = [5, 1, 3]
@@ -65,7 +65,7 @@ def test_shared_keys_and_values_are_those_of_equal_heads(heads: int, kv_heads: i
     torch.testing.assert_close(shared(x, None), full(x, None))
     assert shared.maps.weight.shape == (D + 2 * D // group, D)
     assert [tuple(part.shape) for part in shared.parts()] == [(D, D), (D // group, D), (D // group, D)]
-    assert [tuple(part.shape) for part in shared.project(x, torch.arange(T))] == [(B, count, T, D // heads) for count in (heads, kv_heads, kv_heads)]
+    assert [tuple(part.shape) for part in shared.project(x, None)] == [(B, count, T, D // heads) for count in (heads, kv_heads, kv_heads)]
 
 
 def test_it_keeps_to_its_mask_and_to_the_past() -> None:
@@ -92,6 +92,10 @@ def test_a_sentence_with_nothing_to_look_at_gets_zeros_and_finite_gradients() ->
 # Rotary positions
 
 
+def turned(x: Tensor, position: Tensor) -> Tensor:
+    return rotate(x, Turn.at(position, x.size(-1), x.dtype))
+
+
 def paired(x: Tensor) -> Tensor:
     """Half-pairs side by side, as the paper has them."""
     return x.unflatten(-1, (2, -1)).mT.flatten(-2)
@@ -100,7 +104,7 @@ def paired(x: Tensor) -> Tensor:
 @pytest.mark.parametrize("size", [2, 4, 6])
 def test_rotation_is_the_papers(size: int) -> None:
     x, position = torch.randn(7, size), torch.tensor([0, 1, 2, 3, 50, 1000, 100000])
-    got = paired(rotate(x, position))
+    got = paired(turned(x, position))
     for row, where in enumerate(position.tolist()):
         torch.testing.assert_close(got[row], torch.from_numpy(reference.turned(paired(x[row]).numpy(), where)))
 
@@ -110,25 +114,25 @@ def test_products_know_the_distance_alone_and_lengths_stay() -> None:
     q, k = torch.randn(1, 8), torch.randn(1, 8)
 
     def product(i: int, j: int) -> float:
-        return float((rotate(q, torch.tensor([i])) * rotate(k, torch.tensor([j]))).sum())
+        return float((turned(q, torch.tensor([i])) * turned(k, torch.tensor([j]))).sum())
 
     assert product(3, 1) == pytest.approx(product(1002, 1000), abs=1e-9)
     assert product(3, 1) != pytest.approx(product(1, 3), abs=1e-3)
     assert product(5, 5) == pytest.approx(float((q * k).sum()), abs=1e-9)
-    torch.testing.assert_close(rotate(q, torch.tensor([17])).norm(), q.norm())
+    torch.testing.assert_close(turned(q, torch.tensor([17])).norm(), q.norm())
 
 
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
 def test_rotation_in_half_precision_is_rounded_once(precision: torch.dtype) -> None:
     x, position = torch.randn(300, 8).to(precision), torch.arange(300)
-    got = rotate(x, position)
+    got = turned(x, position)
     assert got.dtype == precision
-    torch.testing.assert_close(got.double(), rotate(x.double(), position).to(precision).double(), atol=1e-6, rtol=torch.finfo(precision).eps)
+    torch.testing.assert_close(got.double(), turned(x.double(), position).to(precision).double(), atol=1e-6, rtol=torch.finfo(precision).eps)
 
 
 def test_values_are_not_turned() -> None:
     attention, x = make(rotary=True), torch.randn(B, T, D)
-    near, far = attention.project(x, torch.arange(T)), attention.project(x, torch.arange(T) + 9)
+    near, far = (attention.project(x, attention.turn(torch.arange(T) + first, x)) for first in (0, 9))
     torch.testing.assert_close(near[2], far[2])
     assert not torch.allclose(near[0], far[0])
     assert not torch.allclose(near[1], far[1])

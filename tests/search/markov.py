@@ -37,7 +37,10 @@ class Chain:
         state_RT = torch.cat([state_RT, token_R[:, None]], dim=1)
         # "Attention" that tells which token was read at this step by which row, so that a wrong back-pointer is seen.
         weights_RS = torch.nn.functional.one_hot(token_R, self.size).float()
-        return self.after(state_RT.shape[1] - 1)[token_R], state_RT, weights_RS
+        logits_RN = self.after(state_RT.shape[1] - 1)[token_R]
+        if logits_RN.dtype != torch.bfloat16:  # which would round the sum
+            logits_RN = logits_RN + (token_R % 3 - 1)[:, None]  # a search takes each row up to a number of its own
+        return logits_RN, state_RT, weights_RS
 
     def log_probability(self, tokens: list[int]) -> float:
         return sum(float(self.after(length)[a, b]) for length, (a, b) in enumerate(itertools.pairwise([BOS, *tokens, EOS])))

@@ -46,6 +46,8 @@ class State(NamedTuple):
 
 
 class RNNDecoder(Decoder):
+    halves = False  # a cell sums over all steps
+
     def __init__(self, model: Settings, vocabulary: int) -> None:
         """The decoder of `model.decoder`, over a target vocabulary of this size."""
         super().__init__()

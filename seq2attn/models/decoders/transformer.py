@@ -94,7 +94,7 @@ class TransformerDecoder(Decoder):
         sentences, width = state.caches.sentences, state.caches.width
         time = state.caches.parts[0].used // width
         x_BWD = self._embed(token_R.view(sentences, width), time, 1)
-        position_W = torch.full((width,), time, device=token_R.device)
+        turn = self._stack()[0].attention.turn(torch.full((width,), time, device=token_R.device), x_BWD)
         mask = seen_RC = None
         if state.seen_RC is not None:
             own = torch.eye(width, dtype=torch.bool, device=token_R.device).repeat(sentences, 1)
@@ -104,7 +104,7 @@ class TransformerDecoder(Decoder):
         caches = []
 
         def look(attention: SelfAttention, x: Tensor) -> Tensor:
-            query, key, value = attention.project(x, position_W)
+            query, key, value = attention.project(x, turn)
             cache, keys, values = next(before).add(key, value)
             caches.append(cache)
             return attention.read(query, keys, values, mask)
@@ -119,7 +119,8 @@ class TransformerDecoder(Decoder):
         past = self._past(memory, len(tokens_BT))
         past = None if past is None else past.of_all_steps(tokens_BT.size(1))
         x_BTD = self._embed(tokens_BT, 0, tokens_BT.size(1))
-        x_BTD, found = self._walk(x_BTD, lambda attention, x: attention(x, None), self.source(memory), past, weights)
+        turn = self._stack()[0].attention.turn(torch.arange(tokens_BT.size(1), device=x_BTD.device), x_BTD)
+        x_BTD, found = self._walk(x_BTD, lambda attention, x: attention(x, None, turn), self.source(memory), past, weights)
         return Features(x_BTD, found.weights, found.log_p, found.entropy)
 
     def _walk(self, x_BTD: Tensor, look: Look, source: Source, past: Past | None, weights: bool) -> tuple[Tensor, Reading]:

@@ -20,6 +20,8 @@ from seq2attn.models.memory import Memory, part_of
 class RNNEncoder(Encoder):
     """h_j = [forward state; backward state] of each source position j (Bahdanau 2015, section 3.2)."""
 
+    halves = False  # a cell sums over all steps
+
     def __init__(self, model: Settings, vocabulary: int) -> None:
         """The encoder of `model.encoder`, over a source vocabulary of this size."""
         super().__init__()

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
-from seq2attn.attention.self_attention import SelfAttention
+from seq2attn.attention.self_attention import SelfAttention, Turn
 from seq2attn.config import Model as Settings
 from seq2attn.config import Transformer
 from seq2attn.models.dropout import dropout
@@ -22,8 +23,8 @@ class Layer(nn.Module):
         self.feedforward = FeedForward(settings)
         self.attending, self.feeding = Sublayer(settings, dropout), Sublayer(settings, dropout)
 
-    def forward(self, x_BSD: Tensor, mask_BS: Tensor) -> Tensor:
-        x_BSD = self.attending(x_BSD, lambda x: self.attention(x, mask_BS))
+    def forward(self, x_BSD: Tensor, mask_BS: Tensor, turn: Turn | None) -> Tensor:
+        x_BSD = self.attending(x_BSD, lambda x: self.attention(x, mask_BS, turn))
         y: Tensor = self.feeding(x_BSD, self.feedforward)
         return y
 
@@ -45,8 +46,10 @@ class TransformerEncoder(Encoder):
         embedded = self.embedding(source_BS) * self.embedding.embedding_dim**0.5
         position = self.positions(0, source_BS.size(1), embedded)
         x = embedded = dropout(embedded if position is None else embedded + position, self.dropout, self.training)
-        for layer in cast(Iterable[Layer], self.layers):
-            x = layer(x, mask_BS)
+        layers = cast(list[Layer], list(cast(Iterable[Layer], self.layers)))
+        turn = layers[0].attention.turn(torch.arange(source_BS.size(1), device=x.device), x)
+        for layer in layers:
+            x = layer(x, mask_BS, turn)
         if self.norm is not None:
             x = self.norm(x)
         return Memory(part_of(self.keys, x, embedded), part_of(self.values, x, embedded), mask_BS, mean_over(mask_BS, x))

@@ -1,0 +1,57 @@
+"""Batches side by side: in order, errors in their turn, torch's threads given back."""
+
+import threading
+import time
+
+import pytest
+import torch
+
+from seq2attn.inference.threads import shares, side_by_side
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_results_come_in_order_whichever_is_done_first() -> None:
+    def slow(number: int) -> tuple[int, int]:
+        time.sleep(0.02 if number == 0 else 0)
+        return number, torch.get_num_threads()
+
+    with side_by_side(slow, range(7), CPU) as found:
+        assert list(found) == [(number, 1) for number in range(7)]
+    assert torch.get_num_threads() == 3
+
+
+def test_as_many_batches_at_once_as_torch_has_threads() -> None:
+    together = threading.Barrier(3, timeout=10)
+    with side_by_side(lambda _: together.wait(), range(3), CPU) as found:
+        assert sorted(found) == [0, 1, 2]
+    assert shares(CPU) == 3
+    assert shares(torch.device("meta")) == 1
+
+
+@pytest.mark.parametrize("batches", [range(1), range(4)])
+def test_an_error_is_raised_and_the_threads_are_given_back(batches: range) -> None:
+    def fail(number: int) -> None:
+        raise ArithmeticError(f"batch {number}")
+
+    with pytest.raises(ArithmeticError, match="batch 0"), side_by_side(fail, batches, CPU) as found:
+        list(found)
+    assert torch.get_num_threads() == 3
+
+
+def test_one_within_another_leaves_the_threads_as_they_were() -> None:
+    def inner(number: int) -> int:
+        with side_by_side(lambda x: x, [number], CPU) as found:
+            return sum(found)
+
+    with side_by_side(inner, range(5), CPU) as found:
+        assert list(found) == list(range(5))
+    assert torch.get_num_threads() == 3
