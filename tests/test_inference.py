@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import seq2attn
+from seq2attn import config
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer, normalise
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference import MAX_SOURCE, Translation, Translator
-from seq2attn.inference.translator import GROUP, STEP
+from seq2attn.inference.translator import GROUP, SAMPLES, STEP, WIDTH
 from seq2attn.inference.words import between_words, word_numbers
 
 RECIPES = {
@@ -162,6 +163,73 @@ def test_limits_prefixes_and_bans_reach_the_search() -> None:
         assert translation.tokens[: len(begins)] == begins
     unlimited = translator.translate(["rain"], beam=1, min_length=10**6)[0][0]
     assert len(unlimited.tokens) == 2 * len(translator.source_tokenizer.encode("rain")) + 10
+
+
+def holds_twice(tokens: list[int], ngram: int) -> bool:
+    grams = [tuple(tokens[i : i + ngram]) for i in range(len(tokens) - ngram + 1)]
+    return len(set(grams)) < len(grams)
+
+
+@pytest.mark.parametrize("ngram", [1, 2, 3])
+def test_no_ngram_of_pieces_comes_twice(ngram: int) -> None:
+    translator = tiny.translator(sharpness=1.5)
+    for options in ({"beam": 1}, {"beam": 4, "n_best": 4}, {"sample": True, "n_best": 3}):
+        free = [t.tokens for ts in translator.translate(TEXTS[:4], min_length=20, max_length=25, **options) for t in ts]
+        bound = translator.translate(TEXTS[:4], min_length=20, max_length=25, no_repeat_ngram=ngram, **options)
+        assert any(holds_twice(tokens, ngram) for tokens in free) or ngram == 3
+        assert not any(holds_twice(t.tokens, ngram) for ts in bound for t in ts)
+    begun = translator.translate(["rain"], prefixes=["le le le"], no_repeat_ngram=1)[0][0]
+    assert begun.text.startswith("le le le")
+    stored = Translator(translator.members[0].model, translator.source_tokenizer, translator.target_tokenizer, tiny_search(no_repeat_ngram=ngram))
+    assert flat(stored.translate(TEXTS)) == flat(translator.translate(TEXTS, no_repeat_ngram=ngram))
+    assert flat(stored.translate(TEXTS, no_repeat_ngram=0)) == flat(translator.translate(TEXTS))
+
+
+def tiny_search(**search: int) -> config.Config:
+    return config.validate(tiny.settings().model_dump() | {"search": search}, "tests")
+
+
+def letters(output: str, reference: str) -> float:
+    return len(set(output) & set(reference)) / max(len(set(output + reference)), 1)
+
+
+def test_the_choice_among_samples_is_made_of_those_that_sampling_gives() -> None:
+    translator = tiny.translator(sharpness=1.5)
+    options = {"seed": 3, "top_k": 30, "temperature": 1.2, "max_length": 12}
+    chosen = translator.translate(TEXTS, utility=letters, samples=8, n_best=3, **options)
+    drawn = translator.translate(TEXTS, sample=True, n_best=8, length_penalty=0.3, **options)
+    assert [len(best) for best in chosen] == [min(3, len({s.text for s in samples})) for samples in drawn]
+    for text, best, samples in zip(TEXTS, chosen, drawn, strict=True):
+        if not text:
+            assert best == samples
+            continue
+        means = {s.text: sum(letters(s.text, other.text) for other in samples) / 8 for s in samples}
+        assert [t.score for t in best] == pytest.approx(sorted(means.values(), reverse=True)[:3])
+        for translation in best:
+            assert translation.score == pytest.approx(means[translation.text])
+            assert translation.log_probability == pytest.approx(teacher(translator, translation)[0], abs=2e-4)
+            assert translation.attention is not None
+    alone = [translator.translate([text], utility=letters, samples=8, n_best=3, first=i, **options)[0] for i, text in enumerate(TEXTS)]
+    assert flat(alone) == flat(chosen)
+    assert flat(translator.translate(TEXTS, utility=letters, samples=8, n_best=3, batch_tokens=40, **options)) == flat(chosen)
+
+
+def test_samples_are_as_many_as_are_said() -> None:
+    translator, seen = tiny.translator(), set()
+    translator.translate(["the small dog"], utility=lambda output, reference: seen.add(output) or 0.0, temperature=3.0)
+    assert 8 < len(seen) <= SAMPLES
+
+
+def test_a_wide_search_has_fewer_sentences_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    translator = tiny.translator()
+    rows: list[int] = []
+    step = Translator._step
+    monkeypatch.setattr(Translator, "_step", lambda self, token_R, *more, **named: rows.append(len(token_R)) or step(self, token_R, *more, **named))
+    batch_tokens = 64 * (len(translator.source_tokenizer.encode("rain")) + 1)
+    for width in (WIDTH, 4 * WIDTH, 32 * WIDTH):
+        rows.clear()
+        translator.translate(["rain"] * 64, sample=True, n_best=width, max_length=1, batch_tokens=batch_tokens)
+        assert max(rows) == max(64 * WIDTH, GROUP * width)
 
 
 def test_force_gives_what_translate_found() -> None:
@@ -440,6 +508,13 @@ def test_a_model_of_no_numbers_is_one_clear_line() -> None:
         ({"top_k": -1, "sample": True}, "top_k"),
         ({"batch_tokens": 0}, "batch_tokens"),
         ({"prefixes": ["a", "b"]}, "2 prefixes and 1 texts"),
+        ({"no_repeat_ngram": -1}, "no_repeat_ngram is -1"),
+        ({"samples": 4}, "samples is 4"),
+        ({"samples": 4, "sample": True}, "samples is 4"),
+        ({"utility": letters, "samples": 1}, "samples is 1: it must be at least 2"),
+        ({"utility": letters, "sample": True}, "leave one out"),
+        ({"utility": letters, "n_best": 33}, "n_best is 33 and samples 32"),
+        ({"utility": letters, "n_best": 4, "samples": 3}, "n_best is 4 and samples 3"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_by_name(options: dict[str, object], words: str) -> None:

@@ -1,6 +1,7 @@
 """Tiny tokenizers and random models, quick to make: for tests of what is around a model rather than of the model."""
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,30 @@ FRENCH = [
 @functools.cache
 def tokenizer(side: str = "source", kind: str = "bpe", size: int = 90) -> Tokenizer:
     return Tokenizer.train(ENGLISH if side == "source" else FRENCH, size, kind, False)
+
+
+class Numbers:
+    """A tokenizer of as large a vocabulary as a test wants, with nothing to learn: "17 203" is the pieces 17 and 203."""
+
+    kind, lowercase = "word", False
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def encode(self, text: str) -> list[int]:
+        return [int(word) for word in text.split()]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        return [self.encode(text) for text in texts]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return " ".join(map(str, ids))
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        return [str(number) for number in ids]
+
+    def word_index(self, ids: Sequence[int]) -> list[int]:
+        return list(range(len(ids)))
 
 
 def settings(attention: dict[str, object] | None = None, encoder: dict[str, object] | None = None, **decoder: object) -> Config:

@@ -380,6 +380,8 @@ def _refuse(
     """Raise UsageError, naming the options, for what makes no sense."""
     if isinstance(texts, str):
         raise UsageError("translate takes a list of texts: put a single one in brackets")
+    if utility is not None and sample:
+        raise UsageError("sample gives the draws themselves, and utility chooses among draws of its own: leave one out")
     for name, number, least in (
         ("beam", beam, 1),
         ("n_best", n_best, 1),
@@ -397,8 +399,6 @@ def _refuse(
         raise UsageError(f"min_length is {min_length} and max_length {max_length}: no length is between them")
     if not drawn and n_best > beam:
         raise UsageError(f"n_best is {n_best} and beam {beam}: a beam finds at most as many translations as it is wide")
-    if utility is not None and sample:
-        raise UsageError("sample gives the draws themselves, and utility chooses among draws of its own: leave one out")
     if utility is not None and n_best > drawn:
         raise UsageError(f"n_best is {n_best} and samples {drawn}: no more can be chosen than are drawn")
     if not (0 <= length_penalty < math.inf):

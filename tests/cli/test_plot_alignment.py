@@ -216,6 +216,7 @@ def test_a_page_holds_every_line_that_is_not_empty(call: Call, kept: Path, tmp_p
         (("--from", "kept.jsonl", "--set", "search.beam=2"), "--set changes how a run reads"),
         (("run", "--source", "a", "--set", "search.beam=2", "--beam", "2"), "--beam and --set search.beam say one thing twice"),
         (("run", "--source", "a", "--target", "b", "--set", "search.max_length=2"), "--target is given whole: --set search.*"),
+        (("run", "--source", "a", "--target", "b", "--set", "search.no_repeat_ngram=2"), "--target is given whole: --set search.*"),
         (("run", "--source", "a", "--set", "data.joint=true"), "--set data.joint=true: acts before or in training alone"),
         (("--from", "kept.pkl"), "must end in .jsonl or .npz"),
         (("run", "--source", "a", "-o", "folder.png"), "a folder"),

@@ -6,7 +6,7 @@ import logging
 import pytest
 import sacrebleu
 
-from seq2attn.errors import UserError
+from seq2attn.errors import UsageError, UserError
 from seq2attn.evaluation import text
 
 HYPOTHESES = ["the dog bit the man .", "it was not surprising .", "the man had just bitten him ."]
@@ -123,3 +123,24 @@ def test_lengths_of_unspaced_scripts_are_characters():
 def test_lengths_need_a_source_for_each_line():
     with pytest.raises(UserError, match="1 source lines"):
         text.by_length(["a"], ["a", "b"], [["a", "b"]])
+
+
+# Of one sentence
+
+
+@pytest.mark.parametrize(("name", "scorer"), [("chrf", sacrebleu.metrics.CHRF()), ("bleu", sacrebleu.metrics.BLEU(effective_order=True))])
+def test_a_utility_is_sacrebleus_sentence_score(name, scorer):
+    utility = text.utility(name, "en")
+    for hypothesis, reference in itertools.product([*HYPOTHESES, "the dog", ""], FIRST):
+        assert utility(hypothesis, reference) == pytest.approx(scorer.sentence_score(hypothesis, [reference]).score)
+    assert utility("a dog", "a dog") == pytest.approx(100)
+
+
+def test_a_utility_has_the_tokenizer_of_its_language_or_of_its_reference():
+    assert text.utility("bleu", "zh")("我喜欢猫", "我喜欢狗") == text.utility("bleu")("我喜欢猫", "我喜欢狗") > 0
+    assert text.utility("bleu", "en")("我喜欢猫", "我喜欢狗") == 0
+
+
+def test_a_utility_of_another_name_is_refused():
+    with pytest.raises(UsageError, match="utility ter: choose chrf or bleu"):
+        text.utility("ter")

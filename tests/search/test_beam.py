@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from search.markov import BOS, EOS, Chain, random_chain, select
+from search.plain import plain_beam
 from torch import Tensor
 
 from seq2attn.search.beam import beam_search
@@ -31,36 +32,6 @@ def search(
         banned=more.pop("banned", (BOS,)),  # type: ignore[arg-type]
         **more,  # type: ignore[arg-type]
     )
-
-
-def plain_beam(
-    chain: Chain, limit: int, beam: int, length_penalty: float, *, ngram: int = 0, begins: tuple[int, ...] = (), shortest: int = 0
-) -> list[tuple[float, list[int]]]:
-    """The same search for one sentence in lists, until no hypothesis is left alive. BOS is banned."""
-    limit = max(limit, len(begins))
-    shortest = min(shortest, limit)
-
-    def may(tokens: list[int], token: int) -> bool:
-        written = tokens[1:]
-        if len(written) < len(begins):
-            return token == begins[len(written)]
-        if token == EOS:
-            return len(written) >= shortest
-        grams = [written[i : i + ngram] for i in range(len(written) - ngram + 1)] if ngram else []
-        return token != BOS and len(written) < limit and [*written, token][len(written) + 1 - ngram :] not in grams
-
-    alive, pool = [(0.0, [BOS])], []
-    for length in range(limit + 1):
-        candidates = []
-        for log_p, tokens in alive:
-            for token, more in enumerate(chain.after(length)[tokens[-1]].tolist()):
-                if may(tokens, token) and log_p + more > -math.inf:
-                    candidates.append((log_p + more, [*tokens, token]))
-        candidates.sort(key=lambda pair: -pair[0])
-        ended = [(log_p / (length + 1) ** length_penalty, tokens[1:-1]) for log_p, tokens in candidates[:beam] if tokens[-1] == EOS]
-        pool = sorted(pool + ended, key=lambda pair: -pair[0])[:beam]
-        alive = [pair for pair in candidates if pair[1][-1] != EOS][:beam]
-    return pool
 
 
 def pairs(hypotheses: list[Hypothesis]) -> list[tuple[float, list[int]]]:
@@ -147,7 +118,8 @@ def test_the_best_are_those_of_a_plain_search_that_never_stops_early(
     prefix_BP = torch.tensor([[*tokens, *[-1] * (3 - len(tokens))] for tokens in begins]) if any(begins) else None
     together = search(chain, limits, beam=beam, n_best=n_best, length_penalty=length_penalty, no_repeat_ngram=ngram, min_length=shortest, prefix_BP=prefix_BP)
     for limit, forced, hypotheses in zip(limits, begins, together, strict=True):
-        expected = plain_beam(chain, limit, beam, length_penalty, ngram=ngram, begins=forced, shortest=shortest)[:n_best]
+        rules = {"bos": BOS, "eos": EOS, "banned": (BOS,), "ngram": ngram, "begins": forced, "shortest": shortest}
+        expected = plain_beam(lambda some: [chain.after(len(t) - 1)[t[-1]].tolist() for t in some], limit, beam, length_penalty, **rules)[:n_best]
         assert_same(pairs(hypotheses), expected or [(-math.inf, [])])
         for hypothesis in hypotheses if expected else ():
             assert hypothesis.log_probability == pytest.approx(chain.log_probability(hypothesis.tokens), abs=1e-6)
