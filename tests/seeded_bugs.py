@@ -211,6 +211,17 @@ BUGS = (
     Bug("training/trainer.py", "settings.clip, norm_)", "settings.clip, norm_.square())", ("training/test_trainer.py", "-k", "clip")),
     Bug("training/trainer.py", "list(self.weights.values()), 1 - decay)", "list(self.weights.values()), decay)", ("training/test_trainer.py", "-k", "average")),
     Bug("training/trainer.py", "with self._averaged():", "with torch.no_grad():", ("training/test_trainer.py", "-k", "average")),
+    # export
+    Bug("export/ctranslate2.py", '"rotary_interleave": False', '"rotary_interleave": True', ("export/test_ctranslate2.py", "-k", "given and today")),
+    Bug("export/ctranslate2.py", ".mT).mT.repeat_interleave(heads // parts, 0)", ".mT).mT.repeat(heads // parts, 1, 1)", ("export/test_ctranslate2.py", "-k", "given and shared")),
+    Bug("export/ctranslate2.py", "weight = then(", "weight = (", ("export/test_ctranslate2.py", "-k", "given and general")),
+    Bug("export/ctranslate2.py", " / own.settings.temperature", "", ("export/test_ctranslate2.py", "-k", "given and warm")),
+    Bug("export/ctranslate2.py", "return nothing if table is None", "return None if table is None", ("export/test_ctranslate2.py", "-k", "given and positions")),
+    Bug("export/ctranslate2.py", "add_source_eos = True", "add_source_eos = False", ("export/test_ctranslate2.py", "-k", "given and first")),
+    Bug("export/ctranslate2.py", "weights_of or 0) - 1", "weights_of or 0)", ("export/test_ctranslate2.py", "-k", "attention_is")),
+    Bug("export/ctranslate2.py", ", copy=True)", ")", ("export/test_ctranslate2.py", "-k", "quantised")),
+    Bug("export/limits.py", 'if a.window != "none"', 'if a.window == "local-p"', ("export/test_limits.py",)),
+    Bug("export/folder.py", "        old.rename(out)\n        raise", "        raise", ("cli/test_export.py", "-k", "half_way")),
 )
 # fmt: on
 

@@ -29,7 +29,8 @@ MAY_IMPORT = {
     "inference": {"models", "attention", "search", "data", "training.checkpoint", "training.precision"},
     "evaluation": {"inference", "data", "search"},
     "plotting": {"inference", "data"},
-    "cli": {"inference", "training", "evaluation", "plotting", "data", "models", "search"},
+    "export": {"inference", "data", "models", "attention", "training.checkpoint"},
+    "cli": {"inference", "training", "evaluation", "plotting", "export", "data", "models", "search"},
     "__init__": {"inference"},
     "__main__": {"cli"},
 }
@@ -48,6 +49,7 @@ DOORS = {
     "pydantic": ("config.py",),
     "safetensors": ("training/", "inference.py"),
     "tensorboard": ("cli/",),
+    "ctranslate2": ("export/ctranslate2.py",),
 }
 
 LEAVES = {"config", "errors"}
@@ -230,7 +232,7 @@ def test_the_core_is_read_in_one_evening() -> None:
     assert sum(sizes.values()) <= CORE_BUDGET, f"{sum(sizes.values())} lines of code: {sizes}"
 
 
-HEAVY = ("torch", "numpy", "datasets", "pyarrow", "sentencepiece", "sacrebleu", "matplotlib", "safetensors", "PIL")
+HEAVY = ("torch", "numpy", "datasets", "pyarrow", "sentencepiece", "sacrebleu", "matplotlib", "safetensors", "PIL", "ctranslate2")
 
 PROBE = """
 import sys
@@ -267,6 +269,7 @@ def probe(*arguments: str) -> tuple[int, list[str], str]:
         ("translate", "--help"),
         ("evaluate", "--help"),
         ("plot-alignment", "--help"),
+        ("export", "--help"),
         ("train", "--list"),
         ("train", "bahdanau15", "--show"),
     ],
@@ -288,6 +291,8 @@ def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
         ("train", "bahdanau15", "--max-steps", "many"),
         ("translate",),
         ("prepare",),
+        ("export",),
+        ("export", "run", "out", "--format", "onnx"),
     ],
 )
 def test_usage_errors_are_said_before_anything_heavy_is_imported(arguments: tuple[str, ...]) -> None:

@@ -53,6 +53,7 @@ class Tokenizer:
         self.size: int = self._processor.get_piece_size()
         unknown = SPACE + UNKNOWN if kind == "word" else UNKNOWN  # an unknown word swallows the space before it
         pieces = [self._processor.id_to_piece(i) for i in range(len(SPECIALS), self.size)]
+        self.vocabulary = [*SPECIALS, *pieces]  # as SentencePiece writes them, by id
         self._surfaces = ["", unknown, "", "", *(piece.replace(SPACE, " ") for piece in pieces)]
         self._surfaces[UNK] = unknown.replace(SPACE, " ")
         self._shown = [*SPECIALS, *(piece.replace(STAND_IN, SPACE) for piece in pieces)]

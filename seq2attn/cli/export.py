@@ -1,0 +1,50 @@
+"""`export`: a run and a place for the folder that another engine reads; the work is `seq2attn.export`. Here its options are named, and its use is told."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
+
+import typer
+
+from seq2attn.cli import console, options
+
+if TYPE_CHECKING:
+    from seq2attn.training.checkpoint import Run
+
+Quantization = Literal["int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16", "float32"]
+
+
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A trained run; its model must be a Transformer.", show_default=False)],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make.", show_default=False)],
+    format_: Annotated[Literal["ctranslate2"], typer.Option("--format", help="The engine to export to.")] = "ctranslate2",
+    quantization: Annotated[
+        Quantization | None,
+        typer.Option(help=f"Number format of the weights: {', '.join(get_args(Quantization))}.", metavar="TYPE", show_default="float32"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an exported model that stands there.")] = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Make a run usable without seq2attn: a Transformer for CTranslate2, its tokenizers beside it.
+
+    What that engine cannot hold is refused by name. It needs the package ctranslate2. The folder is made whole or not at all.
+    """
+    from seq2attn import export as exporting
+
+    done = exporting.export(run, out, quantization, force)
+    size = sum(file.stat().st_size for file in out.iterdir())
+    console.result(f"{out}: {size / 1e6:.1f} MB for {format_}, {quantization or 'float32'}")
+    console.note("\n".join(["next, in Python, after `import ctranslate2, sentencepiece`:", *(f"  {line}" for line in example(done, out))]))
+
+
+def example(run: "Run", out: Path) -> list[str]:
+    """Two lines of Python that translate a sentence as the run is set to search."""
+    data, search = run.config.data, run.config.search
+    load = "sentencepiece.SentencePieceProcessor({})".format
+    source, target = (repr(str(out / path.name)) for path in (run.source_tokenizer, run.target_tokenizer))
+    rules = f"beam_size={search.beam}" + (f", length_penalty={search.length_penalty}" if search.length_penalty != 1 else "")
+    lower = ".lower()" if data.lowercase else ""
+    return [
+        f"""pieces = {load(source)}.encode("YOUR TEXT"{lower}, out_type=str)""",
+        f"print({load(target)}.decode(ctranslate2.Translator({str(out)!r}).translate_batch([pieces], {rules})[0].hypotheses[0]))",
+    ]

@@ -1,0 +1,147 @@
+"""A Transformer for CTranslate2 (https://github.com/OpenNMT/CTranslate2), by that project's own converter and specification.
+
+What it has no word for is said in the words that it has, and computes the same: positions become a table, the maps of a score are multiplied into
+those of queries and keys, and heads that share what they read of the source get a copy each. It knows a model by its modules, and text by pieces.
+"""
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import ctranslate2
+import numpy as np
+import torch
+from ctranslate2.converters import Converter
+from ctranslate2.specs import TransformerSpec, common_spec, transformer_spec
+from torch import Tensor, nn
+
+from seq2attn.attention import Attention
+from seq2attn.attention.scores import Keyed
+from seq2attn.attention.self_attention import SelfAttention
+from seq2attn.config import Model as ModelSettings
+from seq2attn.config import Transformer as Settings
+from seq2attn.data.tokenizer import BOS, EOS, SPECIALS, UNK, Tokenizer
+from seq2attn.models.decoders.transformer import Layer as DecoderLayer
+from seq2attn.models.decoders.transformer import TransformerDecoder
+from seq2attn.models.encoders.transformer import Layer as EncoderLayer
+from seq2attn.models.encoders.transformer import TransformerEncoder
+from seq2attn.models.positions import Positions
+from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.models.transformer import EPS, FeedForward, Sublayer
+
+VERSION: str = ctranslate2.__version__
+POSITIONS = 4096  # rows of a table of positions: beyond the longest source, and the longest output, of `translate`
+ACTIVATIONS = {"relu": common_spec.Activation.RELU, "gelu": common_spec.Activation.GELU, "swiglu": common_spec.Activation.SWISH}
+
+
+class ModelConverter(Converter):  # type: ignore[misc]
+    def __init__(self, model: Seq2Seq, settings: ModelSettings, source: Tokenizer, target: Tokenizer) -> None:
+        """A Transformer that `limits.refuse` has nothing against, with its settings and the tokenizers of both sides."""
+        self.encoder, self.decoder = cast(TransformerEncoder, model.encoder), cast(TransformerDecoder, model.decoder)
+        self.settings, self.source, self.target = settings, source, target
+
+    @torch.no_grad()
+    def _load(self) -> TransformerSpec:
+        assert self.settings.encoder.kind == self.settings.decoder.kind == "transformer"
+        shown = {"alignment_layer": (self.settings.decoder.weights_of or 0) - 1, "alignment_heads": self.settings.decoder.heads}  # -1: the last layer
+        spec = TransformerSpec(
+            transformer_spec.TransformerEncoderSpec(**_stack(self.settings.encoder)),
+            transformer_spec.TransformerDecoderSpec(**_stack(self.settings.decoder), **shown),
+        )
+        spec.encoder.embeddings[0].weight = _copy(self.encoder.embedding.weight)
+        spec.decoder.embeddings.weight = _copy(self.decoder.target_embedding.weight)
+        for side, stack, settings in ((spec.encoder, self.encoder, self.settings.encoder), (spec.decoder, self.decoder, self.settings.decoder)):
+            if stack.norm is not None:
+                _norm(side.layer_norm, stack.norm)
+            if (table := _table(stack.positions, settings)) is not None:
+                side.position_encodings.encodings = table
+        for layer, encoded in zip(spec.encoder.layer, cast(Iterable[EncoderLayer], self.encoder.layers), strict=True):
+            _self_attention(layer.self_attention, encoded.attention, encoded.attending)
+            _feedforward(layer.ffn, encoded.feedforward, encoded.feeding)
+        for layer, decoded in zip(spec.decoder.layer, cast(Iterable[DecoderLayer], self.decoder.layers), strict=True):
+            _self_attention(layer.self_attention, decoded.attention, decoded.attending)
+            _source_attention(layer.attention, decoded.source_attention, decoded.reading)
+            _feedforward(layer.ffn, decoded.feedforward, decoded.feeding)
+        _map(spec.decoder.projection, self.decoder.output.weight, self.decoder.output.bias)
+        spec.register_source_vocabulary(self.source.vocabulary)
+        spec.register_target_vocabulary(self.target.vocabulary)
+        spec.config.unk_token, spec.config.bos_token, spec.config.eos_token = SPECIALS[UNK], SPECIALS[BOS], SPECIALS[EOS]
+        spec.config.decoder_start_token = SPECIALS[BOS]
+        spec.config.add_source_eos = True
+        spec.config.layer_norm_epsilon = EPS
+        return spec
+
+
+def _stack(settings: Settings) -> dict[str, Any]:
+    return {
+        "num_layers": settings.layers,
+        "num_heads": settings.heads,
+        "num_heads_kv": settings.kv_heads or settings.heads,
+        "pre_norm": settings.prenorm,
+        "rms_norm": settings.norm == "rms",
+        "activation": ACTIVATIONS[settings.activation],
+        "ffn_glu": settings.activation == "swiglu",
+        "rotary_dim": settings.size // settings.heads if settings.positions == "rotary" else None,
+        "rotary_interleave": False,  # the two of a pair stand half a head apart
+    }
+
+
+def _table(positions: Positions, settings: Settings) -> Tensor | None:
+    """What is added at each position, (POSITIONS, D): zeros where nothing is, for without a table CTranslate2 adds sinusoids. None where queries and keys are turned."""
+    if settings.positions == "rotary":
+        return None
+    nothing = torch.zeros(POSITIONS, settings.size)
+    table = positions(0, POSITIONS, nothing)
+    return nothing if table is None else _copy(table)
+
+
+def _self_attention(spec: Any, own: SelfAttention, around: Sublayer) -> None:
+    _norm(spec.layer_norm, around.norm)
+    _map(spec.linear[0], own.maps.weight, own.maps.bias)
+    _map(spec.linear[1], own.out.weight, own.out.bias)
+
+
+def _source_attention(spec: Any, own: Attention, around: Sublayer) -> None:
+    query_map, key_map, value_map, out = (cast(nn.Linear, linear) for linear in (own.query, own.key, own.value, own.out))
+    score = cast(Keyed, own.score)
+    query = _heads(query_map, score.query, own.heads, own.heads)
+    key = _heads(key_map, score.key, own.kv_heads, own.heads)
+    value = _heads(value_map, nn.Identity(), own.kv_heads, own.heads)
+    _norm(spec.layer_norm, around.norm)
+    _map(spec.linear[0], *query)
+    _map(spec.linear[1], torch.cat([key[0], value[0]]), None if key[1] is None or value[1] is None else torch.cat([key[1], value[1]]))
+    _map(spec.linear[2], out.weight, out.bias)
+    spec.queries_scale = score.scale(query_map.out_features // own.heads) / own.settings.temperature
+    spec.num_heads_kv = np.int32(own.heads)
+
+
+def _heads(linear: nn.Linear, then: nn.Module, parts: int, heads: int) -> tuple[Tensor, Tensor | None]:
+    """The weight and bias of `heads` heads that share `parts` of a linear map, each followed by another linear map."""
+    weight = then(linear.weight.unflatten(0, (parts, -1)).mT).mT.repeat_interleave(heads // parts, 0).flatten(0, 1)
+    return weight, None if linear.bias is None else then(linear.bias.unflatten(0, (parts, -1))).repeat_interleave(heads // parts, 0).flatten()
+
+
+def _feedforward(spec: Any, own: FeedForward, around: Sublayer) -> None:
+    _norm(spec.layer_norm, around.norm)
+    _map(spec.linear_1, own.out.weight, own.out.bias)
+    into = [spec.linear_0, spec.linear_0_noact] if own.activation == "swiglu" else [spec.linear_0]
+    biases = [None] * len(into) if own.into.bias is None else own.into.bias.chunk(len(into))
+    for part, weight, bias in zip(into, own.parts(), biases, strict=True):
+        _map(part, weight, bias)
+
+
+def _map(spec: Any, weight: Tensor, bias: Tensor | None) -> None:
+    spec.weight = _copy(weight)
+    if bias is not None:
+        spec.bias = _copy(bias)
+
+
+def _norm(spec: Any, own: nn.Module) -> None:
+    gain, shift = cast(Tensor, own.weight), getattr(own, "bias", None)
+    spec.gamma = _copy(gain)
+    if "beta" in vars(spec):
+        spec.beta = torch.zeros_like(spec.gamma) if shift is None else _copy(shift)
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    """A tensor of its own: what is quantised is changed in place."""
+    return tensor.detach().to("cpu", torch.float32, copy=True).contiguous()

@@ -1,0 +1,77 @@
+"""The folder that an exported run becomes: written beside its place and renamed, so that it is whole or not there. It knows no engine's format."""
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from seq2attn.errors import UserError
+from seq2attn.export.limits import refuse
+from seq2attn.inference import Translator
+from seq2attn.training.checkpoint import TOKENIZERS, Run, open_run
+
+FILES = {"model.bin", "config.json", *(f"{side}_vocabulary.json" for side in ("shared", "source", "target")), *TOKENIZERS}  # all that one may hold
+OLDEST = (4, 6, 3)  # the first whose encoders may share keys and turn positions
+INSTALL = "install it with `pip install 'ctranslate2>=4.6.3,<5'`, then export again"
+
+
+def export(path: str | Path, out: Path, quantization: str | None = None, force: bool = False) -> Run:
+    """Put the run at `path` into the folder `out` for CTranslate2, with its tokenizers. Returns the run.
+
+    `quantization` is a type of CTranslate2's, as int8; None: float32. Raises UserError where there is no trained run, or one of which CTranslate2 cannot
+    hold everything, where CTranslate2 is not installed, and where something stands at `out` already, unless it is such a model and `force` replaces it.
+    """
+    run = open_run(path)
+    refuse(run.config, str(run.path))
+    _refuse_existing(out, force)
+    try:
+        from seq2attn.export.ctranslate2 import VERSION, ModelConverter
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != "ctranslate2":
+            raise
+        raise UserError(f"the package ctranslate2 is not installed; {INSTALL}") from None
+    if tuple(map(int, re.findall(r"\d+", VERSION)[:3])) < OLDEST:
+        raise UserError(f"ctranslate2 {VERSION} cannot say all that is ours; {INSTALL}")
+    translator = Translator.load(run.path, device="cpu")
+    converter = ModelConverter(translator.members[0].model, run.config.model, translator.source_tokenizer, translator.target_tokenizer)
+    beside: Path | None = None
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+        converter.convert(str(beside), quantization=quantization, force=True)
+        for tokenizer in {run.source_tokenizer, run.target_tokenizer}:
+            shutil.copyfile(tokenizer, beside / tokenizer.name)
+        beside.chmod(0o755)
+        _put_in_place(beside, out)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written: {error.strerror or error}; make room, or choose another place") from None
+    finally:
+        if beside is not None:
+            shutil.rmtree(beside, ignore_errors=True)
+    return run
+
+
+def _refuse_existing(out: Path, force: bool) -> None:
+    if not os.path.lexists(out) or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not force:
+        raise UserError(f"{out} exists: choose another name, or replace it with --force")
+    if not (out / "model.bin").is_file():
+        raise UserError(f"{out} is no model of CTranslate2, so --force does not replace it: choose another name, or remove it yourself")
+    if others := sorted({file.name for file in out.iterdir()} - FILES):
+        raise UserError(f"{out} holds {others[0]} too, so --force does not replace it: choose another name, or remove it yourself")
+
+
+def _put_in_place(folder: Path, out: Path) -> None:
+    if not (out / "model.bin").is_file():
+        folder.rename(out)
+        return
+    old = folder.with_suffix(".old")
+    out.rename(old)
+    try:
+        folder.rename(out)
+    except OSError:
+        old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

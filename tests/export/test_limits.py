@@ -1,0 +1,50 @@
+"""What CTranslate2 cannot hold is refused by the name of the setting; the rest is not."""
+
+from typing import Any
+
+import exported
+import pytest
+
+from seq2attn import config
+from seq2attn.errors import UserError
+from seq2attn.export.limits import refuse
+
+TRANSFORMERS = {"transformer", "vaswani17", "vaswani17-paper"}
+
+
+@pytest.mark.parametrize("preset", sorted(config.presets()))
+def test_presets_are_exported_where_they_are_transformers(preset: str) -> None:
+    if preset in TRANSFORMERS:
+        refuse(config.load(preset), "run")
+    else:
+        with pytest.raises(UserError, match=r'^run: model\.encoder\.kind="(rnn|conv)" cannot be exported: .*transformer'):
+            refuse(config.load(preset), "run")
+
+
+@pytest.mark.parametrize(
+    ("attention", "named"),
+    [
+        ({"score": "additive"}, 'model.attention.score="additive"'),
+        ({"score": "cosine"}, 'model.attention.score="cosine"'),
+        ({"score": "location"}, 'model.attention.score="location"'),
+        ({"score": "keyed", "key_map": "nonlinear"}, 'model.attention.key_map="nonlinear"'),
+        ({"score": "keyed", "query_map": "nonlinear"}, 'model.attention.query_map="nonlinear"'),
+        ({"normaliser": "sparsemax"}, 'model.attention.normaliser="sparsemax"'),
+        ({"normaliser": "hard-sample"}, 'model.attention.normaliser="hard-sample"'),
+        ({"window": "local-m"}, 'model.attention.window="local-m"'),
+        ({"keys": "sum"}, 'model.attention.keys="sum"'),
+        ({"values": "embeddings"}, 'model.attention.values="embeddings"'),
+        ({"heads": 2}, 'model.attention.heads="2"'),
+    ],
+)
+def test_a_setting_without_a_counterpart_is_named(attention: dict[str, Any], named: str) -> None:
+    with pytest.raises(UserError) as refused:
+        refuse(exported.settings(attention=attention), "run")
+    assert str(refused.value).startswith(f"run: {named} cannot be exported: CTranslate2 ")
+
+
+def test_either_side_of_another_kind_is_named() -> None:
+    with pytest.raises(UserError, match=r'model\.decoder\.kind="conv"'):
+        refuse(config.load("transformer", ["model.decoder.kind=conv"]), "run")
+    with pytest.raises(UserError, match=r'model\.encoder\.kind="rnn"'):
+        refuse(config.load("transformer", ["model.encoder.kind=rnn"]), "run")
