@@ -20,6 +20,8 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
+import peak
+
 from seq2attn import config
 
 STEPWISE = "additive, step by step"
@@ -39,11 +41,6 @@ def size(text: str) -> tuple[int, int]:
 
 
 # One cell, in a process of its own
-
-
-def status(name: str) -> int:
-    """A line of /proc/self/status in bytes."""
-    return next(int(line.split()[1]) * 1024 for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name + ":"))
 
 
 def plain_form(name: str, score) -> Callable:
@@ -103,16 +100,12 @@ def measure(row: str, plain: bool, batch: int, source: int, target: int, units: 
 
     go(*inputs(3, 2))  # what is loaded at first use, threads among it
     given = inputs(source, target)
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak so far, of the start, is forgotten
-    except OSError:
-        print("the peak cannot be reset here: small numbers are too small", file=sys.stderr)
-    before = status("VmHWM")
+    before = peak.forget()
     seconds = [go(*given)]
-    peak = status("VmHWM") - before
+    most = peak.resident() - before
     if seconds[0] < LONG:
         seconds = [go(*given) for _ in range(PASSES)]
-    print(f"{peak / MB:.1f} {statistics.median(seconds):.6f}")
+    print(f"{most / MB:.1f} {statistics.median(seconds):.6f}")
 
 
 # The table
@@ -127,8 +120,8 @@ def cell(row: str, plain: bool, options: argparse.Namespace, source: int, target
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
         return f"failed: {last}", ""
-    peak, seconds = map(float, done.stdout.split())
-    return f"{peak:,.1f}", f"{1000 * seconds:,.1f}"
+    most, seconds = map(float, done.stdout.split())
+    return f"{most:,.1f}", f"{1000 * seconds:,.1f}"
 
 
 def free() -> int:

@@ -17,7 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from training_speed import UNCOUNTED, Failed, Row, counted_steps, last_line, measure, output_of, run_in_turn
+from in_turn import Failed, Row, last_line, note_load, output_of, run_in_turn
+from training_speed import UNCOUNTED, counted_steps, measure
 
 from seq2attn import config
 from seq2attn.errors import UserError
@@ -68,8 +69,7 @@ def main() -> int:
         folder, way = options.inner
         measure(Path(folder), config.load(options.presets[0], options.set + endless), options.precision, options.steps, WAYS[way])
         return 0
-    if (load := os.getloadavg()[0]) > 0.5:
-        print(f"the machine is busy (load {load:.1f}): what follows says little", file=sys.stderr)
+    note_load()
     losses: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as work:
         try:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-ORANGE, BLUE, GREEN = "#D55E00", "#0072B2", "#009E73"  # Okabe and Ito: told apart by every eye
+ORANGE, BLUE, GREEN, PURPLE = "#D55E00", "#0072B2", "#009E73", "#CC79A7"  # Okabe and Ito: told apart by every eye
 INK, FAINT, GRID, SHADE = "#1f2933", "#5b6672", "#e3e7ec", "#f1f3f6"
 
 

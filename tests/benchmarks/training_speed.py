@@ -27,16 +27,15 @@ import re
 import resource
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+from in_turn import Failed, Row, against, last_line, note_load, number_before, output_of, run_in_turn
 
 from seq2attn.errors import UserError
 
@@ -46,18 +45,8 @@ VOCABULARY = 8000
 BATCH = 4096  # padded tokens
 SMOOTHING, DROPOUT, RATE, CLIP = 0.1, 0.2, 1e-3, 1.0
 OUTPUTS = {"tied": "output tied, 256 wide", "untied": "output untied, 512 wide"}
-SPEED = re.compile(r"([\d,]+(?:\.\d+)?) target tokens/s")
 # Step 15/60; ... bsz: 3001/2950/210; 1650/1622 tok/s; ...
 EOLE_REPORT = re.compile(r"Step\s+(\d+)/.*bsz:\s*\d+/\s*(\d+)/.*?/\s*(\d+) tok/s")
-
-
-class Failed(Exception):
-    """A row gave no number; the text says why in a line."""
-
-
-class Row(NamedTuple):
-    name: str
-    run: Callable[[], float]  # target tokens/s; raises Failed
 
 
 # seq2attn, in a process of its own
@@ -215,39 +204,7 @@ def eole(program: str, configuration: Path) -> float:
 
 
 def speed(command: str | Sequence[str]) -> float:
-    printed = output_of(command)
-    found = SPEED.findall(printed)
-    if not found:
-        raise Failed(f'printed no "N target tokens/s": {last_line(printed)}')
-    return float(found[-1].replace(",", ""))
-
-
-def output_of(command: str | Sequence[str], folder: Path | None = None) -> str:
-    """What a command (a string is one for the shell) prints on both streams."""
-    # Of another environment, or relative to another folder.
-    environment = {name: value for name, value in os.environ.items() if folder is None or name != "PYTHONPATH"}
-    try:
-        done = subprocess.run(
-            command,
-            check=False,
-            shell=isinstance(command, str),
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-        )
-    except OSError as error:
-        raise Failed(str(error)) from None
-    if done.returncode:
-        raise Failed(f"exit status {done.returncode}: {last_line(done.stdout)}")
-    return done.stdout
-
-
-def last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "(nothing printed)")
+    return number_before("target tokens/s", output_of(command))
 
 
 # The table
@@ -258,23 +215,6 @@ def prepare_once(data: str, folder: Path) -> None:
     from seq2attn.data.prepared import prepare
 
     prepare(data, folder, config.Data(source="en", target="de", vocab_size=VOCABULARY))
-
-
-def run_in_turn(rows: list[Row], rounds: int) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """Speeds of each row, and why those that failed did; one that fails is not run again."""
-    speeds: dict[str, list[float]] = {row.name: [] for row in rows}
-    failures: dict[str, str] = {}
-    for number in range(1, rounds + 1):
-        for row in rows:
-            if row.name in failures:
-                continue
-            try:
-                speeds[row.name].append(row.run())
-                said = f"{speeds[row.name][-1]:.0f}"
-            except Failed as error:
-                failures[row.name] = said = str(error)
-            print(f"round {number} of {rounds}, {row.name}: {said}", file=sys.stderr, flush=True)
-    return speeds, failures
 
 
 def table(speeds: dict[str, list[float]], failures: dict[str, str], bases: list[str]) -> list[str]:
@@ -289,13 +229,6 @@ def table(speeds: dict[str, list[float]], failures: dict[str, str], bases: list[
         ratios = [f"{medians[base] / medians[name]:.2f}" if base in medians and base != name else "" for base in bases]
         lines.append([name, f"{medians[name]:,.0f}", " ".join(f"{value:,.0f}" for value in values), *ratios])
     return [f"| {' | '.join(cells)} |" for cells in lines]
-
-
-def against(text: str) -> tuple[str, str]:
-    name, equals, command = text.partition("=")
-    if not equals or not name.strip() or not command.strip():
-        raise argparse.ArgumentTypeError(f"{text}: write NAME=COMMAND")
-    return name.strip(), command
 
 
 def counted_steps(text: str) -> int:
@@ -327,9 +260,7 @@ def main() -> int:
     if chosen.inner:
         measure(Path(chosen.inner[0]), settings(chosen.inner[1]), chosen.precision, chosen.steps)
         return 0
-    load = os.getloadavg()[0]
-    if load > 0.5:
-        print(f"the machine is busy (load {load:.1f}): what follows says little", file=sys.stderr)
+    note_load()
     with tempfile.TemporaryDirectory() as work:
         prepared = Path(work) / "prepared"
         try:
