@@ -455,6 +455,7 @@ class Train(Section):
     clip: NotNegative = 1.0  # largest norm of the gradient; 0: no clipping
     label_smoothing: Share = 0.1  # share of a target's probability that all tokens have alike
     ema: Share = 0.0  # decay of the averaged weights that are validated and kept; 0: the weights themselves
+    average: Count = 1  # the last validations whose weights (those of train.ema, where it is set) are averaged in what is validated and kept; 1: no others
     validate_every: Count = 500  # steps from one validation to the next
     validate_sentences: Count = 1000  # of the validation split are translated for its score
     patience: Annotated[int, Field(ge=0)] = 0  # validations without gain before stopping; 0: never

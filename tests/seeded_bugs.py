@@ -210,6 +210,12 @@ BUGS = (
     Bug("training/trainer.py", "self.scaler.unscale_(self.optimizer)", "self.scaler.is_enabled()", ("training/test_clipping.py",)),
     Bug("training/trainer.py", "settings.clip, norm_)", "settings.clip, norm_.square())", ("training/test_trainer.py", "-k", "clip")),
     Bug("training/trainer.py", "list(self.weights.values()), 1 - decay)", "list(self.weights.values()), decay)", ("training/test_trainer.py", "-k", "average")),
+    Bug("training/trainer.py", "tensor]).mean(0)", "tensor]).sum(0) / self.settings.average", ("training/test_trainer.py", "-k", "mean_is")),
+    Bug("training/trainer.py", "maxlen=self.settings.average - 1", "maxlen=self.settings.average", ("training/test_trainer.py", "-k", "mean_is")),
+    Bug("training/trainer.py", "self.earlier.extend(earlier[number] for number in sorted(earlier))", "pass", ("training/test_trainer.py", "-k", "ten_and_ten")),
+    Bug("training/trainer.py", "for number in sorted(earlier)", "for number in sorted(earlier)[::-1]", ("training/test_trainer.py", "-k", "ten_and_ten")),
+    Bug("training/trainer.py", "in (self.average or self.weights).items()", "in self.weights.items()", ("training/test_trainer.py", "-k", "mean_is")),
+    Bug("training/trainer.py", 'tensor.to("cpu", copy=True)', 'tensor.to("cpu")', ("training/test_trainer.py", "-k", "mean_is")),
     Bug("training/trainer.py", "with self._averaged():", "with torch.no_grad():", ("training/test_trainer.py", "-k", "average")),
     # export
     Bug("export/ctranslate2.py", '"rotary_interleave": False', '"rotary_interleave": True', ("export/test_ctranslate2.py", "-k", "given and today")),

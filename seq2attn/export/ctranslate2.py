@@ -29,7 +29,7 @@ from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.models.transformer import EPS, FeedForward, Sublayer
 
 VERSION: str = ctranslate2.__version__
-POSITIONS = 4096  # rows of a table of positions: beyond the longest source, and the longest output, of `translate`
+POSITIONS = 2304  # rows of a table of positions: beyond the longest source, and the longest output, of `translate`
 ACTIVATIONS = {"relu": common_spec.Activation.RELU, "gelu": common_spec.Activation.GELU, "swiglu": common_spec.Activation.SWISH}
 
 

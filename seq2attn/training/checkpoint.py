@@ -1,10 +1,10 @@
 """The run directory: what a person can read and a program can load without pickle, whole at every moment.
 
     RUN/config.json          settings, format number, version, languages, vocabulary sizes
-    RUN/model.safetensors    the best weights so far (the averaged ones where train.ema is set)
+    RUN/model.safetensors    the best weights so far (averaged where train.ema or train.average is set)
     RUN/tokenizer.model      or source.model and target.model
     RUN/metrics.jsonl        one object a line, each with "step"
-    RUN/training/            the last state: state.json, which names the tensor file beside it
+    RUN/training/            the last state: state.json, which names the tensor file beside it (weights, their moments, and what is averaged with them)
 
 Each file is written beside its place, flushed to the disk and renamed. The last state is two files, and renaming
 state.json is the moment at which the new one counts: a cut before leaves the old state, named and whole. It knows no

@@ -16,6 +16,7 @@ import math
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -185,6 +186,8 @@ class _Trainer:
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=format == "fp16")
         self.weights = {name: tensor for name, tensor in weights.items() if tensor.is_floating_point()}
         self.average = {name: tensor.clone() for name, tensor in self.weights.items()} if self.settings.ema else {}
+        # What the last scheduled validations were of, the oldest first: where it is needed, and not on the device, whose memory is for training.
+        self.earlier: deque[dict[str, Tensor]] = deque(maxlen=self.settings.average - 1)
         self.state = State(data=checkpoint.fingerprint(training.source_lengths, training.target_lengths))
         self._resume()
         self.began = time.monotonic() - self.state.elapsed
@@ -324,7 +327,7 @@ class _Trainer:
     # Validation
 
     def _validate(self, scheduled: bool) -> Validation | None:
-        """Score the weights (their average where train.ema is set), keep them if they are the best; None when interrupted."""
+        """Score the weights (averaged where train.ema or train.average is set), keep them if they are the best; None when interrupted."""
         began = time.monotonic()
         self.model.eval()
         with self._averaged():
@@ -352,6 +355,8 @@ class _Trainer:
         if scheduled:
             # One at the very end, out of turn, leaves no mark on the course: a run that goes on from there takes that of one that never stopped.
             self.state = replace(self.state, course=self.state.course.after(self.settings, score), validated=self.state.step)
+            if self.world.leads and self.earlier.maxlen:
+                self.earlier.append({name: tensor.to("cpu", copy=True) for name, tensor in (self.average or self.weights).items()})
         elapsed = self._elapsed()
         self._log({"step": self.state.step, "valid_loss": loss, **scores.values, "best": best, "elapsed": round(elapsed, 2)})
         self.window.pause(time.monotonic() - began)
@@ -372,11 +377,15 @@ class _Trainer:
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        """The averaged weights in the place of the model's own."""
-        own = {name: self.weights[name].clone() for name in self.average}
+        """In the place of the model's own weights, for a while: their moving average where train.ema is set, and the mean of those and of what the
+        last train.average - 1 scheduled validations were of (Vaswani 2017, section 6.1: the mean of the last checkpoints)."""
+        own = {name: tensor.clone() for name, tensor in self.weights.items()} if self.average or self.earlier else {}
         try:
             for name, tensor in self.average.items():
                 self.weights[name].copy_(tensor)
+            if self.earlier:
+                for name, tensor in self.weights.items():
+                    tensor.copy_(torch.stack([*(before[name].to(tensor.device) for before in self.earlier), tensor]).mean(0))
             yield
         finally:
             for name, tensor in own.items():
@@ -419,6 +428,8 @@ class _Trainer:
         if self.world.leads:
             tensors = {f"model/{name}": tensor for name, tensor in checkpoint.weights(self.model).items()}
             tensors |= {f"average/{name}": tensor for name, tensor in self.average.items()}
+            for number, before in enumerate(self.earlier):
+                tensors |= {f"earlier/{number}/{name}": tensor for name, tensor in before.items()}
             for number, moments in self.optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer/{number}/{name}": tensor for name, tensor in moments.items() if tensor is not None}
             checkpoint.save_state(self.directory, self.state, tensors)
@@ -441,11 +452,12 @@ class _Trainer:
             raise UserError(f"{where}: does not fit train.ema={self.settings.ema}")
         for name, tensor in average.items():
             self.average[name].copy_(tensor)
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in _under("optimizer/", tensors).items():
-            number, _, moment = name.partition("/")
-            moments.setdefault(int(number), {})[moment] = tensor
-        self.optimizer.load_state_dict({"state": moments, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        earlier = _numbered("earlier/", tensors)
+        if len(earlier) >= self.settings.average or any(before.keys() != self.weights.keys() for before in earlier.values()):
+            raise UserError(f"{where}: does not fit train.average={self.settings.average}")
+        if self.world.leads:
+            self.earlier.extend(earlier[number] for number in sorted(earlier))
+        self.optimizer.load_state_dict({"state": _numbered("optimizer/", tensors), "param_groups": self.optimizer.state_dict()["param_groups"]})
         if state.scaler is not None and self.scaler.is_enabled():
             self.scaler.load_state_dict(dict(state.scaler))
         self.state = state
@@ -515,6 +527,15 @@ def _mix(seed: int, step: int, number: int) -> int:
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _numbered(prefix: str, tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """Tensors whose names go on with a number, by number and by the rest of the name."""
+    found: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in _under(prefix, tensors).items():
+        number, _, rest = name.partition("/")
+        found.setdefault(int(number), {})[rest] = tensor
+    return found
 
 
 @contextmanager

@@ -278,6 +278,6 @@ def test_the_setting_that_changed_is_named():
 
 
 def test_nothing_is_pickled(tmp_path):
-    fit(tmp_path / "run", settings("train.max_steps=5", "train.ema=0.9"))
+    fit(tmp_path / "run", settings("train.max_steps=5", "train.ema=0.9", "train.average=2", "train.validate_every=2"))
     kinds = {path.suffix for path in (tmp_path / "run").rglob("*") if path.is_file()}
     assert kinds == {".json", ".jsonl", ".safetensors", ".model"}

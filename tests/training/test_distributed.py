@@ -76,7 +76,7 @@ def together(path: Path, changes: tuple[str, ...], *stops: int) -> list[list[str
 @pytest.mark.parametrize("more", [(), ("model.attention.normaliser=hard-sample",)], ids=["softmax", "hard-sample"])
 def test_two_processes_are_one_and_stop_together(tmp_path, float64, more):
     """With dropout, clipping and draws: a batch has the same seed whichever process it falls to. Rewards have one baseline."""
-    common = ("train.metric=bleu", "train.ema=0.9", "train.weight_decay=0.1", "train.validate_every=6", *more)
+    common = ("train.metric=bleu", "train.ema=0.9", "train.weight_decay=0.1", "train.validate_every=3", "train.average=3", *more)
     one = fit(tmp_path / "one", settings(*common, "train.accumulate=2"), validate=lambda _: toy.trainer.Scores({"bleu": 3.0}))
     first, second = together(tmp_path / "two", common, 9, 10**9)
     assert first == second
@@ -87,7 +87,10 @@ def test_two_processes_are_one_and_stop_together(tmp_path, float64, more):
     assert alone.keys() == both.keys()
     for name, tensor in alone.items():
         torch.testing.assert_close(tensor, both[name], rtol=1e-8, atol=1e-11)
-    told = []
+    assert "earlier/1/encoder.embedding.weight" in alone
+    told, best = [], [checkpoint.read_tensors(tmp_path / name / "model.safetensors") for name in ("one", "two")]
+    for name, tensor in best[0].items():
+        torch.testing.assert_close(tensor, best[1][name], rtol=1e-8, atol=1e-11)
     for name in ("one", "two"):
         lines = [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
         told.append([line[fact] for line in lines if "loss" in line for fact in ("loss", "baseline", "entropy") if fact in line])

@@ -60,6 +60,8 @@ def test_learns_to_copy_and_to_reverse(tmp_path, monkeypatch, reverse):
         ("train.ema=0.9", "train.accumulate=3", "train.optimizer=adamw", "train.weight_decay=0.1"),
         ("train.optimizer=sgd", "train.momentum=0.9", "train.schedule=plateau", "train.lr=0.5", "train.decay_patience=1", "train.validate_every=2"),
         ("model.attention.normaliser=hard-sample", "train.accumulate=2", "train.ema=0.9"),
+        ("train.average=3", "train.validate_every=3"),
+        ("train.average=9", "train.ema=0.9", "train.validate_every=2"),
     ],
 )
 def test_ten_and_ten_steps_are_bit_for_bit_twenty(tmp_path, changes):
@@ -83,11 +85,13 @@ def test_ten_and_ten_steps_are_bit_for_bit_twenty(tmp_path, changes):
     assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
 
 
-def test_a_run_goes_on_to_more_steps_as_if_it_had_never_stopped(tmp_path):
+@pytest.mark.parametrize("average", [1, 3])
+def test_a_run_goes_on_to_more_steps_as_if_it_had_never_stopped(tmp_path, average):
     """Its last validation, out of turn, leaves no mark."""
-    fit(tmp_path / "whole", settings("train.validate_every=4", "train.schedule=plateau", "train.decay_patience=1"))
-    fit(tmp_path / "parts", settings("train.validate_every=4", "train.schedule=plateau", "train.decay_patience=1", "train.max_steps=10"))
-    fit(tmp_path / "parts", settings("train.validate_every=4", "train.schedule=plateau", "train.decay_patience=1"))
+    common = "train.validate_every=4", "train.schedule=plateau", "train.decay_patience=1", f"train.average={average}"
+    fit(tmp_path / "whole", settings(*common))
+    fit(tmp_path / "parts", settings(*common, "train.max_steps=10"))
+    fit(tmp_path / "parts", settings(*common))
     assert_same(everything(tmp_path / "whole"), everything(tmp_path / "parts"))
     steps = [json.loads(line)["step"] for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
     assert steps == sorted(steps)
@@ -262,6 +266,73 @@ def test_the_average_is_that_of_the_weights_so_far(tmp_path):
         torch.testing.assert_close(tensor, expected[name])
 
 
+@pytest.mark.parametrize("ema", [0.0, 0.5])
+def test_the_mean_is_that_of_the_last_validations(tmp_path, ema):
+    """Of those there were, at first; a validation out of turn is the last of its own mean alone. Training goes on with the weights themselves."""
+    common = "train.metric=bleu", "train.validate_every=2", "train.max_steps=11", f"train.ema={ema}"
+    bleu = iter([1.0, 2.0, 3.0, 9.0, 4.0, 5.0])
+    seen, states, trained = [], {}, {}
+
+    def validate(net):
+        seen.append({name: tensor.clone() for name, tensor in checkpoint.weights(net).items()})
+        return Scores({"bleu": next(bleu)})
+
+    conf = settings(*common, "train.average=3")
+    net = toy.model(conf)
+    moving = {name: tensor.clone() for name, tensor in checkpoint.weights(net).items()}
+    for event in trainer.train(net, toy.new_run(tmp_path / "run", conf), toy.TRAINING, toy.VALIDATION, world=toy.ALONE, validate=validate):
+        if isinstance(event, Progress):
+            decay = min(ema, (1 + event.step) / (10 + event.step))
+            moving = {name: decay * moving[name] + (1 - decay) * tensor for name, tensor in checkpoint.weights(net).items()}
+            states[event.step] = moving
+    for found, steps in zip(seen, [(2,), (2, 4), (2, 4, 6), (4, 6, 8), (6, 8, 10), (8, 10, 11)], strict=True):
+        for name, tensor in found.items():
+            torch.testing.assert_close(tensor, sum(states[step][name] for step in steps) / len(steps), rtol=1e-5, atol=1e-6)
+    kept = checkpoint.read_tensors(tmp_path / "run" / "model.safetensors")
+    assert all(torch.equal(kept[name], seen[3][name]) for name in kept)
+    assert not torch.equal(seen[3]["encoder.embedding.weight"], seen[2]["encoder.embedding.weight"])
+    state, tensors = everything(tmp_path / "run")
+    assert state.step == 11
+    assert {name.split("/")[1] for name in tensors if name.startswith("earlier/")} == {"0", "1"}  # bounded: those that the next one needs
+    for number, step in enumerate((8, 10)):
+        for name, tensor in states[step].items():
+            torch.testing.assert_close(tensors[f"earlier/{number}/{name}"], tensor, rtol=1e-5, atol=1e-6)
+    alone = toy.model(conf)
+    fit(tmp_path / "alone", settings(*common), alone, validate=lambda _: Scores({"bleu": 1.0}))
+    for name, tensor in checkpoint.weights(net).items():
+        trained[name] = torch.equal(tensor, checkpoint.weights(alone)[name])
+    assert all(trained.values())
+
+
+def test_means_are_what_patience_waits_for_and_a_new_run_begins_without_those_of_the_old(tmp_path):
+    conf = settings("train.metric=bleu", "train.validate_every=2", "train.average=3", "train.patience=2", "train.max_steps=40")
+    lasts = []
+    for _ in range(2):
+        bleu = iter([5.0, 6.0, 4.0, 3.0])
+        events = fit(tmp_path / "run", conf, validate=lambda _: Scores({"bleu": next(bleu)}))  # noqa: B023 - used up within the round
+        assert (events[-1].reason, events[-1].step, events[-1].best_step) == ("patience", 8, 4)
+        lasts.append((everything(tmp_path / "run"), checkpoint.read_tensors(tmp_path / "run" / "model.safetensors")))
+        checkpoint.create(
+            tmp_path / "run",
+            conf,
+            source_size=toy.SIZE,
+            target_size=toy.SIZE,
+            languages=("en", "fr"),
+            tokenizers={"tokenizer.model": b"bytes"},
+            corpus="toy",
+            force=True,
+        )
+    assert_same(lasts[0][0], lasts[1][0])
+    assert all(torch.equal(tensor, lasts[1][1][name]) for name, tensor in lasts[0][1].items())
+
+
+@pytest.mark.parametrize("average", [1, 2])
+def test_a_state_of_more_validations_than_are_averaged_is_refused(tmp_path, average):
+    fit(tmp_path / "run", settings("train.average=3"))
+    with pytest.raises(UserError, match=rf"does not fit train\.average={average}$"):
+        fit(tmp_path / "run", settings(f"train.average={average}", "train.max_steps=25"))
+
+
 def test_the_clock_ends_a_run_that_was_validated_and_counts_over_sessions(tmp_path, monkeypatch):
     now = [0.0]
 
@@ -283,8 +354,9 @@ def test_the_clock_ends_a_run_that_was_validated_and_counts_over_sessions(tmp_pa
     assert (tmp_path / "run" / "model.safetensors").exists()
 
 
-def test_a_validation_that_is_interrupted_is_done_on_resuming(tmp_path):
-    conf = settings("train.metric=bleu", "train.validate_every=5", "train.max_steps=10")
+@pytest.mark.parametrize("average", [1, 2])
+def test_a_validation_that_is_interrupted_is_done_on_resuming(tmp_path, average):
+    conf = settings("train.metric=bleu", "train.validate_every=5", "train.max_steps=10", f"train.average={average}")
 
     def interrupted(_):
         raise Interrupted
