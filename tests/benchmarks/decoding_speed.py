@@ -119,8 +119,8 @@ def ctranslate2(job: Mapping[str, Any], sources: list[list[int]]) -> Engine:
     texts = [[pieces["source"][i] for i in ids] for ids in sources]
     engine = ctranslate2.Translator(str(folder), device="cpu", inter_threads=job["threads"], intra_threads=1, compute_type=job["format"])
     rules = {"beam_size": job["beam"], "length_penalty": job["length_penalty"], "max_batch_size": job["batch"]}
-    longest = 2 * max(map(len, sources)) + 10
-    rules |= {"max_decoding_length": longest} if job["forced"] is None else {"min_decoding_length": job["forced"], "max_decoding_length": job["forced"]}
+    shortest, longest = (0, 2 * max(map(len, sources)) + 10) if job["forced"] is None else (job["forced"], job["forced"])
+    rules |= {"min_decoding_length": shortest, "max_decoding_length": longest}
     return Engine(
         lambda numbers: engine.translate_batch([texts[number] for number in numbers], **rules),
         lambda found: [[number_of[piece] for piece in result.hypotheses[0]] for result in found],

@@ -11,7 +11,7 @@ One sentence, not as many as fill a batch: then the length is all that changes f
 long sentences is narrow, and what a recurrent step gains by width would be mixed with what length costs.
 
 Each cell is a process of its own, all of them in turn, then all again (--rounds); medians count. Time is the median of up to three passes after the first,
-or that of the first where it takes more than five seconds.
+or that of the first where it takes more than three seconds.
 Memory is the most that was resident in the first pass above what was held before, with the model there and, for training, its gradients. "power" is the slope
 from the row above, as a straight line between both has it on two logarithmic axes: 0 is a fixed cost, 1 a cost of so much a token, 2 one for each pair of tokens.
 
@@ -47,7 +47,7 @@ MODELS: dict[str, tuple[str, tuple[str, ...], str, str]] = {
 WAYS = {"training": "Training: one forward and backward", "decoding": "Decoding: greedy search"}
 LENGTHS = (50, 100, 200, 500, 1000, 2000)
 VOCABULARY = 8000
-PASSES, LONG = 3, 5.0  # a pass of more seconds is not repeated
+PASSES, LONG = 3, 3.0  # a pass of more seconds is not repeated
 MB, KB = 2**20, 2**10
 
 
@@ -194,38 +194,40 @@ def digits(number: float) -> str:
 
 def draw(found: Found, lengths: Sequence[int], quantity: str, paths: Sequence[Path]) -> None:
     """Two panels, training and decoding; `quantity` is time (ms) or memory (MB)."""
+    from matplotlib.ticker import LogLocator
+
     scale = {"time": lambda cost: 1000 * cost.seconds, "memory": lambda cost: cost.peak / MB}[quantity]
     with figures.panels(list(WAYS.values()), (11.2, 4.6), paths) as axes:
         drawn = {way: {model: [(length, scale(costs[length])) for length in lengths if length in costs] for model, costs in found[way].items()} for way in WAYS}
         heights = [y for models in drawn.values() for points in models.values() for _, y in points if y > 0]
-        low, high = min(heights, default=1.0) / 1.6, max(heights, default=10.0) * 1.6
-        for panel, models in zip(axes, drawn.values(), strict=True):
+        low, high = min(heights, default=1.0) / 2, max(heights, default=10.0) * 1.3
+        ends: dict[str, list[tuple[float, str, str, bool]]] = {}
+        for panel, (way, models) in zip(axes, drawn.items(), strict=True):
             panel.set(xscale="log", yscale="log", xlim=(lengths[0] / 1.1, lengths[-1] * 1.1), ylim=(low, high))
-            reference(panel, lengths, low, high)
+            ends[way] = slopes(panel, lengths, low * 1.15)
             for model, points in models.items():
                 *_, colour, marker = MODELS[model]
                 panel.plot(*zip(*points, strict=True), color=colour, marker=marker, ms=5, lw=2, zorder=3, clip_on=False)
+                ends[way] += [(points[-1][1], model, colour, True)] if points else []
             panel.set_xticks(lengths, [f"{length:,}" for length in lengths])
             panel.set_xticks([], minor=True)
+            panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 2000 else (1,)))
             panel.yaxis.set_major_formatter(lambda y, _: f"{y:,.0f}" if y >= 1 else f"{y:g}")
+            panel.set_yticks([], minor=True)
             panel.set_xlabel("tokens of the source, and as many of the target")
-        for panel, models in zip(axes, drawn.values(), strict=True):
-            ends = [(points[-1][1], model, MODELS[model][2], False) for model, points in models.items() if points]
-            figures.label(panel, lengths[-1], ends)
-        axes[0].set_ylabel({"time": "milliseconds", "memory": "MB above the model's own, at most"}[quantity])
+        for panel, way in zip(axes, drawn, strict=True):
+            figures.label(panel, lengths[-1], ends[way])
+        axes[0].set_ylabel({"time": "milliseconds", "memory": "MB above the model's own"}[quantity])
 
 
-def reference(panel: Any, lengths: Sequence[int], low: float, high: float) -> None:
-    """Faint lines of slope 1 and 2 from the lower left corner."""
-    first, last = lengths[0], lengths[-1]
-    if first == last:
-        return
-    for slope, text in ((1, "∝ tokens"), (2, "∝ tokens²")):
-        bottom = low * 1.1
-        end = min(last, first * (high / bottom) ** (1 / slope))
-        panel.plot([first, end], [bottom, bottom * (end / first) ** slope], color=figures.FAINT, lw=1, ls=(0, (2, 3)), zorder=1)
-        at = first * (end / first) ** 0.8
-        panel.annotate(text, (at, bottom * (at / first) ** slope), xytext=(5, -4), textcoords="offset points", va="top", size=9, color=figures.FAINT)
+def slopes(panel: Any, lengths: Sequence[int], bottom: float) -> list[tuple[float, str, str, bool]]:
+    """What slopes 1 and 2 look like, from one point at the lower right: drawn faintly, and their labels."""
+    last = lengths[-1]
+    first = last / (last / lengths[0]) ** 0.3
+    tops = {text: bottom * (last / first) ** slope for slope, text in ((1, "∝ tokens"), (2, "∝ tokens²"))}
+    for top in tops.values():
+        panel.plot([first, last], [bottom, top], color=figures.FAINT, lw=1, ls=(0, (2, 3)), zorder=1)
+    return [(top, text, figures.FAINT, False) for text, top in tops.items()]
 
 
 # The program

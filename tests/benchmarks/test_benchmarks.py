@@ -1,21 +1,26 @@
 """The benchmarks run, on sizes that take seconds: what they print can be read, and the memory of additive attention is what it is said to be."""
 
+import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
+
+from seq2attn.data.tokenizer import BOS, PAD, UNK
+from seq2attn.training import checkpoint
 
 HERE = Path(__file__).parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(HERE.parents[1]), "OMP_NUM_THREADS": "1"}
 
 
-def printed(script: str, *arguments: object) -> str:
+def printed(script: str, *arguments: object, status: int = 0) -> str:
     command = [sys.executable, str(HERE / script), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == status, done.stderr
     return done.stdout
 
 
@@ -58,3 +63,71 @@ def test_the_fast_path_is_measured_against_the_same_model_step_by_step(tmp_path:
     assert fast[4] == slow[4]  # the same losses: the same model on the same batches
     assert slow[5] == "1.00"
     assert float(fast[5]) == pytest.approx(float(fast[2].replace(",", "")) / float(slow[2].replace(",", "")), rel=0.01)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_length_is_measured_and_drawn(tmp_path: Path) -> None:
+    text = printed("length.py", "convolution", "--lengths", 12, 6, "--rounds", 1, "--threads", 1, "--out", tmp_path)
+    found = rows(text.partition("Decoding")[0]) + rows("Decoding" + text.partition("Decoding")[2])
+    assert [row[:2] for row in found] == [["convolution", "6"], ["convolution", "12"]] * 2
+    for short, long in (found[:2], found[2:]):
+        assert float(long[3]) == pytest.approx(float(long[2]) / 12, rel=0.02)
+        assert (short[4], short[7]) == ("", "")
+        assert float(long[4]) == pytest.approx(np.log2(float(long[2]) / float(short[2])), abs=0.02)
+    assert (tmp_path / "length.md").read_text(encoding="utf-8") == text
+    assert {path.name for path in tmp_path.iterdir()} == {"length.md", *(f"length-{q}.{e}" for q in ("time", "memory") for e in ("svg", "png"))}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+@pytest.mark.parametrize("way", ["training", "decoding"])
+def test_length_is_measured_for_every_model(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    monkeypatch.syspath_prepend(HERE)
+    spec = importlib.util.spec_from_file_location("length", HERE / "length.py")
+    assert spec is not None
+    assert spec.loader is not None
+    length = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(length)
+    assert len(length.MODELS) == 4
+    for model in length.MODELS:
+        assert length.measure(model, way, 5, 5, threads=1).seconds > 0
+
+
+@pytest.fixture
+def translated(tmp_path: Path) -> Path:
+    """A run of a Transformer, which writes no special piece, and a folder with the test set."""
+    part = {"kind": "transformer", "size": 12, "layers": 1, "heads": 2, "feedforward": 16}
+    weights = checkpoint.open_run(tiny.save_run(tmp_path / "run", encoder=part, attention={"score": "scaled-dot", "heads": 2, "size": 12}, **part)).weights
+    tensors = checkpoint.read_tensors(weights)
+    tensors["decoder.output.bias"][[PAD, UNK, BOS]] = -100
+    checkpoint.write_tensors(weights, tensors)
+    for side, lines in (("en", tiny.ENGLISH), ("de", tiny.FRENCH)):
+        (tmp_path / f"test_2016_flickr.{side}").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return tmp_path
+
+
+def test_decoding_is_measured_with_its_quality(translated: Path) -> None:
+    arguments = ["--data", translated, "--run", translated / "run", "--beams", 2, "--precisions", "fp32", "--rounds", 2, "--threads", 1]
+    found = rows(printed("decoding_speed.py", *arguments, "--against", "other=echo 7 sentences/s; echo BLEU = 12.34, 1,007.5 sentences/s"))
+    assert [row[0] for row in found] == ["seq2attn fp32, beam 2", "other"]
+    own, other = found
+    assert all(float(own[number].replace(",", "")) > 0 for number in (1, 3, 4, 7))
+    assert 0 <= float(own[5]) < 100
+    assert own[6] == "100.0%"
+    assert other[1:6] == ["1,008", "1,008 1,008", "", "", "12.34"]
+
+
+def test_decoding_is_measured_beside_other_engines(translated: Path) -> None:
+    """Their Python is this one, which may lack them: their rows then say so."""
+    there = {name: importlib.util.find_spec(name.lower()) is not None for name in ("CTranslate2", "transformers")}
+    arguments = ["--data", translated, "--run", translated / "run", "--forced", 9, "--beams", 1, "--precisions", "fp32", "--compute-types", "float32"]
+    more = ["--rounds", 1, "--threads", 1, "--peers", sys.executable]
+    own, theirs, marian = rows(printed("decoding_speed.py", *arguments, *more, status=0 if all(there.values()) else 1))
+    assert [row[0] for row in (own, theirs, marian)] == [
+        "seq2attn fp32, greedy",
+        "CTranslate2 float32, greedy",
+        "transformers generate (random weights), greedy",
+    ]
+    assert own[5:7] == ["", "100.0%"]
+    assert float(own[4].replace(",", "")) == pytest.approx(9 * float(own[1].replace(",", "")), rel=0.02)
+    assert theirs[6] == "100.0%" if there["CTranslate2"] else "ctranslate2" in theirs[1]
+    assert float(marian[1].replace(",", "")) > 0 if there["transformers"] else "No module named 'transformers'" in marian[1]
