@@ -37,13 +37,13 @@ from typing import Any, NamedTuple
 
 import peak
 from in_turn import Failed, Row, against, note_load, number_before, output_of, run_in_turn
+from peers import POSITIONS, marian_facts, output_by
 
 # Nothing of seq2attn up here: this file also runs where there is none.
 
 TEST, SOURCE, TARGET = "test_2016_flickr", "en", "de"
 VOCABULARY = 8000
 WARM_UP = 64
-POSITIONS = 1024  # that Marian's table has
 SPEED = "sentences/s"
 SYSTEMS = ("seq2attn", "ctranslate2", "transformers")
 
@@ -219,7 +219,6 @@ def write_marian(run: Path, folder: Path) -> bool:
     """A MarianMTModel of the run's size, and whether it also has its weights. Raises Failed where the run is no Transformer."""
     from safetensors.torch import save_file
 
-    from seq2attn.data.tokenizer import BOS, EOS, PAD
     from seq2attn.inference import Translator
     from seq2attn.training.checkpoint import open_run
 
@@ -227,29 +226,7 @@ def write_marian(run: Path, folder: Path) -> bool:
     settings = opened.config.model
     if settings.encoder.kind != "transformer" or settings.decoder.kind != "transformer":
         raise Failed("a Transformer, and this run is none")
-    facts: dict[str, Any] = {
-        "vocab_size": opened.source_size,
-        "decoder_vocab_size": opened.target_size,
-        "share_encoder_decoder_embeddings": opened.source_size == opened.target_size,
-        "d_model": settings.embedding,
-        "activation_function": "relu",
-        "scale_embedding": True,
-        "max_position_embeddings": POSITIONS,
-        "dropout": 0.0,
-        "pad_token_id": PAD,
-        "bos_token_id": BOS,
-        "eos_token_id": EOS,
-        "decoder_start_token_id": BOS,
-        "forced_eos_token_id": None,
-    }
-    for side in (settings.encoder, settings.decoder):
-        name = "encoder" if side is settings.encoder else "decoder"
-        gated = side.activation == "swiglu"  # three matrices for two
-        facts |= {
-            f"{name}_layers": side.layers,
-            f"{name}_attention_heads": side.heads,
-            f"{name}_ffn_dim": side.feedforward * 3 // 2 if gated else side.feedforward,
-        }
+    facts = marian_facts(settings, opened.source_size, opened.target_size)
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(facts), encoding="utf-8")
     if not is_first_form(settings):
@@ -361,8 +338,7 @@ class Study:
             taken = None if lengths is None else [len(ids) for ids in self.results[lengths]["outputs"]]
             whole = {**settings, **job, **files, "lengths": taken, "length_penalty": self.length_penalty}
             (self.work / "job.json").write_text(json.dumps(whole, default=str), encoding="utf-8")
-            folder = self.work if python != sys.executable else None
-            output_of([python, str(Path(__file__).resolve()), "--inner", str(self.work / "job.json")], folder)
+            output_by(python, __file__, "--inner", str(self.work / "job.json"), folder=self.work)
             found = json.loads(files["result"].read_text(encoding="utf-8"))
             count = len(found["outputs"])
             kept = self.results.setdefault(name, {"whole": []})
