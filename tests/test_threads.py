@@ -47,11 +47,12 @@ def test_an_error_is_raised_and_the_threads_are_given_back(batches: range) -> No
     assert torch.get_num_threads() == 3
 
 
-def test_one_within_another_leaves_the_threads_as_they_were() -> None:
+def test_one_within_another_leaves_the_threads_to_the_other() -> None:
     def inner(number: int) -> int:
         with side_by_side(lambda x: x, [number], CPU) as found:
-            return sum(found)
+            assert list(found) == [number]
+        return torch.get_num_threads()
 
     with side_by_side(inner, range(5), CPU) as found:
-        assert list(found) == list(range(5))
+        assert list(found) == [1] * 5
     assert torch.get_num_threads() == 3
