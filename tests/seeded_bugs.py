@@ -186,7 +186,7 @@ BUGS = (
     Bug("search/history.py", "row = parents[before][row]", "row = min(row, width - 1)", ("search/test_families.py", "-k", "scores_what and beam")),
     Bug("search/step.py", "float(length**length_penalty)", "float(length) * length_penalty", ("search/test_families.py", "-k", "scores_what and samples")),
     Bug("search/sampling.py", "open_BW & (token_BW == eos)", "token_BW == eos", ("search/test_families.py", "-k", "scores_what and samples")),
-    Bug("search/constraints.py", "self.prefix_BP.shape[1] or length", "self.prefix_BP.shape[1] - 1 or length", ("search/test_families.py", "-k", "scores_what and prefix")),
+    Bug("search/constraints.py", "self.prefix_BP.shape[1] or length", "self.prefix_BP.shape[1] - 1 or length", ("search/test_beam.py",)),
     Bug("search/constraints.py", "forced_BW1.clamp(min=0))\n        logits", "forced_BW1.clamp(min=0)) - 1e-3\n        logits", ("search/test_families.py", "-k", "scores_what and prefix")),
     Bug("models/decoders/transformer.py", "own = torch.eye(width, dtype", "own = torch.ones(width, width, dtype", ("search/test_families.py", "-k", "scores_what and beam")),
     Bug("models/decoders/transformer.py", "state.caches.parts[0].used // width", "state.caches.parts[0].used", ("search/test_families.py", "-k", "scores_what and beam")),
