@@ -47,12 +47,49 @@ def test_an_error_is_raised_and_the_threads_are_given_back(batches: range) -> No
     assert torch.get_num_threads() == 3
 
 
-def test_one_within_another_leaves_the_threads_to_the_other() -> None:
-    def inner(number: int) -> int:
-        with side_by_side(lambda x: x, [number], CPU) as found:
-            assert list(found) == [number]
-        return torch.get_num_threads()
+def test_one_within_another() -> None:
+    def inner(number: int) -> list[int]:
+        with side_by_side(lambda _: torch.get_num_threads(), [number], CPU) as found:
+            return [*found, torch.get_num_threads()]
 
     with side_by_side(inner, range(5), CPU) as found:
-        assert list(found) == [1] * 5
+        assert list(found) == [[1, 1]] * 5
     assert torch.get_num_threads() == 3
+
+
+def test_callers_that_overlap_leave_the_threads_of_all_as_they_were() -> None:
+    inside, done, counted = threading.Event(), threading.Event(), []
+
+    def count(_: object = None) -> int:
+        counted.append(torch.get_num_threads())
+        return counted[-1]
+
+    def hold(_: int) -> int:
+        inside.set()
+        done.wait(10)
+        return torch.get_num_threads()
+
+    def first() -> None:
+        with side_by_side(hold, range(1), CPU) as found:
+            assert list(found) == [1]
+        count()
+
+    holding = threading.Thread(target=first)
+    before = _count_of_a_new_thread()
+    holding.start()
+    assert inside.wait(10)
+    assert _count_of_a_new_thread() == before  # while another is at work
+    with side_by_side(count, range(2), CPU) as found:
+        assert list(found) == [1, 1]
+    done.set()
+    holding.join()
+    assert counted[-1] == before
+    assert (_count_of_a_new_thread(), torch.get_num_threads()) == (before, 3)
+
+
+def _count_of_a_new_thread() -> int:
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    return found[0]

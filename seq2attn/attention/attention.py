@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seq2attn.attention.normalisers import normaliser_named
 from seq2attn.attention.past import Past, term_named
-from seq2attn.attention.products import products
+from seq2attn.attention.products import products, readable
 from seq2attn.attention.read import read
 from seq2attn.attention.scores import Keyed, score_named
 from seq2attn.attention.unrolled import Linear, product_dtype
@@ -108,7 +108,10 @@ class Attention(nn.Module):
         term = None if self.term is None else self.term.source(keys)
         if "location" in self.settings.score:  # a position that the score has no weight for is as padding
             mask_BS = mask_BS & (torch.arange(mask_BS.size(1), device=mask_BS.device) < self.settings.positions)
-        return Source(self._for_heads(self.score.keys(keys)), self._for_heads(values), None if term is None else self._for_heads(term), mask_BS)
+        keys_BHSd, values_BHSd = self._for_heads(self.score.keys(keys)), self._for_heads(values)
+        if self.fuses:
+            keys_BHSd, values_BHSd = readable(keys_BHSd), readable(values_BHSd)
+        return Source(keys_BHSd, values_BHSd, None if term is None else self._for_heads(term), mask_BS)
 
     def start(self, rows: int, mask_BS: Tensor, like: Tensor, stream_B: Tensor | None = None) -> Past | None:
         """The past of R rows before the first step: time (R), last and total (R, H, S), expected (R), stream (R); None where no step asks for it.
@@ -140,6 +143,9 @@ class Attention(nn.Module):
             query_BTQ = self.query(query_BTQ)
         if self.fuses and not weights:
             return self._fused(query_BTQ, source, cast(Keyed, self.score))
+        dtype = query_BTQ.dtype
+        if self.fuses and not torch.is_grad_enabled():
+            query_BTQ = query_BTQ.to(source.keys.dtype)
         query, keys, values = self._fold(query_BTQ, self.heads), source.keys.flatten(0, 1), source.values.flatten(0, 1)
         mask_BS = source.mask_BS.repeat_interleave(self.heads, 0) if self.heads > 1 else source.mask_BS
         if past is not None:
@@ -157,7 +163,7 @@ class Attention(nn.Module):
             past = past._replace(stream=(stream << 12) + head_BH[:, None])
         context, chosen = read(query, keys, values, mask_BTS, self.score, self.normalise, past, features, factor_BTS)
         shape = (len(source.mask_BS), self.heads)
-        context = context.unflatten(0, shape).transpose(1, 2).flatten(2)
+        context = context.to(dtype).unflatten(0, shape).transpose(1, 2).flatten(2)
         if self.out is not None:
             context = self.out(context)
         log_p, entropy = (None if part is None else part.unflatten(0, shape).sum(1) for part in chosen[1:])
@@ -165,10 +171,8 @@ class Attention(nn.Module):
 
     def _fused(self, query_BTQ: Tensor, source: Source, score: Keyed) -> Reading:
         query: Tensor = score.query(query_BTQ.unflatten(-1, (self.heads, -1)).transpose(1, 2))
-        dtype = product_dtype(query)
         scale = score.scale(query.size(-1)) / self.settings.temperature
-        keys, values = source.keys.to(dtype), source.values.to(dtype)
-        read = products(query.to(dtype), keys, values, source.mask_BS[:, None, None], scale=scale)
+        read = products(query.to(product_dtype(query)), source.keys, source.values, source.mask_BS[:, None, None], scale=scale)
         context = read.transpose(1, 2).flatten(2)
         return Reading(context if self.out is None else self.out(context))
 

@@ -14,11 +14,19 @@ def products(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = No
     The mask (B, 1, 1 or T, S) is True where a query may look; one that may look nowhere reads zeros. `causal`, without a mask: at itself and back alone.
     `scale`, if not 1 / sqrt(d), is what scores are multiplied by.
     """
-    # The way back through torch's fused call takes half precision on a CPU eight times as long as plain products, forward twice; on all else it is the best there is.
-    if query.device.type == "cpu" and query.dtype in (torch.bfloat16, torch.float16):
+    dtype = query.dtype
+    # On a CPU, for the few queries of a search's step torch's fused call, and any product in half precision, take up to five times as long as plain products in
+    # float32; and the way back through the fused call takes half precision eight times as long as plain products, forward twice.
+    within = torch.promote_types(dtype, torch.float32) if not torch.is_grad_enabled() else dtype
+    if query.device.type == "cpu" and (not torch.is_grad_enabled() or dtype in (torch.bfloat16, torch.float16)):
         with torch.autocast("cpu", enabled=False):
-            return _plain(query, key, value, mask, causal, query.size(-1) ** -0.5 if scale is None else scale)
+            return _plain(query.to(within), key.to(within), value.to(within), mask, causal, query.size(-1) ** -0.5 if scale is None else scale).to(dtype)
     return F.scaled_dot_product_attention(query, key, value, mask, is_causal=causal, scale=scale, enable_gqa=query.size(1) != key.size(1))
+
+
+def readable(x: Tensor) -> Tensor:
+    """Keys or values as steps that come later read them fastest: in float32 at least, a head's positions side by side. As they are where gradients are kept."""
+    return x if torch.is_grad_enabled() else x.to(torch.promote_types(x.dtype, torch.float32)).contiguous()
 
 
 def _plain(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, scale: float) -> Tensor:

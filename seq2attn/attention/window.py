@@ -46,8 +46,10 @@ class Predictive(Window):
         self.v = nn.Parameter(torch.empty(size))
 
     def forward(self, query_BTQ: Tensor, mask_BS: Tensor, past: Past | None) -> tuple[Tensor, Tensor]:
-        # products and sums by hand, in the weights' type: under autocast a matrix product would leave 8 bits to tell positions apart
-        centre_BT = mask_BS.sum(-1, keepdim=True) * (self.query(query_BTQ).tanh() * self.v).sum(-1).sigmoid()
+        # products and sums by hand, in float32 at least: a matrix product in half precision would leave 8 bits to tell positions apart
+        hidden_BTA = self.query(query_BTQ).tanh()
+        wide = torch.promote_types(self.v.dtype, torch.float32)
+        centre_BT = mask_BS.sum(-1, keepdim=True) * (hidden_BTA.to(wide) * self.v.to(wide)).sum(-1).sigmoid()
         distance_BTS = torch.arange(mask_BS.size(-1), device=mask_BS.device) - centre_BT[..., None]
         factor_BTS = (-2 * (distance_BTS / self.half_width).square()).exp()
         return mask_BS[:, None] & (distance_BTS.abs() <= self.half_width), factor_BTS

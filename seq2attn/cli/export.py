@@ -42,7 +42,10 @@ def example(run: "Run", out: Path) -> list[str]:
     data, search = run.config.data, run.config.search
     load = "sentencepiece.SentencePieceProcessor({})".format
     source, target = (repr(str(out / path.name)) for path in (run.source_tokenizer, run.target_tokenizer))
-    rules = f"beam_size={search.beam}" + (f", length_penalty={search.length_penalty}" if search.length_penalty != 1 else "")
+    rules = f"beam_size={search.beam}, disable_unk=True, min_decoding_length={search.min_length}"
+    rules += f", length_penalty={search.length_penalty}" if search.length_penalty != 1 else ""
+    rules += f", max_decoding_length={search.max_length}" if search.max_length is not None else ""
+    rules += f", no_repeat_ngram_size={search.no_repeat_ngram}" if search.no_repeat_ngram else ""
     lower = ".lower()" if data.lowercase else ""
     return [
         f"""pieces = {load(source)}.encode("YOUR TEXT"{lower}, out_type=str)""",

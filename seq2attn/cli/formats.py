@@ -4,6 +4,7 @@ It knows what a translation holds, and neither models nor streams.
 """
 
 import json
+import math
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,14 +46,19 @@ def as_moses(translations: Sequence["Translation"], number: int, alignments: boo
     return "".join(f"{line}\n" for line in lines)
 
 
+def _rounded(number: float) -> float | None:
+    """JSON has no infinity: None where the limits left no output of any probability."""
+    return round(number, 6) if math.isfinite(number) else None
+
+
 def as_json(record: dict[str, Any], translations: Sequence["Translation"], n_best: int, alignments: bool) -> str:
     """The record with `translation`, `score` and `log_probability` of the best, and all of them under `n_best` when several were asked for."""
 
     def facts(translation: "Translation") -> dict[str, Any]:
         found: dict[str, Any] = {
             "translation": translation.text,
-            "score": round(translation.score, 6),
-            "log_probability": round(translation.log_probability, 6),
+            "score": _rounded(translation.score),
+            "log_probability": _rounded(translation.log_probability),
         }
         return found | {"alignment": pharaoh(translation)} if alignments else found
 

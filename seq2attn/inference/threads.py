@@ -15,30 +15,7 @@ Batch = TypeVar("Batch")
 Found = TypeVar("Found")
 MOST = 8  # threads: Python itself runs in one at a time
 
-
-class _OneThread:
-    """While anyone is in it, torch computes each operation in the thread that asks for it; the last to leave gives its threads back."""
-
-    def __init__(self) -> None:
-        self.lock, self.inside, self.before = threading.Lock(), 0, 1
-
-    def __enter__(self) -> int:
-        """How many threads there are to share out."""
-        with self.lock:
-            if self.inside == 0:
-                self.before = torch.get_num_threads()
-                torch.set_num_threads(1)
-            self.inside += 1
-            return self.before
-
-    def __exit__(self, *_: object) -> None:
-        with self.lock:
-            self.inside -= 1
-            if self.inside == 0:
-                torch.set_num_threads(self.before)
-
-
-_one_thread = _OneThread()
+_starting = threading.Lock()
 
 
 def shares(device: torch.device) -> int:
@@ -50,17 +27,38 @@ def shares(device: torch.device) -> int:
 def side_by_side(work: Callable[[Batch], Found], batches: Sequence[Batch], device: torch.device) -> Iterator[Iterator[Found]]:
     """What `work` makes of each batch, in order, on a CPU by as many threads as torch has. What it raises is raised where its result is taken.
 
-    Even a single batch gets one thread: with more, other kernels would be chosen, and results could differ in their last bits.
+    Even a single batch gets a thread in which each operation of torch has that thread alone: with more, other kernels would be chosen, and results could differ
+    in their last bits. The caller's own number of threads is left as it is.
     """
-    if device.type != "cpu":
+    if device.type != "cpu" or not batches:
         yield map(work, batches)
         return
-    with _one_thread as threads:
-        if min(threads, len(batches)) < 2:
-            yield map(work, batches)
-            return
-        pool = ThreadPoolExecutor(min(threads, len(batches), MOST), thread_name_prefix="search")
-        try:
-            yield pool.map(work, batches)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    pool = _single_threads(min(shares(device), len(batches)))
+    try:
+        yield pool.map(work, batches)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _single_threads(count: int) -> ThreadPoolExecutor:
+    """So many threads, in each of which torch computes with that thread alone."""
+    with _starting:
+        # What a thread sets counts for itself and for all that come after it: so another one puts back what new threads had.
+        before = _in_a_new_thread(torch.get_num_threads)
+        ready = threading.Barrier(count)
+
+        def begin() -> None:
+            torch.get_num_threads()  # a thread takes over the default when it first asks, and would do so later
+            torch.set_num_threads(1)
+            ready.wait()
+
+        pool = ThreadPoolExecutor(count, thread_name_prefix="search", initializer=begin)
+        for begun in [pool.submit(int) for _ in range(count)]:
+            begun.result()
+        _in_a_new_thread(lambda: torch.set_num_threads(before))
+    return pool
+
+
+def _in_a_new_thread(act: Callable[[], Found]) -> Found:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(act).result()

@@ -28,7 +28,7 @@ from seq2attn.search.beam import beam_search
 from seq2attn.search.risk import Utility, by_utility
 from seq2attn.search.sampling import sample as sampled
 from seq2attn.search.sampling import seed_of
-from seq2attn.search.step import Hypothesis, normalised
+from seq2attn.search.step import Hypothesis, NoNumbers, normalised
 from seq2attn.training.checkpoint import Run, load_weights, open_run
 from seq2attn.training.checkpoint import weights as weights_of
 from seq2attn.training.precision import autocast, find_device, find_format
@@ -41,6 +41,7 @@ BANNED = (PAD, UNK, BOS)
 STREAMS = 2**20  # of random numbers that attention may draw from: see `models.memory.Memory`
 SAMPLES = 32  # drawn of a text, where the one of highest expected utility is wanted
 WIDTH = 8  # rows a sentence; a wider search has fewer sentences in a batch
+MOST_PENALTY = 10  # exponent of the length: beyond it scores leave the range of numbers
 LOGITS = 2**24  # numbers of one block of forced logits: 64 MiB
 
 
@@ -108,9 +109,8 @@ class Translator:
                 raise UserError(f"{other.path}: its target vocabulary is not that of {first.path}; an ensemble needs runs trained on one prepared folder")
             members.append(Member(_model(other).to(where), _tokenizer(other.source_tokenizer, other.source_size, tokenizers)))
         target_tokenizer = _tokenizer(first.target_tokenizer, first.target_size, tokenizers)
-        if where.type == "cpu" and precision == "bf16" and all(member.model.encoder.halves and member.model.decoder.halves for member in members):
-            for member in members:  # a number once made is not made again at each of its uses
-                member.model.to(torch.bfloat16)
+        if where.type == "cpu" and precision == "bf16":
+            halve([member.model for member in members])
         return cls(*members[0], target_tokenizer, first.config, languages=first.languages, precision=precision, others=members[1:])
 
     @property
@@ -227,7 +227,7 @@ class Translator:
                             ranked = by_utility([self.target_tokenizer.decode(hypothesis.tokens) for hypothesis in hypotheses], utility)
                             hypotheses = [hypotheses[place]._replace(score=expected) for place, expected in ranked[:n_best]]
                         results[i] = [self._translation(texts[i], ids[0][i], hypothesis) for hypothesis in hypotheses]
-        except ArithmeticError:
+        except NoNumbers:
             raise UserError(_NO_NUMBERS) from None
         return results
 
@@ -244,7 +244,7 @@ class Translator:
         target_ids = self.target_tokenizer.encode_batch(targets)
         batch_tokens = self.batch_tokens if batch_tokens is None else batch_tokens
         results: list[Translation | None] = [None] * len(texts)
-        lengths = [min(max(len(source), len(target)), MAX_SOURCE) + 1 for source, target in zip(ids[0], target_ids, strict=True)]
+        lengths = [max(min(len(source), MAX_SOURCE), len(target)) + 1 for source, target in zip(ids[0], target_ids, strict=True)]
         with self._at_rest():
             for rows in _batches(range(len(texts)), lengths, batch_tokens):
                 sources = [[side[i][:MAX_SOURCE] for i in rows] for side in ids]
@@ -401,8 +401,8 @@ def _refuse(
         raise UsageError(f"n_best is {n_best} and beam {beam}: a beam finds at most as many translations as it is wide")
     if utility is not None and n_best > drawn:
         raise UsageError(f"n_best is {n_best} and samples {drawn}: no more can be chosen than are drawn")
-    if not (0 <= length_penalty < math.inf):
-        raise UsageError(f"length_penalty is {length_penalty}: it must be at least 0")
+    if not (0 <= length_penalty <= MOST_PENALTY):
+        raise UsageError(f"length_penalty is {length_penalty}: it must be from 0 to {MOST_PENALTY}")
     if not (0 < temperature < math.inf):
         raise UsageError(f"temperature is {temperature}: it must be above 0")
     if not (0 < top_p <= 1):
@@ -442,6 +442,13 @@ def _model(run: Run) -> Seq2Seq:
         model = build(run.config.model, run.source_size, run.target_size)
     load_weights(run, model)
     return model.eval()
+
+
+def halve(models: Sequence[Seq2Seq]) -> None:
+    """Put all weights in bfloat16, where every model of an ensemble may be computed so: a number once made is not made again at each of its uses."""
+    if all(model.encoder.halves and model.decoder.halves for model in models):
+        for model in models:
+            model.to(torch.bfloat16)
 
 
 def _tokenizer(path: Path, size: int, known: dict[bytes, Tokenizer]) -> Tokenizer:

@@ -22,8 +22,8 @@ class Cache(Chosen):
 
     @classmethod
     def empty(cls, sentences: int, heads: int, size: int, like: Tensor) -> Self:
-        """No places yet; type and device are those of `like`."""
-        nothing = like.new_empty(sentences, heads, 0, size)
+        """No places yet; the device is that of `like`, and the type, where that is half precision, float32: see `attention.products`."""
+        nothing = like.new_empty(sentences, heads, 0, size, dtype=torch.promote_types(like.dtype, torch.float32))
         return cls(nothing, nothing, 0, [0])
 
     def add(self, keys: Tensor, values: Tensor) -> tuple[Self, Tensor, Tensor]:
@@ -36,7 +36,7 @@ class Cache(Chosen):
         taken = self._taken
         if taken[0] != self.used or count > self._keys.size(2):
             shape = (*keys.shape[:2], max(ROOM, 2 * count), keys.size(3))
-            buffers = (keys.new_empty(shape), values.new_empty(shape))
+            buffers = (self._keys.new_empty(shape), self._values.new_empty(shape))
             for buffer, before in zip(buffers, old, strict=True):
                 buffer[:, :, : self.used] = before[:, :, : self.used]
             taken = [self.used]

@@ -19,4 +19,4 @@ def dropout(x: Tensor, share: float, training: bool) -> Tensor:
     kept = max(1, round((1 - share) * LEVELS))
     words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None)
     level = words.view(torch.int16)[: x.numel()].view(x.shape)
-    return x * (level < kept - LEVELS // 2).to(x.dtype).mul_(LEVELS / kept)
+    return x * (level <= kept - LEVELS // 2 - 1).to(x.dtype).mul_(LEVELS / kept)

@@ -13,7 +13,7 @@ from torch import Tensor
 from seq2attn.search.constraints import Constraints
 from seq2attn.search.history import History
 from seq2attn.search.leaving import staying
-from seq2attn.search.step import Hypothesis, Select, State, Step
+from seq2attn.search.step import Hypothesis, NoNumbers, Select, State, Step
 from seq2attn.search.top import largest, log_normaliser, wide
 
 
@@ -41,7 +41,7 @@ def beam_search(
     `state` has `sentences * beam` rows. Lengths are in tokens before the end token; at its maximum a hypothesis may only end. `prefix_BP` holds the
     tokens that each output begins with, -1 after its own end; with `no_repeat_ngram` n above 0 no output holds an n-gram twice, but for its forced beginning. A log-probability is at most 0 and `length_penalty` at least 0: then no live
     hypothesis can come to more than log p / (maximum + 1) ** length_penalty, and a sentence is finished when that cannot beat what it has already.
-    Greedy search ends at its first end token, as the word says. Finished sentences leave the batch, which stays a multiple of `group` if it was one. Raises ArithmeticError when the step gives NaN.
+    Greedy search ends at its first end token, as the word says. Finished sentences leave the batch, which stays a multiple of `group` if it was one. Raises NoNumbers when the step gives NaN.
     """
     if not 1 <= n_best <= beam:
         raise ValueError(f"n_best is {n_best}: it must be from 1 to the beam, {beam}")
@@ -110,7 +110,7 @@ def beam_search(
         token_R = token_BW.flatten()
 
     if bool(broken):
-        raise ArithmeticError("a step gave log-probabilities that are not numbers")
+        raise NoNumbers("a step gave log-probabilities that are not numbers")
     return _hypotheses(pool[:, :n_best], history, limits)
 
 

@@ -3,6 +3,7 @@
 It knows outputs as anything that can be compared and counted, and how alike two are only by the utility it is handed.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -18,4 +19,6 @@ def by_utility(outputs: Sequence[str], utility: Utility) -> list[tuple[int, floa
     """
     times = Counter(outputs)  # in the order of their first places
     expected = {output: sum(count * utility(output, reference) for reference, count in times.items()) / len(outputs) for output in times}
+    if not all(map(math.isfinite, expected.values())):
+        raise ValueError("the utility gave what is not a finite number")
     return [(outputs.index(output), expected[output]) for output in sorted(times, key=lambda output: -expected[output])]

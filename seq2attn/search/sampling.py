@@ -14,7 +14,7 @@ from torch import Tensor
 from seq2attn.search.constraints import Constraints
 from seq2attn.search.history import History
 from seq2attn.search.leaving import staying
-from seq2attn.search.step import Hypothesis, Select, State, Step, normalised
+from seq2attn.search.step import Hypothesis, NoNumbers, Select, State, Step, normalised
 from seq2attn.search.top import log_normaliser, wide
 
 
@@ -64,7 +64,7 @@ def sample(
     """`samples` independent outputs for each sentence, best score first; sentence b draws from `seeds[b]`.
 
     `state` has one row for each sentence and sample. Lengths, prefixes, `no_repeat_ngram` and `group` are as in beam search. The log-probabilities given back are the model's own,
-    before the temperature and the cuts. Raises ArithmeticError when the step gives NaN.
+    before the temperature and the cuts. Raises NoNumbers when the step gives NaN.
     """
     if samples < 1 or temperature <= 0 or top_k < 0 or not 0 < top_p <= 1 or length_penalty < 0:
         raise ValueError(f"samples {samples}, temperature {temperature}, top_k {top_k}, top_p {top_p}, length_penalty {length_penalty}: out of range")
@@ -107,7 +107,7 @@ def sample(
         rules.follow(row_BW, token_BW)
 
         token_R = token_BW.flatten()
-        done_B = (last_BW[sentence_B] >= 0).all(1) | ~log_p_BW[sentence_B].isfinite().all(1)
+        done_B = ((last_BW[sentence_B] >= 0) | ~log_p_BW[sentence_B].isfinite()).all(1)
         finished = int(done_B.sum())
         if finished == len(sentence_B):
             break
@@ -118,7 +118,7 @@ def sample(
             rules.keep(going_B)
 
     if bool(broken):
-        raise ArithmeticError("a step gave log-probabilities that are not numbers")
+        raise NoNumbers("a step gave log-probabilities that are not numbers")
     ended = [
         [(log_p, last) if math.isfinite(log_p) and last >= 0 else None for log_p, last in zip(*rows, strict=True)]
         for rows in zip(log_p_BW.tolist(), last_BW.tolist(), strict=True)

@@ -31,6 +31,10 @@ class Hypothesis(NamedTuple):
     finished: bool  # False: cut by the maximum length, where only the end token was allowed
 
 
+class NoNumbers(ArithmeticError):
+    """A step gave log-probabilities that are not numbers."""
+
+
 def normalised(log_probability: float, length: int, length_penalty: float) -> float:
     """log p / length ** length_penalty (Wu 2016, section 7, without its constant); `length` counts the end token."""
     return log_probability / float(length**length_penalty)

@@ -85,11 +85,11 @@ def test_sentences_that_stay_go_on_by_themselves() -> None:
     assert torch.equal(values_chosen, torch.cat([added[1][1:], two[1]], 2))
 
 
-def test_the_type_is_that_of_what_is_added() -> None:
-    cache = empty()
+def test_what_is_added_in_half_precision_is_kept_wide() -> None:
+    cache = Cache.empty(B, G, D, torch.zeros(1, dtype=torch.bfloat16))
     for _ in range(2):
         cache, keys, values = cache.add(*(part.bfloat16() for part in new()))
-        assert keys.dtype == values.dtype == torch.bfloat16
+        assert keys.dtype == values.dtype == torch.float32
 
 
 def test_gradients_go_through_what_was_added() -> None:

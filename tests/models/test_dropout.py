@@ -35,6 +35,11 @@ def test_the_gradient_takes_the_same_way() -> None:
     torch.testing.assert_close(x.grad * x, y)
 
 
+@pytest.mark.parametrize("share", [1e-7, 1e-6, 1e-5])
+def test_a_share_too_small_to_draw_leaves_nearly_all(share: float) -> None:
+    assert dropout(torch.ones(1000), share, True).mean() > 0.99
+
+
 @pytest.mark.parametrize("shape", [(0,), (1,), (3, 5), (2, 0, 4), ()])
 def test_any_shape(shape: tuple[int, ...]) -> None:
     assert dropout(torch.ones(shape), 0.5, True).shape == shape

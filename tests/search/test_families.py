@@ -22,7 +22,7 @@ from torch import Tensor
 from seq2attn import config
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK
 from seq2attn.inference import Translation, Translator
-from seq2attn.inference.translator import BANNED, Member
+from seq2attn.inference.translator import BANNED, Member, halve
 from seq2attn.models.seq2seq import Seq2Seq, build
 
 LENGTHS = (1, 5, 2, 9, 3, 17)  # of the sources, in tokens
@@ -211,6 +211,26 @@ def test_the_choice_among_samples_is_that_of_the_samples(encoder: str, decoder: 
         for i in order:
             alone = translator.translate([texts[i]], utility=utility, samples=9, n_best=2, seed=4, attention=False, first=i)[0]
             assert [(t.tokens, t.score) for t in alone] == [(t.tokens, t.score) for t in chosen[i]]
+
+
+# Half precision
+
+
+@both
+@pytest.mark.parametrize("attention", ["additive", "heads", "sparse", "window", "hard"])
+def test_half_precision_goes_every_way_and_says_nearly_the_same(encoder: str, decoder: str, attention: str) -> None:
+    exact, texts = translator_of(encoder, decoder, attention=attention, sharpness=0.5), texts_of(40)
+    model = copy.deepcopy(exact.members[0].model)
+    halve([model])
+    assert (next(model.parameters()).dtype == torch.bfloat16) == ("rnn" not in (encoder, decoder))
+    numbers: Any = exact.source_tokenizer
+    half = Translator(model, numbers, numbers, exact.config, precision="bf16")
+    for options in ({"beam": 3, "n_best": 2}, {"beam": 1, "attention": False}, {"sample": True}, {"beam": 2, "attention": False, "no_repeat_ngram": 2}):
+        assert len(half.translate(texts, **options)) == len(texts)  # type: ignore[arg-type]
+    for shown in (False, True):
+        wanted = exact.force(texts, texts[::-1], attention=shown)
+        for got, want in zip(half.force(texts, texts[::-1], attention=shown), wanted, strict=True):
+            assert got.log_probability == pytest.approx(want.log_probability, rel=0.05, abs=0.2)
 
 
 # Bits

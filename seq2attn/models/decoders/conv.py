@@ -130,7 +130,8 @@ class ConvDecoder(Decoder):
             y_RTC = layer.convolution(seen, matrices.convolution)
             query_RTE = (layer.asking(y_RTC, matrices.asking) + embedded) * ROOT_HALF
             found = layer.attention(query_RTE.reshape(len(source.scale_B), -1, query_RTE.size(-1)), readable, past, weights)
-            answer = layer.answer(cast(Tensor, found.context) * source.scale_B[:, None, None], matrices.answer)
+            context = cast(Tensor, found.context)
+            answer = layer.answer((context * source.scale_B[:, None, None]).to(context.dtype), matrices.answer)
             x_RTC = (x_RTC + (y_RTC + answer.reshape(y_RTC.shape)) * ROOT_HALF) * ROOT_HALF
             readings.append(found)
         x_RTE = dropout(self.out(x_RTC, source.out.parts), self.dropout, self.training)
