@@ -410,6 +410,8 @@ def _print_table(systems: list[_System]) -> None:
 def _likely(likelihood: "Likelihood") -> str:
     left_out = f", {likelihood.left_out:,} blank left out" if likelihood.left_out else ""
     what = f"of the reference, {likelihood.tokens:,} tokens with their end tokens{left_out}"
+    if not likelihood.tokens:
+        return f"perplexity -  cross-entropy -  ({what})"
     return f"perplexity {likelihood.perplexity:.2f}  cross-entropy {likelihood.cross_entropy:.3f} nats a token  ({what})"
 
 

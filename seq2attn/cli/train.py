@@ -160,10 +160,12 @@ def _prepared(data: str, chosen: Config, settings: Sequence[str], world: "World"
             if key.startswith("data.") and (there := prepared.report["options"][key.removeprefix("data.")]) != config.flat(chosen)[key]:
                 raise UsageError(f"--set {setting}: {data} was prepared with {json.dumps(there)}; prepare the corpus anew, or give the corpus itself as --data")
     else:
+        # How many pieces a preset wishes for gives way to a small corpus; what the user asks for does not.
+        shrink = not any(setting.partition("=")[0].strip() == "data.vocab_size" for setting in settings)
         if world.leads:
-            prepared_folder(data, chosen)
+            prepared_folder(data, chosen, shrink)
         world.wait()
-        prepared = Prepared(prepared_folder(data, chosen))
+        prepared = Prepared(prepared_folder(data, chosen, shrink))
     for split in ("train", "valid"):
         if split not in prepared.splits or not len(prepared.split(split)):
             raise UserError(f"{data}: has no pairs in a {split} split; `seq2attn prepare --valid N` sets some aside")
@@ -184,16 +186,27 @@ def _cache(corpus: str, chosen: Config) -> Path:
     return home / "seq2attn" / "prepared" / f"{_name(corpus)}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
-def prepared_folder(corpus: str, chosen: Config) -> Path:
-    """Where the corpus stands prepared with these settings, now if it did not before."""
+def prepared_folder(corpus: str, chosen: Config, shrink: bool = True) -> Path:
+    """Where the corpus stands prepared with these settings, now if it did not before; with `shrink`, with fewer pieces where it does not hold so many."""
     from seq2attn.data.prepared import REPORT, prepare
 
     folder = _cache(corpus, chosen)
-    if not (folder / REPORT).is_file():
+    made = (folder / REPORT).is_file()
+    if not made or not (shrink or _holds_what_was_asked(folder)):
         console.note(f"preparing {corpus}, once, in {folder}")
         with console.progress() as progress:
-            prepare(corpus, folder, chosen.data, workers=os.cpu_count() or 1, force=False, progress=progress)
+            report = prepare(corpus, folder, chosen.data, workers=os.cpu_count() or 1, force=made, shrink=shrink, progress=progress)
+        for note in report["notes"]:
+            console.note(note)
     return folder
+
+
+def _holds_what_was_asked(folder: Path) -> bool:
+    """Whether a prepared folder has as many pieces as its settings wish for."""
+    from seq2attn.data.prepared import Prepared
+
+    report = Prepared(folder).report
+    return report["options"]["tokenizer"] in ("char", "word") or min(report["vocabulary"].values()) >= report["options"]["vocab_size"]
 
 
 def _with_data_of(prepared: "Prepared", chosen: Config) -> Config:

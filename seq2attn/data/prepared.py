@@ -172,7 +172,7 @@ def prepare(
         progress("training the tokenizer", 0, None)
         source, target = _tokenizers(splits["train"], options, seed, shrink)
         if min(source.size, target.size) < options.vocab_size and options.tokenizer in ("unigram", "bpe"):
-            opened.notes.append(f"the text does not hold {options.vocab_size:,} different pieces: the vocabulary is smaller (--vocab-size says how large)")
+            opened.notes.append(f"the text does not hold {options.vocab_size:,} different pieces: the vocabulary is smaller, {min(source.size, target.size):,}")
         if options.joint:
             source.save(folder / "tokenizer.model")
         else:

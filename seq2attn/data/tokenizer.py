@@ -37,7 +37,7 @@ class VocabularyTooLarge(UserError):
 
     def __init__(self, asked: int, largest: int) -> None:
         super().__init__(
-            f"the text does not hold a vocabulary of {asked}: the largest possible is {largest} (--vocab-size {largest}, or data.vocab_size={largest})"
+            f"the text does not hold a vocabulary of {asked}: the largest possible is {largest} (--vocab-size {largest}; where training prepares, --set data.vocab_size={largest})"
         )
         self.largest = largest
 

@@ -27,10 +27,10 @@ def export(path: str | Path, out: Path, quantization: str | None = None, force: 
     _refuse_existing(out, force)
     try:
         from seq2attn.export.ctranslate2 import VERSION, ModelConverter
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] != "ctranslate2":
+    except ImportError as error:
+        if (error.name or "ctranslate2").split(".")[0] != "ctranslate2":
             raise
-        raise UserError(f"the package ctranslate2 is not installed; {INSTALL}") from None
+        raise UserError(f"the package ctranslate2 cannot be used ({error}); {INSTALL}") from None
     if tuple(map(int, re.findall(r"\d+", VERSION)[:3])) < OLDEST:
         raise UserError(f"ctranslate2 {VERSION} cannot say all that is ours; {INSTALL}")
     translator = Translator.load(run.path, device="cpu")

@@ -70,7 +70,10 @@ def test_the_two_lines_that_it_prints_translate(call: Call, run: Path, tmp_path:
 def test_the_lines_say_how_the_run_searches(call: Call, tmp_path: Path) -> None:
     of = exported.settings(tied="all")
     of = of.model_copy(
-        update={"search": of.search.model_copy(update={"beam": 3, "length_penalty": 0.6}), "data": of.data.model_copy(update={"lowercase": True})}
+        update={
+            "search": of.search.model_copy(update={"beam": 3, "length_penalty": 0.6, "min_length": 2, "max_length": 50, "no_repeat_ngram": 3}),
+            "data": of.data.model_copy(update={"lowercase": True}),
+        }
     )
     path = exported.save(tmp_path / "run", of, exported.random(of))
     for side in ("source", "target"):  # one file for both sides, as a joint vocabulary has it
@@ -78,7 +81,7 @@ def test_the_lines_say_how_the_run_searches(call: Call, tmp_path: Path) -> None:
     code, _, err = call(path, tmp_path / "out")
     assert code == 0, err
     assert files(tmp_path / "out") == ["config.json", "model.bin", "shared_vocabulary.json", "tokenizer.model"]
-    assert "beam_size=3, length_penalty=0.6" in err
+    assert "beam_size=3, disable_unk=True, min_decoding_length=2, length_penalty=0.6, max_decoding_length=50, no_repeat_ngram_size=3)" in err
     assert '"YOUR TEXT".lower()' in err
 
 

@@ -188,6 +188,18 @@ def test_a_setting_of_the_data_that_a_prepared_folder_contradicts_is_refused(run
     assert code == 0, err
 
 
+def test_a_presets_vocabulary_gives_way_to_a_small_corpus_and_the_users_does_not(run: Run, home: Path) -> None:
+    plain = [*SMALL[:4], "--set", "data.joint=true", *SMALL[SMALL.index("--device") :], "--max-steps", "1"]
+    code, _, err = run("--data", str(home / "corpus"), "--out", "run", *plain)
+    assert code == 0, err
+    assert "does not hold 2,000 different pieces: the vocabulary is smaller" in err
+    for number in ("2000", "1999"):  # of which the first stands prepared, with fewer
+        code, _, err = run("--data", str(home / "corpus"), "--out", "other", *plain, "--set", f"data.vocab_size={number}")
+        assert (code, "does not hold a vocabulary of" in err, Path("other").exists()) == (1, True, False)
+    code, _, err = run("--data", str(home / "corpus"), "--out", "third", *plain)
+    assert (code, "preparing" in err) == (0, False)
+
+
 def test_a_corpus_without_validation_says_what_to_do(run: Run, home: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     bare.mkdir()

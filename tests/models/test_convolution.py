@@ -23,7 +23,9 @@ from seq2attn import config
 from seq2attn.attention import Attention
 from seq2attn.errors import UsageError
 from seq2attn.models.convolution import Convolution, Map, Normalised
+from seq2attn.models.decoders import conv as conv_decoders
 from seq2attn.models.decoders.conv import ConvDecoder
+from seq2attn.models.encoders import conv as conv_encoders
 from seq2attn.models.encoders.conv import ConvEncoder
 from seq2attn.models.memory import Output, select
 from seq2attn.models.seq2seq import Seq2Seq, build
@@ -603,7 +605,8 @@ def test_dropout_is_on_embeddings_inputs_of_convolutions_and_the_output(monkeypa
         dropped.append((tuple(x.shape), p, training))
         return x
 
-    monkeypatch.setattr(nn.functional, "dropout", note)
+    for module in (conv_encoders, conv_decoders):
+        monkeypatch.setattr(module, "dropout", note)
     source, mask, inputs = sentences()
     for training in (True, False):
         dropped.clear()
@@ -615,7 +618,7 @@ def test_dropout_is_on_embeddings_inputs_of_convolutions_and_the_output(monkeypa
 def test_a_residual_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_of(made({}, {"layers": 1, "positions": "none"}, dropout=0.5))
     source, mask, _ = sentences()
-    monkeypatch.setattr(nn.functional, "dropout", lambda x, p, training: x if x.size(-1) == SIZE else x * 0)
+    monkeypatch.setattr(conv_encoders, "dropout", lambda x, p, training: x if x.size(-1) == SIZE else x * 0)
     encoder = cast(ConvEncoder, model.encoder)
     convolution = cast(Convolution, encoder.layers[0])
     with torch.no_grad():

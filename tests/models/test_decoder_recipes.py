@@ -14,7 +14,7 @@ from named_weights import recipe, weights
 from recipes import FEW, NAMES, SMOOTH, SOURCE, SWEEP, TARGET
 from torch import Tensor, nn
 
-from seq2attn import config
+from seq2attn import config, models
 from seq2attn.models.memory import Output, select
 from seq2attn.models.seq2seq import Seq2Seq, build
 
@@ -343,7 +343,8 @@ def test_dropout_is_on_embeddings_between_layers_and_on_readouts(feeding: bool, 
         dropped.append((tuple(x.shape), p, training))
         return x
 
-    monkeypatch.setattr(nn.functional, "dropout", note)
+    for module in (models.encoders.rnn, models.decoders.rnn):
+        monkeypatch.setattr(module, "dropout", note)
     source, mask, inputs = sentences()
     between = [(B, 3)] * T if feeding else [(B, T, 3)]
     for training in (True, False):
