@@ -163,7 +163,7 @@ def test_a_wide_beam_is_enumeration(encoder: str, decoder: str) -> None:
 @both
 def test_width_one_takes_the_likeliest_token_until_that_is_the_end(encoder: str, decoder: str) -> None:
     translator, texts = translator_of(encoder, decoder), texts_of(40)
-    found = translator.translate(texts, beam=1, max_length=12, attention=False)
+    found = translator.translate(texts, beam=1, max_length=12, length_penalty=2.0, attention=False)  # by which it would pay to go on
     for text, (translation,) in zip(texts, found, strict=True):
         tokens: list[int] = []
         while len(tokens) < 12:

@@ -87,11 +87,14 @@ def test_a_step_that_would_say_one_thing_for_ever_goes_on_or_ends() -> None:
     assert search(chain, [8], beam=1, no_repeat_ngram=3)[0][0].tokens == [A, A, A, B, A, A]
 
 
-def test_the_end_token_is_never_banned() -> None:
+@pytest.mark.parametrize("ngram", [1, 2, 3])
+def test_the_end_token_is_never_banned(ngram: int) -> None:
+    """Of three words no output without a repeat is as long as the limit, so each has to end of itself."""
     chain = random_chain(0, 5)
-    for hypothesis in search(chain, [40], beam=1, no_repeat_ngram=1)[0] + draw(chain, [1], 40, limit=40, no_repeat_ngram=1)[0]:
+    for hypothesis in search(chain, [40], beam=1, no_repeat_ngram=ngram)[0] + draw(chain, [1], 40, limit=40, no_repeat_ngram=ngram)[0]:
         assert hypothesis.finished
-        assert sorted(set(hypothesis.tokens)) == sorted(hypothesis.tokens)
+        assert not again(hypothesis.tokens, ngram)
+        assert hypothesis.log_probability == pytest.approx(chain.log_probability(hypothesis.tokens))
 
 
 def test_an_output_that_may_neither_go_on_nor_end_is_none() -> None:
