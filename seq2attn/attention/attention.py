@@ -9,8 +9,8 @@ from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from seq2attn.attention.fused import fused
 from seq2attn.attention.normalisers import normaliser_named
 from seq2attn.attention.past import Past, term_named
 from seq2attn.attention.read import read
@@ -168,7 +168,7 @@ class Attention(nn.Module):
         dtype = product_dtype(query)
         scale = score.scale(query.size(-1)) / self.settings.temperature
         keys, values = source.keys.to(dtype), source.values.to(dtype)
-        read = F.scaled_dot_product_attention(query.to(dtype), keys, values, source.mask_BS[:, None, None], scale=scale)
+        read = fused(query.to(dtype), keys, values, source.mask_BS[:, None, None], scale=scale)
         context = read.transpose(1, 2).flatten(2)
         return Reading(context if self.out is None else self.out(context))
 

@@ -6,7 +6,8 @@ explained is the attention to the source.
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from seq2attn.attention.fused import fused
 
 
 class SelfAttention(nn.Module):
@@ -34,7 +35,7 @@ class SelfAttention(nn.Module):
 
     def read(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool = False) -> Tensor:
         """softmax(q k / sqrt(d)) v, out again: (B, T, D). The mask (B, 1, 1 or T, S) is True where a query may look; None: everywhere, or back alone where causal."""
-        read = F.scaled_dot_product_attention(query, key, value, mask, is_causal=causal, enable_gqa=self.heads != self.kv_heads)
+        read = fused(query, key, value, mask, causal=causal, shared=self.heads != self.kv_heads)
         y: Tensor = self.out(read.transpose(1, 2).flatten(2))
         return y
 
