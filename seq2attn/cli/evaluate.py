@@ -214,7 +214,7 @@ def _load(runs: list[str], device: str, precision: str, settings: list[str], mus
     from seq2attn.training.precision import keep_pages
 
     keep_pages()
-    translators = [Translator.load(run, device=device, precision=precision, settings=settings) for run in runs]
+    translators = [Translator.load(run, device=device, precision=precision, settings=settings, processes=True) for run in runs]
     for run, translator in zip(runs, translators, strict=True):
         if must_attend and not translator.attends:
             raise UserError(f"{run}: has no attention (model.decoder.reads is {translator.config.model.decoder.reads}), so --gold has nothing to measure")

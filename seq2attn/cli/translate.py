@@ -91,7 +91,7 @@ def translate(
     from seq2attn.training.precision import keep_pages
 
     keep_pages()
-    translator = Translator.load(run, device=device, precision=precision, settings=settings)
+    translator = Translator.load(run, device=device, precision=precision, settings=settings, processes=True)
     if (alignments or attention is not None) and not translator.attends:
         raise UserError(
             f"{run}: its model has no attention to show (model.decoder.reads is not attention): leave out {'--alignments' if alignments else '--attention'}"

@@ -90,13 +90,17 @@ def utility(name: str, target_language: str | None = None) -> Callable[[str, str
     """
     if name not in UTILITIES:
         raise UsageError(f"utility {name}: choose {' or '.join(UTILITIES)}")
-    chosen = CHRF() if name == "chrf" else None
+    return functools.partial(_sentence_score, name, target_language)  # which other processes can be sent
 
-    def score(hypothesis: str, reference: str) -> float:
-        scorer = _sentence_bleu(tokenizer_for(target_language, [reference])) if chosen is None else chosen
-        return float(scorer.sentence_score(hypothesis, [reference]).score)
 
-    return score
+def _sentence_score(name: str, target_language: str | None, hypothesis: str, reference: str) -> float:
+    scorer = _sentence_chrf() if name == "chrf" else _sentence_bleu(tokenizer_for(target_language, [reference]))
+    return float(scorer.sentence_score(hypothesis, [reference]).score)
+
+
+@functools.cache
+def _sentence_chrf() -> CHRF:
+    return CHRF()
 
 
 @functools.cache

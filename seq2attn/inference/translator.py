@@ -4,10 +4,11 @@ It knows models by their encoder and decoder interface alone, and prints nothing
 texts nor on the batch size.
 """
 
+import bisect
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self, cast, get_args
@@ -19,6 +20,8 @@ from torch import Tensor
 from seq2attn.config import Config, Precision, change, refuse_idle, refuse_spent
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 from seq2attn.errors import UsageError, UserError
+from seq2attn.inference.options import Options
+from seq2attn.inference.processes import CAN_FORK, Processes
 from seq2attn.inference.threads import shares, side_by_side
 from seq2attn.inference.translation import Translation
 from seq2attn.inference.words import between_words, word_numbers
@@ -33,15 +36,15 @@ from seq2attn.training.checkpoint import Run, load_weights, open_run
 from seq2attn.training.checkpoint import weights as weights_of
 from seq2attn.training.precision import autocast, find_device, find_format
 
-BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}  # padded source tokens of one batch, by the device's kind
-LEAST_BATCH = 256  # padded source tokens: a batch this small is not divided among cores
+BATCH_TOKENS = {"cpu": 3072, "cuda": 16384}  # padded source tokens of one batch, by the device's kind
+LEAST_BATCH = 256  # source tokens: smaller batches are not made to give every core one
 MAX_SOURCE = 1024  # tokens of one source; what is beyond is not read, so that memory and time stay bounded
-GROUP, STEP = 4, 16  # a batch has a multiple of GROUP sentences and a multiple of STEP source positions: see `_padded_sources`
+GROUP, STEP = 4, 16  # a batch has a multiple of GROUP sentences and, in full precision, a multiple of STEP source positions: see `_padded_sources`
 BANNED = (PAD, UNK, BOS)
 STREAMS = 2**20  # of random numbers that attention may draw from: see `models.memory.Memory`
 SAMPLES = 32  # drawn of a text, where the one of highest expected utility is wanted
-WIDTH = 8  # rows a sentence; a wider search has fewer sentences in a batch
-MOST_PENALTY = 10  # exponent of the length: beyond it scores leave the range of numbers
+WIDTH = 2  # rows a sentence; a wider search has fewer sentences in a batch
+FORK = 2**12  # source tokens times rows a sentence: with less work than that it does not pay to start processes
 LOGITS = 2**24  # numbers of one block of forced logits: 64 MiB
 
 
@@ -50,6 +53,16 @@ class Member(NamedTuple):
 
     model: Seq2Seq
     source_tokenizer: Tokenizer
+
+
+class Job(NamedTuple):
+    """A batch of texts to translate, and all that is to be known of it."""
+
+    texts: list[str]
+    ids: list[list[list[int]]]  # of the texts, for each member
+    prefixes: list[list[int]] | None
+    seeds: list[int]
+    options: Options
 
 
 class _State(NamedTuple):
@@ -72,20 +85,28 @@ class Translator:
         languages: tuple[str | None, str | None] = (None, None),
         precision: str = "fp32",
         others: Sequence[Member] = (),
+        processes: bool = False,
     ) -> None:
-        """`others` are averaged with the model. Computes where the model is; `auto` precision is fp32 here: only that is the same in every batch."""
+        """`others` are averaged with the model. Computes where the model is; `auto` precision is fp32 here: only that is the same in every batch.
+
+        With `processes`, large calls on a CPU are shared out to processes instead of threads, where the system can fork: faster, and the same to the last bit.
+        They hold the models as they are at the first such call, and run until the translator is no more. Leave it out where other threads compute.
+        """
         self.config = config
         self.languages = languages
         self.source_tokenizer = source_tokenizer
         self.target_tokenizer = target_tokenizer
         self.members = (Member(model, source_tokenizer), *others)
         self.device = next(model.parameters()).device
-        halved = next(model.parameters()).dtype != torch.float32  # already computes in its own format, and nothing is to be cast
-        self.format = find_format("fp32" if halved or precision == "auto" else cast(Precision, precision), self.device)
+        dtype = next(model.parameters()).dtype  # other than float32: already computes in its own format, and nothing is to be cast
+        self.format = find_format("fp32" if dtype != torch.float32 or precision == "auto" else cast(Precision, precision), self.device)
+        # In half precision the last bits are not the same in every batch anyway, and padding is time.
+        self._processes = Processes(self._search, shares(self.device)) if processes and CAN_FORK and shares(self.device) > 1 else None
+        self._multiple = STEP if self.format == "fp32" and dtype.itemsize >= 4 else GROUP
 
     @classmethod
-    def load(cls, run: str | os.PathLike[str], device: str = "auto", precision: str = "auto", settings: Iterable[str] = ()) -> Self:
-        """A run, or several joined by commas as an ensemble of the first one's languages and search settings.
+    def load(cls, run: str | os.PathLike[str], device: str = "auto", precision: str = "auto", settings: Iterable[str] = (), processes: bool = False) -> Self:
+        """A run, or several joined by commas as an ensemble of the first one's languages and search settings. `processes` as the class has it.
 
         `settings`, as in "model.attention.decoding=sample", are changed in every one before the model is made. Raises UserError when a run is missing,
         incomplete, damaged, from a newer version, or of another target vocabulary; UsageError for settings that are wrong, that act in training alone,
@@ -111,7 +132,7 @@ class Translator:
         target_tokenizer = _tokenizer(first.target_tokenizer, first.target_size, tokenizers)
         if where.type == "cpu" and precision == "bf16":
             halve([member.model for member in members])
-        return cls(*members[0], target_tokenizer, first.config, languages=first.languages, precision=precision, others=members[1:])
+        return cls(*members[0], target_tokenizer, first.config, languages=first.languages, precision=precision, others=members[1:], processes=processes)
 
     @property
     def attends(self) -> bool:
@@ -156,80 +177,100 @@ class Translator:
         Raises UsageError for options that make no sense, UserError when the model gives no numbers.
         """
         settings = self.config.search
-        beam = settings.beam if beam is None else beam
-        length_penalty = settings.length_penalty if length_penalty is None else length_penalty
-        max_length = settings.max_length if max_length is None else max_length
-        min_length = settings.min_length if min_length is None else min_length
-        no_repeat_ngram = settings.no_repeat_ngram if no_repeat_ngram is None else no_repeat_ngram
-        batch_tokens = self.batch_tokens if batch_tokens is None else batch_tokens
         if samples is not None and utility is None:
             raise UsageError(f"samples is {samples}: they are drawn to choose from by a utility, which is not given; n_best says how many sample=True gives")
-        drawn = n_best if sample else 0 if utility is None else SAMPLES if samples is None else samples
-        width = drawn or beam
-        _refuse(
-            texts,
-            beam,
+        options = Options(
+            settings.beam if beam is None else beam,
             n_best,
-            length_penalty,
-            max_length,
-            min_length,
+            settings.length_penalty if length_penalty is None else length_penalty,
+            settings.max_length if max_length is None else max_length,
+            settings.min_length if min_length is None else min_length,
             sample,
             temperature,
             top_k,
             top_p,
-            batch_tokens,
-            prefixes,
-            no_repeat_ngram,
+            settings.no_repeat_ngram if no_repeat_ngram is None else no_repeat_ngram,
             utility,
-            drawn,
+            n_best if sample else 0 if utility is None else SAMPLES if samples is None else samples,
+            attention,
         )
+        options.check(texts, prefixes)
+        batch_tokens = self.batch_tokens if batch_tokens is None else batch_tokens
+        if batch_tokens < 1:
+            raise UsageError(f"batch_tokens is {batch_tokens}: it must be at least 1")
         texts = list(texts)
         forced = None if prefixes is None else self.target_tokenizer.encode_batch(prefixes)
         ids = [member.source_tokenizer.encode_batch(texts) for member in self.members]
         # A text that the tokenizer makes nothing of is as good as blank.
         real = [i for i, text in enumerate(texts) if text.strip() and all(len(side[i]) for side in ids)]
         results = [[Translation(text, "", 0.0, 0.0, attention=np.zeros((0, 0), np.float32) if attention and self.attends else None)] for text in texts]
-
-        def search(rows: list[int]) -> Iterable[list[Hypothesis]]:
-            filling = -len(rows) % GROUP
-            sources = [[side[i][:MAX_SOURCE] for i in rows] + [[]] * filling for side in ids]
-            limits = [max_length if max_length is not None else 2 * len(source) + 10 for source in sources[0]]
-            limits[len(rows) :] = [0] * filling
-            rules: dict[str, Any] = {
-                "select": memory.select,
-                "length_penalty": length_penalty,
-                "min_length": min_length,
-                "max_length_B": torch.tensor(limits, device=self.device),
-                "bos": BOS,
-                "eos": EOS,
-                "banned": BANNED,
-                "prefix_BP": None if forced is None else _padded([forced[i] for i in rows] + [[]] * filling, -1).to(self.device),
-                "no_repeat_ngram": no_repeat_ngram,
-                "group": GROUP,
-            }
-            seeds = [seed_of(seed, first + i) for i in rows] + [0] * filling
-            step = self._step if attention else self._blind_step
-            with torch.inference_mode(), autocast(self.device, self.format):
-                state = self._start(sources, width, seeds)
-                if drawn:
-                    return sampled(step, state, seeds=seeds, samples=drawn, temperature=temperature, top_k=top_k, top_p=top_p, **rules)
-                return beam_search(step, state, sentences=len(limits), beam=beam, n_best=n_best, **rules)
-
-        lengths = [min(len(ids[0][i]), MAX_SOURCE) + 1 for i in range(len(texts))]
-        # Few texts are shared out to all cores; and the longest come first, so that none waits for a long one at the end.
-        share = max(LEAST_BATCH, -(-sum(lengths[i] for i in real) // shares(self.device)))
-        batches = list(_batches(real, lengths, min(share, batch_tokens) * WIDTH // max(WIDTH, width)))[::-1]
+        lengths = [min(len(side), MAX_SOURCE) + 1 for side in ids[0]]
+        # The longest come first, so that none waits for a long one at the end.
+        batches = _batches(real, lengths, max(1, batch_tokens * WIDTH // max(WIDTH, options.width)), shares(self.device))[::-1]
+        jobs = [
+            Job(
+                [texts[i] for i in rows],
+                [[side[i] for i in rows] for side in ids],
+                None if forced is None else [forced[i] for i in rows],
+                [seed_of(seed, first + i) for i in rows],
+                options,
+            )
+            for rows in batches
+        ]
         try:
-            with self._at_rest(), side_by_side(search, batches, self.device) as searched:
-                for rows, found in zip(batches, searched, strict=True):
-                    for i, hypotheses in zip(rows, found, strict=False):
-                        if utility is not None:
-                            ranked = by_utility([self.target_tokenizer.decode(hypothesis.tokens) for hypothesis in hypotheses], utility)
-                            hypotheses = [hypotheses[place]._replace(score=expected) for place, expected in ranked[:n_best]]
-                        results[i] = [self._translation(texts[i], ids[0][i], hypothesis) for hypothesis in hypotheses]
+            with self._at_rest(), self._at_work(jobs) as found:
+                for rows, translations in zip(batches, found, strict=True):
+                    for i, ranked in zip(rows, translations, strict=True):
+                        results[i] = ranked
         except NoNumbers:
             raise UserError(_NO_NUMBERS) from None
         return results
+
+    def _at_work(self, jobs: Sequence["Job"]) -> AbstractContextManager[Iterator[list[list[Translation]]]]:
+        """What `_search` makes of each job: all cores have one at a time."""
+        rows = sum(len(source) for job in jobs for source in job.ids[0]) * jobs[0].options.width if jobs else 0
+        if self._processes is None or len(jobs) < 2 or (not self._processes.running and rows < FORK):
+            return side_by_side(self._search, jobs, self.device)
+        return self._processes.map(jobs)
+
+    def _search(self, job: "Job") -> list[list[Translation]]:
+        options = job.options
+        filling = -len(job.texts) % GROUP
+        sources = [[source[:MAX_SOURCE] for source in side] + [[]] * filling for side in job.ids]
+        limits = [options.max_length if options.max_length is not None else 2 * len(source) + 10 for source in sources[0]]
+        limits[len(job.texts) :] = [0] * filling
+        rules: dict[str, Any] = {
+            "select": memory.select,
+            "length_penalty": options.length_penalty,
+            "min_length": options.min_length,
+            "max_length_B": torch.tensor(limits, device=self.device),
+            "bos": BOS,
+            "eos": EOS,
+            "banned": BANNED,
+            "prefix_BP": None if job.prefixes is None else _padded([*job.prefixes, *[[]] * filling], -1).to(self.device),
+            "no_repeat_ngram": options.no_repeat_ngram,
+            "group": GROUP,
+        }
+        seeds = job.seeds + [0] * filling
+        step = self._step if options.attention else self._blind_step
+        with torch.inference_mode(), autocast(self.device, self.format):
+            state = self._start(sources, options.width, seeds)
+            if options.drawn:
+                rules |= {"temperature": options.temperature, "top_k": options.top_k, "top_p": options.top_p}
+                found = sampled(step, state, seeds=seeds, samples=options.drawn, **rules)
+            else:
+                found = beam_search(step, state, sentences=len(limits), beam=options.beam, n_best=options.n_best, **rules)
+        return [
+            [self._translation(text, source, hypothesis) for hypothesis in self._ranked(hypotheses, options)]
+            for text, source, hypotheses in zip(job.texts, job.ids[0], found, strict=False)
+        ]
+
+    def _ranked(self, hypotheses: list[Hypothesis], options: Options) -> list[Hypothesis]:
+        """As they came or, with a utility, the best by it."""
+        if options.utility is None:
+            return hypotheses
+        ranked = by_utility([self.target_tokenizer.decode(hypothesis.tokens) for hypothesis in hypotheses], options.utility)
+        return [hypotheses[place]._replace(score=expected) for place, expected in ranked[: options.n_best]]
 
     def force(
         self, texts: Sequence[str], targets: Sequence[str], batch_tokens: int | None = None, attention: bool = True, seed: int = 1, first: int = 0
@@ -282,7 +323,7 @@ class Translator:
         memories = []
         stream_B = torch.tensor([seed % STREAMS for seed in seeds], device=self.device)
         for member, side in zip(self.members, sources, strict=True):
-            source_BS = _padded_sources(side).to(self.device)
+            source_BS = _padded_sources(side, self._multiple).to(self.device)
             memories.append(member.model.encoder(source_BS, source_BS != PAD)._replace(stream_B=stream_B))
         return memories
 
@@ -360,57 +401,6 @@ class Translator:
 _NO_NUMBERS = "the model's probabilities are not numbers: its weights are damaged, or too large for this precision (try fp32)"
 
 
-def _refuse(
-    texts: Sequence[str],
-    beam: int,
-    n_best: int,
-    length_penalty: float,
-    max_length: int | None,
-    min_length: int,
-    sample: bool,
-    temperature: float,
-    top_k: int,
-    top_p: float,
-    batch_tokens: int,
-    prefixes: Sequence[str] | None,
-    no_repeat_ngram: int,
-    utility: Utility | None,
-    drawn: int,
-) -> None:
-    """Raise UsageError, naming the options, for what makes no sense."""
-    if isinstance(texts, str):
-        raise UsageError("translate takes a list of texts: put a single one in brackets")
-    if utility is not None and sample:
-        raise UsageError("sample gives the draws themselves, and utility chooses among draws of its own: leave one out")
-    for name, number, least in (
-        ("beam", beam, 1),
-        ("n_best", n_best, 1),
-        ("batch_tokens", batch_tokens, 1),
-        ("min_length", min_length, 0),
-        ("top_k", top_k, 0),
-        ("no_repeat_ngram", no_repeat_ngram, 0),
-        ("samples", drawn, 0 if utility is None else 2),
-    ):
-        if number < least:
-            raise UsageError(f"{name} is {number}: it must be at least {least}")
-    if max_length is not None and max_length < 1:
-        raise UsageError(f"max_length is {max_length}: it must be at least 1")
-    if max_length is not None and max_length < min_length:
-        raise UsageError(f"min_length is {min_length} and max_length {max_length}: no length is between them")
-    if not drawn and n_best > beam:
-        raise UsageError(f"n_best is {n_best} and beam {beam}: a beam finds at most as many translations as it is wide")
-    if utility is not None and n_best > drawn:
-        raise UsageError(f"n_best is {n_best} and samples {drawn}: no more can be chosen than are drawn")
-    if not (0 <= length_penalty <= MOST_PENALTY):
-        raise UsageError(f"length_penalty is {length_penalty}: it must be from 0 to {MOST_PENALTY}")
-    if not (0 < temperature < math.inf):
-        raise UsageError(f"temperature is {temperature}: it must be above 0")
-    if not (0 < top_p <= 1):
-        raise UsageError(f"top_p is {top_p}: it must be above 0 and at most 1")
-    if prefixes is not None and len(prefixes) != len(texts):
-        raise UsageError(f"there are {len(prefixes)} prefixes and {len(texts)} texts: each text needs its own, which may be empty")
-
-
 def _changed(run: Run, settings: Sequence[str]) -> Run:
     """The run with settings changed. Raises UsageError, naming the setting, for what makes no sense and where the run has not the weights for it."""
     if not settings:
@@ -460,20 +450,37 @@ def _tokenizer(path: Path, size: int, known: dict[bytes, Tokenizer]) -> Tokenize
     return known[content]
 
 
-def _batches(rows: Sequence[int], lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Rows of like length together, at most `batch_tokens` padded tokens a batch; a longer one is a batch of its own."""
-    batch: list[int] = []
-    for row in sorted(rows, key=lambda row: lengths[row]):
-        if batch and lengths[row] * (len(batch) + 1) > batch_tokens:
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
+def _batches(rows: Iterable[int], lengths: Sequence[int], batch_tokens: int, cores: int = 1) -> list[list[int]]:
+    """Rows of like length together, at most `batch_tokens` padded tokens a batch; a longer one is a batch of its own.
+
+    Each core gets as many batches, of about as many tokens, unless they would be small.
+    """
+    rows = sorted(rows, key=lambda row: lengths[row])
+    batches = _filled(rows, lengths, batch_tokens)
+    if not batches:
+        return []
+    total = sum(lengths[row] for row in rows)
+    count = max(len(batches), min(cores, total // LEAST_BATCH))
+    count = -(-count // cores) * cores if count >= cores else count
+    limits = range(total // count, batch_tokens)
+    least = bisect.bisect_left(limits, True, key=lambda limit: len(_filled(rows, lengths, limit)) <= count)  # more tokens a batch, fewer batches
+    return _filled(rows, lengths, limits[least]) if least < len(limits) else batches
 
 
-def _padded_sources(ids: Sequence[Sequence[int]]) -> Tensor:
-    """Sources with their end tokens, a multiple of STEP long.
+def _filled(rows: Sequence[int], lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
+    """One batch after the other, each as full as can be, in ascending order of lengths. Of as many sentences as GROUP wants, where it can be: none is filled up."""
+    batches: list[list[int]] = []
+    start = 0
+    for place, row in enumerate(rows):
+        if lengths[row] * (place - start + 1) > batch_tokens and place > start:
+            end = place - (place - start) % GROUP if place - start > GROUP else place
+            batches.append(list(rows[start:end]))
+            start = end
+    return [*batches, list(rows[start:])] if rows else []
+
+
+def _padded_sources(ids: Sequence[Sequence[int]], multiple: int) -> Tensor:
+    """Sources with their end tokens, `multiple` or a multiple of it long.
 
     Matrix products choose their kernels by the shape, small and odd ones others than the rest, and kernels differ in the last bit: enough to turn a near tie.
     With such a length, and a multiple of GROUP sentences, a sentence gives the same bits in every batch on the CPUs that were tried. (8 positions were too few:
@@ -481,7 +488,7 @@ def _padded_sources(ids: Sequence[Sequence[int]]) -> Tensor:
     by a head of less than 25 numbers, still has a loop of torch's own.)
     """
     padded_BS = _padded([[*source, EOS] for source in ids], PAD)
-    return torch.nn.functional.pad(padded_BS, (0, -padded_BS.shape[1] % STEP), value=PAD)
+    return torch.nn.functional.pad(padded_BS, (0, -padded_BS.shape[1] % multiple), value=PAD)
 
 
 def _padded(ids: Sequence[Sequence[int]], filler: int) -> Tensor:

@@ -14,7 +14,7 @@ from seq2attn.search.constraints import Constraints
 from seq2attn.search.history import History
 from seq2attn.search.leaving import staying
 from seq2attn.search.step import Hypothesis, NoNumbers, Select, State, Step
-from seq2attn.search.top import largest, log_normaliser, wide
+from seq2attn.search.top import likeliest, log_softmax
 
 
 @torch.no_grad()
@@ -65,14 +65,9 @@ def beam_search(
 
     for length in range(rules.longest + 1):
         logits_RN, state, weights_RS = step(token_R, state)
-        logits_RN = wide(logits_RN)
-        shift_BW = alive_BW - log_normaliser(logits_RN).view(len(sentence_B), beam)  # makes logits log p of the whole output so far
-        logits_BWN = rules.apply(logits_RN.view(len(sentence_B), beam, -1), length)
+        log_p_BWN = rules.apply(log_softmax(logits_RN).view(len(sentence_B), beam, -1), length)
         # A row has one end token, so twice the beam always holds a whole beam that goes on.
-        best_BWK, tokens_BWK = largest(logits_BWN, min(2 * beam, logits_BWN.shape[2]))
-        log_p_BX = (best_BWK + shift_BW[:, :, None]).flatten(1)
-        log_p_BK, flat_BK = log_p_BX.topk(min(2 * beam, log_p_BX.shape[1]))
-        row_BK, token_BK = flat_BK // best_BWK.shape[2], tokens_BWK.flatten(1).gather(1, flat_BK)
+        log_p_BK, row_BK, token_BK = likeliest(log_p_BWN, alive_BW, 2 * beam)
         ends_BK = token_BK == eos
 
         # Only an end among the best `beam` candidates counts: with a beam of 1 that is greedy search.

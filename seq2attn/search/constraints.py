@@ -1,6 +1,6 @@
 """What a search may emit: banned tokens, shortest and longest outputs, forced beginnings, no n-gram twice.
 
-It works on logits or log-probabilities alone, in place, for all rows at once.
+It works on log-probabilities alone, in place, for all rows at once.
 """
 
 from collections.abc import Sequence
@@ -59,22 +59,22 @@ class Constraints:
         if self.repeats is not None:
             self.repeats.follow(parent_BW, token_BW)
 
-    def apply(self, logits_BWN: Tensor, length: int) -> Tensor:
-        """For hypotheses that hold `length` tokens; changes logits_BWN in place and returns it."""
+    def apply(self, log_p_BWN: Tensor, length: int) -> Tensor:
+        """For hypotheses that hold `length` tokens; changes log_p_BWN in place and returns it."""
         forced_BW1 = kept_BW1 = None
         if length < self.prefix_BP.shape[1] or length >= self._first_limit:
             forced_B = self.prefix_BP[:, length] if length < self.prefix_BP.shape[1] else torch.full_like(self.limit_B, -1)
             forced_B = forced_B.masked_fill(length >= self.limit_B, self.eos)
-            forced_BW1 = forced_B[:, None, None].expand(-1, logits_BWN.shape[1], 1)
-            kept_BW1 = logits_BWN.gather(2, forced_BW1.clamp(min=0))
-        logits_BWN.index_fill_(2, self.banned, -torch.inf)
+            forced_BW1 = forced_B[:, None, None].expand(-1, log_p_BWN.shape[1], 1)
+            kept_BW1 = log_p_BWN.gather(2, forced_BW1.clamp(min=0))
+        log_p_BWN.index_fill_(2, self.banned, -torch.inf)
         if self.repeats is not None:
-            self.repeats.ban(logits_BWN)
+            self.repeats.ban(log_p_BWN)
         if length < self._last_minimum:
-            logits_BWN[:, :, self.eos].masked_fill_((length < self.minimum_B)[:, None], -torch.inf)
+            log_p_BWN[:, :, self.eos].masked_fill_((length < self.minimum_B)[:, None], -torch.inf)
         if forced_BW1 is not None and kept_BW1 is not None:
             some_BW1 = forced_BW1 >= 0
-            logits_BWN.masked_fill_(some_BW1, -torch.inf)
+            log_p_BWN.masked_fill_(some_BW1, -torch.inf)
             index_BW1 = forced_BW1.clamp(min=0)
-            logits_BWN.scatter_(2, index_BW1, torch.where(some_BW1, kept_BW1, logits_BWN.gather(2, index_BW1)))
-        return logits_BWN
+            log_p_BWN.scatter_(2, index_BW1, torch.where(some_BW1, kept_BW1, log_p_BWN.gather(2, index_BW1)))
+        return log_p_BWN

@@ -3,6 +3,8 @@
 Tokens and attention are never copied while the search runs; a hypothesis is read back from its end, once, when all is done.
 """
 
+import itertools
+
 import torch
 from torch import Tensor
 
@@ -11,7 +13,7 @@ class History:
     """Grows by one step at a time. Sentences are named by their first number, whatever place they have at a step."""
 
     def __init__(self) -> None:
-        self._places: list[Tensor] = []  # for each step the sentences in it, in order
+        self._places: list[Tensor] = []  # for each step the sentences in it, in ascending order
         self._parents: list[Tensor] = []  # (B, W): the row of the step that each new row extends
         self._tokens: list[Tensor] = []  # (B, W): the token that each new row adds
         self._weights: list[Tensor] = []  # (B * W, S): of the rows that made the step
@@ -28,22 +30,24 @@ class History:
 
         The weights are those of every token and of the end token: (tokens + 1, S), on the CPU.
         """
-        parents, tokens = torch.cat(self._parents).tolist(), torch.cat(self._tokens).tolist()
-        width = len(parents[0])
-        places: list[dict[int, int]] = []  # for each step: sentence -> its place among the (sentence, step) pairs
-        start = 0
-        for sentence_B in self._places:
-            places.append({sentence: place for place, sentence in enumerate(sentence_B.tolist(), start)})
-            start += len(sentence_B)
+        if not ends:
+            return []
+        sentence_E, last_E, row_E = torch.tensor(ends).T.contiguous()
+        places, parents, tokens = ([step.cpu() for step in steps] for steps in (self._places, self._parents, self._tokens))
+        first = [0, *itertools.accumulate(map(len, places))]  # of a step's sentences among those of all steps
+        longest, width = int(last_E.max()), parents[0].size(1)
+        token_ET = torch.zeros(len(ends), longest, dtype=torch.long)
+        weights_of_ET = torch.zeros(len(ends), longest + 1, dtype=torch.long)
+        place_E = torch.searchsorted(places[longest], sentence_E)
+        for step in range(longest, -1, -1):
+            weights_of_ET[:, step] = (first[step] + place_E) * width + row_E
+            if step:  # those that ended earlier stay as they are
+                place_E = torch.searchsorted(places[step - 1], sentence_E)
+                index = place_E.clamp(max=len(places[step - 1]) - 1)
+                token_ET[:, step - 1] = tokens[step - 1][index, row_E]
+                row_E = torch.where(step <= last_E, parents[step - 1][index, row_E], row_E)
         weights = torch.cat(self._weights).float().cpu() if self._weights else None
-        found = []
-        for sentence, last, row in ends:
-            emitted, rows = [], []
-            for step in range(last, -1, -1):
-                rows.append(places[step][sentence] * width + row)
-                if step:
-                    before = places[step - 1][sentence]
-                    emitted.append(tokens[before][row])
-                    row = parents[before][row]
-            found.append((emitted[::-1], None if weights is None else weights[rows[::-1]]))
-        return found
+        return [
+            (ids[:last], None if weights is None else weights[rows[: last + 1]])
+            for ids, rows, last in zip(token_ET.tolist(), weights_of_ET, last_E.tolist(), strict=True)
+        ]

@@ -15,7 +15,7 @@ from seq2attn.search.constraints import Constraints
 from seq2attn.search.history import History
 from seq2attn.search.leaving import staying
 from seq2attn.search.step import Hypothesis, NoNumbers, Select, State, Step, normalised
-from seq2attn.search.top import log_normaliser, wide
+from seq2attn.search.top import log_softmax
 
 
 def seed_of(*parts: int) -> int:
@@ -90,9 +90,7 @@ def sample(
 
     for length in range(rules.longest + 1):
         logits_RN, state, weights_RS = step(token_R, state)
-        logits_RN = wide(logits_RN)
-        log_p_RN = logits_RN - log_normaliser(logits_RN)[:, None]
-        log_p_BWN = rules.apply(log_p_RN.view(len(sentence_B), samples, -1), length)
+        log_p_BWN = rules.apply(log_softmax(logits_RN).view(len(sentence_B), samples, -1), length)
         broken |= log_p_BWN.isnan().any()
         sums_BWN = narrowed(log_p_BWN.flatten(0, 1), temperature, top_k, top_p).view_as(log_p_BWN).cumsum(2)
         # The first token whose sum is beyond the number; never one of no probability, even where the last sums round.

@@ -11,7 +11,7 @@ from torch import Tensor
 State = TypeVar("State")
 
 Step = Callable[[Tensor, State], tuple[Tensor, State, Tensor | None]]
-"""(token_R, state) -> (logits_RN, state, weights_RS or None): natural log-probabilities, each row up to a number of its own. The search writes on logits_RN."""
+"""(token_R, state) -> (logits_RN, state, weights_RS or None): natural log-probabilities, each row up to a number of its own."""
 
 Select = Callable[[State, Tensor], State]
 """(state, index_R) -> the state of those rows.

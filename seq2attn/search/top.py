@@ -1,43 +1,42 @@
-"""The largest of many numbers, and the normaliser of a row of logits: what a search reads of a vocabulary at every step.
+"""The likeliest continuations of a sentence's hypotheses: what a search reads of a vocabulary at every step.
 
-Each goes over the numbers as few times as torch allows: with a vocabulary of thousands that is a good part of a search's time.
+The numbers of a vocabulary are gone over as few times as can be: with thousands of tokens that is a good part of a search's time.
 """
 
 import torch
 from torch import Tensor
 
-BLOCK = 64  # numbers whose largest is found first
+BLOCK = 64  # tokens whose largest number is found first
 
 
-def largest(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` largest of the last dimension, largest first, and where they are, as torch.topk gives them (equal ones in any order).
+def log_softmax(logits_RN: Tensor) -> Tensor:
+    """log p of every token, in float32 at least: sums of half precision would lose what tells outputs apart."""
+    return logits_RN.to(torch.promote_types(logits_RN.dtype, torch.float32)).log_softmax(1)
 
-    They all lie in the `count` blocks with the largest first numbers: only those are sorted.
+
+def likeliest(log_p_BWN: Tensor, before_BW: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The `count` largest sums of `before`, a hypothesis's own log p, and the log p of its next token, largest first (equal ones in any order).
+
+    Three tensors (B, K): the sums, the hypotheses and the tokens; fewer than `count` where there are not so many. They all lie in the `count` blocks
+    of tokens with the largest first numbers: only those are sorted.
     """
-    size = x.size(-1)
+    sentences, width, size = log_p_BWN.shape
+    count = min(count, width * size)
     blocks = size // BLOCK
-    if blocks < 4 * count:
-        values, places = x.topk(count)
-        return values, places
-    rows = x.reshape(-1, size)
-    whole = rows[:, : blocks * BLOCK].unflatten(1, (blocks, BLOCK))
-    block = whole.amax(2).topk(count).indices
-    some = whole.gather(1, block[:, :, None].expand(-1, -1, BLOCK)).flatten(1)
-    place = (block[:, :, None] * BLOCK + torch.arange(BLOCK, device=x.device)).flatten(1)
-    if size % BLOCK:
-        rest = torch.arange(blocks * BLOCK, size, device=x.device)
-        some, place = torch.cat([some, rows[:, blocks * BLOCK :]], 1), torch.cat([place, rest.expand(len(rows), -1)], 1)
-    values, among = some.topk(count)
-    return values.view(*x.shape[:-1], count), place.gather(1, among).view(*x.shape[:-1], count)
-
-
-def wide(x: Tensor) -> Tensor:
-    """In float32 at least: sums of half precision would lose what tells outputs apart."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def log_normaliser(logits_RN: Tensor) -> Tensor:
-    """log sum exp of each row, (R)."""
-    # torch's softmax goes over a row in the cache where its logsumexp goes through memory several times: four times as fast. The largest p is at least 1 / N.
-    largest_R: Tensor = logits_RN.amax(1)
-    return largest_R - logits_RN.softmax(1).amax(1).log()
+    if width * blocks < 4 * count:
+        sums_BK, place_BK = (log_p_BWN + before_BW[:, :, None]).flatten(1).topk(count)
+        return sums_BK, place_BK // size, place_BK % size
+    whole = log_p_BWN[:, :, : blocks * BLOCK].unflatten(2, (blocks, BLOCK))
+    block_BK = (whole.amax(3) + before_BW[:, :, None]).flatten(1).topk(count).indices
+    row_BK = block_BK // blocks
+    sentence_B1 = torch.arange(sentences, device=block_BK.device)[:, None]
+    sums_BX = (whole[sentence_B1, row_BK, block_BK % blocks] + before_BW.gather(1, row_BK)[:, :, None]).flatten(1)
+    place_BX = (row_BK * size + block_BK % blocks * BLOCK)[:, :, None] + torch.arange(BLOCK, device=block_BK.device)
+    place_BX = place_BX.flatten(1)
+    if size % BLOCK:  # the tokens of no block
+        rest_W = torch.arange(width, device=block_BK.device)[:, None] * size + torch.arange(blocks * BLOCK, size, device=block_BK.device)
+        sums_BX = torch.cat([sums_BX, (log_p_BWN[:, :, blocks * BLOCK :] + before_BW[:, :, None]).flatten(1)], 1)
+        place_BX = torch.cat([place_BX, rest_W.flatten().expand(sentences, -1)], 1)
+    sums_BK, among_BK = sums_BX.topk(count)
+    place_BK = place_BX.gather(1, among_BK)
+    return sums_BK, place_BK // size, place_BK % size

@@ -1,0 +1,72 @@
+"""How translations are searched for or drawn: every option of `Translator.translate` in one value, which knows what makes no sense.
+
+It knows no model, and travels between processes.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from seq2attn.errors import UsageError
+from seq2attn.search.risk import Utility
+
+MOST_PENALTY = 10  # exponent of the length: beyond it scores leave the range of numbers
+MOST_SAMPLES = 4096  # of a text to choose among: their comparisons grow with the square
+
+
+class Options(NamedTuple):
+    """As `Translator.translate` has them, with nothing left to the run."""
+
+    beam: int
+    n_best: int
+    length_penalty: float
+    max_length: int | None  # None: by the source
+    min_length: int
+    sample: bool
+    temperature: float
+    top_k: int
+    top_p: float
+    no_repeat_ngram: int
+    utility: Utility | None
+    drawn: int  # outputs drawn of a text; 0: they are searched for
+    attention: bool
+
+    @property
+    def width(self) -> int:
+        """Rows a sentence."""
+        return self.drawn or self.beam
+
+    def check(self, texts: Sequence[str], prefixes: Sequence[str] | None) -> None:
+        """Raise UsageError, naming the options, for what makes no sense."""
+        if isinstance(texts, str):
+            raise UsageError("translate takes a list of texts: put a single one in brackets")
+        if self.utility is not None and self.sample:
+            raise UsageError("sample gives the draws themselves, and utility chooses among draws of its own: leave one out")
+        for name, number, least in (
+            ("beam", self.beam, 1),
+            ("n_best", self.n_best, 1),
+            ("min_length", self.min_length, 0),
+            ("top_k", self.top_k, 0),
+            ("no_repeat_ngram", self.no_repeat_ngram, 0),
+            ("samples", self.drawn, 0 if self.utility is None else 2),
+        ):
+            if number < least:
+                raise UsageError(f"{name} is {number}: it must be at least {least}")
+        if self.max_length is not None and self.max_length < 1:
+            raise UsageError(f"max_length is {self.max_length}: it must be at least 1")
+        if self.max_length is not None and self.max_length < self.min_length:
+            raise UsageError(f"min_length is {self.min_length} and max_length {self.max_length}: no length is between them")
+        if not self.drawn and self.n_best > self.beam:
+            raise UsageError(f"n_best is {self.n_best} and beam {self.beam}: a beam finds at most as many translations as it is wide")
+        if self.utility is not None and self.n_best > self.drawn:
+            raise UsageError(f"n_best is {self.n_best} and samples {self.drawn}: no more can be chosen than are drawn")
+        if self.utility is not None and self.drawn > MOST_SAMPLES:
+            raise UsageError(f"samples is {self.drawn}: each is compared with each other, so at most {MOST_SAMPLES:,}")
+        if not (0 <= self.length_penalty <= MOST_PENALTY):
+            raise UsageError(f"length_penalty is {self.length_penalty}: it must be from 0 to {MOST_PENALTY}")
+        if not (0 < self.temperature < math.inf):
+            raise UsageError(f"temperature is {self.temperature}: it must be above 0")
+        if not (0 < self.top_p <= 1):
+            raise UsageError(f"top_p is {self.top_p}: it must be above 0 and at most 1")
+        if prefixes is not None and len(prefixes) != len(texts):
+            raise UsageError(f"there are {len(prefixes)} prefixes and {len(texts)} texts: each text needs its own, which may be empty")
