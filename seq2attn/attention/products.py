@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+FEW = 16  # numbers of a register
+
 
 def products(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, *, causal: bool = False, scale: float | None = None) -> Tensor:
     """Queries (B, H, T, d), keys and values (B, G, S, d) of which H / G heads share one -> (B, H, T, d).
@@ -41,8 +43,16 @@ def _plain(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causa
         if sharing > 1 and hidden.size(2) > 1:
             hidden = hidden.repeat(1, 1, sharing, 1)
         score = score.masked_fill(hidden, torch.finfo(score.dtype).min)
-    weights = score.softmax(-1)
+    weights = _softmax(score)
     if hidden is not None and not causal:
         weights = weights.masked_fill(hidden, 0.0)  # else one that may look nowhere would read the mean
     context: Tensor = weights @ value
     return context.unflatten(2, (sharing, steps)).flatten(1, 2).view(len(query), heads, steps, -1) if sharing > 1 else context
+
+
+def _softmax(score: Tensor) -> Tensor:
+    """Over the last dimension. Of fewer than FEW numbers torch's own goes one by one, which takes up to ten times as long as to fill them up."""
+    count = score.size(-1)
+    if torch.is_grad_enabled() or count >= FEW:
+        return score.softmax(-1)
+    return F.pad(score, (0, FEW - count), value=-torch.inf).softmax(-1)[..., :count]

@@ -36,7 +36,7 @@ class FeedForward(nn.Module):
             gate, hidden = hidden.chunk(2, -1)
             hidden = F.silu(gate) * hidden
         else:
-            hidden = F.relu(hidden) if self.activation == "relu" else F.gelu(hidden)
+            hidden = F.relu(hidden, inplace=True) if self.activation == "relu" else F.gelu(hidden)
         y: Tensor = self.out(hidden)
         return y
 

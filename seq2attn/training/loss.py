@@ -35,8 +35,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if not train:
                 loss += logits.to(wide).logsumexp(1)
                 continue
-            p = logits.softmax(1)
-            loss += logits.amax(1).to(wide) - p.amax(1).to(wide).log()  # lse; the largest p is at least 1 / N
+            largest = logits.amax(1).to(wide)
+            p = torch.softmax(logits, 1, out=logits)  # in its place: the cache has room for one of them
+            loss += largest - p.amax(1).to(wide).log()  # lse; the largest p is at least 1 / N
             grad.copy_(p @ weight)
             grad_bias += p.sum(0)  # asked for a wider sum, torch would copy p
             if dtype == wide:
