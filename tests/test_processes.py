@@ -157,4 +157,5 @@ def test_processes_translate_as_threads_do(tmp_path: Path, monkeypatch: pytest.M
         assert other.translate(texts, batch_tokens=200, **options) == expected  # type: ignore[arg-type]
         assert other._processes is not None
         assert other._processes.running
-    other._processes.close()
+    other.close()
+    assert not other._processes.running

@@ -97,7 +97,7 @@ def evaluate(
 ) -> None:
     """Score runs: BLEU first, with its sacreBLEU signature, then chrF and TER, and how likely the references are: cross-entropy and perplexity.
 
-    Outputs and scores are kept in RUN/scores, what --set changes in the file's name. Several systems are compared with the first by a paired bootstrap.
+    Outputs and scores are kept in RUN/scores, what --set and options of the search change in the file's name. Several systems are compared with the first by a paired bootstrap.
     """
     runs, reference, hypotheses = runs or [], reference or [], hypotheses or []
     splits = [name.strip() for part in split or [] for name in part.split(",") if name.strip()]
@@ -300,7 +300,7 @@ def _of_run(run: str, translator: "Translator", test: _Test, search: dict[str, A
     chosen["utility"] = None if search["mbr"] is None else text.utility(search["mbr"], translator.languages[1])
     with console.progress() as show:
         outputs = model.translate(translator, test.sources, seed=seed, progress=lambda done, total: show(f"translating {test.name}", done, total), **chosen)
-        system = _System(run, outputs, Path(run) if Path(run).is_dir() else None, _used(translator.config, search), _changed(run, translator.config))
+        system = _System(run, outputs, Path(run) if Path(run).is_dir() else None, _used(translator.config, search), _changed(run, translator.config, search))
         forced = model.force(
             translator,
             test.sources,
@@ -310,6 +310,7 @@ def _of_run(run: str, translator: "Translator", test: _Test, search: dict[str, A
             seed=seed,
             progress=lambda done, total: show(f"forcing the references of {test.name}", done, total),
         )
+    translator.close()
     system.likelihood = forced.likelihood
     if test.gold is not None and forced.links is not None:
         system.alignment = alignment.score(forced.links, test.gold)
@@ -323,10 +324,11 @@ def _used(chosen: Config, search: Mapping[str, Any]) -> dict[str, object]:
     return used | ({"mbr": search["mbr"], "samples": search["samples"] or options.SAMPLES} if search["mbr"] else {})
 
 
-def _changed(run: str, chosen: Config) -> dict[str, object]:
-    """The settings that --set made others than the (first) run's own."""
+def _changed(run: str, chosen: Config, search: Mapping[str, Any]) -> dict[str, object]:
+    """The settings that are not the (first) run's own, by --set or by an option of the search, and how samples were chosen."""
     own = config.flat(_opened(run).config)
-    return {key: value for key, value in config.flat(chosen).items() if value != own[key]}
+    now = dict(config.flat(chosen)) | {f"search.{name}": value for name, value in search.items() if f"search.{name}" in own and value is not None}
+    return {key: value for key, value in now.items() if value != own[key]} | {name: search[name] for name in ("mbr", "samples") if search[name] is not None}
 
 
 def _of_file(file: Path, test: _Test) -> _System:

@@ -90,7 +90,8 @@ class Translator:
         """`others` are averaged with the model. Computes where the model is; `auto` precision is fp32 here: only that is the same in every batch.
 
         With `processes`, large calls on a CPU are shared out to processes instead of threads, where the system can fork: faster, and the same to the last bit.
-        They hold the models as they are at the first such call, and run until the translator is no more. Leave it out where other threads compute.
+        They hold the models as they are at the first such call, and run until `close`, or until the translator is no more. Leave it out where other threads compute;
+        a `utility` must be one that can be pickled, as those of `evaluation.text` can.
         """
         self.config = config
         self.languages = languages
@@ -133,6 +134,11 @@ class Translator:
         if where.type == "cpu" and precision == "bf16":
             halve([member.model for member in members])
         return cls(*members[0], target_tokenizer, first.config, languages=first.languages, precision=precision, others=members[1:], processes=processes)
+
+    def close(self) -> None:
+        """End the processes, where there are any. The next large call starts others."""
+        if self._processes is not None:
+            self._processes.close()
 
     @property
     def attends(self) -> bool:

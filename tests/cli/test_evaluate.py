@@ -97,13 +97,15 @@ def test_a_split_is_scored_bleu_first_with_its_signature(call: Call, run: Path) 
 
 def test_outputs_and_scores_are_kept_in_the_run(call: Call, run: Path) -> None:
     _, out, _ = call(run, "--beam", 2)
-    kept = json.loads((run / "scores" / "test.json").read_text(encoding="utf-8"))
+    name = "test,search.beam=2"  # as with --set: scores of another search stand beside those of the run as it is
+    kept = json.loads((run / "scores" / f"{name}.json").read_text(encoding="utf-8"))
     assert f"BLEU {kept['bleu']:.2f}  {kept['signatures']['bleu']}" == out.splitlines()[0]
     assert kept["search"] == {"beam": 2, "length_penalty": 1.0, "no_repeat_ngram": 0}
     assert set(kept["alignment"]) == {"aer", "precision", "recall", "links", "sure", "possible"}
-    outputs = (run / "scores" / "test.txt").read_text(encoding="utf-8").split("\n")
+    outputs = (run / "scores" / f"{name}.txt").read_text(encoding="utf-8").split("\n")
     assert outputs == [best[0].text for best in Translator.load(run, device="cpu").translate(tiny.ENGLISH[2:7], beam=2)] + [""]
-    assert {path.name for path in (run / "scores").iterdir()} == {"test.json", "test.txt"}
+    call(run, "--set", "search.beam=2")
+    assert {path.name for path in (run / "scores").iterdir()} == {f"{name}.json", f"{name}.txt"}
 
 
 def test_scores_with_changed_settings_stand_beside_those_of_the_run_as_it_is(call: Call, run: Path) -> None:
@@ -208,7 +210,8 @@ def test_a_run_may_choose_among_samples(call: Call, run: Path) -> None:
     assert json.loads(out)["search"] == {"no_repeat_ngram": 2, "mbr": "chrf", "samples": 6}
     options = {"utility": text.utility("chrf", "fr"), "samples": 6, "seed": 3, "no_repeat_ngram": 2}
     expected = [best[0].text for best in Translator.load(run, device="cpu").translate(tiny.ENGLISH[2:7], **options)]
-    assert (run / "scores" / "test.txt").read_text(encoding="utf-8").split("\n")[:-1] == expected
+    name = "test,search.no_repeat_ngram=2,mbr=chrf,samples=6.txt"
+    assert (run / "scores" / name).read_text(encoding="utf-8").split("\n")[:-1] == expected
 
 
 def test_several_splits_stand_under_their_names(call: Call, run: Path) -> None:

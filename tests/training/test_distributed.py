@@ -54,6 +54,7 @@ def together(path: Path, changes: tuple[str, ...], *stops: int) -> list[list[str
         "MASTER_PORT": str(port),
         "OMP_NUM_THREADS": "1",
         "GLOO_SOCKET_IFNAME": "lo",
+        "PYTHONFAULTHANDLER": "1",
     }
     workers = [
         subprocess.Popen(
@@ -65,12 +66,9 @@ def together(path: Path, changes: tuple[str, ...], *stops: int) -> list[list[str
         )
         for rank in range(2)
     ]
-    printed = []
-    for worker in workers:
-        out, err = worker.communicate(timeout=120)
-        assert worker.returncode == 0, err
-        printed.append(out.splitlines())
-    return printed
+    found = [(*worker.communicate(timeout=120), worker.returncode) for worker in workers]
+    assert [status for _, _, status in found] == [0, 0], found  # of both: where one fails, the other tells how far it was
+    return [out.splitlines() for out, _, _ in found]
 
 
 @pytest.mark.parametrize("more", [(), ("model.attention.normaliser=hard-sample",)], ids=["softmax", "hard-sample"])
