@@ -148,7 +148,7 @@ def test_none_outlives_the_program(end: signal.Signals) -> None:
 
 def test_processes_translate_as_threads_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(translating, "FORK", 0)
-    monkeypatch.setattr(translating, "shares", lambda device: 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     one = tiny.translator()
     other = Translator(*one.members[0], one.target_tokenizer, one.config, processes=True)
     texts = ["the small dog sleeps .", "", "rain"] * 60

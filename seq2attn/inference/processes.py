@@ -31,7 +31,7 @@ Children = list[tuple[BaseProcess, Connection]]
 
 class Processes(Generic[Job, Found]):
     def __init__(self, work: Callable[[Job], Found], count: int) -> None:
-        """`count` processes that do `work` with one thread of torch each. They are forked when they are first needed, and end with this object.
+        """Up to `count` processes that do `work` with one thread of torch each. They are forked when there are jobs for them, and end with this object.
 
         No other thread of the caller may be computing then: what it holds locked at that moment would stay locked in them.
         """
@@ -50,8 +50,7 @@ class Processes(Generic[Job, Found]):
 
         Raises UserError when a process ends before its time.
         """
-        if not self._children:
-            self._start()
+        self._start(min(self._count, len(jobs)))
         try:
             yield self._in_order(jobs)
         except BaseException:
@@ -62,13 +61,13 @@ class Processes(Generic[Job, Found]):
         """End the processes. The next jobs start others."""
         _end(self._children)
 
-    def _start(self) -> None:
+    def _start(self, count: int) -> None:
         context = multiprocessing.get_context("fork")
         work = self._work()
         assert work is not None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 on, that threads (at rest, here) do not come along
-            for _ in range(self._count):
+            while len(self._children) < count:
                 here, there = context.Pipe()
                 child = context.Process(target=_serve, args=(work, there, [here, *(other for _, other in self._children)]), daemon=True)
                 child.start()

@@ -101,8 +101,9 @@ class Translator:
         self.device = next(model.parameters()).device
         dtype = next(model.parameters()).dtype  # other than float32: already computes in its own format, and nothing is to be cast
         self.format = find_format("fp32" if dtype != torch.float32 or precision == "auto" else cast(Precision, precision), self.device)
+        useful = processes and CAN_FORK and self.device.type == "cpu" and torch.get_num_threads() > 1
+        self._processes = Processes(self._search, torch.get_num_threads()) if useful else None
         # In half precision the last bits are not the same in every batch anyway, and padding is time.
-        self._processes = Processes(self._search, shares(self.device)) if processes and CAN_FORK and shares(self.device) > 1 else None
         self._multiple = STEP if self.format == "fp32" and dtype.itemsize >= 4 else GROUP
 
     @classmethod
@@ -212,7 +213,8 @@ class Translator:
         results = [[Translation(text, "", 0.0, 0.0, attention=np.zeros((0, 0), np.float32) if attention and self.attends else None)] for text in texts]
         lengths = [min(len(side), MAX_SOURCE) + 1 for side in ids[0]]
         # The longest come first, so that none waits for a long one at the end.
-        batches = _batches(real, lengths, max(1, batch_tokens * WIDTH // max(WIDTH, options.width)), shares(self.device))[::-1]
+        cores = shares(self.device) if self._processes is None else torch.get_num_threads()
+        batches = _batches(real, lengths, max(1, batch_tokens * WIDTH // max(WIDTH, options.width)), cores)[::-1]
         jobs = [
             Job(
                 [texts[i] for i in rows],
