@@ -102,6 +102,7 @@ def test_batches_are_bounded_filled_and_even(cores: int) -> None:
     assert len(batches) % cores == 0
     # One that is too long stands alone; few texts are not torn apart, more are shared out.
     assert _batches([0, 1], [900, 2], 500, cores) == [[1], [0]]
+    assert _batches(range(7), [1] * 6 + [9], 10, 1) == [[0, 1, 2, 3, 4, 5], [6]]
     assert len(_batches(range(8), [30] * 8, 500, cores)) == 1
     assert len(_batches(range(40), [30] * 40, 5000, cores)) == cores
     assert _batches([], [], 500, cores) == []
@@ -532,6 +533,7 @@ def test_a_model_of_no_numbers_is_one_clear_line() -> None:
         ({"samples": 4}, "samples is 4"),
         ({"samples": 4, "sample": True}, "samples is 4"),
         ({"utility": letters, "samples": 1}, "samples is 1: it must be at least 2"),
+        ({"utility": letters, "samples": 4097}, "samples is 4097: each is compared with each other, so at most 4,096"),
         ({"utility": letters, "sample": True}, "leave one out"),
         ({"utility": letters, "n_best": 33}, "n_best is 33 and samples 32"),
         ({"utility": letters, "n_best": 4, "samples": 3}, "n_best is 4 and samples 3"),

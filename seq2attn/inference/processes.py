@@ -36,9 +36,9 @@ class Processes(Generic[Job, Found]):
         No other thread of the caller may be computing then: what it holds locked at that moment would stay locked in them.
         """
         self._work = weakref.WeakMethod(work) if hasattr(work, "__self__") else lambda: work  # else the owner of the work would never end, nor this
-        self._count = count
+        self.count = count
         self._children: Children = []
-        self._end = weakref.finalize(self, _end, self._children)
+        weakref.finalize(self, _end, self._children)
 
     @property
     def running(self) -> bool:
@@ -50,7 +50,7 @@ class Processes(Generic[Job, Found]):
 
         Raises UserError when a process ends before its time.
         """
-        self._start(min(self._count, len(jobs)))
+        self._start(min(self.count, len(jobs)))
         try:
             yield self._in_order(jobs)
         except BaseException:

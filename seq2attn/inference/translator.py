@@ -213,7 +213,7 @@ class Translator:
         results = [[Translation(text, "", 0.0, 0.0, attention=np.zeros((0, 0), np.float32) if attention and self.attends else None)] for text in texts]
         lengths = [min(len(side), MAX_SOURCE) + 1 for side in ids[0]]
         # The longest come first, so that none waits for a long one at the end.
-        cores = shares(self.device) if self._processes is None else torch.get_num_threads()
+        cores = shares(self.device) if self._processes is None else self._processes.count
         batches = _batches(real, lengths, max(1, batch_tokens * WIDTH // max(WIDTH, options.width)), cores)[::-1]
         jobs = [
             Job(
@@ -234,14 +234,14 @@ class Translator:
             raise UserError(_NO_NUMBERS) from None
         return results
 
-    def _at_work(self, jobs: Sequence["Job"]) -> AbstractContextManager[Iterator[list[list[Translation]]]]:
+    def _at_work(self, jobs: Sequence[Job]) -> AbstractContextManager[Iterator[list[list[Translation]]]]:
         """What `_search` makes of each job: all cores have one at a time."""
-        rows = sum(len(source) for job in jobs for source in job.ids[0]) * jobs[0].options.width if jobs else 0
-        if self._processes is None or len(jobs) < 2 or (not self._processes.running and rows < FORK):
+        tokens = sum(len(source) * job.options.width for job in jobs for source in job.ids[0])
+        if self._processes is None or len(jobs) < 2 or (not self._processes.running and tokens < FORK):
             return side_by_side(self._search, jobs, self.device)
         return self._processes.map(jobs)
 
-    def _search(self, job: "Job") -> list[list[Translation]]:
+    def _search(self, job: Job) -> list[list[Translation]]:
         options = job.options
         filling = -len(job.texts) % GROUP
         sources = [[source[:MAX_SOURCE] for source in side] + [[]] * filling for side in job.ids]
@@ -476,12 +476,13 @@ def _batches(rows: Iterable[int], lengths: Sequence[int], batch_tokens: int, cor
 
 
 def _filled(rows: Sequence[int], lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
-    """One batch after the other, each as full as can be, in ascending order of lengths. Of as many sentences as GROUP wants, where it can be: none is filled up."""
+    """One batch after the other, each as full as can be, in ascending order of lengths. Of a multiple of GROUP sentences, where the rest has room in the next."""
     batches: list[list[int]] = []
     start = 0
     for place, row in enumerate(rows):
         if lengths[row] * (place - start + 1) > batch_tokens and place > start:
-            end = place - (place - start) % GROUP if place - start > GROUP else place
+            rest = (place - start) % GROUP
+            end = place - rest if rest < place - start and lengths[row] * (rest + 1) <= batch_tokens else place
             batches.append(list(rows[start:end]))
             start = end
     return [*batches, list(rows[start:])] if rows else []

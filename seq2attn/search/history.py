@@ -33,8 +33,9 @@ class History:
         if not ends:
             return []
         sentence_E, last_E, row_E = torch.tensor(ends).T.contiguous()
-        places, parents, tokens = ([step.cpu() for step in steps] for steps in (self._places, self._parents, self._tokens))
-        first = [0, *itertools.accumulate(map(len, places))]  # of a step's sentences among those of all steps
+        sizes = [len(sentence_B) for sentence_B in self._places]
+        places, parents, tokens = (torch.cat(steps).cpu().split(sizes) for steps in (self._places, self._parents, self._tokens))
+        first = [0, *itertools.accumulate(sizes)]  # of a step's sentences among those of all steps
         longest, width = int(last_E.max()), parents[0].size(1)
         token_ET = torch.zeros(len(ends), longest, dtype=torch.long)
         weights_of_ET = torch.zeros(len(ends), longest + 1, dtype=torch.long)
