@@ -6,6 +6,7 @@ contradictions between settings are refused here, before any work starts.
 
 import difflib
 import json
+import re
 import tomllib
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -48,6 +49,7 @@ class Data(Section):
     lowercase: bool = False  # text is made lower case first
     max_length: Count = 256  # tokens; longer training pairs are dropped
     max_ratio: Positive = 4.0  # of the longer side's tokens to the shorter's; beyond it a training pair is dropped
+    max_missing: Share = 0.05  # of the pictures that captions name may be missing or damaged; they are left out, and with more nothing is prepared
 
 
 class RNNEncoder(Section):
@@ -122,6 +124,99 @@ class TransformerEncoder(Transformer):
     def _parts_agree(self) -> Self:
         self._refuse("encoder")
         return self
+
+
+BACKBONES = ("resnet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+STAGES = 4  # of a residual network
+
+
+class ImageEncoder(Section):
+    """Xu 2015: a convolutional backbone makes a grid of positions of a picture; of a clip, one position a frame."""
+
+    kind: Literal["image"]
+    backbone: str = (
+        "resnet"  # resnet: our own, of `blocks` and `channels`; resnet18, 34, 50, 101, 152: as He 2016 has them; timm:NAME; or package.module:function
+    )
+    weights: str | None = None  # a file of published weights for the backbone (safetensors, or a checkpoint of weights alone); None: drawn at random
+    blocks: Annotated[tuple[Count, ...], Field(strict=False)] = (1, 1, 1)  # resnet: residual blocks of each stage
+    channels: Count = 32  # resnet: of the first stage; each stage has twice as many as the one before
+    stages: Annotated[int, Field(ge=1, le=STAGES)] = STAGES  # resnet18 and so on: the first so many; a position is of 4, 8, 16, 32 pixels
+    norm: Literal["group", "batch"] = "group"  # batch: by the statistics of a file of weights, which stay as they are (of resnet18 and so on)
+    self_attention: Annotated[int, Field(ge=1, le=STAGES)] | None = None  # the stage of a residual network behind which positions read each other (Zhang 2019)
+    frozen: bool = False  # never train the backbone: what it makes of a picture is kept, and made once
+    side: Annotated[int, Field(ge=16, le=1024)] = 96  # pixels: pictures are brought to side x side
+    fit: Literal["stretch", "crop", "pad"] = "stretch"  # how: both sides apart, the middle of the shorter side, or all with grey beside it
+    mean: Annotated[tuple[float, float, float], Field(strict=False)] = (
+        0.485,
+        0.456,
+        0.406,
+    )  # of red, green, blue from 0 to 1, taken off what the backbone sees
+    std: Annotated[tuple[Positive, Positive, Positive], Field(strict=False)] = (0.229, 0.224, 0.225)  # what it is divided by then
+    size: Count = 256  # of a position's vector
+    positions: Literal["none", "sinusoidal", "learned"] = "none"  # how places are told apart, rows and columns each
+    frames: Annotated[int, Field(ge=1, le=256)] = 1  # 1: stills; more: clips, of which so many frames at most are read, evenly spaced
+    time: Literal["mean", "rnn", "transformer"] = "rnn"  # clips: what is made of the frames: their mean, states that run both ways, or self-attention
+    time_layers: Count = 1  # clips: of rnn or transformer, one upon another
+    time_heads: Count = 4  # clips: transformer: of self-attention
+
+    @property
+    def width(self) -> int:
+        return self.size
+
+    @property
+    def clips(self) -> bool:
+        return self.frames > 1
+
+    @property
+    def residual(self) -> bool:
+        """Whether the backbone is one of ours."""
+        return self.backbone in BACKBONES
+
+    @property
+    def code(self) -> str | None:
+        """The function of somebody else's that the backbone comes from; None where it does not."""
+        return None if self.residual or self.backbone.startswith("timm:") else self.backbone
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        _refuse_idle(self, "model.encoder", (("blocks", "backbone", BACKBONES[:1]), ("channels", "backbone", BACKBONES[:1])))
+        _refuse_idle(self, "model.encoder", (("stages", "backbone", BACKBONES[1:]), ("norm", "backbone", BACKBONES[1:])))
+        if not self.residual and not re.fullmatch(r"timm:[\w./-]+|[A-Za-z_][\w.]*:[A-Za-z_]\w*", self.backbone):
+            near = difflib.get_close_matches(self.backbone, BACKBONES, 1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise ValueError(
+                f'model.encoder.backbone="{self.backbone}"{hint}: choose {", ".join(BACKBONES)}, timm:NAME, or package.module:function for one of your own'
+            )
+        if len(self.blocks) > STAGES:
+            raise ValueError(f"model.encoder.blocks has {len(self.blocks)} stages: {STAGES} are the most")
+        if self.self_attention is not None and (not self.residual or self.self_attention > self.depth):
+            stages = f"it has {self.depth}" if self.residual else "it is none of ours"
+            raise ValueError(f'model.encoder.self_attention is a stage of the backbone, and of "{self.backbone}" {stages}: leave it out')
+        if self.norm == "batch" and self.weights is None:
+            raise ValueError('model.encoder.norm="batch" has the statistics of a file of weights: set model.encoder.weights, or choose group')
+        if self.weights is not None and self.residual and (self.backbone == "resnet" or self.norm == "group"):
+            raise ValueError(
+                'model.encoder.weights are those of a published network: set model.encoder.backbone to resnet18 or the like, and model.encoder.norm="batch"'
+            )
+        if self.frozen and self.residual and self.weights is None:
+            raise ValueError("model.encoder.frozen=true keeps a backbone as it is, and one drawn at random sees nothing: set model.encoder.weights")
+        if not self.clips:
+            for name in ("time", "time_layers", "time_heads"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"model.encoder.{name} is for clips: set model.encoder.frames to the frames that are read, or leave it out")
+        _refuse_idle(self, "model.encoder", (("time_heads", "time", ("transformer",)), ("time_layers", "time", ("rnn", "transformer"))))
+        if self.positions != "none" and self.size % 4:
+            raise ValueError(f"model.encoder.positions are of rows and columns, pairs of numbers each: model.encoder.size, {self.size}, must be divisible by 4")
+        if self.clips and self.time == "transformer" and self.size % self.time_heads:
+            raise ValueError(f"model.encoder.time_heads={self.time_heads} must divide model.encoder.size, {self.size}, without rest")
+        if self.clips and self.time == "rnn" and self.size % 2:
+            raise ValueError(f"model.encoder.size is {self.size}: states that run both ways have half of it each; make it even")
+        return self
+
+    @property
+    def depth(self) -> int:
+        """Stages of a residual network."""
+        return len(self.blocks) if self.backbone == "resnet" else self.stages
 
 
 class RNNDecoder(Section):
@@ -222,7 +317,11 @@ def _kind(section: object) -> object:
 
 
 Encoder = Annotated[
-    Annotated[RNNEncoder, Tag("rnn")] | Annotated[ConvEncoder, Tag("conv")] | Annotated[TransformerEncoder, Tag("transformer")], Discriminator(_kind)
+    Annotated[RNNEncoder, Tag("rnn")]
+    | Annotated[ConvEncoder, Tag("conv")]
+    | Annotated[TransformerEncoder, Tag("transformer")]
+    | Annotated[ImageEncoder, Tag("image")],
+    Discriminator(_kind),
 ]
 Decoder = Annotated[
     Annotated[RNNDecoder, Tag("rnn")] | Annotated[ConvDecoder, Tag("conv")] | Annotated[TransformerDecoder, Tag("transformer")], Discriminator(_kind)
@@ -330,6 +429,11 @@ class Model(Section):
         """Size of the decoder's states, as they ask; a convolutional one's are brought to the embedding's size."""
         return self.embedding if self.decoder.kind == "conv" else self.decoder.size
 
+    @property
+    def pictures(self) -> bool:
+        """Whether sources are pictures, not text."""
+        return self.encoder.kind == "image"
+
     def memory_size(self, part: Literal["keys", "values"]) -> int:
         """Size of the encoder's keys or values, as attention is given them."""
         return self.embedding if self.parts[part == "values"] == "embeddings" else self.width
@@ -410,6 +514,8 @@ class Model(Section):
     @model_validator(mode="after")
     def _sizes_agree(self) -> Self:
         d, e = self.decoder, self.encoder
+        if e.kind == "image":
+            self._refuse_what_is_of_text(e)
         for side, part in (("encoder", e), ("decoder", d)):
             if part.kind == "transformer" and part.size != self.embedding:
                 raise ValueError(
@@ -423,13 +529,22 @@ class Model(Section):
             raise ValueError(
                 f"model.decoder.bridge=\"last\" copies the encoder's state: model.decoder.size is {d.size}, the encoder's is {self.width}; make them equal, or choose linear"
             )
-        if d.bridge == "last" and d.layers != e.layers:
+        if d.bridge == "last" and e.kind == "rnn" and d.layers != e.layers:
             raise ValueError(f'model.decoder.bridge="last" copies layer by layer: model.decoder.layers is {d.layers}, model.encoder.layers is {e.layers}')
         if d.readout == "linear" and d.readout_size is None and self.tied != "none":
             raise ValueError(
                 'model.decoder.readout="linear" without model.decoder.readout_size goes straight to the vocabulary: set a size, or model.tied="none"'
             )
         return self
+
+    def _refuse_what_is_of_text(self, encoder: ImageEncoder) -> None:
+        if self.tied == "all":
+            raise ValueError('model.tied="all" shares the embedding of the source, and pictures have none: choose output')
+        for name, part in (("keys", self.attention.keys), ("values", self.attention.values)):
+            if part != "states":
+                raise ValueError(f'model.attention.{name}="{part}" is of embedded tokens, and pictures have none: leave it at states')
+        if self.attention.window != "none" and not encoder.clips:
+            raise ValueError(f'model.attention.window="{self.attention.window}" is over a line of positions, and those of a picture are a grid: leave it out')
 
 
 class Train(Section):
@@ -458,8 +573,20 @@ class Train(Section):
     average: Count = 1  # the last validations whose weights (those of train.ema, where it is set) are averaged in what is validated and kept; 1: no others
     validate_every: Count = 500  # steps from one validation to the next
     validate_sentences: Count = 1000  # of the validation split are translated for its score
+    doubly_stochastic: NotNegative = 0.0  # weight of a penalty on positions whose weights over all steps do not add up to 1 (Xu 2015, section 4.2.1)
+    captions: Count | None = None  # pictures: captions of one picture in a batch, others in the next epoch; None: all
+    crop: Share = 0.0  # pictures: the largest share of either side that a random crop cuts off
+    flip: bool = False  # pictures: half of them mirrored; not where captions name sides
+    colour: Share = 0.0  # pictures: the largest change of brightness, contrast and saturation
+    unfreeze: Annotated[int, Field(ge=0)] = 0  # pictures: the step from which the backbone is trained too
+    backbone_lr: Positive = 1.0  # pictures: factor on lr for the backbone
+    self_critical: Count | None = None  # pictures: the step from which drawn captions are trained on by their CIDEr-D (Rennie 2017); None: never
+    samples: Count = 5  # self_critical: captions drawn of each picture
+    compared: Literal["greedy", "samples"] = (
+        "samples"  # self_critical: what a caption has to be better than: the greedy one, or the mean of the others (Luo 2020)
+    )
     patience: Annotated[int, Field(ge=0)] = 0  # validations without gain before stopping; 0: never
-    metric: Literal["bleu", "loss"] = "bleu"  # what "best" means
+    metric: Literal["bleu", "loss", "cider"] = "bleu"  # what "best" means; cider: of captions
     log_every: Count = 50  # steps from one line to the next
     precision: Precision = "auto"  # number format; auto: bf16 where the device multiplies it natively
 
@@ -468,7 +595,7 @@ class Search(Section):
     beam: Count = 5  # hypotheses kept while searching; 1: greedy
     length_penalty: NotNegative = 1.0  # score = log p / length ** length_penalty, the end token counted
     min_length: Annotated[int, Field(ge=0)] = 0  # tokens before the end token
-    max_length: Count | None = None  # tokens; None: 2 * source tokens + 10
+    max_length: Count | None = None  # tokens; None: 2 * source tokens + 10, and 50 for a picture
     no_repeat_ngram: Annotated[int, Field(ge=0)] = 0  # no output holds this many tokens in a row twice; 0: any may come again
 
     @model_validator(mode="after")
@@ -489,6 +616,13 @@ class Config(Section):
     def _sections_agree(self) -> Self:
         if self.model.tied == "all" and not self.data.joint:
             raise ValueError('model.tied="all" shares one embedding between both sides: it needs data.joint=true')
+        train = self.train
+        if train.compared == "samples" and train.self_critical is not None and train.samples == 1:
+            raise ValueError('train.compared="samples" is the mean of the others, and train.samples is 1: draw more, or choose greedy')
+        if train.metric == "cider" and not self.model.pictures:
+            raise ValueError('train.metric="cider" is of captions: choose bleu or loss')
+        if train.doubly_stochastic and self.model.decoder.reads != "attention":
+            raise ValueError(f'train.doubly_stochastic is on the weights of attention, and model.decoder.reads is "{self.model.decoder.reads}": leave it out')
         return self
 
 
@@ -642,6 +776,13 @@ def _idle(config: Config, trained: bool) -> Iterator[tuple[tuple[str, ...], str,
         yield ("train.momentum",), f'train.optimizer is "{train.optimizer}"', 'set train.optimizer="sgd"'
     if train.schedule != "plateau":
         yield ("train.decay", "train.decay_patience"), f'train.schedule is "{train.schedule}"', 'set train.schedule="plateau"'
+    if not model.pictures:
+        names = ("captions", "crop", "flip", "colour", "unfreeze", "backbone_lr", "self_critical")
+        yield tuple(f"train.{name}" for name in names), "it is of pictures, and the source is text", ""
+    if train.self_critical is None:
+        yield ("train.samples", "train.compared"), "train.self_critical is not set", "set train.self_critical to a step"
+    if model.encoder.kind == "image" and model.encoder.frozen:
+        yield ("train.unfreeze", "train.backbone_lr"), "model.encoder.frozen is true", "set model.encoder.frozen=false"
     if not drawn:
         why = f'model.attention.normaliser is "{a.normaliser}"' if attends else f'model.decoder.reads is "{d.reads}"'
         way = 'set model.attention.normaliser="hard-sample"' if attends else "choose a model with attention that draws"

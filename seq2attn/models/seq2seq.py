@@ -7,6 +7,7 @@ from seq2attn.models.decoders.conv import ConvDecoder
 from seq2attn.models.decoders.rnn import RNNDecoder
 from seq2attn.models.decoders.transformer import TransformerDecoder
 from seq2attn.models.encoders.conv import ConvEncoder
+from seq2attn.models.encoders.image import ImageEncoder
 from seq2attn.models.encoders.rnn import RNNEncoder
 from seq2attn.models.encoders.transformer import TransformerEncoder
 from seq2attn.models.initial import initialise
@@ -47,6 +48,8 @@ def _encoder(settings: Settings, vocabulary: int) -> Encoder:
             return ConvEncoder(settings, vocabulary)
         case "transformer":
             return TransformerEncoder(settings, vocabulary)
+        case "image":
+            return ImageEncoder(settings)
 
 
 def _decoder(settings: Settings, vocabulary: int) -> Decoder:
