@@ -1,5 +1,6 @@
 """Which pairs make a batch, and the padded tensors of one. Knows lengths and ids; where they come from, and any model, it does not."""
 
+import abc
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,18 +18,65 @@ Ids = Sequence[int] | NDArray[np.integer]
 class Batch(NamedTuple):
     """Ids int64 padded with PAD, masks bool (True = real); B pairs, S the longest source + EOS, T the longest target + BOS or EOS."""
 
-    source_BS: Tensor  # pieces, EOS
-    source_mask_BS: Tensor
+    source: Tensor  # (B, S): pieces, EOS; or I pictures, whatever an encoder of pictures takes
+    source_mask: Tensor  # (B, S), or (I, frames)
     inputs_BT: Tensor  # BOS, pieces
     targets_BT: Tensor  # pieces, EOS
     target_mask_BT: Tensor
+    source_of_B: Tensor | None = None  # which of the I sources a target belongs to; None: each has its own
+    number_I: Tensor | None = None  # which of all the pictures the sources are
 
 
-def plan(source_lengths: NDArray[np.integer], target_lengths: NDArray[np.integer], batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+class Pairs(abc.ABC):
+    """Sources and targets to learn from or to be measured by: how long they are, and the batches that they make."""
+
+    ahead = False  # whether a batch takes long to make, and is better made beside training
+
+    @property
+    @abc.abstractmethod
+    def source_lengths(self) -> NDArray[np.integer]:
+        """(N,) tokens, without EOS; zeros where sources have none."""
+
+    @property
+    @abc.abstractmethod
+    def target_lengths(self) -> NDArray[np.integer]:
+        """(N,) tokens, without BOS and EOS."""
+
+    @abc.abstractmethod
+    def plan(self, batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+        """The rows of each batch of one epoch, in order; a pure function of its arguments."""
+
+    @abc.abstractmethod
+    def batch(self, rows: NDArray[np.integer], draw: int | None) -> Batch:
+        """The tensors of those rows. `draw` seeds what is varied at random; with None nothing is."""
+
+
+class Texts(Pairs):
+    """Pairs of two texts, known by their ids."""
+
+    @abc.abstractmethod
+    def ids(self, rows: NDArray[np.integer]) -> tuple[Sequence[Ids], Sequence[Ids]]:
+        """Source ids and target ids of those rows, without BOS and EOS."""
+
+    def plan(self, batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+        return plan(self.source_lengths, self.target_lengths, batch_tokens, seed, epoch)
+
+    def batch(self, rows: NDArray[np.integer], draw: int | None) -> Batch:
+        return collate(*self.ids(rows))
+
+
+def plan(
+    source_lengths: NDArray[np.integer],
+    target_lengths: NDArray[np.integer],
+    batch_tokens: int,
+    seed: int,
+    epoch: int,
+    counts: NDArray[np.integer] | None = None,
+) -> list[NDArray[np.int64]]:
     """The rows of each batch of one epoch: like lengths together, batches in random order; a pure function of its arguments.
 
     Lengths are in tokens without BOS and EOS. Rows times (the longest of either side + 1) is at most `batch_tokens`; a pair longer than
-    that is a batch of its own.
+    that is a batch of its own. A row that stands for several pairs counts as many times as `counts` (N,) say.
     """
     draw = np.random.default_rng([seed, epoch])
     order = draw.permutation(len(source_lengths))
@@ -44,7 +92,8 @@ def plan(source_lengths: NDArray[np.integer], target_lengths: NDArray[np.integer
         begin = 0
         while begin < len(rows):
             window = lengths[begin : begin + max(1, batch_tokens // int(lengths[begin]))]
-            tokens = np.maximum.accumulate(window) * np.arange(1, len(window) + 1)
+            pairs = np.arange(1, len(window) + 1) if counts is None else np.cumsum(np.asarray(counts)[rows[begin : begin + len(window)]], dtype=np.int64)
+            tokens = np.maximum.accumulate(window) * pairs
             end = begin + max(1, int(np.searchsorted(tokens, batch_tokens, side="right")))
             batches.append(rows[begin:end])
             begin = end
@@ -53,12 +102,16 @@ def plan(source_lengths: NDArray[np.integer], target_lengths: NDArray[np.integer
 
 def collate(source_ids: Sequence[Ids], target_ids: Sequence[Ids]) -> Batch:
     """Ids of B pairs, without BOS and EOS, as padded tensors."""
-    source_BS, source_mask_BS = collate_source(source_ids)
-    targets_BT, target_mask_BT = collate_source(target_ids)
+    return Batch(*collate_source(source_ids), *collate_target(target_ids))
+
+
+def collate_target(ids: Sequence[Ids]) -> tuple[Tensor, Tensor, Tensor]:
+    """Ids of B targets, without BOS and EOS, as (inputs from BOS on, targets up to EOS, mask), each (B, T)."""
+    targets_BT, mask_BT = collate_source(ids)
     inputs_BT = torch.full_like(targets_BT, BOS)
     # Shifted by one: where the targets end, the inputs have the last piece.
-    inputs_BT[:, 1:] = torch.where(target_mask_BT[:, 1:], targets_BT[:, :-1], PAD)
-    return Batch(source_BS, source_mask_BS, inputs_BT, targets_BT, target_mask_BT)
+    inputs_BT[:, 1:] = torch.where(mask_BT[:, 1:], targets_BT[:, :-1], PAD)
+    return inputs_BT, targets_BT, mask_BT
 
 
 def collate_source(ids: Sequence[Ids]) -> tuple[Tensor, Tensor]:

@@ -1,9 +1,9 @@
 """A prepared folder: made from a corpus by `prepare`, opened memory-mapped by `Prepared`. Knows no file format of raw text and no model.
 
 prepared.json                  the report: what was read, kept, dropped and why, lengths, vocabularies, hashes of the inputs
-tokenizer.model                joint vocabulary; or source.model and target.model
+tokenizer.model                joint vocabulary; or source.model and target.model; of captioned pictures target.model alone
 train/ valid/ test*/           Arrow as `datasets` saves it: source, target (text as read), source_ids, target_ids (without BOS and
-                               EOS), and alignment where the corpus has gold word alignments
+                               EOS), and alignment where the corpus has gold word alignments; or pictures and captions, see `picture_split`
 """
 
 import errno
@@ -14,11 +14,11 @@ import shutil
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import datasets
 import numpy as np
@@ -26,14 +26,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from seq2attn import __version__, config
-from seq2attn.data import raw
+from seq2attn.data import picture_store, raw
+from seq2attn.data.batches import Texts
 from seq2attn.data.corpus import Corpus
+from seq2attn.data.picture_split import PictureSplit
+from seq2attn.data.picture_store import Spool
+from seq2attn.data.pictures import PictureCorpus
 from seq2attn.data.raw import Raw
 from seq2attn.data.sources import open_corpus
 from seq2attn.data.tokenizer import SAMPLE, SPECIALS, UNK, Tokenizer, VocabularyTooLarge
 from seq2attn.errors import UsageError, UserError
 
-FORMAT = 1
+FORMAT = 2  # 1 where no program before this one would misread it: of texts
 REPORT = "prepared.json"
 BLOCK = 200_000  # pairs that are encoded between two signs of progress
 WORTH_A_WORKER = 5000  # pairs; a process that has fewer takes longer to start than it saves
@@ -42,7 +46,7 @@ EXAMPLES = 3  # places that are named of each reason to drop a pair
 Progress = Callable[[str, int, int | None], None]
 
 
-class Split:
+class Split(Texts):
     """The pairs of one split, memory-mapped: rows 0 .. len(self) - 1 in the order of the corpus."""
 
     def __init__(self, path: Path) -> None:
@@ -125,7 +129,9 @@ class Prepared:
             source, target = self.report["languages"]
             self.languages: tuple[str | None, str | None] = (source, target)
             self.splits: list[str] = list(self.report["splits"])
-            self.joint = bool(self.report["options"]["joint"])
+            self.pictures = bool(self.report.get("pictures", False))  # whether sources are pictures, not texts
+            self.clips = bool(self.report.get("clips", False))
+            self.joint = bool(self.report["options"]["joint"]) and not self.pictures
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{file}: damaged ({error}); run `seq2attn prepare` again") from None
         if version > FORMAT:
@@ -139,10 +145,22 @@ class Prepared:
     def target_tokenizer(self) -> Tokenizer:
         return self.source_tokenizer if self.joint else Tokenizer.load(self.path / "target.model")
 
+    @property
+    def tokenizers(self) -> tuple[str, ...]:
+        """The files of its tokenizers."""
+        return ("tokenizer.model",) if self.joint else ("target.model",) if self.pictures else ("source.model", "target.model")
+
     def split(self, name: str) -> Split:
+        """Of texts."""
+        return Split(self._folder(name))
+
+    def picture_split(self, name: str) -> PictureSplit:
+        return PictureSplit(self._folder(name))
+
+    def _folder(self, name: str) -> Path:
         if name not in self.splits:
             raise UserError(f"{self.path}: no split {name}; there are {', '.join(self.splits)}")
-        return Split(self.path / name)
+        return self.path / name
 
 
 def prepare(
@@ -168,28 +186,20 @@ def prepare(
         opened = open_corpus(corpus, options.source, options.target)
         work = folder / "work"
         work.mkdir()
-        splits = _split(opened, raw.write(opened.rows(), work, progress), work, valid, test, seed)
+        if isinstance(opened, PictureCorpus):
+            report = _prepare_pictures(opened, folder, options, valid, test, workers, seed, shrink, work, progress)
+            _finish(folder, report, opened.inputs)
+            return report
+        splits = _split(opened, raw.write(opened.rows(), work, progress), work, valid, test, seed, raw.set_aside)
         progress("training the tokenizer", 0, None)
         source, target = _tokenizers(splits["train"], options, seed, shrink)
-        if min(source.size, target.size) < options.vocab_size and options.tokenizer in ("unigram", "bpe"):
-            opened.notes.append(f"the text does not hold {options.vocab_size:,} different pieces: the vocabulary is smaller, {min(source.size, target.size):,}")
+        _note_size(opened.notes, min(source.size, target.size), options)
         if options.joint:
             source.save(folder / "tokenizer.model")
         else:
             source.save(folder / "source.model")
             target.save(folder / "target.model")
-        report: dict[str, Any] = {
-            "seq2attn": __version__,
-            "format": FORMAT,
-            "corpus": opened.name,
-            "languages": list(opened.languages),
-            "options": options.model_dump(mode="json"),
-            "seed": seed,
-            "vocabulary": {"source": source.size, "target": target.size},
-            "notes": opened.notes,
-            "splits": {},
-            "inputs": [],
-        }
+        report = _report(opened.name, opened.languages, options, seed, (source.size, target.size), opened.notes)
         train_keys = splits["train"].keys
         for name, part in splits.items():
             limits = options if name == "train" else None
@@ -198,13 +208,80 @@ def prepare(
             if name != "train":
                 report["splits"][name]["sources_in_train"] = int(np.isin(part.keys, train_keys).sum())
             part.path.unlink()
-        report["inputs"] = [_fingerprint(path) for path in opened.inputs]
-        shutil.rmtree(work)
-        (folder / REPORT).write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        _finish(folder, report, opened.inputs)
     return report
 
 
-def _split(corpus: Corpus, read: dict[str, Raw], work: Path, valid: int | None, test: int | None, seed: int) -> dict[str, Raw]:
+def _prepare_pictures(
+    corpus: PictureCorpus,
+    folder: Path,
+    options: config.Data,
+    valid: int | None,
+    test: int | None,
+    workers: int,
+    seed: int,
+    shrink: bool,
+    work: Path,
+    progress: Progress,
+) -> dict[str, Any]:
+    read, missing = picture_store.read(corpus, work, options.max_missing, workers, progress)
+    splits = _split(corpus, read, work, valid, test, seed, picture_store.set_aside, "picture")
+    progress("training the tokenizer", 0, None)
+    target = _trained(lambda: (caption for written in splits["train"].written for caption in written.captions), options, seed, shrink)
+    _note_size(corpus.notes, target.size, options)
+    if missing.count:
+        corpus.notes.append(f"{missing.count:,} pictures are missing or damaged, and left out: {missing}")
+    target.save(folder / "target.model")
+    report = _report(corpus.name, (None, corpus.language), options, seed, (0, target.size), corpus.notes) | {"pictures": True, "clips": corpus.clips}
+    train_keys = set(splits["train"].keys)
+    for name, spool in splits.items():
+        dropped = picture_store.encode(spool, folder / name, target, options if name == "train" else None, progress)
+        split = PictureSplit(folder / name)
+        unknown = sum(int(np.count_nonzero(ids == UNK)) for ids in split.target_ids)
+        shared = None if name == "train" else sum(key in train_keys for key in spool.keys)
+        report["splits"][name] = picture_store.described(split.target_lengths, unknown, len(split.names), dropped, shared)
+    return report
+
+
+def _report(name: str, languages: tuple[str | None, str | None], options: config.Data, seed: int, sizes: tuple[int, int], notes: list[str]) -> dict[str, Any]:
+    return {
+        "seq2attn": __version__,
+        "format": 1 if sizes[0] else FORMAT,
+        "corpus": name,
+        "languages": list(languages),
+        "options": options.model_dump(mode="json"),
+        "seed": seed,
+        "vocabulary": {"source": sizes[0], "target": sizes[1]},
+        "notes": notes,
+        "splits": {},
+        "inputs": [],
+    }
+
+
+def _finish(folder: Path, report: dict[str, Any], inputs: list[Path]) -> None:
+    report["inputs"] = [_fingerprint(path) for path in inputs]
+    shutil.rmtree(folder / "work")
+    (folder / REPORT).write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _note_size(notes: list[str], size: int, options: config.Data) -> None:
+    if size < options.vocab_size and options.tokenizer in ("unigram", "bpe"):
+        notes.append(f"the text does not hold {options.vocab_size:,} different pieces: the vocabulary is smaller, {size:,}")
+
+
+Part = TypeVar("Part", Raw, Spool)
+
+
+def _split(
+    corpus: Corpus | PictureCorpus,
+    read: dict[str, Part],
+    work: Path,
+    valid: int | None,
+    test: int | None,
+    seed: int,
+    set_aside: Callable[[Part, Path, int, int, int], dict[str, Part]],
+    unit: str = "pair",
+) -> dict[str, Part]:
     """Train first, then valid and the tests; set aside from train what is asked for and not there."""
     undivided = read.pop(raw.UNDIVIDED, None)
     for option, asked, there in (("--valid", valid, "valid" in read), ("--test", test, any(name.startswith("test") for name in read))):
@@ -215,37 +292,42 @@ def _split(corpus: Corpus, read: dict[str, Raw], work: Path, valid: int | None, 
     train = undivided or read.pop("train", None)
     if train is None or not len(train.keys):
         found = ", ".join(read)
-        raise UserError(f"{corpus.name}: empty: there is no pair in it" if not found else f"{corpus.name}: no pair to train on; its splits are: {found}")
+        raise UserError(f"{corpus.name}: empty: there is no {unit} in it" if not found else f"{corpus.name}: no {unit} to train on; its splits are: {found}")
     if not read:
         usual = min(1000, int(np.count_nonzero(train.keys)) // 20)
         valid, test = usual if valid is None else valid, usual if test is None else test
     if valid or test:
-        read |= raw.set_aside(train, work, valid or 0, test or 0, seed)
+        read |= set_aside(train, work, valid or 0, test or 0, seed)
         for name, asked in (("valid", valid), ("test", test)):
             got = len(read[name].keys) if name in read else 0
             if asked and got < asked:  # equal sentences stay together, and those left are too many
-                corpus.notes.append(f"{name}: {got:,} pairs are set aside, not {asked:,}: pairs of one source sentence stay together")
+                corpus.notes.append(f"{name}: {got:,} {unit}s are set aside, not {asked:,}: {unit}s of one source stay together")
     else:
         read["train"] = train
     return {name: read[name] for name in sorted(read, key=lambda name: ("train", "valid", name).index(name))}
 
 
-def _tokenizers(train: Raw, options: config.Data, seed: int, shrink: bool) -> tuple[Tokenizer, Tokenizer]:
-    def of_size(size: int, columns: tuple[str, ...]) -> Tokenizer:
-        texts = train.texts(columns, SAMPLE // len(columns), seed)
-        return Tokenizer.train(texts, size, options.tokenizer, options.lowercase, seed)
+def _trained(texts: Callable[[], Iterable[str]], options: config.Data, seed: int, shrink: bool) -> Tokenizer:
+    """A tokenizer of as many pieces as the options wish for or, with `shrink`, as the texts have use for."""
 
+    def of_size(size: int) -> Tokenizer:
+        return Tokenizer.train(texts(), size, options.tokenizer, options.lowercase, seed)
+
+    try:
+        return of_size(options.vocab_size)
+    except VocabularyTooLarge as error:
+        if not shrink:
+            raise
+        largest = error.largest
+    try:
+        return of_size(max(largest // 2, len(SPECIALS) + 1))  # all that the text holds would be a piece for every word that it has twice
+    except UserError:
+        return of_size(largest)  # half is not enough for the characters
+
+
+def _tokenizers(train: Raw, options: config.Data, seed: int, shrink: bool) -> tuple[Tokenizer, Tokenizer]:
     def trained(*columns: str) -> Tokenizer:
-        try:
-            return of_size(options.vocab_size, columns)
-        except VocabularyTooLarge as error:
-            if not shrink:
-                raise
-            largest = error.largest
-        try:
-            return of_size(max(largest // 2, len(SPECIALS) + 1), columns)  # all that the text holds would be a piece for every word that it has twice
-        except UserError:
-            return of_size(largest, columns)  # half is not enough for the characters
+        return _trained(lambda: train.texts(columns, SAMPLE // len(columns), seed), options, seed, shrink)
 
     if options.joint:
         joint = trained("source", "target")

@@ -1,7 +1,8 @@
-"""A trained run at work: text in, translations with scores and attention out."""
+"""A trained run at work: text or pictures in, translations or captions with scores and attention out."""
 
+from seq2attn.inference.searcher import BATCH_TOKENS
 from seq2attn.inference.translation import Translation
-from seq2attn.inference.translator import BATCH_TOKENS, MAX_SOURCE, Translator
+from seq2attn.inference.translator import MAX_SOURCE, Translator
 
 load = Translator.load
 

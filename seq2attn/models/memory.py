@@ -23,6 +23,10 @@ class Memory(NamedTuple):
     stream_B: Tensor | None = None  # int64, below 2^20: the random numbers that a sentence's draws outside training take; None: the first
     final: tuple[tuple[Tensor, ...], ...] | None = None  # a recurrent encoder's last states, layer by layer: (h,) or (h, c), each (B, V)
 
+    def of(self, source_R: Tensor) -> Self:
+        """The memory of R targets, of which each belongs to the source that `source_R` says."""
+        return type(self)(*(part if name == "grid" else select(part, source_R) for name, part in self._asdict().items()))
+
 
 def part_of(part: Part, states_BSV: Tensor, embedded_BSV: Tensor) -> Tensor:
     """What keys or values are made of: the encoder's states, its input embeddings, or their sum (Gehring 2017, section 3.3)."""

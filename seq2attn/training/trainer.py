@@ -21,38 +21,29 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from seq2attn.config import Train
-from seq2attn.data.batches import collate, plan
+from seq2attn.data.batches import Pairs
 from seq2attn.errors import UserError
+from seq2attn.models.memory import Memory
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training import checkpoint
 from seq2attn.training.checkpoint import Run, State
 from seq2attn.training.distributed import World
+from seq2attn.training.doubly_stochastic import doubly_stochastic
 from seq2attn.training.loss import cross_entropies
 from seq2attn.training.precision import Format, autocast, keep_pages
 from seq2attn.training.reinforce import drawn, first_baseline, next_baseline
 from seq2attn.training.schedule import rate
+from seq2attn.training.self_critical import Critic, expected_loss
 
 T = TypeVar("T")
 AHEAD = 4  # updates whose batches are made before they are needed
-
-
-class Pairs(Protocol):
-    """The sentence pairs of a split: lengths in tokens and ids, both without begin and end."""
-
-    @property
-    def source_lengths(self) -> np.ndarray: ...
-
-    @property
-    def target_lengths(self) -> np.ndarray: ...
-
-    def ids(self, rows: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]: ...
 
 
 @dataclass(frozen=True)
@@ -123,26 +114,32 @@ def train(
     world: World,
     format: Format = "fp32",
     validate: Callable[[Seq2Seq], Scores] | None = None,
+    critic: Critic | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Generator[Event, None, None]:
     """Train `model` (initialised, on world.device) with the settings of `run`, from the run's last state where it has one.
 
-    `validate(model)` scores the model, averaged weights in place, in the leading process; with train.metric="bleu" its values
-    must hold "bleu". `stop()` is asked before each update: once it says yes, the state is saved and training ends. Raises UserError
+    `validate(model)` scores the model, averaged weights in place, in the leading process; its values must hold train.metric unless that is the loss.
+    `critic` draws targets from the model and judges them, where train.self_critical is set. `stop()` is asked before each update: once it says yes, the state is saved and training ends. Raises UserError
     when loss or gradient are not finite (before they touch a weight), when the saved state does not fit, and when the
     disk refuses.
     """
-    return _Trainer(model, run, training, validation, format, world, validate, stop).run()
+    return _Trainer(model, run, training, validation, format, world, validate, critic, stop).run()
 
 
 class _Microbatch(NamedTuple):
     """What one forward pass needs; `real_M` are the places of the M real target tokens among the B*T."""
 
-    source_BS: Tensor
-    source_mask_BS: Tensor
+    source: Tensor
+    source_mask: Tensor
     inputs_BT: Tensor
     real_M: Tensor
     targets_M: Tensor
+    source_of_B: Tensor | None = None
+    number_I: Tensor | None = None
+
+    def each(self, act: Callable[[Tensor], Tensor]) -> Self:
+        return type(self)(*(None if tensor is None else act(tensor) for tensor in self))  # type: ignore[arg-type]
 
 
 class _Sums(NamedTuple):
@@ -170,19 +167,23 @@ class _Trainer:
         format: Format,
         world: World,
         validate: Callable[[Seq2Seq], Scores] | None,
+        critic: Critic | None,
         stop: Callable[[], bool],
     ) -> None:
         self.model, self.directory, self.training, self.validation = model, run, training, validation
-        self.format, self.world, self.validate, self.stop = format, world, validate, stop
+        self.format, self.world, self.validate, self.critic, self.stop = format, world, validate, critic, stop
         self.settings = run.config.train
-        if self.settings.metric == "bleu" and validate is None:
-            raise ValueError('train.metric is "bleu": a validation that gives it must be handed in')
+        if self.settings.metric != "loss" and validate is None:
+            raise ValueError(f'train.metric is "{self.settings.metric}": a validation that gives it must be handed in')
+        if self.settings.self_critical is not None and critic is None:
+            raise ValueError("train.self_critical is set: a critic must be handed in")
         if world.device.type == "cpu":
             keep_pages()
         weights = checkpoint.weights(model)
         world.copy_from_leader(weights.values())
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = _optimizer(self.parameters, self.settings)
+        self.late = [p for p in model.encoder.late_parameters() if p.requires_grad]
+        self.optimizer = _optimizer(self.parameters, self.late, self.settings)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=format == "fp16")
         self.weights = {name: tensor for name, tensor in weights.items() if tensor.is_floating_point()}
         self.average = {name: tensor.clone() for name, tensor in self.weights.items()} if self.settings.ema else {}
@@ -198,8 +199,9 @@ class _Trainer:
         self.window = _Window()
 
     def run(self) -> Generator[Event, None, None]:
-        # On a CPU a second thread would only take from the cores that multiply: a training step is 14% slower beside it.
-        with _ahead(self._updates()) if self.world.device.type == "cuda" else nullcontext(self._updates()) as updates:
+        # On a CPU a second thread would only take from the cores that multiply: a training step on text is 14% slower beside it.
+        ahead = self.world.device.type == "cuda" or self.training.ahead
+        with _ahead(self._updates()) if ahead else nullcontext(self._updates()) as updates:
             while True:
                 reason = self._reason()
                 scheduled = self.state.step % self.settings.validate_every == 0
@@ -236,19 +238,22 @@ class _Trainer:
     def _step(self, update: _Update) -> Progress:
         settings, step = self.settings, self.state.step + 1
         lr = rate(settings, step, decays=self.state.course.decays, minutes=self.spent / 60)
+        critical = settings.self_critical is not None and step > settings.self_critical
         self.model.train()
+        for parameter in self.late:
+            parameter.requires_grad_(step > settings.unfreeze)
         total = torch.zeros((), dtype=torch.float64, device=self.world.device)
         entropy = None
         for number, batch in update.batches:
             torch.manual_seed(_mix(settings.seed, step, number))
-            sums = self._sums(batch, settings.label_smoothing)
+            sums = self._self_critical(batch, _mix(settings.seed, step, number)) if critical else self._sums(batch, settings.label_smoothing)
             torch.autograd.backward(self.scaler.scale(sums.objective / update.tokens))
             total += sums.loss.detach() / update.tokens
             if sums.entropy is not None:
                 entropy = (0.0 if entropy is None else entropy) + sums.entropy / update.tokens
         self.world.sum_gradients(self.parameters)
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group["factor"]
         self.scaler.unscale_(self.optimizer)
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         norm_ = torch.nn.utils.get_total_norm(gradients)
@@ -280,17 +285,41 @@ class _Trainer:
         return first_baseline(self.settings, self.directory.target_size) if self.state.baseline is None else self.state.baseline
 
     def _sums(self, batch: _Microbatch, smoothing: float) -> _Sums:
-        batch = _Microbatch(*(tensor.to(self.world.device, non_blocking=True) for tensor in batch))
+        batch = batch.each(self._to_device)
+        penalty = self.settings.doubly_stochastic if self.model.training else 0.0
         with autocast(self.world.device, self.format):
-            memory = self.model.encoder(batch.source_BS, batch.source_mask_BS)
-            found = self.model.decoder.features(batch.inputs_BT, memory)
+            memory = self._memory(batch, batch.source_of_B)
+            found = self.model.decoder.features(batch.inputs_BT, memory, weights=penalty > 0)
             features_MD = found.features_BTD.flatten(0, 1).index_select(0, batch.real_M)
             loss, losses_M = cross_entropies(features_MD, self.model.decoder.output, batch.targets_M, smoothing)
+        objective = loss
+        if penalty and found.weights_BTS is not None:
+            objective = objective + penalty * doubly_stochastic(found.weights_BTS, batch.real_M, memory.mask_BS)
         if found.log_p_BT is None or found.entropy_BT is None:
-            return _Sums(loss, loss)
+            return _Sums(objective, loss)
         to_go = self.model.decoder.carries
         more, entropy = drawn(losses_M, found.log_p_BT, found.entropy_BT, batch.real_M, to_go=to_go, baseline=self._baseline(), settings=self.settings)
-        return _Sums(loss + more, loss, entropy)
+        return _Sums(objective + more, loss, entropy)
+
+    def _self_critical(self, batch: _Microbatch, seed: int) -> _Sums:
+        """Of what the model draws of the sources, instead of the targets that belong to them."""
+        assert self.critic is not None
+        assert batch.number_I is not None
+        numbers_I = batch.number_I
+        batch = batch.each(self._to_device)
+        found = self.critic(self.model, batch.source, batch.source_mask, numbers_I, seed)
+        tokens = len(batch.real_M)  # what the update is divided by is counted in the targets' own
+        with autocast(self.world.device, self.format):
+            features_RTD = self.model.decoder.features(found.inputs_RT, self._memory(batch, found.source_of_R)).features_BTD
+            objective = expected_loss(features_RTD, self.model.decoder.output, found)
+        return _Sums(objective * tokens, torch.tensor(-found.reward * tokens))
+
+    def _memory(self, batch: _Microbatch, source_of: Tensor | None) -> Memory:
+        memory: Memory = self.model.encoder(batch.source, batch.source_mask)
+        return memory if source_of is None else memory.of(source_of)
+
+    def _to_device(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.world.device, non_blocking=True)
 
     def _refuse_non_finite(self, step: int, what: str, value: float) -> None:
         if not math.isfinite(value):
@@ -339,7 +368,7 @@ class _Trainer:
                         scores = self.validate(self.model)
                 except Interrupted:
                     interrupted = True
-            metric = float(scores.values.get("bleu", 0.0)) if self.settings.metric == "bleu" else -loss
+            metric = -loss if self.settings.metric == "loss" else float(scores.values.get(self.settings.metric, 0.0))
             self.validation_seconds = time.monotonic() - began
             spent = self._elapsed() + self.validation_seconds if self.world.leads else 0.0
             loss, metric, stops, self.spent = self.world.sum([loss, metric, float(interrupted), spent])
@@ -366,11 +395,10 @@ class _Trainer:
     def _validation_loss(self) -> float:
         """Nats a target token over the whole validation split, without smoothing."""
         total, tokens = 0.0, 0
-        lengths = self.validation.source_lengths, self.validation.target_lengths
-        for rows in plan(*lengths, self.settings.batch_tokens, 0, 0):
+        for rows in self.validation.plan(self.settings.batch_tokens, 0, 0):
             if self.stop():
                 raise Interrupted
-            batch = self._batch(self.validation, rows)
+            batch = self._batch(self.validation, rows, None)
             total += self._sums(batch, 0.0).loss.item()
             tokens += len(batch.targets_M)
         return total / tokens
@@ -400,26 +428,30 @@ class _Trainer:
         while True:
             picked = [next(stream) for _ in range(size)]
             tokens = sum(int(self.training.target_lengths[rows].sum()) + len(rows) for rows, _, _ in picked)
-            mine = [(number, self._batch(self.training, picked[number][0])) for number in range(self.world.rank, size, self.world.size)]
+            mine = []
+            for number in range(self.world.rank, size, self.world.size):
+                rows, epoch, position = picked[number]
+                mine.append((number, self._batch(self.training, rows, _mix(self.settings.seed, epoch, position))))
             yield _Update(mine, tokens, picked[-1][1], picked[-1][2])
 
     def _stream(self) -> Iterator[tuple[np.ndarray, int, int]]:
         """The rows of each batch, with the epoch and the position after it."""
         epoch, position = self.state.epoch, self.state.position
         while True:
-            order = plan(self.training.source_lengths, self.training.target_lengths, self.settings.batch_tokens, self.settings.seed, epoch)
+            order = self.training.plan(self.settings.batch_tokens, self.settings.seed, epoch)
             if not order:
                 raise UserError("there is no training pair: nothing to learn from")
             for used in range(position, len(order)):
                 yield order[used], epoch, used + 1
             epoch, position = epoch + 1, 0
 
-    def _batch(self, pairs: Pairs, rows: np.ndarray) -> _Microbatch:
-        batch = collate(*pairs.ids(rows))
+    def _batch(self, pairs: Pairs, rows: np.ndarray, draw: int | None) -> _Microbatch:
+        batch = pairs.batch(rows, draw)
         # Picked here, not on the device: the number of real tokens would have to come back from it.
         real_M = batch.target_mask_BT.flatten().nonzero()[:, 0]
-        made = _Microbatch(batch.source_BS, batch.source_mask_BS, batch.inputs_BT, real_M, batch.targets_BT.flatten()[real_M])
-        return _Microbatch(*(tensor.pin_memory() for tensor in made)) if self.world.device.type == "cuda" else made
+        targets_M = batch.targets_BT.flatten()[real_M]
+        made = _Microbatch(batch.source, batch.source_mask, batch.inputs_BT, real_M, targets_M, batch.source_of_B, batch.number_I)
+        return made.each(Tensor.pin_memory) if self.world.device.type == "cuda" else made
 
     # What is on the disk
 
@@ -503,12 +535,13 @@ class _Window:
         return self.tokens / max(time.monotonic() - self.began, 1e-9)
 
 
-def _optimizer(parameters: Sequence[nn.Parameter], settings: Train) -> torch.optim.Optimizer:
-    """Decay is for matrices: a bias or a gain has no reason to be small."""
-    groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
+def _optimizer(parameters: Sequence[nn.Parameter], late: Sequence[nn.Parameter], settings: Train) -> torch.optim.Optimizer:
+    """Decay is for matrices: a bias or a gain has no reason to be small. The rate of `late` parameters has a factor."""
+    groups = []
+    theirs = {id(p) for p in late}
+    for factor, some in ((1.0, [p for p in parameters if id(p) not in theirs]), (settings.backbone_lr, late)):
+        groups.append({"params": [p for p in some if p.dim() > 1], "weight_decay": settings.weight_decay, "factor": factor})
+        groups.append({"params": [p for p in some if p.dim() <= 1], "weight_decay": 0.0, "factor": factor})
     groups = [group for group in groups if group["params"]]
     betas = (settings.beta1, settings.beta2)
     match settings.optimizer:
@@ -520,9 +553,9 @@ def _optimizer(parameters: Sequence[nn.Parameter], settings: Train) -> torch.opt
             return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, fused=True)
 
 
-def _mix(seed: int, step: int, number: int) -> int:
-    """A seed of its own for each batch of each update, whichever process it falls to."""
-    return int(np.random.SeedSequence((seed, step, number)).generate_state(1, np.uint64)[0])
+def _mix(*numbers: int) -> int:
+    """A seed of its own for each batch of each update, or of each epoch, whichever process it falls to."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

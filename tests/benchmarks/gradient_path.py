@@ -83,11 +83,11 @@ def norms(model: Any, source_ids: Sequence[np.ndarray], target_ids: Sequence[np.
     embedded: list[torch.Tensor] = []
     handle = model.encoder.embedding.register_forward_hook(lambda module, given, made: embedded.append(made))
     model.eval()
-    logits_BTN = model(batch.source_BS, batch.source_mask_BS, batch.inputs_BT).logits
+    logits_BTN = model(batch.source, batch.source_mask, batch.inputs_BT).logits
     handle.remove()
     loss_BT = torch.nn.functional.cross_entropy(logits_BTN.transpose(1, 2), batch.targets_BT, reduction="none")
-    lengths_B = batch.source_mask_BS.sum(1, keepdim=True)
-    position_S = torch.arange(batch.source_BS.shape[1])
+    lengths_B = batch.source_mask.sum(1, keepdim=True)
+    position_S = torch.arange(batch.source.shape[1])
     sums, counts = np.zeros(farthest), np.zeros(farthest, dtype=np.int64)
     for output in range(0, loss_BT.shape[1], EVERY):
         real_B1 = batch.target_mask_BT[:, output : output + 1]
@@ -95,7 +95,7 @@ def norms(model: Any, source_ids: Sequence[np.ndarray], target_ids: Sequence[np.
         (gradient_BSE,) = torch.autograd.grad(loss_BT[:, output].sum(), embedded[0], retain_graph=True)
         norm_BS = gradient_BSE.double().norm(dim=-1)
         distance_BS = lengths_B - 1 - position_S + output + 1
-        taken_BS = batch.source_mask_BS & real_B1 & (distance_BS < farthest)
+        taken_BS = batch.source_mask & real_B1 & (distance_BS < farthest)
         distances = distance_BS[taken_BS].numpy()
         sums += np.bincount(distances, norm_BS[taken_BS].numpy(), farthest)
         counts += np.bincount(distances, minlength=farthest)

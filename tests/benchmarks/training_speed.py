@@ -42,6 +42,7 @@ import numpy as np
 from in_turn import Row, against, note_load, number_before, output_of, run_in_turn
 from training_peers import REPORT, SPEED, UNCOUNTED, eole, marian, said, write_eole, write_marian
 
+from seq2attn.data.batches import Texts
 from seq2attn.errors import UserError
 
 VOCABULARY = 8000
@@ -57,13 +58,20 @@ MODELS = {  # rows of seq2attn
 # seq2attn, in a process of its own
 
 
-class Counted:
+class Counted(Texts):
     """Training pairs that note the target tokens of each batch taken: with one batch an update, those of the updates in order."""
 
     def __init__(self, pairs) -> None:
         self.pairs = pairs
-        self.source_lengths, self.target_lengths = pairs.source_lengths, pairs.target_lengths
         self.tokens: list[int] = []
+
+    @property
+    def source_lengths(self) -> np.ndarray:
+        return self.pairs.source_lengths
+
+    @property
+    def target_lengths(self) -> np.ndarray:
+        return self.pairs.target_lengths
 
     def ids(self, rows: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
         self.tokens.append(int(self.target_lengths[rows].sum()) + len(rows))

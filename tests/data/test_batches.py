@@ -70,13 +70,13 @@ def test_no_rows_no_batches() -> None:
 
 def test_collate_by_hand() -> None:
     batch = collate([np.array([5, 6], np.int32), [7], []], [[8], [9, 10, 11], []])
-    assert batch.source_BS.tolist() == [[5, 6, EOS], [7, EOS, PAD], [EOS, PAD, PAD]]
-    assert batch.source_mask_BS.tolist() == [[True, True, True], [True, True, False], [True, False, False]]
+    assert batch.source.tolist() == [[5, 6, EOS], [7, EOS, PAD], [EOS, PAD, PAD]]
+    assert batch.source_mask.tolist() == [[True, True, True], [True, True, False], [True, False, False]]
     assert batch.inputs_BT.tolist() == [[BOS, 8, PAD, PAD], [BOS, 9, 10, 11], [BOS, PAD, PAD, PAD]]
     assert batch.targets_BT.tolist() == [[8, EOS, PAD, PAD], [9, 10, 11, EOS], [EOS, PAD, PAD, PAD]]
     assert batch.target_mask_BT.tolist() == [[True, True, False, False], [True] * 4, [True, False, False, False]]
-    assert {batch.source_BS.dtype, batch.inputs_BT.dtype, batch.targets_BT.dtype} == {torch.int64}
-    assert batch.source_mask_BS.dtype == batch.target_mask_BT.dtype == torch.bool
+    assert {batch.source.dtype, batch.inputs_BT.dtype, batch.targets_BT.dtype} == {torch.int64}
+    assert batch.source_mask.dtype == batch.target_mask_BT.dtype == torch.bool
 
 
 def test_collate_source_of_blank_sentences() -> None:

@@ -46,7 +46,7 @@ def test_collate_by_definition(pairs: list[tuple[list[int], list[int]]]) -> None
     longest_source, longest_target = (max(len(pair[side]) for pair in pairs) + 1 for side in (0, 1))
     for row, (source, target) in enumerate(pairs):
         for got, mask, want, width in (
-            (batch.source_BS, batch.source_mask_BS, [*source, EOS], longest_source),
+            (batch.source, batch.source_mask, [*source, EOS], longest_source),
             (batch.targets_BT, batch.target_mask_BT, [*target, EOS], longest_target),
             (batch.inputs_BT, batch.target_mask_BT, [BOS, *target], longest_target),
         ):

@@ -89,7 +89,7 @@ class Case:
         draws = self.draws()
         self.net.decoder.attention.normalise = Given(draws)
         batch = self.batch(len(draws))
-        found = self.net.decoder.features(batch.inputs_BT, self.net.encoder(batch.source_BS, batch.source_mask_BS))
+        found = self.net.decoder.features(batch.inputs_BT, self.net.encoder(batch.source, batch.source_mask))
         logits = self.net.decoder.output(found.features_BTD)
         losses = F.cross_entropy(logits.flatten(0, 1), batch.targets_M, reduction="none", label_smoothing=SMOOTHING).view(len(draws), -1)
         return found.log_p_BT.sum(1), losses.sum(1), found.entropy_BT.sum(1)

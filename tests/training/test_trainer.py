@@ -30,10 +30,10 @@ def assert_same(one, other):
 
 def exact_share(net):
     """How many of the validation sequences are reproduced whole, greedily, by teacher forcing of the truth (an upper mark of search)."""
-    batch = trainer.collate(*toy.VALIDATION.ids(np.arange(len(toy.VALIDATION.sources))))
+    batch = toy.VALIDATION.batch(np.arange(len(toy.VALIDATION.sources)), None)
     net.eval()
     with torch.no_grad():
-        logits = net(batch.source_BS, batch.source_mask_BS, batch.inputs_BT).logits
+        logits = net(batch.source, batch.source_mask, batch.inputs_BT).logits
     right = (logits.argmax(-1) == batch.targets_BT) | ~batch.target_mask_BT
     return right.all(1).double().mean().item()
 
@@ -142,7 +142,7 @@ def test_each_pair_is_seen_once_an_epoch(tmp_path, monkeypatch):
     training = Pairs(300, 1)
     ids = training.ids
     monkeypatch.setattr(training, "ids", lambda rows: seen.update(rows.tolist()) or ids(rows))
-    batches = len(trainer.plan(training.source_lengths, training.target_lengths, 200, 1, 0))
+    batches = len(training.plan(200, 1, 0))
     run = toy.new_run(tmp_path / "run", settings(f"train.max_steps={2 * batches}"))
     events = trainer.train(toy.model(run.config), run, training, toy.VALIDATION, world=toy.ALONE)
     while not (isinstance(event := next(events), Progress) and event.step == batches):

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from seq2attn import config
+from seq2attn.data.batches import Texts
 from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.training import checkpoint, trainer
 from seq2attn.training.distributed import World
@@ -15,15 +16,22 @@ SIZE = 14  # of the vocabulary, the four specials included
 ALONE = World(torch.device("cpu"))
 
 
-class Pairs:
+class Pairs(Texts):
     """`count` random sequences of 1 to `longest` symbols, the target reversed (or the same)."""
 
     def __init__(self, count: int, seed: int, longest: int = 6, reverse: bool = True) -> None:
         random = np.random.default_rng(seed)
         self.sources = [random.integers(4, SIZE, random.integers(1, longest + 1)).astype(np.int32) for _ in range(count)]
         self.targets = [ids[::-1].copy() if reverse else ids for ids in self.sources]
-        self.source_lengths = np.array([len(ids) for ids in self.sources], dtype=np.int32)
-        self.target_lengths = self.source_lengths
+        self.lengths = np.array([len(ids) for ids in self.sources], dtype=np.int32)
+
+    @property
+    def source_lengths(self) -> np.ndarray:
+        return self.lengths
+
+    @property
+    def target_lengths(self) -> np.ndarray:
+        return self.lengths
 
     def ids(self, rows: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
         return [self.sources[row] for row in rows], [self.targets[row] for row in rows]

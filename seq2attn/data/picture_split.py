@@ -1,0 +1,96 @@
+"""The captioned pictures of one split of a prepared folder, memory-mapped: what is written of them, and the files themselves, still encoded.
+
+    SPLIT/pictures.arrow    name, width, height, count (of frames), frames (one encoded file, or one a frame)
+    SPLIT/captions.arrow    picture (its row there), target (as read), target_ids (without BOS and EOS), and boxes where the corpus has them
+
+It knows no model, and decodes nothing.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from seq2attn.data.pictures import Box
+from seq2attn.errors import UserError
+
+T = TypeVar("T")
+
+PICTURES = pa.schema([("name", pa.string()), ("width", pa.int32()), ("height", pa.int32()), ("count", pa.int32()), ("frames", pa.list_(pa.large_binary()))])
+CAPTIONS = pa.schema([("picture", pa.int32()), ("target", pa.string()), ("target_ids", pa.list_(pa.int32())), ("boxes", pa.list_(pa.list_(pa.float32(), 5)))])
+
+
+class PictureSplit:
+    """Pictures 0 .. `len(split.names)` - 1 and captions 0 .. len(split) - 1, those of one picture in a row, all in the order of the corpus."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._pictures, self._captions = (_table(path / f"{name}.arrow", schema) for name, schema in (("pictures", PICTURES), ("captions", CAPTIONS)))
+            self.picture_of: NDArray[np.int32] = self._captions.column("picture").to_numpy()
+            if len(self.picture_of) and not (
+                self.picture_of.min() >= 0 and self.picture_of.max() < len(self._pictures) and (np.diff(self.picture_of) >= 0).all()
+            ):
+                raise ValueError("captions of pictures that are not there")
+        except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
+            raise UserError(f"{path}: damaged ({str(error).splitlines()[0]}); run `seq2attn prepare` again") from None
+
+    def __len__(self) -> int:
+        return len(self.picture_of)
+
+    @cached_property
+    def target_ids(self) -> list[NDArray[np.int32]]:
+        """The ids of each caption, without BOS and EOS."""
+        lists = self._captions.column("target_ids").combine_chunks()
+        offsets = lists.offsets.to_numpy()
+        return np.split(lists.values.to_numpy(), offsets[1:-1]) if len(lists) else []
+
+    @cached_property
+    def target_lengths(self) -> NDArray[np.int32]:
+        return np.array([len(ids) for ids in self.target_ids], dtype=np.int32)
+
+    @cached_property
+    def first(self) -> NDArray[np.int64]:
+        """The first caption of each picture, and the end of the last one's: (pictures + 1,)."""
+        return np.searchsorted(self.picture_of, np.arange(len(self._pictures) + 1))
+
+    @cached_property
+    def names(self) -> list[str]:
+        names: list[str] = self._pictures.column("name").to_pylist()
+        return names
+
+    @cached_property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Width and height of each picture, in pixels."""
+        return list(zip(self._pictures.column("width").to_pylist(), self._pictures.column("height").to_pylist(), strict=True))
+
+    @cached_property
+    def captions(self) -> list[list[str]]:
+        """Those of each picture, as the corpus has them."""
+        return self._by_picture(self._captions.column("target").to_pylist())
+
+    @cached_property
+    def boxes(self) -> list[list[list[Box]]] | None:
+        """Of each picture, those of each caption; None where the corpus has none."""
+        column = self._captions.column("boxes")
+        if column.null_count == len(column):
+            return None
+        return self._by_picture([[Box(int(box[0]), *box[1:]) for box in boxes or ()] for boxes in column.to_pylist()])
+
+    def content(self, picture: int) -> list[bytes]:
+        """The encoded file of a picture, or of each frame."""
+        frames: list[bytes] = self._pictures.column("frames")[int(picture)].as_py()
+        return frames
+
+    def _by_picture(self, rows: Sequence[T]) -> list[list[T]]:
+        return [list(rows[start:end]) for start, end in zip(self.first[:-1], self.first[1:], strict=True)]
+
+
+def _table(path: Path, schema: pa.Schema) -> pa.Table:
+    with pa.memory_map(str(path)) as file:
+        table = pa.ipc.open_stream(file).read_all()
+    return table.select(schema.names).cast(schema)

@@ -1,0 +1,227 @@
+"""Captioned pictures of a corpus on their way into a prepared folder: each file looked at, counted and kept as it is, each caption encoded.
+
+Files are decoded once here, so that training meets none that cannot be. It knows no model and no format of a corpus.
+"""
+
+import array
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from seq2attn import config
+from seq2attn.data import division, images
+from seq2attn.data.corpus import one_line
+from seq2attn.data.picture_split import CAPTIONS, PICTURES
+from seq2attn.data.pictures import Box, Picture, PictureCorpus
+from seq2attn.data.tokenizer import Tokenizer
+from seq2attn.errors import UserError
+
+Progress = Callable[[str, int, int | None], None]
+
+UNDIVIDED = "undivided"
+EXAMPLES = 3  # that are named of each reason to leave something out
+_BATCH_BYTES = 1 << 24
+_BATCH = 1024  # pictures
+
+
+class Captioned(NamedTuple):
+    """What is written of one picture."""
+
+    captions: tuple[str, ...]
+    boxes: tuple[tuple[Box, ...], ...]
+    place: str
+
+
+@dataclass
+class Spool:
+    """The pictures of one split: their files in an Arrow stream, what is written of them here."""
+
+    path: Path
+    written: list[Captioned] = field(default_factory=list)
+    keys: "array.array[int]" = field(default_factory=lambda: array.array("Q"))  # of their content
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        with pa.memory_map(str(self.path)) as file:
+            yield from pa.ipc.open_stream(file)
+
+
+@dataclass
+class Missing:
+    """Pictures that captions name and that are not there, or are none."""
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, problem: str) -> None:
+        self.count += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(problem)
+
+    def __str__(self) -> str:
+        return "; ".join(self.examples) + ("; ..." if self.count > len(self.examples) else "")
+
+
+class _Seen(NamedTuple):
+    picture: Picture
+    content: list[bytes]
+    shape: tuple[int, int, int]  # frames, width, height
+    problem: str | None = None
+
+
+def read(corpus: PictureCorpus, folder: Path, most_missing: float, workers: int, progress: Progress) -> tuple[dict[str, Spool], Missing]:
+    """Every picture that can be decoded into the Arrow stream of its split. Raises UserError where a larger share than `most_missing` cannot."""
+    writers: dict[str, _Writer] = {}
+    missing, number = Missing(), 0
+    for number, seen in enumerate(_looked_at(corpus, workers), 1):
+        if seen.problem is not None:
+            missing.add(seen.problem)
+        else:
+            split = seen.picture.split or UNDIVIDED
+            if split not in writers:
+                writers[split] = _Writer(folder / f"{len(writers)}.arrow")
+            writers[split].write(seen)
+        if number % 500 == 0:
+            progress("reading pictures", number, None)
+    progress("reading pictures", number, number)
+    spools = {split: writer.close() for split, writer in writers.items()}
+    if missing.count > most_missing * number:
+        raise UserError(
+            f"{corpus.name}: {missing.count:,} of {number:,} pictures are missing or damaged: {missing}; "
+            f"{most_missing:.0%} are left out at most: mend them, or allow more with --max-missing"
+        )
+    return spools, missing
+
+
+def _looked_at(corpus: PictureCorpus, workers: int) -> Iterator[_Seen]:
+    """Each picture decoded once, in order; Pillow works outside Python's lock."""
+
+    def look(picture: Picture) -> _Seen:
+        try:
+            content = picture.content()
+            return _Seen(picture, content, images.check(content, picture.name, clip=corpus.clips))
+        except UserError as error:
+            return _Seen(picture, [], (0, 0, 0), str(error))
+
+    pictures = corpus.pictures()
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = [pool.submit(look, picture) for picture in islice(pictures, 4 * workers)]
+        while waiting:
+            seen = waiting.pop(0).result()
+            waiting += [pool.submit(look, picture) for picture in islice(pictures, 1)]
+            yield seen
+
+
+class _Writer:
+    def __init__(self, path: Path) -> None:
+        self.spool = Spool(path)
+        self._rows: list[tuple[str, int, int, int, list[bytes]]] = []
+        self._bytes = 0
+        self._stream = pa.ipc.new_stream(str(path), PICTURES)
+
+    def write(self, seen: _Seen) -> None:
+        picture, (count, width, height) = seen.picture, seen.shape
+        captions = tuple(one_line(caption, picture.place) for caption in picture.captions)
+        self.spool.written.append(Captioned(captions, picture.boxes, picture.place))
+        digest = hashlib.blake2b(b"".join(seen.content), digest_size=8).digest()
+        self.spool.keys.append(int.from_bytes(digest, "little") or 1)
+        self._rows.append((picture.name, width, height, count, seen.content))
+        self._bytes += sum(map(len, seen.content))
+        if len(self._rows) >= _BATCH or self._bytes >= _BATCH_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            columns = [pa.array(column, kind) for column, kind in zip(zip(*self._rows, strict=True), PICTURES.types, strict=True)]
+            self._stream.write_batch(pa.RecordBatch.from_arrays(columns, schema=PICTURES))
+            self._rows, self._bytes = [], 0
+
+    def close(self) -> Spool:
+        self._flush()
+        self._stream.close()
+        return self.spool
+
+
+def set_aside(spool: Spool, folder: Path, valid: int, test: int, seed: int) -> dict[str, Spool]:
+    """A split divided in train, valid and test (those that get a picture), the order kept; equal files are on one side."""
+    sides = division.divide(np.frombuffer(spool.keys, dtype=np.uint64), valid, test, seed)
+    if valid + test and not (sides == division.TRAIN).any():
+        raise UserError(
+            f"{valid} pictures for validation and {test} for test leave nothing to train on: there are {len(sides)}; ask for fewer with --valid and --test"
+        )
+    divided = {}
+    for side, name in ((division.TRAIN, "train"), (division.VALID, "valid"), (division.TEST, "test")):
+        chosen = sides == side
+        if not chosen.any():
+            continue
+        path, first = folder / f"divided-{name}.arrow", 0
+        with pa.ipc.new_stream(str(path), PICTURES) as stream:
+            for batch in spool.batches():
+                stream.write_batch(batch.filter(pa.array(chosen[first : first + batch.num_rows])))
+                first += batch.num_rows
+        rows = chosen.nonzero()[0].tolist()
+        divided[name] = Spool(path, [spool.written[row] for row in rows], array.array("Q", [spool.keys[row] for row in rows]))
+    spool.path.unlink()
+    return divided
+
+
+def encode(spool: Spool, out: Path, tokenizer: Tokenizer, limits: config.Data | None, progress: Progress) -> dict[str, dict[str, object]]:
+    """Put the split in its place, captions encoded; what was left out, by reason. With `limits`, captions that are too long are; pictures without a caption always."""
+    out.mkdir()
+    reasons: Counter[str] = Counter()
+    examples: dict[str, list[str]] = {}
+    boxed = any(captioned.boxes for captioned in spool.written)
+    kept: list[bool] = []
+    with pa.ipc.new_stream(str(out / "captions.arrow"), CAPTIONS) as stream:
+        for start in range(0, len(spool.written), _BATCH):
+            progress(f"encoding {out.name}", start, len(spool.written))
+            rows: list[tuple[int, str, list[int], list[list[float]] | None]] = []
+            for captioned in spool.written[start : start + _BATCH]:
+                before = len(rows)
+                ids = tokenizer.encode_batch(captioned.captions)
+                boxes: Sequence[Sequence[Box] | None] = captioned.boxes or [None] * len(ids)
+                for caption, tokens, some in zip(captioned.captions, ids, boxes, strict=True):
+                    reason = "empty" if not tokens else "too long" if limits is not None and len(tokens) > limits.max_length else None
+                    if reason is None:
+                        rows.append((sum(kept), caption, tokens, [list(map(float, box)) for box in some or ()] if boxed else None))
+                        continue
+                    reasons[reason] += 1
+                    if len(examples.setdefault(reason, [])) < EXAMPLES:
+                        examples[reason].append(captioned.place)
+                kept.append(len(rows) > before)
+            columns = [pa.array(column, kind) for column, kind in zip(list(zip(*rows, strict=True)) or [()] * 4, CAPTIONS.types, strict=True)]
+            stream.write_batch(pa.RecordBatch.from_arrays(columns, schema=CAPTIONS))
+    if not any(kept):
+        raise UserError(f"{out.name}: no caption is left: {dict(reasons)}")
+    _keep(spool, out / "pictures.arrow", np.array(kept))
+    progress(f"encoding {out.name}", len(spool.written), len(spool.written))
+    return {reason: {"pairs": reasons[reason], "examples": examples[reason]} for reason in sorted(reasons)}
+
+
+def _keep(spool: Spool, path: Path, kept: NDArray[np.bool_]) -> None:
+    if kept.all():
+        spool.path.rename(path)
+        return
+    first = 0
+    with pa.ipc.new_stream(str(path), PICTURES) as stream:
+        for batch in spool.batches():
+            stream.write_batch(batch.filter(pa.array(kept[first : first + batch.num_rows])))
+            first += batch.num_rows
+    spool.path.unlink()
+
+
+def described(lengths: NDArray[np.integer], unknown: int, pictures: int, dropped: Mapping[str, object], shared: int | None) -> dict[str, object]:
+    """One split of the report."""
+    tokens = int(lengths.sum(dtype=np.int64))
+    quantiles = dict(zip(("50%", "90%", "99%", "100%"), np.quantile(lengths, (0.5, 0.9, 0.99, 1), method="inverted_cdf").tolist(), strict=True))
+    facts = {"tokens": tokens, "unknown": unknown, "unknown_rate": unknown / max(tokens, 1), "length": quantiles}
+    found: dict[str, object] = {"pictures": pictures, "kept": len(lengths), "dropped": dropped, "target": facts}
+    return found if shared is None else found | {"pictures_in_train": shared}

@@ -1,0 +1,59 @@
+"""Which sources are searched for together, and the padded tensors of texts. It knows lengths and ids, and no model."""
+
+import bisect
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from seq2attn.data.tokenizer import EOS, PAD
+
+LEAST_BATCH = 256  # source tokens: smaller batches are not made to give every core one
+GROUP, STEP = 4, 16  # a batch has a multiple of GROUP sources and, in full precision, a multiple of STEP positions: see `padded_sources`
+
+
+def batches(rows: Iterable[int], lengths: Sequence[int], batch_tokens: int, cores: int = 1) -> list[list[int]]:
+    """Rows of like length together, at most `batch_tokens` padded tokens a batch; a longer one is a batch of its own.
+
+    Each core gets as many batches, of about as many tokens, unless they would be small.
+    """
+    rows = sorted(rows, key=lambda row: lengths[row])
+    batches = filled(rows, lengths, batch_tokens)
+    if not batches:
+        return []
+    total = sum(lengths[row] for row in rows)
+    count = max(len(batches), min(cores, total // LEAST_BATCH))
+    count = -(-count // cores) * cores if count >= cores else count
+    limits = range(total // count, batch_tokens)
+    least = bisect.bisect_left(limits, True, key=lambda limit: len(filled(rows, lengths, limit)) <= count)  # more tokens a batch, fewer batches
+    return filled(rows, lengths, limits[least]) if least < len(limits) else batches
+
+
+def filled(rows: Sequence[int], lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
+    """One batch after the other, each as full as can be, in ascending order of lengths. Of a multiple of GROUP sentences, where the rest has room in the next."""
+    batches: list[list[int]] = []
+    start = 0
+    for place, row in enumerate(rows):
+        if lengths[row] * (place - start + 1) > batch_tokens and place > start:
+            rest = (place - start) % GROUP
+            end = place - rest if rest < place - start and lengths[row] * (rest + 1) <= batch_tokens else place
+            batches.append(list(rows[start:end]))
+            start = end
+    return [*batches, list(rows[start:])] if rows else []
+
+
+def padded_sources(ids: Sequence[Sequence[int]], multiple: int) -> Tensor:
+    """Sources with their end tokens, `multiple` or a multiple of it long.
+
+    Matrix products choose their kernels by the shape, small and odd ones others than the rest, and kernels differ in the last bit: enough to turn a near tie.
+    With such a length, and a multiple of GROUP sentences, a sentence gives the same bits in every batch on the CPUs that were tried. (8 positions were too few:
+    registers hold 16 numbers, and what reads fewer sums them in another order. A product of less than 400 multiplications, a lone row that reads 16 positions
+    by a head of less than 25 numbers, still has a loop of torch's own.)
+    """
+    padded_BS = padded([[*source, EOS] for source in ids], PAD)
+    return torch.nn.functional.pad(padded_BS, (0, -padded_BS.shape[1] % multiple), value=PAD)
+
+
+def padded(ids: Sequence[Sequence[int]], filler: int) -> Tensor:
+    longest = max(map(len, ids))
+    return torch.tensor([[*row, *[filler] * (longest - len(row))] for row in ids], dtype=torch.long).view(len(ids), longest)
