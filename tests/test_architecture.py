@@ -59,9 +59,10 @@ UNSAFE_ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("yaml", "load"), ("o
 
 # Lines of code of the core (blank lines, comments and docstrings left out): to be read in one evening. Raise it only with a reason.
 # 1,500 held the recurrent models; every attention of the literature, each a few lines, took it to 1,900;
-# the Transformer, the convolutional family and what search does with them, to 2,700.
+# the Transformer, the convolutional family and what search does with them, to 2,700;
+# pictures and clips, with a residual network of our own and the door to those of others, to 3,150.
 CORE = ("attention", "models", "search", "training/trainer.py")
-CORE_BUDGET = 2700
+CORE_BUDGET = 3150
 
 
 def imports(tree: ast.AST, path: Path) -> Iterator[tuple[str, int]]:
@@ -120,7 +121,7 @@ def test_encoders_and_decoders_never_import_each_other() -> None:
     wrong = []
     for path, tree in TREES.items():
         for mine, other in (("encoders", "decoders"), ("decoders", "encoders")):
-            if mine in path.parts:
+            if mine in path.relative_to(PACKAGE).parts:
                 wrong += [where(path, line) for name, line in imports(tree, path) if name.startswith(f"seq2attn.models.{other}")]
     assert not wrong
 

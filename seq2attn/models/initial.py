@@ -7,10 +7,12 @@ from seq2attn.attention.scores import Additive, Concat
 from seq2attn.attention.self_attention import SelfAttention
 from seq2attn.attention.window import Predictive
 from seq2attn.config import Model as Settings
+from seq2attn.models.backbones import Foreign
 from seq2attn.models.cells import Cell
 from seq2attn.models.convolution import Normalised
 from seq2attn.models.decoders.conv import ConvDecoder
 from seq2attn.models.encoders.conv import ConvEncoder
+from seq2attn.models.resnet import ResNet
 from seq2attn.models.transformer import FeedForward
 
 
@@ -23,14 +25,20 @@ def initialise(model: nn.Module, settings: Settings) -> None:
         none, embeddings and positions N(0, 0.1^2), one that both sides share too.
     uniform: everything uniform in +- init_range (Sutskever 2014: 0.08, Luong 2015: 0.1).
     bahdanau15: recurrent matrices orthogonal, W and U of the score N(0, 0.001^2), v and biases 0, the rest N(0, 0.01^2) (Bahdanau 2015, appendix B.1).
+    Whichever it is, our residual networks are drawn as `ResNet.draw` says, and a backbone of somebody else's is as its maker drew it.
     """
+    apart = {parameter for module in model.modules() if isinstance(module, ResNet | Foreign) for parameter in module.parameters()}
+    parameters = [parameter for parameter in model.parameters() if parameter not in apart]
+    for module in model.modules():
+        if isinstance(module, ResNet):
+            module.draw()
     if settings.init == "uniform":
-        for parameter in model.parameters():
+        for parameter in parameters:
             nn.init.uniform_(parameter, -settings.init_range, settings.init_range)
         _set_norms(model)
         return
     small = settings.init == "bahdanau15"
-    for parameter in model.parameters():
+    for parameter in parameters:
         if parameter.dim() < 2:
             nn.init.zeros_(parameter)
         elif small:

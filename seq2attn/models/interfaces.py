@@ -1,6 +1,7 @@
 """What every encoder and every decoder is to those who train, search and translate: nobody asks which kind it has."""
 
 import abc
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor, nn
@@ -9,14 +10,23 @@ from seq2attn.models.memory import Features, Memory, Output
 
 
 class Encoder(nn.Module, abc.ABC):
-    """Reads sources; `embedding` is that of their tokens, (N, E)."""
+    """Reads sources."""
 
-    embedding: nn.Embedding
     halves: bool = True  # whether outside training all of it may be in half precision, weights and sums; else products alone
 
     @abc.abstractmethod
     def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
-        """Ids (B, S) and their mask -> a memory of S positions. Every row needs a real position."""
+        """Sources and their mask -> a memory. Of text: ids (B, S), and as many positions. Every row needs a real position."""
+
+    def late_parameters(self) -> Iterable[nn.Parameter]:
+        """Those that training may leave for later, or change at another rate: what came from elsewhere, trained."""
+        return ()
+
+
+class TextEncoder(Encoder):
+    """Reads tokens; `embedding` is theirs, (N, E)."""
+
+    embedding: nn.Embedding
 
 
 class Decoder(nn.Module, abc.ABC):

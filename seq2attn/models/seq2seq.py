@@ -1,5 +1,7 @@
 """An encoder and a decoder made one model from its settings."""
 
+from typing import cast
+
 from torch import Tensor, nn
 
 from seq2attn.config import Model as Settings
@@ -11,7 +13,7 @@ from seq2attn.models.encoders.image import ImageEncoder
 from seq2attn.models.encoders.rnn import RNNEncoder
 from seq2attn.models.encoders.transformer import TransformerEncoder
 from seq2attn.models.initial import initialise
-from seq2attn.models.interfaces import Decoder, Encoder
+from seq2attn.models.interfaces import Decoder, Encoder, TextEncoder
 from seq2attn.models.memory import Output
 
 
@@ -30,12 +32,15 @@ class Seq2Seq(nn.Module):
 
 
 def build(settings: Settings, source_size: int, target_size: int) -> Seq2Seq:
-    """A model with first weights from torch's generator; sizes are of the two vocabularies. Raises ValueError when one embedding cannot serve both."""
+    """A model with first weights from torch's generator; sizes are of the two vocabularies, the source's 0 where it is pictures.
+
+    Raises ValueError when one embedding cannot serve both, UserError when a backbone cannot be had.
+    """
     if settings.tied == "all" and source_size != target_size:
         raise ValueError(f'model.tied="all" needs one vocabulary for both sides: they have {source_size} and {target_size} entries')
     model = Seq2Seq(_encoder(settings, source_size), _decoder(settings, target_size))
     if settings.tied == "all":
-        model.encoder.embedding.weight = model.decoder.target_embedding.weight
+        cast(TextEncoder, model.encoder).embedding.weight = model.decoder.target_embedding.weight
     initialise(model, settings)
     return model
 

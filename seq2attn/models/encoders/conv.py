@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from seq2attn.config import Model as Settings
 from seq2attn.models.convolution import ROOT_HALF, Convolution, Map
 from seq2attn.models.dropout import dropout
-from seq2attn.models.interfaces import Encoder
+from seq2attn.models.interfaces import TextEncoder
 from seq2attn.models.memory import Memory, mean_over, part_of
 from seq2attn.models.positions import Positions
 
@@ -31,7 +31,7 @@ class _Share(torch.autograd.Function):
         return gradient * ctx.share, None
 
 
-class ConvEncoder(Encoder):
+class ConvEncoder(TextEncoder):
     """With e_j = embedding + position, h = W e + b; layer by layer h = sqrt(1/2) (h + gated convolution of h); states z = V h + c, as long as e."""
 
     def __init__(self, model: Settings, vocabulary: int) -> None:

@@ -10,7 +10,7 @@ from seq2attn.attention.self_attention import SelfAttention, Turn
 from seq2attn.config import Model as Settings
 from seq2attn.config import Transformer
 from seq2attn.models.dropout import dropout
-from seq2attn.models.interfaces import Encoder
+from seq2attn.models.interfaces import TextEncoder
 from seq2attn.models.memory import Memory, mean_over, part_of
 from seq2attn.models.positions import Positions
 from seq2attn.models.transformer import FeedForward, Sublayer, norm
@@ -29,7 +29,7 @@ class Layer(nn.Module):
         return y
 
 
-class TransformerEncoder(Encoder):
+class TransformerEncoder(TextEncoder):
     def __init__(self, model: Settings, vocabulary: int) -> None:
         """The encoder of `model.encoder`, over a source vocabulary of this size."""
         super().__init__()
