@@ -1,0 +1,39 @@
+"""The nouns of captioned pictures: a box, a picture and a corpus that yields its pictures one by one. Knows no format of captions or of images."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Box(NamedTuple):
+    """Where a named thing is, in pixels of the picture as it is on disk; right and bottom are outside."""
+
+    word: int  # number of the caption's white-space word that names it, from 0
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class Picture(NamedTuple):
+    """An image or a clip with its captions. The pixels are read when `content` is called, and not before."""
+
+    name: str  # for people, and unique in its corpus: "1000268201_693b08cb0e.jpg"
+    content: Callable[[], list[bytes]]  # the encoded file, or the frames of a clip in order; raises UserError when it is missing or cannot be read
+    captions: tuple[str, ...]
+    place: str  # for people: "Flickr8k.token.txt:17"
+    split: str | None = None  # "train", "valid", "test...", or None: still to be divided
+    boxes: tuple[tuple[Box, ...], ...] = ()  # one tuple a caption, or none at all
+
+
+@dataclass(frozen=True)
+class PictureCorpus:
+    """Where captioned pictures come from. `pictures()` reads everything once, in order, and holds one picture at a time."""
+
+    name: str
+    language: str | None  # of the captions
+    pictures: Callable[[], Iterator[Picture]]
+    clips: bool = False  # whether it holds clips: a folder of frames or an animated image a row
+    inputs: list[Path] = field(default_factory=list)  # the files of captions and splits that are read
+    notes: list[str] = field(default_factory=list)  # what was decided for the user
