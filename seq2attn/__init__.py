@@ -11,19 +11,22 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
-    from seq2attn.inference import Translator
+    from seq2attn.inference import Captioner, Translator
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
 
 
-def load(run: str | os.PathLike[str], device: str = "auto", precision: str = "auto", settings: Iterable[str] = ()) -> Translator:
-    """A trained run, ready to translate; several runs joined by commas are an ensemble.
+def load(
+    run: str | os.PathLike[str], device: str = "auto", precision: str = "auto", settings: Iterable[str] = (), allow_code: bool = False
+) -> Translator | Captioner:
+    """A trained run, ready to translate, or to describe pictures; several runs joined by commas are an ensemble.
 
     `device` is auto, cpu, cuda or cuda:N; `precision` is auto, fp32, bf16 or fp16; `settings` that hold no weights are changed, as in
-    `["model.attention.temperature=2"]`. Raises `seq2attn.errors.UserError` when the run is missing, incomplete, damaged or from a newer version,
+    `["model.attention.temperature=2"]`. With `allow_code`, code that the run names (its `model.encoder.backbone`) may be run: say so for runs that you trust.
+    Raises `seq2attn.errors.UserError` when the run is missing, incomplete, damaged or from a newer version,
     and `UsageError` for settings that do not suit it.
     """
     from seq2attn import inference
 
-    return inference.load(run, device=device, precision=precision, settings=settings)
+    return inference.load(run, device=device, precision=precision, settings=settings, allow_code=allow_code)

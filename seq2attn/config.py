@@ -198,7 +198,13 @@ class ImageEncoder(Section):
             raise ValueError(
                 'model.encoder.weights are those of a published network: set model.encoder.backbone to resnet18 or the like, and model.encoder.norm="batch"'
             )
-        if self.frozen and self.residual and self.weights is None:
+        if not self.blocks:
+            raise ValueError("model.encoder.blocks is empty: say how many residual blocks each stage has")
+        if self.frozen and self.self_attention is not None:
+            raise ValueError(
+                "model.encoder.frozen=true keeps all of the backbone as it is, and what model.encoder.self_attention adds would do nothing: leave one out"
+            )
+        if self.frozen and self.code is None and self.weights is None:
             raise ValueError("model.encoder.frozen=true keeps a backbone as it is, and one drawn at random sees nothing: set model.encoder.weights")
         if not self.clips:
             for name in ("time", "time_layers", "time_heads"):

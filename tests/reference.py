@@ -9,7 +9,8 @@ Papers: Sutskever, Vinyals, Le 2014 (arXiv 1409.3215); Cho et al. 2014 (1406.107
 Tu et al. 2016 (1601.04811); Martins, Astudillo 2016 (1602.02068); Tu et al. 2017 (1608.06043); Vaswani et al. 2017
 (1706.03762); Peters, Niculae, Martins 2019 (1905.05702); label smoothing: Szegedy et al. 2016 (1512.00567). Of the Transformer beyond
 Vaswani: Ba, Kiros, Hinton 2016 (1607.06450); Zhang, Sennrich 2019 (1910.07467); Shazeer 2020 (2002.05202); Su et al. 2021 (2104.09864);
-Ainslie et al. 2023 (2305.13245). Of the convolutional model: Gehring et al. 2017 (1705.03122); Salimans, Kingma 2016 (1602.07868).
+Ainslie et al. 2023 (2305.13245). Of the convolutional model: Gehring et al. 2017 (1705.03122); Salimans, Kingma 2016 (1602.07868). Of pictures: He et al. 2016 (1512.03385);
+Ioffe, Szegedy 2015 (1502.03167); Wu, He 2018 (1803.08494); Zhang et al. 2019 (1805.08318).
 """
 
 import math
@@ -782,6 +783,94 @@ class Blocks:
             [sum(layer[t].log_p for layer in read) for t in steps],
             [sum(layer[t].entropy for layer in read) for t in steps],
         )
+
+
+# Pictures: x is (channels, rows, columns)
+
+
+def convolution(w, x, stride=1, b=None):
+    """One filter (out, in, n, n) for each channel that comes out, its middle on every stride-th cell; what lies outside is zeros."""
+    count, channels, size, _ = w.shape
+    assert channels == x.shape[0]
+    assert size % 2 == 1
+    rows, columns = x.shape[1:]
+    y = np.zeros((count, (rows - 1) // stride + 1, (columns - 1) // stride + 1))
+    for row in range(y.shape[1]):
+        for column in range(y.shape[2]):
+            for m in range(size):
+                for n in range(size):
+                    a, c = row * stride + m - size // 2, column * stride + n - size // 2
+                    if 0 <= a < rows and 0 <= c < columns:
+                        y[:, row, column] += [inner(w[o, :, m, n], x[:, a, c]) for o in range(count)]
+            y[:, row, column] += 0.0 if b is None else b
+    return y
+
+
+def picture_norm(w, x):
+    """With "mean" and "variance" by them (Ioffe 2015, algorithm 2), else by those of each of so many "groups" of channels (Wu 2018, equations 1 and 3)."""
+    y = np.zeros(x.shape)
+    each = 1 if "mean" in w else x.shape[0] // w["groups"]
+    for first in range(0, x.shape[0], each):
+        group = x[first : first + each]
+        mean = w["mean"][first] if "mean" in w else sum(group.flatten()) / group.size
+        variance = w["variance"][first] if "mean" in w else sum((value - mean) ** 2 for value in group.flatten()) / group.size
+        for channel in range(first, first + each):
+            y[channel] = (x[channel] - mean) / math.sqrt(variance + NORM_EPS) * w["gain"][channel] + w["bias"][channel]
+    return y
+
+
+def rectified(x):
+    return np.array([max(0.0, value) for value in x.flatten()]).reshape(x.shape)
+
+
+def largest_of_nine(x):
+    """Of a cell and those around it, for every second cell."""
+    channels, rows, columns = x.shape
+    y = np.zeros((channels, (rows - 1) // 2 + 1, (columns - 1) // 2 + 1))
+    for row in range(y.shape[1]):
+        for column in range(y.shape[2]):
+            for c in range(channels):
+                y[c, row, column] = max(
+                    x[c, a, b] for a in range(2 * row - 1, 2 * row + 2) for b in range(2 * column - 1, 2 * column + 2) if 0 <= a < rows and 0 <= b < columns
+                )
+    return y
+
+
+def residual_block(w, x):
+    """He 2016, equations 1 and 2: relu(F(x) + x), or + W_s x. w: "steps", (filter, norm, stride) each, a relu between them; "short", one such, or None."""
+    y = x
+    for number, (filters, norm, stride) in enumerate(w["steps"]):
+        y = picture_norm(norm, convolution(filters, y if not number else rectified(y), stride))
+    if w["short"] is not None:
+        filters, norm, stride = w["short"]
+        x = picture_norm(norm, convolution(filters, x, stride))
+    assert x.shape == y.shape
+    return rectified(x + y)
+
+
+def attention_over_cells(w, x):
+    """Zhang 2019, equations 1 to 3: beta_ji = softmax over i of f(x_i) . g(x_j), o_j = v(sum_i beta_ji h(x_i)), y_j = gamma o_j + x_j. w: (matrix, bias) each."""
+    rows, columns = x.shape[1:]
+    cells = [x[:, row, column] for row in range(rows) for column in range(columns)]
+    f, g, h = ([linear(w[name][0], cell, w[name][1]) for cell in cells] for name in ("f", "g", "h"))
+    y = np.zeros(x.shape)
+    for j, cell in enumerate(cells):
+        beta = softmax([inner(f_i, g[j]) for f_i in f])
+        y[:, j // columns, j % columns] = float(w["gamma"]) * linear(w["v"][0], weighted_sum(beta, h), w["v"][1]) + cell
+    return y
+
+
+def residual_network(w, x):
+    """He 2016, table 1, without what classifies. w: "stem", (filter, norm, stride) each; "stages", lists of blocks; "attention", by the number of the stage before it."""
+    for filters, norm, stride in w["stem"]:
+        x = rectified(picture_norm(norm, convolution(filters, x, stride)))
+    x = largest_of_nine(x)
+    for number, stage in enumerate(w["stages"]):
+        for block in stage:
+            x = residual_block(block, x)
+        if number + 1 in w["attention"]:
+            x = attention_over_cells(w["attention"][number + 1], x)
+    return x
 
 
 def run(recipe, weights, source, tokens, drawn=None):

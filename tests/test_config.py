@@ -437,7 +437,7 @@ def test_a_file_that_names_no_kind_is_recurrent_and_one_that_does_is_not(tmp_pat
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["model.encoder.kind=gru"], 'model.encoder.kind: choose rnn, conv, transformer, not "gru"'),
+        (["model.encoder.kind=gru"], 'model.encoder.kind: choose rnn, conv, transformer, image, not "gru"'),
         (["model.decoder.kind=3"], 'model.decoder.kind: choose rnn, conv, transformer, not "3"'),
         (["model.encoder.kind=[1]"], "model.encoder.kind: choose rnn, conv, transformer"),
         (["model.encoder=transformer"], 'model.encoder is a section, not "transformer": set model.encoder.kind'),
@@ -450,7 +450,7 @@ def test_a_file_that_names_no_kind_is_recurrent_and_one_that_does_is_not(tmp_pat
         ),  # `bridge` is no setting of this kind
         ([ENCODER, "model.encoder.cell=gru"], 'model.encoder.cell is for model.encoder.kind="rnn": with "transformer" there is no such setting; leave it out'),
         (["model.decoder.heads=2"], 'model.decoder.heads is for model.decoder.kind="transformer": with "rnn" there is no such setting'),
-        (["model.encoder.positions=none"], 'model.encoder.positions is for model.encoder.kind="conv" or "transformer": with "rnn"'),
+        (["model.encoder.positions=none"], 'model.encoder.positions is for model.encoder.kind="conv" or "transformer" or "image": with "rnn"'),
         ([ENCODER, "model.encoder.heads=3"], "model.encoder.heads=3 must divide model.encoder.size, 256, without rest"),
         ([DECODER, "model.decoder.kv_heads=3"], "model.decoder.kv_heads=3 must divide model.decoder.heads, 4, without rest"),
         ([DECODER, "model.decoder.kv_heads=8"], "model.decoder.kv_heads=8 must divide model.decoder.heads, 4, without rest"),

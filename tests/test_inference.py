@@ -17,7 +17,8 @@ from seq2attn import config
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer, normalise
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference import MAX_SOURCE, Translation, Translator
-from seq2attn.inference.translator import GROUP, SAMPLES, STEP, WIDTH, _batches
+from seq2attn.inference.batching import GROUP, STEP, batches
+from seq2attn.inference.searcher import SAMPLES, WIDTH
 from seq2attn.inference.words import between_words, word_numbers
 
 RECIPES = {
@@ -92,20 +93,20 @@ def test_batches_are_bounded_filled_and_even(cores: int) -> None:
     chance = random.Random(cores)
     lengths = [1 + int(chance.gammavariate(4, 4)) for _ in range(1000)]
     rows = [row for row in range(1000) if row % 7]
-    batches = _batches(rows, lengths, 500, cores)
-    assert sorted(row for batch in batches for row in batch) == rows
-    padded = [max(lengths[row] for row in batch) * len(batch) for batch in batches]
+    planned = batches(rows, lengths, 500, cores)
+    assert sorted(row for batch in planned for row in batch) == rows
+    padded = [max(lengths[row] for row in batch) * len(batch) for batch in planned]
     assert max(padded) <= 500
-    assert [len(batch) % GROUP for batch in batches[:-1]] == [0] * (len(batches) - 1)
-    assert all(max(lengths[row] for row in one) <= min(lengths[row] for row in other) for one, other in itertools.pairwise(batches))
+    assert [len(batch) % GROUP for batch in planned[:-1]] == [0] * (len(planned) - 1)
+    assert all(max(lengths[row] for row in one) <= min(lengths[row] for row in other) for one, other in itertools.pairwise(planned))
     assert min(padded) > max(padded) / 2
-    assert len(batches) % cores == 0
+    assert len(planned) % cores == 0
     # One that is too long stands alone; few texts are not torn apart, more are shared out.
-    assert _batches([0, 1], [900, 2], 500, cores) == [[1], [0]]
-    assert _batches(range(7), [1] * 6 + [9], 10, 1) == [[0, 1, 2, 3, 4, 5], [6]]
-    assert len(_batches(range(8), [30] * 8, 500, cores)) == 1
-    assert len(_batches(range(40), [30] * 40, 5000, cores)) == cores
-    assert _batches([], [], 500, cores) == []
+    assert batches([0, 1], [900, 2], 500, cores) == [[1], [0]]
+    assert batches(range(7), [1] * 6 + [9], 10, 1) == [[0, 1, 2, 3, 4, 5], [6]]
+    assert len(batches(range(8), [30] * 8, 500, cores)) == 1
+    assert len(batches(range(40), [30] * 40, 5000, cores)) == cores
+    assert batches([], [], 500, cores) == []
 
 
 def test_batches_have_even_shapes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import tiny
 import torch
 
 from seq2attn.errors import UserError
-from seq2attn.inference import translator as translating
+from seq2attn.inference import searcher
 from seq2attn.inference.processes import CAN_FORK, Processes
 from seq2attn.inference.translator import Translator
 
@@ -147,7 +147,7 @@ def test_none_outlives_the_program(end: signal.Signals) -> None:
 
 
 def test_processes_translate_as_threads_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(translating, "FORK", 0)
+    monkeypatch.setattr(searcher, "FORK", 0)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     one = tiny.translator()
     other = Translator(*one.members[0], one.target_tokenizer, one.config, processes=True)

@@ -1,9 +1,23 @@
 """A trained run at work: text or pictures in, translations or captions with scores and attention out."""
 
+import os
+from collections.abc import Iterable
+
+from seq2attn.inference.caption import Caption
+from seq2attn.inference.captioner import Captioner
+from seq2attn.inference.loading import names
 from seq2attn.inference.searcher import BATCH_TOKENS
 from seq2attn.inference.translation import Translation
 from seq2attn.inference.translator import MAX_SOURCE, Translator
+from seq2attn.training.checkpoint import open_run
 
-load = Translator.load
+__all__ = ["BATCH_TOKENS", "MAX_SOURCE", "Caption", "Captioner", "Translation", "Translator", "load"]
 
-__all__ = ["BATCH_TOKENS", "MAX_SOURCE", "Translation", "Translator", "load"]
+
+def load(
+    run: str | os.PathLike[str], device: str = "auto", precision: str = "auto", settings: Iterable[str] = (), allow_code: bool = False
+) -> Translator | Captioner:
+    """What the (first) run is for: to translate text, or to describe pictures. Arguments and errors as the two have them."""
+    if open_run(names(run)[0]).config.model.pictures:
+        return Captioner.load(run, device=device, precision=precision, settings=settings, allow_code=allow_code)
+    return Translator.load(run, device=device, precision=precision, settings=settings)

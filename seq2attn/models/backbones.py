@@ -25,8 +25,8 @@ _permitted: ContextVar[bool] = ContextVar("permitted", default=False)
 
 @contextmanager
 def allow_code(allowed: bool = True) -> Iterator[None]:
-    """Within it, functions that a run names may be imported and called: they can do whatever the user can."""
-    token = _permitted.set(allowed)
+    """Within it, where `allowed`, functions that a run names may be imported and called: they can do whatever the user can. What is allowed around it stays so."""
+    token = _permitted.set(allowed or _permitted.get())
     try:
         yield
     finally:

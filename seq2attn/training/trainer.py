@@ -124,7 +124,7 @@ def train(
     when loss or gradient are not finite (before they touch a weight), when the saved state does not fit, and when the
     disk refuses.
     """
-    return _Trainer(model, run, training, validation, format, world, validate, critic, stop).run()
+    return _Trainer(model, run, training, validation, format, world, validate, stop, critic).run()
 
 
 class _Microbatch(NamedTuple):
@@ -167,8 +167,8 @@ class _Trainer:
         format: Format,
         world: World,
         validate: Callable[[Seq2Seq], Scores] | None,
-        critic: Critic | None,
         stop: Callable[[], bool],
+        critic: Critic | None = None,
     ) -> None:
         self.model, self.directory, self.training, self.validation = model, run, training, validation
         self.format, self.world, self.validate, self.critic, self.stop = format, world, validate, critic, stop

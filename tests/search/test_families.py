@@ -22,7 +22,9 @@ from torch import Tensor
 from seq2attn import config
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK
 from seq2attn.inference import Translation, Translator
-from seq2attn.inference.translator import BANNED, Member, halve
+from seq2attn.inference.loading import halve
+from seq2attn.inference.searcher import BANNED
+from seq2attn.inference.translator import Member
 from seq2attn.models.seq2seq import Seq2Seq, build
 
 LENGTHS = (1, 5, 2, 9, 3, 17)  # of the sources, in tokens

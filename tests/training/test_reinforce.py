@@ -290,7 +290,7 @@ def test_accumulated_batches_are_one_large_batch_when_they_draw_the_same(tmp_pat
     rows = np.arange(24)
     results = []
     for name, order, accumulate in (("parts", [rows[:3], rows[3:20], rows[20:]], 3), ("one", [rows], 1)):
-        monkeypatch.setattr(trainer, "plan", lambda *_, order=order: order)
+        monkeypatch.setattr("seq2attn.data.batches.plan", lambda *_, order=order: order)
         conf = settings(DRAWS, "model.attention.expected=0.0", "model.dropout=0.0", "train.max_steps=3", f"train.accumulate={accumulate}", *RECIPES[recipe])
         net = toy.model(conf)
         net.decoder.attention.normalise = InTurn()

@@ -129,7 +129,7 @@ def test_accumulated_batches_are_one_large_batch(tmp_path, monkeypatch, float64)
     parts = [rows[:3], rows[3:20], rows[20:]]
     results = []
     for name, order, accumulate in (("parts", parts, 3), ("one", [rows], 1)):
-        monkeypatch.setattr(trainer, "plan", lambda *_, order=order: order)
+        monkeypatch.setattr("seq2attn.data.batches.plan", lambda *_, order=order: order)
         conf = settings("model.dropout=0.0", "train.max_steps=3", f"train.accumulate={accumulate}")
         fit(tmp_path / name, conf, training=Pairs(24, 5))
         results.append(everything(tmp_path / name)[1])

@@ -128,7 +128,7 @@ class ImageEncoder(Encoder):
 
     def _look(self, pixels_B3YX: Tensor) -> tuple[Tensor]:
         x_B3YX = (pixels_B3YX.to(self.mean.dtype) / 255 - self.mean) / self.std
-        return (self.backbone(x_B3YX.contiguous(memory_format=torch.channels_last)).contiguous(),)
+        return (self.backbone(x_B3YX).contiguous(),)  # as a cache gives it back
 
     def _cells(self, features_BCYX: Tensor) -> Tensor:
         x_BSD: Tensor = self.map(features_BCYX.flatten(2).mT)

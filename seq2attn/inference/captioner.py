@@ -1,0 +1,203 @@
+"""A model that describes pictures: files or pixels in, captions in their order out, each with where its words looked.
+
+It prints nothing. What comes out for a picture depends neither on the other pictures nor on the batch size.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seq2attn.config import Config
+from seq2attn.data.picture_files import content_of
+from seq2attn.data.tokenizer import Tokenizer
+from seq2attn.data.views import View, stacked
+from seq2attn.errors import UsageError, UserError
+from seq2attn.inference.caption import Caption
+from seq2attn.inference.loading import opened
+from seq2attn.inference.searcher import Searcher
+from seq2attn.inference.words import between_words, word_numbers
+from seq2attn.models import backbones
+from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.search.risk import Utility
+from seq2attn.search.step import Hypothesis
+
+LONGEST = 50  # tokens of a caption, where neither the run nor the caller says
+
+Seen = NDArray[Any]  # a picture as a model is given it: bytes (F, side, side, 3), or features made of them before, (C, h, w) or (F, C, h, w)
+File = str | os.PathLike[str] | bytes  # a picture as it comes: a file, a folder of frames, or what stands in a file
+
+
+class Captioner(Searcher[Seen, Caption]):
+    """Models and a tokenizer, ready to describe pictures: loaded from runs, or made around a model in training."""
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        target_tokenizer: Tokenizer,
+        config: Config,
+        *,
+        languages: tuple[str | None, str | None] = (None, None),
+        precision: str = "fp32",
+        others: Sequence[tuple[Seq2Seq, View]] = (),
+        processes: bool = False,
+    ) -> None:
+        """`others` are averaged with the model, each with its own view of a picture. Computes where the model is; precision and `processes` as `Translator` has them."""
+        assert config.model.encoder.kind == "image"
+        self.views = (View.of(config.model.encoder), *(view for _, view in others))
+        super().__init__([model, *(other for other, _ in others)], target_tokenizer, config, languages, precision, processes)
+
+    @classmethod
+    def load(
+        cls,
+        run: str | os.PathLike[str],
+        device: str = "auto",
+        precision: str = "auto",
+        settings: Iterable[str] = (),
+        processes: bool = False,
+        allow_code: bool = False,
+    ) -> Self:
+        """A run, or several joined by commas as an ensemble of the first one's search settings. Errors as of `Translator.load`.
+
+        `allow_code` lets a run whose backbone is a function of some package import and call it.
+        """
+        with backbones.allow_code() if allow_code else nullcontext():
+            found = opened(run, device, precision, settings, pictures=True)
+        views = [View.of(encoder) for run in found.runs if (encoder := run.config.model.encoder).kind == "image"]
+        first = found.runs[0]
+        for view, other in zip(views[1:], found.runs[1:], strict=True):
+            if (view.frames > 1) != (views[0].frames > 1):
+                raise UserError(f"{other.path}: of {first.path} and this, one reads clips and the other stills; an ensemble sees one kind of picture")
+        others = list(zip(found.models[1:], views[1:], strict=True))
+        return cls(found.models[0], found.target_tokenizer, first.config, languages=first.languages, precision=precision, others=others, processes=processes)
+
+    def caption(
+        self,
+        pictures: Sequence[File | Sequence[Seen]],
+        beam: int | None = None,
+        n_best: int = 1,
+        length_penalty: float | None = None,
+        max_length: int | None = None,
+        min_length: int | None = None,
+        sample: bool = False,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 1,
+        batch_tokens: int | None = None,
+        prefixes: Sequence[str] | None = None,
+        attention: bool = True,
+        first: int = 0,
+        no_repeat_ngram: int | None = None,
+        utility: Utility | None = None,
+        samples: int | None = None,
+    ) -> list[list[Caption]]:
+        """The `n_best` captions of each picture, best first: a path, the bytes of a file, or what `see` made of one.
+
+        Options are those of `Translator.translate`; a caption has at most LONGEST tokens where nothing else is said. Raises UserError for what is no picture, naming it.
+        """
+        if isinstance(pictures, str | bytes | os.PathLike):
+            raise UsageError("caption takes a list of pictures: put a single one in brackets")
+        options = self._options(
+            beam, n_best, length_penalty, max_length, min_length, sample, temperature, top_k, top_p, no_repeat_ngram, utility, samples, attention
+        )
+        options.check(["" for _ in pictures], prefixes)
+        sources = self._sources(pictures)
+        results: list[list[Caption]] = [[] for _ in pictures]
+        limits = [LONGEST if options.max_length is None else options.max_length] * len(results)
+        rows = range(len(results))
+        for i, ranked in self._share_out([None] * len(results), sources, self._positions(sources), limits, rows, prefixes, options, seed, first, batch_tokens):
+            results[i] = ranked
+        return results
+
+    def force(
+        self,
+        pictures: Sequence[File | Sequence[Seen]],
+        captions: Sequence[str],
+        batch_tokens: int | None = None,
+        attention: bool = True,
+        seed: int = 1,
+        first: int = 0,
+    ) -> list[Caption]:
+        """Each picture with the caption it is given: the score and the attention that teacher forcing gives."""
+        if len(pictures) != len(captions):
+            raise UsageError(f"there are {len(pictures)} pictures and {len(captions)} captions: each picture needs its own")
+        sources = self._sources(pictures)
+        ids = self.target_tokenizer.encode_batch(captions)
+        found = self._forced_on(captions, sources, self._positions(sources), ids, attention, seed, first, batch_tokens)
+        return [self._caption(hypothesis, caption) for hypothesis, caption in zip(found, captions, strict=True)]
+
+    def see(self, picture: File, where: str | None = None) -> list[Seen]:
+        """The pixels that each member is given of a picture. Raises UserError, naming it, where it is none."""
+        content, name = ([picture], "picture") if isinstance(picture, bytes) else (content_of(Path(picture), self.clips), os.fspath(picture))
+        return self.seen(content, where or name)
+
+    def seen(self, content: Sequence[bytes], where: str) -> list[Seen]:
+        """The same of what stands in a file, or in those of a clip's frames."""
+        views = {view: view.pixels(content, where) for view in set(self.views)}
+        return [views[view] for view in self.views]
+
+    @property
+    def clips(self) -> bool:
+        return self.views[0].frames > 1
+
+    def _sources(self, pictures: Sequence[File | Sequence[Seen]]) -> list[list[Seen]]:
+        """What each member is given of each picture."""
+        seen = [self.see(picture) if isinstance(picture, str | bytes | os.PathLike) else list(picture) for picture in pictures]
+        return [[one[member] for one in seen] for member in range(len(self.models))]
+
+    def _positions(self, sources: Sequence[Sequence[Seen]]) -> list[int]:
+        """How much reading each picture takes, about: backbones make a position of 8 x 8 to 32 x 32 pixels."""
+        return [len(seen) * 16 if self.clips else (self.views[0].side // 8) ** 2 for seen in sources[0]]
+
+    def _read(self, member: int, sources: Sequence[Seen]) -> tuple[Tensor, Tensor]:
+        if sources[0].dtype == np.uint8:
+            return stacked(sources, self.clips)
+        if not self.clips:
+            return torch.from_numpy(np.stack(sources)), torch.ones(len(sources), 1, dtype=torch.bool)
+        longest = max(map(len, sources))
+        mask = torch.tensor([[frame < len(source) for frame in range(longest)] for source in sources])
+        features = np.stack([np.concatenate([source, np.zeros((longest - len(source), *source.shape[1:]), source.dtype)]) for source in sources])
+        return torch.from_numpy(features), mask
+
+    def _filling(self, sources: Sequence[Seen]) -> Seen:
+        return sources[0]
+
+    def _alike(self, member: int) -> bool:
+        return self.views[member] == self.views[0]
+
+    def _result(self, input: None, source: Seen, hypothesis: Hypothesis) -> Caption:
+        return self._caption(hypothesis)
+
+    def _caption(self, hypothesis: Hypothesis, text: str | None = None) -> Caption:
+        tokens, tokenizer = list(hypothesis.tokens), self.target_tokenizer
+        numbers = tokenizer.word_index(tokens) if text is None else word_numbers(text, tokens, tokenizer)
+        text = tokenizer.decode(tokens) if text is None else text
+        words = text.split()
+        pieces = between = None
+        if hypothesis.weights is not None:
+            pieces = hypothesis.weights.numpy()
+            positions = pieces.shape[1]
+            between = between_words(pieces[:-1], numbers, range(positions), len(words), positions)
+        return Caption(
+            text,
+            hypothesis.score,
+            hypothesis.log_probability,
+            tokens,
+            tokenizer.pieces(tokens),
+            pieces,
+            words,
+            between,
+            None if pieces is None or self.clips else self._grid(pieces.shape[1]),
+            hypothesis.finished,
+        )
+
+    def _grid(self, positions: int) -> tuple[int, int]:
+        side = round(positions**0.5)  # every view is a square
+        return side, side

@@ -1,0 +1,50 @@
+"""Self-attention over a map of features: the equations, its gradients, and that it changes nothing until it has learned to."""
+
+import numpy as np
+import pytest
+import reference
+import torch
+from torch import nn
+
+from seq2attn.attention.self_attention_2d import SelfAttention2d
+
+
+@pytest.fixture(autouse=True)
+def _in_float64(float64: None) -> None: ...
+
+
+def make(channels: int = 16) -> SelfAttention2d:
+    made = SelfAttention2d(channels)
+    for parameter in made.parameters():
+        nn.init.uniform_(parameter, -0.8, 0.8)
+    return made
+
+
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("channels", [3, 16])
+def test_it_is_the_papers(channels: int, graph: bool) -> None:
+    """Zhang 2019, section 3; with gradients kept and without, which go different ways."""
+    made, x = make(channels), torch.randn(2, channels, 3, 4)
+    with torch.set_grad_enabled(graph):
+        got = made(x).detach()
+    names = {"f": made.key, "g": made.query, "h": made.value, "v": made.out}
+    w = {name: (part.weight[:, :, 0, 0].detach().numpy(), part.bias.detach().numpy()) for name, part in names.items()}
+    for one, of in zip(got, x, strict=True):
+        np.testing.assert_allclose(one, reference.attention_over_cells({"gamma": made.gain.item(), **w}, of.numpy()), atol=1e-12)
+
+
+def test_its_gradients_are_those_of_finite_differences() -> None:
+    made = make(4)
+    names, values = zip(*made.named_parameters(), strict=True)
+    assert set(names) == {"gain", *(f"{part}.{kind}" for part in ("query", "key", "value", "out") for kind in ("weight", "bias"))}
+
+    def run(x: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = torch.func.functional_call(made, dict(zip(names, parameters, strict=True)), (x,))
+        return found
+
+    assert torch.autograd.gradcheck(run, (torch.randn(2, 4, 2, 3, requires_grad=True), *values))
+
+
+def test_it_starts_as_if_it_were_not_there() -> None:
+    x = torch.randn(2, 16, 3, 4)
+    assert torch.equal(SelfAttention2d(16)(x), x)
