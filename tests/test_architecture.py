@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "data": set(),
     "training": {"models", "attention", "data.batches"},
     "inference": {"models", "attention", "search", "data", "training.checkpoint", "training.precision"},
-    "evaluation": {"inference", "data", "search"},
+    "evaluation": {"inference", "data", "search", "models", "training.self_critical"},
     "plotting": {"inference", "data"},
     "export": {"inference", "data", "models", "attention", "training.checkpoint"},
     "cli": {"inference", "training", "evaluation", "plotting", "export", "data", "models", "search"},

@@ -278,7 +278,7 @@ def test_force_gives_what_translate_found() -> None:
 def test_forced_logits_in_blocks_are_those_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     translator = tiny.translator()
     whole = translator.force(tiny.ENGLISH[:7], tiny.FRENCH[:7])
-    monkeypatch.setattr("seq2attn.inference.translator.LOGITS", 1)
+    monkeypatch.setattr("seq2attn.inference.searcher.LOGITS", 1)
     for a, b in zip(whole, translator.force(tiny.ENGLISH[:7], tiny.FRENCH[:7]), strict=True):
         assert a.log_probability == pytest.approx(b.log_probability, abs=1e-4)
 

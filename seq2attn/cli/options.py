@@ -79,6 +79,9 @@ Settings = Annotated[
         callback=_settings,
     ),
 ]
+AllowCode = Annotated[
+    bool, typer.Option("--allow-code", help="Let a model of pictures whose backbone is a function of some package run it; say so for what you trust.")
+]
 NoRepeat = Annotated[
     int | None,
     typer.Option("--no-repeat-ngram", help="No N target pieces in a row twice in an output; 0: no such rule.", min=0, metavar="N", show_default="the run's"),

@@ -1,7 +1,6 @@
 """`train`: a preset or file, data and a place for the run; the loop itself is `training.trainer`, what it shows is `live`.
 
-Here the loop is handed what it does not know: the prepared data, the search and BLEU that validation uses (those of `translate` and
-`evaluate`), and the signal that stops it.
+Here the loop is handed what it does not know: the prepared data, the search and scores that validation uses (a `task`), and the signal that stops it.
 """
 
 import json
@@ -9,7 +8,6 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,15 +21,14 @@ from seq2attn.config import Config, Precision
 from seq2attn.errors import UsageError, UserError
 
 if TYPE_CHECKING:
+    from seq2attn.cli.task import Task
     from seq2attn.data.prepared import Prepared
     from seq2attn.models.seq2seq import Seq2Seq
     from seq2attn.training.checkpoint import Run
     from seq2attn.training.distributed import World
-    from seq2attn.training.trainer import Scores
 
 FIRST_TRY = "first-try"
 FIRST_CORPUS = "phrases"
-SAMPLES = 3  # test translations shown at the end
 SAID_AT = 46  # the column behind which `--show` says what a setting is
 # What a resumed run may change: how long, how often it looks, how it searches. All else would make it another run.
 FREE = (
@@ -64,6 +61,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.", min=0, max=2**31 - 1, metavar="N", show_default="1")] = None,
     max_steps: Annotated[int | None, typer.Option(help="Updates to train for.", min=1, metavar="STEPS", show_default="the preset's")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Minutes to train for at most, validation included.", metavar="MINUTES")] = None,
+    allow_code: options.AllowCode = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run as if it had never stopped.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a run that stands there.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="Show the presets and stop.")] = False,
@@ -71,7 +69,7 @@ def train(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Train a model on parallel text, and score it on the test splits.
+    """Train a model on parallel text or captioned pictures, and score it on the test splits.
 
     With no argument: a small translator of the bundled corpus, in a few minutes. Ctrl-C saves; the same command with --resume goes on.
     Several devices or machines: torchrun --nproc-per-node N -m seq2attn train ...
@@ -85,16 +83,26 @@ def train(
     settings += [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in options_.items() if value is not None]
     if resume and force:
         raise UsageError("--resume goes on with a run and --force replaces it: choose one")
-    out = out or Path("runs", _name(data or FIRST_CORPUS) + (f"-{_name(preset)}" if preset else ""))
+    given = config.load(preset or FIRST_TRY, settings) if preset is not None or not resume else None
+    out = out or Path("runs", _name(data or _first_corpus(given or config.load(FIRST_TRY))) + (f"-{_name(preset)}" if preset else ""))
     going_on = resume and (out / "config.json").is_file()
-    wanted = None if going_on and preset is None else config.load(preset or FIRST_TRY, settings)
+    wanted = None if going_on and preset is None else given or config.load(FIRST_TRY, settings)
     if show:
         chosen = wanted or config.change(_stored(out), settings)
         _show(chosen)
         return
     if resume and not going_on:
         console.warn(f"{out}: no run to go on with; it starts from the beginning")
-    _train(wanted, settings, data, out, device, going_on, force)
+    from seq2attn.models.backbones import allow_code as permitted
+
+    with permitted(allow_code):
+        _train(wanted, settings, data, out, device, going_on, force)
+
+
+def _first_corpus(chosen: Config) -> str:
+    """The bundled corpus that a model of this kind of source is tried on."""
+    encoder = chosen.model.encoder
+    return FIRST_CORPUS if encoder.kind != "image" else "clips" if encoder.clips else "scenes"
 
 
 def _train(wanted: Config | None, settings: list[str], data: str | None, out: Path, device: str, resume: bool, force: bool) -> None:
@@ -110,17 +118,19 @@ def _train(wanted: Config | None, settings: list[str], data: str | None, out: Pa
         chosen = wanted or config.change(old.config if old else Config(), settings)
         if old is not None:  # before any data are prepared; the data section is what they say it is
             checkpoint.refuse_change(old.config, chosen.model_copy(update={"data": old.config.data}), FREE)
-        prepared = _prepared(data or (old.corpus if old else FIRST_CORPUS), chosen, settings, world)
+        corpus = data or (old.corpus if old else _first_corpus(chosen))
+        prepared = _prepared(corpus, chosen, settings, world)
         chosen = _with_data_of(prepared, chosen)
-        model = _model(chosen, prepared, world)
-        run = _resumed(old, chosen, prepared, world) if old else _created(out, chosen, prepared, data or FIRST_CORPUS, force, world)
-        training, validation = prepared.split("train"), prepared.split("valid")
+        model = _model(chosen, prepared, world, pretrained=old is None)
+        run = _resumed(old, chosen, prepared, world) if old else _created(out, chosen, prepared, corpus, force, world)
+        task = _task(chosen, prepared, model, world)
         format = precision.find_format(chosen.train.precision, world.device)
         parameters = sum(p.numel() for p in model.parameters())
-        console.note(f"{len(training):,} training pairs, {parameters:,} parameters, {format} on {world.device}, into {out}")
+        console.note(f"{len(task.training.target_lengths):,} training {task.unit}, {parameters:,} parameters, {format} on {world.device}, into {out}")
         with _stoppable() as stop:
-            validate = _validation(run, prepared, stop)
-            events = trainer.train(model, run, training, validation, world=world, format=format, validate=validate, stop=stop)
+            validate = task.validation_of(stop)
+            critic = task.critic() if chosen.train.self_critical is not None else None
+            events = trainer.train(model, run, task.training, task.validation, world=world, format=format, validate=validate, critic=critic, stop=stop)
             with closing(events), Display(run.path, world.leads) as display:
                 for event in events:
                     display.show(event)
@@ -129,7 +139,17 @@ def _train(wanted: Config | None, settings: list[str], data: str | None, out: Pa
             console.note(f"interrupted: saved at step {event.step}; the same command with --resume goes on")
             raise typer.Exit(130)
         if world.leads:
-            _test(run.path, prepared, device)
+            task.test(run.path, device)
+
+
+def _task(chosen: Config, prepared: "Prepared", model: "Seq2Seq", world: "World") -> "Task":
+    if chosen.model.pictures:
+        from seq2attn.cli.train_pictures import Pictures
+
+        return Pictures(chosen, prepared, model, world)
+    from seq2attn.cli.train_texts import Texts
+
+    return Texts(chosen, prepared)
 
 
 def _show(chosen: Config) -> None:
@@ -166,8 +186,15 @@ def _prepared(data: str, chosen: Config, settings: Sequence[str], world: "World"
             prepared_folder(data, chosen, shrink)
         world.wait()
         prepared = Prepared(prepared_folder(data, chosen, shrink))
+    if chosen.model.pictures != prepared.pictures:
+        if prepared.pictures:
+            raise UserError(f'{data}: holds pictures, and this model reads text: choose a preset for pictures, as xu15-soft, or set model.encoder.kind="image"')
+        raise UserError(f"{data}: holds text, and this model reads pictures: choose a preset for text, as first-try, or other data")
+    encoder = chosen.model.encoder
+    if prepared.clips and encoder.kind == "image" and not encoder.clips:
+        raise UserError(f"{data}: holds clips, and this model reads stills: choose the preset clips, or set model.encoder.frames to the frames that are read")
     for split in ("train", "valid"):
-        if split not in prepared.splits or not len(prepared.split(split)):
+        if split not in prepared.splits or not (prepared.pictures or len(prepared.split(split))):
             raise UserError(f"{data}: has no pairs in a {split} split; `seq2attn prepare --valid N` sets some aside")
     return prepared
 
@@ -224,20 +251,23 @@ def _stored(out: Path) -> Config:
 
 
 def _tokenizer_files(prepared: "Prepared") -> dict[str, bytes]:
-    names = ("tokenizer.model",) if prepared.joint else ("source.model", "target.model")
-    return {name: (prepared.path / name).read_bytes() for name in names}
+    return {name: (prepared.path / name).read_bytes() for name in prepared.tokenizers}
 
 
-def _model(chosen: Config, prepared: "Prepared", world: "World") -> "Seq2Seq":
+def _model(chosen: Config, prepared: "Prepared", world: "World", pretrained: bool) -> "Seq2Seq":
     import torch
 
     from seq2attn.models.seq2seq import build
+    from seq2attn.training.pretrained import pretrained as give_published_weights
 
     torch.manual_seed(chosen.train.seed)
     try:
-        return build(chosen.model, prepared.source_tokenizer.size, prepared.target_tokenizer.size).to(world.device)
+        model = build(chosen.model, prepared.source_size, prepared.target_tokenizer.size)
     except ValueError as error:
         raise UserError(str(error)) from None
+    if pretrained:
+        give_published_weights(model, chosen.model)
+    return model.to(world.device)
 
 
 def _created(out: Path, chosen: Config, prepared: "Prepared", corpus: str, force: bool, world: "World") -> "Run":
@@ -247,7 +277,7 @@ def _created(out: Path, chosen: Config, prepared: "Prepared", corpus: str, force
         checkpoint.create(
             out,
             chosen,
-            source_size=prepared.source_tokenizer.size,
+            source_size=prepared.source_size,
             target_size=prepared.target_tokenizer.size,
             languages=prepared.languages,
             tokenizers=_tokenizer_files(prepared),
@@ -295,50 +325,3 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _validation(run: "Run", prepared: "Prepared", stop: Callable[[], bool]) -> Callable[["Seq2Seq"], "Scores"]:
-    """A function that scores a model as `evaluate` does, on the first sentences of the validation split."""
-    from seq2attn.evaluation.model import translate
-    from seq2attn.evaluation.text import bleu
-    from seq2attn.inference import Translator
-    from seq2attn.training.trainer import Interrupted, Scores
-
-    def look(done: int, total: int) -> None:
-        if stop():
-            raise Interrupted
-
-    sources, references = prepared.split("valid").texts(0, run.config.train.validate_sentences)
-    shown = sorted(range(len(sources)), key=lambda row: len(sources[row]))[len(sources) // 2]  # one of middling length, the same every time
-
-    def validate(model: "Seq2Seq") -> Scores:
-        translator = Translator(model, prepared.source_tokenizer, prepared.target_tokenizer, run.config, languages=prepared.languages)
-        found = translate(translator, sources, progress=look)
-        return Scores({"bleu": bleu(found, [references], prepared.languages[1]).value}, (sources[shown], references[shown], found[shown]))
-
-    return validate
-
-
-def _test(path: Path, prepared: "Prepared", device: str) -> None:
-    """The score of the best weights on each test split, some translations, and what to type next."""
-    from seq2attn.evaluation.model import translate
-    from seq2attn.evaluation.text import bleu
-    from seq2attn.inference import Translator
-
-    translator = Translator.load(path, device=device)
-    example = None
-    for name in (name for name in prepared.splits if name.startswith("test")):
-        sources, references = prepared.split(name).texts()
-        if not sources:
-            continue
-        with console.progress() as progress:
-            found = translate(translator, sources, progress=partial(progress, f"translating {name}"))
-        console.result(f"{bleu(found, [references], prepared.languages[1])}  {name}")
-        if example is None:
-            middling = sorted(range(len(sources)), key=lambda row: len(sources[row]))[len(sources) // 2 :]
-            example = sources[middling[0]]
-            for row in middling[:SAMPLES]:
-                console.note(f"  source       {sources[row]}\n  reference    {references[row]}\n  translation  {found[row]}\n")
-    example = example or prepared.split("valid").texts(0, 1)[0][0]
-    quoted = "'" + example.replace("'", "'\\''") + "'"
-    console.note(f"next:\n  echo {quoted} | seq2attn translate {path}\n  seq2attn evaluate {path}\n  seq2attn plot-alignment {path} --source {quoted}")

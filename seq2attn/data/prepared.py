@@ -146,6 +146,11 @@ class Prepared:
         return self.source_tokenizer if self.joint else Tokenizer.load(self.path / "target.model")
 
     @property
+    def source_size(self) -> int:
+        """Pieces of the source's vocabulary; 0 where sources are pictures."""
+        return 0 if self.pictures else self.source_tokenizer.size
+
+    @property
     def tokenizers(self) -> tuple[str, ...]:
         """The files of its tokenizers."""
         return ("tokenizer.model",) if self.joint else ("target.model",) if self.pictures else ("source.model", "target.model")

@@ -1,0 +1,48 @@
+"""What a training needs that hangs on what its sources are: data, validation, the test at its end. Knows neither texts nor pictures."""
+
+import abc
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+from seq2attn.data.batches import Pairs
+from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.training.self_critical import Critic
+from seq2attn.training.trainer import Interrupted, Scores
+
+SAMPLES = 3  # outputs of the test data that are shown at the end
+
+
+class Task(abc.ABC):
+    """The data of one training, and what is done with a model of them."""
+
+    unit: ClassVar[str]  # what is learned from, in the plural
+    training: Pairs
+    validation: Pairs
+
+    @abc.abstractmethod
+    def validation_of(self, stop: Callable[[], bool]) -> Callable[[Seq2Seq], Scores]:
+        """A function that scores a model as `evaluate` does, on the first part of the validation split; it raises Interrupted once `stop` says so."""
+
+    @abc.abstractmethod
+    def critic(self) -> Critic:
+        """Who judges what a model draws. Raises UserError where nobody can."""
+
+    @abc.abstractmethod
+    def test(self, run: Path, device: str) -> None:
+        """Print the score of the run's best weights on each test split, some outputs, and what to type next."""
+
+
+def looking(stop: Callable[[], bool]) -> Callable[[int, int], None]:
+    """A sign of progress that ends a validation when training shall stop."""
+
+    def look(done: int, total: int) -> None:
+        if stop():
+            raise Interrupted
+
+    return look
+
+
+def quoted(text: str) -> str:
+    """For a shell."""
+    return "'" + text.replace("'", "'\\''") + "'"

@@ -1,0 +1,93 @@
+"""A training on captioned pictures: scored by BLEU and CIDEr-D over all captions of a picture, as `caption` searches and `evaluate` scores."""
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seq2attn.cli import console
+from seq2attn.cli.task import SAMPLES, Task, looking
+from seq2attn.config import Config, ImageEncoder
+from seq2attn.data.picture_split import PictureSplit
+from seq2attn.data.prepared import Prepared
+from seq2attn.data.views import View, Views
+from seq2attn.evaluation.captions import scores
+from seq2attn.evaluation.critic import critic
+from seq2attn.evaluation.pictures import caption, grouped_bleu
+from seq2attn.inference import Captioner
+from seq2attn.inference.features import features
+from seq2attn.models.encoders.image import ImageEncoder as Reader
+from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.training.distributed import World
+from seq2attn.training.self_critical import Critic
+from seq2attn.training.trainer import Scores
+
+
+class Pictures(Task):
+    unit = "captions"
+
+    def __init__(self, chosen: Config, prepared: Prepared, model: Seq2Seq, world: World) -> None:
+        self.config, self.prepared = chosen, prepared
+        self.encoder = cast(ImageEncoder, chosen.model.encoder)
+        self.splits = {name: prepared.picture_split(name) for name in ("train", "valid")}
+        made = {name: self._features(split, model, world, name == "train") for name, split in self.splits.items()}
+        view = View.of(self.encoder)
+        self.training = Views(self.splits["train"], view, chosen.train, made["train"])
+        self.validation = Views(self.splits["valid"], view, None, made["valid"])
+
+    def _features(self, split: PictureSplit, model: Seq2Seq, world: World, varied: bool) -> NDArray[np.float16] | None:
+        """What a frozen backbone makes of the pictures, from the cache; None where it learns, or where pictures are varied before it sees them."""
+        train = self.config.train
+        if not self.encoder.frozen or (varied and (train.crop or train.flip or train.colour)):
+            return None
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seq2attn" / "features"
+        reader = cast(Reader, model.encoder)
+        if world.leads:
+            with console.progress() as progress:
+                features(split, reader, self.encoder, folder, progress)
+        world.wait()
+        return features(split, reader, self.encoder, folder, lambda stage, done, total: None)
+
+    def validation_of(self, stop: Callable[[], bool]) -> Callable[[Seq2Seq], Scores]:
+        split, prepared = self.splits["valid"], self.prepared
+        numbers = range(min(self.config.train.validate_sentences, len(split.names)))
+        references = [split.captions[number] for number in numbers]
+        shown = len(references) // 2
+
+        def validate(model: Seq2Seq) -> Scores:
+            captioner = Captioner(model, prepared.target_tokenizer, self.config, languages=prepared.languages)
+            found = caption(captioner, split, numbers, made=cast(Views, self.validation).features, progress=looking(stop))
+            values = {"bleu": grouped_bleu(found, references, prepared.languages[1]).value}
+            values["cider"] = next(score.value for score in scores(found, references) if score.name == "CIDEr-D")
+            return Scores(values, (split.names[shown], references[shown][0], found[shown]))
+
+        return validate
+
+    def critic(self) -> Critic:
+        return critic(self.splits["train"].captions, self.prepared.target_tokenizer, self.config)
+
+    def test(self, run: Path, device: str) -> None:
+        captioner = Captioner.load(run, device=device, processes=True)
+        prepared, corpus = self.prepared, self.prepared.path
+        for name in (name for name in prepared.splits if name.startswith("test")):
+            split = prepared.picture_split(name)
+            numbers = range(len(split.names))
+            with console.progress() as progress:
+                found = caption(captioner, split, numbers, progress=partial(progress, f"describing {name}"))
+            console.result(f"{grouped_bleu(found, split.captions, prepared.languages[1])}  {name}")
+            for score in scores(found, split.captions):
+                console.result(f"{score}  {name}")
+            for number in _spread(numbers, SAMPLES):
+                console.note(f"  picture    {split.names[number]}\n  reference  {split.captions[number][0]}\n  caption    {found[number]}\n")
+        captioner.close()
+        console.note(
+            f"prepared data: {corpus}\nnext:\n  seq2attn caption {run} PICTURE...\n  seq2attn evaluate {run}\n  seq2attn plot-alignment {run} --image PICTURE -o overlay.png"
+        )
+
+
+def _spread(numbers: Sequence[int], count: int) -> Sequence[int]:
+    return [numbers[len(numbers) * place // count] for place in range(min(count, len(numbers)))]

@@ -1,0 +1,58 @@
+"""A training on pairs of texts: scored by BLEU, as `translate` searches and `evaluate` scores."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from seq2attn.cli import console
+from seq2attn.cli.task import SAMPLES, Task, looking, quoted
+from seq2attn.config import Config
+from seq2attn.data.prepared import Prepared
+from seq2attn.errors import UsageError
+from seq2attn.evaluation.model import translate
+from seq2attn.evaluation.text import bleu
+from seq2attn.inference import Translator
+from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.training.self_critical import Critic
+from seq2attn.training.trainer import Scores
+
+
+class Texts(Task):
+    unit = "pairs"
+
+    def __init__(self, chosen: Config, prepared: Prepared) -> None:
+        self.config, self.prepared = chosen, prepared
+        self.training, self.validation = prepared.split("train"), prepared.split("valid")
+
+    def validation_of(self, stop: Callable[[], bool]) -> Callable[[Seq2Seq], Scores]:
+        prepared = self.prepared
+        sources, references = prepared.split("valid").texts(0, self.config.train.validate_sentences)
+        shown = sorted(range(len(sources)), key=lambda row: len(sources[row]))[len(sources) // 2]  # one of middling length, the same every time
+
+        def validate(model: Seq2Seq) -> Scores:
+            translator = Translator(model, prepared.source_tokenizer, prepared.target_tokenizer, self.config, languages=prepared.languages)
+            found = translate(translator, sources, progress=looking(stop))
+            return Scores({"bleu": bleu(found, [references], prepared.languages[1]).value}, (sources[shown], references[shown], found[shown]))
+
+        return validate
+
+    def critic(self) -> Critic:
+        raise UsageError("train.self_critical is by CIDEr-D, of captions: leave it out for text")
+
+    def test(self, run: Path, device: str) -> None:
+        translator = Translator.load(run, device=device)
+        prepared, example = self.prepared, None
+        for name in (name for name in prepared.splits if name.startswith("test")):
+            sources, references = prepared.split(name).texts()
+            if not sources:
+                continue
+            with console.progress() as progress:
+                found = translate(translator, sources, progress=partial(progress, f"translating {name}"))
+            console.result(f"{bleu(found, [references], prepared.languages[1])}  {name}")
+            if example is None:
+                middling = sorted(range(len(sources)), key=lambda row: len(sources[row]))[len(sources) // 2 :]
+                example = sources[middling[0]]
+                for row in middling[:SAMPLES]:
+                    console.note(f"  source       {sources[row]}\n  reference    {references[row]}\n  translation  {found[row]}\n")
+        text = quoted(example or prepared.split("valid").texts(0, 1)[0][0])
+        console.note(f"next:\n  echo {text} | seq2attn translate {run}\n  seq2attn evaluate {run}\n  seq2attn plot-alignment {run} --source {text}")

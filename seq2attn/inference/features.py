@@ -1,0 +1,84 @@
+"""What a frozen backbone makes of the pictures of a split: made once, kept in a file, and mapped into memory by every training that has use for it.
+
+A file is named by all that its content hangs on: the backbone and its weights, how pictures are brought before it, and the pictures.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seq2attn.config import ImageEncoder as Settings
+from seq2attn.data.picture_split import PictureSplit
+from seq2attn.data.views import View, Views
+from seq2attn.errors import UserError
+from seq2attn.models.encoders.image import ImageEncoder
+
+AT_ONCE = 16  # pictures, or frames of one clip
+LARGEST = float(np.finfo(np.float16).max)
+
+Progress = Callable[[str, int, int | None], None]
+
+
+def features(split: PictureSplit, encoder: ImageEncoder, settings: Settings, folder: Path, progress: Progress) -> NDArray[np.float16]:
+    """(pictures, C, h, w), or of clips (pictures, F, C, h, w) with NaN where a clip has fewer frames; read-only, from `folder`, where it is made if it is not there.
+
+    Raises UserError where the disk refuses.
+    """
+    path = folder / f"{_key(split, encoder, settings)}.npy"
+    try:
+        if not path.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            _make(path, split, encoder, View.of(settings), progress)
+        found: NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UserError(f"{path}: {reason}; make room, or remove the file, or set XDG_CACHE_HOME to another folder") from None
+    return found
+
+
+def _key(split: PictureSplit, encoder: ImageEncoder, settings: Settings) -> str:
+    digest = hashlib.blake2b(digest_size=12)
+    seen = ("backbone", "stages", "norm", "self_attention", "side", "fit", "mean", "std", "frames")
+    digest.update(json.dumps({name: value for name, value in settings.model_dump(mode="json").items() if name in seen}).encode())
+    for name, tensor in sorted(encoder.backbone.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    with (split.path / "pictures.arrow").open("rb") as file:
+        while block := file.read(1 << 24):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@torch.inference_mode()
+def _make(path: Path, split: PictureSplit, encoder: ImageEncoder, view: View, progress: Progress) -> None:
+    views, pictures = Views(split, view), len(split.names)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    device = next(encoder.parameters()).device
+    made: np.memmap[tuple[int, ...], np.dtype[np.float16]] | None = None
+    try:
+        for start in range(0, pictures, AT_ONCE):
+            progress(f"features of {split.path.name}", start, pictures)
+            numbers = range(start, min(start + AT_ONCE, pictures))
+            source, mask = views.sources(list(numbers))
+            found = encoder.features(source.to(device)).float().clamp(-LARGEST, LARGEST).cpu()
+            if view.frames > 1:
+                found = found.masked_fill(~mask[:, :, None, None, None], torch.nan)
+            if made is None:
+                shape = (pictures, *((view.frames,) if view.frames > 1 else ()), *found.shape[-3:])
+                made = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float16, shape=shape)
+            if view.frames > 1:
+                made[start : start + len(found)] = np.nan
+                made[start : start + len(found), : found.shape[1]] = found.half().numpy()
+            else:
+                made[start : start + len(found)] = found.half().numpy()
+        assert made is not None
+        made.flush()
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    progress(f"features of {split.path.name}", pictures, pictures)
