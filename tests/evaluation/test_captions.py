@@ -65,6 +65,7 @@ def test_bleu_by_hand():
     assert found[0] == pytest.approx(100 * 2 / 3)
     assert found[1] == pytest.approx(100 * (2 / 3 * 1 / 2) ** 0.5)
     assert found[2:4] == [0, 0]
+    assert values(["stop !! now"], [["stop !! there"]])[0] == pytest.approx(100 * 2 / 3)  # no word is split again
 
 
 def test_cider_by_hand():
