@@ -31,7 +31,7 @@ _PIECE = re.compile(
   | (?P<time> \d\d?:\d\d )(?=[ap]m\b)
   | (?P<number> (?:(?<![^\s$#~])[-+])?(?:\d+(?:[.,:/]\d+)*|(?<!\w)\.\d+) )(?!{_LETTER}|[-&_.'/]{_LETTER})
   | (?P<decade> '\d0s\b )
-  | (?P<clitic> (?:(?<!\S)n't|'(?:s|m|d|re|ve|ll))(?!{_LETTER}) )
+  | (?P<clitic> (?:(?<!\S)n't|'(?:s|m|d|re|ve|ll))(?!{_LETTER}) | (?<![\w'-])no\.(?=\s*\d) )
   | (?P<word> (?:(?<!\S)[#@](?=[a-z]))?{_LETTER}+(?:(?:[-/_.']|(?-i:(?<=[A-Z])&(?=[A-Z]))){_LETTER}+|(?<=\d),(?=\d)\d+)* )
   | (?P<elided> '(?:tis|twas|em|cause|til|n'|n)(?!{_LETTER}) )
   | (?P<run> \.(?:[ ]?\.)+ | --+ | [?!]+ | ``|'' | _+ )
@@ -41,7 +41,7 @@ _PIECE = re.compile(
 )
 _CLITIC = re.compile(r"(.+?)(n't|'(?:s|m|d|re|ve|ll))")
 _WHOLE = re.compile(r"(?:o|d|l|ma)'.+")  # o'clock, d'oh, ma'am
-_TWO = {word.replace("+", ""): tuple(word.split("+")) for word in ("can+not", "gon+na", "wan+na", "got+ta", "lem+me", "gim+me", "'t+is", "'t+was")}
+_TWO = {word.replace("+", ""): tuple(word.split("+")) for word in ("can+not", "gon+na", "wan+na", "got+ta", "lem+me", "gim+me", "'t+is", "'t+was", "y'+all")}
 
 
 def tokens(caption: str) -> tuple[str, ...]:

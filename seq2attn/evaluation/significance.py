@@ -3,7 +3,7 @@
 Knows systems by name and output only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sacrebleu.metrics.base import Metric
@@ -40,6 +40,13 @@ def paired_bootstrap(
     for _, hypotheses in systems:
         check(hypotheses, references)
     metrics: dict[str, Metric] = {name: metric(name, references, target_language) for name in METRICS}
+    return compare(systems, metrics, references, samples)
+
+
+def compare(
+    systems: Sequence[tuple[str, Sequence[str]]], metrics: Mapping[str, Metric], references: Sequence[Sequence[str]], samples: int = SAMPLES
+) -> Comparison:
+    """`paired_bootstrap` by any sacreBLEU metrics, which are given lines and references (parallel sets) as they are."""
     test = PairedTest(
         [(name, list(hypotheses)) for name, hypotheses in systems],
         metrics,
@@ -49,14 +56,14 @@ def paired_bootstrap(
     )
     signatures, results = test()
     compared: dict[str, dict[str, Compared]] = {name: {} for name, _ in systems}
-    for measure in METRICS:
-        first = _compared(results[measure][0])
-        for (name, _), result in zip(systems, results[measure], strict=True):
+    for measure, called in zip(metrics, signatures, strict=True):  # sacreBLEU calls BLEU of any order BLEU
+        first = _compared(results[called][0])
+        for (name, _), result in zip(systems, results[called], strict=True):
             found = _compared(result)
             # Where no sample differs, sacreBLEU counts none beyond the difference and calls equal systems different.
             same = found.p_value is not None and found.value == first.value
             compared[name][measure] = found._replace(p_value=1.0) if same else found
-    return Comparison(compared, {measure: str(signatures[measure]) for measure in METRICS})
+    return Comparison(compared, {measure: str(signature) for measure, signature in zip(metrics, signatures.values(), strict=True)})
 
 
 def _compared(result: str | Result) -> Compared:
