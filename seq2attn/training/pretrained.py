@@ -37,10 +37,10 @@ def read(path: Path) -> dict[str, Tensor]:
     where = f"model.encoder.weights={path}"
     try:
         with path.open("rb") as file:
-            start = file.read(8)
+            start = file.read(9)
         if path.stat().st_size > MOST:
             raise UserError(f"{where}: has {path.stat().st_size:,} bytes, and {MOST:,} are the most: choose a smaller network")
-        if not start.startswith(CHECKPOINTS):
+        if path.suffix == ".safetensors" or start[8:] == b"{" or not start.startswith(CHECKPOINTS):  # whose first 8 bytes are any number
             with safe_open(path, framework="pt") as tensors:
                 return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 - it is no mapping
     except OSError as error:

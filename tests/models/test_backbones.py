@@ -1,0 +1,294 @@
+"""Backbones from elsewhere: whose code is run and when, what they must make, and weights that fit."""
+
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import seq2attn
+from seq2attn import config
+from seq2attn.errors import UserError
+from seq2attn.models.backbones import Foreign, allow_code, backbone, fill
+from seq2attn.models.resnet import ResNet
+from seq2attn.models.seq2seq import build
+from seq2attn.training import checkpoint
+
+SIDE = 32
+
+
+def settings(name: str, **changed: Any) -> config.ImageEncoder:
+    return config.ImageEncoder.model_validate({"kind": "image", "backbone": name, "side": SIDE, "size": 8} | changed)
+
+
+def model(name: str) -> config.Model:
+    return config.Model.model_validate({"embedding": 8, "encoder": settings(name).model_dump(), "decoder": {"size": 8}, "attention": {"size": 8}})
+
+
+class Net(nn.Module):
+    """Somebody's network, with what seldom goes well: dropout, and a norm over the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 3, 8, 1)
+        self.norm = nn.BatchNorm2d(6)
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.dropout(self.norm(self.conv(x)))
+        return y
+
+
+Offer = Callable[..., None]
+
+
+@pytest.fixture
+def offer(monkeypatch: pytest.MonkeyPatch) -> Offer:
+    """Put functions into a package that a run may name."""
+
+    def put(package: str = "somebodys", **functions: object) -> None:
+        module = types.ModuleType(package)
+        vars(module).update(functions)
+        monkeypatch.setitem(sys.modules, package, module)
+
+    return put
+
+
+# Permission
+
+
+def test_code_is_run_with_permission_alone(offer: Offer) -> None:
+    called = []
+
+    def net() -> Net:
+        called.append(1)
+        return Net()
+
+    offer(net=net)
+    chosen = settings("somebodys:net")
+    for _ in range(2):
+        with pytest.raises(UserError) as refusal:
+            backbone(chosen)
+        assert str(refusal.value).startswith('model.encoder.backbone="somebodys:net" runs code of the package somebodys: allow it with --allow-code')
+        with allow_code(False), pytest.raises(UserError):
+            backbone(chosen)
+        assert not called
+        with allow_code():
+            found, channels = backbone(chosen)
+            with allow_code(False):  # what is around it said so
+                backbone(chosen)
+        assert isinstance(found, Foreign)
+        assert channels == 6
+        assert len(called) == 2
+        called.clear()
+
+
+def test_nothing_is_imported_without_permission() -> None:
+    assert "this" not in sys.modules
+    with pytest.raises(UserError, match="--allow-code"):
+        backbone(settings("this:s"))
+    assert "this" not in sys.modules
+
+
+def test_a_run_is_loaded_with_permission_alone(offer: Offer, monkeypatch: pytest.MonkeyPatch) -> None:
+    offer(net=Net)
+    seen: list[object] = []
+    monkeypatch.setattr("seq2attn.inference.Translator.load", lambda *_, **__: seen.append(backbone(settings("somebodys:net"))))
+    with pytest.raises(UserError, match="--allow-code"):
+        seq2attn.load("run")
+    seq2attn.load("run", allow_code=True)
+    assert len(seen) == 1
+
+
+# What is made
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda: 3, "gives int, not a torch.nn.Module"),
+        (lambda: 1 / 0, "cannot be had: ZeroDivisionError"),
+        (lambda: nn.Flatten(), r"makes \(1, 3072\) of a picture"),
+        (lambda: nn.AdaptiveMaxPool2d(2, return_indices=True), "makes tuple of a picture"),
+        (lambda: nn.Conv2d(4, 2, 3), "does not read pictures of 32 x 32 pixels: RuntimeError"),
+        (lambda: nn.Flatten(1, 2), r"makes \(1, 96, 32\) of a picture"),
+    ],
+)
+def test_what_is_no_backbone_is_refused_in_one_line(function: Callable[[], object], said: str, offer: Offer) -> None:
+    offer(net=function)
+    with allow_code(), pytest.raises(UserError, match=said) as refusal:
+        backbone(settings("somebodys:net"))
+    assert "\n" not in str(refusal.value)
+    assert 'model.encoder.backbone="somebodys:net"' in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["no_such_package_here:net", "somebodys:none"])
+def test_what_is_not_there_is_refused(name: str, offer: Offer) -> None:
+    offer(net=Net)
+    with allow_code(), pytest.raises(UserError, match="cannot be had") as refusal:
+        backbone(settings(name))
+    assert "PYTHONPATH" in str(refusal.value)
+
+
+def test_a_model_of_it_is_looked_at_without_being_made(offer: Offer) -> None:
+    """As a run's settings are checked: on a device that computes nothing, and yet the channels are known."""
+    offer(net=Net)
+    with allow_code(), torch.device("meta"):
+        made = build(model("somebodys:net"), 0, 9)
+    assert made.encoder.get_parameter("map.weight").shape == (8, 6)
+    assert made.encoder.get_parameter("map.weight").is_meta
+
+
+def test_its_weights_are_its_makers_and_are_kept_with_the_rest(offer: Offer) -> None:
+    offer(net=Net)
+    with allow_code():
+        torch.manual_seed(5)
+        net = Net()
+        torch.manual_seed(5)
+        made = build(model("somebodys:net").model_copy(update={"init": "uniform"}), 0, 9)
+        other = build(model("somebodys:net"), 0, 9)
+    assert torch.equal(made.encoder.get_parameter("backbone.module.conv.weight"), net.conv.weight)
+    kept = checkpoint.weights(made)
+    assert {"encoder.backbone.module.norm.running_mean", "encoder.backbone.module.conv.bias"} <= kept.keys()
+    checkpoint.restore(other, kept, "run")
+    source, mask, tokens = torch.randint(0, 256, (2, 3, SIDE, SIDE), dtype=torch.uint8), torch.ones(2, 1, dtype=torch.bool), torch.randint(4, 9, (2, 3))
+    assert torch.equal(other.eval()(source, mask, tokens).logits, made.eval()(source, mask, tokens).logits)
+
+
+def test_it_is_always_as_in_use(offer: Offer) -> None:
+    """Its norms keep their statistics, and none of its pictures knows another; its weights are trained all the same."""
+    offer(net=Net)
+    with allow_code():
+        made = build(model("somebodys:net"), 0, 9).train()
+    net = made.encoder.get_submodule("backbone")
+    x = torch.rand(3, 3, SIDE, SIDE)
+    assert torch.equal(net(x), net(x))
+    net(x).sum().backward()
+    assert net.get_parameter("module.conv.weight").grad is not None
+    assert (net.get_buffer("module.norm.running_mean") == 0).all()
+    assert len(list(made.encoder.late_parameters())) == 4
+
+
+# timm
+
+
+class Timm(nn.Module):
+    """As models of timm are: `forward_features` gives one of three shapes."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.num_features = kind, 5
+        self.num_prefix_tokens = 1 if kind == "tokens" else 0
+        self.conv = nn.Conv2d(3, 5, 8, 8)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv(x)
+        if self.kind == "last":
+            return y.permute(0, 2, 3, 1)
+        if self.kind == "tokens":
+            return torch.cat([torch.full((len(y), 1, 5), 9.0), y.flatten(2).mT], 1)
+        return y
+
+
+def test_timm_is_asked_by_name_and_needs_no_permission(offer: Offer) -> None:
+    asked = []
+
+    def create_model(name: str, **options: object) -> Timm:
+        asked.append((name, options))
+        return Timm(name)
+
+    offer("timm", create_model=create_model)
+    x = torch.rand(2, 3, SIDE, SIDE)
+    for kind in ("first", "last", "tokens"):
+        found, channels = backbone(settings(f"timm:{kind}"))
+        assert channels == 5
+        assert isinstance(found, Foreign)
+        assert asked.pop() == (kind, {"pretrained": False, "num_classes": 0})
+        with torch.no_grad():
+            torch.testing.assert_close(found(x), found.module.get_submodule("conv")(x))
+
+
+def test_without_timm_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(UserError, match=r"timm:resnet18.*pip install timm"):
+        backbone(settings("timm:resnet18"))
+
+
+def test_what_timm_does_not_know_is_refused(offer: Offer) -> None:
+    def create_model(name: str, **_: object) -> Timm:
+        raise RuntimeError(f"Unknown model ({name})\nand more")
+
+    offer("timm", create_model=create_model)
+    with pytest.raises(UserError, match=r"timm makes no such model: RuntimeError: Unknown model \(x\); choose"):
+        backbone(settings("timm:x"))
+
+
+# Weights
+
+
+def published(stages: int = 4, **changed: Any) -> ResNet:
+    return ResNet(settings("resnet18", norm="batch", weights="x", stages=stages, **changed))
+
+
+def file_of(net: nn.Module) -> dict[str, Tensor]:
+    """As a file of the whole network holds them."""
+    with torch.no_grad():
+        for tensor in net.state_dict(keep_vars=True).values():
+            if tensor.is_floating_point():
+                nn.init.uniform_(tensor)
+    whole = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
+    counts = {name.replace("running_mean", "num_batches_tracked"): torch.tensor(7) for name in whole if name.endswith("running_mean")}
+    return whole | counts | {"fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
+
+
+@pytest.fixture(scope="module")
+def resnet18() -> dict[str, Tensor]:
+    return file_of(published())
+
+
+@pytest.mark.parametrize("changed", [{}, {"stages": 2}, {"stages": 3, "self_attention": 2}], ids=str)
+def test_a_published_file_fits_as_many_stages_as_there_are(changed: dict[str, Any], resnet18: dict[str, Tensor]) -> None:
+    net = published(**changed)
+    fill(net, resnet18, "file")
+    own = {name: tensor for name, tensor in net.state_dict().items() if not name.startswith("self_attention.")}
+    assert all(torch.equal(tensor, resnet18[name]) for name, tensor in own.items())
+    assert {name.partition(".")[0] for name in own} == {"conv1", "bn1", *(f"layer{number}" for number in range(1, changed.get("stages", 4) + 1))}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda file: file.pop("layer2.0.downsample.1.running_var"), "file: has no layer2.0.downsample.1.running_var"),
+        (
+            lambda file: file.update({"conv1.weight": torch.zeros(64, 3, 3, 3)}),
+            r"file: conv1.weight is \(64, 3, 3, 3\), where the backbone has \(64, 3, 7, 7\)",
+        ),
+        (lambda file: file.update({"layer1.0.conv3.weight": torch.zeros(1)}), "file: has layer1.0.conv3.weight, which the backbone has not"),
+        (lambda file: file.clear(), "file: has no conv1.weight"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name_and_changes_nothing(spoil: Callable[[dict[str, Tensor]], object], said: str, resnet18: dict[str, Tensor]) -> None:
+    file = dict(resnet18)
+    spoil(file)
+    net = published(stages=2)
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    with pytest.raises(UserError, match=said) as refusal:
+        fill(net, file, "file")
+    assert str(refusal.value).endswith("choose the model.encoder.backbone that it was made for, or another file")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+
+
+def test_weights_fit_the_networks_of_others_too(offer: Offer) -> None:
+    offer(net=Net)
+    with allow_code():
+        found, _ = backbone(settings("somebodys:net"))
+    file = file_of(Net())
+    del file["norm.num_batches_tracked"]
+    fill(found, file | {"head.weight": torch.zeros(2), "classifier.bias": torch.zeros(2)}, "file")
+    assert torch.equal(found.get_parameter("module.conv.weight"), file["conv.weight"])
+    assert torch.equal(found.get_buffer("module.norm.running_var"), file["norm.running_var"])
+    with pytest.raises(UserError, match=r"has no conv\.weight"):
+        fill(found, {name: tensor for name, tensor in file.items() if name != "conv.weight"}, "file")

@@ -1,0 +1,378 @@
+"""Pictures as a memory: which cell is where, what a clip's frames keep, that no picture hangs on its company, and what is never trained."""
+
+import math
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import reference
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seq2attn import config
+from seq2attn.models.backbones import allow_code
+from seq2attn.models.encoders.image import Grid, ImageEncoder
+from seq2attn.models.memory import Memory, select
+from seq2attn.models.seq2seq import Seq2Seq, build
+
+TARGET = 9  # vocabulary
+SIDE = 32
+SIZE = 8
+DECODERS: dict[str, dict[str, Any]] = {
+    "rnn": {"size": 6},
+    "conv": {"kind": "conv", "size": 5, "layers": 2},
+    "transformer": {"kind": "transformer", "size": SIZE, "heads": 2, "feedforward": 12, "layers": 2},
+}
+STILLS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "attending": {"self_attention": 2, "positions": "sinusoidal"},
+    "published": {"backbone": "resnet18", "blocks": (1, 1, 1), "channels": 32, "stages": 1, "norm": "batch", "weights": "x", "positions": "learned"},
+}
+CLIPS: dict[str, dict[str, Any]] = {
+    "mean": {"frames": 5, "time": "mean", "positions": "sinusoidal"},
+    "rnn": {"frames": 5, "time": "rnn", "time_layers": 2, "positions": "learned"},
+    "transformer": {"frames": 5, "time": "transformer", "time_heads": 2, "positions": "sinusoidal"},
+}
+every = pytest.mark.parametrize("changed", [*STILLS.values(), *CLIPS.values()], ids=[*STILLS, *CLIPS])
+
+
+def settings(decoder: str = "rnn", dropout: float = 0.0, **changed: Any) -> config.Model:
+    encoder = {"kind": "image", "side": SIDE, "blocks": (1, 1), "channels": 8, "size": SIZE} | changed
+    return config.Model.model_validate({"embedding": SIZE, "dropout": dropout, "encoder": encoder, "decoder": DECODERS[decoder], "attention": {"size": 8}})
+
+
+def make(**changed: Any) -> ImageEncoder:
+    made = build(settings(**changed), 0, TARGET).encoder.eval()
+    assert isinstance(made, ImageEncoder)
+    return made
+
+
+def pixels(*shape: int, side: int = SIDE) -> Tensor:
+    return torch.randint(0, 256, (*shape, 3, side, side), dtype=torch.uint8)
+
+
+def sources(changed: dict[str, Any], count: int = 3) -> tuple[Tensor, Tensor]:
+    """Stills and their mask, or clips of 1 to 4 frames."""
+    if "frames" not in changed:
+        return pixels(count), torch.ones(count, 1, dtype=torch.bool)
+    lengths = torch.tensor([4, 1, 3, 2, 4, 4, 1, 2])[:count]
+    return pixels(count, int(lengths.max())), torch.arange(int(lengths.max())) < lengths[:, None]
+
+
+def read(encoder: nn.Module, source: Tensor, mask: Tensor) -> Memory:
+    with torch.no_grad():
+        memory: Memory = encoder(source, mask)
+        return memory
+
+
+class Pooled(nn.Module):
+    """A backbone that shows what it saw: the mean of each 8 x 8 pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, 8) * self.weight
+
+
+@pytest.fixture
+def pooled(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """The settings of an encoder with that backbone, and leave to run it."""
+    module = types.ModuleType("some_pooling")
+    module.pooled = Pooled  # type: ignore[attr-defined]
+    monkeypatch.setitem(__import__("sys").modules, "some_pooling", module)
+    with allow_code():
+        yield {"backbone": "some_pooling:pooled", "blocks": (1, 1, 1), "channels": 32}
+
+
+# Stills
+
+
+@pytest.mark.parametrize("changed", STILLS.values(), ids=STILLS)
+def test_a_still_is_a_grid(changed: dict[str, Any]) -> None:
+    source, mask = sources(changed)
+    memory = read(make(**changed), source, mask)
+    height, width = (8, 8) if "backbone" in changed else (4, 4)
+    assert memory.grid == (height, width)
+    assert memory.keys_BSK.shape == memory.values_BSV.shape == (3, height * width, SIZE)
+    assert memory.mask_BS.shape == (3, height * width)
+    assert memory.mask_BS.dtype == torch.bool
+    assert memory.mask_BS.all()
+    torch.testing.assert_close(memory.summary_BV, memory.values_BSV.mean(1))
+    assert memory.final is None
+
+
+def test_positions_stand_row_by_row(pooled: dict[str, Any]) -> None:
+    """A bright spot in the second row and the third column of cells lights that position alone; pictures here are wider than high, so that no swap can hide."""
+    encoder = make(**pooled)
+    dark = torch.zeros(1, 3, 24, 40, dtype=torch.uint8)
+    bright = dark.clone()
+    bright[:, :, 8:16, 16:24] = 255
+    mask = torch.ones(1, 1, dtype=torch.bool)
+    before, after = read(encoder, dark, mask), read(encoder, bright, mask)
+    assert after.grid == (3, 5)
+    changed = (before.keys_BSK != after.keys_BSK).any(-1)[0]
+    assert changed.nonzero().flatten().tolist() == [1 * 5 + 2]
+
+
+def test_our_own_network_keeps_places_too() -> None:
+    encoder = make(side=96, blocks=(1, 1))
+    dark = torch.full((1, 3, 96, 96), 60, dtype=torch.uint8)
+    bright = dark.clone()
+    bright[:, :, 8:16, 64:72] = 255  # of 12 x 12 cells: row 1, column 8
+    mask = torch.ones(1, 1, dtype=torch.bool)
+    change = (read(encoder, bright, mask).keys_BSK - read(encoder, dark, mask).keys_BSK).norm(dim=-1)[0]
+    row, column = divmod(int(change.argmax()), 12)
+    assert abs(row - 1) <= 1
+    assert abs(column - 8) <= 1
+
+
+@pytest.mark.usefixtures("float64")
+def test_pixels_are_shifted_scaled_and_mapped_as_documented(pooled: dict[str, Any]) -> None:
+    encoder = make(**pooled, mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7), positions="sinusoidal")
+    source = pixels(2)
+    got = read(encoder, source, torch.ones(2, 1, dtype=torch.bool)).keys_BSK
+    weight, bias = encoder.map.weight.detach().numpy(), nn.init.uniform_(encoder.map.bias).detach().numpy()
+    got = read(encoder, source, torch.ones(2, 1, dtype=torch.bool)).keys_BSK
+    for one, picture in zip(got, source.double().numpy() / 255, strict=True):
+        for row in range(4):
+            for column in range(4):
+                cell = picture[:, 8 * row : 8 * row + 8, 8 * column : 8 * column + 8].mean((1, 2))
+                place = np.concatenate([reference.sinusoid(row, SIZE // 2), reference.sinusoid(column, SIZE // 2)])
+                want = reference.linear(weight, (cell - [0.1, 0.2, 0.3]) / [0.5, 0.6, 0.7], bias) + place
+                np.testing.assert_allclose(one[4 * row + column], want, atol=1e-12)
+
+
+def test_learned_positions_are_of_rows_and_columns_and_the_last_for_all_beyond() -> None:
+    grid = Grid("learned", 8)
+    found = grid(70, 3, torch.zeros(1))
+    assert found is not None
+    table = found.unflatten(0, (70, 3))
+    assert grid.rows.vectors is not None
+    assert grid.columns.vectors is not None
+    assert torch.equal(table[5, 2], torch.cat([grid.rows.vectors.weight[5], grid.columns.vectors.weight[2]]))
+    assert torch.equal(table[63:], table[63:64].expand(7, 3, 8))
+    assert Grid("none", 8)(2, 2, torch.zeros(1)) is None
+
+
+# Clips
+
+
+@pytest.mark.parametrize("changed", CLIPS.values(), ids=CLIPS)
+def test_a_clip_is_its_frames(changed: dict[str, Any]) -> None:
+    source, mask = sources(changed)
+    memory = read(make(**changed), source, mask)
+    assert memory.grid is None
+    if changed["time"] == "mean":
+        assert memory.keys_BSK.shape == (3, 1, SIZE)
+        assert memory.mask_BS.tolist() == [[True]] * 3
+    else:
+        assert memory.keys_BSK.shape == (3, 4, SIZE)
+        assert torch.equal(memory.mask_BS, mask)
+    for b in range(3):
+        torch.testing.assert_close(memory.summary_BV[b], memory.values_BSV[b][memory.mask_BS[b]].mean(0))
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("changed", CLIPS.values(), ids=CLIPS)
+def test_frames_that_are_not_there_change_nothing(changed: dict[str, Any], training: bool) -> None:
+    encoder = make(**changed).train(training)
+    source, mask = sources(changed)
+    memory = read(encoder, source, mask)
+    other = torch.where(mask[..., None, None, None], source, pixels(*mask.shape))
+    assert not torch.equal(source, other)
+    assert torch.equal(read(encoder, other, mask).keys_BSK, memory.keys_BSK)
+    for b, length in enumerate(mask.sum(1).tolist()):
+        alone = read(encoder, source[b : b + 1, :length], mask[b : b + 1, :length])
+        torch.testing.assert_close(alone.keys_BSK[0], memory.keys_BSK[b, : alone.keys_BSK.size(1)])
+        torch.testing.assert_close(alone.summary_BV[0], memory.summary_BV[b])
+
+
+@pytest.mark.parametrize("changed", CLIPS.values(), ids=CLIPS)
+def test_time_is_told_unless_the_mean_is_asked_for(changed: dict[str, Any]) -> None:
+    encoder = make(**changed)
+    source, mask = pixels(1, 4), torch.ones(1, 4, dtype=torch.bool)
+    forth, back = read(encoder, source, mask).summary_BV, read(encoder, source.flip(1), mask).summary_BV
+    assert torch.allclose(forth, back, atol=1e-6) == (changed["time"] == "mean")
+
+
+@pytest.mark.parametrize("positions", ["none", "sinusoidal", "learned"])
+def test_a_frame_tells_where_things_are(positions: str, pooled: dict[str, Any]) -> None:
+    """The same spot in another cell makes another frame, though frames are means over cells; not where cells have no positions."""
+    encoder = make(**pooled, frames=2, time="mean", positions=positions)
+    source = torch.zeros(2, 1, 3, SIDE, SIDE, dtype=torch.uint8)
+    source[0, :, :, :8, :8] = source[1, :, :, 16:24, 8:16] = 255
+    there, elsewhere = read(encoder, source, torch.ones(2, 1, dtype=torch.bool)).summary_BV
+    assert ((there - elsewhere).abs().max() > 0.01) == (positions != "none")
+
+
+# No company, no cache and no format changes what is seen
+
+
+@every
+def test_what_is_made_of_one_is_the_same_bits_in_any_company(changed: dict[str, Any]) -> None:
+    encoder = make(**changed)
+    source, mask = sources(changed, 8)
+    together = read(encoder, source, mask)
+    for count in (1, 3):
+        for first in range(0, 8 - count + 1, count):
+            rows = slice(first, first + count)
+            frames = int(mask[rows].sum(1).max())
+            some = read(encoder, source[rows, :frames] if "frames" in changed else source[rows], mask[rows, :frames])
+            length = some.keys_BSK.size(1)
+            real = some.mask_BS[..., None]
+            assert torch.equal(some.keys_BSK * real, together.keys_BSK[rows, :length] * real)
+            assert torch.equal(some.summary_BV, together.summary_BV[rows])
+
+
+@every
+@pytest.mark.parametrize("training", [False, True])
+def test_kept_features_are_as_good_as_pixels_to_the_last_bit(changed: dict[str, Any], training: bool) -> None:
+    """A frozen backbone's, in training too, and whatever batch the cache was filled in."""
+    if "frames" in changed or "backbone" not in changed:
+        changed = changed | {"backbone": "resnet18", "stages": 1, "norm": "batch", "weights": "x", "blocks": (1, 1, 1), "channels": 32, "self_attention": None}
+    encoder = make(**changed, frozen=True).train(training)
+    source, mask = sources(changed)
+    kept = torch.cat([encoder.features(source[:1]), encoder.features(source[1:])])
+    assert kept.shape == (*source.shape[:-3], 64, 8, 8)
+    want, got = read(encoder, source, mask), read(encoder, kept, mask)
+    assert torch.equal(got.keys_BSK, want.keys_BSK)
+    assert torch.equal(got.summary_BV, want.summary_BV)
+    assert got.grid == want.grid
+    rounded = read(encoder, kept.half(), mask)
+    assert rounded.keys_BSK.dtype == want.keys_BSK.dtype
+    torch.testing.assert_close(rounded.keys_BSK, want.keys_BSK, rtol=0, atol=0.02)
+
+
+@every
+def test_half_precision_trains(changed: dict[str, Any]) -> None:
+    encoder = make(**changed).train()
+    source, mask = sources(changed)
+    with torch.autocast("cpu", torch.bfloat16):
+        memory = encoder(source, mask)
+    memory.keys_BSK.float().square().sum().backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in encoder.parameters() if parameter.grad is not None)
+    encoder.eval()
+    torch.testing.assert_close(read(encoder, source, mask).summary_BV, memory.summary_BV.float(), rtol=0.1, atol=0.15)
+
+
+# What is never trained
+
+
+def frozen() -> dict[str, Any]:
+    return {"backbone": "resnet18", "stages": 2, "norm": "batch", "weights": "x", "frozen": True, "blocks": (1, 1, 1), "channels": 32}
+
+
+def test_a_frozen_backbone_has_no_gradient_and_builds_no_graph() -> None:
+    model = build(settings(**frozen()), 0, TARGET).train()
+    encoder = model.encoder
+    assert isinstance(encoder, ImageEncoder)
+    assert encoder.training
+    assert not any(module.training for module in encoder.backbone.modules())
+    assert not encoder.features(pixels(2)).requires_grad
+    assert model(*sources({}), torch.randint(4, TARGET, (3, 4))).logits.requires_grad
+    model(*sources({}), torch.randint(4, TARGET, (3, 4))).logits.sum().backward()
+    assert all(parameter.grad is None and not parameter.requires_grad for parameter in encoder.backbone.parameters())
+    assert encoder.map.weight.grad is not None
+
+
+def test_what_came_from_elsewhere_may_wait() -> None:
+    """All of the backbone, but not what self-attention adds to it."""
+    encoder = build(settings(**frozen() | {"frozen": False, "self_attention": 2}), 0, TARGET).encoder
+    late = {id(parameter) for parameter in encoder.late_parameters()}
+    names = {name for name, parameter in encoder.named_parameters() if id(parameter) in late}
+    assert names == {name for name, _ in encoder.named_parameters() if name.startswith("backbone.") and "self_attention" not in name}
+    assert not list(build(config.Model(), 9, 9).encoder.late_parameters())
+
+
+def test_what_pixels_are_scaled_by_is_no_weight() -> None:
+    names = set(make().state_dict())
+    assert names == {name for name, _ in make().named_parameters()}
+
+
+# Whole models
+
+
+def loss_of(model: Seq2Seq, source: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
+    return F.cross_entropy(model(source, mask, tokens[:, :-1]).logits.flatten(0, 1), tokens[:, 1:].flatten())
+
+
+@every
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_every_pair_trains(decoder: str, changed: dict[str, Any]) -> None:
+    """The loss falls, and every weight has a gradient that is not zero before the third step."""
+    model = build(settings(decoder, **changed), 0, TARGET)
+    source, mask = sources(changed)
+    tokens = torch.randint(4, TARGET, (3, 5))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
+    first = loss_of(model.eval(), source, mask, tokens).item()
+    model.train()
+    reached: dict[str, bool] = {}
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = loss_of(model, source, mask, tokens)
+        loss.backward()
+        for name, parameter in model.named_parameters():
+            assert parameter.grad is not None, name
+            assert torch.isfinite(parameter.grad).all(), name
+            reached[name] = reached.get(name, False) or bool(parameter.grad.any())
+        optimizer.step()
+    one = changed.get("time") == "mean"  # attention to one position has nothing to learn
+    deaf = [name for name, found in reached.items() if not found and not name.endswith("key.bias") and not (one and ("attention" in name or "asking" in name))]
+    assert not deaf
+    last = loss_of(model.eval(), source, mask, tokens).item()
+    assert math.isfinite(last)
+    assert last < first
+
+
+@pytest.mark.usefixtures("float64")
+@every
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_steps_are_the_whole_caption_wherever_their_rows_go(decoder: str, changed: dict[str, Any]) -> None:
+    model = build(settings(decoder, **changed), 0, TARGET).eval()
+    source, mask = sources(changed)
+    tokens = torch.zeros(3 * 2, 0, dtype=torch.long)
+    with torch.no_grad():
+        memory = model.encoder(source, mask)
+        rows = select(memory._replace(grid=None), torch.arange(3).repeat_interleave(2))
+        read, state = model.decoder.source(memory), model.decoder.start(memory, 2)
+        for _ in range(4):
+            token = torch.randint(4, TARGET, (6,))
+            tokens = torch.cat([tokens, token[:, None]], 1)
+            out, state = model.decoder.step(token, state, read)
+            want = model.decoder(tokens, rows, weights=True)
+            torch.testing.assert_close(out.logits, want.logits[:, -1])
+            torch.testing.assert_close(out.weights, want.weights[:, -1])
+            assert out.weights is not None
+            torch.testing.assert_close(out.weights.sum(-1), torch.ones(6))
+            chosen = (torch.arange(3)[:, None] * 2 + torch.randint(0, 2, (3, 2))).flatten()
+            state, tokens = select(state, chosen), tokens[chosen]
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_captions_hang_on_no_other_picture(decoder: str) -> None:
+    """Four at a time, as a search has them: the same bits beside others."""
+    model = build(settings(decoder, positions="sinusoidal"), 0, TARGET).eval()
+    source, mask = sources({}, 8)
+    tokens = torch.randint(4, TARGET, (8, 5))
+    with torch.no_grad():
+        together = model(source, mask, tokens).logits
+        for first in (0, 4):
+            rows = slice(first, first + 4)
+            assert torch.equal(model(source[rows], mask[rows], tokens[rows]).logits, together[rows])
+
+
+@pytest.mark.parametrize("init", ["glorot", "uniform", "bahdanau15"])
+def test_the_networks_first_weights_are_its_own_whatever_the_rest(init: str) -> None:
+    chosen = settings(blocks=(1, 1), channels=32, self_attention=2).model_copy(update={"init": init})
+    model = build(chosen, 0, TARGET)
+    net: Any = model.encoder.get_submodule("backbone")
+    assert net.layer2[0].conv2.weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.05)
+    assert (net.bn1.weight == 1).all()
+    assert net.self_attention.gain == 0
+    if init == "uniform":
+        assert model.encoder.get_parameter("map.weight").abs().max() <= chosen.init_range
