@@ -44,7 +44,9 @@ class Data(Section):
     source: str | None = None  # file ending, column or key of the source side; None: as the corpus says
     target: str | None = None  # the same of the target side
     vocab_size: Count = 8000  # pieces of a vocabulary, the special ones counted
-    tokenizer: Literal["unigram", "bpe", "char", "word"] = "unigram"  # pieces by likelihood or by merges, characters, or white-space words
+    tokenizer: Literal["unigram", "bpe", "char", "word"] | None = (
+        None  # pieces by likelihood or by merges, characters, or white-space words; None: unigram, and word for captions
+    )
     joint: bool = True  # one vocabulary for both sides
     lowercase: bool = False  # text is made lower case first
     max_length: Count = 256  # tokens; longer training pairs are dropped

@@ -32,7 +32,9 @@ def prepare(
             help="Pieces in a vocabulary; with char and word, at most.", min=5, metavar="PIECES", show_default=f"{DEFAULT.vocab_size}, less for a small corpus"
         ),
     ] = None,
-    tokenizer: Annotated[Literal["unigram", "bpe", "char", "word"], typer.Option(help="What a piece is.")] = DEFAULT.tokenizer,
+    tokenizer: Annotated[
+        Literal["unigram", "bpe", "char", "word"] | None, typer.Option(help="What a piece is.", show_default="unigram; word for captions")
+    ] = DEFAULT.tokenizer,
     joint: Annotated[bool, typer.Option("--joint/--separate", help="One vocabulary for both sides, or one each.")] = DEFAULT.joint,
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Lower-case both sides.")] = DEFAULT.lowercase,
     max_length: Annotated[int, typer.Option(help="Training pairs with a longer side are dropped, in pieces.", min=1, metavar="PIECES")] = DEFAULT.max_length,

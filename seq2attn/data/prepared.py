@@ -191,6 +191,8 @@ def prepare(
         opened = open_corpus(corpus, options.source, options.target)
         work = folder / "work"
         work.mkdir()
+        if options.tokenizer is None:
+            options = options.model_copy(update={"tokenizer": "word" if isinstance(opened, PictureCorpus) else "unigram"})
         if isinstance(opened, PictureCorpus):
             report = _prepare_pictures(opened, folder, options, valid, test, workers, seed, shrink, work, progress)
             _finish(folder, report, opened.inputs)
@@ -316,7 +318,7 @@ def _trained(texts: Callable[[], Iterable[str]], options: config.Data, seed: int
     """A tokenizer of as many pieces as the options wish for or, with `shrink`, as the texts have use for."""
 
     def of_size(size: int) -> Tokenizer:
-        return Tokenizer.train(texts(), size, options.tokenizer, options.lowercase, seed)
+        return Tokenizer.train(texts(), size, options.tokenizer or "unigram", options.lowercase, seed)
 
     try:
         return of_size(options.vocab_size)

@@ -64,6 +64,11 @@ class Run:
     def target_tokenizer(self) -> Path:
         return self._tokenizer("target")
 
+    @property
+    def tokenizers(self) -> tuple[Path, ...]:
+        """Those that it has: pictures need none."""
+        return (self.target_tokenizer,) if self.config.model.pictures else (self.source_tokenizer, self.target_tokenizer)
+
     def _tokenizer(self, side: str) -> Path:
         joint = self.path / "tokenizer.model"
         return joint if joint.exists() else self.path / f"{side}.model"
@@ -168,7 +173,7 @@ def open_run(path: str | Path, *, trained: bool = True) -> Run:
         raise UserError(f"{file}: cannot be read: {error.strerror}") from None
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise UserError(f"{file}: damaged ({error}); restore it, or train again") from None
-    for tokenizer in (run.source_tokenizer, run.target_tokenizer):
+    for tokenizer in run.tokenizers:
         if not tokenizer.is_file():
             raise UserError(f"{path}: incomplete: {tokenizer.name} is missing; restore it, or train again")
     if trained:
