@@ -24,6 +24,9 @@ def content_of(path: Path, clip: bool = False) -> list[bytes]:
 
 
 def frames_of(folder: Path) -> list[Path]:
-    """Its pictures: 2.png before 10.png."""
-    found = [path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and path.is_file()]
+    """Its pictures, hidden files aside: 2.png before 10.png. Raises UserError where it cannot be read."""
+    try:
+        found = [path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith(".") and path.is_file()]
+    except OSError as error:
+        raise UserError(f"{folder}: {error.strerror}") from None
     return sorted(found, key=lambda path: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)])

@@ -13,12 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from seq2attn.config import Config
 from seq2attn.data.picture_files import content_of
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.data.views import View, stacked
 from seq2attn.errors import UsageError, UserError
+from seq2attn.inference.batching import STEP
 from seq2attn.inference.caption import Caption
 from seq2attn.inference.loading import opened
 from seq2attn.inference.searcher import Searcher
@@ -131,7 +133,7 @@ class Captioner(Searcher[Seen, Caption]):
         sources = self._sources(pictures)
         ids = self.target_tokenizer.encode_batch(captions)
         found = self._forced_on(captions, sources, self._positions(sources), ids, attention, seed, first, batch_tokens)
-        return [self._caption(hypothesis, caption) for hypothesis, caption in zip(found, captions, strict=True)]
+        return [self._caption(source, hypothesis, caption) for source, hypothesis, caption in zip(sources[0], found, captions, strict=True)]
 
     def see(self, picture: File, where: str | None = None) -> list[Seen]:
         """The pixels that each member is given of a picture. Raises UserError, naming it, where it is none."""
@@ -149,7 +151,9 @@ class Captioner(Searcher[Seen, Caption]):
 
     def _sources(self, pictures: Sequence[File | Sequence[Seen]]) -> list[list[Seen]]:
         """What each member is given of each picture."""
-        seen = [self.see(picture) if isinstance(picture, str | bytes | os.PathLike) else list(picture) for picture in pictures]
+        seen = [self.see(picture) if isinstance(picture, str | bytes | os.PathLike) else picture for picture in pictures]
+        if any(isinstance(one, np.ndarray) or len(one) != len(self.models) for one in seen):
+            raise UsageError(f"a picture is a path, the bytes of a file, or what `see` made of one: a list of {len(self.models)}, one a model")
         return [[one[member] for one in seen] for member in range(len(self.models))]
 
     def _positions(self, sources: Sequence[Sequence[Seen]]) -> list[int]:
@@ -157,14 +161,21 @@ class Captioner(Searcher[Seen, Caption]):
         return [len(seen) * 16 if self.clips else (self.views[0].side // 8) ** 2 for seen in sources[0]]
 
     def _read(self, member: int, sources: Sequence[Seen]) -> tuple[Tensor, Tensor]:
-        if sources[0].dtype == np.uint8:
-            return stacked(sources, self.clips)
         if not self.clips:
-            return torch.from_numpy(np.stack(sources)), torch.ones(len(sources), 1, dtype=torch.bool)
-        longest = max(map(len, sources))
-        mask = torch.tensor([[frame < len(source) for frame in range(longest)] for source in sources])
-        features = np.stack([np.concatenate([source, np.zeros((longest - len(source), *source.shape[1:]), source.dtype)]) for source in sources])
-        return torch.from_numpy(features), mask
+            return (
+                stacked(sources, False)
+                if sources[0].dtype == np.uint8
+                else (torch.from_numpy(np.stack(sources)), torch.ones(len(sources), 1, dtype=torch.bool))
+            )
+        if sources[0].dtype == np.uint8:
+            source, mask = stacked(sources, True)
+        else:
+            longest = max(map(len, sources))
+            mask = torch.tensor([[frame < len(source) for frame in range(longest)] for source in sources])
+            source = torch.from_numpy(np.stack([np.concatenate([some, np.zeros((longest - len(some), *some.shape[1:]), some.dtype)]) for some in sources]))
+        # The company of a longer clip must not change how sums over the frames are taken: see `batching.padded_sources`.
+        filling = -mask.size(1) % STEP
+        return torch.cat([source, source.new_zeros(len(source), filling, *source.shape[2:])], 1), F.pad(mask, (0, filling))
 
     def _filling(self, sources: Sequence[Seen]) -> Seen:
         return sources[0]
@@ -173,16 +184,16 @@ class Captioner(Searcher[Seen, Caption]):
         return self.views[member] == self.views[0]
 
     def _result(self, input: None, source: Seen, hypothesis: Hypothesis) -> Caption:
-        return self._caption(hypothesis)
+        return self._caption(source, hypothesis)
 
-    def _caption(self, hypothesis: Hypothesis, text: str | None = None) -> Caption:
+    def _caption(self, source: Seen, hypothesis: Hypothesis, text: str | None = None) -> Caption:
         tokens, tokenizer = list(hypothesis.tokens), self.target_tokenizer
         numbers = tokenizer.word_index(tokens) if text is None else word_numbers(text, tokens, tokenizer)
         text = tokenizer.decode(tokens) if text is None else text
         words = text.split()
         pieces = between = None
         if hypothesis.weights is not None:
-            pieces = hypothesis.weights.numpy()
+            pieces = (hypothesis.weights[:, : len(source)] if self.clips else hypothesis.weights).numpy()  # not those of frames that other clips have
             positions = pieces.shape[1]
             between = between_words(pieces[:-1], numbers, range(positions), len(words), positions)
         return Caption(
