@@ -50,7 +50,7 @@ def settings(kind: str, *changes: str) -> Config:
     return config.validate(tree, "test")
 
 
-def captioner(kind: str, *changes: str, seed: int = 3, sharpness: float = 6.0, processes: bool = False) -> Captioner:
+def captioner(kind: str, *changes: str, seed: int = 4, sharpness: float = 6.0, processes: bool = False) -> Captioner:
     """A random model. The end token is as likely everywhere, and the likeliest at a fifth of the steps of random captions: some end sooner, some later."""
     conf = settings(kind, *changes)
     model = toy.model(conf, toy.tokenizer().size, seed, sharpness)
@@ -87,7 +87,7 @@ def test_captions_are_the_same_bits_in_any_company(kind: str, options: dict[str,
     seen = pictures(of)
     whole = of.caption(seen, **options)
     assert len({captions[0].text for captions in whole}) > 1
-    assert len({len(captions[0].tokens) for captions in whole}) > 1 or kind == "fixed"
+    assert len({len(captions[0].tokens) for captions in whole}) > 1
     for batch_tokens in (1, 50, 10**6):
         found = of.caption(seen, batch_tokens=batch_tokens, **options)
         assert all(same(*pair) for captions, others in zip(whole, found, strict=True) for pair in zip(captions, others, strict=True)), batch_tokens
@@ -115,7 +115,7 @@ def test_processes_change_no_bit(kind: str, two_threads: None) -> None:
     plain, of = captioner(kind), captioner(kind, processes=True)
     try:
         seen = pictures(of)
-        whole, found = plain.caption(seen, batch_tokens=100), of.caption(seen, batch_tokens=100)
+        whole, found = plain.caption(seen, batch_tokens=16), of.caption(seen, batch_tokens=16)
         assert of._processes is not None
         assert of._processes.running
         assert all(same(*pair) for captions, others in zip(whole, found, strict=True) for pair in zip(captions, others, strict=True))
@@ -167,7 +167,7 @@ def test_forcing_is_the_models_own_probability(kind: str) -> None:
     for caption, one in zip(of.force(seen, [text] * 9), seen, strict=True):
         log_p_TN = by_hand(of.models[0], one[0], ids, of.clips)
         want = sum(float(log_p_TN[step, token]) for step, token in enumerate([*ids, EOS]))
-        assert caption.log_probability == pytest.approx(want, abs=1e-4)
+        assert caption.log_probability == pytest.approx(want, rel=1e-5, abs=1e-4)
         assert (caption.text, caption.tokens, caption.words) == (text, ids, text.split())
 
 
@@ -211,12 +211,16 @@ class Bright(nn.Module):
         return nn.functional.avg_pool2d(x, 4)
 
 
+class Nowhere(nn.Module):
+    def forward(self, *_: object) -> None: ...
+
+
 @pytest.mark.parametrize("cell", [(0, 0), (0, 3), (2, 1), (3, 2)])
 def test_attention_forced_to_a_cell_is_shown_there(cell: tuple[int, int]) -> None:
     """A model that looks at what is bright, and a picture that is bright in one cell of the grid."""
     of = captioner("recurrent")
     encoder, scorer = of.models[0].encoder, of.models[0].decoder.attention.score  # type: ignore[union-attr]
-    encoder.backbone, encoder.map, encoder.positions = Bright(), nn.Linear(3, 32), lambda *_: None  # type: ignore[assignment]
+    encoder.backbone, encoder.map, encoder.positions = Bright(), nn.Linear(3, 32), Nowhere()
     with torch.no_grad():
         for name, parameter in scorer.named_parameters():
             parameter.zero_()
@@ -240,7 +244,7 @@ def test_attention_forced_to_a_cell_is_shown_there(cell: tuple[int, int]) -> Non
 def test_attention_is_left_out_where_it_is_not_asked_for_or_not_there() -> None:
     of, fixed = captioner("recurrent"), captioner("fixed")
     with_, without = of.caption(pictures(of)), of.caption(pictures(of), attention=False)
-    assert with_ == without
+    assert [(one[0].text, one[0].score) for one in with_] == [(one[0].text, one[0].score) for one in without]
     for captions in (*without, *fixed.caption(pictures(fixed))):
         assert (captions[0].attention, captions[0].piece_attention, captions[0].grid) == (None, None, None)
     assert of.attends
@@ -296,7 +300,7 @@ def test_the_mode_of_training_is_given_back(training: bool) -> None:
 
 def test_an_ensemble_averages_probabilities() -> None:
     """Each member with its own view of the picture."""
-    first, second = captioner("recurrent", seed=3), captioner("transformer", "model.encoder.side=24", "model.encoder.fit=crop", seed=4)
+    first, second = captioner("recurrent", seed=3), captioner("transformer", "model.encoder.side=24", "model.encoder.fit=crop", seed=7)
     view = View.of(second.config.model.encoder)  # type: ignore[arg-type]
     both = Captioner(first.models[0], toy.tokenizer(), first.config, others=[(second.models[0], view)])
     content = [toy.picture(number).content() for number in range(5)]
@@ -389,8 +393,9 @@ def test_numbers_that_are_none_are_said() -> None:
 
 
 def test_a_run_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
-    of = captioner("recurrent", seed=1)
-    loaded = Captioner.load(toy.save_run(tmp_path / "run", of.config), device="cpu", settings=["search.beam=2"])
+    conf = settings("recurrent")
+    of = Captioner(toy.model(conf, toy.tokenizer().size, 1, 3.0), toy.tokenizer(), conf)
+    loaded = Captioner.load(toy.save_run(tmp_path / "run", conf), device="cpu", settings=["search.beam=2"])
     assert not any(module.training for module in loaded.models[0].modules())
     assert loaded.caption(pictures(of)) == of.caption(pictures(of), beam=2)
     assert loaded.languages == (None, "en")
