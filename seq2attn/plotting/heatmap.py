@@ -4,13 +4,9 @@ PNG, SVG or PDF, by the ending of the path; sized by what it shows and never lar
 """
 
 import math
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -18,7 +14,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from seq2attn.errors import UsageError
-from seq2attn.plotting import PICTURES
+from seq2attn.plotting.figures import check_ending, settings, write
 from seq2attn.plotting.fonts import Fonts, covering
 
 COLOURS = LinearSegmentedColormap.from_list(
@@ -43,19 +39,10 @@ def save(attention: np.ndarray, source_words: Sequence[str], target_words: Seque
     Source words stand on top from left to right, target words on the left from top to bottom, in the order of the text. Returns the fonts
     that were used, with the characters that none has. Raises UsageError for another ending or shape.
     """
-    ending = path.suffix.lower()
-    if ending not in PICTURES:
-        raise UsageError(f"{path}: a heat map is written as {', '.join(PICTURES)}, not as {ending or 'a file without an ending'}")
+    check_ending(path, "a heat map")
     fonts = covering(["…", *source_words, *target_words])
     figure = draw(attention, [fonts.legible(word) for word in source_words], [fonts.legible(word) for word in target_words], fonts.families)
-    no_date: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(ending, {})  # the same picture is the same file
-    beside = path.with_name(f".{path.name}.{os.getpid()}{ending}")
-    try:
-        with _settings(fonts.families):
-            figure.savefig(beside, dpi=_DPI, bbox_inches="tight", pad_inches=0.15, metadata=no_date)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write(figure, path, fonts.families, dpi=_DPI, bbox_inches="tight", pad_inches=0.15)
     return fonts
 
 
@@ -71,7 +58,7 @@ def draw(attention: np.ndarray, source_labels: Sequence[str], target_labels: Seq
     wide, high = min(cell, _LARGEST / columns), min(cell, _LARGEST / rows)  # inches of one cell
     font = max(min(_FONT, 72 * 0.7 * min(wide, high)), _SMALLEST_FONT)
     highest = _ceiling(weights_TS)
-    with _settings(families):
+    with settings(families):
         figure = Figure(figsize=(columns * wide, rows * high), dpi=_DPI, facecolor="white")
         FigureCanvasAgg(figure)
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
@@ -131,12 +118,3 @@ def _ceiling(weights: np.ndarray) -> float:
 
 def _cut(label: str) -> str:
     return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
-
-
-@contextmanager
-def _settings(families: Sequence[str]) -> Iterator[None]:
-    """Our own settings alone, whatever a user's matplotlibrc says; text stays text where a program may search it."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update({"font.family": list(families), "svg.hashsalt": "seq2attn", "pdf.fonttype": 42, "axes.unicode_minus": False})
-        yield

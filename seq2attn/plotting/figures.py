@@ -1,0 +1,43 @@
+"""A matplotlib figure as a file: our own settings, PNG, SVG or PDF by the ending, written beside and renamed. Knows nothing of what is drawn."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from seq2attn.errors import UsageError
+from seq2attn.plotting import PICTURES
+
+
+def check_ending(path: Path, what: str) -> None:
+    """Raises UsageError, before anything is drawn, where `path` has none of the endings that `write` knows; `what` says what was to be written."""
+    ending = path.suffix.lower()
+    if ending not in PICTURES:
+        raise UsageError(f"{path}: {what} is written as {', '.join(PICTURES)}, not as {ending or 'a file without an ending'}")
+
+
+def write(figure: Figure, path: Path, families: Sequence[str], **how: Any) -> None:
+    """Save `figure` to `path`, whole or not at all; the same figure gives the same bytes. `how` goes to matplotlib's savefig."""
+    ending = path.suffix.lower()
+    no_date: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(ending, {})
+    beside = path.with_name(f".{path.name}.{os.getpid()}{ending}")
+    try:
+        with settings(families):
+            figure.savefig(beside, metadata=no_date, **how)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def settings(families: Sequence[str]) -> Iterator[None]:
+    """Our own settings alone, whatever a user's matplotlibrc says; text stays text where a program may search it."""
+    ours: dict[Any, Any] = {"svg.hashsalt": "seq2attn", "pdf.fonttype": 42, "axes.unicode_minus": False, "image.composite_image": False}
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update({"font.family": list(families), **ours})
+        yield
