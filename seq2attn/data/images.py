@@ -151,7 +151,7 @@ def _shown(content: Sequence[bytes], where: str, clip: bool, most: int, enough: 
     if clip and len(content) == 1:
         yield from _animated(content[0], where, most, enough)
         return
-    chosen = _spaced(len(content), most) if clip else [0]
+    chosen = spaced(len(content), most) if clip else [0]
     for number in chosen:
         place = where if len(content) == 1 else f"{where}: frame {number + 1}"
         with _plainly(place):
@@ -180,7 +180,7 @@ def _animated(data: bytes, where: str, most: int, enough: int | None) -> Iterato
     if still is not None:
         yield still
         return
-    wanted = {numbers[place] for place in _spaced(len(numbers), most)}
+    wanted = {numbers[place] for place in spaced(len(numbers), most)}
     for number in range(max(wanted) + 1):  # none is left out: a frame is drawn over those before it
         frame = None
         with _plainly(f"{where}: frame {number + 1}"):
@@ -226,7 +226,7 @@ def _numbers(image: Image.Image) -> range:
     return range(bool(getattr(image, "default_image", False)), getattr(image, "n_frames", 1)) or range(1)
 
 
-def _spaced(count: int, most: int) -> list[int]:
+def spaced(count: int, most: int) -> list[int]:
     """At most `most` of 0 .. count - 1, as evenly as can be, the first and the last among them."""
     if count <= most:
         return list(range(count))
