@@ -22,7 +22,7 @@ class Wanted(NamedTuple):
 
     path: str
     problem: str | None = None  # why there is none, on one line that names it
-    remark: str | None = None  # on the folder that it is the first of
+    note: str | None = None  # on the folder that it is the first of
 
 
 class Paths:
@@ -68,7 +68,9 @@ def _stills_in(folder: str) -> list[Wanted]:
     left = [f"{count:,} {what}{'s' if count > 1 else ''}" for count, what in ((folders, "folder"), (files, "other file")) if count]
     if not found:
         return [Wanted(folder, f"{folder}: no pictures in this folder" + (f", only {' and '.join(left)}; folders are walked one level deep" if left else ""))]
-    return _named(folder, found, f"{folder}: {' and '.join(left)} in it left out (pictures are known by their endings, folders walked one level deep)" if left else None)
+    return _named(
+        folder, found, f"{folder}: {' and '.join(left)} in it left out (pictures are known by their endings, folders walked one level deep)" if left else None
+    )
 
 
 def _clips_in(folder: str) -> list[Wanted]:
@@ -79,9 +81,9 @@ def _clips_in(folder: str) -> list[Wanted]:
     return _named(folder, sorted([*folders, *frames], key=by_numbers), None)
 
 
-def _named(folder: str, entries: Sequence[Path], remark: str | None) -> list[Wanted]:
+def _named(folder: str, entries: Sequence[Path], note: str | None) -> list[Wanted]:
     names = [os.path.join(folder, entry.name) for entry in entries]
-    return [Wanted(name, None, remark if name == names[0] else None) for name in names]
+    return [Wanted(name, None, note if name == names[0] else None) for name in names]
 
 
 def _moves(path: Path) -> bool:
