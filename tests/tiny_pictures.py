@@ -26,7 +26,7 @@ def settings(frames: int = 1, attention: dict[str, object] | None = None, encode
         "data": {"joint": False},
         "model": {
             "embedding": 12,
-            "encoder": image | ({"time": "mean"} if frames > 1 else {}) | (encoder or {}),
+            "encoder": image | (encoder or {}),
             "decoder": recurrent | decoder,
             "attention": {"score": "additive", "size": 8} | (attention or {}),
         },

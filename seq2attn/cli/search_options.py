@@ -90,8 +90,9 @@ def refuse_blind(run: str, searcher: "Searcher[Any, Any]", what: str, way: str =
     """Raise UserError where a model has no attention for `what` is asked of it, with the way out."""
     if not searcher.attends:
         reads = searcher.config.model.decoder.reads
-        how = "a fixed summary" if reads == "summary" else "nothing"
-        raise UserError(f'{run}: has no attention to {what}: its decoder reads {how} (model.decoder.reads="{reads}"){way}')
+        how = "a fixed summary" if reads == "summary" else "nothing" if reads == "nothing" else "the mean of all frames"
+        setting = 'encoder.time="mean' if reads == "attention" else f'decoder.reads="{reads}'
+        raise UserError(f'{run}: has no attention to {what}: its decoder reads {how} (model.{setting}"){way}')
 
 
 def _search(run: str, settings: list[str]) -> config.Search:

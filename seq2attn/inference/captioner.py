@@ -144,6 +144,11 @@ class Captioner(Searcher[Seen, Caption]):
         return [views[view] for view in self.views]
 
     @property
+    def attends(self) -> bool:
+        encoder = self.config.model.encoder
+        return super().attends and not (self.clips and encoder.kind == "image" and encoder.time == "mean")  # of one position there is nothing to show
+
+    @property
     def clips(self) -> bool:
         return self.views[0].frames > 1
 
