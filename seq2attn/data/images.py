@@ -124,6 +124,13 @@ def frames_in(content: Sequence[bytes], where: str) -> int:
         return len(_numbers(image))
 
 
+def spaced(count: int, most: int) -> list[int]:
+    """At most `most` of 0 .. count - 1, as evenly as can be, the first and the last among them."""
+    if count <= most:
+        return list(range(count))
+    return [round(place * (count - 1) / max(most - 1, 1)) for place in range(max(most, 1))]
+
+
 def read_file(path: Path) -> bytes:
     """The bytes of a file of at most MOST_BYTES. Raises UserError naming the path when it is missing, too large or no file."""
     try:
@@ -151,7 +158,7 @@ def _shown(content: Sequence[bytes], where: str, clip: bool, most: int, enough: 
     if clip and len(content) == 1:
         yield from _animated(content[0], where, most, enough)
         return
-    chosen = _spaced(len(content), most) if clip else [0]
+    chosen = spaced(len(content), most) if clip else [0]
     for number in chosen:
         place = where if len(content) == 1 else f"{where}: frame {number + 1}"
         with _plainly(place):
@@ -180,7 +187,7 @@ def _animated(data: bytes, where: str, most: int, enough: int | None) -> Iterato
     if still is not None:
         yield still
         return
-    wanted = {numbers[place] for place in _spaced(len(numbers), most)}
+    wanted = {numbers[place] for place in spaced(len(numbers), most)}
     for number in range(max(wanted) + 1):  # none is left out: a frame is drawn over those before it
         frame = None
         with _plainly(f"{where}: frame {number + 1}"):
@@ -224,13 +231,6 @@ def _numbers(image: Image.Image) -> range:
     if image.format not in ("GIF", "WEBP", "PNG", "TIFF"):
         return range(1)  # a photograph's second picture is no frame
     return range(bool(getattr(image, "default_image", False)), getattr(image, "n_frames", 1)) or range(1)
-
-
-def _spaced(count: int, most: int) -> list[int]:
-    """At most `most` of 0 .. count - 1, as evenly as can be, the first and the last among them."""
-    if count <= most:
-        return list(range(count))
-    return [round(place * (count - 1) / max(most - 1, 1)) for place in range(max(most, 1))]
 
 
 def _upright(image: Image.Image) -> Image.Image:
