@@ -189,8 +189,6 @@ def prepare(
     """
     with _put_in_place(Path(out), force) as folder, _quiet_datasets():
         opened = open_corpus(corpus, options.source, options.target)
-        if not isinstance(opened, Corpus):
-            raise UserError(f"{opened.name}: images and clips with captions cannot be prepared by this version, only text")
         work = folder / "work"
         work.mkdir()
         if options.tokenizer is None:

@@ -128,7 +128,6 @@ def test_the_bundled_corpus_with_defaults(call: Call, tmp_path: Path) -> None:
         (["CORPUS", "CORPUS", "--source", "en", "--target", "de"], 1, "exists: choose another name, or replace it with --force"),
         (["CORPUS", "CORPUS", "--source", "en", "--target", "de", "--force"], 1, "is not a prepared folder, so --force does not replace it"),
         (["CORPUS/none.tsv", "OUT"], 1, "none.tsv: no such file or folder"),
-        (["PICTURES", "OUT"], 1, "images and clips with captions cannot be prepared by this version"),
         (["CORPUS", "OUT", "--tokenizer", "bytes"], 2, "--tokenizer"),
         (["CORPUS", "OUT", "--vocab-size", "many"], 2, "--vocab-size"),
         (["CORPUS", "OUT", "--workers", "0"], 2, "--workers"),
