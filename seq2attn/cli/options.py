@@ -83,18 +83,14 @@ AllowCode = Annotated[
     bool, typer.Option("--allow-code", help="Let a model of pictures whose backbone is a function of some package run it; say so for what you trust.")
 ]
 Beam = Annotated[int | None, typer.Option("--beam", help="Hypotheses kept while searching; 1 is greedy.", min=1, metavar="N", show_default="the run's")]
-LengthPenalty = Annotated[
-    float | None, typer.Option("--length-penalty", help="Score is log p / length ** this.", min=0, metavar="X", show_default="the run's")
-]
+LengthPenalty = Annotated[float | None, typer.Option("--length-penalty", help="Score is log p / length ** this.", min=0, metavar="X", show_default="the run's")]
 MaxLength = Annotated[int | None, typer.Option("--max-length", help="Longest output, in tokens.", min=1, metavar="N", show_default="the run's")]
 MinLength = Annotated[int | None, typer.Option("--min-length", help="Shortest output, in tokens.", min=0, metavar="N", show_default="the run's")]
 Sample = Annotated[bool, typer.Option("--sample", help="Draw outputs at random instead of searching for the best.")]
 Temperature = Annotated[
     float | None, typer.Option("--temperature", help="With --sample or --mbr: below 1 likelier tokens, above 1 wilder ones.", metavar="X", show_default="1.0")
 ]
-TopK = Annotated[
-    int | None, typer.Option("--top-k", help="With --sample or --mbr: draw among the N likeliest tokens.", metavar="N", min=1, show_default="all")
-]
+TopK = Annotated[int | None, typer.Option("--top-k", help="With --sample or --mbr: draw among the N likeliest tokens.", metavar="N", min=1, show_default="all")]
 TopP = Annotated[
     float | None,
     typer.Option("--top-p", help="With --sample or --mbr: draw among the fewest tokens of this probability together.", metavar="P", show_default="1.0"),

@@ -34,8 +34,9 @@ class Line(NamedTuple):
 class Stream:
     """The lines of several files after each other, or of standard input ("-", or no file at all)."""
 
-    def __init__(self, files: Sequence[str] = ()) -> None:
-        """Raises UserError where a file cannot be opened: before anything is read."""
+    def __init__(self, files: Sequence[str] = (), paths: bool = False) -> None:
+        """Raises UserError where a file cannot be opened: before anything is read. Lines that are `paths` keep bytes that are no UTF-8, as `os.fsdecode` does."""
+        self._paths = paths
         self._sources = [(name, _open(name)) for name in files or ["-"]]
         self._blocks: queue.Queue[list[tuple[bytes, int, str]] | BaseException | None] = queue.Queue(AHEAD)
         self._waiting: list[tuple[bytes, int, str]] = []
@@ -57,7 +58,7 @@ class Stream:
             size += len(self._waiting[count][0])
             count += 1
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
-        return [_decoded(*line) for line in taken]
+        return [_decoded(*line, self._paths) for line in taken]
 
     def _receive(self, block: list[tuple[bytes, int, str]] | BaseException | None) -> None:
         if isinstance(block, BaseException):
@@ -113,9 +114,9 @@ def _split(source: io.RawIOBase | io.BufferedIOBase) -> Iterator[list[bytes]]:
         yield [last]
 
 
-def _decoded(line: bytes, number: int, file: str) -> Line:
+def _decoded(line: bytes, number: int, file: str, path: bool) -> Line:
     try:
-        text = line.decode("utf-8")
+        text = line.decode("utf-8", "surrogateescape" if path else "strict")
     except UnicodeDecodeError:
         text = line.decode("utf-8", "replace")
         console.warn(f"{Line('', number, file).where}: invalid UTF-8, replaced")

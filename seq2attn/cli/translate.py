@@ -55,9 +55,7 @@ def translate(
     settings = set_ or []
     if format not in FORMATS:
         raise UsageError(f"--format {format}: choose text, jsonl or moses")
-    asked = Asked(
-        n_best, beam, length_penalty, max_length, min_length, no_repeat_ngram, sample, temperature, top_k, top_p, mbr, samples, seed, batch_tokens
-    )
+    asked = Asked(n_best, beam, length_penalty, max_length, min_length, no_repeat_ngram, sample, temperature, top_k, top_p, mbr, samples, seed, batch_tokens)
     asked.refuse(run, settings, precision)
     for path, name in ((output, "-o"), (attention, "--attention")):
         writing.refuse_place(path, name)

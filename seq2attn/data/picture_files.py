@@ -24,6 +24,11 @@ def content_of(path: Path, clip: bool = False) -> list[bytes]:
 
 
 def frames_of(folder: Path) -> list[Path]:
-    """Its pictures: 2.png before 10.png."""
-    found = [path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and path.is_file()]
-    return sorted(found, key=lambda path: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)])
+    """Its pictures, by the endings of their names: 2.png before 10.png, and none that is hidden."""
+    found = [path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith(".") and path.is_file()]
+    return sorted(found, key=by_numbers)
+
+
+def by_numbers(path: Path) -> list[str | int]:
+    """A key for sorting by name as a person would, who reads numbers in it as numbers."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]

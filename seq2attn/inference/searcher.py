@@ -100,6 +100,11 @@ class Searcher(abc.ABC, Generic[Source, Result]):
             self._processes.close()
 
     @property
+    def may_fork(self) -> bool:
+        """Whether the next call may start processes, so that no other thread is to compute then."""
+        return self._processes is not None and not self._processes.running
+
+    @property
     def attends(self) -> bool:
         """Whether the model has attention to show."""
         return self.config.model.decoder.reads == "attention"
