@@ -390,10 +390,10 @@ def test_faults_of_a_table(row: dict[str, object], message: str, tmp_path: Path)
 
 def test_boxes(tmp_path: Path) -> None:
     put(tmp_path)
-    box, other = [1, 0, 0, 2.5, 3], [0, 1, 1, 2, 2]
+    box, lost, other = [1, 0, 0, 2.5, 3], [2, 0, 0, 1, 1], [0, 1, 1, 2, 2]
     whole = Box(1, 0.0, 0.0, 2.5, 3.0)
     rows = [
-        {"file_name": "a.png", "captions": ["a dog", "", "b"], "boxes": [[box], [other], [dict(zip(Box._fields, other, strict=True))]]},
+        {"file_name": "a.png", "captions": ["a dog", "", "b"], "boxes": [[box], [lost], [dict(zip(Box._fields, other, strict=True))]]},
         {"file_name": "b.png", "captions": ["a cat", "no box"], "boxes": [[box, other], None]},
         {"file_name": "c.png", "captions": ["none"], "boxes": None},
         {"file_name": "d.png", "captions": ["a tree"], "boxes": json.dumps([[box]])},
