@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from seq2attn.cli.picture_paths import Paths, Wanted
+from seq2attn.cli.stream import next_of
 from seq2attn.data.images import frames_in
 from seq2attn.data.picture_files import content_of
 from seq2attn.data.views import THREADS
@@ -26,8 +27,9 @@ BYTES = 1 << 26  # of pixels in one block; three are held at once
 class Ready(NamedTuple):
     path: str
     seen: list[Seen] | None  # as the models are given it; None: there is nothing to describe
-    problem: str | None  # why
-    remarks: tuple[str, ...]
+    problem: str | None = None  # why
+    warning: str | None = None
+    note: str | None = None
 
 
 class Ahead:
@@ -48,7 +50,7 @@ class Ahead:
             self._blocks.get_nowait()
 
     def blocks(self) -> Iterator[list[Ready]]:
-        while (block := self._blocks.get()) is not None:
+        while (block := next_of(self._blocks)) is not None:
             if isinstance(block, BaseException):
                 raise block
             yield block
@@ -71,16 +73,16 @@ class Ahead:
             self._blocks.put(error)
 
     def _read(self, wanted: Wanted) -> Ready:
-        remarks = () if wanted.remark is None else (wanted.remark,)
-        if wanted.problem is not None or not wanted.path:
-            return Ready(wanted.path, None, wanted.problem, remarks)
+        path, problem, note = wanted
+        if problem is not None or not path:
+            return Ready(path, None, problem)
         try:
-            content = content_of(Path(wanted.path), self._captioner.clips)
-            seen = self._captioner.seen(content, wanted.path)
-            if not self._captioner.clips and (frames := frames_in(content, wanted.path)) > 1:
-                remarks = (*remarks, f"{wanted.path}: has {frames} frames; the first is described, for the model reads stills")
-            return Ready(wanted.path, seen, None, remarks)
+            content = content_of(Path(path), self._captioner.clips)
+            seen = self._captioner.seen(content, path)
+            frames = 1 if self._captioner.clips else frames_in(content, path)
         except UserError as error:
-            return Ready(wanted.path, None, str(error), remarks)
+            return Ready(path, None, str(error), note=note)
         except (OSError, ValueError) as error:  # a name that the system takes for none
-            return Ready(wanted.path, None, f"{wanted.path}: {getattr(error, 'strerror', None) or error}", remarks)
+            return Ready(path, None, f"{path}: {getattr(error, 'strerror', None) or error}", note=note)
+        warning = f"{path}: has {frames} frames; the first is described, for the model reads stills" if frames > 1 else None
+        return Ready(path, seen, None, warning, note)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from seq2attn.cli import console, formats, options, stream, writing
-from seq2attn.cli.search_options import Asked
+from seq2attn.cli.search_options import Asked, refuse_blind
 from seq2attn.errors import UsageError, UserError
 
 FORMATS = ("text", "jsonl")
@@ -73,8 +73,8 @@ def caption(
 
     keep_pages()
     captioner = Captioner.load(run, device=device, precision=precision, settings=settings, processes=True, allow_code=allow_code)
-    if attention is not None and not captioner.attends:
-        raise UserError(f"{run}: its model has no attention to show (model.decoder.reads is not attention): leave out --attention")
+    if attention is not None:
+        refuse_blind(run, captioner, "show", "; leave out --attention")
     keywords = asked.keywords(captioner.languages[1]) | {"attention": attention is not None}
     if not pictures and stream.is_terminal():
         console.note("one path, one caption; Ctrl-D ends")
@@ -94,11 +94,13 @@ def caption(
             parts = []
             for ready in block:
                 captions = [] if ready.seen is None else next(found)
-                for remark in (*ready.remarks, *([ready.problem] if ready.problem else [])):
-                    console.warn(remark)
+                if ready.note is not None:
+                    console.note(ready.note)
+                for warning in filter(None, (ready.warning, ready.problem)):
+                    console.warn(warning)
                 drawn = [] if folder is None or not captions else folder.names(ready.path, len(captions))
                 if folder is not None and drawn:
-                    folder.draw(overlays.shown(content_of(Path(ready.path), captioner.clips), ready.path, captioner), captions, drawn)
+                    folder.draw(overlays.seen_part(content_of(Path(ready.path), captioner.clips), ready.path, captioner).pixels_FYX3, captions, drawn)
                 failed += ready.problem is not None
                 if format == "jsonl":
                     parts.append(formats.captions_as_json(ready.path, captions, n_best, drawn, ready.problem))

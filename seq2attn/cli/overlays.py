@@ -5,13 +5,16 @@ Knows captions and pictures, and no search.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from seq2attn.cli import console
+from seq2attn.cli import writing
 from seq2attn.cli.formats import one_path
 from seq2attn.data import images
 from seq2attn.data.images import Pixels
+from seq2attn.data.pictures import Box
 from seq2attn.errors import UsageError
 from seq2attn.inference import Caption, Captioner
 from seq2attn.plotting import overlay
@@ -20,48 +23,46 @@ from seq2attn.plotting.fonts import Fonts
 _LONGEST_NAME = 180  # bytes of it that an overlay's name keeps: file systems take 255
 
 
-def shown(content: Sequence[bytes], where: str, captioner: Captioner) -> Pixels:
-    """(F, Y, X, 3): the frames that the (first) model reads of a picture, in their own proportions, and of each the part that it sees."""
+class Part(NamedTuple):
+    """What a model sees of a picture, in the picture's own proportions."""
+
+    pixels_FYX3: Pixels  # the frames that it reads
+    corner: tuple[int, int]  # left and top, in the whole picture of these pixels
+    width: int  # of the whole picture, in these pixels
+
+    def boxes(self, boxes: Sequence[Box], width: int) -> list[Box]:
+        """Those that lie in it at least in part, in its pixels; they come in those of a picture of that `width`."""
+        scale, (left, top) = self.width / width, self.corner
+        moved = [Box(box.word, box.left * scale - left, box.top * scale - top, box.right * scale - left, box.bottom * scale - top) for box in boxes]
+        _, high, wide, _ = self.pixels_FYX3.shape
+        return [box for box in moved if box.left < wide and box.right > 0 and box.top < high and box.bottom > 0]
+
+
+def seen_part(content: Sequence[bytes], where: str, captioner: Captioner) -> Part:
+    """That which the (first) model sees: of "crop" the middle square, of "pad" grey around the picture. Raises UserError, naming `where`, for what is no picture."""
     view = captioner.views[0]
     pixels_FYX3 = images.pixels(content, where, clip=captioner.clips)
-    if captioner.clips:
-        pixels_FYX3 = pixels_FYX3[images.spaced(len(pixels_FYX3), view.frames)]
-    return framed(pixels_FYX3, view.fit)[0]
+    pixels_FYX3 = pixels_FYX3[images.spaced(len(pixels_FYX3), view.frames)]
+    frames, high, wide, _ = pixels_FYX3.shape
+    if view.fit == "stretch":
+        return Part(pixels_FYX3, (0, 0), wide)
+    side = min(high, wide) if view.fit == "crop" else max(high, wide)
+    left, top = (wide - side) // 2, (high - side) // 2  # below 0 where grey is added
+    if view.fit == "crop":
+        return Part(pixels_FYX3[:, top : top + side, left : left + side], (left, top), wide)
+    padded = np.empty((frames, side, side, 3), np.uint8)
+    padded[:] = images.GREY
+    padded[:, -top : high - top, -left : wide - left] = pixels_FYX3
+    return Part(padded, (left, top), wide)
 
 
-def framed(pixels_FYX3: Pixels, fit: str) -> tuple[Pixels, tuple[int, int]]:
-    """What a model of that fit sees of pictures, and where its left upper corner is in them: of "crop" the middle square, of "pad" grey around them."""
-    _, high, wide, _ = pixels_FYX3.shape
-    if fit == "crop":
-        side = min(high, wide)
-        top, left = (high - side) // 2, (wide - side) // 2
-        return pixels_FYX3[:, top : top + side, left : left + side], (left, top)
-    if fit == "pad":
-        side = max(high, wide)
-        top, left = (side - high) // 2, (side - wide) // 2
-        padded = np.empty((len(pixels_FYX3), side, side, 3), np.uint8)
-        padded[:] = images.GREY
-        padded[:, top : top + high, left : left + wide] = pixels_FYX3
-        return padded, (-left, -top)
-    return pixels_FYX3, (0, 0)
-
-
-def save(pixels_FYX3: Pixels, caption: Caption, path: Path, boxes: Sequence[tuple[int, float, float, float, float]] = ()) -> Fonts:
-    """The overlay of a still, or the film strip of a clip, by the ending of the path."""
-    assert caption.attention is not None
-    if caption.grid is None:
-        return overlay.save_clip(pixels_FYX3, caption.words, caption.attention[:, : len(pixels_FYX3)], path)
-    return overlay.save(pixels_FYX3[0], caption.words, caption.attention, caption.grid, path, boxes=boxes)
-
-
-def warn_of(unseen: Sequence[str]) -> None:
-    """One line on the characters that no font has, if any."""
-    if unseen:
-        some = " ".join(unseen[:10]) + (" ..." if len(unseen) > 10 else "")
-        console.warn(
-            f"no installed font has {some}: the picture names what it cannot draw; install a font for it (the Noto fonts have every script), "
-            "or write .html, which the reader's browser draws"
-        )
+def save(
+    pixels_FYX3: Pixels, words: Sequence[str], weights_TS: NDArray[np.floating], grid: tuple[int, int] | None, path: Path, boxes: Sequence[Box] = ()
+) -> Fonts:
+    """The overlay of a still or, where there is no grid, the film strip of a clip, by the ending of the path."""
+    if grid is None:
+        return overlay.save_clip(pixels_FYX3, words, weights_TS, path)
+    return overlay.save(pixels_FYX3[0], words, weights_TS, grid, path, boxes=boxes)
 
 
 class Folder:
@@ -90,6 +91,8 @@ class Folder:
 
     def draw(self, pixels_FYX3: Pixels, captions: Sequence[Caption], paths: Sequence[Path]) -> None:
         for caption, path in zip(captions, paths, strict=True):
-            unseen = [character for character in save(pixels_FYX3, caption, path).unseen() if character not in self._unseen]
-            warn_of(unseen)
+            assert caption.attention is not None
+            fonts = save(pixels_FYX3, caption.words, caption.attention, caption.grid, path)
+            unseen = [character for character in fonts.unseen() if character not in self._unseen]
+            writing.warn_of_fonts(unseen, page=False)
             self._unseen.update(unseen)

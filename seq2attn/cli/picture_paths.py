@@ -22,7 +22,7 @@ class Wanted(NamedTuple):
 
     path: str
     problem: str | None = None  # why there is none, on one line that names it
-    remark: str | None = None  # on the folder that it is the first of
+    note: str | None = None  # on the folder that it is the first of
 
 
 class Paths:
@@ -81,9 +81,9 @@ def _clips_in(folder: str) -> list[Wanted]:
     return _named(folder, sorted([*folders, *frames], key=by_numbers), None)
 
 
-def _named(folder: str, entries: Sequence[Path], remark: str | None) -> list[Wanted]:
+def _named(folder: str, entries: Sequence[Path], note: str | None) -> list[Wanted]:
     names = [os.path.join(folder, entry.name) for entry in entries]
-    return [Wanted(name, None, remark if name == names[0] else None) for name in names]
+    return [Wanted(name, None, note if name == names[0] else None) for name in names]
 
 
 def _moves(path: Path) -> bool:

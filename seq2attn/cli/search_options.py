@@ -6,11 +6,14 @@ All that is refused here is refused before anything is loaded. Knows neither tex
 import json
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seq2attn import config
 from seq2attn.cli import options
 from seq2attn.errors import UsageError, UserError
+
+if TYPE_CHECKING:
+    from seq2attn.inference.searcher import Searcher
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
@@ -81,6 +84,14 @@ class Asked(NamedTuple):
             "top_p": 1.0 if self.top_p is None else self.top_p,
             "utility": utility,
         }
+
+
+def refuse_blind(run: str, searcher: "Searcher[Any, Any]", what: str, way: str = "") -> None:
+    """Raise UserError where a model has no attention for `what` is asked of it, with the way out."""
+    if not searcher.attends:
+        reads = searcher.config.model.decoder.reads
+        how = "a fixed summary" if reads == "summary" else "nothing"
+        raise UserError(f'{run}: has no attention to {what}: its decoder reads {how} (model.decoder.reads="{reads}"){way}')
 
 
 def _search(run: str, settings: list[str]) -> config.Search:

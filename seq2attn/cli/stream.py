@@ -10,12 +10,16 @@ import select
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from seq2attn.cli import console
 from seq2attn.errors import UserError
 
+T = TypeVar("T")
+
+LONGEST_WAIT = 1.0  # seconds
 BLOCK = 1 << 16  # bytes of one read
 AHEAD = 16  # blocks that wait to be taken: enough for CHARACTERS, and lines without text are not many times their bytes
 CHARACTERS = 1 << 20  # that one `take` gives, about
@@ -47,7 +51,7 @@ class Stream:
     def take(self, most: int) -> list[Line]:
         """Waits for one line, then gives all that are there already, `most` of them or about CHARACTERS at the most. Nothing: the end."""
         while not self._waiting and not self._ended:
-            self._receive(self._blocks.get())
+            self._receive(next_of(self._blocks))
         while len(self._waiting) < most and not self._ended:
             try:
                 self._receive(self._blocks.get_nowait())
@@ -79,6 +83,13 @@ class Stream:
             self._blocks.put(None)
         except BaseException as error:  # noqa: BLE001 - raised where the line is taken: it waits there
             self._blocks.put(error)
+
+
+def next_of(waiting: "queue.Queue[T]") -> T:
+    """What comes next, waited for in pieces: a signal that arrives just before a wait begins is seen only after it."""
+    while True:
+        with suppress(queue.Empty):
+            return waiting.get(timeout=LONGEST_WAIT)
 
 
 def _open(name: str) -> io.RawIOBase | io.BufferedIOBase:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from seq2attn.cli import console, formats, options, stream, writing
-from seq2attn.cli.search_options import Asked
+from seq2attn.cli.search_options import Asked, refuse_blind
 from seq2attn.errors import UsageError, UserError
 
 FORMATS = ("text", "jsonl", "moses")
@@ -75,10 +75,8 @@ def translate(
 
     keep_pages()
     translator = Translator.load(run, device=device, precision=precision, settings=settings, processes=True)
-    if (alignments or attention is not None) and not translator.attends:
-        raise UserError(
-            f"{run}: its model has no attention to show (model.decoder.reads is not attention): leave out {'--alignments' if alignments else '--attention'}"
-        )
+    if alignments or attention is not None:
+        refuse_blind(run, translator, "show", f"; leave out {'--alignments' if alignments else '--attention'}")
     keywords = asked.keywords(translator.languages[1]) | {"attention": alignments or attention is not None}
     if not files and stream.is_terminal():
         console.note("one line, one translation; Ctrl-D ends")

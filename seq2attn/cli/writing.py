@@ -2,12 +2,12 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-from seq2attn.cli import stream
+from seq2attn.cli import console, stream
 from seq2attn.errors import UsageError, UserError
 
 
@@ -56,6 +56,16 @@ def beside(path: Path) -> Iterator[IO[bytes]]:
                 os.replace(new, path)
             else:
                 new.unlink()
+
+
+def warn_of_fonts(unseen: Sequence[str], page: bool = True) -> None:
+    """One line on characters that no installed font has, if any; `page`: whether a page for the browser could be written instead."""
+    if unseen:
+        shown = " ".join(unseen[:10]) + (" ..." if len(unseen) > 10 else "")
+        console.warn(
+            f"no installed font has {shown}: the picture names what it cannot draw; install a font for it (the Noto fonts have every script)"
+            + (", or write .html, which the reader's browser draws" if page else "")
+        )
 
 
 def shows_progress(inputs: list[str] | None, output: Path | None) -> bool:

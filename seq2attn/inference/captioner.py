@@ -110,7 +110,7 @@ class Captioner(Searcher[Seen, Caption]):
         options.check(["" for _ in pictures], prefixes)
         sources = self._sources(pictures)
         results: list[list[Caption]] = [[] for _ in pictures]
-        limits = [LONGEST if options.max_length is None else options.max_length] * len(results)
+        limits = [max(LONGEST, options.min_length) if options.max_length is None else options.max_length] * len(results)
         rows = range(len(results))
         for i, ranked in self._share_out([None] * len(results), sources, self._positions(sources), limits, rows, prefixes, options, seed, first, batch_tokens):
             results[i] = ranked
@@ -131,7 +131,7 @@ class Captioner(Searcher[Seen, Caption]):
         sources = self._sources(pictures)
         ids = self.target_tokenizer.encode_batch(captions)
         found = self._forced_on(captions, sources, self._positions(sources), ids, attention, seed, first, batch_tokens)
-        return [self._caption(hypothesis, caption) for hypothesis, caption in zip(found, captions, strict=True)]
+        return [self._caption(source, hypothesis, caption) for source, hypothesis, caption in zip(sources[0], found, captions, strict=True)]
 
     def see(self, picture: File, where: str | None = None) -> list[Seen]:
         """The pixels that each member is given of a picture. Raises UserError, naming it, where it is none."""
@@ -173,9 +173,9 @@ class Captioner(Searcher[Seen, Caption]):
         return self.views[member] == self.views[0]
 
     def _result(self, input: None, source: Seen, hypothesis: Hypothesis) -> Caption:
-        return self._caption(hypothesis)
+        return self._caption(source, hypothesis)
 
-    def _caption(self, hypothesis: Hypothesis, text: str | None = None) -> Caption:
+    def _caption(self, source: Seen, hypothesis: Hypothesis, text: str | None = None) -> Caption:
         tokens, tokenizer = list(hypothesis.tokens), self.target_tokenizer
         numbers = tokenizer.word_index(tokens) if text is None else word_numbers(text, tokens, tokenizer)
         text = tokenizer.decode(tokens) if text is None else text
@@ -183,6 +183,8 @@ class Captioner(Searcher[Seen, Caption]):
         pieces = between = None
         if hypothesis.weights is not None:
             pieces = hypothesis.weights.numpy()
+            if self.clips:  # beside longer ones in its batch, a clip is filled up
+                pieces = pieces[:, : len(source)]
             positions = pieces.shape[1]
             between = between_words(pieces[:-1], numbers, range(positions), len(words), positions)
         return Caption(
