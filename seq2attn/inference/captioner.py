@@ -24,6 +24,7 @@ from seq2attn.inference.loading import opened
 from seq2attn.inference.searcher import Searcher
 from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models import backbones
+from seq2attn.models.memory import Memory
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.search.risk import Utility
 from seq2attn.search.step import Hypothesis
@@ -165,6 +166,15 @@ class Captioner(Searcher[Seen, Caption]):
         mask = torch.tensor([[frame < len(source) for frame in range(longest)] for source in sources])
         features = np.stack([np.concatenate([source, np.zeros((longest - len(source), *source.shape[1:]), source.dtype)]) for source in sources])
         return torch.from_numpy(features), mask
+
+    def _memory(self, member: int, sources: Sequence[Seen]) -> Memory:
+        """A picture that stands there several times, with other captions, is read once."""
+        places: dict[int, int] = {}
+        of = [places.setdefault(id(source), len(places)) for source in sources]
+        if len(places) == len(of):
+            return super()._memory(member, sources)
+        made = super()._memory(member, [sources[of.index(place)] for place in range(len(places))])
+        return made.of(torch.tensor(of, device=self.device))
 
     def _filling(self, sources: Sequence[Seen]) -> Seen:
         return sources[0]
