@@ -31,7 +31,16 @@ Positions = Literal["sinusoidal", "learned", "rotary", "none"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 PRESETS = Path(__file__).parent / "presets"
-SPENT = ("about", "data", "train", "model.dropout", "model.init", "model.init_range")  # what changes nothing in a run once it is trained
+SPENT = (
+    "about",
+    "data",
+    "train",
+    "model.dropout",
+    "model.init",
+    "model.init_range",
+    "model.encoder.weights",
+    "model.encoder.frozen",
+)  # what changes nothing in a run once it is trained
 
 
 class Section(BaseModel):
@@ -155,7 +164,7 @@ class ImageEncoder(Section):
     )  # of red, green, blue from 0 to 1, taken off what the backbone sees
     std: Annotated[tuple[Positive, Positive, Positive], Field(strict=False)] = (0.229, 0.224, 0.225)  # what it is divided by then
     size: Count = 256  # of a position's vector
-    positions: Literal["none", "sinusoidal", "learned"] = "none"  # how places are told apart, rows and columns each
+    positions: Literal["none", "sinusoidal", "learned"] = "none"  # how places are told apart, rows and columns each; a clip needs it
     frames: Annotated[int, Field(ge=1, le=256)] = 1  # 1: stills; more: clips, of which so many frames at most are read, evenly spaced
     time: Literal["mean", "rnn", "transformer"] = "rnn"  # clips: what is made of the frames: their mean, states that run both ways, or self-attention
     time_layers: Count = 1  # clips: of rnn or transformer, one upon another
@@ -627,6 +636,10 @@ class Config(Section):
         train = self.train
         if train.compared == "samples" and train.self_critical is not None and train.samples == 1:
             raise ValueError('train.compared="samples" is the mean of the others, and train.samples is 1: draw more, or choose greedy')
+        if train.self_critical is not None and self.model.decoder.reads == "attention" and self.model.attention.normaliser == "hard-sample":
+            raise ValueError(
+                'train.self_critical gives attention that draws nothing to learn from, and model.attention.normaliser is "hard-sample": leave it out, or choose softmax'
+            )
         if train.metric == "cider" and not self.model.pictures:
             raise ValueError('train.metric="cider" is of captions: choose bleu or loss')
         if train.doubly_stochastic and self.model.decoder.reads != "attention":
@@ -786,7 +799,9 @@ def _idle(config: Config, trained: bool) -> Iterator[tuple[tuple[str, ...], str,
         yield ("train.decay", "train.decay_patience"), f'train.schedule is "{train.schedule}"', 'set train.schedule="plateau"'
     if not model.pictures:
         names = ("captions", "crop", "flip", "colour", "unfreeze", "backbone_lr", "self_critical")
-        yield tuple(f"train.{name}" for name in names), "it is of pictures, and the source is text", ""
+        yield (*(f"train.{name}" for name in names), "data.max_missing"), "it is of pictures, and the source is text", ""
+    else:
+        yield ("data.joint", "data.max_ratio"), "it is of sources of text, and they are pictures", ""
     if train.self_critical is None:
         yield ("train.samples", "train.compared"), "train.self_critical is not set", "set train.self_critical to a step"
     if model.encoder.kind == "image" and model.encoder.frozen:

@@ -45,7 +45,7 @@ DOORS = {
     "sentencepiece": ("data/tokenizer.py",),
     "sacrebleu": ("evaluation/",),
     "matplotlib": ("plotting/",),
-    "PIL": ("data/images.py", "plotting/"),
+    "PIL": ("data/images.py", "data/samples/", "plotting/"),
     "pydantic": ("config.py",),
     "safetensors": ("training/", "inference.py"),
     "tensorboard": ("cli/",),

@@ -41,6 +41,12 @@ def prepare(
     max_ratio: Annotated[
         float, typer.Option(help="Training pairs of more unequal lengths are dropped, longer to shorter side.", min=1, metavar="RATIO")
     ] = DEFAULT.max_ratio,
+    max_missing: Annotated[
+        float,
+        typer.Option(
+            help="Of pictures that captions name, the largest share that may be missing or damaged; they are left out.", min=0, max=0.99, metavar="SHARE"
+        ),
+    ] = DEFAULT.max_missing,
     valid: Annotated[
         int | None, typer.Option(help="Pairs to set aside for validation.", min=0, metavar="PAIRS", show_default="1000 or a twentieth, if it has no splits")
     ] = None,
@@ -51,13 +57,13 @@ def prepare(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Make a corpus ready for training: tokenizer trained, text encoded.
+    """Make a corpus ready for training: tokenizer trained, text encoded, pictures looked at.
 
     Raw text goes in as it is. A folder holds line-aligned text in SPLIT.LANG (train, valid, test*; also .gz). A file without splits is
     divided, never with the same source sentence on two sides. The folder is made whole or not at all.
     """
     asked = {"source": source, "target": target, "vocab_size": vocab_size or DEFAULT.vocab_size, "tokenizer": tokenizer, "joint": joint}
-    data = config.Data.model_validate(asked | {"lowercase": lowercase, "max_length": max_length, "max_ratio": max_ratio})
+    data = config.Data.model_validate(asked | {"lowercase": lowercase, "max_length": max_length, "max_ratio": max_ratio, "max_missing": max_missing})
     from seq2attn.data import prepared
 
     with console.progress() as progress:
@@ -73,8 +79,34 @@ def prepare(
             shrink=vocab_size is None,
             progress=progress,
         )
-    _print(report)
+    (_print_pictures if report.get("pictures") else _print)(report)
     console.note(f"\nNext: seq2attn train --data {out}")
+
+
+def _print_pictures(report: dict[str, Any]) -> None:
+    kind = "clips" if report["clips"] else "pictures"
+    language, settings = report["languages"][1] or "captions", report["options"]
+    console.result(f"{report['corpus']}: {kind} to {language}; {settings['tokenizer']} pieces, vocabulary: {report['vocabulary']['target']:,}")
+    for note in report["notes"]:
+        console.result(note)
+    console.result()
+    headers = ["split", kind, "captions", "pieces", "median", "99%", "longest", "unknown"]
+    rows: list[list[str]] = []
+    for name, split in report["splits"].items():
+        facts = split["target"]
+        lengths = [f"{facts['length'][quantile]:,}" for quantile in ("50%", "99%", "100%")]
+        rows.append([name, f"{split['pictures']:,}", f"{split['kept']:,}", f"{facts['tokens']:,}", *lengths, f"{facts['unknown_rate']:.2%}"])
+    console.table(headers, rows)
+    for name, split in report["splits"].items():
+        _print_dropped(name, split["dropped"])
+        if split.get("pictures_in_train"):
+            console.result(f"{name}: {split['pictures_in_train']:,} {kind} are in train too")
+
+
+def _print_dropped(name: str, dropped: dict[str, Any]) -> None:
+    for reason, facts in dropped.items():
+        more = ", ..." if facts["pairs"] > len(facts["examples"]) else ""
+        console.result(f"{name}: {facts['pairs']:,} dropped, {reason}: {', '.join(facts['examples'])}{more}")
 
 
 def _print(report: dict[str, Any]) -> None:
@@ -95,8 +127,6 @@ def _print(report: dict[str, Any]) -> None:
             rows.append([*pairs, language, f"{facts['tokens']:,}", *lengths, f"{facts['unknown_rate']:.2%}"])
     console.table(headers, rows)
     for name, split in report["splits"].items():
-        for reason, facts in split["dropped"].items():
-            more = ", ..." if facts["pairs"] > len(facts["examples"]) else ""
-            console.result(f"{name}: {facts['pairs']:,} dropped, {reason}: {', '.join(facts['examples'])}{more}")
+        _print_dropped(name, split["dropped"])
         if split.get("sources_in_train"):
             console.result(f"{name}: {split['sources_in_train']:,} source sentences are in train too")

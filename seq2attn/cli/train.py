@@ -121,7 +121,7 @@ def _train(wanted: Config | None, settings: list[str], data: str | None, out: Pa
         corpus = data or (old.corpus if old else _first_corpus(chosen))
         prepared = _prepared(corpus, chosen, settings, world)
         chosen = _with_data_of(prepared, chosen)
-        model = _model(chosen, prepared, world, pretrained=old is None)
+        model = _model(chosen, prepared, world, old)
         run = _resumed(old, chosen, prepared, world) if old else _created(out, chosen, prepared, corpus, force, world)
         task = _task(chosen, prepared, model, world)
         format = precision.find_format(chosen.train.precision, world.device)
@@ -177,7 +177,7 @@ def _prepared(data: str, chosen: Config, settings: Sequence[str], world: "World"
         prepared = Prepared(folder)
         for setting in settings:  # a preset's own wishes give way silently, the user's do not
             key = setting.partition("=")[0].strip()
-            if key.startswith("data.") and (there := prepared.report["options"][key.removeprefix("data.")]) != config.flat(chosen)[key]:
+            if key.startswith("data.") and (there := config.flat(_with_data_of(prepared, chosen))[key]) != config.flat(chosen)[key]:
                 raise UsageError(f"--set {setting}: {data} was prepared with {json.dumps(there)}; prepare the corpus anew, or give the corpus itself as --data")
     else:
         # How many pieces a preset wishes for gives way to a small corpus; what the user asks for does not.
@@ -192,7 +192,7 @@ def _prepared(data: str, chosen: Config, settings: Sequence[str], world: "World"
         raise UserError(f"{data}: holds text, and this model reads pictures: choose a preset for text, as first-try, or other data")
     encoder = chosen.model.encoder
     if prepared.clips and encoder.kind == "image" and not encoder.clips:
-        raise UserError(f"{data}: holds clips, and this model reads stills: choose the preset clips, or set model.encoder.frames to the frames that are read")
+        raise UserError(f"{data}: holds clips, and this model reads stills: choose the preset video, or set model.encoder.frames to the frames that are read")
     for split in ("train", "valid"):
         if split not in prepared.splits or not (prepared.pictures or len(prepared.split(split))):
             raise UserError(f"{data}: has no pairs in a {split} split; `seq2attn prepare --valid N` sets some aside")
@@ -233,7 +233,7 @@ def _holds_what_was_asked(folder: Path) -> bool:
     from seq2attn.data.prepared import Prepared
 
     report = Prepared(folder).report
-    return report["options"]["tokenizer"] in ("char", "word") or min(report["vocabulary"].values()) >= report["options"]["vocab_size"]
+    return report["options"]["tokenizer"] in ("char", "word") or min(filter(None, report["vocabulary"].values())) >= report["options"]["vocab_size"]
 
 
 def _with_data_of(prepared: "Prepared", chosen: Config) -> Config:
@@ -254,10 +254,12 @@ def _tokenizer_files(prepared: "Prepared") -> dict[str, bytes]:
     return {name: (prepared.path / name).read_bytes() for name in prepared.tokenizers}
 
 
-def _model(chosen: Config, prepared: "Prepared", world: "World", pretrained: bool) -> "Seq2Seq":
+def _model(chosen: Config, prepared: "Prepared", world: "World", old: "Run | None") -> "Seq2Seq":
+    """The model with its first weights. On resuming they are replaced by those of the last state; those of a frozen backbone at once, for features are made by them before."""
     import torch
 
     from seq2attn.models.seq2seq import build
+    from seq2attn.training import checkpoint
     from seq2attn.training.pretrained import pretrained as give_published_weights
 
     torch.manual_seed(chosen.train.seed)
@@ -265,8 +267,12 @@ def _model(chosen: Config, prepared: "Prepared", world: "World", pretrained: boo
         model = build(chosen.model, prepared.source_size, prepared.target_tokenizer.size)
     except ValueError as error:
         raise UserError(str(error)) from None
-    if pretrained:
+    saved = checkpoint.load_state(old) if old is not None else None
+    if saved is None:
         give_published_weights(model, chosen.model)
+    elif chosen.model.encoder.kind == "image" and chosen.model.encoder.frozen:
+        own = {name.removeprefix("model/"): tensor for name, tensor in saved[1].items() if name.startswith("model/")}
+        checkpoint.restore(model, own, f"{old.path if old else ''}/training")
     return model.to(world.device)
 
 

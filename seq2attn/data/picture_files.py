@@ -24,8 +24,11 @@ def content_of(path: Path, clip: bool = False) -> list[bytes]:
 
 
 def frames_of(folder: Path) -> list[Path]:
-    """Its pictures, by the endings of their names: 2.png before 10.png, and none that is hidden."""
-    found = [path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith(".") and path.is_file()]
+    """Its pictures, hidden files aside: 2.png before 10.png. Raises UserError where it cannot be read."""
+    try:
+        found = [path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith(".") and path.is_file()]
+    except OSError as error:
+        raise UserError(f"{folder}: {error.strerror}") from None
     return sorted(found, key=by_numbers)
 
 

@@ -36,6 +36,8 @@ class PictureSplit:
                 self.picture_of.min() >= 0 and self.picture_of.max() < len(self._pictures) and (np.diff(self.picture_of) >= 0).all()
             ):
                 raise ValueError("captions of pictures that are not there")
+            if len(np.unique(self.picture_of)) != len(self._pictures):
+                raise ValueError("pictures without a caption")
         except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
             raise UserError(f"{path}: damaged ({str(error).splitlines()[0]}); run `seq2attn prepare` again") from None
 

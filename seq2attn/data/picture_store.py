@@ -179,6 +179,12 @@ def encode(spool: Spool, out: Path, tokenizer: Tokenizer, limits: config.Data | 
     reasons: Counter[str] = Counter()
     examples: dict[str, list[str]] = {}
     boxed = any(captioned.boxes for captioned in spool.written)
+
+    def note(reason: str, place: str) -> None:
+        reasons[reason] += 1
+        if len(examples.setdefault(reason, [])) < EXAMPLES:
+            examples[reason].append(place)
+
     kept: list[bool] = []
     with pa.ipc.new_stream(str(out / "captions.arrow"), CAPTIONS) as stream:
         for start in range(0, len(spool.written), _BATCH):
@@ -186,6 +192,8 @@ def encode(spool: Spool, out: Path, tokenizer: Tokenizer, limits: config.Data | 
             rows: list[tuple[int, str, list[int], list[list[float]] | None]] = []
             for captioned in spool.written[start : start + _BATCH]:
                 before = len(rows)
+                if not captioned.captions:
+                    note("without a caption", captioned.place)
                 ids = tokenizer.encode_batch(captioned.captions)
                 boxes: Sequence[Sequence[Box] | None] = captioned.boxes or [None] * len(ids)
                 for caption, tokens, some in zip(captioned.captions, ids, boxes, strict=True):
@@ -193,9 +201,7 @@ def encode(spool: Spool, out: Path, tokenizer: Tokenizer, limits: config.Data | 
                     if reason is None:
                         rows.append((sum(kept), caption, tokens, [list(map(float, box)) for box in some or ()] if boxed else None))
                         continue
-                    reasons[reason] += 1
-                    if len(examples.setdefault(reason, [])) < EXAMPLES:
-                        examples[reason].append(captioned.place)
+                    note(reason, captioned.place)
                 kept.append(len(rows) > before)
             columns = [pa.array(column, kind) for column, kind in zip(list(zip(*rows, strict=True)) or [()] * 4, CAPTIONS.types, strict=True)]
             stream.write_batch(pa.RecordBatch.from_arrays(columns, schema=CAPTIONS))

@@ -139,6 +139,9 @@ class Prepared:
 
     @cached_property
     def source_tokenizer(self) -> Tokenizer:
+        """Raises UserError where sources are pictures: those have none."""
+        if self.pictures:
+            raise UserError(f"{self.path}: holds captioned pictures, where text is wanted: prepare a corpus of text, or use a model that reads pictures")
         return Tokenizer.load(self.path / ("tokenizer.model" if self.joint else "source.model"))
 
     @cached_property
@@ -156,10 +159,15 @@ class Prepared:
         return ("tokenizer.model",) if self.joint else ("target.model",) if self.pictures else ("source.model", "target.model")
 
     def split(self, name: str) -> Split:
-        """Of texts."""
+        """Of texts. Raises UserError where the folder holds pictures, or has no such split."""
+        if self.pictures:
+            raise UserError(f"{self.path}: holds captioned pictures, where text is wanted: prepare a corpus of text, or use a model that reads pictures")
         return Split(self._folder(name))
 
     def picture_split(self, name: str) -> PictureSplit:
+        """Of captioned pictures, likewise."""
+        if not self.pictures:
+            raise UserError(f"{self.path}: holds text, where captioned pictures are wanted: prepare a corpus of pictures, or use a model that reads text")
         return PictureSplit(self._folder(name))
 
     def _folder(self, name: str) -> Path:
@@ -232,14 +240,15 @@ def _prepare_pictures(
     progress: Progress,
 ) -> dict[str, Any]:
     read, missing = picture_store.read(corpus, work, options.max_missing, workers, progress)
-    splits = _split(corpus, read, work, valid, test, seed, picture_store.set_aside, "picture")
+    splits = _split(corpus, read, work, valid, test, seed, picture_store.set_aside, "picture", "equal pictures")
     progress("training the tokenizer", 0, None)
     target = _trained(lambda: (caption for written in splits["train"].written for caption in written.captions), options, seed, shrink)
     _note_size(corpus.notes, target.size, options)
     if missing.count:
         corpus.notes.append(f"{missing.count:,} pictures are missing or damaged, and left out: {missing}")
     target.save(folder / "target.model")
-    report = _report(corpus.name, (None, corpus.language), options, seed, (0, target.size), corpus.notes) | {"pictures": True, "clips": corpus.clips}
+    report = _report(corpus.name, (None, corpus.language), options, seed, (0, target.size), corpus.notes)
+    report |= {"pictures": True, "clips": corpus.clips, "missing": {"pictures": missing.count, "examples": missing.examples}}
     train_keys = set(splits["train"].keys)
     for name, spool in splits.items():
         dropped = picture_store.encode(spool, folder / name, target, options if name == "train" else None, progress)
@@ -288,6 +297,7 @@ def _split(
     seed: int,
     set_aside: Callable[[Part, Path, int, int, int], dict[str, Part]],
     unit: str = "pair",
+    together: str = "pairs of one source",
 ) -> dict[str, Part]:
     """Train first, then valid and the tests; set aside from train what is asked for and not there."""
     undivided = read.pop(raw.UNDIVIDED, None)
@@ -308,7 +318,7 @@ def _split(
         for name, asked in (("valid", valid), ("test", test)):
             got = len(read[name].keys) if name in read else 0
             if asked and got < asked:  # equal sentences stay together, and those left are too many
-                corpus.notes.append(f"{name}: {got:,} {unit}s are set aside, not {asked:,}: {unit}s of one source stay together")
+                corpus.notes.append(f"{name}: {got:,} {unit}s are set aside, not {asked:,}: {together} stay together")
     else:
         read["train"] = train
     return {name: read[name] for name in sorted(read, key=lambda name: ("train", "valid", name).index(name))}

@@ -12,6 +12,7 @@ from seq2attn.data.tokenizer import EOS, Tokenizer
 from seq2attn.evaluation.caption_tokens import tokens
 from seq2attn.evaluation.cider import CiderD
 from seq2attn.inference import Caption, Captioner
+from seq2attn.inference.searcher import BANNED
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training.self_critical import Critic, Drawn
 
@@ -28,7 +29,8 @@ def critic(references: Sequence[Sequence[str]], tokenizer: Tokenizer, config: Co
         captioner = Captioner(model, tokenizer, config)
         pictures = [[seen] for seen in _seen(source, mask)]
         numbers = number_I.tolist()
-        drawn = captioner.caption(pictures, sample=True, n_best=settings.samples, seed=seed, attention=False)
+        # By the model's probabilities alone: what other rules leave out would be drawn with others than those whose gradient is taken.
+        drawn = captioner.caption(pictures, sample=True, n_best=settings.samples, seed=seed, attention=False, min_length=0, no_repeat_ngram=0)
         reward_IK = _rewards(cider, drawn, numbers)
         if settings.compared == "greedy":
             compared = _rewards(cider, captioner.caption(pictures, beam=1, attention=False), numbers)
@@ -42,7 +44,7 @@ def critic(references: Sequence[Sequence[str]], tokenizer: Tokenizer, config: Co
         source_of_R = torch.arange(len(drawn)).repeat_interleave(settings.samples)
         device = source.device
         parts = (source_of_R.to(device), inputs_RT.to(device), targets_RT.to(device), mask_RT.to(device), advantage_R.to(device))
-        return Drawn(*parts, reward=float(reward_IK.mean()))
+        return Drawn(*parts, reward=float(reward_IK.mean()), banned=BANNED)
 
     return judge
 

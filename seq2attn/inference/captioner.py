@@ -13,17 +13,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from seq2attn.config import Config
 from seq2attn.data.picture_files import content_of
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.data.views import View, stacked
 from seq2attn.errors import UsageError, UserError
+from seq2attn.inference.batching import STEP
 from seq2attn.inference.caption import Caption
 from seq2attn.inference.loading import opened
 from seq2attn.inference.searcher import Searcher
 from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models import backbones
+from seq2attn.models.memory import Memory
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.search.risk import Utility
 from seq2attn.search.step import Hypothesis
@@ -154,7 +157,9 @@ class Captioner(Searcher[Seen, Caption]):
 
     def _sources(self, pictures: Sequence[File | Sequence[Seen]]) -> list[list[Seen]]:
         """What each member is given of each picture."""
-        seen = [self.see(picture) if isinstance(picture, str | bytes | os.PathLike) else list(picture) for picture in pictures]
+        seen = [self.see(picture) if isinstance(picture, str | bytes | os.PathLike) else picture for picture in pictures]
+        if any(isinstance(one, np.ndarray) or len(one) != len(self.models) for one in seen):
+            raise UsageError(f"a picture is a path, the bytes of a file, or what `see` made of one: a list of {len(self.models)}, one a model")
         return [[one[member] for one in seen] for member in range(len(self.models))]
 
     def _positions(self, sources: Sequence[Sequence[Seen]]) -> list[int]:
@@ -162,14 +167,30 @@ class Captioner(Searcher[Seen, Caption]):
         return [len(seen) * 16 if self.clips else (self.views[0].side // 8) ** 2 for seen in sources[0]]
 
     def _read(self, member: int, sources: Sequence[Seen]) -> tuple[Tensor, Tensor]:
-        if sources[0].dtype == np.uint8:
-            return stacked(sources, self.clips)
         if not self.clips:
-            return torch.from_numpy(np.stack(sources)), torch.ones(len(sources), 1, dtype=torch.bool)
-        longest = max(map(len, sources))
-        mask = torch.tensor([[frame < len(source) for frame in range(longest)] for source in sources])
-        features = np.stack([np.concatenate([source, np.zeros((longest - len(source), *source.shape[1:]), source.dtype)]) for source in sources])
-        return torch.from_numpy(features), mask
+            return (
+                stacked(sources, False)
+                if sources[0].dtype == np.uint8
+                else (torch.from_numpy(np.stack(sources)), torch.ones(len(sources), 1, dtype=torch.bool))
+            )
+        if sources[0].dtype == np.uint8:
+            source, mask = stacked(sources, True)
+        else:
+            longest = max(map(len, sources))
+            mask = torch.tensor([[frame < len(source) for frame in range(longest)] for source in sources])
+            source = torch.from_numpy(np.stack([np.concatenate([some, np.zeros((longest - len(some), *some.shape[1:]), some.dtype)]) for some in sources]))
+        # The company of a longer clip must not change how sums over the frames are taken: see `batching.padded_sources`.
+        filling = -mask.size(1) % STEP
+        return torch.cat([source, source.new_zeros(len(source), filling, *source.shape[2:])], 1), F.pad(mask, (0, filling))
+
+    def _memory(self, member: int, sources: Sequence[Seen]) -> Memory:
+        """A picture that stands there several times, with other captions, is read once."""
+        places: dict[int, int] = {}
+        of = [places.setdefault(id(source), len(places)) for source in sources]
+        if len(places) == len(of):
+            return super()._memory(member, sources)
+        made = super()._memory(member, [sources[of.index(place)] for place in range(len(places))])
+        return made.of(torch.tensor(of, device=self.device))
 
     def _filling(self, sources: Sequence[Seen]) -> Seen:
         return sources[0]
@@ -187,9 +208,7 @@ class Captioner(Searcher[Seen, Caption]):
         words = text.split()
         pieces = between = None
         if hypothesis.weights is not None:
-            pieces = hypothesis.weights.numpy()
-            if self.clips:  # beside longer ones in its batch, a clip is filled up
-                pieces = pieces[:, : len(source)]
+            pieces = (hypothesis.weights[:, : len(source)] if self.clips else hypothesis.weights).numpy()  # not those of frames that other clips have
             positions = pieces.shape[1]
             between = between_words(pieces[:-1], numbers, range(positions), len(words), positions)
         return Caption(

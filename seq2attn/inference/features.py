@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
 from seq2attn.config import ImageEncoder as Settings
 from seq2attn.data.picture_split import PictureSplit
@@ -59,25 +60,19 @@ def _make(path: Path, split: PictureSplit, encoder: ImageEncoder, view: View, pr
     views, pictures = Views(split, view), len(split.names)
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     device = next(encoder.parameters()).device
-    made: np.memmap[tuple[int, ...], np.dtype[np.float16]] | None = None
     try:
-        for start in range(0, pictures, AT_ONCE):
-            progress(f"features of {split.path.name}", start, pictures)
-            numbers = range(start, min(start + AT_ONCE, pictures))
-            source, mask = views.sources(list(numbers))
-            found = encoder.features(source.to(device)).float().clamp(-LARGEST, LARGEST).cpu()
-            if view.frames > 1:
-                found = found.masked_fill(~mask[:, :, None, None, None], torch.nan)
-            if made is None:
-                shape = (pictures, *((view.frames,) if view.frames > 1 else ()), *found.shape[-3:])
-                made = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float16, shape=shape)
-            if view.frames > 1:
-                made[start : start + len(found)] = np.nan
-                made[start : start + len(found), : found.shape[1]] = found.half().numpy()
-            else:
-                made[start : start + len(found)] = found.half().numpy()
-        assert made is not None
-        made.flush()
+        with beside.open("wb") as file:  # written, not mapped: where the disk is full, a mapped file ends the program
+            for start in range(0, pictures, AT_ONCE):
+                progress(f"features of {split.path.name}", start, pictures)
+                source, mask = views.sources(range(start, min(start + AT_ONCE, pictures)))
+                found = encoder.features(source.to(device)).float().clamp(-LARGEST, LARGEST).cpu()
+                if view.frames > 1:
+                    found = found.masked_fill(~mask[:, :, None, None, None], torch.nan)
+                    found = F.pad(found, (0, 0, 0, 0, 0, 0, 0, view.frames - found.size(1)), value=torch.nan)
+                if not start:
+                    header = {"descr": "<f2", "fortran_order": False, "shape": (pictures, *found.shape[1:])}
+                    np.lib.format.write_array_header_1_0(file, header)
+                file.write(found.half().numpy().astype("<f2", copy=False).tobytes())
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)

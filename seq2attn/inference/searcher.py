@@ -282,12 +282,13 @@ class Searcher(abc.ABC, Generic[Source, Result]):
                 module.training = training
 
     def _memories(self, sources: Sequence[Sequence[Source]], seeds: Sequence[int]) -> list[memory.Memory]:
-        memories = []
         stream_B = torch.tensor([seed % STREAMS for seed in seeds], device=self.device)
-        for member, (model, side) in enumerate(zip(self.models, sources, strict=True)):
-            source, mask = (tensor.to(self.device) for tensor in self._read(member, side))
-            memories.append(model.encoder(source, mask)._replace(stream_B=stream_B))
-        return memories
+        return [self._memory(member, side)._replace(stream_B=stream_B) for member, side in enumerate(sources)]
+
+    def _memory(self, member: int, sources: Sequence[Source]) -> memory.Memory:
+        source, mask = (tensor.to(self.device) for tensor in self._read(member, sources))
+        made: memory.Memory = self.models[member].encoder(source, mask)
+        return made
 
     def _start(self, sources: Sequence[Sequence[Source]], width: int, seeds: Sequence[int]) -> _State:
         decoders = [model.decoder for model in self.models]
@@ -329,6 +330,7 @@ class Searcher(abc.ABC, Generic[Source, Result]):
     def _mean_weights(self, weights: Sequence[Tensor | None]) -> Tensor | None:
         """The mean over the members that attend to the same positions as the first one."""
         alike = [w for member, w in enumerate(weights) if w is not None and self._alike(member)]
+        alike = [w for w in alike if w.size(-1) == alike[0].size(-1)]  # of pictures, a deeper backbone makes fewer positions
         if len(alike) < 2:
             return alike[0] if alike else None
         return torch.stack(alike).mean(0)

@@ -131,7 +131,8 @@ for (const section of document.querySelectorAll("section")) {
     }
   };
   const lay = (row) => {
-    const cells = new OffscreenCanvas(columns + 2, rows + 2); // the outer cells twice: level up to the edge
+    const cells = document.createElement("canvas");
+    [cells.width, cells.height] = [columns + 2, rows + 2]; // the outer cells twice: level up to the edge
     const data = new ImageData(columns + 2, rows + 2);
     for (let y = 0; y < rows + 2; y++) {
       for (let x = 0; x < columns + 2; x++) {

@@ -14,11 +14,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from seq2attn.errors import UsageError
-from seq2attn.plotting import terminal
+from seq2attn.plotting import light, terminal
 
 LARGEST = 8  # rows and columns that are shown; the cells of a finer grid are merged
 _NOTHING = " ·"  # shows where the grid is
-_BENT = 0.45  # as light in a picture: weak attention is still seen beside a peak
 _BETWEEN = 3  # columns between two grids
 
 
@@ -38,7 +37,9 @@ def render(words: Sequence[str], weights_TS: np.ndarray, grid: tuple[int, int], 
         return ""
     shown_THW = _merged(weights_TS.reshape(len(words), rows, columns))
     highest = float(shown_THW.max())
-    least = [highest * (shade / len(terminal.SHADES)) ** (1 / _BENT) for shade in range(1, len(terminal.SHADES))]  # weight that has each shade but the first
+    least = [
+        highest * (shade / len(terminal.SHADES)) ** (1 / light.BENT) for shade in range(1, len(terminal.SHADES))
+    ]  # weight that has each shade but the first
     wide = 2 * shown_THW.shape[2]
     side = max(1, (width + _BETWEEN) // (wide + _BETWEEN))
     lines: list[str] = []

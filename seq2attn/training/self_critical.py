@@ -23,15 +23,20 @@ class Drawn(NamedTuple):
     mask_RT: Tensor  # bool, True = real
     advantage_R: Tensor  # reward above what a target is compared with
     reward: float  # the mean of all
+    banned: tuple[int, ...] = ()  # tokens that are never drawn
 
 
 Critic = Callable[[Seq2Seq, Tensor, Tensor, Tensor, int], Drawn]  # the model, its sources and their mask, their numbers in the data, a seed
 
 
 def expected_loss(features_RTD: Tensor, output: nn.Linear, drawn: Drawn) -> Tensor:
-    """The mean over the real tokens of -(r - b) log p, 0-dim: its gradient is that of the expected reward, turned around."""
+    """The sum over all that was drawn of -(r - b) log p, 0-dim: over the number of draws a source its gradient is that of the sources' expected reward, turned around.
+
+    Of the real tokens alone, each out of those that could be drawn. No mean over tokens: it would depend on what was drawn, and pay for length.
+    """
     real = drawn.mask_RT.flatten().nonzero()[:, 0]
     logits_MN = output(features_RTD.flatten(0, 1).index_select(0, real))
     wide = torch.promote_types(logits_MN.dtype, torch.float32)
-    nll_M = F.cross_entropy(logits_MN.to(wide), drawn.targets_RT.flatten()[real], reduction="none")
-    return (nll_M * drawn.advantage_R[real // drawn.targets_RT.size(1)]).mean()
+    drawable_MN = logits_MN.to(wide).index_fill(1, real.new_tensor(drawn.banned), -torch.inf)
+    nll_M = F.cross_entropy(drawable_MN, drawn.targets_RT.flatten()[real], reduction="none")
+    return (nll_M * drawn.advantage_R[real // drawn.targets_RT.size(1)]).sum()

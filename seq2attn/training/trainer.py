@@ -201,7 +201,7 @@ class _Trainer:
     def run(self) -> Generator[Event, None, None]:
         # On a CPU a second thread would only take from the cores that multiply: a training step on text is 14% slower beside it.
         ahead = self.world.device.type == "cuda" or self.training.ahead
-        with _ahead(self._updates()) if ahead else nullcontext(self._updates()) as updates:
+        with self._whole_again(), _ahead(self._updates()) if ahead else nullcontext(self._updates()) as updates:
             while True:
                 reason = self._reason()
                 scheduled = self.state.step % self.settings.validate_every == 0
@@ -221,6 +221,15 @@ class _Trainer:
                     yield Finished(reason, self.state.step, self.state.kept[2] if self.state.kept else 0, self._elapsed())
                     return
                 yield self._step(next(updates))
+
+    @contextmanager
+    def _whole_again(self) -> Iterator[None]:
+        """At the end the model has nothing frozen that it had not before."""
+        try:
+            yield
+        finally:
+            for parameter in self.late:
+                parameter.requires_grad_(True)
 
     def _reason(self) -> str | None:
         """Why training is over, or None."""
@@ -251,7 +260,7 @@ class _Trainer:
             total += sums.loss.detach() / update.tokens
             if sums.entropy is not None:
                 entropy = (0.0 if entropy is None else entropy) + sums.entropy / update.tokens
-        self.world.sum_gradients(self.parameters)
+        self.world.sum_gradients([p for p in self.parameters if p.requires_grad])  # a gradient of zero would be a step of the optimizer, too
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["factor"]
         self.scaler.unscale_(self.optimizer)
@@ -308,11 +317,11 @@ class _Trainer:
         numbers_I = batch.number_I
         batch = batch.each(self._to_device)
         found = self.critic(self.model, batch.source, batch.source_mask, numbers_I, seed)
-        tokens = len(batch.real_M)  # what the update is divided by is counted in the targets' own
+        tokens = len(batch.real_M)  # in which the update is divided, and the mean reward is taken
         with autocast(self.world.device, self.format):
             features_RTD = self.model.decoder.features(found.inputs_RT, self._memory(batch, found.source_of_R)).features_BTD
             objective = expected_loss(features_RTD, self.model.decoder.output, found)
-        return _Sums(objective * tokens, torch.tensor(-found.reward * tokens))
+        return _Sums(objective * (len(batch.source) / len(found.inputs_RT)), torch.tensor(-found.reward * tokens))
 
     def _memory(self, batch: _Microbatch, source_of: Tensor | None) -> Memory:
         memory: Memory = self.model.encoder(batch.source, batch.source_mask)

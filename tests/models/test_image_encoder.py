@@ -107,16 +107,16 @@ def test_a_still_is_a_grid(changed: dict[str, Any]) -> None:
 
 
 def test_positions_stand_row_by_row(pooled: dict[str, Any]) -> None:
-    """A bright spot in the second row and the third column of cells lights that position alone; pictures here are wider than high, so that no swap can hide."""
+    """A bright spot in the second row and the fourth column of cells lights that position alone; pictures here are wider than high, so that no swap can hide."""
     encoder = make(**pooled)
     dark = torch.zeros(1, 3, 24, 40, dtype=torch.uint8)
     bright = dark.clone()
-    bright[:, :, 8:16, 16:24] = 255
+    bright[:, :, 8:16, 24:32] = 255
     mask = torch.ones(1, 1, dtype=torch.bool)
     before, after = read(encoder, dark, mask), read(encoder, bright, mask)
     assert after.grid == (3, 5)
     changed = (before.keys_BSK != after.keys_BSK).any(-1)[0]
-    assert changed.nonzero().flatten().tolist() == [1 * 5 + 2]
+    assert changed.nonzero().flatten().tolist() == [1 * 5 + 3]
 
 
 def test_our_own_network_keeps_places_too() -> None:
@@ -229,6 +229,19 @@ def test_what_is_made_of_one_is_the_same_bits_in_any_company(changed: dict[str, 
             assert torch.equal(some.summary_BV, together.summary_BV[rows])
 
 
+@pytest.mark.parametrize("time", ["rnn", "transformer"])
+def test_outside_training_all_batches_are_of_one_size(time: str) -> None:
+    """Bits that are the same here may not be on another machine: products there may hang on their sizes in another way."""
+    encoder = make(frames=5, time=time)
+    seen: dict[str, set[tuple[int, ...]]] = {"backbone": set(), "map": set(), "time": set()}
+    for name, shapes in seen.items():
+        encoder.get_submodule(name).register_forward_pre_hook(lambda _, inputs, shapes=shapes: shapes.add(tuple(inputs[0].shape)))
+    for count in (1, 2, 3, 5, 8):
+        source, mask = sources({"frames": 5}, count)
+        read(encoder, source, mask)
+    assert seen == {"backbone": {(4, 3, SIDE, SIDE)}, "map": {(4, 16, 16)}, "time": {(4, 5, SIZE)}}
+
+
 @every
 @pytest.mark.parametrize("training", [False, True])
 def test_kept_features_are_as_good_as_pixels_to_the_last_bit(changed: dict[str, Any], training: bool) -> None:
@@ -278,6 +291,8 @@ def test_a_frozen_backbone_has_no_gradient_and_builds_no_graph() -> None:
     model(*sources({}), torch.randint(4, TARGET, (3, 4))).logits.sum().backward()
     assert all(parameter.grad is None and not parameter.requires_grad for parameter in encoder.backbone.parameters())
     assert encoder.map.weight.grad is not None
+    encoder.backbone.requires_grad_(True)  # whoever trains all there is
+    assert not encoder.features(pixels(2)).requires_grad
 
 
 def test_what_came_from_elsewhere_may_wait() -> None:
