@@ -35,7 +35,7 @@ RELATIVES = [("keyed-bilinear", FAMILY), ("luong15", LUONG), ("bahdanau15", BAHD
 def test_the_head_names_the_paper_and_where_in_it(name: str) -> None:
     paper = config.presets()[name].read_text(encoding="utf-8").splitlines()[1]
     assert re.search(r"\b(19|20)\d\d, ", paper)
-    assert re.search(r"\beq\. \d+|section \d|estimator", paper)
+    assert re.search(r"\beq\. \d+|sections? \d|estimator", paper)
     assert re.search(r"https://arxiv\.org/abs/\d{4}\.\d{5}$|https://arxiv\.org/abs/\d{4}\.\d{4}$", paper)
 
 
