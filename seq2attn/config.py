@@ -226,8 +226,8 @@ class ImageEncoder(Section):
             raise ValueError(f"model.encoder.positions are of rows and columns, pairs of numbers each: model.encoder.size, {self.size}, must be divisible by 4")
         if self.clips and self.time == "transformer" and self.size % self.time_heads:
             raise ValueError(f"model.encoder.time_heads={self.time_heads} must divide model.encoder.size, {self.size}, without rest")
-        if self.clips and self.time == "rnn" and self.size % 2:
-            raise ValueError(f"model.encoder.size is {self.size}: states that run both ways have half of it each; make it even")
+        if self.clips and self.size % 8:
+            raise ValueError(f"model.encoder.size is {self.size}: eight looks at a frame of a clip have a part of it each; make it divisible by 8")
         return self
 
     @property

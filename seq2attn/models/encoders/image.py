@@ -23,6 +23,7 @@ from seq2attn.models.positions import Positions
 from seq2attn.models.transformer import norm
 
 FOUR = 4  # pictures, or clips
+LOOKS = 8  # at a frame of a clip: learned queries, each of which reads a part of the frame's vector from the cells (Lee 2019, section 3.2)
 PLACES = 64  # learned: rows, and columns, that have a vector of their own
 
 
@@ -62,8 +63,8 @@ class SelfAttentionOverTime(nn.Module):
 class ImageEncoder(Encoder):
     """Stills: the features of each cell, brought to `size`, with its position.
 
-    Clips: a frame is the mean of its cells, each with its position and through a layer of its own, so that the mean still tells what is where; then what
-    `time` says is made of the frames.
+    Clips: learned queries read a frame's cells, each with its position, so that the frame's vector tells what is where; then what `time` says is made of the
+    frames.
     """
 
     halves = False  # a backbone's norms sum over a whole picture
@@ -85,7 +86,7 @@ class ImageEncoder(Encoder):
         self.map = nn.Linear(channels, settings.size)
         self.positions = Grid(settings.positions, settings.size)
         if self.clips:
-            self.cell, self.norm = nn.Linear(settings.size, settings.size), nn.LayerNorm(settings.size)
+            self.looks, self.cell, self.norm = nn.Linear(settings.size, LOOKS), nn.Linear(settings.size, settings.size), nn.LayerNorm(settings.size)
             self.time = _time(settings, model.dropout)
 
     def train(self, mode: bool = True) -> Self:
@@ -140,7 +141,10 @@ class ImageEncoder(Encoder):
         return x_BSD, x_BSD.mean(1)
 
     def _frame(self, features_BCYX: Tensor) -> tuple[Tensor]:
-        vectors: Tensor = self.norm(F.relu(self.cell(self._cells(features_BCYX))).mean(1))
+        cells_BSD = self._cells(features_BCYX)
+        weights_BKS = self.looks(cells_BSD).mT.softmax(-1, dtype=torch.float32).to(cells_BSD.dtype)
+        values_BKSd = F.relu(self.cell(cells_BSD)).unflatten(-1, (LOOKS, -1)).transpose(1, 2)
+        vectors: Tensor = self.norm((weights_BKS[:, :, None] @ values_BKSd).flatten(1))
         return (dropout(vectors, self.dropout, self.training),)
 
     def _over_time(self, x_BFD: Tensor, mask_BF: Tensor) -> tuple[Tensor, Tensor]:
