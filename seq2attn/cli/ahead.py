@@ -12,9 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from seq2attn.cli.picture_paths import Paths, Wanted
+from seq2attn.cli.picture_paths import Paths, Wanted, first_frame_alone
 from seq2attn.cli.stream import next_of
-from seq2attn.data.images import frames_in
 from seq2attn.data.picture_files import content_of
 from seq2attn.data.views import THREADS
 from seq2attn.errors import UserError
@@ -79,10 +78,9 @@ class Ahead:
         try:
             content = content_of(Path(path), self._captioner.clips)
             seen = self._captioner.seen(content, path)
-            frames = 1 if self._captioner.clips else frames_in(content, path)
+            warning = None if self._captioner.clips else first_frame_alone(content, path)
         except UserError as error:
             return Ready(path, None, str(error), note=note)
         except (OSError, ValueError) as error:  # a name that the system takes for none
             return Ready(path, None, f"{path}: {getattr(error, 'strerror', None) or error}", note=note)
-        warning = f"{path}: has {frames} frames; the first is described, for the model reads stills" if frames > 1 else None
         return Ready(path, seen, None, warning, note)

@@ -60,6 +60,11 @@ def wanted(path: str, clips: bool) -> list[Wanted]:
         return [Wanted(path, f"{path}: {getattr(error, 'strerror', None) or error}")]
 
 
+def first_frame_alone(content: Sequence[bytes], path: str) -> str | None:
+    """A warning where content that is to be a still moves. Raises UserError, naming the path, for what is no picture."""
+    return f"{path}: an animated image: its first frame is described, for the model reads stills" if frames_in(content, path) > 1 else None
+
+
 def _stills_in(folder: str) -> list[Wanted]:
     found = frames_of(Path(folder))
     others = [entry for entry in Path(folder).iterdir() if not entry.name.startswith(".") and entry not in set(found)]

@@ -104,12 +104,12 @@ def draw(
 
 def _chosen(asked: Asked, clips: bool) -> _Chosen:
     if asked.image is not None:
-        from seq2attn.data.images import frames_in
+        from seq2attn.cli.picture_paths import first_frame_alone
         from seq2attn.data.picture_files import content_of
 
         content, where = content_of(asked.image, clips), str(asked.image)
-        if not clips and (frames := frames_in(content, where)) > 1:
-            console.warn(f"{where}: has {frames} frames; the first is described, for the model reads stills")
+        if not clips and (warning := first_frame_alone(content, where)):
+            console.warn(warning)
         return _Chosen(content, where, 1, None, [])
     from seq2attn.data.prepared import Prepared
 

@@ -268,7 +268,7 @@ def test_of_an_animated_image_the_first_frame_is_described(run: str, call: Call,
     frames = [Image.open(path).convert("RGB") for path in pictures[:3]]
     frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], lossless=True)
     code, out, err = call(run, tmp_path / "a.webp", pictures[0])
-    assert (code, err) == (0, f"warning: {tmp_path / 'a.webp'}: has 3 frames; the first is described, for the model reads stills\n")
+    assert (code, err) == (0, f"warning: {tmp_path / 'a.webp'}: an animated image: its first frame is described, for the model reads stills\n")
     assert rows(out)[0][1] == rows(out)[1][1]
 
 
@@ -507,5 +507,5 @@ def test_a_list_of_one_picture_is_described_from_python(run: str, pictures: list
 
 
 def test_the_run_of_pictures_sends_translate_here(run: str, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    assert app.run(["translate", run, "--device", "cpu"]) == 1
+    assert app.run(["translate", run, __file__, "--device", "cpu"]) == 1
     assert b"use `seq2attn caption`" in capfdbinary.readouterr().err
