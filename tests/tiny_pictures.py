@@ -51,7 +51,7 @@ def corpus(boxed: bool = True, clips: bool = False) -> PictureCorpus:
         for split, count in SPLITS.items():
             for number in range(first, first + count):
                 frames = [png(number), png(number + 1)] if clips else [png(number)]
-                content = lambda frames=frames: frames  # noqa: E731
+                content = lambda frames=frames: frames
                 has = boxes(number) if boxed and split != "test_plain" else ()
                 yield Picture(f"{number}.png", content, captions(number), f"captions:{number}", split, has)
             first += count
@@ -65,8 +65,9 @@ def numbers(split: str) -> range:
     return range(first, first + SPLITS[split])
 
 
-def prepare(out: Path, patch: pytest.MonkeyPatch, **kind: bool) -> Path:
-    patch.setattr(prepared, "open_corpus", lambda *name: corpus(**kind))
+def prepare(out: Path, patch: pytest.MonkeyPatch, of: PictureCorpus | None = None) -> Path:
+    """The folder, now with that corpus or with our own."""
+    patch.setattr(prepared, "open_corpus", lambda *name: of or corpus())
     prepared.prepare("bars", out, config.Data(vocab_size=60), shrink=True)
     return out
 
