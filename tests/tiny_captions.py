@@ -65,8 +65,9 @@ def numbers(split: str) -> range:
     return range(first, first + SPLITS[split])
 
 
-def prepare(out: Path, patch: pytest.MonkeyPatch, **kind: bool) -> Path:
-    patch.setattr(prepared, "open_corpus", lambda *name: corpus(**kind))
+def prepare(out: Path, patch: pytest.MonkeyPatch, of: PictureCorpus | None = None) -> Path:
+    """The folder, now with that corpus or with our own."""
+    patch.setattr(prepared, "open_corpus", lambda *name: of or corpus())
     prepared.prepare("bars", out, config.Data(vocab_size=60), shrink=True)
     return out
 

@@ -227,7 +227,7 @@ def test_a_run_that_reads_a_summary_points_nowhere(call: Call, tmp_path: Path, p
 
 
 def test_clips_are_evaluated_but_point_at_frames(call: Call, tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clips = tiny_captions.prepare(tmp_path / "clips", monkeypatch, clips=True)
+    clips = tiny_captions.prepare(tmp_path / "clips", monkeypatch, tiny_captions.corpus(clips=True))
     watching = tiny_captions.save_run(tmp_path / "watching", clips, encoder={"frames": 2})
     code, out, err = call(watching)
     assert code == 0, err
