@@ -1,0 +1,279 @@
+"""Captioned pictures in a prepared folder: what was read is there, what was left out is counted and named, equal files are on one side, damage is one line."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import picture_toy as toy
+import pyarrow as pa
+import pytest
+
+from seq2attn import config
+from seq2attn.data import prepared
+from seq2attn.data.picture_files import content_of, frames_of
+from seq2attn.data.picture_split import CAPTIONS, PictureSplit
+from seq2attn.data.pictures import Box
+from seq2attn.data.prepared import Prepared
+from seq2attn.errors import UserError
+
+SPLITS = ["train"] * 6 + ["valid"] * 2 + ["test"] * 2
+
+
+def ten() -> list:
+    return [toy.picture(number, 1 + number % 3, split) for number, split in enumerate(SPLITS)]
+
+
+def test_what_was_read_is_there(tmp_path: Path) -> None:
+    report = toy.prepare(tmp_path / "out", ten())
+    opened = Prepared(tmp_path / "out")
+    assert opened.report == report
+    assert (opened.pictures, opened.clips, opened.splits, opened.languages) == (True, False, ["train", "valid", "test"], (None, "en"))
+    assert (opened.source_size, opened.tokenizers) == (0, ("target.model",))
+    assert report["vocabulary"] == {"source": 0, "target": opened.target_tokenizer.size}
+    assert report["options"]["tokenizer"] == "word"  # type: ignore[index]
+    for name in opened.splits:
+        wanted = [picture for picture in ten() if picture.split == name]
+        split = opened.picture_split(name)
+        assert split.names == [picture.name for picture in wanted]
+        assert split.sizes == [(toy.SIDE, toy.SIDE)] * len(wanted)
+        assert split.captions == [list(picture.captions) for picture in wanted]
+        assert [split.content(number) for number in range(len(wanted))] == [picture.content() for picture in wanted]
+        if name == "train":  # whose words are all known
+            assert [opened.target_tokenizer.decode(ids.tolist()) for ids in split.target_ids] == [text for picture in wanted for text in picture.captions]
+        assert split.target_lengths.tolist() == [len(text.split()) for picture in wanted for text in picture.captions]
+        assert split.boxes is None
+        facts = report["splits"][name]  # type: ignore[index]
+        assert (facts["pictures"], facts["kept"], facts["dropped"]) == (len(wanted), len(split), {})
+        assert facts["target"]["tokens"] == split.target_lengths.sum()
+    assert not (tmp_path / "out" / "work").exists()
+
+
+def test_boxes_are_as_they_were_read(tmp_path: Path) -> None:
+    toy.prepare(tmp_path / "out", [toy.boxed(0)._replace(split="train"), toy.picture(1, 2, "train"), toy.picture(2, 2, "valid")])
+    opened = Prepared(tmp_path / "out")
+    boxes = opened.picture_split("train").boxes
+    assert boxes == [[list(some) for some in toy.boxed(0).boxes], [[], []]]
+    assert isinstance(boxes[0][1][1], Box)
+    assert isinstance(boxes[0][0][0].word, int)
+    assert opened.picture_split("valid").boxes is None
+
+
+def test_frames_of_clips_are_kept_in_order(tmp_path: Path) -> None:
+    clips = [toy.picture(number, 1, split, frames=frames) for number, (split, frames) in enumerate([("train", 3), ("train", 1), ("valid", 2)])]
+    report = toy.prepare(tmp_path / "out", clips, clips=True)
+    opened = Prepared(tmp_path / "out")
+    assert opened.clips
+    assert report["clips"]
+    assert [opened.picture_split("train").content(number) for number in (0, 1)] == [clip.content() for clip in clips[:2]]
+    table = pa.ipc.open_stream((tmp_path / "out" / "train" / "pictures.arrow").read_bytes()).read_all()
+    assert table.column("count").to_pylist() == [3, 1]
+
+
+def test_many_pictures_are_in_several_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows keep their place whatever is flushed together, in reading, dividing, encoding and leaving out."""
+    monkeypatch.setattr("seq2attn.data.picture_store._BATCH", 4)
+    pictures = [toy.picture(number, 1 + number % 2) for number in range(41)]
+    pictures[7] = pictures[7]._replace(captions=("", ""))
+    pictures[20] = pictures[20]._replace(captions=("", "red left"))
+    report = toy.prepare(tmp_path / "out", pictures, valid=5, test=6, workers=3)
+    opened = Prepared(tmp_path / "out")
+    by_name = {picture.name: picture for picture in pictures}
+    told = []
+    for name in opened.splits:
+        split = opened.picture_split(name)
+        told += split.names
+        assert split.names == sorted(split.names)
+        for number, one in enumerate(split.names):
+            assert split.content(number) == by_name[one].content()
+            assert split.captions[number] == [text for text in by_name[one].captions if text]
+    assert sorted(told) == sorted(name for name in by_name if name != "007.png")
+    dropped = [facts["dropped"].get("empty", {"pairs": 0, "examples": []}) for facts in report["splits"].values()]  # type: ignore[attr-defined]
+    assert sum(facts["pairs"] for facts in dropped) == 3
+    assert {place for facts in dropped for place in facts["examples"]} == {"captions.txt:8", "captions.txt:21"}
+
+
+def test_long_captions_of_training_are_left_out_alone(tmp_path: Path) -> None:
+    pictures = [toy.picture(0, 3, "train"), toy.picture(1, 1, "train")._replace(captions=("one two three four five six",)), toy.picture(2, 3, "valid")]
+    report = toy.prepare(tmp_path / "out", pictures, max_length=4)
+    opened = Prepared(tmp_path / "out")
+    assert opened.picture_split("train").names == ["000.png"]
+    assert [len(some) for some in opened.picture_split("train").captions] == [2]
+    assert [len(some) for some in opened.picture_split("valid").captions] == [3]
+    assert report["splits"]["train"]["dropped"] == {"too long": {"pairs": 2, "examples": ["captions.txt:1", "captions.txt:2"]}}  # type: ignore[index]
+
+
+def test_a_picture_without_a_caption_is_counted(tmp_path: Path) -> None:
+    report = toy.prepare(tmp_path / "out", [toy.picture(0, 1, "train"), toy.picture(1, 0, "train"), toy.picture(2, 1, "valid")])
+    assert report["splits"]["train"]["dropped"] == {"without a caption": {"pairs": 1, "examples": ["captions.txt:2"]}}  # type: ignore[index]
+    assert Prepared(tmp_path / "out").picture_split("train").names == ["000.png"]
+
+
+def test_where_no_caption_is_left_it_says_why(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^valid: no caption is left: \{'empty': 1\}$"):
+        toy.prepare(tmp_path / "out", [toy.picture(0, 1, "train"), toy.picture(1, 1, "valid")._replace(captions=(" ",))])
+    assert not (tmp_path / "out").exists()
+
+
+# Missing and damaged
+
+
+def test_missing_and_damaged_pictures_are_counted_and_named(tmp_path: Path) -> None:
+    pictures = [toy.picture(number, 2, "valid" if number > 17 else "train") for number in range(20)]
+    pictures[3] = toy.broken(3)._replace(split="train")
+    whole = pictures[9].content()[0]
+    pictures[9] = toy.picture(9, 2, "train", [whole[: len(whole) // 2]])
+    report = toy.prepare(tmp_path / "out", pictures, max_missing=0.1)
+    names = Prepared(tmp_path / "out").picture_split("train").names
+    assert names == [f"{number:03}.png" for number in range(18) if number not in (3, 9)]
+    assert report["missing"]["pictures"] == 2  # type: ignore[index]
+    (note,) = [note for note in report["notes"] if "missing" in note]  # type: ignore[attr-defined]
+    assert note.startswith("2 pictures are missing or damaged, and left out: 003.png: no such file; 009.png: ")
+    assert len(note.splitlines()) == 1
+
+
+def test_more_missing_than_allowed_prepares_nothing(tmp_path: Path) -> None:
+    pictures = [toy.broken(number)._replace(split="train") if number < 5 else toy.picture(number, 2, "train") for number in range(20)]
+    with pytest.raises(UserError, match=r"^toy: 5 of 20 pictures are missing or damaged: 000\.png: no such file; 001.*; 002.*; \.\.\.; 24% are .*--max-missing"):
+        toy.prepare(tmp_path / "out", pictures, max_missing=0.24)
+    assert not (tmp_path / "out").exists()
+    toy.prepare(tmp_path / "out", [*pictures, toy.picture(30, 1, "valid")], max_missing=0.25)
+
+
+# Division
+
+
+def test_equal_files_are_on_one_side(tmp_path: Path) -> None:
+    """Under other names and captions too: a test must not show what was trained on."""
+    pictures = [toy.picture(number, 1) for number in range(30)]
+    pictures += [toy.picture(number, 1)._replace(name=f"again-{number}.png", captions=(f"copy {number}",)) for number in range(15)]
+    report = toy.prepare(tmp_path / "out", pictures, valid=8, test=8)
+    opened = Prepared(tmp_path / "out")
+    seen: dict[str, set[bytes]] = {}
+    for name in opened.splits:
+        split = opened.picture_split(name)
+        seen[name] = {b"".join(split.content(number)) for number in range(len(split.names))}
+        assert split.names == sorted(split.names, key=[picture.name for picture in pictures].index)
+    assert not (seen["train"] & seen["valid"] or seen["train"] & seen["test"] or seen["valid"] & seen["test"])
+    assert [report["splits"][name]["pictures"] for name in ("valid", "test")] == [8, 8]  # type: ignore[index]
+    assert [report["splits"][name]["pictures_in_train"] for name in ("valid", "test")] == [0, 0]  # type: ignore[index]
+
+
+def test_pictures_of_train_in_other_splits_are_counted(tmp_path: Path) -> None:
+    pictures = [toy.picture(0, 1, "train"), toy.picture(1, 1, "train"), toy.picture(1, 1, "valid"), toy.picture(2, 1, "valid")]
+    assert toy.prepare(tmp_path / "out", pictures)["splits"]["valid"]["pictures_in_train"] == 1  # type: ignore[index]
+
+
+def test_where_fewer_can_be_set_aside_it_says_so(tmp_path: Path) -> None:
+    same = toy.picture(0, 1)
+    report = toy.prepare(tmp_path / "out", [same, same, same, toy.picture(1, 1), toy.picture(2, 1)], valid=4)
+    assert "valid: 2 pictures are set aside, not 4: equal pictures stay together" in report["notes"] or report["splits"]["valid"]["pictures"] == 4  # type: ignore[operator,index]
+
+
+def test_nothing_to_train_on_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^6 pictures for validation and 0 for test leave nothing to train on: there are 6; ask for fewer"):
+        toy.prepare(tmp_path / "out", [toy.picture(number) for number in range(6)], valid=6)
+    with pytest.raises(UserError, match=r"^toy: no picture to train on; its splits are: valid"):
+        toy.prepare(tmp_path / "out", [toy.picture(0, 1, "valid")])
+    with pytest.raises(UserError, match=r"^toy: empty: there is no picture in it"):
+        toy.prepare(tmp_path / "out", [])
+
+
+# Damage afterwards
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    toy.prepare(tmp_path / "out", ten())
+    return tmp_path / "out"
+
+
+def rewritten(path: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+    table = change(pa.ipc.open_stream(path.read_bytes()).read_all())
+    with pa.ipc.new_stream(str(path), table.schema) as stream:
+        stream.write_table(table)
+
+
+@pytest.mark.parametrize("name", ["pictures", "captions"])
+@pytest.mark.parametrize(
+    "harm", [lambda path: path.unlink(), lambda path: path.write_bytes(b""), lambda path: path.write_bytes(path.read_bytes()[:200]), lambda path: path.write_bytes(b"x" * 900)]
+)
+def test_damaged_tables_are_one_line(out: Path, name: str, harm: Callable[[Path], object]) -> None:
+    harm(out / "train" / f"{name}.arrow")
+    with pytest.raises(UserError, match=re.escape(f"{out / 'train'}: damaged (") + r".*\); run `seq2attn prepare` again$"):
+        Prepared(out).picture_split("train")
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("pictures", lambda table: table.slice(0, 3)),  # captions of those that are gone
+        ("captions", lambda table: table.slice(0, 4)),  # pictures without any
+        ("captions", lambda table: table.take(list(range(len(table) - 1, -1, -1)))),  # in another order
+        ("captions", lambda table: table.drop_columns(["target"])),
+        ("captions", lambda table: table.slice(0, 0)),
+        ("pictures", lambda table: table.rename_columns(["name", "width", "height", "count", "pixels"])),
+    ],
+)
+def test_tables_that_do_not_fit_are_one_line(out: Path, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
+    rewritten(out / "train" / f"{name}.arrow", change)
+    with pytest.raises(UserError, match=r"train: damaged \(.*\); run `seq2attn prepare` again$"):
+        Prepared(out).picture_split("train")
+
+
+def test_captions_in_several_pieces_are_read_alike(out: Path) -> None:
+    before = PictureSplit(out / "train")
+    ids, captions, first = [row.tolist() for row in before.target_ids], before.captions, before.first
+    path = out / "train" / "captions.arrow"
+    table = pa.ipc.open_stream(path.read_bytes()).read_all()
+    with pa.ipc.new_stream(str(path), CAPTIONS) as stream:
+        for start in range(0, len(table), 2):
+            stream.write_table(table.slice(start, 2))
+    after = PictureSplit(out / "train")
+    assert [row.tolist() for row in after.target_ids] == ids
+    assert after.captions == captions
+    assert np.array_equal(after.first, first)
+
+
+# Folders of one kind opened as of the other
+
+
+def test_pictures_are_no_text_and_text_no_pictures(out: Path, tmp_path: Path) -> None:
+    for act in (lambda: Prepared(out).split("train"), lambda: Prepared(out).source_tokenizer):
+        with pytest.raises(UserError, match=re.escape(f"{out}: holds captioned pictures, where text is wanted: prepare a corpus of text, or use a model that reads")):
+            act()
+    text = tmp_path / "text"
+    text.mkdir()
+    for language in ("en", "de"):
+        (text / f"train.{language}").write_text("".join(f"a b c{number}\n" for number in range(50)))
+    prepared.prepare(str(text), tmp_path / "texts", config.Data(source="en", target="de", vocab_size=40), shrink=True)
+    with pytest.raises(UserError, match=re.escape(f"{tmp_path / 'texts'}: holds text, where captioned pictures are wanted: prepare a corpus of pictures, or")):
+        Prepared(tmp_path / "texts").picture_split("train")
+    with pytest.raises(UserError, match="no split nothing"):
+        Prepared(out).picture_split("nothing")
+
+
+# Files
+
+
+def test_frames_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for name in ("10.png", "2.png", "1.PNG", "notes.txt", ".3.png", "a1.png"):
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "5.png").mkdir()
+    assert [path.name for path in frames_of(tmp_path)] == ["1.PNG", "2.png", "10.png", "a1.png"]
+    assert content_of(tmp_path, clip=True) == [b"1.PNG", b"2.png", b"10.png", b"a1.png"]
+    assert content_of(tmp_path / "2.png") == content_of(tmp_path / "2.png", clip=True) == [b"2.png"]
+
+
+def test_folders_that_are_no_pictures_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=re.escape(f"{tmp_path}: a folder, not a picture")):
+        content_of(tmp_path)
+    with pytest.raises(UserError, match=re.escape(f"{tmp_path}: no pictures in this folder, so it is no clip")):
+        content_of(tmp_path, clip=True)
+    with pytest.raises(UserError, match="nowhere.png: no such file"):
+        content_of(tmp_path / "nowhere.png")
+    monkeypatch.setattr("seq2attn.data.picture_files.MOST_FRAMES", 2)
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"a clip of 3 frames; 2 are the most"):
+        content_of(tmp_path, clip=True)
