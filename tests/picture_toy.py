@@ -140,7 +140,9 @@ def views(of: Prepared, conf: Config, made: dict[str, np.ndarray] | None = None)
     return Views(train, view, conf.train, made.get("train")), Views(valid, view, None, made.get("valid"))
 
 
-def fit(path: Path, conf: Config, of: Prepared, net: Seq2Seq | None = None, made: dict[str, np.ndarray] | None = None, **options: object) -> list[trainer.Event]:
+def fit(
+    path: Path, conf: Config, of: Prepared, net: Seq2Seq | None = None, made: dict[str, np.ndarray] | None = None, **options: object
+) -> list[trainer.Event]:
     """All events of a run at `path`, new or gone on with."""
     vocabulary = of.target_tokenizer.size
     if not checkpoint.is_run(path):
