@@ -166,7 +166,9 @@ class ImageEncoder(Section):
     size: Count = 256  # of a position's vector
     positions: Literal["none", "sinusoidal", "learned"] = "none"  # how places are told apart, rows and columns each; a clip needs it
     frames: Annotated[int, Field(ge=1, le=256)] = 1  # 1: stills; more: clips, of which so many frames at most are read, evenly spaced
-    time: Literal["mean", "rnn", "transformer"] = "rnn"  # clips: what is made of the frames: their mean, states that run both ways, or self-attention
+    time: Literal["mean", "rnn", "transformer"] = (
+        "rnn"  # clips: what is made of the frames, at each cell: their mean, states that run both ways, or self-attention
+    )
     time_layers: Count = 1  # clips: of rnn or transformer, one upon another
     time_heads: Count = 4  # clips: transformer: of self-attention
 
@@ -226,8 +228,8 @@ class ImageEncoder(Section):
             raise ValueError(f"model.encoder.positions are of rows and columns, pairs of numbers each: model.encoder.size, {self.size}, must be divisible by 4")
         if self.clips and self.time == "transformer" and self.size % self.time_heads:
             raise ValueError(f"model.encoder.time_heads={self.time_heads} must divide model.encoder.size, {self.size}, without rest")
-        if self.clips and self.size % 8:
-            raise ValueError(f"model.encoder.size is {self.size}: eight looks at a frame of a clip have a part of it each; make it divisible by 8")
+        if self.clips and self.time == "rnn" and self.size % 2:
+            raise ValueError(f"model.encoder.size is {self.size}: states that run both ways have half of it each; make it even")
         return self
 
     @property

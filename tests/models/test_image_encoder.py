@@ -166,13 +166,14 @@ def test_learned_positions_are_of_rows_and_columns_and_the_last_for_all_beyond()
 def test_a_clip_is_its_frames(changed: dict[str, Any]) -> None:
     source, mask = sources(changed)
     memory = read(make(**changed), source, mask)
-    assert memory.grid is None
+    assert memory.grid is not None
+    cells = memory.grid[0] * memory.grid[1]
     if changed["time"] == "mean":
-        assert memory.keys_BSK.shape == (3, 1, SIZE)
-        assert memory.mask_BS.tolist() == [[True]] * 3
+        assert memory.keys_BSK.shape == (3, cells, SIZE)
+        assert memory.mask_BS.all()
     else:
-        assert memory.keys_BSK.shape == (3, 4, SIZE)
-        assert torch.equal(memory.mask_BS, mask)
+        assert memory.keys_BSK.shape == (3, 4 * cells, SIZE)
+        assert torch.equal(memory.mask_BS, mask.repeat_interleave(cells, 1))  # one frame after the other
     for b in range(3):
         torch.testing.assert_close(memory.summary_BV[b], memory.values_BSV[b][memory.mask_BS[b]].mean(0))
 
@@ -200,14 +201,17 @@ def test_time_is_told_unless_the_mean_is_asked_for(changed: dict[str, Any]) -> N
     assert torch.allclose(forth, back, atol=1e-6) == (changed["time"] == "mean")
 
 
-@pytest.mark.parametrize("positions", ["none", "sinusoidal", "learned"])
-def test_a_frame_tells_where_things_are(positions: str, pooled: dict[str, Any]) -> None:
-    """The same spot in another cell makes another frame, though frames are means over cells; not where cells have no positions."""
-    encoder = make(**pooled, frames=2, time="mean", positions=positions)
-    source = torch.zeros(2, 1, 3, SIDE, SIDE, dtype=torch.uint8)
-    source[0, :, :, :8, :8] = source[1, :, :, 16:24, 8:16] = 255
-    there, elsewhere = read(encoder, source, torch.ones(2, 1, dtype=torch.bool)).summary_BV
-    assert ((there - elsewhere).abs().max() > 0.01) == (positions != "none")
+@pytest.mark.parametrize("time", ["mean", "rnn", "transformer"])
+def test_time_goes_by_at_each_cell(time: str, pooled: dict[str, Any]) -> None:
+    """What changes in one cell of one frame changes that cell alone: in all frames or, where their mean is kept, in the mean."""
+    encoder = make(**pooled, frames=3, time=time, positions="sinusoidal")
+    source = torch.zeros(2, 3, 3, SIDE, SIDE, dtype=torch.uint8)
+    source[1, 1, :, 16:24, 8:16] = 255
+    memory = read(encoder, source, torch.ones(2, 3, dtype=torch.bool))
+    assert memory.grid is not None
+    changed = (memory.keys_BSK[0] != memory.keys_BSK[1]).any(-1).view(-1, *memory.grid)
+    assert changed.any(0).nonzero().tolist() == [[2, 1]]
+    assert changed[:, 2, 1].all()
 
 
 # No company, no cache and no format changes what is seen
@@ -239,7 +243,7 @@ def test_outside_training_all_batches_are_of_one_size(time: str) -> None:
     for count in (1, 2, 3, 5, 8):
         source, mask = sources({"frames": 5}, count)
         read(encoder, source, mask)
-    assert seen == {"backbone": {(4, 3, SIDE, SIDE)}, "map": {(4, 16, 16)}, "time": {(4, 5, SIZE)}}
+    assert seen == {"backbone": {(4, 3, SIDE, SIDE)}, "map": {(4, 16, 16)}, "time": {(64, 5, SIZE)}}
 
 
 @every
@@ -336,8 +340,7 @@ def test_every_pair_trains(decoder: str, changed: dict[str, Any]) -> None:
             assert torch.isfinite(parameter.grad).all(), name
             reached[name] = reached.get(name, False) or bool(parameter.grad.any())
         optimizer.step()
-    one = changed.get("time") == "mean"  # attention to one position has nothing to learn
-    deaf = [name for name, found in reached.items() if not found and not name.endswith("key.bias") and not (one and ("attention" in name or "asking" in name))]
+    deaf = [name for name, found in reached.items() if not found and not name.endswith("key.bias")]
     assert not deaf
     last = loss_of(model.eval(), source, mask, tokens).item()
     assert math.isfinite(last)
