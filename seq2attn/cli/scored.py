@@ -19,6 +19,7 @@ from seq2attn.errors import UserError
 if TYPE_CHECKING:
     from seq2attn.evaluation.alignment import AlignmentScore
     from seq2attn.evaluation.model import Likelihood
+    from seq2attn.evaluation.model import Search as Options
     from seq2attn.evaluation.pointing import Pointing
     from seq2attn.evaluation.significance import Compared
     from seq2attn.evaluation.text import Bucket, Score
@@ -38,11 +39,18 @@ class Search(NamedTuple):
     samples: int | None = None
     batch_tokens: int | None = None
 
-    def options(self, language: str | None) -> dict[str, Any]:
+    def options(self, language: str | None) -> "Options":
         """For a translator or captioner into that language."""
         from seq2attn.evaluation.text import utility
 
-        return {name: value for name, value in self._asdict().items() if name != "mbr"} | {"utility": None if self.mbr is None else utility(self.mbr, language)}
+        return {
+            "beam": self.beam,
+            "length_penalty": self.length_penalty,
+            "no_repeat_ngram": self.no_repeat_ngram,
+            "utility": None if self.mbr is None else utility(self.mbr, language),
+            "samples": self.samples,
+            "batch_tokens": self.batch_tokens,
+        }
 
 
 @dataclass

@@ -5,7 +5,7 @@ Knows a Captioner by what it does.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from seq2attn.data.picture_split import PictureSplit
 from seq2attn.data.views import View
 from seq2attn.evaluation.captions import parallel
-from seq2attn.evaluation.model import Likelihood
+from seq2attn.evaluation.model import Likelihood, Search
 from seq2attn.evaluation.pointing import Counts, Fit, Pointing, pointing, total
 from seq2attn.evaluation.text import Score, bleu
 from seq2attn.inference import Captioner
 from seq2attn.inference.caption import Caption
-from seq2attn.search.risk import Utility
 
 BLOCK = 128  # pictures between two signs of progress
 
@@ -39,31 +38,16 @@ def caption(
     numbers: Sequence[int],
     *,
     made: NDArray[np.float16] | None = None,
-    beam: int | None = None,
-    length_penalty: float | None = None,
-    no_repeat_ngram: int | None = None,
-    utility: Utility | None = None,
-    samples: int | None = None,
-    batch_tokens: int | None = None,
     seed: int = 1,
     progress: Progress = lambda done, total: None,
+    **search: Unpack[Search],
 ) -> list[str]:
-    """The best caption of each of those pictures, as text on one line. What is None is as the run's own search settings say."""
+    """The best caption of each of those pictures, as text on one line."""
     outputs: list[str] = []
     for start in range(0, len(numbers), BLOCK):
         progress(start, len(numbers))
-        found = captioner.caption(
-            seen(captioner, split, numbers[start : start + BLOCK], made),
-            beam=beam,
-            length_penalty=length_penalty,
-            no_repeat_ngram=no_repeat_ngram,
-            utility=utility,
-            samples=samples,
-            batch_tokens=batch_tokens,
-            attention=False,
-            seed=seed,
-            first=start,
-        )
+        pictures = seen(captioner, split, numbers[start : start + BLOCK], made)
+        found = captioner.caption(pictures, attention=False, seed=seed, first=start, **search)
         outputs += [" ".join(captions[0].text.split("\n")) for captions in found]
     progress(len(numbers), len(numbers))
     return outputs

@@ -353,3 +353,20 @@ def test_a_picture_run_asked_of_text_says_what_to_name(call: Call, run: Path, tm
     code, out, err = call(run, "--data", tmp_path / "text")
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "name a prepared folder of captioned pictures with --data" in err
+
+
+# The test at the end of a training
+
+
+def test_a_training_ends_with_the_scores_that_evaluate_gives(call: Call, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changes = ["max_steps=2", "validate_every=2", "validate_sentences=2", "batch_tokens=200", "warmup=0", "captions=2"]
+    sizes = ["embedding=16", "encoder.size=16", "encoder.channels=4", "encoder.blocks=[1]", "encoder.side=32", "decoder.size=16", "attention.size=8"]
+    settings = [f"train.{change}" for change in changes] + [f"model.{size}" for size in sizes] + ["search.max_length=9"]
+    trained = tmp_path / "trained"
+    arguments = ["train", "xu15-soft", "--data", str(prepared), "--out", str(trained), "--device", "cpu", "--precision", "fp32"]
+    assert application.run([*arguments, *(part for setting in settings for part in ("--set", setting))]) == 0, capsys.readouterr().err
+    out = capsys.readouterr().out.splitlines()
+    of_test, of_plain = ([line.removesuffix(f"  {name}") for line in out if line.endswith(f"  {name}")] for name in ("test", "test_plain"))
+    assert len(of_test) + len(of_plain) == len(out)
+    assert call(trained, "--device", "cpu")[1].splitlines() == of_test
+    assert call(trained, "--device", "cpu", "--split", "test_plain")[1].splitlines() == of_plain
