@@ -75,12 +75,12 @@ def happened(clip: clips.Clip, thing: clips.Thing, first: np.ndarray, last: np.n
 
 
 def test_the_committed_corpus_is_the_generator_s(made, committed):
-    assert {name: len(rows) for name, rows in committed.items()} == clips.SIZES == {"train": 2_000, "valid": 250, "test": 250}
+    assert {name: len(rows) for name, rows in committed.items()} == clips.SIZES == {"train": 4_000, "valid": 250, "test": 250}
     for name, rows in committed.items():
         assert [row["captions"] for row in rows] == [list(clips.captions(clip)) for clip in made[name]]
         for row, clip in zip(rows[:60], made[name], strict=False):
             assert np.array_equal(decoded(row), clips.render(clip))
-    assert [row["clip"]["path"] for rows in committed.values() for row in rows] == [f"{number:05}.gif" for number in range(1, 2_501)]
+    assert [row["clip"]["path"] for rows in committed.values() for row in rows] == [f"{number:05}.gif" for number in range(1, 4_501)]
 
 
 def test_other_seeds_are_other_clips():

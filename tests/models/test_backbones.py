@@ -98,7 +98,9 @@ def test_a_run_is_loaded_with_permission_alone(offer: Offer, monkeypatch: pytest
     seen: list[object] = []
     of = types.SimpleNamespace(config=types.SimpleNamespace(model=types.SimpleNamespace(pictures=True)))
     monkeypatch.setattr("seq2attn.inference.open_run", lambda *_: of)
-    monkeypatch.setattr("seq2attn.inference.captioner.opened", lambda *_, **__: seen.append(backbone(settings("somebodys:net"))) or (_ for _ in ()).throw(KeyError))
+    monkeypatch.setattr(
+        "seq2attn.inference.captioner.opened", lambda *_, **__: seen.append(backbone(settings("somebodys:net"))) or (_ for _ in ()).throw(KeyError)
+    )
     with pytest.raises(UserError, match="--allow-code"):
         seq2attn.load("run")
     with pytest.raises(KeyError):  # it comes to the rest of loading, which there is none of here

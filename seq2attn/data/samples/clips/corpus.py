@@ -12,7 +12,7 @@ from seq2attn.data.samples.clips.clip import Clip, stream
 from seq2attn.data.samples.clips.frames import durations, render
 from seq2attn.data.samples.picture_files import gif
 
-SIZES = {"train": 2_000, "valid": 250, "test": 250}
+SIZES = {"train": 4_000, "valid": 250, "test": 250}
 
 
 def splits(seed: int, sizes: Mapping[str, int]) -> dict[str, list[Clip]]:
