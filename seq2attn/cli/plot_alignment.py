@@ -57,8 +57,8 @@ def plot_alignment(
         int | None, typer.Option(help="Which layer's attention, from 1; a recurrent decoder has one.", min=1, metavar="N", show_default="the mean of all")
     ] = None,
     head: Annotated[int | None, typer.Option(help="Which head's attention, from 1.", min=1, metavar="N", show_default="the mean of all")] = None,
-    beam: Annotated[int | None, typer.Option(help="Hypotheses kept while searching.", min=1, metavar="N", show_default="the run's")] = None,
-    max_length: Annotated[int | None, typer.Option(help="Longest translation, in tokens.", min=1, metavar="N", show_default="the run's")] = None,
+    beam: options.Beam = None,
+    max_length: options.MaxLength = None,
     set_: options.Settings = None,
     seed: options.Seed = 1,
     device: options.Device = "auto",
