@@ -2,8 +2,9 @@
 
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from unittest.mock import patch
 
 import numpy as np
@@ -18,8 +19,10 @@ from seq2attn.data.prepared import Prepared
 from seq2attn.data.tokenizer import EOS, Tokenizer
 from seq2attn.data.views import View, Views
 from seq2attn.errors import UserError
+from seq2attn.evaluation.critic import critic
 from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.training import checkpoint, trainer
+from seq2attn.training.checkpoint import Run
 from seq2attn.training.distributed import World
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 50, 220)}
@@ -94,7 +97,7 @@ def tokenizer() -> Tokenizer:
 
 def settings(*changes: str) -> Config:
     """A tiny residual network of 4 x 4 positions and a GRU with attention, 20 steps, validated by loss; changed by `train.lr=1` and the like."""
-    tree = {
+    tree: dict[str, Any] = {
         "model": {
             "embedding": 8,
             "dropout": 0.1,
@@ -116,6 +119,8 @@ def settings(*changes: str) -> Config:
         "search": {"max_length": 8},
     }
     config._assign_all(tree, changes)
+    if tree["model"]["encoder"]["backbone"] != "resnet":  # whose these are alone
+        tree["model"]["encoder"] = {name: value for name, value in tree["model"]["encoder"].items() if name not in ("blocks", "channels")}
     return config.validate(tree, "test")
 
 
@@ -140,22 +145,29 @@ def views(of: Prepared, conf: Config, made: dict[str, np.ndarray] | None = None)
     return Views(train, view, conf.train, made.get("train")), Views(valid, view, None, made.get("valid"))
 
 
-def fit(
-    path: Path, conf: Config, of: Prepared, net: Seq2Seq | None = None, made: dict[str, np.ndarray] | None = None, **options: object
-) -> list[trainer.Event]:
-    """All events of a run at `path`, new or gone on with."""
+def run_at(path: Path, conf: Config, of: Prepared) -> Run:
+    """A run of those settings, new or gone on with."""
     vocabulary = of.target_tokenizer.size
     if not checkpoint.is_run(path):
         content = {"target.model": (of.path / "target.model").read_bytes()}
         checkpoint.create(path, conf, source_size=0, target_size=vocabulary, languages=(None, "en"), tokenizers=content, corpus="toy", force=False)
-    run = checkpoint.open_run(path, trained=False)
-    run = checkpoint.Run(run.path, conf, run.source_size, run.target_size, run.languages, run.corpus)
-    if conf.train.self_critical is not None and "critic" not in options:
-        from seq2attn.evaluation.critic import critic
+    return replace(checkpoint.open_run(path, trained=False), config=conf)
 
+
+def events(
+    path: Path, conf: Config, of: Prepared, net: Seq2Seq | None = None, made: dict[str, np.ndarray] | None = None, **options: object
+) -> Iterator[trainer.Event]:
+    """Of a run at `path`, new or gone on with; judged by CIDEr-D where it is self-critical."""
+    if conf.train.self_critical is not None and "critic" not in options:
         options["critic"] = critic(of.picture_split("train").captions, of.target_tokenizer, conf)
-    net = net if net is not None else model(conf, vocabulary, conf.train.seed)
-    return list(trainer.train(net, run, *views(of, conf, made), **({"world": ALONE} | options)))  # type: ignore[arg-type]
+    net = net if net is not None else model(conf, of.target_tokenizer.size, conf.train.seed)
+    training, validation = views(of, conf, made)
+    pairs = options.pop("training", training)
+    yield from trainer.train(net, run_at(path, conf, of), pairs, validation, **({"world": ALONE} | options))  # type: ignore[arg-type]
+
+
+def fit(*arguments: Any, **options: object) -> list[trainer.Event]:
+    return list(events(*arguments, **options))
 
 
 def save_run(path: Path, conf: Config, seed: int = 1) -> Path:

@@ -963,3 +963,38 @@ def rouge_l(words, captions, beta=1.2):
     if precision * recall == 0.0:
         return 0.0
     return 100.0 * (1.0 + beta**2) * precision * recall / (recall + beta**2 * precision)
+
+
+# Show, attend and tell (Xu 2015), as the paper has it: beside the recipes above, which know it by its choices
+
+
+def show_attend_and_tell(w, annotations, tokens):
+    """Section 3.1.2 with the gate of section 4.2.1: logits and weights of each step. `w`: "embedding" (N, E), "init_h" and "init_c", "score" as `additive`,
+    "beta" {"w", "b"}, "lstm", "readout" (tanh) and "output". Sections and equations are those of the paper."""
+    mean = sum(annotations) / len(annotations)
+    h = tanh(linear(w["init_h"]["w"], mean, w["init_h"]["b"]))  # the initial state, from the mean annotation vector
+    c = tanh(linear(w["init_c"]["w"], mean, w["init_c"]["b"]))
+    logits, weights = [], []
+    for token in tokens:
+        e = [math.exp(additive(w["score"], h, a)) for a in annotations]  # equation 4, asked by h_{t-1}
+        alpha = [one / sum(e) for one in e]  # equation 5
+        beta = 1 / (1 + math.exp(-(inner(w["beta"]["w"], h) + float(w["beta"]["b"]))))
+        z = sum(beta * alpha[i] * annotations[i] for i in range(len(annotations)))  # equation 13, gated
+        embedding = w["embedding"][token]
+        h, c = lstm_cell(w["lstm"], join(embedding, z), (h, c))  # equations 1 to 3
+        seen = tanh(linear(w["readout"]["w"], join(h, z, embedding), w["readout"]["b"]))  # of state, context and word, as in equation 7
+        logits.append(linear(w["output"]["w"], seen, w["output"]["b"]))
+        weights.append(np.array(alpha))
+    return logits, weights
+
+
+def doubly_stochastic(weights, lengths, positions):
+    """Equation 14's second term: for each sentence b and position i, (1 - sum over its steps t of alpha_ti)^2, all added up."""
+    total = 0.0
+    for b in range(len(weights)):
+        for i in range(positions[b]):
+            read = 0.0
+            for t in range(lengths[b]):
+                read += weights[b][t][i]
+            total += (1 - read) ** 2
+    return total

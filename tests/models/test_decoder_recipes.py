@@ -94,6 +94,33 @@ def test_any_valid_recipe_is_the_papers(chosen: config.Model) -> None:
     assert_is_the_papers(chosen)
 
 
+def test_show_attend_and_tell_is_the_papers() -> None:
+    """The decoder of `xu15-soft`, small: gate, first state of the mean annotation, and a readout of word, state and context."""
+    preset = config.load("xu15-soft").model.decoder
+    assert preset.kind == "rnn"
+    chosen = recipes.make({"cell": "gru"}, preset.model_dump(include={"cell", "query", "context", "gate", "bridge", "readout", "readout_embedding"}))
+    model = model_of(chosen)
+    source, mask, inputs = sentences()
+    with torch.no_grad():
+        got = model(source, mask, inputs, weights=True)
+        annotations = model.encoder(source, mask).values_BSV.numpy()
+    named = weights(model, chosen)
+    own = {
+        "embedding": named["target_embedding"],
+        "init_h": named["bridge"][0]["h"],
+        "init_c": named["bridge"][0]["c"],
+        "score": named["attention"]["score"],
+        "beta": named["gate"],
+        "lstm": named["decoder"][0],
+        "readout": named["readout"],
+        "output": named["output"],
+    }
+    for b, length in enumerate(LENGTHS):
+        logits, read = reference.show_attend_and_tell(own, list(annotations[b, :length]), inputs[b].tolist())
+        np.testing.assert_allclose(got.logits[b], np.stack(logits), atol=1e-9)
+        np.testing.assert_allclose(got.weights[b, :, :length], np.stack(read), atol=1e-9)
+
+
 def test_the_sweep_has_every_choice_somewhere() -> None:
     """What is drawn must not leave a choice out, neither in the sweep nor in the parts of it that the longer tests take."""
     assert {(chosen.attention.score, chosen.attention.normaliser) for chosen in ATTENDING} == set(itertools.product(recipes.SCORES, recipes.NORMALISERS))
