@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
-import tiny_pictures
+import tiny_captions
 
 from seq2attn import config
 from seq2attn.data.pictures import Picture, PictureCorpus
@@ -188,8 +188,8 @@ def test_the_order_of_events_is_a_row_a_run(tmp_path: Path, monkeypatch: pytest.
             for row in some:
                 yield Picture(row["clip"]["path"], lambda row=row: [row["clip"]["bytes"]], tuple(row["captions"]), split, split)
 
-    data = tiny_pictures.prepare(tmp_path / "prepared", monkeypatch, PictureCorpus("clips", "en", pictures, clips=True))
-    runs = [tiny_pictures.save_run(tmp_path / name, data, seed, encoder={"frames": 4}) for seed, name in enumerate(("one", "two"))]
+    data = tiny_captions.prepare(tmp_path / "prepared", monkeypatch, PictureCorpus("clips", "en", pictures, clips=True))
+    runs = [tiny_captions.save_run(tmp_path / name, data, seed, encoder={"frames": 4}) for seed, name in enumerate(("one", "two"))]
     found = rows(printed("clip_events.py", *runs, "--device", "cpu"))
     assert [row[:2] for row in found] == [[str(run), "4"] for run in runs]
     assert all(0 <= float(cell) <= 100 for row in found for cell in row[2:5])
