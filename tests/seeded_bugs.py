@@ -273,7 +273,7 @@ BUGS = (
     Bug("evaluation/pictures.py", "len(caption.tokens) + 1", "len(caption.tokens)", ("cli/test_evaluate_pictures.py", "-k", "likely")),
     Bug("evaluation/pictures.py", "pointing(caption.attention,", "pointing(caption.attention[::-1],", ("cli/test_evaluate_pictures.py", "-k", "box")),
     Bug("evaluation/pictures.py", "split.sizes[number], view", "split.sizes[number][::-1], view", ("cli/test_evaluate_pictures.py", "-k", "box")),
-    Bug("evaluation/pictures.py", "zip(split.boxes[number], captions", "zip(split.boxes[numbers[0]], captions", ("cli/test_evaluate_pictures.py", "-k", "box")),
+    Bug("evaluation/pictures.py", "zip(boxed, found", "zip(boxed[::-1], found", ("cli/test_evaluate_pictures.py", "-k", "box")),
     Bug("inference/captioner.py", "torch.tensor(of,", "torch.tensor(of[::-1],", ("cli/test_evaluate_pictures.py", "-k", "likely")),
     Bug("cli/evaluate_pictures.py", "compared = bleu | others", "compared = others", ("cli/test_evaluate_pictures.py", "-k", "compared")),
     Bug("search/beam.py", "* beam + parent_BW", "* beam + parent_BW.sort(1).values", ("search/test_state.py",)),

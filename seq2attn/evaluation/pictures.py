@@ -98,13 +98,11 @@ def force(
 def _pointed(view: View, split: PictureSplit, numbers: Sequence[int], found: Sequence[Caption]) -> list[Counts]:
     """Of each caption of those pictures, its attention against its boxes."""
     assert split.boxes is not None
+    boxed = [(number, boxes) for number in numbers for boxes in split.boxes[number]]
     counts = []
-    captions = iter(found)
-    for number in numbers:
-        for boxes, caption in zip(split.boxes[number], captions, strict=False):
-            assert caption.attention is not None
-            assert caption.grid is not None
-            counts.append(
-                pointing(caption.attention, caption.grid, split.sizes[number], view.side, cast(Fit, view.fit), boxes, f"{split.path}, {split.names[number]}")
-            )
+    for (number, boxes), caption in zip(boxed, found, strict=True):
+        assert caption.attention is not None
+        assert caption.grid is not None
+        where = f"{split.path}, {split.names[number]}"
+        counts.append(pointing(caption.attention, caption.grid, split.sizes[number], view.side, cast(Fit, view.fit), boxes, where))
     return counts
