@@ -164,9 +164,11 @@ class ImageEncoder(Section):
     )  # of red, green, blue from 0 to 1, taken off what the backbone sees
     std: Annotated[tuple[Positive, Positive, Positive], Field(strict=False)] = (0.229, 0.224, 0.225)  # what it is divided by then
     size: Count = 256  # of a position's vector
-    positions: Literal["none", "sinusoidal", "learned"] = "none"  # how places are told apart, rows and columns each
+    positions: Literal["none", "sinusoidal", "learned"] = "none"  # how places are told apart, rows and columns each; a clip needs it
     frames: Annotated[int, Field(ge=1, le=256)] = 1  # 1: stills; more: clips, of which so many frames at most are read, evenly spaced
-    time: Literal["mean", "rnn", "transformer"] = "rnn"  # clips: what is made of the frames: their mean, states that run both ways, or self-attention
+    time: Literal["mean", "rnn", "transformer"] = (
+        "rnn"  # clips: what is made of the frames, at each cell: their mean, states that run both ways, or self-attention
+    )
     time_layers: Count = 1  # clips: of rnn or transformer, one upon another
     time_heads: Count = 4  # clips: transformer: of self-attention
 

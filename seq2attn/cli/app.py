@@ -19,7 +19,7 @@ from typing import Annotated, Any, NoReturn, Self
 import typer
 
 from seq2attn import __version__
-from seq2attn.cli import console, evaluate, export, plot_alignment, prepare, train, translate
+from seq2attn.cli import caption, console, evaluate, export, plot_alignment, prepare, train, translate
 from seq2attn.cli.signals import Wishes
 from seq2attn.errors import UsageError, UserError
 
@@ -51,6 +51,7 @@ def _start(
 app.command("prepare", short_help="Raw parallel text to a folder ready for training.")(prepare.prepare)
 app.command("train", short_help="Train a model, and score it on the test data.")(train.train)
 app.command("translate", short_help="Translate lines of text, as they come.")(translate.translate)
+app.command("caption", short_help="Describe pictures, and show where the words look.")(caption.caption)
 app.command("evaluate", short_help="Score runs, or any system's output.", cls=evaluate.Command)(evaluate.evaluate)
 app.command("plot-alignment", short_help="Draw what the model looked at.")(plot_alignment.plot_alignment)
 app.command("export", short_help="A trained Transformer for another engine.")(export.export)

@@ -70,6 +70,11 @@ def is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
+def has_colour() -> bool:
+    """Whether results may be in colour."""
+    return sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Aligned columns on stdout; those that hold only numbers are set flush right. A wide table is never cut: it is as wide as it is."""
     from rich.console import Console
@@ -86,7 +91,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     for row in cells:
         drawn.add_row(*(Text(cell) for cell in row))
     buffer = io.StringIO()
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    colour = has_colour()
     Console(file=buffer, width=100_000, force_terminal=colour, color_system="standard" if colour else None, legacy_windows=False).print(drawn)
     for line in buffer.getvalue().splitlines():
         result(line.rstrip())

@@ -1,10 +1,11 @@
-"""How translations are written: as text, JSON lines or Moses n-best lists; and their attention, as npz or JSON lines.
+"""How translations and captions are written: as text, JSON lines or Moses n-best lists; and attention of translations, as npz or JSON lines.
 
-It knows what a translation holds, and neither models nor streams.
+It knows what a translation and a caption hold, and neither models nor streams.
 """
 
 import json
 import math
+import unicodedata
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +13,17 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from seq2attn.inference import Translation
+    from seq2attn.inference import Caption, Translation
 
 
 def one_line(text: str) -> str:
     r"""`text` without "\n" and "\r", which would end its line for some reader."""
     return text.replace("\r", " ").replace("\n", " ")
+
+
+def one_path(path: str) -> str:
+    r"""`path` with what ends lines, drives terminals or is no UTF-8 written as an escape: a newline as "\n"."""
+    return "".join(c.encode("unicode_escape").decode("ascii") if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in path)
 
 
 def pharaoh(translation: "Translation") -> str:
@@ -34,6 +40,12 @@ def as_text(translations: Sequence["Translation"], n_best: int, scores: bool, al
         columns += [pharaoh(translation)] if alignments else []
         lines.append("\t".join(columns))
     return "".join(f"{line}\n" for line in lines + [""] * (n_best - len(lines)))
+
+
+def captions_as_text(path: str, captions: Sequence["Caption"], n_best: int, scores: bool) -> str:
+    """`n_best` lines of path and caption, which is empty where there are fewer. The score stands between them."""
+    rows = [(f"{caption.score:.4f}", one_line(caption.text)) for caption in captions] + [("", "")] * (n_best - len(captions))
+    return "".join("\t".join([one_path(path), *([score] if scores else []), text]) + "\n" for score, text in rows)
 
 
 def as_moses(translations: Sequence["Translation"], number: int, alignments: bool) -> str:
@@ -55,17 +67,33 @@ def as_json(record: dict[str, Any], translations: Sequence["Translation"], n_bes
     """The record with `translation`, `score` and `log_probability` of the best, and all of them under `n_best` when several were asked for."""
 
     def facts(translation: "Translation") -> dict[str, Any]:
-        found: dict[str, Any] = {
-            "translation": translation.text,
-            "score": _rounded(translation.score),
-            "log_probability": _rounded(translation.log_probability),
-        }
+        found = {"translation": translation.text} | _numbers(translation)
         return found | {"alignment": pharaoh(translation)} if alignments else found
 
     tree = record | facts(translations[0])
     if n_best > 1:
         tree["n_best"] = [facts(translation) for translation in translations]
     return _json(tree) + "\n"
+
+
+def captions_as_json(path: str, captions: Sequence["Caption"], n_best: int, overlays: Sequence[Path], problem: str | None) -> str:
+    """`image`, `caption`, `score`, `log_probability`, the file of its overlay as `attention` where there is one, all under `n_best` when several were asked for.
+
+    Of what could not be read the caption is empty, and `error` says why.
+    """
+    rows = [{"caption": caption.text} | _numbers(caption) for caption in captions]
+    for row, overlay in zip(rows, overlays, strict=False):
+        row["attention"] = str(overlay)
+    tree = {"image": path} | (rows[0] if rows else {"caption": "", "score": None, "log_probability": None})
+    if n_best > 1:
+        tree["n_best"] = rows
+    if problem is not None:
+        tree["error"] = problem
+    return _json(tree) + "\n"
+
+
+def _numbers(output: "Translation | Caption") -> dict[str, Any]:
+    return {"score": _rounded(output.score), "log_probability": _rounded(output.log_probability)}
 
 
 def read_json(line: str) -> tuple[dict[str, Any], str | None]:

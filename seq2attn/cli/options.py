@@ -82,6 +82,26 @@ Settings = Annotated[
 AllowCode = Annotated[
     bool, typer.Option("--allow-code", help="Let a model of pictures whose backbone is a function of some package run it; say so for what you trust.")
 ]
+Beam = Annotated[int | None, typer.Option("--beam", help="Hypotheses kept while searching; 1 is greedy.", min=1, metavar="N", show_default="the run's")]
+LengthPenalty = Annotated[float | None, typer.Option("--length-penalty", help="Score is log p / length ** this.", min=0, metavar="X", show_default="the run's")]
+MaxLength = Annotated[int | None, typer.Option("--max-length", help="Longest output, in tokens.", min=1, metavar="N", show_default="the run's")]
+MinLength = Annotated[int | None, typer.Option("--min-length", help="Shortest output, in tokens.", min=0, metavar="N", show_default="the run's")]
+Sample = Annotated[bool, typer.Option("--sample", help="Draw outputs at random instead of searching for the best.")]
+Temperature = Annotated[
+    float | None, typer.Option("--temperature", help="With --sample or --mbr: below 1 likelier tokens, above 1 wilder ones.", metavar="X", show_default="1.0")
+]
+TopK = Annotated[int | None, typer.Option("--top-k", help="With --sample or --mbr: draw among the N likeliest tokens.", metavar="N", min=1, show_default="all")]
+TopP = Annotated[
+    float | None,
+    typer.Option("--top-p", help="With --sample or --mbr: draw among the fewest tokens of this probability together.", metavar="P", show_default="1.0"),
+]
+BatchTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-tokens", help="Padded source positions read at once; changes speed and memory only.", min=1, metavar="N", show_default="as fits the device"
+    ),
+]
+Precision = Annotated[str, typer.Option("--precision", help="Number format: auto (fp32), fp32, bf16 or fp16.", metavar="FORMAT")]
 NoRepeat = Annotated[
     int | None,
     typer.Option("--no-repeat-ngram", help="No N target pieces in a row twice in an output; 0: no such rule.", min=0, metavar="N", show_default="the run's"),

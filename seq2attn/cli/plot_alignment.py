@@ -1,9 +1,7 @@
 """`seq2attn plot-alignment`: what a model looked at, as a picture, a page or blocks in the terminal."""
 
 import itertools
-import os
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seq2attn import config
-from seq2attn.cli import console, options
+from seq2attn.cli import console, options, plot_pictures, writing
+from seq2attn.cli.search_options import refuse_blind
 from seq2attn.config import Precision
 from seq2attn.errors import UsageError, UserError
 from seq2attn.plotting import PAGES, PICTURES
@@ -28,7 +27,22 @@ def plot_alignment(
         str | None, typer.Argument(help="A trained run; several joined by commas are an ensemble. Not needed with --from.", metavar="RUN", show_default=False)
     ] = None,
     source: Annotated[str | None, typer.Option(help="The text to translate.", metavar="TEXT", show_default=False)] = None,
-    target: Annotated[str | None, typer.Option(help="The translation to force on the model.", metavar="TEXT", show_default="the best it finds")] = None,
+    image: Annotated[
+        Path | None,
+        typer.Option(help="The picture to describe; for a run that reads clips, a folder of frames or an animated image.", metavar="FILE", show_default=False),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="The translation or caption to force on the model.", metavar="TEXT", show_default="the best it finds")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Describe a picture of this prepared folder instead.", metavar="PREPARED", show_default=False)] = None,
+    split: Annotated[str | None, typer.Option(help="The split of --data.", metavar="NAME", show_default="test")] = None,
+    number: Annotated[int | None, typer.Option(help="The picture in it, from 1.", min=1, metavar="N", show_default="1")] = None,
+    reference: Annotated[
+        int | None,
+        typer.Option(
+            help="Force that of its captions on the model, from 1, and draw its boxes where the data have any.", min=1, metavar="N", show_default=False
+        ),
+    ] = None,
     saved: Annotated[
         Path | None, typer.Option("--from", help="Draw what `translate --attention` kept instead.", metavar="FILE.jsonl|FILE.npz", show_default=False)
     ] = None,
@@ -43,28 +57,37 @@ def plot_alignment(
         int | None, typer.Option(help="Which layer's attention, from 1; a recurrent decoder has one.", min=1, metavar="N", show_default="the mean of all")
     ] = None,
     head: Annotated[int | None, typer.Option(help="Which head's attention, from 1.", min=1, metavar="N", show_default="the mean of all")] = None,
-    beam: Annotated[int | None, typer.Option(help="Hypotheses kept while searching.", min=1, metavar="N", show_default="the run's")] = None,
-    max_length: Annotated[int | None, typer.Option(help="Longest translation, in tokens.", min=1, metavar="N", show_default="the run's")] = None,
+    beam: options.Beam = None,
+    max_length: options.MaxLength = None,
     set_: options.Settings = None,
     seed: options.Seed = 1,
     device: options.Device = "auto",
     precision: Annotated[Precision, typer.Option(help="Number format; auto is fp32.", metavar="auto|fp32|bf16|fp16")] = "auto",
+    allow_code: options.AllowCode = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Draw the attention of a translation: a row for each target word, a column for each source word.
+    """Draw the attention of a translation: a row for each target word, a column for each source word; or, of a caption, the picture as each word saw it.
 
     Without -o it is drawn in the terminal, on standard output. Any script works: what no installed font has is written as its code points.
     """
     settings = set_ or []
-    _refuse(run, source, target, saved, line, output, layer, head, beam, max_length, settings)
+    picture = plot_pictures.Asked(image, data, split, number, reference)
+    _refuse(run, source, picture, target, saved, line, output, layer, head, beam, max_length, settings)
+    if run is not None:
+        _refuse_kind(run, picture.any)
+        settings = [*settings, *_shown(run, layer, head)]
+    if picture.any:
+        assert run is not None
+        plot_pictures.draw(run, picture, target, output, words, beam, max_length, settings, seed, device, precision, allow_code)
+        return
     if saved is not None:
         chosen = _from_file(saved, line, words, every=line is None and output is not None and output.suffix.lower() in PAGES)
         title = saved.name
     else:
         assert run is not None
         assert source is not None
-        chosen = [_from_run(run, source, target, words, beam, max_length, [*settings, *_shown(run, layer, head)], seed, device, precision)]
+        chosen = [_from_run(run, source, target, words, beam, max_length, settings, seed, device, precision)]
         title = run
     _draw(chosen, output, f"Attention of {title}")
 
@@ -72,6 +95,7 @@ def plot_alignment(
 def _refuse(
     run: str | None,
     source: str | None,
+    picture: plot_pictures.Asked,
     target: str | None,
     saved: Path | None,
     line: int | None,
@@ -84,8 +108,8 @@ def _refuse(
 ) -> None:
     """Every request that makes no sense, before anything heavy is imported."""
     if saved is not None:
-        if run is not None or source is not None or target is not None:
-            raise UsageError("--from draws what was kept, without a run or a text of its own: leave out RUN, --source and --target")
+        if run is not None or source is not None or target is not None or any(part is not None for part in picture):
+            raise UsageError("--from draws what was kept, without a run or a text of its own: leave out RUN, --source, --target, and pictures")
         if beam is not None or max_length is not None:
             raise UsageError("--from draws what was kept: --beam and --max-length are for a search")
         if layer is not None or head is not None:
@@ -97,19 +121,24 @@ def _refuse(
         if not saved.is_file():
             raise UserError(f"{saved}: no such file")
     elif run is None:
-        raise UsageError("name a RUN and --source TEXT, or give saved attention with --from FILE")
-    elif source is None:
-        raise UsageError('say what to translate: --source "TEXT"')
-    elif not source.strip():
+        raise UsageError("name a RUN and --source TEXT or --image FILE, or give saved attention with --from FILE")
+    elif source is None and not picture.any:
+        picture.refuse(source, target)
+        raise UsageError('say what to translate: --source "TEXT", or to describe: --image FILE')
+    elif source is not None and not source.strip():
         raise UsageError("--source is blank: there is nothing to align")
     elif line is not None:
         raise UsageError("--line chooses a line of --from FILE")
+    picture.refuse(source, target)
     if target is not None and not target.strip():
         raise UsageError("--target is blank: there is nothing to align")
-    if target is not None and (beam is not None or max_length is not None):
-        raise UsageError("--target is given whole: --beam and --max-length are for a search")
-    if target is not None and options.sets(settings, *(f"search.{name}" for name in config.Search.model_fields if name != "length_penalty")):
-        raise UsageError("--target is given whole: --set search.* is for a search, but for search.length_penalty")
+    whole = "--target" if target is not None else "--reference"
+    if (target is not None or picture.reference is not None) and (beam is not None or max_length is not None):
+        raise UsageError(f"{whole} is given whole: --beam and --max-length are for a search")
+    if (target is not None or picture.reference is not None) and options.sets(
+        settings, *(f"search.{name}" for name in config.Search.model_fields if name != "length_penalty")
+    ):
+        raise UsageError(f"{whole} is given whole: --set search.* is for a search, but for search.length_penalty")
     options.refuse_twice(settings, beam=beam, max_length=max_length)
     if output is not None:
         if output.suffix.lower() not in (*PICTURES, *PAGES):
@@ -118,6 +147,15 @@ def _refuse(
             raise UsageError(f"-o {output}: a folder; name a file")
         if not output.absolute().parent.is_dir():
             raise UserError(f"-o {output}: there is no folder {output.parent}; make it first")
+
+
+def _refuse_kind(run: str, picture: bool) -> None:
+    """Raise where the run is for the other kind of source, with the option that it wants."""
+    from seq2attn.training.checkpoint import open_run
+
+    path = run if Path(run).is_dir() else run.split(",")[0].strip()
+    if open_run(path).config.model.pictures != picture:
+        raise UsageError(f"{path}: it translates text: give it --source TEXT" if picture else f"{path}: it describes pictures: give it --image FILE")
 
 
 def _shown(run: str, layer: int | None, head: int | None) -> list[str]:
@@ -150,11 +188,7 @@ def _from_run(
     from seq2attn.inference import MAX_SOURCE, Translator
 
     translator = Translator.load(run, device=device, precision=precision, settings=settings)
-    if not translator.attends:
-        reads = translator.config.model.decoder.reads
-        raise UserError(
-            f'{run}: has no attention to draw: its decoder reads {"a fixed summary" if reads == "summary" else "nothing"} (model.decoder.reads="{reads}")'
-        )
+    refuse_blind(run, translator, "draw")
     source = " ".join(source.splitlines())
     if target is None:
         found = translator.translate([source], beam=beam, max_length=max_length, seed=seed)[0][0]
@@ -204,7 +238,7 @@ def _choose(between_words: "Alignment", between_pieces: "Alignment | None", word
             "nothing to draw: " + ("the source is empty" if not between_words.source_words else "the translation is empty; --target TEXT forces one")
         )
     if words is None:
-        words = between_pieces is None or not any(map(_unspaced, (between_words.source_words, between_words.target_words)))
+        words = between_pieces is None or not any(map(plot_pictures.unspaced, (between_words.source_words, between_words.target_words)))
         if not words and not many:
             console.note("drawn by subwords, for a side has no spaces between its words; --words overrules this")
     if words:
@@ -250,19 +284,12 @@ def _word_numbers(pieces: Sequence[str]) -> list[int]:
     return numbers
 
 
-def _unspaced(words: Sequence[str]) -> bool:
-    from seq2attn.evaluation.text import spaced
-
-    return sum(map(len, words)) > 3 * len(words) and not spaced(words)
-
-
 def _draw(alignments: "list[Alignment]", output: Path | None, title: str) -> None:
     first = alignments[0]
     if output is None:
         from seq2attn.plotting import terminal
 
-        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-        width = shutil.get_terminal_size((100, 24)).columns
+        colour, width = console.has_colour(), shutil.get_terminal_size((100, 24)).columns
         console.result(terminal.render(first.attention, first.source_words, first.target_words, width, colour))
         console.result(terminal.legend(colour))
     elif output.suffix.lower() in PAGES:
@@ -272,12 +299,6 @@ def _draw(alignments: "list[Alignment]", output: Path | None, title: str) -> Non
     else:
         from seq2attn.plotting import heatmap
 
-        unseen = heatmap.save(first.attention, first.source_words, first.target_words, output).unseen()
-        if unseen:
-            shown = " ".join(unseen[:10]) + (" ..." if len(unseen) > 10 else "")
-            console.warn(
-                f"no installed font has {shown}: the picture names what it cannot draw; install a font for it (the Noto fonts have every script), "
-                "or write .html, which the reader's browser draws"
-            )
+        writing.warn_of_fonts(heatmap.save(first.attention, first.source_words, first.target_words, output).unseen())
     if output is not None:
         console.note(f"wrote {output}")

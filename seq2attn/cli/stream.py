@@ -10,12 +10,16 @@ import select
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from seq2attn.cli import console
 from seq2attn.errors import UserError
 
+T = TypeVar("T")
+
+LONGEST_WAIT = 1.0  # seconds
 BLOCK = 1 << 16  # bytes of one read
 AHEAD = 16  # blocks that wait to be taken: enough for CHARACTERS, and lines without text are not many times their bytes
 CHARACTERS = 1 << 20  # that one `take` gives, about
@@ -34,8 +38,9 @@ class Line(NamedTuple):
 class Stream:
     """The lines of several files after each other, or of standard input ("-", or no file at all)."""
 
-    def __init__(self, files: Sequence[str] = ()) -> None:
-        """Raises UserError where a file cannot be opened: before anything is read."""
+    def __init__(self, files: Sequence[str] = (), paths: bool = False) -> None:
+        """Raises UserError where a file cannot be opened: before anything is read. Lines that are `paths` keep bytes that are no UTF-8, as `os.fsdecode` does."""
+        self._paths = paths
         self._sources = [(name, _open(name)) for name in files or ["-"]]
         self._blocks: queue.Queue[list[tuple[bytes, int, str]] | BaseException | None] = queue.Queue(AHEAD)
         self._waiting: list[tuple[bytes, int, str]] = []
@@ -46,7 +51,7 @@ class Stream:
     def take(self, most: int) -> list[Line]:
         """Waits for one line, then gives all that are there already, `most` of them or about CHARACTERS at the most. Nothing: the end."""
         while not self._waiting and not self._ended:
-            self._receive(self._blocks.get())
+            self._receive(next_of(self._blocks))
         while len(self._waiting) < most and not self._ended:
             try:
                 self._receive(self._blocks.get_nowait())
@@ -57,7 +62,7 @@ class Stream:
             size += len(self._waiting[count][0])
             count += 1
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
-        return [_decoded(*line) for line in taken]
+        return [_decoded(*line, self._paths) for line in taken]
 
     def _receive(self, block: list[tuple[bytes, int, str]] | BaseException | None) -> None:
         if isinstance(block, BaseException):
@@ -78,6 +83,13 @@ class Stream:
             self._blocks.put(None)
         except BaseException as error:  # noqa: BLE001 - raised where the line is taken: it waits there
             self._blocks.put(error)
+
+
+def next_of(waiting: "queue.Queue[T]") -> T:
+    """What comes next, waited for in pieces: a signal that arrives just before a wait begins is seen only after it."""
+    while True:
+        with suppress(queue.Empty):
+            return waiting.get(timeout=LONGEST_WAIT)
 
 
 def _open(name: str) -> io.RawIOBase | io.BufferedIOBase:
@@ -113,9 +125,9 @@ def _split(source: io.RawIOBase | io.BufferedIOBase) -> Iterator[list[bytes]]:
         yield [last]
 
 
-def _decoded(line: bytes, number: int, file: str) -> Line:
+def _decoded(line: bytes, number: int, file: str, path: bool) -> Line:
     try:
-        text = line.decode("utf-8")
+        text = line.decode("utf-8", "surrogateescape" if path else "strict")
     except UnicodeDecodeError:
         text = line.decode("utf-8", "replace")
         console.warn(f"{Line('', number, file).where}: invalid UTF-8, replaced")

@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2attn.cli import console
+from seq2attn.cli import console, evaluate_pictures
+from seq2attn.cli.scored import Search, System, lines
 from seq2attn.cli.task import SAMPLES, Task, looking
 from seq2attn.config import Config, ImageEncoder
 from seq2attn.data.picture_split import PictureSplit
@@ -74,15 +74,15 @@ class Pictures(Task):
         captioner = Captioner.load(run, device=device, processes=True)
         prepared, corpus = self.prepared, self.prepared.path
         for name in (name for name in prepared.splits if name.startswith("test")):
-            split = prepared.picture_split(name)
-            numbers = range(len(split.names))
-            with console.progress() as progress:
-                found = caption(captioner, split, numbers, progress=partial(progress, f"describing {name}"))
-            console.result(f"{grouped_bleu(found, split.captions, prepared.languages[1])}  {name}")
-            for score in scores(found, split.captions):
-                console.result(f"{score}  {name}")
-            for number in _spread(numbers, SAMPLES):
-                console.note(f"  picture    {split.names[number]}\n  reference  {split.captions[number][0]}\n  caption    {found[number]}\n")
+            test, system, pictures = evaluate_pictures.of_split(prepared, name), System(str(run)), prepared.picture_split(name).names
+            if not pictures:
+                continue
+            test.take(system, captioner, Search(), seed=1)
+            test.score([system])
+            for line in lines(system):
+                console.result(f"{line}  {name}")
+            for number in _spread(range(len(pictures)), SAMPLES):
+                console.note(f"  picture    {pictures[number]}\n  reference  {test.references[number][0]}\n  caption    {system.outputs[number]}\n")
         captioner.close()
         console.note(
             f"prepared data: {corpus}\nnext:\n  seq2attn caption {run} PICTURE...\n  seq2attn evaluate {run}\n  seq2attn plot-alignment {run} --image PICTURE -o overlay.png"

@@ -10,6 +10,7 @@ from seq2attn.errors import UsageError, UserError
 
 ALIGNMENT = "align"
 _NOT_LANGUAGES = {ALIGNMENT, "txt", "md", "json", "jsonl", "tsv", "csv", "parquet", "arrow", "zip", "tar", "tgz", "py", "toml", "yaml", "yml", "model", "vocab"}
+_NOT_LANGUAGES |= {"token", "jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff", "ppm"}
 
 
 def languages(folder: Path) -> list[str]:

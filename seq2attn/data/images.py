@@ -116,12 +116,18 @@ def pixels(content: Sequence[bytes], where: str, *, clip: bool = False, longest:
 
 
 def frames_in(content: Sequence[bytes], where: str) -> int:
-    """How many frames the content has, by its headers alone: more than one for an animated image too. Raises UserError as `decode` does."""
+    """How many frames the content has, by its headers alone: several for an animated image, at most MOST_FRAMES + 1. Raises UserError as `decode` does."""
     if len(content) != 1:
         return len(content)
     with _plainly(where):
-        image = _opened(content[0], where)
-        return len(_numbers(image))
+        return len(_numbers(_opened(content[0], where), content[0]))
+
+
+def spaced(count: int, most: int) -> list[int]:
+    """At most `most` of 0 .. count - 1, as evenly as can be, the first and the last among them."""
+    if count <= most:
+        return list(range(count))
+    return [round(place * (count - 1) / max(most - 1, 1)) for place in range(max(most, 1))]
 
 
 def read_file(path: Path) -> bytes:
@@ -151,7 +157,7 @@ def _shown(content: Sequence[bytes], where: str, clip: bool, most: int, enough: 
     if clip and len(content) == 1:
         yield from _animated(content[0], where, most, enough)
         return
-    chosen = _spaced(len(content), most) if clip else [0]
+    chosen = spaced(len(content), most) if clip else [0]
     for number in chosen:
         place = where if len(content) == 1 else f"{where}: frame {number + 1}"
         with _plainly(place):
@@ -170,9 +176,9 @@ def _still(data: bytes, where: str, enough: int | None) -> Image.Image:
 def _animated(data: bytes, where: str, most: int, enough: int | None) -> Iterator[Image.Image]:
     with _plainly(where):
         image = _opened(data, where)
-        numbers = _numbers(image)
+        numbers = _numbers(image, data)
         if len(numbers) > MOST_FRAMES:
-            raise UserError(f"{where}: a clip of {len(numbers):,} frames; {MOST_FRAMES} are the most")
+            raise UserError(f"{where}: a clip of more than {MOST_FRAMES} frames")
         if len(numbers) * image.width * image.height > _MOST_WORK:
             facts = f"{len(numbers)} frames of {image.width:,} x {image.height:,} pixels"
             raise UserError(f"{where}: a clip of {facts}; {_MOST_WORK // 1_000_000} million pixels are the most")
@@ -180,7 +186,7 @@ def _animated(data: bytes, where: str, most: int, enough: int | None) -> Iterato
     if still is not None:
         yield still
         return
-    wanted = {numbers[place] for place in _spaced(len(numbers), most)}
+    wanted = {numbers[place] for place in spaced(len(numbers), most)}
     for number in range(max(wanted) + 1):  # none is left out: a frame is drawn over those before it
         frame = None
         with _plainly(f"{where}: frame {number + 1}"):
@@ -219,18 +225,49 @@ def _bounded(image: Image.Image, where: str) -> None:
         raise UserError(f"{where}: an image without pixels")
 
 
-def _numbers(image: Image.Image) -> range:
-    """Of the frames that are shown: the first picture of an animated PNG may be for those alone who cannot show the others."""
-    if image.format not in ("GIF", "WEBP", "PNG", "TIFF"):
-        return range(1)  # a photograph's second picture is no frame
-    return range(bool(getattr(image, "default_image", False)), getattr(image, "n_frames", 1)) or range(1)
+def _numbers(image: Image.Image, data: bytes) -> range:
+    """Of the frames that are shown, MOST_FRAMES + 1 where there are more: those of a hostile file are not worth counting."""
+    most = MOST_FRAMES + 1
+    match image.format:
+        case "GIF":
+            count = _images_of_gif(data, most)
+        case "TIFF":
+            count = _pages(image, most)
+        case "WEBP" | "PNG":
+            count = getattr(image, "n_frames", 1)
+        case _:
+            count = 1  # a photograph's second picture is no frame
+    first = int(getattr(image, "default_image", False))  # an animated PNG's first picture may be for those alone who cannot show the others
+    return range(first, min(count, first + most)) or range(1)
 
 
-def _spaced(count: int, most: int) -> list[int]:
-    """At most `most` of 0 .. count - 1, as evenly as can be, the first and the last among them."""
-    if count <= most:
-        return list(range(count))
-    return [round(place * (count - 1) / max(most - 1, 1)) for place in range(max(most, 1))]
+def _images_of_gif(data: bytes, most: int) -> int:
+    """How many images a GIF says that it has, at most `most`: its blocks are stepped over."""
+    count, place = 0, 13 + _palette(data[10])
+    while count < most and place < len(data) and data[place] in (0x2C, 0x21):  # an image, an extension
+        if data[place] == 0x2C:
+            count += 1
+            place += 11 + _palette(data[place + 9])
+        else:
+            place += 2
+        while data[place]:
+            place += 1 + data[place]
+        place += 1
+    return count
+
+
+def _palette(flags: int) -> int:
+    return 6 << (flags & 7) if flags & 0x80 else 0
+
+
+def _pages(image: Image.Image, most: int) -> int:
+    count = 1
+    with suppress(EOFError):
+        while count < most:
+            image.seek(count)
+            count += 1
+    image.seek(0)
+    return count
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -29,4 +29,9 @@ def frames_of(folder: Path) -> list[Path]:
         found = [path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith(".") and path.is_file()]
     except OSError as error:
         raise UserError(f"{folder}: {error.strerror}") from None
-    return sorted(found, key=lambda path: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)])
+    return sorted(found, key=by_numbers)
+
+
+def by_numbers(path: Path) -> list[str | int]:
+    """A key for sorting by name as a person would, who reads numbers in it as numbers."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]

@@ -17,6 +17,7 @@ from seq2attn.errors import UserError
 
 KINDS = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".parquet")
 _CHUNK = 1 << 16
+_BATCH_BYTES = 8 << 20  # of Parquet that are unpacked at once
 
 Records = Iterator[tuple[int, Mapping[str, object]]]  # line or row, counted from 1, and its cells by column
 
@@ -47,6 +48,23 @@ def open_table(path: Path, source: str | None, target: str | None) -> Corpus:
             yield columns.row(record, f"{path.name}:{number}")
 
     return Corpus(str(path), columns.languages, rows, [path])
+
+
+def read_records(path: Path, key: str | None = None) -> Records:
+    """The records of a file of any of KINDS. The first line of .tsv and .csv names the columns; `key` is where a .json keeps its list, if not at the top."""
+    form = kind(path)
+    if form == ".json":
+        yield from _json(path, key)
+    elif form in (".jsonl", ".parquet"):
+        yield from {".jsonl": _jsonl, ".parquet": _parquet}[form](path)
+    else:
+        names: list[str] = []
+        for number, cells in _cells(path):
+            if names and len(cells) != len(names):
+                raise UserError(f"{path}:{number}: {len(cells)} columns where the first line has {len(names)}")
+            if names:
+                yield number, dict(zip(names, cells, strict=True))
+            names = names or cells
 
 
 def _open_cells(path: Path, source: str | None, target: str | None) -> Corpus:
@@ -122,12 +140,20 @@ def _record(text: str, place: str) -> Mapping[str, object]:
     return record
 
 
-def _json(path: Path) -> Records:
-    """The objects of a list, or objects one after another, read piece by piece."""
+def _json(path: Path, key: str | None = None) -> Records:
+    """The objects of a list, or objects one after another, read piece by piece. With `key`, of the list that an object at the top has under it."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
     scan = json.JSONDecoder()
     buffer, line, listed, wanted, ended = "", 1, None, _CHUNK, False
     with opened(path) as file:
+        while key is not None and (match := re.search(rf'"{key}"\s*:\s*(?=\[)', buffer)) is None:
+            data = file.read(_CHUNK)
+            if not data or len(buffer) > LIMIT:
+                raise UserError(f'{path}: no list "{key}" in it')
+            buffer += _decoded(decoder, data, f"{path}:{line}")
+        if key is not None and match is not None:
+            line += buffer.count("\n", 0, match.end())
+            buffer = buffer[match.end() :]
         while True:
             stripped = buffer.lstrip(" \t\r\n,")
             line += buffer.count("\n", 0, len(buffer) - len(stripped))
@@ -159,17 +185,24 @@ def _json(path: Path) -> Records:
                 return
             data = file.read(wanted)
             wanted, ended = wanted * 2, not data  # twice as much each time, or a long record would be read anew too often
-            try:
-                buffer += decoder.decode(data, final=ended)
-            except UnicodeDecodeError as error:
-                raise UserError(f"{path}:{line}: not UTF-8 in this record or a later one: {error.reason}") from None
+            buffer += _decoded(decoder, data, f"{path}:{line}", ended)
+
+
+def _decoded(decoder: codecs.IncrementalDecoder, data: bytes, place: str, ended: bool = False) -> str:
+    try:
+        return decoder.decode(data, final=ended)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{place}: not UTF-8 in this record or a later one: {error.reason}") from None
 
 
 def _parquet(path: Path) -> Records:
     number = 0
     with opened(path) as file:
         try:
-            for batch in pa.parquet.ParquetFile(file).iter_batches(batch_size=1024):
+            table = pa.parquet.ParquetFile(file)
+            size = sum(table.metadata.row_group(group).total_byte_size for group in range(table.num_row_groups))
+            rows = max(1, min(1024, _BATCH_BYTES * table.metadata.num_rows // max(size, 1)))  # images stand in a table too
+            for batch in table.iter_batches(batch_size=rows):
                 for record in batch.to_pylist():
                     number += 1
                     yield number, record

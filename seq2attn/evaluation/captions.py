@@ -63,9 +63,17 @@ def bleu() -> BLEU:
 
 
 def streams(references: Sequence[Sequence[Words]]) -> Any:
-    """References grouped by picture as sacreBLEU's parallel sets, with None (which its types do not know) where a picture has fewer than another."""
-    most = max(len(of_picture) for of_picture in references)
-    return [[" ".join(of_picture[number]) if number < len(of_picture) else None for of_picture in references] for number in range(most)]
+    """Words grouped by picture as `parallel` lines."""
+    return parallel([[" ".join(words) for words in of_picture] for of_picture in references])
+
+
+def parallel(references: Sequence[Sequence[str]]) -> Any:
+    """References grouped by picture as sacreBLEU's parallel sets, with None (which its types do not know) where a picture has fewer than another.
+
+    All of sacreBLEU's metrics pass over None: BLEU and chrF as if the picture's own references stood there again, TER with their own mean length.
+    """
+    most = max(map(len, references), default=0)
+    return [[of_picture[number] if number < len(of_picture) else None for of_picture in references] for number in range(most)]
 
 
 def signature(name: str, references: Sequence[Sequence[str]]) -> str:

@@ -5,9 +5,10 @@ Knows a Translator by what it does, and no file.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypedDict, Unpack
 
 from seq2attn.evaluation.alignment import Link
+from seq2attn.search.risk import Utility
 
 if TYPE_CHECKING:
     from seq2attn.inference import Translator
@@ -17,36 +18,30 @@ BLOCK = 512  # sentences between two signs of progress
 Progress = Callable[[int, int], None]  # done, total
 
 
+class Search(TypedDict, total=False):
+    """Options of a search. What is left out or None is as the run's own search settings say."""
+
+    beam: int | None
+    length_penalty: float | None
+    no_repeat_ngram: int | None
+    utility: Utility | None  # with one, outputs are chosen among `samples`
+    samples: int | None
+    batch_tokens: int | None
+
+
 def translate(
     translator: "Translator",
     sources: Sequence[str],
     *,
-    beam: int | None = None,
-    length_penalty: float | None = None,
-    no_repeat_ngram: int | None = None,
-    utility: Callable[[str, str], float] | None = None,
-    samples: int | None = None,
-    batch_tokens: int | None = None,
     seed: int = 1,
     progress: Progress = lambda done, total: None,
+    **search: Unpack[Search],
 ) -> list[str]:
-    """The best translation of each source, as text on one line, by search or, with a `utility`, among samples. What is None is as the run's own search settings say."""
+    """The best translation of each source, as text on one line, by search or, with a `utility`, among samples."""
     outputs: list[str] = []
     for start in range(0, len(sources), BLOCK):
         progress(start, len(sources))
-        some = sources[start : start + BLOCK]
-        found = translator.translate(
-            some,
-            beam=beam,
-            length_penalty=length_penalty,
-            no_repeat_ngram=no_repeat_ngram,
-            utility=utility,
-            samples=samples,
-            batch_tokens=batch_tokens,
-            attention=False,
-            seed=seed,
-            first=start,
-        )
+        found = translator.translate(sources[start : start + BLOCK], attention=False, seed=seed, first=start, **search)
         outputs += [" ".join(translations[0].text.split("\n")) for translations in found]
     progress(len(sources), len(sources))
     return outputs

@@ -3,16 +3,21 @@
 Knows a Captioner by what it does.
 """
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seq2attn.data.picture_split import PictureSplit
+from seq2attn.data.views import View
+from seq2attn.evaluation.captions import parallel
+from seq2attn.evaluation.model import Likelihood, Search
+from seq2attn.evaluation.pointing import Counts, Fit, Pointing, pointing, total
 from seq2attn.evaluation.text import Score, bleu
 from seq2attn.inference import Captioner
-from seq2attn.search.risk import Utility
+from seq2attn.inference.caption import Caption
 
 BLOCK = 128  # pictures between two signs of progress
 
@@ -33,31 +38,16 @@ def caption(
     numbers: Sequence[int],
     *,
     made: NDArray[np.float16] | None = None,
-    beam: int | None = None,
-    length_penalty: float | None = None,
-    no_repeat_ngram: int | None = None,
-    utility: Utility | None = None,
-    samples: int | None = None,
-    batch_tokens: int | None = None,
     seed: int = 1,
     progress: Progress = lambda done, total: None,
+    **search: Unpack[Search],
 ) -> list[str]:
-    """The best caption of each of those pictures, as text on one line. What is None is as the run's own search settings say."""
+    """The best caption of each of those pictures, as text on one line."""
     outputs: list[str] = []
     for start in range(0, len(numbers), BLOCK):
         progress(start, len(numbers))
-        found = captioner.caption(
-            seen(captioner, split, numbers[start : start + BLOCK], made),
-            beam=beam,
-            length_penalty=length_penalty,
-            no_repeat_ngram=no_repeat_ngram,
-            utility=utility,
-            samples=samples,
-            batch_tokens=batch_tokens,
-            attention=False,
-            seed=seed,
-            first=start,
-        )
+        pictures = seen(captioner, split, numbers[start : start + BLOCK], made)
+        found = captioner.caption(pictures, attention=False, seed=seed, first=start, **search)
         outputs += [" ".join(captions[0].text.split("\n")) for captions in found]
     progress(len(numbers), len(numbers))
     return outputs
@@ -65,6 +55,54 @@ def caption(
 
 def grouped_bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]], language: str | None) -> Score:
     """sacreBLEU's corpus BLEU, `references[i]` being those of hypothesis i, of any number."""
-    most = max(map(len, references), default=0)
-    streams = [[some[place] if place < len(some) else None for some in references] for place in range(most)]
-    return bleu(hypotheses, streams, language)  # type: ignore[arg-type]
+    return bleu(hypotheses, parallel(references), language)
+
+
+class Forced(NamedTuple):
+    """What came of forcing the captions of a split on a model."""
+
+    likelihood: Likelihood
+    pointing: Pointing | None  # where there are boxes, and attention over a grid
+
+
+def force(
+    captioner: Captioner,
+    split: PictureSplit,
+    *,
+    batch_tokens: int | None = None,
+    seed: int = 1,
+    progress: Progress = lambda done, total: None,
+) -> Forced:
+    """Every caption of every picture forced on the model, in one pass: how likely all are, and whether each word that has a box is read where the box is.
+
+    Blank captions are left out, and counted: the model never saw such a one.
+    """
+    log_p, tokens, scored = 0.0, 0, 0
+    counts: list[Counts] | None = [] if split.boxes is not None and captioner.attends and not captioner.clips else None
+    for start in range(0, len(split.names), BLOCK):
+        progress(start, len(split.names))
+        numbers = range(start, min(start + BLOCK, len(split.names)))
+        texts = [caption for number in numbers for caption in split.captions[number]]
+        pictures = [one for number, one in zip(numbers, seen(captioner, split, numbers), strict=True) for _ in split.captions[number]]
+        found = captioner.force(pictures, texts, batch_tokens=batch_tokens, attention=counts is not None, seed=seed, first=int(split.first[start]))
+        real = [caption for caption in found if caption.text.strip()]
+        log_p += math.fsum(caption.log_probability for caption in real)
+        tokens += sum(len(caption.tokens) + 1 for caption in real)
+        scored += len(real)
+        if counts is not None:
+            counts += _pointed(captioner.views[0], split, numbers, found)
+    progress(len(split.names), len(split.names))
+    return Forced(Likelihood(log_p, tokens, scored, len(split) - scored), None if counts is None else total(counts))
+
+
+def _pointed(view: View, split: PictureSplit, numbers: Sequence[int], found: Sequence[Caption]) -> list[Counts]:
+    """Of each caption of those pictures, its attention against its boxes."""
+    assert split.boxes is not None
+    boxed = [(number, boxes) for number in numbers for boxes in split.boxes[number]]
+    counts = []
+    for (number, boxes), caption in zip(boxed, found, strict=True):
+        assert caption.attention is not None
+        assert caption.grid is not None
+        where = f"{split.path}, {split.names[number]}"
+        counts.append(pointing(caption.attention, caption.grid, split.sizes[number], view.side, cast(Fit, view.fit), boxes, where))
+    return counts

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -26,6 +26,8 @@ from seq2attn.inference.loading import opened
 from seq2attn.inference.searcher import Searcher
 from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models import backbones
+from seq2attn.models.encoders.image import ImageEncoder
+from seq2attn.models.memory import Memory
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.search.risk import Utility
 from seq2attn.search.step import Hypothesis
@@ -112,7 +114,7 @@ class Captioner(Searcher[Seen, Caption]):
         options.check(["" for _ in pictures], prefixes)
         sources = self._sources(pictures)
         results: list[list[Caption]] = [[] for _ in pictures]
-        limits = [LONGEST if options.max_length is None else options.max_length] * len(results)
+        limits = [max(LONGEST, options.min_length) if options.max_length is None else options.max_length] * len(results)
         rows = range(len(results))
         for i, ranked in self._share_out([None] * len(results), sources, self._positions(sources), limits, rows, prefixes, options, seed, first, batch_tokens):
             results[i] = ranked
@@ -146,6 +148,23 @@ class Captioner(Searcher[Seen, Caption]):
         return [views[view] for view in self.views]
 
     @property
+    def attends(self) -> bool:
+        encoder = self.config.model.encoder
+        return super().attends and not (
+            self.clips and encoder.kind == "image" and encoder.time == "mean"
+        )  # where the mean of all frames stands, no frame was looked at
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the positions of a picture."""
+        return cast(ImageEncoder, self.models[0].encoder).grid
+
+    @property
+    def cells(self) -> int:
+        rows, columns = self.grid
+        return rows * columns
+
+    @property
     def clips(self) -> bool:
         return self.views[0].frames > 1
 
@@ -157,8 +176,8 @@ class Captioner(Searcher[Seen, Caption]):
         return [[one[member] for one in seen] for member in range(len(self.models))]
 
     def _positions(self, sources: Sequence[Sequence[Seen]]) -> list[int]:
-        """How much reading each picture takes, about: backbones make a position of 8 x 8 to 32 x 32 pixels."""
-        return [len(seen) * 16 if self.clips else (self.views[0].side // 8) ** 2 for seen in sources[0]]
+        """How much reading each picture takes."""
+        return [self.cells * (len(seen) if self.clips else 1) for seen in sources[0]]
 
     def _read(self, member: int, sources: Sequence[Seen]) -> tuple[Tensor, Tensor]:
         if not self.clips:
@@ -177,6 +196,15 @@ class Captioner(Searcher[Seen, Caption]):
         filling = -mask.size(1) % STEP
         return torch.cat([source, source.new_zeros(len(source), filling, *source.shape[2:])], 1), F.pad(mask, (0, filling))
 
+    def _memory(self, member: int, sources: Sequence[Seen]) -> Memory:
+        """A picture that stands there several times, with other captions, is read once."""
+        places: dict[int, int] = {}
+        of = [places.setdefault(id(source), len(places)) for source in sources]
+        if len(places) == len(of):
+            return super()._memory(member, sources)
+        made = super()._memory(member, [sources[of.index(place)] for place in range(len(places))])
+        return made.of(torch.tensor(of, device=self.device))
+
     def _filling(self, sources: Sequence[Seen]) -> Seen:
         return sources[0]
 
@@ -193,7 +221,9 @@ class Captioner(Searcher[Seen, Caption]):
         words = text.split()
         pieces = between = None
         if hypothesis.weights is not None:
-            pieces = (hypothesis.weights[:, : len(source)] if self.clips else hypothesis.weights).numpy()  # not those of frames that other clips have
+            pieces = hypothesis.weights.numpy()
+            if self.clips:  # of a frame all its cells together; not those of frames that other clips have
+                pieces = pieces.reshape(len(pieces), -1, self.cells).sum(2)[:, : len(source)]
             positions = pieces.shape[1]
             between = between_words(pieces[:-1], numbers, range(positions), len(words), positions)
         return Caption(
@@ -205,10 +235,6 @@ class Captioner(Searcher[Seen, Caption]):
             pieces,
             words,
             between,
-            None if pieces is None or self.clips else self._grid(pieces.shape[1]),
+            None if pieces is None or self.clips else self.grid,
             hypothesis.finished,
         )
-
-    def _grid(self, positions: int) -> tuple[int, int]:
-        side = round(positions**0.5)  # every view is a square
-        return side, side

@@ -100,6 +100,11 @@ class Searcher(abc.ABC, Generic[Source, Result]):
             self._processes.close()
 
     @property
+    def may_fork(self) -> bool:
+        """Whether the next call may start processes, so that no other thread is to compute then."""
+        return self._processes is not None and not self._processes.running
+
+    @property
     def attends(self) -> bool:
         """Whether the model has attention to show."""
         return self.config.model.decoder.reads == "attention"
@@ -277,12 +282,13 @@ class Searcher(abc.ABC, Generic[Source, Result]):
                 module.training = training
 
     def _memories(self, sources: Sequence[Sequence[Source]], seeds: Sequence[int]) -> list[memory.Memory]:
-        memories = []
         stream_B = torch.tensor([seed % STREAMS for seed in seeds], device=self.device)
-        for member, (model, side) in enumerate(zip(self.models, sources, strict=True)):
-            source, mask = (tensor.to(self.device) for tensor in self._read(member, side))
-            memories.append(model.encoder(source, mask)._replace(stream_B=stream_B))
-        return memories
+        return [self._memory(member, side)._replace(stream_B=stream_B) for member, side in enumerate(sources)]
+
+    def _memory(self, member: int, sources: Sequence[Source]) -> memory.Memory:
+        source, mask = (tensor.to(self.device) for tensor in self._read(member, sources))
+        made: memory.Memory = self.models[member].encoder(source, mask)
+        return made
 
     def _start(self, sources: Sequence[Sequence[Source]], width: int, seeds: Sequence[int]) -> _State:
         decoders = [model.decoder for model in self.models]

@@ -48,17 +48,17 @@ class Foreign(nn.Module):
         return self.read(self.module, x_BCYX)
 
 
-def backbone(settings: Settings) -> tuple[nn.Module, int]:
-    """The backbone with its first weights as its maker draws them, and the channels of what it makes.
+def backbone(settings: Settings) -> tuple[nn.Module, int, tuple[int, int]]:
+    """The backbone with its first weights as its maker draws them, the channels of what it makes, and its rows and columns.
 
     Raises UserError where it is not ours and may not be run, cannot be had, or does not make maps of features.
     """
     if settings.residual:
         own = ResNet(settings)
-        return own, own.channels
+        return own, own.channels, (own.cells(settings.side), own.cells(settings.side))
     with torch.device("cpu"):  # whatever the rest is built on: what it makes is looked at
         foreign = Foreign(_called(settings.code)) if settings.code is not None else _timm(settings.backbone.removeprefix("timm:"))
-        return foreign, _channels(foreign, settings)
+        return foreign, *_shape(foreign, settings)
 
 
 def _called(code: str) -> nn.Module:
@@ -98,7 +98,7 @@ def _timm_features(module: Any, x_BCYX: Tensor) -> Tensor:
     return found if found.size(1) == channels else found.movedim(-1, 1)
 
 
-def _channels(foreign: Foreign, settings: Settings) -> int:
+def _shape(foreign: Foreign, settings: Settings) -> tuple[int, tuple[int, int]]:
     where = f'model.encoder.backbone="{settings.backbone}"'
     try:
         with torch.no_grad():
@@ -110,7 +110,7 @@ def _channels(foreign: Foreign, settings: Settings) -> int:
     if not isinstance(found, Tensor) or not found.is_floating_point() or found.dim() != 4 or found.size(0) != 1 or not found.numel():
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise UserError(f"{where}: makes {shape} of a picture; a backbone makes a map of features, (1, channels, height, width)")
-    return found.size(1)
+    return found.size(1), (found.size(2), found.size(3))
 
 
 def _line(error: Exception) -> str:

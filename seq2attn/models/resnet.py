@@ -131,6 +131,12 @@ class ResNet(nn.Module):
                 self.self_attention = SelfAttention2d(inputs)
         self.channels = inputs
 
+    def cells(self, side: int) -> int:
+        """Of a picture of so many pixels a side."""
+        for _ in range(1 + self.depth):
+            side = (side + 1) // 2
+        return side
+
     def forward(self, x_BCYX: Tensor) -> Tensor:
         x_BCYX = x_BCYX.contiguous(memory_format=torch.channels_last)  # a training step of a small one on a CPU takes a third less
         x_BCYX = F.max_pool2d(F.relu_(self.bn1(self.conv1(x_BCYX))), 3, 2, 1)

@@ -26,7 +26,11 @@ class Alignment(NamedTuple):
 
 def save(alignments: Sequence[Alignment], path: Path, title: str = "Attention") -> None:
     """Write the page to `path` (beside and renamed). Raises UsageError when a shape does not fit its words."""
-    text = render(alignments, title)
+    write(render(alignments, title), path)
+
+
+def write(text: str, path: Path) -> None:
+    """The text of a page to `path`, whole or not at all."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         beside.write_text(text, encoding="utf-8", errors="replace")
@@ -40,7 +44,7 @@ def render(alignments: Sequence[Alignment], title: str = "Attention") -> str:
     sections = "\n".join(_section(alignment, number) for number, alignment in enumerate(alignments))
     weights = [np.round(np.asarray(alignment.attention, dtype=np.float64), 4).tolist() for alignment in alignments]
     data = json.dumps(weights, separators=(",", ":"), allow_nan=False)  # numbers and brackets alone: nothing that could end the script element
-    return _PAGE.format(title=html.escape(title), style=_STYLE, sections=sections, data=data, script=_SCRIPT)
+    return PAGE.format(title=html.escape(title), allowed="", how=_HOW, style=STYLE, sections=sections, data=data, script=_SCRIPT)
 
 
 def _section(alignment: Alignment, number: int) -> str:
@@ -49,10 +53,11 @@ def _section(alignment: Alignment, number: int) -> str:
         raise UsageError(
             f"attention of shape {np.shape(alignment.attention)} for {rows} target and {columns} source words: it needs a row for each target word and a column for each source word"
         )
-    return f'<section data-pair="{number}">\n{_line("source", alignment.source_words)}\n{_line("target", alignment.target_words)}\n</section>'
+    return f'<section data-pair="{number}">\n{line("source", alignment.source_words)}\n{line("target", alignment.target_words)}\n</section>'
 
 
-def _line(side: str, words: Sequence[str]) -> str:
+def line(side: str, words: Sequence[str]) -> str:
+    """A line of words to point at, named by its `side`; every word is text, whatever it holds."""
     spans = " ".join(
         f'<span class="word" tabindex="0" data-word="{place}"><bdi>{html.escape(word) or "&nbsp;"}</bdi><small></small></span>'
         for place, word in enumerate(words)
@@ -66,7 +71,7 @@ def _direction(words: Sequence[str]) -> str:
     return "rtl" if next((kind for kind in strong if kind in ("L", "R", "AL")), "L") != "L" else "ltr"
 
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --ink: #1f2933; --paper: #ffffff; --soft: #6b7785; --line: #dfe5ec; --weight: 30, 111, 191; --chosen: #d9480f; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6ebf0; --paper: #12161b; --soft: #8d99a6; --line: #2a323b; --weight: 74, 158, 255; --chosen: #ff8a4c; } }
 body { margin: 2.5rem auto; padding: 0 1.25rem; max-width: 62rem; color: var(--ink); background: var(--paper); font: 1.125rem/1.5 system-ui, "Noto Sans", sans-serif; }
@@ -120,18 +125,20 @@ for (const section of document.querySelectorAll("section")) {
 }
 """
 
-_PAGE = """<!DOCTYPE html>
+_HOW = "Point at a word, or move with Tab: the stronger the colour of a word on the other side, the larger its weight. A click keeps it."
+
+PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'{allowed}">
 <title>{title}</title>
 <style>{style}</style>
 </head>
 <body>
 <h1>{title}</h1>
-<p class="how">Point at a word, or move with Tab: the stronger the colour of a word on the other side, the larger its weight. A click keeps it.</p>
+<p class="how">{how}</p>
 {sections}
 <script type="application/json" id="weights">{data}</script>
 <script>{script}</script>

@@ -22,7 +22,7 @@ from seq2attn.errors import UsageError
 
 SHADES = (" ", "░", "▒", "▓", "█")
 LEAST = (0.1, 0.3, 0.5, 0.7)  # weight that has each shade but the first
-_BLUE, _PLAIN = "\x1b[38;5;33m", "\x1b[0m"  # seen on a light and on a dark ground
+BLUE, PLAIN = "\x1b[38;5;33m", "\x1b[0m"  # seen on a light and on a dark ground
 LONGEST_LABEL = 24  # columns
 
 
@@ -50,14 +50,14 @@ def render(attention: np.ndarray, source_words: Sequence[str], target_words: Seq
         lines += _staircase(sources[start:end], margin)
         for target, weights_S in zip(targets, weights_TS[:, start:end], strict=True):
             cells = "".join(2 * SHADES[min(int(max(float(weight), 0.0) * 5 + 0.5), 4)] for weight in weights_S).rstrip()
-            lines.append(f"{' ' * (margin - 1 - columns(target))}{target} {_BLUE + cells + _PLAIN if colour and cells else cells}".rstrip())
+            lines.append(f"{' ' * (margin - 1 - columns(target))}{target} {BLUE + cells + PLAIN if colour and cells else cells}".rstrip())
     return "\n".join(lines)
 
 
 def legend(colour: bool = False) -> str:
     """One line that says what the blocks of `render` mean."""
     blocks = [2 * shade for shade in SHADES[1:]]
-    return "weights: " + "  ".join(f"{_BLUE + block + _PLAIN if colour else block} from {least}" for block, least in zip(blocks, LEAST, strict=True))
+    return "weights: " + "  ".join(f"{BLUE + block + PLAIN if colour else block} from {least}" for block, least in zip(blocks, LEAST, strict=True))
 
 
 def columns(text: str) -> int:

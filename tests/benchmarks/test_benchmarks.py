@@ -6,13 +6,17 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
+import tiny_captions
 
 from seq2attn import config
+from seq2attn.data.pictures import Picture, PictureCorpus
+from seq2attn.data.samples.clips import corpus as clips
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK
 from seq2attn.training import checkpoint
 
@@ -174,3 +178,19 @@ def test_marian_trains_on_the_batches_that_seq2attn_takes(tmp_path: Path, monkey
     for update, expected in zip(written, taken, strict=True):
         for side, without_end in zip(update, expected, strict=True):
             assert [ids.tolist() for ids in side] == [[*ids.tolist(), EOS] for ids in without_end]
+
+
+def test_the_order_of_events_is_a_row_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = clips.rows(clips.splits(1, {"train": 8, "valid": 2, "test": 4}))
+
+    def pictures() -> Iterator[Picture]:
+        for split, some in made.items():
+            for row in some:
+                yield Picture(row["clip"]["path"], lambda row=row: [row["clip"]["bytes"]], tuple(row["captions"]), split, split)
+
+    data = tiny_captions.prepare(tmp_path / "prepared", monkeypatch, PictureCorpus("clips", "en", pictures, clips=True))
+    runs = [tiny_captions.save_run(tmp_path / name, data, seed, encoder={"frames": 4}) for seed, name in enumerate(("one", "two"))]
+    found = rows(printed("clip_events.py", *runs, "--device", "cpu"))
+    assert [row[:2] for row in found] == [[str(run), "4"] for run in runs]
+    assert all(0 <= float(cell) <= 100 for row in found for cell in row[2:5])
+    assert printed("clip_events.py", runs[0], "--device", "cpu", "--data", tmp_path, status=1) == ""

@@ -85,7 +85,7 @@ def test_options_reach_the_data(call: Call, corpus: Path, tmp_path: Path) -> Non
     assert (code, said) == (0, "")
     assert "vocabulary: " in printed
     report = Prepared(tmp_path / "out").report
-    expected = {"source": "de", "target": "en", "vocab_size": 30, "tokenizer": "char", "joint": False, "lowercase": True, "max_length": 50, "max_ratio": 3.0}
+    expected = {"source": "de", "target": "en", "vocab_size": 30, "tokenizer": "char", "joint": False, "lowercase": True, "max_length": 50, "max_ratio": 3.0, "max_missing": 0.05}
     assert report["options"] == expected
     assert report["seed"] == 4
 
@@ -128,7 +128,6 @@ def test_the_bundled_corpus_with_defaults(call: Call, tmp_path: Path) -> None:
         (["CORPUS", "CORPUS", "--source", "en", "--target", "de"], 1, "exists: choose another name, or replace it with --force"),
         (["CORPUS", "CORPUS", "--source", "en", "--target", "de", "--force"], 1, "is not a prepared folder, so --force does not replace it"),
         (["CORPUS/none.tsv", "OUT"], 1, "none.tsv: no such file or folder"),
-        (["scenes", "OUT"], 1, "scenes: images and clips with captions cannot be prepared by this version"),
         (["CORPUS", "OUT", "--tokenizer", "bytes"], 2, "--tokenizer"),
         (["CORPUS", "OUT", "--vocab-size", "many"], 2, "--vocab-size"),
         (["CORPUS", "OUT", "--workers", "0"], 2, "--workers"),
@@ -137,7 +136,8 @@ def test_the_bundled_corpus_with_defaults(call: Call, tmp_path: Path) -> None:
     ],
 )
 def test_each_refusal_is_one_line(arguments: list[str], code: int, message: str, call: Call, corpus: Path, tmp_path: Path) -> None:
-    names = {"CORPUS": str(corpus), "OUT": str(tmp_path / "out")}
+    names = {"CORPUS": str(corpus), "OUT": str(tmp_path / "out"), "PICTURES": str(tmp_path / "pictures.token.txt")}
+    Path(names["PICTURES"]).write_text("a.jpg#0\ta dog\n", encoding="utf-8")
     ended, printed, said = call(
         *(argument.replace("CORPUS", names["CORPUS"]) if "CORPUS" in argument else names.get(argument, argument) for argument in arguments)
     )

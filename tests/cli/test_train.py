@@ -233,7 +233,7 @@ def test_show_says_what_every_setting_is(run: Run, preset: str) -> None:
     assert list(said) == list(config.flat(config.load(preset)))
     bare = {key for key, what in said.items() if not what.strip() or (" | " in what and ";" not in what)}
     assert bare <= {"model.encoder.kind", "model.decoder.kind"}  # which are chosen by their names
-    assert said["model.encoder.kind"] == "rnn | conv | transformer"
+    assert said["model.encoder.kind"] == "rnn | conv | transformer | image"
     assert said["train.ema"] == "decay of the averaged weights that are validated and kept; 0: the weights themselves"
     assert said["train.metric"] == 'bleu | loss; what "best" means'
     assert said["search.max_length"] == "tokens; not set: 2 * source tokens + 10"
@@ -359,7 +359,7 @@ def test_ctrl_c_during_validation_is_heard(run: Run, home: Path, monkeypatch: py
             os.kill(os.getpid(), signal.SIGINT)
         return real(*arguments, **keywords)
 
-    monkeypatch.setattr(model, "translate", interrupted)
+    monkeypatch.setattr("seq2attn.cli.train_texts.translate", interrupted)
     code, out, _ = train(run, home, "--max-steps", "20")
     assert (code, out) == (130, "")
     assert (state("run")["step"], state("run")["validated"]) == (10, 0)
@@ -375,7 +375,7 @@ def test_a_second_ctrl_c_later_ends_at_once(run: Run, home: Path, monkeypatch: p
         os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("went on")
 
-    monkeypatch.setattr(model, "translate", impatient)
+    monkeypatch.setattr("seq2attn.cli.train_texts.translate", impatient)
     code, _, err = train(run, home, "--max-steps", "20")
     assert (code, err.splitlines()[-1]) == (130, "seq2attn: interrupted")
     assert not Path("run", "training", "state.json").exists()

@@ -366,8 +366,9 @@ def test_a_still_is_a_clip_of_one_frame_and_a_photograph_has_no_second() -> None
 def test_clips_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     data = moving("GIF")
     monkeypatch.setattr(images, "MOST_FRAMES", 4)
-    with pytest.raises(UserError, match=r"^a: a clip of 5 frames; 4 are the most"):
+    with pytest.raises(UserError, match=r"^a: a clip of more than 4 frames"):
         decode([data], "a", SIDE, clip=True, frames=2)
+    assert frames_in([data], "a") == 5
     monkeypatch.setattr(images, "MOST_FRAMES", 5)
     monkeypatch.setattr(images, "_MOST_WORK", 1000)
     with pytest.raises(UserError, match=r"^a: a clip of 5 frames of 16 x 16 pixels; 0 million pixels are the most"):
@@ -379,6 +380,15 @@ def test_clips_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     large = encoded(Image.new("RGB", (16, 16)), "TIFF", save_all=True, append_images=[Image.new("RGB", (64, 64))])
     with pytest.raises(UserError, match=r"^a: an image of 64 x 64 pixels"):
         check([large], "a", clip=True)
+
+
+def test_frames_without_end_are_not_counted() -> None:
+    image = b",\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0"
+    endless = b"GIF89a" + struct.pack("<HH", 1, 1) + b"\x80\0\0" + b"\0" * 6 + image * 3_000_000 + b";"
+    assert frames_in([endless], "a") == images.MOST_FRAMES + 1
+    assert still(endless).shape == (SIDE, SIDE, 3)
+    with pytest.raises(UserError, match=r"^a: a clip of more than 256 frames$"):
+        check([endless], "a", clip=True)
 
 
 def test_a_clip_that_ends_too_early() -> None:

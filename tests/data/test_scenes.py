@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from seq2attn.data.samples import scenes
+from seq2attn.data.samples.grounds import ground
 from seq2attn.data.samples.picture_files import png
 from seq2attn.data.samples.scenes import __main__ as command
-from seq2attn.data.samples.scenes.picture import ground
 from seq2attn.data.samples.scenes.scene import SIDE, VISIBLE, visible
 from seq2attn.data.samples.shapes import COLOURS, SHAPES, TEXTURES, mixed
 from seq2attn.errors import UserError
@@ -38,6 +38,10 @@ def made() -> dict[str, list[scenes.Scene]]:
 @pytest.fixture(scope="module")
 def committed() -> dict[str, list[dict]]:
     return {name: pq.read_table(scenes.folder() / f"{name}.parquet").to_pylist() for name in scenes.SIZES}
+
+
+def bare(scene: scenes.Scene) -> np.ndarray:
+    return ground(scene.ground, scene.pattern, scene.number, SIDE)
 
 
 def decoded(row) -> np.ndarray:
@@ -145,7 +149,7 @@ def test_most_scenes_hold_things_that_share_a_colour_or_a_shape(made):
 
 def test_grounds_are_pale_and_no_colour_of_a_thing_is_near(made):
     for scene in made["test"]:
-        tones = np.unique(ground(scene).reshape(-1, 3), axis=0).astype(int)
+        tones = np.unique(bare(scene).reshape(-1, 3), axis=0).astype(int)
         assert np.ptp(tones, axis=1).max() <= 30
         assert min(np.abs(tones - colour).sum(1).min() for colour in COLOURS.values()) > 100
 
@@ -171,7 +175,7 @@ def test_a_box_is_tight(made):
     for scene in made["test"]:
         for number, thing in enumerate(scene.things):
             alone = scenes.render(scene._replace(things=(thing,)))
-            rows, columns = np.nonzero((alone != ground(scene)).any(-1))
+            rows, columns = np.nonzero((alone != bare(scene)).any(-1))
             assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == thing.box, number
 
 

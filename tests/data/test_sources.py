@@ -148,9 +148,8 @@ def test_a_line_break_inside_a_cell_is_a_space(tmp_path: Path) -> None:
         ("a.parquet", "PAR1 no", r"a\.parquet: not a Parquet file, or damaged"),
         ("a.tsv", "x" * (LIMIT + 100), r"a\.tsv:1: a line of more than 1,000,000 bytes"),
         ("a.xlsx", "", r"a\.xlsx: not a format that is known"),
-        ("a.jpg", "", r"a\.jpg: images"),
-        ("x.token.txt", "a.jpg#0\ta dog\n", r"x\.token\.txt: images"),
-        ("dataset_flickr8k.json", "{}", r"dataset_flickr8k\.json: images"),
+        ("a.jpg", "", r"a\.jpg: a picture without captions"),
+        ("a.mp4", "", r"a\.mp4: a picture without captions"),
     ],
 )
 def test_a_fault_is_one_line_with_its_place(name: str, content: str, message: str, tmp_path: Path) -> None:
@@ -269,15 +268,14 @@ def test_split_names() -> None:
     assert not any(split_name(name) for name in ("trainer", "value", "device", "all", "", "test/../../elsewhere"))
 
 
-def test_images_are_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="scenes: images and clips"):
-        open_corpus("scenes")
-    for name in ("Flickr8k.token.txt", "dataset_coco.json", "metadata.csv", "cat.jpg"):
-        folder = tmp_path / name
-        folder.mkdir()
-        (folder / name).write_text("x", encoding="utf-8")
-        with pytest.raises(UserError, match="images and clips"):
-            open_corpus(str(folder))
+def test_pictures_without_captions(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "test.jpg").write_bytes(b"")
+    with pytest.raises(UserError, match="pictures without captions"):
+        open_corpus(str(tmp_path))
+    (tmp_path / "test.jpg").write_bytes(b"")  # no corpus of the language jpg
+    with pytest.raises(UserError, match="pictures without captions"):
+        open_corpus(str(tmp_path))
 
 
 def test_a_prepared_folder_is_no_corpus(tmp_path: Path) -> None:

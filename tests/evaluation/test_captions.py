@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from seq2attn import __version__
 from seq2attn.errors import UserError
-from seq2attn.evaluation import caption_significance, captions
+from seq2attn.evaluation import caption_significance, captions, text
 from seq2attn.evaluation.caption_tokens import tokens
 from seq2attn.evaluation.cider import CiderD
 from seq2attn.evaluation.rouge import longest_common, rouge_l
@@ -172,3 +172,24 @@ def test_the_bootstrap_tells_better_captions_from_worse():
         assert found.systems["same"][name].p_value == 1
         assert found.systems["worse"][name].p_value < 0.05
         assert found.signatures[name] == captions.signature(name, examples.VARIED) + "|bs:200|seed:12345"
+
+
+def test_scores_of_text_pass_over_references_that_a_picture_does_not_have():
+    streams = captions.parallel(examples.VARIED)
+    assert [len(stream) for stream in streams] == [len(examples.VARIED)] * 5
+    assert [stream.count(None) for stream in streams] == [0, 4, 8, 12, 16]
+    assert [line for stream in streams for line in stream if line is not None] == [
+        some[place] for place in range(5) for some in examples.VARIED if place < len(some)
+    ]
+    found = {score.name: score for score in text.scores(examples.HYPOTHESES, streams, "en")}
+    assert all("nrefs:var|" in score.signature for score in found.values())
+    again = [[*some, *some[:1] * (5 - len(some))] for some in examples.VARIED]  # the first once more is as good as none
+    repeated = {score.name: score.value for score in text.scores(examples.HYPOTHESES, [list(stream) for stream in zip(*again, strict=True)], "en")}
+    assert found["BLEU"].value == pytest.approx(repeated["BLEU"])
+    assert found["chrF2"].value == pytest.approx(repeated["chrF2"])
+    alone = [
+        text.metric("TER", [[line] for line in some], "en").sentence_score(ours, some) for ours, some in zip(examples.HYPOTHESES, examples.VARIED, strict=True)
+    ]
+    by_hand = 100 * sum(one.num_edits for one in alone) / sum(one.ref_length for one in alone)
+    assert found["TER"].value == pytest.approx(by_hand)
+    assert abs(by_hand - repeated["TER"]) > 0.01  # but not in a mean of lengths

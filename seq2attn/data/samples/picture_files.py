@@ -49,6 +49,13 @@ def png(pixels: Pixels) -> bytes:
     return file.getvalue()
 
 
+def gif(frames: Sequence[Pixels], milliseconds: Sequence[int]) -> bytes:
+    """A clip of frames (Y, X, 3), without loss and without end, each shown for its time; no two in a row may be equal, for they would become one."""
+    (first, *more), file = indexed(frames), io.BytesIO()
+    first.save(file, "GIF", save_all=True, append_images=more, duration=list(milliseconds), loop=0, optimize=False)
+    return file.getvalue()
+
+
 def write_tables(folder: Path, splits: Mapping[str, Sequence[Row]]) -> None:
     """SPLIT.parquet for each split."""
     folder.mkdir(parents=True, exist_ok=True)

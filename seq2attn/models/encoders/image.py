@@ -1,4 +1,4 @@
-"""The encoder of pictures: a backbone's map of features as a grid of positions (Xu 2015, section 3.1.1), or, of a clip, a position a frame.
+"""The encoder of pictures: a backbone's map of features as a grid of positions (Xu 2015, section 3.1.1), and, of a clip, as many for each frame.
 
 It knows neither files nor words, nor who reads it. Outside training, and through a backbone that is never trained, pictures go FOUR at a time
 whatever the batch: what is made of one is the same to the last bit in any company.
@@ -62,8 +62,7 @@ class SelfAttentionOverTime(nn.Module):
 class ImageEncoder(Encoder):
     """Stills: the features of each cell, brought to `size`, with its position.
 
-    Clips: a frame is the mean of its cells, each with its position and through a layer of its own, so that the mean still tells what is where; then what
-    `time` says is made of the frames.
+    Clips: the same of every frame; then `time` goes from frame to frame at each cell, and the memory is of all cells of all frames, one frame after the other.
     """
 
     halves = False  # a backbone's norms sum over a whole picture
@@ -79,13 +78,12 @@ class ImageEncoder(Encoder):
         self.dropout = model.dropout
         for name, values in (("mean", settings.mean), ("std", settings.std)):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
-        self.backbone, channels = backbone(settings)
+        self.backbone, channels, self.grid = backbone(settings)
         if self.frozen:
             self.backbone.requires_grad_(False).eval()
         self.map = nn.Linear(channels, settings.size)
         self.positions = Grid(settings.positions, settings.size)
         if self.clips:
-            self.cell, self.norm = nn.Linear(settings.size, settings.size), nn.LayerNorm(settings.size)
             self.time = _time(settings, model.dropout)
 
     def train(self, mode: bool = True) -> Self:
@@ -106,7 +104,7 @@ class ImageEncoder(Encoder):
     def forward(self, source: Tensor, mask_BF: Tensor) -> Memory:
         """Bytes, stills (B, 3, Y, X) or clips (B, F, 3, Y, X), or, of a floating type, what `features` made of them before. The mask is of real frames.
 
-        A memory of h w positions, row by row, or of the F frames, or of one where their mean is all that is kept.
+        A memory of h w positions, row by row; of a clip of F h w, or of h w where the mean of the frames is all that is kept.
         """
         pictures = source[mask_BF] if self.clips else source  # a frame that is not there is not looked at
         features = pictures if pictures.is_floating_point() else self.features(pictures)
@@ -117,14 +115,17 @@ class ImageEncoder(Encoder):
         return Memory(x_BSD, x_BSD, x_BSD.new_ones(x_BSD.shape[:2], dtype=torch.bool), summary_BD, (features.size(2), features.size(3)))
 
     def _clips(self, features: Tensor, mask_BF: Tensor) -> Memory:
+        grid = features.size(2), features.size(3)
+        (cells_MSD,) = _by_four(self._frame, features, whole=self.training)
+        x_BFSD = cells_MSD.new_zeros(*mask_BF.shape, *cells_MSD.shape[1:]).index_put(mask_BF.nonzero(as_tuple=True), cells_MSD)
         frames = mask_BF.size(1)
-        (vectors,) = _by_four(self._frame, features, whole=self.training)
-        x_BFD = vectors.new_zeros(*mask_BF.shape, vectors.size(1)).index_put(mask_BF.nonzero(as_tuple=True), vectors)
         filling = 0 if self.training else max(0, self.frames - frames)  # the company of a longer clip makes no batch longer
-        x_BFD, summary_BD = _by_four(self._over_time, F.pad(x_BFD, (0, 0, 0, filling)), F.pad(mask_BF, (0, filling)), whole=self.training)
+        x_BFSD, summary_BD = _by_four(self._over_time, F.pad(x_BFSD, (0, 0, 0, 0, 0, filling)), F.pad(mask_BF, (0, filling)), whole=self.training)
         if self.time is None:
-            return Memory(x_BFD, x_BFD, mask_BF.new_ones(len(mask_BF), 1), summary_BD)
-        return Memory(x_BFD[:, :frames], x_BFD[:, :frames], mask_BF, summary_BD)
+            x_BSD = x_BFSD[:, 0]
+            return Memory(x_BSD, x_BSD, x_BSD.new_ones(x_BSD.shape[:2], dtype=torch.bool), summary_BD, grid)
+        x_BSD = x_BFSD[:, :frames].flatten(1, 2)
+        return Memory(x_BSD, x_BSD, mask_BF.repeat_interleave(grid[0] * grid[1], 1), summary_BD, grid)
 
     def _look(self, pixels_B3YX: Tensor) -> tuple[Tensor]:
         x_B3YX = (pixels_B3YX.to(self.mean.dtype) / 255 - self.mean) / self.std
@@ -140,15 +141,19 @@ class ImageEncoder(Encoder):
         return x_BSD, x_BSD.mean(1)
 
     def _frame(self, features_BCYX: Tensor) -> tuple[Tensor]:
-        vectors: Tensor = self.norm(F.relu(self.cell(self._cells(features_BCYX))).mean(1))
-        return (dropout(vectors, self.dropout, self.training),)
+        return (dropout(self._cells(features_BCYX), self.dropout, self.training),)
 
-    def _over_time(self, x_BFD: Tensor, mask_BF: Tensor) -> tuple[Tensor, Tensor]:
+    def _over_time(self, x_BFSD: Tensor, mask_BF: Tensor) -> tuple[Tensor, Tensor]:
+        """Each cell by itself, from frame to frame: the states (B, F, S, D), or their mean (B, 1, S, D), and the mean of all."""
         if self.time is None:
-            mean_BD = mean_over(mask_BF, x_BFD)
-            return mean_BD[:, None], mean_BD
-        x_BFD = self.time(x_BFD, mask_BF)
-        return x_BFD, mean_over(mask_BF, x_BFD)
+            real_BF11 = mask_BF[:, :, None, None].to(x_BFSD.dtype)
+            mean_B1SD = (x_BFSD * real_BF11).sum(1, keepdim=True) / real_BF11.sum(1, keepdim=True)
+            return mean_B1SD, mean_B1SD.mean((1, 2))
+        cells = x_BFSD.size(2)
+        x_BSFD = x_BFSD.transpose(1, 2).flatten(0, 1)
+        seen = x_BSFD + self.time(x_BSFD, mask_BF.repeat_interleave(cells, 0))
+        y_BFSD = seen.unflatten(0, (-1, cells)).transpose(1, 2)
+        return y_BFSD, mean_over(mask_BF, y_BFSD.mean(2))
 
 
 def _time(settings: config.ImageEncoder, dropout: float) -> nn.Module | None:

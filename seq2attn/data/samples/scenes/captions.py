@@ -8,7 +8,8 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from seq2attn.data.samples.scenes.scene import Scene, Thing, along, ends_are_clear, main_axis, pick
+from seq2attn.data.samples.chance import mix, pick
+from seq2attn.data.samples.scenes.scene import Scene, Thing, along, ends_are_clear, main_axis
 
 FORWARDS = {
     "x": ("{first} is left of {last}", "{first} is to the left of {last}", "there is {first} to the left of {last}"),
@@ -62,7 +63,7 @@ def captions(scene: Scene) -> tuple[Caption, ...]:
     else:
         forms.append((axis, pick(rng, [form for form in BACKWARDS[axis] if (axis, form) not in forms])))
     made = []
-    for on, form in sorted(forms, key=lambda _: rng.random()):
+    for on, form in mix(rng, forms):
         first, *_, last = along(scene.things, on)
         brief = rng.random() < BRIEF and all(len(fits(describe(thing, True), scene.things)) == 1 for thing in (first, last))
         made.append(caption(form, first, last, brief))

@@ -5,10 +5,12 @@ It knows neither pixels of the picture nor words beyond the names of looks; whic
 
 import random
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
+from seq2attn.data.samples.chance import pick
+from seq2attn.data.samples.grounds import PATTERNS, TINTS
 from seq2attn.data.samples.shapes import COLOURS, SHAPES, TEXTURES, Colour, box, raster
 
 SIDE = 96  # pixels of a picture
@@ -19,20 +21,6 @@ LEADS = 16  # pixels by which a scene is longer along its main axis
 APART = 7  # pixels between the centres of the first thing along an axis and the next, or the last and the one before
 VISIBLE = 0.75  # of a thing's pixels at least
 TRIES = 200  # to place things, before others are drawn: four large ones may not fit
-
-GROUNDS: tuple[Colour, ...] = (
-    (240, 236, 226),
-    (222, 232, 242),
-    (224, 238, 226),
-    (242, 228, 234),
-    (232, 228, 244),
-    (226, 226, 228),
-    (206, 212, 216),
-    (220, 210, 196),
-)
-PATTERNS = ("plain", "plain", "downwards", "sideways", "patches", "tiles", "lines")
-
-T = TypeVar("T")
 
 
 class Thing(NamedTuple):
@@ -65,11 +53,6 @@ class Scene(NamedTuple):
     def looks(self) -> tuple[tuple[str, str, str, str], ...]:
         """What tells one scene from another: the looks of its things, wherever they are."""
         return tuple(sorted(thing.looks for thing in self.things))
-
-
-def pick(rng: random.Random, items: Sequence[T]) -> T:
-    """As random.choice, but of one draw of `random()`, which every version of Python makes alike."""
-    return items[int(rng.random() * len(items))]
 
 
 def along(things: Sequence[Thing], axis: str) -> list[Thing]:
@@ -165,7 +148,7 @@ def _scene(rng: random.Random) -> Scene:
         for _ in range(TRIES):
             things = _places(rng, looks)
             if _is_clear(things, overlapping):
-                return Scene(pick(rng, GROUNDS), pick(rng, PATTERNS), int(rng.random() * 2**31), things)
+                return Scene(pick(rng, TINTS), pick(rng, PATTERNS), int(rng.random() * 2**31), things)
 
 
 def stream(seed: int) -> Iterator[Scene]:

@@ -1,0 +1,129 @@
+"""`seq2attn caption`: pictures in, captions out, in order and as they come."""
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seq2attn.cli import console, formats, options, stream, writing
+from seq2attn.cli.search_options import Asked, refuse_blind
+from seq2attn.errors import UsageError, UserError
+
+FORMATS = ("text", "jsonl")
+
+
+def caption(
+    run: Annotated[str, typer.Argument(help="A trained run; several joined by commas are an ensemble.", metavar="RUN", show_default=False)],
+    pictures: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Images, or folders of them; for a run that reads clips, folders of frames, animated images, or folders of those. -: paths on standard input.",
+            metavar="PATH...",
+            show_default="paths on standard input, one a line",
+        ),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write here.", metavar="FILE", show_default="standard output")] = None,
+    beam: options.Beam = None,
+    length_penalty: options.LengthPenalty = None,
+    n_best: Annotated[int, typer.Option(help="Captions of each picture, best first.", min=1, metavar="N")] = 1,
+    max_length: options.MaxLength = None,
+    min_length: options.MinLength = None,
+    no_repeat_ngram: options.NoRepeat = None,
+    sample: options.Sample = False,
+    temperature: options.Temperature = None,
+    top_k: options.TopK = None,
+    top_p: options.TopP = None,
+    mbr: options.Mbr = None,
+    samples: options.Samples = None,
+    seed: options.Seed = 1,
+    batch_tokens: options.BatchTokens = None,
+    format: Annotated[str, typer.Option(help='text: the path, a tab, the caption; or jsonl: {"image": ..., "caption": ...}.', metavar="text|jsonl")] = "text",
+    scores: Annotated[bool, typer.Option("--scores", help="In text, the score and a tab before each caption (natural log; with --mbr points).")] = False,
+    attention: Annotated[
+        Path | None,
+        typer.Option(help="Draw where the words of each caption look, a PNG named after the picture, into here.", metavar="DIR", show_default=False),
+    ] = None,
+    set_: options.Settings = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    allow_code: options.AllowCode = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Describe pictures: a line for each, its path, a tab and the caption.
+
+    Folders are walked one level deep, hidden files left out. A picture that cannot be read is one line on stderr and an empty caption; the others are done,
+    and the exit code is 1. Escapes such as \\n stand for control characters in a path. The output depends neither on the batch size nor on the order.
+    """
+    settings = set_ or []
+    if format not in FORMATS:
+        raise UsageError(f"--format {format}: choose text or jsonl")
+    asked = Asked(n_best, beam, length_penalty, max_length, min_length, no_repeat_ngram, sample, temperature, top_k, top_p, mbr, samples, seed, batch_tokens)
+    asked.refuse(run, settings, precision)
+    writing.refuse_place(output, "-o")
+    _refuse_folder(attention, pictures or [])
+
+    from seq2attn.cli import ahead, overlays
+    from seq2attn.cli.picture_paths import Paths
+    from seq2attn.data.picture_files import content_of
+    from seq2attn.inference import Captioner
+    from seq2attn.training.precision import keep_pages
+
+    keep_pages()
+    captioner = Captioner.load(run, device=device, precision=precision, settings=settings, processes=True, allow_code=allow_code)
+    if attention is not None:
+        refuse_blind(run, captioner, "show", "; leave out --attention")
+    keywords = asked.keywords(captioner.languages[1]) | {"attention": attention is not None}
+    if not pictures and stream.is_terminal():
+        console.note("one path, one caption; Ctrl-D ends")
+
+    done = described = failed = 0
+    with ExitStack() as stack:
+        reading = stack.enter_context(ahead.Ahead(Paths(pictures or [], captioner.clips), captioner))
+        write = writing.writer(stack, output)
+        folder = None if attention is None else overlays.Folder(attention)
+        show = stack.enter_context(console.progress()) if writing.shows_progress(pictures, output) else None
+        started = time.monotonic()
+        for block in reading.blocks():
+            seen = [ready.seen for ready in block if ready.seen is not None]
+            with reading.paused():
+                found = iter(captioner.caption(seen, first=described, **keywords))
+            described += len(seen)
+            parts = []
+            for ready in block:
+                captions = [] if ready.seen is None else next(found)
+                if ready.note is not None:
+                    console.note(ready.note)
+                for warning in filter(None, (ready.warning, ready.problem)):
+                    console.warn(warning)
+                drawn = [] if folder is None or not captions else folder.names(ready.path, len(captions))
+                if folder is not None and drawn:
+                    folder.draw(overlays.seen_part(content_of(Path(ready.path), captioner.clips), ready.path, captioner).pixels_FYX3, captions, drawn)
+                failed += ready.problem is not None
+                if format == "jsonl":
+                    parts.append(formats.captions_as_json(ready.path, captions, n_best, drawn, ready.problem))
+                else:
+                    parts.append(formats.captions_as_text(ready.path, captions, n_best, scores))
+                if folder is not None:  # drawing takes longer than describing: each is told when it is done
+                    write(parts.pop())
+                done += 1
+            write("".join(parts))
+            if show is not None:
+                show("describing", done, None, f"{done / max(time.monotonic() - started, 1e-9):,.0f} pictures/s")
+    if failed:
+        raise UserError(f"{failed:,} of {done:,} pictures could not be read; their captions are empty")
+
+
+def _refuse_folder(folder: Path | None, pictures: list[str]) -> None:
+    """Raise where overlays cannot be put there, or could be written over pictures."""
+    if folder is None:
+        return
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--attention {folder}: a file; name a folder")
+    if not folder.absolute().parent.is_dir():
+        raise UserError(f"--attention {folder}: there is no folder {folder.parent}; make it first")
+    for picture in pictures:
+        if picture != "-" and folder.resolve() in (Path(picture).resolve(), Path(picture).absolute().parent.resolve()):
+            raise UsageError(f"--attention {folder}: there are pictures in it that could be written over; name another folder")

@@ -1,0 +1,86 @@
+"""What `evaluate` does with captioned pictures: a run describes them, all their captions are forced on it, and BLEU, chrF, TER and the scores of captions
+compare systems. The test at the end of a training is the same. Knows no file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seq2attn.cli import console
+from seq2attn.cli.scored import Search, System, TestSet, named
+from seq2attn.errors import UserError
+from seq2attn.evaluation import caption_significance, captions, significance, text
+
+if TYPE_CHECKING:
+    from seq2attn.data.picture_split import PictureSplit
+    from seq2attn.data.prepared import Prepared
+    from seq2attn.inference import Captioner
+
+
+@dataclass
+class PictureSet(TestSet):
+    unit = "pictures"
+
+    references: list[list[str]]  # of each picture, any number
+    split: "PictureSplit | None" = None
+    clips: bool = False
+
+    def __len__(self) -> int:
+        return len(self.references)
+
+    @property
+    def beside(self) -> str:
+        return self.where if self.split is not None else "the reference"
+
+    def take(self, system: System, reader: "Captioner", search: Search, seed: int) -> None:
+        from seq2attn.evaluation import pictures
+
+        assert self.split is not None  # a run with files of captions was refused
+        if self.clips and not reader.clips:
+            raise UserError(f"{self.where}: holds clips, and {system.name} reads stills: name prepared data of stills with --data")
+        with console.progress() as show:
+            system.outputs = pictures.caption(
+                reader,
+                self.split,
+                range(len(self)),
+                seed=seed,
+                progress=lambda done, total: show(f"describing {self.name}", done, total),
+                **search.options(reader.languages[1]),
+            )
+            forced = pictures.force(
+                reader,
+                self.split,
+                batch_tokens=search.batch_tokens,
+                seed=seed,
+                progress=lambda done, total: show(f"forcing the references of {self.name}", done, total),
+            )
+        system.likelihood, system.pointing = forced.likelihood, forced.pointing
+
+    def score(self, systems: Sequence[System]) -> None:
+        """Of several, BLEU and the scores of captions but BLEU-1 to 3 are compared, and the others are in the record alone."""
+        for system in systems:
+            captions.check(system.outputs, self.references)
+            system.scores = text.scores(system.outputs, captions.parallel(self.references), self.language)
+            system.scores += captions.scores(system.outputs, self.references)
+        if len(systems) > 1:
+            streams = captions.parallel(self.references)
+            by_bleu = significance.compare(named(systems), {"BLEU": text.metric("BLEU", streams, self.language)}, streams)
+            by_captions = caption_significance.paired_bootstrap_captions(named(systems), self.references)
+            signatures = by_bleu.signatures | by_captions.signatures
+            for system, bleu, others in zip(systems, by_bleu.systems.values(), by_captions.systems.values(), strict=True):
+                system.compared = bleu | others
+                system.scores = [score._replace(signature=signatures.get(score.name, score.signature)) for score in system.scores]
+
+
+def of_split(prepared: "Prepared", name: str) -> PictureSet:
+    """A split of a prepared folder. Raises UserError where a picture has no caption to compare with."""
+    split = prepared.picture_split(name)
+    where = f"{prepared.path}, split {name}"
+    blank = next((picture for picture, of_picture in zip(split.names, split.captions, strict=True) if not of_picture), None)
+    if blank is not None:
+        raise UserError(f"{where}: {blank} has no caption to compare with; give it one, or leave it out, and prepare again")
+    return PictureSet(name, where, split.captions, split, prepared.clips, language=prepared.languages[1])
+
+
+def of_files(name: str, where: str, files: Sequence[Sequence[str]], language: str | None) -> PictureSet:
+    """Captions in files with a line a picture, those of one caption each; where a picture has fewer than others, lines are blank."""
+    return PictureSet(name, where, [[line for line in of_picture if line.strip()] for of_picture in zip(*files, strict=True)], language=language)

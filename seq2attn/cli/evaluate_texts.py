@@ -1,0 +1,78 @@
+"""What `evaluate` does with text: a run translates sources, the references are forced on it, and BLEU, chrF and TER compare systems. Knows no file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seq2attn.cli import console
+from seq2attn.cli.scored import Search, System, TestSet, named
+from seq2attn.evaluation import alignment, model, significance, text
+from seq2attn.evaluation.alignment import Links
+
+if TYPE_CHECKING:
+    from seq2attn.data.prepared import Prepared
+    from seq2attn.inference import Translator
+
+
+@dataclass
+class TextSet(TestSet):
+    unit = "sentences"
+
+    references: list[list[str]]  # whole sets
+    sources: list[str] | None = None
+    gold: list[Links] | None = None
+    by_length: bool = False
+
+    def __len__(self) -> int:
+        return len(self.references[0])
+
+    @property
+    def beside(self) -> str:
+        return self.where if self.sources is not None else "the reference"
+
+    def take(self, system: System, reader: "Translator", search: Search, seed: int) -> None:
+        assert self.sources is not None  # a run with references and no source was refused
+        options = search.options(reader.languages[1])
+        with console.progress() as show:
+            system.outputs = model.translate(
+                reader, self.sources, seed=seed, progress=lambda done, total: show(f"translating {self.name}", done, total), **options
+            )
+            forced = model.force(
+                reader,
+                self.sources,
+                self.references,
+                align=self.gold is not None and reader.attends,
+                batch_tokens=search.batch_tokens,
+                seed=seed,
+                progress=lambda done, total: show(f"forcing the references of {self.name}", done, total),
+            )
+        system.likelihood = forced.likelihood
+        if self.gold is not None and forced.links is not None:
+            system.alignment = alignment.score(forced.links, self.gold)
+
+    def score(self, systems: Sequence[System]) -> None:
+        if len(systems) == 1:
+            systems[0].scores = text.scores(systems[0].outputs, self.references, self.language)
+        else:
+            comparison = significance.paired_bootstrap(named(systems), self.references, self.language)
+            for system, compared in zip(systems, comparison.systems.values(), strict=True):
+                system.compared = compared
+                system.scores = [text.Score(measure, found.value, comparison.signatures[measure]) for measure, found in compared.items()]
+        if self.by_length:
+            for system in systems:
+                system.buckets = text.by_length(self.sources or [], system.outputs, self.references, self.language)
+
+
+def of_split(prepared: "Prepared", name: str) -> TextSet:
+    """A split of a prepared folder, with its gold alignments where it has them."""
+    part = prepared.split(name)
+    sources, targets = part.texts()
+    where = f"{prepared.path}, split {name}"
+    gold = None if part.gold is None else alignment.parse_lines(part.gold, where=where)
+    return TextSet(name, where, [targets], sources, gold, language=prepared.languages[1])
+
+
+def add_gold(test: TextSet, lines: Sequence[str], first: int, where: str) -> None:
+    """Have attention measured by those alignments, whose first word is number `first`."""
+    test.gold = alignment.parse_lines(lines, first, where)
+    alignment.check_words(test.gold, test.sources or [], test.references[0], where)

@@ -1,0 +1,73 @@
+"""Where results go: standard output as they come, or a file that takes its place when all is done. Knows nothing of what is written."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO
+
+from seq2attn.cli import console, stream
+from seq2attn.errors import UsageError, UserError
+
+
+def refuse_place(path: Path | None, name: str) -> None:
+    if path is not None and path.is_dir():
+        raise UsageError(f"{name} {path}: a folder; name a file")
+    if path is not None and not path.parent.is_dir():
+        raise UserError(f"{name} {path}: there is no folder {path.parent}; make it first")
+
+
+def writer(stack: ExitStack, output: Path | None) -> Callable[[str], None]:
+    if output is None:
+        if sys.stdout is None:
+            raise UserError("there is no standard output: name a file by -o")
+
+        def write(text: str) -> None:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+        return write
+    file = stack.enter_context(beside(output))
+
+    def keep(text: str) -> None:
+        file.write(text.encode("utf-8"))
+        file.flush()
+
+    return keep
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that takes its place when all is done, or when the work is stopped: what is finished is kept, and what stood there where nothing is."""
+    if path.exists() and not path.is_file():  # a device or a pipe
+        with path.open("wb") as file:
+            yield file
+        return
+    new = path.with_name(path.name + ".new")
+    done = False
+    with new.open("wb") as file:
+        try:
+            yield file
+            done = True
+        finally:
+            if done or file.tell():
+                file.flush()
+                os.replace(new, path)
+            else:
+                new.unlink()
+
+
+def warn_of_fonts(unseen: Sequence[str], page: bool = True) -> None:
+    """One line on characters that no installed font has, if any; `page`: whether a page for the browser could be written instead."""
+    if unseen:
+        shown = " ".join(unseen[:10]) + (" ..." if len(unseen) > 10 else "")
+        console.warn(
+            f"no installed font has {shown}: the picture names what it cannot draw; install a font for it (the Noto fonts have every script)"
+            + (", or write .html, which the reader's browser draws" if page else "")
+        )
+
+
+def shows_progress(inputs: list[str] | None, output: Path | None) -> bool:
+    """Not where a person types them, nor where results come to the same screen."""
+    return (bool(inputs) or not stream.is_terminal()) and (output is not None or not (sys.stdout and sys.stdout.isatty()))

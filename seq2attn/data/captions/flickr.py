@@ -1,0 +1,80 @@
+"""Flickr8k and Flickr30k as they are handed out (Hodosh et al. 2013; Young et al. 2014): lines `NAME.jpg#K<TAB>caption`, lists of names a split.
+
+The pictures are in the folder itself or anywhere below it. Knows no image format.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from seq2attn.data.captions.captioned import captioned, language_of, no_columns
+from seq2attn.data.captions.files import Files
+from seq2attn.data.corpus import one_line
+from seq2attn.data.lines import read_lines
+from seq2attn.data.pictures import Picture, PictureCorpus
+from seq2attn.errors import UsageError, UserError
+
+NAME = re.compile(r".*\.token(\.txt)?")
+_LIST = re.compile(r"(?:.*[^a-z])?(train|dev|val|valid|validation|test)(?:[^a-z]*|.*images?.*)\.txt")
+_SPLITS = {"train": "train", "test": "test"}  # the others are for validation
+
+
+def open_flickr(path: Path, source: str | None, target: str | None) -> PictureCorpus:
+    """`path` is the folder, or its file of captions. Raises UsageError when it takes the user to say which file that is."""
+    no_columns(str(path), source)
+    folder = path if path.is_dir() else path.parent
+    tokens = [path] if folder is not path else sorted(file for file in path.iterdir() if NAME.fullmatch(file.name) and "lemma" not in file.name)
+    if len(tokens) != 1:
+        raise UsageError(f"{path}: {', '.join(file.name for file in tokens) or 'no file of captions'}: name the file of captions instead of its folder")
+    token = tokens[0]
+    lists = [(file, match[1]) for file in sorted(folder.iterdir()) if (match := _LIST.fullmatch(file.name.lower())) and not NAME.fullmatch(file.name)]
+    files, notes = Files(folder), list[str]()
+
+    def pictures() -> Iterator[Picture]:
+        split_of = _split_of(lists)
+        captions = _captions(token, files)
+        unlisted = sum(1 for name in captions if name not in split_of) if lists else 0
+        uncaptioned = sum(1 for name in split_of if name not in captions)
+        for count, fact in ((unlisted, f"of {token.name} are in no list of a split and are left out"), (uncaptioned, f"of the lists are not in {token.name}")):
+            note = f"{count:,} pictures {fact}"
+            if count and note not in notes:
+                notes.append(note)
+        for name, (number, texts) in captions.items():
+            if not lists or name in split_of:
+                place = f"{token.name}:{number}"
+                content = partial(files.content, name, place, anywhere=True)
+                yield Picture(name, content, tuple(texts), place, split_of.get(name))
+
+    inputs = [token, *(file for file, _ in lists)]
+    return PictureCorpus(str(path), language_of(target), lambda: captioned(pictures(), str(path), notes), False, inputs, notes)
+
+
+def _captions(token: Path, files: Files) -> dict[str, tuple[int, list[str]]]:
+    """Name -> its first line and its captions, which need not stand together."""
+    captions: dict[str, tuple[int, list[str]]] = {}
+    for number, line in enumerate(read_lines(token), 1):
+        if not line.strip():
+            continue
+        place = f"{token}:{number}"
+        key, tab, caption = line.partition("\t")
+        name, mark, which = key.rpartition("#")
+        if not tab or not mark or not which.strip().isdecimal():
+            raise UserError(f"{place}: not NAME.jpg#K, a tab and the caption")
+        texts = captions.setdefault(files.checked(name, place), (number, []))[1]
+        if caption.strip():
+            texts.append(one_line(caption.strip(), place))
+    return captions
+
+
+def _split_of(lists: list[tuple[Path, str]]) -> dict[str, str]:
+    split_of: dict[str, str] = {}
+    for file, kind in lists:
+        split = _SPLITS.get(kind, "valid")
+        for number, line in enumerate(read_lines(file), 1):
+            name = line.strip()
+            if name and not Path(name).suffix:
+                name += ".jpg"  # Flickr30k's lists have numbers alone
+            if name and split_of.setdefault(name, split) != split:
+                raise UserError(f"{file}:{number}: {name} is in the list for {split_of[name]} too")
+    return split_of

@@ -1,0 +1,239 @@
+"""Tables with a picture a row: image folders with metadata.jsonl or .csv as `datasets` has them, and .parquet, .jsonl or .csv with an image or clip column.
+
+A picture's cell is a path below the table's folder, the encoded bytes, `{"bytes", "path"}`, or a list of these, the frames of a clip. Its captions are a list,
+several columns, or several rows. Which columns those are is read off their names. Knows no image format and no data set library.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from seq2attn.data.captions.captioned import captioned
+from seq2attn.data.captions.files import ENDINGS, Files
+from seq2attn.data.columns import LANGUAGE, NESTED, SPLIT
+from seq2attn.data.corpus import one_line, split_name
+from seq2attn.data.pictures import Box, Picture, PictureCorpus
+from seq2attn.data.tables import read_records
+from seq2attn.errors import UsageError, UserError
+
+CLIP, BOXES = "clip", "boxes"
+_PICTURES = ("image", CLIP, "file_name", "img", "image_path", "filename")
+_CAPTIONS = (r"captions", r"caption(_?\d+)?", r"text(_?\d+)?", r"sentences")  # the first that any column has
+
+Locate = Callable[[str, str], tuple[str, Callable[[], list[bytes]]]]  # a cell's path and its place -> a name, unique in the corpus, and how to read it
+
+
+class PictureColumns(NamedTuple):
+    """Which columns of a table are what."""
+
+    picture: str
+    captions: tuple[str, ...]
+    language: str | None = None
+
+
+class PictureRow(NamedTuple):
+    """A row of a table, how to read it and where it stands."""
+
+    record: Mapping[str, object]
+    columns: PictureColumns
+    locate: Locate
+    place: str
+    split: str | None
+
+
+def choose(first: Mapping[str, object], source: str | None, target: str | None, where: str) -> PictureColumns | None:
+    """The columns of a table with that first row; None when it is no table of pictures. `source` is the column of the pictures, `target` that of the
+    captions, NAME or NAME:LANG, where they have no usual name. Raises UsageError when the captions are to be named, UserError when there is no such column.
+    """
+    if source is not None:
+        if source not in first or not (source in _PICTURES or _is_picture(first[source])):
+            return None
+        picture = source
+    else:
+        codes = [name for name in first if LANGUAGE.fullmatch(name) and name not in ("id", *_PICTURES)]
+        if (target is None and (len(codes) == 2 or {"source", "target"} <= set(first))) or NESTED in first:
+            return None  # text, with a picture beside it
+        usual = next((name for name in _PICTURES if name in first), None)
+        if usual is None:
+            return None
+        picture = usual
+    names = ", ".join(first)
+    if target is not None:
+        column, _, language = (target, "", "") if target in first else target.rpartition(":")
+        if column not in first:
+            raise UserError(f"{where}: no column {column or target} for --target; there are: {names}")
+        return PictureColumns(picture, (column,), language or None)
+    for pattern in _CAPTIONS:
+        if found := sorted((name for name in first if re.fullmatch(pattern, name)), key=lambda name: (len(name), name)):
+            return PictureColumns(picture, tuple(found))
+    raise UsageError(f"{where}: say which column has the captions with --target NAME; there are: {names}")
+
+
+def open_tables(where: str, root: Path, tables: Sequence[tuple[Path, str | None]], source: str | None, target: str | None) -> PictureCorpus | None:
+    """A corpus of tables below `root`, each with the split that its rows are in, or None. None when the first is no table of pictures."""
+    first = next((record for table, _ in tables for _, record in read_records(table)), None)
+    columns = choose(first, source, target, where) if first is not None else None
+    if columns is None:
+        return None
+    files, notes = Files(root), list[str]()
+
+    def rows() -> Iterator[PictureRow]:
+        for table, split in tables:
+            chosen = None
+            below = table.parent.relative_to(root).as_posix()
+            for number, record in read_records(table):
+                chosen = chosen or choose(record, source, target, str(table))
+                if chosen is None:
+                    raise UserError(f"{table}: no column of pictures ({', '.join(_PICTURES[:3])}); there are: {', '.join(record)}")
+                yield PictureRow(record, chosen, partial(locate, below), f"{table.relative_to(root)}:{number}", split)
+
+    def locate(below: str, name: str, place: str) -> tuple[str, Callable[[], list[bytes]]]:
+        path = PurePosixPath(below, files.checked(name, place)).as_posix()
+        return path, partial(files.content, path, place)
+
+    return corpus_of(where, rows, columns, [table for table, _ in tables], notes)
+
+
+def corpus_of(where: str, rows: Callable[[], Iterable[PictureRow]], columns: PictureColumns, inputs: list[Path], notes: list[str]) -> PictureCorpus:
+    """The corpus of any rows with pictures in them."""
+    return PictureCorpus(where, columns.language, lambda: captioned(_pictures(rows()), where, notes), columns.picture == CLIP, inputs, notes)
+
+
+class _Gathered:
+    """A picture whose captions may come in several rows."""
+
+    def __init__(self, name: str, content: Callable[[], list[bytes]], place: str, split: str | None) -> None:
+        self.name, self.content, self.place, self.split = name, content, place, split
+        self.captions: list[str] = []
+        self.boxes: list[tuple[Box, ...]] = []
+
+    def add(self, captions: list[str], boxes: list[tuple[Box, ...]]) -> None:
+        self.captions += captions
+        self.boxes += boxes
+
+    def picture(self) -> Picture:
+        boxes = tuple(self.boxes) if any(self.boxes) else ()
+        return Picture(self.name, self.content, tuple(self.captions), self.place, self.split, boxes)
+
+
+def _pictures(rows: Iterable[PictureRow]) -> Iterator[Picture]:
+    """A picture with its bytes in the row as soon as the next row has another one; those with a path when all rows are read: there is no telling before."""
+    by_path: dict[tuple[str, str | None], _Gathered] = {}
+    last: tuple[str | None, list[bytes], _Gathered] | None = None
+    for row in rows:
+        split = _split(row)
+        captions, boxes = _captions_and_boxes(row)
+        path, data = _cell(row.record.get(row.columns.picture), row)
+        if data is None:
+            name, content = row.locate(path, row.place) if path else (row.place, partial(_missing, row.place))
+            by_path.setdefault((name, split), _Gathered(name, content, row.place, split)).add(captions, boxes)
+            continue
+        if last is None or last[2].split != split or last[:2] != (path, data):
+            if last is not None:
+                yield last[2].picture()
+            last = (path, data, _Gathered(path or row.place, partial(list, data), row.place, split))
+        last[2].add(captions, boxes)
+    if last is not None:
+        yield last[2].picture()
+    for gathered in by_path.values():
+        yield gathered.picture()
+
+
+def _is_picture(value: object) -> bool:
+    if isinstance(value, list):
+        return bool(value) and _is_picture(value[0])
+    if isinstance(value, Mapping):
+        return "bytes" in value
+    return isinstance(value, bytes) or (isinstance(value, str) and Path(value).suffix.lower() in ENDINGS)
+
+
+def _cell(value: object, row: PictureRow) -> tuple[str | None, list[bytes] | None]:
+    """(path, encoded frames) of a picture's cell, one of them None where the cell does not have it; both for an empty cell."""
+    if isinstance(value, list):
+        parts = [_cell(part, row) for part in value]
+        paths = [path for path, data in parts if data is None and path]
+        if paths:
+            raise UserError(f"{row.place}: a list of paths in {row.columns.picture}; put the frames of a clip in a folder and name that")
+        return None, [frame for _, data in parts for frame in data or []] or None
+    if isinstance(value, Mapping):
+        path, data = value.get("path"), value.get("bytes")
+        return (path if isinstance(path, str) and path else None), ([data] if isinstance(data, bytes) else None)
+    if isinstance(value, bytes):
+        return None, [value]
+    if value is None or isinstance(value, str):
+        return value or None, None
+    raise UserError(f"{row.place}: {row.columns.picture} is no picture but {type(value).__name__}")
+
+
+def _missing(place: str) -> list[bytes]:
+    raise UserError(f"{place}: no picture in this row")
+
+
+def _split(row: PictureRow) -> str | None:
+    named = row.record.get(SPLIT)
+    if row.split is not None or not isinstance(named, str) or not named:
+        return row.split
+    split = "train" if named == "restval" else split_name(named)
+    if split is None:
+        raise UserError(f'{row.place}: the split is "{named[:40]}"; it can be train, valid (or val, dev) and test*')
+    return split
+
+
+def _captions_and_boxes(row: PictureRow) -> tuple[list[str], list[tuple[Box, ...]]]:
+    """The captions that are not empty, and as many tuples of boxes."""
+    captions = [caption for column in row.columns.captions for caption in _texts(row.record.get(column), column, row.place)]
+    found = _listed(row.record.get(BOXES), row.place)
+    if found and len(captions) == 1 and not _is_nested(found):
+        found = [found]  # those of the only caption, not wrapped once more
+    if found and len(found) != len(captions):
+        raise UserError(f"{row.place}: {BOXES} for {len(found)} captions where there are {len(captions)}")
+    boxes = [tuple(_box(box, row.place) for box in _listed(of_one, row.place)) for of_one in found] or [()] * len(captions)
+    kept = [number for number, caption in enumerate(captions) if caption]
+    return [captions[number] for number in kept], [boxes[number] for number in kept]
+
+
+def _texts(value: object, column: str, place: str) -> Iterator[str]:
+    if isinstance(value, str):
+        if column.startswith(("captions", "sentences")) and value.startswith("["):
+            yield from (text for part in _listed(value, place) for text in _texts(part, "", place))
+        else:
+            yield one_line(value.strip(), place)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts(part, "", place)
+    elif isinstance(value, Mapping) and isinstance(value.get("raw"), str):
+        yield one_line(value["raw"].strip(), place)
+    elif value is not None:
+        raise UserError(f"{place}: {column or 'a caption'} is no text but {type(value).__name__}")
+
+
+def _is_nested(boxes: list[object]) -> bool:
+    first = boxes[0]
+    return first is None or (isinstance(first, list) and (not first or isinstance(first[0], (list, Mapping))))
+
+
+def _listed(value: object, place: str) -> list[object]:
+    """A list as it is; in a table of text alone, as JSON."""
+    if isinstance(value, str) and value:
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{place}: not a list as JSON has it: {error}") from None
+    if value is None or value == "":
+        return []
+    if not isinstance(value, list):
+        raise UserError(f"{place}: {BOXES} or captions are no list but {type(value).__name__}")
+    return value
+
+
+def _box(value: object, place: str) -> Box:
+    cells = [value.get(name) for name in Box._fields] if isinstance(value, Mapping) else value
+    if isinstance(cells, list) and len(cells) == 5 and all(isinstance(cell, (int, float)) and math.isfinite(cell) for cell in cells):
+        word, left, top, right, bottom = cells
+        if word == int(word) >= 0 and left < right and top < bottom:
+            return Box(int(word), float(left), float(top), float(right), float(bottom))
+    raise UserError(f"{place}: a box is [word, left, top, right, bottom], in pixels, not {str(value)[:80]}")

@@ -1,0 +1,200 @@
+"""What captions looked at, as one HTML file to explore: point at a word and its weights light up the picture, or at the picture and see which words
+looked there. A clip shows its frames in a row, with bars. No script, font or picture from elsewhere; knows pixels, words and weights, no model.
+"""
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from seq2attn.errors import UsageError
+from seq2attn.plotting import light, page
+
+_LONGEST, _LONGEST_FRAME = 768, 240  # pixels of the longer side that are kept
+_CRISP = 160  # smaller pictures show their pixels
+
+
+class Looked(NamedTuple):
+    """A picture (Y, X, 3) with `weights` (words, rows * columns) over the cells of `grid`, or a clip (F, Y, X, 3) with (words, F) and no grid. Pixels are uint8."""
+
+    pixels: np.ndarray
+    words: Sequence[str]
+    weights: np.ndarray
+    grid: tuple[int, int] | None
+    name: str = ""
+
+
+def save(pictures: Sequence[Looked], path: Path, title: str = "Attention") -> None:
+    """Write the page to `path` (beside and renamed). Raises UsageError when a shape does not fit."""
+    page.write(render(pictures, title), path)
+
+
+def render(pictures: Sequence[Looked], title: str = "Attention") -> str:
+    """The page as text."""
+    sections = "\n".join(_section(picture, number) for number, picture in enumerate(pictures))
+    numbers = [
+        [*(picture.grid or (0, 0)), light.ceiling(picture.weights), np.round(np.asarray(picture.weights, dtype=np.float64), 5).tolist()] for picture in pictures
+    ]
+    data = json.dumps(numbers, separators=(",", ":"), allow_nan=False)  # numbers and brackets alone: nothing that could end the script element
+    script = _SCRIPT.replace("BENT", str(light.BENT)).replace("WARM", ", ".join(map(str, light.WARM)))
+    return page.PAGE.format(title=escape(title), allowed="; img-src data:", how=_HOW, style=page.STYLE + _STYLE, sections=sections, data=data, script=script)
+
+
+def _section(picture: Looked, number: int) -> str:
+    clip = picture.grid is None
+    pixels, weights = picture.pixels, np.asarray(picture.weights, dtype=np.float64)
+    if pixels.ndim != 3 + clip or pixels.shape[-1] != 3 or pixels.dtype != np.uint8 or not pixels.size:
+        raise UsageError(f"pixels of shape {pixels.shape}, {pixels.dtype}: {'a clip is (F, Y, X, 3)' if clip else 'a picture is (Y, X, 3)'}, uint8")
+    positions = len(pixels) if picture.grid is None else picture.grid[0] * picture.grid[1]
+    if weights.shape != (len(picture.words), positions) or not np.isfinite(weights).all():
+        raise UsageError(
+            f"weights of shape {weights.shape} for {len(picture.words)} words and {positions} {'frames' if clip else 'cells'}: "
+            "they need a row of finite numbers for each word and a column for each position"
+        )
+    name = f"<h2>{escape(picture.name)}</h2>\n" if picture.name else ""
+    shown = _frames(pixels) if clip else _stage(pixels)
+    full = f'<p class="how">{"full bar" if clip else "full light"}: weight {light.ceiling(weights):g}</p>'
+    return f'<section data-picture="{number}">\n{name}{shown}\n{page.line("caption", picture.words)}\n{full}\n</section>'
+
+
+def _stage(pixels: np.ndarray) -> str:
+    high, wide = pixels.shape[:2]
+    return f'<div class="stage" style="aspect-ratio: {wide} / {high}; max-width: {30 * wide / max(high, wide):.2f}rem">{_image(pixels, _LONGEST)}<canvas></canvas></div>'
+
+
+def _frames(pixels: np.ndarray) -> str:
+    figures = "".join(
+        f"<figure>{_image(frame, _LONGEST_FRAME)}<figcaption>{number}<small></small></figcaption><i></i></figure>" for number, frame in enumerate(pixels, 1)
+    )
+    return f'<div class="strip">{figures}</div>'
+
+
+def _image(pixels: np.ndarray, longest: int) -> str:
+    image = Image.fromarray(pixels)
+    image.thumbnail((longest, longest))
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    crisp = ' class="crisp"' if max(image.size) < _CRISP else ""
+    return f'<img{crisp} alt="" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode("ascii")}">'
+
+
+_HOW = "Point at a word, or move with Tab: the picture is lit where it looked. Point at the picture: the words that looked there. A click keeps a word."
+
+_STYLE = """
+h2 { margin: 0 0 .6rem; font-size: .95rem; font-weight: 500; overflow-wrap: anywhere; }
+section .how { display: block; margin: 0; font-size: .75rem; }
+.stage { position: relative; overflow: hidden; border-radius: .35rem; }
+.stage img, .stage canvas { position: absolute; inset: 0; width: 100%; height: 100%; }
+.stage img { transition: filter .12s; }
+.stage.dark img { filter: grayscale(1) brightness(.28); }
+.crisp { image-rendering: pixelated; }
+.strip { display: flex; gap: .25rem; margin-bottom: .6rem; }
+.strip figure { flex: 1 1 0; min-width: 0; max-width: 12rem; margin: 0; }
+.strip img { display: block; width: 100%; border-radius: .2rem; transition: opacity .12s; }
+.strip figcaption { display: flex; justify-content: space-between; color: var(--soft); font-size: .65rem; font-variant-numeric: tabular-nums; }
+.strip i { display: block; height: 3.5rem; background: linear-gradient(rgb(var(--weight)), rgb(var(--weight))) top / 100% calc(var(--part, 0) * 100%) no-repeat; }
+"""
+
+_SCRIPT = """
+const pictures = JSON.parse(document.getElementById("weights").textContent);
+for (const section of document.querySelectorAll("section")) {
+  const [rows, columns, highest, weights] = pictures[+section.dataset.picture];
+  const words = [...section.querySelectorAll(".word")];
+  const figures = [...section.querySelectorAll("figure")];
+  const stage = section.querySelector(".stage");
+  const image = section.querySelector("img");
+  const canvas = section.querySelector("canvas");
+  const part = (weight) => Math.min(Math.max(weight, 0) / highest, 1);
+  const light = (weight) => part(weight) ** BENT;
+  const short = (weight) => (weight >= 0.005 ? weight.toFixed(2).replace(/^0/, "") : "");
+  let pinned = null;
+  const clear = () => {
+    for (const word of words) {
+      word.classList.remove("chosen");
+      word.style.backgroundColor = "";
+      word.querySelector("small").textContent = "";
+    }
+    for (const figure of figures) {
+      figure.style.setProperty("--part", 0);
+      figure.querySelector("img").style.opacity = "";
+      figure.querySelector("small").textContent = "";
+    }
+    if (canvas) {
+      stage.classList.remove("dark");
+      canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+    }
+  };
+  const lay = (row) => {
+    const cells = document.createElement("canvas");
+    [cells.width, cells.height] = [columns + 2, rows + 2]; // the outer cells twice: level up to the edge
+    const data = new ImageData(columns + 2, rows + 2);
+    for (let y = 0; y < rows + 2; y++) {
+      for (let x = 0; x < columns + 2; x++) {
+        const cell = Math.min(Math.max(y - 1, 0), rows - 1) * columns + Math.min(Math.max(x - 1, 0), columns - 1);
+        data.data[4 * (y * (columns + 2) + x) + 3] = Math.round(255 * light(row[cell]));
+      }
+    }
+    cells.getContext("2d").putImageData(data, 0, 0);
+    const times = Math.max(1, Math.round(640 / Math.max(image.naturalWidth, image.naturalHeight)));
+    const [wide, high] = [(canvas.width = image.naturalWidth * times), (canvas.height = image.naturalHeight * times)];
+    const pen = canvas.getContext("2d");
+    pen.imageSmoothingQuality = "high";
+    pen.drawImage(cells, -wide / columns, -high / rows, wide + (2 * wide) / columns, high + (2 * high) / rows);
+    pen.globalCompositeOperation = "source-in";
+    pen.imageSmoothingEnabled = !image.classList.contains("crisp");
+    pen.drawImage(image, 0, 0, wide, high);
+    pen.globalCompositeOperation = "source-atop";
+    pen.fillStyle = "rgba(WARM, 0.2)";
+    pen.fillRect(0, 0, wide, high);
+    stage.classList.add("dark");
+  };
+  const show = (chosen) => {
+    clear();
+    words[chosen].classList.add("chosen");
+    if (canvas) lay(weights[chosen]);
+    figures.forEach((figure, frame) => {
+      const weight = weights[chosen][frame];
+      figure.style.setProperty("--part", part(weight));
+      figure.querySelector("img").style.opacity = 0.3 + 0.7 * light(weight);
+      figure.querySelector("small").textContent = short(weight);
+    });
+  };
+  const seen = (position) => {
+    clear();
+    words.forEach((word, row) => {
+      const weight = weights[row][position];
+      word.style.backgroundColor = `rgba(var(--weight), ${light(weight) * 0.85})`;
+      word.querySelector("small").textContent = short(weight);
+    });
+  };
+  const rest = () => (pinned === null ? clear() : show(pinned));
+  words.forEach((word, place) => {
+    word.addEventListener("mouseenter", () => show(place));
+    word.addEventListener("mouseleave", rest);
+    word.addEventListener("focus", () => show(place));
+    word.addEventListener("blur", rest);
+    word.addEventListener("click", () => {
+      pinned = pinned === place ? null : place;
+      rest();
+    });
+  });
+  figures.forEach((figure, frame) => {
+    figure.addEventListener("mouseenter", () => seen(frame));
+    figure.addEventListener("mouseleave", rest);
+  });
+  if (canvas) {
+    canvas.addEventListener("mousemove", (event) => {
+      const cell = (at, length, count) => Math.min(Math.max(Math.floor((at / length) * count), 0), count - 1);
+      seen(cell(event.offsetY, canvas.clientHeight, rows) * columns + cell(event.offsetX, canvas.clientWidth, columns));
+    });
+    canvas.addEventListener("mouseleave", rest);
+  }
+  if (section.dataset.picture === "0" && words.length) image.decode().then(() => show(0));
+}
+"""

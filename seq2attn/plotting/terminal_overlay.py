@@ -1,0 +1,81 @@
+"""What each word of a caption looked at, drawn with block characters for a terminal: a small grid of shades a word, several side by side.
+
+    render(["a", "dog"], weights, (2, 3)) gives
+
+        a        dog
+        ▒▒▒▒▒▒    · · ·
+        ▒▒▒▒▒▒    ·██ ·
+
+Rows and columns are those of the picture. Knows no pixels, no file and no device.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from seq2attn.errors import UsageError
+from seq2attn.plotting import light, terminal
+
+LARGEST = 8  # rows and columns that are shown; the cells of a finer grid are merged
+_NOTHING = " ·"  # shows where the grid is
+_BETWEEN = 3  # columns between two grids
+
+
+def render(words: Sequence[str], weights_TS: np.ndarray, grid: tuple[int, int], width: int = 100, colour: bool = False) -> str:
+    """Lines of at most `width` columns (a grid alone may need more); the last says from which weight each shade is drawn, for all words alike.
+
+    `weights_TS` has a row for each word and a column for each cell of `grid` (rows, columns). Raises UsageError for another shape.
+    """
+    weights_TS = np.asarray(weights_TS, dtype=np.float64)
+    rows, columns = grid
+    if min(grid) < 1 or weights_TS.shape != (len(words), rows * columns):
+        raise UsageError(
+            f"weights of shape {weights_TS.shape} for {len(words)} words and {rows * columns} cells ({rows} x {columns}): "
+            "they need a row for each word and a column for each cell"
+        )
+    if not words:
+        return ""
+    shown_THW = _merged(weights_TS.reshape(len(words), rows, columns))
+    highest = float(shown_THW.max())
+    least = [
+        highest * (shade / len(terminal.SHADES)) ** (1 / light.BENT) for shade in range(1, len(terminal.SHADES))
+    ]  # weight that has each shade but the first
+    wide = 2 * shown_THW.shape[2]
+    side = max(1, (width + _BETWEEN) // (wide + _BETWEEN))
+    lines: list[str] = []
+    for start in range(0, len(words), side):
+        if lines:
+            lines.append("")
+        fitted = [terminal.fit(word, wide) for word in words[start : start + side]]
+        lines.append((" " * _BETWEEN).join(word + " " * (wide - terminal.columns(word)) for word in fitted).rstrip())
+        for row in range(shown_THW.shape[1]):
+            cells = [_cells(weights_W, least, colour) for weights_W in shown_THW[start : start + side, row]]
+            lines.append((" " * _BETWEEN).join(cells))
+    return "\n".join([*lines, "", _legend(least, colour)] if highest > 0 else lines)
+
+
+def _merged(weights_THW: np.ndarray) -> np.ndarray:
+    """Grids of at most LARGEST rows and columns with as much weight: every cell gives to the coarser ones by the area they share."""
+    factor = max(1.0, max(weights_THW.shape[1:]) / LARGEST)
+    down, across = (_shares(size, max(1, round(size / factor))) for size in weights_THW.shape[1:])
+    return np.asarray(down @ weights_THW @ across.T)
+
+
+def _shares(fine: int, coarse: int) -> np.ndarray:
+    """(coarse, fine): the part of each of `fine` equal cells of a line that lies in each of `coarse` equal ones."""
+    ends_C, ends_F = np.arange(coarse + 1)[:, None] * fine / coarse, np.arange(fine + 1)[None]
+    return np.asarray(np.clip(np.minimum(ends_C[1:], ends_F[:, 1:]) - np.maximum(ends_C[:-1], ends_F[:, :-1]), 0, None))
+
+
+def _cells(weights_W: np.ndarray, least: Sequence[float], colour: bool) -> str:
+    shades = [sum(0 < bound <= weight * (1 + 1e-9) for bound in least) for weight in weights_W]
+    return _painted("".join(2 * terminal.SHADES[shade] if shade else _NOTHING for shade in shades), colour)
+
+
+def _legend(least: Sequence[float], colour: bool) -> str:
+    shades = zip(terminal.SHADES[1:], least, strict=True)
+    return "weights: " + "  ".join(f"{_painted(2 * shade, colour)} from {bound:.2g}" for shade, bound in shades)
+
+
+def _painted(blocks: str, colour: bool) -> str:
+    return terminal.BLUE + blocks + terminal.PLAIN if colour else blocks

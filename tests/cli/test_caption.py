@@ -1,0 +1,511 @@
+"""`caption` as a user meets it: files, folders and clips in, a line a picture out; whatever is no picture, pipes, interruptions, wrong usage."""
+
+import json
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import tiny_pictures
+from PIL import Image
+
+from seq2attn.cli import ahead, app, formats
+from seq2attn.cli.picture_paths import Paths
+from seq2attn.errors import UserError
+from seq2attn.evaluation import text as text_scores
+from seq2attn.inference import Captioner
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny_pictures.save_run(tmp_path_factory.mktemp("runs") / "run"))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny_pictures.save_run(tmp_path_factory.mktemp("runs") / "clips", frames=3))
+
+
+@pytest.fixture(scope="module")
+def captioner(run: str) -> Captioner:
+    return Captioner.load(run, "cpu")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[str]:
+    """Twelve different ones, whose natural order is that of their numbers."""
+    (tmp_path / "photos").mkdir()
+    return [str(tiny_pictures.draw(tmp_path / "photos" / f"{number}.png", number)) for number in range(1, 13)]
+
+
+@pytest.fixture
+def call(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
+    """`seq2attn caption ARGUMENTS < text` in this process: exit code, stdout, stderr."""
+
+    def caption(*arguments: object, text: bytes = b"") -> tuple[int, str, str]:
+        (tmp_path / "stdin").write_bytes(text)
+        with (tmp_path / "stdin").open() as stdin:
+            monkeypatch.setattr(sys, "stdin", stdin)
+            code = app.run(["caption", *map(str, arguments), "--device", "cpu"])
+        out, err = capfdbinary.readouterr()
+        return code, out.decode(), err.decode()
+
+    return caption
+
+
+def rows(out: str) -> list[list[str]]:
+    assert out == "" or out.endswith("\n")
+    return [line.split("\t") for line in out.split("\n")[:-1]]
+
+
+def expected(captioner: Captioner, pictures: list[str], **options: object) -> list[list[str]]:
+    found = captioner.caption(pictures, **options)  # type: ignore[arg-type]
+    return [[path, caption.text] for path, captions in zip(pictures, found, strict=True) for caption in captions]
+
+
+def test_a_line_a_picture_in_order(run: str, captioner: Captioner, call: Call, pictures: list[str]) -> None:
+    order = [*pictures[::-1], pictures[3], pictures[3]]
+    code, out, err = call(run, *order)
+    assert (code, err) == (0, "")
+    assert rows(out) == expected(captioner, order)
+    assert len({text for _, text in rows(out)}) > 3
+
+
+def test_paths_on_standard_input(run: str, captioner: Captioner, call: Call, pictures: list[str]) -> None:
+    text = "\r\n".join([*pictures[:3], "", pictures[3]]).encode()
+    for arguments in ((), ("-",), ("-", "-")):
+        code, out, err = call(run, *arguments, text=text)
+        assert (code, err) == (0, "")
+        found = expected(captioner, pictures[:4])
+        assert rows(out) == [*found[:3], ["", ""], found[3]]
+    _, out, _ = call(run, pictures[5], "-", pictures[6], text=text)
+    assert [path for path, _ in rows(out)] == [pictures[5], *pictures[:3], "", pictures[3], pictures[6]]
+    assert call(run) == (0, "", "")
+
+
+def test_a_folder_is_walked_one_level_deep_in_the_order_of_numbers(run: str, captioner: Captioner, call: Call, pictures: list[str]) -> None:
+    folder = Path(pictures[0]).parent
+    (folder / "deeper").mkdir()
+    (folder / ".hidden.png").write_bytes(b"no picture")
+    (folder / "captions.txt").write_text("not a picture either")
+    code, out, err = call(run, folder)
+    assert (code, err.count("\n")) == (0, 1)
+    assert f"{folder}: 1 folder and 1 other file in it left out" in err
+    assert rows(out) == expected(captioner, pictures)
+    assert call(run, folder, "--quiet") == (0, out, "")
+    assert rows(call(run, f"{folder}/", "-q")[1]) == rows(out)
+    code, out, err = call(run, folder / "deeper")
+    assert (code, rows(out)) == (1, [[str(folder / "deeper"), ""]])
+    assert "no pictures in this folder" in err
+
+
+def test_search_options_reach_the_search(run: str, captioner: Captioner, call: Call, pictures: list[str]) -> None:
+    for arguments, options in [
+        (["--beam", 1], {"beam": 1}),
+        (["--beam", 3, "--n-best", 3, "--length-penalty", 0.2], {"beam": 3, "n_best": 3, "length_penalty": 0.2}),
+        (["--max-length", 4, "--min-length", 3], {"max_length": 4, "min_length": 3}),
+        (
+            ["--sample", "--seed", 5, "--temperature", 2, "--top-k", 9, "--top-p", 0.9],
+            {"sample": True, "seed": 5, "temperature": 2.0, "top_k": 9, "top_p": 0.9},
+        ),
+        (["--no-repeat-ngram", 1], {"no_repeat_ngram": 1}),
+        (["--set", "search.no_repeat_ngram=1"], {"no_repeat_ngram": 1}),
+        (["--mbr", "bleu", "--samples", 7, "--n-best", 2], {"utility": text_scores.utility("bleu", "fr"), "samples": 7, "n_best": 2}),
+    ]:
+        code, out, _ = call(run, *pictures[:3], *arguments)
+        assert code == 0
+        assert rows(out) == expected(captioner, pictures[:3], **options)
+
+
+def test_more_than_the_longest_is_written_where_it_is_the_least(run: str, captioner: Captioner, pictures: list[str]) -> None:
+    ((found,),) = captioner.caption(pictures[:1], beam=1, min_length=60)
+    assert len(found.tokens) >= 60
+
+
+def test_blocks_batches_and_order_change_nothing(run: str, call: Call, pictures: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = str(Path(pictures[0]).parent / "gone.png")
+    order = [*pictures, broken, *pictures[:5]]
+    for options in ((), ("--sample",)):
+        code, whole, _ = call(run, *order, *options)
+        assert code == 1
+        assert call(run, *order, *options, "--batch-tokens", 1)[1] == whole
+        for most, size in ((1, 1 << 26), (512, 1)):
+            with monkeypatch.context() as patch:
+                patch.setattr(ahead, "FIRST", most)
+                patch.setattr(ahead, "BYTES", size)
+                assert call(run, *order, *options)[1] == whole
+    _, plain, _ = call(run, *order)
+    _, other, _ = call(run, *order[::-1])
+    assert rows(other) == rows(plain)[::-1]
+
+
+def test_blocks_grow_and_hold_no_more_than_their_bytes(captioner: Captioner, pictures: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def sizes() -> list[int]:
+        with ahead.Ahead(Paths(pictures, clips=False), captioner) as reading:
+            return [len(block) for block in reading.blocks()]
+
+    monkeypatch.setattr(ahead, "FIRST", 2)
+    monkeypatch.setattr(ahead, "MOST", 5)
+    assert sizes() == [2, 4, 5, 1]
+    monkeypatch.setattr(ahead, "BYTES", 3 * 3 * tiny_pictures.SIDE**2)
+    assert sizes() == [2, 3, 3, 3, 1]
+
+
+def test_whatever_stops_the_reading_is_raised_where_blocks_are_taken(captioner: Captioner, pictures: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(ahead, "content_of", exhausted)
+    with ahead.Ahead(Paths(pictures, clips=False), captioner) as reading, pytest.raises(MemoryError):
+        next(reading.blocks())
+
+
+def test_nothing_is_decoded_while_processes_may_start(run: str, pictures: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    captioner = Captioner.load(run, "cpu", processes=True)
+    monkeypatch.setattr(ahead, "FIRST", 1)
+    before = ahead.content_of
+    read: list[Path] = []
+    monkeypatch.setattr(ahead, "content_of", lambda path, clip: (read.append(path), before(path, clip))[1])
+    reading = ahead.Ahead(Paths(pictures, clips=False), captioner)
+    with reading.paused(), reading:
+        time.sleep(0.3)
+        assert not read
+    assert len(next(reading.blocks())) == 1
+    captioner.close()
+
+
+# What is no picture
+
+
+def png(width: int, height: int) -> bytes:
+    """The beginning of a picture of that size."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", len(header)) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+
+
+def test_what_cannot_be_read_is_one_line_and_an_empty_caption(run: str, captioner: Captioner, call: Call, pictures: list[str], tmp_path: Path) -> None:
+    whole = Path(pictures[0]).read_bytes()
+    bad = {
+        "text.png": b"no picture at all",
+        "empty.png": b"",
+        "cut.png": whole[: len(whole) // 2],
+        "huge.png": png(60_000, 60_000),
+        "half.jpg": b"\xff\xd8\xff\xe0",
+    }
+    for name, content in bad.items():
+        (tmp_path / name).write_bytes(content)
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "nothing").mkdir()
+    paths = [str(tmp_path / name) for name in (*bad, "gone.png", "pipe.png", "nothing", "x" * 300 + ".png", "text.png/a.png")]
+    mixed = [path for pair in zip(pictures, paths, strict=False) for path in pair]
+    found = dict(expected(captioner, pictures))
+    code, out, err = call(run, "-q", *mixed)
+    assert code == 1
+    assert rows(out) == [[path, found.get(path, "")] for path in mixed]
+    *lines, last = err.splitlines()
+    assert last == f"seq2attn: {len(paths)} of {len(mixed)} pictures could not be read; their captions are empty"
+    assert len(lines) == len(paths)
+    for line, path in zip(lines, paths, strict=True):
+        assert line.startswith(f"warning: {path}: ")
+    assert call(run, "-q", text="\n".join(mixed).encode()) == (code, out, err)
+    code, out, err = call(run, "--format", "jsonl", *paths[:2], pictures[0])
+    trees = [json.loads(line) for line in out.splitlines()]
+    assert trees[0] == {"image": paths[0], "caption": "", "score": None, "log_probability": None, "error": err.splitlines()[0].removeprefix("warning: ")}
+    assert "error" not in trees[2]
+    _, out, _ = call(run, paths[0], pictures[0], "--scores", "--n-best", 2)
+    assert [len(row) for row in rows(out)] == [3] * 4
+    assert rows(out)[:2] == [[paths[0], "", ""]] * 2
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read(run: str, call: Call, pictures: list[str]) -> None:
+    Path(pictures[0]).chmod(0)
+    code, out, err = call(run, *pictures[:2])
+    assert (code, rows(out)[0]) == (1, [pictures[0], ""])
+    assert "ermission denied" in err
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "P", "LA", "RGBA", "I;16", "L", "1"])
+def test_every_mode_is_described(run: str, captioner: Captioner, call: Call, tmp_path: Path, mode: str) -> None:
+    grey = Image.fromarray(np.linspace(0, 255, 40 * 40).reshape(40, 40).astype(np.uint8))
+    image = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257) if mode == "I;16" else grey.convert("CMYK" if mode == "CMYK" else mode)
+    path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
+    image.save(path)
+    code, out, err = call(run, path)
+    assert (code, err) == (0, "")
+    assert rows(out) == expected(captioner, [str(path)])
+    assert rows(out)[0][1]
+
+
+def test_a_photograph_is_described_upright(run: str, call: Call, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(5).integers(0, 256, (tiny_pictures.SIDE, tiny_pictures.SIDE, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
+    Image.fromarray(np.rot90(pixels, -1)).save(tmp_path / "upright.png")
+    Image.fromarray(pixels).save(tmp_path / "lying.png")
+    _, out, _ = call(run, *(tmp_path / f"{name}.png" for name in ("turned", "upright", "lying")), "--scores")
+    turned, upright, lying = (row[1:] for row in rows(out))
+    assert turned == upright != lying
+
+
+def test_of_an_animated_image_the_first_frame_is_described(run: str, call: Call, pictures: list[str], tmp_path: Path) -> None:
+    frames = [Image.open(path).convert("RGB") for path in pictures[:3]]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], lossless=True)
+    code, out, err = call(run, tmp_path / "a.webp", pictures[0])
+    assert (code, err) == (0, f"warning: {tmp_path / 'a.webp'}: an animated image: its first frame is described, for the model reads stills\n")
+    assert rows(out)[0][1] == rows(out)[1][1]
+
+
+@pytest.mark.parametrize("name", ["a\nb.png", "a\tb.png", "a\x1b[31m.png", "\u2028.png", "é\u202f ü.png", os.fsdecode(b"\xff\xfe.png")])
+def test_every_name_is_one_line(run: str, call: Call, tmp_path: Path, name: str) -> None:
+    path = tiny_pictures.draw(tmp_path / "in" / name, 1)
+    shown = {"a\nb.png": r"a\nb.png", "a\tb.png": r"a\tb.png", "a\x1b[31m.png": r"a\x1b[31m.png", "\u2028.png": r"\u2028.png"}.get(name, name)
+    shown = formats.one_path(shown)
+    for arguments in ((path,), (path.parent,)):
+        code, out, err = call(run, *arguments, "--attention", tmp_path / "out")
+        assert (code, err.count("\n")) == (0, 0), err
+        assert [row[0] for row in rows(out)] == [f"{path.parent}/{shown}"]
+        assert len(rows(out)[0]) == 2
+    assert [drawn.name for drawn in (tmp_path / "out").iterdir()] == [f"{shown.removesuffix('.png')}.png"]
+    _, out, _ = call(run, path, "--format", "jsonl")
+    assert json.loads(out)["image"] == str(path)
+    if "\n" not in name:
+        assert rows(call(run, text=os.fsencode(path))[1])[0][0] == f"{path.parent}/{shown}"
+
+
+# Clips
+
+
+def test_a_folder_of_frames_or_an_animated_image_is_one_clip(clips: str, call: Call, tmp_path: Path) -> None:
+    frames = [tiny_pictures.draw(tmp_path / "all" / "walk" / f"{number}.png", number) for number in (1, 2, 10)]
+    images = [Image.open(frame).convert("RGB") for frame in frames]
+    images[0].save(tmp_path / "all" / "moving.webp", save_all=True, append_images=images[1:], lossless=True)
+    tiny_pictures.draw(tmp_path / "all" / "single.png", 4)
+    (tmp_path / "all" / "empty").mkdir()
+    (tmp_path / "all" / "notes.txt").write_text("left out")
+    code, out, err = call(clips, tmp_path / "all" / "walk", "--scores")
+    assert (code, err) == (0, "")
+    ((walk, score, text),) = rows(out)
+    assert walk == str(tmp_path / "all" / "walk")
+    code, out, err = call(clips, tmp_path / "all", "--scores")
+    assert code == 1
+    assert [Path(path).name for path, *_ in rows(out)] == ["empty", "moving.webp", "single.png", "walk"]
+    assert rows(out)[0][1:] == ["", ""]
+    assert rows(out)[1][1:] == rows(out)[3][1:] == [score, text]
+    assert "empty: no pictures in this folder, so it is no clip" in err
+    (tmp_path / "animated").mkdir()
+    (tmp_path / "all" / "moving.webp").rename(tmp_path / "animated" / "moving.webp")
+    assert rows(call(clips, tmp_path / "animated")[1])[0][0] == str(tmp_path / "animated" / "moving.webp")
+
+
+def test_a_film_strip_a_clip_whatever_is_beside_it_in_the_batch(clips: str, call: Call, tmp_path: Path) -> None:
+    for name, count in (("long", 5), ("short", 2)):
+        for number in range(count):
+            tiny_pictures.draw(tmp_path / "all" / name / f"{number}.png", number)
+    code, _, err = call(clips, tmp_path / "all", "--attention", tmp_path / "out")
+    assert (code, err) == (0, "")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["long.png", "short.png"]
+    together = Captioner.load(clips, "cpu").caption([tmp_path / "all" / name for name in ("long", "short")])
+    for (best,), count in zip(together, (3, 2), strict=True):
+        assert best.attention is not None
+        assert best.attention.shape == (len(best.words), count)
+        assert best.grid is None
+
+
+# What is written
+
+
+def test_scores_and_json_lines(run: str, captioner: Captioner, call: Call, pictures: list[str], tmp_path: Path) -> None:
+    found = captioner.caption(pictures[:2], n_best=2)
+    _, out, _ = call(run, *pictures[:2], "--n-best", 2, "--scores")
+    assert rows(out) == [[path, f"{best.score:.4f}", best.text] for path, some in zip(pictures, found, strict=False) for best in some]
+    _, out, _ = call(run, *pictures[:2], "--n-best", 2, "--format", "jsonl", "--attention", tmp_path / "out")
+    for line, path, some in zip(out.splitlines(), pictures, found, strict=False):
+        tree = json.loads(line)
+        assert (tree["image"], tree["caption"]) == (path, some[0].text)
+        assert tree["score"] == pytest.approx(some[0].score, abs=1e-5)
+        assert tree["log_probability"] == pytest.approx(some[0].log_probability, abs=1e-4)
+        assert [best["caption"] for best in tree["n_best"]] == [best.text for best in some]
+        assert [best["attention"] for best in tree["n_best"]] == [str(tmp_path / "out" / f"{Path(path).stem}{rank}.png") for rank in ("", ".2")]
+        for best in tree["n_best"]:
+            assert Path(best["attention"]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_overlays_of_two_pictures_of_one_name(run: str, call: Call, tmp_path: Path) -> None:
+    paths = [tiny_pictures.draw(tmp_path / name, number) for number, name in enumerate(("a/dog.png", "b/Dog.png", "b/dog.jpg", "b/dog-2.png"))]
+    code, _, err = call(run, *paths, "--attention", tmp_path / "out")
+    assert (code, err) == (0, "")
+    drawn = sorted((tmp_path / "out").iterdir())
+    assert len(drawn) == len({path.name.casefold() for path in drawn}) == len({path.read_bytes() for path in drawn}) == 4
+    assert {"dog.png", "Dog-2.png", "dog-3.png"} <= {path.name for path in drawn}
+
+
+def test_overlays_never_lie_on_pictures(run: str, call: Call, pictures: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, before = Path(pictures[0]).parent, Path(pictures[0]).read_bytes()
+    for arguments, text in (((folder,), b""), ((pictures[0],), b""), ((), pictures[0].encode())):
+        code, out, err = call(run, *arguments, "--attention", folder, text=text)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "could be written over" in err
+    monkeypatch.chdir(folder)
+    assert call(run, "1.png", "--attention", ".")[0] == 2
+    assert Path(pictures[0]).read_bytes() == before
+
+
+def test_into_a_file(run: str, call: Call, pictures: list[str], tmp_path: Path) -> None:
+    _, out, _ = call(run, *pictures)
+    assert call(run, *pictures, "-o", tmp_path / "out") == (0, "", "")
+    assert (tmp_path / "out").read_text() == out
+    code, _, _ = call(run, pictures[0], tmp_path / "gone.png", "-o", tmp_path / "out")
+    assert code == 1
+    assert len(rows((tmp_path / "out").read_text())) == 2
+    assert not list(tmp_path.glob("*.new"))
+
+
+def test_a_failure_before_the_first_line_leaves_what_stood_there(
+    run: str, call: Call, pictures: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise UserError("no numbers")
+
+    monkeypatch.setattr(Captioner, "caption", failing)
+    (tmp_path / "out").write_text("of yesterday\n")
+    assert call(run, *pictures, "-o", tmp_path / "out") == (1, "", "seq2attn: no numbers\n")
+    assert (tmp_path / "out").read_text() == "of yesterday\n"
+    assert not list(tmp_path.glob("*.new"))
+
+
+# Pipes, in an interpreter of its own
+
+
+def start(*arguments: object, **keywords: object) -> subprocess.Popen[bytes]:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | keywords
+    return subprocess.Popen([sys.executable, "-m", "seq2attn", "caption", *map(str, arguments), "--device", "cpu"], env=ENVIRONMENT, **pipes)  # type: ignore[call-overload,no-any-return]
+
+
+def answer(process: subprocess.Popen[bytes]) -> str:
+    assert process.stdout is not None
+    assert select.select([process.stdout], [], [], 120)[0], "no answer"
+    return process.stdout.readline().decode()
+
+
+def test_each_path_is_answered_before_the_next_is_written(run: str, captioner: Captioner, pictures: list[str]) -> None:
+    with start(run) as process:
+        assert process.stdin is not None
+        for path, text in expected(captioner, pictures[:3]):
+            process.stdin.write(path.encode() + b"\n")
+            process.stdin.flush()
+            assert answer(process) == f"{path}\t{text}\n"
+        process.stdin.close()
+        assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_keeps_what_was_done(run: str, captioner: Captioner, pictures: list[str], tmp_path: Path, stop: signal.Signals) -> None:
+    out = tmp_path / "out"
+    with start(run, "-o", out) as process:
+        assert process.stdin is not None
+        process.stdin.write(pictures[0].encode() + b"\n")
+        process.stdin.flush()
+        until = time.monotonic() + 120
+        while not ((tmp_path / "out.new").exists() and (tmp_path / "out.new").read_bytes()) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not out.exists()
+        process.send_signal(stop)
+        assert process.wait(60) == 130
+        assert process.stderr is not None
+        assert process.stderr.read() == b"seq2attn: interrupted\n"
+    assert rows(out.read_text()) == expected(captioner, pictures[:1])
+
+
+def test_a_closed_pipe_ends_quietly(run: str, pictures: list[str]) -> None:
+    with start(run, "--beam", 1, "--max-length", 2) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(pictures[0].encode() + b"\n")
+        process.stdin.flush()
+        answer(process)
+        process.stdout.close()
+        process.stdin.write(pictures[0].encode() + b"\n")
+        process.stdin.close()
+        assert process.wait(60) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+
+
+# Wrong usage
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--n-best", "6"], "--n-best 6: a beam of 5 finds at most 5"),
+        (["--top-k", "5"], "--top-k is about random draws: it needs --sample"),
+        (["--sample", "--beam", "4"], "leave one out"),
+        (["--samples", "4"], "--samples are what --mbr chooses from: give --mbr too"),
+        (["--mbr", "comet"], "--mbr comet: choose chrf or bleu"),
+        (["--min-length", "5", "--max-length", "4"], "no length is between them"),
+        (["--format", "moses"], "choose text or jsonl"),
+        (["--precision", "int8"], "--precision int8"),
+        (["--device", "tpu"], "--device tpu"),
+        (["-o", "."], "a folder"),
+        (["--attention", "a-file"], "a file; name a folder"),
+        (["--set", "train.lr=1"], "acts before or in training alone"),
+        (["--set", "search.beam=2", "--n-best", "3"], "a beam of 2"),
+        (["--no-such-option"], "no-such-option"),
+    ],
+)
+def test_usage_errors_come_first_and_import_nothing_heavy(run: str, tmp_path: Path, arguments: list[str], words: str) -> None:
+    (tmp_path / "a-file").write_text("")
+    code = f"import sys\nfrom seq2attn.cli import app\ncode = app.run({['caption', run, 'a.png', *arguments]!r})\nprint(code, *{{'torch', 'PIL', 'numpy'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, cwd=tmp_path, check=True)
+    assert done.stdout == "2\n"
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_is_missing_is_named_in_one_line(run: str, call: Call, pictures: list[str], tmp_path: Path) -> None:
+    blind = tiny_pictures.save_run(tmp_path / "blind", reads="summary", context=["input"])
+    mean = tiny_pictures.save_run(tmp_path / "mean", frames=3, encoder={"time": "mean"})
+    for arguments, words in [
+        ((tmp_path / "nowhere",), "no such run directory"),
+        ((tiny.save_run(tmp_path / "text"),), "it translates text: use `seq2attn translate`"),
+        ((run, "-o", tmp_path / "no" / "out"), "there is no folder"),
+        ((run, "--attention", tmp_path / "no" / "out"), "there is no folder"),
+        ((blind, "--attention", tmp_path / "out"), "no attention to show: its decoder reads a fixed summary"),
+        ((mean, "--attention", tmp_path / "out"), 'reads the mean of all frames (model.encoder.time="mean"); leave out --attention'),
+    ]:
+        code, out, err = call(*arguments[:1], pictures[0], *arguments[1:])
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert words in err
+    code, out, err = call(blind, pictures[0])
+    assert (code, err) == (0, "")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_list_of_one_picture_is_described_from_python(run: str, pictures: list[str]) -> None:
+    import seq2attn
+
+    best = seq2attn.load(run).caption([pictures[0]], beam=5)[0][0]  # type: ignore[union-attr]
+    assert best.attention is not None
+    assert best.attention.shape == (len(best.words), best.grid[0] * best.grid[1])  # type: ignore[index]
+
+
+def test_the_run_of_pictures_sends_translate_here(run: str, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert app.run(["translate", run, __file__, "--device", "cpu"]) == 1
+    assert b"use `seq2attn caption`" in capfdbinary.readouterr().err
