@@ -85,7 +85,17 @@ def test_options_reach_the_data(call: Call, corpus: Path, tmp_path: Path) -> Non
     assert (code, said) == (0, "")
     assert "vocabulary: " in printed
     report = Prepared(tmp_path / "out").report
-    expected = {"source": "de", "target": "en", "vocab_size": 30, "tokenizer": "char", "joint": False, "lowercase": True, "max_length": 50, "max_ratio": 3.0, "max_missing": 0.05}
+    expected = {
+        "source": "de",
+        "target": "en",
+        "vocab_size": 30,
+        "tokenizer": "char",
+        "joint": False,
+        "lowercase": True,
+        "max_length": 50,
+        "max_ratio": 3.0,
+        "max_missing": 0.05,
+    }
     assert report["options"] == expected
     assert report["seed"] == 4
 
