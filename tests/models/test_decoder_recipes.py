@@ -95,10 +95,11 @@ def test_any_valid_recipe_is_the_papers(chosen: config.Model) -> None:
 
 
 def test_show_attend_and_tell_is_the_papers() -> None:
-    """The decoder of `xu15-soft`, small: gate, first state of the mean annotation, and a readout of word, state and context."""
+    """The decoder of `xu15-soft`, small, asked and fed as the paper has it: gate, first state of the mean annotation, and a readout of word, state and context."""
     preset = config.load("xu15-soft").model.decoder
     assert preset.kind == "rnn"
-    chosen = recipes.make({"cell": "gru"}, preset.model_dump(include={"cell", "query", "context", "gate", "bridge", "readout", "readout_embedding"}))
+    parts = preset.model_dump(include={"cell", "gate", "bridge", "readout", "readout_embedding"})
+    chosen = recipes.make({"cell": "gru"}, parts | {"query": "previous", "context": ("input", "readout")})
     model = model_of(chosen)
     source, mask, inputs = sentences()
     with torch.no_grad():

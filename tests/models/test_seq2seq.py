@@ -214,7 +214,15 @@ def test_whatever_the_config_accepts_trains_and_what_it_refuses_it_names(drawn: 
 
 
 def small(chosen: config.Model) -> config.Model:
-    """The same with a few units."""
+    """The same with a few units; of small pictures, where it reads them."""
+    if chosen.encoder.kind == "image":
+        few = {"channels": 4, "side": 16, "size": 8, "frames": min(chosen.encoder.frames, 2)}
+        parts = {"size": 8, "feedforward": 6} if chosen.decoder.kind == "transformer" else {"size": 8}
+        tree = chosen.model_dump() | {"embedding": 8}
+        tree["attention"]["size"] = 8
+        tree["encoder"] |= few
+        tree["decoder"] |= parts
+        return config.Model.model_validate(tree)
     embedding = 6 if chosen.encoder.kind == chosen.decoder.kind == "rnn" else 8
     tree = chosen.model_dump() | {"embedding": embedding}
     tree["attention"]["size"] = 8
@@ -229,8 +237,14 @@ def small(chosen: config.Model) -> config.Model:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_builds_and_steps(name: str) -> None:
-    model = build(small(config.load(name).model), recipes.TARGET, recipes.TARGET)
-    loss_of(model, *batch(recipes.TARGET)).backward()
+    chosen = small(config.load(name).model)
+    model = build(chosen, 0 if chosen.pictures else recipes.TARGET, recipes.TARGET)
+    source, mask, *rest = batch(recipes.TARGET)
+    if chosen.encoder.kind == "image":
+        frames = (chosen.encoder.frames,) if chosen.encoder.clips else ()
+        source = torch.randint(0, 256, (len(source), *frames, 3, 16, 16), dtype=torch.uint8)
+        mask = torch.ones(len(source), *(frames or (1,)), dtype=torch.bool)
+    loss_of(model, source, mask, *rest).backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 
