@@ -167,7 +167,10 @@ class RNNDecoder(Decoder):
             return cast(Reading, found)
         context = found.context
         seen = asking_BTH if self.settings.gate == "scalar" else torch.cat([embedded_BTE, asking_BTH, context], -1)
-        return cast(Reading, found._replace(context=self.gate(seen).sigmoid() * context))
+        opening = self.gate(seen)
+        if not torch.is_grad_enabled():  # one number a row, torch's loop would take some of them together and the rest one by one, by how many rows there are
+            opening = opening.expand_as(context)
+        return cast(Reading, found._replace(context=opening.sigmoid() * context))
 
     def _readout(self, state: Tensor, context: Tensor | None, embedded: Tensor) -> Tensor:
         parts = [state]
