@@ -367,7 +367,6 @@ def test_ctrl_c_during_validation_is_heard(run: Run, home: Path, monkeypatch: py
 
 def test_a_second_ctrl_c_later_ends_at_once(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from seq2attn.cli import signals
-    from seq2attn.evaluation import model
 
     def impatient(*_, **__):  # type: ignore[no-untyped-def]
         os.kill(os.getpid(), signal.SIGINT)
