@@ -220,7 +220,10 @@ def small(chosen: config.Model) -> config.Model:
     tree["attention"]["size"] = 8
     tree["encoder"] |= {"rnn": {"size": 4}, "transformer": {"size": embedding, "feedforward": 6}}.get(chosen.encoder.kind, {"size": 4})
     tree["decoder"] |= {"transformer": {"size": embedding, "feedforward": 6}}.get(chosen.decoder.kind, {"size": 4})
-    if chosen.decoder.kind == "rnn":
+    if chosen.encoder.kind == "image":
+        heads = {"time_heads": 2} if chosen.encoder.clips and chosen.encoder.time == "transformer" else {}
+        tree["encoder"] |= {"size": 8, "side": 32, "channels": 4, "frames": min(chosen.encoder.frames, 3)} | heads
+    elif chosen.decoder.kind == "rnn":
         assert chosen.encoder.kind == "rnn"
         width = config.RNNEncoder.model_validate(tree["encoder"]).width
         tree["decoder"] |= {"size": width, "readout_size": chosen.decoder.readout_size and 4}
@@ -229,8 +232,16 @@ def small(chosen: config.Model) -> config.Model:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_builds_and_steps(name: str) -> None:
-    model = build(small(config.load(name).model), recipes.TARGET, recipes.TARGET)
-    loss_of(model, *batch(recipes.TARGET)).backward()
+    chosen = small(config.load(name).model)
+    model = build(chosen, 0 if chosen.pictures else recipes.TARGET, recipes.TARGET)
+    source, mask, *rest = batch(recipes.TARGET)
+    if chosen.encoder.kind == "image":
+        shape = (chosen.encoder.frames,) if chosen.encoder.clips else ()
+        source, mask = (
+            torch.randint(0, 256, (len(source), *shape, 3, 32, 32), dtype=torch.uint8),
+            torch.ones(len(source), chosen.encoder.frames, dtype=torch.bool),
+        )
+    loss_of(model, source, mask, *rest).backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 
