@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import picture_toy as toy
 import pytest
 
 from seq2attn.cli import app, console
@@ -200,3 +202,47 @@ def test_ctrl_c_at_any_moment(moment: str, corpus: Path, tmp_path: Path) -> None
     assert said == "seq2attn: interrupted\n"
     assert time.monotonic() - begin < 20
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus"]
+
+
+# Pictures
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder of 24 pictures and metadata.jsonl, of which one is missing, one is cut off and one has a long caption."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    lines = []
+    for number in range(24):
+        picture = toy.picture(number)
+        content = picture.content()[0]
+        if number != 3:
+            (folder / picture.name).write_bytes(content[: len(content) // 2] if number == 5 else content)
+        captions = [*picture.captions, " ".join(["word"] * 30)] if number == 7 else list(picture.captions)
+        lines.append(json.dumps({"file_name": picture.name, "captions": captions, "split": "train" if number < 20 else "valid"}))
+    (folder / "metadata.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+def test_the_report_on_pictures_is_printed(call: Call, pictures: Path, tmp_path: Path) -> None:
+    code, out, _ = call(pictures, tmp_path / "out", "--max-missing", "0.1", "--max-length", 20)
+    assert code == 0
+    lines = out.splitlines()
+    assert re.fullmatch(rf"{re.escape(str(pictures))}: pictures to .*; word pieces, vocabulary: \d+", lines[0])
+    assert any(line.startswith("2 pictures are missing or damaged, and left out: 003.png: no such file; 005.png: ") or "003.png" in line for line in lines)
+    assert re.search(r"^split +pictures +captions +pieces +median +99% +longest +unknown$", out, re.MULTILINE)
+    assert re.search(r"^train +18 +36 +108 +2 +4 +4 +0\.00%$", out, re.MULTILINE)
+    assert re.search(r"^valid +4 +8 +24 +2 +4 +4 +0\.00%$", out, re.MULTILINE)
+    assert re.search(r"^train: 1 dropped, too long: \S*metadata\.jsonl:8$", out, re.MULTILINE)
+    opened = Prepared(tmp_path / "out")
+    assert opened.report["missing"]["pictures"] == 2
+    assert opened.report["options"]["max_missing"] == 0.1
+
+
+def test_more_missing_pictures_than_allowed_are_refused(call: Call, pictures: Path, tmp_path: Path) -> None:
+    code, _, said = call(pictures, tmp_path / "out")
+    assert code == 1
+    assert re.search(r"2 of 24 pictures are missing or damaged: .*003\.png.*; 5% are left out at most: mend them, or allow more with --max-missing\n$", said)
+    assert not (tmp_path / "out").exists()
+    for wrong in ("-0.1", "1", "many"):
+        assert call(pictures, tmp_path / "out", "--max-missing", wrong)[0] == 2

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seq2attn.models.memory import select
+from seq2attn.models.memory import Memory, select
 
 
 class Inner(NamedTuple):
@@ -58,3 +58,17 @@ def test_no_rows() -> None:
 def test_a_row_that_is_not_there_is_an_error() -> None:
     with pytest.raises(IndexError):
         select(state(), torch.tensor([3]))
+
+
+def test_targets_share_the_memory_of_their_source() -> None:
+    """Every part of it is chosen, a grid stays, and what is not there is not there."""
+    final = ((torch.rand(3, 2), torch.rand(3, 2)),)
+    whole = Memory(torch.rand(3, 4, 5), torch.rand(3, 4, 6), torch.rand(3, 4) < 0.5, torch.rand(3, 6), (2, 2), torch.tensor([5, 6, 7]), final)
+    chosen = torch.tensor([2, 0, 0, 1, 2])
+    got = whole.of(chosen)
+    assert got.grid == (2, 2)
+    for name in ("keys_BSK", "values_BSV", "mask_BS", "summary_BV", "stream_B"):
+        assert torch.equal(getattr(got, name), getattr(whole, name)[chosen]), name
+    assert got.final is not None
+    assert all(torch.equal(one, other[chosen]) for one, other in zip(got.final[0], final[0], strict=True))
+    assert whole._replace(stream_B=None, final=None).of(chosen)[5:] == (None, None)
