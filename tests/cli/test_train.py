@@ -236,7 +236,7 @@ def test_show_says_what_every_setting_is(run: Run, preset: str) -> None:
     assert said["model.encoder.kind"] == "rnn | conv | transformer | image"
     assert said["train.ema"] == "decay of the averaged weights that are validated and kept; 0: the weights themselves"
     assert said["train.metric"] == 'bleu | loss | cider; what "best" means; cider: of captions'
-    assert said["search.max_length"] == "tokens; not set: 2 * source tokens + 10"
+    assert said["search.max_length"] == "tokens; not set: 2 * source tokens + 10, and 50 for a picture"
     where = {
         "luong15": ("model.decoder.query", "current | previous; the state that asks"),
         "gehring17": ("model.encoder.kernel", "positions that one convolution"),
