@@ -80,7 +80,8 @@ def prepare(
             progress=progress,
         )
     (_print_pictures if report.get("pictures") else _print)(report)
-    console.note(f"\nNext: seq2attn train --data {out}")
+    preset = ("video " if report["clips"] else "xu15-soft ") if report.get("pictures") else ""
+    console.note(f"\nNext: seq2attn train {preset}--data {out}")
 
 
 def _print_pictures(report: dict[str, Any]) -> None:
