@@ -1,10 +1,11 @@
 """What training shows: on a terminal a bar with the facts of the moment, elsewhere a line for each logged step; validations and one
-sample translation as lines on both; and the same numbers as TensorBoard files in RUN/tensorboard wherever tensorboard is installed.
+sample as lines on both; and the same numbers as TensorBoard files in RUN/tensorboard wherever tensorboard is installed.
 
 It knows the events of training and nothing else.
 """
 
 import importlib.util
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -21,13 +22,15 @@ REASONS = {
     "patience": "no gain for train.patience validations",
     "interrupted": "interrupted",
 }
+SCORES, DIGITS = {"bleu": "BLEU", "cider": "CIDEr-D"}, {"bleu": 1, "cider": 2}
 
 
 class Display:
     """Shows the events of one run as they come. Only the leading process writes TensorBoard files."""
 
-    def __init__(self, run: Path, leads: bool) -> None:
-        self._run, self._leads = run, leads
+    def __init__(self, run: Path, leads: bool, example: Callable[..., str]) -> None:
+        """`example` writes a source, its reference and the model's output as lines."""
+        self._run, self._leads, self._example = run, leads, example
         self._stack = ExitStack()
         self._bar: console.Progress | None = None
         self._board: SummaryWriter | None = None
@@ -73,11 +76,10 @@ class Display:
             self._write(event.step, {"train/loss": event.loss, "train/tokens_per_second": event.speed, "train/lr": event.lr, "train/gradient_norm": event.norm})
 
     def _validation(self, event: Validation) -> None:
-        self._scores = "  ".join([f"valid {event.loss:.3f}", *(f"{name.upper()} {value:.1f}" for name, value in event.scores.items())])
+        self._scores = "  ".join([f"valid {event.loss:.3f}", *(f"{SCORES[name]} {value:.{DIGITS[name]}f}" for name, value in event.scores.items())])
         console.note(f"step {event.step:,}  {self._scores}{'  best so far' if event.best else ''}")
         if event.sample is not None:
-            source, reference, translation = event.sample
-            console.note(f"  source       {source}\n  reference    {reference}\n  translation  {translation}")
+            console.note(self._example(*event.sample))
         self._write(event.step, {"valid/loss": event.loss} | {f"valid/{name}": value for name, value in event.scores.items()})
 
     def _write(self, step: int, values: dict[str, float]) -> None:

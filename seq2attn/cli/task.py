@@ -17,6 +17,7 @@ class Task(abc.ABC):
     """The data of one training, and what is done with a model of them."""
 
     unit: ClassVar[str]  # what is learned from, in the plural
+    names: ClassVar[tuple[str, str, str]]  # of a source, of what is right, and of what the model made
     training: Pairs
     validation: Pairs
 
@@ -31,6 +32,11 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def test(self, run: Path, device: str) -> None:
         """Print the score of the run's best weights on each test split, some outputs, and what to type next."""
+
+    def example(self, *values: str) -> str:
+        """A source, its reference and what a model made of it, a line each."""
+        width = max(map(len, self.names))
+        return "\n".join(f"  {name:<{width}}  {value}" for name, value in zip(self.names, values, strict=True))
 
 
 def looking(stop: Callable[[], bool]) -> Callable[[int, int], None]:

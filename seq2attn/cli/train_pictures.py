@@ -28,7 +28,7 @@ from seq2attn.training.trainer import Scores
 
 
 class Pictures(Task):
-    unit = "captions"
+    unit, names = "captions", ("picture", "reference", "caption")
 
     def __init__(self, chosen: Config, prepared: Prepared, model: Seq2Seq, world: World) -> None:
         self.config, self.prepared = chosen, prepared
@@ -82,7 +82,7 @@ class Pictures(Task):
             for line in lines(system):
                 console.result(f"{line}  {name}")
             for number in _spread(range(len(pictures)), SAMPLES):
-                console.note(f"  picture    {pictures[number]}\n  reference  {test.references[number][0]}\n  caption    {system.outputs[number]}\n")
+                console.note(f"{self.example(pictures[number], test.references[number][0], system.outputs[number])}\n")
         captioner.close()
         console.note(
             f"prepared data: {corpus}\nnext:\n  seq2attn caption {run} PICTURE...\n  seq2attn evaluate {run}\n  seq2attn plot-alignment {run} --image PICTURE -o overlay.png"

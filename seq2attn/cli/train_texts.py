@@ -18,7 +18,7 @@ from seq2attn.training.trainer import Scores
 
 
 class Texts(Task):
-    unit = "pairs"
+    unit, names = "pairs", ("source", "reference", "translation")
 
     def __init__(self, chosen: Config, prepared: Prepared) -> None:
         self.config, self.prepared = chosen, prepared
@@ -53,6 +53,6 @@ class Texts(Task):
                 middling = sorted(range(len(sources)), key=lambda row: len(sources[row]))[len(sources) // 2 :]
                 example = sources[middling[0]]
                 for row in middling[:SAMPLES]:
-                    console.note(f"  source       {sources[row]}\n  reference    {references[row]}\n  translation  {found[row]}\n")
+                    console.note(f"{self.example(sources[row], references[row], found[row])}\n")
         text = quoted(example or prepared.split("valid").texts(0, 1)[0][0])
         console.note(f"next:\n  echo {text} | seq2attn translate {run}\n  seq2attn evaluate {run}\n  seq2attn plot-alignment {run} --source {text}")

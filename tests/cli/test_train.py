@@ -298,15 +298,15 @@ def test_a_bar_on_a_terminal_shows_the_facts(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(console, "progress", bar)
     monkeypatch.setattr(console, "note", notes.append)
     monkeypatch.setattr(live.importlib.util, "find_spec", lambda _: None)  # as without tensorboard
-    with live.Display(tmp_path, leads=True) as display:
+    with live.Display(tmp_path, True, "{} of {}: {}".format) as display:
         display.show(Progress(1, 9, 0, 5.25, 1234.5, 0.001, 2.0, 1.0, 8.0, False))
-        display.show(Validation(1, 4.5, {"bleu": 31.26}, ("a", "b", "c"), True, 2.0))
+        display.show(Validation(1, 4.5, {"bleu": 31.26, "cider": 0.456}, ("a", "b", "c"), True, 2.0))
         display.show(Progress(2, 9, 0, 5.0, 1234.5, 0.001, 2.0, 1.0, 8.0, False))
         display.show(Finished("patience", 2, 1, 65.0))
     assert shown[0] == ("training", 1, 9, "loss 5.250  1,234 tokens/s  lr 0.001")
-    assert shown[1] == ("training", 2, 9, "loss 5.000  1,234 tokens/s  lr 0.001  valid 4.500  BLEU 31.3")
-    assert "BLEU 31.3  best so far" in notes[0]
-    assert notes[1].split() == ["source", "a", "reference", "b", "translation", "c"]
+    assert shown[1] == ("training", 2, 9, "loss 5.000  1,234 tokens/s  lr 0.001  valid 4.500  BLEU 31.3  CIDEr-D 0.46")
+    assert "CIDEr-D 0.46  best so far" in notes[0]
+    assert notes[1] == "a of b: c"
     assert "1:05" in notes[2]
     assert not list(tmp_path.iterdir())
 
