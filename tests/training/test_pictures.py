@@ -473,3 +473,4 @@ def test_a_picture_that_is_gone_ends_training_in_its_turn(tmp_path: Path, stills
     events: Iterator[trainer.Event] = toy.events(tmp_path / "run", toy.settings(), stills)
     with pytest.raises(UserError, match=r"^003\.png: not an image"):
         list(events)
+    assert task.example("a.png", "one", "two") == "  picture    a.png\n  reference  one\n  caption    two"
