@@ -43,6 +43,7 @@ _UPRIGHT = {
 _ORIENTATION = 0x0112  # tag of EXIF
 
 Pixels = NDArray[np.uint8]
+Sides = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 class Augment(NamedTuple):
@@ -96,6 +97,22 @@ def check(content: Sequence[bytes], where: str, *, clip: bool = False) -> tuple[
     """(frames, width, height) of the first frame as a person sees it, after everything was decoded. Raises UserError as `decode` does."""
     sizes = [image.size for image in _shown(content, where, clip, MOST_FRAMES if clip else 1)]
     return len(sizes), *sizes[0]
+
+
+def turned(content: Sequence[bytes], where: str, sides: Sequence[Sides], size: tuple[int, int]) -> list[Sides]:
+    """Boxes (left, top, right, bottom) of the picture as it lies on the disk, as a person sees them, to whom it is of `size` (width, height)."""
+    with _plainly(where):
+        orientation = _orientation(_opened(content[0], where))
+    (width, height), found = size, []
+    for left, top, right, bottom in sides:
+        if orientation in (5, 6, 7, 8):
+            left, top, right, bottom = top, left, bottom, right
+        if orientation in (2, 3, 6, 7):
+            left, right = width - right, width - left
+        if orientation in (3, 4, 7, 8):
+            top, bottom = height - bottom, height - top
+        found.append((left, top, right, bottom))
+    return found
 
 
 def pixels(content: Sequence[bytes], where: str, *, clip: bool = False, longest: int = 1024) -> Pixels:
@@ -271,10 +288,16 @@ def _pages(image: Image.Image, most: int) -> int:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    turn = None
-    with suppress(Exception):  # damaged EXIF beside a sound image: as it lies
-        turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+    turn = _UPRIGHT.get(_orientation(image))
     return image.transpose(turn) if turn is not None else image
+
+
+def _orientation(image: Image.Image) -> int:
+    """As EXIF numbers it: 1 where the picture is upright as it lies."""
+    with suppress(Exception):  # damaged EXIF beside a sound image: as it lies
+        orientation = image.getexif().get(_ORIENTATION)
+        return orientation if orientation in _UPRIGHT else 1
+    return 1
 
 
 def _rgb(image: Image.Image) -> Image.Image:

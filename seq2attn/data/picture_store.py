@@ -107,7 +107,8 @@ def _looked_at(corpus: PictureCorpus, workers: int) -> Iterator[_Seen]:
     def look(picture: Picture) -> _Seen:
         try:
             content = picture.content()
-            return _Seen(picture, content, images.check(content, picture.name, clip=corpus.clips))
+            shape = images.check(content, picture.name, clip=corpus.clips)
+            return _Seen(picture._replace(boxes=_upright(picture, content, shape[1:])), content, shape)
         except UserError as error:
             return _Seen(picture, [], (0, 0, 0), str(error))
 
@@ -118,6 +119,16 @@ def _looked_at(corpus: PictureCorpus, workers: int) -> Iterator[_Seen]:
             seen = waiting.pop(0).result()
             waiting += [pool.submit(look, picture) for picture in islice(pictures, 1)]
             yield seen
+
+
+def _upright(picture: Picture, content: list[bytes], size: tuple[int, int]) -> tuple[tuple[Box, ...], ...]:
+    """Its boxes, which come as the picture lies on the disk, where a person sees them: all that follows has the picture so."""
+    if not any(picture.boxes):
+        return picture.boxes
+    return tuple(
+        tuple(Box(box.word, *sides) for box, sides in zip(of_one, images.turned(content, picture.name, [box[1:] for box in of_one], size), strict=True))
+        for of_one in picture.boxes
+    )
 
 
 class _Writer:

@@ -160,6 +160,23 @@ def test_a_camera_that_was_turned(form: str, orientation: int, expected: str) ->
     assert pixels([data], "a").shape[1:3] == ((64, 32) if 5 <= orientation <= 8 else (32, 64))
 
 
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", [*range(1, 9), 99])
+def test_boxes_are_turned_with_the_picture(form: str, orientation: int) -> None:
+    """Around the same pixels as before."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image, box = Image.new("RGB", (64, 48), WHITE), (8, 16, 40, 24)
+    image.paste((0, 0, 0), box)
+    data = encoded(image, form, exif=exif, **({"quality": 95} if form in ("JPEG", "WEBP") else {}))
+    _, width, height = check([data], "a")
+    ((left, top, right, bottom),) = images.turned([data], "a", [box], (width, height))
+    dark_YX = pixels([data], "a")[0, :, :, 1] < 128
+    wanted_YX = np.zeros_like(dark_YX)
+    wanted_YX[int(top) : int(bottom), int(left) : int(right)] = True
+    assert np.array_equal(dark_YX, wanted_YX)
+
+
 def test_damaged_exif_is_no_matter() -> None:
     sound = encoded(quarters(), "JPEG", quality=95)
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x05" + b"\xff" * 40
