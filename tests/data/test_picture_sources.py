@@ -1,6 +1,7 @@
 """Every layout of captioned pictures gives the same pictures, and nothing that a file of captions says leads out of its folder."""
 
 import csv
+import errno
 import gzip
 import io
 import json
@@ -518,6 +519,10 @@ def clip_folder(folder: Path, frames: int = 12) -> Path:
     return folder
 
 
+def refused(path: Path) -> Iterator[Path]:
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+
 def test_folders_of_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip_folder(tmp_path / "videos" / "one")
     lines(tmp_path / "metadata.jsonl", [{"file_name": "videos/one", "captions": ["a clip"]}])
@@ -531,6 +536,10 @@ def test_folders_of_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("seq2attn.data.captions.files._MOST_TOGETHER", 100)
     with pytest.raises(UserError, match="frames of more than 0 MiB together"):
         clip.content()
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(UserError, match="one: Permission denied"):  # counted as missing
+        clip.content()
+    monkeypatch.undo()
     (tmp_path / "videos" / "none").mkdir()
     lines(tmp_path / "metadata.jsonl", [{"clip": "videos/none", "captions": ["a clip"]}])
     corpus = corpus_of(tmp_path)
