@@ -185,7 +185,14 @@ def test_pictures_that_were_missing_are_told_of_again(run: Run, home: Path, tmp_
         tiny_pictures.draw(pictures / f"{number}.png", number)
     names = [*(f"{number}.png" for number in range(24)), "gone.png"]
     (pictures / "metadata.jsonl").write_text("".join(json.dumps({"file_name": name, "text": "a picture"}) + "\n" for name in names))
-    small = ("model.encoder.side=16", "model.encoder.blocks=[1]", "model.encoder.channels=4", "model.encoder.size=8", "model.decoder.size=8", "model.embedding=8")
+    small = (
+        "model.encoder.side=16",
+        "model.encoder.blocks=[1]",
+        "model.encoder.channels=4",
+        "model.encoder.size=8",
+        "model.decoder.size=8",
+        "model.embedding=8",
+    )
     said = []
     for out in ("one", "two"):
         settings = [part for setting in small for part in ("--set", setting)]
@@ -195,7 +202,9 @@ def test_pictures_that_were_missing_are_told_of_again(run: Run, home: Path, tmp_
     assert ["preparing" in err for err in said] == [True, False]
     folder = next((home / "cache" / "seq2attn" / "prepared").glob("pictures-*"))
     for err in said:
-        assert f"1 of the pictures of {pictures} were missing or damaged when it was prepared, and are left out: to look for them again, remove {folder}\n" in err
+        assert (
+            f"1 of the pictures of {pictures} were missing or damaged when it was prepared, and are left out: to look for them again, remove {folder}\n" in err
+        )
 
 
 def test_a_setting_of_the_data_that_a_prepared_folder_contradicts_is_refused(run: Run, home: Path) -> None:
