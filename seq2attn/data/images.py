@@ -24,6 +24,7 @@ from seq2attn.errors import UserError
 MOST_BYTES = 64 << 20  # of one encoded file
 MOST_PIXELS = 64_000_000  # of one picture as it is encoded, and of all frames together as they are given back
 MOST_FRAMES = 256  # of one clip
+MOST_SCANS = 100  # of one JPEG: a progressive one has about ten, and a few bytes are enough for one more
 FITS = ("stretch", "crop", "pad")
 GREY = (124, 116, 104)  # the mean of ImageNet: nothing, once colours are normalised
 
@@ -231,6 +232,8 @@ def _opened(data: bytes, where: str) -> Image.Image:
         if mine is True:
             image = factory(io.BytesIO(data), "")
             _bounded(image, where)
+            if isinstance(image, JpegImagePlugin.JpegImageFile) and _scans(data, MOST_SCANS + 1) > MOST_SCANS:
+                raise UserError(f"{where}: a JPEG of more than {MOST_SCANS} scans, each of which takes as long as a picture")
             return image
     raise UserError(f"{where}: not an image ({', '.join(_FORMATS)} are read)")
 
@@ -270,6 +273,18 @@ def _images_of_gif(data: bytes, most: int) -> int:
         while data[place]:
             place += 1 + data[place]
         place += 1
+    return count
+
+
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # of JPEG, but for those that stand within a scan
+
+
+def _scans(data: bytes, most: int) -> int:
+    """How many scans a JPEG has, at most `most`: its segments are stepped over. What lies behind its end, as a film behind a photograph, does not count."""
+    count, place = 0, 2
+    while count < most and (marker := _MARKER.search(data, place)) is not None and marker[0] != b"\xff\xd9":
+        count += marker[0] == b"\xff\xda"
+        place = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
     return count
 
 

@@ -177,6 +177,20 @@ def test_boxes_are_turned_with_the_picture(form: str, orientation: int) -> None:
     assert np.array_equal(dark_YX, wanted_YX)
 
 
+def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded() -> None:
+    """A few bytes each, and each takes as long as a picture."""
+    sound = encoded(photograph(), "JPEG", quality=90, progressive=True)
+    last = sound[sound.rindex(b"\xff\xda") : -2]
+    assert still(sound[:-2] + 80 * last + b"\xff\xd9").shape == (SIDE, SIDE, 3)
+    for read in (still, lambda data: frames_in([data], "a.png"), lambda data: check([data], "a.png")):
+        with pytest.raises(UserError, match=r"^a\.png: a JPEG of more than 100 scans, each of which takes as long as a picture$"):
+            read(sound[:-2] + 200 * last + b"\xff\xd9")
+    film = bytes(np.random.default_rng(1).integers(0, 256, 50_000, np.uint8)) + 200 * b"\xff\xda\0\2"
+    assert np.array_equal(still(sound + film), still(sound))  # of a camera that keeps one behind its photographs
+    thumbnail = b"\xff\xe1" + struct.pack(">H", 2 + 800) + 200 * b"\xff\xda\0\2"
+    assert np.array_equal(still(sound[:2] + thumbnail + sound[2:]), still(sound))
+
+
 def test_damaged_exif_is_no_matter() -> None:
     sound = encoded(quarters(), "JPEG", quality=95)
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x05" + b"\xff" * 40
