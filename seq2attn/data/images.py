@@ -205,11 +205,15 @@ def _animated(data: bytes, where: str, most: int, enough: int | None) -> Iterato
         yield still
         return
     wanted = {numbers[place] for place in spaced(len(numbers), most)}
+    work = 0
     for number in range(max(wanted) + 1):  # none is left out: a frame is drawn over those before it
         frame = None
         with _plainly(f"{where}: frame {number + 1}"):
             image.seek(number)
             _bounded(image, where)
+            work += image.width * image.height
+            if work > _MOST_WORK:  # the pages of a TIFF and the frames of a GIF may be larger than the first, by which they were judged
+                raise UserError(f"{where}: a clip of more than {_MOST_WORK // 1_000_000} million pixels, all frames together")
             if number in wanted:
                 image.load()
                 frame = _rgb(_upright(image))

@@ -413,6 +413,14 @@ def test_clips_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         check([large], "a", clip=True)
 
 
+def test_pages_larger_than_the_first_are_bounded_together_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(Image.new("RGB", (1, 1)), "TIFF", save_all=True, append_images=[Image.new("RGB", (64, 64))] * 6)
+    assert check([data], "a", clip=True) == (7, 1, 1)
+    monkeypatch.setattr(images, "_MOST_WORK", 3 * 64 * 64)
+    with pytest.raises(UserError, match=r"^a: a clip of more than 0 million pixels, all frames together$"):
+        check([data], "a", clip=True)
+
+
 def test_frames_without_end_are_not_counted() -> None:
     image = b",\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0"
     endless = b"GIF89a" + struct.pack("<HH", 1, 1) + b"\x80\0\0" + b"\0" * 6 + image * 3_000_000 + b";"
