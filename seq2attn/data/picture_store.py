@@ -197,6 +197,7 @@ def encode(spool: Spool, out: Path, tokenizer: Tokenizer, limits: config.Data | 
             examples[reason].append(place)
 
     kept: list[bool] = []
+    number = 0  # of those kept: counted, for adding them up again for each caption would grow with the square of the pictures
     with pa.ipc.new_stream(str(out / "captions.arrow"), CAPTIONS) as stream:
         for start in range(0, len(spool.written), _BATCH):
             progress(f"encoding {out.name}", start, len(spool.written))
@@ -210,10 +211,11 @@ def encode(spool: Spool, out: Path, tokenizer: Tokenizer, limits: config.Data | 
                 for caption, tokens, some in zip(captioned.captions, ids, boxes, strict=True):
                     reason = "empty" if not tokens else "too long" if limits is not None and len(tokens) > limits.max_length else None
                     if reason is None:
-                        rows.append((sum(kept), caption, tokens, [list(map(float, box)) for box in some or ()] if boxed else None))
+                        rows.append((number, caption, tokens, [list(map(float, box)) for box in some or ()] if boxed else None))
                         continue
                     note(reason, captioned.place)
                 kept.append(len(rows) > before)
+                number += kept[-1]
             columns = [pa.array(column, kind) for column, kind in zip(list(zip(*rows, strict=True)) or [()] * 4, CAPTIONS.types, strict=True)]
             stream.write_batch(pa.RecordBatch.from_arrays(columns, schema=CAPTIONS))
     if not any(kept):
