@@ -341,7 +341,7 @@ BUGS = (
     Bug("data/picture_store.py", "if missing.count > most_missing * number:", "if False:", ("data/test_picture_store.py", "-k", "more_missing")),
     Bug("data/picture_store.py", 'b"".join(seen.content)', "picture.name.encode()", ("data/test_picture_store.py", "-k", "equal_files")),
     Bug("data/picture_store.py", "chosen[first : first + batch.num_rows]", "chosen[: batch.num_rows]", ("data/test_picture_store.py", "-k", "several_batches")),
-    Bug("data/picture_store.py", "rows.append((sum(kept),", "rows.append((len(kept),", ("data/test_picture_store.py", "-k", "several_batches")),
+    Bug("data/picture_store.py", "number += kept[-1]", "number += 1", ("data/test_picture_store.py", "-k", "several_batches")),
     Bug("data/picture_files.py", "int(part) if part.isdecimal() else part", "part", ("data/test_picture_store.py", "-k", "order_of_their")),
     Bug("data/prepared.py", '        if self.pictures:\n            raise UserError(f"{self.path}: holds captioned pictures, where text is wanted: prepare a corpus of text, or use a model that reads pictures")\n        return Split', "        return Split", ("data/test_picture_store.py", "-k", "no_text")),
     Bug("data/views.py", "+ epoch * self.captions", "+ epoch", ("data/test_views.py", "-k", "others_in_each")),

@@ -334,6 +334,14 @@ def test_an_ensembles_attention_is_the_mean_of_those_that_see_the_same_grid() ->
     assert three.caption(seen, beam=2)[0][0].grid == (4, 4)
 
 
+def test_an_ensemble_shows_no_attention_over_another_grid_than_its_own() -> None:
+    """Where the first model has none, that of one which sees the same pixels in fewer cells is not shown for it."""
+    first, deeper = captioner("fixed"), captioner("recurrent", "model.encoder.blocks=[1,1]", seed=6)
+    both = Captioner(first.models[0], toy.tokenizer(), first.config, others=[(deeper.models[0], first.views[0])])
+    ((caption,),) = both.caption([[one[0]] * 2 for one in pictures(first)[:1]])
+    assert (caption.attention, caption.grid) == (None, None)
+
+
 # What it is given
 
 

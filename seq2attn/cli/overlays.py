@@ -82,17 +82,22 @@ class Folder:
             raise UsageError(f"--attention {self._path}: {picture} is in it, and could be written over; name another folder")
         stem = one_path(place.stem or place.resolve().name or "picture")
         stem = stem.encode()[:_LONGEST_NAME].decode("utf-8", "ignore")
-        name, number = stem, 1
-        while name.casefold() in self._taken:
+        number = 1
+        names = _ranked(stem, count)
+        while not self._taken.isdisjoint(map(str.casefold, names)):
             number += 1
-            name = f"{stem}-{number}"
-        self._taken.add(name.casefold())
-        return [self._path / (f"{name}.{rank}.png" if rank > 1 else f"{name}.png") for rank in range(1, count + 1)]
+            names = _ranked(f"{stem}-{number}", count)
+        self._taken.update(map(str.casefold, names))
+        return [self._path / f"{name}.png" for name in names]
 
     def draw(self, pixels_FYX3: Pixels, captions: Sequence[Caption], paths: Sequence[Path]) -> None:
         for caption, path in zip(captions, paths, strict=True):
-            assert caption.attention is not None
-            fonts = save(pixels_FYX3, caption.words, caption.attention, caption.grid, path)
+            weights_TS = np.zeros((0, 0)) if caption.attention is None else caption.attention  # where no caption was possible: the picture alone
+            fonts = save(pixels_FYX3, caption.words, weights_TS, caption.grid, path)
             unseen = [character for character in fonts.unseen() if character not in self._unseen]
             writing.warn_of_fonts(unseen, page=False)
             self._unseen.update(unseen)
+
+
+def _ranked(name: str, count: int) -> list[str]:
+    return [f"{name}.{rank}" if rank > 1 else name for rank in range(1, count + 1)]

@@ -67,7 +67,8 @@ def first_frame_alone(content: Sequence[bytes], path: str) -> str | None:
 
 def _stills_in(folder: str) -> list[Wanted]:
     found = frames_of(Path(folder))
-    others = [entry for entry in Path(folder).iterdir() if not entry.name.startswith(".") and entry not in set(found)]
+    pictures = set(found)
+    others = [entry for entry in Path(folder).iterdir() if not entry.name.startswith(".") and entry not in pictures]
     folders = sum(entry.is_dir() for entry in others)
     files = len(others) - folders
     left = [f"{count:,} {what}{'s' if count > 1 else ''}" for count, what in ((folders, "folder"), (files, "other file")) if count]

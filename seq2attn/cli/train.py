@@ -186,6 +186,10 @@ def _prepared(data: str, chosen: Config, settings: Sequence[str], world: "World"
             prepared_folder(data, chosen, shrink)
         world.wait()
         prepared = Prepared(prepared_folder(data, chosen, shrink))
+        if missing := prepared.report.get("missing", {}).get("pictures"):  # which no key of the cache knows
+            console.note(
+                f"{missing:,} of the pictures of {data} were missing or damaged when it was prepared, and are left out: to look for them again, remove {prepared.path}"
+            )
     if chosen.model.pictures != prepared.pictures:
         if prepared.pictures:
             raise UserError(f'{data}: holds pictures, and this model reads text: choose a preset for pictures, as xu15-soft, or set model.encoder.kind="image"')

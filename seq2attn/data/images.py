@@ -24,6 +24,7 @@ from seq2attn.errors import UserError
 MOST_BYTES = 64 << 20  # of one encoded file
 MOST_PIXELS = 64_000_000  # of one picture as it is encoded, and of all frames together as they are given back
 MOST_FRAMES = 256  # of one clip
+MOST_SCANS = 100  # of one JPEG: a progressive one has about ten, and a few bytes are enough for one more
 FITS = ("stretch", "crop", "pad")
 GREY = (124, 116, 104)  # the mean of ImageNet: nothing, once colours are normalised
 
@@ -43,6 +44,7 @@ _UPRIGHT = {
 _ORIENTATION = 0x0112  # tag of EXIF
 
 Pixels = NDArray[np.uint8]
+Sides = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 class Augment(NamedTuple):
@@ -96,6 +98,22 @@ def check(content: Sequence[bytes], where: str, *, clip: bool = False) -> tuple[
     """(frames, width, height) of the first frame as a person sees it, after everything was decoded. Raises UserError as `decode` does."""
     sizes = [image.size for image in _shown(content, where, clip, MOST_FRAMES if clip else 1)]
     return len(sizes), *sizes[0]
+
+
+def turned(content: Sequence[bytes], where: str, sides: Sequence[Sides], size: tuple[int, int]) -> list[Sides]:
+    """Boxes (left, top, right, bottom) of the picture as it lies on the disk, as a person sees them, to whom it is of `size` (width, height)."""
+    with _plainly(where):
+        orientation = _orientation(_opened(content[0], where))
+    (width, height), found = size, []
+    for left, top, right, bottom in sides:
+        if orientation in (5, 6, 7, 8):
+            left, top, right, bottom = top, left, bottom, right
+        if orientation in (2, 3, 6, 7):
+            left, right = width - right, width - left
+        if orientation in (3, 4, 7, 8):
+            top, bottom = height - bottom, height - top
+        found.append((left, top, right, bottom))
+    return found
 
 
 def pixels(content: Sequence[bytes], where: str, *, clip: bool = False, longest: int = 1024) -> Pixels:
@@ -187,11 +205,15 @@ def _animated(data: bytes, where: str, most: int, enough: int | None) -> Iterato
         yield still
         return
     wanted = {numbers[place] for place in spaced(len(numbers), most)}
+    work = 0
     for number in range(max(wanted) + 1):  # none is left out: a frame is drawn over those before it
         frame = None
         with _plainly(f"{where}: frame {number + 1}"):
             image.seek(number)
             _bounded(image, where)
+            work += image.width * image.height
+            if work > _MOST_WORK:  # the pages of a TIFF and the frames of a GIF may be larger than the first, by which they were judged
+                raise UserError(f"{where}: a clip of more than {_MOST_WORK // 1_000_000} million pixels, all frames together")
             if number in wanted:
                 image.load()
                 frame = _rgb(_upright(image))
@@ -214,6 +236,8 @@ def _opened(data: bytes, where: str) -> Image.Image:
         if mine is True:
             image = factory(io.BytesIO(data), "")
             _bounded(image, where)
+            if isinstance(image, JpegImagePlugin.JpegImageFile) and _scans(data, MOST_SCANS + 1) > MOST_SCANS:
+                raise UserError(f"{where}: a JPEG of more than {MOST_SCANS} scans, each of which takes as long as a picture")
             return image
     raise UserError(f"{where}: not an image ({', '.join(_FORMATS)} are read)")
 
@@ -256,6 +280,18 @@ def _images_of_gif(data: bytes, most: int) -> int:
     return count
 
 
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # of JPEG, but for those that stand within a scan
+
+
+def _scans(data: bytes, most: int) -> int:
+    """How many scans a JPEG has, at most `most`: its segments are stepped over. What lies behind its end, as a film behind a photograph, does not count."""
+    count, place = 0, 2
+    while count < most and (marker := _MARKER.search(data, place)) is not None and marker[0] != b"\xff\xd9":
+        count += marker[0] == b"\xff\xda"
+        place = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
+    return count
+
+
 def _palette(flags: int) -> int:
     return 6 << (flags & 7) if flags & 0x80 else 0
 
@@ -271,10 +307,16 @@ def _pages(image: Image.Image, most: int) -> int:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    turn = None
-    with suppress(Exception):  # damaged EXIF beside a sound image: as it lies
-        turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+    turn = _UPRIGHT.get(_orientation(image))
     return image.transpose(turn) if turn is not None else image
+
+
+def _orientation(image: Image.Image) -> int:
+    """As EXIF numbers it: 1 where the picture is upright as it lies."""
+    with suppress(Exception):  # damaged EXIF beside a sound image: as it lies
+        orientation = image.getexif().get(_ORIENTATION)
+        return orientation if orientation in _UPRIGHT else 1
+    return 1
 
 
 def _rgb(image: Image.Image) -> Image.Image:

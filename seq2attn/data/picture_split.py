@@ -77,7 +77,7 @@ class PictureSplit:
 
     @cached_property
     def boxes(self) -> list[list[list[Box]]] | None:
-        """Of each picture, those of each caption; None where the corpus has none."""
+        """Of each picture, those of each caption, in pixels of the picture as a person sees it; None where the corpus has none."""
         column = self._captions.column("boxes")
         if column.null_count == len(column):
             return None

@@ -107,7 +107,8 @@ def _looked_at(corpus: PictureCorpus, workers: int) -> Iterator[_Seen]:
     def look(picture: Picture) -> _Seen:
         try:
             content = picture.content()
-            return _Seen(picture, content, images.check(content, picture.name, clip=corpus.clips))
+            shape = images.check(content, picture.name, clip=corpus.clips)
+            return _Seen(picture._replace(boxes=_upright(picture, content, shape[1:])), content, shape)
         except UserError as error:
             return _Seen(picture, [], (0, 0, 0), str(error))
 
@@ -118,6 +119,16 @@ def _looked_at(corpus: PictureCorpus, workers: int) -> Iterator[_Seen]:
             seen = waiting.pop(0).result()
             waiting += [pool.submit(look, picture) for picture in islice(pictures, 1)]
             yield seen
+
+
+def _upright(picture: Picture, content: list[bytes], size: tuple[int, int]) -> tuple[tuple[Box, ...], ...]:
+    """Its boxes, which come as the picture lies on the disk, where a person sees them: all that follows has the picture so."""
+    if not any(picture.boxes):
+        return picture.boxes
+    return tuple(
+        tuple(Box(box.word, *sides) for box, sides in zip(of_one, images.turned(content, picture.name, [box[1:] for box in of_one], size), strict=True))
+        for of_one in picture.boxes
+    )
 
 
 class _Writer:
@@ -186,6 +197,7 @@ def encode(spool: Spool, out: Path, tokenizer: Tokenizer, limits: config.Data | 
             examples[reason].append(place)
 
     kept: list[bool] = []
+    number = 0  # of those kept: counted, for adding them up again for each caption would grow with the square of the pictures
     with pa.ipc.new_stream(str(out / "captions.arrow"), CAPTIONS) as stream:
         for start in range(0, len(spool.written), _BATCH):
             progress(f"encoding {out.name}", start, len(spool.written))
@@ -199,10 +211,11 @@ def encode(spool: Spool, out: Path, tokenizer: Tokenizer, limits: config.Data | 
                 for caption, tokens, some in zip(captioned.captions, ids, boxes, strict=True):
                     reason = "empty" if not tokens else "too long" if limits is not None and len(tokens) > limits.max_length else None
                     if reason is None:
-                        rows.append((sum(kept), caption, tokens, [list(map(float, box)) for box in some or ()] if boxed else None))
+                        rows.append((number, caption, tokens, [list(map(float, box)) for box in some or ()] if boxed else None))
                         continue
                     note(reason, captioned.place)
                 kept.append(len(rows) > before)
+                number += kept[-1]
             columns = [pa.array(column, kind) for column, kind in zip(list(zip(*rows, strict=True)) or [()] * 4, CAPTIONS.types, strict=True)]
             stream.write_batch(pa.RecordBatch.from_arrays(columns, schema=CAPTIONS))
     if not any(kept):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Box(NamedTuple):
-    """Where a named thing is, in pixels of the picture as it is on disk; right and bottom are outside."""
+    """Where a named thing is, in pixels; right and bottom are outside. Of a corpus, as the picture lies on the disk; of a prepared folder, as a person sees it."""
 
     word: int  # number of the caption's white-space word that names it, from 0
     left: float

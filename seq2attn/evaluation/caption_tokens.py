@@ -27,7 +27,7 @@ _ABBREVIATED = frozenset(_ABBREVIATIONS.split())
 _PIECE = re.compile(
     rf"""
     (?P<bracket> -[lr][rsc]b- )
-  | (?P<link> (?:https?|ftp)://[^\s"<>]*[\w/] | www\.[\w.-]*\w(?:/[^\s"<>]*[\w/])? | [\w.+-]+@[\w-]+(?:\.[\w-]+)+ | </?[a-z][^<>\s]*> )
+  | (?P<link> (?:https?|ftp)://[^\s"<>]*[\w/] | www\.[\w.-]*\w(?:/[^\s"<>]*[\w/])? | (?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+ | </?[a-z][^<>\s]*> )
   | (?P<time> \d\d?:\d\d )(?=[ap]m\b)
   | (?P<number> (?:(?<![^\s$#~])[-+])?(?:\d+(?:[.,:/]\d+)*|(?<!\w)\.\d+) )(?!{_LETTER}|[-&_.'/]{_LETTER})
   | (?P<decade> '\d0s\b )

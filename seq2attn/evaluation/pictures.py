@@ -4,7 +4,7 @@ Knows a Captioner by what it does.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Unpack, cast
 
 import numpy as np
@@ -19,7 +19,8 @@ from seq2attn.evaluation.text import Score, bleu
 from seq2attn.inference import Captioner
 from seq2attn.inference.caption import Caption
 
-BLOCK = 128  # pictures between two signs of progress
+BLOCK = 128  # pictures between two signs of progress, at most
+BYTES = 1 << 28  # of pixels in one block
 
 Progress = Callable[[int, int], None]  # done, total
 
@@ -30,6 +31,12 @@ def seen(captioner: Captioner, split: PictureSplit, numbers: Sequence[int], made
         return [captioner.seen(split.content(number), split.names[number]) for number in numbers]
     features = [np.asarray(made[number]) for number in numbers]
     return [[one[~np.isnan(one[:, 0, 0, 0])] if one.ndim == 4 else one] for one in features]
+
+
+def blocks(captioner: Captioner, count: int) -> Iterator[range]:
+    """The numbers from 0 to `count`, as many at a time as may be held decoded."""
+    most = max(1, min(BLOCK, BYTES // sum(view.side**2 * 3 * view.frames for view in captioner.views)))
+    return (range(start, min(start + most, count)) for start in range(0, count, most))
 
 
 def caption(
@@ -44,10 +51,10 @@ def caption(
 ) -> list[str]:
     """The best caption of each of those pictures, as text on one line."""
     outputs: list[str] = []
-    for start in range(0, len(numbers), BLOCK):
-        progress(start, len(numbers))
-        pictures = seen(captioner, split, numbers[start : start + BLOCK], made)
-        found = captioner.caption(pictures, attention=False, seed=seed, first=start, **search)
+    for block in blocks(captioner, len(numbers)):
+        progress(block.start, len(numbers))
+        pictures = seen(captioner, split, [numbers[place] for place in block], made)
+        found = captioner.caption(pictures, attention=False, seed=seed, first=block.start, **search)
         outputs += [" ".join(captions[0].text.split("\n")) for captions in found]
     progress(len(numbers), len(numbers))
     return outputs
@@ -79,12 +86,11 @@ def force(
     """
     log_p, tokens, scored = 0.0, 0, 0
     counts: list[Counts] | None = [] if split.boxes is not None and captioner.attends and not captioner.clips else None
-    for start in range(0, len(split.names), BLOCK):
-        progress(start, len(split.names))
-        numbers = range(start, min(start + BLOCK, len(split.names)))
+    for numbers in blocks(captioner, len(split.names)):
+        progress(numbers.start, len(split.names))
         texts = [caption for number in numbers for caption in split.captions[number]]
         pictures = [one for number, one in zip(numbers, seen(captioner, split, numbers), strict=True) for _ in split.captions[number]]
-        found = captioner.force(pictures, texts, batch_tokens=batch_tokens, attention=counts is not None, seed=seed, first=int(split.first[start]))
+        found = captioner.force(pictures, texts, batch_tokens=batch_tokens, attention=counts is not None, seed=seed, first=int(split.first[numbers.start]))
         real = [caption for caption in found if caption.text.strip()]
         log_p += math.fsum(caption.log_probability for caption in real)
         tokens += sum(len(caption.tokens) + 1 for caption in real)

@@ -157,7 +157,11 @@ class Captioner(Searcher[Seen, Caption]):
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of the positions of a picture."""
-        return cast(ImageEncoder, self.models[0].encoder).grid
+        return self._grids[0]
+
+    @property
+    def _grids(self) -> list[tuple[int, int]]:
+        return [cast(ImageEncoder, model.encoder).grid for model in self.models]
 
     @property
     def cells(self) -> int:
@@ -209,7 +213,7 @@ class Captioner(Searcher[Seen, Caption]):
         return sources[0]
 
     def _alike(self, member: int) -> bool:
-        return self.views[member] == self.views[0]
+        return self.views[member] == self.views[0] and self._grids[member] == self.grid
 
     def _result(self, input: None, source: Seen, hypothesis: Hypothesis) -> Caption:
         return self._caption(source, hypothesis)

@@ -289,6 +289,24 @@ def test_every_name_is_one_line(run: str, call: Call, tmp_path: Path, name: str)
         assert rows(call(run, text=os.fsencode(path))[1])[0][0] == f"{path.parent}/{shown}"
 
 
+def test_no_overlay_takes_the_place_of_another(run: str, call: Call, tmp_path: Path) -> None:
+    """The second best of dog.png is named as the best of dog.2.png would be."""
+    paths = [tiny_pictures.draw(tmp_path / "in" / name, number) for number, name in enumerate(("dog.png", "dog.2.png", "cat.2.png", "cat.png"))]
+    code, out, err = call(run, *paths, "--n-best", 2, "--format", "jsonl", "--attention", tmp_path / "out")
+    assert (code, err) == (0, "")
+    drawn = [Path(best["attention"]) for line in out.splitlines() for best in json.loads(line)["n_best"]]
+    assert len(set(drawn)) == 8
+    assert set(drawn) == set((tmp_path / "out").iterdir())
+
+
+def test_where_no_caption_is_possible_the_overlay_is_the_picture_alone(run: str, call: Call, pictures: list[str], tmp_path: Path) -> None:
+    arguments = (*pictures[:2], "--min-length", 300, "--no-repeat-ngram", 1)  # more different words than there are
+    plain = call(run, *arguments)
+    assert {text for _, text in rows(plain[1])} == {""}
+    assert call(run, *arguments, "--attention", tmp_path / "out") == plain
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
 # Clips
 
 

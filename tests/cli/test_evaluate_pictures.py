@@ -109,6 +109,21 @@ def test_everything_is_kept_in_the_run_under_the_names_that_text_has(call: Call,
     assert (run / "scores" / "test,search.beam=2.json").is_file()
 
 
+@pytest.mark.parametrize(("most", "held"), [(1, 1), (4 * 32 * 32 * 3, 4)])
+def test_pictures_are_held_as_many_as_memory_is_meant_for(call: Call, run: Path, most: int, held: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, seen = call(run, "--mbr", "chrf", "--samples", 3), []
+    together = pictures.seen
+
+    def watched(*arguments: Any) -> list[Any]:
+        seen.append(len(arguments[2]))
+        return together(*arguments)
+
+    monkeypatch.setattr(pictures, "seen", watched)
+    monkeypatch.setattr(pictures, "BYTES", most)
+    assert call(run, "--mbr", "chrf", "--samples", 3)[1] == whole[1]
+    assert (max(seen), sum(seen)) == (held, 2 * len(REFERENCES))
+
+
 def test_a_caption_may_be_chosen_among_samples(call: Call, run: Path, prepared: Path) -> None:
     code, out, err = call(run, "--mbr", "chrf", "--samples", 6, "--seed", 3, "--json")
     assert code == 0, err

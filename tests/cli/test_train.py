@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tiny_pictures
 
 from seq2attn import config
 from seq2attn.cli import app, console
@@ -175,6 +176,35 @@ def test_wrong_usage(run: Run, home: Path) -> None:
     code, _, err = run("--data", str(home / "none"))
     assert code == 1
     assert "no such" in err
+
+
+def test_pictures_that_were_missing_are_told_of_again(run: Run, home: Path, tmp_path: Path) -> None:
+    """The cache is found by the file of captions alone: nobody would know why pictures that have come since are not learned from."""
+    pictures = tmp_path / "pictures"
+    for number in range(24):
+        tiny_pictures.draw(pictures / f"{number}.png", number)
+    names = [*(f"{number}.png" for number in range(24)), "gone.png"]
+    (pictures / "metadata.jsonl").write_text("".join(json.dumps({"file_name": name, "text": "a picture"}) + "\n" for name in names))
+    small = (
+        "model.encoder.side=16",
+        "model.encoder.blocks=[1]",
+        "model.encoder.channels=4",
+        "model.encoder.size=8",
+        "model.decoder.size=8",
+        "model.embedding=8",
+    )
+    said = []
+    for out in ("one", "two"):
+        settings = [part for setting in small for part in ("--set", setting)]
+        code, _, err = run("xu15-soft", "--data", str(pictures), "--out", out, "--max-steps", "1", "--device", "cpu", *settings)
+        assert code == 0, err
+        said.append(err)
+    assert ["preparing" in err for err in said] == [True, False]
+    folder = next((home / "cache" / "seq2attn" / "prepared").glob("pictures-*"))
+    for err in said:
+        assert (
+            f"1 of the pictures of {pictures} were missing or damaged when it was prepared, and are left out: to look for them again, remove {folder}\n" in err
+        )
 
 
 def test_a_setting_of_the_data_that_a_prepared_folder_contradicts_is_refused(run: Run, home: Path) -> None:

@@ -160,6 +160,37 @@ def test_a_camera_that_was_turned(form: str, orientation: int, expected: str) ->
     assert pixels([data], "a").shape[1:3] == ((64, 32) if 5 <= orientation <= 8 else (32, 64))
 
 
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", [*range(1, 9), 99])
+def test_boxes_are_turned_with_the_picture(form: str, orientation: int) -> None:
+    """Around the same pixels as before."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image, box = Image.new("RGB", (64, 48), WHITE), (8, 16, 40, 24)
+    image.paste((0, 0, 0), box)
+    data = encoded(image, form, exif=exif, **({"quality": 95} if form in ("JPEG", "WEBP") else {}))
+    _, width, height = check([data], "a")
+    ((left, top, right, bottom),) = images.turned([data], "a", [box], (width, height))
+    dark_YX = pixels([data], "a")[0, :, :, 1] < 128
+    wanted_YX = np.zeros_like(dark_YX)
+    wanted_YX[int(top) : int(bottom), int(left) : int(right)] = True
+    assert np.array_equal(dark_YX, wanted_YX)
+
+
+def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded() -> None:
+    """A few bytes each, and each takes as long as a picture."""
+    sound = encoded(photograph(), "JPEG", quality=90, progressive=True)
+    last = sound[sound.rindex(b"\xff\xda") : -2]
+    assert still(sound[:-2] + 80 * last + b"\xff\xd9").shape == (SIDE, SIDE, 3)
+    for read in (still, lambda data: frames_in([data], "a.png"), lambda data: check([data], "a.png")):
+        with pytest.raises(UserError, match=r"^a\.png: a JPEG of more than 100 scans, each of which takes as long as a picture$"):
+            read(sound[:-2] + 200 * last + b"\xff\xd9")
+    film = bytes(np.random.default_rng(1).integers(0, 256, 50_000, np.uint8)) + 200 * b"\xff\xda\0\2"
+    assert np.array_equal(still(sound + film), still(sound))  # of a camera that keeps one behind its photographs
+    thumbnail = b"\xff\xe1" + struct.pack(">H", 2 + 800) + 200 * b"\xff\xda\0\2"
+    assert np.array_equal(still(sound[:2] + thumbnail + sound[2:]), still(sound))
+
+
 def test_damaged_exif_is_no_matter() -> None:
     sound = encoded(quarters(), "JPEG", quality=95)
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x05" + b"\xff" * 40
@@ -380,6 +411,14 @@ def test_clips_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     large = encoded(Image.new("RGB", (16, 16)), "TIFF", save_all=True, append_images=[Image.new("RGB", (64, 64))])
     with pytest.raises(UserError, match=r"^a: an image of 64 x 64 pixels"):
         check([large], "a", clip=True)
+
+
+def test_pages_larger_than_the_first_are_bounded_together_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(Image.new("RGB", (1, 1)), "TIFF", save_all=True, append_images=[Image.new("RGB", (64, 64))] * 6)
+    assert check([data], "a", clip=True) == (7, 1, 1)
+    monkeypatch.setattr(images, "_MOST_WORK", 3 * 64 * 64)
+    with pytest.raises(UserError, match=r"^a: a clip of more than 0 million pixels, all frames together$"):
+        check([data], "a", clip=True)
 
 
 def test_frames_without_end_are_not_counted() -> None:

@@ -1,6 +1,7 @@
 """Every layout of captioned pictures gives the same pictures, and nothing that a file of captions says leads out of its folder."""
 
 import csv
+import errno
 import gzip
 import io
 import json
@@ -374,6 +375,10 @@ def test_columns_with_other_names(tmp_path: Path) -> None:
         ({"file_name": "a.png", "text": "x", "boxes": [[[0, 1, 1, 2]]]}, "a box is [word, left, top, right, bottom]"),
         ({"file_name": "a.png", "text": "x", "boxes": [[[-1, 0, 0, 2, 2]]]}, "a box is"),
         ({"file_name": "a.png", "text": "x", "boxes": [[["0", 0, 0, 2, 2]]]}, "a box is"),
+        (
+            {"file_name": "a.png", "text": "x y", "boxes": [[[0, 0, 0, 2, 2], [2, 0, 0, 2, 2]]]},
+            "a box names word 2, counted from 0, and its caption has 2: 'x y'",
+        ),
         ({"file_name": "a.png", "text": "x", "boxes": "["}, "metadata.jsonl:2: not a list as JSON has it"),
         ({"file_name": "a.png", "text": "x", "boxes": 3}, "are no list but int"),
         ({"file_name": ["a.png"], "text": "x"}, "a list of paths in file_name"),
@@ -517,18 +522,27 @@ def clip_folder(folder: Path, frames: int = 12) -> Path:
     return folder
 
 
+def refused(path: Path) -> Iterator[Path]:
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+
 def test_folders_of_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip_folder(tmp_path / "videos" / "one")
     lines(tmp_path / "metadata.jsonl", [{"file_name": "videos/one", "captions": ["a clip"]}])
     corpus = corpus_of(tmp_path)
     assert corpus.clips
     (clip,) = corpus.pictures()
+    (tmp_path / "videos" / "one" / "._frame1.png").write_bytes(b"as a Mac leaves them")
     assert clip.content() == [png(number) for number in range(1, 13)]  # 9 before 10
     monkeypatch.setattr("seq2attn.data.captions.files.MOST_FRAMES", 3)
     assert clip.content() == [png(number) for number in (1, 7, 12)]
     monkeypatch.setattr("seq2attn.data.captions.files._MOST_TOGETHER", 100)
     with pytest.raises(UserError, match="frames of more than 0 MiB together"):
         clip.content()
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(UserError, match="one: Permission denied"):  # counted as missing
+        clip.content()
+    monkeypatch.undo()
     (tmp_path / "videos" / "none").mkdir()
     lines(tmp_path / "metadata.jsonl", [{"clip": "videos/none", "captions": ["a clip"]}])
     corpus = corpus_of(tmp_path)

@@ -8,6 +8,7 @@ import numpy as np
 import picture_toy as toy
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from seq2attn import config
 from seq2attn.data import prepared
@@ -57,6 +58,18 @@ def test_boxes_are_as_they_were_read(tmp_path: Path) -> None:
     assert isinstance(boxes[0][1][1], Box)
     assert isinstance(boxes[0][0][0].word, int)
     assert opened.picture_split("valid").boxes is None
+
+
+def test_boxes_of_a_picture_that_is_turned_are_turned_too(tmp_path: Path) -> None:
+    """As sizes are, which pointing and overlays take them with."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    data = toy.encoded(np.zeros((20, 30, 3), np.uint8), exif=exif)
+    picture = toy.picture(0, 1, "train", [data])._replace(boxes=((Box(0, 0, 0, 10, 5), Box(1, 2, 3, 4, 6)),))
+    toy.prepare(tmp_path / "out", [picture, toy.picture(1, 1, "valid")])
+    split = Prepared(tmp_path / "out").picture_split("train")
+    assert split.sizes == [(20, 30)]
+    assert split.boxes == [[[Box(0, 15, 0, 20, 10), Box(1, 14, 2, 17, 4)]]]
 
 
 def test_frames_of_clips_are_kept_in_order(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Training on captioned pictures: it learns, goes on as if it had never stopped, is the same over batches and processes; frozen, thawed and kept features."""
 
+import importlib
 import json
 import os
 import socket
@@ -22,6 +23,7 @@ from seq2attn.data.prepared import Prepared
 from seq2attn.data.views import View, Views
 from seq2attn.errors import UserError
 from seq2attn.inference import Captioner, features
+from seq2attn.models.backbones import allow_code
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training import checkpoint, trainer
 from seq2attn.training.pretrained import pretrained
@@ -364,6 +366,22 @@ def test_features_are_made_anew_for_what_they_hang_on(tmp_path: Path, stills: Pr
     assert (features._key(split, net.encoder, conf.model.encoder) == key) == (change == "model.encoder.size=16")  # type: ignore[arg-type]
 
 
+def test_features_are_made_anew_where_somebody_elses_code_is_another(tmp_path: Path, stills: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same name and the same weights."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    conf = toy.settings("model.encoder.backbone=changing_backbone:make", "model.encoder.frozen=true")
+    split, keys = stills.picture_split("valid"), []
+    for after in ("ReLU", "ReLU", "Sigmoid"):
+        (tmp_path / "changing_backbone.py").write_text(f"from torch import nn\n\ndef make():\n    return nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.{after}())\n")
+        monkeypatch.delitem(sys.modules, "changing_backbone", raising=False)
+        importlib.invalidate_caches()
+        with allow_code():
+            net = toy.model(conf, stills.target_tokenizer.size)
+        keys.append(features._key(split, net.encoder, conf.model.encoder))  # type: ignore[arg-type]
+    assert keys[0] == keys[1]
+    assert keys[0] != keys[2]
+
+
 def test_what_the_disk_refuses_is_one_line(tmp_path: Path, stills: Prepared, frozen: toy.Config, monkeypatch: pytest.MonkeyPatch) -> None:
     net, split = with_published(frozen, stills), stills.picture_split("valid")
     (tmp_path / "file").write_text("")
@@ -372,9 +390,11 @@ def test_what_the_disk_refuses_is_one_line(tmp_path: Path, stills: Prepared, fro
     made = features.features(split, net.encoder, frozen.model.encoder, tmp_path / "cache", quiet)  # type: ignore[arg-type]
     (path,) = (tmp_path / "cache").iterdir()
     del made
-    path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(UserError, match=r"\.npy: .*; make room, or remove the file"):
-        features.features(split, net.encoder, frozen.model.encoder, tmp_path / "cache", quiet)  # type: ignore[arg-type]
+    whole = path.read_bytes()
+    for damaged in (whole[:500], whole[:50], b"", b"PK\x03\x04" + whole):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"\.npy: .*; make room, or remove the file"):
+            features.features(split, net.encoder, frozen.model.encoder, tmp_path / "cache", quiet)  # type: ignore[arg-type]
     path.unlink()
 
     def full(*_: object) -> None:

@@ -34,7 +34,10 @@ class Files:
             raise UserError(f"{place}: {name} is a link out of {self.root}")
         if not path.is_dir():
             return [read_file(path)]
-        frames = sorted((file for file in path.iterdir() if file.suffix.lower() in ENDINGS), key=_by_number)
+        try:
+            frames = sorted((file for file in path.iterdir() if file.suffix.lower() in ENDINGS and not file.name.startswith(".")), key=_by_number)
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}") from None
         if not frames:
             raise UserError(f"{path}: no images in this folder")
         content, total = [], 0

@@ -192,6 +192,9 @@ def _captions_and_boxes(row: PictureRow) -> tuple[list[str], list[tuple[Box, ...
     if found and len(found) != len(captions):
         raise UserError(f"{row.place}: {BOXES} for {len(found)} captions where there are {len(captions)}")
     boxes = [tuple(_box(box, row.place) for box in _listed(of_one, row.place)) for of_one in found] or [()] * len(captions)
+    for caption, of_one in zip(captions, boxes, strict=True):
+        if caption and (beyond := [box.word for box in of_one if box.word >= len(caption.split())]):
+            raise UserError(f"{row.place}: a box names word {beyond[0]}, counted from 0, and its caption has {len(caption.split())}: {caption[:80]!r}")
     kept = [number for number, caption in enumerate(captions) if caption]
     return [captions[number] for number in kept], [boxes[number] for number in kept]
 
