@@ -1,26 +1,37 @@
 """Pictures as files: what stands in one, or in those of a folder of frames. It decodes nothing."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
-from seq2attn.data.images import MOST_FRAMES, read_file
+from seq2attn.data.images import MOST_BYTES, MOST_FRAMES, read_file, spaced
 from seq2attn.errors import UserError
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
+ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".apng"})
+_MOST_TOGETHER = 8 * MOST_BYTES  # of all frames of a clip
 
 
 def content_of(path: Path, clip: bool = False) -> list[bytes]:
-    """The file, or of a clip the frames of a folder in the order of their numbers. Raises UserError, naming the path, where it cannot be read."""
+    """The file, or of a clip the frames of a folder as `frames_in` has them. Raises UserError, naming the path, where it cannot be read."""
     if not path.is_dir():
         return [read_file(path)]
     if not clip:
         raise UserError(f"{path}: a folder, not a picture")
-    frames = frames_of(path)
+    return frames_in(path)
+
+
+def frames_in(folder: Path, read: Callable[[Path], bytes] = read_file) -> list[bytes]:
+    """What stands in the frames of a clip, in the order of their numbers: at most MOST_FRAMES, evenly spaced. Raises UserError where there are none or too large ones."""
+    frames = frames_of(folder)
     if not frames:
-        raise UserError(f"{path}: no pictures in this folder, so it is no clip")
-    if len(frames) > MOST_FRAMES:
-        raise UserError(f"{path}: a clip of {len(frames):,} frames; {MOST_FRAMES} are the most")
-    return [read_file(frame) for frame in frames]
+        raise UserError(f"{folder}: no pictures in this folder, so it is no clip")
+    content, total = [], 0
+    for number in spaced(len(frames), MOST_FRAMES):
+        content.append(read(frames[number]))
+        total += len(content[-1])
+        if total > _MOST_TOGETHER:
+            raise UserError(f"{folder}: frames of more than {_MOST_TOGETHER >> 20} MiB together")
+    return content
 
 
 def frames_of(folder: Path) -> list[Path]:

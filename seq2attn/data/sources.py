@@ -13,10 +13,11 @@ from seq2attn.data import folder as folders
 from seq2attn.data import tables
 from seq2attn.data.captions import flickr, karpathy, picture_tables
 from seq2attn.data.captions.captioned import are_clips
-from seq2attn.data.captions.files import ENDINGS, Files
+from seq2attn.data.captions.files import Files
 from seq2attn.data.columns import NESTED, choose
 from seq2attn.data.corpus import Corpus, split_name
 from seq2attn.data.images import MOST_BYTES
+from seq2attn.data.picture_files import ENDINGS
 from seq2attn.data.pictures import PictureCorpus
 from seq2attn.errors import UsageError, UserError
 

@@ -534,9 +534,9 @@ def test_folders_of_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (clip,) = corpus.pictures()
     (tmp_path / "videos" / "one" / "._frame1.png").write_bytes(b"as a Mac leaves them")
     assert clip.content() == [png(number) for number in range(1, 13)]  # 9 before 10
-    monkeypatch.setattr("seq2attn.data.captions.files.MOST_FRAMES", 3)
+    monkeypatch.setattr("seq2attn.data.picture_files.MOST_FRAMES", 3)
     assert clip.content() == [png(number) for number in (1, 7, 12)]
-    monkeypatch.setattr("seq2attn.data.captions.files._MOST_TOGETHER", 100)
+    monkeypatch.setattr("seq2attn.data.picture_files._MOST_TOGETHER", 100)
     with pytest.raises(UserError, match="frames of more than 0 MiB together"):
         clip.content()
     monkeypatch.setattr(Path, "iterdir", refused)
@@ -547,7 +547,7 @@ def test_folders_of_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     lines(tmp_path / "metadata.jsonl", [{"clip": "videos/none", "captions": ["a clip"]}])
     corpus = corpus_of(tmp_path)
     assert corpus.clips
-    with pytest.raises(UserError, match="none: no images in this folder"):
+    with pytest.raises(UserError, match="none: no pictures in this folder"):
         next(corpus.pictures()).content()
 
 

@@ -290,15 +290,20 @@ def test_frames_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     assert content_of(tmp_path / "2.png") == content_of(tmp_path / "2.png", clip=True) == [b"2.png"]
 
 
-def test_folders_that_are_no_pictures_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_that_are_no_pictures_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=re.escape(f"{tmp_path}: a folder, not a picture")):
         content_of(tmp_path)
     with pytest.raises(UserError, match=re.escape(f"{tmp_path}: no pictures in this folder, so it is no clip")):
         content_of(tmp_path, clip=True)
     with pytest.raises(UserError, match=r"nowhere\.png: no such file"):
         content_of(tmp_path / "nowhere.png")
-    monkeypatch.setattr("seq2attn.data.picture_files.MOST_FRAMES", 2)
-    for number in range(3):
-        (tmp_path / f"{number}.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"a clip of 3 frames; 2 are the most"):
+
+
+def test_of_many_frames_some_are_taken_evenly_and_large_ones_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        (tmp_path / f"{number}.png").write_bytes(str(number).encode())
+    monkeypatch.setattr("seq2attn.data.picture_files.MOST_FRAMES", 3)
+    assert content_of(tmp_path, clip=True) == [b"0", b"2", b"4"]
+    monkeypatch.setattr("seq2attn.data.picture_files._MOST_TOGETHER", 2)
+    with pytest.raises(UserError, match="frames of more than 0 MiB together"):
         content_of(tmp_path, clip=True)

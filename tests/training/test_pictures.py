@@ -432,6 +432,7 @@ def test_features_are_kept_where_nothing_varies(
     task = Pictures(thawed, stills, toy.model(thawed, stills.target_tokenizer.size), toy.ALONE)
     assert task.training.features is None  # type: ignore[attr-defined]
     assert task.validation.features is None  # type: ignore[attr-defined]
+    assert task.example("a.png", "one", "two") == "  picture    a.png\n  reference  one\n  caption    two"
 
 
 # Validation
@@ -493,4 +494,3 @@ def test_a_picture_that_is_gone_ends_training_in_its_turn(tmp_path: Path, stills
     events: Iterator[trainer.Event] = toy.events(tmp_path / "run", toy.settings(), stills)
     with pytest.raises(UserError, match=r"^003\.png: not an image"):
         list(events)
-    assert task.example("a.png", "one", "two") == "  picture    a.png\n  reference  one\n  caption    two"

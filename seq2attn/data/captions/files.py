@@ -4,11 +4,9 @@ import os
 import re
 from pathlib import Path
 
-from seq2attn.data.images import MOST_BYTES, MOST_FRAMES, read_file, spaced
+from seq2attn.data.images import read_file
+from seq2attn.data.picture_files import frames_in
 from seq2attn.errors import UserError
-
-ENDINGS = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".apng"}
-_MOST_TOGETHER = 8 * MOST_BYTES  # of all frames of a clip
 
 
 class Files:
@@ -26,27 +24,16 @@ class Files:
         return name
 
     def content(self, name: str, place: str, folders: tuple[str, ...] = ("",), anywhere: bool = False) -> list[bytes]:
-        """The file of that name in one of `folders`, or anywhere below the root by its last part; of a folder, its images in order: at most MOST_FRAMES,
-        evenly spaced. Raises UserError when there is none, more than one, or it cannot be read.
+        """The file of that name in one of `folders`, or anywhere below the root by its last part; of a folder, its frames as `frames_in` has them.
+
+        Raises UserError when there is none, more than one, or it cannot be read.
         """
         path = self._find(name, place, folders, anywhere)
         if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root)):
             raise UserError(f"{place}: {name} is a link out of {self.root}")
         if not path.is_dir():
             return [read_file(path)]
-        try:
-            frames = sorted((file for file in path.iterdir() if file.suffix.lower() in ENDINGS and not file.name.startswith(".")), key=_by_number)
-        except OSError as error:
-            raise UserError(f"{path}: {error.strerror}") from None
-        if not frames:
-            raise UserError(f"{path}: no images in this folder")
-        content, total = [], 0
-        for number in spaced(len(frames), MOST_FRAMES):
-            content.append(self.content(frames[number].relative_to(self.root).as_posix(), place)[0])
-            total += len(content[-1])
-            if total > _MOST_TOGETHER:
-                raise UserError(f"{path}: frames of more than {_MOST_TOGETHER >> 20} MiB together")
-        return content
+        return frames_in(path, lambda frame: self.content(frame.relative_to(self.root).as_posix(), place)[0])
 
     def _find(self, name: str, place: str, folders: tuple[str, ...], anywhere: bool) -> Path:
         for folder in folders:
@@ -67,8 +54,3 @@ class Files:
                     index.setdefault(name, []).append(os.path.relpath(os.path.join(folder, name), self.root))
             self._by_name = index
         return self._by_name
-
-
-def _by_number(path: Path) -> list[tuple[int, int, str]]:
-    """frame9 before frame10."""
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", path.name)]

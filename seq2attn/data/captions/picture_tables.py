@@ -13,9 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from seq2attn.data.captions.captioned import captioned
-from seq2attn.data.captions.files import ENDINGS, Files
+from seq2attn.data.captions.files import Files
 from seq2attn.data.columns import LANGUAGE, NESTED, SPLIT
 from seq2attn.data.corpus import one_line, split_name
+from seq2attn.data.picture_files import ENDINGS
 from seq2attn.data.pictures import Box, Picture, PictureCorpus
 from seq2attn.data.tables import read_records
 from seq2attn.errors import UsageError, UserError
