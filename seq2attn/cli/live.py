@@ -1,5 +1,5 @@
 """What training shows: on a terminal a bar with the facts of the moment, elsewhere a line for each logged step; validations and one
-sample translation as lines on both; and the same numbers as TensorBoard files in RUN/tensorboard wherever tensorboard is installed.
+sample output as lines on both; and the same numbers as TensorBoard files in RUN/tensorboard wherever tensorboard is installed.
 
 It knows the events of training and nothing else.
 """
@@ -26,8 +26,9 @@ REASONS = {
 class Display:
     """Shows the events of one run as they come. Only the leading process writes TensorBoard files."""
 
-    def __init__(self, run: Path, leads: bool) -> None:
-        self._run, self._leads = run, leads
+    def __init__(self, run: Path, leads: bool, sample: tuple[str, str, str]) -> None:
+        """`sample` is what the parts of a validation's sample are called."""
+        self._run, self._leads, self._names = run, leads, sample
         self._stack = ExitStack()
         self._bar: console.Progress | None = None
         self._board: SummaryWriter | None = None
@@ -76,8 +77,8 @@ class Display:
         self._scores = "  ".join([f"valid {event.loss:.3f}", *(f"{name.upper()} {value:.1f}" for name, value in event.scores.items())])
         console.note(f"step {event.step:,}  {self._scores}{'  best so far' if event.best else ''}")
         if event.sample is not None:
-            source, reference, translation = event.sample
-            console.note(f"  source       {source}\n  reference    {reference}\n  translation  {translation}")
+            width = max(map(len, self._names))
+            console.note("\n".join(f"  {name:<{width}}  {part}" for name, part in zip(self._names, event.sample, strict=True)))
         self._write(event.step, {"valid/loss": event.loss} | {f"valid/{name}": value for name, value in event.scores.items()})
 
     def _write(self, step: int, values: dict[str, float]) -> None:

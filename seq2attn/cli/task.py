@@ -1,10 +1,11 @@
 """What a training needs that hangs on what its sources are: data, validation, the test at its end. Knows neither texts nor pictures."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from seq2attn.cli import console
 from seq2attn.data.batches import Pairs
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training.self_critical import Critic
@@ -17,6 +18,7 @@ class Task(abc.ABC):
     """The data of one training, and what is done with a model of them."""
 
     unit: ClassVar[str]  # what is learned from, in the plural
+    sample: ClassVar[tuple[str, str, str]]  # what the parts of a validation's sample are called
     training: Pairs
     validation: Pairs
 
@@ -31,6 +33,12 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def test(self, run: Path, device: str) -> None:
         """Print the score of the run's best weights on each test split, some outputs, and what to type next."""
+
+
+def say_next(run: Path, answer: str, plot: str | None, tests: Sequence[str]) -> None:
+    """What to type next. `answer` and `plot` are whole commands, `plot` None where there is no attention to draw; without a test split validation is scored."""
+    commands = [answer, f"seq2attn evaluate {run}{'' if tests else ' --split valid'}", *([] if plot is None else [plot])]
+    console.note("next:\n  " + "\n  ".join(commands))
 
 
 def looking(stop: Callable[[], bool]) -> Callable[[int, int], None]:

@@ -131,7 +131,7 @@ def _train(wanted: Config | None, settings: list[str], data: str | None, out: Pa
             validate = task.validation_of(stop)
             critic = task.critic() if chosen.train.self_critical is not None else None
             events = trainer.train(model, run, task.training, task.validation, world=world, format=format, validate=validate, critic=critic, stop=stop)
-            with closing(events), Display(run.path, world.leads) as display:
+            with closing(events), Display(run.path, world.leads, task.sample) as display:
                 for event in events:
                     display.show(event)
         assert isinstance(event, trainer.Finished)

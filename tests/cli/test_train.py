@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import picture_toy
 import pytest
 
 from seq2attn import config
@@ -91,6 +92,23 @@ def test_from_a_corpus_to_the_test_score(run: Run, home: Path) -> None:
     assert code == 0
     assert "preparing" in err or list((home / "cache").rglob("prepared.json"))
     assert "preparing" not in again
+
+
+def test_pictures_are_called_so_and_nothing_is_offered_that_would_be_refused(run: Run, tmp_path: Path) -> None:
+    picture_toy.folder(tmp_path / "data", 6, 2)
+    sizes = ("model.embedding=4", "model.decoder.size=8", "model.encoder.side=32", "model.encoder.size=8", "search.max_length=5")
+    code, out, err = run("caption-fixed", "--data", "data", "--out", "run", "--max-steps", "1", *(part for size in sizes for part in ("--set", size)))
+    assert (code, out) == (0, ""), err
+    assert re.search(r"\n  picture    \S+\n  reference  .*\n  caption    ", err)
+    # no attention to draw and no test split to score
+    assert err.endswith("\nnext:\n  seq2attn caption run PICTURE...\n  seq2attn evaluate run --split valid\n")
+
+
+def test_a_fixed_context_is_not_offered_to_be_drawn(run: Run, home: Path) -> None:
+    code, _, err = train(run, home, "--max-steps", "10", "--set", 'model.decoder.reads="summary"')
+    assert code == 0, err
+    assert "seq2attn translate run\n  seq2attn evaluate run\n" in err
+    assert "plot-alignment" not in err
 
 
 def test_the_test_score_is_that_of_evaluate(run: Run, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -298,7 +316,7 @@ def test_a_bar_on_a_terminal_shows_the_facts(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(console, "progress", bar)
     monkeypatch.setattr(console, "note", notes.append)
     monkeypatch.setattr(live.importlib.util, "find_spec", lambda _: None)  # as without tensorboard
-    with live.Display(tmp_path, leads=True) as display:
+    with live.Display(tmp_path, leads=True, sample=("source", "reference", "translation")) as display:
         display.show(Progress(1, 9, 0, 5.25, 1234.5, 0.001, 2.0, 1.0, 8.0, False))
         display.show(Validation(1, 4.5, {"bleu": 31.26}, ("a", "b", "c"), True, 2.0))
         display.show(Progress(2, 9, 0, 5.0, 1234.5, 0.001, 2.0, 1.0, 8.0, False))
