@@ -104,11 +104,11 @@ def draw(
 
 def _chosen(asked: Asked, clips: bool) -> _Chosen:
     if asked.image is not None:
-        from seq2attn.cli.picture_paths import first_frame_alone
+        from seq2attn.cli.picture_paths import taken_otherwise
         from seq2attn.data.picture_files import content_of
 
         content, where = content_of(asked.image, clips), str(asked.image)
-        if not clips and (warning := first_frame_alone(content, where)):
+        if warning := taken_otherwise(content, where, clips):
             console.warn(warning)
         return _Chosen(content, where, 1, None, [])
     from seq2attn.data.prepared import Prepared
