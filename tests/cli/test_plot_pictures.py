@@ -82,6 +82,8 @@ def test_a_given_caption_is_forced(call: Call, run: Path, image: Path) -> None:
     assert "</s>" in out
     assert call(run, "--image", image, "--target", "他昨天去了北京。")[2].startswith("他昨天去了北京。")
     assert "by subwords" in call(run, "--image", image, "--target", "他昨天去了北京。")[2]
+    _, _, err = call(run, "--image", image, "--target", "le ж chien ж", "--quiet")
+    assert err == "warning: not in the vocabulary, so unknown to the model: ж\n"
 
 
 @pytest.mark.parametrize("ending", STARTS)
