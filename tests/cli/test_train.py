@@ -104,6 +104,12 @@ def test_pictures_are_called_so_and_nothing_is_offered_that_would_be_refused(run
     assert err.endswith("\nnext:\n  seq2attn caption run PICTURE...\n  seq2attn evaluate run --split valid\n")
 
 
+def test_stills_are_no_clips(run: Run, tmp_path: Path) -> None:
+    picture_toy.folder(tmp_path / "data", 6, 2)
+    said = "seq2attn: data: holds stills, and this model reads clips: choose a preset for stills, as xu15-soft, or other data\n"
+    assert run("video", "--data", "data", "--out", "run") == (1, "", said)
+
+
 def test_a_fixed_context_is_not_offered_to_be_drawn(run: Run, home: Path) -> None:
     code, _, err = train(run, home, "--max-steps", "10", "--set", 'model.decoder.reads="summary"')
     assert code == 0, err
