@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from seq2attn.cli.picture_paths import Paths, Wanted, first_frame_alone
+from seq2attn.cli.picture_paths import Paths, Wanted, taken_otherwise
 from seq2attn.cli.stream import next_of
 from seq2attn.data.picture_files import content_of
 from seq2attn.data.views import THREADS
@@ -78,7 +78,7 @@ class Ahead:
         try:
             content = content_of(Path(path), self._captioner.clips)
             seen = self._captioner.seen(content, path)
-            warning = None if self._captioner.clips else first_frame_alone(content, path)
+            warning = taken_otherwise(content, path, self._captioner.clips)
         except UserError as error:
             return Ready(path, None, str(error), note=note)
         except (OSError, ValueError) as error:  # a name that the system takes for none

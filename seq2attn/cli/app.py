@@ -48,7 +48,7 @@ def _start(
         console.result(context.get_help())
 
 
-app.command("prepare", short_help="Raw parallel text to a folder ready for training.")(prepare.prepare)
+app.command("prepare", short_help="Raw text or captioned pictures to a folder ready for training.")(prepare.prepare)
 app.command("train", short_help="Train a model, and score it on the test data.")(train.train)
 app.command("translate", short_help="Translate lines of text, as they come.")(translate.translate)
 app.command("caption", short_help="Describe pictures, and show where the words look.")(caption.caption)

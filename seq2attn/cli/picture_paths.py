@@ -60,9 +60,14 @@ def wanted(path: str, clips: bool) -> list[Wanted]:
         return [Wanted(path, f"{path}: {getattr(error, 'strerror', None) or error}")]
 
 
-def first_frame_alone(content: Sequence[bytes], path: str) -> str | None:
-    """A warning where content that is to be a still moves. Raises UserError, naming the path, for what is no picture."""
-    return f"{path}: an animated image: its first frame is described, for the model reads stills" if frames_in(content, path) > 1 else None
+def taken_otherwise(content: Sequence[bytes], path: str, clips: bool) -> str | None:
+    """A warning where the content is described as what it hardly is: a still, a clip, or one clip of many. Raises UserError, naming the path, for no picture."""
+    moves = frames_in(content[:1], path) > 1
+    if not clips:
+        return f"{path}: an animated image: its first frame is described, for the model reads stills" if moves else None
+    if len(content) == 1:
+        return None if moves else f"{path}: a still image: described as a clip of one frame, for the model reads clips"
+    return f"{path}: a folder of animated images: described as one clip of their first frames; name them to describe each" if moves else None
 
 
 def _stills_in(folder: str) -> list[Wanted]:

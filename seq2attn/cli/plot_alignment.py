@@ -197,6 +197,8 @@ def _from_run(
     if found.unread:
         console.warn(f"the source has {MAX_SOURCE + found.unread:,} tokens; only the first {MAX_SOURCE:,} are read")
     console.note(f"{found.text}   (score {found.score:.3f}, log p {found.log_probability:.2f})")
+    if target is not None:
+        plot_pictures.warn_of_unknown(target, translator.target_tokenizer)
     return _choose(*_both(found), words)
 
 

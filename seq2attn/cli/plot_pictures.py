@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seq2attn.data.pictures import Box
+    from seq2attn.data.tokenizer import Tokenizer
     from seq2attn.inference import Caption
 
 
@@ -84,6 +85,8 @@ def draw(
     else:
         found = captioner.caption([seen], beam=beam, max_length=max_length, seed=seed)[0][0]
     console.note(f"{found.text}   (score {found.score:.3f}, log p {found.log_probability:.2f})")
+    if forced is not None:
+        warn_of_unknown(forced, captioner.target_tokenizer)
     if not found.words:
         raise UserError("nothing to draw: the caption is empty; --target TEXT forces one")
     labels, weights_TS = _rows(found, words)
@@ -104,11 +107,11 @@ def draw(
 
 def _chosen(asked: Asked, clips: bool) -> _Chosen:
     if asked.image is not None:
-        from seq2attn.cli.picture_paths import first_frame_alone
+        from seq2attn.cli.picture_paths import taken_otherwise
         from seq2attn.data.picture_files import content_of
 
         content, where = content_of(asked.image, clips), str(asked.image)
-        if not clips and (warning := first_frame_alone(content, where)):
+        if warning := taken_otherwise(content, where, clips):
             console.warn(warning)
         return _Chosen(content, where, 1, None, [])
     from seq2attn.data.prepared import Prepared
@@ -155,6 +158,16 @@ def _in_the_terminal(labels: Sequence[str], weights_TS: "NDArray[np.floating]", 
         return
     console.result(terminal.render(weights_TS, [str(frame) for frame in range(1, weights_TS.shape[1] + 1)], labels, width, colour))
     console.result(terminal.legend(colour))
+
+
+def warn_of_unknown(forced: str, tokenizer: "Tokenizer") -> None:
+    """One line on words of a forced text that are drawn as they were given, though the model took them as unknown, if any."""
+    from seq2attn.data.tokenizer import UNK
+
+    words = [word for word in dict.fromkeys(forced.split()) if UNK in tokenizer.encode(word)]
+    if words:
+        shown = " ".join(words[:10]) + (" ..." if len(words) > 10 else "")
+        console.warn(f"not in the vocabulary, so unknown to the model: {shown}")
 
 
 def unspaced(words: Sequence[str]) -> bool:

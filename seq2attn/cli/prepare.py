@@ -17,7 +17,8 @@ def prepare(
         str,
         typer.Argument(
             metavar="CORPUS",
-            help="phrases; a folder with train.en, train.de, ...; a .tsv .csv .jsonl .json .parquet file; or hf:OWNER/NAME[:CONFIG].",
+            help="phrases, scenes (pictures) or clips; a folder with train.en, train.de, ..., or of captioned pictures; a .tsv .csv .jsonl .json .parquet file; "
+            "or hf:OWNER/NAME[:CONFIG].",
             show_default=False,
         ),
     ],
@@ -59,8 +60,9 @@ def prepare(
 ) -> None:
     """Make a corpus ready for training: tokenizer trained, text encoded, pictures looked at.
 
-    Raw text goes in as it is. A folder holds line-aligned text in SPLIT.LANG (train, valid, test*; also .gz). A file without splits is
-    divided, never with the same source sentence on two sides. The folder is made whole or not at all.
+    Raw text goes in as it is. A folder holds line-aligned text in SPLIT.LANG (train, valid, test*; also .gz), or pictures and their captions: metadata.jsonl
+    or .csv, Flickr's *.token.txt, or Karpathy's dataset_*.json; in a file a column "image" names the pictures. A corpus without splits is divided, never with
+    the same source sentence or picture on two sides. The folder is made whole or not at all.
     """
     asked = {"source": source, "target": target, "vocab_size": vocab_size or DEFAULT.vocab_size, "tokenizer": tokenizer, "joint": joint}
     data = config.Data.model_validate(asked | {"lowercase": lowercase, "max_length": max_length, "max_ratio": max_ratio, "max_missing": max_missing})

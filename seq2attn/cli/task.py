@@ -1,10 +1,11 @@
 """What a training needs that hangs on what its sources are: data, validation, the test at its end. Knows neither texts nor pictures."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from seq2attn.cli import console
 from seq2attn.data.batches import Pairs
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training.self_critical import Critic
@@ -37,6 +38,12 @@ class Task(abc.ABC):
         """A source, its reference and what a model made of it, a line each."""
         width = max(map(len, self.names))
         return "\n".join(f"  {name:<{width}}  {value}" for name, value in zip(self.names, values, strict=True))
+
+
+def say_next(run: Path, answer: str, plot: str | None, tests: Sequence[str]) -> None:
+    """What to type next. `answer` and `plot` are whole commands, `plot` None where there is no attention to draw; without a test split validation is scored."""
+    commands = [answer, f"seq2attn evaluate {run}{'' if tests else ' --split valid'}", *([] if plot is None else [plot])]
+    console.note("next:\n  " + "\n  ".join(commands))
 
 
 def looking(stop: Callable[[], bool]) -> Callable[[int, int], None]:

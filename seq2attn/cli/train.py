@@ -197,6 +197,8 @@ def _prepared(data: str, chosen: Config, settings: Sequence[str], world: "World"
     encoder = chosen.model.encoder
     if prepared.clips and encoder.kind == "image" and not encoder.clips:
         raise UserError(f"{data}: holds clips, and this model reads stills: choose the preset video, or set model.encoder.frames to the frames that are read")
+    if prepared.pictures and not prepared.clips and encoder.kind == "image" and encoder.clips:
+        raise UserError(f"{data}: holds stills, and this model reads clips: choose a preset for stills, as xu15-soft, or other data")
     for split in ("train", "valid"):
         if split not in prepared.splits or not (prepared.pictures or len(prepared.split(split))):
             raise UserError(f"{data}: has no pairs in a {split} split; `seq2attn prepare --valid N` sets some aside")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from seq2attn.cli import console, evaluate_pictures
 from seq2attn.cli.scored import Search, System, lines
-from seq2attn.cli.task import SAMPLES, Task, looking
+from seq2attn.cli.task import SAMPLES, Task, looking, say_next
 from seq2attn.config import Config, ImageEncoder
 from seq2attn.data.picture_split import PictureSplit
 from seq2attn.data.prepared import Prepared
@@ -73,7 +73,8 @@ class Pictures(Task):
     def test(self, run: Path, device: str) -> None:
         captioner = Captioner.load(run, device=device, processes=True)
         prepared, corpus = self.prepared, self.prepared.path
-        for name in (name for name in prepared.splits if name.startswith("test")):
+        tests = [name for name in prepared.splits if name.startswith("test")]
+        for name in tests:
             test, system, pictures = evaluate_pictures.of_split(prepared, name), System(str(run)), prepared.picture_split(name).names
             if not pictures:
                 continue
@@ -84,9 +85,9 @@ class Pictures(Task):
             for number in _spread(range(len(pictures)), SAMPLES):
                 console.note(f"{self.example(pictures[number], test.references[number][0], system.outputs[number])}\n")
         captioner.close()
-        console.note(
-            f"prepared data: {corpus}\nnext:\n  seq2attn caption {run} PICTURE...\n  seq2attn evaluate {run}\n  seq2attn plot-alignment {run} --image PICTURE -o overlay.png"
-        )
+        console.note(f"prepared data: {corpus}")
+        plot = f"seq2attn plot-alignment {run} --image PICTURE -o overlay.png" if captioner.attends else None
+        say_next(run, f"seq2attn caption {run} PICTURE...", plot, tests)
 
 
 def _spread(numbers: Sequence[int], count: int) -> Sequence[int]:

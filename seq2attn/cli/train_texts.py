@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from seq2attn.cli import console
-from seq2attn.cli.task import SAMPLES, Task, looking, quoted
+from seq2attn.cli.task import SAMPLES, Task, looking, quoted, say_next
 from seq2attn.config import Config
 from seq2attn.data.prepared import Prepared
 from seq2attn.errors import UsageError
@@ -42,7 +42,8 @@ class Texts(Task):
     def test(self, run: Path, device: str) -> None:
         translator = Translator.load(run, device=device)
         prepared, example = self.prepared, None
-        for name in (name for name in prepared.splits if name.startswith("test")):
+        tests = [name for name in prepared.splits if name.startswith("test")]
+        for name in tests:
             sources, references = prepared.split(name).texts()
             if not sources:
                 continue
@@ -55,4 +56,5 @@ class Texts(Task):
                 for row in middling[:SAMPLES]:
                     console.note(f"{self.example(sources[row], references[row], found[row])}\n")
         text = quoted(example or prepared.split("valid").texts(0, 1)[0][0])
-        console.note(f"next:\n  echo {text} | seq2attn translate {run}\n  seq2attn evaluate {run}\n  seq2attn plot-alignment {run} --source {text}")
+        plot = f"seq2attn plot-alignment {run} --source {text}" if translator.attends else None
+        say_next(run, f"echo {text} | seq2attn translate {run}", plot, tests)

@@ -11,6 +11,7 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -330,6 +331,21 @@ def test_a_folder_of_frames_or_an_animated_image_is_one_clip(clips: str, call: C
     (tmp_path / "animated").mkdir()
     (tmp_path / "all" / "moving.webp").rename(tmp_path / "animated" / "moving.webp")
     assert rows(call(clips, tmp_path / "animated")[1])[0][0] == str(tmp_path / "animated" / "moving.webp")
+
+
+def test_what_is_hardly_a_clip_is_told(clips: str, call: Call, tmp_path: Path) -> None:
+    still = tiny_pictures.draw(tmp_path / "still.png", 4)
+    images = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
+    (tmp_path / "all" / "many").mkdir(parents=True)
+    for name in ("1.gif", "2.gif"):
+        images[0].save(tmp_path / "all" / "many" / name, save_all=True, append_images=images[1:])
+    assert call(clips, still) == (0, ANY, f"warning: {still}: a still image: described as a clip of one frame, for the model reads clips\n")
+    code, out, err = call(clips, tmp_path / "all")
+    many = tmp_path / "all" / "many"
+    assert (code, [path for path, *_ in rows(out)]) == (0, [str(many)])
+    assert err == f"warning: {many}: a folder of animated images: described as one clip of their first frames; name them to describe each\n"
+    code, out, err = call(clips, many)
+    assert (code, len(rows(out)), err) == (0, 2, "")
 
 
 def test_a_film_strip_a_clip_whatever_is_beside_it_in_the_batch(clips: str, call: Call, tmp_path: Path) -> None:

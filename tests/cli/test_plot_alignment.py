@@ -73,6 +73,8 @@ def test_a_given_target_is_forced(call: Call, run: Path) -> None:
     code, out, err = call(run, "--source", SOURCE, "--target", "le petit chien dort", "--quiet")
     assert (code, err) == (0, "")
     assert [line.split()[0] for line in out.splitlines()[4:-1]] == ["le", "petit", "chien", "dort"]
+    _, _, err = call(run, "--source", SOURCE, "--target", "le ж dort ы", "--quiet")
+    assert err == "warning: not in the vocabulary, so unknown to the model: ж ы\n"
 
 
 def test_the_attention_of_changed_settings_is_drawn(call: Call, run: Path) -> None:

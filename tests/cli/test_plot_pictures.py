@@ -82,6 +82,8 @@ def test_a_given_caption_is_forced(call: Call, run: Path, image: Path) -> None:
     assert "</s>" in out
     assert call(run, "--image", image, "--target", "他昨天去了北京。")[2].startswith("他昨天去了北京。")
     assert "by subwords" in call(run, "--image", image, "--target", "他昨天去了北京。")[2]
+    _, _, err = call(run, "--image", image, "--target", "le ж chien ж", "--quiet")
+    assert err == "warning: not in the vocabulary, so unknown to the model: ж\n"
 
 
 @pytest.mark.parametrize("ending", STARTS)
@@ -163,6 +165,8 @@ def test_a_clip_is_a_film_strip(call: Call, clips: Path, tmp_path: Path) -> None
         path = tmp_path / f"strip{ending}"
         assert call(clips, "--image", tmp_path / "clip", "--target", CAPTION, "-o", path)[0] == 0
         assert path.read_bytes().startswith(start)
+    _, _, err = call(clips, "--image", tmp_path / "clip" / "0.png", "--target", CAPTION, "--quiet")
+    assert err == f"warning: {tmp_path / 'clip' / '0.png'}: a still image: described as a clip of one frame, for the model reads clips\n"
     forced = Captioner.load(clips, "cpu").force([tmp_path / "clip"], [CAPTION])[0]
     assert forced.attention is not None
     read = np.stack([np.asarray(Image.open(tmp_path / "clip" / f"{number}.png")) for number in (0, 3, 6)])

@@ -65,6 +65,14 @@ def test_the_report_is_printed_and_kept(call: Call, corpus: Path, tmp_path: Path
     assert report["splits"]["train"]["dropped"] == {"empty": {"pairs": 1, "examples": ["train.en:201"]}}
 
 
+def test_help_names_every_kind_of_corpus(call: Call) -> None:
+    code, printed, _ = call("--help")
+    said = " ".join(printed.split())
+    assert code == 0
+    for kind in ("phrases", "scenes", "clips", "train.en", ".parquet", "metadata.jsonl", "*.token.txt", "dataset_*.json", "hf:"):
+        assert kind in said
+
+
 def test_options_reach_the_data(call: Call, corpus: Path, tmp_path: Path) -> None:
     options = [
         "--tokenizer",

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import picture_toy
 import pytest
 import tiny_pictures
 
@@ -92,6 +93,29 @@ def test_from_a_corpus_to_the_test_score(run: Run, home: Path) -> None:
     assert code == 0
     assert "preparing" in err or list((home / "cache").rglob("prepared.json"))
     assert "preparing" not in again
+
+
+def test_pictures_are_called_so_and_nothing_is_offered_that_would_be_refused(run: Run, tmp_path: Path) -> None:
+    picture_toy.folder(tmp_path / "data", 6, 2)
+    sizes = ("model.embedding=4", "model.decoder.size=8", "model.encoder.side=32", "model.encoder.size=8", "search.max_length=5")
+    code, out, err = run("caption-fixed", "--data", "data", "--out", "run", "--max-steps", "1", *(part for size in sizes for part in ("--set", size)))
+    assert (code, out) == (0, ""), err
+    assert re.search(r"\n  picture    \S+\n  reference  .*\n  caption    ", err)
+    # no attention to draw and no test split to score
+    assert err.endswith("\nnext:\n  seq2attn caption run PICTURE...\n  seq2attn evaluate run --split valid\n")
+
+
+def test_stills_are_no_clips(run: Run, tmp_path: Path) -> None:
+    picture_toy.folder(tmp_path / "data", 6, 2)
+    said = "seq2attn: data: holds stills, and this model reads clips: choose a preset for stills, as xu15-soft, or other data\n"
+    assert run("video", "--data", "data", "--out", "run") == (1, "", said)
+
+
+def test_a_fixed_context_is_not_offered_to_be_drawn(run: Run, home: Path) -> None:
+    code, _, err = train(run, home, "--max-steps", "10", "--set", 'model.decoder.reads="summary"')
+    assert code == 0, err
+    assert "seq2attn translate run\n  seq2attn evaluate run\n" in err
+    assert "plot-alignment" not in err
 
 
 def test_the_test_score_is_that_of_evaluate(run: Run, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
