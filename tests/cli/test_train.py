@@ -202,8 +202,9 @@ def test_wrong_usage(run: Run, home: Path) -> None:
     assert "no such" in err
 
 
-def test_pictures_that_were_missing_are_told_of_again(run: Run, home: Path, tmp_path: Path) -> None:
+def test_pictures_that_were_missing_are_told_of_again(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cache is found by the file of captions alone: nobody would know why pictures that have come since are not learned from."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     pictures = tmp_path / "pictures"
     for number in range(24):
         tiny_pictures.draw(pictures / f"{number}.png", number)
@@ -224,7 +225,7 @@ def test_pictures_that_were_missing_are_told_of_again(run: Run, home: Path, tmp_
         assert code == 0, err
         said.append(err)
     assert ["preparing" in err for err in said] == [True, False]
-    folder = next((home / "cache" / "seq2attn" / "prepared").glob("pictures-*"))
+    folder = next((tmp_path / "cache" / "seq2attn" / "prepared").glob("pictures-*"))
     for err in said:
         assert (
             f"1 of the pictures of {pictures} were missing or damaged when it was prepared, and are left out: to look for them again, remove {folder}\n" in err
