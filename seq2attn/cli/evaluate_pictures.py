@@ -37,6 +37,8 @@ class PictureSet(TestSet):
         assert self.split is not None  # a run with files of captions was refused
         if self.clips and not reader.clips:
             raise UserError(f"{self.where}: holds clips, and {system.name} reads stills: name prepared data of stills with --data")
+        if reader.clips and not self.clips:
+            raise UserError(f"{self.where}: holds stills, and {system.name} reads clips: name prepared data of clips with --data")
         with console.progress() as show:
             system.outputs = pictures.caption(
                 reader,

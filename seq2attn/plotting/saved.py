@@ -35,6 +35,10 @@ def _objects(path: Path) -> Iterator[Saved]:
     for number, text in enumerate(read_lines(path), 1):
         try:
             tree = json.loads(text)
+            if "caption" in tree and "attention" not in tree:
+                raise UserError(
+                    f"{path}:{number}: a caption, and no attention: draw where one looks with caption --attention DIR, or plot-alignment RUN --image FILE"
+                )
             if tree.get("rank", 0) == 0:
                 yield _saved(int(tree.get("line", number - 1)) + 1, tree)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:

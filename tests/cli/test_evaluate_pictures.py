@@ -241,7 +241,7 @@ def test_a_run_that_reads_a_summary_points_nowhere(call: Call, tmp_path: Path, p
     assert out.splitlines()[-1].startswith("perplexity ")
 
 
-def test_clips_are_evaluated_but_point_at_frames(call: Call, tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clips_are_evaluated_but_point_at_frames(call: Call, tmp_path: Path, prepared: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clips = tiny_captions.prepare(tmp_path / "clips", monkeypatch, tiny_captions.corpus(clips=True))
     watching = tiny_captions.save_run(tmp_path / "watching", clips, encoder={"frames": 2})
     code, out, err = call(watching)
@@ -250,6 +250,9 @@ def test_clips_are_evaluated_but_point_at_frames(call: Call, tmp_path: Path, run
     code, out, err = call(run, "--data", clips)
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "holds clips" in err
+    code, out, err = call(watching, "--data", prepared)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "holds stills" in err
 
 
 # Captions of any system

@@ -77,6 +77,12 @@ def test_a_line_that_is_no_attention_is_named(tmp_path: Path, text: str) -> None
     assert "\n" not in str(error.value)
 
 
+def test_captions_are_told_what_draws_them(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"image": "a.png", "caption": "a dog"}\n', encoding="utf-8")
+    with pytest.raises(UserError, match=r"a\.jsonl:1: a caption, and no attention: .*plot-alignment RUN --image"):
+        list(saved.read(tmp_path / "a.jsonl"))
+
+
 def test_pickled_arrays_are_never_loaded(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     words = np.array(["a"])
