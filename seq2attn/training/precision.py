@@ -63,12 +63,21 @@ def keep_pages() -> None:
     By default every tensor beyond some megabytes is mapped anew, and each of its pages faults and is zeroed at first
     touch: for the largest products of a training step that costs as much as a third of their time, at every step.
     """
+    M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
+    _glibc("mallopt", M_MMAP_THRESHOLD, 1 << 30)
+    _glibc("mallopt", M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def hand_back_pages() -> None:
+    """Return what was kept and is free, a fraction of a second: batches of many shapes leave pieces that fit none of the next, gigabytes of them in an hour."""
+    _glibc("malloc_trim", 0)
+
+
+def _glibc(function: str, *arguments: int) -> None:
     if sys.platform != "linux":
         return
     try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):  # musl has no mallopt
+        called = getattr(ctypes.CDLL("libc.so.6"), function)
+    except (OSError, AttributeError):  # musl has none of these
         return
-    M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
-    mallopt(M_MMAP_THRESHOLD, 1 << 30)
-    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    called(*arguments)

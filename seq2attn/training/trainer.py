@@ -37,13 +37,14 @@ from seq2attn.training.checkpoint import Run, State
 from seq2attn.training.distributed import World
 from seq2attn.training.doubly_stochastic import doubly_stochastic
 from seq2attn.training.loss import cross_entropies
-from seq2attn.training.precision import Format, autocast, keep_pages
+from seq2attn.training.precision import Format, autocast, hand_back_pages, keep_pages
 from seq2attn.training.reinforce import drawn, first_baseline, next_baseline
 from seq2attn.training.schedule import rate
 from seq2attn.training.self_critical import Critic, expected_loss
 
 T = TypeVar("T")
 AHEAD = 4  # updates whose batches are made before they are needed
+HAND_BACK_EVERY = 100  # updates after which memory that is free goes back to the system
 
 
 @dataclass(frozen=True)
@@ -285,6 +286,8 @@ class _Trainer:
             # Early averages would hold the random first weights: the decay grows into its value.
             decay = min(settings.ema, (1 + step) / (10 + step))
             torch._foreach_lerp_(list(self.average.values()), list(self.weights.values()), 1 - decay)
+        if step % HAND_BACK_EVERY == 0 and self.world.device.type == "cpu":
+            hand_back_pages()
         self.state = replace(self.state, step=step, epoch=update.epoch, position=update.position)
         if entropy is not None:
             self.state = replace(self.state, baseline=next_baseline(settings, self._baseline(), -mean))

@@ -1,3 +1,7 @@
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -54,13 +58,35 @@ def test_autocast_multiplies_in_that_format(format, expected):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == expected
 
 
-def test_keeping_pages_can_be_asked_for_anywhere(monkeypatch):
-    precision.keep_pages()
-
+def test_pages_can_be_kept_and_handed_back_anywhere(monkeypatch):
     def none(_):
         raise OSError
 
-    monkeypatch.setattr(precision.ctypes, "CDLL", none)
-    precision.keep_pages()
-    monkeypatch.setattr(precision.sys, "platform", "darwin")
-    precision.keep_pages()
+    for change in (lambda: None, lambda: monkeypatch.setattr(precision.ctypes, "CDLL", none), lambda: monkeypatch.setattr(precision.sys, "platform", "darwin")):
+        change()
+        precision.keep_pages()
+        precision.hand_back_pages()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_pages_that_nobody_uses_go_back():
+    """Between two tensors that are kept, so that the end of the heap is in use."""
+    program = """
+import torch
+from seq2attn.training.precision import hand_back_pages, keep_pages
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+keep_pages()
+kept = []
+for _ in range(40):
+    freed = torch.ones(1 << 20)
+    kept.append(torch.ones(1 << 10))
+    kept.append(freed)
+kept = kept[::2]
+del freed
+before = resident()
+hand_back_pages()
+print(before - resident())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 100 << 20  # of 160 MiB
