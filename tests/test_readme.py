@@ -115,7 +115,7 @@ def test_settings_it_names_are_there() -> None:
     spans = re.findall(r"`[^`\n]+`|--set \S+", README)
     named = {name for span in spans for name in re.findall(r"\b(?:model|train|data|search)(?:\.\w+)+", span)} - {"train.en", "train.de"}
     assert len(named) > 3
-    assert named <= {name for preset in ("luong15", "xu15-soft") for name in config.flat(config.load(preset))}
+    assert named <= {name for preset in ("luong15", "xu15-soft", "caption-transformer") for name in config.flat(config.load(preset))}
 
 
 @pytest.mark.parametrize("arguments", list(calls()), ids=" ".join)

@@ -186,10 +186,8 @@ def _prepared(data: str, chosen: Config, settings: Sequence[str], world: "World"
             prepared_folder(data, chosen, shrink)
         world.wait()
         prepared = Prepared(prepared_folder(data, chosen, shrink))
-        if missing := prepared.report.get("missing", {}).get("pictures"):  # which no key of the cache knows
-            console.note(
-                f"{missing:,} of the pictures of {data} were missing or damaged when it was prepared, and are left out: to look for them again, remove {prepared.path}"
-            )
+        if missing := prepared.report.get("missing", {}).get("pictures"):
+            console.note(f"pictures of {data} that are missing or damaged, and left out: {missing:,}")
     if chosen.model.pictures != prepared.pictures:
         if prepared.pictures:
             raise UserError(f'{data}: holds pictures, and this model reads text: choose a preset for pictures, as xu15-soft, or set model.encoder.kind="image"')
@@ -206,14 +204,19 @@ def _prepared(data: str, chosen: Config, settings: Sequence[str], world: "World"
 
 
 def _cache(corpus: str, chosen: Config) -> Path:
-    """Where the corpus is prepared, by its options and by the path, size and time of each of its files."""
+    """Where the corpus is prepared, by its options and by the path, size and time of each of its files, and of each picture beside them."""
     import hashlib
 
+    from seq2attn.data.picture_files import below
+    from seq2attn.data.pictures import PictureCorpus
     from seq2attn.data.prepared import FORMAT
     from seq2attn.data.sources import open_corpus
 
     opened = open_corpus(corpus, chosen.data.source, chosen.data.target)
-    files = [(str(path.resolve()), (facts := path.stat()).st_size, facts.st_mtime_ns) for path in opened.inputs]
+    read = list(opened.inputs)
+    if isinstance(opened, PictureCorpus) and read and (path := Path(corpus)).exists():
+        read += below(path if path.is_dir() else path.parent)
+    files = [(str(path.resolve()), (facts := path.stat()).st_size, facts.st_mtime_ns) for path in read]
     key = json.dumps([FORMAT, corpus if not files else "", files, chosen.data.model_dump(mode="json")])
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return home / "seq2attn" / "prepared" / f"{_name(corpus)}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"

@@ -1,7 +1,8 @@
 """Pictures as files: what stands in one, or in those of a folder of frames. It decodes nothing."""
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from seq2attn.data.images import MOST_BYTES, MOST_FRAMES, read_file, spaced
@@ -41,6 +42,13 @@ def frames_of(folder: Path) -> list[Path]:
     except OSError as error:
         raise UserError(f"{folder}: {error.strerror}") from None
     return sorted(found, key=by_numbers)
+
+
+def below(root: Path) -> Iterator[Path]:
+    """All pictures in a folder and in those within it, hidden ones aside, in the order of their paths."""
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (path for name in sorted(files) if (path := Path(folder, name)).suffix.lower() in ENDINGS and not name.startswith(".") and path.is_file())
 
 
 def by_numbers(path: Path) -> list[str | int]:

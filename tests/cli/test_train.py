@@ -202,8 +202,7 @@ def test_wrong_usage(run: Run, home: Path) -> None:
     assert "no such" in err
 
 
-def test_pictures_that_were_missing_are_told_of_again(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cache is found by the file of captions alone: nobody would know why pictures that have come since are not learned from."""
+def test_pictures_that_come_or_change_are_prepared_and_missing_ones_told_of_each_time(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     pictures = tmp_path / "pictures"
     for number in range(24):
@@ -218,18 +217,18 @@ def test_pictures_that_were_missing_are_told_of_again(run: Run, tmp_path: Path, 
         "model.decoder.size=8",
         "model.embedding=8",
     )
-    said = []
-    for out in ("one", "two"):
+
+    def said(out: str) -> tuple[bool, bool]:
         settings = [part for setting in small for part in ("--set", setting)]
         code, _, err = run("xu15-soft", "--data", str(pictures), "--out", out, "--max-steps", "1", "--device", "cpu", *settings)
         assert code == 0, err
-        said.append(err)
-    assert ["preparing" in err for err in said] == [True, False]
-    folder = next((tmp_path / "cache" / "seq2attn" / "prepared").glob("pictures-*"))
-    for err in said:
-        assert (
-            f"1 of the pictures of {pictures} were missing or damaged when it was prepared, and are left out: to look for them again, remove {folder}\n" in err
-        )
+        return "preparing" in err, f"pictures of {pictures} that are missing or damaged, and left out: 1\n" in err
+
+    assert [said("one"), said("two")] == [(True, True), (False, True)]
+    tiny_pictures.draw(pictures / "gone.png", 24)
+    assert [said("three"), said("four")] == [(True, False), (False, False)]
+    tiny_pictures.draw(pictures / "0.png", 25)
+    assert said("five") == (True, False)
 
 
 def test_a_setting_of_the_data_that_a_prepared_folder_contradicts_is_refused(run: Run, home: Path) -> None:

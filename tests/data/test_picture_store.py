@@ -12,7 +12,7 @@ from PIL import Image
 
 from seq2attn import config
 from seq2attn.data import prepared
-from seq2attn.data.picture_files import content_of, frames_of
+from seq2attn.data.picture_files import below, content_of, frames_of
 from seq2attn.data.picture_split import CAPTIONS, PictureSplit
 from seq2attn.data.pictures import Box
 from seq2attn.data.prepared import Prepared
@@ -288,6 +288,14 @@ def test_frames_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     assert [path.name for path in frames_of(tmp_path)] == ["1.PNG", "2.png", "10.png", "a1.png"]
     assert content_of(tmp_path, clip=True) == [b"1.PNG", b"2.png", b"10.png", b"a1.png"]
     assert content_of(tmp_path / "2.png") == content_of(tmp_path / "2.png", clip=True) == [b"2.png"]
+
+
+def test_pictures_below_a_folder(tmp_path: Path) -> None:
+    for name in ("b.png", "a/2.JPG", "a/1.gif", "a/notes.txt", ".hidden/1.png", "a/.1.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "gone.png").symlink_to("nowhere.png")
+    assert [path.relative_to(tmp_path).as_posix() for path in below(tmp_path)] == ["b.png", "a/1.gif", "a/2.JPG"]
 
 
 def test_folders_that_are_no_pictures_are_refused(tmp_path: Path) -> None:
