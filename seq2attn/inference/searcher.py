@@ -330,7 +330,6 @@ class Searcher(abc.ABC, Generic[Source, Result]):
     def _mean_weights(self, weights: Sequence[Tensor | None]) -> Tensor | None:
         """The mean over the members that attend to the same positions as the first one."""
         alike = [w for member, w in enumerate(weights) if w is not None and self._alike(member)]
-        alike = [w for w in alike if w.size(-1) == alike[0].size(-1)]  # of pictures, a deeper backbone makes fewer positions
         if len(alike) < 2:
             return alike[0] if alike else None
         return torch.stack(alike).mean(0)
