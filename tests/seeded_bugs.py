@@ -80,7 +80,7 @@ BUGS = (
     Bug("attention/attention.py", "total=past.total + weights_RHS", "total=weights_RHS", ("attention/test_attention.py", "-k", "past")),
     Bug("attention/attention.py", "past._replace(time=past.time + 1)", "past", ("models/test_decoder_recipes.py", "-k", "papers or single_steps or whole")),
     Bug("attention/attention.py", "            values_BSV = values_BSV.tanh()", "            pass", ("attention/test_attention.py", "-k", "mapped")),
-    Bug("attention/attention.py", "unflatten(-1, (self.heads, -1)).transpose(1, 2)", "unflatten(-1, (-1, self.heads)).movedim(-1, 1)", ("attention/test_attention.py", "-k", "torchs")),
+    Bug("attention/attention.py", "unflatten(-1, (self.heads, -1)).transpose(1, 2)", "unflatten(-1, (-1, self.heads)).movedim(-1, 1)", ("attention/test_attention.py", "-k", "fused_call")),
     Bug("attention/attention.py", "source.mask_BS.repeat_interleave(self.heads, 0)", "source.mask_BS.repeat(self.heads, 1)", ("attention/test_attention.py", "-k", "torchs")),
     Bug("attention/attention.py", "x_BT.repeat_interleave(self.heads, 0)", "x_BT.repeat(self.heads, 1)", ("attention/test_attention.py", "-k", "expected_value")),
     Bug("attention/attention.py", "past.time.repeat_interleave(self.heads, 0)", "past.time.repeat(self.heads, 1)", ("attention/test_attention.py", "-k", "own_step")),
