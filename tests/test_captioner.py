@@ -115,8 +115,7 @@ def test_processes_change_no_bit(kind: str, two_threads: None) -> None:
     plain, of = captioner(kind), captioner(kind, processes=True)
     try:
         seen = pictures(of)
-        found = of.caption(seen, batch_tokens=16)  # first: a thread that computed and is about to end may hold what a fork would copy as held
-        whole = plain.caption(seen, batch_tokens=16)
+        whole, found = plain.caption(seen, batch_tokens=16), of.caption(seen, batch_tokens=16)
         assert of._processes is not None
         assert of._processes.running
         assert all(same(*pair) for captions, others in zip(whole, found, strict=True) for pair in zip(captions, others, strict=True))

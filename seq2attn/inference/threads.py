@@ -4,9 +4,11 @@ It knows functions of batches and torch's threads, and no model.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -33,30 +35,43 @@ def side_by_side(work: Callable[[Batch], Found], batches: Sequence[Batch], devic
     if device.type != "cpu" or not batches:
         yield map(work, batches)
         return
-    pool = _single_threads(min(shares(device), len(batches)))
+    pool, numbers = _single_threads(min(shares(device), len(batches)))
     try:
         yield pool.map(work, batches)
     finally:
         pool.shutdown(cancel_futures=True)
+        _see_off(numbers)
 
 
-def _single_threads(count: int) -> ThreadPoolExecutor:
-    """So many threads, in each of which torch computes with that thread alone."""
+def _see_off(numbers: Sequence[int]) -> None:
+    """Wait until threads of these numbers of the system are gone, a second at most.
+
+    Python is done with a thread before the system is: MKL then frees what it kept for it, behind locks that a fork (see `processes`) at that moment would copy as held.
+    """
+    latest = time.monotonic() + 1
+    while any(Path(f"/proc/self/task/{number}").exists() for number in numbers) and time.monotonic() < latest:
+        time.sleep(0.0002)
+
+
+def _single_threads(count: int) -> tuple[ThreadPoolExecutor, list[int]]:
+    """So many threads, in each of which torch computes with that thread alone, and the system's numbers of them."""
     with _starting:
         # What a thread sets counts for itself and for all that come after it: so another one puts back what new threads had.
         before = _in_a_new_thread(torch.get_num_threads)
         ready = threading.Barrier(count)
+        numbers: list[int] = []
 
         def begin() -> None:
             torch.get_num_threads()  # a thread takes over the default when it first asks, and would do so later
             torch.set_num_threads(1)
+            numbers.append(threading.get_native_id())
             ready.wait()
 
         pool = ThreadPoolExecutor(count, thread_name_prefix="search", initializer=begin)
         for begun in [pool.submit(int) for _ in range(count)]:
             begun.result()
         _in_a_new_thread(lambda: torch.set_num_threads(before))
-    return pool
+    return pool, numbers
 
 
 def _in_a_new_thread(act: Callable[[], Found]) -> Found:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from real_data import DATA
 
 from seq2attn.data import images
 from seq2attn.data.captions.files import Files
@@ -23,7 +24,7 @@ from seq2attn.data.sources import open_corpus
 from seq2attn.data.tables import read_records
 from seq2attn.errors import UsageError, UserError
 
-FLICKR = Path("/work/shared/data/flickr8k")
+FLICKR = DATA / "flickr8k"
 # name -> split and captions
 EXPECTED = {
     "a.png": ("train", ("A dog runs .", "The dog .")),

@@ -1,14 +1,10 @@
 """Alignment error rate by hand on small pairs, the Pharaoh format, and the published score of a known aligner."""
 
-import os
-from pathlib import Path
-
 import pytest
+from real_data import DATA
 
 from seq2attn.errors import UserError
 from seq2attn.evaluation import alignment
-
-DATA = Path(os.environ.get("SEQ2ATTN_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def test_error_rate_by_hand():
