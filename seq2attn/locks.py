@@ -1,0 +1,71 @@
+"""A lock on a place on the disk that one process holds and that ends with it, however it ends. Knows no run and no corpus."""
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+class Held(Exception):
+    """Another process holds the lock; the message says which, as far as that is known."""
+
+
+_held: set[int] = set()  # descriptors of this process
+
+
+def _let_go_in_child() -> None:
+    """A child gets a copy of each descriptor, and with it the lock: without this it would outlive its process."""
+    for descriptor in _held:
+        with suppress(OSError):
+            os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
+
+
+@contextmanager
+def lock(path: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold the lock whose file is `path`, which is made and, at the end, removed.
+
+    With `wait`, waits for whoever has it; without, raises Held. Raises OSError where the file cannot be made. The lock is advisory (`flock`): it
+    keeps out those who ask for it, and the system releases it when the process ends, so a crash leaves at most a file that locks nothing.
+    """
+    descriptor = _locked(path, wait)
+    _held.add(descriptor)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        yield
+    finally:
+        if descriptor in _held:  # not in a child that was forked meanwhile
+            _held.discard(descriptor)
+            with suppress(OSError):
+                path.unlink()  # before the lock ends: whoever has opened the file by then sees that it is gone
+            os.close(descriptor)
+
+
+def _locked(path: Path, wait: bool) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is(path, descriptor):
+                return descriptor
+        except BlockingIOError:
+            holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
+            os.close(descriptor)
+            raise Held(holder or "another process") from None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # its holder removed the file between our opening it and our locking it
+
+
+def _is(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,61 @@
+"""JSON from anybody: whatever is wrong with it is a ValueError, and what comes out can be encoded as UTF-8."""
+
+import json
+import re
+from typing import Any
+
+_HALF = re.compile("[\ud800-\udfff]")
+_ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def parse(text: str, *, constants: bool = False) -> Any:
+    """The value that `text` holds. Half of a surrogate pair becomes U+FFFD, in keys too.
+
+    Raises ValueError, in one line, for what is no JSON, for nesting that is too deep, for integers of thousands of digits and, unless `constants`,
+    for NaN, Infinity and numbers that overflow to them.
+    """
+    value = _loads(text) if constants else _loads(text, parse_constant=_refuse, parse_float=_finite)
+    if _ESCAPED_HALF.search(text) or _HALF.search(text):
+        value = _whole(value)
+    return value
+
+
+def _loads(text: str, **how: Any) -> Any:
+    try:
+        return json.loads(text, **how)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"{digits[:20]}{'...' if len(digits) > 20 else ''}: too large a number")
+    return value
+
+
+def whole_text(text: str) -> str:
+    """`text` with U+FFFD in place of each half of a surrogate pair: what can be encoded as UTF-8."""
+    return _HALF.sub("\ufffd", text)
+
+
+def _whole(value: Any) -> Any:
+    # Without recursion: what the parser of C nests, this may not be able to follow.
+    top = [value]
+    waiting: list[Any] = [top]
+    while waiting:
+        holder = waiting.pop()
+        if isinstance(holder, dict):
+            items = [(whole_text(key), held) for key, held in holder.items()]
+            holder.clear()
+            holder.update(items)
+        for place, held in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
+            if isinstance(held, str):
+                holder[place] = whole_text(held)
+            elif isinstance(held, list | dict):
+                waiting.append(held)
+    return top[0]
