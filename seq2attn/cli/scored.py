@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from seq2attn import __version__
+from seq2attn import __version__, files
 from seq2attn.cli import console
 from seq2attn.errors import UserError
 
@@ -217,6 +217,7 @@ def keep(test: TestSet, system: System) -> None:
     folder = system.run / "scores"
     try:
         folder.mkdir(exist_ok=True)
+        files.sweep(folder)
         name = _short(",".join([test.name, *(f"{key}={value}" for key, value in system.changed.items())]))
         write(folder / f"{name}.txt", "".join(line + "\n" for line in system.outputs).encode())
         write(folder / f"{name}.json", (json.dumps(record(test, system), ensure_ascii=False, indent=1) + "\n").encode())

@@ -67,7 +67,11 @@ def test_a_folder_that_is_no_run_is_never_replaced(tmp_path):
 
 
 def test_what_a_cut_left_of_a_creation_is_no_obstacle(run, monkeypatch):
-    (run.path / "config.json").rename(run.path / "config.json.new")
+    cut = run.path / ".config.json.partial"
+    cut.mkdir()
+    cut.chmod(0o1700)
+    (cut / "seq2attn").write_text("process 1 on here\nconfig.json")
+    (run.path / "config.json").rename(cut / "new")
     checkpoint.refuse_existing(run.path, False)
     assert new_run(run.path, settings()) == run
 
@@ -172,7 +176,7 @@ def test_a_disk_that_refuses_is_one_line_and_nothing_is_lost(run, monkeypatch):
             write()
         assert "\n" not in str(caught.value)
     assert checkpoint.load_state(run)[0].step == 1
-    assert not list(run.path.rglob("*.new"))
+    assert not list(run.path.rglob("*.partial"))
 
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
