@@ -1,18 +1,20 @@
-"""Every file and folder that the program writes: whole under its name, or not there. Knows nothing of what is written.
+"""Every file and folder that the program writes: whole under its name, or not there.
 
     with replace_file(path) as file: ...      bytes, as they come
     with replacing(path) as new: ...          a path for a library that writes by itself
     with replace_folder(path) as new: ...     an empty folder to fill; one process at a time
     write(path, content)                      all at once
 
-What is new grows in a private folder beside its place, `.NAME.partial`, and is renamed once it is whole and on the disk. Until
-then what stood there stays, whatever ends the process. A file that is replaced keeps its mode and its owner; a symbolic link
-stays a link, and its target is replaced; devices, pipes and open descriptors (/dev/stdout) are written to as they are. Of
-several hard links to a file, the one that is named gets the new content and the others keep the old one.
+What is new grows in a private folder beside its place, `.NAME.partial`, and is renamed once it is whole and on
+the disk. Until then what stood there stays, whatever ends the process. A file that is replaced keeps its mode and
+its owner. A symbolic link stays a link, and its target is replaced. Devices, pipes and open descriptors
+(/dev/stdout) are written to as they are. Of several hard links to a file, the one that is named gets the new
+content; the others keep the old.
 
-A process locks its private folder while it lives. What a killed one left is removed by the next that writes the same name, or by
-`sweep`; a folder that it had moved away for a new one comes back. Nothing else is removed: not what another process writes, and
-no file of the user's, whatever its name. Where the file system has no locks, nothing is swept.
+A process locks its private folder while it lives. What a killed one left is removed by the next that writes the
+same name, or by `sweep`; a folder that it had moved away for a new one comes back. Nothing else is removed: not
+what another process writes, and no file of the user's, whatever its name. Where the file system has no locks,
+nothing is swept. It knows nothing of what is written.
 """
 
 import errno
@@ -37,7 +39,9 @@ from seq2attn.errors import UserError
 MARK = "seq2attn"  # a file in each private folder: who made it, and for which name
 ENDING = ".partial"
 _NEW, _OLD = "new", "old"
-_PRIVATE = 0o1700  # sticky, which no other program makes a folder of one's own: it tells ours even before there is a mark in it
+# sticky, which no other program makes a folder of one's own: it tells ours even before there is a mark in
+# it
+_PRIVATE = 0o1700
 _LONGEST = 255  # bytes of a name
 _NUMBERS = 8  # private folders of one name that are looked at; a writer that finds all in use draws a name
 _DESCRIPTORS = re.compile(r"/proc/(\d+)(?:/task/\d+)?/fd")
@@ -47,11 +51,14 @@ _held: set[int] = set()  # descriptors of this process's private folders
 
 
 class Taken(UserError):
-    """Another process is making the same folder, or has just made it; nothing of it is touched. `holder` is its private folder, if it still works."""
+    """Another process is making the same folder, or has just made it.
 
-    def __init__(self, message: str, holder: Path | None = None) -> None:
+    Nothing of it is touched. `holder` is its private folder and `maker` its name, if it still works.
+    """
+
+    def __init__(self, message: str, holder: Path | None = None, maker: str = "") -> None:
         super().__init__(message)
-        self.holder = holder
+        self.holder, self.maker = holder, maker
 
     def wait(self) -> None:
         """Until that process has ended."""
@@ -60,7 +67,7 @@ class Taken(UserError):
 
 
 def _let_go_in_child() -> None:
-    """A child gets a copy of each descriptor, and with it the lock: without this it would outlive its process."""
+    """A child gets a copy of each descriptor and so of the lock, which would outlive its process."""
     for descriptor in _held:
         with suppress(OSError):
             os.close(descriptor)
@@ -74,17 +81,26 @@ os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 def write(path: Path, content: bytes, way: str | None = None) -> None:
-    """Put the content at `path`. Raises UserError, which ends in `way` where that is given, when it cannot be written."""
+    """Put the content at `path`.
+
+    Raises UserError, which ends in `way` where that is given, when it cannot be written.
+    """
     with replace_file(path, way=way) as file:
         file.write(content)
 
 
 @contextmanager
-def replace_file(path: Path, *, piece: Callable[[Path], None] | None = None, way: str | None = None) -> Iterator[IO[bytes]]:
+def replace_file(
+    path: Path,
+    *,
+    piece: Callable[[Path], None] | None = None,
+    way: str | None = None,
+) -> Iterator[IO[bytes]]:
     """A file that takes the place of `path` when the body ends well, and is dropped otherwise.
 
-    With `piece`, what was written before the body failed or was interrupted is kept beside `path`, under a name that nothing had, which `piece`
-    is told; it is not called where nothing was written. Raises UserError, naming `path`, when it cannot be written.
+    With `piece`, what was written before the body failed or was interrupted is kept beside `path`, under a name
+    that nothing had, which `piece` is told; it is not called where nothing was written. Raises UserError, naming
+    `path`, when it cannot be written.
     """
     with refused(path, way):
         place = _place(path)
@@ -110,13 +126,14 @@ def replace_file(path: Path, *, piece: Callable[[Path], None] | None = None, way
             if piece is not None and maker == os.getpid() and new.exists() and new.stat().st_size:
                 with refused(path, way):
                     kept = _keep(new, place, folder)
-                piece(path.with_name(kept.name) if kept.parent == Path(os.path.realpath(path.parent)) else kept)
+                beside = kept.parent == Path(os.path.realpath(path.parent))  # not so where `path` is a link
+                piece(path.with_name(kept.name) if beside else kept)
             raise
 
 
 @contextmanager
 def replacing(path: Path, way: str | None = None) -> Iterator[Path]:
-    """A path with the ending of `path` to write a file at, which takes its place when the body ends well, and is dropped otherwise.
+    """A path with the ending of `path` to write a file at: it takes its place when the body ends well.
 
     Every OSError of the body is taken for a refusal to write. Raises UserError, naming `path`.
     """
@@ -132,10 +149,11 @@ def replacing(path: Path, way: str | None = None) -> Iterator[Path]:
 
 @contextmanager
 def replace_folder(path: Path, check: Callable[[], None], way: str | None = None) -> Iterator[Path]:
-    """An empty folder to fill that takes the place of `path` when the body ends well, and is dropped otherwise.
+    """An empty folder to fill: it takes the place of `path` when the body ends well, and is dropped otherwise.
 
-    `check` is called once nobody else makes the same folder, to refuse what stands at `path`. What passes is replaced. Raises Taken where another
-    process is making that folder or, at the end, has made or changed it meanwhile; UserError, naming `path`, where it cannot be written.
+    `check` is called, also once nobody else can make the same folder, to refuse what stands at `path`; what passes
+    is replaced. Raises Taken where another process is making that folder or, at the end, has made or changed it
+    meanwhile; UserError, naming `path`, where it cannot be written.
     The body's own errors are its caller's to word, by `refused` or otherwise.
     """
     place = Path(os.path.realpath(path))
@@ -172,7 +190,10 @@ def is_left_of(name: str, known: set[str]) -> bool:
 
 
 def _place(path: Path) -> Path | None:
-    """Where the file of that name lies, links followed; None for what is no file, and written to as it is. Raises OSError for what cannot be replaced."""
+    """Where the file of that name lies, links followed.
+
+    None for what is no file, and written to as it is. Raises OSError for what cannot be replaced.
+    """
     place = os.path.join(os.getcwd(), path)
     for _ in range(40):  # as many links as Linux follows
         parent, name = os.path.split(place)
@@ -199,7 +220,10 @@ def _place(path: Path) -> Path | None:
 
 
 def _open_as_it_is(path: Path) -> int:
-    """A descriptor of this process, as /dev/stdout, once more, at its own position; anything else opened anew."""
+    """A descriptor of this process, as /dev/stdout, once more, at its own position.
+
+    Anything else opened anew.
+    """
     place = os.path.join(os.path.realpath(path.parent), path.name)
     for _ in range(40):
         parent, name = os.path.split(place)
@@ -219,7 +243,7 @@ def _put(new: Path, place: Path, folder: Path) -> None:
 
 
 def _dress(new: Path, place: Path, folder: Path) -> None:
-    """Give the file the mode and owner of the one that it replaces, or those that any new file gets here, and bring it to the disk."""
+    """Bring the file to the disk, with the mode and owner of the one that it replaces or of any new file here."""
     descriptor = os.open(new, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with suppress(OSError):  # not every file system has modes
@@ -255,7 +279,11 @@ def _flush(descriptor: int) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # what some network file systems say to it
+        if error.errno not in (
+            errno.EINVAL,
+            errno.ENOTSUP,
+            errno.EBADF,
+        ):  # what some network file systems say to it
             raise
 
 
@@ -349,16 +377,24 @@ def _private_folder(place: Path, path: Path, way: str | None, alone: bool = Fals
 
 
 def _made(place: Path, path: Path, alone: bool) -> tuple[Path, int]:
-    """A private folder for what is to stand at `place`, and a descriptor with its lock. Those of processes that are gone are removed; `alone`, one in use is refused."""
+    """A private folder for what is to stand at `place`, and a descriptor with its lock.
+
+    Those of processes that are gone are removed; `alone`, one in use is refused.
+    """
     if not place.parent.exists():
         raise FileNotFoundError(errno.ENOENT, f"there is no folder {path.parent}", str(path))
     while True:
         folder = None
         for number in range(1, _NUMBERS + 1):
-            candidate = place.with_name(_short(f".{place.name}", ENDING if number == 1 else f".{number}{ENDING}"))
+            ending = ENDING if number == 1 else f".{number}{ENDING}"
+            candidate = place.with_name(_short(f".{place.name}", ending))
             state = _clear(candidate)
             if isinstance(state, str) and alone:
-                raise Taken(f"{path}: {state} is making it: wait for it to end, or choose another place", candidate)
+                raise Taken(
+                    f"{path}: {state} is making it: wait for it to end, or choose another place",
+                    candidate,
+                    state,
+                )
             if state is True and folder is None:
                 folder = candidate
         folder = folder or place.with_name(_short(f".{place.name}", f".{secrets.token_hex(4)}{ENDING}"))
@@ -380,16 +416,23 @@ def _sign(folder: Path, place: Path) -> None:
     """Say whose it is; the mode of this file is that of any new one here."""
     descriptor = os.open(folder / MARK, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode() + os.fsencode(place.name))
+        os.write(
+            descriptor,
+            f"process {os.getpid()} on {socket.gethostname()}\n".encode() + os.fsencode(place.name),
+        )
     finally:
         os.close(descriptor)
 
 
 def _clear(folder: Path) -> str | bool:
-    """Remove a private folder whose process is gone. True: nothing is there now; the name of the process that works in it; False: not ours to remove."""
+    """Remove a private folder whose process is gone.
+
+    True: nothing is there now; the name of the process that works in it; False: not ours to remove.
+    """
     try:
         facts = folder.lstat()
-        if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o1777 != _PRIVATE:
+        private = stat.S_ISDIR(facts.st_mode) and facts.st_mode & 0o1777 == _PRIVATE
+        if not private or facts.st_uid != os.geteuid():
             return False
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -489,7 +532,10 @@ _WAYS = {
 
 @contextmanager
 def refused(path: Path, way: str | None = None) -> Iterator[None]:
-    """Turn an OSError of the body into one line that names `path`. A pipe without a reader stays what it is."""
+    """Turn an OSError of the body into one line that names `path`.
+
+    A pipe without a reader stays what it is.
+    """
     try:
         yield
     except BrokenPipeError as error:
@@ -500,15 +546,19 @@ def refused(path: Path, way: str | None = None) -> Iterator[None]:
 
 
 def refusal(path: Path, error: Exception, way: str | None = None) -> UserError:
-    """One line: `path`, why it cannot be written, and the way out, which is the usual one of that cause if none is given."""
+    """One line: `path`, why it cannot be written, and the way out, or the usual one of that cause."""
     number = number_of(error)
     own = error.strerror if isinstance(error, OSError) and error.errno == errno.ENOENT else None
     reason = (own or os.strerror(number)) if number else " ".join(str(error).split()) or type(error).__name__
-    return UserError(f"{path}: cannot be written: {reason}; {way or _WAYS.get(number, 'choose another place')}")
+    way = way or _WAYS.get(number, "choose another place")
+    return UserError(f"{path}: cannot be written: {reason}; {way}")
 
 
 def number_of(error: BaseException) -> int:
-    """The system's number of an error, also where a library has put it into its message; 0 where it has none."""
+    """The system's number of an error, also where a library has put it into its message.
+
+    0 where it has none.
+    """
     if isinstance(error, OSError) and error.errno:
         return error.errno
     found = re.search(r"\b(?:os error|errno) (\d+)\b", str(error), re.IGNORECASE)

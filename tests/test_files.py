@@ -116,7 +116,10 @@ def test_what_fails_leaves_no_trace_or_a_piece_of_its_own(tmp_path: Path, error:
     assert names(tmp_path) == ["x", "x.partial", "x.partial-2", "x.partial-3"]
 
 
-def test_a_piece_is_kept_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_piece_is_kept_where_there_are_no_hard_links(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EPERM, "no links here")
 
@@ -125,7 +128,11 @@ def test_a_piece_is_kept_where_there_are_no_hard_links(tmp_path: Path, monkeypat
     told: list[Path] = []
     with pytest.raises(ValueError, match="cut"):
         cut(tmp_path / "x", NEW, ValueError("cut"), told)
-    assert (told[0].name, told[0].read_bytes(), (tmp_path / "x.partial").read_bytes()) == ("x.partial-2", NEW, b"mine")
+    assert (told[0].name, told[0].read_bytes(), (tmp_path / "x.partial").read_bytes()) == (
+        "x.partial-2",
+        NEW,
+        b"mine",
+    )
     assert names(tmp_path) == ["x.partial", "x.partial-2"]
 
 
@@ -138,16 +145,28 @@ def test_a_full_disk_is_one_line_with_the_name_that_was_given(tmp_path: Path) ->
     assert str(caught.value) == f"{path}: cannot be written: File too large; raise the limit (ulimit -f), or write elsewhere"
     assert path.read_bytes() == OLD
     assert told == [tmp_path / "x.partial"]
-    with largest_file(100), pytest.raises(UserError, match=f"^{re.escape(str(path))}: cannot be written: File too large"):
+    with (
+        largest_file(100),
+        pytest.raises(UserError, match=f"^{re.escape(str(path))}: cannot be written: File too large"),
+    ):
         files.write(path, b"x" * 1000)
-    with largest_file(100), pytest.raises(UserError, match=r"^[^:]*/x: cannot be written"), files.replacing(path) as new:
+    with (
+        largest_file(100),
+        pytest.raises(UserError, match=r"^[^:]*/x: cannot be written"),
+        files.replacing(path) as new,
+    ):
         new.write_bytes(b"x" * 1000)
     assert names(tmp_path) == ["x", "x.partial"]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES])
 @pytest.mark.parametrize("call", ["fsync", "replace", "mkdir", "fchmod"])
-def test_every_refusal_names_the_file_and_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int) -> None:
+def test_every_refusal_names_the_file_and_the_reason(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    number: int,
+) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number), "/somewhere/.x.partial/new")
 
@@ -179,7 +198,10 @@ def test_places_where_nothing_can_be_written(tmp_path: Path) -> None:
     assert names(tmp_path) == ["file", "loop"]
 
 
-def test_a_file_that_its_owner_protects_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_its_owner_protects_is_not_replaced(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     path = tmp_path / "x"
     path.write_bytes(OLD)
     monkeypatch.setattr(os, "access", lambda place, way: False)  # root may write anywhere
@@ -290,7 +312,13 @@ def test_devices_pipes_and_descriptors_are_written_to_as_they_are(tmp_path: Path
         before = (tmp_path / "x").stat().st_ino
         with (tmp_path / "x").open("ab") as file:
             program = "import sys, pathlib\nfrom seq2attn import files\n" + body
-            subprocess.run([sys.executable, "-c", program, name], stdout=file, cwd=Path(__file__).parents[1], check=True, timeout=60)
+            subprocess.run(
+                [sys.executable, "-c", program, name],
+                stdout=file,
+                cwd=Path(__file__).parents[1],
+                check=True,
+                timeout=60,
+            )
         assert ((tmp_path / "x").read_bytes(), (tmp_path / "x").stat().st_ino) == (OLD + b"more\n", before)
     assert names(tmp_path) == ["pipe", "x"]
     if Path("/dev/full").exists():
@@ -362,7 +390,8 @@ def test_a_killed_writer_leaves_what_stood_there_and_the_next_one_sweeps(tmp_pat
 
 def test_what_a_library_left_in_the_private_folder_goes_too(tmp_path: Path) -> None:
     killed(
-        tmp_path, "with files.replacing(place / 'x.bin') as new:\n    new.with_name('.tmpabc').write_text('x')\n    (new.parent / 'deep').mkdir()\n    kill()"
+        tmp_path,
+        "with files.replacing(place / 'x.bin') as new:\n    new.with_name('.tmpabc').write_text('x')\n    (new.parent / 'deep').mkdir()\n    kill()",
     )
     assert names(tmp_path) == [".x.bin.partial"]
     files.sweep(tmp_path)
@@ -389,7 +418,10 @@ def test_a_kill_between_the_moves_of_two_folders_loses_none(tmp_path: Path, move
     assert names(tmp_path) == ["out"]
 
 
-def test_without_locks_nothing_is_swept_and_all_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_locks_nothing_is_swept_and_all_is_written(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOTSUP, "no locks here")
 

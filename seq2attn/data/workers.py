@@ -1,7 +1,7 @@
-"""One piece of work done by several forked processes, each with its share, which end with the caller. Knows nothing of what they do.
+"""One piece of work done by several forked processes, each with its share. It knows nothing of what they do.
 
-Whatever stops the caller, at whatever moment, no process of it is waited for that does not end, and none is left. What a process
-does goes to files; only what it raises comes back.
+Whatever stops the caller, at whatever moment, all of them end with it. What a process makes goes to files; only
+what it raises comes back.
 """
 
 import multiprocessing
@@ -23,15 +23,20 @@ _HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SI
 
 
 def each(work: Callable[[int], object], count: int) -> None:
-    """Call work(0), ..., work(count - 1), each in a process of its own. What one raises is raised here. Raises UserError when one ends before its time."""
+    """Call work(0), ..., work(count - 1), each in a process of its own.
+
+    What one raises is raised here. Raises UserError when one ends before its time.
+    """
     context = multiprocessing.get_context("fork")
     children: list[tuple[BaseProcess, Connection]] = []
     try:
         with _signals_held(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 on, that threads (at rest, here) do not come along
+            # of Python 3.12 on, that threads (at rest, here) do not come along
+            warnings.simplefilter("ignore", DeprecationWarning)
             for rank in range(count):
                 here, there = context.Pipe(duplex=False)
-                child: BaseProcess = context.Process(target=_do, args=(work, rank, there, os.getpid()), daemon=True)
+                arguments = work, rank, there, os.getpid()
+                child: BaseProcess = context.Process(target=_do, args=arguments, daemon=True)
                 child.start()
                 there.close()
                 children.append((child, here))
@@ -50,7 +55,7 @@ def each(work: Callable[[int], object], count: int) -> None:
 
 
 def end_with(caller: int) -> None:
-    """In the work, now and then: ends a process whose caller is gone. `caller` is the caller's process number; the caller itself goes on."""
+    """In the work, now and then: ends a process whose caller, of that process number, is gone; the caller goes on."""
     if caller not in (os.getpid(), os.getppid()):
         os._exit(1)
 
@@ -59,7 +64,8 @@ def _raise_what_came(connection: Connection) -> None:
     try:
         error = connection.recv()
     except (EOFError, ConnectionError):
-        raise UserError("a worker process was ended from outside; if memory ran out, fewer (--workers) need less") from None
+        message = "a worker process was ended from outside; if memory ran out, fewer (--workers) need less"
+        raise UserError(message) from None
     if error is not None:
         raise error
 
@@ -82,7 +88,7 @@ def _do(work: Callable[[int], object], rank: int, caller: Connection, number: in
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    """Signals wait: an exception between the fork and the note of it would leave a process that nobody ends."""
+    """Signals wait: an exception between a fork and the note of it would leave a process that nobody ends."""
     if threading.current_thread() is not threading.main_thread():  # signals do not reach it
         yield
         return

@@ -231,10 +231,10 @@ def save_state(run: Run, state: State, tensors: Mapping[str, Tensor]) -> None:
         name = f"{state.step}.safetensors"
         write_tensors(folder / name, tensors)
         write(folder / "state.json", (json.dumps({"tensors": name} | asdict(state), indent=1) + "\n").encode())
-        for old in folder.glob("*.safetensors*"):
+        files.sweep(folder)
+        for old in folder.glob("*.safetensors"):
             if old.name != name:
                 old.unlink()
-        files.sweep(folder)
 
 
 def load_state(run: Run) -> tuple[State, dict[str, Tensor]] | None:
