@@ -9,6 +9,7 @@ import io
 import os
 import select
 import signal
+import stat
 import sys
 import threading
 import traceback
@@ -168,7 +169,7 @@ def _system(error: OSError) -> str:
         errno.EACCES: "change its permissions, or choose another place",
         errno.EPERM: "change its permissions, or choose another place",
     }
-    if not names and _stdout_fails():
+    if not names and (_stdout_fails() or _stdout_may_be_full(error)):
         names = ["standard output"]
     way = ways.get(error.errno or 0)
     return ": ".join([*names, error.strerror or str(error)]) + (f" ({way})" if way else "")
@@ -203,6 +204,20 @@ def _stdout_fails() -> bool:
     except (OSError, ValueError):
         return True
     return False
+
+
+def _stdout_may_be_full(error: OSError) -> bool:
+    """Whether an error without a name is of stdout: all other files are named where they are written.
+
+    Flushing does not tell: what was too long for the buffer is gone.
+    """
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return False
+    try:
+        mode = os.fstat(1).st_mode
+    except OSError:
+        return False
+    return stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not os.isatty(1))
 
 
 def _close_stdout() -> None:

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from seq2attn import files
 from seq2attn.cli import console
 from seq2attn.training.trainer import Event, Finished, Progress, Saved, Validation
 
@@ -43,7 +44,8 @@ class Display:
         if self._leads and importlib.util.find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(self._run / "tensorboard"))
+            with files.refused(self._run / "tensorboard"):
+                self._board = SummaryWriter(str(self._run / "tensorboard"))
             self._stack.callback(self._board.close)
         return self
 
@@ -84,5 +86,6 @@ class Display:
 
     def _write(self, step: int, values: dict[str, float]) -> None:
         if self._board is not None:
-            for name, value in values.items():
-                self._board.add_scalar(name, value, step)
+            with files.refused(self._run / "tensorboard"):
+                for name, value in values.items():
+                    self._board.add_scalar(name, value, step)

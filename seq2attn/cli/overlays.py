@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from seq2attn import files
 from seq2attn.cli import writing
 from seq2attn.cli.formats import one_path
 from seq2attn.data import images
@@ -70,7 +71,9 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         """Makes the folder where it is missing."""
-        path.mkdir(exist_ok=True)
+        with files.refused(path):
+            path.mkdir(exist_ok=True)
+        files.sweep(path)
         self._path = path
         self._taken: set[str] = set()
         self._unseen: set[str] = set()

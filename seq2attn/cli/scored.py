@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from seq2attn import __version__
+from seq2attn import __version__, files
 from seq2attn.cli import console
 from seq2attn.errors import UserError
 
@@ -212,14 +212,13 @@ def keep(test: TestSet, system: System) -> None:
     """Scores and outputs into the run; a run that cannot be written to (somebody else's) is scored all the same."""
     if system.run is None:
         return
-    from seq2attn.training.checkpoint import write
-
     folder = system.run / "scores"
     try:
         folder.mkdir(exist_ok=True)
+        files.sweep(folder)
         name = _short(",".join([test.name, *(f"{key}={value}" for key, value in system.changed.items())]))
-        write(folder / f"{name}.txt", "".join(line + "\n" for line in system.outputs).encode())
-        write(folder / f"{name}.json", (json.dumps(record(test, system), ensure_ascii=False, indent=1) + "\n").encode())
+        files.write(folder / f"{name}.txt", "".join(line + "\n" for line in system.outputs).encode())
+        files.write(folder / f"{name}.json", (json.dumps(record(test, system), ensure_ascii=False, indent=1) + "\n").encode())
     except (OSError, UserError) as error:
         console.warn(f"{folder}: the scores are not kept: {error.strerror if isinstance(error, OSError) else error}")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seq2attn import config
+from seq2attn import config, files
 from seq2attn.cli import console, explain, options
 from seq2attn.cli.signals import Wishes
 from seq2attn.config import Config, Precision
@@ -227,13 +227,21 @@ def prepared_folder(corpus: str, chosen: Config, shrink: bool = True) -> Path:
     from seq2attn.data.prepared import REPORT, prepare
 
     folder = _cache(corpus, chosen)
-    made = (folder / REPORT).is_file()
-    if not made or not (shrink or _holds_what_was_asked(folder)):
+    while not (made := (folder / REPORT).is_file()) or not (shrink or _holds_what_was_asked(folder)):
         console.note(f"preparing {corpus}, once, in {folder}")
-        with console.progress() as progress:
-            report = prepare(corpus, folder, chosen.data, workers=os.cpu_count() or 1, force=made, shrink=shrink, progress=progress)
+        try:
+            with console.progress() as progress:
+                report = prepare(corpus, folder, chosen.data, workers=os.cpu_count() or 1, force=made, shrink=shrink, progress=progress)
+        except UserError as error:
+            if isinstance(error, files.Taken) and error.holder is not None:
+                console.note(f"{error.maker} is preparing it already: waiting for it")
+                error.wait()
+            elif made or not (folder / REPORT).is_file():
+                raise
+            continue  # another training has made it meanwhile: what that one makes is as good
         for note in report["notes"]:
             console.note(note)
+        break
     return folder
 
 

@@ -83,7 +83,7 @@ def translate(
 
     with ExitStack() as stack:
         write = writing.writer(stack, output)
-        kept = None if attention is None else stack.enter_context(formats.AttentionFile(stack.enter_context(writing.beside(attention)), attention))
+        kept = None if attention is None else stack.enter_context(formats.AttentionFile(stack.enter_context(writing.attention(attention)), attention))
         show = stack.enter_context(console.progress()) if writing.shows_progress(files, output) else None
         started, number, most = time.monotonic(), 0, FIRST_LINES
         while taken := lines.take(most):

@@ -2,11 +2,13 @@
 
 import os
 import sys
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
+from seq2attn import files
 from seq2attn.cli import console, stream
 from seq2attn.errors import UsageError, UserError
 
@@ -18,17 +20,24 @@ def refuse_place(path: Path | None, name: str) -> None:
         raise UserError(f"{name} {path}: there is no folder {path.parent}; make it first")
 
 
+def _to_stdout(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        error.filename = "standard output"
+        raise
+
+
 def writer(stack: ExitStack, output: Path | None) -> Callable[[str], None]:
     if output is None:
         if sys.stdout is None:
             raise UserError("there is no standard output: name a file by -o")
 
-        def write(text: str) -> None:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-
-        return write
-    file = stack.enter_context(beside(output))
+        return _to_stdout
+    file = stack.enter_context(files.replace_file(output, piece=lambda piece: _tell_lines(output, piece)))
 
     def keep(text: str) -> None:
         file.write(text.encode("utf-8"))
@@ -38,24 +47,41 @@ def writer(stack: ExitStack, output: Path | None) -> Callable[[str], None]:
 
 
 @contextmanager
-def beside(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that takes its place when all is done, or when the work is stopped: what is finished is kept, and what stood there where nothing is."""
-    if path.exists() and not path.is_file():  # a device or a pipe
-        with path.open("wb") as file:
-            yield file
+def attention(path: Path) -> Iterator[IO[bytes]]:
+    """A file for the weights of translations that takes its place when all is done; what was finished before the work stopped keeps a name of its own."""
+    tell = _tell_archive if path.suffix == ".npz" else _tell_lines
+    with files.replace_file(path, piece=lambda piece: tell(path, piece)) as file:
+        yield file
+
+
+def _tell_lines(path: Path, piece: Path) -> None:
+    """Say where the piece of a file is, and cut off a line that was begun."""
+    lines = whole = size = 0
+    with piece.open("rb") as file:
+        while block := file.read(1 << 20):
+            lines += block.count(b"\n")
+            whole = size + end + 1 if (end := block.rfind(b"\n")) >= 0 else whole
+            size += len(block)
+    if not lines:
+        piece.unlink()
         return
-    new = path.with_name(path.name + ".new")
-    done = False
-    with new.open("wb") as file:
-        try:
-            yield file
-            done = True
-        finally:
-            if done or file.tell():
-                file.flush()
-                os.replace(new, path)
-            else:
-                new.unlink()
+    if whole < size:
+        os.truncate(piece, whole)
+    _tell(path, piece, f"{lines:,} line{'s' if lines > 1 else ''}")
+
+
+def _tell_archive(path: Path, piece: Path) -> None:
+    if not zipfile.is_zipfile(piece):  # cut before its table of contents
+        piece.unlink()
+        return
+    with zipfile.ZipFile(piece) as archive:
+        count = sum(name.endswith("/attention.npy") for name in archive.namelist())
+    _tell(path, piece, f"the weights of {count:,} translation{'s' if count != 1 else ''}")
+
+
+def _tell(path: Path, piece: Path, content: str) -> None:
+    before = "is as it was" if path.exists() else "is not there"
+    console.warn(f"{path}: not finished, so it {before}; what was finished is in {piece} ({content})")
 
 
 def warn_of_fonts(unseen: Sequence[str], page: bool = True) -> None:

@@ -11,12 +11,10 @@ import hashlib
 import json
 import os
 import shutil
-import signal
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from seq2attn import __version__, config
+from seq2attn import __version__, config, files
 from seq2attn.data import picture_store, raw
 from seq2attn.data.batches import Texts
 from seq2attn.data.corpus import Corpus
@@ -35,6 +33,7 @@ from seq2attn.data.pictures import PictureCorpus
 from seq2attn.data.raw import Raw
 from seq2attn.data.sources import open_corpus
 from seq2attn.data.tokenizer import SAMPLE, SPECIALS, UNK, Tokenizer, VocabularyTooLarge
+from seq2attn.data.workers import each, end_with
 from seq2attn.errors import UsageError, UserError
 
 FORMAT = 2  # 1 where no program before this one would misread it: of texts
@@ -277,7 +276,7 @@ def _report(name: str, languages: tuple[str | None, str | None], options: config
 def _finish(folder: Path, report: dict[str, Any], inputs: list[Path]) -> None:
     report["inputs"] = [_fingerprint(path) for path in inputs]
     shutil.rmtree(folder / "work")
-    (folder / REPORT).write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    files.write(folder / REPORT, (json.dumps(report, ensure_ascii=False, indent=2) + "\n").encode())
 
 
 def _note_size(notes: list[str], size: int, options: config.Data) -> None:
@@ -377,22 +376,12 @@ def _encode(
         block = rows.select(range(first, min(first + BLOCK, len(rows)))).with_format("arrow")
         drops = work / f"{name}-{first}"
         drops.mkdir()
-        processes = min(workers, -(-len(block) // WORTH_A_WORKER))
-        encoded = block.map(
-            _encode_table,
-            batched=True,
-            batch_size=1000,
-            with_rank=True,
-            remove_columns=block.column_names,
-            features=features,
-            fn_kwargs={"source": source, "target": target, "limits": limits, "gold": gold, "drops": drops, "parent": os.getpid()},
-            num_proc=processes if processes > 1 else None,
-            load_from_cache_file=False,
-            cache_file_name=str(drops / "encoded.arrow"),
-            new_fingerprint=f"{name}-{first}",
-            writer_batch_size=10_000,
-        )
-        blocks.append(encoded.with_format(None))
+        processes = min(workers, -(-len(block) // WORTH_A_WORKER)) or 1
+        options = {"source": source, "target": target, "limits": limits, "gold": gold, "drops": drops, "parent": os.getpid()}
+        share = partial(_encode_share, shares=processes, block=block, features=features, fingerprint=f"{name}-{first}", options=options)
+        if processes > 1:
+            each(share, processes)
+        blocks += [share(rank) for rank in range(processes)]  # from the files of the processes, if there were any
         for file in sorted(drops.glob("*.tsv")):
             for line in file.read_text(encoding="utf-8").splitlines():
                 reason, place = line.split("\t")
@@ -409,13 +398,37 @@ def _encode(
     return dropped
 
 
+def _encode_share(
+    rank: int,
+    *,
+    shares: int,
+    block: datasets.Dataset,
+    features: datasets.Features,
+    fingerprint: str,
+    options: dict[str, Any],
+) -> datasets.Dataset:
+    """One of equal shares of a block with its ids, from its file if that is made already."""
+    share = block.shard(num_shards=shares, index=rank, contiguous=True) if shares > 1 else block
+    encoded = share.map(
+        _encode_table,
+        batched=True,
+        batch_size=1000,
+        remove_columns=block.column_names,
+        features=features,
+        fn_kwargs=options | {"rank": rank},
+        load_from_cache_file=True,
+        cache_file_name=str(options["drops"] / f"encoded-{rank:05d}.arrow"),
+        new_fingerprint=f"{fingerprint}-{rank}",
+        writer_batch_size=10_000,
+    )
+    return encoded.with_format(None)
+
+
 def _encode_table(
-    table: pa.Table, rank: int | None, *, source: Tokenizer, target: Tokenizer, limits: config.Data | None, gold: bool, drops: Path, parent: int
+    table: pa.Table, *, source: Tokenizer, target: Tokenizer, limits: config.Data | None, gold: bool, drops: Path, parent: int, rank: int
 ) -> pa.Table:
     """One batch of raw rows with its ids; runs in a worker. What it drops goes to a file of its own."""
-    if os.getpid() != parent:  # Ctrl-C is the parent's to handle; its SIGTERM must end a worker at once, whatever handler was inherited
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    end_with(parent)
     source_ids, target_ids = source.encode_batch(table["source"].to_pylist()), target.encode_batch(table["target"].to_pylist())
     columns = {"source": table["source"], "target": table["target"]}
     columns |= {"source_ids": pa.array(source_ids, pa.list_(pa.int32())), "target_ids": pa.array(target_ids, pa.list_(pa.int32()))}
@@ -430,7 +443,7 @@ def _encode_table(
     ]
     if any(reasons):
         lines = (f"{reason}\t{place}\n" for reason, place in zip(reasons, table["place"].to_pylist(), strict=True) if reason)
-        with (drops / f"{rank or 0:05d}.tsv").open("a", encoding="utf-8") as file:
+        with (drops / f"{rank:05d}.tsv").open("a", encoding="utf-8") as file:
             file.writelines(lines)
         encoded = encoded.filter(pa.array([reason is None for reason in reasons]))
     return encoded
@@ -474,38 +487,34 @@ def _fingerprint(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def _put_in_place(out: Path, force: bool) -> Iterator[Path]:
-    """A new folder beside `out` that takes its place when the body ends well, and is gone otherwise."""
+    """A new folder that takes the place of `out` when the body ends well, and is gone otherwise."""
+    folder: Path | None = None
+    try:
+        with files.replace_folder(out, lambda: _refuse_existing(out, force)) as folder:
+            yield folder
+    except OSError as error:  # of the body: of what it reads, or of what it writes
+        raise _worded(error, out, folder) from error
+    except UserError as error:  # of a file in the new folder, whose name means nothing to the user
+        if folder is None or str(folder) not in str(error) or not isinstance(error.__cause__, OSError):
+            raise
+        raise _worded(error.__cause__, out, folder) from error
+
+
+def _worded(error: OSError, out: Path, folder: Path | None) -> UserError:
+    if files.number_of(error) in (errno.ENOSPC, errno.EDQUOT):
+        return UserError(f"{out.parent}: no space left on the disk; preparing takes about four times the room of the text: make room, or write elsewhere")
+    refused = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else out
+    if folder is None or refused == out or folder in (refused, *refused.parents):
+        return files.refusal(out, error)
+    return UserError(f"{refused}: {os.strerror(error.errno) if error.errno else str(error).splitlines()[0]}")
+
+
+def _refuse_existing(out: Path, force: bool) -> None:
     if os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir())):
         if not force:
             raise UserError(f"{out} exists: choose another name, or replace it with --force")
         if not (out / REPORT).is_file():
             raise UserError(f"{out} is not a prepared folder, so --force does not replace it: choose another name, or remove it yourself")
-    beside: Path | None = None
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
-        yield beside
-        beside.chmod(0o755)
-        if (out / REPORT).is_file():
-            old = beside.with_suffix(".old")
-            out.rename(old)
-            beside.rename(out)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            beside.rename(out)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(
-                f"{out.parent}: no space left on the disk; preparing takes about four times the room of the text: make room, or write elsewhere"
-            ) from error
-        reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
-        refused = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else out
-        if beside is None or refused == out or beside in (refused, *refused.parents):
-            raise UserError(f"{out}: cannot be written: {reason}; choose another place") from error
-        raise UserError(f"{refused}: {reason}") from error
-    finally:
-        if beside is not None:
-            shutil.rmtree(beside, ignore_errors=True)
 
 
 @contextmanager

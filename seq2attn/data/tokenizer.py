@@ -6,10 +6,8 @@ decoding is our own join of the pieces, so that `decode(encode(text))` is `text`
 
 import io
 import json
-import os
 import random
 import re
-import tempfile
 import threading
 import unicodedata
 import zlib
@@ -19,6 +17,7 @@ from typing import Any, Self
 
 import sentencepiece
 
+from seq2attn import files
 from seq2attn.errors import UserError
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
@@ -103,22 +102,14 @@ class Tokenizer:
             raise UserError(f"{path}: not a tokenizer of seq2attn, or damaged; make it again with `seq2attn prepare`") from None
 
     def save(self, path: Path) -> None:
-        """Write beside and rename."""
+        """Whole, or not at all. Raises UserError when it cannot be written."""
         path = Path(path)
         facts = json.dumps(
             {"seq2attn_tokenizer": {"kind": self.kind, "lowercase": self.lowercase, "crc32": zlib.crc32(self._model)}}, separators=(",", ":")
         ).encode()
         # Field 200 of the protocol buffer, in the range that SentencePiece leaves to others: every SentencePiece program still reads the file.
         trailer = bytes([0xC2, 0x0C, len(facts)]) + facts
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(self._model + trailer)
-            os.chmod(beside, 0o644)
-            os.replace(beside, path)
-        except BaseException:
-            os.unlink(beside)
-            raise
+        files.write(path, self._model + trailer)
 
     def encode(self, text: str) -> list[int]:
         """Ids without BOS and EOS. A special written out in the text is plain text."""

@@ -1,11 +1,11 @@
-"""The folder that an exported run becomes: written beside its place and renamed, so that it is whole or not there. It knows no engine's format."""
+"""The folder that an exported run becomes: whole or not there. It knows no engine's format."""
 
 import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
+from seq2attn import files
 from seq2attn.errors import UserError
 from seq2attn.export.limits import refuse
 from seq2attn.inference import Translator
@@ -35,20 +35,10 @@ def export(path: str | Path, out: Path, quantization: str | None = None, force: 
         raise UserError(f"ctranslate2 {VERSION} cannot say all that is ours; {INSTALL}")
     translator = Translator.load(run.path, device="cpu")
     converter = ModelConverter(translator.members[0].model, run.config.model, translator.source_tokenizer, translator.target_tokenizer)
-    beside: Path | None = None
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
-        converter.convert(str(beside), quantization=quantization, force=True)
+    with files.replace_folder(out, lambda: _refuse_existing(out, force)) as new, files.refused(out):
+        converter.convert(str(new), quantization=quantization, force=True)
         for tokenizer in {run.source_tokenizer, run.target_tokenizer}:
-            shutil.copyfile(tokenizer, beside / tokenizer.name)
-        beside.chmod(0o755)
-        _put_in_place(beside, out)
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written: {error.strerror or error}; make room, or choose another place") from None
-    finally:
-        if beside is not None:
-            shutil.rmtree(beside, ignore_errors=True)
+            shutil.copyfile(tokenizer, new / tokenizer.name)
     return run
 
 
@@ -61,17 +51,3 @@ def _refuse_existing(out: Path, force: bool) -> None:
         raise UserError(f"{out} is no model of CTranslate2, so --force does not replace it: choose another name, or remove it yourself")
     if others := sorted({file.name for file in out.iterdir()} - FILES):
         raise UserError(f"{out} holds {others[0]} too, so --force does not replace it: choose another name, or remove it yourself")
-
-
-def _put_in_place(folder: Path, out: Path) -> None:
-    if not (out / "model.bin").is_file():
-        folder.rename(out)
-        return
-    old = folder.with_suffix(".old")
-    out.rename(old)
-    try:
-        folder.rename(out)
-    except OSError:
-        old.rename(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -5,7 +5,6 @@ A file is named by all that its content hangs on: the backbone and its weights, 
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from seq2attn import files
 from seq2attn.config import ImageEncoder as Settings
 from seq2attn.data.picture_split import PictureSplit
 from seq2attn.data.views import View, Views
@@ -21,6 +21,7 @@ from seq2attn.errors import UserError
 from seq2attn.models.encoders.image import ImageEncoder
 
 AT_ONCE = 16  # pictures, or frames of one clip
+_WAY = "make room, or remove the file, or set XDG_CACHE_HOME to another folder"  # out of what the disk refuses
 LARGEST = float(np.finfo(np.float16).max)
 
 Progress = Callable[[str, int, int | None], None]
@@ -35,11 +36,12 @@ def features(split: PictureSplit, encoder: ImageEncoder, settings: Settings, fol
     try:
         if not path.is_file():
             folder.mkdir(parents=True, exist_ok=True)
+            files.sweep(folder)
             _make(path, split, encoder, View.of(settings), progress)
         found: NDArray[np.float16] = np.lib.format.open_memmap(path, mode="r")  # what is damaged in any way is a ValueError, and never a pickle
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UserError(f"{path}: {reason}; make room, or remove the file, or set XDG_CACHE_HOME to another folder") from None
+        raise UserError(f"{path}: {reason}; {_WAY}") from None
     return found
 
 
@@ -70,22 +72,17 @@ def _answer(encoder: ImageEncoder, side: int) -> bytes:
 @torch.inference_mode()
 def _make(path: Path, split: PictureSplit, encoder: ImageEncoder, view: View, progress: Progress) -> None:
     views, pictures = Views(split, view), len(split.names)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     device = next(encoder.parameters()).device
-    try:
-        with beside.open("wb") as file:  # written, not mapped: where the disk is full, a mapped file ends the program
-            for start in range(0, pictures, AT_ONCE):
-                progress(f"features of {split.path.name}", start, pictures)
-                source, mask = views.sources(range(start, min(start + AT_ONCE, pictures)))
-                found = encoder.features(source.to(device)).float().clamp(-LARGEST, LARGEST).cpu()
-                if view.frames > 1:
-                    found = found.masked_fill(~mask[:, :, None, None, None], torch.nan)
-                    found = F.pad(found, (0, 0, 0, 0, 0, 0, 0, view.frames - found.size(1)), value=torch.nan)
-                if not start:
-                    header = {"descr": "<f2", "fortran_order": False, "shape": (pictures, *found.shape[1:])}
-                    np.lib.format.write_array_header_1_0(file, header)
-                file.write(found.half().numpy().astype("<f2", copy=False).tobytes())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with files.replace_file(path, way=_WAY) as file:  # written, not mapped: where the disk is full, a mapped file ends the program
+        for start in range(0, pictures, AT_ONCE):
+            progress(f"features of {split.path.name}", start, pictures)
+            source, mask = views.sources(range(start, min(start + AT_ONCE, pictures)))
+            found = encoder.features(source.to(device)).float().clamp(-LARGEST, LARGEST).cpu()
+            if view.frames > 1:
+                found = found.masked_fill(~mask[:, :, None, None, None], torch.nan)
+                found = F.pad(found, (0, 0, 0, 0, 0, 0, 0, view.frames - found.size(1)), value=torch.nan)
+            if not start:
+                header = {"descr": "<f2", "fortran_order": False, "shape": (pictures, *found.shape[1:])}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(found.half().numpy().astype("<f2", copy=False).tobytes())
     progress(f"features of {split.path.name}", pictures, pictures)

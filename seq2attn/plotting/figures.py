@@ -1,6 +1,6 @@
-"""A matplotlib figure as a file: our own settings, PNG, SVG or PDF by the ending, written beside and renamed. Knows nothing of what is drawn."""
+"""A matplotlib figure as a file: our own settings, PNG, SVG or PDF by the ending, whole or not there. Knows nothing of what is drawn."""
 
-import os
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
+from seq2attn import files
 from seq2attn.errors import UsageError
 from seq2attn.plotting import PICTURES
 
@@ -24,13 +25,10 @@ def write(figure: Figure, path: Path, families: Sequence[str], **how: Any) -> No
     """Save `figure` to `path`, whole or not at all; the same figure gives the same bytes. `how` goes to matplotlib's savefig."""
     ending = path.suffix.lower()
     no_date: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(ending, {})
-    beside = path.with_name(f".{path.name}.{os.getpid()}{ending}")
-    try:
-        with settings(families):
-            figure.savefig(beside, metadata=no_date, **how)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    content = io.BytesIO()  # so that whatever the disk refuses is said in one way
+    with settings(families):
+        figure.savefig(content, format=ending.removeprefix("."), metadata=no_date, **how)
+    files.write(path, content.getvalue())
 
 
 @contextmanager

@@ -5,7 +5,6 @@ Knows weights and words; the file works without a network, with the keyboard, in
 
 import html
 import json
-import os
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from seq2attn import files
 from seq2attn.errors import UsageError
 
 
@@ -25,18 +25,13 @@ class Alignment(NamedTuple):
 
 
 def save(alignments: Sequence[Alignment], path: Path, title: str = "Attention") -> None:
-    """Write the page to `path` (beside and renamed). Raises UsageError when a shape does not fit its words."""
+    """Write the page to `path` whole or not at all. Raises UsageError when a shape does not fit its words."""
     write(render(alignments, title), path)
 
 
 def write(text: str, path: Path) -> None:
     """The text of a page to `path`, whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8", errors="replace")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    files.write(path, text.encode("utf-8", "replace"))
 
 
 def render(alignments: Sequence[Alignment], title: str = "Attention") -> str:

@@ -6,7 +6,7 @@
     RUN/metrics.jsonl        one object a line, each with "step"
     RUN/training/            the last state: state.json, which names the tensor file beside it (weights, their moments, and what is averaged with them)
 
-Each file is written beside its place, flushed to the disk and renamed. The last state is two files, and renaming
+Each file is whole or not there (`seq2attn.files`). The last state is two files, and renaming
 state.json is the moment at which the new one counts: a cut before leaves the old state, named and whole. It knows no
 training loop and no tokenizer: tokenizer files are bytes.
 """
@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from seq2attn import __version__, config
+from seq2attn import __version__, config, files
 from seq2attn.config import Config
 from seq2attn.errors import UsageError, UserError
 from seq2attn.training.schedule import Course
 
+_WAY = "what was saved before is whole: free the disk or choose another --out, then go on"  # out of a refusal to write
 FORMAT = 1  # of the run directory; a higher number than this is from a newer program
 TOKENIZERS = ("tokenizer.model", "source.model", "target.model")
 OURS = ("config.json", "model.safetensors", *TOKENIZERS, "metrics.jsonl", "training", "tensorboard", "scores")
@@ -140,8 +141,12 @@ def refuse_existing(path: Path, force: bool) -> None:
     if is_run(path):
         if not force:
             raise UserError(f"{path}: a run stands here already; go on with it by --resume, or replace it by --force")
-    elif path.exists() and not (path.is_dir() and {file.name.removesuffix(".new") for file in path.iterdir()} <= set(OURS)):  # else: cut while it was created
+    elif path.exists() and not (path.is_dir() and all(_ours(file.name) for file in path.iterdir())):  # else: cut while it was created
         raise UserError(f"{path}: exists, and is no run of seq2attn; choose another --out")
+
+
+def _ours(name: str) -> bool:
+    return name in OURS or files.is_left_of(name, set(OURS))
 
 
 def open_run(path: str | Path, *, trained: bool = True) -> Run:
@@ -226,7 +231,8 @@ def save_state(run: Run, state: State, tensors: Mapping[str, Tensor]) -> None:
         name = f"{state.step}.safetensors"
         write_tensors(folder / name, tensors)
         write(folder / "state.json", (json.dumps({"tensors": name} | asdict(state), indent=1) + "\n").encode())
-        for old in folder.glob("*.safetensors*"):
+        files.sweep(folder)
+        for old in folder.glob("*.safetensors"):
             if old.name != name:
                 old.unlink()
 
@@ -254,8 +260,14 @@ def load_state(run: Run) -> tuple[State, dict[str, Tensor]] | None:
 
 def log(run: Run, line: Mapping[str, object]) -> None:
     """Append one object to metrics.jsonl."""
-    with writing(run.metrics), run.metrics.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    with writing(run.metrics), run.metrics.open("ab", buffering=0) as file:
+        content, size = (json.dumps(line) + "\n").encode(), file.seek(0, os.SEEK_END)
+        try:
+            while content:
+                content = content[file.write(content) :]
+        except OSError:
+            file.truncate(size)  # a line is whole or not there
+            raise
 
 
 def cut_log(run: Run, state: State) -> None:
@@ -293,25 +305,13 @@ def fingerprint(*lengths: np.ndarray) -> str:
 
 def write(path: Path, content: bytes) -> None:
     """Put the content at `path` whole or not at all. Raises UserError when the disk refuses."""
-    beside = path.with_name(path.name + ".new")
-    with writing(path, beside):
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        _rename(beside, path)
+    files.write(path, content, _WAY)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Put the tensors at `path` whole or not at all. Raises UserError when the disk refuses."""
-    beside = path.with_name(path.name + ".new")
-    with writing(path, beside):
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, beside)
-        with suppress(OSError):
-            beside.chmod(path.parent.stat().st_mode & 0o666)  # whoever may look into the folder; safetensors would hide it from all others
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        _rename(beside, path)
+    with writing(path), files.replacing(path, _WAY) as new:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, new)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -320,27 +320,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
 
 
-def _rename(beside: Path, path: Path) -> None:
-    os.replace(beside, path)
-    if os.name == "posix":  # the new name itself must reach the disk before anything relies on it
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
 @contextmanager
-def writing(path: Path, beside: Path | None = None) -> Iterator[None]:
-    """Turn a refusal of the disk into one line that names `path`; what was half written `beside` goes."""
+def writing(path: Path) -> Iterator[None]:
+    """Turn a refusal of the disk into one line that names `path`."""
     try:
-        yield
-    except (OSError, SafetensorError) as error:
-        if beside is not None:
-            with suppress(OSError):
-                beside.unlink(missing_ok=True)
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UserError(f"{path}: cannot be written: {reason}; what was saved before is whole: free the disk or choose another --out, then go on") from None
+        with files.refused(path, _WAY):
+            yield
+    except SafetensorError as error:
+        raise files.refusal(path, error, _WAY) from None
 
 
 @contextmanager

@@ -408,7 +408,7 @@ def test_into_a_file(run: str, call: Call, pictures: list[str], tmp_path: Path) 
     code, _, _ = call(run, pictures[0], tmp_path / "gone.png", "-o", tmp_path / "out")
     assert code == 1
     assert len(rows((tmp_path / "out").read_text())) == 2
-    assert not list(tmp_path.glob("*.new"))
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_a_failure_before_the_first_line_leaves_what_stood_there(
@@ -421,7 +421,7 @@ def test_a_failure_before_the_first_line_leaves_what_stood_there(
     (tmp_path / "out").write_text("of yesterday\n")
     assert call(run, *pictures, "-o", tmp_path / "out") == (1, "", "seq2attn: no numbers\n")
     assert (tmp_path / "out").read_text() == "of yesterday\n"
-    assert not list(tmp_path.glob("*.new"))
+    assert not list(tmp_path.glob(".*"))
 
 
 # Pipes, in an interpreter of its own
@@ -457,14 +457,17 @@ def test_interrupted_keeps_what_was_done(run: str, captioner: Captioner, picture
         process.stdin.write(pictures[0].encode() + b"\n")
         process.stdin.flush()
         until = time.monotonic() + 120
-        while not ((tmp_path / "out.new").exists() and (tmp_path / "out.new").read_bytes()) and time.monotonic() < until:
+        while not ((new := tmp_path / ".out.partial" / "new").exists() and new.read_bytes()) and time.monotonic() < until:
             time.sleep(0.05)
         assert not out.exists()
         process.send_signal(stop)
         assert process.wait(60) == 130
         assert process.stderr is not None
-        assert process.stderr.read() == b"seq2attn: interrupted\n"
-    assert rows(out.read_text()) == expected(captioner, pictures[:1])
+        assert process.stderr.read().decode() == (
+            f"warning: {out}: not finished, so it is not there; what was finished is in {out}.partial (1 line)\nseq2attn: interrupted\n"
+        )
+    assert not out.exists()
+    assert rows((tmp_path / "out.partial").read_text()) == expected(captioner, pictures[:1])
 
 
 def test_a_closed_pipe_ends_quietly(run: str, pictures: list[str]) -> None:

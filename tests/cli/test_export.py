@@ -1,6 +1,7 @@
 """`export` from a run to a folder that translates on its own, by the two lines that it prints; what it refuses, and that nothing is left then."""
 
 import io
+import os
 import re
 import shutil
 import sys
@@ -126,20 +127,20 @@ def test_what_fails_half_way_leaves_what_was_there(call: Call, run: Path, tmp_pa
         assert call(run, tmp_path / "out")[0] == 0
         before = [(file.name, file.read_bytes()) for file in sorted((tmp_path / "out").iterdir())]
 
-    rename = Path.rename
+    rename = os.rename
 
     def full(path: Path, target: Path) -> None:
-        if step == "copy" or path.suffix == ".partial":
+        if step == "copy" or path.name == "new":
             raise OSError(28, "No space left on device")
         rename(path, target)
 
     if step == "copy":
         monkeypatch.setattr(folder.shutil, "copyfile", full)
     else:
-        monkeypatch.setattr(Path, "rename", full)
+        monkeypatch.setattr(os, "rename", full)
     code, out, err = call(run, tmp_path / "out", *(["--force"] if force else []))
     assert (code, out) == (1, "")
-    assert err == f"seq2attn: {tmp_path / 'out'}: cannot be written: No space left on device; make room, or choose another place\n"
+    assert err == f"seq2attn: {tmp_path / 'out'}: cannot be written: No space left on device; make room, or write elsewhere\n"
     assert files(tmp_path) == (["out", "run"] if force else ["run"])
     assert before == ([(file.name, file.read_bytes()) for file in sorted((tmp_path / "out").iterdir())] if force else [])
 

@@ -7,8 +7,8 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import picture_toy as toy
@@ -171,45 +171,84 @@ def test_each_refusal_is_one_line(arguments: list[str], code: int, message: str,
     assert not [*tmp_path.glob(".*")]
 
 
-@pytest.mark.parametrize("moment", ["reading", "training the tokenizer", "encoding train"])
-def test_ctrl_c_at_any_moment(moment: str, corpus: Path, tmp_path: Path) -> None:
-    """As a terminal sends it: to the command and all its workers at once."""
+WAIT = "def wait():\n    os.write(1, b'working\\n')\n    for _ in range(6000):\n        time.sleep(0.01)\n"
+# In pieces: a signal that arrives after the line is written and before a sleep begins is seen only after that sleep.
+
+
+def interrupted(corpus: Path, tmp_path: Path, changes: str) -> None:
+    """Run `prepare` with two workers and `changes` to the program, until it prints a line; then Ctrl-C, which must end it and leave nothing."""
     program = (
-        "import os, sys, time\n"
+        "import os, signal, sys, time\n"
+        "from contextlib import contextmanager\n"
         "from seq2attn.data import prepared\n"
         "from seq2attn.cli import app, console\n"
-        "from contextlib import contextmanager\n"
         "prepared.WORTH_A_WORKER = 50\n"
-        "original = prepared._encode_table\n"
-        "def slow(table, rank, **options):\n"
-        "    encoded = original(table, rank, **options)\n"
-        "    os.write(1, b'working\\n')\n"  # in one piece, whoever else writes
-        "    time.sleep(60)\n"
-        "    return encoded\n"
-        "@contextmanager\n"
-        "def progress():\n"
-        "    def show(task, done, total=None, facts=''):\n"
-        f"        if task == {moment!r} != 'encoding train':\n"
-        "            os.write(1, b'working\\n')\n"
-        "            time.sleep(60)\n"
-        "    yield show\n"
+        "@contextmanager\ndef progress():\n    yield lambda task, *_: None\n"
         "console.progress = progress\n"
-        "prepared._encode_table = slow\n"
+        f"{WAIT}{changes}"
         f"sys.exit(app.run(['prepare', {str(corpus)!r}, {str(tmp_path / 'out')!r}, '--source', 'en', '--target', 'de', '--vocab-size', '60', '--workers', '2']))\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment, start_new_session=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "working\n"
-    begin = time.monotonic()
-    os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        start_new_session=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "working\n"
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to the command and all its workers at once
+            _, said = process.communicate(timeout=300)  # for tests that fail; a worker that is left holds the pipe open
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130
     assert said == "seq2attn: interrupted\n"
-    assert time.monotonic() - begin < 20
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus"]
+
+
+@pytest.mark.parametrize("moment", ["reading", "training the tokenizer", "encoding train"])
+def test_ctrl_c_at_any_moment(moment: str, corpus: Path, tmp_path: Path) -> None:
+    changes = f"@contextmanager\ndef progress():\n    yield lambda task, *_: wait() if task == {moment!r} else None\nconsole.progress = progress\n"
+    interrupted(corpus, tmp_path, changes)
+
+
+def test_ctrl_c_while_workers_are_at_it(corpus: Path, tmp_path: Path) -> None:
+    interrupted(corpus, tmp_path, "prepared._encode_table = lambda *_, **__: wait()\n")
+
+
+def test_ctrl_c_before_a_worker_has_done_anything(corpus: Path, tmp_path: Path) -> None:
+    interrupted(corpus, tmp_path, "os.register_at_fork(after_in_child=wait)\n")
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_a_fork_waits_for_its_end(corpus: Path, tmp_path: Path, stop: signal.Signals) -> None:
+    changes = (
+        "def strike():\n    wait.__globals__['forks'] = forks + 1\n"
+        f"    if forks == 1:\n        signal.raise_signal({int(stop)})\n        os.write(1, b'working\\n')\n"
+        "forks = 0\n"
+        "os.register_at_fork(after_in_parent=strike)\n"
+        "prepared._encode_table = lambda *_, **__: time.sleep(600)\n"
+    )
+    interrupted(corpus, tmp_path, changes)
+
+
+def test_workers_end_when_the_command_is_killed(corpus: Path, tmp_path: Path) -> None:
+    program = (
+        "import os, time\nfrom seq2attn.data.workers import each, end_with\ncaller = os.getpid()\n"
+        "def work(rank):\n    os.write(1, b'working\\n')\n    while True:\n        time.sleep(0.01)\n        end_with(caller)\n"
+        "each(work, 2)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline(), process.stdout.readline()] == ["working\n"] * 2
+        process.kill()
+        assert process.stdout.read() == ""  # which ends when no process holds the pipe
 
 
 # Pictures

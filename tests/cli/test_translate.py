@@ -72,7 +72,7 @@ def test_files_after_each_other_and_into_a_file(run: str, call: Call, tmp_path: 
     assert call(run, tmp_path / "a.en", "-", tmp_path / "b.en", "-o", tmp_path / "out", text=b"where?") == (0, b"", "")
     texts = ["the small dog", "", "rain falls", "where?", "a big cat"]
     assert (tmp_path / "out").read_text() == "".join(f"{best}\n" for (best,) in expected(texts))
-    assert not list(tmp_path.glob("*.new"))
+    assert not list(tmp_path.glob(".*"))
     code, _, _ = call(run, tmp_path / "out", "-o", tmp_path / "out")  # its own input
     assert code == 0
     assert (tmp_path / "out").read_text().count("\n") == 5
@@ -353,7 +353,7 @@ def test_a_failure_before_the_first_line_leaves_what_stood_there(run: str, call:
     code, _, err = call(run, "-o", out, "--attention", weights, text=b"rain\n")
     assert (code, err) == (1, "seq2attn: no numbers\n")
     assert (out.read_text(), weights.read_text()) == ("of yesterday\n", "as well")
-    assert not list(tmp_path.glob("*.new"))
+    assert not list(tmp_path.glob(".*"))
 
 
 # Pipes, in an interpreter of its own
@@ -384,20 +384,28 @@ def test_each_line_is_answered_before_the_next_is_written(run: str) -> None:
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_keeps_what_was_done(run: str, tmp_path: Path, stop: signal.Signals) -> None:
     out = tmp_path / "out"
+    out.write_text("of yesterday\n")
     with start(run, "-o", out, "--attention", tmp_path / "w.npz") as process:
         assert process.stdin is not None
         process.stdin.write(b"the small dog\n")
         process.stdin.flush()
         until = time.monotonic() + 60
-        while not ((tmp_path / "out.new").exists() and (tmp_path / "out.new").read_bytes()) and time.monotonic() < until:
+        while not ((new := tmp_path / ".out.partial" / "new").exists() and new.read_bytes()) and time.monotonic() < until:
             time.sleep(0.05)
-        assert not out.exists()
         process.send_signal(stop)
         assert process.wait(60) == 130
         assert process.stderr is not None
-        assert process.stderr.read() == b"seq2attn: interrupted\n"
-    assert out.read_text() == expected(["the small dog"])[0][0] + "\n"
-    with np.load(tmp_path / "w.npz", allow_pickle=False) as arrays:
+        said = process.stderr.read().decode()
+    weights = tmp_path / "w.npz"
+    assert said == (
+        f"warning: {weights}: not finished, so it is not there; what was finished is in {weights}.partial (the weights of 1 translation)\n"
+        f"warning: {out}: not finished, so it is as it was; what was finished is in {out}.partial (1 line)\n"
+        "seq2attn: interrupted\n"
+    )
+    assert out.read_text() == "of yesterday\n"
+    assert (tmp_path / "out.partial").read_text() == expected(["the small dog"])[0][0] + "\n"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["out", "out.partial", "w.npz.partial"]
+    with np.load(tmp_path / "w.npz.partial", allow_pickle=False) as arrays:
         assert list(arrays["0/source_words"]) == ["the", "small", "dog"]
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 import stat
 
 import pytest
@@ -67,7 +68,11 @@ def test_a_folder_that_is_no_run_is_never_replaced(tmp_path):
 
 
 def test_what_a_cut_left_of_a_creation_is_no_obstacle(run, monkeypatch):
-    (run.path / "config.json").rename(run.path / "config.json.new")
+    cut = run.path / ".config.json.partial"
+    cut.mkdir()
+    cut.chmod(0o1700)
+    (cut / "seq2attn").write_text("process 1 on here\nconfig.json")
+    (run.path / "config.json").rename(cut / "new")
     checkpoint.refuse_existing(run.path, False)
     assert new_run(run.path, settings()) == run
 
@@ -172,7 +177,33 @@ def test_a_disk_that_refuses_is_one_line_and_nothing_is_lost(run, monkeypatch):
             write()
         assert "\n" not in str(caught.value)
     assert checkpoint.load_state(run)[0].step == 1
-    assert not list(run.path.rglob("*.new"))
+    assert not list(run.path.rglob("*.partial"))
+
+
+def test_a_full_disk_leaves_no_half_line_in_the_log(run):
+    checkpoint.log(run, {"step": 1, "loss": 2.5})
+    before = run.metrics.read_bytes()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limit[1]))
+    try:
+        with pytest.raises(UserError, match=r"metrics\.jsonl: cannot be written: File too large; what was saved before is whole"):
+            checkpoint.log(run, {"step": 2, "loss": 2.25})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert run.metrics.read_bytes() == before
+    checkpoint.log(run, {"step": 2, "loss": 2.0})
+    assert [json.loads(line)["step"] for line in run.metrics.read_text().splitlines()] == [1, 2]
+
+
+def test_what_a_killed_training_left_goes_with_the_next_state(run):
+    (run.path / "training").mkdir()
+    left = run.path / "training" / ".1.safetensors.partial"
+    left.mkdir()
+    left.chmod(0o1700)
+    (left / "seq2attn").write_text("process 1 on here\n1.safetensors")
+    (left / ".tmpAbCdEf").write_bytes(b"half of the weights")
+    checkpoint.save_state(run, State(step=2), TWO)
+    assert sorted(path.name for path in (run.path / "training").iterdir()) == ["2.safetensors", "state.json"]
 
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path):

@@ -449,4 +449,4 @@ def test_a_full_disk_is_one_line_and_the_saved_state_stays(tmp_path, monkeypatch
     with pytest.raises(UserError, match="No space left on device"):
         list(events)
     assert_same(saved, everything(tmp_path / "run"))
-    assert not list((tmp_path / "run").rglob("*.new"))
+    assert not list((tmp_path / "run").rglob("*.partial"))

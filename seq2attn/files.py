@@ -1,0 +1,565 @@
+"""Every file and folder that the program writes: whole under its name, or not there.
+
+    with replace_file(path) as file: ...      bytes, as they come
+    with replacing(path) as new: ...          a path for a library that writes by itself
+    with replace_folder(path) as new: ...     an empty folder to fill; one process at a time
+    write(path, content)                      all at once
+
+What is new grows in a private folder beside its place, `.NAME.partial`, and is renamed once it is whole and on
+the disk. Until then what stood there stays, whatever ends the process. A file that is replaced keeps its mode and
+its owner. A symbolic link stays a link, and its target is replaced. Devices, pipes and open descriptors
+(/dev/stdout) are written to as they are. Of several hard links to a file, the one that is named gets the new
+content; the others keep the old.
+
+A process locks its private folder while it lives. What a killed one left is removed by the next that writes the
+same name, or by `sweep`; a folder that it had moved away for a new one comes back. Nothing else is removed: not
+what another process writes, and no file of the user's, whatever its name. Where the file system has no locks,
+nothing is swept. It knows nothing of what is written.
+"""
+
+import errno
+import fcntl
+import hashlib
+import io
+import itertools
+import os
+import re
+import secrets
+import shutil
+import socket
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from seq2attn.errors import UserError
+
+MARK = "seq2attn"  # a file in each private folder: who made it, and for which name
+ENDING = ".partial"
+_NEW, _OLD = "new", "old"
+# sticky, which no other program makes a folder of one's own: it tells ours even before there is a mark in
+# it
+_PRIVATE = 0o1700
+_LONGEST = 255  # bytes of a name
+_NUMBERS = 8  # private folders of one name that are looked at; a writer that finds all in use draws a name
+_DESCRIPTORS = re.compile(r"/proc/(\d+)(?:/task/\d+)?/fd")
+_LOOK = 0.2  # seconds between two looks at whether another process has ended
+
+_held: set[int] = set()  # descriptors of this process's private folders
+
+
+class Taken(UserError):
+    """Another process is making the same folder, or has just made it.
+
+    Nothing of it is touched. `holder` is its private folder and `maker` its name, if it still works.
+    """
+
+    def __init__(self, message: str, holder: Path | None = None, maker: str = "") -> None:
+        super().__init__(message)
+        self.holder, self.maker = holder, maker
+
+    def wait(self) -> None:
+        """Until that process has ended."""
+        while self.holder is not None and isinstance(_clear(self.holder), str):
+            time.sleep(_LOOK)
+
+
+def _let_go_in_child() -> None:
+    """A child gets a copy of each descriptor and so of the lock, which would outlive its process."""
+    for descriptor in _held:
+        with suppress(OSError):
+            os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
+
+
+# What is written
+
+
+def write(path: Path, content: bytes, way: str | None = None) -> None:
+    """Put the content at `path`.
+
+    Raises UserError, which ends in `way` where that is given, when it cannot be written.
+    """
+    with replace_file(path, way=way) as file:
+        file.write(content)
+
+
+@contextmanager
+def replace_file(
+    path: Path,
+    *,
+    piece: Callable[[Path], None] | None = None,
+    way: str | None = None,
+) -> Iterator[IO[bytes]]:
+    """A file that takes the place of `path` when the body ends well, and is dropped otherwise.
+
+    With `piece`, what was written before the body failed or was interrupted is kept beside `path`, under a name
+    that nothing had, which `piece` is told; it is not called where nothing was written. Raises UserError, naming
+    `path`, when it cannot be written.
+    """
+    with refused(path, way):
+        place = _place(path)
+    if place is None:
+        with refused(path, way):
+            raw = _Raw(_open_as_it_is(path), path, way)
+        with io.BufferedWriter(raw) as file:
+            yield file
+        return
+    with _private_folder(place, path, way) as folder:
+        new, maker = folder / _NEW, os.getpid()
+        with refused(path, way):
+            raw = _Raw(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), path, way)
+        file = io.BufferedWriter(raw)
+        try:
+            yield file
+            file.close()
+            with refused(path, way):
+                _put(new, place, folder)
+        except BaseException:
+            with suppress(OSError, ValueError, UserError):
+                file.close()
+            if piece is not None and maker == os.getpid() and new.exists() and new.stat().st_size:
+                with refused(path, way):
+                    kept = _keep(new, place, folder)
+                beside = kept.parent == Path(os.path.realpath(path.parent))  # not so where `path` is a link
+                piece(path.with_name(kept.name) if beside else kept)
+            raise
+
+
+@contextmanager
+def replacing(path: Path, way: str | None = None) -> Iterator[Path]:
+    """A path with the ending of `path` to write a file at: it takes its place when the body ends well.
+
+    Every OSError of the body is taken for a refusal to write. Raises UserError, naming `path`.
+    """
+    with refused(path, way):
+        place = _place(path)
+        if place is None:
+            raise OSError(errno.EINVAL, "a device or a pipe, where a file is wanted")
+    with _private_folder(place, path, way) as folder, refused(path, way):
+        new = folder / (_NEW + (path.suffix if len(os.fsencode(path.suffix)) < 30 else ""))
+        yield new
+        _put(new, place, folder)
+
+
+@contextmanager
+def replace_folder(path: Path, check: Callable[[], None], way: str | None = None) -> Iterator[Path]:
+    """An empty folder to fill: it takes the place of `path` when the body ends well, and is dropped otherwise.
+
+    `check` is called, also once nobody else can make the same folder, to refuse what stands at `path`; what passes
+    is replaced. Raises Taken where another process is making that folder or, at the end, has made or changed it
+    meanwhile; UserError, naming `path`, where it cannot be written.
+    The body's own errors are its caller's to word, by `refused` or otherwise.
+    """
+    place = Path(os.path.realpath(path))
+    sweep(place.parent)
+    check()  # before anything is made: what is refused leaves no trace
+    with refused(path, way):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    with _private_folder(place, path, way, alone=True) as folder:
+        check()
+        before = _identity(place)
+        new = folder / _NEW
+        with refused(path, way):
+            new.mkdir()
+        yield new
+        with refused(path, way):
+            _put_folder(new, place, folder, before, path)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left in `folder`, of any name."""
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            if name.startswith(".") and name.endswith(ENDING):
+                _clear(folder / name)
+
+
+def is_left_of(name: str, known: set[str]) -> bool:
+    """Whether a file of that name in a folder is the private folder of one of the `known` names."""
+    found = re.fullmatch(rf"\.(.+?)(?:\.\d+)?{re.escape(ENDING)}", name)
+    return found is not None and found[1] in known
+
+
+# How it takes its place
+
+
+def _place(path: Path) -> Path | None:
+    """Where the file of that name lies, links followed.
+
+    None for what is no file, and written to as it is. Raises OSError for what cannot be replaced.
+    """
+    place = os.path.join(os.getcwd(), path)
+    for _ in range(40):  # as many links as Linux follows
+        parent, name = os.path.split(place)
+        parent = os.path.realpath(parent)
+        place = os.path.join(parent, name)
+        if _DESCRIPTORS.fullmatch(parent):
+            return None
+        if not os.path.islink(place):
+            break
+        place = os.path.join(parent, os.readlink(place))
+    else:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    try:
+        facts = os.stat(place)
+    except FileNotFoundError:
+        return Path(place)
+    if stat.S_ISDIR(facts.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(facts.st_mode):
+        return None
+    if not os.access(place, os.W_OK):  # renaming would not ask
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return Path(place)
+
+
+def _open_as_it_is(path: Path) -> int:
+    """A descriptor of this process, as /dev/stdout, once more, at its own position.
+
+    Anything else opened anew.
+    """
+    place = os.path.join(os.path.realpath(path.parent), path.name)
+    for _ in range(40):
+        parent, name = os.path.split(place)
+        parent = os.path.realpath(parent)
+        if (found := _DESCRIPTORS.fullmatch(parent)) and int(found[1]) == os.getpid():
+            return os.dup(int(name))
+        if not os.path.islink(place):
+            break
+        place = os.path.join(parent, os.readlink(place))
+    return os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+
+
+def _put(new: Path, place: Path, folder: Path) -> None:
+    _dress(new, place, folder)
+    os.replace(new, place)
+    _sync(place.parent)
+
+
+def _dress(new: Path, place: Path, folder: Path) -> None:
+    """Bring the file to the disk, with the mode and owner of the one that it replaces or of any new file here."""
+    descriptor = os.open(new, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # not every file system has modes
+            if place.exists():
+                _dress_like(descriptor, place)
+            else:  # some libraries hide from others what they write
+                os.fchmod(descriptor, stat.S_IMODE((folder / MARK).stat().st_mode))
+        _flush(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _dress_like(descriptor: int, old: Path) -> None:
+    facts, now = old.stat(), os.fstat(descriptor)
+    mode = stat.S_IMODE(facts.st_mode) & 0o777
+    if (facts.st_uid, facts.st_gid) != (now.st_uid, now.st_gid):
+        try:
+            os.fchown(descriptor, facts.st_uid, facts.st_gid)
+        except OSError:
+            try:
+                os.fchown(descriptor, -1, facts.st_gid)
+            except OSError:
+                mode &= 0o707 | (mode & 7) << 3  # another group: it may do what everybody may
+    os.fchmod(descriptor, mode)
+    if hasattr(os, "listxattr"):
+        for name in os.listxattr(old):
+            if name.startswith(("user.", "system.posix_acl_access")):
+                with suppress(OSError):
+                    os.setxattr(descriptor, name, os.getxattr(old, name))
+
+
+def _flush(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (
+            errno.EINVAL,
+            errno.ENOTSUP,
+            errno.EBADF,
+        ):  # what some network file systems say to it
+            raise
+
+
+def _sync(folder: Path) -> None:
+    """The new name itself must reach the disk before anything relies on it."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # a folder may be written to and not be read
+        return
+    try:
+        _flush(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _keep(new: Path, place: Path, folder: Path) -> Path:
+    """Give a piece a name that nothing has."""
+    _dress(new, place, folder)
+    for number in itertools.count(1):
+        ending = ENDING if number == 1 else f"{ENDING}-{number}"
+        name = place.with_name(_short(place.name, ending))
+        try:
+            os.link(new, name, follow_symlinks=False)
+        except FileExistsError:
+            continue
+        except OSError:  # no hard links here
+            try:
+                os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            except FileExistsError:
+                continue
+            os.replace(new, name)
+        _sync(place.parent)
+        return name
+    raise AssertionError
+
+
+def _put_folder(new: Path, place: Path, folder: Path, before: tuple[int, ...] | None, path: Path) -> None:
+    changed = Taken(f"{path}: another process has made or changed it meanwhile; it stays as that process left it: choose another name")
+    for root, _, files in os.walk(new):
+        for name in files:
+            descriptor = os.open(os.path.join(root, name), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                _flush(descriptor)
+            finally:
+                os.close(descriptor)
+        _sync(Path(root))
+    if before is not None and place.exists():
+        with suppress(OSError):
+            new.chmod(stat.S_IMODE(place.stat().st_mode))
+        os.rename(place, folder / _OLD)  # `_put_back` returns it if the new one does not come
+        if _identity(folder / _OLD) != before:
+            raise changed
+    elif before is not None or os.path.lexists(place):
+        raise changed
+    try:
+        os.rename(new, place)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise changed from None
+        raise
+    _sync(place.parent)
+
+
+def _identity(place: Path) -> tuple[int, ...] | None:
+    """Which folder this is, and of which time; None where there is none."""
+    try:
+        facts = place.stat()
+    except FileNotFoundError:
+        return None
+    return facts.st_dev, facts.st_ino, facts.st_mtime_ns
+
+
+# The private folder
+
+
+@contextmanager
+def _private_folder(place: Path, path: Path, way: str | None, alone: bool = False) -> Iterator[Path]:
+    maker = os.getpid()
+    with refused(path, way):
+        folder, descriptor = _made(place, path, alone)
+    try:
+        with refused(path, way):
+            _sign(folder, place)
+        yield folder
+    finally:
+        if os.getpid() == maker:  # not in a child that was forked meanwhile
+            _remove(folder)
+            if descriptor in _held:
+                _held.discard(descriptor)
+                os.close(descriptor)
+
+
+def _made(place: Path, path: Path, alone: bool) -> tuple[Path, int]:
+    """A private folder for what is to stand at `place`, and a descriptor with its lock.
+
+    Those of processes that are gone are removed; `alone`, one in use is refused.
+    """
+    if not place.parent.exists():
+        raise FileNotFoundError(errno.ENOENT, f"there is no folder {path.parent}", str(path))
+    while True:
+        folder = None
+        for number in range(1, _NUMBERS + 1):
+            ending = ENDING if number == 1 else f".{number}{ENDING}"
+            candidate = place.with_name(_short(f".{place.name}", ending))
+            state = _clear(candidate)
+            if isinstance(state, str) and alone:
+                raise Taken(
+                    f"{path}: {state} is making it: wait for it to end, or choose another place",
+                    candidate,
+                    state,
+                )
+            if state is True and folder is None:
+                folder = candidate
+        folder = folder or place.with_name(_short(f".{place.name}", f".{secrets.token_hex(4)}{ENDING}"))
+        try:
+            os.mkdir(folder, _PRIVATE)
+        except FileExistsError:  # somebody was faster
+            continue
+        with suppress(FileNotFoundError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with suppress(OSError):  # no locks here
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if _is(folder, descriptor):
+                _held.add(descriptor)
+                return folder, descriptor
+            os.close(descriptor)  # it was taken for a leftover before it was locked
+
+
+def _sign(folder: Path, place: Path) -> None:
+    """Say whose it is; the mode of this file is that of any new one here."""
+    descriptor = os.open(folder / MARK, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        os.write(
+            descriptor,
+            f"process {os.getpid()} on {socket.gethostname()}\n".encode() + os.fsencode(place.name),
+        )
+    finally:
+        os.close(descriptor)
+
+
+def _clear(folder: Path) -> str | bool:
+    """Remove a private folder whose process is gone.
+
+    True: nothing is there now; the name of the process that works in it; False: not ours to remove.
+    """
+    try:
+        facts = folder.lstat()
+        private = stat.S_ISDIR(facts.st_mode) and facts.st_mode & 0o1777 == _PRIVATE
+        if not private or facts.st_uid != os.geteuid():
+            return False
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        if (names := os.listdir(descriptor)) and MARK not in names:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _maker(folder) or "another process"
+        except OSError:
+            return False
+        if not _is(folder, descriptor):
+            return not os.path.lexists(folder)
+        _remove(folder)
+        return not os.path.lexists(folder)
+    finally:
+        os.close(descriptor)
+
+
+def _maker(folder: Path) -> str:
+    with suppress(OSError):
+        return (folder / MARK).read_bytes().split(b"\n")[0].decode("utf-8", "replace")
+    return ""
+
+
+def _remove(folder: Path) -> None:
+    """With a folder in it that was moved away for a new one going back to its place, if that is free."""
+    with suppress(OSError):
+        if (old := folder / _OLD).exists():
+            name = os.fsdecode((folder / MARK).read_bytes().split(b"\n", 1)[1])
+            if name and os.sep not in name and not os.path.lexists(folder.with_name(name)):
+                os.rename(old, folder.with_name(name))
+    with suppress(OSError):
+        for entry in os.listdir(folder):  # the mark last: what a removal that is cut leaves is still ours
+            if entry != MARK:
+                _remove_whole(folder / entry)
+        with suppress(FileNotFoundError):
+            os.unlink(folder / MARK)
+        os.rmdir(folder)
+
+
+def _remove_whole(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+
+
+def _is(folder: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(folder.lstat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _short(name: str, ending: str) -> str:
+    """The name with the ending, or as much of it as a file system takes and a mark of the whole."""
+    whole = os.fsencode(name)
+    if len(whole) + len(ending) <= _LONGEST:
+        return name + ending
+    mark = f"-{hashlib.sha256(whole).hexdigest()[:8]}"
+    return whole[: _LONGEST - len(mark) - len(ending)].decode("utf-8", "ignore") + mark + ending
+
+
+# What is said when it cannot be written
+
+
+class _Raw(io.FileIO):
+    """A file whose errors name the path that the user gave."""
+
+    def __init__(self, descriptor: int, path: Path, way: str | None) -> None:
+        super().__init__(descriptor, "wb")
+        self._path, self._way = path, way
+
+    def write(self, content: Any) -> int:
+        with refused(self._path, self._way):
+            return super().write(content) or 0
+
+
+_WAYS = {
+    errno.ENOSPC: "make room, or write elsewhere",
+    errno.EDQUOT: "make room, or write elsewhere",
+    errno.EFBIG: "raise the limit (ulimit -f), or write elsewhere",
+    errno.EROFS: "write elsewhere",
+    errno.EACCES: "change the permissions of it and its folder, or choose another place",
+    errno.EPERM: "change the permissions of it and its folder, or choose another place",
+    errno.ENOENT: "make it first",
+    errno.EISDIR: "name a file",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "the link leads to itself: remove it, or name another file",
+}
+
+
+@contextmanager
+def refused(path: Path, way: str | None = None) -> Iterator[None]:
+    """Turn an OSError of the body into one line that names `path`.
+
+    A pipe without a reader stays what it is.
+    """
+    try:
+        yield
+    except BrokenPipeError as error:
+        error.filename = error.filename or str(path)
+        raise
+    except OSError as error:
+        raise refusal(path, error, way) from error
+
+
+def refusal(path: Path, error: Exception, way: str | None = None) -> UserError:
+    """One line: `path`, why it cannot be written, and the way out, or the usual one of that cause."""
+    number = number_of(error)
+    own = error.strerror if isinstance(error, OSError) and error.errno == errno.ENOENT else None
+    reason = (own or os.strerror(number)) if number else " ".join(str(error).split()) or type(error).__name__
+    way = way or _WAYS.get(number, "choose another place")
+    return UserError(f"{path}: cannot be written: {reason}; {way}")
+
+
+def number_of(error: BaseException) -> int:
+    """The system's number of an error, also where a library has put it into its message.
+
+    0 where it has none.
+    """
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    found = re.search(r"\b(?:os error|errno) (\d+)\b", str(error), re.IGNORECASE)
+    return int(found[1]) if found else 0

@@ -1,0 +1,334 @@
+"""Files and folders from the command line: full disks, interruptions, modes, two commands at one place; what is said then names the user's file."""
+
+import os
+import re
+import resource
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+
+from seq2attn import files
+from seq2attn.cli import app, console, formats, writing
+from seq2attn.cli.train import prepared_folder
+from seq2attn.config import Config
+from seq2attn.data import prepared
+from seq2attn.errors import UserError
+from seq2attn.plotting import heatmap, page
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+SIDES = ("--source", "en", "--target", "de", "--vocab-size", "40")
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.save_run(tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
+    """`seq2attn ARGUMENTS` in this process: exit code, stdout, stderr."""
+
+    def command(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(console, "quiet", False)
+        code = app.run(list(map(str, arguments)))
+        return code, *capsys.readouterr()
+
+    return command
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for split, count in (("train", 60), ("valid", 5)):
+        lines = [f"{'abcdefgh'[i % 8] * (i % 5 + 1)} {'hgfedcba'[i % 7] * (i % 3 + 1)} {split}" for i in range(count)]
+        for language in ("en", "de"):
+            (folder / f"{split}.{language}").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return folder
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """A disk that is full after `size` bytes of a file."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# Results
+
+
+@pytest.mark.parametrize("option", ["-o", "--attention"])
+def test_what_a_full_disk_cuts_off_keeps_its_whole_lines(
+    run: Path,
+    call: Call,
+    tmp_path: Path,
+    option: str,
+) -> None:
+    out, text = tmp_path / "o.jsonl", tmp_path / "text"
+    text.write_text("the small dog\n" * 300)
+    out.write_text("of yesterday\n")
+    out.chmod(0o600)
+    with largest_file(2500 if option == "-o" else 20_000):
+        code, _, err = call("translate", run, text, option, out, "--device", "cpu", "--batch-tokens", 20)
+    piece = tmp_path / "o.jsonl.partial"
+    lines = piece.read_bytes().splitlines(keepends=True)
+    assert code == 1
+    assert err == (
+        f"warning: {out}: not finished, so it is as it was; what was finished is in {piece} ({len(lines)} line{'s' if len(lines) > 1 else ''})\n"
+        f"seq2attn: {out}: cannot be written: File too large; raise the limit (ulimit -f), or write elsewhere\n"
+    )
+    assert all(line.endswith(b"\n") for line in lines)
+    assert (out.read_text(), stat.S_IMODE(piece.stat().st_mode)) == ("of yesterday\n", 0o600)
+    assert names(tmp_path) == ["o.jsonl", "o.jsonl.partial", "text"]
+
+
+def test_a_piece_without_a_whole_line_is_dropped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, content in (("x", b"half a line"), ("x.npz", b"half an archive")):
+        (tmp_path / name).write_bytes(content)
+        tell = writing._tell_archive if name.endswith("npz") else writing._tell_lines
+        tell(tmp_path / "o", tmp_path / name)
+    assert (names(tmp_path), capsys.readouterr().err) == ([], "")
+
+
+def test_an_archive_cut_by_a_full_disk_leaves_what_stood_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    path.write_bytes(b"of yesterday")
+
+    def fill() -> None:
+        with writing.attention(path) as file, formats.AttentionFile(file, path) as kept:
+            for number in range(1000):
+                kept.add(number, tiny.translator().translate(["the small dog"], attention=True)[0])
+
+    with largest_file(20_000), pytest.raises(UserError, match=r"a\.npz: cannot be written: File too large"):
+        fill()
+    assert (path.read_bytes(), names(tmp_path)) == (b"of yesterday", ["a.npz"])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_standard_output_that_fails_is_named(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("the small dog\n")
+    gold = tmp_path / "gold"
+    gold.write_text("a b c d e\n")
+    for arguments in (
+        ("translate", run, tmp_path / "text", "--device", "cpu"),
+        ("evaluate", "--hypotheses", gold, "--reference", gold),
+        ("evaluate", "--hypotheses", gold, "--reference", gold, "--json"),
+        ("plot-alignment", run, "--source", "the small dog"),
+        ("train", "--list"),
+        ("train", "--show"),
+        ("--version",),
+        ("translate", "--help"),
+    ):
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "seq2attn", *map(str, arguments)],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=ENVIRONMENT,
+                timeout=300,
+                check=False,
+            )
+        assert done.returncode == 1, arguments
+        assert done.stderr.splitlines()[-1] == "seq2attn: standard output: No space left on device (make room, or write elsewhere)", arguments
+
+
+def test_pictures_and_pages_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    weights = np.full((2, 3), 1 / 3)
+    pair = page.Alignment(["a", "b", "c"], ["x", "y"], weights)
+    for ending in (".png", ".svg", ".pdf", ".html"):
+        path = tmp_path / f"p{ending}"
+        path.write_bytes(b"of yesterday")
+        path.chmod(0o640)
+        for _ in range(2):
+            with (
+                largest_file(200),
+                pytest.raises(UserError, match=rf"^{re.escape(str(path))}: cannot be written: File too large"),
+            ):
+                page.save([pair], path) if ending == ".html" else heatmap.save(weights, pair.source_words, pair.target_words, path)
+        assert path.read_bytes() == b"of yesterday"
+        page.save([pair], path) if ending == ".html" else heatmap.save(weights, pair.source_words, pair.target_words, path)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+        assert path.stat().st_size > 200
+    assert names(tmp_path) == ["p.html", "p.pdf", "p.png", "p.svg"]
+    with pytest.raises(UserError, match=r"none/p\.png: cannot be written: there is no folder .*none; make it first"):
+        heatmap.save(weights, pair.source_words, pair.target_words, tmp_path / "none" / "p.png")
+
+
+# Prepared folders
+
+
+@pytest.mark.parametrize("mask", [0o077, 0o022, 0o027])
+def test_a_prepared_folder_is_as_readable_as_the_umask_says(
+    corpus: Path,
+    call: Call,
+    tmp_path: Path,
+    mask: int,
+) -> None:
+    with umask(mask):
+        code, _, err = call("prepare", corpus, tmp_path / "out", *SIDES, "--workers", 1)
+    assert code == 0, err
+    for path in [tmp_path / "out", *(tmp_path / "out").rglob("*")]:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o777 if path.is_dir() else 0o666) & ~mask, path
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_the_second_of_two_loses_and_hurts_nothing(
+    corpus: Path,
+    call: Call,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    force: bool,
+) -> None:
+    """The second comes while the first is at it, and again where neither sees the other, as on a disk without locks."""
+    out, way = tmp_path / "out", ["--force"] if force else []
+    if force:
+        assert call("prepare", corpus, out, *SIDES, "--workers", 1)[0] == 0
+    finish, second = prepared._finish, []
+
+    def finish_late(*arguments: object) -> None:
+        monkeypatch.setattr(prepared, "_finish", finish)
+        second.append(call("prepare", corpus, out, *SIDES, "--workers", 1, "--seed", 2, *way))
+        finish(*arguments)
+
+    monkeypatch.setattr(prepared, "_finish", finish_late)
+    code, _, err = call("prepare", corpus, out, *SIDES, "--workers", 1, *way)
+    assert code == 0, err
+    ((code, printed, err),) = second
+    assert (code, printed) == (1, "")
+    assert re.fullmatch(
+        rf"seq2attn: {out}: process {os.getpid()} on \S+ is making it: wait for it to end, or choose another place",
+        err.splitlines()[-1],
+    )
+    assert prepared.Prepared(out).report["seed"] == 1
+
+    shutil.rmtree(out)
+    if force:
+        assert call("prepare", corpus, out, *SIDES, "--workers", 1)[0] == 0
+    monkeypatch.setattr(prepared, "_finish", finish_late)
+    monkeypatch.setattr(files, "_clear", lambda folder: not os.path.lexists(folder))
+    code, printed, err = call("prepare", corpus, out, *SIDES, "--workers", 1, *way)
+    assert second[1][0] == 0
+    assert (code, printed) == (1, "")
+    assert "another process has made or changed it meanwhile; it stays as that process left it" in err
+    assert prepared.Prepared(out).report["seed"] == 2
+    assert names(tmp_path) == ["corpus", "out"]
+
+
+def test_what_a_killed_command_left_goes_with_the_next(corpus: Path, call: Call, tmp_path: Path) -> None:
+    program = (
+        "import os, sys\nfrom seq2attn.cli import app\nfrom seq2attn.data import prepared\n"
+        "prepared._finish = lambda *_: os.kill(os.getpid(), 9)\n"
+        f"app.run(['prepare', {str(corpus)!r}, {str(tmp_path / 'out')!r}, *{SIDES!r}, '--workers', '1'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, timeout=300, check=False)
+    assert done.returncode == -9
+    assert names(tmp_path) == [".out.partial", "corpus"]
+    assert call("prepare", corpus, tmp_path / "other", *SIDES, "--workers", 1)[0] == 0
+    assert names(tmp_path) == ["corpus", "other"]
+
+
+def test_a_full_disk_names_no_folder_that_the_user_does_not_know(
+    corpus: Path,
+    call: Call,
+    tmp_path: Path,
+) -> None:
+    with largest_file(1000):
+        code, _, err = call("prepare", corpus, tmp_path / "out", *SIDES, "--workers", 1)
+    assert code == 1
+    assert ".partial" not in err
+    assert err.splitlines()[-1].startswith(f"seq2attn: {tmp_path / 'out'}: cannot be written: File too large; raise the limit")
+    assert names(tmp_path) == ["corpus"]
+
+
+@pytest.mark.parametrize("ends", ["made", "killed"])
+def test_the_second_training_on_a_cold_cache_waits_for_the_first(
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    ends: str,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(console, "quiet", False)
+    chosen = Config.model_validate({"data": {"source": "en", "target": "de", "vocab_size": 40}})
+    program = (
+        "import sys\nfrom seq2attn.cli.train import prepared_folder\nfrom seq2attn.config import Config\nfrom seq2attn.data import prepared\n"
+        "finish = prepared._finish\n"
+        "def wait(*arguments):\n    print('working', flush=True)\n    sys.stdin.readline()\n    finish(*arguments)\n"
+        "prepared._finish = wait\n"
+        f"prepared_folder({str(corpus)!r}, Config.model_validate({chosen.model_dump(mode='json')!r}))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=ENVIRONMENT | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
+    ) as first:
+        assert first.stdin is not None
+        assert first.stdout is not None
+        assert first.stdout.readline() == "working\n"
+        wait = files.Taken.wait
+
+        def let_end(taken: files.Taken) -> None:
+            if ends == "made":
+                first.communicate("\n")
+            else:
+                first.kill()
+            wait(taken)
+
+        monkeypatch.setattr(files.Taken, "wait", let_end)
+        folder = prepared_folder(str(corpus), chosen)
+    said = capsys.readouterr().err
+    assert f"process {first.pid} on " in said
+    assert "is preparing it already: waiting for it\n" in said
+    assert ("reading" in said) == (ends == "killed")
+    assert len(prepared.Prepared(folder).split("train")) == 60
+    assert names(folder.parent) == [folder.name]
+
+
+def test_what_another_training_made_meanwhile_is_used(
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    chosen = Config.model_validate({"data": {"source": "en", "target": "de", "vocab_size": 40}})
+    make = prepared.prepare
+
+    def late(*arguments: object, **keywords: object) -> object:
+        monkeypatch.setattr(prepared, "prepare", make)
+        prepared_folder(str(corpus), chosen)
+        return make(*arguments, **keywords)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(prepared, "prepare", late)
+    assert len(prepared.Prepared(prepared_folder(str(corpus), chosen)).split("train")) == 60
