@@ -169,7 +169,7 @@ def test_a_terminal_that_is_closed_takes_nothing_with_it(home: Path, tmp_path: P
         stdout=inside,
         stderr=inside,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - one call of the system
     )
     os.close(inside)
     deadline = time.monotonic() + 100
