@@ -5,6 +5,7 @@ update; gradients are summed, each loss having been divided by the tokens of all
 """
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from seq2attn.errors import UserError
+
+SETTLING = 3.0  # seconds that the leading process has to say why it fails: torchrun ends it as soon as another one has ended
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ class World:
         if raised is not None:
             raise raised
         if failed != [0.0]:
+            with suppress(KeyboardInterrupt):
+                time.sleep(SETTLING)
             raise SystemExit(1)
 
     @contextmanager
