@@ -14,14 +14,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
-from types import FrameType
-from typing import Annotated, Any, NoReturn, Self
+from contextlib import ExitStack
+from typing import Annotated, NoReturn, Self
 
 import typer
 
 from seq2attn import __version__
 from seq2attn.cli import caption, console, evaluate, export, plot_alignment, prepare, train, translate
-from seq2attn.cli.signals import Wishes
+from seq2attn.cli.signals import Wishes, handled
 from seq2attn.errors import UsageError, UserError
 
 app = typer.Typer(
@@ -88,7 +88,7 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     command = typer.main.get_command(app)
     try:
-        with command.make_context("seq2attn", list(arguments)) as context:
+        with command.make_context("seq2attn", list(arguments), obj=arguments) as context:
             command.invoke(context)
     except typer.Exit as end:
         return end.exit_code
@@ -106,34 +106,26 @@ def _worded(error: typer.TyperException, arguments: Sequence[str]) -> UserError:
 
 
 class _Stop:
-    """Ctrl-C and SIGTERM end a command alike: KeyboardInterrupt, once for each wish. Worker processes leave it to their parent."""
+    """Whatever asks a command to end (Ctrl-C, SIGTERM, a closed terminal ...) ends it alike: KeyboardInterrupt, once for each wish."""
 
     def __init__(self) -> None:
         self._wishes = Wishes()
-        self._process = os.getpid()
-        self._before: dict[int, Any] = {}
+        self._stack = ExitStack()
 
     @property
     def asked(self) -> bool:
         return self._wishes.count > 0
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):  # not where it is ignored, as under nohup
-                    self._before[number] = signal.signal(number, self._handle)
+        self._stack.enter_context(handled(self._handle, lambda handler: handler in (signal.default_int_handler, signal.SIG_DFL)))
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._stack.close()
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() == self._process:
-            if self._wishes.heard():
-                raise KeyboardInterrupt
-        elif number == signal.SIGTERM:
-            os._exit(128 + number)
+    def _handle(self, number: int) -> None:
+        if self._wishes.heard(number):
+            raise KeyboardInterrupt
 
 
 def _ended_by(error: BaseException, stop: _Stop) -> int:

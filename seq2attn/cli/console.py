@@ -174,7 +174,12 @@ def _is_number(cell: str) -> bool:
 
 
 def _stderr(text: str) -> None:
-    if _live is not None:
-        _live.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
-    elif sys.stderr is not None:
-        print(text, file=sys.stderr, flush=True)
+    try:
+        if _live is not None:
+            _live.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
+        elif sys.stderr is not None:
+            print(text, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError:  # a terminal that was closed, a log on a full disk: no reason to lose the work that the line is about
+        pass

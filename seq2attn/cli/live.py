@@ -21,7 +21,6 @@ REASONS = {
     "max_steps": "all steps are done",
     "max_minutes": "the time is up",
     "patience": "no gain for train.patience validations",
-    "interrupted": "interrupted",
 }
 SCORES, DIGITS = {"bleu": "BLEU", "cider": "CIDEr-D"}, {"bleu": 1, "cider": 2}
 
@@ -60,6 +59,8 @@ class Display:
                 self._validation(event)
             case Saved():
                 pass
+            case Finished(reason="interrupted"):
+                pass  # one line says that and what to do next
             case Finished():
                 kept = f"the best weights are those of step {event.best_step}" if event.best_step else "no weights are kept before the first validation"
                 console.note(f"step {event.step}: {REASONS[event.reason]} after {console.duration(event.elapsed)}; {kept}")

@@ -1,8 +1,19 @@
-"""When a signal to stop is a new one. Knows neither commands nor what they do about it."""
+"""Which signals ask the program to end, when one is a new wish, and who in a family of processes hears it. Knows neither commands nor what they do about it."""
 
+import os
+import signal
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
 SAME = 1.0  # seconds in which another signal is still the first wish to stop: timeout(1) and job managers signal a process, and its whole group as well
+PRESSING = (signal.SIGINT, signal.SIGTERM)  # said again, they mean at once
+# A closed terminal; what batch systems send some minutes before the end, as they are told; and the limit of processor time, once a second.
+EARLY = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+ENDING = (*PRESSING, *EARLY)
 
 
 class Wishes:
@@ -10,13 +21,53 @@ class Wishes:
 
     def __init__(self) -> None:
         self.count = 0
+        self.pressing = 0  # those of them that were PRESSING
         self._last = 0.0
 
-    def heard(self) -> bool:
+    def heard(self, number: int = signal.SIGINT) -> bool:
         """Called at each signal: whether it is a wish of its own."""
         now = time.monotonic()
-        if self.count and now - self._last < SAME:
+        if self.count and (number not in PRESSING or now - self._last < SAME):
             return False
         self._last = now
         self.count += 1
+        self.pressing += number in PRESSING
         return True
+
+
+@contextmanager
+def handled(handle: Callable[[int], None], replaces: Callable[[Any], bool]) -> Iterator[None]:
+    """Call `handle` at each signal that asks to end, where `replaces` says so of its handler of before; an ignored one stays ignored, as under nohup.
+
+    Forked processes leave it to this one, but SIGTERM ends them. Where the terminal is gone, what is still printed goes nowhere instead of failing.
+    """
+    process = os.getpid()
+    terminals = [descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)]
+
+    def caught(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == process:
+            if number == signal.SIGHUP:
+                _leave(terminals)
+            handle(number)
+        elif number == signal.SIGTERM:
+            os._exit(128 + number)
+
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for which in ENDING:
+            handler = signal.getsignal(which)
+            if handler not in (signal.SIG_IGN, None) and replaces(handler):
+                before[which] = signal.signal(which, caught)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(terminals: list[int]) -> None:
+    for descriptor in terminals:
+        if not os.isatty(descriptor):  # any more
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)

@@ -5,18 +5,16 @@ Here the loop is handed what it does not know: the prepared data, the search and
 
 import json
 import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seq2attn import config, files
 from seq2attn.cli import console, explain, options
-from seq2attn.cli.signals import Wishes
+from seq2attn.cli.signals import Wishes, handled
 from seq2attn.config import Config, Precision
 from seq2attn.errors import UsageError, UserError
 
@@ -39,6 +37,7 @@ FREE = (
 
 
 def train(
+    context: typer.Context,
     preset: Annotated[
         str | None, typer.Argument(metavar="PRESET or FILE.toml", help="What to train; `--list` shows the presets.", show_default=FIRST_TRY)
     ] = None,
@@ -71,7 +70,8 @@ def train(
 ) -> None:
     """Train a model on parallel text or captioned pictures, and score it on the test splits.
 
-    With no argument: a small translator of the bundled corpus, in a few minutes. Ctrl-C saves; the same command with --resume goes on.
+    With no argument: a small translator of the bundled corpus, in a few minutes. Ctrl-C saves and ends, as do the signals
+    INT, TERM, HUP, USR1, USR2 and XCPU (kill -TERM where Ctrl-C does not reach); the same command with --resume goes on.
     Several devices or machines: torchrun --nproc-per-node N -m seq2attn train ...
     """
     if list_:
@@ -91,12 +91,18 @@ def train(
         chosen = wanted or config.change(_stored(out), settings)
         _show(chosen)
         return
-    if resume and not going_on:
-        console.warn(f"{out}: no run to go on with; it starts from the beginning")
+    _refuse_name(out)
     from seq2attn.models.backbones import allow_code as permitted
 
     with permitted(allow_code):
-        _train(wanted, settings, data, out, device, going_on, force)
+        _train(wanted, settings, data, out, device, resume, force, ["seq2attn", *(context.obj or ())])
+
+
+def _refuse_name(out: Path) -> None:
+    try:
+        os.fspath(out).encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"--out {out}: weights cannot be stored under a name that is not valid UTF-8; choose another --out") from None
 
 
 def _first_corpus(chosen: Config) -> str:
@@ -105,16 +111,24 @@ def _first_corpus(chosen: Config) -> str:
     return FIRST_CORPUS if encoder.kind != "image" else "clips" if encoder.clips else "scenes"
 
 
-def _train(wanted: Config | None, settings: list[str], data: str | None, out: Path, device: str, resume: bool, force: bool) -> None:
+def _train(
+    wanted: Config | None,
+    settings: list[str],
+    data: str | None,
+    out: Path,
+    device: str,
+    resume: bool,
+    force: bool,
+    command: Sequence[str],
+) -> None:
     from seq2attn.cli.live import Display
-    from seq2attn.training import checkpoint, precision, trainer
+    from seq2attn.training import checkpoint, precision, provenance, trainer
     from seq2attn.training.distributed import join
 
-    with join(precision.find_device(device)) as world:
+    with join(precision.find_device(device)) as world, ExitStack() as claim:
         console.quiet = console.quiet or not world.leads
-        old = checkpoint.open_run(out, trained=False) if resume else None
-        if not resume and world.leads:
-            checkpoint.refuse_existing(out, force)
+        world.lead(lambda: _claim(claim, out, resume, force))
+        old = checkpoint.open_run(out, trained=False) if resume and checkpoint.is_run(out) else None
         chosen = wanted or config.change(old.config if old else Config(), settings)
         if old is not None:  # before any data are prepared; the data section is what they say it is
             checkpoint.refuse_change(old.config, chosen.model_copy(update={"data": old.config.data}), FREE)
@@ -122,7 +136,7 @@ def _train(wanted: Config | None, settings: list[str], data: str | None, out: Pa
         prepared = _prepared(corpus, chosen, settings, world)
         chosen = _with_data_of(prepared, chosen)
         model = _model(chosen, prepared, world, old)
-        run = _resumed(old, chosen, prepared, world) if old else _created(out, chosen, prepared, corpus, force, world)
+        run = _resumed(old, chosen, prepared) if old else _created(out, chosen, prepared, corpus, force, world)
         task = _task(chosen, prepared, model, world)
         format = precision.find_format(chosen.train.precision, world.device)
         parameters = sum(p.numel() for p in model.parameters())
@@ -131,15 +145,43 @@ def _train(wanted: Config | None, settings: list[str], data: str | None, out: Pa
             validate = task.validation_of(stop)
             critic = task.critic() if chosen.train.self_critical is not None else None
             events = trainer.train(model, run, task.training, task.validation, world=world, format=format, validate=validate, critic=critic, stop=stop)
+            if world.leads:  # now that all of the saved state is known to fit
+                if old is not None and chosen != old.config:
+                    checkpoint.describe(run)
+                of_data = provenance.of_data(corpus, prepared.report, task.training.fingerprint, task.validation.fingerprint)
+                provenance.record(run, step=checkpoint.last_step(run), command=command, world=world, format=format, data=of_data)
             with closing(events), Display(run.path, world.leads, task.example) as display:
                 for event in events:
                     display.show(event)
         assert isinstance(event, trainer.Finished)
-        if event.reason == "interrupted" or stop():  # while the last state was saved, it may be: then the test can wait
-            console.note(f"interrupted: saved at step {event.step}; the same command with --resume goes on")
+        if event.reason == "interrupted":
+            console.note(_stopped(event.step, event.best_step, chosen))
             raise typer.Exit(130)
+        if stop():  # while the last state was saved, it may be: then the test can wait
+            console.note(f"stopped at step {event.step}, before the test: `seq2attn evaluate {out}` takes its scores")
+            raise typer.Exit(130)
+        claim.close()  # what follows reads the run as anybody may
         if world.leads:
             task.test(run.path, device)
+
+
+def _claim(stack: ExitStack, out: Path, resume: bool, force: bool) -> None:
+    """Keep others out of the run until the stack is closed."""
+    from seq2attn.training import checkpoint
+    from seq2attn.training.claim import claimed
+
+    if not stack.enter_context(claimed(out, resume=resume, force=force)):
+        console.warn(f"{out}: this file system has no locks: nothing keeps a second training out of this run")
+    if resume and not checkpoint.is_run(out):
+        console.warn(f"{out}: no run to go on with; it starts from the beginning")
+
+
+def _stopped(step: int, best: int, chosen: Config) -> str:
+    """What became of a training that was told to end, and what to do next."""
+    every = chosen.train.validate_every
+    first = min(every * (step // every + 1), chosen.train.max_steps)
+    weights = f"the best weights so far are those of step {best}" if best else f"it cannot translate before its first validation (step {first})"
+    return f"stopped at step {step}: --resume goes on from here; {weights}"
 
 
 def _task(chosen: Config, prepared: "Prepared", model: "Seq2Seq", world: "World") -> "Task":
@@ -182,9 +224,7 @@ def _prepared(data: str, chosen: Config, settings: Sequence[str], world: "World"
     else:
         # How many pieces a preset wishes for gives way to a small corpus; what the user asks for does not.
         shrink = not any(setting.partition("=")[0].strip() == "data.vocab_size" for setting in settings)
-        if world.leads:
-            prepared_folder(data, chosen, shrink)
-        world.wait()
+        world.lead(lambda: prepared_folder(data, chosen, shrink))
         prepared = Prepared(prepared_folder(data, chosen, shrink))
         if missing := prepared.report.get("missing", {}).get("pictures"):
             console.note(f"pictures of {data} that are missing or damaged, and left out: {missing:,}")
@@ -284,19 +324,18 @@ def _model(chosen: Config, prepared: "Prepared", world: "World", old: "Run | Non
         model = build(chosen.model, prepared.source_size, prepared.target_tokenizer.size)
     except ValueError as error:
         raise UserError(str(error)) from None
-    saved = checkpoint.load_state(old) if old is not None else None
-    if saved is None:
+    if old is None or not checkpoint.has_state(old):
         give_published_weights(model, chosen.model)
-    elif chosen.model.encoder.kind == "image" and chosen.model.encoder.frozen:
+    elif chosen.model.encoder.kind == "image" and chosen.model.encoder.frozen and (saved := checkpoint.load_state(old)) is not None:
         own = {name.removeprefix("model/"): tensor for name, tensor in saved[1].items() if name.startswith("model/")}
-        checkpoint.restore(model, own, f"{old.path if old else ''}/training")
+        checkpoint.restore(model, own, f"{old.path}/training")
     return model.to(world.device)
 
 
 def _created(out: Path, chosen: Config, prepared: "Prepared", corpus: str, force: bool, world: "World") -> "Run":
     from seq2attn.training import checkpoint
 
-    if world.leads:
+    def create() -> None:
         checkpoint.create(
             out,
             chosen,
@@ -307,11 +346,12 @@ def _created(out: Path, chosen: Config, prepared: "Prepared", corpus: str, force
             corpus=corpus,
             force=force,
         )
-    world.wait()
+
+    world.lead(create)
     return checkpoint.open_run(out, trained=False)
 
 
-def _resumed(old: "Run", chosen: Config, prepared: "Prepared", world: "World") -> "Run":
+def _resumed(old: "Run", chosen: Config, prepared: "Prepared") -> "Run":
     from dataclasses import replace
 
     from seq2attn.training import checkpoint
@@ -320,11 +360,7 @@ def _resumed(old: "Run", chosen: Config, prepared: "Prepared", world: "World") -
     for name, content in _tokenizer_files(prepared).items():
         if (old.path / name).read_bytes() != content:
             raise UserError(f"--resume: {old.path} was trained on other data than {prepared.path}: their {name} differ; give it the same --data")
-    run = replace(old, config=chosen)
-    if world.leads and chosen != old.config:
-        checkpoint.describe(run)
-    world.wait()
-    return run
+    return replace(old, config=chosen)
 
 
 # What is handed to the loop
@@ -332,19 +368,12 @@ def _resumed(old: "Run", chosen: Config, prepared: "Prepared", world: "World") -
 
 @contextmanager
 def _stoppable() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C or SIGTERM asked to stop. The first one asks, so that the update ends and is saved; a second one ends the program at once."""
+    """Whether a signal asked to stop. The first one asks, so that the update ends and is saved; a second Ctrl-C or SIGTERM ends the program at once."""
     wishes = Wishes()
 
-    def handle(number: int, frame: FrameType | None) -> None:
-        if wishes.heard() and wishes.count > 1:
+    def handle(number: int) -> None:
+        if wishes.heard(number) and wishes.pressing > 1:
             raise KeyboardInterrupt
 
-    before: dict[int, Any] = {}
-    for which in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(which) != signal.SIG_IGN:  # as under nohup
-            before[which] = signal.signal(which, handle)
-    try:
+    with handled(handle, lambda handler: True):
         yield lambda: wishes.count > 0
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

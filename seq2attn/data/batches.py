@@ -1,8 +1,10 @@
 """Which pairs make a batch, and the padded tensors of one. Knows lengths and ids; where they come from, and any model, it does not."""
 
 import abc
-from collections.abc import Sequence
-from typing import NamedTuple
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor
 from seq2attn.data.tokenizer import BOS, EOS, PAD
 
 POOL = 1_000_000  # pairs that are sorted together
+TOGETHER = 10_000  # pairs whose ids are put in one array
 Ids = Sequence[int] | NDArray[np.integer]
 
 
@@ -42,6 +45,18 @@ class Pairs(abc.ABC):
     def target_lengths(self) -> NDArray[np.integer]:
         """(N,) tokens, without BOS and EOS."""
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """A mark of the content, in its order: that of the ids and of whatever else is learned from, wherever it is stored."""
+        digest = hashlib.sha256()  # about a gigabyte a second, where the processor has it
+        for part in self.content():
+            digest.update(part.data if isinstance(part, np.ndarray) else part)
+        return digest.hexdigest()[:32]
+
+    @abc.abstractmethod
+    def content(self) -> Iterator[NDArray[Any] | memoryview]:
+        """All that is learned from, lengths included, so that no two contents are the same bytes."""
+
     @abc.abstractmethod
     def plan(self, batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
         """The rows of each batch of one epoch, in order; a pure function of its arguments."""
@@ -57,6 +72,13 @@ class Texts(Pairs):
     @abc.abstractmethod
     def ids(self, rows: NDArray[np.integer]) -> tuple[Sequence[Ids], Sequence[Ids]]:
         """Source ids and target ids of those rows, without BOS and EOS."""
+
+    def content(self) -> Iterator[NDArray[Any] | memoryview]:
+        yield from (np.ascontiguousarray(lengths, "<i4") for lengths in (self.source_lengths, self.target_lengths))
+        for side in (0, 1):
+            for first in range(0, len(self.target_lengths), TOGETHER):
+                rows = np.arange(first, min(first + TOGETHER, len(self.target_lengths)))
+                yield np.concatenate([np.asarray(ids, "<i4") for ids in self.ids(rows)[side]])
 
     def plan(self, batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
         return plan(self.source_lengths, self.target_lengths, batch_tokens, seed, epoch)

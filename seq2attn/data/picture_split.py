@@ -6,10 +6,11 @@
 It knows no model, and decodes nothing.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,7 @@ from seq2attn.data.pictures import Box
 from seq2attn.errors import UserError
 
 T = TypeVar("T")
+MOST_READ = 2**30  # bytes of pictures that are read for a mark of them: a second or two
 
 PICTURES = pa.schema([("name", pa.string()), ("width", pa.int32()), ("height", pa.int32()), ("count", pa.int32()), ("frames", pa.list_(pa.large_binary()))])
 CAPTIONS = pa.schema([("picture", pa.int32()), ("target", pa.string()), ("target_ids", pa.list_(pa.int32())), ("boxes", pa.list_(pa.list_(pa.float32(), 5)))])
@@ -87,6 +89,26 @@ class PictureSplit:
         """The encoded file of a picture, or of each frame."""
         frames: list[bytes] = self._pictures.column("frames")[int(picture)].as_py()
         return frames
+
+    def frames_content(self) -> Iterator[NDArray[Any] | memoryview]:
+        """The encoded files of all pictures, after their lengths; of more than MOST_READ bytes in all the first and the last of each."""
+        column = self._pictures.column("frames")
+        total = sum(chunk.flatten().nbytes for chunk in column.chunks)
+        share = None if total <= MOST_READ else max(MOST_READ // max(len(self._pictures), 1) // 2, 256)
+        for chunk in column.chunks:
+            files = chunk.flatten()
+            _, places, content = files.buffers()
+            yield np.asarray(chunk.value_lengths().to_numpy(zero_copy_only=False), "<i4")
+            if not len(files):
+                continue
+            ends = np.frombuffer(places, np.int64)[files.offset : files.offset + len(files) + 1]
+            yield np.diff(ends)
+            whole = memoryview(content)
+            if share is None:
+                yield whole[ends[0] : ends[-1]]
+                continue
+            for start, end in itertools.pairwise(ends.tolist()):
+                yield from (whole[start:end],) if end - start <= 2 * share else (whole[start : start + share], whole[end - share : end])
 
     def _by_picture(self, rows: Sequence[T]) -> list[list[T]]:
         return [list(rows[start:end]) for start, end in zip(self.first[:-1], self.first[1:], strict=True)]

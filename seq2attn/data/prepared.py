@@ -73,6 +73,12 @@ class Split(Texts):
         """Source ids and target ids of those rows: read-only views of the mapped file."""
         return self._source.take(rows), self._target.take(rows)
 
+    def content(self) -> Iterator[NDArray[Any]]:
+        """The same bytes as any other pairs of these ids, without a look at each."""
+        yield from (self.source_lengths, self.target_lengths)
+        yield from self._source.values()
+        yield from self._target.values()
+
     def texts(self, start: int = 0, stop: int | None = None) -> tuple[list[str], list[str]]:
         """Source and target as the corpus has them, of rows start .. stop - 1."""
         part = self._table.slice(start, max(0, min(stop if stop is not None else len(self), len(self)) - start))
@@ -107,6 +113,10 @@ class _Lists:
             offsets = self._offsets[chunk]
             lists.append(self._values[chunk][offsets[place] : offsets[place + 1]])
         return lists
+
+    def values(self) -> Iterator[NDArray[np.int32]]:
+        """All ids, row after row, a chunk at a time."""
+        yield from (values[offsets[0] : offsets[-1]] for values, offsets in zip(self._values, self._offsets, strict=True))
 
     def count(self, token: int) -> int:
         return sum(int(np.count_nonzero(values[o[0] : o[-1]] == token)) for values, o in zip(self._values, self._offsets, strict=True))

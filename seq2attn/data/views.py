@@ -4,9 +4,9 @@ Pictures are decoded by threads, for Pillow works outside Python's lock. It know
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -70,6 +70,12 @@ class Views(Pairs):
     @property
     def target_lengths(self) -> NDArray[np.integer]:
         return self.split.target_lengths
+
+    def content(self) -> Iterator[NDArray[Any] | memoryview]:
+        yield from (self.split.target_lengths, self.split.picture_of)
+        if self.split.target_ids:
+            yield np.concatenate(self.split.target_ids)
+        yield from self.split.frames_content()
 
     def plan(self, batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
         """Pictures are drawn, with all their captions or as many as the settings say, others in each epoch: so a picture is encoded once for all of them."""

@@ -122,10 +122,22 @@ def published(module: nn.Module) -> list[nn.Parameter]:
     return list(module.published().values()) if isinstance(module, ResNet) else list(module.parameters())
 
 
+def _problem(tensor: Tensor, own: Tensor) -> str:
+    """Why a tensor of the right shape cannot be the backbone's, or ""."""
+    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta:
+        return "is no plain table of numbers"
+    if tensor.is_floating_point() != own.is_floating_point() or tensor.is_complex():
+        return f"is {str(tensor.dtype).removeprefix('torch.')}, where the backbone has {str(own.dtype).removeprefix('torch.')}"
+    if not bool(tensor.float().isfinite().all()):  # some types of eight bits have no such question
+        return "has values that are not finite"
+    return ""
+
+
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     """Copy published weights into a backbone. What a file has of later stages, of a classifier, or counts is left out.
 
-    Raises UserError, naming `where` and the tensor, where one is missing, unknown or of another shape.
+    Floating-point numbers of another width are converted. Raises UserError, naming `where` and the tensor, where one is missing, unknown, of another
+    shape, no floating-point numbers where the backbone has them, or not finite.
     """
     whole = module.module if isinstance(module, Foreign) else module
     own = {name: tensor for name, tensor in whole.state_dict(keep_vars=True).items() if not name.startswith("self_attention.")}
@@ -137,6 +149,8 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
             raise UserError(f"{where}: has no {name}: {way}")
         if name in found and found[name].shape != tensor.shape:
             raise UserError(f"{where}: {name} is {tuple(found[name].shape)}, where the backbone has {tuple(tensor.shape)}: {way}")
+        if name in found and not name.endswith(COUNT) and (problem := _problem(found[name], tensor)):
+            raise UserError(f"{where}: {name} {problem}: {way}")
     for name in tensors:
         if name not in own and not name.endswith(COUNT) and name.partition(".")[0] not in left_out:
             raise UserError(f"{where}: has {name}, which the backbone has not: {way}")

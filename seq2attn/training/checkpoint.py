@@ -4,6 +4,7 @@
     RUN/model.safetensors    the best weights so far (averaged where train.ema or train.average is set)
     RUN/tokenizer.model      or source.model and target.model
     RUN/metrics.jsonl        one object a line, each with "step"
+    RUN/provenance.jsonl     one object a line for each time that it was trained: see `provenance`
     RUN/training/            the last state: state.json, which names the tensor file beside it (weights, their moments, and what is averaged with them)
 
 Each file is whole or not there (`seq2attn.files`). The last state is two files, and renaming
@@ -17,7 +18,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from seq2attn import __version__, config, files
+from seq2attn import __version__, config, files, strict_json
 from seq2attn.config import Config
 from seq2attn.errors import UsageError, UserError
-from seq2attn.training.schedule import Course
+from seq2attn.training import state as states
+from seq2attn.training.state import State as State  # noqa: PLC0414 - those who save one need no other module
 
 _WAY = "what was saved before is whole: free the disk or choose another --out, then go on"  # out of a refusal to write
 FORMAT = 1  # of the run directory; a higher number than this is from a newer program
 TOKENIZERS = ("tokenizer.model", "source.model", "target.model")
-OURS = ("config.json", "model.safetensors", *TOKENIZERS, "metrics.jsonl", "training", "tensorboard", "scores")
+OURS = ("config.json", "model.safetensors", *TOKENIZERS, "metrics.jsonl", "provenance.jsonl", "training", "tensorboard", "scores")
+LOCK = "training.lock"  # stands in the run while it is trained, and is no part of it
+LONGEST = 2**24  # bytes of a file of settings or counters: what is longer is none of ours
+MOST_PIECES = 2**24  # of a vocabulary
 
 
 @dataclass(frozen=True)
@@ -75,22 +80,6 @@ class Run:
         return joint if joint.exists() else self.path / f"{side}.model"
 
 
-@dataclass(frozen=True)
-class State:
-    """Where training stands after `step` updates, beside its tensors. Together they determine all that follows."""
-
-    step: int = 0
-    epoch: int = 0
-    position: int = 0  # batches of the epoch already used
-    elapsed: float = 0.0  # seconds of training, those of earlier sessions included
-    validated: int = 0  # step of the last scheduled validation
-    course: Course = field(default_factory=Course)  # what those validations have shown
-    kept: tuple[float, float, int] | None = None  # (metric, -loss, step) of the weights in model.safetensors, of any validation
-    data: str = ""  # fingerprint of the training data
-    scaler: Mapping[str, float] | None = None  # of the fp16 loss scale
-    baseline: float | None = None  # moving average of the reward per token, where attention draws what it reads
-
-
 def is_run(path: Path) -> bool:
     return (path / "config.json").is_file()
 
@@ -112,7 +101,7 @@ def create(
         path.mkdir(parents=True, exist_ok=True)
         for name in OURS:  # never a whole folder: what a user keeps beside a run stays
             old = path / name
-            if old.is_dir():
+            if old.is_dir() and not old.is_symlink():
                 shutil.rmtree(old)
             else:
                 old.unlink(missing_ok=True)
@@ -141,12 +130,68 @@ def refuse_existing(path: Path, force: bool) -> None:
     if is_run(path):
         if not force:
             raise UserError(f"{path}: a run stands here already; go on with it by --resume, or replace it by --force")
-    elif path.exists() and not (path.is_dir() and all(_ours(file.name) for file in path.iterdir())):  # else: cut while it was created
+        if _is_of_others(path / "config.json"):
+            raise UserError(f"{path}: its config.json is not of seq2attn, so --force does not replace it; choose another --out")
+    elif path.exists() and not (path.is_dir() and all(_ours(file.name) for file in path.iterdir())):
         raise UserError(f"{path}: exists, and is no run of seq2attn; choose another --out")
+    elif not force and (left := traces(path)):  # else: cut while it was created
+        raise UserError(f"{path}: {left} of a run without its config.json: bring that back, choose another --out, or replace all by --force")
+
+
+def refuse_going_on(path: Path) -> None:
+    """Raise UserError where `--resume` would not go on with what was trained at `path`, but begin anew on top of it; touches nothing."""
+    if not is_run(path):
+        refuse_existing(path, force=True)
+        if left := traces(path):
+            raise UserError(f"--resume: {path} has {left}, but no config.json to go on from: bring it back, or start anew with --force or another --out")
+    elif not os.path.lexists(_state_file(path)):
+        if left := traces(path):
+            raise UserError(
+                f"--resume: {path} has {left}, but no training/state.json to go on from: bring it back, or start anew with --force or another --out"
+            )
+    else:
+        state, tensors = _read_state(path)
+        if state.kept is not None and not (path / "model.safetensors").is_file():
+            raise UserError(
+                f"{path / 'model.safetensors'}: missing: the best weights so far, those of step {state.kept[2]}; "
+                "bring it back, or start anew with --force or another --out"
+            )
+        for file in (tensors, path / "model.safetensors"):
+            if file == tensors or file.exists():
+                with _reading(file), safe_open(file, framework="pt"):
+                    pass
+
+
+def traces(path: Path) -> str:
+    """What a training, or its use, has left at `path` beside settings and first weights, in words; "" for nothing."""
+    weights, log = path / "model.safetensors", path / "metrics.jsonl"
+    left = {
+        "weights": os.path.lexists(weights),
+        "a log": os.path.lexists(log) and (not log.is_file() or log.stat().st_size > 0),
+        "a training state": os.path.lexists(_state_file(path))
+        or any(file.suffix == ".safetensors" and file.name != "0.safetensors" for file in _inside(path / "training")),
+        "TensorBoard files": any(_inside(path / "tensorboard")),
+        "scores": any(_inside(path / "scores")),
+    }
+    return " and ".join(name for name, is_there in left.items() if is_there)
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    if folder.is_dir():
+        yield from folder.iterdir()
+
+
+def _is_of_others(file: Path) -> bool:
+    """Whether it is a config.json that another program wrote; a damaged one may be ours."""
+    try:
+        tree = strict_json.parse(_text(file))
+    except (OSError, ValueError):
+        return False
+    return not isinstance(tree, dict) or "format" not in tree
 
 
 def _ours(name: str) -> bool:
-    return name in OURS or files.is_left_of(name, set(OURS))
+    return name in (*OURS, LOCK) or files.is_left_of(name, set(OURS))
 
 
 def open_run(path: str | Path, *, trained: bool = True) -> Run:
@@ -158,25 +203,25 @@ def open_run(path: str | Path, *, trained: bool = True) -> Run:
     if not file.is_file():
         raise UserError(f"{path}: not a run directory: it has no config.json")
     try:
-        tree = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(tree["format"], int):
+        tree = strict_json.parse(_text(file))
+        if not isinstance(tree["format"], int) or isinstance(tree["format"], bool):
             raise TypeError("its format is no number")
         if tree["format"] > FORMAT:
             raise UserError(f"{path}: made by seq2attn {tree['seq2attn']}, newer than this one ({__version__}): upgrade seq2attn to open it")
-        languages = (tree["languages"][0], tree["languages"][1])
+        settings = config.validate(tree["config"], str(file))
         run = Run(
             path,
-            config.validate(tree["config"], str(file)),
-            int(tree["vocabulary"]["source"]),
-            int(tree["vocabulary"]["target"]),
-            languages,
+            settings,
+            _pieces(tree["vocabulary"], "source", 0 if settings.model.pictures else 1),
+            _pieces(tree["vocabulary"], "target", 1),
+            _languages(tree["languages"]),
             str(tree["corpus"]),
         )
     except UsageError as error:
         raise UserError(str(error)) from None
     except OSError as error:
         raise UserError(f"{file}: cannot be read: {error.strerror}") from None
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{file}: damaged ({error}); restore it, or train again") from None
     for tokenizer in run.tokenizers:
         if not tokenizer.is_file():
@@ -189,6 +234,19 @@ def open_run(path: str | Path, *, trained: bool = True) -> Run:
         with _reading(run.weights), safe_open(run.weights, framework="pt"):
             pass
     return run
+
+
+def _pieces(sizes: Any, side: str, least: int) -> int:
+    size = sizes[side]
+    if not isinstance(size, int) or isinstance(size, bool) or not least <= size <= MOST_PIECES:
+        raise ValueError(f"vocabulary.{side} is {str(size)[:40]}, where a number from {least} to {MOST_PIECES} is wanted")
+    return size
+
+
+def _languages(names: Any) -> tuple[str | None, str | None]:
+    if not isinstance(names, list) or len(names) != 2 or not all(name is None or isinstance(name, str) for name in names):
+        raise ValueError("languages is no pair of names")
+    return names[0], names[1]
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
@@ -213,14 +271,20 @@ def load_weights(run: Run, model: nn.Module) -> None:
 
 
 def restore(model: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Copy tensors named as by `weights` into the model. Raises UserError, naming `where`, when one is missing, unknown or of another shape."""
+    """Copy tensors named as by `weights` into the model. Raises UserError, naming `where`, when one is missing, unknown, or of another shape or dtype."""
     own = weights(model)
     for name in sorted(own.keys() | tensors.keys()):
         if name not in tensors or name not in own or own[name].shape != tensors[name].shape:
             raise UserError(f"{where}: does not fit the run's config.json at {name}; restore both from one run, or train again")
+        if own[name].dtype != tensors[name].dtype:
+            raise UserError(f"{where}: {name} is {_dtype(tensors[name])}, where the model has {_dtype(own[name])}; restore the file, or train again")
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(tensors[name])
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def save_state(run: Run, state: State, tensors: Mapping[str, Tensor]) -> None:
@@ -230,7 +294,7 @@ def save_state(run: Run, state: State, tensors: Mapping[str, Tensor]) -> None:
         folder.mkdir(exist_ok=True)
         name = f"{state.step}.safetensors"
         write_tensors(folder / name, tensors)
-        write(folder / "state.json", (json.dumps({"tensors": name} | asdict(state), indent=1) + "\n").encode())
+        write(folder / "state.json", states.text(state, name).encode())
         files.sweep(folder)
         for old in folder.glob("*.safetensors"):
             if old.name != name:
@@ -239,23 +303,48 @@ def save_state(run: Run, state: State, tensors: Mapping[str, Tensor]) -> None:
 
 def load_state(run: Run) -> tuple[State, dict[str, Tensor]] | None:
     """The run's last state, or None where none was saved yet. Raises UserError when it is damaged."""
-    file = run.path / "training" / "state.json"
-    if not file.exists():
+    if not os.path.lexists(_state_file(run.path)):
         return None
+    state, tensors = _read_state(run.path)
+    return state, read_tensors(tensors)
+
+
+def has_state(run: Run) -> bool:
+    """Whether a state was saved, whole or not."""
+    return os.path.lexists(_state_file(run.path))
+
+
+def last_step(run: Run) -> int:
+    """That of the last state, 0 without one. Raises UserError when it is damaged."""
+    return _read_state(run.path)[0].step if has_state(run) else 0
+
+
+def _state_file(path: Path) -> Path:
+    return path / "training" / "state.json"
+
+
+def _read_state(path: Path) -> tuple[State, Path]:
+    """The last state of the run at `path`, and the file of its tensors."""
+    file = _state_file(path)
     try:
-        tree: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        name = str(tree.pop("tensors"))
-        course = tree.pop("course")
-        best = course.pop("best")
-        kept = tree.pop("kept")
-        state = State(
-            **tree,
-            course=Course(**course, best=None if best is None else (float(best[0]), float(best[1]))),
-            kept=None if kept is None else (float(kept[0]), float(kept[1]), int(kept[2])),
-        )
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        state, name = states.parse(_text(file))
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
         raise UserError(f"{file}: damaged ({error}); restore it, or train again with --force") from None
-    return state, read_tensors(file.with_name(name))
+    tensors = file.with_name(name)
+    if tensors.is_symlink() and not tensors.resolve().is_relative_to(path.resolve()):
+        raise UserError(f"{tensors}: a link out of the run; put the file itself there, or train again with --force")
+    return state, tensors
+
+
+def _text(file: Path) -> str:
+    """A file of settings or counters. Raises OSError or ValueError where it is none that this program wrote."""
+    if not file.is_file():
+        raise ValueError("no file")
+    if file.stat().st_size > LONGEST:
+        raise ValueError(f"longer than {LONGEST:,} bytes")
+    return file.read_text(encoding="utf-8")
 
 
 def log(run: Run, line: Mapping[str, object]) -> None:
@@ -272,18 +361,25 @@ def log(run: Run, line: Mapping[str, object]) -> None:
 
 def cut_log(run: Run, state: State) -> None:
     """Drop the lines of metrics.jsonl that tell of steps, or validations, after `state`: they will come again. A line torn by a crash goes too."""
-    if not run.metrics.exists():
+    if not os.path.lexists(run.metrics):
         return
-    kept = []
-    for line in run.metrics.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+    try:
+        if not run.metrics.is_file():
+            raise UserError(f"{run.metrics}: no file; put the log back, or move away what stands there")
+        lines = run.metrics.read_bytes().splitlines(keepends=True)
+    except OSError as error:
+        raise UserError(f"{run.metrics}: cannot be read: {error.strerror}") from None
+    known = []
+    for line in lines:
         try:
-            entry = json.loads(line)
-            known = entry["step"] <= (state.validated if "valid_loss" in entry else state.step)
+            entry = strict_json.parse(line.decode(), constants=True)
+            told = entry["step"] <= (state.validated if "valid_loss" in entry else state.step)
         except (ValueError, LookupError, TypeError):
-            known = False
-        if known and line.endswith("\n"):
-            kept.append(line)
-    write(run.metrics, "".join(kept).encode())
+            told = False
+        if told and line.endswith(b"\n"):
+            known.append(line)
+    if known != lines:
+        write(run.metrics, b"".join(known))
 
 
 def refuse_change(old: Config, new: Config, free: tuple[str, ...]) -> None:
@@ -296,7 +392,7 @@ def refuse_change(old: Config, new: Config, free: tuple[str, ...]) -> None:
 
 
 def fingerprint(*lengths: np.ndarray) -> str:
-    """A short mark of the training data: the lengths of all its rows, in order."""
+    """What states hold as the mark of their data that are older than marks of content: that of the lengths of all rows, in order."""
     digest = hashlib.sha256()
     for array in lengths:
         digest.update(np.ascontiguousarray(array, dtype=np.int64).tobytes())
@@ -333,8 +429,15 @@ def writing(path: Path) -> Iterator[None]:
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     try:
+        with path.open("rb"):  # safetensors does not tell why it cannot
+            pass
+        os.fspath(path).encode()  # nor does it open what is not named in UTF-8
         yield
-    except (OSError, SafetensorError) as error:
-        if not path.exists():
-            raise UserError(f"{path}: missing; restore it, or train again") from None
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing; restore it, or train again") from None
+    except UnicodeEncodeError:
+        raise UserError(f"{path}: weights can only be read where the path is valid UTF-8: rename the folder") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except SafetensorError as error:
         raise UserError(f"{path}: damaged ({error}); restore it, or train again") from None

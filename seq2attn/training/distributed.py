@@ -5,8 +5,9 @@ update; gradients are summed, each loss having been divided by the tokens of all
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,6 +16,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from seq2attn.errors import UserError
+
+SETTLING = 3.0  # seconds that the leading process has to say why it fails: torchrun ends it as soon as another one has ended
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class World:
         if self.size == 1:
             return list(values)
         exchanged = torch.tensor(values, dtype=torch.float64, device=self.device)
-        dist.all_reduce(exchanged)
+        with self._together():
+            dist.all_reduce(exchanged)
         return list(map(float, exchanged.tolist()))
 
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
@@ -48,7 +52,8 @@ class World:
                 p.grad = torch.zeros_like(p)
         gradients = [p.grad for p in parameters if p.grad is not None]
         flat = torch.cat([g.flatten() for g in gradients])  # one exchange: small ones are all latency
-        dist.all_reduce(flat)
+        with self._together():
+            dist.all_reduce(flat)
         for gradient, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
@@ -56,22 +61,51 @@ class World:
         """Every process gets the leading one's values, in place."""
         if self.size == 1:
             return
-        for tensor in tensors:
-            dist.broadcast(tensor.detach(), src=0)
+        with self._together():
+            for tensor in tensors:
+                dist.broadcast(tensor.detach(), src=0)
 
     def wait(self) -> None:
         """Return once every process is here."""
         self.sum([0.0])
 
+    def lead(self, act: Callable[[], object]) -> None:
+        """Let the leading process alone `act`, while the others wait. What it raises is raised there; the others end without a word of their own."""
+        raised: BaseException | None = None
+        if self.leads:
+            try:
+                act()
+            except BaseException as error:  # noqa: BLE001 - raised below
+                raised = error
+        failed = self.sum([float(raised is not None)])
+        if raised is not None:
+            raise raised
+        if failed != [0.0]:
+            with suppress(KeyboardInterrupt):
+                time.sleep(SETTLING)
+            raise SystemExit(1)
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """An exchange that another process does not take part in any more fails, whatever the library calls it."""
+        try:
+            yield
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise UserError(
+                f"process {self.rank + 1} of {self.size}: another process of this training has ended, or cannot be reached; "
+                "what was saved before is whole: start all of them again with --resume"
+            ) from error
+
 
 @contextmanager
 def join(device: torch.device) -> Iterator[World]:
     """The world that torchrun's environment describes, left at the end; a world of one without it. Each process of a machine takes its own CUDA device."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
+    size, local = _number("WORLD_SIZE", 1), _number("LOCAL_RANK", 0)
+    if size <= 1:
         yield World(device)
         return
-    local = int(os.environ.get("LOCAL_RANK", "0"))
     if device.type == "cuda":
         if local >= torch.cuda.device_count():
             raise UserError(
@@ -80,8 +114,22 @@ def join(device: torch.device) -> Iterator[World]:
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
     # The leading process prepares data and translates the validation set while the others wait: longer than the default patience.
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=6))
+    try:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=6))
+    except (RuntimeError, ValueError) as error:
+        raise UserError(
+            f"the {size} processes of this training did not find each other ({str(error).splitlines()[0]}): "
+            "start them all with torchrun, or unset WORLD_SIZE to train in one"
+        ) from error
     try:
         yield World(device, dist.get_rank(), size)
     finally:
-        dist.destroy_process_group()
+        with suppress(RuntimeError):  # where the others are gone already
+            dist.destroy_process_group()
+
+
+def _number(name: str, default: int) -> int:
+    value = os.environ.get(name, "") or str(default)
+    if not value.isdecimal():
+        raise UserError(f"{name}={value}: no number; torchrun sets it, or unset it to train in one process")
+    return int(value)

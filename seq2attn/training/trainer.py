@@ -32,8 +32,8 @@ from seq2attn.data.batches import Pairs
 from seq2attn.errors import UserError
 from seq2attn.models.memory import Memory
 from seq2attn.models.seq2seq import Seq2Seq
-from seq2attn.training import checkpoint
-from seq2attn.training.checkpoint import Run, State
+from seq2attn.training import checkpoint, saved
+from seq2attn.training.checkpoint import Run
 from seq2attn.training.distributed import World
 from seq2attn.training.doubly_stochastic import doubly_stochastic
 from seq2attn.training.loss import cross_entropies
@@ -41,6 +41,7 @@ from seq2attn.training.precision import Format, autocast, hand_back_pages, keep_
 from seq2attn.training.reinforce import drawn, first_baseline, next_baseline
 from seq2attn.training.schedule import rate
 from seq2attn.training.self_critical import Critic, expected_loss
+from seq2attn.training.state import State
 
 T = TypeVar("T")
 AHEAD = 4  # updates whose batches are made before they are needed
@@ -190,7 +191,8 @@ class _Trainer:
         self.average = {name: tensor.clone() for name, tensor in self.weights.items()} if self.settings.ema else {}
         # What the last scheduled validations were of, the oldest first: where it is needed, and not on the device, whose memory is for training.
         self.earlier: deque[dict[str, Tensor]] = deque(maxlen=self.settings.average - 1)
-        self.state = State(data=checkpoint.fingerprint(training.source_lengths, training.target_lengths))
+        self.state = State(data=training.fingerprint, validation=validation.fingerprint)
+        self.planned: list[np.ndarray] | None = None  # the batches of the epoch in which training goes on
         self._resume()
         self.began = time.monotonic() - self.state.elapsed
         self.resumed = self.state
@@ -450,12 +452,15 @@ class _Trainer:
         """The rows of each batch, with the epoch and the position after it."""
         epoch, position = self.state.epoch, self.state.position
         while True:
-            order = self.training.plan(self.settings.batch_tokens, self.settings.seed, epoch)
+            order, self.planned = self.planned or self._order(epoch), None
             if not order:
                 raise UserError("there is no training pair: nothing to learn from")
             for used in range(position, len(order)):
                 yield order[used], epoch, used + 1
             epoch, position = epoch + 1, 0
+
+    def _order(self, epoch: int) -> list[np.ndarray]:
+        return self.training.plan(self.settings.batch_tokens, self.settings.seed, epoch)
 
     def _batch(self, pairs: Pairs, rows: np.ndarray, draw: int | None) -> _Microbatch:
         batch = pairs.batch(rows, draw)
@@ -468,43 +473,65 @@ class _Trainer:
     # What is on the disk
 
     def _save(self) -> Saved:
-        self.state = replace(self.state, elapsed=self._elapsed(), scaler=self.scaler.state_dict() or None)
+        optimized = self.optimizer.state_dict()["state"]
+        self.state = replace(
+            self.state,
+            elapsed=self._elapsed(),
+            scaler=self.scaler.state_dict() or None,
+            averaged=len(self.earlier),
+            moments=saved.marks((n for n, moments in optimized.items() if any(m is not None for m in moments.values())), len(self.parameters)),
+        )
         if self.world.leads:
             tensors = {f"model/{name}": tensor for name, tensor in checkpoint.weights(self.model).items()}
             tensors |= {f"average/{name}": tensor for name, tensor in self.average.items()}
             for number, before in enumerate(self.earlier):
                 tensors |= {f"earlier/{number}/{name}": tensor for name, tensor in before.items()}
-            for number, moments in self.optimizer.state_dict()["state"].items():
+            for number, moments in optimized.items():
                 tensors |= {f"optimizer/{number}/{name}": tensor for name, tensor in moments.items() if tensor is not None}
             checkpoint.save_state(self.directory, self.state, tensors)
         return Saved(self.state.step, self.directory.path)
 
     def _resume(self) -> None:
+        """Go on from the last state, all of which is looked at before any of it is used and the log is cut; where there is none, save the first."""
         loaded = checkpoint.load_state(self.directory)
-        if self.world.leads:
-            checkpoint.cut_log(self.directory, loaded[0] if loaded else self.state)
-        self.world.wait()
         if loaded is None:
+            self.began = time.monotonic()
+            self._save()  # so that nothing that follows is ever without a state to go on from
+            self.world.wait()
             return
         state, tensors = loaded
         where = f"{self.directory.path}/training"
-        if state.data != self.state.data:
-            raise UserError(f"--resume: the training data are not those of {self.directory.path}; give it the same --data, or start anew with another --out")
+        self._refuse_other_data(state)
+        order = [p for group in self.optimizer.param_groups for p in group["params"]]
+        expected = saved.Expected(checkpoint.weights(self.model), self.weights, order, self.settings, self.scaler.is_enabled())
+        saved.refuse_unfit(state, tensors, expected, where)
+        self.planned = self._order(state.epoch)
+        if state.position > len(self.planned):
+            raise UserError(
+                f"{where}/state.json: damaged (position is {state.position}, and the epoch has {len(self.planned)} batches); restore it, or train again with --force"
+            )
+        if self.world.leads:
+            checkpoint.cut_log(self.directory, state)
+        self.world.wait()
         checkpoint.restore(self.model, _under("model/", tensors), where)
-        average = _under("average/", tensors)
-        if average.keys() != self.average.keys():
-            raise UserError(f"{where}: does not fit train.ema={self.settings.ema}")
-        for name, tensor in average.items():
+        for name, tensor in _under("average/", tensors).items():
             self.average[name].copy_(tensor)
         earlier = _numbered("earlier/", tensors)
-        if len(earlier) >= self.settings.average or any(before.keys() != self.weights.keys() for before in earlier.values()):
-            raise UserError(f"{where}: does not fit train.average={self.settings.average}")
         if self.world.leads:
             self.earlier.extend(earlier[number] for number in sorted(earlier))
         self.optimizer.load_state_dict({"state": _numbered("optimizer/", tensors), "param_groups": self.optimizer.state_dict()["param_groups"]})
         if state.scaler is not None and self.scaler.is_enabled():
             self.scaler.load_state_dict(dict(state.scaler))
-        self.state = state
+        self.state = replace(state, data=self.state.data, validation=self.state.validation)
+
+    def _refuse_other_data(self, state: State) -> None:
+        """By their content; by their lengths alone where the state is older than that."""
+        lengths = checkpoint.fingerprint(self.training.source_lengths, self.training.target_lengths)
+        for what, then, now in (("training", state.data, {self.state.data, lengths}), ("validation", state.validation or None, {self.state.validation})):
+            if then is not None and then not in now:
+                raise UserError(
+                    f"--resume: the {what} data are not those of {self.directory.path}: their content has changed; give it the same --data, or start anew with another --out"
+                )
 
     def _log(self, line: Mapping[str, object]) -> None:
         if self.world.leads:

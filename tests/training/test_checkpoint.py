@@ -312,3 +312,64 @@ def test_nothing_is_pickled(tmp_path):
     fit(tmp_path / "run", settings("train.max_steps=5", "train.ema=0.9", "train.average=2", "train.validate_every=2"))
     kinds = {path.suffix for path in (tmp_path / "run").rglob("*") if path.is_file()}
     assert kinds == {".json", ".jsonl", ".safetensors", ".model"}
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int8, torch.uint8, torch.bool, torch.complex64, torch.float64, torch.float16, torch.bfloat16])
+def test_weights_of_another_dtype_are_refused_by_name(run, dtype):
+    net = toy.model(settings())
+    own = checkpoint.weights(net)
+    name = "decoder.attention.score.key.weight"
+    before = {key: tensor.clone() for key, tensor in own.items()}
+    checkpoint.write_tensors(run.weights, own | {name: own[name].to(dtype)})
+    with pytest.raises(UserError, match=rf"{name} is {str(dtype).removeprefix('torch.')}, where the model has float32") as caught:
+        checkpoint.load_weights(run, net)
+    assert "\n" not in str(caught.value)
+    assert all(torch.equal(tensor, before[key]) for key, tensor in checkpoint.weights(net).items())
+
+
+@pytest.mark.parametrize(
+    "vocabulary",
+    [
+        *({"source": wrong, "target": 14} for wrong in (float("inf"), -1, 0, 500.9, True, None, "14", [14], {}, 10**30, 2**24 + 1)),
+        *({"source": 14, "target": wrong} for wrong in (float("nan"), -5, 0, 0.5, False)),
+        *({}, {"source": 14}, [14, 14], None, 3),
+    ],
+    ids=str,
+)
+def test_a_vocabulary_that_cannot_be_is_refused(run, vocabulary):
+    change(run, vocabulary=vocabulary)
+    assert "config.json: damaged" in refusal(run.path)
+
+
+@pytest.mark.parametrize(
+    "entries", [{"format": True}, {"languages": "en"}, {"languages": ["en"]}, {"languages": [1, 2]}, {"languages": {"0": "a"}}, {"config": 3}], ids=str
+)
+def test_an_entry_of_another_form_is_refused(run, entries):
+    change(run, **entries)
+    assert "config.json" in refusal(run.path)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(run, monkeypatch):
+    """Whoever runs the tests may read everything: the system's answer is played."""
+    checkpoint.save_weights(run, toy.model(run.config))
+    checkpoint.save_state(run, State(step=1), ONE)
+    real = type(run.path).open
+
+    def refuse(path, *more, **options):
+        if path.suffix == ".safetensors" or path.name == "state.json":
+            raise PermissionError(13, os.strerror(13))
+        return real(path, *more, **options)
+
+    monkeypatch.setattr(type(run.path), "open", refuse)
+    monkeypatch.setattr(type(run.path), "read_text", lambda path, **_: refuse(path))
+    for read in (lambda: checkpoint.read_tensors(run.weights), lambda: checkpoint.load_state(run), lambda: checkpoint.load_weights(run, toy.model(run.config))):
+        with pytest.raises(UserError, match=r"cannot be read: Permission denied") as caught:
+            read()
+        assert "damaged" not in str(caught.value)
+
+
+def test_a_run_whose_path_is_no_utf8_is_told_so(tmp_path):
+    run = new_run(tmp_path / os.fsdecode(b"r\xff"), settings())
+    checkpoint.save_weights(run, toy.model(run.config))
+    with pytest.raises(UserError, match="valid UTF-8: rename the folder"):
+        checkpoint.open_run(run.path)

@@ -41,12 +41,11 @@ with join(torch.device("cpu")) as world:
 """
 
 
-def together(path: Path, changes: tuple[str, ...], *stops: int) -> list[list[str]]:
-    """Two processes train a run at `path`, as torchrun would start them, as often as there are `stops`: steps until the second one asks to end. The lines each printed."""
+def _started(code: str) -> list[tuple[str, str, int]]:
+    """What two processes of that code, started as torchrun would, print on stdout and stderr, and how they end."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    code = WORKER.format(toy=str(Path(__file__).parent), changes=changes, path=str(path), stops=stops)
     place = {
         "PYTHONPATH": str(ROOT),
         "WORLD_SIZE": "2",
@@ -66,7 +65,79 @@ def together(path: Path, changes: tuple[str, ...], *stops: int) -> list[list[str
         )
         for rank in range(2)
     ]
-    found = [(*worker.communicate(timeout=120), worker.returncode) for worker in workers]
+    return [(*worker.communicate(timeout=120), worker.returncode) for worker in workers]
+
+
+ENDING = """
+import os, signal, sys
+import torch
+from seq2attn.cli import app, train
+from seq2attn.errors import UserError
+from seq2attn.training.distributed import join
+def go():
+    with join(torch.device("cpu")) as world:
+        {body}
+app.app.registered_commands.clear()
+app.app.command()(go)
+sys.exit(app.run(["go"]))
+"""
+FAILS = """
+        def refuse():
+            raise UserError("no such place")
+        world.lead(lambda: print("led"))
+        world.lead(refuse)
+"""
+DIES = """
+        world.wait()
+        if world.rank == {rank}:
+            os.kill(os.getpid(), signal.SIGKILL)
+        world.sum([1.0])
+"""
+
+
+def ended(body: str) -> list[tuple[int, str, str]]:
+    """Exit code, stdout and stderr of two processes that do the same."""
+    return [(status, out, err) for out, err, status in _started(ENDING.format(body=body.strip()))]
+
+
+def test_where_the_leading_process_fails_it_alone_says_so():
+    assert ended(FAILS) == [(1, "led\n", "seq2attn: no such place\n"), (1, "", "")]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_process_that_is_killed_is_one_line_of_the_other(rank):
+    found = ended(DIES.format(rank=rank))
+    assert found[rank][0] == -9
+    status, out, err = found[1 - rank]
+    lines = [line for line in err.splitlines() if line.startswith("seq2attn:")]  # the library warns on its own
+    assert (status, out, len(lines)) == (1, "", 1)
+    assert f"process {2 - rank} of 2: another process of this training has ended" in lines[0]
+    assert "--resume" in lines[0]
+    assert "internal error" not in err
+
+
+@pytest.mark.parametrize(("name", "value"), [("WORLD_SIZE", "two"), ("WORLD_SIZE", "-1"), ("LOCAL_RANK", "x")])
+def test_an_environment_that_torchrun_did_not_set_is_one_line(monkeypatch, name, value):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=f"{name}={value}: no number"), distributed.join(torch.device("cpu")):
+        pass
+
+
+def test_processes_that_cannot_meet_are_one_line(monkeypatch):
+    for name, value in (("WORLD_SIZE", "2"), ("RANK", "0"), ("LOCAL_RANK", "0")):
+        monkeypatch.setenv(name, value)
+    for name in ("MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UserError, match="did not find each other") as caught, distributed.join(torch.device("cpu")):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def together(path: Path, changes: tuple[str, ...], *stops: int) -> list[list[str]]:
+    """Two processes train a run at `path`, as torchrun would start them, as often as there are `stops`: steps until the second one asks to end. The lines each printed."""
+    code = WORKER.format(toy=str(Path(__file__).parent), changes=changes, path=str(path), stops=stops)
+    found = _started(code)
     assert [status for _, _, status in found] == [0, 0], found  # of both: where one fails, the other tells how far it was
     return [out.splitlines() for out, _, _ in found]
 

@@ -152,3 +152,34 @@ def test_models_without_such_weights_stay_as_they_are() -> None:
         before = {name: tensor.clone() for name, tensor in made.state_dict().items()}
         pretrained(made, chosen)
         assert all(torch.equal(tensor, before[name]) for name, tensor in made.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda tensor: tensor.to(torch.int64), "is int64, where the backbone has float32"),
+        (lambda tensor: tensor.to(torch.uint8), "is uint8"),
+        (lambda tensor: tensor.to(torch.bool), "is bool"),
+        (lambda tensor: tensor.to(torch.complex64), "is complex64"),
+        (lambda tensor: tensor.to_sparse(), "is no plain table of numbers"),
+        (lambda tensor: tensor.to("meta"), "is no plain table of numbers"),
+        (lambda tensor: tensor * float("nan"), "not finite"),
+        (lambda tensor: tensor.fill_(float("inf")), "not finite"),
+        (lambda tensor: tensor.to(torch.float16), None),
+        (lambda tensor: tensor.to(torch.float64), None),
+    ],
+)
+def test_weights_that_are_no_numbers_of_their_kind_are_named(change: Callable[[Tensor], Tensor], said: str | None) -> None:
+    from seq2attn.models.backbones import fill
+
+    network = nn.Module()
+    network.weight = nn.Parameter(torch.ones(2, 3))
+    tensors = {"weight": change(torch.full((2, 3), 2.0))}
+    if said is None:
+        fill(network, tensors, "a.pth")
+        assert float(network.weight.detach().sum()) == 12
+    else:
+        with pytest.raises(UserError, match=said) as caught:
+            fill(network, tensors, "a.pth")
+        assert str(caught.value).startswith("a.pth: weight ")
+        assert float(network.weight.detach().sum()) == 6

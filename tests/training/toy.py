@@ -1,6 +1,6 @@
 """A task that needs attention and no data: sequences to copy or to reverse, and a small real model of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,9 @@ class Pairs(Texts):
     @property
     def target_lengths(self) -> np.ndarray:
         return self.lengths
+
+    def content(self) -> Iterator[np.ndarray]:
+        yield from (self.lengths, *self.sources, *self.targets)
 
     def ids(self, rows: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
         return [self.sources[row] for row in rows], [self.targets[row] for row in rows]
