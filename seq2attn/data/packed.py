@@ -22,6 +22,8 @@ HEAD = 512  # bytes that are looked at: tar says what it is behind the first 257
 BLOCK = 1 << 20
 MEMORY = 1 << 28  # bytes that unpacking xz may take; `xz -9` takes a quarter of them
 PARQUET, ARROW, NPY, ZIP = "a Parquet file", "an Arrow file", "an array of NumPy", "a zip archive"
+PARQUET_MAGIC = b"PAR1"
+ENDINGS = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".lzma", ".z", ".zip", ".7z")
 
 _GZIP, _BZIP2, _XZ = "gzip", "bzip2", "xz"
 _BZIP2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")  # what follows BZh and a digit: a block, or the end
@@ -48,7 +50,7 @@ _KNOWN: tuple[tuple[bytes, str, str], ...] = (
     (b"%PDF-", "a PDF", _TEXT),
     (b"%!PS-", "a PostScript file", _TEXT),
     (b"{\\rtf", "an RTF document", _TEXT),
-    (b"PAR1", PARQUET, "give it the ending .parquet"),
+    (PARQUET_MAGIC, PARQUET, "give it the ending .parquet"),
     (b"ARROW1\x00", ARROW, "save it as Parquet or JSONL"),
     (b"\x93NUMPY", NPY, "text is wanted here"),
     (b"SQLite format 3\x00", "a database of SQLite", "save the table as CSV (UTF-8)"),
@@ -99,6 +101,12 @@ def unpacked(file: BinaryIO, name: str, also: Collection[str] = ()) -> BinaryIO:
         raise UserError(f"{name}: packed twice: unpack it once, with {way_out.format(shlex.quote(name))}")
     _refuse(head, name, also, packed=packing)
     return cast(BinaryIO, stream)
+
+
+def bare(name: str) -> str:
+    """The name of a file without the ending that says how it is packed."""
+    stem, dot, ending = name.rpartition(".")
+    return stem if stem and f"{dot}{ending.lower()}" in ENDINGS else name
 
 
 def _kind(head: bytes) -> tuple[str, str]:

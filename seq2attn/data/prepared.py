@@ -28,19 +28,20 @@ from numpy.typing import NDArray
 from seq2attn import __version__, config
 from seq2attn.data import picture_store, raw
 from seq2attn.data.batches import Texts
-from seq2attn.data.corpus import Corpus
+from seq2attn.data.corpus import Corpus, is_blank
 from seq2attn.data.picture_split import PictureSplit
 from seq2attn.data.picture_store import Spool
 from seq2attn.data.pictures import PictureCorpus
 from seq2attn.data.raw import Raw
 from seq2attn.data.sources import open_corpus
-from seq2attn.data.tokenizer import SAMPLE, SPECIALS, UNK, Tokenizer, VocabularyTooLarge
+from seq2attn.data.tokenizer import SAMPLE, SPECIALS, UNK, Tokenizer, VocabularyTooLarge, is_changed
 from seq2attn.errors import UsageError, UserError
 
 FORMAT = 2  # 1 where no program before this one would misread it: of texts
 REPORT = "prepared.json"
 BLOCK = 200_000  # pairs that are encoded between two signs of progress
 WORTH_A_WORKER = 5000  # pairs; a process that has fewer takes longer to start than it saves
+_NORMALISED = "normalised"  # beside the reasons to drop a pair: how many lines of each side NFC changed
 EXAMPLES = 3  # places that are named of each reason to drop a pair
 
 Progress = Callable[[str, int, int | None], None]
@@ -196,7 +197,7 @@ def prepare(
     that does not hold `options.vocab_size` pieces gets half of those that it holds, which the report says; without, it is refused.
     """
     with _put_in_place(Path(out), force) as folder, _quiet_datasets():
-        opened = open_corpus(corpus, options.source, options.target)
+        opened = open_corpus(corpus, options.source, options.target, options.max_bad)
         work = folder / "work"
         work.mkdir()
         if options.tokenizer is None:
@@ -218,8 +219,13 @@ def prepare(
         train_keys = splits["train"].keys
         for name, part in splits.items():
             limits = options if name == "train" else None
-            dropped = _encode(part, folder / name, name, source, target, limits, workers, work, progress)
+            dropped, normalised = _encode(part, folder / name, name, source, target, limits, workers, work, progress)
             report["splits"][name] = {"read": len(part.keys), **_described(Split(folder / name), dropped)}
+            for side, count in normalised.items():
+                report["splits"][name][side]["normalised"] = count
+            if any(normalised.values()):
+                sides = " and ".join(f"{count:,} {side}" for side, count in normalised.items() if count)
+                opened.notes.append(f"{name}: {sides} lines are not in the normal form NFC of Unicode: they are put in it")
             if name != "train":
                 report["splits"][name]["sources_in_train"] = int(np.isin(part.keys, train_keys).sum())
             part.path.unlink()
@@ -362,14 +368,15 @@ def _encode(
     workers: int,
     work: Path,
     progress: Progress,
-) -> dict[str, dict[str, Any]]:
-    """Encode one split into `out`; what was dropped, by reason."""
+) -> tuple[dict[str, dict[str, Any]], Counter[str]]:
+    """Encode one split into `out`; what was dropped, by reason, and how many lines of each side NFC changed."""
     rows = datasets.Dataset.from_file(str(part.path))
     gold = next((True for batch in part.batches() if batch.column("alignment").null_count < batch.num_rows), False)
     ids = datasets.List(datasets.Value("int32"))
     text = datasets.Value("string")
     features = datasets.Features({"source": text, "target": text, "source_ids": ids, "target_ids": ids} | ({"alignment": text} if gold else {}))
     counts: Counter[str] = Counter()
+    normalised = Counter({"source": 0, "target": 0})
     examples: dict[str, list[str]] = {}
     blocks = []
     for first in range(0, len(rows), BLOCK):
@@ -393,12 +400,16 @@ def _encode(
             writer_batch_size=10_000,
         )
         blocks.append(encoded.with_format(None))
-        for file in sorted(drops.glob("*.tsv")):
-            for line in file.read_text(encoding="utf-8").splitlines():
-                reason, place = line.split("\t")
-                counts[reason] += 1
-                if len(examples.setdefault(reason, [])) < EXAMPLES:
-                    examples[reason].append(place)
+        for file in sorted(drops.glob("*.jsonl")):
+            with file.open(encoding="utf-8") as lines:
+                for line in lines:
+                    reason, place = json.loads(line)
+                    if reason == _NORMALISED:
+                        normalised += Counter(place)
+                        continue
+                    counts[reason] += 1
+                    if len(examples.setdefault(reason, [])) < EXAMPLES:
+                        examples[reason].append(place)
     dropped = {reason: {"pairs": counts[reason], "examples": examples[reason]} for reason in sorted(counts)}
     if sum(counts.values()) == len(rows):
         raise UserError(f"no training pair is left: {_reasons(dropped)}")
@@ -406,7 +417,7 @@ def _encode(
     progress(f"encoding {name}", len(rows), len(rows))
     for first in range(0, len(rows), BLOCK):
         shutil.rmtree(work / f"{name}-{first}")
-    return dropped
+    return dropped, Counter({side: normalised[side] for side in ("source", "target")})
 
 
 def _encode_table(
@@ -416,28 +427,29 @@ def _encode_table(
     if os.getpid() != parent:  # Ctrl-C is the parent's to handle; its SIGTERM must end a worker at once, whatever handler was inherited
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    source_ids, target_ids = source.encode_batch(table["source"].to_pylist()), target.encode_batch(table["target"].to_pylist())
+    texts = {side: table[side].to_pylist() for side in ("source", "target")}
+    source_ids, target_ids = source.encode_batch(texts["source"]), target.encode_batch(texts["target"])
+    notes: list[tuple[str, object]] = []
+    if any(changed := {side: sum(map(is_changed, texts[side])) for side in texts}.values()):
+        notes.append((_NORMALISED, dict(zip(texts, changed, strict=True))))
     columns = {"source": table["source"], "target": table["target"]}
     columns |= {"source_ids": pa.array(source_ids, pa.list_(pa.int32())), "target_ids": pa.array(target_ids, pa.list_(pa.int32()))}
     if gold:
         columns["alignment"] = table["alignment"].fill_null("")
     encoded = pa.table(columns)
-    if limits is None:
-        return encoded
-    reasons = [
-        _reason(s, t, len(i), len(j), limits)
-        for s, t, i, j in zip(*(encoded[c].to_pylist() for c in ("source", "target")), source_ids, target_ids, strict=True)
-    ]
-    if any(reasons):
-        lines = (f"{reason}\t{place}\n" for reason, place in zip(reasons, table["place"].to_pylist(), strict=True) if reason)
-        with (drops / f"{rank or 0:05d}.tsv").open("a", encoding="utf-8") as file:
-            file.writelines(lines)
-        encoded = encoded.filter(pa.array([reason is None for reason in reasons]))
+    if limits is not None:
+        reasons = [_reason(s, t, len(i), len(j), limits) for s, t, i, j in zip(*texts.values(), source_ids, target_ids, strict=True)]
+        if any(reasons):
+            notes += [(reason, place) for reason, place in zip(reasons, table["place"].to_pylist(), strict=True) if reason]
+            encoded = encoded.filter(pa.array([reason is None for reason in reasons]))
+    if notes:
+        with (drops / f"{rank or 0:05d}.jsonl").open("a", encoding="utf-8") as file:
+            file.writelines(f"{json.dumps(note)}\n" for note in notes)
     return encoded
 
 
 def _reason(source: str, target: str, source_length: int, target_length: int, limits: config.Data) -> str | None:
-    if not source.strip() or not target.strip():
+    if is_blank(source) or is_blank(target):
         return "empty"
     shorter, longer = sorted((source_length, target_length))
     if longer > limits.max_length:
