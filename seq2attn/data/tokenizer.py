@@ -107,7 +107,11 @@ class Tokenizer:
             if facts["kind"] not in KINDS or not isinstance(facts["lowercase"], bool):
                 raise ValueError("no tokenizer of seq2attn is like this")
             sentencepiece_file.check(model)
-            return cls(model, facts["kind"], facts["lowercase"])
+            tokenizer = cls(model, facts["kind"], facts["lowercase"])
+            specials = [tokenizer._processor.id_to_piece(place) for place in range(min(len(SPECIALS), tokenizer.size))]
+            if tokenizer.size <= len(SPECIALS) or tuple(specials) != SPECIALS:
+                raise ValueError("not the special pieces of seq2attn")
+            return tokenizer
         except (ValueError, KeyError, TypeError, RuntimeError, OSError, IndexError):
             raise UserError(f"{path}: not a tokenizer of seq2attn, or damaged; make it again with `seq2attn prepare`") from None
 
