@@ -60,6 +60,7 @@ class Data(Section):
     lowercase: bool = False  # text is made lower case first
     max_length: Count = 256  # tokens; longer training pairs are dropped
     max_ratio: Positive = 4.0  # of the longer side's tokens to the shorter's; beyond it a training pair is dropped
+    max_bad: Share = 0.01  # of the rows of a table may be no rows of it; they are left out, and with more nothing is prepared
     max_missing: Share = 0.05  # of the pictures that captions name may be missing or damaged; they are left out, and with more nothing is prepared
 
 
@@ -666,7 +667,11 @@ def load(preset_or_file: str, settings: Iterable[str] = ()) -> Config:
         raise UsageError(f"{preset_or_file}: neither a preset nor a file; {hint}")
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    except RecursionError:
+        raise UsageError(f"{path}: not a TOML file: nested too deep") from None
+    except ValueError as error:  # TOML that is wrong, text that is not UTF-8, numbers of thousands of digits
         raise UsageError(f"{path}: not a TOML file: {error}") from None
     settings = list(settings)
     before = _right(tree)
@@ -752,7 +757,7 @@ def _assign(tree: dict[str, Any], setting: str) -> None:
 def _value(text: str) -> object:
     try:
         return tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text  # a bare word: --set model.encoder.cell=gru
 
 
@@ -803,7 +808,7 @@ def _idle(config: Config, trained: bool) -> Iterator[tuple[tuple[str, ...], str,
         names = ("captions", "crop", "flip", "colour", "unfreeze", "backbone_lr", "self_critical")
         yield (*(f"train.{name}" for name in names), "data.max_missing"), "it is of pictures, and the source is text", ""
     else:
-        yield ("data.joint", "data.max_ratio"), "it is of sources of text, and they are pictures", ""
+        yield ("data.joint", "data.max_ratio", "data.max_bad"), "it is of sources of text, and they are pictures", ""
     if train.self_critical is None:
         yield ("train.samples", "train.compared"), "train.self_critical is not set", "set train.self_critical to a step"
     if model.encoder.kind == "image" and model.encoder.frozen:

@@ -201,6 +201,7 @@ WRITERS = {
     "locks.py": {"open", "unlink"},
     "data/prepared.py": {"open", "mkdir", "rmtree", "unlink"},
     "data/picture_store.py": {"mkdir", "rename", "unlink"},
+    "data/lines.py": {"TemporaryFile"},
     "data/raw.py": {"unlink"},
     "data/sources.py": {"TemporaryDirectory"},
     "data/samples/phrases/corpus.py": {"mkdir", "write_text"},

@@ -42,6 +42,15 @@ def prepare(
     max_ratio: Annotated[
         float, typer.Option(help="Training pairs of more unequal lengths are dropped, longer to shorter side.", min=1, metavar="RATIO")
     ] = DEFAULT.max_ratio,
+    max_bad: Annotated[
+        float,
+        typer.Option(
+            help="Of the rows of a table, the largest share that may have other columns, no text or no JSON; they are left out.",
+            min=0,
+            max=0.99,
+            metavar="SHARE",
+        ),
+    ] = DEFAULT.max_bad,
     max_missing: Annotated[
         float,
         typer.Option(
@@ -65,7 +74,9 @@ def prepare(
     the same source sentence or picture on two sides. The folder is made whole or not at all.
     """
     asked = {"source": source, "target": target, "vocab_size": vocab_size or DEFAULT.vocab_size, "tokenizer": tokenizer, "joint": joint}
-    data = config.Data.model_validate(asked | {"lowercase": lowercase, "max_length": max_length, "max_ratio": max_ratio, "max_missing": max_missing})
+    data = config.Data.model_validate(
+        asked | {"lowercase": lowercase, "max_length": max_length, "max_ratio": max_ratio, "max_bad": max_bad, "max_missing": max_missing}
+    )
     from seq2attn.data import prepared
 
     with console.progress() as progress:

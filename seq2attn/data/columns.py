@@ -2,15 +2,21 @@
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from seq2attn.data.corpus import Row, one_line, split_name
+from seq2attn.data.corpus import SPLIT_NAMES, Row, one_line, split_name
 from seq2attn.errors import UsageError, UserError
 
 LANGUAGE = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z]{2,4})?")
 NESTED = "translation"  # one column that holds both sides by language, as translation corpora of the Hugging Face hub have it
 SPLIT, ALIGNMENT = "split", "alignment"
+WITHOUT_TEXT = "without a text on both sides"  # what is wrong with rows that have a BadCell
+_SHOWN, _SHOWN_CHARACTERS = 20, 60  # columns that an error names, and how much of each
+
+
+class BadCell(UserError):
+    """A row has no text where one is wanted; the rows beside it may have."""
 
 
 class Columns(NamedTuple):
@@ -22,19 +28,24 @@ class Columns(NamedTuple):
     alignment: bool = False  # a column has gold word alignments
 
     def row(self, record: Mapping[str, object], place: str, split: str | None = None) -> Row:
-        """The two sides of one record. Raises UserError when one is missing or no text."""
+        """The two sides of one record.
+
+        Raises BadCell, which does not name the place, where one is missing or no text; UserError for a split that cannot be.
+        """
         sides = record
         if self.nested:
             inside = record.get(NESTED)
             if not isinstance(inside, Mapping):
-                raise UserError(f'{place}: no "{NESTED}" with both sides in it')
+                raise BadCell(f'no "{NESTED}" with both sides in it')
             sides = inside
         if self.split:
             named = _text(record, SPLIT, place)
             split = split_name(named)
             if split is None:
-                raise UserError(f'{place}: the split is "{named[:40]}"; it can be train, valid (or val, dev) and test*')
-        alignment = _text(record, ALIGNMENT, place) if self.alignment else None
+                raise UserError(f'{place}: the split is "{named[:40]}"; {SPLIT_NAMES}')
+        alignment = None
+        if self.alignment:
+            alignment = "" if record.get(ALIGNMENT, "") is None else _text(record, ALIGNMENT, place)
         return Row(_text(sides, self.source, place), _text(sides, self.target, place), place, split, alignment)
 
 
@@ -53,14 +64,14 @@ def choose(names: Sequence[str], source: str | None, target: str | None, where: 
         if "source" in there and "target" in there:
             return Columns("source", "target", (None, None), **facts)
     if source is None or target is None:
-        raise UsageError(f"{where}: say which column is which with --source NAME --target NAME; there are: {', '.join(there)}")
+        raise UsageError(f"{where}: say which column is which with --source NAME --target NAME; there are: {listed(there)}")
     found = []
     for option, asked in (("--source", source), ("--target", target)):
         match = _find(there, asked)
         if match is None:
             near = difflib.get_close_matches(asked.lower(), [name.lower() for name in there], 1)
             hint = next((f" (did you mean {name}?)" for name in there if near and name.lower() == near[0]), "")
-            raise UserError(f"{where}: no column {asked} for {option}{hint}; there are: {', '.join(there)}")
+            raise UserError(f"{where}: no column {asked} for {option}{hint}; there are: {listed(there)}")
         found.append(match)
     (source_column, source_language), (target_column, target_language) = found
     if source_column == target_column:
@@ -76,12 +87,17 @@ def _find(names: Sequence[str], asked: str) -> tuple[str, str | None] | None:
     return (column, language) if colon and column in names else None
 
 
+def listed(names: Iterable[object]) -> str:
+    """The names of columns or keys in an error, of many the first ones."""
+    texts = [str(name)[:_SHOWN_CHARACTERS] for name in names]
+    more = f" and {len(texts) - _SHOWN:,} more" if len(texts) > _SHOWN else ""
+    return (", ".join(texts[:_SHOWN]) or "nothing") + more
+
+
 def _text(record: Mapping[str, object], column: str, place: str) -> str:
     value = record.get(column, _text)
+    if isinstance(value, str):
+        return one_line(value, place)
     if value is _text:
-        raise UserError(f"{place}: no {column}; it has: {', '.join(map(str, record)) or 'nothing'}")
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise UserError(f"{place}: {column} is no text but {type(value).__name__}")
-    return one_line(value, place)
+        raise BadCell(f"no {column}; it has: {listed(record)}")
+    raise BadCell(f"{column} is empty" if value is None else f"{column} is no text but {type(value).__name__}")

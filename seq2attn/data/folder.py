@@ -1,15 +1,18 @@
-"""A folder of line-aligned text: SPLIT.LANG or SPLIT*.LANG, plain or .gz, and SPLIT*.align with gold word alignments."""
+"""A folder of line-aligned text: SPLIT.LANG or SPLIT*.LANG, plain or packed, and SPLIT*.align with gold word alignments."""
 
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
-from seq2attn.data.corpus import Corpus, Row, split_name
+from seq2attn.data.corpus import SPLIT_NAMES, Corpus, Row, is_split, shown, split_name
+from seq2attn.data.folder_files import is_own
 from seq2attn.data.lines import read_lines
+from seq2attn.data.packed import bare
 from seq2attn.errors import UsageError, UserError
 
 ALIGNMENT = "align"
 _NOT_LANGUAGES = {ALIGNMENT, "txt", "md", "json", "jsonl", "tsv", "csv", "parquet", "arrow", "zip", "tar", "tgz", "py", "toml", "yaml", "yml", "model", "vocab"}
+_NOT_LANGUAGES |= {"bak", "orig", "old", "tmp", "swp", "new", "part", "partial", "log", "xlsx", "xls", "ods", "pdf", "docx"}
 _NOT_LANGUAGES |= {"token", "jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff", "ppm"}
 
 
@@ -26,6 +29,7 @@ def open_folder(folder: Path, source: str | None, target: str | None) -> Corpus:
             raise UserError(f"{folder}: {other.name} and {path.name} are both there; remove one of them")
         files[language][stem] = path
     source, target = _direction(folder, languages(folder), source, target)
+    _refuse_names(folder, source, target)
     for one, counterpart in ((source, target), (target, source)):
         for stem, path in files[one].items():
             if stem not in files[counterpart]:
@@ -43,9 +47,17 @@ def open_folder(folder: Path, source: str | None, target: str | None) -> Corpus:
 
 def _files(folder: Path) -> Iterator[tuple[str, str, Path]]:
     for path in sorted(folder.iterdir()):
-        stem, dot, language = path.name.removesuffix(".gz").rpartition(".")
-        if dot and split_name(stem) and path.is_file():
+        stem, dot, language = bare(path.name).rpartition(".")
+        if dot and split_name(stem) and is_own(path.name) and path.is_file():
             yield stem, language, path
+
+
+def _refuse_names(folder: Path, source: str, target: str) -> None:
+    """Raise UserError for a file that would be that of a split if a folder could be called so."""
+    for path in sorted(folder.iterdir()):
+        stem, _, language = bare(path.name).rpartition(".")
+        if language in (source, target) and stem.lower().startswith("test") and not is_split(stem):
+            raise UserError(f"{folder}: no folder may be called as the split of {shown(repr(path.name))}: {SPLIT_NAMES}; rename the file")
 
 
 def _direction(folder: Path, found: list[str], source: str | None, target: str | None) -> tuple[str, str]:
@@ -67,11 +79,11 @@ def _direction(folder: Path, found: list[str], source: str | None, target: str |
 
 def _pairs(source: Path, target: Path, gold: Path | None, split: str | None) -> Iterator[Row]:
     sides = [read_lines(path) for path in (source, target, gold) if path]
-    number = 0
+    number, name = 0, shown(source.name)
     for number, cells in enumerate(zip_longest(*sides), 1):
         if None in cells:
             _refuse([path for path in (source, target, gold) if path], sides, cells, number)
-        yield Row(cells[0], cells[1], f"{source.name}:{number}", split, cells[2] if gold else None)
+        yield Row(cells[0], cells[1], f"{name}:{number}", split, cells[2] if gold else None)
 
 
 def _refuse(paths: list[Path], sides: list[Iterator[str]], cells: tuple[str | None, ...], number: int) -> None:

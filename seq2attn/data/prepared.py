@@ -16,23 +16,23 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import datasets
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from seq2attn import __version__, config, files
-from seq2attn.data import picture_store, raw
+from seq2attn import __version__, config, files, strict_json
+from seq2attn.data import picture_store, raw, saved
 from seq2attn.data.batches import Texts
-from seq2attn.data.corpus import Corpus
+from seq2attn.data.corpus import Corpus, is_blank, is_split, shown
 from seq2attn.data.picture_split import PictureSplit
 from seq2attn.data.picture_store import Spool
 from seq2attn.data.pictures import PictureCorpus
 from seq2attn.data.raw import Raw
 from seq2attn.data.sources import open_corpus
-from seq2attn.data.tokenizer import SAMPLE, SPECIALS, UNK, Tokenizer, VocabularyTooLarge
+from seq2attn.data.tokenizer import SAMPLE, SPECIALS, UNK, Tokenizer, VocabularyTooLarge, is_changed
 from seq2attn.data.workers import each, end_with
 from seq2attn.errors import UsageError, UserError
 
@@ -40,6 +40,8 @@ FORMAT = 2  # 1 where no program before this one would misread it: of texts
 REPORT = "prepared.json"
 BLOCK = 200_000  # pairs that are encoded between two signs of progress
 WORTH_A_WORKER = 5000  # pairs; a process that has fewer takes longer to start than it saves
+_NORMALISED = "normalised"  # beside the reasons to drop a pair: how many lines of each side NFC changed
+_NOT_NFC = "are not in the normal form NFC of Unicode: they are put in it"
 EXAMPLES = 3  # places that are named of each reason to drop a pair
 
 Progress = Callable[[str, int, int | None], None]
@@ -49,13 +51,31 @@ class Split(Texts):
     """The pairs of one split, memory-mapped: rows 0 .. len(self) - 1 in the order of the corpus."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         try:
+            saved.arrow_files(path)
             self._table = datasets.load_from_disk(str(path)).data
-            self._source = _Lists(self._table.column("source_ids"))
-            self._target = _Lists(self._table.column("target_ids"))
-            self._table.column("source"), self._table.column("target")
-        except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
-            raise UserError(f"{path}: damaged ({str(error).splitlines()[0]}); run `seq2attn prepare` again") from None
+            self._table.validate()
+            self._source = _Lists(self._table.column("source_ids"), self._damaged)
+            self._target = _Lists(self._table.column("target_ids"), self._damaged)
+            for name in ("source", "target", *(["alignment"] if "alignment" in self._table.column_names else [])):
+                if self._table.column(name).type != pa.string() or self._table.column(name).null_count:
+                    raise ValueError(f"{name} is not text in every row")
+            if len(self) != len(self._target.lengths) or len(self) != self._table.num_rows:
+                raise ValueError("sides of different lengths")
+        except UserError as error:
+            raise self._damaged(str(error).removesuffix("; save the dataset again")) from None
+        except Exception as error:  # noqa: BLE001 - what a damaged file raises in a foreign reader is of any kind
+            raise self._damaged(str(error)) from None
+
+    def _damaged(self, problem: str) -> UserError:
+        line = " ".join(problem.split())[:200]
+        return UserError(f"{self.path}: damaged ({line}); run `seq2attn prepare` again")
+
+    def within(self, source_size: int, target_size: int) -> Self:
+        """The same split; ids that are not below the sizes of the vocabularies are refused where they are read."""
+        self._source.size, self._target.size = source_size, target_size
+        return self
 
     def __len__(self) -> int:
         return len(self._source.lengths)
@@ -80,14 +100,22 @@ class Split(Texts):
         yield from self._target.values()
 
     def texts(self, start: int = 0, stop: int | None = None) -> tuple[list[str], list[str]]:
-        """Source and target as the corpus has them, of rows start .. stop - 1."""
-        part = self._table.slice(start, max(0, min(stop if stop is not None else len(self), len(self)) - start))
-        return part.column("source").to_pylist(), part.column("target").to_pylist()
+        """Source and target as the corpus has them, of rows start .. stop - 1. Raises UserError where they are damaged."""
+        part = self._table.select(["source", "target"]).slice(start, max(0, min(stop if stop is not None else len(self), len(self)) - start))
+        return self._strings(part.column("source")), self._strings(part.column("target"))
+
+    def _strings(self, column: pa.ChunkedArray) -> list[str]:
+        try:
+            column.validate(full=True)
+        except pa.ArrowException as error:
+            raise self._damaged(str(error)) from None
+        strings: list[str] = column.to_pylist()
+        return strings
 
     @property
     def gold(self) -> list[str] | None:
         """Gold word alignments (Pharaoh), one a row, where the corpus has them."""
-        return self._table.column("alignment").to_pylist() if "alignment" in self._table.column_names else None
+        return self._strings(self._table.column("alignment")) if "alignment" in self._table.column_names else None
 
     @property
     def unknown(self) -> tuple[int, int]:
@@ -96,14 +124,22 @@ class Split(Texts):
 
 
 class _Lists:
-    """A column of id lists, straight from its Arrow buffers."""
+    """A column of id lists, straight from its Arrow buffers. Ids are looked at when a part of them is first read, not when it is opened."""
 
-    def __init__(self, column: pa.ChunkedArray) -> None:
+    def __init__(self, column: pa.ChunkedArray, damaged: Callable[[str], UserError]) -> None:
+        if column.type != pa.list_(pa.int32()) or column.null_count:
+            raise ValueError("not a list of ids in every row")
+        self.size = np.iinfo(np.int32).max  # of the vocabulary
+        self._damaged = damaged
         chunks = [chunk for chunk in column.chunks if len(chunk)]
         self._offsets = [chunk.offsets.to_numpy() for chunk in chunks]
         self._values = [chunk.values.to_numpy(zero_copy_only=True) for chunk in chunks]
         self._ends = np.cumsum([len(chunk) for chunk in chunks], dtype=np.int64)
         self.lengths: NDArray[np.int32] = np.concatenate([np.diff(offsets) for offsets in self._offsets] or [np.empty(0)]).astype(np.int32)
+        inside = all(offsets[0] >= 0 and offsets[-1] <= len(values) for offsets, values in zip(self._offsets, self._values, strict=True))
+        if len(self.lengths) and (self.lengths.min() < 0 or not inside):
+            raise ValueError("lists of ids that overlap")
+        self._unread = [True] * len(chunks)
 
     def take(self, rows: NDArray[np.integer]) -> list[NDArray[np.int32]]:
         chunks = np.searchsorted(self._ends, rows, side="right")
@@ -111,6 +147,8 @@ class _Lists:
         lists = []
         for chunk, place in zip(chunks.tolist(), places.tolist(), strict=True):
             offsets = self._offsets[chunk]
+            if self._unread[chunk]:
+                self._check(chunk)
             lists.append(self._values[chunk][offsets[place] : offsets[place + 1]])
         return lists
 
@@ -118,8 +156,37 @@ class _Lists:
         """All ids, row after row, a chunk at a time."""
         yield from (values[offsets[0] : offsets[-1]] for values, offsets in zip(self._values, self._offsets, strict=True))
 
+    def _check(self, chunk: int) -> None:
+        """Raise UserError for ids that the vocabulary does not have."""
+        ids = self._values[chunk][self._offsets[chunk][0] : self._offsets[chunk][-1]]
+        if len(ids) and not (ids.min() >= 0 and ids.max() < self.size):
+            raise self._damaged(f"ids that its vocabulary of {self.size:,} does not have")
+        self._unread[chunk] = False
+
     def count(self, token: int) -> int:
         return sum(int(np.count_nonzero(values[o[0] : o[-1]] == token)) for values, o in zip(self._values, self._offsets, strict=True))
+
+
+def _checked(report: object) -> dict[str, Any]:
+    """The report of a prepared folder. Raises ValueError or TypeError for what is none."""
+    if not isinstance(report, dict):
+        raise TypeError("not an object")
+    kinds = {"format": int, "seq2attn": str, "languages": list, "splits": dict, "options": dict}
+    for name, kind in kinds.items():
+        if not isinstance(report.get(name), kind):
+            raise TypeError(f"no {name}" if name not in report else f"{name} is of the wrong kind")
+    if len(report["languages"]) != 2 or not all(one is None or isinstance(one, str) for one in report["languages"]):
+        raise ValueError("languages are not two names")
+    flags = {"pictures": report.get("pictures", False), "clips": report.get("clips", False), "joint": report["options"].get("joint")}
+    for name, flag in flags.items():
+        if not isinstance(flag, bool):
+            raise TypeError(f"{name} is neither true nor false")
+    for name, facts in report["splits"].items():
+        if not is_split(name):
+            raise ValueError(f"a split may not be called {shown(repr(name)[:60])}: it is a folder of that name in this one")
+        if not isinstance(facts, dict):
+            raise TypeError(f"the facts of {name} are of the wrong kind")
+    return report
 
 
 class Prepared:
@@ -132,17 +199,18 @@ class Prepared:
             problem = "not a prepared folder (it has no prepared.json)" if self.path.exists() else "no such folder"
             raise UserError(f"{self.path}: {problem}; make one with `seq2attn prepare CORPUS {self.path}`")
         try:
-            self.report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            version = int(self.report["format"])
-            made_by = self.report["seq2attn"]
-            source, target = self.report["languages"]
-            self.languages: tuple[str | None, str | None] = (source, target)
-            self.splits: list[str] = list(self.report["splits"])
-            self.pictures = bool(self.report.get("pictures", False))  # whether sources are pictures, not texts
-            self.clips = bool(self.report.get("clips", False))
-            self.joint = bool(self.report["options"]["joint"]) and not self.pictures
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{file}: damaged ({error}); run `seq2attn prepare` again") from None
+            self.report: dict[str, Any] = _checked(strict_json.parse(file.read_text(encoding="utf-8"), constants=True))
+        except OSError as error:
+            raise UserError(f"{file}: {error.strerror}") from None
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{file}: damaged ({str(error)[:200]}); run `seq2attn prepare` again") from None
+        version, made_by = self.report["format"], self.report["seq2attn"]
+        source, target = self.report["languages"]
+        self.languages: tuple[str | None, str | None] = (source, target)
+        self.splits: list[str] = list(self.report["splits"])
+        self.pictures: bool = self.report.get("pictures", False)  # whether sources are pictures, not texts
+        self.clips: bool = self.report.get("clips", False)
+        self.joint: bool = self.report["options"]["joint"] and not self.pictures
         if version > FORMAT:
             raise UserError(f"{self.path}: prepared by seq2attn {made_by}, which is newer than this one ({__version__}): upgrade, or prepare it again")
 
@@ -171,7 +239,11 @@ class Prepared:
         """Of texts. Raises UserError where the folder holds pictures, or has no such split."""
         if self.pictures:
             raise UserError(f"{self.path}: holds captioned pictures, where text is wanted: prepare a corpus of text, or use a model that reads pictures")
-        return Split(self._folder(name))
+        split = Split(self._folder(name))
+        kept = self.report["splits"][name].get("kept")
+        if isinstance(kept, int) and kept != len(split):
+            raise UserError(f"{self.path}: damaged ({name} has {len(split):,} pairs, and {REPORT} says {kept:,}); run `seq2attn prepare` again")
+        return split.within(self.source_tokenizer.size, self.target_tokenizer.size)
 
     def picture_split(self, name: str) -> PictureSplit:
         """Of captioned pictures, likewise."""
@@ -204,8 +276,10 @@ def prepare(
     at all). Training pairs that are empty on a side, too long or too unequal are dropped and counted; the other splits keep every pair. With `shrink`, a text
     that does not hold `options.vocab_size` pieces gets half of those that it holds, which the report says; without, it is refused.
     """
+    if shown(out) != str(out):
+        raise UserError(f"{shown(out)}: a path that is not UTF-8; choose another name")
     with _put_in_place(Path(out), force) as folder, _quiet_datasets():
-        opened = open_corpus(corpus, options.source, options.target)
+        opened = open_corpus(corpus, options.source, options.target, options.max_bad)
         work = folder / "work"
         work.mkdir()
         if options.tokenizer is None:
@@ -227,8 +301,13 @@ def prepare(
         train_keys = splits["train"].keys
         for name, part in splits.items():
             limits = options if name == "train" else None
-            dropped = _encode(part, folder / name, name, source, target, limits, workers, work, progress)
+            dropped, normalised = _encode(part, folder / name, name, source, target, limits, workers, work, progress)
             report["splits"][name] = {"read": len(part.keys), **_described(Split(folder / name), dropped)}
+            for side, count in normalised.items():
+                report["splits"][name][side]["normalised"] = count
+            if any(normalised.values()):
+                sides = " and ".join(f"{count:,} {side}" for side, count in normalised.items() if count)
+                opened.notes.append(f"{name}: {sides} lines {_NOT_NFC}")
             if name != "train":
                 report["splits"][name]["sources_in_train"] = int(np.isin(part.keys, train_keys).sum())
             part.path.unlink()
@@ -265,6 +344,10 @@ def _prepare_pictures(
         unknown = sum(int(np.count_nonzero(ids == UNK)) for ids in split.target_ids)
         shared = None if name == "train" else sum(key in train_keys for key in spool.keys)
         report["splits"][name] = picture_store.described(split.target_lengths, unknown, len(split.names), dropped, shared)
+        normalised = sum(is_changed(caption) for written in spool.written for caption in written.captions)
+        report["splits"][name]["target"]["normalised"] = normalised
+        if normalised:
+            corpus.notes.append(f"{name}: {normalised:,} captions {_NOT_NFC}")
     return report
 
 
@@ -371,14 +454,15 @@ def _encode(
     workers: int,
     work: Path,
     progress: Progress,
-) -> dict[str, dict[str, Any]]:
-    """Encode one split into `out`; what was dropped, by reason."""
+) -> tuple[dict[str, dict[str, Any]], Counter[str]]:
+    """Encode one split into `out`; what was dropped, by reason, and how many lines of each side NFC changed."""
     rows = datasets.Dataset.from_file(str(part.path))
     gold = next((True for batch in part.batches() if batch.column("alignment").null_count < batch.num_rows), False)
     ids = datasets.List(datasets.Value("int32"))
     text = datasets.Value("string")
     features = datasets.Features({"source": text, "target": text, "source_ids": ids, "target_ids": ids} | ({"alignment": text} if gold else {}))
     counts: Counter[str] = Counter()
+    normalised = Counter({"source": 0, "target": 0})
     examples: dict[str, list[str]] = {}
     blocks = []
     for first in range(0, len(rows), BLOCK):
@@ -392,12 +476,16 @@ def _encode(
         if processes > 1:
             each(share, processes)
         blocks += [share(rank) for rank in range(processes)]  # from the files of the processes, if there were any
-        for file in sorted(drops.glob("*.tsv")):
-            for line in file.read_text(encoding="utf-8").splitlines():
-                reason, place = line.split("\t")
-                counts[reason] += 1
-                if len(examples.setdefault(reason, [])) < EXAMPLES:
-                    examples[reason].append(place)
+        for file in sorted(drops.glob("*.jsonl")):
+            with file.open(encoding="utf-8") as lines:
+                for line in lines:
+                    reason, place = json.loads(line)
+                    if reason == _NORMALISED:
+                        normalised += Counter(place)
+                        continue
+                    counts[reason] += 1
+                    if len(examples.setdefault(reason, [])) < EXAMPLES:
+                        examples[reason].append(place)
     dropped = {reason: {"pairs": counts[reason], "examples": examples[reason]} for reason in sorted(counts)}
     if sum(counts.values()) == len(rows):
         raise UserError(f"no training pair is left: {_reasons(dropped)}")
@@ -405,7 +493,7 @@ def _encode(
     progress(f"encoding {name}", len(rows), len(rows))
     for first in range(0, len(rows), BLOCK):
         shutil.rmtree(work / f"{name}-{first}")
-    return dropped
+    return dropped, Counter({side: normalised[side] for side in ("source", "target")})
 
 
 def _encode_share(
@@ -439,28 +527,29 @@ def _encode_table(
 ) -> pa.Table:
     """One batch of raw rows with its ids; runs in a worker. What it drops goes to a file of its own."""
     end_with(parent)
-    source_ids, target_ids = source.encode_batch(table["source"].to_pylist()), target.encode_batch(table["target"].to_pylist())
+    texts = {side: table[side].to_pylist() for side in ("source", "target")}
+    source_ids, target_ids = source.encode_batch(texts["source"]), target.encode_batch(texts["target"])
+    notes: list[tuple[str, object]] = []
+    if any(changed := {side: sum(map(is_changed, texts[side])) for side in texts}.values()):
+        notes.append((_NORMALISED, dict(zip(texts, changed, strict=True))))
     columns = {"source": table["source"], "target": table["target"]}
     columns |= {"source_ids": pa.array(source_ids, pa.list_(pa.int32())), "target_ids": pa.array(target_ids, pa.list_(pa.int32()))}
     if gold:
         columns["alignment"] = table["alignment"].fill_null("")
     encoded = pa.table(columns)
-    if limits is None:
-        return encoded
-    reasons = [
-        _reason(s, t, len(i), len(j), limits)
-        for s, t, i, j in zip(*(encoded[c].to_pylist() for c in ("source", "target")), source_ids, target_ids, strict=True)
-    ]
-    if any(reasons):
-        lines = (f"{reason}\t{place}\n" for reason, place in zip(reasons, table["place"].to_pylist(), strict=True) if reason)
-        with (drops / f"{rank:05d}.tsv").open("a", encoding="utf-8") as file:
-            file.writelines(lines)
-        encoded = encoded.filter(pa.array([reason is None for reason in reasons]))
+    if limits is not None:
+        reasons = [_reason(s, t, len(i), len(j), limits) for s, t, i, j in zip(*texts.values(), source_ids, target_ids, strict=True)]
+        if any(reasons):
+            notes += [(reason, place) for reason, place in zip(reasons, table["place"].to_pylist(), strict=True) if reason]
+            encoded = encoded.filter(pa.array([reason is None for reason in reasons]))
+    if notes:
+        with (drops / f"{rank:05d}.jsonl").open("a", encoding="utf-8") as file:
+            file.writelines(f"{json.dumps(note)}\n" for note in notes)
     return encoded
 
 
 def _reason(source: str, target: str, source_length: int, target_length: int, limits: config.Data) -> str | None:
-    if not source.strip() or not target.strip():
+    if is_blank(source) or is_blank(target):
         return "empty"
     shorter, longer = sorted((source_length, target_length))
     if longer > limits.max_length:
@@ -492,7 +581,7 @@ def _reasons(dropped: dict[str, dict[str, Any]]) -> str:
 
 def _fingerprint(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
-        return {"file": str(path), "bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+        return {"file": shown(path), "bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from seq2attn.data import division
-from seq2attn.data.corpus import Row
+from seq2attn.data.corpus import Row, is_blank
 from seq2attn.errors import UserError
 
 SCHEMA = pa.schema([(name, pa.string()) for name in ("source", "target", "place", "alignment")])
@@ -55,7 +55,7 @@ class _Writer:
         self._stream = pa.ipc.new_stream(str(path), SCHEMA)
 
     def write(self, row: Row) -> None:
-        empty = not row.source.strip() or not row.target.strip()
+        empty = is_blank(row.source) or is_blank(row.target)
         self.keys.append(division.NEVER if empty else division.key(row.source))
         self._rows.append(row)
         self._characters += len(row.source) + len(row.target)

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from seq2attn.data import folder as folders
-from seq2attn.data import tables
+from seq2attn.data import folder_files, saved, tables
+from seq2attn.data.bad_rows import SHARE, BadRow, without_bad
 from seq2attn.data.captions import flickr, karpathy, picture_tables
 from seq2attn.data.captions.captioned import are_clips
 from seq2attn.data.captions.files import Files
-from seq2attn.data.columns import NESTED, choose
-from seq2attn.data.corpus import Corpus, split_name
+from seq2attn.data.columns import NESTED, WITHOUT_TEXT, BadCell, choose
+from seq2attn.data.corpus import SPLIT_NAMES, Corpus, Row, is_split, shown, split_name
 from seq2attn.data.images import MOST_BYTES
 from seq2attn.data.picture_files import ENDINGS
 from seq2attn.data.pictures import PictureCorpus
@@ -25,21 +26,29 @@ HUB = "hf:"
 _SAMPLES = ("scenes", "clips")  # bundled corpora of pictures
 _METADATA = re.compile(r"metadata\.(jsonl|csv|parquet)")  # of the image folder that `datasets` knows
 _VIDEOS = {".mp4", ".avi", ".mov", ".webm", ".mkv"}
+_SHEETS = {".xlsx", ".xls", ".ods"}
 _TABLES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
 
 
-def open_corpus(name: str, source: str | None = None, target: str | None = None) -> Corpus | PictureCorpus:
-    """The corpus of that name or path; `source` and `target` name its sides.
+def open_corpus(
+    name: str,
+    source: str | None = None,
+    target: str | None = None,
+    max_bad: float = SHARE,
+) -> Corpus | PictureCorpus:
+    """The corpus of that name or path; `source` and `target` name its sides. Of the rows of a table, the share `max_bad` may be bad.
 
     Raises UserError when it is not there or is no corpus, UsageError when it takes the user to say what is meant.
     """
-    corpus = _open(name, source, target)
+    if shown(name) != name:
+        raise UserError(f"{shown(name)}: a path that is not UTF-8; rename it")
+    corpus = _open(name, source, target, max_bad)
     if isinstance(corpus, PictureCorpus) and not corpus.clips and are_clips(corpus.pictures):
         return replace(corpus, clips=True)
     return corpus
 
 
-def _open(name: str, source: str | None, target: str | None) -> Corpus | PictureCorpus:
+def _open(name: str, source: str | None, target: str | None, max_bad: float) -> Corpus | PictureCorpus:
     if name == "phrases":
         from seq2attn.data.samples import phrases
 
@@ -50,12 +59,15 @@ def _open(name: str, source: str | None, target: str | None) -> Corpus | Picture
     path = Path(hub or name)
     try:
         if hub is not None:
-            pictures = _open_tables(path, source, target) if hub and path.is_dir() and not _is_saved(path) else None
-            return pictures or _open_hub(hub, source, target)
+            if hub and path.is_dir():
+                return _open_tables(path, source, target, max_bad) if not _is_saved(path) else _open_saved(path, source, target, max_bad)
+            return _open_hub(hub, source, target, max_bad)
         if path.is_dir():
-            return _open_folder(path, source, target)
+            return _open_folder(path, source, target, max_bad)
         if path.is_file():
-            return _open_file(path, source, target)
+            return _open_file(path, source, target, max_bad)
+        if path.exists():
+            raise UserError(f"{path}: neither a file nor a folder; a corpus is read more than once")
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     bundled = ", ".join(("phrases", *_SAMPLES))
@@ -64,13 +76,13 @@ def _open(name: str, source: str | None, target: str | None) -> Corpus | Picture
 
 def _open_sample(name: str, source: str | None, target: str | None) -> PictureCorpus:
     folder: Path = importlib.import_module(f"seq2attn.data.samples.{name}").folder()
-    corpus = _open_tables(folder, source, target)
-    if corpus is None:
+    corpus = _open_tables(folder, source, target, SHARE)
+    if not isinstance(corpus, PictureCorpus):
         raise UserError(f"{name}: has no column {source} of pictures")
     return replace(corpus, name=name, language=corpus.language or "en")
 
 
-def _open_file(path: Path, source: str | None, target: str | None) -> Corpus | PictureCorpus:
+def _open_file(path: Path, source: str | None, target: str | None, max_bad: float) -> Corpus | PictureCorpus:
     kind = tables.kind(path)
     if kind in ENDINGS | _VIDEOS:
         raise UserError(f"{path}: a picture without captions; a corpus has both, as a folder of pictures with metadata.jsonl in it")
@@ -78,17 +90,23 @@ def _open_file(path: Path, source: str | None, target: str | None) -> Corpus | P
         return flickr.open_flickr(path, source, target)
     if karpathy.NAME.fullmatch(path.name):
         return karpathy.open_karpathy(path, source, target)
-    if kind not in tables.KINDS:
+    if kind in _SHEETS and not path.stat().st_size:
+        raise UserError(f"{path}: not a format that is known: a spreadsheet: save it as CSV (UTF-8) first")
+    content = tables.content(path)
+    if not content:
         raise UserError(
-            f"{path}: not a format that is known ({', '.join(tables.KINDS)}, each also as .gz); two files of text go into a folder, as train.en and train.de"
+            f"{path}: not a format that is known ({', '.join(tables.KINDS)}, each also packed); two files of text go into a folder, as train.en and train.de"
         )
-    pictures = picture_tables.open_tables(str(path), path.parent, [(path, None)], source, target) if kind in _TABLES else None
-    return pictures or tables.open_table(path, source, target)
+    pictures = _pictures(path, path.parent, [(path, None)], source, target) if content in _TABLES else None
+    return pictures or tables.open_table(path, source, target, max_bad)
 
 
-def _open_folder(path: Path, source: str | None, target: str | None) -> Corpus | PictureCorpus:
-    if (path / "prepared.json").is_file():
-        raise UserError(f"{path} is prepared already: use it with `seq2attn train --data {path}`")
+def _open_folder(path: Path, source: str | None, target: str | None, max_bad: float) -> Corpus | PictureCorpus:
+    for prepared in (path, path.resolve().parent):
+        if (prepared / "prepared.json").is_file() and (prepared is path or _is_saved(path)):
+            raise UserError(f"{prepared} is prepared already: use it with `seq2attn train --data {prepared}`")
+    if folder_files.is_run(path):
+        raise UserError(f"{path}: a trained run, no corpus: use it with `seq2attn translate {path}`")
     if folders.languages(path):
         return folders.open_folder(path, source, target)
     names = [file.name for file in path.iterdir()]
@@ -97,11 +115,9 @@ def _open_folder(path: Path, source: str | None, target: str | None) -> Corpus |
     if any(karpathy.NAME.fullmatch(name) for name in names):
         return karpathy.open_karpathy(path, source, target)
     if _is_saved(path):
-        return _open_hub(str(path), source, target)
-    if pictures := _open_tables(path, source, target):
-        return pictures
-    if _tables_in(path):
-        return _open_hub(str(path), source, target)
+        return _open_saved(path, source, target, max_bad)
+    if folder_files.tables_in(path, _TABLES)[0]:
+        return _open_tables(path, source, target, max_bad)
     if any(file.suffix.lower() in ENDINGS | _VIDEOS for file in path.rglob("*")):
         raise UserError(f"{path}: pictures without captions: they take a metadata.jsonl beside them, with file_name and captions in each line")
     raise UserError(
@@ -109,30 +125,80 @@ def _open_folder(path: Path, source: str | None, target: str | None) -> Corpus |
     )
 
 
-def _open_tables(path: Path, source: str | None, target: str | None) -> PictureCorpus | None:
-    """A folder of tables with pictures in them, or beside them; None when they have none. The split is in the name of the table or of a folder on its way."""
-    found = _tables_in(path)
+def _open_tables(path: Path, source: str | None, target: str | None, max_bad: float) -> Corpus | PictureCorpus:
+    """A folder of tables, of text or with images. The split is in the name of the table or of a folder on its way.
+
+    What a README.md says of other files is not followed: the tables of a folder are those that stand in it.
+    """
+    found, notes = folder_files.tables_in(path, _TABLES)
+    loose = folder_files.arrow_in(path)
+    if loose and found:
+        raise UserError(f"{path}: tables, as {found[0].name}, beside Arrow files, as {loose}: name the one that is meant")
+    if loose:
+        raise UserError(f"{path}: Arrow files, as {loose}, alone: save them as Parquet or JSONL")
     metadata = [table for table in found if _METADATA.fullmatch(table.name)]
-    splits = [(table, _split_of(table.relative_to(path))) for table in metadata or found]
-    divided = [(table, split) for table, split in splits if split]
-    if not divided and len(splits) > 1 and not metadata:
-        return None  # `datasets` may know what they are
-    try:
-        corpus = picture_tables.open_tables(str(path), path, divided or splits, source, target)
-    except UserError as error:
-        if metadata or isinstance(error, UsageError):
-            raise
-        return None  # not as we read tables: `datasets` has the word
+    splits: list[tuple[Path, str | None]] = [(table, _split_of(table.relative_to(path))) for table in metadata or found]
+    chosen = [one for one in splits if one[1]] or splits
+    if not chosen:
+        raise UserError(f"{path}: no tables in this folder; it takes files {' '.join(_TABLES)}")
+    left_out = sorted(shown(table.relative_to(path)) for table in {*found} - {table for table, _ in chosen})
+    if left_out:
+        notes.append(f"tables left out: {', '.join(left_out[:5])}{' ...' if len(left_out) > 5 else ''}")
+    corpus = _pictures(path, path, chosen, source, target)
     if corpus is None and metadata:
         raise UserError(f"{metadata[0]}: no column file_name, image or clip; --source NAME says which one has the pictures")
-    if corpus is not None and len(divided or splits) < len(found):
-        left_out = sorted({str(table.relative_to(path)) for table in found} - {str(table.relative_to(path)) for table, _ in divided or splits})
-        corpus.notes.append(f"tables left out: {', '.join(left_out[:5])}{' ...' if len(left_out) > 5 else ''}")
-    return corpus
+    if corpus is not None:
+        corpus.notes.extend(notes)
+        return corpus
+    return _texts(path, chosen, source, target, max_bad, notes)
+
+
+def _pictures(
+    where: Path,
+    root: Path,
+    chosen: list[tuple[Path, str | None]],
+    source: str | None,
+    target: str | None,
+) -> PictureCorpus | None:
+    """Tables of images; None where they are of text, and where the first row does not say."""
+    try:
+        return picture_tables.open_tables(str(where), root, chosen, source, target)
+    except tables.BadRowMet:
+        return None
+
+
+def _texts(
+    path: Path,
+    chosen: list[tuple[Path, str | None]],
+    source: str | None,
+    target: str | None,
+    max_bad: float,
+    notes: list[str],
+) -> Corpus:
+    """Tables of text, those of one split one after another."""
+    parts = [(tables.of_pairs(table, source, target), split) for table, split in sorted(chosen, key=lambda one: (str(one[1]), one[0]))]
+    columns = [part.columns for part, _ in parts if part.columns]
+    languages = columns[0].languages if columns else (None, None)
+    for part, _ in parts:
+        if part.columns and part.columns.languages != languages:
+            raise UserError(f"{part.path}: its sides are {_sides(part.columns.languages)}, where those of {parts[0][0].path.name} are {_sides(languages)}")
+        notes += part.notes
+    names = [shown(part.path.relative_to(path).as_posix()) for part, _ in parts]
+    notes.append(f"from {', '.join(names[:5])}{f' and {len(names) - 5:,} more files' if len(names) > 5 else ''} in {path}")
+
+    def rows() -> Iterator[Row | BadRow]:
+        for part, split in parts:
+            yield from part.rows(split)
+
+    return Corpus(str(path), languages, lambda: without_bad(rows(), max_bad, notes), [part.path for part, _ in parts], notes)
+
+
+def _sides(languages: tuple[str | None, str | None]) -> str:
+    return " and ".join(language or "without a name" for language in languages)
 
 
 def _split_of(table: Path) -> str | None:
-    stem = re.sub(r"-\d{5}-of-\d{5}.*", "", table.name.partition(".")[0])  # pieces of a split, as the hub numbers them
+    stem = re.sub(r"-\d{5}-of-\d{5}.*", "", table.name.partition(".")[0])  # parts of a split, as the hub numbers them
     return next(filter(None, map(split_name, (stem, *reversed(table.parts[:-1])))), None)
 
 
@@ -141,20 +207,43 @@ def _is_saved(path: Path) -> bool:
     return (path / "dataset_dict.json").is_file() or (path / "state.json").is_file()
 
 
-def _tables_in(path: Path) -> list[Path]:
-    return sorted(file for file in path.rglob("*") if tables.kind(file) in _TABLES and not any(part.startswith(".") for part in file.relative_to(path).parts))
-
-
-def _open_hub(name: str, source: str | None, target: str | None) -> Corpus | PictureCorpus:
-    """A dataset of the hub, or a folder with the same layout: files of a format that `datasets` reads, or what its save_to_disk wrote."""
-    path, config = (name, None) if name and Path(name).exists() else (name.rpartition(":")[::2] if ":" in name else (name, None))
-    local = bool(path) and Path(path).exists()
-    if not local and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path):
+def _open_hub(name: str, source: str | None, target: str | None, max_bad: float) -> Corpus | PictureCorpus:
+    """A dataset of the hub."""
+    path, config = name.rpartition(":")[::2] if ":" in name else (name, None)
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path):
         raise UsageError(f"{HUB}{name}: write {HUB}OWNER/NAME or {HUB}OWNER/NAME:CONFIG, or a folder that exists")
-    where = path if local else HUB + name
-    splits = _load(path, config, where, local)
+    where = HUB + name
+    return _of_datasets(_load(path, config, where), where, None, [], (source, target), max_bad)
+
+
+def _open_saved(path: Path, source: str | None, target: str | None, max_bad: float) -> Corpus | PictureCorpus:
+    """What `datasets` wrote with save_to_disk."""
+    if found := folder_files.tables_in(path, _TABLES)[0]:
+        raise UserError(f"{path}: a table, {found[0].name}, beside what `datasets` saved: name the file that is meant, or take the others out")
+    parts = saved.splits(path)
+    import datasets
+
+    where = str(path)
+    splits = {name: _guarded(where, lambda folder=folder: _undecoded(datasets.load_from_disk(str(folder)))) for name, folder in parts.items()}
+    used = [folder for name, folder in parts.items() if split_name(name)]
+    inputs = [file for folder in used for file in saved.arrow_files(folder)]
+    return _of_datasets(splits, where, path, inputs, (source, target), max_bad)
+
+
+def _of_datasets(
+    splits: dict[Any, Any],
+    where: str,
+    root: Path | None,
+    inputs: list[Path],
+    sides: tuple[str | None, str | None],
+    max_bad: float,
+) -> Corpus | PictureCorpus:
+    """A corpus of datasets by split; `root` is their folder where they have one."""
+    source, target = sides
     used: dict[str, list[Any]] = {}
     for split, dataset in splits.items():
+        if str(split).lower().startswith("test") and not is_split(str(split)):
+            raise UserError(f"{where}: no folder may be called as its split {shown(repr(str(split))[:60])}: {SPLIT_NAMES}")
         if ours := split_name(str(split)):
             used.setdefault(ours, []).append(dataset)
     if not used:
@@ -165,7 +254,6 @@ def _open_hub(name: str, source: str | None, target: str | None) -> Corpus | Pic
         return Corpus(where, (None, None), lambda: iter(()))
     ignored = [str(split) for split in splits if not split_name(str(split))]
     notes = [f"splits left out: {', '.join(ignored)}"] if ignored else []
-    inputs = _tables_in(Path(path)) if local else []
 
     def examples() -> Iterator[tuple[str, str, Any]]:
         for split, parts in sorted(used.items()):
@@ -177,13 +265,21 @@ def _open_hub(name: str, source: str | None, target: str | None) -> Corpus | Pic
                     yield split, f"{split}:{number}", example
 
     if pictures := picture_tables.choose(example, source, target, where):
-        locate = _locate(where, Files(Path(path)) if local else None)
+        locate = _locate(where, Files(root) if root is not None else None)
         return picture_tables.corpus_of(
             where, lambda: (picture_tables.PictureRow(row, pictures, locate, place, split) for split, place, row in examples()), pictures, inputs, notes
         )
     inside = example.get(NESTED)
     columns = choose(list(example), source, target, where, list(inside) if isinstance(inside, dict) else ())._replace(split=False)
-    return Corpus(where, columns.languages, lambda: (columns.row(row, place, split) for split, place, row in examples()), inputs, notes)
+
+    def rows() -> Iterator[Row | BadRow]:
+        for split, place, row in examples():
+            try:
+                yield columns.row(row, place, split)
+            except BadCell as error:
+                yield BadRow(f"{where}: {split}", int(place.rpartition(":")[2]), WITHOUT_TEXT, str(error))
+
+    return Corpus(where, columns.languages, lambda: without_bad(rows(), max_bad, notes), inputs, notes)
 
 
 def _locate(where: str, files: Files | None) -> picture_tables.Locate:
@@ -218,13 +314,9 @@ def _remote(where: str, name: str, place: str) -> list[bytes]:
     return [data]
 
 
-def _load(path: str, config: str | None, where: str, local: bool) -> dict[Any, Any]:
+def _load(path: str, config: str | None, where: str) -> dict[Any, Any]:
     """Split -> its examples, streamed: nothing is copied to a cache first."""
     import datasets
-
-    if local and _is_saved(Path(path)):
-        saved = _guarded(where, lambda: datasets.load_from_disk(path))
-        return {name: _undecoded(part) for name, part in (saved if isinstance(saved, datasets.DatasetDict) else {saved.split or "train": saved}).items()}
 
     def streamed() -> Any:
         with tempfile.TemporaryDirectory() as cache:  # only a lock comes into it

@@ -1,93 +1,188 @@
-"""One file of pairs as a corpus: .tsv (and .txt with tabs), .csv, .jsonl, .json, .parquet, each plain or .gz. Read as a stream."""
+"""One file of pairs as a corpus: .tsv (and .txt with tabs), .csv, .jsonl, .json, .parquet, plain or packed. Read as a stream.
 
-import codecs
-import csv
-import json
+What a file holds decides: JSON and Parquet are known by their first bytes, whatever they are called.
+"""
+
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet
-
-from seq2attn.data.columns import LANGUAGE, NESTED, Columns, choose
-from seq2attn.data.corpus import LIMIT, Corpus, Row
-from seq2attn.data.lines import opened, read_lines
+from seq2attn.data import json_records, parquet
+from seq2attn.data.bad_rows import SHARE, BadRow, without_bad
+from seq2attn.data.cells import Dialect, cells, dialect_of
+from seq2attn.data.columns import ALIGNMENT, LANGUAGE, NESTED, SPLIT, WITHOUT_TEXT, BadCell, Columns, choose
+from seq2attn.data.corpus import Corpus, Row, shown
+from seq2attn.data.lines import opened
+from seq2attn.data.packed import PARQUET, PARQUET_MAGIC, bare
 from seq2attn.errors import UserError
 
 KINDS = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".parquet")
-_CHUNK = 1 << 16
-_BATCH_BYTES = 8 << 20  # of Parquet that are unpacked at once
+_CELLS = (".tsv", ".txt", ".csv")
+_OBJECT = re.compile(rb'\s*\{\s*"|\s*\{\s*\}')
+_LIST = re.compile(rb'\s*\[\s*\{\s*["}]')
 
 Records = Iterator[tuple[int, Mapping[str, object]]]  # line or row, counted from 1, and its cells by column
+RecordsOrBad = Iterator[tuple[int, Mapping[str, object]] | BadRow]
 
 
 def kind(path: Path) -> str:
-    """The ending that says the format, in lower case, without .gz."""
-    return Path(path.name.lower().removesuffix(".gz")).suffix
+    """The ending that says the format, in lower case, without .gz and the like."""
+    return Path(bare(path.name.lower())).suffix
 
 
-def open_table(path: Path, source: str | None, target: str | None) -> Corpus:
+def content(path: Path) -> str:
+    """The format of a file by what it holds: its own ending, or the one of KINDS that it should have; "" for neither."""
+    named = kind(path)
+    with opened(path, (PARQUET,)) as file:
+        head = file.read1(1 << 12).removeprefix(b"\xef\xbb\xbf")  # type: ignore[attr-defined]
+    if head.startswith(PARQUET_MAGIC):
+        return ".parquet"
+    if _LIST.match(head):
+        return ".json"
+    if _OBJECT.match(head):
+        return named if named == ".json" else ".jsonl"
+    return named if named in KINDS else ""
+
+
+class BadRowMet(UserError):
+    """A row cannot be read, where every row is wanted."""
+
+
+class Table(NamedTuple):
+    """A table and which of its columns are the two sides; None where it is empty."""
+
+    path: Path
+    columns: Columns | None
+    records: Callable[[], RecordsOrBad]
+    notes: list[str]
+
+    def rows(self, split: str | None = None) -> Iterator[Row | BadRow]:
+        if self.columns is None:
+            return
+        columns, file, name = self.columns, str(self.path), shown(self.path.name)
+        for record in self.records():
+            if isinstance(record, BadRow):
+                yield record
+                continue
+            try:
+                yield columns.row(record[1], f"{name}:{record[0]}", split)
+            except BadCell as error:
+                yield BadRow(file, record[0], WITHOUT_TEXT, str(error))
+
+
+def open_table(path: Path, source: str | None, target: str | None, max_bad: float = SHARE) -> Corpus:
     """Raises UserError when a column does not exist (naming those that do), UsageError when it is not clear which are meant.
 
     Columns of a .tsv or .csv are addressed by the names in its first line, or by number from 1. Without a header, a file of two columns is
-    source and target, and `source` and `target` name their languages.
+    source and target, and `source` and `target` name their languages. Of the rows, `max_bad` may be bad, and are left out.
     """
-    form = kind(path)
-    if form in (".tsv", ".txt", ".csv"):
-        return _open_cells(path, source, target)
-    records = {".jsonl": _jsonl, ".json": _json, ".parquet": _parquet}[form]
-    first = next(records(path), None)
-    if first is None:
-        return Corpus(str(path), (None, None), lambda: iter(()), [path])
-    inside = first[1].get(NESTED)
-    columns = choose(list(first[1]), source, target, str(path), list(inside) if isinstance(inside, Mapping) else ())
-
-    def rows() -> Iterator[Row]:
-        for number, record in records(path):
-            yield columns.row(record, f"{path.name}:{number}")
-
-    return Corpus(str(path), columns.languages, rows, [path])
+    table = of_pairs(path, source, target)
+    languages = table.columns.languages if table.columns else (None, None)
+    return Corpus(str(path), languages, lambda: without_bad(table.rows(), max_bad, table.notes), [path], table.notes)
 
 
 def read_records(path: Path, key: str | None = None) -> Records:
-    """The records of a file of any of KINDS. The first line of .tsv and .csv names the columns; `key` is where a .json keeps its list, if not at the top."""
-    form = kind(path)
+    """The records of a file of any of KINDS. Raises BadRowMet at a bad row.
+
+    The first line of .tsv and .csv names the columns; `key` is where a .json keeps its list, if not at the top.
+    """
+    for record in _records(path, key):
+        if isinstance(record, BadRow):
+            raise BadRowMet(f"{record.file}:{record.number}: {record.problem}")
+        yield record
+
+
+def _records(path: Path, key: str | None) -> RecordsOrBad:
+    form = ".json" if key is not None else content(path)
     if form == ".json":
-        yield from _json(path, key)
-    elif form in (".jsonl", ".parquet"):
-        yield from {".jsonl": _jsonl, ".parquet": _parquet}[form](path)
+        yield from json_records.of_list(path, key)
+    elif form == ".jsonl":
+        yield from json_records.of_lines(path)
+    elif form == ".parquet":
+        yield from parquet.records(path)
     else:
-        names: list[str] = []
-        for number, cells in _cells(path):
-            if names and len(cells) != len(names):
-                raise UserError(f"{path}:{number}: {len(cells)} columns where the first line has {len(names)}")
-            if names:
-                yield number, dict(zip(names, cells, strict=True))
-            names = names or cells
+        dialect = _dialect(path)
+        yield from _named(path, dialect, _header(path, dialect), 1)
 
 
-def _open_cells(path: Path, source: str | None, target: str | None) -> Corpus:
-    first = next(_cells(path), (0, []))[1]
+def of_pairs(path: Path, source: str | None, target: str | None) -> Table:
+    """The table of a file of any of KINDS; raises what `open_table` does."""
+    form = content(path)
+    if form == ".parquet":
+        return _open_parquet(path, source, target)
+    if form in _CELLS:
+        return _open_cells(path, source, target)
+    read = json_records.of_list if form == ".json" else json_records.of_lines
+    record = _first(read(path))
+    if record is None:
+        return Table(path, None, lambda: read(path), [])
+    inside = record.get(NESTED)
+    columns = choose(list(record), source, target, str(path), list(inside) if isinstance(inside, Mapping) else ())
+    return Table(path, columns, lambda: read(path), [])
+
+
+def _first(records: RecordsOrBad) -> Mapping[str, object] | None:
+    """The first good record. Raises UserError where there are bad ones alone."""
+    bad: BadRow | None = None
+    for record in records:
+        if not isinstance(record, BadRow):
+            return record[1]
+        bad = bad or record
+    if bad is not None:
+        raise UserError(f"{bad.file}:{bad.number}: {bad.problem}")
+    return None
+
+
+def _open_parquet(path: Path, source: str | None, target: str | None) -> Table:
+    schema = parquet.schema(path)
+    kinds = {column.name: column.type for column in schema}
+    inside = parquet.fields(kinds.get(NESTED))
+    columns = choose(list(kinds), source, target, str(path), list(inside))
+    sides = inside if columns.nested else kinds
+    wanted = [NESTED] if columns.nested else [columns.source, columns.target]
+    facts = [name for name, there in ((SPLIT, columns.split), (ALIGNMENT, columns.alignment)) if there]
+    for name, kind in [(name, sides[name]) for name in columns[:2]] + [(name, kinds[name]) for name in facts]:
+        if not parquet.is_text(kind):
+            raise UserError(f"{path}: {name} is no text but {str(kind)[:60]}")
+    return Table(path, columns, lambda: parquet.records(path, [*wanted, *facts]), [])
+
+
+def _open_cells(path: Path, source: str | None, target: str | None) -> Table:
+    dialect = _dialect(path)
+    first = _header(path, dialect)
+    headerless = _headerless(first, source, target) if first else None
+    if headerless and kind(path) == ".txt" and dialect.delimiter != "\t":
+        dialect = Dialect("\t", False)  # sentences with a comma each
+        first = _header(path, dialect)
+        headerless = _headerless(first, source, target) if first else None
+    notes = list(dialect.notes)
     if not first:
-        return Corpus(str(path), (None, None), lambda: iter(()), [path])
-    columns = _headerless(first, source, target)
-    header = columns is None
-    notes = [] if header else [f"{path.name} has no header: column {columns.source} is the source, column {columns.target} the target"] if columns else []
-    names = first if header else [str(number) for number in range(1, len(first) + 1)]
-    if columns is None:
-        columns = choose(first, source, target, str(path))
-    chosen = columns
+        return Table(path, None, lambda: iter(()), notes)
+    if headerless is None:
+        return Table(path, choose(first, source, target, str(path)), lambda: _named(path, dialect, first, 1), notes)
+    numbers = [str(number) for number in range(1, len(first) + 1)]
+    notes.append(f"{path.name} has no header: column {headerless.source} is the source, column {headerless.target} the target")
+    return Table(path, headerless, lambda: _named(path, dialect, numbers, 0), notes)
 
-    def rows() -> Iterator[Row]:
-        for index, (number, cells) in enumerate(_cells(path)):
-            if header and index == 0:
-                continue
-            if len(cells) != len(names):
-                raise UserError(f"{path}:{number}: {len(cells)} columns where the first line has {len(names)}")
-            yield chosen.row(dict(zip(names, cells, strict=True)), f"{path.name}:{number}")
 
-    return Corpus(str(path), columns.languages, rows, [path], notes)
+def _header(path: Path, dialect: Dialect) -> list[str]:
+    """The cells of the first row."""
+    row = next(cells(path, dialect), (0, []))
+    if isinstance(row, BadRow):
+        raise UserError(f"{path}:{row.number}: {row.problem}")
+    return row[1]
+
+
+def _named(path: Path, dialect: Dialect, names: list[str], header: int) -> RecordsOrBad:
+    """The rows behind the header, their cells by name."""
+    for row in islice(cells(path, dialect), header, None):
+        yield row if isinstance(row, BadRow) else (row[0], dict(zip(names, row[1], strict=False)))
+
+
+def _dialect(path: Path) -> Dialect:
+    return dialect_of(path, ",", True) if kind(path) == ".csv" else dialect_of(path, "\t", False)
 
 
 def _headerless(first: list[str], source: str | None, target: str | None) -> Columns | None:
@@ -105,106 +200,3 @@ def _headerless(first: list[str], source: str | None, target: str | None) -> Col
     if any(side.lower() == cell.lower() for side in sides for cell in first):
         return None  # a header in other letters: better a question than a wrong pair
     return Columns("1", "2", (source, target))
-
-
-def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """(line, cells). Cells of .tsv are as they stand, cells of .csv may be quoted; a line with nothing on it is no row."""
-    if kind(path) != ".csv":
-        yield from ((number, line.split("\t")) for number, line in enumerate(read_lines(path), 1) if line)
-        return
-    csv.field_size_limit(LIMIT)
-    reader = csv.reader((line + "\n" for line in read_lines(path)), strict=True)
-    begin = 1
-    try:
-        for cells in reader:
-            if cells:
-                yield begin, cells
-            begin = reader.line_num + 1
-    except csv.Error as error:
-        raise UserError(f"{path}:{begin}: not a row of CSV: {error}") from None
-
-
-def _jsonl(path: Path) -> Records:
-    for number, line in enumerate(read_lines(path), 1):
-        if line and not line.isspace():
-            yield number, _record(line, f"{path}:{number}")
-
-
-def _record(text: str, place: str) -> Mapping[str, object]:
-    try:
-        record = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{place}: not JSON: {error}") from None
-    if not isinstance(record, dict):
-        raise UserError(f'{place}: not an object with keys, as in {{"en": "...", "fr": "..."}}')
-    return record
-
-
-def _json(path: Path, key: str | None = None) -> Records:
-    """The objects of a list, or objects one after another, read piece by piece. With `key`, of the list that an object at the top has under it."""
-    decoder = codecs.getincrementaldecoder("utf-8-sig")()
-    scan = json.JSONDecoder()
-    buffer, line, listed, wanted, ended = "", 1, None, _CHUNK, False
-    with opened(path) as file:
-        while key is not None and (match := re.search(rf'"{key}"\s*:\s*(?=\[)', buffer)) is None:
-            data = file.read(_CHUNK)
-            if not data or len(buffer) > LIMIT:
-                raise UserError(f'{path}: no list "{key}" in it')
-            buffer += _decoded(decoder, data, f"{path}:{line}")
-        if key is not None and match is not None:
-            line += buffer.count("\n", 0, match.end())
-            buffer = buffer[match.end() :]
-        while True:
-            stripped = buffer.lstrip(" \t\r\n,")
-            line += buffer.count("\n", 0, len(buffer) - len(stripped))
-            buffer = stripped
-            if listed is None and buffer:
-                listed = buffer.startswith("[")
-                if listed:
-                    buffer = buffer[1:]
-                    continue
-            if listed and buffer.startswith("]"):
-                return
-            if buffer and not buffer.startswith("{"):
-                raise UserError(f'{path}:{line}: not a list of objects, as in [{{"en": "...", "fr": "..."}}]')
-            try:
-                record, end = scan.raw_decode(buffer) if buffer else ({}, 0)
-            except (ValueError, RecursionError) as error:
-                if ended or len(buffer) > LIMIT:
-                    problem = str(error) if ended else f"a record of more than {LIMIT:,} characters"
-                    raise UserError(f"{path}:{line}: not a list of objects: {problem}") from None
-                end = 0
-            if end:
-                yield line, record
-                line += buffer.count("\n", 0, end)
-                buffer, wanted = buffer[end:], _CHUNK
-                continue
-            if ended:
-                if listed:
-                    raise UserError(f"{path}: the list of objects does not end: the file is cut off")
-                return
-            data = file.read(wanted)
-            wanted, ended = wanted * 2, not data  # twice as much each time, or a long record would be read anew too often
-            buffer += _decoded(decoder, data, f"{path}:{line}", ended)
-
-
-def _decoded(decoder: codecs.IncrementalDecoder, data: bytes, place: str, ended: bool = False) -> str:
-    try:
-        return decoder.decode(data, final=ended)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{place}: not UTF-8 in this record or a later one: {error.reason}") from None
-
-
-def _parquet(path: Path) -> Records:
-    number = 0
-    with opened(path) as file:
-        try:
-            table = pa.parquet.ParquetFile(file)
-            size = sum(table.metadata.row_group(group).total_byte_size for group in range(table.num_row_groups))
-            rows = max(1, min(1024, _BATCH_BYTES * table.metadata.num_rows // max(size, 1)))  # images stand in a table too
-            for batch in table.iter_batches(batch_size=rows):
-                for record in batch.to_pylist():
-                    number += 1
-                    yield number, record
-        except pa.ArrowException as error:
-            raise UserError(f"{path}: not a Parquet file, or damaged: {str(error).splitlines()[0]}") from None

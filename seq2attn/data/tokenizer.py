@@ -17,7 +17,8 @@ from typing import Any, Self
 
 import sentencepiece
 
-from seq2attn import files
+from seq2attn import files, strict_json
+from seq2attn.data import sentencepiece_file
 from seq2attn.errors import UserError
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
@@ -28,6 +29,8 @@ STAND_IN = "\ufdd0"  # a noncharacter carries a written "▁" through SentencePi
 UNKNOWN = "⁇"  # what an unknown piece reads as
 SAMPLE = 400_000  # texts that training looks at, at most
 SAMPLE_CHARACTERS = 1000  # of one text that training looks at, at most: SentencePiece skips longer ones
+KINDS = ("unigram", "bpe", "char", "word")
+_LARGEST = 1 << 28  # bytes of a file
 _TRAILER = b'{"seq2attn_tokenizer":'
 
 
@@ -88,17 +91,26 @@ class Tokenizer:
     def load(cls, path: Path) -> Self:
         """Raises UserError when the file is missing or is not, whole and unchanged, what `save` wrote."""
         try:
+            if Path(path).stat().st_size > _LARGEST:
+                raise UserError(f"{path}: larger than any tokenizer of seq2attn; make it again with `seq2attn prepare`")
             data = Path(path).read_bytes()
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from None
         start = data.rfind(_TRAILER)
         try:
-            facts = json.loads(data[start:])["seq2attn_tokenizer"]
+            facts = strict_json.parse(data[start:].decode("utf-8"))["seq2attn_tokenizer"]
             model = data[: start - 3]
             if start < 3 or facts["crc32"] != zlib.crc32(model):
                 raise ValueError("changed")
-            return cls(model, str(facts["kind"]), bool(facts["lowercase"]))
-        except (ValueError, KeyError, TypeError, RuntimeError, OSError):
+            if facts["kind"] not in KINDS or not isinstance(facts["lowercase"], bool):
+                raise ValueError("no tokenizer of seq2attn is like this")
+            sentencepiece_file.check(model)
+            tokenizer = cls(model, facts["kind"], facts["lowercase"])
+            specials = [tokenizer._processor.id_to_piece(place) for place in range(min(len(SPECIALS), tokenizer.size))]
+            if tokenizer.size <= len(SPECIALS) or tuple(specials) != SPECIALS:
+                raise ValueError("not the special pieces of seq2attn")
+            return tokenizer
+        except (ValueError, KeyError, TypeError, RuntimeError, OSError, IndexError):
             raise UserError(f"{path}: not a tokenizer of seq2attn, or damaged; make it again with `seq2attn prepare`") from None
 
     def save(self, path: Path) -> None:
@@ -163,6 +175,11 @@ def normalise(text: str, lowercase: bool = False) -> str:
         if _LONE_SURROGATE.search(text):
             text = _LONE_SURROGATE.sub("\ufffd", text)
     return text.lower() if lowercase else text
+
+
+def is_changed(text: str) -> bool:
+    """Whether `normalise` changes the text, but for its case."""
+    return not text.isascii() and (not unicodedata.is_normalized("NFC", text) or bool(_LONE_SURROGATE.search(text)))
 
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")

@@ -104,6 +104,7 @@ def test_options_reach_the_data(call: Call, corpus: Path, tmp_path: Path) -> Non
         "lowercase": True,
         "max_length": 50,
         "max_ratio": 3.0,
+        "max_bad": 0.01,
         "max_missing": 0.05,
     }
     assert report["options"] == expected

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ import pytest
 from PIL import Image
 from real_data import DATA
 
-from seq2attn.data import images
+from seq2attn.data import images, parquet
 from seq2attn.data.captions.files import Files
 from seq2attn.data.pictures import Box, Picture, PictureCorpus
 from seq2attn.data.sources import open_corpus
@@ -259,7 +260,7 @@ def test_the_same_name_in_two_folders_of_karpathys(tmp_path: Path) -> None:
 def test_karpathys_list_is_read_piece_by_piece(size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = [record for _, record in read_records(karpathy(tmp_path), "images")]
     assert len(whole) == 4
-    monkeypatch.setattr("seq2attn.data.tables._CHUNK", size)
+    monkeypatch.setattr("seq2attn.data.json_records._CHUNK", size)
     for indent in (None, 1):
         records = list(read_records(karpathy(tmp_path, indent), "images"))
         assert [record for _, record in records] == whole
@@ -484,24 +485,18 @@ def test_a_row_a_caption_with_the_bytes_in_each(tmp_path: Path) -> None:
 
 
 def test_large_pictures_are_not_unpacked_all_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seq2attn.data.tables._BATCH_BYTES", 3000)
+    monkeypatch.setattr("seq2attn.data.parquet._BYTES", 3000)
     sizes = []
-    original = pa.RecordBatch.to_pylist
+    rows_at_once = parquet._rows
     rows = [{"image": np.random.default_rng(number).bytes(1000), "text": "x"} for number in range(20)]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "x.parquet")
 
-    class Counting:
-        def __init__(self, path: object) -> None:
-            self.table = pq.ParquetFile(path)
-            self.metadata, self.num_row_groups = self.table.metadata, self.table.num_row_groups
+    def counting(*facts: Any) -> int:
+        sizes.append(rows_at_once(*facts))
+        return sizes[-1]
 
-        def iter_batches(self, batch_size: int) -> Iterator[pa.RecordBatch]:
-            sizes.append(batch_size)
-            return self.table.iter_batches(batch_size=batch_size)
-
-    monkeypatch.setattr("seq2attn.data.tables.pa.parquet", SimpleNamespace(ParquetFile=Counting))
+    monkeypatch.setattr(parquet, "_rows", counting)
     assert len(list(read_records(tmp_path / "x.parquet"))) == 20
-    assert original
     assert sizes == [2]
 
 

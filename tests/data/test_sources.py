@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from seq2attn.data import columns, lines, tables
+from seq2attn.data import columns, json_records, lines
 from seq2attn.data.corpus import LIMIT, Corpus, split_name
 from seq2attn.data.sources import open_corpus
 from seq2attn.errors import UsageError, UserError
@@ -142,9 +142,9 @@ def test_a_line_break_inside_a_cell_is_a_space(tmp_path: Path) -> None:
         ("a.json", '[{"en": "a", "de": "b"},\n', r"a\.json: the list of objects does not end"),
         ("a.json", '[{"en": "a", "de": "b"},\n7]', r"a\.json:2: not a list of objects"),
         ("a.json", '[{"en": "' + "a" * (LIMIT * 2), r"a\.json:1: not a list of objects: a record of more than 1,000,000 characters"),
-        ("a.tsv", "en\tde\na\tb\nc\n", r"a\.tsv:3: 1 columns where the first line has 2"),
+        ("a.tsv", "en\tde\na\tb\nc\n", r'a\.tsv:3: 1 column where the first line has 2: "c" \(a cell with a line break\?\)'),
         ("a.csv", 'en,de\n"a,b\n', r"a\.csv:2: not a row of CSV"),
-        ("a.csv", 'en,de\na,b\n"' + ("x" * 1000 + "\n") * 1100, r"a\.csv:3: not a row of CSV: field larger"),
+        ("a.csv", 'en,de\na,b\n"' + ("x" * 1000 + "\n") * 1100, r"a\.csv:3: not a row of CSV: a quote that does not close"),
         ("a.parquet", "PAR1 no", r"a\.parquet: not a Parquet file, or damaged"),
         ("a.tsv", "x" * (LIMIT + 100), r"a\.tsv:1: a line of more than 1,000,000 bytes"),
         ("a.xlsx", "", r"a\.xlsx: not a format that is known"),
@@ -166,7 +166,7 @@ def test_records_of_json_over_the_edges_of_what_is_read_at_once(tmp_path: Path, 
     for text in (json.dumps(RECORDS, ensure_ascii=False), json.dumps(RECORDS, indent=1), "\n".join(map(json.dumps, RECORDS)), "\ufeff" + json.dumps(RECORDS)):
         path.write_text(text, encoding="utf-8")
         for size in (1, 2, 3, 7, 64):
-            monkeypatch.setattr(tables, "_CHUNK", size)
+            monkeypatch.setattr(json_records, "_CHUNK", size)
             assert pairs(open_corpus(str(path))) == PAIRS
 
 

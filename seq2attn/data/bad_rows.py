@@ -1,0 +1,58 @@
+"""Rows of a table that cannot be read: left out and counted by line, and refused where they are too many. Knows no file format."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from seq2attn.errors import UserError
+
+T = TypeVar("T")
+
+SHARE = 0.01  # of the rows that may be bad
+EXAMPLES = 10  # lines that are named
+BEGINNING = 60  # characters of a bad row that an error shows
+
+
+class BadRow(NamedTuple):
+    """A row that cannot be read."""
+
+    file: str  # for people
+    number: int  # its line or row, from 1
+    kind: str  # what is wrong with rows such as this, behind "3 rows "
+    problem: str  # what is wrong with this one
+
+
+def without_bad(rows: Iterator[T | BadRow], share: float, notes: list[str]) -> Iterator[T]:
+    """The good rows. At the end, the bad ones come into `notes`; raises UserError where they are more than this share of all."""
+    bad: dict[tuple[str, str], list[int]] = {}
+    counts: dict[tuple[str, str], int] = {}
+    first: BadRow | None = None
+    good = 0
+    for row in rows:
+        if not isinstance(row, BadRow):
+            good += 1
+            yield row
+            continue
+        first = first or row
+        key = (row.file, row.kind)
+        counts[key] = counts.get(key, 0) + 1
+        if counts[key] <= EXAMPLES:
+            bad.setdefault(key, []).append(row.number)
+    if first is None:
+        return
+    number = sum(counts.values())
+    total = good + number
+    if number > share * total:
+        rest = f"{number:,} of {total:,} rows cannot be read, and {share:g} of them may be left out"
+        raise UserError(f"{first.file}:{first.number}: {first.problem}; {rest}: mend them, or allow more with --max-bad SHARE")
+    for (file, kind), numbers in bad.items():
+        count = counts[file, kind]
+        lines = ", ".join(f"{line:,}" for line in numbers) + (", ..." if count > len(numbers) else "")
+        note = f"{Path(file).name}: {count:,} {'row' if count == 1 else 'rows'} {kind}, left out: {'line' if count == 1 else 'lines'} {lines}"
+        if note not in notes:
+            notes.append(note)
+
+
+def beginning(text: str) -> str:
+    """The start of a row, for an error."""
+    return f'"{text[:BEGINNING]}{"..." if len(text) > BEGINNING else ""}"'

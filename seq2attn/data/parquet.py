@@ -1,0 +1,127 @@
+"""Rows of a Parquet file, some columns of it, in bounded memory: what a page or a row unpacks to is known before it is unpacked.
+
+A page may hold a long text once and name it in a million rows: so many rows are made of it at a time as memory allows.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from seq2attn.data import parquet_pages
+from seq2attn.data.bad_rows import BadRow
+from seq2attn.data.lines import seekable
+from seq2attn.data.packed import PARQUET
+from seq2attn.errors import UserError
+
+_ROWS = 1024  # that are unpacked at once, at most
+_BYTES = 8 << 20  # of them, about
+_MOST = 128 << 20  # of them, at most
+_PAGE = 256 << 20  # bytes of a page that is read; writers keep to a few MiB
+_KIND = "that are not UTF-8"
+
+
+def schema(path: Path) -> pa.Schema:
+    """The columns and their types. Raises UserError for what is no Parquet file."""
+    with seekable(path, (PARQUET,)) as file:
+        return _opened(file, path).schema_arrow
+
+
+def records(path: Path, columns: Sequence[str] | None = None) -> Iterator[tuple[int, dict[str, Any]] | BadRow]:
+    """(row, cells by column) of `columns` or, without, of those that can hold texts, numbers or images."""
+    with seekable(path, (PARQUET,)) as file:
+        table = _opened(file, path)
+        wanted = list(columns) if columns is not None else [column.name for column in table.schema_arrow if _is_plain(column.type)]
+        if not wanted:
+            return
+        number = 0
+        try:
+            rows = _rows(table, wanted, _largest_page(table, file, path, wanted))
+            for batch in table.iter_batches(batch_size=rows, columns=wanted):
+                for record in _dicts(batch):
+                    number += 1
+                    yield (number, record) if record is not None else BadRow(str(path), number, _KIND, "not UTF-8 in this row")
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise UserError(f"{path}: not a Parquet file, or damaged: {str(error).splitlines()[0][:200]}") from None
+
+
+def _opened(file: BinaryIO, path: Path) -> Any:
+    try:
+        return pa.parquet.ParquetFile(file, pre_buffer=False, buffer_size=1 << 16)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path}: not a Parquet file, or damaged: {str(error).splitlines()[0][:200]}") from None
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Whether its values become Python's own without loss and without fail: times and decimals do not, and nobody wants them."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _is_plain(kind.value_type)
+    if pa.types.is_struct(kind):
+        return all(_is_plain(kind.field(place).type) for place in range(kind.num_fields))
+    if pa.types.is_dictionary(kind):
+        return _is_plain(kind.value_type)
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null, is_text, _is_bytes)
+    return any(test(kind) for test in tests)
+
+
+def fields(kind: pa.DataType | None) -> dict[str, pa.DataType]:
+    """What a struct has in it; nothing for other types."""
+    if kind is None or not pa.types.is_struct(kind):
+        return {}
+    return {kind.field(place).name: kind.field(place).type for place in range(kind.num_fields)}
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of that type holds texts."""
+    if pa.types.is_dictionary(kind):
+        return is_text(kind.value_type)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind))
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+
+
+def _leaves(table: Any, wanted: Sequence[str]) -> Iterator[tuple[int, Any]]:
+    """(place, column) of all that lies below the columns `wanted`."""
+    for place in range(len(table.schema)):
+        column = table.schema.column(place)
+        if column.path.partition(".")[0] in wanted or column.path in wanted:
+            yield place, column
+
+
+def _rows(table: Any, wanted: Sequence[str], largest_page: int) -> int:
+    """Rows that are unpacked at once: each may hold a text as long as a page, where pages name texts of a dictionary or of the row before."""
+    groups = [table.metadata.row_group(group) for group in range(table.num_row_groups)]
+    size = sum(group.column(place).total_uncompressed_size for group in groups for place, _ in _leaves(table, wanted))
+    return int(max(1, min(_ROWS, _BYTES * table.metadata.num_rows // max(size, 1), _MOST // max(largest_page, 1))))
+
+
+def _dicts(part: pa.RecordBatch) -> Iterator[dict[str, Any] | None]:
+    """Each row; None where a text is not UTF-8."""
+    try:
+        yield from part.to_pylist()
+        return
+    except UnicodeDecodeError:
+        pass
+    for place in range(part.num_rows):
+        try:
+            yield part.slice(place, 1).to_pylist()[0]
+        except UnicodeDecodeError:
+            yield None
+
+
+def _largest_page(table: Any, file: BinaryIO, path: Path, wanted: Sequence[str]) -> int:
+    """Bytes of the largest page of the columns `wanted`, unpacked. Raises UserError for one that is larger than any page should be."""
+    largest = 0
+    for group in range(table.num_row_groups):
+        for place, _ in _leaves(table, wanted):
+            chunk = table.metadata.row_group(group).column(place)
+            start = min(offset for offset in (chunk.data_page_offset, chunk.dictionary_page_offset) if offset is not None)
+            for size in parquet_pages.sizes(file, start, start + chunk.total_compressed_size):
+                largest = max(largest, size)
+                if size > _PAGE:
+                    raise UserError(f"{path}: a page of {size:,} bytes in {chunk.path_in_schema}; {_PAGE:,} is the most: write it in smaller pages")
+    return largest
