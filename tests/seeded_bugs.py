@@ -275,7 +275,7 @@ BUGS = (
     Bug("evaluation/pictures.py", "split.sizes[number], view", "split.sizes[number][::-1], view", ("cli/test_evaluate_pictures.py", "-k", "box")),
     Bug("evaluation/pictures.py", "zip(boxed, found", "zip(boxed[::-1], found", ("cli/test_evaluate_pictures.py", "-k", "box")),
     Bug("inference/captioner.py", "torch.tensor(of,", "torch.tensor(of[::-1],", ("cli/test_evaluate_pictures.py", "-k", "likely")),
-    Bug("cli/evaluate_pictures.py", "compared = bleu | others", "compared = others", ("cli/test_evaluate_pictures.py", "-k", "compared")),
+    Bug("cli/evaluate_pictures.py", "compared = of_bleu | others", "compared = others", ("cli/test_evaluate_pictures.py", "-k", "compared")),
     Bug("search/beam.py", "* beam + parent_BW", "* beam + parent_BW.sort(1).values", ("search/test_state.py",)),
     Bug("search/beam.py", "ended_BW / (length + 1) ** length_penalty", "ended_BW / max(length, 1) ** length_penalty", ("search/test_beam.py",)),
     Bug("search/beam.py", "(rules.limit_B + 1).double() ** length_penalty", "(length + 1) ** length_penalty", ("search/test_beam.py",)),

@@ -52,15 +52,18 @@ class TextSet(TestSet):
 
     def score(self, systems: Sequence[System]) -> None:
         if len(systems) == 1:
-            systems[0].scores = text.scores(systems[0].outputs, self.references, self.language)
+            systems[0].scores = text.scores(systems[0].outputs, self.references, self.language, self.lowercase)
         else:
-            comparison = significance.paired_bootstrap(named(systems), self.references, self.language)
+            comparison = significance.paired_bootstrap(named(systems), self.references, self.language, lowercase=self.lowercase)
             for system, compared in zip(systems, comparison.systems.values(), strict=True):
                 system.compared = compared
                 system.scores = [text.Score(measure, found.value, comparison.signatures[measure]) for measure, found in compared.items()]
         if self.by_length:
             for system in systems:
-                system.buckets = text.by_length(self.sources or [], system.outputs, self.references, self.language)
+                system.buckets = text.by_length(self.sources or [], system.outputs, self.references, self.language, lowercase=self.lowercase)
+
+    def parallel(self) -> list[list[str]]:
+        return self.references
 
 
 def of_split(prepared: "Prepared", name: str) -> TextSet:
