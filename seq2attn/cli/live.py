@@ -78,9 +78,7 @@ class Display:
             self._write(event.step, {"train/loss": event.loss, "train/tokens_per_second": event.speed, "train/lr": event.lr, "train/gradient_norm": event.norm})
 
     def _validation(self, event: Validation) -> None:
-        self._scores = "  ".join(
-            [f"valid {event.loss:.3f}", *(f"{SCORES[name]} {value:.{DIGITS[name]}f}" for name, value in event.scores.items() if name in SCORES)]
-        )
+        self._scores = "  ".join([f"valid {event.loss:.3f}", *(f"{SCORES[name]} {value:.{DIGITS[name]}f}" for name, value in event.scores.items())])
         console.note(f"step {event.step:,}  {self._scores}{'  best so far' if event.best else ''}")
         if event.sample is not None:
             console.note(self._example(*event.sample))

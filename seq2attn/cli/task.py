@@ -68,10 +68,8 @@ def text_scores(
 ) -> Scores:
     """BLEU of a validation with its noise, `references` in parallel sets; chrF2 beside it where BLEU is near zero and says nothing."""
     value, error = noise.bleu(outputs, references, language, lowercase)
-    values = {"bleu": value}
-    if near_zero("bleu", value, error):
-        values["chrf"] = chrf(outputs, references, language, lowercase).value
-    return Scores(values, sample, {"bleu": error})
+    beside = chrf(outputs, references, language, lowercase).value if near_zero("bleu", value, error) else 0.0
+    return Scores({"bleu": value}, sample, {"bleu": error}, beside)
 
 
 def quoted(text: str) -> str:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from seq2attn.errors import UserError
 
 Link = tuple[int, int]
-_LINK = re.compile(r"(\d+)([-?p])(\d+)")
+_LINK = re.compile(r"([0-9]{1,9})([-?p])([0-9]{1,9})")  # no sentence has 10^9 words
+_SHOWN = 40  # characters of a word that an error repeats
 
 
 class Links(NamedTuple):
@@ -47,7 +48,8 @@ def parse(line: str, first: int = 0, where: str = "alignment") -> Links:
     for word in line.split():
         match = _LINK.fullmatch(word)
         if match is None:
-            raise UserError(f"{where}: {word!r} is no link: write i-j for a sure link, i?j for a possible one")
+            shown = repr(word if len(word) <= _SHOWN else word[:_SHOWN] + "...")
+            raise UserError(f"{where}: {shown} is no link: write i-j for a sure link, i?j for a possible one")
         link = (int(match[1]) - first, int(match[3]) - first)
         if min(link) < 0:
             raise UserError(f"{where}: {word} counts from 0, but words are said to be counted from {first}")

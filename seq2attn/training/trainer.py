@@ -54,6 +54,7 @@ class Scores:
     values: Mapping[str, float]
     sample: tuple[str, str, str] | None = None  # source, reference, translation
     noise: Mapping[str, float] = field(default_factory=dict)  # standard errors of values by name, where they are known
+    chrf: float = 0.0  # chrF2, where a metric near zero leaves the choice to the loss and to this
 
 
 @dataclass(frozen=True)
@@ -409,7 +410,7 @@ class _Trainer:
         if name == "loss":
             return -loss, -loss
         value, noise = float(scores.values.get(name, 0.0)), float(scores.noise.get(name, 0.0))
-        return merit(self.settings, value, loss, noise, float(scores.values.get("chrf", 0.0)))
+        return merit(self.settings, value, loss, noise, scores.chrf)
 
     @torch.no_grad()
     def _validation_loss(self) -> float:
