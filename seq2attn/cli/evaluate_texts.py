@@ -71,7 +71,10 @@ def of_split(prepared: "Prepared", name: str) -> TextSet:
     part = prepared.split(name)
     sources, targets = part.texts()
     where = f"{prepared.path}, split {name}"
-    gold = None if part.gold is None else alignment.parse_lines(part.gold, where=where)
+    gold = None if part.gold is None else alignment.parse_lines([line or "" for line in part.gold], where=where)
+    if gold is not None:
+        way_out = "mend the alignments, which count words from 0, and prepare again"
+        alignment.check_words(gold, sources, targets, where, way_out)
     return TextSet(name, where, [targets], sources, gold, language=prepared.languages[1])
 
 

@@ -80,7 +80,13 @@ def score(predicted: Sequence[Collection[Link]], gold: Sequence[Links]) -> Align
     return AlignmentScore(error_rate, in_possible / links if links else None, in_sure / sure if sure else None, links, sure, possible)
 
 
-def check_words(gold: Sequence[Links], sources: Sequence[str], targets: Sequence[str], where: str = "gold") -> None:
+def check_words(
+    gold: Sequence[Links],
+    sources: Sequence[str],
+    targets: Sequence[str],
+    where: str = "gold",
+    way_out: str = "are the words counted from 1 (--gold-first 1)?",
+) -> None:
     """Raises UserError unless every link points at white-space words that exist: an alignment of other text, or counted from another number, is caught here."""
     if not len(gold) == len(sources) == len(targets):
         raise UserError(f"{where}: {len(gold):,} lines of alignments for {len(sources):,} pairs of sentences")
@@ -89,6 +95,6 @@ def check_words(gold: Sequence[Links], sources: Sequence[str], targets: Sequence
         for i, j in sorted(links.possible):
             if i >= source_words or j >= target_words:
                 raise UserError(
-                    f"{where}, line {number}: the link {i}-{j} (counted from 0) points past the end: the source has {source_words} words, the target {target_words}; "
-                    "are the words counted from 1 (--gold-first 1)?"
+                    f"{where}, line {number}: the link {i}-{j} (counted from 0) points past the end: "
+                    f"the source has {source_words} words, the target {target_words}; {way_out}"
                 )
