@@ -208,10 +208,15 @@ def _refuse(
 
 
 def _look(runs: list[str], splits: Sequence[str] | None, data: Path | None) -> bool:
-    """Whether the runs describe pictures. Raises, before anything heavy is imported, UsageError where some do and others translate text, and UserError where
-    runs, the data or one of the `splits` (None: files are scored) are not there or do not fit."""
+    """Whether the runs describe images, without importing anything heavy.
+
+    Raises UsageError where some do and others translate text, UserError where runs, the data or one of the
+    `splits` (None: files are scored) are not there or do not fit.
+    """
     members = [member for run in runs for member in outline.of_run(run)]
-    known = [member for member in members if member is not None] if None not in members else [_opened_outline(path) for run in runs for path in _paths(run)]
+    known = [member for member in members if member is not None]
+    if len(known) < len(members):
+        known = [_opened_outline(path) for run in runs for path in _paths(run)]
     kinds = {member.path: member.pictures for member in known}
     if len({*kinds.values()}) > 1:
         text, pictures = (next(path for path, kind in kinds.items() if kind == wanted) for wanted in (False, True))
@@ -238,15 +243,16 @@ def _opened_outline(path: str) -> Outline:
     from seq2attn.training.checkpoint import open_run
 
     run = open_run(path)
-    return Outline(path, run.config.model.pictures, run.corpus, run.config.data.source, run.config.data.target)
+    data = run.config.data
+    return Outline(path, run.config.model.pictures, run.corpus, data.source, data.target)
 
 
 def _without_case(runs: Sequence[str], readers: "Sequence[Translator | Captioner]") -> bool:
-    """Whether all systems are scored without case: one of the runs writes lower case, which no cased reference could agree with."""
-    lower = next((run for run, reader in zip(runs, readers, strict=True) if reader.target_tokenizer.lowercase), None)
-    if lower is not None:
-        console.note(f"{lower} writes lower case: everything is scored without case (case:lc)")
-    return lower is not None
+    """Whether all systems are scored without case: one of the runs writes lower case alone."""
+    lower = [run for run, reader in zip(runs, readers, strict=True) if reader.target_tokenizer.lowercase]
+    if lower:
+        console.note(f"{lower[0]} writes lower case: everything is scored without case (case:lc)")
+    return bool(lower)
 
 
 def _refuse_text(asked: Mapping[str, object], run: str) -> None:
@@ -311,7 +317,10 @@ def _opened(run: str) -> "Run":
 
 
 def _lines(path: Path, beside: tuple[str, int] | None = None) -> list[str]:
-    """The lines of a file. Raises UserError for more text than memory should hold and, where it stands `beside` another file, for another number of lines."""
+    """The lines of a file, as many as another has `beside` which it stands.
+
+    Raises UserError for another number of lines, and for more text than memory should hold.
+    """
     from seq2attn.data.lines import read_lines
 
     lines, count, characters = list[str](), 0, 0
@@ -321,7 +330,8 @@ def _lines(path: Path, beside: tuple[str, int] | None = None) -> list[str]:
             characters += len(line)
             lines.append(line)
         if characters > MOST_CHARACTERS or count > MOST_LINES:
-            raise UserError(f"{path}: more than {MOST_CHARACTERS >> 20} million characters or {MOST_LINES:,} lines, too much for a test set")
+            most = f"{MOST_CHARACTERS >> 20} million characters or {MOST_LINES:,} lines"
+            raise UserError(f"{path}: more than {most}: too much for a test set")
     if beside is not None:
         _same_length(path, count, *beside)
     return lines
@@ -420,4 +430,5 @@ def _print_alignments(alignments: Path, gold: Path, first: int, as_json: bool) -
     predicted, truth = parse_lines(_lines(alignments), where=str(alignments)), parse_lines(_lines(gold), first, str(gold))
     _same_length(alignments, len(predicted), str(gold), len(truth))
     result = score([links.sure for links in predicted], truth)
-    console.result(json_of({"system": str(alignments), "alignment": alignment_record(result)}) if as_json else str(result))
+    told: dict[str, object] = {"system": str(alignments), "alignment": alignment_record(result)}
+    console.result(json_of(told) if as_json else str(result))

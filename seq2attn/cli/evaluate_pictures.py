@@ -69,7 +69,8 @@ class PictureSet(TestSet):
             by_bleu = significance.compare(named(systems), bleu, streams, lowercase=self.lowercase)
             by_captions = caption_significance.paired_bootstrap_captions(named(systems), self.references)
             signatures = by_bleu.signatures | by_captions.signatures
-            for system, of_bleu, others in zip(systems, by_bleu.systems.values(), by_captions.systems.values(), strict=True):
+            compared = zip(by_bleu.systems.values(), by_captions.systems.values(), strict=True)
+            for system, (of_bleu, others) in zip(systems, compared, strict=True):
                 system.compared = of_bleu | others
                 system.scores = [score._replace(signature=signatures.get(score.name, score.signature)) for score in system.scores]
 
@@ -79,7 +80,8 @@ class PictureSet(TestSet):
 
     def why_zero(self, systems: Sequence[System]) -> Iterator[str]:
         yield from super().why_zero(systems)
-        zero = any(score.name == "CIDEr-D" and score.value == 0 for system in systems for score in system.scores)
+        scores = (score for system in systems for score in system.scores)
+        zero = any(score.name == "CIDEr-D" and score.value == 0 for score in scores)
         if zero and (reason := captions.without_weight(self.references)):
             yield f"{self.name}: CIDEr-D says nothing here: {reason}"
 

@@ -1,6 +1,6 @@
-"""What runs and prepared folders say of themselves, read before anything heavy is imported or prepared: mistakes of names are told at once.
+"""What runs and prepared folders say of themselves, read before anything heavy is imported.
 
-What cannot be made out here is passed over: whoever opens the run or the folder says what is wrong with it.
+So mistakes of names are told at once. What cannot be made out here is passed over: whoever opens the run or the folder says what is wrong with it.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _BUNDLED = ("phrases", "scenes", "clips")
 
 
 class Outline(NamedTuple):
-    """Of a run: whether it describes images, and the corpus that it was trained on, with the names of its sides."""
+    """Of a run: whether it describes images, and its corpus, with the names of the sides."""
 
     path: str
     pictures: bool
@@ -34,11 +34,12 @@ def check_names(splits: Sequence[str]) -> None:
     """Raises UsageError for a name of a split that is a path, or no text."""
     for name in splits:
         if name.startswith(".") or not name.isprintable() or any(separator in name for separator in "/\\"):
-            raise UsageError(f"--split {name}: a split has a plain name, as test or valid, and no path; --data PREPARED names the folder")
+            way_out = "--data PREPARED names the folder"
+            raise UsageError(f"--split {name}: a split has a plain name, as test, and no path; {way_out}")
 
 
 def check_splits(folder: Path, splits: Sequence[str], run: Outline | None) -> None:
-    """Raises UserError where a prepared folder is missing, lacks one of the splits, or is of another kind than the run."""
+    """Raises UserError where a prepared folder is missing, lacks a split, or is not of the run's kind."""
     report = folder / "prepared.json"
     if not folder.exists():
         raise UserError(f"{folder}: no such folder; make one with `seq2attn prepare CORPUS {folder}`")
@@ -56,8 +57,12 @@ def refuse_other_kind(folder: Path, holds_pictures: bool, run: str, reads_pictur
     """Raises UserError where a folder holds what the run does not read."""
     if holds_pictures == reads_pictures:
         return
-    holds, does, other = ("text", "describes pictures", "captioned pictures") if reads_pictures else ("pictures", "translates text", "text")
-    raise UserError(f"{folder}: holds {holds}, and {run} {does}: name a prepared folder of {other} with --data")
+    if reads_pictures:
+        holds, does, other = "text", "describes pictures", "captioned pictures"
+    else:
+        holds, does, other = "pictures", "translates text", "text"
+    way_out = f"name a prepared folder of {other} with --data"
+    raise UserError(f"{folder}: holds {holds}, and {run} {does}: {way_out}")
 
 
 def check_corpus(run: Outline, splits: Sequence[str]) -> None:

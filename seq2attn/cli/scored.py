@@ -130,7 +130,8 @@ def note_form(where: str, texts: Sequence[str | None]) -> None:
 
     lines = [text for text in texts if text is not None]
     if count := changed(lines):
-        console.note(f"{where}: {count:,} of {len(lines):,} lines are not in Unicode's composed form (NFC); they are compared in it")
+        some = f"{count:,} of {len(lines):,} lines"
+        console.note(f"{where}: {some} are not in Unicode's composed form (NFC); they are compared in it")
 
 
 def lines(system: System) -> Iterator[str]:
@@ -154,18 +155,20 @@ def show(systems: Sequence[System]) -> None:
     if systems[0].buckets:
         console.result()
         names = [""] if len(systems) == 1 else [f" {system.name}" for system in systems]
-        headers = ["source length", "sentences", *(f"{measure}{name}" for name in names for measure in ("BLEU", "chrF2"))]
-        console.table(headers, [_of_bucket(buckets) for buckets in zip(*(system.buckets for system in systems), strict=True)])
+        measures = [f"{measure}{name}" for name in names for measure in ("BLEU", "chrF2")]
+        rows = [_of_bucket(buckets) for buckets in zip(*(system.buckets for system in systems), strict=True)]
+        console.table(["source length", "sentences", *measures], rows)
         if not all(bucket.telling for system in systems for bucket in system.buckets):
             from seq2attn.evaluation.text import FEWEST
 
-            console.note(f"BLEU -: of fewer than {FEWEST} sentences, or no line has four words, which BLEU needs")
+            console.note(f"BLEU -: of fewer than {FEWEST} sentences, or without a line of the four words it needs")
 
 
 def _of_bucket(buckets: "Sequence[Bucket]") -> list[str]:
     """One range of lengths, of each system."""
     scores = ((f"{bucket.bleu:.2f}" if bucket.telling else "-", f"{bucket.chrf:.2f}") for bucket in buckets)
-    return [f"{buckets[0].low}-{buckets[0].high}", f"{buckets[0].sentences:,}", *(cell for pair in scores for cell in pair)]
+    first = buckets[0]
+    return [f"{first.low}-{first.high}", f"{first.sentences:,}", *(cell for pair in scores for cell in pair)]
 
 
 def _show_table(systems: Sequence[System]) -> None:
@@ -235,8 +238,8 @@ def record(test: TestSet, system: System) -> dict[str, object]:
 
 
 def _bucket_record(bucket: "Bucket") -> dict[str, object]:
-    bleu = round(bucket.bleu, 4) if bucket.telling else None
-    return {"low": bucket.low, "high": bucket.high, "sentences": bucket.sentences, "bleu": bleu, "chrf": round(bucket.chrf, 4)}
+    scores = {"bleu": round(bucket.bleu, 4) if bucket.telling else None, "chrf": round(bucket.chrf, 4)}
+    return {"low": bucket.low, "high": bucket.high, "sentences": bucket.sentences, **scores}
 
 
 def _number(value: float) -> float | None:
@@ -245,9 +248,13 @@ def _number(value: float) -> float | None:
 
 
 def as_json(tree: dict[str, object], indent: int | None = None) -> str:
-    """JSON that every program reads: what is not finite is null, and neither control characters nor halves of surrogate pairs stand in it raw."""
+    """JSON that every program reads: what is not finite is null, what cannot be printed is an escape."""
     text = json.dumps(_plain(tree), ensure_ascii=False, indent=indent, allow_nan=False)
-    return "".join(c if c.isprintable() or c == "\n" else f"\\u{ord(c):04x}" if ord(c) < 1 << 16 else json.dumps(c)[1:-1] for c in text)
+    return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
 
 
 def _plain(value: object) -> object:
@@ -280,9 +287,11 @@ def keep(test: TestSet, system: System) -> None:
 
 
 def _short(name: str) -> str:
-    """The name, or as much of it as a file system takes, and a mark of the whole; what --set changed stands in the file too.
+    """The name, or as much of it as a file system takes, and a mark of the whole; what --set changed is in
+    the file too.
 
-    A name stays within its folder: separators, which a path in --set holds, become "_", as what cannot be printed does.
+    A name stays within its folder: separators, as of a path in --set, become "_", and so does what cannot be
+    printed.
     """
     whole = name.encode(errors="surrogatepass")
     within = "".join(c if c.isprintable() and c not in "/\\" else "_" for c in name)

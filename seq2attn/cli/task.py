@@ -66,9 +66,11 @@ def text_scores(
     lowercase: bool,
     sample: tuple[str, str, str],
 ) -> Scores:
-    """BLEU of a validation with its noise, `references` in parallel sets; chrF2 beside it where BLEU is near zero and says nothing."""
+    """BLEU of a validation with its noise, `references` in parallel sets; and chrF2 near 0."""
     value, error = noise.bleu(outputs, references, language, lowercase)
-    beside = chrf(outputs, references, language, lowercase).value if near_zero("bleu", value, error) else 0.0
+    beside = 0.0
+    if near_zero("bleu", value, error):
+        beside = chrf(outputs, references, language, lowercase).value
     return Scores({"bleu": value}, sample, {"bleu": error}, beside)
 
 

@@ -61,12 +61,13 @@ class Pictures(Task):
         references = [split.captions[number] for number in numbers]
         shown = len(references) // 2
         as_written = prepared.languages[1], prepared.target_tokenizer.lowercase
-        note_form(f"{prepared.path}, split valid", [caption for of_image in references for caption in of_image])
+        note_form(f"{prepared.path}, split valid", [line for of_image in references for line in of_image])
 
         def validate(model: Seq2Seq) -> Scores:
             captioner = Captioner(model, prepared.target_tokenizer, self.config, languages=prepared.languages)
             found = caption(captioner, split, numbers, made=cast(Views, self.validation).features, progress=looking(stop))
-            by_text = text_scores(found, parallel(references), *as_written, (split.names[shown], references[shown][0], found[shown]))
+            sample = split.names[shown], references[shown][0], found[shown]
+            by_text = text_scores(found, parallel(references), *as_written, sample)
             cider = noise.mean(CiderD(references).scores(found))
             return replace(
                 by_text,

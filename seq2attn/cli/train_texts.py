@@ -35,7 +35,8 @@ class Texts(Task):
         def validate(model: Seq2Seq) -> Scores:
             translator = Translator(model, prepared.source_tokenizer, prepared.target_tokenizer, self.config, languages=prepared.languages)
             found = translate(translator, sources, progress=looking(stop))
-            return text_scores(found, [references], *as_written, (sources[shown], references[shown], found[shown]))
+            sample = sources[shown], references[shown], found[shown]
+            return text_scores(found, [references], *as_written, sample)
 
         return validate
 
@@ -53,9 +54,11 @@ class Texts(Task):
             with console.progress() as progress:
                 found = translate(translator, sources, progress=partial(progress, f"translating {name}"))
             note_form(f"{prepared.path}, split {name}", references)
-            console.result(f"{bleu(found, [references], prepared.languages[1], prepared.target_tokenizer.lowercase)}  {name}")
-            if reason := without_four(found, [references], prepared.languages[1]):
-                console.note(f"{name}: BLEU says nothing here: {reason}; go by {chrf(found, [references])}")
+            language, lowercase = prepared.languages[1], prepared.target_tokenizer.lowercase
+            console.result(f"{bleu(found, [references], language, lowercase)}  {name}")
+            if reason := without_four(found, [references], language):
+                by_characters = chrf(found, [references], language, lowercase)
+                console.note(f"{name}: BLEU says nothing here: {reason}; go by {by_characters}")
             if example is None:
                 middling = sorted(range(len(sources)), key=lambda row: len(sources[row]))[len(sources) // 2 :]
                 example = sources[middling[0]]

@@ -47,7 +47,11 @@ _TWO = {word.replace("+", ""): tuple(word.split("+")) for word in ("can+not", "g
 
 
 def tokens(caption: str) -> tuple[str, ...]:
-    """The words of one caption, in order, in the form in which texts are compared; no word holds white space. Any text has words, or none."""
+    """The words of one caption, in order and in the form in which texts are compared. Any text has words, or
+    none.
+
+    No word holds white space.
+    """
     text = _ENTITY.sub(lambda match: _ENTITIES[match[1]], comparable(caption)).translate(_REPLACED)
     words: list[str] = []
     end = -1

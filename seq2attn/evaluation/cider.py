@@ -73,7 +73,7 @@ class CiderD:
 
     @property
     def weightless(self) -> bool:
-        """Whether no n-gram of the references weighs anything, so that every score is 0: each picture's references hold all of them, or there is one picture."""
+        """Whether no n-gram of the references weighs anything, so that every score is 0."""
         return not any((order.idf_N > 0).any() for order in self._orders)
 
     def scores(self, candidates: Sequence[Caption], pictures: Sequence[int] | None = None) -> Floats:

@@ -1,7 +1,8 @@
-"""The one form in which texts are compared: that which the tokenizer writes, or a perfect output would differ from its reference.
+"""The one form in which texts are compared: that of the tokenizer, or a perfect output would not be its reference.
 
-Unicode has several ways to write one character: "é" is one code point or two. A tokenizer writes the composed one (NFC), and lower case where
-it was asked to. References, outputs of any system and captions are brought into this form before anything is counted. Knows no metric.
+Unicode has several ways to write one character: "é" is one code point or two. A tokenizer writes the composed
+one (NFC), and lower case where it was asked to. References, outputs of any system and captions are brought
+into this form before anything is counted. Knows no metric.
 """
 
 import unicodedata
@@ -15,11 +16,13 @@ def comparable(text: str, lowercase: bool = False) -> str:
     if text.isascii():
         return text.lower() if lowercase else text
     written = normalise(text, lowercase).replace(STAND_IN, SPACE)
-    return unicodedata.normalize("NFC", written) if lowercase else written  # lower case may take the order of combining marks apart
+    # Lower case may take the order of combining marks apart.
+    return unicodedata.normalize("NFC", written) if lowercase else written
 
 
 def comparables(lines: Iterable[str], lowercase: bool = False) -> list[str]:
-    """`comparable` of each line; None, which stands for a reference that a picture does not have, stays None."""
+    """`comparable` of each line; None, which stands for a reference that an image does not have, stays
+    None."""
     return [line if line is None else comparable(line, lowercase) for line in lines]
 
 

@@ -1,4 +1,4 @@
-"""Scores of a validation with how much chance is in them: the standard error, were other sentences of the same kind translated.
+"""Scores of a validation with their standard errors: how they would vary over other such sentences.
 
 Deterministic: samples are drawn by a fixed seed. Knows no model and no training.
 """
@@ -17,7 +17,7 @@ SAMPLES = 200
 
 
 class Measured(NamedTuple):
-    """A score, and its standard error: infinite where one sentence alone is scored, which says nothing of others."""
+    """A score, and its standard error: infinite for one sentence alone, which says nothing of others."""
 
     value: float
     noise: float
@@ -29,16 +29,18 @@ def bleu(
     target_language: str | None = None,
     lowercase: bool = False,
 ) -> Measured:
-    """`text.bleu`, and its standard error by a bootstrap of the sentences (Koehn 2004); arguments and errors as there."""
+    """`text.bleu`, and its standard error by a bootstrap of the sentences (Koehn 2004); arguments as there."""
     text.check(hypotheses, references)
-    ours, theirs = comparables(hypotheses, lowercase), [comparables(reference, lowercase) for reference in references]
+    ours = comparables(hypotheses, lowercase)
+    theirs = [comparables(reference, lowercase) for reference in references]
     scorer = text.metric("BLEU", theirs, target_language, lowercase)
     statistics = scorer._extract_corpus_statistics(ours, theirs)
     value = float(scorer._aggregate_and_compute(statistics).score)
     count = len(ours)
     if count == 1:
         return Measured(value, math.inf)
-    drawn = np.random.default_rng(1).multinomial(count, np.full(count, 1 / count), SAMPLES) @ np.array(statistics)
+    times = np.random.default_rng(1).multinomial(count, np.full(count, 1 / count), SAMPLES)
+    drawn = times @ np.array(statistics)
     samples = [float(scorer._compute_score_from_stats(row).score) for row in drawn.tolist()]
     return Measured(value, float(np.std(samples, ddof=1)))
 

@@ -16,7 +16,11 @@ SAMPLES = 1000
 
 
 class Compared(NamedTuple):
-    """One metric of one system: its score, the mean over bootstrap samples with half the width of its 95% interval, and the p-value against the first (None: it is the first, or there is one line alone)."""
+    """One metric of one system: its score, the mean over bootstrap samples with half the width of its 95%
+    interval, and the p-value.
+
+    That is against the first system; None: it is the first itself, or there is one line alone.
+    """
 
     value: float
     mean: float
@@ -56,7 +60,7 @@ def compare(
     samples: int = SAMPLES,
     lowercase: bool = False,
 ) -> Comparison:
-    """`paired_bootstrap` by any sacreBLEU metrics, which are given lines and references (parallel sets) in the form in which texts are compared."""
+    """`paired_bootstrap` by any sacreBLEU metrics, given lines and references (parallel sets) in any form."""
     test = PairedTest(
         [(name, comparables(hypotheses, lowercase)) for name, hypotheses in systems],
         metrics,

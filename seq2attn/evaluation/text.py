@@ -1,7 +1,7 @@
 """Corpus scores of translated text: BLEU, chrF and TER by sacreBLEU, each with the signature that makes it reproducible.
 
-Text goes in raw, as a person reads it, and is compared in one form (see `form`); the target language chooses the tokenizer. `lowercase` scores
-without case, as the signature then says. Knows no model, no file and no run.
+Text goes in raw, as a person reads it, and is compared in one form (see `form`); the target language chooses
+the tokenizer. `lowercase` scores without case, as the signature then says. Knows no model, no file and no run.
 """
 
 import functools
@@ -101,7 +101,7 @@ def metric(
     target_language: str | None,
     lowercase: bool = False,
 ) -> BLEU | CHRF | TER:
-    """The sacreBLEU metric of one of METRICS, set for a language and silent about its input. TER is without case either way."""
+    """The sacreBLEU metric of one of METRICS, set for a language and silent about its input."""
     tokenizer = tokenizer_for(target_language, references[0])
     if name == "BLEU":
         return BLEU(tokenize=tokenizer, lowercase=lowercase, force=True)
@@ -174,8 +174,13 @@ def looks_tokenized(lines: Sequence[str]) -> bool:
     return sum(line.endswith(" .") for line in lines) >= max(10, len(lines) // 10)
 
 
-def without_four(hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_language: str | None = None) -> str | None:
-    """Why BLEU says nothing of these lines, or None: it counts sequences of four words, and no output or no reference has as many.
+def without_four(
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    target_language: str | None = None,
+) -> str | None:
+    """Why BLEU says nothing of these lines, or None: it counts sequences of four words, which no output or no
+    reference has.
 
     Characters stand for words where the tokenizer of the language counts those.
     """
@@ -193,14 +198,14 @@ def without_four(hypotheses: Sequence[str], references: Sequence[Sequence[str]],
 
 
 class Bucket(NamedTuple):
-    """Scores of the sentences whose source has `low` to `high` words (characters where words are not spaced), both included."""
+    """Scores of the sentences whose source has `low` to `high` words, or characters in unspaced text."""
 
     low: int
     high: int
     sentences: int
     bleu: float
     chrf: float
-    telling: bool  # whether BLEU says something: there are at least FEWEST sentences, and lines of four words among them
+    telling: bool  # whether BLEU says something: of FEWEST sentences or more, some of four words
 
 
 def by_length(
@@ -212,9 +217,9 @@ def by_length(
     buckets: int = 6,
     lowercase: bool = False,
 ) -> list[Bucket]:
-    """Scores by source length (Bahdanau et al. 2015, figure 2), in at most `buckets` ranges of one round width, the last one open.
+    """Scores by source length (Bahdanau et al. 2015, figure 2), in at most `buckets` ranges.
 
-    Empty ranges are left out.
+    They have one round width, but for the last, which is open. Empty ranges are left out.
     """
     check(hypotheses, references)
     if len(sources) != len(hypotheses):
@@ -228,15 +233,18 @@ def by_length(
     rows: dict[int, list[int]] = {}
     for row, length in enumerate(lengths):
         rows.setdefault(min(max(length - 1, 0) // width, last), []).append(row)
-    language = _language(target_language, comparables(references[0])) or "en"  # of the whole, so that no bucket chooses another
+    # Of the whole, so that no bucket chooses another.
+    language = _language(target_language, comparables(references[0])) or "en"
     result = []
     for number in sorted(rows):
         chosen = rows[number]
-        ours, theirs = [hypotheses[row] for row in chosen], [[reference[row] for row in chosen] for reference in references]
+        ours = [hypotheses[row] for row in chosen]
+        theirs = [[reference[row] for row in chosen] for reference in references]
         low = min(number * width + 1, *(lengths[row] for row in chosen))
         high = max(lengths[row] for row in chosen) if number == last else (number + 1) * width
         telling = len(chosen) >= FEWEST and without_four(ours, theirs, language) is None
-        by_words, by_characters = (measure(ours, theirs, language, lowercase).value for measure in (bleu, chrf))
+        by_words = bleu(ours, theirs, language, lowercase).value
+        by_characters = chrf(ours, theirs, language, lowercase).value
         result.append(Bucket(low, high, len(chosen), by_words, by_characters, telling))
     return result
 
@@ -249,7 +257,8 @@ def _score(
     lowercase: bool,
 ) -> Score:
     check(hypotheses, references)
-    ours, theirs = comparables(hypotheses, lowercase), [comparables(reference, lowercase) for reference in references]
+    ours = comparables(hypotheses, lowercase)
+    theirs = [comparables(reference, lowercase) for reference in references]
     scorer = metric(name, theirs, target_language, lowercase)
     value = scorer.corpus_score(ours, theirs).score
     return Score(name, float(value), str(scorer.get_signature()))

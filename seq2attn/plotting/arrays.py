@@ -1,6 +1,7 @@
-"""Arrays of an npz from anybody, one by one: what is packed, how large it is and of what type is looked at before memory is given.
+"""Arrays of an npz from anybody, one by one: packing, size and type are looked at before memory is given.
 
-numpy's own reader allocates what a header asks for, and unpacks what it is given. Nothing is ever executed, and no object is read.
+numpy's own reader allocates what a header asks for, and unpacks what it is given. Nothing is ever executed,
+and no object is read.
 """
 
 import math
@@ -19,7 +20,7 @@ MOST_BYTES = 1 << 26  # of one array
 MOST_DIRECTORY = 48 << 20  # bytes of the archive's own list of what it holds
 ENDING = ".npy"
 _MAGIC = b"PK"
-_END, _WIDE_END = b"PK\x05\x06", b"PK\x06\x06"  # where an archive's list is described, the second of a large archive
+_END, _WIDE_END = b"PK\x05\x06", b"PK\x06\x06"  # stand before the facts of a list, the second of a large one
 
 
 class Archive:
@@ -37,7 +38,7 @@ class Archive:
         return self._infos
 
     def array(self, name: str) -> NDArray[Any]:
-        """Numbers or text. Raises ValueError and what zipfile raises for an array that is damaged, too large, or of something else."""
+        """Numbers or text. Raises ValueError, and what zipfile raises, for what is damaged, too large or neither."""
         info = self._infos[name]
         if info.flag_bits & 1:
             raise ValueError(f"{name} is encrypted")
@@ -53,7 +54,8 @@ class Archive:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether the file begins as an archive does, whatever it is called; an empty .npz, too, is to be read as one."""
+    """Whether the file begins as an archive does, whatever its name; an .npz that is no text is to be read as
+    one, too."""
     try:
         with path.open("rb") as file:
             start = file.read(len(_MAGIC))
@@ -85,7 +87,9 @@ def _directory(file: IO[bytes]) -> int:
         raise ValueError("no archive of arrays")
     size = int.from_bytes(tail[end + 12 : end + 16], "little")
     wide = tail.rfind(_WIDE_END, 0, end)
-    return max(size if size < 1 << 32 - 1 else 0, int.from_bytes(tail[wide + 40 : wide + 48], "little") if wide >= 0 else 0)
+    if wide >= 0:
+        size = int.from_bytes(tail[wide + 40 : wide + 48], "little")
+    return size
 
 
 def _header(entry: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -99,7 +103,15 @@ def _header(entry: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtyp
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old Pythons' headers
             shape, in_columns, dtype = readers[version](entry)
-    except (ValueError, LookupError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError):
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        SyntaxError,
+        tokenize.TokenError,
+        RecursionError,
+        MemoryError,
+    ):
         raise ValueError(f"{name} has a damaged header") from None
     if dtype.hasobject or dtype.kind not in "fiuU" or not dtype.itemsize:
         raise ValueError(f"{name} holds {dtype.name[:40]}, and neither numbers nor text")

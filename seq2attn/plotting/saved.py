@@ -1,9 +1,11 @@
-"""Attention that `translate --attention` kept, read back: JSON lines or an npz, by what the file holds. Nothing in either is ever executed.
+"""Attention that `translate --attention` kept, read back: JSON lines or an npz, by what the file holds.
 
-Knows the two formats and no model. Lines are those of the translated text, counted from 1. A file may be anybody's: what it says of sizes is
-looked at before memory is given, and whatever is wrong is one line.
+Nothing in either is ever executed. Knows the two formats and no model. Lines are those of the translated
+text, counted from 1. A file may be anybody's: what it says of sizes is looked at before memory is given, and
+whatever is wrong is one line.
 """
 
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -38,13 +40,15 @@ class Saved(NamedTuple):
 def read(path: Path, together: bool = False) -> Iterator[Saved]:
     """The lines of a file in their order; `together` where the caller holds them all.
 
-    Raises UserError that names the file and the line when it is not what `translate --attention` writes, or too large.
+    Raises UserError that names file and line when it is not what `translate --attention` writes, or too
+    large.
     """
     weights = 0
     for saved in _arrays(path) if arrays.is_archive(path) else _objects(path):
         weights += saved.words.attention.size + (0 if saved.pieces is None else saved.pieces.attention.size)
         if together and weights > MOST_TOGETHER:
-            raise UserError(f"{path}: too many words for one page, up to line {saved.line}; choose one with --line N")
+            way_out = "choose one with --line N"
+            raise UserError(f"{path}: too many words for one page, up to line {saved.line}; {way_out}")
         yield saved
 
 
@@ -70,9 +74,10 @@ def _arrays(path: Path) -> Iterator[Saved]:
         with arrays.opened(path) as archive:
             names = archive.getinfo_by_name()
             starts = [name.removesuffix("/attention") for name in names if name.endswith("/attention")]
-            for line in sorted(int(start) for start in starts if start.isdecimal() and start.isascii() and len(start) <= 12):
+            for line in sorted(int(start) for start in starts if re.fullmatch("[0-9]{1,12}", start)):
                 at = f"line {line + 1}: "
-                yield _saved(line + 1, {key: archive.array(f"{line}/{key}") for key in _KEYS if f"{line}/{key}" in names})
+                keys = [key for key in _KEYS if f"{line}/{key}" in names]
+                yield _saved(line + 1, {key: archive.array(f"{line}/{key}") for key in keys})
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from None
     except (
@@ -93,7 +98,8 @@ def _saved(line: int, tree: dict[str, Any]) -> Saved:
     if "piece_attention" in tree and np.size(tree["piece_attention"]):
         source, target = ([*_words(tree, key), END] for key in ("source_pieces", "target_pieces"))
         pieces = _alignment(source, target, tree["piece_attention"])
-    return Saved(line, _alignment(_words(tree, "source_words"), _words(tree, "target_words"), tree["attention"]), pieces)
+    source, target = _words(tree, "source_words"), _words(tree, "target_words")
+    return Saved(line, _alignment(source, target, tree["attention"]), pieces)
 
 
 def _count(tree: dict[str, Any], key: str, otherwise: int) -> int:
@@ -123,7 +129,8 @@ def _alignment(source: list[str], target: list[str], attention: Any) -> Alignmen
     if given.dtype.kind not in "fiu":
         raise TypeError("weights that are not numbers")
     if given.shape != (len(target), len(source)):
-        raise ValueError(f"weights of shape {given.shape} for {len(target)} target and {len(source)} source words")
+        words = f"{len(target)} target and {len(source)} source words"
+        raise ValueError(f"weights of shape {given.shape} for {words}")
     weights = given.astype(np.float64)
     if not np.isfinite(weights).all():
         raise ValueError("weights that are not numbers")

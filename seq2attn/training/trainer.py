@@ -53,7 +53,7 @@ class Scores:
 
     values: Mapping[str, float]
     sample: tuple[str, str, str] | None = None  # source, reference, translation
-    noise: Mapping[str, float] = field(default_factory=dict)  # standard errors of values by name, where they are known
+    noise: Mapping[str, float] = field(default_factory=dict)  # standard errors of values
     chrf: float = 0.0  # chrF2, where a metric near zero leaves the choice to the loss and to this
 
 

@@ -1,4 +1,5 @@
-"""Scores where text is written in another form than the tokenizer's: decomposed characters, upper case where a run writes lower case."""
+"""Scores where text is written in another form than the tokenizer's: decomposed characters, upper case where
+a run writes lower case."""
 
 import json
 import random
@@ -32,7 +33,8 @@ Call = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny corpus whose French is decomposed, as macOS writes it: six words of either side a line, one for one."""
+    """A tiny corpus whose French is decomposed, as macOS writes it: six words of either side a line, one for
+    one."""
     home = tmp_path_factory.mktemp("forms")
     (home / "corpus").mkdir()
     draw = random.Random(1)

@@ -1,4 +1,5 @@
-"""Texts are compared in the form that the tokenizer writes: a perfect output scores as one, however its reference writes its characters."""
+"""Texts are compared in the form that the tokenizer writes: a perfect output scores as one, however its
+reference writes its characters."""
 
 import unicodedata
 

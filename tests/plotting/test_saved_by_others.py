@@ -1,4 +1,5 @@
-"""Saved attention from anybody: whatever is in the file, it is read or refused in one line, and memory is not given before it is looked at."""
+"""Saved attention from anybody: whatever is in the file, it is read or refused in one line, and memory is not
+given before it is looked at."""
 
 import io
 import json
