@@ -70,7 +70,7 @@ def evaluate(
     language: Annotated[
         str | None, typer.Option(help="Target language, which chooses the tokenizer of BLEU.", metavar="CODE", show_default="the run's or the file ending's")
     ] = None,
-    by_length: Annotated[bool, typer.Option("--by-length", help="BLEU by source length too.")] = False,
+    by_length: Annotated[bool, typer.Option("--by-length", help="BLEU and chrF by source length too.")] = False,
     gold: Annotated[
         Path | None,
         typer.Option(help="Gold word alignments to measure attention by: i-j sure, i?j possible.", metavar="FILE", show_default="the split's, if it has any"),
