@@ -1,6 +1,5 @@
 """`seq2attn evaluate`: scores of runs on a split or on files, of other systems' outputs, and of alignments."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,8 +8,10 @@ import typer
 from typer.core import TyperCommand
 
 from seq2attn import config
-from seq2attn.cli import console, options, train
-from seq2attn.cli.scored import Search, System, TestSet, alignment_record, keep, record, show
+from seq2attn.cli import console, options, outline, train
+from seq2attn.cli.outline import Outline
+from seq2attn.cli.scored import Search, System, TestSet, alignment_record, keep, note_form, record, show
+from seq2attn.cli.scored import as_json as json_of
 from seq2attn.config import Config, Precision
 from seq2attn.errors import UsageError, UserError
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from seq2attn.inference import Captioner, Translator
     from seq2attn.training.checkpoint import Run
 
+MOST_CHARACTERS, MOST_LINES = 100 << 20, 5_000_000  # of one file
 _LISTS = ("--reference", "--hypotheses")  # options that take one file or several
 
 
@@ -68,7 +70,7 @@ def evaluate(
     language: Annotated[
         str | None, typer.Option(help="Target language, which chooses the tokenizer of BLEU.", metavar="CODE", show_default="the run's or the file ending's")
     ] = None,
-    by_length: Annotated[bool, typer.Option("--by-length", help="BLEU by source length too.")] = False,
+    by_length: Annotated[bool, typer.Option("--by-length", help="BLEU and chrF by source length too.")] = False,
     gold: Annotated[
         Path | None,
         typer.Option(help="Gold word alignments to measure attention by: i-j sure, i?j possible.", metavar="FILE", show_default="the split's, if it has any"),
@@ -105,7 +107,7 @@ def evaluate(
     if alignments is not None and gold is not None:
         _print_alignments(alignments, gold, gold_first, as_json)
         return
-    pictures = _of_pictures(runs)
+    pictures = _look(runs, None if reference else splits, data)
     if pictures:
         _refuse_text({"--source": source, "--reference": reference, "--by-length": by_length, "--gold": gold}, runs[0])
     elif allow_code:
@@ -114,7 +116,9 @@ def evaluate(
     tests = [_of_files(source, reference, captions, by_length)] if reference else _of_splits(runs, pictures, data, splits, by_length)
     if gold is not None:
         _add_gold(tests[0], gold, gold_first)
+    lowercase = _without_case(runs, readers)
     for number, test in enumerate(tests):
+        test.lowercase = lowercase
         systems = [_of_run(run, reader, test, search, seed) for run, reader in zip(runs, readers, strict=True)]
         systems += [_of_file(file, test) for file in hypotheses]
         test.language = language or next((known for reader in readers if (known := reader.languages[1])), None) or test.language
@@ -123,11 +127,13 @@ def evaluate(
 
             console.note(f"comparing {len(systems)} systems by {SAMPLES:,} bootstrap samples")
         test.score(systems)
+        for reason in test.why_zero(systems):
+            console.note(reason)
         for system in systems:
             keep(test, system)
         if as_json:
             for system in systems:
-                console.result(json.dumps(record(test, system), ensure_ascii=False))
+                console.result(json_of(record(test, system)))
             continue
         if len(tests) > 1:
             console.result(f"{'' if number == 0 else chr(10)}{test.name}")
@@ -187,6 +193,7 @@ def _refuse(
         raise UsageError("--set changes how a run translates: name a RUN, or leave it out")
     options.refuse_utility(settings, search.mbr, search.samples, 1, search.beam, search.length_penalty)
     options.refuse_twice(settings, **{name: value for name, value in search._asdict().items() if name in config.Search.model_fields})
+    outline.check_names(splits)
     for file in [*reference, *hypotheses, *(path for path in (source, gold, alignments) if path is not None)]:
         if file.is_dir():
             raise UserError(f"{file}: a folder, not a file")
@@ -200,18 +207,52 @@ def _refuse(
 # Runs
 
 
-def _of_pictures(runs: list[str]) -> bool:
-    """Whether the runs describe pictures. Raises UsageError where some do and others translate text."""
-    if not runs:
-        return False
-    from seq2attn.inference.loading import names
-    from seq2attn.training.checkpoint import open_run
+def _look(runs: list[str], splits: Sequence[str] | None, data: Path | None) -> bool:
+    """Whether the runs describe images, without importing anything heavy.
 
-    kinds = {path: open_run(path).config.model.pictures for run in runs for path in names(run)}
+    Raises UsageError where some do and others translate text, UserError where runs, the data or one of the
+    `splits` (None: files are scored) are not there or do not fit.
+    """
+    members = [member for run in runs for member in outline.of_run(run)]
+    known = [member for member in members if member is not None]
+    if len(known) < len(members):
+        known = [_opened_outline(path) for run in runs for path in _paths(run)]
+    kinds = {member.path: member.pictures for member in known}
     if len({*kinds.values()}) > 1:
         text, pictures = (next(path for path, kind in kinds.items() if kind == wanted) for wanted in (False, True))
         raise UsageError(f"{pictures} describes pictures and {text} translates text: evaluate them one by one")
+    if splits is not None:
+        first = known[0] if known else None
+        if data is not None:
+            outline.check_splits(data, splits, first)
+        elif first is not None and Path(first.corpus, "prepared.json").is_file():
+            outline.check_splits(Path(first.corpus), splits, first)
+        elif first is not None and splits:
+            outline.check_corpus(first, splits)
     return any(kinds.values())
+
+
+def _paths(run: str) -> list[str]:
+    from seq2attn.inference.loading import names
+
+    return names(run)
+
+
+def _opened_outline(path: str) -> Outline:
+    """Of a run whose config.json only its own reader makes out."""
+    from seq2attn.training.checkpoint import open_run
+
+    run = open_run(path)
+    data = run.config.data
+    return Outline(path, run.config.model.pictures, run.corpus, data.source, data.target)
+
+
+def _without_case(runs: Sequence[str], readers: "Sequence[Translator | Captioner]") -> bool:
+    """Whether all systems are scored without case: one of the runs writes lower case alone."""
+    lower = [run for run, reader in zip(runs, readers, strict=True) if reader.target_tokenizer.lowercase]
+    if lower:
+        console.note(f"{lower[0]} writes lower case: everything is scored without case (case:lc)")
+    return bool(lower)
 
 
 def _refuse_text(asked: Mapping[str, object], run: str) -> None:
@@ -275,28 +316,44 @@ def _opened(run: str) -> "Run":
 # Data and files
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path, beside: tuple[str, int] | None = None) -> list[str]:
+    """The lines of a file, as many as another has `beside` which it stands.
+
+    Raises UserError for another number of lines, and for more text than memory should hold.
+    """
     from seq2attn.data.lines import read_lines
 
-    return list(read_lines(path))
+    lines, count, characters = list[str](), 0, 0
+    for line in read_lines(path):
+        count += 1
+        if beside is None or count <= beside[1]:
+            characters += len(line)
+            lines.append(line)
+        if characters > MOST_CHARACTERS or count > MOST_LINES:
+            most = f"{MOST_CHARACTERS >> 20} million characters or {MOST_LINES:,} lines"
+            raise UserError(f"{path}: more than {most}: too much for a test set")
+    if beside is not None:
+        _same_length(path, count, *beside)
+    return lines
 
 
 def _of_files(source: Path | None, reference: list[Path], captions: bool, by_length: bool) -> TestSet:
     from seq2attn.cli import evaluate_pictures, evaluate_texts
 
-    references = [_lines(path) for path in reference]
-    sources = None if source is None else _lines(source)
-    for path, lines in [*zip(reference[1:], references[1:], strict=True), *([(source, sources)] if source is not None and sources is not None else [])]:
-        _same_length(path, lines, str(reference[0]), len(references[0]))
+    references: list[list[str]] = []
+    for path in reference:
+        references.append(_lines(path, (str(reference[0]), len(references[0])) if references else None))
+        note_form(str(path), references[-1])
+    sources = None if source is None else _lines(source, (str(reference[0]), len(references[0])))
     name, where = (source or reference[0]).name, ", ".join(str(path) for path in ([source] if source else []) + reference)
     if captions:
         return evaluate_pictures.of_files(name, where, references, _ending(reference))
     return evaluate_texts.TextSet(name, where, references, sources, by_length=by_length, language=_ending(reference))
 
 
-def _same_length(path: Path, lines: Sequence[object], other: str, others: int) -> None:
-    if len(lines) != others:
-        raise UserError(f"{path} has {len(lines):,} lines, {other} {others:,}: every line needs its own")
+def _same_length(path: Path, lines: int, other: str, others: int) -> None:
+    if lines != others:
+        raise UserError(f"{path} has {lines:,} lines, {other} {others:,}: every line needs its own")
 
 
 def _of_splits(runs: list[str], pictures: bool, data: Path | None, splits: list[str], by_length: bool) -> list[TestSet]:
@@ -304,20 +361,23 @@ def _of_splits(runs: list[str], pictures: bool, data: Path | None, splits: list[
     from seq2attn.data.prepared import Prepared
 
     prepared = Prepared(data if data is not None else _data_of(runs[0]))
-    if runs and prepared.pictures != pictures:
-        holds, does, other = ("text", "describes pictures", "captioned pictures") if pictures else ("pictures", "translates text", "text")
-        raise UserError(f"{prepared.path}: holds {holds}, and {runs[0]} {does}: name a prepared folder of {other} with --data")
+    if runs:
+        outline.refuse_other_kind(prepared.path, prepared.pictures, runs[0], pictures)
     if prepared.pictures and by_length:
         raise UsageError(f"--by-length is for text, and {prepared.path} holds pictures, which have no length to go by: leave it out")
     if not splits:
         tests = [name for name in prepared.splits if name.startswith("test")]
         splits = ["test"] if "test" in tests or not tests else tests
-    if prepared.pictures:
-        return [evaluate_pictures.of_split(prepared, name) for name in splits]
-    found = [evaluate_texts.of_split(prepared, name) for name in splits]
-    for test in found:
-        test.by_length = by_length
-    return [*found]
+    found: list[TestSet] = []
+    for name in splits:
+        if prepared.pictures:
+            found.append(evaluate_pictures.of_split(prepared, name))
+        else:
+            texts = evaluate_texts.of_split(prepared, name)
+            texts.by_length = by_length
+            found.append(texts)
+        note_form(found[-1].where, [line for lines in found[-1].parallel() for line in lines])
+    return found
 
 
 def _data_of(run: str) -> Path:
@@ -350,8 +410,8 @@ def _add_gold(test: TestSet, file: Path, first: int) -> None:
 def _of_file(file: Path, test: TestSet) -> System:
     from seq2attn.evaluation.text import looks_tokenized
 
-    outputs = _lines(file)
-    _same_length(file, outputs, test.beside, len(test))
+    outputs = _lines(file, (test.beside, len(test)))
+    note_form(str(file), outputs)
     if test.unit == "sentences" and looks_tokenized(outputs):  # references of pictures are often so themselves
         console.warn(f"{file}: many lines end in a full stop set apart; BLEU is comparable only on text that reads as people write it")
     return System(str(file), outputs)
@@ -368,6 +428,7 @@ def _print_alignments(alignments: Path, gold: Path, first: int, as_json: bool) -
     from seq2attn.evaluation.alignment import parse_lines, score
 
     predicted, truth = parse_lines(_lines(alignments), where=str(alignments)), parse_lines(_lines(gold), first, str(gold))
-    _same_length(alignments, predicted, str(gold), len(truth))
+    _same_length(alignments, len(predicted), str(gold), len(truth))
     result = score([links.sure for links in predicted], truth)
-    console.result(json.dumps({"system": str(alignments), "alignment": alignment_record(result)}) if as_json else str(result))
+    told: dict[str, object] = {"system": str(alignments), "alignment": alignment_record(result)}
+    console.result(json_of(told) if as_json else str(result))

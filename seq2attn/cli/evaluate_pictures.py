@@ -1,7 +1,7 @@
 """What `evaluate` does with captioned pictures: a run describes them, all their captions are forced on it, and BLEU, chrF, TER and the scores of captions
 compare systems. The test at the end of a training is the same. Knows no file."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,16 +61,29 @@ class PictureSet(TestSet):
         """Of several, BLEU and the scores of captions but BLEU-1 to 3 are compared, and the others are in the record alone."""
         for system in systems:
             captions.check(system.outputs, self.references)
-            system.scores = text.scores(system.outputs, captions.parallel(self.references), self.language)
+            system.scores = text.scores(system.outputs, self.parallel(), self.language, self.lowercase)
             system.scores += captions.scores(system.outputs, self.references)
         if len(systems) > 1:
-            streams = captions.parallel(self.references)
-            by_bleu = significance.compare(named(systems), {"BLEU": text.metric("BLEU", streams, self.language)}, streams)
+            streams = self.parallel()
+            bleu = {"BLEU": text.metric("BLEU", streams, self.language, self.lowercase)}
+            by_bleu = significance.compare(named(systems), bleu, streams, lowercase=self.lowercase)
             by_captions = caption_significance.paired_bootstrap_captions(named(systems), self.references)
             signatures = by_bleu.signatures | by_captions.signatures
-            for system, bleu, others in zip(systems, by_bleu.systems.values(), by_captions.systems.values(), strict=True):
-                system.compared = bleu | others
+            compared = zip(by_bleu.systems.values(), by_captions.systems.values(), strict=True)
+            for system, (of_bleu, others) in zip(systems, compared, strict=True):
+                system.compared = of_bleu | others
                 system.scores = [score._replace(signature=signatures.get(score.name, score.signature)) for score in system.scores]
+
+    def parallel(self) -> list[list[str]]:
+        sets: list[list[str]] = captions.parallel(self.references)
+        return sets
+
+    def why_zero(self, systems: Sequence[System]) -> Iterator[str]:
+        yield from super().why_zero(systems)
+        scores = (score for system in systems for score in system.scores)
+        zero = any(score.name == "CIDEr-D" and score.value == 0 for score in scores)
+        if zero and (reason := captions.without_weight(self.references)):
+            yield f"{self.name}: CIDEr-D says nothing here: {reason}"
 
 
 def of_split(prepared: "Prepared", name: str) -> PictureSet:

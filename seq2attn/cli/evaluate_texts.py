@@ -51,16 +51,23 @@ class TextSet(TestSet):
             system.alignment = alignment.score(forced.links, self.gold)
 
     def score(self, systems: Sequence[System]) -> None:
+        references, language, lowercase = self.references, self.language, self.lowercase
         if len(systems) == 1:
-            systems[0].scores = text.scores(systems[0].outputs, self.references, self.language)
+            systems[0].scores = text.scores(systems[0].outputs, references, language, lowercase)
         else:
-            comparison = significance.paired_bootstrap(named(systems), self.references, self.language)
+            pairs = named(systems)
+            comparison = significance.paired_bootstrap(pairs, references, language, lowercase=lowercase)
             for system, compared in zip(systems, comparison.systems.values(), strict=True):
                 system.compared = compared
                 system.scores = [text.Score(measure, found.value, comparison.signatures[measure]) for measure, found in compared.items()]
         if self.by_length:
             for system in systems:
-                system.buckets = text.by_length(self.sources or [], system.outputs, self.references, self.language)
+                sources = self.sources or []
+                outputs = system.outputs
+                system.buckets = text.by_length(sources, outputs, references, language, lowercase=lowercase)
+
+    def parallel(self) -> list[list[str]]:
+        return self.references
 
 
 def of_split(prepared: "Prepared", name: str) -> TextSet:
@@ -68,7 +75,11 @@ def of_split(prepared: "Prepared", name: str) -> TextSet:
     part = prepared.split(name)
     sources, targets = part.texts()
     where = f"{prepared.path}, split {name}"
-    gold = None if part.gold is None else alignment.parse_lines(part.gold, where=where)
+    gold = None
+    if part.gold is not None:
+        gold = alignment.parse_lines([line or "" for line in part.gold], where=where)
+        way_out = "mend the alignments, which count words from 0, and prepare again"
+        alignment.check_words(gold, sources, targets, where, way_out)
     return TextSet(name, where, [targets], sources, gold, language=prepared.languages[1])
 
 

@@ -217,7 +217,7 @@ def _both(found: "Translation") -> "tuple[Alignment, Alignment | None]":
 def _from_file(path: Path, line: int | None, words: bool | None, every: bool) -> "list[Alignment]":
     from seq2attn.plotting.saved import read
 
-    entries = read(path)
+    entries = read(path, together=every)
     if every:
         found = [entry for entry in itertools.islice(entries, MOST_PAIRS + 1) if entry.words.attention.size]
         if len(found) > MOST_PAIRS:

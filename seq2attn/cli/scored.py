@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from seq2attn.evaluation.text import Bucket, Score
 
 LONGEST = 240  # bytes of a file's name without its ending; most file systems take 255
+FEW = 10  # lines; a bootstrap of fewer says little
 KEYS = {"BLEU": "bleu", "chrF2": "chrf", "TER": "ter"}  # of a record
 KEYS |= {"BLEU-1": "bleu_1", "BLEU-2": "bleu_2", "BLEU-3": "bleu_3", "BLEU-4": "bleu_4", "CIDEr-D": "cider", "ROUGE-L": "rouge_l"}
 
@@ -79,6 +80,7 @@ class TestSet(abc.ABC):
     name: str
     where: str  # for people: the files or the folder
     language: str | None = field(default=None, kw_only=True)
+    lowercase: bool = field(default=False, kw_only=True)  # scored without case
 
     @abc.abstractmethod
     def __len__(self) -> int:
@@ -97,6 +99,22 @@ class TestSet(abc.ABC):
     def score(self, systems: Sequence[System]) -> None:
         """Score the outputs; several systems are compared with the first."""
 
+    @abc.abstractmethod
+    def parallel(self) -> list[list[str]]:
+        """Sets of references with a line for each line of an output."""
+
+    def why_zero(self, systems: Sequence[System]) -> Iterator[str]:
+        """What a score of 0 comes from that says nothing of the outputs, for people."""
+        from seq2attn.evaluation.text import without_four
+
+        references, of_reason = self.parallel(), dict[str, list[str]]()
+        for system in systems:
+            if reason := without_four(system.outputs, references, self.language):
+                of_reason.setdefault(reason, []).append(system.name)
+        for reason, names in of_reason.items():
+            whose = "" if len(names) == len(systems) else f" of {', '.join(names)}"
+            yield f"{self.name}: BLEU says nothing{whose}: {reason}; go by chrF2"
+
 
 def named(systems: Sequence[System]) -> list[tuple[str, list[str]]]:
     """Names and outputs for a comparison, which asks for names of their own; the same run may stand there twice."""
@@ -104,6 +122,16 @@ def named(systems: Sequence[System]) -> list[tuple[str, list[str]]]:
 
 
 # For people
+
+
+def note_form(where: str, texts: Sequence[str | None]) -> None:
+    """Say how many lines are compared in another form than they have: that of the tokenizer."""
+    from seq2attn.evaluation.form import changed
+
+    lines = [text for text in texts if text is not None]
+    if count := changed(lines):
+        some = f"{count:,} of {len(lines):,} lines"
+        console.note(f"{where}: {some} are not in Unicode's composed form (NFC); they are compared in it")
 
 
 def lines(system: System) -> Iterator[str]:
@@ -126,13 +154,21 @@ def show(systems: Sequence[System]) -> None:
         _show_table(systems)
     if systems[0].buckets:
         console.result()
-        headers = ["source length", "sentences", *(["BLEU"] if len(systems) == 1 else [f"BLEU {system.name}" for system in systems])]
-        rows = [
-            [f"{first.low}-{first.high}", f"{first.sentences:,}", *(f"{bucket.bleu:.2f}" for bucket in buckets)]
-            for first, *others in zip(*(system.buckets for system in systems), strict=True)
-            for buckets in [[first, *others]]
-        ]
-        console.table(headers, rows)
+        names = [""] if len(systems) == 1 else [f" {system.name}" for system in systems]
+        measures = [f"{measure}{name}" for name in names for measure in ("BLEU", "chrF2")]
+        rows = [_of_bucket(buckets) for buckets in zip(*(system.buckets for system in systems), strict=True)]
+        console.table(["source length", "sentences", *measures], rows)
+        if not all(bucket.telling for system in systems for bucket in system.buckets):
+            from seq2attn.evaluation.text import FEWEST
+
+            console.note(f"BLEU -: of fewer than {FEWEST} sentences, or without a line of the four words it needs")
+
+
+def _of_bucket(buckets: "Sequence[Bucket]") -> list[str]:
+    """One range of lengths, of each system."""
+    scores = ((f"{bucket.bleu:.2f}" if bucket.telling else "-", f"{bucket.chrf:.2f}") for bucket in buckets)
+    first = buckets[0]
+    return [f"{first.low}-{first.high}", f"{first.sentences:,}", *(cell for pair in scores for cell in pair)]
 
 
 def _show_table(systems: Sequence[System]) -> None:
@@ -159,6 +195,8 @@ def _show_table(systems: Sequence[System]) -> None:
     if len({system.likelihood.tokens for system in systems if system.likelihood}) > 1:
         console.note("nats/token: of each run's own pieces; these runs part the references differently, so they do not compare")
     console.note("p: the chance of so large a difference from the first, were both equally good (paired bootstrap)")
+    if len(systems[0].outputs) < FEW:
+        console.note(f"p and 95%: drawn from {len(systems[0].outputs)} lines, they say little")
 
 
 def _likely(likelihood: "Likelihood", outputs: int) -> str:
@@ -195,13 +233,38 @@ def record(test: TestSet, system: System) -> dict[str, object]:
     if system.pointing is not None:
         found["pointing"] = system.pointing._asdict()
     if system.buckets:
-        found["by_length"] = [bucket._asdict() | {"bleu": round(bucket.bleu, 4)} for bucket in system.buckets]
+        found["by_length"] = [_bucket_record(bucket) for bucket in system.buckets]
     return found | {"seq2attn": __version__}
+
+
+def _bucket_record(bucket: "Bucket") -> dict[str, object]:
+    scores = {"bleu": round(bucket.bleu, 4) if bucket.telling else None, "chrf": round(bucket.chrf, 4)}
+    return {"low": bucket.low, "high": bucket.high, "sentences": bucket.sentences, **scores}
 
 
 def _number(value: float) -> float | None:
     """None where there was nothing to measure: JSON has no other word for it."""
     return round(value, 6) if math.isfinite(value) else None
+
+
+def as_json(tree: dict[str, object], indent: int | None = None) -> str:
+    """JSON that every program reads: what is not finite is null, what cannot be printed is an escape."""
+    text = json.dumps(_plain(tree), ensure_ascii=False, indent=indent, allow_nan=False)
+    return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {str(key): _plain(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(held) for held in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
 
 
 def alignment_record(score: "AlignmentScore") -> dict[str, object]:
@@ -218,12 +281,20 @@ def keep(test: TestSet, system: System) -> None:
         files.sweep(folder)
         name = _short(",".join([test.name, *(f"{key}={value}" for key, value in system.changed.items())]))
         files.write(folder / f"{name}.txt", "".join(line + "\n" for line in system.outputs).encode())
-        files.write(folder / f"{name}.json", (json.dumps(record(test, system), ensure_ascii=False, indent=1) + "\n").encode())
+        files.write(folder / f"{name}.json", (as_json(record(test, system), indent=1) + "\n").encode())
     except (OSError, UserError) as error:
         console.warn(f"{folder}: the scores are not kept: {error.strerror if isinstance(error, OSError) else error}")
 
 
 def _short(name: str) -> str:
-    """The name, or as much of it as a file system takes, and a mark of the whole; what --set changed stands in the file too."""
-    whole = name.encode()
-    return name if len(whole) <= LONGEST else f"{whole[: LONGEST - 9].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:8]}"
+    """The name, or as much of it as a file system takes, and a mark of the whole; what --set changed is in
+    the file too.
+
+    A name stays within its folder: separators, as of a path in --set, become "_", and so does what cannot be
+    printed.
+    """
+    whole = name.encode(errors="surrogatepass")
+    within = "".join(c if c.isprintable() and c not in "/\\" else "_" for c in name)
+    if within == name and len(whole) <= LONGEST:
+        return name
+    return f"{within.encode()[: LONGEST - 9].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:8]}"

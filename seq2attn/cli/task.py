@@ -7,7 +7,10 @@ from typing import ClassVar
 
 from seq2attn.cli import console
 from seq2attn.data.batches import Pairs
+from seq2attn.evaluation import noise
+from seq2attn.evaluation.text import chrf
 from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.training.schedule import near_zero
 from seq2attn.training.self_critical import Critic
 from seq2attn.training.trainer import Interrupted, Scores
 
@@ -54,6 +57,21 @@ def looking(stop: Callable[[], bool]) -> Callable[[int, int], None]:
             raise Interrupted
 
     return look
+
+
+def text_scores(
+    outputs: Sequence[str],
+    references: Sequence[Sequence[str]],
+    language: str | None,
+    lowercase: bool,
+    sample: tuple[str, str, str],
+) -> Scores:
+    """BLEU of a validation with its noise, `references` in parallel sets; and chrF2 near 0."""
+    value, error = noise.bleu(outputs, references, language, lowercase)
+    beside = 0.0
+    if near_zero("bleu", value, error):
+        beside = chrf(outputs, references, language, lowercase).value
+    return Scores({"bleu": value}, sample, {"bleu": error}, beside)
 
 
 def quoted(text: str) -> str:

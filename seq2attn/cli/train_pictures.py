@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -9,15 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seq2attn.cli import console, evaluate_pictures
-from seq2attn.cli.scored import Search, System, lines
-from seq2attn.cli.task import SAMPLES, Task, looking, say_next
+from seq2attn.cli.scored import Search, System, lines, note_form
+from seq2attn.cli.task import SAMPLES, Task, looking, say_next, text_scores
 from seq2attn.config import Config, ImageEncoder
 from seq2attn.data.picture_split import PictureSplit
 from seq2attn.data.prepared import Prepared
 from seq2attn.data.views import View, Views
-from seq2attn.evaluation.captions import scores
+from seq2attn.evaluation import noise
+from seq2attn.evaluation.captions import parallel
+from seq2attn.evaluation.cider import CiderD
 from seq2attn.evaluation.critic import critic
-from seq2attn.evaluation.pictures import caption, grouped_bleu
+from seq2attn.evaluation.pictures import caption
 from seq2attn.inference import Captioner
 from seq2attn.inference.features import features
 from seq2attn.models.encoders.image import ImageEncoder as Reader
@@ -57,13 +60,20 @@ class Pictures(Task):
         numbers = range(min(self.config.train.validate_sentences, len(split.names)))
         references = [split.captions[number] for number in numbers]
         shown = len(references) // 2
+        as_written = prepared.languages[1], prepared.target_tokenizer.lowercase
+        note_form(f"{prepared.path}, split valid", [line for of_image in references for line in of_image])
 
         def validate(model: Seq2Seq) -> Scores:
             captioner = Captioner(model, prepared.target_tokenizer, self.config, languages=prepared.languages)
             found = caption(captioner, split, numbers, made=cast(Views, self.validation).features, progress=looking(stop))
-            values = {"bleu": grouped_bleu(found, references, prepared.languages[1]).value}
-            values["cider"] = next(score.value for score in scores(found, references) if score.name == "CIDEr-D")
-            return Scores(values, (split.names[shown], references[shown][0], found[shown]))
+            sample = split.names[shown], references[shown][0], found[shown]
+            by_text = text_scores(found, parallel(references), *as_written, sample)
+            cider = noise.mean(CiderD(references).scores(found))
+            return replace(
+                by_text,
+                values={"bleu": by_text.values["bleu"], "cider": cider.value, **by_text.values},
+                noise={**by_text.noise, "cider": cider.noise},
+            )
 
         return validate
 
@@ -78,8 +88,12 @@ class Pictures(Task):
             test, system, pictures = evaluate_pictures.of_split(prepared, name), System(str(run)), prepared.picture_split(name).names
             if not pictures:
                 continue
+            note_form(test.where, [caption for of_image in test.references for caption in of_image])
+            test.lowercase = prepared.target_tokenizer.lowercase
             test.take(system, captioner, Search(), seed=1)
             test.score([system])
+            for reason in test.why_zero([system]):
+                console.note(reason)
             for line in lines(system):
                 console.result(f"{line}  {name}")
             for number in _spread(range(len(pictures)), SAMPLES):

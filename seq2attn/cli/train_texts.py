@@ -5,12 +5,13 @@ from functools import partial
 from pathlib import Path
 
 from seq2attn.cli import console
-from seq2attn.cli.task import SAMPLES, Task, looking, quoted, say_next
+from seq2attn.cli.scored import note_form
+from seq2attn.cli.task import SAMPLES, Task, looking, quoted, say_next, text_scores
 from seq2attn.config import Config
 from seq2attn.data.prepared import Prepared
 from seq2attn.errors import UsageError
 from seq2attn.evaluation.model import translate
-from seq2attn.evaluation.text import bleu
+from seq2attn.evaluation.text import bleu, chrf, without_four
 from seq2attn.inference import Translator
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training.self_critical import Critic
@@ -28,11 +29,14 @@ class Texts(Task):
         prepared = self.prepared
         sources, references = prepared.split("valid").texts(0, self.config.train.validate_sentences)
         shown = sorted(range(len(sources)), key=lambda row: len(sources[row]))[len(sources) // 2]  # one of middling length, the same every time
+        as_written = prepared.languages[1], prepared.target_tokenizer.lowercase
+        note_form(f"{prepared.path}, split valid", references)
 
         def validate(model: Seq2Seq) -> Scores:
             translator = Translator(model, prepared.source_tokenizer, prepared.target_tokenizer, self.config, languages=prepared.languages)
             found = translate(translator, sources, progress=looking(stop))
-            return Scores({"bleu": bleu(found, [references], prepared.languages[1]).value}, (sources[shown], references[shown], found[shown]))
+            sample = sources[shown], references[shown], found[shown]
+            return text_scores(found, [references], *as_written, sample)
 
         return validate
 
@@ -49,7 +53,12 @@ class Texts(Task):
                 continue
             with console.progress() as progress:
                 found = translate(translator, sources, progress=partial(progress, f"translating {name}"))
-            console.result(f"{bleu(found, [references], prepared.languages[1])}  {name}")
+            note_form(f"{prepared.path}, split {name}", references)
+            language, lowercase = prepared.languages[1], prepared.target_tokenizer.lowercase
+            console.result(f"{bleu(found, [references], language, lowercase)}  {name}")
+            if reason := without_four(found, [references], language):
+                by_characters = chrf(found, [references], language, lowercase)
+                console.note(f"{name}: BLEU says nothing here: {reason}; go by {by_characters}")
             if example is None:
                 middling = sorted(range(len(sources)), key=lambda row: len(sources[row]))[len(sources) // 2 :]
                 example = sources[middling[0]]

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from seq2attn.errors import UserError
 
 Link = tuple[int, int]
-_LINK = re.compile(r"(\d+)([-?p])(\d+)")
+_LINK = re.compile(r"([0-9]{1,9})([-?p])([0-9]{1,9})")  # no sentence has 10^9 words
+_SHOWN = 40  # characters of a word that an error repeats
 
 
 class Links(NamedTuple):
@@ -47,7 +48,8 @@ def parse(line: str, first: int = 0, where: str = "alignment") -> Links:
     for word in line.split():
         match = _LINK.fullmatch(word)
         if match is None:
-            raise UserError(f"{where}: {word!r} is no link: write i-j for a sure link, i?j for a possible one")
+            shown = repr(word if len(word) <= _SHOWN else word[:_SHOWN] + "...")
+            raise UserError(f"{where}: {shown} is no link: write i-j for a sure link, i?j for a possible one")
         link = (int(match[1]) - first, int(match[3]) - first)
         if min(link) < 0:
             raise UserError(f"{where}: {word} counts from 0, but words are said to be counted from {first}")
@@ -78,7 +80,13 @@ def score(predicted: Sequence[Collection[Link]], gold: Sequence[Links]) -> Align
     return AlignmentScore(error_rate, in_possible / links if links else None, in_sure / sure if sure else None, links, sure, possible)
 
 
-def check_words(gold: Sequence[Links], sources: Sequence[str], targets: Sequence[str], where: str = "gold") -> None:
+def check_words(
+    gold: Sequence[Links],
+    sources: Sequence[str],
+    targets: Sequence[str],
+    where: str = "gold",
+    way_out: str = "are the words counted from 1 (--gold-first 1)?",
+) -> None:
     """Raises UserError unless every link points at white-space words that exist: an alignment of other text, or counted from another number, is caught here."""
     if not len(gold) == len(sources) == len(targets):
         raise UserError(f"{where}: {len(gold):,} lines of alignments for {len(sources):,} pairs of sentences")
@@ -87,6 +95,6 @@ def check_words(gold: Sequence[Links], sources: Sequence[str], targets: Sequence
         for i, j in sorted(links.possible):
             if i >= source_words or j >= target_words:
                 raise UserError(
-                    f"{where}, line {number}: the link {i}-{j} (counted from 0) points past the end: the source has {source_words} words, the target {target_words}; "
-                    "are the words counted from 1 (--gold-first 1)?"
+                    f"{where}, line {number}: the link {i}-{j} (counted from 0) points past the end: "
+                    f"the source has {source_words} words, the target {target_words}; {way_out}"
                 )

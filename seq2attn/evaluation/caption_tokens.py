@@ -6,6 +6,8 @@ Rules for English prose; a text in another script comes apart at its spaces and 
 import re
 import unicodedata
 
+from seq2attn.evaluation.form import comparable
+
 # What coco-caption leaves out. Its tokenizer lowers the case of -LRB- first, so brackets stay words there (-lrb-), as do runs such as `!!` and `?!`:
 # they stay words here too, or the scores would not be its scores.
 PUNCTUATION = frozenset(["''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-", ".", "?", "!", ",", ":", "-", "--", "...", ";"])
@@ -45,12 +47,16 @@ _TWO = {word.replace("+", ""): tuple(word.split("+")) for word in ("can+not", "g
 
 
 def tokens(caption: str) -> tuple[str, ...]:
-    """The words of one caption, in order; no word holds white space. Any text has words, or none."""
-    text = _ENTITY.sub(lambda match: _ENTITIES[match[1]], caption).translate(_REPLACED)
+    """The words of one caption, in order and in the form in which texts are compared. Any text has words, or
+    none.
+
+    No word holds white space.
+    """
+    text = _ENTITY.sub(lambda match: _ENTITIES[match[1]], comparable(caption)).translate(_REPLACED)
     words: list[str] = []
     end = -1
     for match in _PIECE.finditer(text):
-        piece, kind = match[0].lower(), match.lastgroup
+        piece, kind = comparable(match[0], lowercase=True), match.lastgroup
         if kind == "word":
             words += _words(piece)
             if text[match.end() : match.end() + 1] == "." and _abbreviated(match[0]):

@@ -40,6 +40,14 @@ def scores(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> li
     return [Score(name, float(value), signature(name, references)) for name, value in zip(METRICS, values, strict=True)]
 
 
+def without_weight(references: Sequence[Sequence[str]]) -> str | None:
+    """Why CIDEr-D says nothing of these pictures, or None: it counts words by how few pictures have them."""
+    if not CiderD(references).weightless:
+        return None
+    few = "there is one image alone" if len(references) == 1 else "every word is said of every image"
+    return f"it counts words by how few images they are said of, and {few}"
+
+
 def check(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
     """Raises UserError unless there is a picture, and each has a hypothesis and a reference."""
     if len(hypotheses) != len(references):

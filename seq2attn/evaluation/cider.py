@@ -71,6 +71,11 @@ class CiderD:
         """The number of pictures."""
         return len(self._count_P)
 
+    @property
+    def weightless(self) -> bool:
+        """Whether no n-gram of the references weighs anything, so that every score is 0."""
+        return not any((order.idf_N > 0).any() for order in self._orders)
+
     def scores(self, candidates: Sequence[Caption], pictures: Sequence[int] | None = None) -> Floats:
         """CIDEr-D of each candidate (C,) against the references of its picture: number `pictures[c]`, or number c where none are named."""
         if pictures is None and len(candidates) != len(self):

@@ -9,13 +9,18 @@ from typing import NamedTuple
 from sacrebleu.metrics.base import Metric
 from sacrebleu.significance import PairedTest, Result
 
+from seq2attn.evaluation.form import comparables
 from seq2attn.evaluation.text import METRICS, check, metric
 
 SAMPLES = 1000
 
 
 class Compared(NamedTuple):
-    """One metric of one system: its score, the mean over bootstrap samples with half the width of its 95% interval, and the p-value against the first (None: it is the first)."""
+    """One metric of one system: its score, the mean over bootstrap samples with half the width of its 95%
+    interval, and the p-value.
+
+    That is against the first system; None: it is the first itself, or there is one line alone.
+    """
 
     value: float
     mean: float
@@ -31,7 +36,11 @@ class Comparison(NamedTuple):
 
 
 def paired_bootstrap(
-    systems: Sequence[tuple[str, Sequence[str]]], references: Sequence[Sequence[str]], target_language: str | None = None, samples: int = SAMPLES
+    systems: Sequence[tuple[str, Sequence[str]]],
+    references: Sequence[Sequence[str]],
+    target_language: str | None = None,
+    samples: int = SAMPLES,
+    lowercase: bool = False,
 ) -> Comparison:
     """Paired bootstrap resampling (Koehn 2004) of (name, output) systems against the first; every name is another. Raises UserError as `text.bleu`.
 
@@ -39,18 +48,23 @@ def paired_bootstrap(
     """
     for _, hypotheses in systems:
         check(hypotheses, references)
-    metrics: dict[str, Metric] = {name: metric(name, references, target_language) for name in METRICS}
-    return compare(systems, metrics, references, samples)
+    theirs = [comparables(reference, lowercase) for reference in references]
+    metrics: dict[str, Metric] = {name: metric(name, theirs, target_language, lowercase) for name in METRICS}
+    return compare(systems, metrics, theirs, samples, lowercase)
 
 
 def compare(
-    systems: Sequence[tuple[str, Sequence[str]]], metrics: Mapping[str, Metric], references: Sequence[Sequence[str]], samples: int = SAMPLES
+    systems: Sequence[tuple[str, Sequence[str]]],
+    metrics: Mapping[str, Metric],
+    references: Sequence[Sequence[str]],
+    samples: int = SAMPLES,
+    lowercase: bool = False,
 ) -> Comparison:
-    """`paired_bootstrap` by any sacreBLEU metrics, which are given lines and references (parallel sets) as they are."""
+    """`paired_bootstrap` by any sacreBLEU metrics, given lines and references (parallel sets) in any form."""
     test = PairedTest(
-        [(name, list(hypotheses)) for name, hypotheses in systems],
+        [(name, comparables(hypotheses, lowercase)) for name, hypotheses in systems],
         metrics,
-        [list(reference) for reference in references],
+        [comparables(reference, lowercase) for reference in references],
         test_type="bs",
         n_samples=samples,
     )
@@ -63,6 +77,8 @@ def compare(
             # Where no sample differs, sacreBLEU counts none beyond the difference and calls equal systems different.
             same = found.p_value is not None and found.value == first.value
             compared[name][measure] = found._replace(p_value=1.0) if same else found
+            if len(references[0]) == 1:  # drawn anew it is the same line: no sample could differ
+                compared[name][measure] = found._replace(p_value=None)
     return Comparison(compared, {measure: str(signature) for measure, signature in zip(metrics, signatures.values(), strict=True)})
 
 

@@ -1,10 +1,12 @@
 """Corpus scores of translated text: BLEU, chrF and TER by sacreBLEU, each with the signature that makes it reproducible.
 
-Text goes in raw, as a person reads it; the target language chooses the tokenizer. Knows no model, no file and no run.
+Text goes in raw, as a person reads it, and is compared in one form (see `form`); the target language chooses
+the tokenizer. `lowercase` scores without case, as the signature then says. Knows no model, no file and no run.
 """
 
 import functools
 import importlib.util
+import itertools
 import math
 import re
 import unicodedata
@@ -17,9 +19,11 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
 from seq2attn.errors import UsageError, UserError
+from seq2attn.evaluation.form import comparable, comparables
 
 METRICS = ("BLEU", "chrF2", "TER")
 UTILITIES = ("chrf", "bleu")  # of one sentence
+FEWEST = 10  # sentences of which BLEU is told
 
 _NAMES = {
     "zh": "cmn zho chi yue lzh wuu nan chinese mandarin cantonese",
@@ -48,36 +52,61 @@ class Score(NamedTuple):
         return f"{self.name} {self.value:.2f}  {self.signature}"
 
 
-def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_language: str | None = None) -> Score:
+def bleu(
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    target_language: str | None = None,
+    lowercase: bool = False,
+) -> Score:
     """Corpus BLEU (Papineni et al. 2002) of raw text.
 
     `references` holds one or several whole sets, each with a line for every hypothesis. Raises UserError when the numbers of lines differ or are zero.
     """
-    return _score("BLEU", hypotheses, references, target_language)
+    return _score("BLEU", hypotheses, references, target_language, lowercase)
 
 
-def chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_language: str | None = None) -> Score:
+def chrf(
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    target_language: str | None = None,
+    lowercase: bool = False,
+) -> Score:
     """Character n-gram F-score, chrF2 (Popovic 2015); arguments and errors as `bleu`."""
-    return _score("chrF2", hypotheses, references, target_language)
+    return _score("chrF2", hypotheses, references, target_language, lowercase)
 
 
-def ter(hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_language: str | None = None) -> Score:
+def ter(
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    target_language: str | None = None,
+    lowercase: bool = False,
+) -> Score:
     """Translation edit rate (Snover et al. 2006), lower is better; over characters for Chinese and Japanese; arguments and errors as `bleu`."""
-    return _score("TER", hypotheses, references, target_language)
+    return _score("TER", hypotheses, references, target_language, lowercase)
 
 
-def scores(hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_language: str | None = None) -> list[Score]:
+def scores(
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    target_language: str | None = None,
+    lowercase: bool = False,
+) -> list[Score]:
     """BLEU, chrF2 and TER, in this order."""
-    return [_score(name, hypotheses, references, target_language) for name in METRICS]
+    return [_score(name, hypotheses, references, target_language, lowercase) for name in METRICS]
 
 
-def metric(name: str, references: Sequence[Sequence[str]], target_language: str | None) -> BLEU | CHRF | TER:
+def metric(
+    name: str,
+    references: Sequence[Sequence[str]],
+    target_language: str | None,
+    lowercase: bool = False,
+) -> BLEU | CHRF | TER:
     """The sacreBLEU metric of one of METRICS, set for a language and silent about its input."""
     tokenizer = tokenizer_for(target_language, references[0])
     if name == "BLEU":
-        return BLEU(tokenize=tokenizer, force=True)
+        return BLEU(tokenize=tokenizer, lowercase=lowercase, force=True)
     if name == "chrF2":
-        return CHRF()
+        return CHRF(lowercase=lowercase)
     by_character = tokenizer == "zh" or _language(target_language, references[0]) == "ja"
     return TER(normalized=by_character, asian_support=by_character)
 
@@ -94,6 +123,7 @@ def utility(name: str, target_language: str | None = None) -> Callable[[str, str
 
 
 def _sentence_score(name: str, target_language: str | None, hypothesis: str, reference: str) -> float:
+    hypothesis, reference = comparable(hypothesis), comparable(reference)
     scorer = _sentence_chrf() if name == "chrf" else _sentence_bleu(tokenizer_for(target_language, [reference]))
     return float(scorer.sentence_score(hypothesis, [reference]).score)
 
@@ -144,13 +174,38 @@ def looks_tokenized(lines: Sequence[str]) -> bool:
     return sum(line.endswith(" .") for line in lines) >= max(10, len(lines) // 10)
 
 
+def without_four(
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    target_language: str | None = None,
+) -> str | None:
+    """Why BLEU says nothing of these lines, or None: it counts sequences of four words, which no output or no
+    reference has.
+
+    Characters stand for words where the tokenizer of the language counts those.
+    """
+    theirs = [comparables(reference) for reference in references]
+    scorer = metric("BLEU", theirs, target_language)
+    assert isinstance(scorer, BLEU)
+    unit = "characters" if str(scorer.tokenizer_signature) in ("zh", "char") else "words"
+
+    def any_has_four(lines: Iterable[str | None]) -> bool:
+        return any(line is not None and len(scorer.tokenizer(line).split()) >= 4 for line in lines)
+
+    sides = {"reference": itertools.chain.from_iterable(theirs), "output": comparables(hypotheses)}
+    short = next((side for side, lines in sides.items() if not any_has_four(lines)), None)
+    return None if short is None else f"no {short} has four {unit}, and BLEU counts sequences of four"
+
+
 class Bucket(NamedTuple):
-    """BLEU of the sentences whose source has `low` to `high` words (characters where words are not spaced), both included."""
+    """Scores of the sentences whose source has `low` to `high` words, or characters in unspaced text."""
 
     low: int
     high: int
     sentences: int
     bleu: float
+    chrf: float
+    telling: bool  # whether BLEU says something: of FEWEST sentences or more, some of four words
 
 
 def by_length(
@@ -160,11 +215,16 @@ def by_length(
     target_language: str | None = None,
     source_language: str | None = None,
     buckets: int = 6,
+    lowercase: bool = False,
 ) -> list[Bucket]:
-    """BLEU by source length (Bahdanau et al. 2015, figure 2), in at most `buckets` ranges of one round width, the last one open; empty ranges are left out."""
+    """Scores by source length (Bahdanau et al. 2015, figure 2), in at most `buckets` ranges.
+
+    They have one round width, but for the last, which is open. Empty ranges are left out.
+    """
     check(hypotheses, references)
     if len(sources) != len(hypotheses):
         raise UserError(f"{len(hypotheses):,} lines to score, but {len(sources):,} source lines: lengths need one for each")
+    sources = comparables(sources)
     split = str.split if spaced(sources, source_language) else _characters
     lengths = [len(split(source)) for source in sources]
     longest = max(sorted(lengths)[math.ceil(0.98 * len(lengths)) - 1], 1)  # a few giants do not widen every range
@@ -173,21 +233,34 @@ def by_length(
     rows: dict[int, list[int]] = {}
     for row, length in enumerate(lengths):
         rows.setdefault(min(max(length - 1, 0) // width, last), []).append(row)
-    tokenizer_language = _language(target_language, references[0])  # of the whole, so that no bucket chooses another
+    # Of the whole, so that no bucket chooses another.
+    language = _language(target_language, comparables(references[0])) or "en"
     result = []
     for number in sorted(rows):
         chosen = rows[number]
-        value = bleu([hypotheses[row] for row in chosen], [[reference[row] for row in chosen] for reference in references], tokenizer_language or "en").value
+        ours = [hypotheses[row] for row in chosen]
+        theirs = [[reference[row] for row in chosen] for reference in references]
         low = min(number * width + 1, *(lengths[row] for row in chosen))
         high = max(lengths[row] for row in chosen) if number == last else (number + 1) * width
-        result.append(Bucket(low, high, len(chosen), value))
+        telling = len(chosen) >= FEWEST and without_four(ours, theirs, language) is None
+        by_words = bleu(ours, theirs, language, lowercase).value
+        by_characters = chrf(ours, theirs, language, lowercase).value
+        result.append(Bucket(low, high, len(chosen), by_words, by_characters, telling))
     return result
 
 
-def _score(name: str, hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_language: str | None) -> Score:
+def _score(
+    name: str,
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    target_language: str | None,
+    lowercase: bool,
+) -> Score:
     check(hypotheses, references)
-    scorer = metric(name, references, target_language)
-    value = scorer.corpus_score(list(hypotheses), [list(reference) for reference in references]).score
+    ours = comparables(hypotheses, lowercase)
+    theirs = [comparables(reference, lowercase) for reference in references]
+    scorer = metric(name, theirs, target_language, lowercase)
+    value = scorer.corpus_score(ours, theirs).score
     return Score(name, float(value), str(scorer.get_signature()))
 
 

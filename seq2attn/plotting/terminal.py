@@ -32,6 +32,7 @@ def render(attention: np.ndarray, source_words: Sequence[str], target_words: Seq
     With `colour`, the blocks are blue. Raises UsageError for another shape.
     """
     weights_TS = np.asarray(attention, dtype=np.float64)
+    weights_TS = np.nan_to_num(weights_TS, nan=0.0).clip(0.0, 1.0)  # any number is drawn
     if weights_TS.shape != (len(target_words), len(source_words)):
         raise UsageError(
             f"attention of shape {weights_TS.shape} for {len(target_words)} target and {len(source_words)} source words: "

@@ -19,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
 
@@ -39,7 +39,7 @@ from seq2attn.training.doubly_stochastic import doubly_stochastic
 from seq2attn.training.loss import cross_entropies
 from seq2attn.training.precision import Format, autocast, hand_back_pages, keep_pages
 from seq2attn.training.reinforce import drawn, first_baseline, next_baseline
-from seq2attn.training.schedule import rate
+from seq2attn.training.schedule import merit, rate
 from seq2attn.training.self_critical import Critic, expected_loss
 from seq2attn.training.state import State
 
@@ -54,6 +54,8 @@ class Scores:
 
     values: Mapping[str, float]
     sample: tuple[str, str, str] | None = None  # source, reference, translation
+    noise: Mapping[str, float] = field(default_factory=dict)  # standard errors of values
+    chrf: float = 0.0  # chrF2, where a metric near zero leaves the choice to the loss and to this
 
 
 @dataclass(frozen=True)
@@ -382,14 +384,14 @@ class _Trainer:
                         scores = self.validate(self.model)
                 except Interrupted:
                     interrupted = True
-            metric = -loss if self.settings.metric == "loss" else float(scores.values.get(self.settings.metric, 0.0))
+            score = self._merit(loss, scores)
             self.validation_seconds = time.monotonic() - began
             spent = self._elapsed() + self.validation_seconds if self.world.leads else 0.0
-            loss, metric, stops, self.spent = self.world.sum([loss, metric, float(interrupted), spent])
+            loss, *score_, stops, self.spent = self.world.sum([loss, *score, float(interrupted), spent])
             if stops:
                 return None
             self._refuse_non_finite(self.state.step, "validation loss", loss)
-            score = metric, -loss
+            score = score_[0], score_[1]
             best = self.state.kept is None or score > self.state.kept[:2]
             if best and self.world.leads:
                 checkpoint.save_weights(self.directory, self.model)
@@ -404,6 +406,13 @@ class _Trainer:
         self._log({"step": self.state.step, "valid_loss": loss, **scores.values, "best": best, "elapsed": round(elapsed, 2)})
         self.window.pause(time.monotonic() - began)
         return Validation(self.state.step, loss, scores.values, scores.sample, best, elapsed)
+
+    def _merit(self, loss: float, scores: Scores) -> tuple[float, float]:
+        name = self.settings.metric
+        if name == "loss":
+            return -loss, -loss
+        value, noise = float(scores.values.get(name, 0.0)), float(scores.noise.get(name, 0.0))
+        return merit(self.settings, value, loss, noise, scores.chrf)
 
     @torch.no_grad()
     def _validation_loss(self) -> float:

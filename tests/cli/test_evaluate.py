@@ -422,3 +422,167 @@ def test_a_run_whose_data_are_gone_says_how_to_name_others(call: Call, tmp_path:
     code, out, err = call(lost)
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "--data" in err
+
+
+# What is looked at first
+
+
+def without_torch(*arguments: object, code: int = 1) -> str:
+    """What `evaluate` says, which ends before torch is imported."""
+    words = [str(argument) for argument in arguments]
+    script = (
+        f"import sys\nfrom seq2attn.cli.app import run\ncode = run(['evaluate', *{words!r}])\n"
+        "assert not {'torch', 'sacrebleu', 'matplotlib'} & set(sys.modules)\nsys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+def test_names_and_kinds_are_looked_at_before_torch_is_loaded(run: Path, prepared: Path, tmp_path: Path) -> None:
+    assert without_torch(run, "--split", "tset") == f"seq2attn: {prepared}: no split tset; there are train, valid, test, test_plain\n"
+    assert "no split tset" in without_torch(run, "--data", prepared, "--split", "test,tset")
+    assert "no split tset" in without_torch("--hypotheses", run / "config.json", "--data", prepared, "--split", "tset")
+    assert "no such folder" in without_torch(run, "--data", tmp_path / "nowhere")
+    assert "no such run directory" in without_torch(run, tmp_path / "nowhere")
+    assert "it has no config.json" in without_torch(f"{run},{tmp_path}")
+    tree = json.loads((prepared / "prepared.json").read_text(encoding="utf-8"))
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "prepared.json").write_text(json.dumps(tree | {"pictures": True}), encoding="utf-8")
+    assert "holds pictures, and" in without_torch(run, "--data", tmp_path / "pictures")
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    tree = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    tree["config"]["model"]["encoder"]["kind"] = "image"
+    (other / "config.json").write_text(json.dumps(tree), encoding="utf-8")
+    assert "evaluate them one by one" in without_torch(run, other, code=2)
+
+
+def test_a_split_is_looked_for_before_a_corpus_is_prepared(run: Path, prepared: Path) -> None:
+    tree = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    tree["config"]["data"] |= {"source": "en", "target": "fr"}
+    for corpus, there in (("phrases", "test, test_compositional, test_long, train, valid"), (str(prepared.parent), "test, test_plain, train, valid")):
+        (run / "config.json").write_text(json.dumps(tree | {"corpus": corpus}), encoding="utf-8")
+        assert without_torch(run, "--split", "tset") == f"seq2attn: {corpus}: no split tset; there are {there}\n"
+
+
+@pytest.mark.parametrize("name", ["../test", "test/../../x", "/etc", "..", ".", "te\\st", "test\0", "te\nst", ".hidden", "\ud800"])
+def test_a_split_is_a_name_and_no_path(call: Call, run: Path, prepared: Path, name: str) -> None:
+    before = sorted(run.parent.rglob("*"))
+    for where in ([], ["--data", prepared]):
+        code, out, err = call(run, *where, "--split", name)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "--split" in err
+    assert sorted(run.parent.rglob("*")) == before
+
+
+def test_names_of_scores_stay_in_their_folder() -> None:
+    from seq2attn.cli.scored import _short
+
+    for name in ("../../out", "test,model.x=/etc/passwd", "a\\b", "te\0st", "\ud800", "x" * 300, "é" * 200):
+        short = _short(name)
+        assert Path(short).name == short
+        assert "\\" not in short
+        assert short.isprintable()
+        assert len(short.encode()) <= 240
+    assert _short("a/b") != _short("a_b")
+    assert _short("test,search.beam=2") == "test,search.beam=2"
+
+
+def test_a_damaged_config_is_named_by_its_reader(call: Call, run: Path) -> None:
+    for content in ("[" * 100_000, "{", "null", '{"config": 3}'):
+        (run / "config.json").write_text(content, encoding="utf-8")
+        code, out, err = call(run)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert "config.json" in err
+
+
+# Scores that say nothing, and say so
+
+
+def test_short_lines_are_explained(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("one two\n" * 13, encoding="utf-8")
+    code, out, err = call("--hypotheses", tmp_path / "a", "--reference", tmp_path / "a", "--source", tmp_path / "a", "--by-length")
+    assert code == 0
+    assert out.splitlines()[0].startswith("BLEU 0.00  ")
+    assert err.count("BLEU says nothing") == 1
+    assert "no reference has four words, and BLEU counts sequences of four; go by chrF2" in err
+    table = out.splitlines()[-2:]
+    assert table[0].split() == ["source", "length", "sentences", "BLEU", "chrF2"]
+    assert table[1].split()[-2:] == ["-", "100.00"]
+    (tmp_path / "b").write_text("one two three four\n" * 13, encoding="utf-8")
+    code, out, err = call("--hypotheses", tmp_path / "b", tmp_path / "a", "--reference", tmp_path / "b")
+    assert f"BLEU says nothing of {tmp_path / 'a'}: no output has four words" in err
+
+
+@pytest.mark.parametrize("lines", ["", "\n", "one\n", "one two three four five\n", "\n\n\n"])
+def test_any_few_lines_have_scores_that_are_json(call: Call, tmp_path: Path, lines: str) -> None:
+    (tmp_path / "a").write_text(lines, encoding="utf-8")
+    (tmp_path / "b").write_text("x\n" * lines.count("\n"), encoding="utf-8")
+    for reference in ("a", "b"):
+        for systems in (["a"], ["a", "b"], ["b", "b"]):
+            files = [tmp_path / system for system in systems]
+            options = ["--reference", tmp_path / reference, "--source", tmp_path / "a", "--by-length"]
+            code, out, err = call("--hypotheses", *files, *options, "--json")
+            assert code == (0 if lines else 1), err
+            for line in out.splitlines():
+                json.loads(line, parse_constant=lambda name: pytest.fail(name))
+            call("--hypotheses", *files, *options)
+
+
+def test_systems_of_one_line_have_no_chance_to_differ(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("one two three four\n", encoding="utf-8")
+    (tmp_path / "b").write_text("x\n", encoding="utf-8")
+    code, out, err = call("--hypotheses", tmp_path / "a", tmp_path / "b", "--reference", tmp_path / "a")
+    assert code == 0
+    assert "drawn from 1 lines, they say little" in err
+    assert out.splitlines()[2].split()[3] == "-"
+
+
+def test_control_characters_of_names_are_escaped_in_json(call: Call, files: dict[str, Path], tmp_path: Path) -> None:
+    odd = tmp_path / "a\x9b\u202eb"
+    shutil.copy(files["good.fr"], odd)
+    _, out, _ = call("--hypotheses", odd, "--reference", files["ref.fr"], "--json")
+    assert json.loads(out)["system"] == str(odd)
+    assert "\\u009b\\u202e" in out
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"caf\xe9\n" * 7, "odd:1: not UTF-8"),
+        (b"a\n" * 6 + b"\xed\xa0\xbd\n", "odd:7: not UTF-8"),
+        (b"a\n" * 8, "odd has 8 lines, the reference 7"),
+        (b"a" * 1_100_000 + b"\n" * 7, "odd:1: a line of more than"),
+    ],
+)
+def test_files_that_do_not_fit_are_named(call: Call, files: dict[str, Path], tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "odd").write_bytes(content)
+    code, out, err = call("--hypotheses", tmp_path / "odd", "--reference", files["ref.fr"])
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert words in err
+
+
+def test_more_text_than_a_test_set_has_is_refused(call: Call, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    from seq2attn.cli import evaluate
+
+    for name, most in (("MOST_CHARACTERS", 100), ("MOST_LINES", 3)):
+        with monkeypatch.context() as patch:
+            patch.setattr(evaluate, name, most)
+            code, out, err = call("--hypotheses", files["good.fr"], "--reference", files["ref.fr"])
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert "too much for a test set" in err
+
+
+def test_gold_of_a_split_points_at_words_that_are_there(call: Call, run: Path, prepared: Path, tmp_path: Path) -> None:
+    from seq2attn.data.prepared import prepare
+
+    for ending in ("en", "fr"):
+        for split in ("train", "valid", "test"):
+            shutil.copy(prepared.parent / f"{split}.{ending}", tmp_path / f"{split}.{ending}")
+    (tmp_path / "test.align").write_text("0-0\n0-99\n\n\n\n", encoding="utf-8")
+    prepare(str(tmp_path), tmp_path / "p", config.Data(source="en", target="fr", vocab_size=60, joint=False))
+    code, out, err = call(run, "--data", tmp_path / "p")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "split test, line 2: the link 0-99 (counted from 0) points past the end" in err

@@ -2,6 +2,7 @@
 
 import json
 import math
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -388,3 +389,36 @@ def test_a_training_ends_with_the_scores_that_evaluate_gives(call: Call, prepare
     assert len(of_test) + len(of_plain) == len(out)
     assert call(trained, "--device", "cpu")[1].splitlines() == of_test
     assert call(trained, "--device", "cpu", "--split", "test_plain")[1].splitlines() == of_plain
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        (["a dog runs over the grass"], "there is one image alone"),
+        (["a dog runs over the grass"] * 3, "every word is said of every image"),
+        (["a dog runs over the grass", "a cat sleeps under a tree"], None),
+    ],
+)
+def test_a_cider_of_nothing_is_explained(call: Call, tmp_path: Path, lines: list[str], why: str | None) -> None:
+    (tmp_path / "a").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    for options in ([], ["--json"]):
+        code, _, err = call("--hypotheses", tmp_path / "a", "--reference", tmp_path / "a", "--captions", *options)
+        assert code == 0
+        assert err.count("CIDEr-D says nothing here: ") == (why is not None)
+        assert why is None or why in err
+
+
+def test_captions_are_compared_in_one_form_however_they_are_written(call: Call, tmp_path: Path) -> None:
+    composed = ["une chèvre noire à côté d'un garçon", "l'été à la mer est très beau", "un père élève son fils"]
+    (tmp_path / "composed").write_text("".join(line + "\n" for line in composed), encoding="utf-8")
+    decomposed = [unicodedata.normalize("NFD", line) for line in composed]
+    (tmp_path / "decomposed").write_text("".join(line + "\n" for line in decomposed), encoding="utf-8")
+    found = []
+    for one in ("composed", "decomposed"):
+        for other in ("composed", "decomposed"):
+            _, out, err = call("--hypotheses", tmp_path / one, "--reference", tmp_path / other, "--captions", "--json")
+            assert err.count("decomposed: 3 of 3 lines are not in Unicode's composed form") == (one, other).count("decomposed")
+            found.append({key: value for key, value in json.loads(out).items() if key not in ("system", "split", "data")})
+    assert found[1:] == found[:1] * 3
+    assert found[0]["bleu"] == found[0]["bleu_4"] == found[0]["rouge_l"] == pytest.approx(100)
+    assert found[0]["cider"] == pytest.approx(10)

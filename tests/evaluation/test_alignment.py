@@ -37,11 +37,29 @@ def test_counting_from_one_and_from_zero_is_the_same_alignment():
 
 @pytest.mark.parametrize(
     ("line", "first", "words"),
-    [("0-0 1:1", 0, "gold.txt, line 1: '1:1' is no link"), ("0-", 0, "'0-'"), ("-1-2", 0, "'-1-2'"), ("0-1", 1, "counts from 0"), ("a-b", 0, "'a-b'")],
+    [
+        ("0-0 1:1", 0, "gold.txt, line 1: '1:1' is no link"),
+        ("0-", 0, "'0-'"),
+        ("-1-2", 0, "'-1-2'"),
+        ("0-1", 1, "counts from 0"),
+        ("a-b", 0, "'a-b'"),
+        ("1-", 0, "'1-'"),
+        ("-1", 0, "'-1'"),
+        ("0-\0", 0, r"'0-\\x00'"),
+        ("0-٣", 0, "'0-٣' is no link"),
+        ("0-²", 0, "is no link"),
+    ],
 )
 def test_a_line_that_is_no_alignment_is_refused_by_name(line, first, words):
     with pytest.raises(UserError, match=words):
         alignment.parse_lines([line], first, "gold.txt")
+
+
+@pytest.mark.parametrize("line", ["1" * 5000 + "-0", "0-" + "9" * 5000, "0?1" + "0" * 40, "x" * 900_000, "0-1" * 300_000])
+def test_absurd_numbers_are_refused_in_a_short_line(line):
+    with pytest.raises(UserError, match=r"^gold, line 2: .* is no link") as error:
+        alignment.parse_lines(["0-0", line], where="gold")
+    assert len(str(error.value)) < 200
 
 
 def test_different_numbers_of_lines_are_refused():

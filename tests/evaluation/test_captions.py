@@ -193,3 +193,19 @@ def test_scores_of_text_pass_over_references_that_a_picture_does_not_have():
     by_hand = 100 * sum(one.num_edits for one in alone) / sum(one.ref_length for one in alone)
     assert found["TER"].value == pytest.approx(by_hand)
     assert abs(by_hand - repeated["TER"]) > 0.01  # but not in a mean of lengths
+
+
+@pytest.mark.parametrize(
+    ("references", "why"),
+    [
+        ([["a dog runs", "the dog"]], "there is one image alone"),
+        ([["a dog runs", "it"], ["it", "a dog runs"]], "every word is said of every image"),
+        ([["", ""], [""]], "every word is said of every image"),
+        ([["a dog runs"], ["runs a dog"]], None),
+        ([["a dog runs"], ["a cat runs"]], None),
+    ],
+)
+def test_cider_that_can_be_nothing_but_zero_says_why(references, why):
+    reason = captions.without_weight(references)
+    assert (reason is None) == (why is None)
+    assert why is None or (why in reason and CiderD(references).scores([some[0] for some in references]).max() == 0)

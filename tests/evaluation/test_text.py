@@ -115,6 +115,31 @@ def test_buckets_hold_every_sentence_once_and_score_it_alone():
     assert (buckets[0].low, buckets[-1].high) == (1, 200)
 
 
+@pytest.mark.parametrize(
+    ("hypotheses", "references", "language", "words"),
+    [
+        (["a b c d"] * 2, ["a b c d", "x"], "en", None),
+        (["a b c"], ["a b c d"], "en", "no output has four words"),
+        (["a b c d e"], ["a b c"], "en", "no reference has four words"),
+        ([""], [""], "en", "no reference has four words"),
+        (["我喜欢"], ["我喜欢猫"], "zh", "no output has four characters"),
+        (["我喜欢猫"], ["我喜欢猫"], "zh", None),
+        (["one, two."], ["one, two."], "en", None),  # punctuation counts
+    ],
+)
+def test_lines_too_short_for_bleu_are_named(hypotheses, references, language, words):
+    reason = text.without_four(hypotheses, [references], language)
+    assert (reason is None) if words is None else words in reason
+
+
+def test_buckets_say_where_bleu_tells_nothing():
+    sources = ["w"] * 12 + ["w w w w w"] * 12 + ["w w w w w w w w w"] * 9
+    lines = ["one two"] * 12 + ["one two three four five"] * 21
+    short, middle, few = text.by_length(sources, lines, [lines], "en")
+    assert (short.bleu, short.telling, middle.bleu, middle.telling, few.telling) == (0, False, pytest.approx(100), True, False)
+    assert [bucket.chrf for bucket in (short, middle, few)] == [100, 100, 100]
+
+
 def test_lengths_of_unspaced_scripts_are_characters():
     buckets = text.by_length(["一二三四", "一二三四五六七八九十"], ["a b c d", "a b c d"], [["a b c d", "a b c d"]], "en", "zh")
     assert [(bucket.low, bucket.high, bucket.sentences) for bucket in buckets] == [(3, 4, 1), (9, 10, 1)]

@@ -81,3 +81,9 @@ def test_the_legend_says_from_which_weight_each_block_is_drawn():
 def test_weights_that_do_not_fit_the_words_are_refused():
     with pytest.raises(UsageError, match=r"shape \(1, 2\) for 2 target and 1 source words"):
         terminal.render(np.ones((1, 2)), ["a"], ["b", "c"])
+
+
+@pytest.mark.parametrize("weight", [float("nan"), float("inf"), -float("inf"), 1e308, -1e308, 1e300, -0.5])
+def test_any_number_is_drawn(weight):
+    lines = terminal.render(np.array([[weight, 0.3]]), ["a", "b"], ["x"]).split("\n")
+    assert lines[-1] == f"x {'██' if weight > 1 else '  '}▒▒"

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from seq2attn.config import Train
-from seq2attn.training.schedule import Course, rate
+from seq2attn.training.schedule import Course, merit, rate
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "inverse-sqrt", "plateau"])
@@ -72,3 +72,47 @@ def test_patience_runs_out_under_every_schedule(schedule):
     assert course(train, [5, 4, 4, 4]).exhausted(train)
     assert not course(train, [5, 4, 4, 6]).exhausted(train)
     assert not course(train.model_copy(update={"patience": 0}), [5] * 50).exhausted(Train(schedule=schedule))
+
+
+# A metric near zero
+
+
+def compared(scores: list[tuple[float, float, float, float]], **settings: object) -> tuple[list[int], Course]:
+    """Which of (metric, loss, noise, chrF) were the best so far, and the course after them."""
+    train, now, best = Train(**settings), Course(), []
+    for number, score in enumerate(scores):
+        before, now = now, now.after(train, merit(train, *score))
+        best += [number] if now.best != before.best else []
+    return best, now
+
+
+@pytest.mark.parametrize(
+    ("metric", "scores"),
+    [
+        ("bleu", [(0.2, 5.9, 0, 0), (0.0, 4.8, 0, 0), (0.9, 4.7, 0.1, 0), (0.0, 4.6, 0, 0)]),  # below a BLEU of 1
+        ("bleu", [(11.0, 5.9, 6.0, 0), (9.0, 4.8, 5.0, 0), (0.0, 4.7, 0.0, 0)]),  # of five sentences
+        ("bleu", [(60.0, 5.9, math.inf, 0), (40.0, 4.8, math.inf, 0)]),  # of one
+        ("cider", [(0.009, 5.9, 0, 0), (0.001, 4.8, 0, 0)]),
+        ("cider", [(0.19, 5.9, 0.1, 0), (0.18, 4.8, 0.1, 0)]),
+    ],
+)
+def test_near_zero_the_loss_decides_and_nothing_stops_while_it_falls(metric, scores):
+    best, now = compared(scores, metric=metric, patience=1, schedule="plateau", decay_patience=1)
+    assert best == list(range(len(scores)))
+    assert (now.waited, now.decays) == (0, 0)
+
+
+def test_of_equal_losses_near_zero_the_higher_chrf_decides():
+    assert compared([(0.2, 4.8001, 0, 12.0), (0.1, 4.8003, 0, 14.0), (0.3, 4.8, 0, 13.9), (0.0, 4.798, 0, 1.0)])[0] == [0, 1, 3]
+
+
+def test_a_score_that_says_something_beats_any_loss():
+    scores = [(0.5, 4.0, 0.1, 30), (1.2, 5.0, 0.1, 10), (1.1, 3.0, 0.1, 50), (0.9, 2.0, 0.1, 60), (3.0, 6.0, 0.5, 0)]
+    best, now = compared(scores)
+    assert best == [0, 1, 4]
+    assert now.best == (3.0, -6.0)
+
+
+def test_a_loss_is_never_near_zero():
+    train = Train(metric="loss")
+    assert merit(train, -0.5, 0.5) == (-0.5, -0.5)

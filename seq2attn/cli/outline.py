@@ -1,0 +1,118 @@
+"""What runs and prepared folders say of themselves, read before anything heavy is imported.
+
+So mistakes of names are told at once. What cannot be made out here is passed over: whoever opens the run or the folder says what is wrong with it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from seq2attn import strict_json
+from seq2attn.errors import UsageError, UserError
+
+MOST = 16 << 20  # bytes of a file that is looked at
+_BUNDLED = ("phrases", "scenes", "clips")
+
+
+class Outline(NamedTuple):
+    """Of a run: whether it describes images, and its corpus, with the names of the sides."""
+
+    path: str
+    pictures: bool
+    corpus: str
+    source: str | None
+    target: str | None
+
+
+def of_run(run: str) -> list[Outline | None]:
+    """Of each member of a run or an ensemble. Raises UserError where there is no run."""
+    members = [run] if Path(run).is_dir() else [name.strip() for name in run.split(",") if name.strip()]
+    return [_of_member(member) for member in members]
+
+
+def check_names(splits: Sequence[str]) -> None:
+    """Raises UsageError for a name of a split that is a path, or no text."""
+    for name in splits:
+        if name.startswith(".") or not name.isprintable() or any(separator in name for separator in "/\\"):
+            way_out = "--data PREPARED names the folder"
+            raise UsageError(f"--split {name}: a split has a plain name, as test, and no path; {way_out}")
+
+
+def check_splits(folder: Path, splits: Sequence[str], run: Outline | None) -> None:
+    """Raises UserError where a prepared folder is missing, lacks a split, or is not of the run's kind."""
+    report = folder / "prepared.json"
+    if not folder.exists():
+        raise UserError(f"{folder}: no such folder; make one with `seq2attn prepare CORPUS {folder}`")
+    if not report.is_file():
+        return
+    tree = _json(report)
+    pictures, there = bool(_at(tree, "pictures")), _at(tree, "splits")
+    if run is not None:
+        refuse_other_kind(folder, pictures, run.path, run.pictures)
+    if isinstance(there, dict):
+        _check(str(folder), splits, list(map(str, there)))
+
+
+def refuse_other_kind(folder: Path, holds_pictures: bool, run: str, reads_pictures: bool) -> None:
+    """Raises UserError where a folder holds what the run does not read."""
+    if holds_pictures == reads_pictures:
+        return
+    if reads_pictures:
+        holds, does, other = "text", "describes pictures", "captioned pictures"
+    else:
+        holds, does, other = "pictures", "translates text", "text"
+    way_out = f"name a prepared folder of {other} with --data"
+    raise UserError(f"{folder}: holds {holds}, and {run} {does}: {way_out}")
+
+
+def check_corpus(run: Outline, splits: Sequence[str]) -> None:
+    """The same of a corpus that is not prepared yet, where its files say which splits it has."""
+    from seq2attn.data import folder
+    from seq2attn.data.corpus import split_name
+    from seq2attn.data.sources import open_corpus
+
+    path = Path(run.corpus)
+    try:
+        if run.corpus not in _BUNDLED and not (path.is_dir() and folder.languages(path)):
+            return
+        files = open_corpus(run.corpus, run.source, run.target).inputs
+    except (UserError, OSError, ValueError):
+        return
+    names = {split_name(file.name.partition(".")[0]) for file in files} - {None}
+    _check(run.corpus, splits, sorted(map(str, names)))
+
+
+def _check(where: str, splits: Sequence[str], there: Sequence[str]) -> None:
+    for name in splits:
+        if name not in there:
+            raise UserError(f"{where}: no split {name}; there are {', '.join(there)}")
+
+
+def _of_member(path: str) -> Outline | None:
+    file = Path(path, "config.json")
+    if not Path(path).is_dir():
+        raise UserError(f"{path}: no such run directory; `seq2attn train` makes one")
+    if not file.is_file():
+        raise UserError(f"{path}: not a run directory: it has no config.json")
+    tree = _json(file)
+    corpus = _at(tree, "corpus")
+    if not isinstance(corpus, str):
+        return None
+    source, target = (_at(tree, "config", "data", side) for side in ("source", "target"))
+    names = [side if isinstance(side, str) else None for side in (source, target)]
+    return Outline(path, _at(tree, "config", "model", "encoder", "kind") == "image", corpus, *names)
+
+
+def _json(file: Path) -> Any:
+    try:
+        if file.stat().st_size > MOST:
+            return None
+        return strict_json.parse(file.read_text(encoding="utf-8"), constants=True)
+    except (OSError, ValueError):
+        return None
+
+
+def _at(tree: Any, *keys: str) -> Any:
+    for key in keys:
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    return tree
