@@ -11,13 +11,13 @@ from typing import Any
 
 from seq2attn.data import folder as folders
 from seq2attn.data import tables
-from seq2attn.data.captions import flickr, karpathy, picture_tables
+from seq2attn.data.captions import layouts, picture_tables
 from seq2attn.data.captions.captioned import are_clips
 from seq2attn.data.captions.files import Files
 from seq2attn.data.columns import NESTED, choose
 from seq2attn.data.corpus import Corpus, split_name
 from seq2attn.data.images import MOST_BYTES
-from seq2attn.data.picture_files import ENDINGS
+from seq2attn.data.picture_files import ENDINGS, walk
 from seq2attn.data.pictures import PictureCorpus
 from seq2attn.errors import UsageError, UserError
 
@@ -28,18 +28,23 @@ _VIDEOS = {".mp4", ".avi", ".mov", ".webm", ".mkv"}
 _TABLES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
 
 
-def open_corpus(name: str, source: str | None = None, target: str | None = None) -> Corpus | PictureCorpus:
-    """The corpus of that name or path; `source` and `target` name its sides.
+def open_corpus(
+    name: str,
+    source: str | None = None,
+    target: str | None = None,
+    follow_links: bool = False,
+) -> Corpus | PictureCorpus:
+    """The corpus of that name or path; `source` and `target` name its sides. `follow_links`: images may be links out of it.
 
     Raises UserError when it is not there or is no corpus, UsageError when it takes the user to say what is meant.
     """
-    corpus = _open(name, source, target)
+    corpus = _open(name, source, target, follow_links)
     if isinstance(corpus, PictureCorpus) and not corpus.clips and are_clips(corpus.pictures):
         return replace(corpus, clips=True)
     return corpus
 
 
-def _open(name: str, source: str | None, target: str | None) -> Corpus | PictureCorpus:
+def _open(name: str, source: str | None, target: str | None, follow_links: bool) -> Corpus | PictureCorpus:
     if name == "phrases":
         from seq2attn.data.samples import phrases
 
@@ -50,12 +55,13 @@ def _open(name: str, source: str | None, target: str | None) -> Corpus | Picture
     path = Path(hub or name)
     try:
         if hub is not None:
-            pictures = _open_tables(path, source, target) if hub and path.is_dir() and not _is_saved(path) else None
-            return pictures or _open_hub(hub, source, target)
+            local = hub and path.is_dir() and not _is_saved(path)
+            pictures = _open_tables(path, source, target, follow_links) if local else None
+            return pictures or _open_hub(hub, source, target, follow_links)
         if path.is_dir():
-            return _open_folder(path, source, target)
+            return _open_folder(path, source, target, follow_links)
         if path.is_file():
-            return _open_file(path, source, target)
+            return _open_file(path, source, target, follow_links)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     bundled = ", ".join(("phrases", *_SAMPLES))
@@ -70,46 +76,44 @@ def _open_sample(name: str, source: str | None, target: str | None) -> PictureCo
     return replace(corpus, name=name, language=corpus.language or "en")
 
 
-def _open_file(path: Path, source: str | None, target: str | None) -> Corpus | PictureCorpus:
+def _open_file(path: Path, source: str | None, target: str | None, follow_links: bool) -> Corpus | PictureCorpus:
     kind = tables.kind(path)
     if kind in ENDINGS | _VIDEOS:
         raise UserError(f"{path}: a picture without captions; a corpus has both, as a folder of pictures with metadata.jsonl in it")
-    if flickr.NAME.fullmatch(path.name):
-        return flickr.open_flickr(path, source, target)
-    if karpathy.NAME.fullmatch(path.name):
-        return karpathy.open_karpathy(path, source, target)
+    if (known := layouts.opener(path)) is not None:
+        return known(path, source, target, follow_links)
     if kind not in tables.KINDS:
         raise UserError(
             f"{path}: not a format that is known ({', '.join(tables.KINDS)}, each also as .gz); two files of text go into a folder, as train.en and train.de"
         )
-    pictures = picture_tables.open_tables(str(path), path.parent, [(path, None)], source, target) if kind in _TABLES else None
+    pictures = picture_tables.open_tables(str(path), path.parent, [(path, None)], source, target, follow_links) if kind in _TABLES else None
     return pictures or tables.open_table(path, source, target)
 
 
-def _open_folder(path: Path, source: str | None, target: str | None) -> Corpus | PictureCorpus:
+def _open_folder(path: Path, source: str | None, target: str | None, follow_links: bool) -> Corpus | PictureCorpus:
     if (path / "prepared.json").is_file():
         raise UserError(f"{path} is prepared already: use it with `seq2attn train --data {path}`")
     if folders.languages(path):
         return folders.open_folder(path, source, target)
-    names = [file.name for file in path.iterdir()]
-    if any(flickr.NAME.fullmatch(name) for name in names):
-        return flickr.open_flickr(path, source, target)
-    if any(karpathy.NAME.fullmatch(name) for name in names):
-        return karpathy.open_karpathy(path, source, target)
+    if (known := layouts.opener(path)) is not None:
+        return known(path, source, target, follow_links)
     if _is_saved(path):
-        return _open_hub(str(path), source, target)
-    if pictures := _open_tables(path, source, target):
+        return _open_hub(str(path), source, target, follow_links)
+    if pictures := _open_tables(path, source, target, follow_links):
         return pictures
+    holds_images = any(Path(name).suffix.lower() in ENDINGS | _VIDEOS for *_, names in walk(path, True) for name in names)
+    if holds_images:
+        if inside := layouts.nested(path):
+            return inside[1](inside[0], source, target, follow_links)
+        raise layouts.refusal(path)
     if _tables_in(path):
-        return _open_hub(str(path), source, target)
-    if any(file.suffix.lower() in ENDINGS | _VIDEOS for file in path.rglob("*")):
-        raise UserError(f"{path}: pictures without captions: they take a metadata.jsonl beside them, with file_name and captions in each line")
+        return _open_hub(str(path), source, target, follow_links)
     raise UserError(
         f"{path}: no corpus in this folder: it takes train.LANG for each of two languages (and valid.LANG, test.LANG), or files {' '.join(_TABLES)}"
     )
 
 
-def _open_tables(path: Path, source: str | None, target: str | None) -> PictureCorpus | None:
+def _open_tables(path: Path, source: str | None, target: str | None, follow_links: bool = False) -> PictureCorpus | None:
     """A folder of tables with pictures in them, or beside them; None when they have none. The split is in the name of the table or of a folder on its way."""
     found = _tables_in(path)
     metadata = [table for table in found if _METADATA.fullmatch(table.name)]
@@ -118,7 +122,7 @@ def _open_tables(path: Path, source: str | None, target: str | None) -> PictureC
     if not divided and len(splits) > 1 and not metadata:
         return None  # `datasets` may know what they are
     try:
-        corpus = picture_tables.open_tables(str(path), path, divided or splits, source, target)
+        corpus = picture_tables.open_tables(str(path), path, divided or splits, source, target, follow_links)
     except UserError as error:
         if metadata or isinstance(error, UsageError):
             raise
@@ -145,7 +149,7 @@ def _tables_in(path: Path) -> list[Path]:
     return sorted(file for file in path.rglob("*") if tables.kind(file) in _TABLES and not any(part.startswith(".") for part in file.relative_to(path).parts))
 
 
-def _open_hub(name: str, source: str | None, target: str | None) -> Corpus | PictureCorpus:
+def _open_hub(name: str, source: str | None, target: str | None, follow_links: bool = False) -> Corpus | PictureCorpus:
     """A dataset of the hub, or a folder with the same layout: files of a format that `datasets` reads, or what its save_to_disk wrote."""
     path, config = (name, None) if name and Path(name).exists() else (name.rpartition(":")[::2] if ":" in name else (name, None))
     local = bool(path) and Path(path).exists()
@@ -177,7 +181,7 @@ def _open_hub(name: str, source: str | None, target: str | None) -> Corpus | Pic
                     yield split, f"{split}:{number}", example
 
     if pictures := picture_tables.choose(example, source, target, where):
-        locate = _locate(where, Files(Path(path)) if local else None)
+        locate = _locate(where, Files(Path(path), follow_links) if local else None)
         return picture_tables.corpus_of(
             where, lambda: (picture_tables.PictureRow(row, pictures, locate, place, split) for split, place, row in examples()), pictures, inputs, notes
         )

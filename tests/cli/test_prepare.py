@@ -105,6 +105,7 @@ def test_options_reach_the_data(call: Call, corpus: Path, tmp_path: Path) -> Non
         "max_length": 50,
         "max_ratio": 3.0,
         "max_missing": 0.05,
+        "follow_links": False,
     }
     assert report["options"] == expected
     assert report["seed"] == 4
