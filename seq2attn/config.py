@@ -62,6 +62,7 @@ class Data(Section):
     max_ratio: Positive = 4.0  # of the longer side's tokens to the shorter's; beyond it a training pair is dropped
     max_bad: Share = 0.01  # of the rows of a table may be no rows of it; they are left out, and with more nothing is prepared
     max_missing: Share = 0.05  # of the pictures that captions name may be missing or damaged; they are left out, and with more nothing is prepared
+    follow_links: bool = False  # images of a corpus may be links to files outside of its folder
 
 
 class RNNEncoder(Section):
@@ -806,7 +807,7 @@ def _idle(config: Config, trained: bool) -> Iterator[tuple[tuple[str, ...], str,
         yield ("train.decay", "train.decay_patience"), f'train.schedule is "{train.schedule}"', 'set train.schedule="plateau"'
     if not model.pictures:
         names = ("captions", "crop", "flip", "colour", "unfreeze", "backbone_lr", "self_critical")
-        yield (*(f"train.{name}" for name in names), "data.max_missing"), "it is of pictures, and the source is text", ""
+        yield (*(f"train.{name}" for name in names), "data.max_missing", "data.follow_links"), "it is of pictures, and the source is text", ""
     else:
         yield ("data.joint", "data.max_ratio", "data.max_bad"), "it is of sources of text, and they are pictures", ""
     if train.self_critical is None:

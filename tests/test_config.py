@@ -584,6 +584,7 @@ IDLE = [  # preset, settings whose last does nothing, why, the other way out (""
     ("luong15", ["train.momentum=0.9"], 'train.optimizer is "adam"', 'set train.optimizer="sgd"', ["train.optimizer=sgd"]),
     ("luong15", ["train={momentum=0.9}"], 'train.optimizer is "adam"', 'set train.optimizer="sgd"', ["train.optimizer=sgd"]),
     ("luong15", ["data.max_missing=0.2"], "it is of pictures, and the source is text", "", None),
+    ("luong15", ["data.follow_links=true"], "it is of pictures, and the source is text", "", None),
     ("xu15-soft", ["data.max_ratio=2"], "it is of sources of text, and they are pictures", "", None),
     ("xu15-soft", ["train.samples=9"], "train.self_critical is not set", "set train.self_critical to a step", ["train.self_critical=9"]),
     *(("luong15", [f"train.{setting}"], "it is of pictures", "", None) for setting in ("captions=2", "crop=0.1", "flip=true", "unfreeze=5", "backbone_lr=0.1")),

@@ -57,6 +57,10 @@ def prepare(
             help="Of pictures that captions name, the largest share that may be missing or damaged; they are left out.", min=0, max=0.99, metavar="SHARE"
         ),
     ] = DEFAULT.max_missing,
+    follow_links: Annotated[
+        bool,
+        typer.Option("--follow-links", help="Images may be links, or in linked folders, out of the corpus."),
+    ] = DEFAULT.follow_links,
     valid: Annotated[
         int | None, typer.Option(help="Pairs to set aside for validation.", min=0, metavar="PAIRS", show_default="1000 or a twentieth, if it has no splits")
     ] = None,
@@ -73,10 +77,10 @@ def prepare(
     or .csv, Flickr's *.token.txt, or Karpathy's dataset_*.json; in a file a column "image" names the pictures. A corpus without splits is divided, never with
     the same source sentence or picture on two sides. The folder is made whole or not at all.
     """
-    asked = {"source": source, "target": target, "vocab_size": vocab_size or DEFAULT.vocab_size, "tokenizer": tokenizer, "joint": joint}
-    data = config.Data.model_validate(
-        asked | {"lowercase": lowercase, "max_length": max_length, "max_ratio": max_ratio, "max_bad": max_bad, "max_missing": max_missing}
-    )
+    asked: dict[str, object] = {"source": source, "target": target, "vocab_size": vocab_size or DEFAULT.vocab_size, "tokenizer": tokenizer, "joint": joint}
+    asked |= {"lowercase": lowercase, "max_length": max_length, "max_ratio": max_ratio}
+    asked |= {"max_bad": max_bad, "max_missing": max_missing, "follow_links": follow_links}
+    data = config.Data.model_validate(asked)
     from seq2attn.data import prepared
 
     with console.progress() as progress:

@@ -252,10 +252,10 @@ def _cache(corpus: str, chosen: Config) -> Path:
     from seq2attn.data.prepared import FORMAT
     from seq2attn.data.sources import open_corpus
 
-    opened = open_corpus(corpus, chosen.data.source, chosen.data.target)
+    opened = open_corpus(corpus, chosen.data.source, chosen.data.target, chosen.data.max_bad, chosen.data.follow_links)
     read = list(opened.inputs)
     if isinstance(opened, PictureCorpus) and read and (path := Path(corpus)).exists():
-        read += below(path if path.is_dir() else path.parent)
+        read += below(path if path.is_dir() else path.parent, chosen.data.follow_links)
     files = [(str(path.resolve()), (facts := path.stat()).st_size, facts.st_mtime_ns) for path in read]
     key = json.dumps([FORMAT, corpus if not files else "", files, chosen.data.model_dump(mode="json")])
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

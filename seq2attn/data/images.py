@@ -10,15 +10,17 @@ import re
 import stat
 import struct
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, PpmImagePlugin, TiffImagePlugin, WebPImagePlugin
 
+from seq2attn.data.not_images import kind
+from seq2attn.data.room import Room
 from seq2attn.errors import UserError
 
 MOST_BYTES = 64 << 20  # of one encoded file
@@ -31,6 +33,9 @@ GREY = (124, 116, 104)  # the mean of ImageNet: nothing, once colours are normal
 _MOST_WORK = 8 * MOST_PIXELS  # of an animated file, all frames together as they are encoded
 _GAP = 2.0  # reducing by whole numbers first keeps at least so many times the pixels that are wanted
 _PLUGINS = (PngImagePlugin, JpegImagePlugin, GifImagePlugin, WebPImagePlugin, BmpImagePlugin, TiffImagePlugin, PpmImagePlugin)  # each registers itself
+_CLEAR = ("LA", "PA", "La", "RGBA", "RGBa")  # modes of which parts may be transparent
+_BITS, _SAMPLES, _ROWS, _TILE_WIDTH, _TILE_LENGTH = 258, 277, 278, 322, 323  # tags of TIFF
+_DNG, _REDUCED, _FURTHER = 50706, 254, 330
 _FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -42,6 +47,14 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION = 0x0112  # tag of EXIF
+
+_ROOM = Room(1 << 30)  # bytes of pixels while they are decoded, of all threads together
+_SMALL = 16 << 20  # bytes that no thread waits for
+_MOST_EACH = 160  # bytes that a pixel takes of any format, of PPM as text
+_MOST_AT_ONCE = 1 << 29  # bytes of a strip or tile of TIFF, which is unpacked as a whole
+_MOST_SLOW = {"ppm": 8_000_000, "ppm_plain": 8_000_000, "bmp_rle": 32_000_000}  # samples; Pillow decodes these in Python
+_TILE = 1 << 20  # pixels of grey that are brought to 8 bits at a time
+_WIDTHS = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2, "LA": 4}  # bytes of a pixel; of others 4
 
 Pixels = NDArray[np.uint8]
 Sides = tuple[float, float, float, float]  # left, top, right, bottom
@@ -88,15 +101,17 @@ def decode(
     change = _drawn(augment, seed)
     enough = int(side * _GAP / max(change.keep, 0.1)) + 1
     fitted = []
-    for image in _shown(content, where, clip, frames if clip else 1, enough):
-        with _plainly(where):
-            fitted.append(_padded(_recoloured(_fitted(image, side, fit, change), change), side))
+    with closing(_shown(content, where, clip, frames if clip else 1, enough)) as shown:
+        for image in shown:
+            with _plainly(where):
+                fitted.append(_padded(_recoloured(_fitted(image, side, fit, change), change), side))
     return np.stack(fitted)
 
 
 def check(content: Sequence[bytes], where: str, *, clip: bool = False) -> tuple[int, int, int]:
     """(frames, width, height) of the first frame as a person sees it, after everything was decoded. Raises UserError as `decode` does."""
-    sizes = [image.size for image in _shown(content, where, clip, MOST_FRAMES if clip else 1)]
+    with closing(_shown(content, where, clip, MOST_FRAMES if clip else 1)) as shown:
+        sizes = [image.size for image in shown]
     return len(sizes), *sizes[0]
 
 
@@ -124,12 +139,13 @@ def pixels(content: Sequence[bytes], where: str, *, clip: bool = False, longest:
     scaled: list[Pixels] = []
     size = (0, 0)
     count = min(frames_in(content, where), MOST_FRAMES) if clip else 1
-    for image in _shown(content, where, clip, count, longest):
-        with _plainly(where):
-            if not scaled:
-                scale = min(1.0, longest / max(image.size), (MOST_PIXELS / count / (image.width * image.height)) ** 0.5)
-                size = (max(1, int(image.width * scale + 0.5)), max(1, int(image.height * scale + 0.5)))
-            scaled.append(np.asarray(image.resize(size, Image.Resampling.BICUBIC, reducing_gap=_GAP) if image.size != size else image))
+    with closing(_shown(content, where, clip, count, longest)) as shown:
+        for image in shown:
+            with _plainly(where):
+                if not scaled:
+                    scale = min(1.0, longest / max(image.size), (MOST_PIXELS / count / (image.width * image.height)) ** 0.5)
+                    size = (max(1, int(image.width * scale + 0.5)), max(1, int(image.height * scale + 0.5)))
+                scaled.append(np.asarray(image.resize(size, Image.Resampling.BICUBIC, reducing_gap=_GAP) if image.size != size else image))
     return np.stack(scaled)
 
 
@@ -168,7 +184,13 @@ def read_file(path: Path) -> bytes:
 # From bytes to frames
 
 
-def _shown(content: Sequence[bytes], where: str, clip: bool, most: int, enough: int | None = None) -> Iterator[Image.Image]:
+def _shown(
+    content: Sequence[bytes],
+    where: str,
+    clip: bool,
+    most: int,
+    enough: int | None = None,
+) -> Generator[Image.Image]:
     """RGB images in order, upright: all frames or `most` evenly spaced ones. Photographs may come smaller where the shorter side stays >= `enough`."""
     if not content:
         raise UserError(f"{where}: no frames")
@@ -178,17 +200,75 @@ def _shown(content: Sequence[bytes], where: str, clip: bool, most: int, enough: 
     chosen = spaced(len(content), most) if clip else [0]
     for number in chosen:
         place = where if len(content) == 1 else f"{where}: frame {number + 1}"
-        with _plainly(place):
-            image = _still(content[number], place, enough)
-        yield image
+        yield from _still(content[number], place, enough)
 
 
-def _still(data: bytes, where: str, enough: int | None) -> Image.Image:
-    image = _opened(data, where)
-    if enough is not None and isinstance(image, JpegImagePlugin.JpegImageFile):
-        image.draft(None, (enough, enough))  # decodes to a half, a quarter or an eighth of each side
+def _still(data: bytes, where: str, enough: int | None) -> Iterator[Image.Image]:
+    """One image, which has room in memory until the next is asked for."""
+    with _plainly(where):
+        image = _opened(data, where)
+        whole = image.width * image.height
+        if enough is not None and isinstance(image, JpegImagePlugin.JpegImageFile):
+            image.draft(None, (enough, enough))  # decodes to a half, a quarter or an eighth of each side
+        room = _room(image, whole)
+    with room:
+        with _plainly(where):
+            shown = _decoded(image)
+        del image
+        yield shown
+
+
+def _decoded(image: Image.Image) -> Image.Image:
     image.load()
     return _rgb(_upright(image))
+
+
+def _room(image: Image.Image, whole: int) -> AbstractContextManager[None]:
+    size = _size(image, whole)
+    return _ROOM.of(size) if size > _SMALL else nullcontext()
+
+
+def _size(image: Image.Image, whole: int) -> int:
+    """Bytes, about, that it takes to bring an image of `whole` pixels to RGB, upright and on white, by its header."""
+    pieces = _at_once(image) if image.format == "TIFF" else 0
+    if whole * _MOST_EACH < _SMALL:
+        return pieces
+    width = _WIDTHS.get(image.mode, 4)
+    each = width if image.mode == "RGB" else width + 4
+    if image.mode in _CLEAR or "transparency" in image.info:
+        each += 5 if image.mode == "RGBA" else 9
+    if image.format == "PNG" or _orientation(image) != 1:  # of a PNG, Pillow would decode it for an answer
+        each += width
+    match image.format:
+        case "WEBP":
+            each += 16
+        case "GIF" | "PNG" if getattr(image, "is_animated", False):
+            each += 12
+        case "PPM" if _codec(image) in _MOST_SLOW:
+            each += 40 * len(image.getbands())
+        case "JPEG" if image.info.get("progressive"):  # all coefficients are kept until the last scan
+            return image.width * image.height * each + whole * 2 * len(image.getbands())
+    return image.width * image.height * each + pieces
+
+
+def _codec(image: Image.Image) -> str:
+    tiles = getattr(image, "tile", None)
+    return str(tiles[0][0]) if tiles else ""
+
+
+def _at_once(image: Image.Image) -> int:
+    """Bytes of the largest piece of a TIFF that is unpacked as a whole."""
+    tags = getattr(image, "tag_v2", {})
+
+    def number(tag: int, default: int) -> int:
+        value = tags.get(tag, default)
+        value = max(value, default=default) if isinstance(value, tuple) else value
+        return int(value) if isinstance(value, int | float) and 0 < value < 1 << 40 else default
+
+    bits = number(_BITS, 8) * max(number(_SAMPLES, 1), len(image.getbands()))
+    if _TILE_WIDTH in tags or _TILE_LENGTH in tags:
+        return number(_TILE_WIDTH, image.width) * number(_TILE_LENGTH, image.height) * bits // 8
+    return image.width * min(number(_ROWS, image.height), image.height) * bits // 8
 
 
 def _animated(data: bytes, where: str, most: int, enough: int | None) -> Iterator[Image.Image]:
@@ -200,10 +280,15 @@ def _animated(data: bytes, where: str, most: int, enough: int | None) -> Iterato
         if len(numbers) * image.width * image.height > _MOST_WORK:
             facts = f"{len(numbers)} frames of {image.width:,} x {image.height:,} pixels"
             raise UserError(f"{where}: a clip of {facts}; {_MOST_WORK // 1_000_000} million pixels are the most")
-        still = _still(data, where, enough) if numbers == range(1) else None
-    if still is not None:
-        yield still
+        alone = numbers == range(1)
+    if alone:
+        yield from _still(data, where, enough)
         return
+    with _room(image, image.width * image.height):
+        yield from _frames(image, numbers, where, most)
+
+
+def _frames(image: Image.Image, numbers: range, where: str, most: int) -> Iterator[Image.Image]:
     wanted = {numbers[place] for place in spaced(len(numbers), most)}
     work = 0
     for number in range(max(wanted) + 1):  # none is left out: a frame is drawn over those before it
@@ -236,15 +321,33 @@ def _opened(data: bytes, where: str) -> Image.Image:
         if mine is True:
             image = factory(io.BytesIO(data), "")
             _bounded(image, where)
+            if name == "TIFF" and _is_raw(image, data):
+                raise UserError(f"{where}: not an image that is read, but a RAW photograph ({', '.join(_FORMATS)} are read)")
+            if name == "TIFF" and (size := _at_once(image)) > _MOST_AT_ONCE:
+                raise UserError(f"{where}: a TIFF in pieces of {size >> 20:,} MiB; {_MOST_AT_ONCE >> 20} MiB are the most")
             if isinstance(image, JpegImagePlugin.JpegImageFile) and _scans(data, MOST_SCANS + 1) > MOST_SCANS:
                 raise UserError(f"{where}: a JPEG of more than {MOST_SCANS} scans, each of which takes as long as a picture")
             return image
-    raise UserError(f"{where}: not an image ({', '.join(_FORMATS)} are read)")
+    what, formats = kind(data), ", ".join(_FORMATS)
+    if what is not None:
+        raise UserError(f"{where}: not an image that is read, but {what} ({formats} are read)")
+    raise UserError(f"{where}: not an image ({formats} are read)")
+
+
+def _is_raw(image: Image.Image, data: bytes) -> bool:
+    """Whether a TIFF holds what a camera's sensor gave; the image in front of it is a thumbnail."""
+    tags = getattr(image, "tag_v2", {})
+    return data[8:10] == b"CR" or _DNG in tags or (tags.get(_REDUCED) == 1 and _FURTHER in tags)
 
 
 def _bounded(image: Image.Image, where: str) -> None:
     if image.width * image.height > MOST_PIXELS:
         raise UserError(f"{where}: an image of {image.width:,} x {image.height:,} pixels; {MOST_PIXELS // 1_000_000} million are the most")
+    codec = _codec(image)
+    samples = image.width * image.height * len(image.getbands())
+    if samples > _MOST_SLOW.get(codec, samples):
+        forms = "a run-length BMP" if codec == "bmp_rle" else "a PPM as text or of an odd range"
+        raise UserError(f"{where}: {forms} of {samples:,} values; {_MOST_SLOW[codec] // 1_000_000} million are the most")
     if not image.width or not image.height:
         raise UserError(f"{where}: an image without pixels")
 
@@ -322,26 +425,55 @@ def _orientation(image: Image.Image) -> int:
 def _rgb(image: Image.Image) -> Image.Image:
     """The image as RGB on white. Grey of more than 8 bits is brought to 8: of 16 by its upper ones, others by their range."""
     if image.mode.startswith("I;16"):
-        return _grey(np.asarray(image).astype(np.int64) >> 8)
+        return _grey(image, lambda values: values.astype(np.int64) >> 8)
     if image.mode in ("I", "F"):
-        values = np.asarray(image).astype(np.float64)
-        finite = values[np.isfinite(values)]
-        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+        low, high = _range(image)
         if image.mode == "I" and low >= 0 and high <= 0xFFFF:  # 8 or 16 bits in a wider frame
-            return _grey(values.astype(np.int64) >> (8 if high > 0xFF or image.format == "PPM" else 0))
-        if high > low:
-            values = (values - low) * (255 / (high - low))
-        return _grey(np.nan_to_num(values, nan=0, posinf=255, neginf=0).round())
-    if image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
+            shift = 8 if high > 0xFF or image.format == "PPM" else 0
+            return _grey(image, lambda values: values.astype(np.int64) >> shift)
+
+        def bounded(values: NDArray[Any]) -> NDArray[Any]:
+            values = values.astype(np.float64)
+            if high > low:
+                values = (values - low) * (255 / (high - low))
+            return np.nan_to_num(values, nan=0, posinf=255, neginf=0).round()
+
+        return _grey(image, bounded)
+    if image.mode in _CLEAR or "transparency" in image.info:
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
         paper = Image.new("RGB", image.size, "white")
         paper.paste(image, mask=image.getchannel("A"))
         return paper
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _grey(values: NDArray[np.generic]) -> Image.Image:
-    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).convert("RGB")
+def _grey(image: Image.Image, bounded: Callable[[NDArray[Any]], NDArray[Any]]) -> Image.Image:
+    """Grey of 8 bits, as RGB: what `bounded` makes of the values, cut to 0..255. Piece by piece: numbers of 64 bits take eight times the room."""
+    grey = Image.new("L", image.size)
+    for box, values in _pieces(image):
+        grey.paste(Image.fromarray(np.clip(bounded(values), 0, 255).astype(np.uint8)), box)
+    return grey.convert("RGB")
+
+
+def _range(image: Image.Image) -> tuple[float, float]:
+    """The least and the largest of the values that are numbers; zeros where there are none."""
+    lows, highs = [], []
+    for _, values in _pieces(image):
+        finite = values[np.isfinite(values)]
+        if finite.size:
+            lows.append(float(finite.min()))
+            highs.append(float(finite.max()))
+    return (min(lows), max(highs)) if lows else (0.0, 0.0)
+
+
+def _pieces(image: Image.Image) -> Iterator[tuple[tuple[int, int], NDArray[Any]]]:
+    """The values of an image (y, x), about _TILE of them at a time, and the corner where they lie."""
+    wide = min(image.width, _TILE)
+    high = max(1, _TILE // wide)
+    for top in range(0, image.height, high):
+        for left in range(0, image.width, wide):
+            box = (left, top, min(left + wide, image.width), min(top + high, image.height))
+            yield (left, top), np.asarray(image if box[2:] == image.size and not (left or top) else image.crop(box))
 
 
 # From frames to what a model is given

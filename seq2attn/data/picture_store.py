@@ -21,7 +21,7 @@ from seq2attn import config
 from seq2attn.data import division, images
 from seq2attn.data.corpus import one_line
 from seq2attn.data.picture_split import CAPTIONS, PICTURES
-from seq2attn.data.pictures import Box, Picture, PictureCorpus
+from seq2attn.data.pictures import Box, LinkOut, Picture, PictureCorpus
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.errors import UserError
 
@@ -60,9 +60,13 @@ class Missing:
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
+    links: int = 0  # of them behind links that are not followed
+    link: str = ""  # the first of these
 
-    def add(self, problem: str) -> None:
+    def add(self, problem: str, link: bool = False) -> None:
         self.count += 1
+        self.links += link
+        self.link = self.link or (problem if link else "")
         if len(self.examples) < EXAMPLES:
             self.examples.append(problem)
 
@@ -75,6 +79,7 @@ class _Seen(NamedTuple):
     content: list[bytes]
     shape: tuple[int, int, int]  # frames, width, height
     problem: str | None = None
+    link: bool = False  # whether the problem is a link that is not followed
 
 
 def read(corpus: PictureCorpus, folder: Path, most_missing: float, workers: int, progress: Progress) -> tuple[dict[str, Spool], Missing]:
@@ -83,7 +88,7 @@ def read(corpus: PictureCorpus, folder: Path, most_missing: float, workers: int,
     missing, number = Missing(), 0
     for number, seen in enumerate(_looked_at(corpus, workers), 1):
         if seen.problem is not None:
-            missing.add(seen.problem)
+            missing.add(seen.problem, seen.link)
         else:
             split = seen.picture.split or UNDIVIDED
             if split not in writers:
@@ -94,6 +99,8 @@ def read(corpus: PictureCorpus, folder: Path, most_missing: float, workers: int,
     progress("reading pictures", number, number)
     spools = {split: writer.close() for split, writer in writers.items()}
     if missing.count > most_missing * number:
+        if missing.links:
+            raise UserError(f"{corpus.name}: {missing.links:,} of {number:,} images are behind links: {missing.link}")
         raise UserError(
             f"{corpus.name}: {missing.count:,} of {number:,} pictures are missing or damaged: {missing}; "
             f"{most_missing:.0%} are left out at most: mend them, or allow more with --max-missing"
@@ -110,7 +117,7 @@ def _looked_at(corpus: PictureCorpus, workers: int) -> Iterator[_Seen]:
             shape = images.check(content, picture.name, clip=corpus.clips)
             return _Seen(picture._replace(boxes=_upright(picture, content, shape[1:])), content, shape)
         except UserError as error:
-            return _Seen(picture, [], (0, 0, 0), str(error))
+            return _Seen(picture, [], (0, 0, 0), str(error), isinstance(error, LinkOut))
 
     pictures = corpus.pictures()
     with ThreadPoolExecutor(workers) as pool:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from seq2attn.errors import UserError
+
 
 class Box(NamedTuple):
     """Where a named thing is, in pixels; right and bottom are outside. Of a corpus, as the picture lies on the disk; of a prepared folder, as a person sees it."""
@@ -37,3 +39,7 @@ class PictureCorpus:
     clips: bool = False  # whether it holds clips: a folder of frames or an animated image a row
     inputs: list[Path] = field(default_factory=list)  # the files of captions and splits that are read
     notes: list[str] = field(default_factory=list)  # what was decided for the user
+
+
+class LinkOut(UserError):
+    """A picture that only a link out of its corpus leads to, where links are not followed."""

@@ -279,7 +279,7 @@ def prepare(
     if shown(out) != str(out):
         raise UserError(f"{shown(out)}: a path that is not UTF-8; choose another name")
     with _put_in_place(Path(out), force) as folder, _quiet_datasets():
-        opened = open_corpus(corpus, options.source, options.target, options.max_bad)
+        opened = open_corpus(corpus, options.source, options.target, options.max_bad, options.follow_links)
         work = folder / "work"
         work.mkdir()
         if options.tokenizer is None:

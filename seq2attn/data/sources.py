@@ -7,18 +7,18 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from seq2attn.data import folder as folders
 from seq2attn.data import folder_files, saved, tables
 from seq2attn.data.bad_rows import SHARE, BadRow, without_bad
-from seq2attn.data.captions import flickr, karpathy, picture_tables
+from seq2attn.data.captions import layouts, picture_tables
 from seq2attn.data.captions.captioned import are_clips
 from seq2attn.data.captions.files import Files
 from seq2attn.data.columns import NESTED, WITHOUT_TEXT, BadCell, choose
 from seq2attn.data.corpus import SPLIT_NAMES, Corpus, Row, is_split, shown, split_name
 from seq2attn.data.images import MOST_BYTES
-from seq2attn.data.picture_files import ENDINGS
+from seq2attn.data.picture_files import ENDINGS, walk
 from seq2attn.data.pictures import PictureCorpus
 from seq2attn.errors import UsageError, UserError
 
@@ -30,42 +30,53 @@ _SHEETS = {".xlsx", ".xls", ".ods"}
 _TABLES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
 
 
+class Reading(NamedTuple):
+    """What the user says of how a corpus is read; see `open_corpus`."""
+
+    source: str | None = None
+    target: str | None = None
+    max_bad: float = SHARE
+    follow_links: bool = False
+
+
 def open_corpus(
     name: str,
     source: str | None = None,
     target: str | None = None,
     max_bad: float = SHARE,
+    follow_links: bool = False,
 ) -> Corpus | PictureCorpus:
-    """The corpus of that name or path; `source` and `target` name its sides. Of the rows of a table, the share `max_bad` may be bad.
+    """The corpus of that name or path; `source` and `target` name its sides.
 
+    Of the rows of a table of text, the share `max_bad` may be bad. With `follow_links`, images may be links out of it.
     Raises UserError when it is not there or is no corpus, UsageError when it takes the user to say what is meant.
     """
     if shown(name) != name:
         raise UserError(f"{shown(name)}: a path that is not UTF-8; rename it")
-    corpus = _open(name, source, target, max_bad)
+    corpus = _open(name, Reading(source, target, max_bad, follow_links))
     if isinstance(corpus, PictureCorpus) and not corpus.clips and are_clips(corpus.pictures):
         return replace(corpus, clips=True)
     return corpus
 
 
-def _open(name: str, source: str | None, target: str | None, max_bad: float) -> Corpus | PictureCorpus:
+def _open(name: str, how: Reading) -> Corpus | PictureCorpus:
     if name == "phrases":
         from seq2attn.data.samples import phrases
 
-        return replace(folders.open_folder(phrases.folder(), source or "en", target or "fr"), name=name)
+        return replace(folders.open_folder(phrases.folder(), how.source or "en", how.target or "fr"), name=name)
     if name in _SAMPLES:
-        return _open_sample(name, source, target)
+        return _open_sample(name, how)
     hub = name.removeprefix(HUB) if name.startswith(HUB) else None
     path = Path(hub or name)
     try:
         if hub is not None:
             if hub and path.is_dir():
-                return _open_tables(path, source, target, max_bad) if not _is_saved(path) else _open_saved(path, source, target, max_bad)
-            return _open_hub(hub, source, target, max_bad)
+                return _open_saved(path, how) if _is_saved(path) else _open_tables(path, how)
+            return _open_hub(hub, how)
         if path.is_dir():
-            return _open_folder(path, source, target, max_bad)
+            return _open_folder(path, how)
         if path.is_file():
-            return _open_file(path, source, target, max_bad)
+            return _open_file(path, how)
         if path.exists():
             raise UserError(f"{path}: neither a file nor a folder; a corpus is read more than once")
     except OSError as error:
@@ -74,22 +85,20 @@ def _open(name: str, source: str | None, target: str | None, max_bad: float) -> 
     raise UserError(f"{name}: no such file or folder; the bundled corpora are called {bundled}, a dataset of the Hugging Face hub hf:OWNER/NAME")
 
 
-def _open_sample(name: str, source: str | None, target: str | None) -> PictureCorpus:
+def _open_sample(name: str, how: Reading) -> PictureCorpus:
     folder: Path = importlib.import_module(f"seq2attn.data.samples.{name}").folder()
-    corpus = _open_tables(folder, source, target, SHARE)
+    corpus = _open_tables(folder, how)
     if not isinstance(corpus, PictureCorpus):
-        raise UserError(f"{name}: has no column {source} of pictures")
+        raise UserError(f"{name}: has no column {how.source} of pictures")
     return replace(corpus, name=name, language=corpus.language or "en")
 
 
-def _open_file(path: Path, source: str | None, target: str | None, max_bad: float) -> Corpus | PictureCorpus:
+def _open_file(path: Path, how: Reading) -> Corpus | PictureCorpus:
     kind = tables.kind(path)
     if kind in ENDINGS | _VIDEOS:
         raise UserError(f"{path}: a picture without captions; a corpus has both, as a folder of pictures with metadata.jsonl in it")
-    if flickr.NAME.fullmatch(path.name):
-        return flickr.open_flickr(path, source, target)
-    if karpathy.NAME.fullmatch(path.name):
-        return karpathy.open_karpathy(path, source, target)
+    if (known := layouts.opener(path)) is not None:
+        return known(path, how.source, how.target, how.follow_links)
     if kind in _SHEETS and not path.stat().st_size:
         raise UserError(f"{path}: not a format that is known: a spreadsheet: save it as CSV (UTF-8) first")
     content = tables.content(path)
@@ -97,35 +106,52 @@ def _open_file(path: Path, source: str | None, target: str | None, max_bad: floa
         raise UserError(
             f"{path}: not a format that is known ({', '.join(tables.KINDS)}, each also packed); two files of text go into a folder, as train.en and train.de"
         )
-    pictures = _pictures(path, path.parent, [(path, None)], source, target) if content in _TABLES else None
-    return pictures or tables.open_table(path, source, target, max_bad)
+    pictures = _pictures(path, path.parent, [(path, None)], how) if content in _TABLES else None
+    return pictures or tables.open_table(path, how.source, how.target, how.max_bad)
 
 
-def _open_folder(path: Path, source: str | None, target: str | None, max_bad: float) -> Corpus | PictureCorpus:
+def _open_folder(path: Path, how: Reading) -> Corpus | PictureCorpus:
     for prepared in (path, path.resolve().parent):
         if (prepared / "prepared.json").is_file() and (prepared is path or _is_saved(path)):
             raise UserError(f"{prepared} is prepared already: use it with `seq2attn train --data {prepared}`")
     if folder_files.is_run(path):
         raise UserError(f"{path}: a trained run, no corpus: use it with `seq2attn translate {path}`")
     if folders.languages(path):
-        return folders.open_folder(path, source, target)
-    names = [file.name for file in path.iterdir()]
-    if any(flickr.NAME.fullmatch(name) for name in names):
-        return flickr.open_flickr(path, source, target)
-    if any(karpathy.NAME.fullmatch(name) for name in names):
-        return karpathy.open_karpathy(path, source, target)
+        return folders.open_folder(path, how.source, how.target)
+    if (known := layouts.opener(path)) is not None:
+        return known(path, how.source, how.target, how.follow_links)
     if _is_saved(path):
-        return _open_saved(path, source, target, max_bad)
-    if folder_files.tables_in(path, _TABLES)[0]:
-        return _open_tables(path, source, target, max_bad)
-    if any(file.suffix.lower() in ENDINGS | _VIDEOS for file in path.rglob("*")):
-        raise UserError(f"{path}: pictures without captions: they take a metadata.jsonl beside them, with file_name and captions in each line")
+        return _open_saved(path, how)
+    holds_tables = bool(folder_files.tables_in(path, _TABLES)[0])
+    if any(Path(name).suffix.lower() in ENDINGS | _VIDEOS for *_, names in walk(path, True) for name in names):
+        return _open_images(path, how, holds_tables)
+    if holds_tables:
+        return _open_tables(path, how)
     raise UserError(
         f"{path}: no corpus in this folder: it takes train.LANG for each of two languages (and valid.LANG, test.LANG), or files {' '.join(_TABLES)}"
     )
 
 
-def _open_tables(path: Path, source: str | None, target: str | None, max_bad: float) -> Corpus | PictureCorpus:
+def _open_images(path: Path, how: Reading, holds_tables: bool) -> Corpus | PictureCorpus:
+    """A folder with images in it, or below it: by its tables, by a folder of a known layout in it, or refused with what may hold its captions."""
+    inside = None
+    try:
+        if holds_tables:
+            corpus = _open_tables(path, how)
+            if isinstance(corpus, PictureCorpus) or how.source or how.target or all(corpus.languages):
+                return corpus  # a table of text beside which an image lies, where that is said or plain
+    except UserError:
+        inside = layouts.nested(path)
+        if inside is None and any(_METADATA.fullmatch(table.name) for table in folder_files.tables_in(path, _TABLES)[0]):
+            raise  # it says what is wrong with the captions
+    inside = inside or layouts.nested(path)
+    if inside is None:
+        raise layouts.refusal(path)
+    folder, opens = inside
+    return opens(folder, how.source, how.target, how.follow_links)
+
+
+def _open_tables(path: Path, how: Reading) -> Corpus | PictureCorpus:
     """A folder of tables, of text or with images. The split is in the name of the table or of a folder on its way.
 
     What a README.md says of other files is not followed: the tables of a folder are those that stand in it.
@@ -144,39 +170,26 @@ def _open_tables(path: Path, source: str | None, target: str | None, max_bad: fl
     left_out = sorted(shown(table.relative_to(path)) for table in {*found} - {table for table, _ in chosen})
     if left_out:
         notes.append(f"tables left out: {', '.join(left_out[:5])}{' ...' if len(left_out) > 5 else ''}")
-    corpus = _pictures(path, path, chosen, source, target)
+    corpus = _pictures(path, path, chosen, how)
     if corpus is None and metadata:
         raise UserError(f"{metadata[0]}: no column file_name, image or clip; --source NAME says which one has the pictures")
     if corpus is not None:
         corpus.notes.extend(notes)
         return corpus
-    return _texts(path, chosen, source, target, max_bad, notes)
+    return _texts(path, chosen, how, notes)
 
 
-def _pictures(
-    where: Path,
-    root: Path,
-    chosen: list[tuple[Path, str | None]],
-    source: str | None,
-    target: str | None,
-) -> PictureCorpus | None:
+def _pictures(where: Path, root: Path, chosen: list[tuple[Path, str | None]], how: Reading) -> PictureCorpus | None:
     """Tables of images; None where they are of text, and where the first row does not say."""
     try:
-        return picture_tables.open_tables(str(where), root, chosen, source, target)
+        return picture_tables.open_tables(str(where), root, chosen, how.source, how.target, how.follow_links)
     except tables.BadRowMet:
         return None
 
 
-def _texts(
-    path: Path,
-    chosen: list[tuple[Path, str | None]],
-    source: str | None,
-    target: str | None,
-    max_bad: float,
-    notes: list[str],
-) -> Corpus:
+def _texts(path: Path, chosen: list[tuple[Path, str | None]], how: Reading, notes: list[str]) -> Corpus:
     """Tables of text, those of one split one after another."""
-    parts = [(tables.of_pairs(table, source, target), split) for table, split in sorted(chosen, key=lambda one: (str(one[1]), one[0]))]
+    parts = [(tables.of_pairs(table, how.source, how.target), split) for table, split in sorted(chosen, key=lambda one: (str(one[1]), one[0]))]
     columns = [part.columns for part, _ in parts if part.columns]
     languages = columns[0].languages if columns else (None, None)
     for part, _ in parts:
@@ -190,7 +203,7 @@ def _texts(
         for part, split in parts:
             yield from part.rows(split)
 
-    return Corpus(str(path), languages, lambda: without_bad(rows(), max_bad, notes), [part.path for part, _ in parts], notes)
+    return Corpus(str(path), languages, lambda: without_bad(rows(), how.max_bad, notes), [part.path for part, _ in parts], notes)
 
 
 def _sides(languages: tuple[str | None, str | None]) -> str:
@@ -207,16 +220,16 @@ def _is_saved(path: Path) -> bool:
     return (path / "dataset_dict.json").is_file() or (path / "state.json").is_file()
 
 
-def _open_hub(name: str, source: str | None, target: str | None, max_bad: float) -> Corpus | PictureCorpus:
+def _open_hub(name: str, how: Reading) -> Corpus | PictureCorpus:
     """A dataset of the hub."""
     path, config = name.rpartition(":")[::2] if ":" in name else (name, None)
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path):
         raise UsageError(f"{HUB}{name}: write {HUB}OWNER/NAME or {HUB}OWNER/NAME:CONFIG, or a folder that exists")
     where = HUB + name
-    return _of_datasets(_load(path, config, where), where, None, [], (source, target), max_bad)
+    return _of_datasets(_load(path, config, where), where, None, [], how)
 
 
-def _open_saved(path: Path, source: str | None, target: str | None, max_bad: float) -> Corpus | PictureCorpus:
+def _open_saved(path: Path, how: Reading) -> Corpus | PictureCorpus:
     """What `datasets` wrote with save_to_disk."""
     if found := folder_files.tables_in(path, _TABLES)[0]:
         raise UserError(f"{path}: a table, {found[0].name}, beside what `datasets` saved: name the file that is meant, or take the others out")
@@ -227,7 +240,7 @@ def _open_saved(path: Path, source: str | None, target: str | None, max_bad: flo
     splits = {name: _guarded(where, lambda folder=folder: _undecoded(datasets.load_from_disk(str(folder)))) for name, folder in parts.items()}
     used = [folder for name, folder in parts.items() if split_name(name)]
     inputs = [file for folder in used for file in saved.arrow_files(folder)]
-    return _of_datasets(splits, where, path, inputs, (source, target), max_bad)
+    return _of_datasets(splits, where, path, inputs, how)
 
 
 def _of_datasets(
@@ -235,11 +248,9 @@ def _of_datasets(
     where: str,
     root: Path | None,
     inputs: list[Path],
-    sides: tuple[str | None, str | None],
-    max_bad: float,
+    how: Reading,
 ) -> Corpus | PictureCorpus:
     """A corpus of datasets by split; `root` is their folder where they have one."""
-    source, target = sides
     used: dict[str, list[Any]] = {}
     for split, dataset in splits.items():
         if str(split).lower().startswith("test") and not is_split(str(split)):
@@ -264,13 +275,13 @@ def _of_datasets(
                     number += 1
                     yield split, f"{split}:{number}", example
 
-    if pictures := picture_tables.choose(example, source, target, where):
-        locate = _locate(where, Files(root) if root is not None else None)
+    if pictures := picture_tables.choose(example, how.source, how.target, where):
+        locate = _locate(where, Files(root, how.follow_links) if root is not None else None)
         return picture_tables.corpus_of(
             where, lambda: (picture_tables.PictureRow(row, pictures, locate, place, split) for split, place, row in examples()), pictures, inputs, notes
         )
     inside = example.get(NESTED)
-    columns = choose(list(example), source, target, where, list(inside) if isinstance(inside, dict) else ())._replace(split=False)
+    columns = choose(list(example), how.source, how.target, where, list(inside) if isinstance(inside, dict) else ())._replace(split=False)
 
     def rows() -> Iterator[Row | BadRow]:
         for split, place, row in examples():
@@ -279,7 +290,7 @@ def _of_datasets(
             except BadCell as error:
                 yield BadRow(f"{where}: {split}", int(place.rpartition(":")[2]), WITHOUT_TEXT, str(error))
 
-    return Corpus(where, columns.languages, lambda: without_bad(rows(), max_bad, notes), inputs, notes)
+    return Corpus(where, columns.languages, lambda: without_bad(rows(), how.max_bad, notes), inputs, notes)
 
 
 def _locate(where: str, files: Files | None) -> picture_tables.Locate:

@@ -106,6 +106,7 @@ def test_options_reach_the_data(call: Call, corpus: Path, tmp_path: Path) -> Non
         "max_ratio": 3.0,
         "max_bad": 0.01,
         "max_missing": 0.05,
+        "follow_links": False,
     }
     assert report["options"] == expected
     assert report["seed"] == 4

@@ -1,13 +1,19 @@
 """Every kind of image comes out as a person sees it, and whatever is no image, cut off, damaged or too large is one line that names it."""
 
+import gzip
 import io
+import json
+import os
 import re
 import struct
+import subprocess
+import sys
 import threading
 import tracemalloc
 import warnings
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +23,7 @@ from PIL import Image, ImageFile
 
 from seq2attn.data import images
 from seq2attn.data.images import GREY, MOST_BYTES, Augment, check, decode, frames_in, pixels, read_file
+from seq2attn.data.room import Room
 from seq2attn.errors import UserError
 
 SIDE = 8
@@ -550,3 +557,185 @@ def test_threads() -> None:
     for thread in threads:
         thread.join()
     assert all(other is not None and np.array_equal(one, other) for one, other in zip(alone, found, strict=True))
+
+
+# What is no image, and what is large
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"<!DOCTYPE html><html><body>404</body></html>", "HTML, a page of the web"),
+        (b"\xef\xbb\xbf  <html lang='en'>", "HTML"),
+        (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
+        (b'<?xml version="1.0"?><note/>', "XML"),
+        (b'{"file_name": "a.png"}', "JSON"),
+        ("eine Zeile, mit Umläuten\n".encode() * 40, "text"),
+        (b"a\0l\0l\0", None),
+        (b"\xff\xfea\0", "text of UTF-16"),
+        (b"PK\x03\x04" + bytes(30), "a zip archive"),
+        (gzip.compress(b"x"), "a gzip file"),
+        (b"%PDF-1.7\n", "PDF"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0", "HEIF"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0", "AVIF"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1", "a RAW photograph"),
+        (b"\0\0\0\x18ftypisom\0\0\0\1", "a film"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+        (b"\xff\x0a\x00", "JPEG XL"),
+        (b"8BPS\0\1", "PSD"),
+        (b"\0\0\1\0\1\0", "ICO"),
+        (b"icns\0\0", "ICNS"),
+        (b"II*\0\x10\0\0\0CR\x02\0" + bytes(20), None),
+        (b"FUJIFILMCCD-RAW 0201", "a RAW photograph"),
+        (b"RIFF\0\0\0\0AVI LIST", "a film"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS"),
+        (b"PAR1\x15\x04", "a Parquet table"),
+        (bytes(100), None),
+        (bytes(range(128, 256)), None),
+    ],
+)
+def test_what_is_no_image_is_named_with_what_is_read(data: bytes, what: str | None) -> None:
+    with pytest.raises(UserError) as caught:
+        still(data)
+    line = str(caught.value)
+    if what is not None:
+        assert line.startswith(f"a.png: not an image that is read, but {what}")
+    if "damaged" not in line:
+        assert line.startswith("a.png: not an image")
+        assert line.endswith("(PNG, JPEG, GIF, WEBP, BMP, TIFF, PPM are read)")
+
+
+def test_the_thumbnail_of_a_raw_photograph_is_not_taken_for_it() -> None:
+    line = r"^a\.png: not an image that is read, but a RAW photograph"
+    with pytest.raises(UserError, match=line):
+        still(tiff(4, 4, 8, bytes(4), tag50706=1025))  # of Adobe, Leica, Pentax, telephones
+    with pytest.raises(UserError, match=line):
+        still(tiff(4, 4, 8, bytes(4), tag254=1, tag330=8))  # of Nikon, Sony
+    assert still(tiff(4, 4, 8, bytes(4))).shape == (SIDE, SIDE, 3)
+
+
+def tiff(width: int, height: int, bits: int, row: bytes, form: int = 1, **more: int) -> bytes:
+    """Grey, every row the same, each a strip of its own in the same place: a few kilobytes for as many pixels as there may be."""
+    packed = zlib.compress(row, 9)
+    count, first = height, 8 + len(packed)
+    rows = more.pop("rows", 1)
+    strips = -(-count // rows)
+    entries = {
+        256: (4, 1, width),
+        257: (4, 1, height),
+        258: (3, 1, bits),
+        259: (3, 1, 8),
+        262: (3, 1, 1),
+        273: (4, strips, first if strips > 1 else 8),
+        277: (3, 1, 1),
+        278: (4, 1, rows),
+        279: (4, strips, first + 4 * strips if strips > 1 else len(packed)),
+        339: (3, 1, form),
+    } | {int(tag.removeprefix("tag")): (4, 1, value) for tag, value in more.items()}
+    tables = struct.pack(f"<{strips}I", *[8] * strips) + struct.pack(f"<{strips}I", *[len(packed)] * strips)
+    directory = struct.pack("<H", len(entries))
+    for tag, (kind, number, value) in sorted(entries.items()):
+        directory += struct.pack("<HHII", tag, kind, number, value)
+    place = first + len(tables)
+    return b"II*\0" + struct.pack("<I", place) + packed + tables + directory + bytes(4)
+
+
+MEASURE = """
+import resource, sys
+from seq2attn.data import images
+from seq2attn.errors import UserError
+data = sys.stdin.buffer.read()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    print(images.decode([data], "a", 8)[0, 0, :, 0].tolist())
+except UserError as error:
+    print(error)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def measured(data: bytes) -> tuple[str, int]:
+    """What becomes of an image in a process of its own, and how many MiB it takes there."""
+    environment = os.environ | {"PYTHONPATH": str(Path(images.__file__).parents[2])}
+    ended = subprocess.run([sys.executable, "-c", MEASURE], input=data, capture_output=True, check=True, env=environment)
+    said, size = ended.stdout.decode().splitlines()
+    return said, int(size)
+
+
+@pytest.mark.parametrize(("bits", "form", "kind"), [(32, 3, "<f4"), (32, 2, "<i4"), (16, 1, "<u2")])
+def test_a_large_image_of_many_bits_takes_little_more_than_its_pixels(bits: int, form: int, kind: str) -> None:
+    width, height = 8000, 7999
+    row = np.linspace(0, 60_000, width).astype(kind).tobytes()
+    said, size = measured(tiff(width, height, bits, row, form))
+    values = json.loads(said)
+    assert len(values) == 8
+    assert values == sorted(values)
+    assert values[0] < 40
+    assert values[-1] > 200
+    assert size < 800
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (tiff(16, 16, 8, bytes(256), rows=16, tag322=60_000, tag323=60_000), "a TIFF in pieces of 3,433 MiB; 512 MiB are the most"),
+        (tiff(8000, 7999, 8, bytes(100), rows=1 << 30), "damaged"),
+        (b"P5 8000 7999 100\n" + bytes(1000), "a PPM as text or of an odd range of 63,992,000 values; 8 million are the most"),
+        (b"P2 8000 7999 255\n" + b"1 " * 1000, "a PPM as text or of an odd range"),
+        (b"P6 2147483647 2147483647 255\n", "64 million are the most"),
+        (b"P5 " + b"9" * 100 + b" 1 255\n", "damaged"),
+    ],
+)
+def test_headers_that_ask_for_much_are_refused_before_anything_is_unpacked(data: bytes, said: str) -> None:
+    line, size = measured(data)
+    assert said in line
+    assert size < 300
+
+
+def test_grey_of_many_bits_is_the_same_in_any_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = np.random.default_rng(0)
+    shape = (37, 53)
+    floats = np.where(chance.random(shape) < 0.1, np.nan, chance.normal(size=shape) * 1e30).astype(np.float32)
+    whole = chance.integers(-(2**31), 2**31, shape).astype(np.int32)
+    sixteen = chance.integers(0, 65536, shape).astype(np.uint16)
+    for values in (floats, whole, np.abs(whole) % 65_000, sixteen):
+        data = encoded(Image.fromarray(values), "TIFF")
+        before = pixels([data], "a")
+        with monkeypatch.context() as patch:
+            patch.setattr(images, "_TILE", 20)
+            assert np.array_equal(pixels([data], "a"), before)
+    finite = floats[np.isfinite(floats)].astype(np.float64)
+    low, high = finite.min(), finite.max()
+    expected = np.nan_to_num((floats.astype(np.float64) - low) * (255 / (high - low)), nan=0).round().astype(np.uint8)
+    assert np.array_equal(pixels([encoded(Image.fromarray(floats), "TIFF")], "a")[0, :, :, 0], expected)
+
+
+def test_large_images_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads together hold no more than the room that there is, or one image that needs more."""
+    data = [encoded(photograph(400, 300), form) for form in ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP")]
+    alone = [still(one) for one in data]
+    held, most = [0], [0]
+    lock = threading.Lock()
+    before = images._decoded
+
+    def counted(image: Image.Image) -> Image.Image:
+        with lock:
+            held[0] += 1
+            most[0] = max(most[0], held[0])
+        try:
+            return before(image)
+        finally:
+            with lock:
+                held[0] -= 1
+
+    monkeypatch.setattr(images, "_decoded", counted)
+    monkeypatch.setattr(images, "_SMALL", 0)
+    monkeypatch.setattr(images, "_ROOM", Room(1))
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(still, data * 5))
+    assert all(np.array_equal(one, other) for one, other in zip(found, alone * 5, strict=True))
+    assert most[0] == 1
+    with pytest.raises(UserError, match=r"cut off|damaged"):
+        still(data[0][:500])
+    assert still(data[0]).shape == (SIDE, SIDE, 3)  # what failed gave its room back

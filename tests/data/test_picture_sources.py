@@ -5,6 +5,8 @@ import errno
 import gzip
 import io
 import json
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +22,7 @@ from real_data import DATA
 
 from seq2attn.data import images, parquet
 from seq2attn.data.captions.files import Files
-from seq2attn.data.pictures import Box, Picture, PictureCorpus
+from seq2attn.data.pictures import Box, LinkOut, Picture, PictureCorpus
 from seq2attn.data.sources import open_corpus
 from seq2attn.data.tables import read_records
 from seq2attn.errors import UsageError, UserError
@@ -51,8 +53,13 @@ def gif(frames: int = 3) -> bytes:
 DATA = {name: png(10 * number) for number, name in enumerate(EXPECTED)}
 
 
-def corpus_of(path: Path | str, source: str | None = None, target: str | None = None) -> PictureCorpus:
-    corpus = open_corpus(str(path), source, target)
+def corpus_of(
+    path: Path | str,
+    source: str | None = None,
+    target: str | None = None,
+    follow_links: bool = False,
+) -> PictureCorpus:
+    corpus = open_corpus(str(path), source, target, follow_links=follow_links)
     assert isinstance(corpus, PictureCorpus)
     return corpus
 
@@ -193,11 +200,79 @@ def test_links_out_of_the_folder(tmp_path: Path) -> None:
     (folder / "frames" / "1.png").symlink_to(tmp_path / "elsewhere" / "b.png")
     files = Files(folder)
     assert files.content("in.png", "x:1") == [DATA["a.png"]]
-    for name in ("out.png", "folder/b.png", "folder", "frames"):
-        with pytest.raises(UserError, match=r"^x:1: .* is a link out of "):
+    elsewhere, allow = tmp_path / "elsewhere", "allow links with --follow-links"
+    for name, said in (
+        ("out.png", f"out.png is a link to {elsewhere}/b.png, outside of {folder}: "),
+        ("folder/b.png", f"folder/b.png lies behind folder, which is a link to {elsewhere}, outside of {folder}: "),
+        ("folder", f"folder is a link to {elsewhere}, outside of {folder}: "),
+        ("frames", f"frames/1.png is a link to {elsewhere}/b.png, outside of {folder}: "),
+    ):
+        with pytest.raises(LinkOut) as caught:
             files.content(name, "x:1")
-    with pytest.raises(UserError, match=r"no picture c\.png"):
+        assert str(caught.value).startswith(f"x:1: {said}{allow}")
+    with pytest.raises(LinkOut, match=rf"^x:1: no picture c\.png in .*; folder is a link to {elsewhere}, outside of .*: {allow}"):
         files.content("c.png", "x:1", anywhere=True)  # the folder that is a link is not searched
+    with pytest.raises(UserError, match=r"^x:1: no picture c\.png in ") as missing:
+        Files(put(tmp_path / "other", "a.png")).content("c.png", "x:1")
+    assert not isinstance(missing.value, LinkOut)
+
+
+def test_links_out_of_the_folder_where_they_are_allowed(tmp_path: Path) -> None:
+    put(tmp_path / "elsewhere")
+    folder = put(tmp_path / "set", "a.png")
+    (folder / "out.png").symlink_to(tmp_path / "elsewhere" / "b.png")
+    (folder / "folder").symlink_to(tmp_path / "elsewhere")
+    (folder / "again").symlink_to(tmp_path / "elsewhere")
+    (folder / "loop").symlink_to(folder)
+    (folder / "itself.png").symlink_to("itself.png")
+    (folder / "gone.png").symlink_to(tmp_path / "gone.png")
+    (folder / "endless.png").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe")
+    (folder / "pipe.png").symlink_to(tmp_path / "pipe")
+    files = Files(folder, follow_links=True)
+    assert files.content("out.png", "x:1") == files.content("folder/b.png", "x:1") == [DATA["b.png"]]
+    assert files.content("c.png", "x:1", anywhere=True) == [DATA["c.png"]]  # one file, however many links lead to it
+    assert len(files.content("folder", "x:1")) == 4
+    for name, said in (
+        ("gone.png", "gone.png is a link to .*/gone.png, which is not there"),
+        ("itself.png", "which is not there"),
+        ("endless.png", "not a file where an image is wanted"),
+        ("pipe.png", "not a file where an image is wanted"),
+        ("d.jpg", "no picture d.jpg in"),
+    ):
+        with pytest.raises(UserError, match=said):
+            files.content(name, "x:1", anywhere=True)
+    with pytest.raises(UserError, match="is no path inside"):
+        files.checked("folder/../../x", "x:1")
+
+
+def linked(tmp_path: Path) -> dict[str, Path]:
+    """Corpora whose images, or whose folder of images, are links."""
+    store = put(tmp_path / "blobs")
+    (hub := tmp_path / "snapshots").mkdir()
+    for name in DATA:
+        (hub / name).symlink_to(Path("..", "blobs", name))
+    write(tmp_path / "metadata", "".join(json.dumps(row) + "\n" for row in ROWS))
+    (hub / "metadata.jsonl").symlink_to(tmp_path / "metadata")
+    shared = tmp_path / "shared"
+    karpathy(shared)
+    (shared / "images").symlink_to(store)
+    lists = flickr(tmp_path / "flickr")
+    shutil.rmtree(lists / "images")
+    (lists / "Images").symlink_to(store)
+    return {"hub": hub, "karpathy": shared, "flickr": lists}
+
+
+@pytest.mark.parametrize("form", ["hub", "karpathy", "flickr"])
+def test_corpora_of_linked_images(form: str, tmp_path: Path) -> None:
+    folder = linked(tmp_path)[form]
+    assert found(corpus_of(folder, follow_links=True)) == EXPECTED
+    for picture in corpus_of(folder).pictures():
+        with pytest.raises(LinkOut, match=r"is a link to .*blobs.*: allow links with --follow-links"):
+            picture.content()
+    (tmp_path / "name").symlink_to(put(tmp_path / "plain"))
+    lines(tmp_path / "plain" / "metadata.jsonl", ROWS)
+    assert found(corpus_of(tmp_path / "name")) == EXPECTED  # the folder that the user names may be a link at any time
 
 
 def test_which_file_of_captions(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
-"""Flickr8k and Flickr30k as they are handed out (Hodosh et al. 2013; Young et al. 2014): lines `NAME.jpg#K<TAB>caption`, lists of names a split.
+"""Flickr8k and Flickr30k as they are handed out (Hodosh et al. 2013; Young et al. 2014): a file of captions and lists of names a split.
 
-The pictures are in the folder itself or anywhere below it. Knows no image format.
+The file has lines `NAME.jpg#K<TAB>caption`, or is a table as `caption_tables` reads it. The pictures are in the folder
+itself or anywhere below it. Knows no image format.
 """
 
 import re
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from seq2attn.data.captions.caption_tables import Form, captions_of, form_of
 from seq2attn.data.captions.captioned import captioned, language_of, no_columns
 from seq2attn.data.captions.files import Files
 from seq2attn.data.corpus import one_line
@@ -20,20 +22,37 @@ _LIST = re.compile(r"(?:.*[^a-z])?(train|dev|val|valid|validation|test)(?:[^a-z]
 _SPLITS = {"train": "train", "test": "test"}  # the others are for validation
 
 
-def open_flickr(path: Path, source: str | None, target: str | None) -> PictureCorpus:
+def files_of_captions(folder: Path) -> list[Path]:
+    """Those in a folder: of two forms of the same captions, the lines of a *.token.txt."""
+    names = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+    tokens = [file for file in names if NAME.fullmatch(file.name) and "lemma" not in file.name]
+    return tokens or [file for file in names if is_table(file)]
+
+
+def is_table(path: Path) -> bool:
+    """Whether it is a table of captions by its first line, and no table with columns between commas or tabs by its name."""
+    name = path.name.lower().removesuffix(".gz")
+    if not name.endswith((".txt", ".csv", ".tsv")) or not path.is_file() or (form := form_of(path)) is None:
+        return False
+    return name.endswith(".txt") or form.delimiter in "|;"
+
+
+def open_flickr(path: Path, source: str | None, target: str | None, follow_links: bool = False) -> PictureCorpus:
     """`path` is the folder, or its file of captions. Raises UsageError when it takes the user to say which file that is."""
     no_columns(str(path), source)
     folder = path if path.is_dir() else path.parent
-    tokens = [path] if folder is not path else sorted(file for file in path.iterdir() if NAME.fullmatch(file.name) and "lemma" not in file.name)
+    tokens = [path] if folder is not path else files_of_captions(path)
     if len(tokens) != 1:
         raise UsageError(f"{path}: {', '.join(file.name for file in tokens) or 'no file of captions'}: name the file of captions instead of its folder")
     token = tokens[0]
-    lists = [(file, match[1]) for file in sorted(folder.iterdir()) if (match := _LIST.fullmatch(file.name.lower())) and not NAME.fullmatch(file.name)]
-    files, notes = Files(folder), list[str]()
+    others = (file for file in sorted(folder.iterdir()) if file != token and not NAME.fullmatch(file.name))
+    lists = [(file, match[1]) for file in others if (match := _LIST.fullmatch(file.name.lower()))]
+    files, notes = Files(folder, follow_links), list[str]()
+    form = None if NAME.fullmatch(token.name) else form_of(token)
 
     def pictures() -> Iterator[Picture]:
         split_of = _split_of(lists)
-        captions = _captions(token, files)
+        captions = _captions(token, files) if form is None else _tabled(token, form, files, notes)
         unlisted = sum(1 for name in captions if name not in split_of) if lists else 0
         uncaptioned = sum(1 for name in split_of if name not in captions)
         for count, fact in ((unlisted, f"of {token.name} are in no list of a split and are left out"), (uncaptioned, f"of the lists are not in {token.name}")):
@@ -64,6 +83,16 @@ def _captions(token: Path, files: Files) -> dict[str, tuple[int, list[str]]]:
         texts = captions.setdefault(files.checked(name, place), (number, []))[1]
         if caption.strip():
             texts.append(one_line(caption.strip(), place))
+    return captions
+
+
+def _tabled(table: Path, form: Form, files: Files, notes: list[str]) -> dict[str, tuple[int, list[str]]]:
+    """The same of a table."""
+    captions: dict[str, tuple[int, list[str]]] = {}
+    for row in captions_of(table, form, notes):
+        texts = captions.setdefault(files.checked(row.image, f"{table}:{row.line}"), (row.line, []))[1]
+        if row.text:
+            texts.append(row.text)
     return captions
 
 

@@ -10,25 +10,36 @@ from pathlib import Path
 
 from seq2attn.data.captions.captioned import captioned, language_of, no_columns
 from seq2attn.data.captions.files import Files
+from seq2attn.data.captions.json_lists import lists_in, records
 from seq2attn.data.corpus import one_line, split_name
 from seq2attn.data.pictures import Picture, PictureCorpus
-from seq2attn.data.tables import read_records
 from seq2attn.errors import UsageError, UserError
 
 NAME = re.compile(r"dataset_(?!infos?\b|dict\b).*\.json")
 
 
-def open_karpathy(path: Path, source: str | None, target: str | None) -> PictureCorpus:
+def is_karpathy(path: Path) -> bool:
+    """Whether a file of another name is one by what it begins with."""
+    return path.suffix.lower() == ".json" and lists_in(path, "images", "sentences") == {"images", "sentences"}
+
+
+def files_of_captions(folder: Path) -> list[Path]:
+    """Those in a folder: by their names, or else by what they begin with."""
+    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    return [file for file in files if NAME.fullmatch(file.name)] or [file for file in files if is_karpathy(file)]
+
+
+def open_karpathy(path: Path, source: str | None, target: str | None, follow_links: bool = False) -> PictureCorpus:
     """`path` is the file or its folder. Raises UsageError when the folder has several."""
     no_columns(str(path), source)
     folder = path if path.is_dir() else path.parent
-    found = [path] if folder is not path else sorted(file for file in path.iterdir() if NAME.fullmatch(file.name))
+    found = [path] if folder is not path else files_of_captions(path)
     if len(found) != 1:
         raise UsageError(f"{path}: {', '.join(file.name for file in found) or 'no dataset_*.json'}: name the file instead of its folder")
-    file, files, notes = found[0], Files(folder), list[str]()
+    file, files, notes = found[0], Files(folder, follow_links), list[str]()
 
     def pictures() -> Iterator[Picture]:
-        for number, record in read_records(file, "images"):
+        for _, number, record in records(file, "images"):
             place = f"{file}:{number}"
             name = files.checked(_text(record, "filename", place), place)
             below = record.get("filepath")

@@ -4,14 +4,13 @@ A picture's cell is a path below the table's folder, the encoded bytes, `{"bytes
 several columns, or several rows. Which columns those are is read off their names. Knows no image format and no data set library.
 """
 
-import json
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from seq2attn import strict_json
 from seq2attn.data.captions.captioned import captioned
 from seq2attn.data.captions.files import Files
 from seq2attn.data.columns import LANGUAGE, NESTED, SPLIT
@@ -22,8 +21,9 @@ from seq2attn.data.tables import read_records
 from seq2attn.errors import UsageError, UserError
 
 CLIP, BOXES = "clip", "boxes"
-_PICTURES = ("image", CLIP, "file_name", "img", "image_path", "filename")
-_CAPTIONS = (r"captions", r"caption(_?\d+)?", r"text(_?\d+)?", r"sentences")  # the first that any column has
+_PICTURES = ("image", CLIP, "file_name", "img", "image_path", "filename", "image_name")
+_CAPTIONS = (r"captions", r"caption(_?\d+)?", r"text(_?\d+)?", r"sentences", r"raw", r"comment")  # the first that any column has
+_FARTHEST = 1e6  # pixels from a corner that a box may lie, or words from the first
 
 Locate = Callable[[str, str], tuple[str, Callable[[], list[bytes]]]]  # a cell's path and its place -> a name, unique in the corpus, and how to read it
 
@@ -55,7 +55,7 @@ def choose(first: Mapping[str, object], source: str | None, target: str | None, 
             return None
         picture = source
     else:
-        codes = [name for name in first if LANGUAGE.fullmatch(name) and name not in ("id", *_PICTURES)]
+        codes = [name for name in first if LANGUAGE.fullmatch(name) and name not in ("id", "img_id", "raw", *_PICTURES)]
         if (target is None and (len(codes) == 2 or {"source", "target"} <= set(first))) or NESTED in first:
             return None  # text, with a picture beside it
         usual = next((name for name in _PICTURES if name in first), None)
@@ -74,13 +74,20 @@ def choose(first: Mapping[str, object], source: str | None, target: str | None, 
     raise UsageError(f"{where}: say which column has the captions with --target NAME; there are: {names}")
 
 
-def open_tables(where: str, root: Path, tables: Sequence[tuple[Path, str | None]], source: str | None, target: str | None) -> PictureCorpus | None:
+def open_tables(
+    where: str,
+    root: Path,
+    tables: Sequence[tuple[Path, str | None]],
+    source: str | None,
+    target: str | None,
+    follow_links: bool = False,
+) -> PictureCorpus | None:
     """A corpus of tables below `root`, each with the split that its rows are in, or None. None when the first is no table of pictures."""
     first = next((record for table, _ in tables for _, record in read_records(table)), None)
     columns = choose(first, source, target, where) if first is not None else None
     if columns is None:
         return None
-    files, notes = Files(root), list[str]()
+    files, notes = Files(root, follow_links), list[str]()
 
     def rows() -> Iterator[PictureRow]:
         for table, split in tables:
@@ -94,7 +101,7 @@ def open_tables(where: str, root: Path, tables: Sequence[tuple[Path, str | None]
 
     def locate(below: str, name: str, place: str) -> tuple[str, Callable[[], list[bytes]]]:
         path = PurePosixPath(below, files.checked(name, place)).as_posix()
-        return path, partial(files.content, path, place)
+        return path, partial(files.content, path, place, anywhere=True)
 
     return corpus_of(where, rows, columns, [table for table, _ in tables], notes)
 
@@ -145,8 +152,8 @@ def _pictures(rows: Iterable[PictureRow]) -> Iterator[Picture]:
 
 
 def _is_picture(value: object) -> bool:
-    if isinstance(value, list):
-        return bool(value) and _is_picture(value[0])
+    if isinstance(value, list):  # the frames of a clip
+        value = next(iter(value), None)
     if isinstance(value, Mapping):
         return "bytes" in value
     return isinstance(value, bytes) or (isinstance(value, str) and Path(value).suffix.lower() in ENDINGS)
@@ -155,6 +162,8 @@ def _is_picture(value: object) -> bool:
 def _cell(value: object, row: PictureRow) -> tuple[str | None, list[bytes] | None]:
     """(path, encoded frames) of a picture's cell, one of them None where the cell does not have it; both for an empty cell."""
     if isinstance(value, list):
+        if any(isinstance(part, list) for part in value):
+            raise UserError(f"{row.place}: a list of lists in {row.columns.picture}; the frames of a clip are one list")
         parts = [_cell(part, row) for part in value]
         paths = [path for path, data in parts if data is None and path]
         if paths:
@@ -202,11 +211,11 @@ def _captions_and_boxes(row: PictureRow) -> tuple[list[str], list[tuple[Box, ...
 
 def _texts(value: object, column: str, place: str) -> Iterator[str]:
     if isinstance(value, str):
-        if column.startswith(("captions", "sentences")) and value.startswith("["):
+        if column.startswith(("captions", "sentences", "raw")) and value.startswith("["):
             yield from (text for part in _listed(value, place) for text in _texts(part, "", place))
         else:
             yield one_line(value.strip(), place)
-    elif isinstance(value, list):
+    elif isinstance(value, list) and column:  # none within a caption
         for part in value:
             yield from _texts(part, "", place)
     elif isinstance(value, Mapping) and isinstance(value.get("raw"), str):
@@ -224,8 +233,8 @@ def _listed(value: object, place: str) -> list[object]:
     """A list as it is; in a table of text alone, as JSON."""
     if isinstance(value, str) and value:
         try:
-            value = json.loads(value)
-        except (ValueError, RecursionError) as error:
+            value = strict_json.parse(value)
+        except ValueError as error:
             raise UserError(f"{place}: not a list as JSON has it: {error}") from None
     if value is None or value == "":
         return []
@@ -236,8 +245,12 @@ def _listed(value: object, place: str) -> list[object]:
 
 def _box(value: object, place: str) -> Box:
     cells = [value.get(name) for name in Box._fields] if isinstance(value, Mapping) else value
-    if isinstance(cells, list) and len(cells) == 5 and all(isinstance(cell, (int, float)) and math.isfinite(cell) for cell in cells):
+    if isinstance(cells, list) and len(cells) == 5 and all(map(_is_place, cells)):
         word, left, top, right, bottom = cells
         if word == int(word) >= 0 and left < right and top < bottom:
             return Box(int(word), float(left), float(top), float(right), float(bottom))
     raise UserError(f"{place}: a box is [word, left, top, right, bottom], in pixels, not {str(value)[:80]}")
+
+
+def _is_place(cell: object) -> bool:
+    return isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) <= _FARTHEST  # not, where it is no number

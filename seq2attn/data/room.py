@@ -1,0 +1,33 @@
+"""Room in memory for work of many threads: each says how much it needs, and waits while others have too much. Knows nothing of the work."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Room:
+    """`total` bytes for all together. Who needs more than that has it alone."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)  # it stays as long as the program: rooms are few
+
+    @contextmanager
+    def of(self, size: int) -> Iterator[None]:
+        """Waits until there is room for `size` bytes. A thread that has some must not ask for more: others may do the same."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._used or self._used + size <= self.total)
+            self._used += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._used -= size
+                self._changed.notify_all()
+
+    def _reset(self) -> None:
+        """Of a forked process too, in which the threads that had room do not exist."""
+        self._changed = threading.Condition()
+        self._used = 0
