@@ -350,7 +350,7 @@ def _resumed(old: "Run", chosen: Config, prepared: "Prepared") -> "Run":
 
     checkpoint.refuse_change(old.config, chosen, FREE)
     for name, content in _tokenizer_files(prepared).items():
-        if (old.path / name).read_bytes() != content:
+        if not (old.path / name).is_file() or (old.path / name).read_bytes() != content:
             raise UserError(f"--resume: {old.path} was trained on other data than {prepared.path}: their {name} differ; give it the same --data")
     return replace(old, config=chosen)
 

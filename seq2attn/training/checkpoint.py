@@ -40,6 +40,7 @@ OURS = ("config.json", "model.safetensors", *TOKENIZERS, "metrics.jsonl", "prove
 LOCK = "training.lock"  # stands in the run while it is trained, and is no part of it
 LONGEST = 2**24  # bytes of a file of settings or counters: what is longer is none of ours
 MOST_PIECES = 2**24  # of a vocabulary
+STORED = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64"}  # types of weights, as safetensors calls them
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,11 @@ def describe(run: Run) -> None:
         "corpus": run.corpus,
         "config": run.config.model_dump(mode="json"),
     }
-    write(run.path / "config.json", (json.dumps(tree, indent=1, ensure_ascii=False) + "\n").encode())
+    try:
+        content = json.dumps(tree, indent=1, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # the corpus has a path that is no UTF-8
+        content = json.dumps(tree, indent=1).encode()
+    write(run.path / "config.json", content + b"\n")
 
 
 def refuse_existing(path: Path, force: bool) -> None:
@@ -265,17 +270,46 @@ def load_weights(run: Run, model: nn.Module) -> None:
     restore(model, read_tensors(run.weights), str(run.weights))
 
 
-def restore(model: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Copy tensors named as by `weights` into the model. Raises UserError, naming `where`, when one is missing, unknown, or of another shape or dtype."""
+def refuse_unfit_weights(run: Run, model: nn.Module) -> None:
+    """Raise UserError where the run's best weights are damaged or not those of such a model, by their names, shapes and dtypes."""
     own = weights(model)
-    for name in sorted(own.keys() | tensors.keys()):
-        if name not in tensors or name not in own or own[name].shape != tensors[name].shape:
-            raise UserError(f"{where}: does not fit the run's config.json at {name}; restore both from one run, or train again")
-        if own[name].dtype != tensors[name].dtype:
-            raise UserError(f"{where}: {name} is {_dtype(tensors[name])}, where the model has {_dtype(own[name])}; restore the file, or train again")
+    with _reading(run.weights), safe_open(run.weights, framework="pt") as file:
+        there = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        shapes = {name: torch.Size(one.get_shape()) for name, one in there.items()}
+        dtypes = {name: one.get_dtype() for name, one in there.items()}
+    _refuse_unfit(_shapes(own), shapes, str(run.weights))
+    for name, tensor in own.items():
+        if tensor.dtype in STORED and dtypes[name] != STORED[tensor.dtype]:
+            raise _other_dtype(str(run.weights), name, dtypes[name], STORED[tensor.dtype])
+
+
+def restore(model: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Copy tensors named as by `weights` into the model.
+
+    Raises UserError, naming `where`, when one is missing, unknown, or of another shape or dtype.
+    """
+    own = weights(model)
+    _refuse_unfit(_shapes(own), _shapes(tensors), where)
+    for name, tensor in own.items():
+        if tensor.dtype != tensors[name].dtype:
+            raise _other_dtype(where, name, _dtype(tensors[name]), _dtype(tensor))
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(tensors[name])
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
+
+
+def _refuse_unfit(own: Mapping[str, torch.Size], there: Mapping[str, torch.Size], where: str) -> None:
+    for name in sorted(own.keys() | there.keys()):
+        if own.get(name) != there.get(name):
+            raise UserError(f"{where}: does not fit the run's config.json at {name}; restore both from one run, or train again")
+
+
+def _other_dtype(where: str, name: str, there: str, own: str) -> UserError:
+    return UserError(f"{where}: {name} is {there}, where the model has {own}; restore the file, or train again")
 
 
 def _dtype(tensor: Tensor) -> str:

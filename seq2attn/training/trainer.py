@@ -505,6 +505,8 @@ class _Trainer:
         order = [p for group in self.optimizer.param_groups for p in group["params"]]
         expected = saved.Expected(checkpoint.weights(self.model), self.weights, order, self.settings, self.scaler.is_enabled())
         saved.refuse_unfit(state, tensors, expected, where)
+        if state.kept is not None:
+            checkpoint.refuse_unfit_weights(self.directory, self.model)
         self.planned = self._order(state.epoch)
         if state.position > len(self.planned):
             raise UserError(

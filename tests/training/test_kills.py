@@ -70,12 +70,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
 def table(request: pytest.FixtureRequest) -> Iterator[list[Row]]:
     rows: list[Row] = []
     yield rows
-    terminal: Any = request.config.pluginmanager.get_plugin("terminalreporter")
-    terminal.write_line("")
-    terminal.write_line(f"{'family':<12}  {'killed at step':<34}  gone on with")
-    for row in rows:
-        terminal.write_line(f"{row.family:<12}  {', '.join(row.kills):<34}  {row.resumed}")
-    terminal.write_line(f"{sum(len(row.kills) for row in rows)} kills in {len(rows)} families, seed {SEED}")
+    capture: Any = request.config.pluginmanager.get_plugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print(f"\n{'family':<12}  {'killed at step':<34}  gone on with")
+        for row in rows:
+            print(f"{row.family:<12}  {', '.join(row.kills):<34}  {row.resumed}")
+        print(f"{sum(len(row.kills) for row in rows)} kills in {len(rows)} families, seed {SEED}", flush=True)
 
 
 def command(family: str, data: Path, out: Path) -> list[str]:

@@ -256,6 +256,23 @@ def test_tensors_behind_a_link_out_of_the_run_are_refused(run: Path, tmp_path: P
     go_on(run)
 
 
+@pytest.mark.parametrize("change", ["shape", "dtype", "missing", "unknown", "empty"])
+def test_best_weights_that_are_not_those_of_the_run_are_refused(run: Path, change: str) -> None:
+    tensors = load_file(run / "model.safetensors")
+    name = "decoder.attention.score.key.weight"
+    others: dict[str, Tensors] = {
+        "shape": {name: torch.zeros(3)},
+        "dtype": {name: tensors[name].to(torch.float16)},
+        "unknown": {f"{name}x": torch.zeros(3)},
+    }
+    if change in ("missing", "empty"):
+        tensors = {} if change == "empty" else {key: tensor for key, tensor in tensors.items() if key != name}
+    save_file(tensors | others.get(change, {}), run / "model.safetensors")
+    message = refusal(run)
+    assert "model.safetensors" in message
+    assert change == "empty" or name in message
+
+
 @pytest.mark.parametrize("momentum", ["0.0", "0.9"])
 def test_the_moments_of_each_optimizer_are_known(tmp_path: Path, momentum: str) -> None:
     changes = ("train.optimizer=sgd", f"train.momentum={momentum}", "train.lr=0.1")
