@@ -117,7 +117,8 @@ class _Lists:
 
     def values(self) -> Iterator[NDArray[np.int32]]:
         """All ids, row after row, a chunk at a time."""
-        yield from (values[offsets[0] : offsets[-1]] for values, offsets in zip(self._values, self._offsets, strict=True))
+        for values, offsets in zip(self._values, self._offsets, strict=True):
+            yield values[offsets[0] : offsets[-1]]
 
     def count(self, token: int) -> int:
         return sum(int(np.count_nonzero(values[o[0] : o[-1]] == token)) for values, o in zip(self._values, self._offsets, strict=True))
