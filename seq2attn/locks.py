@@ -48,7 +48,7 @@ def lock(path: Path, *, wait: bool = False) -> Iterator[None]:
 
 
 def holder(path: Path) -> str | None:
-    """Who holds the lock whose file is `path`, as Held would say it; None where nobody does. Makes no file."""
+    """Who holds the lock whose file is `path`, as Held would say; None where nobody does. Makes no file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:

@@ -323,7 +323,7 @@ BUGS = (
     Bug("training/trainer.py", "        saved.refuse_unfit(state, tensors, expected, where)", "", ("training/test_resume.py", "-k", "moment")),
     Bug("training/claim.py", "stack.enter_context(locks.lock(path / LOCK))", "locks.lock(path / LOCK)", ("training/test_claim.py", "-k", "second")),
     Bug("training/claim.py", "        refuse_going_on(path)", "        pass", ("training/test_claim.py", "-k", "going_on")),
-    Bug("training/checkpoint.py", "if own[name].dtype != tensors[name].dtype:", "if False:", ("training/test_checkpoint.py", "-k", "dtype")),
+    Bug("training/checkpoint.py", "if tensor.dtype != tensors[name].dtype:", "if False:", ("training/test_checkpoint.py", "-k", "dtype")),
     Bug("cli/signals.py", "(number not in PRESSING or now - self._last < SAME)", "now - self._last < SAME", ("cli/test_signals.py", "-k", "once")),
     Bug("training/trainer.py", "self.scaler.unscale_(self.optimizer)", "self.scaler.is_enabled()", ("training/test_clipping.py",)),
     Bug("training/trainer.py", "settings.clip, norm_)", "settings.clip, norm_.square())", ("training/test_trainer.py", "-k", "clip")),

@@ -106,7 +106,7 @@ def _worded(error: typer.TyperException, arguments: Sequence[str]) -> UserError:
 
 
 class _Stop:
-    """Whatever asks a command to end (Ctrl-C, SIGTERM, a closed terminal ...) ends it alike: KeyboardInterrupt, once for each wish."""
+    """Whatever asks a command to end, Ctrl-C or a closed terminal, ends it by KeyboardInterrupt."""
 
     def __init__(self) -> None:
         self._wishes = Wishes()
@@ -117,7 +117,8 @@ class _Stop:
         return self._wishes.count > 0
 
     def __enter__(self) -> Self:
-        self._stack.enter_context(handled(self._handle, lambda handler: handler in (signal.default_int_handler, signal.SIG_DFL)))
+        own = (signal.default_int_handler, signal.SIG_DFL)
+        self._stack.enter_context(handled(self._handle, lambda handler: handler in own))
         return self
 
     def __exit__(self, *_: object) -> None:

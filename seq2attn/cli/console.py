@@ -181,5 +181,5 @@ def _stderr(text: str) -> None:
             print(text, file=sys.stderr, flush=True)
     except BrokenPipeError:
         raise
-    except OSError:  # a terminal that was closed, a log on a full disk: no reason to lose the work that the line is about
+    except OSError:  # a terminal that was closed, a log on a full disk: no reason to lose the work
         pass

@@ -1,4 +1,7 @@
-"""Which signals ask the program to end, when one is a new wish, and who in a family of processes hears it. Knows neither commands nor what they do about it."""
+"""Which signals ask the program to end, when one is a new wish, and who in a family of processes hears it.
+
+Knows neither commands nor what they do about it.
+"""
 
 import os
 import signal
@@ -11,7 +14,7 @@ from typing import Any
 
 SAME = 1.0  # seconds in which another signal is still the first wish to stop: timeout(1) and job managers signal a process, and its whole group as well
 PRESSING = (signal.SIGINT, signal.SIGTERM)  # said again, they mean at once
-# A closed terminal; what batch systems send some minutes before the end, as they are told; and the limit of processor time, once a second.
+# A closed terminal; what batch systems send minutes before the end; the limit of processor time, each second.
 EARLY = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 ENDING = (*PRESSING, *EARLY)
 
@@ -37,9 +40,10 @@ class Wishes:
 
 @contextmanager
 def handled(handle: Callable[[int], None], replaces: Callable[[Any], bool]) -> Iterator[None]:
-    """Call `handle` at each signal that asks to end, where `replaces` says so of its handler of before; an ignored one stays ignored, as under nohup.
+    """Call `handle` at each signal that asks to end, where `replaces` says so of the handler that it had.
 
-    Forked processes leave it to this one, but SIGTERM ends them. Where the terminal is gone, what is still printed goes nowhere instead of failing.
+    An ignored one stays so, as under nohup. Forked processes leave it to this one, but SIGTERM ends them.
+    Where the terminal is gone, what is still printed goes nowhere instead of failing.
     """
     process = os.getpid()
     terminals = [descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)]

@@ -70,8 +70,9 @@ def train(
 ) -> None:
     """Train a model on parallel text or captioned pictures, and score it on the test splits.
 
-    With no argument: a small translator of the bundled corpus, in a few minutes. Ctrl-C saves and ends, as do the signals
-    INT, TERM, HUP, USR1, USR2 and XCPU (kill -TERM where Ctrl-C does not reach); the same command with --resume goes on.
+    With no argument: a small translator of the bundled corpus, in a few minutes. Ctrl-C saves and ends, as
+    do the signals INT, TERM, HUP, USR1, USR2 and XCPU (kill -TERM where Ctrl-C does not reach); the same
+    command with --resume goes on.
     Several devices or machines: torchrun --nproc-per-node N -m seq2attn train ...
     """
     if list_:
@@ -102,7 +103,8 @@ def _refuse_name(out: Path) -> None:
     try:
         os.fspath(out).encode()
     except UnicodeEncodeError:
-        raise UsageError(f"--out {out}: weights cannot be stored under a name that is not valid UTF-8; choose another --out") from None
+        problem = "weights cannot be stored under a name that is not valid UTF-8"
+        raise UsageError(f"--out {out}: {problem}; choose another --out") from None
 
 
 def _first_corpus(chosen: Config) -> str:
@@ -136,7 +138,18 @@ def _train(
         prepared = _prepared(corpus, chosen, settings, world)
         chosen = _with_data_of(prepared, chosen)
         model = _model(chosen, prepared, world, old)
-        run = _resumed(old, chosen, prepared) if old else _created(out, chosen, prepared, corpus, force, world)
+        run = (
+            _resumed(old, chosen, prepared)
+            if old
+            else _created(
+                out,
+                chosen,
+                prepared,
+                corpus,
+                force,
+                world,
+            )
+        )
         task = _task(chosen, prepared, model, world)
         format = precision.find_format(chosen.train.precision, world.device)
         parameters = sum(p.numel() for p in model.parameters())
@@ -148,8 +161,10 @@ def _train(
             if world.leads:  # now that all of the saved state is known to fit
                 if old is not None and chosen != old.config:
                     checkpoint.describe(run)
-                of_data = provenance.of_data(corpus, prepared.report, task.training.fingerprint, task.validation.fingerprint)
-                provenance.record(run, step=checkpoint.last_step(run), command=command, world=world, format=format, data=of_data)
+                marks = task.training.fingerprint, task.validation.fingerprint
+                of_data = provenance.of_data(corpus, prepared.report, *marks)
+                step = checkpoint.last_step(run)
+                provenance.record(run, step=step, command=command, world=world, format=format, data=of_data)
             with closing(events), Display(run.path, world.leads, task.example) as display:
                 for event in events:
                     display.show(event)
@@ -158,7 +173,8 @@ def _train(
             console.note(_stopped(event.step, event.best_step, chosen))
             raise typer.Exit(130)
         if stop():  # while the last state was saved, it may be: then the test can wait
-            console.note(f"stopped at step {event.step}, before the test: `seq2attn evaluate {out}` takes its scores")
+            way = f"`seq2attn evaluate {out}` scores it"
+            console.note(f"stopped at step {event.step}, before the test: {way}")
             raise typer.Exit(130)
         claim.close()  # what follows reads the run as anybody may
         if world.leads:
@@ -180,7 +196,9 @@ def _stopped(step: int, best: int, chosen: Config) -> str:
     """What became of a training that was told to end, and what to do next."""
     every = chosen.train.validate_every
     first = min(every * (step // every + 1), chosen.train.max_steps)
-    weights = f"the best weights so far are those of step {best}" if best else f"it cannot translate before its first validation (step {first})"
+    weights = f"it cannot translate before its first validation (step {first})"
+    if best:
+        weights = f"the best weights so far are those of step {best}"
     return f"stopped at step {step}: --resume goes on from here; {weights}"
 
 
@@ -326,7 +344,9 @@ def _model(chosen: Config, prepared: "Prepared", world: "World", old: "Run | Non
         raise UserError(str(error)) from None
     if old is None or not checkpoint.has_state(old):
         give_published_weights(model, chosen.model)
-    elif chosen.model.encoder.kind == "image" and chosen.model.encoder.frozen and (saved := checkpoint.load_state(old)) is not None:
+    elif chosen.model.encoder.kind == "image" and chosen.model.encoder.frozen:
+        saved = checkpoint.load_state(old)
+        assert saved is not None
         own = {name.removeprefix("model/"): tensor for name, tensor in saved[1].items() if name.startswith("model/")}
         checkpoint.restore(model, own, f"{old.path}/training")
     return model.to(world.device)
@@ -358,7 +378,7 @@ def _resumed(old: "Run", chosen: Config, prepared: "Prepared") -> "Run":
 
     checkpoint.refuse_change(old.config, chosen, FREE)
     for name, content in _tokenizer_files(prepared).items():
-        if (old.path / name).read_bytes() != content:
+        if not (old.path / name).is_file() or (old.path / name).read_bytes() != content:
             raise UserError(f"--resume: {old.path} was trained on other data than {prepared.path}: their {name} differ; give it the same --data")
     return replace(old, config=chosen)
 
@@ -368,7 +388,7 @@ def _resumed(old: "Run", chosen: Config, prepared: "Prepared") -> "Run":
 
 @contextmanager
 def _stoppable() -> Iterator[Callable[[], bool]]:
-    """Whether a signal asked to stop. The first one asks, so that the update ends and is saved; a second Ctrl-C or SIGTERM ends the program at once."""
+    """Whether a signal asked to stop: the update ends and is saved. A second Ctrl-C or SIGTERM: at once."""
     wishes = Wishes()
 
     def handle(number: int) -> None:

@@ -47,7 +47,7 @@ class Pairs(abc.ABC):
 
     @cached_property
     def fingerprint(self) -> str:
-        """A mark of the content, in its order: that of the ids and of whatever else is learned from, wherever it is stored."""
+        """A mark of the content in its order, ids and whatever else is learned from."""
         digest = hashlib.sha256()  # about a gigabyte a second, where the processor has it
         for part in self.content():
             digest.update(part.data if isinstance(part, np.ndarray) else part)
@@ -74,7 +74,8 @@ class Texts(Pairs):
         """Source ids and target ids of those rows, without BOS and EOS."""
 
     def content(self) -> Iterator[NDArray[Any] | memoryview]:
-        yield from (np.ascontiguousarray(lengths, "<i4") for lengths in (self.source_lengths, self.target_lengths))
+        for lengths in (self.source_lengths, self.target_lengths):
+            yield np.ascontiguousarray(lengths, "<i4")
         for side in (0, 1):
             for first in range(0, len(self.target_lengths), TOGETHER):
                 rows = np.arange(first, min(first + TOGETHER, len(self.target_lengths)))

@@ -91,7 +91,10 @@ class PictureSplit:
         return frames
 
     def frames_content(self) -> Iterator[NDArray[Any] | memoryview]:
-        """The encoded files of all pictures, after their lengths; of more than MOST_READ bytes in all the first and the last of each."""
+        """The encoded files of all images, after their lengths.
+
+        Where all of them have more than MOST_READ bytes, only the first and the last of each.
+        """
         column = self._pictures.column("frames")
         total = sum(chunk.flatten().nbytes for chunk in column.chunks)
         share = None if total <= MOST_READ else max(MOST_READ // max(len(self._pictures), 1) // 2, 256)
@@ -108,7 +111,10 @@ class PictureSplit:
                 yield whole[ends[0] : ends[-1]]
                 continue
             for start, end in itertools.pairwise(ends.tolist()):
-                yield from (whole[start:end],) if end - start <= 2 * share else (whole[start : start + share], whole[end - share : end])
+                if end - start <= 2 * share:
+                    yield whole[start:end]
+                else:
+                    yield from (whole[start : start + share], whole[end - share : end])
 
     def _by_picture(self, rows: Sequence[T]) -> list[list[T]]:
         return [list(rows[start:end]) for start, end in zip(self.first[:-1], self.first[1:], strict=True)]

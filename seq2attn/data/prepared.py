@@ -154,7 +154,8 @@ class _Lists:
 
     def values(self) -> Iterator[NDArray[np.int32]]:
         """All ids, row after row, a chunk at a time."""
-        yield from (values[offsets[0] : offsets[-1]] for values, offsets in zip(self._values, self._offsets, strict=True))
+        for values, offsets in zip(self._values, self._offsets, strict=True):
+            yield values[offsets[0] : offsets[-1]]
 
     def _check(self, chunk: int) -> None:
         """Raise UserError for ids that the vocabulary does not have."""

@@ -127,7 +127,8 @@ def _problem(tensor: Tensor, own: Tensor) -> str:
     if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta:
         return "is no plain table of numbers"
     if tensor.is_floating_point() != own.is_floating_point() or tensor.is_complex():
-        return f"is {str(tensor.dtype).removeprefix('torch.')}, where the backbone has {str(own.dtype).removeprefix('torch.')}"
+        there, here = (str(one.dtype).removeprefix("torch.") for one in (tensor, own))
+        return f"is {there}, where the backbone has {here}"
     if not bool(tensor.float().isfinite().all()):  # some types of eight bits have no such question
         return "has values that are not finite"
     return ""
@@ -136,8 +137,9 @@ def _problem(tensor: Tensor, own: Tensor) -> str:
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     """Copy published weights into a backbone. What a file has of later stages, of a classifier, or counts is left out.
 
-    Floating-point numbers of another width are converted. Raises UserError, naming `where` and the tensor, where one is missing, unknown, of another
-    shape, no floating-point numbers where the backbone has them, or not finite.
+    Floating-point numbers of another width are converted. Raises UserError, naming `where` and the tensor,
+    where one is missing, unknown, of another shape, no floating-point numbers where the backbone has them,
+    or not finite.
     """
     whole = module.module if isinstance(module, Foreign) else module
     own = {name: tensor for name, tensor in whole.state_dict(keep_vars=True).items() if not name.startswith("self_attention.")}

@@ -37,10 +37,12 @@ from seq2attn.training.state import State as State  # noqa: PLC0414 - those who 
 _WAY = "what was saved before is whole: free the disk or choose another --out, then go on"  # out of a refusal to write
 FORMAT = 1  # of the run directory; a higher number than this is from a newer program
 TOKENIZERS = ("tokenizer.model", "source.model", "target.model")
-OURS = ("config.json", "model.safetensors", *TOKENIZERS, "metrics.jsonl", "provenance.jsonl", "training", "tensorboard", "scores")
+LOGS = ("metrics.jsonl", "provenance.jsonl")
+OURS = ("config.json", "model.safetensors", *TOKENIZERS, *LOGS, "training", "tensorboard", "scores")
 LOCK = "training.lock"  # stands in the run while it is trained, and is no part of it
 LONGEST = 2**24  # bytes of a file of settings or counters: what is longer is none of ours
 MOST_PIECES = 2**24  # of a vocabulary
+STORED = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64"}  # as safetensors calls them
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,11 @@ def describe(run: Run) -> None:
         "corpus": run.corpus,
         "config": run.config.model_dump(mode="json"),
     }
-    write(run.path / "config.json", (json.dumps(tree, indent=1, ensure_ascii=False) + "\n").encode())
+    try:
+        content = json.dumps(tree, indent=1, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # the corpus has a path that is no UTF-8
+        content = json.dumps(tree, indent=1).encode()
+    write(run.path / "config.json", content + b"\n")
 
 
 def refuse_existing(path: Path, force: bool) -> None:
@@ -131,31 +137,30 @@ def refuse_existing(path: Path, force: bool) -> None:
         if not force:
             raise UserError(f"{path}: a run stands here already; go on with it by --resume, or replace it by --force")
         if _is_of_others(path / "config.json"):
-            raise UserError(f"{path}: its config.json is not of seq2attn, so --force does not replace it; choose another --out")
+            problem = "its config.json is not of seq2attn, so --force does not replace it"
+            raise UserError(f"{path}: {problem}; choose another --out")
     elif path.exists() and not (path.is_dir() and all(_ours(file.name) for file in path.iterdir())):
         raise UserError(f"{path}: exists, and is no run of seq2attn; choose another --out")
     elif not force and (left := traces(path)):  # else: cut while it was created
-        raise UserError(f"{path}: {left} of a run without its config.json: bring that back, choose another --out, or replace all by --force")
+        ways = "bring that back, choose another --out, or replace all by --force"
+        raise UserError(f"{path}: {left} of a run without its config.json: {ways}")
 
 
 def refuse_going_on(path: Path) -> None:
-    """Raise UserError where `--resume` would not go on with what was trained at `path`, but begin anew on top of it; touches nothing."""
+    """Raise UserError where `--resume` would begin anew on top of a training; touches nothing."""
+    ways = "bring it back, or start anew with --force or another --out"
     if not is_run(path):
         refuse_existing(path, force=True)
         if left := traces(path):
-            raise UserError(f"--resume: {path} has {left}, but no config.json to go on from: bring it back, or start anew with --force or another --out")
+            raise UserError(f"--resume: {path} has {left}, but no config.json to go on from: {ways}")
     elif not os.path.lexists(_state_file(path)):
         if left := traces(path):
-            raise UserError(
-                f"--resume: {path} has {left}, but no training/state.json to go on from: bring it back, or start anew with --force or another --out"
-            )
+            raise UserError(f"--resume: {path} has {left}, but no training/state.json to go on from: {ways}")
     else:
         state, tensors = _read_state(path)
         if state.kept is not None and not (path / "model.safetensors").is_file():
-            raise UserError(
-                f"{path / 'model.safetensors'}: missing: the best weights so far, those of step {state.kept[2]}; "
-                "bring it back, or start anew with --force or another --out"
-            )
+            lost = f"missing: the best weights so far, those of step {state.kept[2]}"
+            raise UserError(f"{path / 'model.safetensors'}: {lost}; {ways}")
         for file in (tensors, path / "model.safetensors"):
             if file == tensors or file.exists():
                 with _reading(file), safe_open(file, framework="pt"):
@@ -163,17 +168,22 @@ def refuse_going_on(path: Path) -> None:
 
 
 def traces(path: Path) -> str:
-    """What a training, or its use, has left at `path` beside settings and first weights, in words; "" for nothing."""
+    """What a training, or its use, has left at `path` beside settings and first weights, in words, or ""."""
     weights, log = path / "model.safetensors", path / "metrics.jsonl"
     left = {
         "weights": os.path.lexists(weights),
         "a log": os.path.lexists(log) and (not log.is_file() or log.stat().st_size > 0),
-        "a training state": os.path.lexists(_state_file(path))
-        or any(file.suffix == ".safetensors" and file.name != "0.safetensors" for file in _inside(path / "training")),
+        "a training state": any(_is_of_a_state(file) for file in _inside(path / "training")),
         "TensorBoard files": any(_inside(path / "tensorboard")),
         "scores": any(_inside(path / "scores")),
     }
     return " and ".join(name for name, is_there in left.items() if is_there)
+
+
+def _is_of_a_state(file: Path) -> bool:
+    if file.suffix == ".safetensors":
+        return file.name != "0.safetensors"  # of first weights, which nothing was learned by
+    return file.name == "state.json"
 
 
 def _inside(folder: Path) -> Iterator[Path]:
@@ -239,12 +249,17 @@ def open_run(path: str | Path, *, trained: bool = True) -> Run:
 def _pieces(sizes: Any, side: str, least: int) -> int:
     size = sizes[side]
     if not isinstance(size, int) or isinstance(size, bool) or not least <= size <= MOST_PIECES:
-        raise ValueError(f"vocabulary.{side} is {str(size)[:40]}, where a number from {least} to {MOST_PIECES} is wanted")
+        wanted = f"a number from {least} to {MOST_PIECES}"
+        raise ValueError(f"vocabulary.{side} is {str(size)[:40]}, where {wanted} is wanted")
     return size
 
 
 def _languages(names: Any) -> tuple[str | None, str | None]:
-    if not isinstance(names, list) or len(names) != 2 or not all(name is None or isinstance(name, str) for name in names):
+    if (
+        not isinstance(names, list)
+        or len(names) != 2  # source and target
+        or not all(name is None or isinstance(name, str) for name in names)
+    ):
         raise ValueError("languages is no pair of names")
     return names[0], names[1]
 
@@ -270,17 +285,48 @@ def load_weights(run: Run, model: nn.Module) -> None:
     restore(model, read_tensors(run.weights), str(run.weights))
 
 
-def restore(model: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Copy tensors named as by `weights` into the model. Raises UserError, naming `where`, when one is missing, unknown, or of another shape or dtype."""
+def refuse_unfit_weights(run: Run, model: nn.Module) -> None:
+    """Raise UserError where the best weights are damaged, or of another model by names, shapes or dtypes."""
     own = weights(model)
-    for name in sorted(own.keys() | tensors.keys()):
-        if name not in tensors or name not in own or own[name].shape != tensors[name].shape:
-            raise UserError(f"{where}: does not fit the run's config.json at {name}; restore both from one run, or train again")
-        if own[name].dtype != tensors[name].dtype:
-            raise UserError(f"{where}: {name} is {_dtype(tensors[name])}, where the model has {_dtype(own[name])}; restore the file, or train again")
+    with _reading(run.weights), safe_open(run.weights, framework="pt") as file:
+        there = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        shapes = {name: torch.Size(one.get_shape()) for name, one in there.items()}
+        dtypes = {name: one.get_dtype() for name, one in there.items()}
+    _refuse_unfit(_shapes(own), shapes, str(run.weights))
+    for name, tensor in own.items():
+        if tensor.dtype in STORED and dtypes[name] != STORED[tensor.dtype]:
+            raise _other_dtype(str(run.weights), name, dtypes[name], STORED[tensor.dtype])
+
+
+def restore(model: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Copy tensors named as by `weights` into the model.
+
+    Raises UserError, naming `where`, when one is missing, unknown, or of another shape or dtype.
+    """
+    own = weights(model)
+    _refuse_unfit(_shapes(own), _shapes(tensors), where)
+    for name, tensor in own.items():
+        if tensor.dtype != tensors[name].dtype:
+            raise _other_dtype(where, name, _dtype(tensors[name]), _dtype(tensor))
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(tensors[name])
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
+
+
+def _refuse_unfit(own: Mapping[str, torch.Size], there: Mapping[str, torch.Size], where: str) -> None:
+    for name in sorted(own.keys() | there.keys()):
+        if own.get(name) != there.get(name):
+            problem = f"does not fit the run's config.json at {name}"
+            raise UserError(f"{where}: {problem}; restore both from one run, or train again")
+
+
+def _other_dtype(where: str, name: str, there: str, own: str) -> UserError:
+    problem = f"{name} is {there}, where the model has {own}"
+    return UserError(f"{where}: {problem}; restore the file, or train again")
 
 
 def _dtype(tensor: Tensor) -> str:
@@ -334,12 +380,13 @@ def _read_state(path: Path) -> tuple[State, Path]:
         raise UserError(f"{file}: damaged ({error}); restore it, or train again with --force") from None
     tensors = file.with_name(name)
     if tensors.is_symlink() and not tensors.resolve().is_relative_to(path.resolve()):
-        raise UserError(f"{tensors}: a link out of the run; put the file itself there, or train again with --force")
+        way = "put the file itself there, or train again with --force"
+        raise UserError(f"{tensors}: a link out of the run; {way}")
     return state, tensors
 
 
 def _text(file: Path) -> str:
-    """A file of settings or counters. Raises OSError or ValueError where it is none that this program wrote."""
+    """A file of settings or counters. Raises OSError or ValueError for what is none."""
     if not file.is_file():
         raise ValueError("no file")
     if file.stat().st_size > LONGEST:
@@ -392,7 +439,7 @@ def refuse_change(old: Config, new: Config, free: tuple[str, ...]) -> None:
 
 
 def fingerprint(*lengths: np.ndarray) -> str:
-    """What states hold as the mark of their data that are older than marks of content: that of the lengths of all rows, in order."""
+    """The mark of the data in states older than marks of content: that of all lengths, in order."""
     digest = hashlib.sha256()
     for array in lengths:
         digest.update(np.ascontiguousarray(array, dtype=np.int64).tobytes())
@@ -436,7 +483,8 @@ def _reading(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise UserError(f"{path}: missing; restore it, or train again") from None
     except UnicodeEncodeError:
-        raise UserError(f"{path}: weights can only be read where the path is valid UTF-8: rename the folder") from None
+        problem = "weights can only be read where the path is valid UTF-8"
+        raise UserError(f"{path}: {problem}: rename the folder") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
     except SafetensorError as error:

@@ -1,4 +1,4 @@
-"""A run has one trainer: a lock in its directory from before anything is touched until training has ended, however it ends.
+"""A run has one trainer: a lock in its directory, from before anything is touched until training has ended.
 
 Reading a run, to translate or to score, asks for no lock. It knows no training loop.
 """
@@ -12,15 +12,20 @@ from seq2attn import locks
 from seq2attn.errors import UserError
 from seq2attn.training.checkpoint import LOCK, refuse_existing, refuse_going_on, writing
 
-WITHOUT = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # file systems that have no locks, as some shared ones
+WITHOUT = (
+    errno.ENOLCK,
+    errno.EOPNOTSUPP,
+    errno.ENOSYS,
+)  # file systems that have no locks, as some shared ones
 
 
 @contextmanager
 def claimed(path: Path, *, resume: bool, force: bool) -> Iterator[bool]:
-    """Keep every other trainer out of the run at `path`, which is made where it is missing; whether the file system could promise that.
+    """Keep every other trainer out of the run at `path`, which is made where it is missing.
 
-    Raises UserError, with nothing touched, where another process trains it, where a new run may not be created (neither `resume` nor `force`
-    allow it), and where nothing is to go on from. What was made for the lock alone is removed at the end.
+    Yields whether the file system could promise that. What was made for the lock alone is removed at the end.
+    Raises UserError, with nothing touched, where another process trains it, where a new run may not be made
+    (without `resume`, and with or without `force`), and where there is nothing to go on from.
     """
     _refuse(path, resume, force)
     with ExitStack() as stack:
@@ -50,7 +55,8 @@ def _refuse(path: Path, resume: bool, force: bool, mine: bool = False) -> None:
 
 
 def _busy(path: Path, name: str) -> UserError:
-    return UserError(f"{path}: is being trained by {name}: wait for its end, stop it (kill -TERM saves), or choose another --out")
+    ways = "wait for its end, stop it (kill -TERM saves), or choose another --out"
+    return UserError(f"{path}: is being trained by {name}: {ways}")
 
 
 def _remove_empty(folders: list[Path]) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from seq2attn.errors import UserError
 
-SETTLING = 3.0  # seconds that the leading process has to say why it fails: torchrun ends it as soon as another one has ended
+SETTLING = 3.0  # seconds for the leading process to say why it fails: torchrun ends it once another one ends
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,10 @@ class World:
         self.sum([0.0])
 
     def lead(self, act: Callable[[], object]) -> None:
-        """Let the leading process alone `act`, while the others wait. What it raises is raised there; the others end without a word of their own."""
+        """Let the leading process alone `act`, while the others wait.
+
+        What it raises is raised there; the others end without a word of their own.
+        """
         raised: BaseException | None = None
         if self.leads:
             try:
@@ -87,14 +90,15 @@ class World:
 
     @contextmanager
     def _together(self) -> Iterator[None]:
-        """An exchange that another process does not take part in any more fails, whatever the library calls it."""
+        """An exchange in which another process takes no part any more fails in one line."""
         try:
             yield
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
             raise UserError(
-                f"process {self.rank + 1} of {self.size}: another process of this training has ended, or cannot be reached; "
+                f"process {self.rank + 1} of {self.size}: "
+                "another process of this training has ended, or cannot be reached; "
                 "what was saved before is whole: start all of them again with --resume"
             ) from error
 

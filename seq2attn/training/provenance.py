@@ -1,6 +1,7 @@
-"""What a run was made with: a line of RUN/provenance.jsonl for each time that training began or went on. No environment, no name of the machine.
+"""What a run was made with: a line of RUN/provenance.jsonl for each time that training began or went on.
 
-It travels with the run and nothing reads it back: a run without it, or with a damaged one, opens as any other.
+No environment and no name of the machine is in it. It travels with the run and nothing reads it back: a run
+without it, or with a damaged one, opens as any other.
 """
 
 import json
@@ -22,7 +23,15 @@ from seq2attn.training.precision import Format
 MOST_INPUTS = 20  # files of a corpus that are listed
 
 
-def record(run: Run, *, step: int, command: Sequence[str], world: World, format: Format, data: Mapping[str, object]) -> None:
+def record(
+    run: Run,
+    *,
+    step: int,
+    command: Sequence[str],
+    world: World,
+    format: Format,
+    data: Mapping[str, object],
+) -> None:
     """Append how the run is trained from `step` on. Raises UserError when the disk refuses."""
     entry = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -46,14 +55,15 @@ def record(run: Run, *, step: int, command: Sequence[str], world: World, format:
 
 
 def of_data(corpus: str, report: Mapping[str, Any], training: str, validation: str) -> dict[str, object]:
-    """The data by name and by content: the hashes of the files that they were prepared from, and of what was prepared.
+    """The data by name and by content: hashes of the files that were prepared, and of what came of them.
 
     Raises UserError where the report has no such list.
     """
     try:
         files = {str(one["file"]): str(one["sha256"]) for one in report.get("inputs", [])}
     except (TypeError, LookupError) as error:
-        raise UserError(f"prepared.json: damaged (its inputs: {error}); run `seq2attn prepare` again") from None
+        problem = f"prepared.json: damaged (its inputs: {error})"
+        raise UserError(f"{problem}; run `seq2attn prepare` again") from None
     listed = [{"file": file, "sha256": mark} for file, mark in files.items()]
     return {
         "corpus": whole_text(corpus),

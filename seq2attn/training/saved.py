@@ -1,6 +1,7 @@
-"""Whether the tensors of a saved state are those of this training: each name, shape, dtype and, where it matters, value, before any is used.
+"""Whether the tensors of a saved state are those of this training, before any of them is used.
 
-Optimizers trust what they are given: a moment of another shape than its parameter's is read and written beyond its end. It knows no file.
+Optimizers trust what they are given: a moment of another shape than its parameter's is read and written
+beyond its end. It knows no file.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,12 +28,18 @@ class Expected(NamedTuple):
 
 
 def refuse_unfit(state: State, tensors: Mapping[str, Tensor], expected: Expected, where: str) -> None:
-    """Raise UserError, naming `where` and the first tensor that is missing, unknown, of another shape or dtype, or of values that training never has."""
+    """Raise UserError, naming `where` and the first tensor that this training would not have saved.
+
+    That is one that is missing, unknown, of another shape or dtype, or of values that training never has.
+    """
     numbers = _earlier(state, tensors, expected.settings, where)
     wanted = {f"model/{name}": tensor for name, tensor in expected.weights.items()}
     if any(name.startswith("average/") for name in tensors) != bool(expected.settings.ema):
         raise UserError(f"{where}: does not fit train.ema={expected.settings.ema}")
-    for prefix in [*(["average/"] if expected.settings.ema else []), *(f"earlier/{number}/" for number in numbers)]:
+    for prefix in [
+        *(["average/"] if expected.settings.ema else []),
+        *(f"earlier/{number}/" for number in numbers),
+    ]:
         wanted |= {prefix + name: tensor for name, tensor in expected.averaged.items()}
     moments, steps = _moments(state, tensors, expected, where)
     wanted |= moments
@@ -49,8 +56,9 @@ def refuse_unfit(state: State, tensors: Mapping[str, Tensor], expected: Expected
             raise _unfit(where, f"{name} has values that are not finite")
         if name.endswith("/exp_avg_sq") and tensor.numel() and float(tensor.min()) < 0:
             raise _unfit(where, f"{name} has values below 0, and it is a mean of squares")
-    if expected.scales and (missing := {*SCALER, *SCALER_COUNTS} - (state.scaler or {}).keys()) and state.scaler is not None:
-        raise _unfit(where, f"scaler.{min(missing)} is missing in state.json")
+    if expected.scales and state.scaler is not None:
+        for name in sorted({*SCALER, *SCALER_COUNTS} - state.scaler.keys()):
+            raise _unfit(where, f"scaler.{name} is missing in state.json")
 
 
 def _earlier(state: State, tensors: Mapping[str, Tensor], settings: Train, where: str) -> range:
@@ -62,7 +70,12 @@ def _earlier(state: State, tensors: Mapping[str, Tensor], settings: Train, where
     return range(count)
 
 
-def _moments(state: State, tensors: Mapping[str, Tensor], expected: Expected, where: str) -> tuple[dict[str, Tensor], set[str]]:
+def _moments(
+    state: State,
+    tensors: Mapping[str, Tensor],
+    expected: Expected,
+    where: str,
+) -> tuple[dict[str, Tensor], set[str]]:
     """The moments that are expected, by name, and the names of the counts of steps beside them."""
     names = MOMENTS[expected.settings.optimizer]
     if expected.settings.optimizer == "sgd" and not expected.settings.momentum:
@@ -72,11 +85,14 @@ def _moments(state: State, tensors: Mapping[str, Tensor], expected: Expected, wh
         present = {name.split("/")[1] for name in tensors if name.startswith("optimizer/")}
         marks = "".join("01"[str(number) in present] for number in range(len(expected.parameters)))
     if len(marks) != len(expected.parameters):
-        raise _unfit(where, f"state.json tells of {len(marks)} trained parameters, and there are {len(expected.parameters)}")
+        raise _unfit(
+            where,
+            f"state.json tells of {len(marks)} trained parameters, and there are {len(expected.parameters)}",
+        )
     trained = [number for number, mark in enumerate(marks) if mark == "1"]
-    moments = {f"optimizer/{number}/{name}": expected.parameters[number] for number in trained for name in names}
-    counts = {f"optimizer/{number}/step" for number in trained} if expected.settings.optimizer != "sgd" else set()
-    return moments, counts
+    moments = {f"optimizer/{n}/{name}": expected.parameters[n] for n in trained for name in names}
+    counts_steps = expected.settings.optimizer != "sgd"
+    return moments, {f"optimizer/{n}/step" for n in trained} if counts_steps else set()
 
 
 def _refuse_other(name: str, tensor: Tensor, wanted: Tensor, where: str) -> None:
@@ -111,4 +127,5 @@ def _dtype(tensor: Tensor) -> str:
 
 
 def _unfit(where: str, problem: str) -> UserError:
-    return UserError(f"{where}: damaged, or of another run: {problem}; restore it, or train again with --force")
+    way = "restore it, or train again with --force"
+    return UserError(f"{where}: damaged, or of another run: {problem}; {way}")

@@ -1,10 +1,9 @@
-"""Where training stands: the counters beside its tensors, and their form as JSON, checked field by field when it comes back.
+"""Where training stands: the counters beside its tensors, and their form as JSON, checked field by field.
 
-It knows no tensor and no training loop. Whoever edits or damages the file gets a ValueError that names the field.
+It knows no tensor and no training loop. An edited or damaged file is a ValueError that names the field.
 """
 
 import json
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -19,7 +18,7 @@ LARGEST = 2**53  # of a counter: what a file of JSON holds exactly, whoever wrot
 
 @dataclass(frozen=True)
 class State:
-    """Where training stands after `step` updates, beside its tensors. Together they determine all that follows."""
+    """Where training stands after `step` updates. With its tensors it determines all that follows."""
 
     step: int = 0
     epoch: int = 0
@@ -27,10 +26,10 @@ class State:
     elapsed: float = 0.0  # seconds of training, those of earlier sessions included
     validated: int = 0  # step of the last scheduled validation
     course: Course = field(default_factory=Course)  # what those validations have shown
-    kept: tuple[float, float, int] | None = None  # (metric, -loss, step) of the weights in model.safetensors, of any validation
+    kept: tuple[float, float, int] | None = None  # (metric, -loss, step) of the best, of any validation
     data: str = ""  # fingerprint of the training data
     scaler: Mapping[str, float] | None = None  # of the fp16 loss scale
-    baseline: float | None = None  # moving average of the reward per token, where attention draws what it reads
+    baseline: float | None = None  # moving average of the reward per token, where attention draws
     validation: str = ""  # fingerprint of the validation data, where the state is not older than that
     averaged: int | None = None  # how many earlier validations are averaged with the next
     moments: str | None = None  # of each trained parameter, 1 where the optimizer has moments of it, else 0
@@ -42,7 +41,10 @@ def text(state: State, tensors: str) -> str:
 
 
 def parse(content: str) -> tuple[State, str]:
-    """The state, and the name of the file of its tensors. Raises ValueError, one line, for whatever `text` would not write."""
+    """The state, and the name of the file of its tensors.
+
+    Raises ValueError, one line, for whatever `text` would not write.
+    """
     tree = _mapping(strict_json.parse(content), "it")
     readers: dict[str, Callable[[Any, str], Any]] = {
         "step": _count,
@@ -63,12 +65,13 @@ def parse(content: str) -> tuple[State, str]:
     later = {"baseline", "validation", "averaged", "moments"}  # which older states have not
     _refuse_names(tree, {"tensors", *readers}, later, "")
     state = State(**{name: reader(tree[name], name) for name, reader in readers.items() if name in tree})
-    if tree["tensors"] != f"{state.step}.safetensors":  # a plain name beside this file, and that of this very step
-        raise ValueError(f"tensors is {_shown(tree['tensors'])}, where step {state.step} has {state.step}.safetensors")
-    for name, step in (("validated", state.validated), ("kept", state.kept[2] if state.kept else 0)):
+    name = f"{state.step}.safetensors"  # a plain name beside this file, and that of this very step
+    if tree["tensors"] != name:
+        raise ValueError(f"tensors is {_shown(tree['tensors'])}, where step {state.step} has {name}")
+    for what, step in (("validated", state.validated), ("kept", state.kept[2] if state.kept else 0)):
         if step > state.step:
-            raise ValueError(f"{name} is of step {step}, after the step of the state, {state.step}")
-    return state, tree["tensors"]
+            raise ValueError(f"{what} is of step {step}, after the step of the state, {state.step}")
+    return state, name
 
 
 def _refuse_names(tree: Mapping[str, Any], known: set[str], optional: set[str], of: str) -> None:
@@ -99,7 +102,8 @@ def _count(value: Any, name: str) -> int:
 
 
 def _number(value: Any, name: str) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or abs(value) > 1e300 or not math.isfinite(value):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not abs(value) <= 1e300:  # nor is NaN
         raise ValueError(f"{name} is {_shown(value)}, where a number is wanted")
     return float(value)
 

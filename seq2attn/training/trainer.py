@@ -488,7 +488,7 @@ class _Trainer:
             elapsed=self._elapsed(),
             scaler=self.scaler.state_dict() or None,
             averaged=len(self.earlier),
-            moments=saved.marks((n for n, moments in optimized.items() if any(m is not None for m in moments.values())), len(self.parameters)),
+            moments=saved.marks(_with_moments(optimized), len(self.parameters)),
         )
         if self.world.leads:
             tensors = {f"model/{name}": tensor for name, tensor in checkpoint.weights(self.model).items()}
@@ -501,7 +501,10 @@ class _Trainer:
         return Saved(self.state.step, self.directory.path)
 
     def _resume(self) -> None:
-        """Go on from the last state, all of which is looked at before any of it is used and the log is cut; where there is none, save the first."""
+        """Go on from the last state, all of which is looked at before any of it is used and the log is cut.
+
+        Where there is none, the first is saved.
+        """
         loaded = checkpoint.load_state(self.directory)
         if loaded is None:
             self.began = time.monotonic()
@@ -512,12 +515,16 @@ class _Trainer:
         where = f"{self.directory.path}/training"
         self._refuse_other_data(state)
         order = [p for group in self.optimizer.param_groups for p in group["params"]]
-        expected = saved.Expected(checkpoint.weights(self.model), self.weights, order, self.settings, self.scaler.is_enabled())
+        weights, scales = checkpoint.weights(self.model), self.scaler.is_enabled()
+        expected = saved.Expected(weights, self.weights, order, self.settings, scales)
         saved.refuse_unfit(state, tensors, expected, where)
+        if state.kept is not None:
+            checkpoint.refuse_unfit_weights(self.directory, self.model)
         self.planned = self._order(state.epoch)
         if state.position > len(self.planned):
             raise UserError(
-                f"{where}/state.json: damaged (position is {state.position}, and the epoch has {len(self.planned)} batches); restore it, or train again with --force"
+                f"{where}/state.json: damaged (position is {state.position}, and the epoch has "
+                f"{len(self.planned)} batches); restore it, or train again with --force"
             )
         if self.world.leads:
             checkpoint.cut_log(self.directory, state)
@@ -536,10 +543,15 @@ class _Trainer:
     def _refuse_other_data(self, state: State) -> None:
         """By their content; by their lengths alone where the state is older than that."""
         lengths = checkpoint.fingerprint(self.training.source_lengths, self.training.target_lengths)
-        for what, then, now in (("training", state.data, {self.state.data, lengths}), ("validation", state.validation or None, {self.state.validation})):
-            if then is not None and then not in now:
+        marks = {
+            "training": (state.data, {self.state.data, lengths}),
+            "validation": (state.validation or self.state.validation, {self.state.validation}),
+        }
+        for what, (then, now) in marks.items():
+            if then not in now:
                 raise UserError(
-                    f"--resume: the {what} data are not those of {self.directory.path}: their content has changed; give it the same --data, or start anew with another --out"
+                    f"--resume: the {what} data are not those of {self.directory.path}: "
+                    "their content has changed; give it the same --data, or start anew with another --out"
                 )
 
     def _log(self, line: Mapping[str, object]) -> None:
@@ -604,6 +616,13 @@ def _optimizer(parameters: Sequence[nn.Parameter], late: Sequence[nn.Parameter],
 def _mix(*numbers: int) -> int:
     """A seed of its own for each batch of each update, or of each epoch, whichever process it falls to."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
+
+
+def _with_moments(optimized: Mapping[int, Mapping[str, Tensor | None]]) -> Iterator[int]:
+    """The numbers of the parameters of which an optimizer remembers anything."""
+    for number, moments in optimized.items():
+        if any(moment is not None for moment in moments.values()):
+            yield number
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Whatever asks the program to end is heard: what was trained is saved, what was begun is tidied, and what is ignored stays so."""
+"""Whatever asks the program to end is heard: what was trained is saved, and what is ignored stays so."""
 
 import fcntl
 import os
@@ -37,11 +37,23 @@ def trains(folder: Path, lines: int = 2) -> Callable[[], bool]:
 
 
 def test_every_signal_that_asks_to_end_is_known() -> None:
-    assert {number.name for number in signals.ENDING} == {"SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU"}
+    assert {number.name for number in signals.ENDING} == {
+        "SIGINT",
+        "SIGTERM",
+        "SIGHUP",
+        "SIGUSR1",
+        "SIGUSR2",
+        "SIGXCPU",
+    }
 
 
 @names
-def test_training_saves_and_goes_on_to_the_same_weights(run: Run, home: Path, tmp_path: Path, number: signal.Signals) -> None:
+def test_training_saves_and_goes_on_to_the_same_weights(
+    run: Run,
+    home: Path,
+    tmp_path: Path,
+    number: signal.Signals,
+) -> None:
     process = start(home, tmp_path, *LONG)
     until(trains(tmp_path), process)
     process.send_signal(number)
@@ -51,14 +63,28 @@ def test_training_saves_and_goes_on_to_the_same_weights(run: Run, home: Path, tm
     step = state(tmp_path / "run")["step"]
     assert isinstance(step, int)
     if number == signal.SIGHUP:
-        common = ("--data", str(home / "corpus"), *SMALL, "--set", "train.schedule=constant", *LONG[2:], "--max-steps", str(step + 3))
+        common = (
+            "--data",
+            str(home / "corpus"),
+            *SMALL,
+            "--set",
+            "train.schedule=constant",
+            *LONG[2:],
+            "--max-steps",
+            str(step + 3),
+        )
         assert run(*common, "--out", "run", "--resume")[0] == 0
         assert run(*common, "--out", "whole")[0] == 0
         assert same_tensors(Path("run"), Path("whole"))
 
 
 @names
-def test_it_is_heard_while_training_validates(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+def test_it_is_heard_while_training_validates(
+    run: Run,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+) -> None:
     from seq2attn.evaluation import model
 
     real = model.translate
@@ -70,14 +96,22 @@ def test_it_is_heard_while_training_validates(run: Run, home: Path, monkeypatch:
     monkeypatch.setattr("seq2attn.cli.train_texts.translate", interrupted)
     code, out, err = train(run, home, "--max-steps", "20")
     assert (code, out) == (130, "")
-    assert err.splitlines()[-1] == ("stopped at step 10: --resume goes on from here; it cannot translate before its first validation (step 20)")
+    said = "stopped at step 10: --resume goes on from here; "
+    assert err.splitlines()[-1] == f"{said}it cannot translate before its first validation (step 20)"
     assert (state("run")["step"], state("run")["validated"]) == (10, 0)
 
 
 @names
 @pytest.mark.parametrize("place", ["prepare", "test"])
-def test_it_is_heard_before_and_after_training(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, place: str) -> None:
-    target = "seq2attn.cli.train.prepared_folder" if place == "prepare" else "seq2attn.cli.train_texts.Texts.test"
+def test_it_is_heard_before_and_after_training(
+    run: Run,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    place: str,
+) -> None:
+    target = "seq2attn.cli.train." if place == "prepare" else "seq2attn.cli.train_texts.Texts."
+    target += "prepared_folder" if place == "prepare" else "test"
 
     def asked(*_: object) -> None:
         os.kill(os.getpid(), number)
@@ -94,11 +128,17 @@ def test_it_is_heard_before_and_after_training(run: Run, home: Path, monkeypatch
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM], ids=lambda number: number.name)
 def test_other_commands_end_in_the_same_way(tmp_path: Path, number: signal.Signals) -> None:
     text = (
-        "import os, signal\nfrom seq2attn.cli.app import app, main\napp.registered_commands.clear()\n@app.command()\ndef go():\n"
+        "import os, signal\nfrom seq2attn.cli.app import app, main\n"
+        "app.registered_commands.clear()\n@app.command()\ndef go():\n"
         f" try:\n  os.kill(os.getpid(), {int(number)})\n finally:\n  print('tidied', flush=True)\nmain()\n"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", text, "go"], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=100, check=False
+        [sys.executable, "-c", text, "go"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        timeout=100,
+        check=False,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "tidied\n", "seq2attn: interrupted\n")
 
@@ -128,7 +168,7 @@ def test_a_forked_process_leaves_all_but_sigterm_to_its_parent() -> None:
 
 
 def test_what_the_system_repeats_is_heard_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit of processor time is told every second until the end: what is being saved is not broken off by that."""
+    """The limit of processor time is told every second until the end: that does not break off what is being saved."""
     now = [100.0]
     monkeypatch.setattr(signals.time, "monotonic", lambda: now[0])
     wishes = signals.Wishes()
@@ -146,11 +186,28 @@ def test_what_the_system_repeats_is_heard_once(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_limit_of_processor_time_saves(home: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "seq2attn", "train", "--data", str(home / "corpus"), "--out", "run", *SMALL, *LONG]
-    place = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(home / "cache"), "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, cwd=tmp_path, env=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    command = [
+        sys.executable,
+        "-m",
+        "seq2attn",
+        "train",
+        "--data",
+        str(home / "corpus"),
+        "--out",
+        "run",
+        *SMALL,
+        *LONG,
+    ]
+    place = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "OMP_NUM_THREADS": "1",
+    }
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=tmp_path, env=place, text=True, **pipes) as process:
         until(trains(tmp_path), process)
-        resource.prlimit(process.pid, resource.RLIMIT_CPU, (1, resource.RLIM_INFINITY))  # has been used long ago
+        # A second was used long ago.
+        resource.prlimit(process.pid, resource.RLIMIT_CPU, (1, resource.RLIM_INFINITY))
         out, err = process.communicate(timeout=100)
     assert (process.returncode, out) == (130, ""), err
     assert state(tmp_path / "run")["step"] != 0
@@ -158,7 +215,12 @@ def test_the_limit_of_processor_time_saves(home: Path, tmp_path: Path) -> None:
 
 def test_a_terminal_that_is_closed_takes_nothing_with_it(home: Path, tmp_path: Path) -> None:
     """Its bar and its lines have nowhere to go then, and what was learned is saved all the same."""
-    place = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(home / "cache"), "OMP_NUM_THREADS": "1", "TERM": "xterm"}
+    place = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "OMP_NUM_THREADS": "1",
+        "TERM": "xterm",
+    }
     command = ["seq2attn", "train", "--data", str(home / "corpus"), "--out", "run", *SMALL, *LONG]
     terminal, inside = pty.openpty()
     process = subprocess.Popen(

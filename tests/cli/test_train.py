@@ -448,7 +448,7 @@ def test_ctrl_c_after_the_last_step_does_not_wait_for_the_test(run: Run, home: P
     monkeypatch.setattr(live.Display, "show", show)
     code, out, err = train(run, home, "--max-steps", "1")
     assert (code, out) == (130, "")
-    assert err.splitlines()[-1] == "stopped at step 1, before the test: `seq2attn evaluate run` takes its scores"
+    assert err.splitlines()[-1] == "stopped at step 1, before the test: `seq2attn evaluate run` scores it"
 
 
 def test_a_column_may_have_any_name(run: Run) -> None:

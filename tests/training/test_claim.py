@@ -1,4 +1,4 @@
-"""Who may train at a place, and what stands there: everything that was trained once is left as it is, to the byte and to the time of its last change."""
+"""Who may train at a place, and what stands there: whatever was trained once is left as it is, to its times."""
 
 import json
 import os
@@ -26,7 +26,8 @@ with claimed(Path(sys.argv[1]), resume=False, force=sys.argv[2] == "force"):
 
 def fingerprint(path: Path) -> dict[str, tuple[int, bytes]]:
     files = sorted(path.rglob("*"))
-    return {str(file): (file.stat().st_mtime_ns, file.read_bytes() if file.is_file() else b"") for file in [path, *files]}
+    content = {file: file.read_bytes() if file.is_file() else b"" for file in [path, *files]}
+    return {str(file): (file.stat().st_mtime_ns, of) for file, of in content.items()}
 
 
 @pytest.fixture
@@ -70,7 +71,10 @@ ALL = ("model.safetensors", "metrics.jsonl", "training", "tensorboard", "scores"
 
 
 @pytest.mark.parametrize("left", ["model.safetensors", "metrics.jsonl", "tensorboard", "scores"])
-def test_going_on_without_a_state_is_refused_whatever_else_of_a_training_is_left(trained: Path, left: str) -> None:
+def test_going_on_without_a_state_is_refused_whatever_else_of_a_training_is_left(
+    trained: Path,
+    left: str,
+) -> None:
     remove(trained, *(name for name in ALL if name != left))
     assert "no training/state.json to go on from" in refusal(trained, resume=True)
 
@@ -91,7 +95,7 @@ def test_going_on_without_the_tensors_or_the_best_weights_is_refused(trained: Pa
     (trained / "model.safetensors").write_bytes(b"")
     assert "model.safetensors: damaged" in refusal(trained, resume=True)
     remove(trained, "model.safetensors")
-    assert "model.safetensors: missing: the best weights so far, those of step" in refusal(trained, resume=True)
+    assert "missing: the best weights so far, those of step" in refusal(trained, resume=True)
     (trained / "model.safetensors").write_bytes(weights)
     take(trained, resume=True)
 
@@ -111,7 +115,7 @@ def test_each_trace_of_a_run_without_its_config_is_enough(trained: Path, left: s
 
 
 def test_what_a_first_start_leaves_that_was_killed_at_any_moment_is_no_obstacle(tmp_path: Path) -> None:
-    """Between the files that it writes, in their order: tokenizers, config.json, the tensors of the first state, state.json."""
+    """Between the files that it writes: tokenizers, config.json, the tensors of the first state, state.json."""
     path = tmp_path / "run"
     path.mkdir()
     for resume in (False, True):
@@ -178,7 +182,10 @@ def holding() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
         process.communicate()
 
 
-def test_a_second_trainer_is_refused_however_it_comes_and_told_who_is_there(trained: Path, holding: Callable[..., "subprocess.Popen[str]"]) -> None:
+def test_a_second_trainer_is_refused_however_it_comes_and_told_who_is_there(
+    trained: Path,
+    holding: Callable[..., "subprocess.Popen[str]"],
+) -> None:
     process = holding(trained, "force")
     link = trained.parent / "link"
     link.symlink_to(trained)
@@ -193,7 +200,10 @@ def test_a_second_trainer_is_refused_however_it_comes_and_told_who_is_there(trai
     take(trained, force=True)
 
 
-def test_a_second_fresh_start_is_refused_before_the_first_one_has_written_anything(tmp_path: Path, holding: Callable[..., "subprocess.Popen[str]"]) -> None:
+def test_a_second_fresh_start_is_refused_before_the_first_one_has_written_anything(
+    tmp_path: Path,
+    holding: Callable[..., "subprocess.Popen[str]"],
+) -> None:
     process = holding(tmp_path / "run")
     assert f"process {process.pid}" in refusal(tmp_path / "run")
     assert f"process {process.pid}" in refusal(tmp_path / "run", resume=True)
@@ -215,7 +225,10 @@ def test_the_lock_outlives_the_creation_that_replaces_a_run(trained: Path) -> No
     assert sorted(file.name for file in trained.iterdir()) == ["config.json", "tokenizer.model"]
 
 
-def test_a_place_that_takes_no_lock_is_one_line_and_a_file_system_without_locks_is_told(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_place_that_takes_no_lock_is_one_line_and_a_file_system_without_locks_is_told(
+    trained: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def refuse(number: int) -> Callable[..., None]:
         def flock(*_: object) -> None:
             raise OSError(number, os.strerror(number))

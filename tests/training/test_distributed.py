@@ -42,7 +42,7 @@ with join(torch.device("cpu")) as world:
 
 
 def _started(code: str) -> list[tuple[str, str, int]]:
-    """What two processes of that code, started as torchrun would, print on stdout and stderr, and how they end."""
+    """What two processes of that code, started as torchrun would, print on stdout and stderr, and their ends."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

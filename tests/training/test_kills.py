@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of small trainings of five families: each is gone on with until it ends, to the bytes of one that nobody disturbed.
+"""SIGKILL at random moments of small trainings of five families: each ends with the bytes of one that was left alone.
 
 python -m pytest tests/training/test_kills.py -m slow          some minutes; a table of the kills stands at the end
 KILLS_SEED=7 python -m pytest tests/training/test_kills.py -m slow      other moments
@@ -26,10 +26,25 @@ ROOT = Path(__file__).parents[2]
 SEED = int(os.environ.get("KILLS_SEED", "1"))
 KILLS = 4  # of each family
 STEPS = 240
-WORDS = {"one": "un", "two": "deux", "three": "trois", "cats": "chats", "dogs": "chiens", "sleep": "dorment", "sing": "chantent"}
+WORDS = {
+    "one": "un",
+    "two": "deux",
+    "three": "trois",
+    "cats": "chats",
+    "dogs": "chiens",
+    "sleep": "dorment",
+    "sing": "chantent",
+}
 COMMON = ("embedding=16", "encoder.size=16", "decoder.size=32")
 CONVOLUTIONS = ("encoder.layers=1", "decoder.layers=1", "decoder.size=16")
-TRANSFORMER = ("encoder.layers=1", "decoder.layers=1", "decoder.size=16", "encoder.heads=2", "decoder.heads=2", "attention.heads=2")
+TRANSFORMER = (
+    "encoder.layers=1",
+    "decoder.layers=1",
+    "decoder.size=16",
+    "encoder.heads=2",
+    "decoder.heads=2",
+    "attention.heads=2",
+)
 FEEDFORWARD = ("encoder.feedforward=32", "decoder.feedforward=32")
 FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # settings of the model and of training
     "first-try": (COMMON, ()),
@@ -39,7 +54,10 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # settings of 
     ),
     "transformer": ((*COMMON, *TRANSFORMER, *FEEDFORWARD), ("ema=0.99", "average=3", "accumulate=2")),
     "gehring17": ((*COMMON, *CONVOLUTIONS), ("ema=0.9",)),
-    "xu15-soft": ((*COMMON, "encoder.side=32", "encoder.channels=4", "encoder.blocks=[1]", "attention.size=8"), ("crop=0.2", "flip=true", "colour=0.1")),
+    "xu15-soft": (
+        (*COMMON, "encoder.side=32", "encoder.channels=4", "encoder.blocks=[1]", "attention.size=8"),
+        ("crop=0.2", "flip=true", "colour=0.1"),
+    ),
 }
 
 
@@ -70,26 +88,46 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
 def table(request: pytest.FixtureRequest) -> Iterator[list[Row]]:
     rows: list[Row] = []
     yield rows
-    terminal: Any = request.config.pluginmanager.get_plugin("terminalreporter")
-    terminal.write_line("")
-    terminal.write_line(f"{'family':<12}  {'killed at step':<34}  gone on with")
-    for row in rows:
-        terminal.write_line(f"{row.family:<12}  {', '.join(row.kills):<34}  {row.resumed}")
-    terminal.write_line(f"{sum(len(row.kills) for row in rows)} kills in {len(rows)} families, seed {SEED}")
+    capture: Any = request.config.pluginmanager.get_plugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print(f"\n{'family':<12}  {'killed at step':<34}  gone on with")
+        for row in rows:
+            print(f"{row.family:<12}  {', '.join(row.kills):<34}  {row.resumed}")
+        print(f"{sum(len(row.kills) for row in rows)} kills in {len(rows)} families, seed {SEED}", flush=True)
 
 
 def command(family: str, data: Path, out: Path) -> list[str]:
     model, training = FAMILIES[family]
-    settings = [*(f"model.{one}" for one in model), f"train.max_steps={STEPS}", "train.batch_tokens=120", "train.log_every=1"]
-    settings += ["train.validate_every=16", "train.validate_sentences=6", "search.beam=2", "search.max_length=8", "train.warmup=10"]
+    settings = [
+        *(f"model.{one}" for one in model),
+        f"train.max_steps={STEPS}",
+        "train.batch_tokens=120",
+        "train.log_every=1",
+    ]
+    settings += [
+        "train.validate_every=16",
+        "train.validate_sentences=6",
+        "search.beam=2",
+        "search.max_length=8",
+        "train.warmup=10",
+    ]
     settings += [f"train.{one}" for one in training]
     place = ["--data", str(data), "--out", str(out), "--device", "cpu", "--precision", "fp32", "--quiet"]
-    return [sys.executable, "-m", "seq2attn", "train", family, *place, *(part for one in settings for part in ("--set", one))]
+    return [
+        sys.executable,
+        "-m",
+        "seq2attn",
+        "train",
+        family,
+        *place,
+        *(part for one in settings for part in ("--set", one)),
+    ]
 
 
 def start(arguments: list[str]) -> "subprocess.Popen[str]":
     place = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(arguments, env=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    return subprocess.Popen(arguments, env=place, text=True, **streams)
 
 
 def finish(arguments: list[str]) -> None:
@@ -108,7 +146,7 @@ def step(out: Path) -> int:
 
 
 def kill(arguments: list[str], out: Path, until: int, draw: random.Random) -> str:
-    """Kill the training some milliseconds after step `until`, or, for 0, while it starts; the step that it was at."""
+    """Kill the training some milliseconds after step `until` or, for 0, while it starts; the step that it was at."""
     process = start(arguments)
     deadline = time.monotonic() + 300
     begun = out / "training.lock"
@@ -127,12 +165,23 @@ def everything(out: Path) -> tuple[bytes, bytes, dict[str, Any], list[dict[str, 
     state = json.loads((out / "training" / "state.json").read_text())
     assert state.pop("elapsed") > 0
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    log = [{name: value for name, value in line.items() if name not in ("elapsed", "speed")} for line in lines]
-    return (out / "model.safetensors").read_bytes(), (out / "training" / state["tensors"]).read_bytes(), state, log
+    times = ("elapsed", "speed")
+    log = [{name: value for name, value in line.items() if name not in times} for line in lines]
+    return (
+        (out / "model.safetensors").read_bytes(),
+        (out / "training" / state["tensors"]).read_bytes(),
+        state,
+        log,
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(family: str, data: dict[bool, Path], table: list[Row], tmp_path: Path) -> None:
+def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(
+    family: str,
+    data: dict[bool, Path],
+    table: list[Row],
+    tmp_path: Path,
+) -> None:
     draw = random.Random(f"{SEED} {family}")
     of = data[family == "xu15-soft"]
     finish(command(family, of, tmp_path / "whole"))
@@ -140,11 +189,13 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(family: str, da
     kills = []
     for number in range(KILLS):
         first, last = STEPS * number // KILLS, STEPS * (number + 1) // KILLS - 8
-        kills.append(kill(arguments, tmp_path / "killed", 0 if number == 0 else draw.randint(first, last), draw))
+        until = 0 if number == 0 else draw.randint(first, last)
+        kills.append(kill(arguments, tmp_path / "killed", until, draw))
         if "--resume" not in arguments:
             arguments = [*arguments, "--resume"]
     finish(arguments)
     whole, killed = everything(tmp_path / "whole"), everything(tmp_path / "killed")
     table.append(Row(family, kills, "same bytes" if whole == killed else "OTHER"))
-    for one, other, what in zip(whole, killed, ("weights", "tensors of the state", "state", "log"), strict=True):
+    parts = ("weights", "tensors of the state", "state", "log")
+    for one, other, what in zip(whole, killed, parts, strict=True):
         assert one == other, what

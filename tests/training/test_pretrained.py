@@ -169,7 +169,10 @@ def test_models_without_such_weights_stay_as_they_are() -> None:
         (lambda tensor: tensor.to(torch.float64), None),
     ],
 )
-def test_weights_that_are_no_numbers_of_their_kind_are_named(change: Callable[[Tensor], Tensor], said: str | None) -> None:
+def test_weights_that_are_no_numbers_of_their_kind_are_named(
+    change: Callable[[Tensor], Tensor],
+    said: str | None,
+) -> None:
     from seq2attn.models.backbones import fill
 
     network = nn.Module()

@@ -1,4 +1,4 @@
-"""What a run says about how it was made: each time that it was trained, and nothing that is nobody's business."""
+"""What a run says about how it was made: each time that it was trained, and no secrets."""
 
 import json
 import sys
@@ -28,12 +28,21 @@ def test_each_training_is_a_line(tmp_path: Path) -> None:
     assert first["seq2attn"] == __version__
     assert first["torch"] == torch.__version__
     assert first["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert (first["device"].split()[0], first["processes"], first["threads"], first["precision"]) == ("cpu", 1, torch.get_num_threads(), "fp32")
+    assert (first["device"].split()[0], first["processes"], first["threads"], first["precision"]) == (
+        "cpu",
+        1,
+        torch.get_num_threads(),
+        "fp32",
+    )
     date = datetime.fromisoformat(first["date"])
     assert date.utcoffset() == timedelta(0)
     assert abs(datetime.now(UTC) - date) < timedelta(days=1)
     assert first["data"]["inputs"] == [{"file": "a.en", "sha256": "ab"}]
-    assert (first["data"]["corpus"], first["data"]["training"], first["data"]["validation"]) == ("corpus", "t", "v")
+    assert (first["data"]["corpus"], first["data"]["training"], first["data"]["validation"]) == (
+        "corpus",
+        "t",
+        "v",
+    )
 
 
 def test_a_run_without_it_or_with_a_damaged_one_opens_and_is_added_to(tmp_path: Path) -> None:
@@ -63,7 +72,8 @@ def test_it_goes_with_a_run_that_is_replaced(tmp_path: Path) -> None:
 
 
 def test_many_inputs_are_counted_and_damaged_ones_told(tmp_path: Path) -> None:
-    of = provenance.of_data("c", {"inputs": [{"file": str(number), "sha256": "x"} for number in range(500)]}, "", "")
+    inputs = [{"file": str(number), "sha256": "x"} for number in range(500)]
+    of = provenance.of_data("c", {"inputs": inputs}, "", "")
     assert isinstance(of["inputs"], list)
     assert (len(of["inputs"]), of["inputs_in_all"]) == (provenance.MOST_INPUTS, 500)
     for inputs in (3, [3], [{}], [None]):

@@ -1,4 +1,4 @@
-"""A saved state is looked at as a whole before any of it is used: whatever was done to it is one line, and nothing else has changed then."""
+"""A saved state is looked at as a whole before any of it is used: whatever was done to it is one line."""
 
 import json
 import re
@@ -44,10 +44,16 @@ def run(trained: dict[str, bytes], tmp_path: Path) -> Path:
 
 
 def contents(path: Path) -> dict[str, tuple[int, bytes]]:
-    return {str(file): (file.stat().st_mtime_ns, file.read_bytes()) for file in path.rglob("*") if file.is_file()}
+    files = [file for file in path.rglob("*") if file.is_file()]
+    return {str(file): (file.stat().st_mtime_ns, file.read_bytes()) for file in files}
 
 
-def go_on(path: Path, training: toy.Pairs = toy.TRAINING, validation: toy.Pairs = toy.VALIDATION, *changes: str) -> None:
+def go_on(
+    path: Path,
+    training: toy.Pairs = toy.TRAINING,
+    validation: toy.Pairs = toy.VALIDATION,
+    *changes: str,
+) -> None:
     conf = toy.settings(*CHANGES, *(changes or ("train.max_steps=12",)))
     opened = checkpoint.Run(path, conf, toy.SIZE, toy.SIZE, ("en", "fr"), "toy")
     list(trainer.train(toy.model(conf), opened, training, validation, world=toy.ALONE))
@@ -116,7 +122,17 @@ def test_a_moment_or_weight_of_another_shape_is_named(run: Path, kind: str, shap
 @pytest.mark.parametrize("kind", kinds())
 @pytest.mark.parametrize(
     "dtype",
-    [torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.uint8, torch.bool, torch.complex64, torch.int8],
+    [
+        torch.float64,
+        torch.float16,
+        torch.bfloat16,
+        torch.int64,
+        torch.int32,
+        torch.uint8,
+        torch.bool,
+        torch.complex64,
+        torch.int8,
+    ],
     ids=lambda dtype: str(dtype).removeprefix("torch."),
 )
 def test_a_moment_or_weight_of_another_dtype_is_named(run: Path, kind: str, dtype: torch.dtype) -> None:
@@ -141,7 +157,19 @@ def test_what_is_missing_or_unknown_or_not_finite_is_named(run: Path, kind: str)
 
 
 @pytest.mark.parametrize(
-    "name", ["optimizer/x/exp_avg", "optimizer/99/step", "optimizer/-1/step", "optimizer", "model", "earlier/0", "earlier/7/x", "", "..", "é\ud7ff"]
+    "name",
+    [
+        "optimizer/x/exp_avg",
+        "optimizer/99/step",
+        "optimizer/-1/step",
+        "optimizer",
+        "model",
+        "earlier/0",
+        "earlier/7/x",
+        "",
+        "..",
+        "é\ud7ff",
+    ],
 )
 def test_an_unknown_name_is_refused(run: Path, name: str) -> None:
     edit_tensors(run, lambda tensors: tensors.update({name: torch.zeros(2)}))
@@ -152,7 +180,10 @@ def test_all_moments_of_a_parameter_and_all_weights_of_a_validation_are_missed(r
     whole = (run / "training" / "10.safetensors").read_bytes()
     for prefix in ("optimizer/2/", "optimizer/", "earlier/1/", "earlier/", "average/", "model/"):
         (run / "training" / "10.safetensors").write_bytes(whole)
-        edit_tensors(run, lambda tensors, prefix=prefix: [tensors.pop(name) for name in list(tensors) if name.startswith(prefix)])  # type: ignore[misc]
+        edit_tensors(
+            run,
+            lambda tensors, prefix=prefix: [tensors.pop(one) for one in list(tensors) if one.startswith(prefix)],
+        )
         refusal(run)
 
 
@@ -164,7 +195,7 @@ def test_a_count_of_steps_that_cannot_be_is_named(run: Path, value: float) -> No
 
 def test_a_count_of_steps_is_one_number(run: Path) -> None:
     for value in (torch.zeros(3), torch.zeros((), dtype=torch.int64), torch.zeros((), dtype=torch.complex64)):
-        edit_tensors(run, lambda tensors, value=value: tensors.update({"optimizer/1/step": value}))  # type: ignore[misc]
+        edit_tensors(run, lambda tensors, value=value: tensors.update({"optimizer/1/step": value}))
         assert "optimizer/1/step" in refusal(run)
 
 
@@ -191,16 +222,64 @@ def test_a_counter_of_another_type_or_range_is_refused(run: Path, field: str, va
     [
         ("elapsed", [None, True, "1", [], -0.5, float("nan"), float("inf"), 10**400]),
         ("course", [None, [], {}, 3, {"best": None}, {"best": [1.0], "waited": 0, "flat": 0, "decays": 0}]),
-        ("course", [{"best": best, "waited": 0, "flat": 0, "decays": 0} for best in (0, "", [], [1.0, None], [1.0, 2.0, 3.0], {"a": 1}, [True, 1.0])]),
-        ("course", [{"best": None, "waited": 0, "flat": 0, "decays": wrong} for wrong in (True, -1, 1.5, None, "1")]),
-        ("kept", [0, "x", [], [1.0, 2.0], [1.0, 2.0, 3.0], [1.0, 2.0, True], [1.0, 2.0, 11], [float("nan"), 1.0, 4], [1.0, 2.0, 4, 5], {}]),
+        (
+            "course",
+            [{"best": best, "waited": 0, "flat": 0, "decays": 0} for best in (0, "", [], [1.0, None], [1.0, 2.0, 3.0], {"a": 1}, [True, 1.0])],
+        ),
+        (
+            "course",
+            [{"best": None, "waited": 0, "flat": 0, "decays": wrong} for wrong in (True, -1, 1.5, None, "1")],
+        ),
+        (
+            "kept",
+            [
+                0,
+                "x",
+                [],
+                [1.0, 2.0],
+                [1.0, 2.0, 3.0],
+                [1.0, 2.0, True],
+                [1.0, 2.0, 11],
+                [float("nan"), 1.0, 4],
+                [1.0, 2.0, 4, 5],
+                {},
+            ],
+        ),
         ("data", [None, 3, [], "x" * 300]),
         ("validation", [None, 3, []]),
-        ("scaler", [3, [], "x", {"scale": 0.0}, {"scale": -1.0}, {"scale": float("nan")}, {"scale": True}, {"other": 1.0}, {"_growth_tracker": -1}]),
+        (
+            "scaler",
+            [
+                3,
+                [],
+                "x",
+                {"scale": 0.0},
+                {"scale": -1.0},
+                {"scale": float("nan")},
+                {"scale": True},
+                {"other": 1.0},
+                {"_growth_tracker": -1},
+            ],
+        ),
         ("baseline", ["x", True, [], float("inf")]),
         ("averaged", [-1, True, 1.5, "1", 3, 99]),
         ("moments", [3, "", "2", "1" * 500, [1], "٣"]),
-        ("tensors", [None, 3, "", "9.safetensors", "../10.safetensors", "/etc/passwd", "../../etc/passwd", "training/10.safetensors", "10", "\ud800", []]),
+        (
+            "tensors",
+            [
+                None,
+                3,
+                "",
+                "9.safetensors",
+                "../10.safetensors",
+                "/etc/passwd",
+                "../../etc/passwd",
+                "training/10.safetensors",
+                "10",
+                "\ud800",
+                [],
+            ],
+        ),
         ("unknown", [1, None]),
     ],
     ids=lambda value: value if isinstance(value, str) else str(len(value)),
@@ -209,7 +288,7 @@ def test_a_field_of_another_form_is_refused(run: Path, field: str, values: list[
     whole = (run / "training" / "state.json").read_text()
     for value in values:
         (run / "training" / "state.json").write_text(whole)
-        edit(run, lambda tree, value=value: tree.update({field: value}))  # type: ignore[misc]
+        edit(run, lambda tree, value=value: tree.update({field: value}))
         refusal(run)
 
 
@@ -217,13 +296,26 @@ def test_each_field_that_is_missing_is_named(run: Path) -> None:
     whole = (run / "training" / "state.json").read_text()
     for field in json.loads(whole).keys() - {"baseline", "validation", "averaged", "moments"}:
         (run / "training" / "state.json").write_text(whole)
-        edit(run, lambda tree, field=field: tree.pop(field))  # type: ignore[misc]
+        edit(run, lambda tree, field=field: tree.pop(field))
         assert f"{field} is missing" in refusal(run)
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"null", b"[]", b"3", b'"x"', b"{", b"[" * 100_000, b'{"a":' * 100_000, b"\xff\xfe", b"\0" * 50, b'{"step": ' + b"1" * 5000 + b"}", b" " * 2**25],
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"3",
+        b'"x"',
+        b"{",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"\xff\xfe",
+        b"\0" * 50,
+        b'{"step": ' + b"1" * 5000 + b"}",
+        b" " * 2**25,
+    ],
     ids=range(12),
 )
 def test_what_is_no_state_is_refused(run: Path, content: bytes) -> None:
@@ -254,6 +346,23 @@ def test_tensors_behind_a_link_out_of_the_run_are_refused(run: Path, tmp_path: P
     (tmp_path / "elsewhere.safetensors").rename(run / "beside.safetensors")
     file.symlink_to("../beside.safetensors")
     go_on(run)
+
+
+@pytest.mark.parametrize("change", ["shape", "dtype", "missing", "unknown", "empty"])
+def test_best_weights_that_are_not_those_of_the_run_are_refused(run: Path, change: str) -> None:
+    tensors = load_file(run / "model.safetensors")
+    name = "decoder.attention.score.key.weight"
+    others: dict[str, Tensors] = {
+        "shape": {name: torch.zeros(3)},
+        "dtype": {name: tensors[name].to(torch.float16)},
+        "unknown": {f"{name}x": torch.zeros(3)},
+    }
+    if change in ("missing", "empty"):
+        tensors = {} if change == "empty" else {key: tensor for key, tensor in tensors.items() if key != name}
+    save_file(tensors | others.get(change, {}), run / "model.safetensors")
+    message = refusal(run)
+    assert "model.safetensors" in message
+    assert change == "empty" or name in message
 
 
 @pytest.mark.parametrize("momentum", ["0.0", "0.9"])
@@ -309,11 +418,15 @@ def test_the_mark_of_texts_is_that_of_their_ids_however_they_are_stored(tmp_path
         for side in ("en", "fr"):
             lines = [" ".join(np.roll(words.split(), row)[: row % 3 + 1]) for row in range(40)]
             (tmp_path / f"{split}.{side}").write_text("".join(f"{line}\n" for line in lines))
-    prepare(str(tmp_path), tmp_path / "out", config.Data(source="en", target="fr", tokenizer="word", vocab_size=30))
+    prepare(
+        str(tmp_path),
+        tmp_path / "out",
+        config.Data(source="en", target="fr", tokenizer="word", vocab_size=30),
+    )
     split = Prepared(tmp_path / "out").split("train")
 
     class Rows(Texts):
-        source_lengths, target_lengths = split.source_lengths, split.target_lengths  # type: ignore[assignment]
+        source_lengths, target_lengths = split.source_lengths, split.target_lengths
 
         def ids(self, rows: Any) -> Any:
             return split.ids(rows)
@@ -324,7 +437,17 @@ def test_the_mark_of_texts_is_that_of_their_ids_however_they_are_stored(tmp_path
 
 def test_a_log_that_anybody_wrote_into_is_cut_and_its_own_lines_stay(run: Path) -> None:
     own = (run / "metrics.jsonl").read_bytes()
-    foreign = [b"[" * 100_000, b'{"a":' * 50_000, b"\xff\xfe", b"null", b"3", b'{"step": null}', b'{"step": "1"}', b'{"step": 1e999}', b'{"st']
+    foreign = [
+        b"[" * 100_000,
+        b'{"a":' * 50_000,
+        b"\xff\xfe",
+        b"null",
+        b"3",
+        b'{"step": null}',
+        b'{"step": "1"}',
+        b'{"step": 1e999}',
+        b'{"st',
+    ]
     (run / "metrics.jsonl").write_bytes(own + b"\n".join(foreign))
     go_on(run)
     assert (run / "metrics.jsonl").read_bytes().startswith(own[: own.index(b"\n") + 1])
@@ -337,11 +460,17 @@ def test_a_log_that_is_no_file_is_one_line(run: Path) -> None:
     assert "metrics.jsonl: no file" in refusal(run)
 
 
-def test_a_run_has_a_state_before_its_first_step_and_goes_on_from_it_as_if_it_had_never_stopped(tmp_path: Path) -> None:
-    """So a start that was killed before the first validation leaves something to go on from, its log notwithstanding."""
+def test_a_run_has_a_state_before_its_first_step_and_goes_on_from_it_as_if_it_had_never_stopped(
+    tmp_path: Path,
+) -> None:
+    """So a start that was killed before the first validation leaves something to go on from beside its log."""
     conf = settings()
-    events = trainer.train(toy.model(conf), toy.new_run(tmp_path / "cut", conf), toy.TRAINING, toy.VALIDATION, world=toy.ALONE)
-    assert sorted(file.name for file in (tmp_path / "cut" / "training").iterdir()) == ["0.safetensors", "state.json"]
+    run = toy.new_run(tmp_path / "cut", conf)
+    events = trainer.train(toy.model(conf), run, toy.TRAINING, toy.VALIDATION, world=toy.ALONE)
+    assert sorted(file.name for file in (tmp_path / "cut" / "training").iterdir()) == [
+        "0.safetensors",
+        "state.json",
+    ]
     steps: Iterator[trainer.Event] = iter(events)
     next(steps), next(steps), next(steps)
     events.close()
