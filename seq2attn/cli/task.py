@@ -7,8 +7,7 @@ from typing import ClassVar
 
 from seq2attn.cli import console
 from seq2attn.data.batches import Pairs
-from seq2attn.evaluation import noise
-from seq2attn.evaluation.text import chrf
+from seq2attn.evaluation.text import bleu, chrf
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training.schedule import near_zero
 from seq2attn.training.self_critical import Critic
@@ -66,12 +65,11 @@ def text_scores(
     lowercase: bool,
     sample: tuple[str, str, str],
 ) -> Scores:
-    """BLEU of a validation with its noise, `references` in parallel sets; and chrF2 near 0."""
-    value, error = noise.bleu(outputs, references, language, lowercase)
-    beside = 0.0
-    if near_zero("bleu", value, error):
+    """BLEU of a validation, `references` in parallel sets; and chrF2 where BLEU is near zero."""
+    value, beside = bleu(outputs, references, language, lowercase).value, 0.0
+    if near_zero("bleu", value, len(outputs)):
         beside = chrf(outputs, references, language, lowercase).value
-    return Scores({"bleu": value}, sample, {"bleu": error}, beside)
+    return Scores({"bleu": value}, sample, len(outputs), beside)
 
 
 def quoted(text: str) -> str:

@@ -16,7 +16,6 @@ from seq2attn.config import Config, ImageEncoder
 from seq2attn.data.picture_split import PictureSplit
 from seq2attn.data.prepared import Prepared
 from seq2attn.data.views import View, Views
-from seq2attn.evaluation import noise
 from seq2attn.evaluation.captions import parallel
 from seq2attn.evaluation.cider import CiderD
 from seq2attn.evaluation.critic import critic
@@ -68,12 +67,8 @@ class Pictures(Task):
             found = caption(captioner, split, numbers, made=cast(Views, self.validation).features, progress=looking(stop))
             sample = split.names[shown], references[shown][0], found[shown]
             by_text = text_scores(found, parallel(references), *as_written, sample)
-            cider = noise.mean(CiderD(references).scores(found))
-            return replace(
-                by_text,
-                values={"bleu": by_text.values["bleu"], "cider": cider.value, **by_text.values},
-                noise={**by_text.noise, "cider": cider.noise},
-            )
+            cider = CiderD(references).corpus(found)
+            return replace(by_text, values={**by_text.values, "cider": cider})
 
         return validate
 

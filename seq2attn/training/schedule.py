@@ -35,29 +35,32 @@ def rate(train: Train, step: int, *, decays: int = 0, minutes: float = 0.0) -> f
             return train.lr * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
-LEAST = {"bleu": 1.0, "cider": 0.01}  # below it, what agrees with the references agrees by chance
-LEAST_ERRORS = 2  # standard errors: a score of fewer may well be 0 on other sentences
+# A score that says something is at least so much, and so much over the root of the number of sentences: the right translations of
+# other sentences of Multi30k, or captions of other images, come near it by chance.
+LEAST = {"bleu": (1.0, 8.0), "cider": (0.05, 0.3)}
 
 
-def near_zero(metric: str, value: float, noise: float) -> bool:
-    """Whether a score of that name, of standard error `noise`, says little more than chance."""
-    return metric in LEAST and value < max(LEAST[metric], LEAST_ERRORS * noise)
+def near_zero(metric: str, value: float, sentences: int = 0) -> bool:
+    """Whether a score of that name over so many sentences (0: not known) is what chance gives."""
+    if metric not in LEAST:
+        return False
+    least, of_few = LEAST[metric]
+    return value < (max(least, of_few / math.sqrt(sentences)) if sentences else least)
 
 
 def merit(
     train: Train,
     value: float,
     loss: float,
-    noise: float = 0.0,
+    sentences: int = 0,
     chrf: float = 0.0,
 ) -> tuple[float, float]:
     """What a validation is compared by, higher is better: train.metric, then -loss in nats.
 
-    A metric near zero, by its standard error `noise`, counts as 0, so that the loss decides there. Of losses
-    that agree to a thousandth of a nat the one of higher `chrf` (chrF2, 0 to 100) wins: it stands in the
-    digits behind.
+    A metric near zero counts as 0, so that the loss decides there. Of losses that agree to a thousandth of a
+    nat the one of higher `chrf` (chrF2, 0 to 100) wins: it stands in the digits behind.
     """
-    if not near_zero(train.metric, value, noise):
+    if not near_zero(train.metric, value, sentences):
         return value, -loss
     return 0.0, -round(loss, 3) + chrf * 1e-6
 

@@ -19,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
 
@@ -54,7 +54,7 @@ class Scores:
 
     values: Mapping[str, float]
     sample: tuple[str, str, str] | None = None  # source, reference, translation
-    noise: Mapping[str, float] = field(default_factory=dict)  # standard errors of values
+    sentences: int = 0  # or images, that they are of; 0: not known
     chrf: float = 0.0  # chrF2, where a metric near zero leaves the choice to the loss and to this
 
 
@@ -411,8 +411,7 @@ class _Trainer:
         name = self.settings.metric
         if name == "loss":
             return -loss, -loss
-        value, noise = float(scores.values.get(name, 0.0)), float(scores.noise.get(name, 0.0))
-        return merit(self.settings, value, loss, noise, scores.chrf)
+        return merit(self.settings, float(scores.values.get(name, 0.0)), loss, scores.sentences, scores.chrf)
 
     @torch.no_grad()
     def _validation_loss(self) -> float:

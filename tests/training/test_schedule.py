@@ -77,8 +77,8 @@ def test_patience_runs_out_under_every_schedule(schedule):
 # A metric near zero
 
 
-def compared(scores: list[tuple[float, float, float, float]], **settings: object) -> tuple[list[int], Course]:
-    """Which of (metric, loss, noise, chrF) were the best so far, and the course after them."""
+def compared(scores: list[tuple[float, float, int, float]], **settings: object) -> tuple[list[int], Course]:
+    """Which of (metric, loss, sentences, chrF) were the best so far, and the course after them."""
     train, now, best = Train(**settings), Course(), []
     for number, score in enumerate(scores):
         before, now = now, now.after(train, merit(train, *score))
@@ -89,11 +89,11 @@ def compared(scores: list[tuple[float, float, float, float]], **settings: object
 @pytest.mark.parametrize(
     ("metric", "scores"),
     [
-        ("bleu", [(0.2, 5.9, 0, 0), (0.0, 4.8, 0, 0), (0.9, 4.7, 0.1, 0), (0.0, 4.6, 0, 0)]),  # below a BLEU of 1
-        ("bleu", [(11.0, 5.9, 6.0, 0), (9.0, 4.8, 5.0, 0), (0.0, 4.7, 0.0, 0)]),  # of five sentences
-        ("bleu", [(60.0, 5.9, math.inf, 0), (40.0, 4.8, math.inf, 0)]),  # of one
-        ("cider", [(0.009, 5.9, 0, 0), (0.001, 4.8, 0, 0)]),
-        ("cider", [(0.19, 5.9, 0.1, 0), (0.18, 4.8, 0.1, 0)]),
+        ("bleu", [(0.2, 5.9, 0, 0), (0.0, 4.8, 0, 0), (0.9, 4.7, 1000, 0), (0.0, 4.6, 1000, 0)]),
+        ("bleu", [(3.09, 5.9, 5, 0), (2.92, 4.8, 5, 0), (0.0, 4.7, 5, 0)]),
+        ("bleu", [(7.9, 5.9, 1, 0), (0.0, 4.8, 1, 0)]),
+        ("cider", [(0.049, 5.9, 1000, 0), (0.001, 4.8, 1000, 0)]),
+        ("cider", [(0.13, 5.9, 5, 0), (0.1, 4.8, 5, 0)]),
     ],
 )
 def test_near_zero_the_loss_decides_and_nothing_stops_while_it_falls(metric, scores):
@@ -103,11 +103,12 @@ def test_near_zero_the_loss_decides_and_nothing_stops_while_it_falls(metric, sco
 
 
 def test_of_equal_losses_near_zero_the_higher_chrf_decides():
-    assert compared([(0.2, 4.8001, 0, 12.0), (0.1, 4.8003, 0, 14.0), (0.3, 4.8, 0, 13.9), (0.0, 4.798, 0, 1.0)])[0] == [0, 1, 3]
+    scores = [(0.2, 4.8001, 0, 12.0), (0.1, 4.8003, 0, 14.0), (0.3, 4.8, 0, 13.9), (0.0, 4.798, 0, 1.0)]
+    assert compared(scores)[0] == [0, 1, 3]
 
 
 def test_a_score_that_says_something_beats_any_loss():
-    scores = [(0.5, 4.0, 0.1, 30), (1.2, 5.0, 0.1, 10), (1.1, 3.0, 0.1, 50), (0.9, 2.0, 0.1, 60), (3.0, 6.0, 0.5, 0)]
+    scores = [(0.5, 4.0, 99, 30), (1.2, 5.0, 99, 10), (1.1, 3.0, 99, 50), (0.9, 2.0, 99, 60), (3.0, 6.0, 99, 0)]
     best, now = compared(scores)
     assert best == [0, 1, 4]
     assert now.best == (3.0, -6.0)
