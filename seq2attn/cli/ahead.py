@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from seq2attn.cli.picture_paths import Paths, Wanted, taken_otherwise
+from seq2attn.cli.picture_paths import Paths, Wanted, advised, taken_otherwise
 from seq2attn.cli.stream import next_of
 from seq2attn.data.picture_files import content_of
 from seq2attn.data.views import THREADS
@@ -80,7 +80,7 @@ class Ahead:
             seen = self._captioner.seen(content, path)
             warning = taken_otherwise(content, path, self._captioner.clips)
         except UserError as error:
-            return Ready(path, None, str(error), note=note)
+            return Ready(path, None, advised(path, str(error)), note=note)
         except (OSError, ValueError) as error:  # a name that the system takes for none
             return Ready(path, None, f"{path}: {getattr(error, 'strerror', None) or error}", note=note)
         return Ready(path, seen, None, warning, note)

@@ -16,14 +16,17 @@ if TYPE_CHECKING:
     from seq2attn.inference import Caption, Translation
 
 
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # controls, formats as U+202E, half surrogates, ends of lines
+
+
 def one_line(text: str) -> str:
     r"""`text` without "\n" and "\r", which would end its line for some reader."""
     return text.replace("\r", " ").replace("\n", " ")
 
 
 def one_path(path: str) -> str:
-    r"""`path` with what ends lines, drives terminals or is no UTF-8 written as an escape: a newline as "\n"."""
-    return "".join(c.encode("unicode_escape").decode("ascii") if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in path)
+    r"""`path` with what ends lines, drives terminals, is not seen or is no UTF-8 written as an escape: a newline as "\n"."""
+    return "".join(c.encode("unicode_escape").decode("ascii") if unicodedata.category(c) in _UNSEEN else c for c in path)
 
 
 def pharaoh(translation: "Translation") -> str:
@@ -89,7 +92,7 @@ def captions_as_json(path: str, captions: Sequence["Caption"], n_best: int, over
         tree["n_best"] = rows
     if problem is not None:
         tree["error"] = problem
-    return _json(tree) + "\n"
+    return _visible(_json(tree)) + "\n"
 
 
 def _numbers(output: "Translation | Caption") -> dict[str, Any]:
@@ -117,6 +120,13 @@ def _json(tree: dict[str, Any]) -> str:
     except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can write
         text = json.dumps(tree)
     return text
+
+
+def _visible(text: str) -> str:
+    """JSON with all that is not seen as escapes: names of files come from anybody, and lines go to terminals."""
+    if text.isprintable():
+        return text
+    return "".join(json.dumps(c)[1:-1] if unicodedata.category(c) in _UNSEEN else c for c in text)
 
 
 class AttentionFile:

@@ -11,9 +11,13 @@ from typing import NamedTuple
 
 from seq2attn.cli.stream import Stream
 from seq2attn.data.images import frames_in, read_file
-from seq2attn.data.picture_files import by_numbers, frames_of
+from seq2attn.data.picture_files import ENDINGS, by_numbers, frames_of
 from seq2attn.errors import UserError
 
+_NAMED = 3  # files of those that are left out
+_LISTS = ("", ".txt", ".lst", ".list")  # endings of files that may hold paths
+_CAPTIONS = {".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet", ".arrow", ".xml", ".yaml", ".yml", ".toml"}
+_BESIDE = _CAPTIONS | {".md", ".rst", ".html", ".htm", ".ini", ".db", ".log", ".pdf"}
 _MAY_MOVE = (".gif", ".webp", ".png", ".tif", ".tiff")
 
 
@@ -56,6 +60,8 @@ def wanted(path: str, clips: bool) -> list[Wanted]:
         if not path or not Path(path).is_dir():
             return [Wanted(path)]
         return _clips_in(path) if clips else _stills_in(path)
+    except UserError as error:
+        return [Wanted(path, str(error))]
     except (OSError, ValueError) as error:
         return [Wanted(path, f"{path}: {getattr(error, 'strerror', None) or error}")]
 
@@ -70,26 +76,53 @@ def taken_otherwise(content: Sequence[bytes], path: str, clips: bool) -> str | N
     return f"{path}: a folder of animated images: described as one clip of their first frames; name them to describe each" if moves else None
 
 
+def advised(path: str, problem: str) -> str:
+    """The problem of a path; of a file of text that may be a list of paths, with what can be done with it."""
+    if " but text (" in problem and Path(path).suffix.lower() in _LISTS:
+        return f"{problem}; the images that it may list are described with `-` in its place, and the file on standard input"
+    return problem
+
+
 def _stills_in(folder: str) -> list[Wanted]:
-    found = frames_of(Path(folder))
-    pictures = set(found)
+    found, broken = frames_of(Path(folder)), _broken(folder)
+    pictures = {*found, *broken}
     others = [entry for entry in Path(folder).iterdir() if not entry.name.startswith(".") and entry not in pictures]
     folders = sum(entry.is_dir() for entry in others)
-    files = len(others) - folders
-    left = [f"{count:,} {what}{'s' if count > 1 else ''}" for count, what in ((folders, "folder"), (files, "other file")) if count]
-    if not found:
-        return [Wanted(folder, f"{folder}: no pictures in this folder" + (f", only {' and '.join(left)}; folders are walked one level deep" if left else ""))]
-    return _named(
-        folder, found, f"{folder}: {' and '.join(left)} in it left out (pictures are known by their endings, folders walked one level deep)" if left else None
-    )
+    if not pictures:
+        left = _counted(folders, len(others) - folders, "")
+        walked = f", only {left}; folders are walked one level deep" if left else ""
+        return [Wanted(folder, f"{folder}: no pictures in this folder{walked}")]
+    unknown = sorted(entry.name for entry in others if not entry.is_dir() and not _goes_with_images(entry))
+    names = ", ".join(unknown[:_NAMED]) + (", ..." if len(unknown) > _NAMED else "")
+    left = _counted(folders, len(unknown), f" ({names})")
+    why = "pictures are known by their endings, folders walked one level deep"
+    return _named(folder, sorted(pictures, key=by_numbers), f"{folder}: {left} in it left out ({why})" if left else None)
+
+
+def _counted(folders: int, files: int, names: str) -> str:
+    """ "1 folder and 2 other files (a.mp4, b.heic)"."""
+    counts = ((folders, "folder", ""), (files, "other file", names))
+    return " and ".join(f"{count:,} {what}{'s' if count > 1 else ''}{after}" for count, what, after in counts if count)
+
+
+def _goes_with_images(path: Path) -> bool:
+    """Whether a file stands beside images for a good reason: their captions, a licence, what a system leaves behind."""
+    return path.suffix.lower() in _BESIDE or path.name.lower().startswith(("readme", "licen", "metadata."))
+
+
+def _broken(folder: str) -> list[Path]:
+    """What has the name of a picture and is neither a file nor a folder: links that lead nowhere, pipes, devices."""
+    return [
+        path for path in Path(folder).iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith(".") and not path.is_file() and not path.is_dir()
+    ]
 
 
 def _clips_in(folder: str) -> list[Wanted]:
-    frames = frames_of(Path(folder))
+    frames, broken = frames_of(Path(folder)), _broken(folder)
     folders = [entry for entry in Path(folder).iterdir() if entry.is_dir() and not entry.name.startswith(".")]
     if not folders and not any(_moves(frame) for frame in frames):
         return [Wanted(folder, None if frames else f"{folder}: no pictures in this folder, so it is no clip")]
-    return _named(folder, sorted([*folders, *frames], key=by_numbers), None)
+    return _named(folder, sorted([*folders, *frames, *broken], key=by_numbers), None)
 
 
 def _named(folder: str, entries: Sequence[Path], note: str | None) -> list[Wanted]:

@@ -73,9 +73,10 @@ def prepare(
 ) -> None:
     """Make a corpus ready for training: tokenizer trained, text encoded, pictures looked at.
 
-    Raw text goes in as it is. A folder holds line-aligned text in SPLIT.LANG (train, valid, test*; also .gz), or pictures and their captions: metadata.jsonl
-    or .csv, Flickr's *.token.txt, or Karpathy's dataset_*.json; in a file a column "image" names the pictures. A corpus without splits is divided, never with
-    the same source sentence or picture on two sides. The folder is made whole or not at all.
+    Raw text goes in as it is. A folder holds line-aligned text in SPLIT.LANG (train, valid, test*; also .gz), or
+    pictures and their captions: metadata.jsonl or .csv, Flickr's *.token.txt, captions.txt or results.csv, COCO's
+    captions_*.json, or Karpathy's dataset_*.json; in a file a column "image" names the pictures. A corpus without splits
+    is divided, never with the same source sentence or picture on two sides. The folder is made whole or not at all.
     """
     asked: dict[str, object] = {"source": source, "target": target, "vocab_size": vocab_size or DEFAULT.vocab_size, "tokenizer": tokenizer, "joint": joint}
     asked |= {"lowercase": lowercase, "max_length": max_length, "max_ratio": max_ratio}
@@ -104,9 +105,10 @@ def prepare(
 def _print_pictures(report: dict[str, Any]) -> None:
     kind = "clips" if report["clips"] else "pictures"
     language, settings = report["languages"][1] or "captions", report["options"]
-    console.result(f"{report['corpus']}: {kind} to {language}; {settings['tokenizer']} pieces, vocabulary: {report['vocabulary']['target']:,}")
+    corpus, size = console.printable(report["corpus"]), report["vocabulary"]["target"]
+    console.result(f"{corpus}: {kind} to {language}; {settings['tokenizer']} pieces, vocabulary: {size:,}")
     for note in report["notes"]:
-        console.result(note)
+        console.result(console.printable(note))
     console.result()
     headers = ["split", kind, "captions", "pieces", "median", "99%", "longest", "unknown"]
     rows: list[list[str]] = []
@@ -118,13 +120,16 @@ def _print_pictures(report: dict[str, Any]) -> None:
     for name, split in report["splits"].items():
         _print_dropped(name, split["dropped"])
         if split.get("pictures_in_train"):
-            console.result(f"{name}: {split['pictures_in_train']:,} {kind} are in train too")
+            count = split["pictures_in_train"]
+            are = f"{kind} are" if count > 1 else f"{kind.removesuffix('s')} is"
+            console.result(f"{name}: {count:,} {are} in train too, as equal files: what is scored there was seen in training")
 
 
 def _print_dropped(name: str, dropped: dict[str, Any]) -> None:
     for reason, facts in dropped.items():
         more = ", ..." if facts["pairs"] > len(facts["examples"]) else ""
-        console.result(f"{name}: {facts['pairs']:,} dropped, {reason}: {', '.join(facts['examples'])}{more}")
+        places = console.printable(", ".join(facts["examples"]))
+        console.result(f"{name}: {facts['pairs']:,} dropped, {reason}: {places}{more}")
 
 
 def _print(report: dict[str, Any]) -> None:

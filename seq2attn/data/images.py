@@ -6,6 +6,7 @@ Knows no captions and no corpus: content is bytes, `where` their name for people
 """
 
 import io
+import os
 import re
 import stat
 import struct
@@ -173,7 +174,8 @@ def read_file(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        link = path.is_symlink()
+        raise UserError(f"{path}: {f'a link to {os.readlink(path)}, which is not there' if link else 'no such file'}") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     if len(data) > MOST_BYTES:

@@ -9,7 +9,7 @@ from seq2attn.data.images import MOST_BYTES, MOST_FRAMES, read_file, spaced
 from seq2attn.errors import UserError
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".apng"})
-_MOST_TOGETHER = 8 * MOST_BYTES  # of all frames of a clip
+_MOST_TOGETHER = 4 * MOST_BYTES  # of all frames of a clip
 
 
 def content_of(path: Path, clip: bool = False) -> list[bytes]:

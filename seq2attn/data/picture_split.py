@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from seq2attn.data.pictures import Box
+from seq2attn.data.pictures import FARTHEST, Box
 from seq2attn.errors import UserError
 
 T = TypeVar("T")
@@ -29,7 +29,8 @@ CAPTIONS = pa.schema([("picture", pa.int32()), ("target", pa.string()), ("target
 class PictureSplit:
     """Pictures 0 .. `len(split.names)` - 1 and captions 0 .. len(split) - 1, those of one picture in a row, all in the order of the corpus."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, vocabulary: int | None = None) -> None:
+        """`vocabulary`: how many pieces there are, where ids of others shall be refused. Raises UserError for damaged tables."""
         self.path = path
         try:
             self._pictures, self._captions = (_table(path / f"{name}.arrow", schema) for name, schema in (("pictures", PICTURES), ("captions", CAPTIONS)))
@@ -40,8 +41,30 @@ class PictureSplit:
                 raise ValueError("captions of pictures that are not there")
             if len(np.unique(self.picture_of)) != len(self._pictures):
                 raise ValueError("pictures without a caption")
-        except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
-            raise UserError(f"{path}: damaged ({str(error).splitlines()[0]}); run `seq2attn prepare` again") from None
+            self._check_ids(vocabulary)
+            self._check_numbers()
+        except (OSError, ValueError, LookupError, TypeError, OverflowError, pa.ArrowException) as error:
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise self._damaged(reason) from None
+
+    def _damaged(self, reason: str) -> UserError:
+        return UserError(f"{self.path}: damaged ({reason[:200]}); run `seq2attn prepare` again")
+
+    def _check_ids(self, vocabulary: int | None) -> None:
+        for chunk in self._captions.column("target_ids").chunks:
+            ids = chunk.flatten().to_numpy()
+            if len(ids) and not (ids.min() >= 0 and (vocabulary is None or ids.max() < vocabulary)):
+                raise ValueError("ids of pieces that are not in the vocabulary")
+
+    def _check_numbers(self) -> None:
+        for name in ("width", "height", "count"):
+            numbers = self._pictures.column(name).to_numpy()
+            if len(numbers) and numbers.min() < 1:
+                raise ValueError(f"a {name} below 1")
+        for chunk in self._captions.column("boxes").chunks:
+            cells = chunk.flatten().flatten()
+            if cells.null_count or not (np.abs(cells.to_numpy(zero_copy_only=False)) <= FARTHEST).all():  # nor no number
+                raise ValueError("boxes that lie nowhere")
 
     def __len__(self) -> int:
         return len(self.picture_of)
@@ -83,7 +106,12 @@ class PictureSplit:
         column = self._captions.column("boxes")
         if column.null_count == len(column):
             return None
-        return self._by_picture([[Box(int(box[0]), *box[1:]) for box in boxes or ()] for boxes in column.to_pylist()])
+        boxes = [[Box(int(box[0]), *box[1:]) for box in boxes or ()] for boxes in column.to_pylist()]
+        words = (len(caption.split()) for captions in self.captions for caption in captions)
+        for of_caption, count in zip(boxes, words, strict=True):
+            if any(not 0 <= box.word < count for box in of_caption):
+                raise self._damaged("a box of a word that its caption does not have")
+        return self._by_picture(boxes)
 
     def content(self, picture: int) -> list[bytes]:
         """The encoded file of a picture, or of each frame."""
@@ -123,4 +151,16 @@ class PictureSplit:
 def _table(path: Path, schema: pa.Schema) -> pa.Table:
     with pa.memory_map(str(path)) as file:
         table = pa.ipc.open_stream(file).read_all()
-    return table.select(schema.names).cast(schema)
+    table = table.select(schema.names)
+    table.validate(full=True)  # or a wrong offset would be believed
+    table = table.cast(schema)
+    for name in schema.names:
+        column = table.column(name)
+        if name != "boxes" and (column.null_count or _holds_null(column)):
+            raise ValueError(f"an empty cell in {name}")
+    return table
+
+
+def _holds_null(column: pa.ChunkedArray) -> bool:
+    """Whether a list of the column has a null in it."""
+    return pa.types.is_list(column.type) and any(chunk.flatten().null_count for chunk in column.chunks)

@@ -24,6 +24,7 @@ from seq2attn.data.picture_split import CAPTIONS, PICTURES
 from seq2attn.data.pictures import Box, LinkOut, Picture, PictureCorpus
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.errors import UserError
+from seq2attn.strict_json import whole_text
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -31,6 +32,7 @@ UNDIVIDED = "undivided"
 EXAMPLES = 3  # that are named of each reason to leave something out
 _BATCH_BYTES = 1 << 24
 _BATCH = 1024  # pictures
+_TOGETHER = 1 << 28  # bytes of the files that wait to be written, about
 
 
 class Captioned(NamedTuple):
@@ -100,7 +102,7 @@ def read(corpus: PictureCorpus, folder: Path, most_missing: float, workers: int,
     spools = {split: writer.close() for split, writer in writers.items()}
     if missing.count > most_missing * number:
         if missing.links:
-            raise UserError(f"{corpus.name}: {missing.links:,} of {number:,} images are behind links: {missing.link}")
+            raise UserError(f"{corpus.name}: {missing.links:,} of {number:,} images only by links: {missing.link}")
         raise UserError(
             f"{corpus.name}: {missing.count:,} of {number:,} pictures are missing or damaged: {missing}; "
             f"{most_missing:.0%} are left out at most: mend them, or allow more with --max-missing"
@@ -121,10 +123,13 @@ def _looked_at(corpus: PictureCorpus, workers: int) -> Iterator[_Seen]:
 
     pictures = corpus.pictures()
     with ThreadPoolExecutor(workers) as pool:
-        waiting = [pool.submit(look, picture) for picture in islice(pictures, 4 * workers)]
+        ahead, largest = workers, 1.0
+        waiting = [pool.submit(look, picture) for picture in islice(pictures, ahead)]
         while waiting:
             seen = waiting.pop(0).result()
-            waiting += [pool.submit(look, picture) for picture in islice(pictures, 1)]
+            largest = max(0.9 * largest, sum(map(len, seen.content)))  # of the last ones: files of one corpus are much alike
+            ahead = int(min(4 * workers, max(1, _TOGETHER // largest)))
+            waiting += [pool.submit(look, picture) for picture in islice(pictures, max(0, ahead - len(waiting)))]
             yield seen
 
 
@@ -147,11 +152,13 @@ class _Writer:
 
     def write(self, seen: _Seen) -> None:
         picture, (count, width, height) = seen.picture, seen.shape
-        captions = tuple(one_line(caption, picture.place) for caption in picture.captions)
+        captions = tuple(whole_text(one_line(caption, picture.place)) for caption in picture.captions)
         self.spool.written.append(Captioned(captions, picture.boxes, picture.place))
-        digest = hashlib.blake2b(b"".join(seen.content), digest_size=8).digest()
-        self.spool.keys.append(int.from_bytes(digest, "little") or 1)
-        self._rows.append((picture.name, width, height, count, seen.content))
+        digest = hashlib.blake2b(digest_size=8)
+        for frame in seen.content:
+            digest.update(frame)
+        self.spool.keys.append(int.from_bytes(digest.digest(), "little") or 1)
+        self._rows.append((whole_text(picture.name), width, height, count, seen.content))
         self._bytes += sum(map(len, seen.content))
         if len(self._rows) >= _BATCH or self._bytes >= _BATCH_BYTES:
             self._flush()

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from seq2attn.errors import UserError
 
+FARTHEST = 1e6  # pixels from a corner that a box may lie, or words from the first
+
 
 class Box(NamedTuple):
     """Where a named thing is, in pixels; right and bottom are outside. Of a corpus, as the picture lies on the disk; of a prepared folder, as a person sees it."""

@@ -250,7 +250,7 @@ class Prepared:
         """Of captioned pictures, likewise."""
         if not self.pictures:
             raise UserError(f"{self.path}: holds text, where captioned pictures are wanted: prepare a corpus of pictures, or use a model that reads text")
-        return PictureSplit(self._folder(name))
+        return PictureSplit(self._folder(name), self.target_tokenizer.size)
 
     def _folder(self, name: str) -> Path:
         if name not in self.splits:
@@ -334,7 +334,8 @@ def _prepare_pictures(
     target = _trained(lambda: (caption for written in splits["train"].written for caption in written.captions), options, seed, shrink)
     _note_size(corpus.notes, target.size, options)
     if missing.count:
-        corpus.notes.append(f"{missing.count:,} pictures are missing or damaged, and left out: {missing}")
+        are = "picture is" if missing.count == 1 else "pictures are"
+        corpus.notes.append(f"{missing.count:,} {are} missing or damaged, and left out: {missing}")
     target.save(folder / "target.model")
     report = _report(corpus.name, (None, corpus.language), options, seed, (0, target.size), corpus.notes)
     report |= {"pictures": True, "clips": corpus.clips, "missing": {"pictures": missing.count, "examples": missing.examples}}

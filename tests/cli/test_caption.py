@@ -1,5 +1,6 @@
 """`caption` as a user meets it: files, folders and clips in, a line a picture out; whatever is no picture, pipes, interruptions, wrong usage."""
 
+import errno
 import json
 import os
 import select
@@ -8,8 +9,9 @@ import struct
 import subprocess
 import sys
 import time
+import unicodedata
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest.mock import ANY
 
@@ -101,16 +103,91 @@ def test_a_folder_is_walked_one_level_deep_in_the_order_of_numbers(run: str, cap
     folder = Path(pictures[0]).parent
     (folder / "deeper").mkdir()
     (folder / ".hidden.png").write_bytes(b"no picture")
-    (folder / "captions.txt").write_text("not a picture either")
+    for name in ("captions.txt", "metadata.jsonl", "README", "LICENSE.md", "labels.csv", ".DS_Store"):
+        (folder / name).write_text("what may stand beside images is no news")
     code, out, err = call(run, folder)
     assert (code, err.count("\n")) == (0, 1)
-    assert f"{folder}: 1 folder and 1 other file in it left out" in err
+    assert f"{folder}: 1 folder in it left out" in err
+    for name in ("film.mp4", "phone.heic", "raw.nef", "x.zip"):
+        (folder / name).write_bytes(b"")
+    _, _, err = call(run, folder)
+    assert err.count("\n") == 1
+    assert f"{folder}: 1 folder and 4 other files (film.mp4, phone.heic, raw.nef, ...) in it left out" in err
     assert rows(out) == expected(captioner, pictures)
     assert call(run, folder, "--quiet") == (0, out, "")
     assert rows(call(run, f"{folder}/", "-q")[1]) == rows(out)
     code, out, err = call(run, folder / "deeper")
     assert (code, rows(out)) == (1, [[str(folder / "deeper"), ""]])
     assert "no pictures in this folder" in err
+
+
+def test_links_in_a_folder(run: str, captioner: Captioner, call: Call, pictures: list[str], tmp_path: Path) -> None:
+    """What leads to a file is described, what leads nowhere is one line, a linked folder is left out as any other."""
+    folder = tmp_path / "linked"
+    folder.mkdir()
+    (folder / "1.png").symlink_to(pictures[0])
+    (folder / "2.png").symlink_to(tmp_path / "gone.png")
+    (folder / "3.png").symlink_to("3.png")
+    (folder / "4.png").symlink_to("/dev/zero")
+    os.mkfifo(folder / "5.png")
+    (folder / "6.png").symlink_to(pictures[1])
+    (folder / "deeper").symlink_to(folder)
+    code, out, err = call(run, folder)
+    paths = [str(folder / f"{number}.png") for number in range(1, 7)]
+    texts = [text for _, text in expected(captioner, pictures[:2])]
+    assert (code, rows(out)) == (1, [[path, text] for path, text in zip(paths, [texts[0], "", "", "", "", texts[1]], strict=True)])
+    note, *warnings, last = err.splitlines()
+    assert "1 folder in it left out" in note
+    said = [f"a link to {tmp_path}/gone.png, which is not there", "Too many levels", "not a file", "not a file"]
+    for line, path, words in zip(warnings, paths[1:], said, strict=False):
+        assert line.startswith(f"warning: {path}: ")
+        assert words in line
+    assert last.startswith("seq2attn: 4 of 6 pictures could not be read")
+
+
+def test_a_folder_that_may_not_be_read_is_one_line(run: str, call: Call, pictures: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Path.iterdir
+
+    def refused(path: Path) -> Iterator[Path]:
+        if path.name == "shut":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return before(path)
+
+    shut = Path(pictures[0]).parent / "shut"
+    shut.mkdir()
+    monkeypatch.setattr(Path, "iterdir", refused)
+    code, out, err = call(run, shut, pictures[0])
+    assert (code, rows(out)[0]) == (1, [str(shut), ""])
+    assert rows(out)[1][1]
+    assert err.splitlines()[0] == f"warning: {shut}: Permission denied"
+
+
+def test_a_list_of_paths_that_is_named_as_an_image(run: str, call: Call, pictures: list[str], tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("\n".join(pictures))
+    code, out, err = call(run, tmp_path / "list.txt")
+    assert (code, rows(out)) == (1, [[str(tmp_path / "list.txt"), ""]])
+    line = err.splitlines()[0]
+    assert line.startswith(f"warning: {tmp_path / 'list.txt'}: not an image that is read, but text (PNG, ")
+    assert line.endswith("; the images that it may list are described with `-` in its place, and the file on standard input")
+
+
+@pytest.mark.parametrize("form", ["text", "jsonl"])
+def test_names_that_drive_a_terminal_are_escaped(run: str, call: Call, tmp_path: Path, form: str) -> None:
+    names = ["a\u202egnp.png", "\u200f.png", "b\x9bc.png", "c\x7f.png", "d\u2066e.png", "gone\u202e.png", "f\u200d\ufeff.png", "g\x85.png"]
+    paths = [tiny_pictures.draw(tmp_path / "in" / name, 1) for name in names if "gone" not in name]
+    paths.insert(5, tmp_path / "in" / "gone\u202e.png")
+    _, out, err = call(run, *paths, "--format", form, "--attention", tmp_path / "out")
+    assert len(out.splitlines()) == 8
+    for printed in (out, err):
+        assert {unicodedata.category(c) for c in printed if c not in "\n\t"} & {"Cc", "Cf", "Cs", "Zl", "Zp"} == set()
+    if form == "jsonl":
+        assert [json.loads(line)["image"] for line in out.splitlines()] == [str(path) for path in paths]
+    else:
+        assert r"a\u202egnp.png" in out
+        assert r"b\x9bc.png" in out
+    drawn = {path.name for path in (tmp_path / "out").iterdir()}
+    assert r"a\u202egnp.png" in drawn
+    assert all(name.isprintable() for name in drawn)
 
 
 def test_search_options_reach_the_search(run: str, captioner: Captioner, call: Call, pictures: list[str]) -> None:

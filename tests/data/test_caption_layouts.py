@@ -364,6 +364,10 @@ def test_a_file_that_is_not_known_is_named_with_what_is(name: str, text: str, tm
     assert line.startswith(f"{tmp_path}: {name} holds no captions in a form that is known; read are: ")
     for form in ("metadata.jsonl", "captions.txt", "results.csv", "*.token.txt", "dataset_*.json", "captions_*.json"):
         assert form in line
+    (tmp_path / name).write_bytes(b"PAR1 \xff cut off")
+    if name.endswith(".csv"):
+        with pytest.raises(UserError, match=r"labels\.csv:1: not UTF-8"):
+            open_corpus(str(tmp_path))
     (tmp_path / name).unlink()
     with pytest.raises(UserError, match=r"pictures without captions: they take a metadata\.jsonl beside them"):
         open_corpus(str(tmp_path))

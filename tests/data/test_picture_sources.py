@@ -134,8 +134,8 @@ def test_flickr_lists_that_leave_out(tmp_path: Path) -> None:
     for _ in range(2):
         assert list(found(corpus)) == ["a.png", "b.png", "c.png"]
         assert corpus.notes == [
-            "1 pictures of Flickr8k.token.txt are in no list of a split and are left out",
-            "1 pictures of the lists are not in Flickr8k.token.txt",
+            "1 picture of Flickr8k.token.txt is in no list of a split, and left out",
+            "1 picture of the lists is not in Flickr8k.token.txt",
         ]
     write(folder / "val.txt", "a.png\n")
     with pytest.raises(UserError, match=r"val\.txt:1: a\.png is in the list for train too"):

@@ -1,6 +1,10 @@
 """Captioned pictures in a prepared folder: what was read is there, what was left out is counted and named, equal files are on one side, damage is one line."""
 
+import math
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -242,6 +246,94 @@ def test_tables_that_do_not_fit_are_one_line(out: Path, name: str, change: Calla
     rewritten(out / "train" / f"{name}.arrow", change)
     with pytest.raises(UserError, match=r"train: damaged \(.*\); run `seq2attn prepare` again$"):
         Prepared(out).picture_split("train")
+
+
+def changed(column: str, values: Callable[[list[object]], list[object]]) -> Callable[[pa.Table], pa.Table]:
+    """One cell or more replaced, the type kept."""
+
+    def change(table: pa.Table) -> pa.Table:
+        place = table.column_names.index(column)
+        cells = pa.array(values(table.column(column).to_pylist()), table.field(column).type)
+        return table.set_column(place, table.field(column), cells)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("captions", changed("target_ids", lambda rows: [[10**6], *rows[1:]])),
+        ("captions", changed("target_ids", lambda rows: [[-1], *rows[1:]])),
+        ("captions", changed("target_ids", lambda rows: [None, *rows[1:]])),
+        ("captions", changed("target_ids", lambda rows: [[4, None], *rows[1:]])),
+        ("captions", changed("target", lambda rows: [*rows[:-1], None])),
+        ("captions", changed("picture", lambda rows: [*rows[:-1], None])),
+        ("captions", changed("boxes", lambda rows: [[[0, math.nan, 0, 1, 1]], *rows[1:]])),
+        ("captions", changed("boxes", lambda rows: [[[math.inf, 0, 0, 1, 1]], *rows[1:]])),
+        ("captions", changed("boxes", lambda rows: [[[0, 0, 0, 1e30, 1]], *rows[1:]])),
+        ("captions", changed("boxes", lambda rows: [[[0, None, 0, 1, 1]], *rows[1:]])),
+        ("pictures", changed("name", lambda rows: [None, *rows[1:]])),
+        ("pictures", changed("frames", lambda rows: [None, *rows[1:]])),
+        ("pictures", changed("frames", lambda rows: [[None], *rows[1:]])),
+        ("pictures", changed("width", lambda rows: [0, *rows[1:]])),
+        ("pictures", changed("height", lambda rows: [-5, *rows[1:]])),
+        ("pictures", changed("count", lambda rows: [None, *rows[1:]])),
+        ("pictures", lambda table: table.set_column(0, "name", pa.array([b"\xff"] * len(table)))),
+        ("pictures", lambda table: table.set_column(0, "name", pa.array([[1]] * len(table)))),
+        ("pictures", lambda table: table.set_column(1, "width", pa.array([2**40] * len(table)))),
+        ("captions", lambda table: table.set_column(2, "target_ids", pa.array([["a"]] * len(table)))),
+    ],
+)
+def test_cells_that_cannot_be_are_one_line(out: Path, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
+    rewritten(out / "train" / f"{name}.arrow", change)
+    with pytest.raises(UserError, match=r"train: damaged \(.*\); run `seq2attn prepare` again$"):
+        Prepared(out).picture_split("train")
+
+
+def test_a_box_of_a_word_that_is_not_there_is_one_line(out: Path) -> None:
+    change = changed("boxes", lambda rows: [[[9, 0, 0, 1, 1]], *rows[1:]])
+    rewritten(out / "train" / "captions.arrow", change)
+    split = Prepared(out).picture_split("train")
+    with pytest.raises(UserError, match=r"train: damaged \(a box of a word that its caption does not have\)"):
+        _ = split.boxes
+
+
+READ = """
+import sys
+from pathlib import Path
+import numpy as np
+from seq2attn.data.prepared import Prepared
+from seq2attn.errors import UserError
+out = Path(sys.argv[1])
+chance = np.random.default_rng(3)
+for name in ("pictures", "captions"):
+    path = out / "train" / f"{name}.arrow"
+    whole = path.read_bytes()
+    for number in range(int(sys.argv[2])):
+        broken = bytearray(whole)
+        for place in chance.integers(0, len(whole) if number % 2 else min(2000, len(whole)), 1 + number % 5):
+            broken[place] = chance.integers(256)
+        path.write_bytes(broken[: int(chance.integers(len(whole)))] if number % 7 == 0 else broken)
+        try:
+            split = Prepared(out).picture_split("train")
+            split.names, split.sizes, split.captions, split.boxes, split.target_ids, split.target_lengths, split.first
+            for picture in range(len(split.names)):
+                split.content(picture)
+        except UserError as error:
+            assert "damaged" in str(error)
+            assert "\\n" not in str(error)
+    path.write_bytes(whole)
+print("read")
+"""
+
+
+@pytest.mark.parametrize("count", [150, pytest.param(3000, marks=pytest.mark.slow)])
+def test_flipped_bytes_are_one_line_or_no_matter(out: Path, count: int) -> None:
+    """In a process of its own: what Arrow believes without looking ends one."""
+    environment = os.environ | {"PYTHONPATH": str(Path(prepared.__file__).parents[2])}
+    command = [sys.executable, "-W", "ignore", "-c", READ, str(out), str(count)]
+    ended = subprocess.run(command, capture_output=True, check=False, env=environment)
+    assert (ended.returncode, ended.stdout) == (0, b"read\n"), ended.stderr.decode()[-2000:]
 
 
 def test_captions_in_several_pieces_are_read_alike(out: Path) -> None:

@@ -55,8 +55,11 @@ def open_flickr(path: Path, source: str | None, target: str | None, follow_links
         captions = _captions(token, files) if form is None else _tabled(token, form, files, notes)
         unlisted = sum(1 for name in captions if name not in split_of) if lists else 0
         uncaptioned = sum(1 for name in split_of if name not in captions)
-        for count, fact in ((unlisted, f"of {token.name} are in no list of a split and are left out"), (uncaptioned, f"of the lists are not in {token.name}")):
-            note = f"{count:,} pictures {fact}"
+        for count, of, lack in (
+            (unlisted, token.name, "in no list of a split, and left out"),
+            (uncaptioned, "the lists", f"not in {token.name}"),
+        ):
+            note = f"{count:,} {'picture' if count == 1 else 'pictures'} of {of} {'is' if count == 1 else 'are'} {lack}"
             if count and note not in notes:
                 notes.append(note)
         for name, (number, texts) in captions.items():

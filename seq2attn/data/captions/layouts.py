@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from seq2attn.data import tables
 from seq2attn.data.captions import coco, flickr, karpathy
 from seq2attn.data.pictures import PictureCorpus
 from seq2attn.errors import UsageError, UserError
@@ -13,6 +14,7 @@ KNOWN = (
     "Flickr's *.token.txt, Karpathy's dataset_*.json, COCO's captions_*.json"
 )
 _UNKNOWN = {".json", ".jsonl", ".csv", ".tsv", ".txt", ".parquet", ".xml", ".mat", ".xlsx"}  # what may hold captions
+_TABLES = {".jsonl", ".csv", ".tsv", ".parquet"}
 _NO_CAPTIONS = re.compile(r"(readme|licen[cs]e|copying|requirements|changelog|citation).*", re.IGNORECASE)
 
 Open = Callable[[Path, str | None, str | None, bool], PictureCorpus]
@@ -56,5 +58,10 @@ def refusal(path: Path) -> UserError:
     if not mine:
         way = "they take a metadata.jsonl beside them, with file_name and captions in each line"
         return UserError(f"{path}: pictures without captions: {way}; read are: {KNOWN}")
+    try:
+        if tables.kind(mine[0]) in _TABLES:
+            next(tables.read_records(path / mine[0]), None)
+    except UserError as error:
+        return error  # the file itself is the problem
     more = f" (and {len(mine) - 1:,} more)" if len(mine) > 1 else ""
     return UserError(f"{path}: {mine[0]}{more} holds no captions in a form that is known; read are: {KNOWN}")

@@ -16,15 +16,13 @@ from seq2attn.data.captions.files import Files
 from seq2attn.data.columns import LANGUAGE, NESTED, SPLIT
 from seq2attn.data.corpus import one_line, split_name
 from seq2attn.data.picture_files import ENDINGS
-from seq2attn.data.pictures import Box, Picture, PictureCorpus
+from seq2attn.data.pictures import FARTHEST, Box, Picture, PictureCorpus
 from seq2attn.data.tables import read_records
 from seq2attn.errors import UsageError, UserError
 
 CLIP, BOXES = "clip", "boxes"
 _PICTURES = ("image", CLIP, "file_name", "img", "image_path", "filename", "image_name")
 _CAPTIONS = (r"captions", r"caption(_?\d+)?", r"text(_?\d+)?", r"sentences", r"raw", r"comment")  # the first that any column has
-_FARTHEST = 1e6  # pixels from a corner that a box may lie, or words from the first
-
 Locate = Callable[[str, str], tuple[str, Callable[[], list[bytes]]]]  # a cell's path and its place -> a name, unique in the corpus, and how to read it
 
 
@@ -253,4 +251,4 @@ def _box(value: object, place: str) -> Box:
 
 
 def _is_place(cell: object) -> bool:
-    return isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) <= _FARTHEST  # not, where it is no number
+    return isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) <= FARTHEST  # not, where it is no number
