@@ -651,6 +651,9 @@ class Config(Section):
         return self
 
 
+_DEPTH = 12  # sections, one in the other, that any tree of settings may have
+
+
 def presets() -> dict[str, Path]:
     """Name -> file of every preset, in alphabetical order."""
     return {path.stem: path for path in sorted(PRESETS.glob("*.toml"))}
@@ -712,13 +715,25 @@ def refuse_idle(settings: Iterable[str], changes: Sequence[tuple[Config | None, 
 
 def validate(tree: object, where: str) -> Config:
     """A plain tree of settings, as JSON holds it, as a Config; `where` names it in errors. Raises UsageError with one line that names the first wrong setting."""
+    if _is_deep(tree):
+        raise UsageError(f"{where}: settings nested more than {_DEPTH} deep; there are none")
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
         raise UsageError(f"{where}: {_explain(error, tree)}") from None
 
 
+def _is_deep(tree: object) -> bool:
+    """Whether a tree is deeper than settings are; recursion over it would end in an error of Python's."""
+    level = [tree]
+    for _ in range(_DEPTH):
+        level = [part for one in level if isinstance(one, dict | list) for part in (one.values() if isinstance(one, dict) else one)]
+    return bool(level)
+
+
 def _right(tree: object) -> Config | None:
+    if _is_deep(tree):
+        return None
     try:
         return Config.model_validate(tree)
     except ValidationError:

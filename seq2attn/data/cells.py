@@ -23,7 +23,7 @@ _LOOKED_AT = 10_000  # lines that show whether quotes are quotes
 _FITTING = 0.95  # of the rows have as many cells as the header, where another delimiter is taken than usual
 _COMMAS = 3  # cells in quotes that are a sign
 _OFTEN = 20  # signs of a spreadsheet for each sign of plain text
-_RETRIES = 64 * LIMIT  # characters that are read anew, of all quotes that do not close
+_RETRIES = 16 * LIMIT  # characters that are read anew, of all quotes that do not close
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # the line that a spreadsheet program puts first
 
 
@@ -124,7 +124,7 @@ class _Records(Iterator[tuple[int, list[str]] | BadRow]):
         self._back += reversed(taken[1:])
         self._number = number
         self._spend(sum(map(len, taken[1:])), number)
-        return BadRow(str(self._path), number, "that are no rows of CSV", f"not a row of CSV: {parts}: {beginning(line)}")
+        return BadRow(str(self._path), number, "against the rules of CSV", f"not a row of CSV: {parts}: {beginning(line)}")
 
     def _line(self) -> str:
         self._number += 1
@@ -139,7 +139,7 @@ class _Records(Iterator[tuple[int, list[str]] | BadRow]):
             except csv.Error as error:
                 if "unexpected end" not in str(error):
                     return str(error)
-            self._spend(size if len(taken) > 1 else 0, self._number)
+            self._spend(size + 8 * len(taken) if len(taken) > 1 else 0, self._number)
             quotes = sum(part.count('"') for part in taken)
             while True:  # until every quote may have its partner
                 if size > LIMIT:

@@ -52,7 +52,7 @@ def is_split(name: object) -> bool:
     """Whether a split may be called so: the name is that of a folder, in the folder that it belongs to."""
     if not isinstance(name, str) or not name.isprintable() or name != name.strip():
         return False
-    return bool(name) and name[0] != "." and ".." not in name and not set("/\\:") & set(name) and len(name.encode()) <= _SPLIT_BYTES
+    return bool(name) and name[0] != "." and ".." not in name and not set("/\\:\ufffd") & set(name) and len(name.encode()) <= _SPLIT_BYTES
 
 
 def shown(path: Path | str) -> str:

@@ -14,7 +14,7 @@ from seq2attn.errors import UserError
 
 _CHUNK = 1 << 16
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
-_KIND = "that are no objects of JSON"
+_KIND = "without an object of JSON"
 _IN_A_LIST = 'not a list of objects, as in [{"en": "...", "fr": "..."}]'
 _OBJECT = 'not an object with keys, as in {"en": "...", "fr": "..."}'
 

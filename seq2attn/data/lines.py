@@ -1,5 +1,6 @@
 """Lines of a UTF-8 file, plain or packed, one by one. A line ends at "\\n" (a "\\r" before it is dropped) and nowhere else."""
 
+import shlex
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -47,6 +48,9 @@ def read_lines(path: Path) -> Iterator[str]:
         number = 0
         while line := file.readline(LIMIT + 2):
             number += 1
+            if number == 1 and b"\r" in line[:-1] and not line.endswith(b"\n"):
+                way_out = f"tr '\\r' '\\n' < {shlex.quote(str(path))} > NEW"
+                raise UserError(f"{path}: its lines end with CR alone, as on old Macs; convert it: {way_out}")
             if len(line) > LIMIT + 1 and not line.endswith(b"\n"):
                 raise UserError(f"{path}:{number}: a line of more than {LIMIT:,} bytes; remove or split it")
             line = line.removesuffix(b"\n").removesuffix(b"\r")

@@ -20,13 +20,17 @@ _ROWS = 1024  # that are unpacked at once, at most
 _BYTES = 8 << 20  # of them, about
 _MOST = 128 << 20  # of them, at most
 _PAGE = 256 << 20  # bytes of a page that is read; writers keep to a few MiB
-_KIND = "that are not UTF-8"
+_KIND = "with bytes that are not UTF-8"
 
 
 def schema(path: Path) -> pa.Schema:
     """The columns and their types. Raises UserError for what is no Parquet file."""
     with seekable(path, (PARQUET,)) as file:
-        return _opened(file, path).schema_arrow
+        table = _opened(file, path)
+        try:
+            return table.schema_arrow
+        except Exception as error:  # noqa: BLE001 - as below
+            raise _damaged(path, error) from None
 
 
 def records(path: Path, columns: Sequence[str] | None = None) -> Iterator[tuple[int, dict[str, Any]] | BadRow]:
@@ -43,15 +47,21 @@ def records(path: Path, columns: Sequence[str] | None = None) -> Iterator[tuple[
                 for record in _dicts(batch):
                     number += 1
                     yield (number, record) if record is not None else BadRow(str(path), number, _KIND, "not UTF-8 in this row")
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise UserError(f"{path}: not a Parquet file, or damaged: {str(error).splitlines()[0][:200]}") from None
+        except UserError:
+            raise
+        except Exception as error:  # noqa: BLE001 - what a damaged file raises in a foreign reader is of any kind
+            raise _damaged(path, error) from None
 
 
 def _opened(file: BinaryIO, path: Path) -> Any:
     try:
         return pa.parquet.ParquetFile(file, pre_buffer=False, buffer_size=1 << 16)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: not a Parquet file, or damaged: {str(error).splitlines()[0][:200]}") from None
+    except Exception as error:  # noqa: BLE001 - as above
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path}: not a Parquet file, or damaged: {' '.join(str(error).split())[:200] or type(error).__name__}")
 
 
 def _is_plain(kind: pa.DataType) -> bool:
