@@ -59,7 +59,9 @@ def train(
     device: options.Device = "auto",
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.", min=0, max=2**31 - 1, metavar="N", show_default="1")] = None,
     max_steps: Annotated[int | None, typer.Option(help="Updates to train for.", min=1, metavar="STEPS", show_default="the preset's")] = None,
-    max_minutes: Annotated[float | None, typer.Option(help="Minutes to train for at most, validation included.", metavar="MINUTES")] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="Minutes to train for at most; validations count, scoring the test splits after it does not.", metavar="MINUTES")
+    ] = None,
     allow_code: options.AllowCode = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run as if it had never stopped.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a run that stands there.")] = False,
@@ -142,7 +144,8 @@ def _train(
         parameters = sum(p.numel() for p in model.parameters())
         console.note(f"{len(task.training.target_lengths):,} training {task.unit}, {parameters:,} parameters, {format} on {world.device}, into {out}")
         with _stoppable() as stop:
-            validate = task.validation_of(stop)
+            display = Display(run.path, world.leads, task.example, chosen.train)
+            validate = task.validation_of(stop, display.validating)
             critic = task.critic() if chosen.train.self_critical is not None else None
             events = trainer.train(model, run, task.training, task.validation, world=world, format=format, validate=validate, critic=critic, stop=stop)
             if world.leads:  # now that all of the saved state is known to fit
@@ -150,7 +153,7 @@ def _train(
                     checkpoint.describe(run)
                 of_data = provenance.of_data(corpus, prepared.report, task.training.fingerprint, task.validation.fingerprint)
                 provenance.record(run, step=checkpoint.last_step(run), command=command, world=world, format=format, data=of_data)
-            with closing(events), Display(run.path, world.leads, task.example) as display:
+            with closing(events), display:
                 for event in events:
                     display.show(event)
         assert isinstance(event, trainer.Finished)
@@ -162,6 +165,8 @@ def _train(
             raise typer.Exit(130)
         claim.close()  # what follows reads the run as anybody may
         if world.leads:
+            if chosen.train.max_minutes is not None:
+                console.note("scoring the test splits, which --max-minutes does not count")
             task.test(run.path, device)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from seq2attn.cli import console, evaluate_pictures
 from seq2attn.cli.scored import Search, System, lines, note_form
-from seq2attn.cli.task import SAMPLES, Task, looking, say_next, text_scores
+from seq2attn.cli.task import SAMPLES, Said, Task, looking, say_next, text_scores
 from seq2attn.config import Config, ImageEncoder
 from seq2attn.data.picture_split import PictureSplit
 from seq2attn.data.prepared import Prepared
@@ -55,7 +55,7 @@ class Pictures(Task):
         world.wait()
         return features(split, reader, self.encoder, folder, lambda stage, done, total: None)
 
-    def validation_of(self, stop: Callable[[], bool]) -> Callable[[Seq2Seq], Scores]:
+    def validation_of(self, stop: Callable[[], bool], said: Said) -> Callable[[Seq2Seq], Scores]:
         split, prepared = self.splits["valid"], self.prepared
         numbers = range(min(self.config.train.validate_sentences, len(split.names)))
         references = [split.captions[number] for number in numbers]
@@ -65,7 +65,7 @@ class Pictures(Task):
 
         def validate(model: Seq2Seq) -> Scores:
             captioner = Captioner(model, prepared.target_tokenizer, self.config, languages=prepared.languages)
-            found = caption(captioner, split, numbers, made=cast(Views, self.validation).features, progress=looking(stop))
+            found = caption(captioner, split, numbers, made=cast(Views, self.validation).features, progress=looking(stop, said))
             sample = split.names[shown], references[shown][0], found[shown]
             by_text = text_scores(found, parallel(references), *as_written, sample)
             cider = noise.mean(CiderD(references).scores(found))
