@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from seq2attn.cli.progress_line import Clock, duration, fitted
+from seq2attn.cli.progress_line import Clock, counted, duration, fitted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -105,7 +105,8 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 @contextmanager
 def progress(interval: float | None = None) -> Iterator[Progress]:
-    """A function that shows how far each task is. Without a terminal: a line when a task begins and ends, and every `interval` seconds between."""
+    """A function that shows how far each task is. Without a terminal: a line when a task begins and ends, and every `interval` seconds between.
+    A stream, whose length nobody knows, begins without one: its answers say enough where they are few."""
     if quiet:
         yield lambda task, done, total=None, facts="", clock=None: None
     elif is_terminal():
@@ -199,13 +200,17 @@ def _lines(interval: float) -> Iterator[Progress]:
 
     def show(task: str, done: int, total: int | None = None, facts: str = "", clock: Clock | None = None) -> None:
         now = watches.setdefault(task, _Watch(done)).look(done, total, clock)
-        pace = paces.setdefault(task, Pace(interval))
+        if task not in paces:
+            paces[task] = Pace(interval)
+            if total is None and done:
+                paces[task].said()
+        pace = paces[task]
         ended = total is not None and done >= total
         if done == printed.get(task) or not (ended or pace.due()):
             return
         printed[task] = done
         pace.said()
-        parts = [f"{task} {done:,}" if total is None or now.limit else f"{task} {done:,}/{total:,}"]
+        parts = [f"{task} {counted(done, None if now.limit else total)}".rstrip()]
         if facts:
             parts.append(facts)
         if now.limit:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from seq2attn import config
-from seq2attn.cli import console, options
+from seq2attn.cli import console, mistaken, options
 
 DEFAULT = config.Data()
 
@@ -73,6 +73,7 @@ def prepare(
     or .csv, Flickr's *.token.txt, or Karpathy's dataset_*.json; in a file a column "image" names the pictures. A corpus without splits is divided, never with
     the same source sentence or picture on two sides. The folder is made whole or not at all.
     """
+    mistaken.refuse_no_data(corpus)
     asked = {"source": source, "target": target, "vocab_size": vocab_size or DEFAULT.vocab_size, "tokenizer": tokenizer, "joint": joint}
     data = config.Data.model_validate(
         asked | {"lowercase": lowercase, "max_length": max_length, "max_ratio": max_ratio, "max_bad": max_bad, "max_missing": max_missing}

@@ -33,6 +33,11 @@ def share(done: int, total: int | None, clock: Clock) -> float | None:
     return min(done / total, 1.0) if total else None
 
 
+def counted(done: int, total: int | None) -> str:
+    """20/100, or 20 where there is no total; nothing where no work is counted."""
+    return f"{done:,}/{total:,}" if total is not None else f"{done:,}" if done else ""
+
+
 def fitted(
     width: int,
     task: str,
@@ -47,7 +52,7 @@ def fitted(
     """The line within `width` columns, of which `size` says how many a text takes. `facts` are parted by two spaces, the dearest first:
     they are left out from the last on, then the time that is gone, then the name of the task. A bar stands where there is room for it."""
     part = share(done, total, clock)
-    count = f"{done:,}" if total is None or clock.limit else f"{done:,}/{total:,}"
+    count = counted(done, None if clock.limit else total)
     percent = "" if part is None else f"{int(100 * part)}%"
     bar = "" if part is None or width < BAR_FROM else (filled * int(BAR * part)).ljust(BAR, empty)
     left = "" if clock.left is None else f"{duration(clock.left)} left"

@@ -1,6 +1,5 @@
 """A training on captioned pictures: scored by BLEU and CIDEr-D over all captions of a picture, as `caption` searches and `evaluate` scores."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2attn.cli import console, evaluate_pictures
+from seq2attn.cli import console, evaluate_pictures, ready
 from seq2attn.cli.scored import Search, System, lines, note_form
 from seq2attn.cli.task import SAMPLES, Said, Task, looking, say_next, text_scores
 from seq2attn.config import Config, ImageEncoder
@@ -47,7 +46,8 @@ class Pictures(Task):
         train = self.config.train
         if not self.encoder.frozen or (varied and (train.crop or train.flip or train.colour)):
             return None
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seq2attn" / "features"
+        folder = ready.cache() / "features"
+        ready.refuse_cache(folder)
         reader = cast(Reader, model.encoder)
         if world.leads:
             with console.progress() as progress:

@@ -60,7 +60,8 @@ def test_plain_progress(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
             clock.now = 1000.0 + seconds
             progress("encoding", done, 4000, facts)
         progress("writing", 3)
-    said = ["encoding 0/4,000", "encoding 1,000/4,000  0:30 left", "encoding 4,000/4,000  12 dropped", "writing 3"]
+        progress("training the tokenizer", 0)
+    said = ["encoding 0/4,000", "encoding 1,000/4,000  0:30 left", "encoding 4,000/4,000  12 dropped", "training the tokenizer"]
     assert captured(capsys) == ("", "".join(f"{line}\n" for line in said))
 
 
@@ -74,8 +75,10 @@ def test_plain_progress_of_unknown_length(capsys: pytest.CaptureFixture[str]) ->
 def test_plain_progress_comes_at_once_and_then_every_half_a_minute_at_least(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Time(monkeypatch)
     with console.progress() as progress:
-        progress("translating", 64)
-        assert captured(capsys) == ("", "translating 64\n")
+        progress("translating test", 64, 2000)
+        assert captured(capsys) == ("", "translating test 64/2,000\n")
+        progress("translating", 1)  # a stream that may end with this line
+        assert captured(capsys) == ("", "")
         silent = clock.now
         for done in range(65, 1000):
             clock.now += 1
