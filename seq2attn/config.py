@@ -732,6 +732,12 @@ def change(config: Config, settings: Iterable[str], where: str = "--set") -> Con
     return validate(tree, where)
 
 
+def refuse_bare(settings: Iterable[str]) -> None:
+    """Raise UsageError where a setting is not of the form `section.key=value`."""
+    for setting in settings:
+        _split(setting)
+
+
 def refuse_spent(settings: Iterable[str]) -> None:
     """Raise UsageError, naming the first `section.key=value` setting that acts before or in training alone: a trained run has that behind it."""
     for setting in settings:

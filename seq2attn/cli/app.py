@@ -7,6 +7,7 @@ quietly with 0. A failure is one line on stderr; a traceback only with --debug.
 import errno
 import io
 import os
+import re
 import select
 import signal
 import stat
@@ -110,6 +111,10 @@ def _worded(error: typer.TyperException, arguments: Sequence[str]) -> UserError:
         typed = str(error.option_name)  # type: ignore[attr-defined]
         said_ = mistaken.option(typed, _value_of(typed, arguments), named[0] if named else "", options)
         message = f"No such option: {typed}" + (f"; {said_}" if said_ else "")
+    elif named and (argument := re.match(r"Missing argument '(\w+)", message)):
+        message += f"; {said_}" if (said_ := mistaken.missing(argument[1], named[0])) else ""
+    elif named and (words := re.match(r"Got unexpected extra argument\(s\) \((.+)\)", message)):
+        message += f"; {said_}" if (said_ := mistaken.extra(words[1], named[0])) else ""
     help_ = " ".join(["seq2attn", *named, "--help"])
     return (UsageError if error.exit_code == 2 else UserError)(f"{message[:1].lower()}{message[1:]}; see `{help_}`")
 

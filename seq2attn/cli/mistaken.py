@@ -178,6 +178,35 @@ def _as_setting(plain: str, value: str | None) -> str | None:
     return f"as a setting: --set {ours}={value or 'VALUE'}" if " " not in ours else f"as settings, by --set: {ours}"
 
 
+# Arguments
+
+
+def missing(argument: str, command: str) -> str | None:
+    """What to say of an argument that a command has not been given."""
+    if argument == "RUN":
+        runs = sorted(str(run) for run in Path("runs").iterdir() if is_run(run)) if Path("runs").is_dir() else []
+        here = f"there {'are' if len(runs) > 1 else 'is'} {_or(runs[:EXPLAINED], 'and')}" if runs else "`seq2attn train` makes one"
+        return f"name the run right after {command}: {here}"
+    if argument == "CORPUS":
+        return f"name the corpus and the folder to make, as in `seq2attn {command} phrases prepared/phrases`"
+    if argument == "OUT":
+        return "name the folder to make too"
+    return None
+
+
+def extra(words: str, command: str) -> str | None:
+    """What to say of arguments that are too many."""
+    if command == "train":
+        first = words.split()[0]
+        if first in config.presets():
+            return "one preset is trained at a time"
+        if first in BUNDLED or first.startswith("hf:") or Path(words).exists() or Path(first).suffix in DATA:
+            return f"data go with --data: --data {shown(words if Path(words).exists() else first)}"
+    if command == "plot-alignment":
+        return f"put the text behind --source: --source {quoted(words)}"
+    return None
+
+
 # Presets
 
 

@@ -8,6 +8,8 @@ from seq2attn.cli import mistaken
 from seq2attn.config import Config
 from seq2attn.errors import UserError
 
+LOCK = "training.lock"  # in a run while it is trained
+
 
 def refuse_data(data: str, chosen: Config) -> None:
     """Raise UserError or UsageError where a corpus or prepared folder is not there, is no data, has no such columns, or is not what the model reads.
@@ -53,8 +55,8 @@ def no_pairs(data: str, split: str) -> str:
 
 
 def refuse_place(out: Path, force: bool) -> None:
-    """Raise UserError where a run stands already, or no folder can be made."""
-    if mistaken.is_run(out) and not force:
+    """Raise UserError where a run stands already, or no folder can be made. Of a run with a lock, who takes the lock says more."""
+    if mistaken.is_run(out) and not force and not (out / LOCK).exists():
         raise UserError(f"{out}: a run stands here already; go on with it by --resume, or replace it by --force")
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: exists, and is no run of seq2attn; choose another --out")

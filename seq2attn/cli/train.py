@@ -102,6 +102,7 @@ def train(
     settings += [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in options_.items() if value is not None]
     if resume and force:
         raise UsageError("--resume goes on with a run and --force replaces it: choose one")
+    config.refuse_bare(settings)
     if preset is not None:
         mistaken.refuse_no_preset(preset)
     given = config.load(preset or FIRST_TRY, settings) if preset is not None or not resume else None

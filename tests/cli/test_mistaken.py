@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from seq2attn.cli import app, mistaken
+from seq2attn.cli import app, mistaken, ready
+from seq2attn.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 Typed = Callable[..., tuple[int, str, str]]
@@ -279,6 +280,35 @@ def test_a_text_where_another_file_is_wanted(typed: Typed, arguments: list[str])
 def test_what_does_not_go_together_is_seen_first(typed: Typed, arguments: list[str], said: str) -> None:
     refused(typed(*arguments), said)
     assert not Path("cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["translate"], "name the run right after translate: there are runs/phrases and runs/scenes"),
+        (["export"], "name the run right after export"),
+        (["export", "runs/phrases"], "name the folder to make too"),
+        (["prepare"], "as in `seq2attn prepare phrases prepared/phrases`"),
+        (["prepare", "data.tsv"], "name the folder to make too"),
+        (["train", "luong15", "phrases"], "data go with --data: --data phrases"),
+        (["train", "luong15", "data.tsv"], "data go with --data: --data data.tsv"),
+        (["train", "luong15", "cho14"], "one preset is trained at a time"),
+        (["train", "--set", "train.lr", "0.1"], "--set train.lr: write KEY=VALUE"),
+        (["train", "--set", "lr=0.1x"], "did you mean train.lr?"),
+    ],
+)
+def test_arguments_that_are_missing_or_too_many(typed: Typed, arguments: list[str], said: str) -> None:
+    refused(typed(*arguments), said)
+
+
+@pytest.mark.usefixtures("typed")
+def test_a_run_that_may_be_trained_now_is_left_to_who_takes_its_lock() -> None:
+    ready.refuse_place(Path("new/run"), force=False)
+    ready.refuse_place(Path("runs/phrases"), force=True)
+    with pytest.raises(UserError, match="a run stands here already"):
+        ready.refuse_place(Path("runs/phrases"), force=False)
+    Path("runs/phrases", ready.LOCK).write_text("process 1 on here\n")
+    ready.refuse_place(Path("runs/phrases"), force=False)
 
 
 def test_it_is_seen_before_torch_is_loaded_and_a_corpus_prepared(typed: Typed, tmp_path: Path) -> None:
