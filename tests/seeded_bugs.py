@@ -389,7 +389,7 @@ BUGS = (
     Bug("training/trainer.py", "len(batch.source) / len(found.inputs_RT)", "1 / len(found.inputs_RT)", ("training/test_self_critical.py", "-k", "large_batch")),
     Bug("training/doubly_stochastic.py", "((1 - read_BS) * mask_BS)", "(1 - read_BS)", ("training/test_doubly_stochastic.py", "-k", "equation")),
     Bug("training/doubly_stochastic.py", "index_select(0, real_M)", "index_select(0, torch.arange(len(real_M)))", ("training/test_doubly_stochastic.py", "-k", "equation")),
-    Bug("cli/train.py", 'elif chosen.model.encoder.kind == "image" and chosen.model.encoder.frozen:', "elif False:", ("training/test_pictures.py", "-k", "resumed_run")),
+    Bug("cli/train.py", 'elif chosen.model.encoder.kind == "image" and chosen.model.encoder.frozen and', "elif False and", ("training/test_pictures.py", "-k", "resumed_run")),
     Bug("cli/train.py", "if old is None or not checkpoint.has_state(old):", "if old is None:", ("training/test_pictures.py", "-k", "resumed_run")),
     Bug("cli/train_pictures.py", "(varied and (train.crop or", "(False and (train.crop or", ("training/test_pictures.py", "-k", "nothing_varies")),
     # the first hour of a user: names that are near, lines that fit, what is seen before anything is done

@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "evaluation": {"inference", "data", "search", "models", "training.self_critical"},
     "plotting": {"inference", "data"},
     "export": {"inference", "data", "models", "attention", "training.checkpoint"},
-    "cli": {"inference", "training", "evaluation", "plotting", "export", "data", "models", "search", "near", "synonyms"},
+    "cli": {"inference", "training", "evaluation", "plotting", "export", "data", "models", "search"},
     "__init__": {"inference"},
     "__main__": {"cli"},
 }

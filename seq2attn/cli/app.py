@@ -16,7 +16,7 @@ import threading
 import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Annotated, NoReturn, Self
+from typing import Annotated, Any, NoReturn, Self
 
 import typer
 
