@@ -4,7 +4,6 @@ A leaf: it imports nothing of the package but its errors, and knows no torch. Wh
 contradictions between settings are refused here, before any work starts.
 """
 
-import difflib
 import json
 import re
 import tomllib
@@ -17,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 from pydantic.fields import FieldInfo
 
 from seq2attn.errors import UsageError
+from seq2attn.near import nearest
+from seq2attn.synonyms import known_as
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -197,7 +198,7 @@ class ImageEncoder(Section):
         _refuse_idle(self, "model.encoder", (("blocks", "backbone", BACKBONES[:1]), ("channels", "backbone", BACKBONES[:1])))
         _refuse_idle(self, "model.encoder", (("stages", "backbone", BACKBONES[1:]), ("norm", "backbone", BACKBONES[1:])))
         if not self.residual and not re.fullmatch(r"timm:[\w./-]+|[A-Za-z_][\w.]*:[A-Za-z_]\w*", self.backbone):
-            near = difflib.get_close_matches(self.backbone, BACKBONES, 1)
+            near = nearest(self.backbone, BACKBONES)
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise ValueError(
                 f'model.encoder.backbone="{self.backbone}"{hint}: choose {", ".join(BACKBONES)}, timm:NAME, or package.module:function for one of your own'
@@ -353,7 +354,11 @@ class Attention(Section):
     """score x normaliser x values, and what surrounds them."""
 
     score: Literal["additive", "dot", "scaled-dot", "general", "keyed", "concat", "concat-linear", "sigmoid", "cosine", "location", "concat-location"] = (
-        "additive"  # how well a key answers a query: see attention/scores.py
+        "additive"  # how well a key h answers a query s, biases left out: additive: v . tanh(W s + U h);
+        # dot: s . h; scaled-dot: s . h / sqrt(size); general: s . W h; keyed: q(s) . k(h), by query_map and key_map;
+        # concat: v . tanh(W [s; h]); concat-linear: w . [s; h]; sigmoid: sigmoid(w . [s; h]);
+        # cosine: cos(s, h) times a learned number; location: a row of W for each position, times s;
+        # concat-location: the same times the last token's embedding and s
     )
     size: Count | None = None  # hidden units of additive and concat, size of keyed keys, all heads together; None: the decoder's size
     query_map: Map = "linear"  # keyed: q(s)
@@ -434,7 +439,10 @@ class Model(Section):
     embedding: Count = 256  # size of a token's vector
     tied: Literal["none", "output", "all"] = "output"  # output: target embedding = output matrix; all: the source embedding too
     dropout: Share = 0.3  # on embeddings, between layers and on readouts
-    init: Literal["glorot", "uniform", "bahdanau15"] = "glorot"  # first weights: see models/initial.py
+    init: Literal["glorot", "uniform", "bahdanau15"] = (
+        "glorot"  # first weights; glorot: as large as keeps the size of what passes (Glorot and Bengio 2010);
+        # uniform: evenly within init_range of 0; bahdanau15: normal, of deviation 0.01, as its appendix B.1 says
+    )
     init_range: Positive = 0.1  # uniform: the largest first weight
     encoder: Encoder = RNNEncoder()
     decoder: Decoder = RNNDecoder()
@@ -586,7 +594,7 @@ class Train(Section):
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.5  # plateau: factor on lr
     decay_patience: Count = 2  # plateau: validations without gain before a decay
     reinforce: NotNegative = 0.1  # hard-sample attention: weight of what draws are paid (Xu 2015, section 4.1); 1: the expected loss falls, less: steadier
-    entropy: NotNegative = 0.002  # hard-sample attention: reward, in nats, for a nat of the entropy of its weights
+    entropy: NotNegative = 0.002  # hard-sample attention: reward for how far its weights are spread (their entropy)
     baseline: Share = 0.9  # hard-sample attention: decay of the moving average that rewards are compared with; 0: no baseline
     clip: NotNegative = 1.0  # largest norm of the gradient; 0: no clipping
     label_smoothing: Share = 0.1  # share of a target's probability that all tokens have alike
@@ -664,19 +672,8 @@ def load(preset_or_file: str, settings: Iterable[str] = ()) -> Config:
 
     A setting that would do nothing is refused where `settings` name it; a file may hold it, so that one change to it needs no second one.
     """
-    path = presets().get(preset_or_file) or Path(preset_or_file)
-    if not path.is_file():
-        near = difflib.get_close_matches(preset_or_file, presets(), 1)
-        hint = f"did you mean {near[0]}?" if near else "`seq2attn train --list` shows the presets"
-        raise UsageError(f"{preset_or_file}: neither a preset nor a file; {hint}")
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    except RecursionError:
-        raise UsageError(f"{path}: not a TOML file: nested too deep") from None
-    except ValueError as error:  # TOML that is wrong, text that is not UTF-8, numbers of thousands of digits
-        raise UsageError(f"{path}: not a TOML file: {error}") from None
+    path = file_of(preset_or_file)
+    tree = _with_base(_tree(path), path)
     settings = list(settings)
     before = _right(tree)
     _assign_all(tree, settings)
@@ -685,11 +682,64 @@ def load(preset_or_file: str, settings: Iterable[str] = ()) -> Config:
     return config
 
 
+def file_of(preset_or_file: str) -> Path:
+    """The file of a preset or of a path. Raises UsageError where there is none."""
+    path = presets().get(preset_or_file) or Path(preset_or_file)
+    if not path.is_file():
+        near = nearest(preset_or_file, presets())
+        hint = f"did you mean {' or '.join(near)}?" if near else "`seq2attn train --list` shows the presets"
+        raise UsageError(f"{preset_or_file}: neither a preset nor a file; {hint}")
+    return path
+
+
+def _tree(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    except RecursionError:
+        raise UsageError(f"{path}: not a TOML file: nested too deep") from None
+    except ValueError as error:  # TOML that is wrong, text that is not UTF-8, numbers of thousands of digits
+        raise UsageError(f"{path}: not a TOML file: {error}") from None
+
+
+def _with_base(tree: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A file's settings upon those of the preset that it names with `preset = "NAME"`, if it names one. The presets themselves name none."""
+    if "preset" not in tree:
+        return tree
+    name = tree.pop("preset")
+    if not isinstance(name, str) or name not in presets():
+        near = nearest(name, presets()) if isinstance(name, str) else []
+        hint = f"did you mean {' or '.join(near)}?" if near else "name one that `seq2attn train --list` shows; another file cannot stand here"
+        raise UsageError(f"{path}: preset = {json.dumps(name, default=str)}: no preset; {hint}")
+    base = _tree(presets()[name])
+    _lay(tree, base)
+    return base
+
+
+def _lay(tree: Mapping[str, Any], base: dict[str, Any]) -> None:
+    """Put the settings of `tree` in place of those of `base`. A section of another kind starts anew, as with --set."""
+    for name, value in tree.items():
+        below = base.get(name)
+        if not isinstance(value, dict) or not isinstance(below, dict):
+            base[name] = value
+            continue
+        if "kind" in value and value["kind"] != below.get("kind", "rnn"):
+            below.clear()
+        _lay(value, below)
+
+
 def change(config: Config, settings: Iterable[str], where: str = "--set") -> Config:
     """The config with `section.key=value` settings changed in order, kinds first; `where` names them in errors. Raises UsageError."""
     tree = config.model_dump(mode="json")
     _assign_all(tree, settings)
     return validate(tree, where)
+
+
+def refuse_bare(settings: Iterable[str]) -> None:
+    """Raise UsageError where a setting is not of the form `section.key=value`."""
+    for setting in settings:
+        _split(setting)
 
 
 def refuse_spent(settings: Iterable[str]) -> None:
@@ -865,8 +915,7 @@ def _explain(error: ValidationError, tree: object) -> str:
             wanted, those = ".".join([*names[:-1], "kind"]), " or ".join(f'"{other}"' for other in others)
             return f'{key} is for {wanted}={those}: with "{kind}" there is no such setting; leave it out, or choose that kind'
         key = next(_leaves(key, first["input"]), key)
-        near = _nearest(key, _kinds(tree))
-        return f"{key}: no such setting" + (f"; did you mean {' or '.join(filter(None, (', '.join(near[:-1]), near[-1])))}?" if near else "")
+        return f"{key}: no such setting; {_meant(key, _kinds(tree))}"
     if first["type"] == "union_tag_not_found":
         return f"{key} is a section, not {json.dumps(first['input'], default=str)}: set {key}.kind, and what belongs to it"
     if first["type"] == "union_tag_invalid":
@@ -904,8 +953,9 @@ def _wanted(type_: str, context: Mapping[str, Any], message: str, key: str) -> s
     return f"{message[0].lower()}{message[1:]}"
 
 
-def _nearest(key: str, kinds: Mapping[str, object], most: int = 3) -> list[str]:
-    """Settings that a misspelt one may mean: those that end as it does, those of its last name, or the closest; of the kinds in use where they have one."""
+def _meant(key: str, kinds: Mapping[str, object], most: int = 3) -> str:
+    """What a misspelt setting may mean: one that ends as it does, one that others call so, or one of near spelling; of the kinds in use where they
+    have one. Else what there is in its section."""
     every = list(dict.fromkeys(name for name, _, _ in fields()))
     here = list(dict.fromkeys(name for name, kind, _ in fields() if kind is None or kind == kinds[name.split(".")[1]]))
     typed = key.lower()
@@ -914,15 +964,25 @@ def _nearest(key: str, kinds: Mapping[str, object], most: int = 3) -> list[str]:
     def ending(names: list[str], end: str) -> list[str]:
         return [name for name in names if f".{name}".endswith(f".{end}")]
 
+    near = next((found for names in (here, every) if (found := ending(names, typed) or ending(names, last))), [])
+    if not near and (said := known_as(last)):
+        return said
     for names in (here, every):
-        if found := ending(names, typed) or ending(names, last):
-            return found[:most]
-    for names in (here, every):
-        if "." in typed and (close := difflib.get_close_matches(typed, names, 1, 0.5)):
-            return close
-        if close := difflib.get_close_matches(last, [name.rsplit(".", 1)[-1] for name in names], 1, 0.7):
-            return ending(names, close[0])[:most]
-    return []
+        if not near:
+            ends = nearest(last, dict.fromkeys(name.rsplit(".", 1)[-1] for name in names))
+            near = [name for end in ends for name in ending(names, end)]
+            near = [name for name in near if name.rpartition(".")[0] == typed.rpartition(".")[0]] or near
+    if near:
+        *others, final = near[:most]
+        return f"did you mean {' or '.join(filter(None, (', '.join(others), final)))}?"
+    section = typed.rpartition(".")[0]
+    inside = [name.removeprefix(f"{section}.") for name in here if section and name.startswith(f"{section}.")]
+    if inside and len(inside) <= FEW:
+        return f"{section} has {', '.join(inside)}"
+    return "`seq2attn train PRESET --show` lists all"
+
+
+FEW = 12  # settings that an error may list
 
 
 def _kinds(tree: object) -> dict[str, object]:

@@ -388,9 +388,16 @@ BUGS = (
     Bug("training/trainer.py", "len(batch.source) / len(found.inputs_RT)", "1 / len(found.inputs_RT)", ("training/test_self_critical.py", "-k", "large_batch")),
     Bug("training/doubly_stochastic.py", "((1 - read_BS) * mask_BS)", "(1 - read_BS)", ("training/test_doubly_stochastic.py", "-k", "equation")),
     Bug("training/doubly_stochastic.py", "index_select(0, real_M)", "index_select(0, torch.arange(len(real_M)))", ("training/test_doubly_stochastic.py", "-k", "equation")),
-    Bug("cli/train.py", 'elif chosen.model.encoder.kind == "image" and chosen.model.encoder.frozen:', "elif False:", ("training/test_pictures.py", "-k", "resumed_run")),
+    Bug("cli/train.py", 'elif chosen.model.encoder.kind == "image" and chosen.model.encoder.frozen and', "elif False and", ("training/test_pictures.py", "-k", "resumed_run")),
     Bug("cli/train.py", "if old is None or not checkpoint.has_state(old):", "if old is None:", ("training/test_pictures.py", "-k", "resumed_run")),
     Bug("cli/train_pictures.py", "(varied and (train.crop or", "(False and (train.crop or", ("training/test_pictures.py", "-k", "nothing_varies")),
+    # the first hour of a user: names that are near, lines that fit, what is seen before anything is done
+    Bug("near.py", "min(MOST, max(len(typed), len(other)) // SHARE)", "MOST", ("test_near.py", "-k", "near_spellings")),
+    Bug("cli/progress_line.py", "if size(line) + len(GAP) + size(fact) > width:", "if size(line) > width:", ("cli/test_progress_line.py",)),
+    Bug("cli/progress_line.py", "counted(done, None if clock.limit else total)", "counted(done, total)", ("cli/test_progress_line.py", "-k", "limit")),
+    Bug("cli/console.py", "return self._last is None or ", "return self._last is not None and ", ("cli/test_console.py", "-k", "plain")),
+    Bug("config.py", 'if "kind" in value and value["kind"] != below', 'if False and value["kind"] != below', ("cli/test_preset_list.py", "-k", "another_kind")),
+    Bug("cli/ready.py", "if mistaken.is_run(out) and not force and", "if False and", ("cli/test_mistaken.py", "-k", "torch")),
 )
 # fmt: on
 

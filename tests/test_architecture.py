@@ -19,11 +19,13 @@ TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
 # Part of the package -> the parts it may import, beside itself and the LEAVES, which everybody may.
 MAY_IMPORT = {
-    "config": set(),
+    "config": {"near", "synonyms"},
     "errors": set(),
     "files": set(),
     "locks": set(),
+    "near": set(),
     "strict_json": set(),
+    "synonyms": set(),
     "attention": set(),
     "models": {"attention"},
     "search": set(),
@@ -55,7 +57,7 @@ DOORS = {
     "ctranslate2": ("export/ctranslate2.py",),
 }
 
-LEAVES = {"config", "errors", "files", "locks", "strict_json"}
+LEAVES = {"config", "errors", "files", "locks", "near", "strict_json", "synonyms"}
 UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 UNSAFE_CALLS = {"eval", "exec", "compile", "__import__"}
 UNSAFE_ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("yaml", "load"), ("os", "system")}

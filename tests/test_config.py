@@ -446,8 +446,8 @@ def test_a_file_that_names_no_kind_is_recurrent_and_one_that_does_is_not(tmp_pat
         ([DECODER, "model.decoder.weight_of=1"], "model.decoder.weight_of: no such setting; did you mean model.decoder.weights_of?"),
         (
             [DECODER, "model.decoder.bridges=last"],
-            "model.decoder.bridges: no such setting; did you mean model.decoder.bias?",
-        ),  # `bridge` is no setting of this kind
+            "model.decoder.bridges: no such setting; did you mean model.decoder.bridge?",
+        ),  # of another kind, but that is what was meant
         ([ENCODER, "model.encoder.cell=gru"], 'model.encoder.cell is for model.encoder.kind="rnn": with "transformer" there is no such setting; leave it out'),
         (["model.decoder.heads=2"], 'model.decoder.heads is for model.decoder.kind="transformer": with "rnn" there is no such setting'),
         (["model.encoder.positions=none"], 'model.encoder.positions is for model.encoder.kind="conv" or "transformer" or "image": with "rnn"'),
@@ -780,7 +780,7 @@ def test_a_misspelt_setting_is_known_by_its_last_name(preset: str, typed: str, m
 
 
 def test_what_is_like_nothing_is_not_guessed_at() -> None:
-    with pytest.raises(UsageError, match=r"^--set: xyzzy: no such setting$"):
+    with pytest.raises(UsageError, match=r"^--set: xyzzy: no such setting; `seq2attn train PRESET --show` lists all$"):
         config.load("luong15", ["xyzzy=1"])
 
 

@@ -98,6 +98,33 @@ def test_pictures_and_files_it_points_to_are_there() -> None:
     assert not [link for link in links if not (ROOT / link).is_file()]
 
 
+def test_its_contents_name_every_section() -> None:
+    contents = README.partition("## Run it")[0]
+    links = set(re.findall(r"\]\(#([a-z-]+)\)", contents))
+    anchors = {re.sub(r"[^a-z -]", "", name.lower()).replace(" ", "-") for name in SECTIONS}
+    assert links - {"pictures-to-text"} <= anchors
+    assert anchors - links <= {"licence"}
+
+
+def test_its_glossary_is_that_of_the_program() -> None:
+    from seq2attn.cli import glossary
+
+    said = dict(re.findall(r"^- \*\*(.+?)\*\*: (.+)$", SECTIONS["Glossary"], re.MULTILINE))
+    assert said == glossary.WORDS
+    assert 10 <= len(said) <= 16
+    for jargon in ("forced", "piece", "nats", "readout", "bridge", "asks", "attends", "last weights"):
+        assert jargon in SECTIONS["Glossary"]
+
+
+def test_files_of_settings_it_shows_are_read(tmp_path: Path) -> None:
+    from seq2attn import config
+
+    for number, block in enumerate(blocks(README, "toml")):
+        file = tmp_path / f"{number}.toml"
+        file.write_text(block.replace(" \\\n", "\n"), encoding="utf-8")
+        assert config.load(str(file)) != config.Config()
+
+
 def test_presets_it_names_are_there() -> None:
     from seq2attn import config
 

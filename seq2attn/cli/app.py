@@ -7,6 +7,7 @@ quietly with 0. A failure is one line on stderr; a traceback only with --debug.
 import errno
 import io
 import os
+import re
 import select
 import signal
 import stat
@@ -15,18 +16,18 @@ import threading
 import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Annotated, NoReturn, Self
+from typing import Annotated, Any, NoReturn, Self
 
 import typer
 
 from seq2attn import __version__
-from seq2attn.cli import caption, console, evaluate, export, plot_alignment, prepare, train, translate
+from seq2attn.cli import caption, console, evaluate, export, mistaken, plot_alignment, prepare, train, translate
 from seq2attn.cli.signals import Wishes, handled
 from seq2attn.errors import UsageError, UserError
 
 app = typer.Typer(
     help="Train, run and explain sequence-to-sequence models with attention.",
-    epilog="`seq2attn COMMAND --help` says more. First try: `seq2attn train`",
+    epilog="`seq2attn COMMAND --help` says more, `seq2attn train --glossary` explains the words. First try: `seq2attn train`",
     add_completion=False,
     rich_markup_mode=None,  # help is plain text: brackets in it are brackets
     pretty_exceptions_enable=False,
@@ -49,13 +50,13 @@ def _start(
         console.result(context.get_help())
 
 
-app.command("prepare", short_help="Raw text or captioned pictures to a folder ready for training.")(prepare.prepare)
+app.command("prepare", short_help="Make raw text or captioned images ready for training.")(prepare.prepare)
 app.command("train", short_help="Train a model, and score it on the test data.")(train.train)
 app.command("translate", short_help="Translate lines of text, as they come.")(translate.translate)
-app.command("caption", short_help="Describe pictures, and show where the words look.")(caption.caption)
+app.command("caption", short_help="Describe images, and show where each word looks.")(caption.caption)
 app.command("evaluate", short_help="Score runs, or any system's output.", cls=evaluate.Command)(evaluate.evaluate)
-app.command("plot-alignment", short_help="Draw what the model looked at.")(plot_alignment.plot_alignment)
-app.command("export", short_help="A trained Transformer for another engine.")(export.export)
+app.command("plot-alignment", short_help="Draw the attention: what each word looked at.")(plot_alignment.plot_alignment)
+app.command("export", short_help="Give a trained Transformer to another engine.")(export.export)
 
 
 def main() -> NoReturn:
@@ -99,10 +100,33 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _worded(error: typer.TyperException, arguments: Sequence[str]) -> UserError:
     """What typer has against the arguments, with the way out."""
+    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    named = [name for name in arguments[:1] if name in commands]
     message = error.format_message().removesuffix(".").replace("Value error, ", "").replace("Input should be", "it should be")
-    named = [name for name in arguments[:1] if name in {command.name for command in app.registered_commands}]
+    if arguments and not named and message.startswith("No such command"):
+        said = mistaken.command(arguments[0], list(commands))
+        message = f"No such command {console.printable(arguments[0])!r}{'. ' if said.startswith('Did') else '; '}{said}"
+    elif hasattr(error, "possibilities"):  # an option that there is not
+        options = {name: [written for part in command.params for written in (*part.opts, *part.secondary_opts)] for name, command in commands.items()}
+        typed = str(error.option_name)  # type: ignore[attr-defined]
+        said_ = mistaken.option(typed, _value_of(typed, arguments), named[0] if named else "", options)
+        message = f"No such option: {typed}" + (f"; {said_}" if said_ else "")
+    elif named and (argument := re.match(r"Missing argument '(\w+)", message)):
+        message += f"; {said_}" if (said_ := mistaken.missing(argument[1], named[0])) else ""
+    elif named and (words := re.match(r"Got unexpected extra argument\(s\) \((.+)\)", message)):
+        message += f"; {said_}" if (said_ := mistaken.extra(words[1], named[0])) else ""
     help_ = " ".join(["seq2attn", *named, "--help"])
     return (UsageError if error.exit_code == 2 else UserError)(f"{message[:1].lower()}{message[1:]}; see `{help_}`")
+
+
+def _value_of(option: str, arguments: Sequence[str]) -> str | None:
+    """What was typed as the value of an option."""
+    for argument, after in zip(arguments, [*arguments[1:], ""], strict=True):
+        if argument.startswith(f"{option}="):
+            return argument.partition("=")[2]
+        if argument == option and after and not after.startswith("-"):
+            return after
+    return None
 
 
 class _Stop:

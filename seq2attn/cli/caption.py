@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from seq2attn.cli import console, formats, options, stream, writing
+from seq2attn.cli import console, formats, mistaken, options, stream, writing
 from seq2attn.cli.search_options import Asked, refuse_blind
 from seq2attn.errors import UsageError, UserError
 
@@ -64,6 +64,9 @@ def caption(
     asked.refuse(run, settings, precision)
     writing.refuse_place(output, "-o")
     _refuse_folder(attention, pictures or [])
+    mistaken.refuse_no_run(run)
+    if pictures and all(map(mistaken.is_text, pictures)):
+        mistaken.refuse_no_file(pictures[0], "Images are described: name files of images, or folders of them")
 
     from seq2attn.cli import ahead, overlays
     from seq2attn.cli.picture_paths import Paths

@@ -4,12 +4,12 @@
     console.warn("line 7: invalid UTF-8, replaced")  the same with `warning: ` before it, also with --quiet
     console.result("BLEU 34.10")                   a line on stdout
     console.table(["run", "BLEU"], rows)           columns on stdout
-    with console.progress() as progress:           a bar on a terminal, otherwise a line every 10 seconds, on stderr
+    with console.progress() as progress:           a line that moves on a terminal, otherwise a line at once and every 10 seconds
         progress("encoding", done, total)          several tasks may follow each other; total None: not known
-        progress("training", step, steps, "loss 3.21  12,345 tokens/s")
+        progress("training", step, steps, "loss 3.21  12,345 tokens/s", Clock(gone, left))
 
 Text is shown as it is, never read as markup; control characters on stderr are escaped, so that no corpus can drive a terminal.
-Rich loads only when a bar or a table is drawn.
+Rich loads only when a moving line or a table is drawn.
 """
 
 import io
@@ -20,18 +20,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from seq2attn.cli.progress_line import Clock, counted, duration, fitted
+
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
+
+__all__ = ["Clock", "duration"]
 
 quiet = False  # set by --quiet
 PLAIN_INTERVAL = 10.0  # seconds between progress lines where there is no terminal
 
-_live: "Console | None" = None  # the console of the bar now on screen: notes go above it
+_live: "Console | None" = None  # the console of the line that moves: notes go above it
 
 
 class Progress(Protocol):
-    def __call__(self, task: str, done: int, total: int | None = None, facts: str = "") -> None:
-        """Say that `done` of `total` units of `task` are done; `facts` stand beside the bar."""
+    def __call__(self, task: str, done: int, total: int | None = None, facts: str = "", clock: Clock | None = None) -> None:
+        """Say that `done` of `total` units of `task` are done. `facts` are parted by two spaces, the dearest first, and are left out from the
+        last on where there is no room. Without a `clock` the time is taken from the first call for that task."""
 
 
 def printable(text: str) -> str:
@@ -99,74 +105,121 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 @contextmanager
 def progress(interval: float | None = None) -> Iterator[Progress]:
-    """A function that shows how far each task is. Without a terminal: a line when a task ends and every `interval` seconds between."""
+    """A function that shows how far each task is. Without a terminal: a line when a task begins and ends, and every `interval` seconds between.
+    A stream, whose length nobody knows, begins without one: its answers say enough where they are few."""
     if quiet:
-        yield lambda task, done, total=None, facts="": None
+        yield lambda task, done, total=None, facts="", clock=None: None
     elif is_terminal():
-        yield from _bars()
+        yield from _moving()
     else:
         yield from _lines(PLAIN_INTERVAL if interval is None else interval)
 
 
-def _bars() -> Iterator[Progress]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
+class Pace:
+    """Says when the next line is due where there is no terminal: the first at once, then one after `interval` seconds without a line."""
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._last: float | None = None
+
+    def due(self) -> bool:
+        return self._last is None or time.monotonic() - self._last >= self._interval
+
+    def said(self) -> None:
+        self._last = time.monotonic()
+
+
+class _Watch:
+    """The time of one task: as it is told, or else from when it began and how far it was then."""
+
+    def __init__(self, done: int) -> None:
+        self._began, self._first = time.monotonic(), done
+        self._looked, self._ended, self._clock = self._began, False, Clock(0.0)
+
+    def look(self, done: int, total: int | None, told: Clock | None) -> Clock:
+        """The clock at this moment."""
+        self._looked, self._ended = time.monotonic(), total is not None and done >= total
+        gone = self._looked - self._began
+        left = gone / (done - self._first) * (total - done) if total is not None and self._first < done < total else None
+        self._clock = told or Clock(gone, left)
+        return self._clock
+
+    def now(self) -> Clock:
+        """The clock some time after the last look: what is gone goes on while the task is at work."""
+        since = 0.0 if self._ended else time.monotonic() - self._looked
+        return self._clock._replace(gone=self._clock.gone + since)
+
+
+def _moving() -> Iterator[Progress]:
+    from rich.console import Console, Group
+    from rich.live import Live
 
     global _live
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[facts]}", markup=False),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    tasks: dict[str, TaskID] = {}
+    console = Console(stderr=True, highlight=False)
+    tasks: dict[str, tuple[_Watch, int, int | None, str]] = {}
 
-    # stdout is never redirected: results must stay on it. Stray writes to stderr go above the bars.
-    with Bars(*columns, console=Console(stderr=True, highlight=False), redirect_stdout=False, transient=True) as bars:
+    def drawn() -> Group:
+        return Group(*(_drawn(console, task, done, total, watch.now(), facts) for task, (watch, done, total, facts) in list(tasks.items())))
 
-        def show(task: str, done: int, total: int | None = None, facts: str = "") -> None:
-            if task not in tasks:
-                tasks[task] = bars.add_task(printable(task), total=total, facts="")
-            bars.update(tasks[task], completed=done, total=total, facts=printable(facts))
+    # stdout is never redirected: results must stay on it. Stray writes to stderr go above the lines.
+    with Live(console=console, get_renderable=drawn, refresh_per_second=10, redirect_stdout=False, transient=True) as live:
 
-        before, _live = _live, bars.console
+        def show(task: str, done: int, total: int | None = None, facts: str = "", clock: Clock | None = None) -> None:
+            task = printable(task)
+            new = task not in tasks
+            watch = _Watch(done) if new else tasks[task][0]
+            watch.look(done, total, clock)
+            tasks[task] = watch, done, total, printable(facts)
+            if new:
+                live.refresh()
+
+        before, _live = _live, live.console
         try:
             yield show
         finally:
             _live = before
 
 
-def _lines(interval: float) -> Iterator[Progress]:
-    starts: dict[str, tuple[float, int]] = {}
-    printed: dict[str, tuple[float, int]] = {}
+def _drawn(console: "Console", task: str, done: int, total: int | None, clock: Clock, facts: str) -> "Text":
+    """The line for the width that the terminal has now; one column stays free, for a full line makes some terminals begin another."""
+    from rich.cells import cell_len
+    from rich.text import Text
 
-    def show(task: str, done: int, total: int | None = None, facts: str = "") -> None:
-        now = time.monotonic()
-        start, first = starts.setdefault(task, (now, done))
-        last, at = printed.setdefault(task, (now, -1))
+    full, empty = ("#", "-") if console.options.ascii_only else ("━", "─")
+    line = fitted(console.width - 1, task, done, total, clock, facts, full, empty, size=cell_len)
+    text = Text(line, no_wrap=True, overflow="crop", end="")
+    if full in line:
+        text.stylize("green", line.index(full), line.rindex(full) + 1)
+    return text
+
+
+def _lines(interval: float) -> Iterator[Progress]:
+    watches: dict[str, _Watch] = {}
+    paces: dict[str, Pace] = {}
+    printed: dict[str, int] = {}
+
+    def show(task: str, done: int, total: int | None = None, facts: str = "", clock: Clock | None = None) -> None:
+        now = watches.setdefault(task, _Watch(done)).look(done, total, clock)
+        if task not in paces:
+            paces[task] = Pace(interval)
+            if total is None and done:
+                paces[task].said()
+        pace = paces[task]
         ended = total is not None and done >= total
-        if done == at or not (ended or now - last >= interval):
+        if done == printed.get(task) or not (ended or pace.due()):
             return
-        printed[task] = (now, done)
-        parts = [f"{task} {done:,}" if total is None else f"{task} {done:,}/{total:,}"]
+        printed[task] = done
+        pace.said()
+        parts = [f"{task} {counted(done, None if now.limit else total)}".rstrip()]
         if facts:
             parts.append(facts)
-        if total is not None and first < done < total:
-            parts.append(f"{duration((now - start) / (done - first) * (total - done))} left")
+        if now.limit:
+            parts.append(f"{duration(now.gone)} of {duration(now.limit)}")
+        elif now.left is not None:
+            parts.append(f"{duration(now.left)} left")
         note("  ".join(parts))
 
     yield show
-
-
-def duration(seconds: float) -> str:
-    """75 -> 1:15, 3675 -> 1:01:15."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def _is_number(cell: str) -> bool:

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperCommand
 
 from seq2attn import config
-from seq2attn.cli import console, options, outline, train
+from seq2attn.cli import console, mistaken, options, outline, train
 from seq2attn.cli.outline import Outline
 from seq2attn.cli.scored import Search, System, TestSet, alignment_record, keep, note_form, record, show
 from seq2attn.cli.scored import as_json as json_of
@@ -195,11 +195,13 @@ def _refuse(
     options.refuse_twice(settings, **{name: value for name, value in search._asdict().items() if name in config.Search.model_fields})
     outline.check_names(splits)
     for file in [*reference, *hypotheses, *(path for path in (source, gold, alignments) if path is not None)]:
+        mistaken.refuse_no_file(str(file), "A file of lines is wanted here: put the text into one, as in: echo {text} > text.txt")
         if file.is_dir():
             raise UserError(f"{file}: a folder, not a file")
         if not file.exists():
             raise UserError(f"{file}: no such file")
     for run in runs:
+        mistaken.refuse_no_run(run)
         if Path(run).is_file():
             raise UsageError(f"{run}: a file, not a run; files to score follow --hypotheses, --reference or --source")
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from seq2attn.cli import console, options
+from seq2attn.cli import console, mistaken, options
 
 if TYPE_CHECKING:
     from seq2attn.training.checkpoint import Run
@@ -29,6 +29,7 @@ def export(
 
     What that engine cannot hold is refused by name. It needs the package ctranslate2. The folder is made whole or not at all.
     """
+    mistaken.refuse_no_run(run)
     from seq2attn import export as exporting
 
     done = exporting.export(run, out, quantization, force)

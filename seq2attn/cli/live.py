@@ -1,5 +1,6 @@
-"""What training shows: on a terminal a bar with the facts of the moment, elsewhere a line for each logged step; validations and one
-sample as lines on both; and the same numbers as TensorBoard files in RUN/tensorboard wherever tensorboard is installed.
+"""What training shows: on a terminal a line that moves, with the facts of the moment; elsewhere a line for the first step, for each logged one
+and at least every half a minute; validations and one sample as lines on both; and the same numbers as TensorBoard files in RUN/tensorboard
+wherever tensorboard is installed.
 
 It knows the events of training and nothing else.
 """
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Self
 
 from seq2attn import files
 from seq2attn.cli import console
+from seq2attn.cli.console import Clock
+from seq2attn.config import Train
 from seq2attn.training.trainer import Event, Finished, Progress, Saved, Validation
 
 if TYPE_CHECKING:
@@ -22,30 +25,34 @@ REASONS = {
     "max_minutes": "the time is up",
     "patience": "no gain for train.patience validations",
 }
+SILENCE = 30.0  # seconds without a line, where there is no terminal, after which one is due
 SCORES, DIGITS = {"bleu": "BLEU", "cider": "CIDEr-D"}, {"bleu": 1, "cider": 2}
 
 
 class Display:
     """Shows the events of one run as they come. Only the leading process writes TensorBoard files."""
 
-    def __init__(self, run: Path, leads: bool, example: Callable[..., str]) -> None:
-        """`example` writes a source, its reference and the model's output as lines."""
+    def __init__(self, run: Path, leads: bool, example: Callable[..., str], settings: Train | None = None) -> None:
+        """`example` writes a source, its reference and the model's output as lines; `settings` say whether steps or minutes end the training."""
         self._run, self._leads, self._example = run, leads, example
+        self._settings = settings
         self._stack = ExitStack()
-        self._bar: console.Progress | None = None
+        self._line: console.Progress | None = None
+        self._pace = console.Pace(SILENCE)
         self._board: SummaryWriter | None = None
         self._scores = ""
-        self._steps = 0
+        self._now: tuple[int, int, str, Clock] | None = None  # what the line that moves said last
 
     def __enter__(self) -> Self:
         if console.is_terminal():
-            self._bar = self._stack.enter_context(console.progress())
+            self._line = self._stack.enter_context(console.progress())
         if self._leads and importlib.util.find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
 
             with files.refused(self._run / "tensorboard"):
                 self._board = SummaryWriter(str(self._run / "tensorboard"))
             self._stack.callback(self._board.close)
+            console.note(f"TensorBoard: {self._run / 'tensorboard'}")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -65,22 +72,47 @@ class Display:
                 kept = f"the best weights are those of step {event.best_step}" if event.best_step else "no weights are kept before the first validation"
                 console.note(f"step {event.step}: {REASONS[event.reason]} after {console.duration(event.elapsed)}; {kept}")
 
+    def validating(self, done: int, total: int) -> None:
+        """How far a validation is, which may take minutes."""
+        if self._line is not None and self._now is not None:
+            step, steps, facts, clock = self._now
+            self._line("training", step, steps, f"validating {done:,}/{total:,}  {facts}", clock)
+        elif self._line is None and self._pace.due():
+            self._note(f"validating {done:,}/{total:,}")
+
     def _progress(self, event: Progress) -> None:
-        facts = f"loss {event.loss:.3f}  {event.speed:,.0f} tokens/s  lr {event.lr:.2g}"
-        if self._bar is not None:
-            if abs(event.steps - self._steps) > 0.05 * self._steps:  # an estimate under max_minutes: the bar forgets its speed whenever it changes
-                self._steps = event.steps
-            self._bar("training", event.step, self._steps, f"{facts}  {self._scores}".rstrip())
-        elif event.logged:
-            console.note(
-                f"step {event.step:,}/{event.steps:,}  epoch {event.epoch + 1}  {facts}  gradient {event.norm:.2g}  {console.duration(event.remaining)} left"
-            )
+        losses, pace = f"loss {event.loss:.3f}", f"{event.speed:,.0f} tokens/s  lr {event.lr:.2g}"
+        steps, clock = self._end(event)
+        if self._line is not None:
+            facts = "  ".join(filter(None, (losses, self._scores, pace)))
+            self._now = event.step, steps, facts, clock
+            self._line("training", event.step, steps, facts, clock)
+        elif event.logged or self._pace.due():
+            if clock.limit:
+                step, time = f"step {event.step:,}", f"{console.duration(clock.gone)} of {console.duration(clock.limit)}"
+            else:
+                step, time = f"step {event.step:,}/{steps:,}", f"{console.duration(event.remaining)} left"
+            self._note(f"{step}  epoch {event.epoch + 1}  {losses}  {pace}  gradient {event.norm:.2g}  {time}")
         if event.logged:
             self._write(event.step, {"train/loss": event.loss, "train/tokens_per_second": event.speed, "train/lr": event.lr, "train/gradient_norm": event.norm})
 
+    def _end(self, event: Progress) -> tuple[int, Clock]:
+        """The steps of the whole training and its clock. Of the two ends that may be set, the one that is nearer: neither total moves."""
+        settings = self._settings
+        if settings is None or settings.max_minutes is None:
+            return event.steps, Clock(event.elapsed, event.remaining)
+        limit = 60 * settings.max_minutes
+        if event.step / settings.max_steps > event.elapsed / limit:
+            return settings.max_steps, Clock(event.elapsed, event.remaining)
+        return settings.max_steps, Clock(event.elapsed, event.remaining, limit)
+
+    def _note(self, text: str) -> None:
+        console.note(text)
+        self._pace.said()
+
     def _validation(self, event: Validation) -> None:
         self._scores = "  ".join([f"valid {event.loss:.3f}", *(f"{SCORES[name]} {value:.{DIGITS[name]}f}" for name, value in event.scores.items())])
-        console.note(f"step {event.step:,}  {self._scores}{'  best so far' if event.best else ''}")
+        self._note(f"step {event.step:,}  {self._scores}{'  best so far' if event.best else ''}")
         if event.sample is not None:
             console.note(self._example(*event.sample))
         self._write(event.step, {"valid/loss": event.loss} | {f"valid/{name}": value for name, value in event.scores.items()})

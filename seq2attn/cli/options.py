@@ -68,20 +68,18 @@ def refuse_utility(
 
 
 Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda or cuda:N.", metavar="DEVICE", callback=_device)]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0, max=2**31 - 1, metavar="N")]
+Seed = Annotated[int, typer.Option(help="Starts the random numbers: the same N, the same result.", min=0, max=2**31 - 1, metavar="N")]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
-        help="Change a setting of the run that holds no weights, as in model.attention.temperature=2; repeatable.",
+        help="Change a setting of the run (none that is in its weights), as in model.attention.temperature=2; repeatable.",
         metavar="KEY=VALUE",
         show_default=False,
         callback=_settings,
     ),
 ]
-AllowCode = Annotated[
-    bool, typer.Option("--allow-code", help="Let a model of pictures whose backbone is a function of some package run it; say so for what you trust.")
-]
+AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run code that a model of images names, package.module:function; only for what you trust.")]
 Beam = Annotated[int | None, typer.Option("--beam", help="Hypotheses kept while searching; 1 is greedy.", min=1, metavar="N", show_default="the run's")]
 LengthPenalty = Annotated[float | None, typer.Option("--length-penalty", help="Score is log p / length ** this.", min=0, metavar="X", show_default="the run's")]
 MaxLength = Annotated[int | None, typer.Option("--max-length", help="Longest output, in tokens.", min=1, metavar="N", show_default="the run's")]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seq2attn import config
-from seq2attn.cli import console, options, plot_pictures, writing
+from seq2attn.cli import console, mistaken, options, plot_pictures, writing
 from seq2attn.cli.search_options import refuse_blind
 from seq2attn.config import Precision
 from seq2attn.errors import UsageError, UserError
@@ -75,6 +75,7 @@ def plot_alignment(
     picture = plot_pictures.Asked(image, data, split, number, reference)
     _refuse(run, source, picture, target, saved, line, output, layer, head, beam, max_length, settings)
     if run is not None:
+        mistaken.refuse_no_run(run)
         _refuse_kind(run, picture.any)
         settings = [*settings, *_shown(run, layer, head)]
     if picture.any:

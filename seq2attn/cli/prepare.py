@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from seq2attn import config
-from seq2attn.cli import console, options
+from seq2attn.cli import console, mistaken, options
 
 DEFAULT = config.Data()
 
@@ -78,6 +78,7 @@ def prepare(
     captions_*.json, or Karpathy's dataset_*.json; in a file a column "image" names the pictures. A corpus without splits
     is divided, never with the same source sentence or picture on two sides. The folder is made whole or not at all.
     """
+    mistaken.refuse_no_data(corpus)
     asked: dict[str, object] = {"source": source, "target": target, "vocab_size": vocab_size or DEFAULT.vocab_size, "tokenizer": tokenizer, "joint": joint}
     asked |= {"lowercase": lowercase, "max_length": max_length, "max_ratio": max_ratio}
     asked |= {"max_bad": max_bad, "max_missing": max_missing, "follow_links": follow_links}

@@ -13,6 +13,8 @@ from seq2attn.training.schedule import near_zero
 from seq2attn.training.self_critical import Critic
 from seq2attn.training.trainer import Interrupted, Scores
 
+Said = Callable[[int, int], None]  # is told how much is done, and of how much
+
 SAMPLES = 3  # outputs of the test data that are shown at the end
 
 
@@ -25,8 +27,9 @@ class Task(abc.ABC):
     validation: Pairs
 
     @abc.abstractmethod
-    def validation_of(self, stop: Callable[[], bool]) -> Callable[[Seq2Seq], Scores]:
-        """A function that scores a model as `evaluate` does, on the first part of the validation split; it raises Interrupted once `stop` says so."""
+    def validation_of(self, stop: Callable[[], bool], said: Said) -> Callable[[Seq2Seq], Scores]:
+        """A function that scores a model as `evaluate` does, on the first part of the validation split; it raises Interrupted once `stop` says so,
+        and tells `said` how far it is."""
 
     @abc.abstractmethod
     def critic(self) -> Critic:
@@ -48,12 +51,13 @@ def say_next(run: Path, answer: str, plot: str | None, tests: Sequence[str]) -> 
     console.note("next:\n  " + "\n  ".join(commands))
 
 
-def looking(stop: Callable[[], bool]) -> Callable[[int, int], None]:
+def looking(stop: Callable[[], bool], said: Said) -> Said:
     """A sign of progress that ends a validation when training shall stop."""
 
     def look(done: int, total: int) -> None:
         if stop():
             raise Interrupted
+        said(done, total)
 
     return look
 

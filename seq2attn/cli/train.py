@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seq2attn import config, files
-from seq2attn.cli import console, explain, options
+from seq2attn.cli import console, explain, glossary, mistaken, options, presets, ready
 from seq2attn.cli.signals import Wishes, handled
 from seq2attn.config import Config, Precision
 from seq2attn.errors import UsageError, UserError
@@ -39,32 +39,47 @@ FREE = (
 def train(
     context: typer.Context,
     preset: Annotated[
-        str | None, typer.Argument(metavar="PRESET or FILE.toml", help="What to train; `--list` shows the presets.", show_default=FIRST_TRY)
+        str | None,
+        typer.Argument(
+            metavar="PRESET or FILE.toml",
+            help='What to train: a name that `--list` shows, or a file of settings, which may begin with preset = "NAME".',
+            show_default=FIRST_TRY,
+        ),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="A prepared folder, or a corpus, which is prepared first.", metavar="PREPARED or CORPUS", show_default=FIRST_CORPUS)
+        str | None,
+        typer.Option(
+            help="What `prepare` made, or a corpus (bundled name, file, folder, hf:NAME), which is prepared first.",
+            metavar="PREPARED or CORPUS",
+            show_default=FIRST_CORPUS,
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The run directory to make.", metavar="RUN", show_default="runs/CORPUS or runs/CORPUS-PRESET")] = None,
     source: Annotated[
         str | None, typer.Option(help="File ending, column or key of the source side of a raw corpus, as in en.", metavar="NAME", show_default=False)
     ] = None,
-    target: Annotated[str | None, typer.Option(help="The same of the target side.", metavar="NAME", show_default=False)] = None,
+    target: Annotated[str | None, typer.Option(help="The same of the target side, as in de.", metavar="NAME", show_default=False)] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change a setting, as in train.lr=0.001; repeatable. `--show` lists and explains them.", metavar="KEY=VALUE"),
     ] = None,
     precision: Annotated[
-        Precision | None, typer.Option(help="Number format of the forward pass; auto: bf16 where the device multiplies it natively.", show_default="auto")
+        Precision | None, typer.Option(help="Number format of the computation; auto: bf16 where the device has it built in, else fp32.", show_default="auto")
     ] = None,
     device: options.Device = "auto",
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.", min=0, max=2**31 - 1, metavar="N", show_default="1")] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Updates to train for.", min=1, metavar="STEPS", show_default="the preset's")] = None,
-    max_minutes: Annotated[float | None, typer.Option(help="Minutes to train for at most, validation included.", metavar="MINUTES")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Starts the random numbers: the same N, the same training.", min=0, max=2**31 - 1, metavar="N", show_default="1")
+    ] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Training steps: updates of the weights.", min=1, metavar="STEPS", show_default="the preset's")] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="Minutes to train for at most; validations count, scoring the test splits after it does not.", metavar="MINUTES")
+    ] = None,
     allow_code: options.AllowCode = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run as if it had never stopped.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a run that stands there.")] = False,
-    list_: Annotated[bool, typer.Option("--list", help="Show the presets and stop.")] = False,
-    show: Annotated[bool, typer.Option("--show", help="Show every setting as it would be, with what it is, and stop.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run at --out as if it had never stopped.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run that stands at --out.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="Show the presets in groups, and stop; `--list hard`: those of which that word is said.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Show the preset's paper and what was measured, and every setting with its meaning, and stop.")] = False,
+    glossary_: Annotated[bool, typer.Option("--glossary", help="Explain the words of these pages, and stop.")] = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -75,8 +90,12 @@ def train(
     command with --resume goes on.
     Several devices or machines: torchrun --nproc-per-node N -m seq2attn train ...
     """
+    if glossary_:
+        for line in glossary.lines():
+            console.result(line)
+        return
     if list_:
-        console.table(["preset", "about"], [(name, config.load(name).about) for name in config.presets()])
+        _list(preset or "")
         return
     settings = [*(set_ or ())]
     options_: dict[str, str | float | None] = {"data.source": source, "data.target": target}
@@ -84,15 +103,24 @@ def train(
     settings += [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in options_.items() if value is not None]
     if resume and force:
         raise UsageError("--resume goes on with a run and --force replaces it: choose one")
+    config.refuse_bare(settings)
+    if preset is not None:
+        mistaken.refuse_no_preset(preset)
     given = config.load(preset or FIRST_TRY, settings) if preset is not None or not resume else None
+    named = out is not None
     out = out or Path("runs", _name(data or _first_corpus(given or config.load(FIRST_TRY))) + (f"-{_name(preset)}" if preset else ""))
     going_on = resume and (out / "config.json").is_file()
     wanted = None if going_on and preset is None else given or config.load(FIRST_TRY, settings)
     if show:
-        chosen = wanted or config.change(_stored(out), settings)
-        _show(chosen)
+        _show(wanted or config.change(_stored(out), settings), None if wanted is None else config.file_of(preset or FIRST_TRY))
         return
     _refuse_name(out)
+    if resume and not going_on and preset is None and data is None and named:
+        raise UserError(f"{out}: no run to go on with{mistaken.run_near(out)}; name a PRESET or --data to begin one there")
+    if wanted is not None and (data is not None or not going_on):
+        ready.refuse_data(data or _first_corpus(wanted), wanted)
+    if not going_on:
+        ready.refuse_place(out, force)
     from seq2attn.models.backbones import allow_code as permitted
 
     with permitted(allow_code):
@@ -155,7 +183,8 @@ def _train(
         parameters = sum(p.numel() for p in model.parameters())
         console.note(f"{len(task.training.target_lengths):,} training {task.unit}, {parameters:,} parameters, {format} on {world.device}, into {out}")
         with _stoppable() as stop:
-            validate = task.validation_of(stop)
+            display = Display(run.path, world.leads, task.example, chosen.train)
+            validate = task.validation_of(stop, display.validating)
             critic = task.critic() if chosen.train.self_critical is not None else None
             events = trainer.train(model, run, task.training, task.validation, world=world, format=format, validate=validate, critic=critic, stop=stop)
             if world.leads:  # now that all of the saved state is known to fit
@@ -165,7 +194,7 @@ def _train(
                 of_data = provenance.of_data(corpus, prepared.report, *marks)
                 step = checkpoint.last_step(run)
                 provenance.record(run, step=step, command=command, world=world, format=format, data=of_data)
-            with closing(events), Display(run.path, world.leads, task.example) as display:
+            with closing(events), display:
                 for event in events:
                     display.show(event)
         assert isinstance(event, trainer.Finished)
@@ -178,6 +207,8 @@ def _train(
             raise typer.Exit(130)
         claim.close()  # what follows reads the run as anybody may
         if world.leads:
+            if chosen.train.max_minutes is not None:
+                console.note("scoring the test splits, which --max-minutes does not count")
             task.test(run.path, device)
 
 
@@ -212,8 +243,21 @@ def _task(chosen: Config, prepared: "Prepared", model: "Seq2Seq", world: "World"
     return Texts(chosen, prepared)
 
 
-def _show(chosen: Config) -> None:
-    """Every setting with what it is, as a TOML file that can be trained."""
+def _list(word: str) -> None:
+    lines = list(presets.listed(config.presets(), word))
+    if not lines:
+        raise UserError(f"--list {word}: no preset has that in its name or description; `seq2attn train --list` shows all")
+    for line in lines:
+        console.result(line)
+    console.note("\n`seq2attn train PRESET --show` says more: the paper, what was measured, every setting")
+
+
+def _show(chosen: Config, file: Path | None) -> None:
+    """What the file says of itself, and every setting with what it is, as a TOML file that can be trained."""
+    if file is not None and (comment := presets.comment(file)):
+        for line in comment:
+            console.result(line)
+        console.result()
     said = explain.explained(chosen)
     for key, value in config.flat(chosen).items():
         setting = f"{key} = {json.dumps(value, ensure_ascii=False)}" if value is not None else f"# {key} is not set"
@@ -246,18 +290,10 @@ def _prepared(data: str, chosen: Config, settings: Sequence[str], world: "World"
         prepared = Prepared(prepared_folder(data, chosen, shrink))
         if missing := prepared.report.get("missing", {}).get("pictures"):
             console.note(f"pictures of {data} that are missing or damaged, and left out: {missing:,}")
-    if chosen.model.pictures != prepared.pictures:
-        if prepared.pictures:
-            raise UserError(f'{data}: holds pictures, and this model reads text: choose a preset for pictures, as xu15-soft, or set model.encoder.kind="image"')
-        raise UserError(f"{data}: holds text, and this model reads pictures: choose a preset for text, as first-try, or other data")
-    encoder = chosen.model.encoder
-    if prepared.clips and encoder.kind == "image" and not encoder.clips:
-        raise UserError(f"{data}: holds clips, and this model reads stills: choose the preset video, or set model.encoder.frames to the frames that are read")
-    if prepared.pictures and not prepared.clips and encoder.kind == "image" and encoder.clips:
-        raise UserError(f"{data}: holds stills, and this model reads clips: choose a preset for stills, as xu15-soft, or other data")
+    ready.refuse_kind(data, chosen, prepared.pictures, prepared.clips)
     for split in ("train", "valid"):
         if split not in prepared.splits or not (prepared.pictures or len(prepared.split(split))):
-            raise UserError(f"{data}: has no pairs in a {split} split; `seq2attn prepare --valid N` sets some aside")
+            raise UserError(ready.no_pairs(data, split))
     return prepared
 
 
@@ -276,8 +312,7 @@ def _cache(corpus: str, chosen: Config) -> Path:
         read += below(path if path.is_dir() else path.parent, chosen.data.follow_links)
     files = [(str(path.resolve()), (facts := path.stat()).st_size, facts.st_mtime_ns) for path in read]
     key = json.dumps([FORMAT, corpus if not files else "", files, chosen.data.model_dump(mode="json")])
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "seq2attn" / "prepared" / f"{_name(corpus)}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    return ready.cache() / "prepared" / f"{_name(corpus)}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
 def prepared_folder(corpus: str, chosen: Config, shrink: bool = True) -> Path:
@@ -286,6 +321,7 @@ def prepared_folder(corpus: str, chosen: Config, shrink: bool = True) -> Path:
 
     folder = _cache(corpus, chosen)
     while not (made := (folder / REPORT).is_file()) or not (shrink or _holds_what_was_asked(folder)):
+        ready.refuse_cache(folder, corpus)
         console.note(f"preparing {corpus}, once, in {folder}")
         try:
             with console.progress() as progress:

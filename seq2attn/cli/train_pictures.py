@@ -1,6 +1,5 @@
 """A training on captioned pictures: scored by BLEU and CIDEr-D over all captions of a picture, as `caption` searches and `evaluate` scores."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2attn.cli import console, evaluate_pictures
+from seq2attn.cli import console, evaluate_pictures, ready
 from seq2attn.cli.scored import Search, System, lines, note_form
-from seq2attn.cli.task import SAMPLES, Task, looking, say_next, text_scores
+from seq2attn.cli.task import SAMPLES, Said, Task, looking, say_next, text_scores
 from seq2attn.config import Config, ImageEncoder
 from seq2attn.data.picture_split import PictureSplit
 from seq2attn.data.prepared import Prepared
@@ -46,7 +45,8 @@ class Pictures(Task):
         train = self.config.train
         if not self.encoder.frozen or (varied and (train.crop or train.flip or train.colour)):
             return None
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seq2attn" / "features"
+        folder = ready.cache() / "features"
+        ready.refuse_cache(folder)
         reader = cast(Reader, model.encoder)
         if world.leads:
             with console.progress() as progress:
@@ -54,7 +54,7 @@ class Pictures(Task):
         world.wait()
         return features(split, reader, self.encoder, folder, lambda stage, done, total: None)
 
-    def validation_of(self, stop: Callable[[], bool]) -> Callable[[Seq2Seq], Scores]:
+    def validation_of(self, stop: Callable[[], bool], said: Said) -> Callable[[Seq2Seq], Scores]:
         split, prepared = self.splits["valid"], self.prepared
         numbers = range(min(self.config.train.validate_sentences, len(split.names)))
         references = [split.captions[number] for number in numbers]
@@ -64,7 +64,7 @@ class Pictures(Task):
 
         def validate(model: Seq2Seq) -> Scores:
             captioner = Captioner(model, prepared.target_tokenizer, self.config, languages=prepared.languages)
-            found = caption(captioner, split, numbers, made=cast(Views, self.validation).features, progress=looking(stop))
+            found = caption(captioner, split, numbers, made=cast(Views, self.validation).features, progress=looking(stop, said))
             sample = split.names[shown], references[shown][0], found[shown]
             by_text = text_scores(found, parallel(references), *as_written, sample)
             cider = CiderD(references).corpus(found)

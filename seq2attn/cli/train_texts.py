@@ -6,7 +6,7 @@ from pathlib import Path
 
 from seq2attn.cli import console
 from seq2attn.cli.scored import note_form
-from seq2attn.cli.task import SAMPLES, Task, looking, quoted, say_next, text_scores
+from seq2attn.cli.task import SAMPLES, Said, Task, looking, quoted, say_next, text_scores
 from seq2attn.config import Config
 from seq2attn.data.prepared import Prepared
 from seq2attn.errors import UsageError
@@ -25,7 +25,7 @@ class Texts(Task):
         self.config, self.prepared = chosen, prepared
         self.training, self.validation = prepared.split("train"), prepared.split("valid")
 
-    def validation_of(self, stop: Callable[[], bool]) -> Callable[[Seq2Seq], Scores]:
+    def validation_of(self, stop: Callable[[], bool], said: Said) -> Callable[[Seq2Seq], Scores]:
         prepared = self.prepared
         sources, references = prepared.split("valid").texts(0, self.config.train.validate_sentences)
         shown = sorted(range(len(sources)), key=lambda row: len(sources[row]))[len(sources) // 2]  # one of middling length, the same every time
@@ -34,7 +34,7 @@ class Texts(Task):
 
         def validate(model: Seq2Seq) -> Scores:
             translator = Translator(model, prepared.source_tokenizer, prepared.target_tokenizer, self.config, languages=prepared.languages)
-            found = translate(translator, sources, progress=looking(stop))
+            found = translate(translator, sources, progress=looking(stop, said))
             sample = sources[shown], references[shown], found[shown]
             return text_scores(found, [references], *as_written, sample)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from seq2attn.cli import console, formats, options, stream, writing
+from seq2attn.cli import console, formats, mistaken, options, stream, writing
 from seq2attn.cli.search_options import Asked, refuse_blind
 from seq2attn.errors import UsageError, UserError
 
@@ -67,6 +67,11 @@ def translate(
     if prefix is not None and str(prefix) == "-" and (not files or "-" in files):
         raise UsageError("--prefix -: standard input is read already, for the text")
 
+    mistaken.refuse_no_run(run)
+    for file in files or []:
+        mistaken.refuse_no_file(file, f"To translate text, pipe it: echo {{text}} | seq2attn translate {mistaken.shown(run)}")
+    if prefix is not None:
+        mistaken.refuse_no_file(str(prefix), "--prefix takes a file, a line for each line of input: put the text into one")
     lines = stream.Stream(files or [])
     prefixes = None if prefix is None else stream.Stream([str(prefix)])
 

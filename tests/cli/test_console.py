@@ -1,10 +1,13 @@
 """What is printed beside results: on stderr only, plain without a terminal, a bar with one, silent with --quiet."""
 
+import fcntl
 import os
 import pty
+import re
+import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+import termios
 from pathlib import Path
 
 import pytest
@@ -42,18 +45,24 @@ def test_quiet_leaves_warnings_errors_and_results(capsys: pytest.CaptureFixture[
     assert captured(capsys) == ("a result\n", "warning: a warning\nseq2attn: an error\n")
 
 
+class Time:
+    """A clock that moves when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(console.time, "monotonic", lambda: self.now)
+
+
 def test_plain_progress(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    clock: Iterator[float] = iter([0.0, 4.0, 10.0, 12.0, 40.0, 41.0, 41.0])
-    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    clock = Time(monkeypatch)
     with console.progress(interval=10) as progress:
-        progress("encoding", 0, 4000)
-        progress("encoding", 400, 4000)
-        progress("encoding", 1000, 4000)
-        progress("encoding", 1200, 4000)
-        progress("encoding", 4000, 4000, "12 dropped")
-        progress("encoding", 4000, 4000, "12 dropped")
+        for seconds, done, facts in ((0, 0, ""), (4, 400, ""), (10, 1000, ""), (12, 1200, ""), (40, 4000, "12 dropped"), (41, 4000, "12 dropped")):
+            clock.now = 1000.0 + seconds
+            progress("encoding", done, 4000, facts)
         progress("writing", 3)
-    assert captured(capsys) == ("", "encoding 1,000/4,000  0:30 left\nencoding 4,000/4,000  12 dropped\n")
+        progress("training the tokenizer", 0)
+    said = ["encoding 0/4,000", "encoding 1,000/4,000  0:30 left", "encoding 4,000/4,000  12 dropped", "training the tokenizer"]
+    assert captured(capsys) == ("", "".join(f"{line}\n" for line in said))
 
 
 def test_plain_progress_of_unknown_length(capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,6 +70,29 @@ def test_plain_progress_of_unknown_length(capsys: pytest.CaptureFixture[str]) ->
         progress("reading", 10)
         progress("reading", 20, None, "2 [files]")
     assert captured(capsys) == ("", "reading 10\nreading 20  2 [files]\n")
+
+
+def test_plain_progress_comes_at_once_and_then_every_half_a_minute_at_least(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Time(monkeypatch)
+    with console.progress() as progress:
+        progress("translating test", 64, 2000)
+        assert captured(capsys) == ("", "translating test 64/2,000\n")
+        progress("translating", 1)  # a stream that may end with this line
+        assert captured(capsys) == ("", "")
+        silent = clock.now
+        for done in range(65, 1000):
+            clock.now += 1
+            progress("translating", done)
+            if captured(capsys)[1]:
+                assert clock.now - silent <= 30
+                silent = clock.now
+
+
+def test_plain_progress_under_a_limit_of_time(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.progress(interval=0) as progress:
+        progress("training", 200, 346, "loss 2.5", console.Clock(200, 100, 720))
+        progress("training", 210, 278, "loss 2.4", console.Clock(210, 70, 720))
+    assert captured(capsys) == ("", "training 200  loss 2.5  3:20 of 12:00\ntraining 210  loss 2.4  3:30 of 12:00\n")
 
 
 def test_table_is_aligned_and_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,6 +111,38 @@ def test_duration(seconds: float, shown: str) -> None:
     assert console.duration(seconds) == shown
 
 
+@pytest.mark.parametrize("columns", [40, 60, 80, 120])
+def test_a_terminal_shows_how_far_and_how_long_at_any_width(columns: int) -> None:
+    body = """
+from seq2attn.cli import console
+with console.progress() as progress:
+    progress("training", 1200, 20000, "loss 5.694  valid 5.945  BLEU 0.2  2,732 tokens/s  lr 0.00087", console.Clock(72, 1128))
+"""
+    code, out, screen = on_a_terminal(body, columns)
+    assert (code, out) == (0, b"")
+    for fact in ("1,200/20,000", "6%", "18:48 left"):
+        assert fact in screen
+    assert "…" not in screen
+    assert (re.search(r"1:1\d gone", screen) is not None) == (columns > 40)
+    assert ("loss" in screen, "lr" in screen) == (columns > 60, False)
+
+
+def test_a_terminal_that_changes_its_width_is_followed() -> None:
+    body = """
+import fcntl, struct, termios
+from seq2attn.cli import console
+with console.progress() as progress:
+    progress("training", 1200, 20000, "loss 5.694  valid 5.945", console.Clock(72, 1128))
+    console.note("now")
+    fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+"""
+    _, _, screen = on_a_terminal(body, 80)
+    wide, narrow = screen.split("now", 1)
+    assert "loss 5.694" in wide
+    assert "18:48 left" in narrow.rsplit("training", 1)[1]
+    assert "loss" not in narrow.rsplit("training", 1)[1]
+
+
 def test_a_terminal_gets_a_bar_and_stdout_only_results() -> None:
     body = """
 import sys, time
@@ -91,17 +155,25 @@ with console.progress() as progress:
     time.sleep(0.3)
 print("rich" in sys.modules)
 """
+    code, out, screen = on_a_terminal(body, 120)
+    assert (code, out) == (0, b"a result\nTrue\n")
+    for fact in ("training [x]", "4/4", "100%", "loss 1.25", "a note above"):
+        assert fact in screen
+
+
+def on_a_terminal(body: str, columns: int) -> tuple[int, bytes, str]:
+    """Exit code, stdout, and all that came to the screen, of a program whose stderr is a terminal."""
     main, terminal = pty.openpty()
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "120"}
-    done = subprocess.run([sys.executable, "-c", body], stdout=subprocess.PIPE, stderr=terminal, env=environment, timeout=60, check=False)
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")} | {"PYTHONPATH": str(ROOT), "TERM": "xterm"}
+    program = [sys.executable, "-c", body]
+    done = subprocess.run(program, stdin=terminal, stdout=subprocess.PIPE, stderr=terminal, env=environment, timeout=60, check=False)
     os.close(terminal)
     screen = b""
     while chunk := read(main):
         screen += chunk
     os.close(main)
-    assert (done.returncode, done.stdout) == (0, b"a result\nTrue\n")
-    for fact in (b"training [x]", b"4/4", b"loss 1.25", b"a note above"):
-        assert fact in screen
+    return done.returncode, done.stdout, screen.decode()
 
 
 def read(descriptor: int) -> bytes:

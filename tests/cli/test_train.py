@@ -282,7 +282,7 @@ def test_list_and_show(run: Run) -> None:
 def test_show_says_what_every_setting_is(run: Run, preset: str) -> None:
     code, out, _ = run(preset, "--show")
     assert code == 0
-    said = dict(line.removeprefix("# ").split("  # ", 1) for line in out.splitlines())
+    said = dict(line.removeprefix("# ").split("  # ", 1) for line in out.partition("\n\n")[2].splitlines())
     said = {re.split(r" = | is not set", setting)[0]: what for setting, what in said.items()}
     assert list(said) == list(config.flat(config.load(preset)))
     bare = {key for key, what in said.items() if not what.strip() or (" | " in what and ";" not in what)}
@@ -314,9 +314,8 @@ def test_show_explains_nothing_where_the_sources_are_not_there(run: Run, monkeyp
     assert re.search(r'^train\.schedule = "cosine" +# constant \| cosine \| inverse-sqrt \| plateau$', out, re.MULTILINE)
 
 
-def test_list_says_which_presets_need_a_gpu(run: Run) -> None:
-    _, out, _ = run("--list")
-    rows = dict(line.split(None, 1) for line in out.splitlines()[1:])
+def test_presets_say_which_of_them_need_a_gpu() -> None:
+    rows = {name: config.load(name).about for name in config.presets()}
     assert all((f"{name.removesuffix('-paper')} at the paper's size, for a GPU: " in about) == name.endswith("-paper") for name, about in rows.items())
     assert rows["luong15-general"] == f"luong15 by its full name: {rows['luong15']}"
     assert len(set(rows.values())) == len(rows)
@@ -356,19 +355,49 @@ def test_a_bar_on_a_terminal_shows_the_facts(monkeypatch: pytest.MonkeyPatch, tm
         display.show(Progress(1, 9, 0, 5.25, 1234.5, 0.001, 2.0, 1.0, 8.0, False))
         display.show(Validation(1, 4.5, {"bleu": 31.26, "cider": 0.456}, ("a", "b", "c"), True, 2.0))
         display.show(Progress(2, 9, 0, 5.0, 1234.5, 0.001, 2.0, 1.0, 8.0, False))
+        display.validating(30, 1000)
         display.show(Finished("patience", 2, 1, 65.0))
-    assert shown[0] == ("training", 1, 9, "loss 5.250  1,234 tokens/s  lr 0.001")
-    assert shown[1] == ("training", 2, 9, "loss 5.000  1,234 tokens/s  lr 0.001  valid 4.500  BLEU 31.3  CIDEr-D 0.46")
+    assert shown[0] == ("training", 1, 9, "loss 5.250  1,234 tokens/s  lr 0.001", (1.0, 8.0, None))
+    assert shown[1] == ("training", 2, 9, "loss 5.000  valid 4.500  BLEU 31.3  CIDEr-D 0.46  1,234 tokens/s  lr 0.001", (1.0, 8.0, None))
+    assert shown[2] == ("training", 2, 9, f"validating 30/1,000  {shown[1][3]}", (1.0, 8.0, None))
     assert "CIDEr-D 0.46  best so far" in notes[0]
     assert notes[1] == "a of b: c"
     assert "1:05" in notes[2]
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("max_steps", [10_000, 210])
+def test_lines_come_at_once_then_by_time_and_under_minutes_their_total_is_the_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, max_steps: int) -> None:
+    from seq2attn.cli import live
+    from seq2attn.training.trainer import Progress
+
+    notes: list[str] = []
+    now = [0.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(console, "note", notes.append)
+    monkeypatch.setattr(live.importlib.util, "find_spec", lambda _: None)
+    settings = config.load("first-try", [f"train.max_steps={max_steps}", "train.max_minutes=12"]).train
+    with live.Display(tmp_path, True, str, settings) as display:
+        for step in range(1, 201):
+            now[0] += 1
+            display.show(Progress(step, min(300 + step % 7, max_steps), 0, 5.25, 1234.5, 0.001, 2.0, float(step), 10.0, False))
+            assert len(notes) == 1 + (step - 1) // 30
+        display.validating(1, 1000)
+        now[0] += 30
+        display.validating(500, 1000)
+    assert notes[0].startswith("step 1")
+    assert notes[-1] == "validating 500/1,000"
+    steps = [note.split("  ")[0] for note in notes[1:-1]]
+    assert steps == ([f"step {step}" for step in range(31, 182, 30)] if max_steps > 1000 else [f"step {step}/210" for step in range(31, 182, 30)])
+    last = "  3:01 of 12:00" if max_steps > 1000 else "0:10 left"
+    assert notes[-2].endswith(last)
+
+
 def test_tensorboard_files_are_written_where_it_is_installed(run: Run, home: Path) -> None:
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
-    code, _, _ = train(run, home, "--max-steps", "10")
+    code, _, err = train(run, home, "--max-steps", "10")
     assert code == 0
+    assert "\nTensorBoard: run/tensorboard\n" in err
     assert list(Path("run", "tensorboard").iterdir())
 
 

@@ -1,0 +1,95 @@
+"""Near spellings, and names of other toolkits: what is alike is found, and what merely shares letters is not."""
+
+import pytest
+
+from seq2attn import config, synonyms
+from seq2attn.near import distance, nearest
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "apart"),
+    [
+        ("", "", 0),
+        ("train", "train", 0),
+        ("trian", "train", 1),
+        ("tran", "train", 1),
+        ("trains", "train", 1),
+        ("ab", "ba", 1),
+        ("abc", "ca", 3),
+        ("a", "abcdef", 3),
+    ],
+)
+def test_letters_that_are_wrong_missing_too_many_or_exchanged(one: str, other: str, apart: int) -> None:
+    assert min(distance(one, other), 3) == apart
+    assert min(distance(other, one), 3) == apart
+
+
+@pytest.mark.parametrize(
+    ("word", "names", "meant"),
+    [
+        ("trian", ["train", "translate"], ["train"]),
+        ("Max_Steps", ["max-steps"], ["max-steps"]),
+        ("plot", ["export"], []),
+        ("epochs", ["eps"], []),
+        ("batch_size", ["batch_tokens"], []),
+        ("hidden_size", ["size"], []),
+        ("learning_rate", ["reinforce", "lr"], []),
+        ("limit", ["list"], []),
+        ("gpu", ["out"], []),
+        ("lr", ["ln", "lx"], []),
+        ("", ["a"], []),
+    ],
+)
+def test_only_near_spellings_are_meant(word: str, names: list[str], meant: list[str]) -> None:
+    assert nearest(word, names) == meant
+
+
+def test_all_that_are_equally_near_are_named() -> None:
+    assert nearest("luong15-dott", ["luong15-dot", "luong15-dat", "cho14"]) == ["luong15-dot"]
+    assert nearest("teat", ["test", "text", "tent"]) == ["test", "text", "tent"]
+
+
+def test_settings_that_other_names_stand_for_are_there() -> None:
+    ours = {name for name, _, _ in config.fields()}
+    for said in synonyms.SETTINGS.values():
+        for word in said.replace(",", " ").replace("(", " ").replace(")", " ").split():
+            word = word.partition("=")[0]
+            if word.split(".")[0] in ("model", "train", "data", "search") and "." in word:
+                assert word in ours, said
+
+
+def test_no_setting_of_ours_is_called_unknown() -> None:
+    own = {name.rpartition(".")[2].replace("_", "") for name, _, _ in config.fields()}
+    assert not own & set(synonyms.SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("train.epochs", "there are no epochs: --max-steps, or --max-minutes"),
+        ("epochs", "there are no epochs"),
+        ("train.num_train_epochs", "there are no epochs"),
+        ("train.batch_size", "--set train.batch_tokens=4096"),
+        ("model.hidden_size", "model.encoder.size and model.decoder.size"),
+        ("model.num_layers", "model.encoder.layers and model.decoder.layers"),
+        ("train.learning_rate", "train.lr"),
+        ("train.learning-rate", "train.lr"),
+        ("model.heads", "model.attention.heads"),
+        ("model.emb_dim", "model.embedding"),
+        ("optim", "train.optimizer"),
+        ("train.grad_clip", "train.clip"),
+        ("beam_size", "search.beam"),
+        ("train.device", "--device cuda"),
+        ("search.zebra", "search has beam, length_penalty"),
+        ("model.encoder.zebra", "model.encoder has kind, cell, size"),
+        ("train.zebra", "`seq2attn train PRESET --show` lists all"),
+        ("train.momentun", "did you mean train.momentum?"),
+    ],
+)
+def test_settings_of_other_toolkits_are_told_ours(typed: str, said: str) -> None:
+    with pytest.raises(config.UsageError) as refusal:
+        config.load("luong15", [f"{typed}=3"])
+    assert f"{typed}: no such setting; " in str(refusal.value)
+    assert said in str(refusal.value)
+    assert "train.eps" not in str(refusal.value)
+    assert "train.reinforce" not in str(refusal.value)
