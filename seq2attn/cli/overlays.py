@@ -19,6 +19,7 @@ from seq2attn.data.pictures import Box
 from seq2attn.errors import UsageError
 from seq2attn.inference import Caption, Captioner
 from seq2attn.plotting import overlay
+from seq2attn.plotting import words as words_of
 from seq2attn.plotting.fonts import Fonts
 
 _LONGEST_NAME = 180  # bytes of it that an overlay's name keeps: file systems take 255
@@ -58,12 +59,26 @@ def seen_part(content: Sequence[bytes], where: str, captioner: Captioner) -> Par
 
 
 def save(
-    pixels_FYX3: Pixels, words: Sequence[str], weights_TS: NDArray[np.floating], grid: tuple[int, int] | None, path: Path, boxes: Sequence[Box] = ()
+    pixels_FYX3: Pixels,
+    words: Sequence[str],
+    weights_TS: NDArray[np.floating],
+    grid: tuple[int, int] | None,
+    path: Path,
+    boxes: Sequence[Box] = (),
+    title: str = "",
 ) -> Fonts:
     """The overlay of a still or, where there is no grid, the film strip of a clip, by the ending of the path."""
     if grid is None:
-        return overlay.save_clip(pixels_FYX3, words, weights_TS, path)
-    return overlay.save(pixels_FYX3[0], words, weights_TS, grid, path, boxes=boxes)
+        return overlay.save_clip(pixels_FYX3, words, weights_TS, path, title=title)
+    return overlay.save(pixels_FYX3[0], words, weights_TS, grid, path, boxes=boxes, title=title)
+
+
+def looks(caption: Caption) -> tuple[list[str], NDArray[np.floating], list[int]]:
+    """The words and punctuation of a caption, where each looked, and of each white-space word the row that stands for it; of no caption nothing."""
+    if caption.piece_attention is not None and (found := words_of.of_caption(caption.words, caption.pieces, caption.piece_attention)):
+        return found.tokens, found.weights, found.of_words
+    weights_TS = np.zeros((0, 0)) if caption.attention is None else caption.attention
+    return caption.words, weights_TS, list(range(len(caption.words)))
 
 
 class Folder:
@@ -95,8 +110,8 @@ class Folder:
 
     def draw(self, pixels_FYX3: Pixels, captions: Sequence[Caption], paths: Sequence[Path]) -> None:
         for caption, path in zip(captions, paths, strict=True):
-            weights_TS = np.zeros((0, 0)) if caption.attention is None else caption.attention  # where no caption was possible: the picture alone
-            fonts = save(pixels_FYX3, caption.words, weights_TS, caption.grid, path)
+            words, weights_TS, _ = looks(caption)
+            fonts = save(pixels_FYX3, words, weights_TS, caption.grid, path)
             unseen = [character for character in fonts.unseen() if character not in self._unseen]
             writing.warn_of_fonts(unseen, page=False)
             self._unseen.update(unseen)

@@ -1,8 +1,7 @@
-"""`seq2attn plot-alignment`: what a model looked at, as a picture, a page or blocks in the terminal."""
+"""`seq2attn plot-alignment`: what a model looked at, as an image, a page or blocks in the terminal."""
 
-import itertools
 import shutil
-from collections.abc import Sequence
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,14 +9,15 @@ import typer
 
 from seq2attn import config
 from seq2attn.cli import console, mistaken, options, plot_pictures, writing
+from seq2attn.cli.plot_options import Canvas, Heads
 from seq2attn.cli.search_options import refuse_blind
 from seq2attn.config import Precision
 from seq2attn.errors import UsageError, UserError
 from seq2attn.plotting import PAGES, PICTURES
 
 if TYPE_CHECKING:
-    from seq2attn.inference import Translation
-    from seq2attn.plotting.page import Alignment
+    from seq2attn.inference import Translation, Translator
+    from seq2attn.plotting.alignment import Alignment
 
 MOST_PAIRS = 200  # on one page
 
@@ -26,6 +26,7 @@ def plot_alignment(
     run: Annotated[
         str | None, typer.Argument(help="A trained run; several joined by commas are an ensemble. Not needed with --from.", metavar="RUN", show_default=False)
     ] = None,
+    text: Annotated[list[str] | None, typer.Argument(help="The text to translate, as --source has it.", metavar="TEXT", show_default=False)] = None,
     source: Annotated[str | None, typer.Option(help="The text to translate.", metavar="TEXT", show_default=False)] = None,
     image: Annotated[
         Path | None,
@@ -54,9 +55,33 @@ def plot_alignment(
         bool | None, typer.Option("--words/--subwords", help="What stands on the axes.", show_default="words, subwords where words are not spaced")
     ] = None,
     layer: Annotated[
-        int | None, typer.Option(help="Which layer's attention, from 1; a recurrent decoder has one.", min=1, metavar="N", show_default="the mean of all")
+        str | None,
+        typer.Option(
+            help="Which layer's attention, from 1; a recurrent decoder has one. With all, each is drawn.",
+            metavar="N|all",
+            show_default="the mean of all",
+        ),
     ] = None,
-    head: Annotated[int | None, typer.Option(help="Which head's attention, from 1.", min=1, metavar="N", show_default="the mean of all")] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            "--head",
+            "--heads",
+            help="Which head's attention, from 1. With all, each is drawn, of every layer or of --layer N.",
+            metavar="N|all",
+            show_default="the mean of all",
+        ),
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="What stands above.", metavar="TEXT", show_default=False)] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            help="Width and height of a .png, .svg or .pdf, in inches; 25x16cm in centimetres.",
+            metavar="WxH",
+            show_default="as the words need",
+        ),
+    ] = None,
+    dpi: Annotated[int | None, typer.Option(help="Dots an inch of a .png.", min=20, max=1200, metavar="N", show_default="160")] = None,
     beam: options.Beam = None,
     max_length: options.MaxLength = None,
     set_: options.Settings = None,
@@ -72,25 +97,37 @@ def plot_alignment(
     Without -o it is drawn in the terminal, on standard output. Any script works: what no installed font has is written as its code points.
     """
     settings = set_ or []
+    if text:
+        if source is not None:
+            raise UsageError(f'"{" ".join(text)}" and --source are each a text to translate: leave one out')
+        source = " ".join(text)
+    heads, canvas = Heads.parse(layer, head), Canvas.parse(title, size, dpi)
     picture = plot_pictures.Asked(image, data, split, number, reference)
-    _refuse(run, source, picture, target, saved, line, output, layer, head, beam, max_length, settings)
+    _refuse(run, source, picture, target, saved, line, output, heads, beam, max_length, settings)
+    canvas.refuse(output, picture.any)
+    if picture.any:
+        heads.refuse_all("an image")
     if run is not None:
         mistaken.refuse_no_run(run)
         _refuse_kind(run, picture.any)
-        settings = [*settings, *_shown(run, layer, head)]
+        settings = [*settings, *_shown(run, heads)]
     if picture.any:
         assert run is not None
-        plot_pictures.draw(run, picture, target, output, words, beam, max_length, settings, seed, device, precision, allow_code)
+        plot_pictures.draw(run, picture, target, output, words, beam, max_length, settings, seed, device, precision, allow_code, title)
         return
     if saved is not None:
-        chosen = _from_file(saved, line, words, every=line is None and output is not None and output.suffix.lower() in PAGES)
-        title = saved.name
+        every = line is None and output is not None and output.suffix.lower() in PAGES
+        pairs = [[alignment] for alignment in _from_file(saved, line, words, every)]
+        of = saved.name
     else:
         assert run is not None
         assert source is not None
-        chosen = [_from_run(run, source, target, words, beam, max_length, settings, seed, device, precision)]
-        title = run
-    _draw(chosen, output, f"Attention of {title}")
+        every = False
+        pairs = [_from_run(run, source, target, words, heads, beam, max_length, settings, seed, device, precision)]
+        of = run
+    if not every:
+        _tell(pairs[0], written=output is not None)
+    _draw(pairs, output, canvas, f"Attention of {of}")
 
 
 def _refuse(
@@ -101,8 +138,7 @@ def _refuse(
     saved: Path | None,
     line: int | None,
     output: Path | None,
-    layer: int | None,
-    head: int | None,
+    heads: Heads,
     beam: int | None,
     max_length: int | None,
     settings: list[str],
@@ -113,8 +149,11 @@ def _refuse(
             raise UsageError("--from draws what was kept, without a run or a text of its own: leave out RUN, --source, --target, and pictures")
         if beam is not None or max_length is not None:
             raise UsageError("--from draws what was kept: --beam and --max-length are for a search")
-        if layer is not None or head is not None:
-            raise UsageError("--from draws what was kept, of the layers and heads that were chosen then: leave out --layer and --head")
+        if heads.any:
+            raise UsageError(
+                "--from draws what was kept, the mean of the layers and heads: leave out --layer and --head, "
+                "or draw from the run: plot-alignment RUN --source TEXT --heads all"
+            )
         if settings:
             raise UsageError("--from draws what was kept: --set changes how a run reads; leave it out")
         if saved.suffix not in (".jsonl", ".npz"):
@@ -159,19 +198,24 @@ def _refuse_kind(run: str, picture: bool) -> None:
         raise UsageError(f"{path}: it translates text: give it --source TEXT" if picture else f"{path}: it describes pictures: give it --image FILE")
 
 
-def _shown(run: str, layer: int | None, head: int | None) -> list[str]:
-    """The settings with which a run shows one layer and one head."""
+def _shown(run: str, heads: Heads) -> list[str]:
+    """The settings with which a run shows one layer and one head. Raises where it has no such layer or head."""
+    if not heads.any:
+        return []
+    from seq2attn.inference import names
     from seq2attn.training.checkpoint import open_run
 
-    if layer is None and head is None:
+    models = [open_run(path).config.model for path in names(run)]
+    counts = [(1 if model.decoder.kind == "rnn" else model.decoder.layers, model.attention.heads) for model in models]
+    for path, (layers, most) in zip(names(run), counts, strict=True):
+        heads.check(path, layers, most)
+    if heads.every and len(set(counts)) > 1:
+        raise UsageError(f"{run}: these runs have different numbers of layers or heads: draw all of one run at a time")
+    model = models[0]
+    if heads.every:
         return []
-    model = open_run(run if Path(run).is_dir() else run.split(",")[0].strip()).config.model
-    layers, heads = 1 if model.decoder.kind == "rnn" else model.decoder.layers, model.attention.heads
-    for name, value, most in (("layer", layer, layers), ("head", head, heads)):
-        if value is not None and value > most:
-            raise UsageError(f"--{name} {value}: the attention of {run} has {most} {name}{'s, numbered from 1' if most > 1 else ' alone'}")
-    settings = [] if layer is None or model.decoder.kind == "rnn" else [f"model.decoder.weights_of={layer}"]
-    return settings if head is None else [*settings, f"model.attention.shown={head}"]
+    settings = [] if heads.layer is None or model.decoder.kind == "rnn" else [f"model.decoder.weights_of={heads.layer}"]
+    return settings if heads.head is None else [*settings, f"model.attention.shown={heads.head}"]
 
 
 def _from_run(
@@ -179,13 +223,15 @@ def _from_run(
     source: str,
     target: str | None,
     words: bool | None,
+    heads: Heads,
     beam: int | None,
     max_length: int | None,
     settings: list[str],
     seed: int,
     device: str,
     precision: str,
-) -> "Alignment":
+) -> "list[Alignment]":
+    """What is to be drawn of one pair: one alignment, or one of each head."""
     from seq2attn.inference import MAX_SOURCE, Translator
 
     translator = Translator.load(run, device=device, precision=precision, settings=settings)
@@ -197,22 +243,48 @@ def _from_run(
         found = translator.force([source], [" ".join(target.splitlines())], seed=seed)[0]
     if found.unread:
         console.warn(f"the source has {MAX_SOURCE + found.unread:,} tokens; only the first {MAX_SOURCE:,} are read")
-    console.note(f"{found.text}   (score {found.score:.3f}, log p {found.log_probability:.2f})")
+    score = f"score {found.score:.3f}, log p {found.log_probability:.2f}"
+    console.note(f"{found.text}   ({score})")
     if target is not None:
         plot_pictures.warn_of_unknown(target, translator.target_tokenizer)
-    return _choose(*_both(found), words)
+    return [alignment._replace(score=score) for alignment in _views(translator, found, words, heads, seed)]
 
 
-def _both(found: "Translation") -> "tuple[Alignment, Alignment | None]":
+def _views(translator: "Translator", found: "Translation", words: bool | None, heads: Heads, seed: int) -> "list[Alignment]":
+    model = translator.config.model
+    layers, most = 1 if model.decoder.kind == "rnn" else model.decoder.layers, model.attention.heads
+    if not heads.every:
+        alignment = _choose(*_both(found), words)
+        return [alignment._replace(title=heads.name(heads.layer, heads.head, layers, most))]
+    first = _choose(*_both(found), words)
+    chosen = heads.chosen(layers, most)
+    return [
+        _choose(*_both(one, first.ends), not first.pieces)._replace(title=heads.name(layer, head, layers, most))
+        for (layer, head), one in zip(chosen, translator.heads(found, chosen, seed), strict=True)
+    ]
+
+
+def _both(found: "Translation", ends: bool | None = None) -> "tuple[Alignment, Alignment | None]":
     import numpy as np
 
-    from seq2attn.plotting.page import Alignment
+    from seq2attn.plotting.alignment import Alignment
     from seq2attn.plotting.saved import END
 
     between_words = Alignment(found.source_words, found.target_words, found.attention if found.attention is not None else np.zeros((0, 0)))
     if found.piece_attention is None or not found.target_words:
         return between_words, None
-    return between_words, Alignment([*found.source_pieces, END], [*found.target_pieces, END], found.piece_attention)
+    pieces = Alignment([*found.source_pieces, END], [*found.target_pieces, END], found.piece_attention)
+    return _with_punctuation(between_words, pieces, ends), pieces
+
+
+def _with_punctuation(between_words: "Alignment", between_pieces: "Alignment | None", ends: bool | None = None) -> "Alignment":
+    """Between words and punctuation, made of what is between subwords; between white-space words as they are, where that cannot be."""
+    from seq2attn.plotting import words
+
+    if between_pieces is None:
+        return between_words
+    sides = (between_words.source_words, between_pieces.source_words[:-1], between_words.target_words, between_pieces.target_words[:-1])
+    return words.between(*sides, between_pieces.attention, ends) or between_words
 
 
 def _from_file(path: Path, line: int | None, words: bool | None, every: bool) -> "list[Alignment]":
@@ -220,17 +292,28 @@ def _from_file(path: Path, line: int | None, words: bool | None, every: bool) ->
 
     entries = read(path, together=every)
     if every:
-        found = [entry for entry in itertools.islice(entries, MOST_PAIRS + 1) if entry.words.attention.size]
-        if len(found) > MOST_PAIRS:
-            console.warn(f"{path}: only the first {MOST_PAIRS} lines are on the page; --line N chooses another")
-        if not found:
+        found, drawn = [], 0
+        for entry in entries:
+            if not entry.words.attention.size:
+                found.append(entry.words._replace(line=entry.line))
+                continue
+            if drawn == MOST_PAIRS:
+                console.warn(f"{path}: only the first {MOST_PAIRS} lines are on the page; --line N chooses another")
+                break
+            drawn += 1
+            chosen = _choose(_with_punctuation(entry.words, entry.pieces), entry.pieces, words, many=True)
+            found.append(chosen._replace(line=entry.line))
+        if not drawn:
             raise UserError(f"{path}: there is no attention in it")
-        return [_choose(entry.words, entry.pieces, words, many=True) for entry in found[:MOST_PAIRS]]
+        return found
     last = 0
     for entry in entries:
         last = entry.line
         if entry.line == (line or 1):
-            return [_choose(entry.words, entry.pieces, words)]
+            if not entry.words.attention.size:
+                return [_choose(entry.words, None, words)]
+            alignment = _choose(_with_punctuation(entry.words, entry.pieces), entry.pieces, words)
+            return [alignment._replace(line=entry.line)]
     raise UserError(f"{path}: has no line {line or 1}: " + (f"its last is {last}" if last else "it is empty"))
 
 
@@ -245,63 +328,69 @@ def _choose(between_words: "Alignment", between_pieces: "Alignment | None", word
         if not words and not many:
             console.note("drawn by subwords, for a side has no spaces between its words; --words overrules this")
     if words:
-        if not many and between_pieces is not None and (count := _at_the_end(between_words, between_pieces)):
-            total = len(between_words.target_words)
-            some = f"{count} of the {total} target words look" if total > 1 else "the target word looks"
-            console.note(f"{some} mostly at the end of the sentence, which the picture by words leaves out; --subwords shows it")
         return between_words
     if between_pieces is None:
         raise UserError("--subwords: the file holds no attention between pieces")
-    return between_pieces
+    return between_pieces._replace(ends=True, pieces=True)
 
 
-def _at_the_end(between_words: "Alignment", between_pieces: "Alignment") -> int:
-    """How many target words look at the end token more than at all else together: their rows are pale between words, where it has no column."""
+def _tell(views: "list[Alignment]", written: bool) -> None:
+    """Notes on what a reader of the drawing should know; what a drawing in the terminal says itself where a file is `written`."""
     import numpy as np
 
-    weights_PS = np.asarray(between_pieces.attention)[:-1]
-    beyond_P = weights_PS[:, -1] - weights_PS[:, :-1].sum(1)
-    numbers = _word_numbers(between_pieces.target_words[:-1])
-    if max(numbers, default=-1) + 1 != len(between_words.target_words):  # not known which piece belongs to which word
-        return 0
-    beyond_T = np.zeros(len(between_words.target_words))
-    for number, beyond in zip(numbers, beyond_P, strict=True):
-        if number >= 0:
-            beyond_T[number] += beyond
-    return int((beyond_T > 0).sum())
+    from seq2attn.plotting.alignment import count_line, mean
+
+    alignment = mean(views)
+    if alignment.pieces:
+        return
+    if alignment.ends:
+        weights_TS = np.asarray(alignment.attention)[:-1]
+        total = len(weights_TS)
+        if count := int((weights_TS[:, -1] > weights_TS[:, :-1].sum(1)).sum()):
+            some = f"{count} of the {total} target words look" if total > 1 else "the target word looks"
+            console.note(f"{some} mostly at the end of the sentence")
+    if written and (line := count_line(alignment)):
+        console.note(line)
 
 
-def _word_numbers(pieces: Sequence[str]) -> list[int]:
-    """The word of each piece as pictures show them, that of its first character which is no space; -1 where it has none."""
-    from seq2attn.data.tokenizer import SPACE
-
-    numbers, words, inside = [], 0, False
-    for piece in pieces:
-        number = -1
-        for character in piece:
-            words += character != SPACE and not inside
-            inside = character != SPACE
-            if inside and number < 0:
-                number = words - 1
-        numbers.append(number)
-    return numbers
-
-
-def _draw(alignments: "list[Alignment]", output: Path | None, title: str) -> None:
-    first = alignments[0]
+def _draw(pairs: "list[list[Alignment]]", output: Path | None, canvas: Canvas, title: str) -> None:
+    """Each pair as one alignment or one of each head; several pairs on a page alone."""
     if output is None:
-        from seq2attn.plotting import terminal
-
-        colour, width = console.has_colour(), shutil.get_terminal_size((100, 24)).columns
-        console.result(terminal.render(first.attention, first.source_words, first.target_words, width, colour))
-        console.result(terminal.legend(colour))
+        _in_the_terminal(pairs[0], canvas.title)
     elif output.suffix.lower() in PAGES:
         from seq2attn.plotting import page
 
-        page.save(alignments, output, title)
+        page.save(pairs, output, title if canvas.title is None else canvas.title)
     else:
         from seq2attn.plotting import heatmap
 
-        writing.warn_of_fonts(heatmap.save(first.attention, first.source_words, first.target_words, output).unseen())
+        fonts = heatmap.save_alignments(pairs[0], output, title=canvas.title or "", size=canvas.size, dpi=canvas.dpi)
+        writing.warn_of_fonts(fonts.unseen())
     if output is not None:
         console.note(f"wrote {output}")
+
+
+def _in_the_terminal(alignments: "list[Alignment]", title: str | None) -> None:
+    from seq2attn.plotting import terminal
+    from seq2attn.plotting.alignment import count_line, hardly_read, mean
+
+    colour = console.has_colour()
+    width, height = shutil.get_terminal_size((100, 0))  # a pipe has no height
+    first, together = alignments[0], mean(alignments)
+    hardly = hardly_read(together)
+    notes = [terminal.legend(colour, width)]
+    if hardly:
+        notes.append("\n".join(textwrap.wrap(f"(word): {count_line(together, named=False)}", width)))
+    if title is not None:
+        console.result(terminal.fit(title, width))
+    if len(alignments) > 1:
+        panels = [terminal.Panel(alignment.title, alignment.attention) for alignment in alignments]
+        console.result(terminal.render_panels(panels, first.source_words, first.target_words, width, colour, hardly))
+    else:
+        if first.title:
+            console.result(terminal.fit(first.title, width))
+        above = bool(first.title) + (title is not None)
+        left = None if height < 1 else max(height - 2 - above - sum(note.count("\n") + 1 for note in notes), 1)  # a line for the prompt, one for the note above
+        console.result(terminal.render(first.attention, first.source_words, first.target_words, width, colour, left, hardly))
+    for note in notes:
+        console.result(note)

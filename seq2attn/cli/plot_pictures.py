@@ -70,6 +70,7 @@ def draw(
     device: str,
     precision: str,
     allow_code: bool,
+    title: str | None = None,
 ) -> None:
     """Describe the picture, or force a caption on it, and draw where the words look."""
     from seq2attn.cli import overlays
@@ -89,18 +90,21 @@ def draw(
         warn_of_unknown(forced, captioner.target_tokenizer)
     if not found.words:
         raise UserError("nothing to draw: the caption is empty; --target TEXT forces one")
-    labels, weights_TS = _rows(found, words)
+    labels, weights_TS, of_words = _rows(found, words)
     part = overlays.seen_part(chosen.content, chosen.where, captioner)
-    boxes = part.boxes(chosen.boxes, chosen.width) if labels == found.words else []
+    boxes = [box._replace(word=of_words[box.word]) for box in part.boxes(chosen.boxes, chosen.width) if box.word < len(of_words)]
     if output is None:
+        if title is not None:
+            console.result(console.printable(title))
         _in_the_terminal(labels, weights_TS, found.grid)
     elif output.suffix.lower() in PAGES:
         from seq2attn.plotting import picture_page
 
         pixels = part.pixels_FYX3 if found.grid is None else part.pixels_FYX3[0]
-        picture_page.save([picture_page.Looked(pixels, labels, weights_TS, found.grid, chosen.where)], output, f"Attention of {run}")
+        picture_page.save([picture_page.Looked(pixels, labels, weights_TS, found.grid, chosen.where)], output, title or f"Attention of {run}")
     else:
-        writing.warn_of_fonts(overlays.save(part.pixels_FYX3, labels, weights_TS, found.grid, output, boxes).unseen())
+        fonts = overlays.save(part.pixels_FYX3, labels, weights_TS, found.grid, output, boxes, title or "")
+        writing.warn_of_fonts(fonts.unseen())
     if output is not None:
         console.note(f"wrote {output}")
 
@@ -135,18 +139,21 @@ def _chosen(asked: Asked, clips: bool) -> _Chosen:
     return _Chosen(split.content(number - 1), split.names[number - 1], split.sizes[number - 1][0], forced, boxes)
 
 
-def _rows(caption: "Caption", words: bool | None) -> "tuple[list[str], NDArray[np.floating]]":
-    """What is drawn and its weights: words, or subwords and the end, which are shown by themselves where words are not spaced."""
+def _rows(caption: "Caption", words: bool | None) -> "tuple[list[str], NDArray[np.floating], list[int]]":
+    """What is drawn, its weights, and which row stands for each word: words and punctuation, or subwords and the end, which stand for no word.
+
+    Subwords are shown by themselves where words are not spaced.
+    """
+    from seq2attn.cli import overlays
     from seq2attn.plotting.saved import END
 
-    assert caption.attention is not None
     assert caption.piece_attention is not None
     if words is None and unspaced(caption.words):
         words = False
         console.note("drawn by subwords, for the caption has no spaces between its words; --words overrules this")
     if words is False:
-        return [*caption.pieces, END], caption.piece_attention
-    return caption.words, caption.attention
+        return [*caption.pieces, END], caption.piece_attention, []
+    return overlays.looks(caption)
 
 
 def _in_the_terminal(labels: Sequence[str], weights_TS: "NDArray[np.floating]", grid: tuple[int, int] | None) -> None:

@@ -85,13 +85,26 @@ def _tell(path: Path, piece: Path, content: str) -> None:
 
 
 def warn_of_fonts(unseen: Sequence[str], page: bool = True) -> None:
-    """One line on characters that no installed font has, if any; `page`: whether a page for the browser could be written instead."""
-    if unseen:
-        shown = " ".join(unseen[:10]) + (" ..." if len(unseen) > 10 else "")
+    """A line on characters that no installed font has, if any, and one on emoji among them, which are in fonts as coloured pictures; `page`: whether a page
+    for the browser could be written instead."""
+    if not unseen:
+        return
+    from seq2attn.plotting.fonts import is_emoji
+
+    emoji, missing = [c for c in unseen if is_emoji(c)], [c for c in unseen if not is_emoji(c)]
+    if missing:
         console.warn(
-            f"no installed font has {shown}: the picture names what it cannot draw; install a font for it (the Noto fonts have every script)"
-            + (", or write .html, which the reader's browser draws" if page else "")
+            f"no installed font has {_some(missing)}: the picture names what it cannot draw; install a font for it "
+            "(the Noto fonts have every script)" + (", or write .html, which the reader's browser draws" if page else "")
         )
+    if emoji:
+        are, them = ("are", "them") if len(emoji) > 1 else ("is", "it")
+        ways = f"; .html shows {them}" if page else ""
+        console.warn(f"colour emoji cannot be drawn in .png, .svg or .pdf: {_some(emoji)} {are} named instead{ways}")
+
+
+def _some(characters: Sequence[str]) -> str:
+    return " ".join(characters[:10]) + (" ..." if len(characters) > 10 else "")
 
 
 def shows_progress(inputs: list[str] | None, output: Path | None) -> bool:

@@ -11,7 +11,7 @@ from seq2attn.inference.translation import Translation
 from seq2attn.inference.translator import MAX_SOURCE, Translator
 from seq2attn.training.checkpoint import open_run
 
-__all__ = ["BATCH_TOKENS", "MAX_SOURCE", "Caption", "Captioner", "Translation", "Translator", "load"]
+__all__ = ["BATCH_TOKENS", "MAX_SOURCE", "Caption", "Captioner", "Translation", "Translator", "load", "names"]
 
 
 def load(

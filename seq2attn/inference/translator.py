@@ -14,6 +14,7 @@ from seq2attn.config import Config
 from seq2attn.data.tokenizer import PAD, Tokenizer
 from seq2attn.errors import UsageError
 from seq2attn.inference.batching import padded_sources
+from seq2attn.inference.heads import looking_at
 from seq2attn.inference.loading import opened, tokenizer
 from seq2attn.inference.searcher import Searcher
 from seq2attn.inference.translation import Translation
@@ -133,6 +134,18 @@ class Translator(Searcher[list[int], Translation]):
         positions = [min(len(source), MAX_SOURCE) + 1 for source in ids[0]]
         found = self._forced_on(texts, ids, positions, target_ids, attention, seed, first, batch_tokens)
         return [self._translation(text, source, hypothesis, target) for text, source, hypothesis, target in zip(texts, ids[0], found, targets, strict=True)]
+
+    def heads(self, translation: Translation, chosen: Sequence[tuple[int | None, int | None]], seed: int = 1) -> list[Translation]:
+        """A translation of `translate` or `force` with the attention of each (layer, head), from 1; None is the mean of all. The scores stay its own."""
+        ids = [member.source_tokenizer.encode_batch([translation.source]) for member in self.members]
+        positions = [min(len(ids[0][0]), MAX_SOURCE) + 1]
+        results = []
+        for layer, head in chosen:
+            with looking_at(self.models, layer, head):
+                hypothesis = self._forced_on([translation.source], ids, positions, [translation.tokens], True, seed, 0, None)[0]
+            hypothesis = hypothesis._replace(score=translation.score, log_probability=translation.log_probability, finished=translation.finished)
+            results.append(self._translation(translation.source, ids[0][0], hypothesis, translation.text))
+        return results
 
     def _read(self, member: int, sources: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
         source_BS = padded_sources([source[:MAX_SOURCE] for source in sources], self._multiple)

@@ -1,4 +1,9 @@
-"""Pictures of attention: files by matplotlib, a page for the browser, blocks for the terminal. Knows weights and words, no model."""
+"""Images of attention: files by matplotlib, a page for the browser, blocks for the terminal. Knows weights and words, no model."""
+
+import logging
+
+if logging.getLogger("matplotlib").level == logging.NOTSET:  # without a writable cache it says so in three lines on stderr, and draws all the same
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 PICTURES = (".png", ".svg", ".pdf")  # endings that `heatmap` writes
 PAGES = (".html", ".htm")  # and `page`

@@ -33,9 +33,17 @@ def write(figure: Figure, path: Path, families: Sequence[str], **how: Any) -> No
 
 @contextmanager
 def settings(families: Sequence[str]) -> Iterator[None]:
-    """Our own settings alone, whatever a user's matplotlibrc says; text stays text where a program may search it."""
-    ours: dict[Any, Any] = {"svg.hashsalt": "seq2attn", "pdf.fonttype": 42, "axes.unicode_minus": False, "image.composite_image": False}
+    """Our own settings alone, whatever a user's matplotlibrc says; letters stay letters where a program may search or edit them."""
+    ours: dict[Any, Any] = {
+        "font.family": [*families, "sans-serif"],  # the last for readers of an SVG who have none of the others
+        "font.sans-serif": list(families),
+        "svg.hashsalt": "seq2attn",
+        "svg.fonttype": "none",
+        "pdf.fonttype": 42,
+        "axes.unicode_minus": False,
+        "image.composite_image": False,
+    }
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update({"font.family": list(families), **ours})
+        matplotlib.rcParams.update(ours)
         yield

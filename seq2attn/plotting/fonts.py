@@ -5,10 +5,13 @@ Every character is looked up in the fonts' own tables, so matplotlib never meets
 
 import functools
 import itertools
+import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import matplotlib
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 
@@ -26,6 +29,7 @@ _PREFERRED = (
     "Segoe UI",
 )
 _NO_TEXT = ("Last Resort", "cm", "STIXNonUni", "STIXSiz")  # matplotlib's own, with other characters at these codes, or a box for each
+_STEERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # turn the direction of what follows; fonts have them, and draw nothing
 _NO_CODE = ("Cc", "Cs", "Zl", "Zp")  # written as what they are, in every font
 
 
@@ -50,21 +54,70 @@ class Fonts:
 def covering(texts: Iterable[str]) -> Fonts:
     """The fewest installed fonts that draw every character of `texts`, the preferred ones first."""
     wanted = {character for text in texts for character in text if character != " "}
-    undrawable = {character for character in wanted if unicodedata.category(character) in _NO_CODE}
+    undrawable = {character for character in wanted if unicodedata.category(character) in _NO_CODE or character in _STEERING}
     families = [FIRST]
     left = wanted - undrawable - _drawn(FIRST, wanted - undrawable)
+    looked = False
     while visible := {character for character in left if not _invisible(character)}:
-        best = max(_installed(), key=lambda family: len(_drawn(family, visible)), default=FIRST)  # the first of equals
+        best = _best(visible)
         if not _drawn(best, visible):
-            break
+            if looked or not _look_again():
+                break
+            looked = True
+            continue
         families.append(best)
         left -= _drawn(best, left)
     return Fonts(tuple(families), frozenset(left | undrawable))
 
 
+def _best(characters: set[str]) -> str:
+    """The family that draws most of the characters, the first of equals; none is read behind one that draws all."""
+    best, most = FIRST, -1
+    for family in _installed():
+        count = len(_drawn(family, characters))
+        if count > most:
+            best, most = family, count
+        if count == len(characters):
+            break
+    return best
+
+
 @functools.cache
+def _look_again() -> bool:
+    """Add the fonts that were installed after matplotlib wrote its list, once in a process; whether there are any. The list is written anew."""
+    before = list(font_manager.fontManager.ttflist)
+    known = {entry.fname for entry in before}
+    for path in sorted(set(font_manager.findSystemFonts()) - known):
+        try:
+            font_manager.fontManager.addfont(path)
+        except (OSError, RuntimeError, ValueError, KeyError):  # damaged, or of a kind that FreeType does not read
+            continue
+    if len(font_manager.fontManager.ttflist) == len(before):
+        return False
+    _font.cache_clear()
+    try:
+        kept = Path(matplotlib.get_cachedir()) / f"fontlist-v{font_manager.FontManager.__version__}.json"
+        beside = kept.with_name(f".{kept.name}.{os.getpid()}")
+        font_manager.json_dump(font_manager.fontManager, beside)
+        beside.replace(kept)
+    except OSError:  # where no list can be kept, the next process looks again
+        pass
+    return True
+
+
+def is_emoji(character: str) -> bool:
+    """A symbol that fonts have in colour: the blocks of emoji, and skin tones."""
+    return unicodedata.category(character) in ("So", "Sk", "Cn") and 0x1F000 <= ord(character) <= 0x1FAFF
+
+
 def _installed() -> Sequence[str]:
     """Families with an upright regular face, the preferred ones first."""
+    return _families(len(font_manager.fontManager.ttflist))
+
+
+@functools.cache
+def _families(faces: int) -> Sequence[str]:
+    """Those of a list of so many faces: it only grows."""
     names = {entry.name for entry in font_manager.fontManager.ttflist if entry.style == "normal" and entry.weight in (400, "normal", "regular", "book")}
     names = {name for name in names if not name.startswith(_NO_TEXT)}
     places = {name: next((place for place, start in enumerate(_PREFERRED) if name.startswith(start)), len(_PREFERRED)) for name in names}

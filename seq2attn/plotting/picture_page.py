@@ -43,7 +43,15 @@ def render(pictures: Sequence[Looked], title: str = "Attention") -> str:
     ]
     data = json.dumps(numbers, separators=(",", ":"), allow_nan=False)  # numbers and brackets alone: nothing that could end the script element
     script = _SCRIPT.replace("BENT", str(light.BENT)).replace("WARM", ", ".join(map(str, light.WARM)))
-    return page.PAGE.format(title=escape(title), allowed="; img-src data:", how=_HOW, style=page.STYLE + _STYLE, sections=sections, data=data, script=script)
+    return page.PAGE.format(
+        title=escape(page.harmless(title)),
+        allowed="; img-src data:",
+        how=_HOW,
+        style=page.STYLE + _STYLE,
+        sections=sections,
+        data=data,
+        script=page.LISTEN + script,
+    )
 
 
 def _section(picture: Looked, number: int) -> str:
@@ -57,7 +65,7 @@ def _section(picture: Looked, number: int) -> str:
             f"weights of shape {weights.shape} for {len(picture.words)} words and {positions} {'frames' if clip else 'cells'}: "
             "they need a row of finite numbers for each word and a column for each position"
         )
-    name = f"<h2>{escape(picture.name)}</h2>\n" if picture.name else ""
+    name = f"<h2>{escape(page.harmless(picture.name))}</h2>\n" if picture.name else ""
     shown = _frames(pixels) if clip else _stage(pixels)
     full = f'<p class="how">{"full bar" if clip else "full light"}: weight {light.ceiling(weights):g}</p>'
     return f'<section data-picture="{number}">\n{name}{shown}\n{page.line("caption", picture.words)}\n{full}\n</section>'
@@ -84,7 +92,10 @@ def _image(pixels: np.ndarray, longest: int) -> str:
     return f'<img{crisp} alt="" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode("ascii")}">'
 
 
-_HOW = "Point at a word, or move with Tab: the picture is lit where it looked. Point at the picture: the words that looked there. A click keeps a word."
+_HOW = (
+    "Point at a word, or move with the arrow keys: the picture is lit where it looked. "
+    "Point at the picture: the words that looked there. A click pins a word until the next."
+)
 
 _STYLE = """
 h2 { margin: 0 0 .6rem; font-size: .95rem; font-weight: 500; overflow-wrap: anywhere; }
@@ -112,8 +123,6 @@ for (const section of document.querySelectorAll("section")) {
   const canvas = section.querySelector("canvas");
   const part = (weight) => Math.min(Math.max(weight, 0) / highest, 1);
   const light = (weight) => part(weight) ** BENT;
-  const short = (weight) => (weight >= 0.005 ? weight.toFixed(2).replace(/^0/, "") : "");
-  let pinned = null;
   const clear = () => {
     for (const word of words) {
       word.classList.remove("chosen");
@@ -162,7 +171,7 @@ for (const section of document.querySelectorAll("section")) {
       const weight = weights[chosen][frame];
       figure.style.setProperty("--part", part(weight));
       figure.querySelector("img").style.opacity = 0.3 + 0.7 * light(weight);
-      figure.querySelector("small").textContent = short(weight);
+      figure.querySelector("small").textContent = short(weight, 0.005);
     });
   };
   const seen = (position) => {
@@ -170,31 +179,22 @@ for (const section of document.querySelectorAll("section")) {
     words.forEach((word, row) => {
       const weight = weights[row][position];
       word.style.backgroundColor = `rgba(var(--weight), ${light(weight) * 0.85})`;
-      word.querySelector("small").textContent = short(weight);
+      word.querySelector("small").textContent = short(weight, 0.005);
     });
   };
-  const rest = () => (pinned === null ? clear() : show(pinned));
-  words.forEach((word, place) => {
-    word.addEventListener("mouseenter", () => show(place));
-    word.addEventListener("mouseleave", rest);
-    word.addEventListener("focus", () => show(place));
-    word.addEventListener("blur", rest);
-    word.addEventListener("click", () => {
-      pinned = pinned === place ? null : place;
-      rest();
-    });
-  });
+  const pointer = listen(section, [words], (line, place) => show(place), clear, () => null);
+  const look = (position) => pointer.pinned() || seen(position);
   figures.forEach((figure, frame) => {
-    figure.addEventListener("mouseenter", () => seen(frame));
-    figure.addEventListener("mouseleave", rest);
+    figure.addEventListener("mouseenter", () => look(frame));
+    figure.addEventListener("mouseleave", pointer.back);
   });
   if (canvas) {
     canvas.addEventListener("mousemove", (event) => {
       const cell = (at, length, count) => Math.min(Math.max(Math.floor((at / length) * count), 0), count - 1);
-      seen(cell(event.offsetY, canvas.clientHeight, rows) * columns + cell(event.offsetX, canvas.clientWidth, columns));
+      look(cell(event.offsetY, canvas.clientHeight, rows) * columns + cell(event.offsetX, canvas.clientWidth, columns));
     });
-    canvas.addEventListener("mouseleave", rest);
+    canvas.addEventListener("mouseleave", pointer.back);
   }
-  if (section.dataset.picture === "0" && words.length) image.decode().then(() => show(0));
+  if (words.length) image.decode().then(() => pointer.pinned() || show(0));
 }
 """

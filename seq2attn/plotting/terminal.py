@@ -1,20 +1,24 @@
-"""Attention drawn with block characters, for a terminal or a pipe: source words hang on a staircase, target words stand at the left.
+"""Attention drawn with block characters, for a terminal or a pipe: source words hang on a staircase, target
+words stand at the left.
 
     render(weights, ["I", "see", "them"], ["je", "les", "vois"]) gives
 
-             ┌──── I
-             │ ┌── see
-             │ │ ┌ them
+             ┌─────── I
+             │  ┌──── see
+             │  │  ┌─ them
           je ██
-         les   ░░▓▓
-        vois   ▓▓░░
+         les    ░░ ▓▓
+        vois    ▓▓ ░░
 
-Whole words on both sides, so that any script can be read. Knows no file, no device, and no markup.
+Whole words on both sides, so that any script can be read. Where that is higher than the terminal, letters
+stand for the source words, and a key follows. Knows no file, no device, and no markup.
 """
 
 import math
+import string
 import unicodedata
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,51 +28,103 @@ SHADES = (" ", "░", "▒", "▓", "█")
 LEAST = (0.1, 0.3, 0.5, 0.7)  # weight that has each shade but the first
 BLUE, PLAIN = "\x1b[38;5;33m", "\x1b[0m"  # seen on a light and on a dark ground
 LONGEST_LABEL = 24  # columns
+_LEAST_LABEL = 4  # of a terminal too narrow for more
+_BETWEEN = 3  # columns between two panels side by side
+_LETTERS = string.ascii_lowercase + string.ascii_uppercase
 
 
-def render(attention: np.ndarray, source_words: Sequence[str], target_words: Sequence[str], width: int = 100, colour: bool = False) -> str:
-    """Lines of at most `width` columns that show `attention` (target words, source words), weights from 0 to 1; a long source goes on in further panels.
+class Panel(NamedTuple):
+    """One of several drawings of the same words."""
 
-    With `colour`, the blocks are blue. Raises UsageError for another shape.
+    title: str
+    weights: np.ndarray  # (target words, source words)
+
+
+def render(
+    attention: np.ndarray,
+    source_words: Sequence[str],
+    target_words: Sequence[str],
+    width: int = 100,
+    colour: bool = False,
+    height: int | None = None,
+    hardly: Sequence[int] = (),
+) -> str:
+    """Lines of at most `width` columns that show `attention` (target words, source words), weights from 0 to
+    1; a long source goes on in further panels.
+
+    With `colour`, the blocks are blue. Above `height` lines, letters with a key stand for the source words;
+    only target words can then be too many for it. The source words numbered `hardly` stand in brackets.
+    Raises UsageError for another shape.
     """
-    weights_TS = np.asarray(attention, dtype=np.float64)
-    weights_TS = np.nan_to_num(weights_TS, nan=0.0).clip(0.0, 1.0)  # any number is drawn
-    if weights_TS.shape != (len(target_words), len(source_words)):
-        raise UsageError(
-            f"attention of shape {weights_TS.shape} for {len(target_words)} target and {len(source_words)} source words: "
-            "it needs a row for each target word and a column for each source word"
-        )
-    sources = [fit(word, LONGEST_LABEL) for word in source_words]
-    targets = [fit(word, LONGEST_LABEL) for word in target_words]
-    margin = max(map(columns, targets), default=0) + 1
-    most = max(1, (width - margin - max(map(columns, sources), default=0)) // 2)  # source words side by side
-    panels = math.ceil(len(sources) / most)
-    lines: list[str] = []
-    for panel in range(panels):
-        start, end = panel * len(sources) // panels, (panel + 1) * len(sources) // panels
-        if lines:
-            lines.append("")
-        lines += _staircase(sources[start:end], margin)
-        for target, weights_S in zip(targets, weights_TS[:, start:end], strict=True):
-            cells = "".join(2 * SHADES[min(int(max(float(weight), 0.0) * 5 + 0.5), 4)] for weight in weights_S).rstrip()
-            lines.append(f"{' ' * (margin - 1 - columns(target))}{target} {BLUE + cells + PLAIN if colour and cells else cells}".rstrip())
+    weights_TS = _checked(attention, source_words, target_words)
+    sources, targets = _labels(source_words, target_words, width, hardly)
+    lines = _staircases(weights_TS, sources, targets, width, colour)
+    if height is not None and len(lines) > height:
+        lines = _lettered(weights_TS, sources, targets, width, colour, height)
     return "\n".join(lines)
 
 
-def legend(colour: bool = False) -> str:
-    """One line that says what the blocks of `render` mean."""
-    blocks = [2 * shade for shade in SHADES[1:]]
-    return "weights: " + "  ".join(f"{BLUE + block + PLAIN if colour else block} from {least}" for block, least in zip(blocks, LEAST, strict=True))
+def render_panels(
+    panels: Sequence[Panel],
+    source_words: Sequence[str],
+    target_words: Sequence[str],
+    width: int = 100,
+    colour: bool = False,
+    hardly: Sequence[int] = (),
+) -> str:
+    """Several drawings of the same words, each under its title and side by side where they fit: letters stand
+    for the source words, and the key follows."""
+    weights = [_checked(panel.weights, source_words, target_words) for panel in panels]
+    sources, targets = _labels(source_words, target_words, width, hardly)
+    margin = max(map(columns, targets), default=0) + 1
+    wide = max(2 * len(sources) - 1, *(columns(panel.title) for panel in panels), 1)
+    side = max(1, (width - margin + _BETWEEN) // (wide + _BETWEEN))
+    lines: list[str] = []
+    if margin + wide > width:
+        for panel, weights_TS in zip(panels, weights, strict=True):
+            lines += [
+                *([""] if lines else []),
+                fit(panel.title, width),
+                *_lettered(weights_TS, sources, targets, width, colour, None),
+            ]
+        return "\n".join(lines)
+    for start in range(0, len(panels), side):
+        some = range(start, min(start + side, len(panels)))
+        if lines:
+            lines.append("")
+        lines.append(_beside(margin, wide, [panels[place].title for place in some]))
+        lines.append(_beside(margin, wide, [_header(len(sources), 1) for _ in some]))
+        for row, target in enumerate(targets):
+            cells = [_cells(weights[place][row], 1) for place in some]
+            padded = [cell + " " * (wide - columns(cell)) for cell in cells[:-1]] + cells[-1:]
+            painted = (" " * _BETWEEN).join(_painted(cell, colour) for cell in padded)
+            lines.append(f"{_flush(target, margin)}{painted}".rstrip())
+    return "\n".join([*lines, *_key(sources, width)])
+
+
+def legend(colour: bool = False, width: int | None = None) -> str:
+    """What the blocks of `render` mean: one line, or lines of at most `width` columns where that is too
+    narrow for it."""
+    blocks = [(2 * shade, f" from {least}") for shade, least in zip(SHADES[1:], LEAST, strict=True)]
+    entries = ["weights:", *(f"{block}{words}" for block, words in blocks)]
+    text = entries[0] + " " + "  ".join(entries[1:])
+    lines = [text] if width is None or columns(text) <= width else _wrapped(entries, width)
+    if not colour:
+        return "\n".join(lines)
+    for block, words in blocks:
+        lines = [line.replace(block + words, BLUE + block + PLAIN + words) for line in lines]
+    return "\n".join(lines)
 
 
 def columns(text: str) -> int:
-    """How many columns a terminal gives to `text`: two for a wide East Asian character or an emoji, none for a combining mark."""
+    """How many columns a terminal gives to `text`: two for a wide East Asian character or an emoji, none for
+    a combining mark."""
     return sum(_columns(character) for character in text)
 
 
 def fit(word: str, width: int) -> str:
     """`word` without anything that steers a terminal, cut with an ellipsis beyond `width` columns."""
-    shown = "".join(character if _harmless(character) else character.encode("unicode_escape", "surrogatepass").decode("ascii") for character in word)
+    shown = "".join(character if _harmless(character) else _escape(character) for character in word)
     if columns(shown) <= width:
         return shown
     kept, used = "", 0
@@ -85,14 +141,148 @@ def _columns(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
 def _harmless(character: str) -> bool:
-    """Joiners and variation selectors belong to words; marks that turn the direction of a whole line do not."""
+    """Joiners and variation selectors belong to words; marks that turn the direction of a whole line do
+    not."""
     return character.isprintable() or character in "\u200c\u200d"
+
+
+def _checked(attention: np.ndarray, source_words: Sequence[str], target_words: Sequence[str]) -> np.ndarray:
+    weights_TS = np.asarray(attention, dtype=np.float64)
+    if weights_TS.shape != (len(target_words), len(source_words)):
+        raise UsageError(
+            f"attention of shape {weights_TS.shape} for {len(target_words)} target and "
+            f"{len(source_words)} source words: "
+            "it needs a row for each target word and a column for each source word"
+        )
+    return np.nan_to_num(weights_TS, nan=0.0).clip(0.0, 1.0)  # any number is drawn
+
+
+def _labels(
+    source_words: Sequence[str],
+    target_words: Sequence[str],
+    width: int,
+    hardly: Sequence[int],
+) -> tuple[list[str], list[str]]:
+    longest = min(LONGEST_LABEL, max(_LEAST_LABEL, width // 3))
+    sources = [fit(word, longest) for word in source_words]
+    for number in hardly:
+        sources[number] = f"({sources[number]})"
+    return sources, [fit(word, longest) for word in target_words]
+
+
+def _staircases(
+    weights_TS: np.ndarray,
+    sources: Sequence[str],
+    targets: Sequence[str],
+    width: int,
+    colour: bool,
+) -> list[str]:
+    margin = max(map(columns, targets), default=0) + 1
+    most = max(1, (width - margin - max(map(columns, sources), default=0)) // 3)  # source words side by side
+    lines: list[str] = []
+    for start, end in _parts(len(sources), most):
+        if lines:
+            lines.append("")
+        lines += _staircase(sources[start:end], margin)
+        for target, weights_S in zip(targets, weights_TS[:, start:end], strict=True):
+            lines.append(f"{_flush(target, margin)}{_painted(_cells(weights_S, 2), colour)}".rstrip())
+    return lines
+
+
+def _lettered(
+    weights_TS: np.ndarray,
+    sources: Sequence[str],
+    targets: Sequence[str],
+    width: int,
+    colour: bool,
+    height: int | None,
+) -> list[str]:
+    """Letters above the columns, and the key below. Where the rows are too many for `height`, the letters
+    stand below them too."""
+    margin = max(map(columns, targets), default=0) + 1
+    # columns of a block and of the gap; without a gap every column is a cell, so that nothing merges
+    sizes = ((2, 1), (1, 1), (1, 0))
+    block, gap = next(
+        ((block, gap) for block, gap in sizes if margin + (block + gap) * len(sources) - gap <= width),
+        sizes[-1],
+    )
+    most = max(1, (width - margin + gap) // (block + gap))
+    lines: list[str] = []
+    for start, end in _parts(len(sources), most):
+        if lines:
+            lines.append("")
+        header = " " * margin + _header(end - start, block, gap)
+        lines.append(header)
+        for target, weights_S in zip(targets, weights_TS[:, start:end], strict=True):
+            cells = _painted(_cells(weights_S, block, gap), colour)
+            lines.append(f"{_flush(target, margin)}{cells}".rstrip())
+        key = _key(sources[start:end], width)
+        if height is not None and len(targets) + 1 + len(key) > height:
+            lines.append(header)
+        lines += key
+    return lines
+
+
+def _parts(count: int, most: int) -> list[tuple[int, int]]:
+    """`count` words in as few parts of alike size as hold at most `most` each."""
+    parts = math.ceil(count / most)
+    return [(part * count // parts, (part + 1) * count // parts) for part in range(parts)]
+
+
+def _cells(weights_S: np.ndarray, block: int, gap: int = 1) -> str:
+    """Blocks with a gap between them."""
+    shades = (SHADES[min(int(max(float(weight), 0.0) * 5 + 0.5), 4)] for weight in weights_S)
+    return (gap * " ").join(block * shade for shade in shades).rstrip()
+
+
+def _painted(cells: str, colour: bool) -> str:
+    return BLUE + cells + PLAIN if colour and cells else cells
+
+
+def _flush(target: str, margin: int) -> str:
+    return f"{' ' * (margin - 1 - columns(target))}{target} "
+
+
+def _beside(margin: int, wide: int, texts: Sequence[str]) -> str:
+    padded = [text + " " * (wide - columns(text)) for text in texts]
+    return (" " * margin + (" " * _BETWEEN).join(padded)).rstrip()
 
 
 def _staircase(words: Sequence[str], margin: int) -> list[str]:
     lines = []
     for number, word in enumerate(words):
-        arm = "─" * (2 * (len(words) - 1 - number))
-        lines.append(f"{' ' * margin}{'│ ' * number}┌{arm} {word}")
+        arm = "─" * (3 * (len(words) - 1 - number) + 1)
+        lines.append(f"{' ' * margin}{'│  ' * number}┌{arm} {word}")
+    return lines
+
+
+def _letter(number: int) -> str:
+    """a to z, A to Z, and then two of them."""
+    if number < len(_LETTERS):
+        return _LETTERS[number]
+    return _letter(number // len(_LETTERS) - 1) + _LETTERS[number % len(_LETTERS)]
+
+
+def _header(count: int, block: int, gap: int = 1) -> str:
+    """A letter above each cell; of two letters, where one column is all there is, the second."""
+    return (gap * " ").join(_letter(number)[-block:].ljust(block) for number in range(count)).rstrip()
+
+
+def _key(sources: Sequence[str], width: int) -> list[str]:
+    return _wrapped([f"{_letter(number)} {source}" for number, source in enumerate(sources)], width)
+
+
+def _wrapped(entries: Sequence[str], width: int) -> list[str]:
+    """The entries in lines of at most `width` columns, two spaces between them; an entry is never parted."""
+    lines: list[str] = []
+    for entry in entries:
+        if lines and columns(lines[-1]) + 2 + columns(entry) <= width:
+            lines[-1] += "  " + entry
+        else:
+            lines.append(entry)
     return lines

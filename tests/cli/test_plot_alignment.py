@@ -1,15 +1,18 @@
 """`plot-alignment` on a random model and on kept attention: every kind of output, words and subwords, and refusals."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
 
 from seq2attn.cli import app as application
+from seq2attn.cli import formats
 from seq2attn.inference import Translator
 from seq2attn.training import checkpoint
 
@@ -64,7 +67,9 @@ def test_a_translation_is_drawn_in_the_terminal(call: Call, run: Path) -> None:
     assert code == 0, err
     best = Translator.load(run, device="cpu").translate([SOURCE])[0][0]
     assert [line.split(" ")[-1] for line in out.splitlines()[:4]] == SOURCE.split()
-    assert len(out.splitlines()) == 4 + len(best.target_words) + 1
+    assert len(out.splitlines()) == 4 + 1 + len(best.target_words) + 1 + 1  # the end on both sides, and the legend
+    assert out.splitlines()[4].endswith(" end")
+    assert out.splitlines()[-2].lstrip().startswith("end")
     assert out.splitlines()[-1] == "weights: ░░ from 0.1  ▒▒ from 0.3  ▓▓ from 0.5  ██ from 0.7"
     assert best.text in err
 
@@ -72,7 +77,7 @@ def test_a_translation_is_drawn_in_the_terminal(call: Call, run: Path) -> None:
 def test_a_given_target_is_forced(call: Call, run: Path) -> None:
     code, out, err = call(run, "--source", SOURCE, "--target", "le petit chien dort", "--quiet")
     assert (code, err) == (0, "")
-    assert [line.split()[0] for line in out.splitlines()[4:-1]] == ["le", "petit", "chien", "dort"]
+    assert [line.split()[0] for line in out.splitlines()[5:10]] == ["le", "petit", "chien", "dort", "end"]
     _, _, err = call(run, "--source", SOURCE, "--target", "le ж dort ы", "--quiet")
     assert err == "warning: not in the vocabulary, so unknown to the model: ж ы\n"
 
@@ -81,9 +86,8 @@ def test_the_attention_of_changed_settings_is_drawn(call: Call, run: Path) -> No
     arguments = (run, "--source", SOURCE, "--target", "le petit chien dort", "--quiet")
     flat, plain = call(*arguments, "--set", "model.attention.temperature=1000"), call(*arguments)
     assert (flat[0], flat[2]) == (0, "")
-    assert flat[1].splitlines()[:4] == plain[1].splitlines()[:4]
     assert flat[1] != plain[1]
-    assert len({line.split(None, 1)[1] for line in flat[1].splitlines()[4:-1]}) == 1  # every word looks everywhere alike
+    assert len({line.split(None, 1)[1] for line in flat[1].splitlines()[5:-1]}) == 1  # every word looks everywhere alike
 
 
 def test_subwords_and_the_end_stand_on_the_axes(call: Call, run: Path) -> None:
@@ -99,7 +103,7 @@ def test_text_without_spaces_is_drawn_by_subwords_unless_words_are_asked_for(cal
     by_itself, asked = call(*arguments), call(*arguments, "--words")
     assert "by subwords" in by_itself[2]
     assert "</s>" in by_itself[1]
-    assert asked[1].splitlines()[-2].startswith("他昨天去了北京。")
+    assert [line.split()[0] for line in asked[1].splitlines() if line.startswith("他昨天去了北京")] == ["他昨天去了北京。"]  # one unknown piece
 
 
 ONE, END, HALF = [1.0, 0.0, 0.0], [0.0, 0.1, 0.9], [0.2, 0.2, 0.6]
@@ -113,7 +117,9 @@ ONE, END, HALF = [1.0, 0.0, 0.0], [0.0, 0.1, 0.9], [0.2, 0.2, 0.6]
         (["▁le", "▁chi", "en"], [ONE, END, HALF], "le chien", "1 of the 2 target words look mostly at the end"),
         (["▁", "l", "▁", "▁x"], [ONE, END, ONE, END], "l x", "2 of the 2 target words look mostly at the end"),  # a space alone is no word's
         (["chien"], [HALF], "chien", "the target word looks mostly at the end"),
-        (["▁le", "▁chien"], [END, END], "le chi en", None),  # not known which piece is whose
+        (["▁le", "▁chien", "."], [ONE, ONE, END], "le chien.", "1 of the 3 target words look mostly at the end"),  # the stop alone
+        (["▁le", "▁chien"], [END, END], "le chi en", "2 of the 2 target words look mostly at the end"),  # one subword of two words
+        (["▁le", "▁chats"], [END, END], "le chien", None),  # not known which piece is whose
     ],
 )
 def test_words_that_look_at_the_end_are_told_of(
@@ -126,8 +132,6 @@ def test_words_that_look_at_the_end_are_told_of(
     code, _, err = call("--from", tmp_path / "kept.jsonl")
     assert (code, err.count("\n")) == (0, 0 if said is None else 1)
     assert (said or "") in err
-    if said is not None:
-        assert "--subwords shows it" in err
     assert call("--from", tmp_path / "kept.jsonl", "--subwords")[2] == ""
     assert call("--from", tmp_path / "kept.jsonl", "-o", tmp_path / "a.html")[2] == f"wrote {tmp_path / 'a.html'}\n"  # a page may hold hundreds of lines
 
@@ -169,6 +173,149 @@ def test_one_layer_and_one_head_are_shown(call: Call, tmp_path: Path) -> None:
     assert "has 2 layers, numbered from 1" in err
 
 
+@pytest.fixture
+def deep(tmp_path: Path) -> Path:
+    decoder = {"kind": "transformer", "size": 12, "heads": 2, "layers": 2, "feedforward": 8}
+    return save_run(tmp_path / "deep", attention={"heads": 3, "score": "scaled-dot", "size": 12}, **decoder)
+
+
+FORCED = ("--source", "the small dog, sleeps", "--target", "le petit chien, dort,", "--quiet")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "titles"),
+    [
+        (("--heads", "all"), [f"layer {layer}, head {head}" for layer in (1, 2) for head in (1, 2, 3)]),
+        (("--head", "all", "--layer", "all"), [f"layer {layer}, head {head}" for layer in (1, 2) for head in (1, 2, 3)]),
+        (("--head", "all", "--layer", 2), [f"layer 2, head {head}" for head in (1, 2, 3)]),
+        (("--layer", "all"), [f"layer {layer}, mean of 3 heads" for layer in (1, 2)]),
+        (("--layer", "all", "--head", 3), [f"layer {layer}, head 3" for layer in (1, 2)]),
+        (("--layer", 1, "--head", 3), ["layer 1, head 3"]),
+        (("--head", 3), ["mean of 2 layers, head 3"]),
+    ],
+)
+@pytest.mark.parametrize("ending", [".svg", ".html", None])
+def test_every_head_has_its_title(call: Call, deep: Path, tmp_path: Path, arguments: tuple[object, ...], titles: list[str], ending: str | None) -> None:
+    path = tmp_path / f"a{ending}"
+    code, out, err = call(deep, *FORCED, *arguments, *(["-o", path] if ending else []))
+    assert (code, err) == (0, "")
+    text = path.read_text(encoding="utf-8") if ending else out
+    places = [text.index(title) for title in titles]
+    assert places == sorted(places)
+    assert text.count("layer") == len(titles) + (ending == ".html" and len(titles) > 1)  # and the group's own name
+
+
+def test_heads_are_those_that_are_drawn_one_at_a_time_and_their_mean_is_that_of_all(deep: Path) -> None:
+    translator = Translator.load(deep, device="cpu")
+    found = translator.force(["the small dog"], ["le petit chien dort"])[0]
+    chosen = [(layer, head) for layer in (1, 2) for head in (1, 2, 3)]
+    heads = translator.heads(found, chosen)
+    for (layer, head), one in zip(chosen, heads, strict=True):
+        alone = Translator.load(deep, device="cpu", settings=[f"model.decoder.weights_of={layer}", f"model.attention.shown={head}"])
+        np.testing.assert_allclose(one.piece_attention, alone.force(["the small dog"], ["le petit chien dort"])[0].piece_attention)
+        assert (one.text, one.score, one.tokens) == (found.text, found.score, found.tokens)
+    np.testing.assert_allclose(np.mean([one.piece_attention for one in heads], axis=0), found.piece_attention, atol=1e-6)
+    assert translator.force(["the small dog"], ["le petit chien dort"])[0] == found
+    best = translator.translate(["the small dog"])[0][0]
+    mean = translator.heads(best, [(None, None)])[0]
+    np.testing.assert_allclose(mean.piece_attention, best.piece_attention, atol=1e-5)
+
+
+def test_heads_of_an_ensemble_are_means_and_need_to_be_as_many(call: Call, deep: Path, run: Path, tmp_path: Path) -> None:
+    code, _, err = call(f"{deep},{deep}", *FORCED, "--heads", "all", "-o", tmp_path / "two.svg")
+    assert (code, err) == (0, "")
+    assert call(deep, *FORCED, "--heads", "all", "-o", tmp_path / "one.svg")[0] == 0
+    assert (tmp_path / "two.svg").read_bytes() == (tmp_path / "one.svg").read_bytes()
+    code, out, err = call(f"{deep},{run}", *FORCED, "--heads", "all")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "different numbers of layers or heads" in err
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".npz"])
+def test_saved_attention_is_drawn_as_its_run_is(call: Call, run: Path, tmp_path: Path, ending: str) -> None:
+    """A file holds white-space words and subwords: the subwords say where the punctuation is."""
+    found = Translator.load(run, device="cpu").force(["the dog, sleeps"], ["le chien, dort,"])
+    path = tmp_path / f"kept{ending}"
+    with path.open("wb") as file, formats.AttentionFile(file, path) as kept:
+        kept.add(0, found)
+    code, out, err = call("--from", path)
+    assert (code, err) == (0, "")
+    assert out == call(run, "--source", "the dog, sleeps", "--target", "le chien, dort,", "--quiet")[1]
+    assert [line.split()[0] for line in out.splitlines()[5:11]] == ["le", "chien", ",", "dort", ",", "end"]
+
+
+def test_heads_have_one_scale_in_an_image(call: Call, deep: Path, tmp_path: Path) -> None:
+    code, _, err = call(deep, *FORCED, "--heads", "all", "-o", tmp_path / "a.svg")
+    assert (code, err) == (0, "")
+    svg = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert svg.count(">0</text>") == 1
+    assert svg.count(">chien</text>") == 2  # at the left of each row of panels
+
+
+def test_a_text_behind_the_run_is_the_source(call: Call, run: Path) -> None:
+    assert call(run, SOURCE) == call(run, *SOURCE.split()) == call(run, "--source", SOURCE)
+    code, out, err = call(run, SOURCE, "--source", SOURCE)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "leave one out" in err
+
+
+def test_punctuation_is_drawn_apart_and_rows_add_up(call: Call, run: Path, tmp_path: Path) -> None:
+    code, _, err = call(run, "--source", "the dog, sleeps", "--target", "le chien dort,", "-o", tmp_path / "a.html")
+    assert code == 0, err
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert re.findall("<bdi>(.*?)</bdi>", page) == ["the", "dog", ",", "sleeps", "end", "le", "chien", "dort", ",", "end"]
+    rows = json.loads(re.findall(r'id="weights">(.*?)</script>', page)[0])[0]
+    assert [sum(row) for row in rows] == pytest.approx([1.0] * 5, abs=5e-4)
+
+
+def test_source_words_that_were_hardly_read_are_marked_and_counted(call: Call, tmp_path: Path) -> None:
+    tree = {"source_words": ["the", "dog", "sleeps."], "target_words": ["dort."], "attention": [[0.05, 0.05, 0.9]]}
+    (tmp_path / "kept.jsonl").write_text(json.dumps(tree) + "\n", encoding="utf-8")
+    line = "2 of 3 source words were hardly read: weights that add up to less than 0.2"
+    code, out, err = call("--from", tmp_path / "kept.jsonl")
+    assert (code, err) == (0, "")
+    assert [row.split()[-1] for row in out.splitlines()[:3]] == ["(the)", "(dog)", "sleeps."]
+    assert out.splitlines()[-1] == f"(word): {line}"
+    assert f"{line} (the dog)" in call("--from", tmp_path / "kept.jsonl", "-o", tmp_path / "a.svg")[2]
+    assert "2 of 3 source words were hardly read" in (tmp_path / "a.svg").read_text(encoding="utf-8")
+    call("--from", tmp_path / "kept.jsonl", "-o", tmp_path / "a.html")
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert line in page
+    assert re.findall(r'class="word hardly".*?<bdi>(.*?)</bdi>', page) == ["the", "dog"]
+
+
+def test_the_drawing_fits_a_terminal_of_24_lines(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "24")
+    words = [f"word{number}" for number in range(21)]
+    tree = {"source_words": words, "target_words": words[:14], "attention": np.eye(14, 21).tolist()}
+    (tmp_path / "kept.jsonl").write_text(json.dumps(tree) + "\n", encoding="utf-8")
+    code, out, err = call("--from", tmp_path / "kept.jsonl", "--title", "What was read")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == "What was read"
+    assert len(out.splitlines()) < 24
+    assert max(map(len, out.splitlines())) <= 80
+    for narrow in ("20", "1"):
+        monkeypatch.setenv("COLUMNS", narrow)
+        assert call("--from", tmp_path / "kept.jsonl")[0] == 0
+
+
+def test_a_title_and_a_size(call: Call, kept: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    for size, dpi, dots in (("8x4", 100, (800, 400)), ("20 x 10cm", 254, (2000, 1000)), ("100mmx5cm", 127, (500, 250))):
+        code, _, err = call("--from", kept, "-o", tmp_path / "a.png", "--size", size, "--dpi", dpi, "--title", "A <b>title</b>")
+        assert code == 0, err
+        with Image.open(tmp_path / "a.png") as image:
+            assert max(abs(side - wanted) for side, wanted in zip(image.size, dots, strict=True)) <= 1
+    for name in ("a.svg", "a.html"):
+        assert call("--from", kept, "-o", tmp_path / name, "--title", "A <b>title</b> \x1b\u202e")[0] == 0
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert "A &lt;b&gt;title&lt;/b&gt;" in text
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+
+
 def test_a_recurrent_decoder_has_one_layer_of_attention(call: Call, run: Path) -> None:
     assert call(run, "--source", SOURCE, "--layer", 1, "--head", 1) == call(run, "--source", SOURCE)
     for wrong, words in (("--layer", "1 layer alone"), ("--head", "1 head alone")):
@@ -189,7 +336,7 @@ def test_what_no_font_has_is_reported_once(call: Call, kept: Path, tmp_path: Pat
 def test_kept_attention_is_drawn_by_line(call: Call, kept: Path) -> None:
     code, out, err = call("--from", kept)
     assert (code, err) == (0, "")
-    assert out.splitlines()[-2].split() == ["chat", "░░██"]
+    assert out.splitlines()[-2].split() == ["chat", "░░", "██"]
     assert "北京" in call("--from", kept, "--line", 3)[1]
 
 
@@ -222,6 +369,19 @@ def test_a_page_holds_every_line_that_is_not_empty(call: Call, kept: Path, tmp_p
         (("run", "--source", "a", "--set", "data.joint=true"), "--set data.joint=true: acts before or in training alone"),
         (("--from", "kept.pkl"), "must end in .jsonl or .npz"),
         (("run", "--source", "a", "-o", "folder.png"), "a folder"),
+        (("run", "--source", "a", "--layer", "0"), "--layer 0: give a number from 1, or all"),
+        (("run", "--source", "a", "--head", "both"), "--head both: give a number from 1, or all"),
+        (("--from", "kept.jsonl", "--heads", "all"), "plot-alignment RUN --source TEXT --heads all"),
+        (("run", "--source", "a", "--size", "8x5"), "--size is of an image file"),
+        (("run", "--source", "a", "--size", "8x5", "-o", "a.html"), "--size is of an image file"),
+        (("run", "--source", "a", "--size", "wide", "-o", "a.png"), "--size wide: write WxH"),
+        (("run", "--source", "a", "--size", "8xnan", "-o", "a.png"), "--size 8xnan: write WxH"),
+        (("run", "--source", "a", "--size", "900x5", "-o", "a.png"), "each side must be from 1 to 60 inches"),
+        (("run", "--source", "a", "--size", "50x5", "--dpi", "1000", "-o", "a.png"), "lower --dpi"),
+        (("run", "--source", "a", "--dpi", "100", "-o", "a.svg"), "--dpi is of a .png"),
+        (("run", "--image", "a.png", "--heads", "all"), "--heads all is for texts"),
+        (("run", "--image", "a.png", "--size", "5x5", "-o", "b.png"), "--size is for texts"),
+        (("run", "some", "text", "--image", "a.png"), "leave one out"),
     ],
 )
 def test_contradictions_are_refused(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str) -> None:

@@ -67,10 +67,21 @@ def test_the_best_caption_is_drawn_in_the_terminal(call: Call, run: Path, image:
     code, out, err = call(run, "--image", image)
     assert code == 0, err
     best = Captioner.load(run, "cpu").caption([image])[0][0]
-    assert best.attention is not None
+    words, weights, _ = overlays.looks(best)
     assert best.grid is not None
-    assert out == terminal_overlay.render(best.words, best.attention, best.grid) + "\n"
+    assert out == terminal_overlay.render(words, weights, best.grid) + "\n"
     assert best.text in err
+
+
+def test_punctuation_of_a_caption_has_a_panel_of_its_own_and_boxes_keep_their_words(call: Call, run: Path, image: Path, prepared: Path, tmp_path: Path) -> None:
+    found = Captioner.load(run, "cpu").force([image], ["un chat, noir"])[0]
+    words, weights, of_words = overlays.looks(found)
+    assert (words, of_words) == (["un", "chat", ",", "noir"], [0, 1, 3])
+    assert weights.sum(1) == pytest.approx([1.0] * 4, abs=1e-6)
+    code, _, err = call(run, "--image", image, "--target", "un chat, noir", "-o", tmp_path / "a.svg", "--title", "What it saw", "--quiet")
+    assert (code, err) == (0, "")
+    svg = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert all(f">{text}</text>" in svg for text in (*words, "What it saw"))
 
 
 def test_a_given_caption_is_forced(call: Call, run: Path, image: Path) -> None:

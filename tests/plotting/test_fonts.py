@@ -1,8 +1,17 @@
 """Fonts: what is installed covers what it can, and what stands in for the rest can be read."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
 import pytest
+from matplotlib import font_manager
 
 from seq2attn.plotting import fonts
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -36,6 +45,58 @@ def test_what_no_font_has_is_written_so_that_it_can_be_looked_up(text, shown):
 @pytest.mark.usefixtures("only_dejavu")
 def test_only_what_a_reader_would_miss_is_reported():
     assert fonts.covering(["北\x07\u2069\U000e0101x"]).unseen() == ["北"]
+
+
+@pytest.mark.usefixtures("only_dejavu")
+def test_what_turns_the_direction_of_all_that_follows_is_left_out():
+    assert fonts.covering(["a\u202eb\u2066c"]).legible("a\u202eb\u2066c") == "abc"
+
+
+def test_fonts_that_were_installed_later_are_found(tmp_path, monkeypatch):
+    """matplotlib's own list is older than the font: it is looked for once, and the list written anew."""
+    manager = font_manager.fontManager
+    path = font_manager.findfont("STIXGeneral", fallback_to_default=False)
+    stale = [entry for entry in manager.ttflist if entry.fname == font_manager.findfont(fonts.FIRST)]
+    monkeypatch.setattr(manager, "ttflist", list(stale))
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [path, str(tmp_path / "broken.ttf")])
+    monkeypatch.setattr(matplotlib, "get_cachedir", lambda: str(tmp_path))
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    for cached in (fonts._look_again, fonts._families, fonts._font):
+        cached.cache_clear()
+    try:
+        character = next(chr(code) for code in font_manager.get_font(path).get_charmap() if code not in fonts._font(fonts.FIRST)[0] and chr(code).isprintable())
+        assert fonts.covering([character]).missing == frozenset()
+        assert fonts.covering([character]).families == (fonts.FIRST, "STIXGeneral")
+        (kept,) = tmp_path.glob("fontlist-*.json")
+        assert "STIXGeneral" in {entry.name for entry in font_manager.json_load(kept).ttflist}
+        assert fonts.covering(["\U000f0000"]).missing == {"\U000f0000"}
+    finally:
+        for cached in (fonts._look_again, fonts._families, fonts._font):
+            cached.cache_clear()
+        manager._findfont_cached.cache_clear()
+
+
+@pytest.mark.parametrize("character", "🐶😀👩🏽🇫")
+def test_emoji_are_known_as_such(character):
+    assert fonts.is_emoji(character)
+
+
+@pytest.mark.parametrize("character", "北a∑ك€")
+def test_other_characters_are_no_emoji(character):
+    assert not fonts.is_emoji(character)
+
+
+@pytest.mark.parametrize("setting", [{"MPLCONFIGDIR": "/proc/nowhere"}, {"XDG_CACHE_HOME": "/proc/x", "XDG_CONFIG_HOME": "/proc/x"}])
+def test_a_cache_that_cannot_be_written_says_nothing(tmp_path, setting):
+    script = (
+        "import sys, numpy\nfrom pathlib import Path\nfrom seq2attn.plotting import heatmap\nheatmap.save(numpy.ones((1, 1)), ['a'], ['b'], Path(sys.argv[1]))"
+    )
+    kept = {name: value for name, value in os.environ.items() if name not in ("HOME", "MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")}
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "a.png")], capture_output=True, text=True, cwd=ROOT, env=kept | setting, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "a.png").is_file()
 
 
 def test_the_font_with_most_of_the_missing_characters_is_taken_first(monkeypatch):

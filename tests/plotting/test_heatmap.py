@@ -1,12 +1,17 @@
 """Heat maps: every format and script draws without a warning, the weights land in the right cells, and nothing is left behind."""
 
 import itertools
+import re
+import unicodedata
+import xml.dom.minidom
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from seq2attn.errors import UsageError
 from seq2attn.plotting import PICTURES, fonts, heatmap
+from seq2attn.plotting.alignment import Alignment
 
 TEXTS = {
     "vietnamese": "Tôi yêu con mèo nhỏ",
@@ -65,6 +70,75 @@ def test_the_scale_is_one_piece_without_seams(tmp_path):
     svg = (tmp_path / "a.svg").read_text(encoding="utf-8")
     assert svg.count("<image ") == 1
     assert svg.count("<path ") < 20
+
+
+def svg_of(path, alignments, **how):
+    heatmap.save_alignments(alignments, path, **how)
+    return path.read_text(encoding="utf-8")
+
+
+def test_letters_stay_letters_in_an_svg_with_a_family_that_every_reader_has(tmp_path):
+    svg = svg_of(tmp_path / "a.svg", [Alignment(["a", "b<c>"], ["d & e"], even(1, 2))], title="A title")
+    for text in ("a", "b&lt;c&gt;", "d &amp; e", "A title", "0.5"):
+        assert f">{text}</text>" in svg
+    families = re.findall("font-family: ([^;]*)", svg)
+    assert {family.split(", ")[-1] for family in families} == {"sans-serif"}
+
+
+@pytest.mark.parametrize("ending", PICTURES)
+def test_no_control_character_is_in_a_file_of_text(tmp_path, ending):
+    words = ["a\x1b[31m", "b\x00", "c\x9b", "d\x7f", "\u202ee", "\ufffe"]
+    path = tmp_path / f"a{ending}"
+    heatmap.save_alignments([Alignment(words, words, np.eye(6), title="\x1b")], path, title="\x1b\x07")
+    if ending == ".svg":
+        text = path.read_text(encoding="utf-8")
+        assert not [character for character in text if unicodedata.category(character) == "Cc" and character != "\n"]
+        assert "\u202e" not in text
+        xml.dom.minidom.parseString(text)
+
+
+def test_several_heads_share_one_scale_and_have_a_title_each(tmp_path):
+    titles = [f"layer {layer}, head {head}" for layer in (1, 2) for head in (1, 2, 3)]
+    heads = [Alignment(["un", "deux"], ["one", "two", "three"], np.full((3, 2), 0.1 + 0.1 * n), title=title) for n, title in enumerate(titles)]
+    svg = svg_of(tmp_path / "a.svg", heads)
+    places = [svg.index(f">{title}</text>") for title in titles]
+    assert places == sorted(places)
+    assert (svg.count(">0</text>"), svg.count(">1</text>")) == (1, 1)  # of the largest weight, 0.6, in whole steps
+    assert (svg.count(">un</text>"), svg.count(">three</text>")) == (3, 2)  # above the first row, and left of each
+
+
+@pytest.mark.parametrize("heads", [1, 2, 5, 7, 12, 48])
+def test_any_number_of_heads_is_drawn(tmp_path, heads):
+    drawn = [Alignment(["a", "b"], ["c"], np.array([[0.5, 0.5]]), title=f"head {number}") for number in range(heads)]
+    svg = svg_of(tmp_path / "a.svg", drawn)
+    assert svg.count(">head ") == heads
+
+
+@pytest.mark.parametrize(("words", "size"), [(3, (8, 5)), (3, (2, 2)), (40, (20, 12)), (40, (6, 4)), (300, (10, 10))])
+def test_a_drawing_has_the_size_that_is_asked_for(tmp_path, words, size):
+    labels = [f"word{number}" for number in range(words)]
+    heatmap.save_alignments([Alignment(labels, labels, even(words, words))], tmp_path / "a.png", size=size, dpi=100, title="Title")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (100 * size[0], 100 * size[1])
+        edges = np.asarray(image.convert("L"))
+    assert min(edges[0].min(), edges[-1].min(), edges[:, 0].min(), edges[:, -1].min()) > 250  # nothing is cut off
+
+
+def test_a_size_that_holds_no_words_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="too few for the words"):
+        heatmap.save_alignments([Alignment(["x" * 30], ["y" * 30] * 60, np.ones((60, 1)))], tmp_path / "a.png", size=(1, 1))
+
+
+def test_source_words_that_were_hardly_read_are_marked_and_counted(tmp_path):
+    weights = np.array([[0.9, 0.05, 0.05, 0.0], [0.0, 0.0, 0.0, 1.0]])
+    one = Alignment(["a", "b", "c", "end"], ["d", "end"], weights, ends=True)
+    svg = svg_of(tmp_path / "a.svg", [one])
+    assert "2 of 3 source words were hardly read" in svg
+    colours = {word: re.findall(r"fill: (#\w+)[^>]*>" + word + "</text>", svg)[0] for word in ("a", "b", "c", "end")}
+    assert colours["b"] == colours["c"] != colours["a"]
+    assert colours["end"] not in (colours["a"], colours["b"])
+    assert "stroke-dasharray" in svg
+    assert "stroke-dasharray" not in svg_of(tmp_path / "b.svg", [one._replace(attention=even(2, 4) * 4)])
 
 
 def test_short_words_stand_upright_and_long_ones_lean():

@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -44,6 +45,54 @@ def test_words_are_text_and_weights_are_read_back():
     assert reader.words == [*HOSTILE, "a", "b"]
     np.testing.assert_allclose(json.loads(reader.data), [weights], atol=1e-4)
     assert [tag for tag, _ in reader.tags].count("script") == 2
+
+
+CONTROLS = "a\x00b\x1b[31mc\x7fd\x9be\u202ef\u2066g\u2069h\ufffei"
+
+
+@pytest.mark.parametrize("place", ["word", "title", "head", "score"])
+def test_control_characters_are_written_as_escapes(place):
+    """Raw, they are invalid in HTML, and drive the terminal of whoever looks at the file; marks of direction would turn what follows."""
+    one = page.Alignment(["a", CONTROLS if place == "word" else "b"], ["c"], np.ones((1, 2)), title=CONTROLS if place == "head" else "", score="x")
+    one = one._replace(score=CONTROLS) if place == "score" else one
+    text = page.render([one], CONTROLS if place == "title" else "title")
+    assert not {character for character in text if unicodedata.category(character) == "Cc"} - {"\n"}
+    assert not set(text) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufffe")
+    assert r"a\x00b\x1b[31mc\x7fd\x9be\u202ef\u2066g\u2069h\ufffei" in text
+
+
+def test_words_are_buttons_of_named_groups_and_one_stop_of_the_tab_key():
+    tags = Reader(page.render([page.Alignment(["a", "b"], ["c", "d"], np.eye(2))])).tags
+    words = [attributes for tag, attributes in tags if "data-word" in attributes]
+    assert {attributes["role"] for attributes in words} == {"button"}
+    assert [attributes["tabindex"] for attributes in words] == ["0", "-1", "-1", "-1"]
+    assert [attributes["aria-label"] for _, attributes in tags if attributes.get("role") == "group"] == ["source", "target"]
+    assert [tag for tag, attributes in tags if attributes.get("aria-live") == "polite"] == ["p"]
+
+
+def test_words_that_were_hardly_read_and_the_end_are_marked():
+    one = page.Alignment(["a", "b", "c", "end"], ["d", "end"], np.array([[0.9, 0.05, 0, 0.05], [0, 0, 1, 0]]), ends=True)
+    text = page.render([one])
+    kinds = [attributes["class"] for _, attributes in Reader(text).tags if "data-word" in attributes]
+    assert kinds == ["word", "word hardly", "word hardly", "word end", "word", "word end"]
+    assert "2 of 3 source words were hardly read" in text
+
+
+def test_every_head_is_on_the_page_behind_their_mean():
+    heads = [page.Alignment(["a", "b"], ["c"], np.array([row]), title=f"head {number}") for number, row in enumerate(([1.0, 0.0], [0.0, 1.0]), 1)]
+    reader = Reader(page.render([heads]))
+    np.testing.assert_allclose(json.loads(reader.data), [[[[0.5, 0.5]], [[1, 0]], [[0, 1]]]])
+    buttons = [attributes for tag, attributes in reader.tags if tag == "button"]
+    assert [button["aria-pressed"] for button in buttons] == ["true", "false", "false"]
+
+
+def test_empty_lines_have_their_number_and_weights_stay_with_their_lines():
+    pairs = [page.Alignment(["a"], ["b"], np.full((1, 1), weight), line=line) for line, weight in ((1, 0.25), (3, 0.75))]
+    text = page.render([pairs[0], page.Alignment([], [], np.zeros((0, 0)), line=2), pairs[1]])
+    assert text.index("line 1") < text.index("line 2: empty") < text.index("line 3")
+    reader = Reader(text)
+    assert json.loads(reader.data) == [[[0.25]], [[0.75]]]
+    assert [attributes["data-pair"] for tag, attributes in reader.tags if tag == "section"] == ["0", "1"]
 
 
 def test_nothing_is_fetched_from_elsewhere():

@@ -10,13 +10,79 @@ from seq2attn.plotting import terminal
 def test_a_small_picture_in_full():
     weights = np.array([[1.0, 0, 0], [0, 0.2, 0.6], [0, 0.65, 0.4]])
     assert terminal.render(weights, ["I", "see", "them"], ["je", "les", "vois"]).split("\n") == [
-        "     ┌──── I",
-        "     │ ┌── see",
-        "     │ │ ┌ them",
+        "     ┌─────── I",
+        "     │  ┌──── see",
+        "     │  │  ┌─ them",
         "  je ██",
-        " les   ░░▓▓",
-        "vois   ▓▓▒▒",
+        " les    ░░ ▓▓",
+        "vois    ▓▓ ▒▒",
     ]
+
+
+def test_source_words_that_were_hardly_read_stand_in_brackets():
+    lines = terminal.render(np.eye(2), ["I", "see"], ["je", "vois"], hardly=[1]).split("\n")
+    assert lines[:2] == ["     ┌──── I", "     │  ┌─ (see)"]
+
+
+def blocks_of(line: str) -> list[str]:
+    return [part for part in line.split() if set(part) <= set("".join(terminal.SHADES))]
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 22), (80, 24), (100, 24), (60, 24)])
+def test_a_sentence_fits_a_terminal_of_24_lines(width, height):
+    source, target = [f"word{number}" for number in range(21)], [f"mot{number}" for number in range(17)]
+    weights = np.eye(17, 21)
+    lines = terminal.render(weights, source, target, width, height=height, hardly=[17, 18]).split("\n")
+    assert len(lines) <= height
+    assert max(map(len, lines)) <= width
+    key = "  ".join(lines[18:])
+    assert "a word0  b word1" in key
+    assert "r (word17)" in key
+    letters = lines[0]
+    for row in range(17):
+        block = lines[1 + row].index("█")
+        assert letters[block] == "abcdefghijklmnopqrstu"[row]  # under the letter of its word
+        assert blocks_of(lines[1 + row]) in (["██"], ["█"])
+
+
+def test_a_short_sentence_keeps_whole_words_and_where_no_height_is_known_all_do():
+    weights = np.eye(3)
+    assert "┌" in terminal.render(weights, list("abc"), list("uvw"), height=22)
+    assert "┌" in terminal.render(np.eye(40), ["word"] * 40, ["mot"] * 40)
+
+
+def test_letters_stand_below_too_where_the_rows_are_too_many():
+    text = terminal.render(np.eye(37, 38), [f"w{n}" for n in range(38)], [f"m{n}" for n in range(37)], 80, height=22)
+    lines = text.split("\n")
+    assert len(lines) < 50
+    assert lines[0] == lines[38]
+    assert max(map(len, lines)) <= 80
+
+
+def test_neighbours_do_not_merge():
+    line = terminal.render(np.full((1, 4), 0.4), list("abcd"), ["x"]).split("\n")[-1]
+    assert blocks_of(line) == ["▒▒"] * 4
+
+
+def test_heads_stand_side_by_side_where_they_fit():
+    panels = [terminal.Panel(f"layer 1, head {number}", np.roll(np.eye(3), number, 1)) for number in range(5)]
+    wide, narrow = (terminal.render_panels(panels, ["a", "b", "cat"], ["u", "v", "w"], width, hardly=[2]) for width in (80, 20))
+    for text, width in ((wide, 80), (narrow, 20)):
+        lines = text.split("\n")
+        assert max(map(terminal.columns, lines)) <= width
+        assert [line for line in lines if "(cat)" in line]
+        assert text.count("head") == 5
+    assert wide.split("\n")[0].count("head") == 4
+    assert len(wide.split("\n")) < len(narrow.split("\n"))
+
+
+@pytest.mark.parametrize("width", [20, 5, 1])
+def test_a_narrow_terminal_is_kept_to_where_it_can_be(width):
+    source, target = ["uncommonly", "long", "words"] * 3, ["extraordinaire"] * 4
+    for height in (None, 5):
+        lines = terminal.render(np.full((4, 9), 0.5), source, target, width, height=height).split("\n")
+        assert width < 20 or max(map(terminal.columns, lines)) <= width
+    assert width < 20 or max(map(len, terminal.legend(width=width).split("\n"))) <= width
 
 
 @pytest.mark.parametrize(

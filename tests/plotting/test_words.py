@@ -1,0 +1,209 @@
+"""Words as drawings show them: punctuation apart, weights neither lost nor mixed, and the subwords that a file has are enough to know it."""
+
+import numpy as np
+import pytest
+import tiny
+
+from seq2attn.data.tokenizer import Tokenizer
+from seq2attn.inference import Translator
+from seq2attn.plotting import words
+from seq2attn.plotting.alignment import END, Alignment, count_line, hardly_read, mean
+
+SPLIT = {
+    "anglais.": ["anglais", "."],
+    "aujourd'hui,": ["aujourd'hui", ","],
+    "l'homme": ["l'homme"],
+    "don’t": ["don’t"],
+    "dogs'": ["dogs", "'"],
+    "'tis": ["'", "tis"],
+    "U.S.": ["U.S."],
+    "(U.S.),": ["(", "U.S.", ")", ","],
+    "Mr.": ["Mr", "."],
+    "3,14": ["3,14"],
+    "1.234,5.": ["1.234,5", "."],
+    "-5": ["-5"],
+    "12:30": ["12:30"],
+    "yes:no": ["yes", ":", "no"],
+    "e-mail": ["e-mail"],
+    "https://example.com/a?b=1.": ["https://example.com/a?b=1", "."],
+    "<me@example.com>,": ["<", "me@example.com", ">", ","],
+    "«anglais»": ["«", "anglais", "»"],
+    "“Yes,”": ["“", "Yes", ",", "”"],
+    "¿Qué": ["¿", "Qué"],
+    "¡Hola!": ["¡", "Hola", "!"],
+    "wait...what": ["wait", "...", "what"],
+    "now—then": ["now", "—", "then"],
+    "?!": ["?", "!"],
+    "...": ["..."],
+    "他昨天去了北京。": ["他昨天去了北京", "。"],
+    "早上，他": ["早上", "，", "他"],
+    "هل؟": ["هل", "؟"],
+    "نعم،": ["نعم", "،"],
+    "है।": ["है", "।"],
+    "สวัสดี": ["สวัสดี"],
+    "dog🐶!": ["dog", "🐶", "!"],
+    "👩\u200d👩\u200d👧": ["👩\u200d👩\u200d👧"],
+    "❤\ufe0f": ["❤\ufe0f"],
+    "e\u0301te\u0301.": ["e\u0301te\u0301", "."],
+    "C++": ["C++"],
+    "90%": ["90", "%"],
+    "": [],
+}
+
+
+@pytest.mark.parametrize("word", SPLIT)
+def test_punctuation_is_split_off_and_what_belongs_to_a_word_stays(word: str) -> None:
+    assert words.split(word) == SPLIT[word]
+
+
+def test_a_stop_takes_nothing_from_its_word() -> None:
+    """The last subword is the stop's own, and looks elsewhere."""
+    weights = np.array([[0.0, 1, 0, 0], [0, 0.9, 0, 0.1], [0, 0, 0.3, 0.7], [0, 0, 0, 1]])
+    drawn = words.between(["the", "cat."], ["▁the", "▁cat", "."], ["chats."], ["▁chat", "s", "."], weights)
+    assert drawn is not None
+    assert drawn.source_words == ["the", "cat", ".", END]
+    assert drawn.target_words == ["chats", ".", END]
+    np.testing.assert_allclose(drawn.attention, [[0, 0.95, 0, 0.05], [0, 0, 0.3, 0.7], [0, 0, 0, 1]])
+
+
+def test_the_end_is_drawn_where_rows_leave_weight_there() -> None:
+    weights = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
+    drawn = words.between(["a", "b"], ["▁a", "▁b"], ["u", "v"], ["▁u", "▁v"], weights)
+    assert drawn is not None
+    assert (drawn.source_words, drawn.target_words, drawn.ends) == (["a", "b"], ["u", "v"], False)
+    weights[0, :] = 0.5, 0, 0.5
+    drawn = words.between(["a", "b"], ["▁a", "▁b"], ["u", "v"], ["▁u", "▁v"], weights)
+    assert drawn is not None
+    assert (drawn.source_words, drawn.target_words, drawn.ends) == (["a", "b", END], ["u", "v", END], True)
+
+
+def test_a_subword_is_never_parted() -> None:
+    """What holds letters and punctuation, or two words, stays one."""
+    for pieces, tokens in (
+        (["▁cat", "s."], ["cats."]),
+        (["▁cats", "."], ["cats", "."]),
+        (["▁cats."], ["cats."]),
+    ):
+        found = words.side(["cats."], pieces)
+        assert found is not None
+        assert found.tokens == tokens
+    found = words.side(["of", "the", "cat"], ["▁of▁the", "▁cat"])
+    assert found is not None
+    assert (found.tokens, found.token_of, found.words) == (["of the", "cat"], [0, 1], [0, 2])
+
+
+TEXTS = [
+    "my friends' books are on the table!",
+    "rain  falls, 北京 over.  ",
+    "Rain\u00a0falls ▁ a▁b.",
+    "the 北京 北 dog 北x京y z.",
+    "İstanbul ΟΔΟΣ e\u0301te\u0301 ﬁn",
+    "👩\u200d👩\u200d👧 dog🐶 «ok» ¿no? don't U.S.",
+    "他昨天去了北京。 هل؟ है।",
+    "<unk> </s> <pad>",
+    "x",
+]
+
+
+@pytest.mark.parametrize("kind", ["word", "char", "bpe", "unigram"])
+@pytest.mark.parametrize("lowercase", [False, True])
+@pytest.mark.parametrize("text", TEXTS)
+def test_any_text_of_any_tokenizer_is_read_from_its_subwords(kind: str, lowercase: bool, text: str) -> None:
+    """Every character of the text stands in one token, and every subword belongs to one."""
+    tokenizer = _tokenizer(kind, lowercase)
+    pieces = tokenizer.pieces(tokenizer.encode(text))
+    found = words.side(text.split(), pieces, whole=True)
+    assert found is not None
+    expected = [words.normalise(word) for word in text.split()]
+    assert "".join("".join(found.tokens).split()) == "".join(expected)
+    assert len(found.token_of) == len(pieces)
+    assert set(found.token_of) == set(range(len(found.tokens)))  # a row each
+    assert found.token_of == sorted(found.token_of)
+    if kind == "char" and text == TEXTS[0]:
+        assert found.tokens == ["my", "friends", "'", "books", "are", "on", "the", "table", "!"]
+    weights = np.random.default_rng(1).dirichlet(np.ones(len(pieces) + 1), len(pieces) + 1)
+    drawn = words.between(text.split(), pieces, text.split(), pieces, weights)
+    assert drawn is not None
+    np.testing.assert_allclose(drawn.attention.sum(1), 1, atol=1e-9)
+
+
+def _tokenizer(kind: str, lowercase: bool) -> Tokenizer:
+    return Tokenizer.train(tiny.ENGLISH, 60, kind, lowercase)
+
+
+def test_a_text_without_subwords_fits_nothing() -> None:
+    assert words.side(["▁"], [], whole=True) is None
+    assert words.side(["▁"], ["▁"]) is None
+
+
+def test_words_that_were_not_read_have_empty_columns() -> None:
+    found = words.side(["one", "two", "three."], ["▁one", "▁tw"])
+    assert found is not None
+    assert (found.tokens, found.token_of) == (["one", "two", "three", "."], [0, 1])
+
+
+def test_subwords_of_another_text_fit_nothing() -> None:
+    assert words.side(["a", "cat"], ["▁a", "▁dog"]) is None
+    assert words.side(["cat"], ["▁cat", "▁dog"]) is None
+    assert words.side([], ["▁"]) is None
+    assert words.between(["a"], ["▁a"], ["u"], ["▁u"], np.ones((1, 1))) is None
+
+
+@pytest.mark.parametrize("window", ["global", "local-m"])
+def test_weights_are_conserved_and_each_word_looks_where_its_letters_do(window: str) -> None:
+    settings = {} if window == "global" else {"window": window, "half_width": 1, "normaliser": "hard-topk"}
+    translator = _translator(settings)
+    for source, target in (("my friends' books are on the table!", "Les livres, de mes amis."), ("rain", "où est la ville ?")):
+        found = translator.force([source], [target])[0]
+        drawn = words.of_translation(found)
+        side = words.side(found.target_words, found.target_pieces, whole=True)
+        reads = words.side(found.source_words, found.source_pieces)
+        assert drawn is not None
+        assert side is not None
+        assert reads is not None
+        assert found.piece_attention is not None
+        weights = found.piece_attention
+        for token in range(len(side.tokens)):
+            own = [piece for piece, its in enumerate(side.token_of) if its == token]
+            best = max(side.ranks[piece] for piece in own)
+            row = weights[[piece for piece in own if side.ranks[piece] == best]].mean(0)
+            sums = np.zeros(len(reads.tokens) + 1)
+            np.add.at(sums, [*reads.token_of, len(reads.tokens)], row)
+            np.testing.assert_allclose(drawn.attention[token], sums[: drawn.attention.shape[1]], atol=1e-6)
+        assert drawn.attention.sum(1) == pytest.approx([1.0] * len(drawn.target_words), abs=1e-6)
+
+
+def _translator(attention: dict[str, object]) -> Translator:
+    settings = tiny.settings(attention=attention)
+    return Translator(tiny.model(settings), tiny.tokenizer("source"), tiny.tokenizer("target"), settings)
+
+
+def test_source_words_that_were_hardly_read_are_counted() -> None:
+    weights = np.array([[0.9, 0.05, 0.0, 0.0, 0.05], [0.85, 0.1, 0.0, 0.0, 0.05], [0.0, 0.9, 0.05, 0, 0.05]])
+    drawn = Alignment(["cats", "do", "eat", ".", END], ["chats", ".", END], weights, ends=True)
+    assert hardly_read(drawn) == [1, 2]  # the row of the end does not count, and a stop is no word
+    assert count_line(drawn) == "2 of 3 source words were hardly read: weights that add up to less than 0.2 (do eat)"
+    assert count_line(drawn._replace(attention=np.ones((3, 5)))) == ""
+    assert hardly_read(drawn._replace(pieces=True)) == []
+    assert count_line(Alignment(["cat"], ["a"], np.zeros((1, 1)))).startswith("the source word was hardly read")
+
+
+def test_the_mean_over_heads_says_what_was_hardly_read() -> None:
+    heads = [Alignment(["a", "b"], ["u"], np.array([row]), title="head") for row in ([1.0, 0.0], [0.0, 1.0])]
+    assert hardly_read(heads[0]) == [1]
+    assert hardly_read(mean(heads)) == []
+    assert mean(heads).title == ""
+
+
+def test_a_caption_has_rows_for_words_and_punctuation_and_knows_which_is_which() -> None:
+    weights = np.arange(12.0).reshape(4, 3)
+    found = words.of_caption(["a", "dog."], ["▁a", "▁dog", "."], weights)
+    assert found is not None
+    assert (found.tokens, found.of_words) == (["a", "dog", "."], [0, 1])
+    np.testing.assert_allclose(found.weights, weights[:3])
+    found = words.of_caption(["«a»", "dog"], ["▁«", "a", "»", "▁dog"], np.ones((5, 3)))
+    assert found is not None
+    assert (found.tokens, found.of_words) == (["«", "a", "»", "dog"], [1, 3])
+    found = words.of_caption(["a", "dog"], ["▁a▁dog"], np.ones((2, 3)))
+    assert found is not None
+    assert (found.tokens, found.of_words) == (["a dog"], [0, 0])
