@@ -1,6 +1,7 @@
 """The nouns of raw data: a row, and a corpus that yields its rows one by one. Knows no file format and no tokenizer."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,3 +48,19 @@ def one_line(text: str, place: str) -> str:
     if len(text) > LIMIT:
         raise UserError(f"{place}: a text of {len(text):,} characters; {LIMIT:,} is the most")
     return text.replace("\r\n", " ").replace("\n", " ") if "\n" in text else text
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text has nothing to read: white space, control and format characters, marks without a letter, or nothing at all."""
+    return not _LETTER.search(text) and all(map(_is_unseen, text))
+
+
+_FILLERS = "\u115f\u1160\u3164\uffa0"  # letters of Hangul without a shape
+_LETTER = re.compile(rf"[^\W_{_FILLERS}]")
+_UNSEEN = {"Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Mn", "Me"}
+
+
+def _is_unseen(character: str) -> bool:
+    code = ord(character)
+    noncharacter = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
+    return unicodedata.category(character) in _UNSEEN or character in _FILLERS or character == "\u2800" or noncharacter

@@ -1,30 +1,48 @@
-"""Lines of a UTF-8 file, plain or gzip, one by one. A line ends at "\\n" (a "\\r" before it is dropped) and nowhere else."""
+"""Lines of a UTF-8 file, plain or packed, one by one. A line ends at "\\n" (a "\\r" before it is dropped) and nowhere else."""
 
-import gzip
-import zlib
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from seq2attn.data.corpus import LIMIT
+from seq2attn.data.packed import BLOCK, unpacked
 from seq2attn.errors import UserError
+
+__all__ = ["opened", "read_lines", "seekable", "unpacked"]
+
+UNPACKED = 4 << 30  # bytes of a packed file that is read in any order
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a file, unpacked when it ends in .gz. What goes wrong in the body is reported by the file's name."""
+def opened(path: Path, also: Collection[str] = ()) -> Iterator[BinaryIO]:
+    """The bytes of a file, unpacked where they are packed, see `unpacked`. Errors of the system in the body name the file."""
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb", buffering=1 << 20) as file:
-            yield file  # type: ignore[misc]
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path}: damaged gzip file: {error}") from None
+        with path.open("rb", buffering=BLOCK) as file, unpacked(file, str(path), also) as content:
+            yield content
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from None
 
 
+@contextmanager
+def seekable(path: Path, also: Collection[str]) -> Iterator[BinaryIO]:
+    """The same as a file that can be read in any order: itself or, where it is packed, unpacked into a temporary file."""
+    with opened(path, also) as content, path.open("rb") as plain, tempfile.TemporaryFile() as whole:
+        if content.peek(4)[:4] == plain.read(4):  # type: ignore[attr-defined]
+            yield plain
+            return
+        size = 0
+        while block := content.read(BLOCK):
+            size += whole.write(block)
+            if size > UNPACKED:
+                raise UserError(f"{path}: unpacks to more than {UNPACKED >> 30} GiB; unpack it yourself")
+        whole.seek(0)
+        yield whole
+
+
 def read_lines(path: Path) -> Iterator[str]:
-    """The lines without their ends. Raises UserError with file and line for what is not UTF-8 and for a line longer than LIMIT bytes."""
+    """The lines without their ends. Raises UserError with file and line for what is not UTF-8 and for more than LIMIT bytes."""
     with opened(path) as file:
         number = 0
         while line := file.readline(LIMIT + 2):
@@ -33,13 +51,10 @@ def read_lines(path: Path) -> Iterator[str]:
                 raise UserError(f"{path}:{number}: a line of more than {LIMIT:,} bytes; remove or split it")
             line = line.removesuffix(b"\n").removesuffix(b"\r")
             if number == 1:
-                if line.startswith((b"\xff\xfe", b"\xfe\xff")):
-                    raise UserError(f"{path}: UTF-16, not UTF-8; convert it: iconv -f UTF-16 -t UTF-8 {path.name}")
                 line = line.removeprefix(b"\xef\xbb\xbf")
             try:
                 text = line.decode("utf-8")
             except UnicodeDecodeError as error:
-                raise UserError(
-                    f"{path}:{number}: not UTF-8: byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line; mend the line or convert the file with iconv"
-                ) from None
+                where = f"byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line"
+                raise UserError(f"{path}:{number}: not UTF-8: {where}; mend the line or convert the file with iconv") from None
             yield text

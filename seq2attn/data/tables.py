@@ -12,7 +12,8 @@ import pyarrow.parquet
 
 from seq2attn.data.columns import LANGUAGE, NESTED, Columns, choose
 from seq2attn.data.corpus import LIMIT, Corpus, Row
-from seq2attn.data.lines import opened, read_lines
+from seq2attn.data.lines import opened, read_lines, seekable
+from seq2attn.data.packed import PARQUET
 from seq2attn.errors import UserError
 
 KINDS = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".parquet")
@@ -197,7 +198,7 @@ def _decoded(decoder: codecs.IncrementalDecoder, data: bytes, place: str, ended:
 
 def _parquet(path: Path) -> Records:
     number = 0
-    with opened(path) as file:
+    with seekable(path, (PARQUET,)) as file:
         try:
             table = pa.parquet.ParquetFile(file)
             size = sum(table.metadata.row_group(group).total_byte_size for group in range(table.num_row_groups))

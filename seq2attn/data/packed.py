@@ -1,0 +1,274 @@
+"""What a file is by its first bytes. gzip, bzip2 and xz are unpacked as they are read; other packed or binary files are refused.
+
+The name of a file decides nothing: `text.gz` that is plain text is read as text. Memory holds one block, and pipes will do.
+"""
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import os
+import re
+import select
+import shlex
+import zlib
+from collections.abc import Callable, Collection
+from typing import BinaryIO, Protocol, cast
+
+from seq2attn.errors import UserError
+
+HEAD = 512  # bytes that are looked at: tar says what it is behind the first 257
+BLOCK = 1 << 20
+MEMORY = 1 << 28  # bytes that unpacking xz may take; `xz -9` takes a quarter of them
+PARQUET, ARROW, NPY, ZIP = "a Parquet file", "an Arrow file", "an array of NumPy", "a zip archive"
+
+_GZIP, _BZIP2, _XZ = "gzip", "bzip2", "xz"
+_BZIP2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")  # what follows BZh and a digit: a block, or the end
+_SHEET = "save it as CSV (UTF-8) in the program that made it"
+_TEXT = "save it as plain text (UTF-8)"
+# First bytes -> what that is and the way out; {} is the file.
+_KNOWN: tuple[tuple[bytes, str, str], ...] = (
+    (b"\x1f\x8b", _GZIP, "gunzip {}"),
+    (b"BZh", _BZIP2, "bunzip2 {}"),
+    (b"\xfd7zXZ\x00", _XZ, "unxz {}"),
+    (b"\x28\xb5\x2f\xfd", "a zstd file", "unpack it first: unzstd {}"),
+    (b"\x04\x22\x4d\x18", "an lz4 file", "unpack it first: unlz4 {}"),
+    (b"\x1f\x9d", "a file of compress", "unpack it first: uncompress {}"),
+    (b"\x1f\xa0", "a file of compress", "unpack it first: uncompress {}"),
+    (b"\x5d\x00\x00", "an lzma file", "unpack it first: unlzma {}"),
+    (b"LZIP\x01", "an lzip file", "unpack it first: lzip -d {}"),
+    (b"\x89LZO\x00", "an lzop file", "unpack it first: lzop -d {}"),
+    (b"PK\x03\x04", ZIP, "unpack it first: unzip {}"),
+    (b"PK\x05\x06", ZIP, "unpack it first: unzip {}"),
+    (b"PK\x07\x08", ZIP, "unpack it first: unzip {}"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it first: 7z x {}"),
+    (b"Rar!\x1a\x07", "a rar archive", "unpack it first: unrar x {}"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old spreadsheet or document of an office program", _SHEET),
+    (b"%PDF-", "a PDF", _TEXT),
+    (b"%!PS-", "a PostScript file", _TEXT),
+    (b"{\\rtf", "an RTF document", _TEXT),
+    (b"PAR1", PARQUET, "give it the ending .parquet"),
+    (b"ARROW1\x00", ARROW, "save it as Parquet or JSONL"),
+    (b"\x93NUMPY", NPY, "text is wanted here"),
+    (b"SQLite format 3\x00", "a database of SQLite", "save the table as CSV (UTF-8)"),
+    (b"\x89HDF\r\n", "an HDF5 file", "save the text in it as JSONL"),
+    (b"\x89PNG\r\n", "an image", "text is wanted here"),
+    (b"\xff\xd8\xff", "an image", "text is wanted here"),
+    (b"GIF87a", "an image", "text is wanted here"),
+    (b"GIF89a", "an image", "text is wanted here"),
+    (b"\x7fELF", "a program", "text is wanted here"),
+)
+_OFFICE = (
+    (re.compile(rb"xl/|mimetypeapplication/vnd\.oasis\.opendocument\.spreadsheet"), "a spreadsheet", _SHEET),
+    (re.compile(rb"word/|ppt/|mimetypeapplication/(vnd\.oasis|epub)"), "a document", _TEXT),
+    (re.compile(rb"\[Content_Types\]\.xml|_rels/"), "a spreadsheet or document", _SHEET),
+)
+
+
+class _Decompressor(Protocol):
+    """What bz2 and lzma have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+def unpacked(file: BinaryIO, name: str, also: Collection[str] = ()) -> BinaryIO:
+    """The bytes of an open binary file, unpacked where they are packed; `name` is for errors.
+
+    It waits for the first bytes, reads from where `file` stands without seeking, and closes `file` when it is closed.
+    `read1` gives what is there already. Pipes that do not wait are waited for.
+    Raises UserError, here or while it is read, for what is no text (but for the kinds in `also`), for UTF-16 and UTF-32,
+    and for damaged packed files.
+    """
+    ahead = _Ahead(file)
+    head = ahead.peek()
+    packing, _ = _kind(head)
+    if packing not in _UNPACKING:
+        _refuse(head, name, also)
+        return cast(BinaryIO, io.BufferedReader(ahead, BLOCK))
+    stream = io.BufferedReader(_Unpacked(packing, _UNPACKING[packing](ahead), ahead, name), BLOCK)
+    head = stream.peek(HEAD)[:HEAD]
+    kind, way_out = _kind(head)
+    if kind in _UNPACKING:
+        raise UserError(f"{name}: packed twice: unpack it once, with {way_out.format(shlex.quote(name))}")
+    _refuse(head, name, also, packed=packing)
+    return cast(BinaryIO, stream)
+
+
+def _kind(head: bytes) -> tuple[str, str]:
+    """What begins so, "" where it may be text, and the way out."""
+    for magic, kind, way_out in _KNOWN:
+        if head.startswith(magic) and (kind is not _BZIP2 or head[4:10] in _BZIP2_BLOCKS):
+            if kind is ZIP:
+                offices = ((office, out) for sign, office, out in _OFFICE if sign.search(head))
+                return next(offices, (kind, way_out))
+            return kind, way_out
+    if head[257:262] == b"ustar":
+        return "a tar archive", "unpack it first: tar -xf {}"
+    if head[:4] == b"RIFF" and head[8:12] in (b"WEBP", b"WAVE", b"AVI "):
+        return "an image, a sound or a film", "text is wanted here"
+    return "", ""
+
+
+def _refuse(head: bytes, name: str, also: Collection[str], packed: str = "") -> None:
+    """Raise UserError for what is no text; `packed` says how it was."""
+    kind, way_out = _kind(head)
+    if kind in also:
+        return
+    if kind:
+        inside = f" inside a {packed} file" if packed else ""
+        raise UserError(f"{name}: {kind}{inside}, where text is wanted: {way_out.format(shlex.quote(name))}")
+    if encoding := _wide(head):
+        first = "unpack it, then " if packed else ""
+        raise UserError(f"{name}: {encoding}, not UTF-8; convert it: {first}iconv -f {encoding} -t UTF-8 {shlex.quote(name)}")
+
+
+def _wide(head: bytes) -> str | None:
+    """UTF-16 or UTF-32 by its signature or, without one, by the zeros between the letters."""
+    if head.startswith((b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")):
+        return "UTF-32"
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "UTF-16"
+    if b"\0" not in head or len(head) < 4 or len(head) % 2:
+        return None
+    zeros = [head[place::4].count(0) for place in range(4)]  # by place among four bytes
+    every = len(head) // 4
+    if len(head) % 4 == 0:
+        if not zeros[0] and zeros[2] == zeros[3] == every:
+            return "UTF-32LE"
+        if not zeros[3] and zeros[0] == zeros[1] == every:
+            return "UTF-32BE"
+    first, second = zeros[0] + zeros[2], zeros[1] + zeros[3]
+    if not first and second == len(head) // 2:
+        return "UTF-16LE"
+    if not second and first == len(head) // 2:
+        return "UTF-16BE"
+    if _is_utf8(head):
+        return None
+    pairs = {head[place : place + 2] for place in range(0, len(head), 2)}  # a space is Latin's everywhere
+    return "UTF-16LE" if {b"\n\0", b" \0"} & pairs else "UTF-16BE" if {b"\0\n", b"\0 "} & pairs else None
+
+
+def _is_utf8(head: bytes) -> bool:
+    """Whether this is the beginning of a text in UTF-8."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class _Ahead(io.RawIOBase):
+    """A binary stream whose first bytes have been looked at and are read all the same."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._read: Callable[[int], bytes | None] = getattr(file, "read1", file.read)
+        self._head = b""
+
+    def peek(self) -> bytes:
+        """The first bytes: those that come at once, and more where so few could begin something packed."""
+        while len(self._head) < HEAD and (not self._head or _may_go_on(self._head)):
+            if not (data := self._some(HEAD - len(self._head))):
+                break
+            self._head += data
+        return self._head
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if self._head:
+            data, self._head = self._head[: len(buffer)], self._head[len(buffer) :]
+        else:
+            data = self._some(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _some(self, most: int) -> bytes:
+        while (data := self._read(most)) is None:  # another program has made the pipe one that does not wait
+            select.select([self._file], [], [])
+        return data
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def _may_go_on(head: bytes) -> bool:
+    if any(magic.startswith(head) for magic, *_ in _KNOWN) or head.startswith((b"PK", b"BZh", b"RIFF")):
+        return True
+    return b"\0" in head and b"\n" not in head  # a name and zeros: tar; or UTF-16
+
+
+class _Unpacked(io.RawIOBase):
+    """What a packed stream holds; damage is a UserError with the name of the file."""
+
+    def __init__(self, kind: str, inside: io.BufferedIOBase, packed: _Ahead, name: str) -> None:
+        self._kind, self._inside, self._packed, self._name = kind, inside, packed, name
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        try:
+            data = self._inside.read1(len(buffer))
+        except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise UserError(f"{self._name}: {os.strerror(error.errno)}") from None
+            raise UserError(f"{self._name}: damaged {self._kind} file: {error}") from None
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._packed.close()
+        super().close()
+
+
+class _Members(io.BufferedIOBase):
+    """The members of a bzip2 or xz file one after another, a bounded piece at a time."""
+
+    def __init__(self, packed: _Ahead, new: Callable[[], _Decompressor]) -> None:
+        self._packed, self._new = packed, new
+        self._member = new()
+
+    def read1(self, size: int = -1) -> bytes:
+        data, piece = b"", b""
+        while not piece:
+            if self._member.eof:
+                data = self._member.unused_data or self._packed.read(BLOCK) or b""
+                data = data.lstrip(b"\0")  # xz pads with zeros
+                if not data:
+                    return b""
+                self._member = self._new()
+            elif self._member.needs_input and not (data := self._packed.read(BLOCK) or b""):
+                raise EOFError("it ends before its end mark")
+            piece = self._member.decompress(data, size if size > 0 else BLOCK)
+            data = b""
+        return piece
+
+
+def _of_gzip(packed: _Ahead) -> io.BufferedIOBase:
+    return cast(io.BufferedIOBase, gzip.GzipFile(fileobj=packed, mode="rb"))
+
+
+def _of_bzip2(packed: _Ahead) -> io.BufferedIOBase:
+    return _Members(packed, bz2.BZ2Decompressor)
+
+
+def _of_xz(packed: _Ahead) -> io.BufferedIOBase:
+    return _Members(packed, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY))
+
+
+_UNPACKING: dict[str, Callable[[_Ahead], io.BufferedIOBase]] = {_GZIP: _of_gzip, _BZIP2: _of_bzip2, _XZ: _of_xz}
