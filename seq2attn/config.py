@@ -19,10 +19,23 @@ from seq2attn.errors import UsageError
 from seq2attn.near import nearest
 from seq2attn.synonyms import known_as
 
-Count = Annotated[int, Field(ge=1)]
+# Upper bounds are far beyond what anybody trains and far below what takes gigabytes, or for ever, before it fails: a run may come from a stranger.
+MOST_PARAMETERS = 1_000_000_000  # of a model, estimated from its settings
+MOST_TOKENS = 4096  # of an output
+MOST_BEAM = 1024  # hypotheses of one sentence
+MOST_SAMPLES = 4096  # draws of one sentence: where one is chosen, comparisons grow with the square
+MOST_PENALTY = 10  # exponent of the length: beyond it scores leave the range of numbers
+MOST_BATCH_TOKENS = 1_000_000
+
+Size = Annotated[int, Field(ge=1, le=16_384)]  # of a vector
+Layers = Annotated[int, Field(ge=1, le=256)]
+Heads = Annotated[int, Field(ge=1, le=1024)]
+Places = Annotated[int, Field(ge=1, le=65_536)]  # positions of a source or an output
+Kernel = Annotated[int, Field(ge=1, le=1023)]  # positions that a convolution sees
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]  # of what costs time alone, such as steps
 Share = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, le=1e9)]
+NotNegative = Annotated[float, Field(ge=0, le=1e9)]
 Cell = Literal["rnn", "gru", "lstm"]
 Place = Literal["input", "layer", "readout"]
 Map = Literal["identity", "linear", "nonlinear"]  # x, W x, tanh(W x + b)
@@ -53,13 +66,13 @@ class Data(Section):
 
     source: str | None = None  # file ending, column or key of the source side; None: as the corpus says
     target: str | None = None  # the same of the target side
-    vocab_size: Count = 8000  # pieces of a vocabulary, the special ones counted
+    vocab_size: Annotated[int, Field(ge=1, le=1_000_000)] = 8000  # pieces of a vocabulary, the special ones counted
     tokenizer: Literal["unigram", "bpe", "char", "word"] | None = (
         None  # pieces by likelihood or by merges, characters, or white-space words; None: unigram, and word for captions
     )
     joint: bool = True  # one vocabulary for both sides
     lowercase: bool = False  # text is made lower case first
-    max_length: Count = 256  # tokens; longer training pairs are dropped
+    max_length: Annotated[int, Field(ge=1, le=1_000_000)] = 256  # tokens; longer training pairs are dropped
     max_ratio: Positive = 4.0  # of the longer side's tokens to the shorter's; beyond it a training pair is dropped
     max_bad: Share = 0.01  # of the rows of a table may be no rows of it; they are left out, and with more nothing is prepared
     max_missing: Share = 0.05  # of the pictures that captions name may be missing or damaged; they are left out, and with more nothing is prepared
@@ -69,8 +82,8 @@ class Data(Section):
 class RNNEncoder(Section):
     kind: Literal["rnn"] = "rnn"
     cell: Cell = "lstm"  # of a layer: plain tanh, gated (Cho 2014), or with a memory (Hochreiter and Schmidhuber 1997)
-    size: Count = 256  # units per direction
-    layers: Count = 1  # one upon another
+    size: Size = 256  # units per direction
+    layers: Layers = 1  # one upon another
     bidirectional: bool = True  # read the source from both ends
     reverse: bool = False  # read the source from right to left (Sutskever 2014)
 
@@ -90,11 +103,11 @@ class ConvEncoder(Section):
     """Gehring 2017: blocks of a 1-D convolution and a gated linear unit, each with its residual. The states are as long as the embedding."""
 
     kind: Literal["conv"]
-    size: Count = 256  # channels of a block
-    layers: Count = 4  # blocks, one upon another
-    kernel: Count = 3  # positions that one convolution sees, odd
+    size: Size = 256  # channels of a block
+    layers: Layers = 4  # blocks, one upon another
+    kernel: Kernel = 3  # positions that one convolution sees, odd
     positions: Literal["learned", "sinusoidal", "none"] = "learned"  # how places are told apart
-    max_positions: Count = 1024  # learned: how many positions have a vector of their own; later ones share the last
+    max_positions: Places = 1024  # learned: how many positions have a vector of their own; later ones share the last
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
@@ -108,16 +121,16 @@ class Transformer(Section):
     """What a Transformer encoder and decoder have in common (Vaswani 2017)."""
 
     kind: Literal["transformer"]
-    size: Count = 256  # of a position's vector, d_model
-    layers: Count = 3  # one upon another
-    heads: Count = 4  # of self-attention
-    kv_heads: Count | None = None  # keys and values that the heads share; None: as many as heads, 1: multi-query (Shazeer 2019), else grouped (Ainslie 2023)
-    feedforward: Count = 1024  # hidden units of the position-wise network
+    size: Size = 256  # of a position's vector, d_model
+    layers: Layers = 3  # one upon another
+    heads: Heads = 4  # of self-attention
+    kv_heads: Heads | None = None  # keys and values that the heads share; None: as many as heads, 1: multi-query (Shazeer 2019), else grouped (Ainslie 2023)
+    feedforward: Annotated[int, Field(ge=1, le=65_536)] = 1024  # hidden units of the position-wise network
     activation: Literal["relu", "gelu", "swiglu"] = "relu"  # swiglu: gated (Shazeer 2020)
     norm: Norm = "layer"  # rms: by the root of the mean square (Zhang and Sennrich 2019)
     prenorm: bool = False  # normalise what enters a sublayer (and the end of the stack), instead of its sum with the residual
     positions: Positions = "sinusoidal"  # how places are told apart; rotary: by turning queries and keys (Su 2021)
-    max_positions: Count = 1024  # learned: how many positions have a vector of their own; later ones share the last
+    max_positions: Places = 1024  # learned: how many positions have a vector of their own; later ones share the last
     bias: bool = True  # in the linear maps, of what is read from the source too, and the shift of layer norms
 
     def _refuse(self, side: str) -> None:
@@ -152,8 +165,8 @@ class ImageEncoder(Section):
         "resnet"  # resnet: our own, of `blocks` and `channels`; resnet18, 34, 50, 101, 152: as He 2016 has them; timm:NAME; or package.module:function
     )
     weights: str | None = None  # a file of published weights for the backbone (safetensors, or a checkpoint of weights alone); None: drawn at random
-    blocks: Annotated[tuple[Count, ...], Field(strict=False)] = (1, 1, 1)  # resnet: residual blocks of each stage
-    channels: Count = 32  # resnet: of the first stage; each stage has twice as many as the one before
+    blocks: Annotated[tuple[Layers, ...], Field(strict=False)] = (1, 1, 1)  # resnet: residual blocks of each stage
+    channels: Size = 32  # resnet: of the first stage; each stage has twice as many as the one before
     stages: Annotated[int, Field(ge=1, le=STAGES)] = STAGES  # resnet18 and so on: the first so many; a position is of 4, 8, 16, 32 pixels
     norm: Literal["group", "batch"] = "group"  # batch: by the statistics of a file of weights, which stay as they are (of resnet18 and so on)
     self_attention: Annotated[int, Field(ge=1, le=STAGES)] | None = None  # the stage of a residual network behind which positions read each other (Zhang 2019)
@@ -166,14 +179,14 @@ class ImageEncoder(Section):
         0.406,
     )  # of red, green, blue from 0 to 1, taken off what the backbone sees
     std: Annotated[tuple[Positive, Positive, Positive], Field(strict=False)] = (0.229, 0.224, 0.225)  # what it is divided by then
-    size: Count = 256  # of a position's vector
+    size: Size = 256  # of a position's vector
     positions: Literal["none", "sinusoidal", "learned"] = "none"  # how places are told apart, rows and columns each; a clip needs it
     frames: Annotated[int, Field(ge=1, le=256)] = 1  # 1: stills; more: clips, of which so many frames at most are read, evenly spaced
     time: Literal["mean", "rnn", "transformer"] = (
         "rnn"  # clips: what is made of the frames, at each cell: their mean, states that run both ways, or self-attention
     )
-    time_layers: Count = 1  # clips: of rnn or transformer, one upon another
-    time_heads: Count = 4  # clips: transformer: of self-attention
+    time_layers: Layers = 1  # clips: of rnn or transformer, one upon another
+    time_heads: Heads = 4  # clips: transformer: of self-attention
 
     @property
     def width(self) -> int:
@@ -244,15 +257,15 @@ class ImageEncoder(Section):
 class RNNDecoder(Section):
     kind: Literal["rnn"] = "rnn"
     cell: Cell = "lstm"  # of a layer: plain tanh, gated (Cho 2014), or with a memory (Hochreiter and Schmidhuber 1997)
-    size: Count = 512  # units of one layer
-    layers: Count = 1  # one upon another
+    size: Size = 512  # units of one layer
+    layers: Layers = 1  # one upon another
     reads: Literal["attention", "summary", "nothing"] = "attention"  # what the context is: read anew each step, the fixed summary, or none
     query: Literal["current", "previous"] = "current"  # the state that asks: s_i (Luong) or s_{i-1} (Bahdanau)
     context: Annotated[tuple[Place, ...], Field(strict=False)] = ("readout",)  # where the context goes: any set of input, layer, readout
     gate: Literal["none", "scalar", "context"] = "none"  # on what is read: one number (Xu 2015, section 4.2.1), or one a unit (Tu 2017, the source gate)
     input_feeding: bool = False  # the last readout vector joins the next input (Luong 2015, section 3.3)
     readout: Literal["linear", "tanh", "maxout"] = "tanh"  # what the output layer is given: W x, tanh(W x + b), or the larger of each two units
-    readout_size: Count | None = None  # None: `size`; a linear readout without a size goes straight to the vocabulary
+    readout_size: Size | None = None  # None: `size`; a linear readout without a size goes straight to the vocabulary
     readout_embedding: bool = False  # the readout also sees the last token's embedding
     bridge: Literal["last", "linear", "mean", "zero"] = "linear"  # how the first state comes from the encoder
 
@@ -280,7 +293,7 @@ class RNNDecoder(Section):
 class Parallel(Section):
     """What the decoders without recurrence have in common."""
 
-    weights_of: Count | None = None  # the layer whose attention weights are shown; None: the mean of all
+    weights_of: Layers | None = None  # the layer whose attention weights are shown; None: the mean of all
 
     @property
     def reads(self) -> Literal["attention"]:
@@ -291,11 +304,11 @@ class ConvDecoder(Parallel):
     """Gehring 2017: causal blocks, each asking the source with an attention of its own. What asks is as long as the embedding."""
 
     kind: Literal["conv"]
-    size: Count = 256  # channels of a block
-    layers: Count = 4  # blocks, one upon another
-    kernel: Count = 3  # positions that one convolution sees: this one and those before it
+    size: Size = 256  # channels of a block
+    layers: Layers = 4  # blocks, one upon another
+    kernel: Kernel = 3  # positions that one convolution sees: this one and those before it
     positions: Literal["learned", "sinusoidal", "none"] = "learned"  # how places are told apart
-    max_positions: Count = 1024  # learned: how many positions have a vector of their own; later ones share the last
+    max_positions: Places = 1024  # learned: how many positions have a vector of their own; later ones share the last
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
@@ -360,28 +373,28 @@ class Attention(Section):
         # cosine: cos(s, h) times a learned number; location: a row of W for each position, times s;
         # concat-location: the same times the last token's embedding and s
     )
-    size: Count | None = None  # hidden units of additive and concat, size of keyed keys, all heads together; None: the decoder's size
+    size: Size | None = None  # hidden units of additive and concat, size of keyed keys, all heads together; None: the decoder's size
     query_map: Map = "linear"  # keyed: q(s)
     key_map: Map = "linear"  # keyed: k(h)
-    positions: Count = 256  # location scores: source positions that have a weight; later ones are never read
+    positions: Places = 256  # location scores: source positions that have a weight; later ones are never read
     queries: Literal["state", "embedding", "both"] = "state"  # what asks: the decoder's state, the last token's embedding, or both
     keys: Part = "states"  # what is compared: the encoder's states, its input embeddings, or their sum
     values: Part = "states"  # what is read
     value_map: Map = "identity"  # of what is read: v(h)
-    heads: Count = 1  # attentions side by side, each with maps of its own (Vaswani 2017)
-    shown: Count | None = None  # the head whose weights are shown; None: the mean of all
-    kv_heads: Count | None = None  # keys and values that the heads share; None: as many as heads, 1: multi-query (Shazeer 2019), else grouped (Ainslie 2023)
+    heads: Heads = 1  # attentions side by side, each with maps of its own (Vaswani 2017)
+    shown: Heads | None = None  # the head whose weights are shown; None: the mean of all
+    kv_heads: Heads | None = None  # keys and values that the heads share; None: as many as heads, 1: multi-query (Shazeer 2019), else grouped (Ainslie 2023)
     past: Literal["none", "coverage", "fertility", "location-aware"] = "none"  # a term of the score that reads the weights of earlier steps
     max_fertility: Positive = 2.0  # fertility: the most target words that one source word may answer for
-    filters: Count = 10  # location-aware: convolution filters over the last weights
-    kernel: Count = 7  # location-aware: their width in positions, odd
+    filters: Size = 10  # location-aware: convolution filters over the last weights
+    kernel: Kernel = 7  # location-aware: their width in positions, odd
     normaliser: Literal["softmax", "sparsemax", "entmax15", "sigmoid", "hard-topk", "hard-sample", "gumbel"] = "softmax"  # makes weights of scores
     temperature: Positive = 1.0  # scores are divided by it
-    k: Count = 1  # hard-topk and hard-sample: positions read at each step
+    k: Places = 1  # hard-topk and hard-sample: positions read at each step
     expected: Share = 0.5  # hard-sample: training sentences that read the expected value instead of a draw
     decoding: Literal["argmax", "expected", "sample"] = "argmax"  # hard-sample: what is read outside training
     window: Literal["none", "local-m", "local-p"] = "none"  # where the decoder looks: around the same position, or around a predicted one
-    half_width: Count = 10  # of the window, in positions
+    half_width: Places = 10  # of the window, in positions
 
     @property
     def compares(self) -> bool:
@@ -436,7 +449,7 @@ _ACTS = (
 
 
 class Model(Section):
-    embedding: Count = 256  # size of a token's vector
+    embedding: Size = 256  # size of a token's vector
     tied: Literal["none", "output", "all"] = "output"  # output: target embedding = output matrix; all: the source embedding too
     dropout: Share = 0.3  # on embeddings, between layers and on readouts
     init: Literal["glorot", "uniform", "bahdanau15"] = (
@@ -485,6 +498,12 @@ class Model(Section):
     def projects(self) -> bool:
         """Whether attention has maps of its own for queries, keys, values and what it read: with several heads, and always in a Transformer."""
         return self.attention.heads > 1 or self.decoder.kind == "transformer"
+
+    def parameters(self, vocabulary: int) -> int:
+        """About how many numbers a model of these settings learns, with so many pieces on each side: at most twice too few or too many where there are many."""
+        words = vocabulary * self.embedding * (1 if self.tied == "all" else 2 if self.tied == "output" else 3)
+        heads = self.attention_size * (self.query_size + self.memory_size("keys") + self.memory_size("values"))
+        return words + _encoder_parameters(self) + _decoder_parameters(self) + heads + self.attention.positions * self.query_size
 
     @property
     def sized(self) -> bool:
@@ -576,12 +595,50 @@ class Model(Section):
             raise ValueError(f'model.attention.window="{self.attention.window}" is over a line of positions, and those of a picture are a grid: leave it out')
 
 
+_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+
+
+def _recurrent_parameters(cell: Cell, inputs: int, size: int, layers: int, directions: int = 1) -> int:
+    return directions * _GATES[cell] * size * (inputs + size + (layers - 1) * (directions + 1) * size)
+
+
+def _transformer_parameters(part: Transformer, attentions: int) -> int:
+    return part.layers * part.size * (attentions * 4 * part.size + 3 * part.feedforward) + part.max_positions * part.size
+
+
+def _encoder_parameters(model: Model) -> int:
+    e = model.encoder
+    match e.kind:
+        case "rnn":
+            return _recurrent_parameters(e.cell, model.embedding, e.size, e.layers, 1 + e.bidirectional)
+        case "conv":
+            return (e.layers * 2 * e.kernel * e.size + 2 * model.embedding) * e.size + e.max_positions * model.embedding
+        case "transformer":
+            return _transformer_parameters(e, 1)
+        case "image":
+            channels = [e.channels << stage for stage in range(len(e.blocks))]
+            backbone = sum(18 * blocks * size**2 for blocks, size in zip(e.blocks, channels, strict=True)) if e.backbone == "resnet" else 0
+            return backbone + e.size * (channels[-1] + 12 * e.size * e.time_layers)
+
+
+def _decoder_parameters(model: Model) -> int:
+    d = model.decoder
+    match d.kind:
+        case "rnn":
+            readout = (d.readout_size or d.size) * (d.size + model.width + model.embedding)
+            return _recurrent_parameters(d.cell, model.embedding + model.width, d.size, d.layers) + readout + d.layers * d.size * model.width
+        case "conv":
+            return (d.layers * (2 * d.kernel * d.size + 2 * model.embedding) + 2 * model.embedding) * d.size + d.max_positions * model.embedding
+        case "transformer":
+            return _transformer_parameters(d, 2)
+
+
 class Train(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1  # of everything random
     max_steps: Count = 10000  # optimizer updates
     max_minutes: Positive | None = None  # of training, validation included
-    batch_tokens: Count = 4096  # padded tokens of the longer side in one batch
-    accumulate: Count = 1  # batches per update
+    batch_tokens: Annotated[int, Field(ge=1, le=MOST_BATCH_TOKENS)] = 4096  # padded tokens of the longer side in one batch
+    accumulate: Annotated[int, Field(ge=1, le=100_000)] = 1  # batches per update
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"  # adamw: weight decay apart from the gradient
     lr: Positive = 1e-3  # the highest, after warm-up
     beta1: Share = 0.9  # adam and adamw: decay of the mean gradient
@@ -590,7 +647,7 @@ class Train(Section):
     momentum: Share = 0.0  # sgd only
     weight_decay: NotNegative = 0.0  # of matrices; biases and the like are left alone
     schedule: Literal["constant", "cosine", "inverse-sqrt", "plateau"] = "cosine"  # cosine ends with max_steps or max_minutes, whichever is nearer
-    warmup: Annotated[int, Field(ge=0)] = 200  # steps from 0 to lr
+    warmup: Annotated[int, Field(ge=0, le=1_000_000_000)] = 200  # steps from 0 to lr
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.5  # plateau: factor on lr
     decay_patience: Count = 2  # plateau: validations without gain before a decay
     reinforce: NotNegative = 0.1  # hard-sample attention: weight of what draws are paid (Xu 2015, section 4.1); 1: the expected loss falls, less: steadier
@@ -599,7 +656,9 @@ class Train(Section):
     clip: NotNegative = 1.0  # largest norm of the gradient; 0: no clipping
     label_smoothing: Share = 0.1  # share of a target's probability that all tokens have alike
     ema: Share = 0.0  # decay of the averaged weights that are validated and kept; 0: the weights themselves
-    average: Count = 1  # the last validations whose weights (those of train.ema, where it is set) are averaged in what is validated and kept; 1: no others
+    average: Annotated[int, Field(ge=1, le=1000)] = (
+        1  # the last validations whose weights (those of train.ema, where it is set) are averaged in what is validated and kept; 1: no others
+    )
     validate_every: Count = 500  # steps from one validation to the next
     validate_sentences: Count = 1000  # of the validation split are translated for its score
     doubly_stochastic: NotNegative = 0.0  # weight of a penalty on positions whose weights over all steps do not add up to 1 (Xu 2015, section 4.2.1)
@@ -607,25 +666,25 @@ class Train(Section):
     crop: Share = 0.0  # pictures: the largest share of either side that a random crop cuts off
     flip: bool = False  # pictures: half of them mirrored; not where captions name sides
     colour: Share = 0.0  # pictures: the largest change of brightness, contrast and saturation
-    unfreeze: Annotated[int, Field(ge=0)] = 0  # pictures: the step from which the backbone is trained too
+    unfreeze: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0  # pictures: the step from which the backbone is trained too
     backbone_lr: Positive = 1.0  # pictures: factor on lr for the backbone
     self_critical: Count | None = None  # pictures: the step from which drawn captions are trained on by their CIDEr-D (Rennie 2017); None: never
-    samples: Count = 5  # self_critical: captions drawn of each picture
+    samples: Annotated[int, Field(ge=1, le=MOST_BEAM)] = 5  # self_critical: captions drawn of each picture
     compared: Literal["greedy", "samples"] = (
         "samples"  # self_critical: what a caption has to be better than: the greedy one, or the mean of the others (Luo 2020)
     )
-    patience: Annotated[int, Field(ge=0)] = 0  # validations without gain before stopping; 0: never
+    patience: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0  # validations without gain before stopping; 0: never
     metric: Literal["bleu", "loss", "cider"] = "bleu"  # what "best" means; cider: of captions
     log_every: Count = 50  # steps from one line to the next
     precision: Precision = "auto"  # number format; auto: bf16 where the device multiplies it natively
 
 
 class Search(Section):
-    beam: Count = 5  # hypotheses kept while searching; 1: greedy
-    length_penalty: NotNegative = 1.0  # score = log p / length ** length_penalty, the end token counted
-    min_length: Annotated[int, Field(ge=0)] = 0  # tokens before the end token
-    max_length: Count | None = None  # tokens; None: 2 * source tokens + 10, and 50 for a picture
-    no_repeat_ngram: Annotated[int, Field(ge=0)] = 0  # no output holds this many tokens in a row twice; 0: any may come again
+    beam: Annotated[int, Field(ge=1, le=MOST_BEAM)] = 5  # hypotheses kept while searching; 1: greedy
+    length_penalty: Annotated[float, Field(ge=0, le=MOST_PENALTY)] = 1.0  # score = log p / length ** length_penalty, the end token counted
+    min_length: Annotated[int, Field(ge=0, le=MOST_TOKENS)] = 0  # tokens before the end token
+    max_length: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = None  # tokens; None: 2 * source tokens + 10, and 50 for a picture
+    no_repeat_ngram: Annotated[int, Field(ge=0, le=MOST_TOKENS)] = 0  # no output holds this many tokens in a row twice; 0: any may come again
 
     @model_validator(mode="after")
     def _a_length_is_possible(self) -> Self:
@@ -643,6 +702,11 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
+        if (count := self.model.parameters(self.data.vocab_size)) > MOST_PARAMETERS:
+            raise ValueError(
+                f"model has about {count:,} parameters, with data.vocab_size={self.data.vocab_size}: at most {MOST_PARAMETERS:,}; "
+                "make sizes, layers or the vocabulary smaller"
+            )
         if self.model.tied == "all" and not self.data.joint:
             raise ValueError('model.tied="all" shares one embedding between both sides: it needs data.joint=true')
         train = self.train
@@ -823,7 +887,7 @@ def _assign(tree: dict[str, Any], setting: str) -> None:
 def _value(text: str) -> object:
     try:
         return tomllib.loads(f"x = {text}")["x"]
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # thousands of digits, or of brackets, are no number and no list
         return text  # a bare word: --set model.encoder.cell=gru
 
 
@@ -917,15 +981,28 @@ def _explain(error: ValidationError, tree: object) -> str:
         key = next(_leaves(key, first["input"]), key)
         return f"{key}: no such setting; {_meant(key, _kinds(tree))}"
     if first["type"] == "union_tag_not_found":
-        return f"{key} is a section, not {json.dumps(first['input'], default=str)}: set {key}.kind, and what belongs to it"
+        return f"{key} is a section, not {_shown(first['input'])}: set {key}.kind, and what belongs to it"
     if first["type"] == "union_tag_invalid":
-        return f"{key}.kind: choose {first['ctx']['expected_tags'].replace(chr(39), '')}, not {json.dumps(first['ctx']['tag'])}"
+        return f"{key}.kind: choose {first['ctx']['expected_tags'].replace(chr(39), '')}, not {_shown(first['ctx']['tag'])}"
     if first["type"] == "value_error":
         return first["msg"].removeprefix("Value error, ")
     if first["type"] in ("model_type", "model_attributes_type"):
         section = key or "the whole"
-        return f"{section} is a section, not {json.dumps(first['input'], default=str)}: set what is in it, which `seq2attn train --show` lists"
-    return f"{key}: {_wanted(first['type'], first.get('ctx', {}), first['msg'], key)}, not {json.dumps(first['input'], default=str)}"
+        return f"{section} is a section, not {_shown(first['input'])}: set what is in it, which `seq2attn train --show` lists"
+    return f"{key}: {_wanted(first['type'], first.get('ctx', {}), first['msg'], key)}, not {_shown(first['input'])}"
+
+
+def _grouped(number: float) -> str:
+    return f"{number:,}" if number < 1e9 or isinstance(number, int) else f"{number:g}"
+
+
+def _shown(value: object) -> str:
+    """A value as JSON writes it, its beginning where it is long."""
+    try:
+        text = json.dumps(value, default=str)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, or lists in lists in lists
+        text = f"a {type(value).__name__} that is too long to be shown"
+    return text if len(text) <= 80 else f"{text[:60]}..."
 
 
 def _wanted(type_: str, context: Mapping[str, Any], message: str, key: str) -> str:
@@ -948,6 +1025,8 @@ def _wanted(type_: str, context: Mapping[str, Any], message: str, key: str) -> s
             return f"it must be at least {context['ge']}"
         case "greater_than":
             return f"it must be above {context['gt']}"
+        case "less_than_equal":
+            return f"it must be at most {_grouped(context['le'])}"
         case "less_than":
             return f"it must be below {context['lt']}"
     return f"{message[0].lower()}{message[1:]}"

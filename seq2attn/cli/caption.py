@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from seq2attn import config
 from seq2attn.cli import console, formats, mistaken, options, stream, writing
 from seq2attn.cli.search_options import Asked, refuse_blind
 from seq2attn.errors import UsageError, UserError
@@ -27,7 +28,7 @@ def caption(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write here.", metavar="FILE", show_default="standard output")] = None,
     beam: options.Beam = None,
     length_penalty: options.LengthPenalty = None,
-    n_best: Annotated[int, typer.Option(help="Captions of each picture, best first.", min=1, metavar="N")] = 1,
+    n_best: Annotated[int, typer.Option(help="Captions of each picture, best first.", min=1, max=config.MOST_SAMPLES, metavar="N")] = 1,
     max_length: options.MaxLength = None,
     min_length: options.MinLength = None,
     no_repeat_ngram: options.NoRepeat = None,

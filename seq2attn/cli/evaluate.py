@@ -79,12 +79,17 @@ def evaluate(
     alignments: Annotated[
         Path | None, typer.Option(help="Measure an aligner's output (i-j, from 0) by --gold, with no model.", metavar="FILE", show_default=False)
     ] = None,
-    beam: Annotated[int | None, typer.Option(help="Hypotheses kept while searching.", min=1, metavar="N", show_default="the run's")] = None,
-    length_penalty: Annotated[float | None, typer.Option(help="Score is log p / length ** this.", min=0, metavar="X", show_default="the run's")] = None,
+    beam: Annotated[
+        int | None, typer.Option(help="Hypotheses kept while searching.", min=1, max=config.MOST_BEAM, metavar="N", show_default="the run's")
+    ] = None,
+    length_penalty: options.LengthPenalty = None,
     no_repeat_ngram: options.NoRepeat = None,
     mbr: options.Mbr = None,
     samples: options.Samples = None,
-    batch_tokens: Annotated[int | None, typer.Option(help="Padded source tokens translated at once.", min=1, metavar="N", show_default="2048")] = None,
+    batch_tokens: Annotated[
+        int | None,
+        typer.Option(help="Padded source tokens translated at once.", min=1, max=config.MOST_BATCH_TOKENS, metavar="N", show_default="2048"),
+    ] = None,
     set_: options.Settings = None,
     seed: options.Seed = 1,
     device: options.Device = "auto",

@@ -3,14 +3,17 @@
 It knows what a translation and a caption hold, and neither models nor streams.
 """
 
+import io
 import json
 import math
 import unicodedata
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
+
+from seq2attn import strict_json
+from seq2attn.cli.archive import Archive
 
 if TYPE_CHECKING:
     from seq2attn.inference import Caption, Translation
@@ -99,22 +102,45 @@ def _numbers(output: "Translation | Caption") -> dict[str, Any]:
     return {"score": _rounded(output.score), "log_probability": _rounded(output.log_probability)}
 
 
+NOT_JSON = "not a JSON object: taken as plain text"
+NO_TEXT = 'no "text" in the JSON object: nothing to translate'
+
+
 def read_json(line: str) -> tuple[dict[str, Any], str | None]:
-    """The record of one line of input and what is wrong with it, if anything. A line that is no JSON object is the text itself."""
+    """The record of one line of input and what is wrong with it, NOT_JSON or NO_TEXT, if anything. A line that is no JSON object is the text itself.
+
+    Half of a surrogate pair becomes U+FFFD; NaN and infinity, which JSON cannot write, become null.
+    """
     if not line.lstrip().startswith("{"):
-        return {"text": line}, None
+        return {"text": line}, NOT_JSON if line.strip() else None
     try:
-        record = json.loads(line)
-        _json(record)  # what is nested just not too deep to be read may be too deep to be written
+        record = strict_json.parse(line, constants=True)
+        try:
+            _json(record)  # what is nested just not too deep to be read may be too deep to be written
+        except ValueError:
+            _drop_infinite(record)
+            _json(record)
     except (ValueError, RecursionError):
-        return {"text": line}, "not a JSON object: taken as plain text"
+        return {"text": line}, NOT_JSON
     if not isinstance(record.get("text"), str):
-        return record, 'no "text" in the JSON object: nothing to translate'
+        return record, NO_TEXT
     return record, None
 
 
+def _drop_infinite(tree: Any) -> None:
+    """Put null in place of numbers that JSON cannot write. Without recursion: what can be read may be too deep for it."""
+    waiting = [tree]
+    while waiting:
+        holder = waiting.pop()
+        for place, value in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
+            if isinstance(value, float) and not math.isfinite(value):
+                holder[place] = None
+            elif isinstance(value, dict | list):
+                waiting.append(value)
+
+
 def _json(tree: dict[str, Any]) -> str:
-    text = json.dumps(tree, ensure_ascii=False)
+    text = json.dumps(tree, ensure_ascii=False, allow_nan=False)
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can write
@@ -140,7 +166,7 @@ class AttentionFile:
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
         self._file = file
-        self._archive = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) if path.suffix == ".npz" else None
+        self._archive = Archive(file) if path.suffix == ".npz" else None
 
     def __enter__(self) -> Self:
         return self
@@ -148,7 +174,7 @@ class AttentionFile:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._archive is not None:
             self._archive.close()
-            if kind is not None and not self._archive.namelist():  # failed before anything was kept: no file, rather than an archive of nothing
+            if kind is not None and not self._archive.count:  # failed before anything was kept: no file, rather than an archive of nothing
                 self._file.seek(0)
                 self._file.truncate()
 
@@ -167,8 +193,9 @@ class AttentionFile:
         assert self._archive is not None
         for key, value in _attention(translation).items():
             array = value if isinstance(value, np.ndarray) else np.array(value, dtype=np.str_)
-            with self._archive.open(f"{name}/{key}.npy", "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, np.ascontiguousarray(array), allow_pickle=False)
+            content = io.BytesIO()
+            np.lib.format.write_array(content, np.ascontiguousarray(array), allow_pickle=False)
+            self._archive.add(f"{name}/{key}.npy", content.getvalue())
 
 
 def _attention(translation: "Translation") -> dict[str, Any]:

@@ -23,7 +23,7 @@ def _quiet(value: bool) -> bool:
 
 def _device(name: str) -> str:
     # Said by its form alone, before torch is there; whether the machine has it is seen later.
-    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", name):
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", name):
         raise UsageError(f"--device {name}: choose auto, cpu, cuda or cuda:N")
     return name
 
@@ -80,15 +80,27 @@ Settings = Annotated[
     ),
 ]
 AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run code that a model of images names, package.module:function; only for what you trust.")]
-Beam = Annotated[int | None, typer.Option("--beam", help="Hypotheses kept while searching; 1 is greedy.", min=1, metavar="N", show_default="the run's")]
-LengthPenalty = Annotated[float | None, typer.Option("--length-penalty", help="Score is log p / length ** this.", min=0, metavar="X", show_default="the run's")]
-MaxLength = Annotated[int | None, typer.Option("--max-length", help="Longest output, in tokens.", min=1, metavar="N", show_default="the run's")]
-MinLength = Annotated[int | None, typer.Option("--min-length", help="Shortest output, in tokens.", min=0, metavar="N", show_default="the run's")]
+Beam = Annotated[
+    int | None, typer.Option("--beam", help="Hypotheses kept while searching; 1 is greedy.", min=1, max=config.MOST_BEAM, metavar="N", show_default="the run's")
+]
+LengthPenalty = Annotated[
+    float | None,
+    typer.Option("--length-penalty", help="Score is log p / length ** this.", min=0, max=config.MOST_PENALTY, metavar="X", show_default="the run's"),
+]
+MaxLength = Annotated[
+    int | None, typer.Option("--max-length", help="Longest output, in tokens.", min=1, max=config.MOST_TOKENS, metavar="N", show_default="the run's")
+]
+MinLength = Annotated[
+    int | None, typer.Option("--min-length", help="Shortest output, in tokens.", min=0, max=config.MOST_TOKENS, metavar="N", show_default="the run's")
+]
 Sample = Annotated[bool, typer.Option("--sample", help="Draw outputs at random instead of searching for the best.")]
 Temperature = Annotated[
     float | None, typer.Option("--temperature", help="With --sample or --mbr: below 1 likelier tokens, above 1 wilder ones.", metavar="X", show_default="1.0")
 ]
-TopK = Annotated[int | None, typer.Option("--top-k", help="With --sample or --mbr: draw among the N likeliest tokens.", metavar="N", min=1, show_default="all")]
+TopK = Annotated[
+    int | None,
+    typer.Option("--top-k", help="With --sample or --mbr: draw among the N likeliest tokens.", metavar="N", min=1, max=1_000_000, show_default="all"),
+]
 TopP = Annotated[
     float | None,
     typer.Option("--top-p", help="With --sample or --mbr: draw among the fewest tokens of this probability together.", metavar="P", show_default="1.0"),
@@ -96,18 +108,32 @@ TopP = Annotated[
 BatchTokens = Annotated[
     int | None,
     typer.Option(
-        "--batch-tokens", help="Padded source positions read at once; changes speed and memory only.", min=1, metavar="N", show_default="as fits the device"
+        "--batch-tokens",
+        help="Padded source positions read at once; changes speed and memory only.",
+        min=1,
+        max=config.MOST_BATCH_TOKENS,
+        metavar="N",
+        show_default="as fits the device",
     ),
 ]
 Precision = Annotated[str, typer.Option("--precision", help="Number format: auto (fp32), fp32, bf16 or fp16.", metavar="FORMAT")]
 NoRepeat = Annotated[
     int | None,
-    typer.Option("--no-repeat-ngram", help="No N target pieces in a row twice in an output; 0: no such rule.", min=0, metavar="N", show_default="the run's"),
+    typer.Option(
+        "--no-repeat-ngram",
+        help="No N target pieces in a row twice in an output; 0: no such rule.",
+        min=0,
+        max=config.MOST_TOKENS,
+        metavar="N",
+        show_default="the run's",
+    ),
 ]
 Mbr = Annotated[
     str | None,
     typer.Option("--mbr", help="Draw samples and give the one most like all of them, by sentence chrF or BLEU.", metavar="chrf|bleu", show_default=False),
 ]
-Samples = Annotated[int | None, typer.Option("--samples", help="With --mbr: samples drawn a line.", min=2, metavar="N", show_default=str(SAMPLES))]
+Samples = Annotated[
+    int | None, typer.Option("--samples", help="With --mbr: samples drawn a line.", min=2, max=config.MOST_SAMPLES, metavar="N", show_default=str(SAMPLES))
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr; warnings and errors still show.", callback=_quiet)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback when something fails.")]

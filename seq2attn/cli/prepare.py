@@ -30,7 +30,11 @@ def prepare(
     vocab_size: Annotated[
         int | None,
         typer.Option(
-            help="Pieces in a vocabulary; with char and word, at most.", min=5, metavar="PIECES", show_default=f"{DEFAULT.vocab_size}, less for a small corpus"
+            help="Pieces in a vocabulary; with char and word, at most.",
+            min=5,
+            max=1_000_000,
+            metavar="PIECES",
+            show_default=f"{DEFAULT.vocab_size}, less for a small corpus",
         ),
     ] = None,
     tokenizer: Annotated[
@@ -38,9 +42,11 @@ def prepare(
     ] = DEFAULT.tokenizer,
     joint: Annotated[bool, typer.Option("--joint/--separate", help="One vocabulary for both sides, or one each.")] = DEFAULT.joint,
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Lower-case both sides.")] = DEFAULT.lowercase,
-    max_length: Annotated[int, typer.Option(help="Training pairs with a longer side are dropped, in pieces.", min=1, metavar="PIECES")] = DEFAULT.max_length,
+    max_length: Annotated[
+        int, typer.Option(help="Training pairs with a longer side are dropped, in pieces.", min=1, max=1_000_000, metavar="PIECES")
+    ] = DEFAULT.max_length,
     max_ratio: Annotated[
-        float, typer.Option(help="Training pairs of more unequal lengths are dropped, longer to shorter side.", min=1, metavar="RATIO")
+        float, typer.Option(help="Training pairs of more unequal lengths are dropped, longer to shorter side.", min=1, max=1_000_000, metavar="RATIO")
     ] = DEFAULT.max_ratio,
     max_bad: Annotated[
         float,
@@ -62,10 +68,13 @@ def prepare(
         typer.Option("--follow-links", help="Images may be links, or in linked folders, out of the corpus."),
     ] = DEFAULT.follow_links,
     valid: Annotated[
-        int | None, typer.Option(help="Pairs to set aside for validation.", min=0, metavar="PAIRS", show_default="1000 or a twentieth, if it has no splits")
+        int | None,
+        typer.Option(
+            help="Pairs to set aside for validation.", min=0, max=1_000_000_000, metavar="PAIRS", show_default="1000 or a twentieth, if it has no splits"
+        ),
     ] = None,
-    test: Annotated[int | None, typer.Option(help="Pairs to set aside for test.", min=0, metavar="PAIRS", show_default="likewise")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that encode.", min=1, metavar="N", show_default="one a processor")] = None,
+    test: Annotated[int | None, typer.Option(help="Pairs to set aside for test.", min=0, max=1_000_000_000, metavar="PAIRS", show_default="likewise")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that encode.", min=1, max=256, metavar="N", show_default="one a processor")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a prepared folder that stands there.")] = False,
     seed: options.Seed = 1,
     quiet: options.Quiet = False,
@@ -82,7 +91,7 @@ def prepare(
     asked: dict[str, object] = {"source": source, "target": target, "vocab_size": vocab_size or DEFAULT.vocab_size, "tokenizer": tokenizer, "joint": joint}
     asked |= {"lowercase": lowercase, "max_length": max_length, "max_ratio": max_ratio}
     asked |= {"max_bad": max_bad, "max_missing": max_missing, "follow_links": follow_links}
-    data = config.Data.model_validate(asked)
+    data = config.validate({"data": asked}, "prepare").data
     from seq2attn.data import prepared
 
     with console.progress() as progress:

@@ -3,12 +3,12 @@
 All that is refused here is refused before anything is loaded. Knows neither texts nor pictures.
 """
 
-import json
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from seq2attn import config
+from seq2attn import config, strict_json
 from seq2attn.cli import options
 from seq2attn.errors import UsageError, UserError
 
@@ -97,9 +97,9 @@ def refuse_blind(run: str, searcher: "Searcher[Any, Any]", what: str, way: str =
 
 def _search(run: str, settings: list[str]) -> config.Search:
     """The run's search settings, changed, without loading it; what is wrong with the run is said when it is opened."""
-    first = Path(run) if Path(run).is_dir() else Path(run.split(",")[0].strip())
+    first = Path(run) if os.path.isdir(run) else Path(run.split(",")[0].strip())
     try:
-        tree = json.loads((first / "config.json").read_text(encoding="utf-8"))
+        tree = strict_json.parse((first / "config.json").read_text(encoding="utf-8"))
         stored = config.validate(tree["config"], "")
     except (OSError, ValueError, LookupError, TypeError, UserError):
         return config.Search()

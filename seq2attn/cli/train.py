@@ -389,6 +389,7 @@ def _model(chosen: Config, prepared: "Prepared", world: "World", old: "Run | Non
 
 
 def _created(out: Path, chosen: Config, prepared: "Prepared", corpus: str, force: bool, world: "World") -> "Run":
+    from seq2attn.data.seen import source_lengths
     from seq2attn.training import checkpoint
 
     def create() -> None:
@@ -401,6 +402,7 @@ def _created(out: Path, chosen: Config, prepared: "Prepared", corpus: str, force
             tokenizers=_tokenizer_files(prepared),
             corpus=corpus,
             force=force,
+            source_lengths=None if prepared.pictures else source_lengths(prepared.split("train")),
         )
 
     world.lead(create)

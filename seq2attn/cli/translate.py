@@ -1,18 +1,30 @@
 """`seq2attn translate`: lines in, translations out, in order and as they come."""
 
+import math
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
+from seq2attn import config
 from seq2attn.cli import console, formats, mistaken, options, stream, writing
+from seq2attn.cli.repeated import Repeated
 from seq2attn.cli.search_options import Asked, refuse_blind
+from seq2attn.data.sentences import sentences
 from seq2attn.errors import UsageError, UserError
+
+if TYPE_CHECKING:
+    from seq2attn.inference import Translation
 
 FORMATS = ("text", "jsonl", "moses")
 FIRST_LINES, MOST_LINES = 64, 4096  # translated at once: few at first, for an early answer, then many, for lines of like length
+LONGEST_JSON = 1 << 23  # bytes of one line of JSON: it may hold other things than text
+FAR = 1.5  # times the longest source in training: a line of more tokens is worth a warning
+FEW = 0.02  # share of the sources in training of several sentences: with more, such lines are no surprise
+SHOWN = 1 << 16  # characters translated at once where attention is kept, which takes many times their room
 
 
 def translate(
@@ -21,7 +33,7 @@ def translate(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write here.", metavar="FILE", show_default="standard output")] = None,
     beam: options.Beam = None,
     length_penalty: options.LengthPenalty = None,
-    n_best: Annotated[int, typer.Option(help="Translations of each line, best first.", min=1, metavar="N")] = 1,
+    n_best: Annotated[int, typer.Option(help="Translations of each line, best first.", min=1, max=config.MOST_SAMPLES, metavar="N")] = 1,
     max_length: options.MaxLength = None,
     min_length: options.MinLength = None,
     no_repeat_ngram: options.NoRepeat = None,
@@ -72,7 +84,7 @@ def translate(
         mistaken.refuse_no_file(file, f"To translate text, pipe it: echo {{text}} | seq2attn translate {mistaken.shown(run)}")
     if prefix is not None:
         mistaken.refuse_no_file(str(prefix), "--prefix takes a file, a line for each line of input: put the text into one")
-    lines = stream.Stream(files or [])
+    lines = stream.Stream(files or [], longest=LONGEST_JSON if format == "jsonl" else stream.LONGEST)
     prefixes = None if prefix is None else stream.Stream([str(prefix)])
 
     from seq2attn.inference import MAX_SOURCE, Translator
@@ -90,16 +102,16 @@ def translate(
         write = writing.writer(stack, output)
         kept = None if attention is None else stack.enter_context(formats.AttentionFile(stack.enter_context(writing.attention(attention)), attention))
         show = stack.enter_context(console.progress()) if writing.shows_progress(files, output) else None
+        notices = stack.enter_context(_Notices(MAX_SOURCE, translator.source_lengths or {}))
         started, number, most = time.monotonic(), 0, FIRST_LINES
-        while taken := lines.take(most):
+        while taken := lines.take(most, stream.CHARACTERS if kept is None else SHOWN):
             begins = None if prefixes is None else _next(prefixes, prefix, len(taken), taken[-1].where)
-            records = [_record(line) if format == "jsonl" else {"text": line.text} for line in taken]
+            records = [_record(line, notices) if format == "jsonl" else {"text": line.text} for line in taken]
             texts = [record["text"] if isinstance(record.get("text"), str) else "" for record in records]
             found = translator.translate(texts, prefixes=begins, first=number, **keywords)
             parts = []
             for line, record, translations in zip(taken, records, found, strict=True):
-                if translations[0].unread:
-                    console.warn(f"{line.where}: {MAX_SOURCE + translations[0].unread:,} tokens long; only the first {MAX_SOURCE:,} are read")
+                notices.of(line, record.get("text"), translations[0])
                 if format == "jsonl":
                     parts.append(formats.as_json(record, translations, n_best, alignments))
                 elif format == "moses":
@@ -117,10 +129,61 @@ def translate(
             console.warn(f"{prefix}: has more lines than the input; the rest is not used")
 
 
-def _record(line: stream.Line) -> dict[str, Any]:
+class _Notices:
+    """What is worth a warning of the lines that are read, said once or a few times: `most` tokens of a source are read, `seen` is what training saw of sources."""
+
+    def __init__(self, most: int, seen: Mapping[str, float]) -> None:
+        self._most = most
+        self._longest, self._several = seen.get("100%", math.inf), seen.get("several sentences", 1.0)
+        self.unlike = Repeated("several sentences, or far longer than any source in training", 1)
+        self.no_json = Repeated(formats.NOT_JSON)
+        self.no_text = Repeated(formats.NO_TEXT)
+        self.cut = Repeated("too long, so their ends were dropped")
+        self.unforced = Repeated("prefixes too long, so their ends were left out")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for repeated in (self.no_json, self.no_text, self.cut, self.unforced, self.unlike):
+            repeated.close()
+
+    def of(self, line: stream.Line, text: object, translation: "Translation") -> None:
+        """`text` is the source as it came."""
+        if line.cut and text:
+            self.cut.warn(f"{line.where}: more than {stream.LONGEST:,} bytes without a line break; the rest of the line was dropped")
+        if translation.unread:
+            least = "at least " if line.cut or text != translation.source else ""
+            length = self._most + translation.unread
+            console.warn(f"{line.where}: {least}{length:,} tokens long; only the first {self._most:,} are read")
+        if translation.source_pieces and not console.quiet:
+            self._compare(line, translation)
+        if translation.unforced:
+            self.unforced.warn(f"{line.where}: its prefix has {translation.unforced:,} tokens more than an output can hold; they were left out")
+
+    def _compare(self, line: stream.Line, translation: "Translation") -> None:
+        length = len(translation.source_pieces) + translation.unread
+        count = sentences(translation.source) if self._several < FEW else 1
+        if length > FAR * self._longest:
+            self.unlike.warn(
+                f"{line.where}: {length:,} tokens, where the longest source in training had {self._longest:,.0f}: "
+                "some of it is likely to be left out; split it at the ends of its sentences"
+            )
+        elif count > 1:
+            self.unlike.warn(
+                f"{line.where}: {count:,} sentences, where nearly all sources in training were a single one: "
+                "some are likely to be left out; put each on a line of its own"
+            )
+
+
+def _record(line: stream.Line, notices: _Notices) -> dict[str, Any]:
+    if line.cut:  # its end is missing, so it is no JSON any more
+        problem = f"more than {LONGEST_JSON:,} bytes without a line break: nothing of it was read"
+        notices.cut.warn(f"{line.where}: {problem}")
+        return {"text": "", "error": problem}
     record, wrong = formats.read_json(line.text)
     if wrong:
-        console.warn(f"{line.where}: {wrong}")
+        (notices.no_json if wrong == formats.NOT_JSON else notices.no_text).warn(f"{line.where}: {wrong}")
     return record
 
 

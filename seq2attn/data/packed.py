@@ -214,6 +214,8 @@ class _Ahead(io.RawIOBase):
 
 
 def _may_go_on(head: bytes) -> bool:
+    if _kind(head)[0] in _UNPACKING:  # known already: what is packed shall be given as it comes
+        return False
     if any(magic.startswith(head) for magic, *_ in _KNOWN) or head.startswith((b"PK", b"BZh", b"RIFF")):
         return True
     return b"\0" in head and b"\n" not in head  # a name and zeros: tar; or UTF-16

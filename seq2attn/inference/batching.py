@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from seq2attn.data.tokenizer import EOS, PAD
+from seq2attn.data.tokenizer import EOS, PAD, Tokenizer
 
 LEAST_BATCH = 256  # source tokens: smaller batches are not made to give every core one
+LONGEST_TEXT = 2**20  # characters of one text that are looked at
 GROUP, STEP = 4, 16  # a batch has a multiple of GROUP sources and, in full precision, a multiple of STEP positions: see `padded_sources`
 
 
@@ -52,6 +53,33 @@ def padded_sources(ids: Sequence[Sequence[int]], multiple: int) -> Tensor:
     """
     padded_BS = padded([[*source, EOS] for source in ids], PAD)
     return torch.nn.functional.pad(padded_BS, (0, -padded_BS.shape[1] % multiple), value=PAD)
+
+
+def bounded(text: str) -> str:
+    """The text, or its beginning up to a space where it is longer than LONGEST_TEXT.
+
+    No piece of a tokenizer reaches over a space, so what is left is cut as it would be within the whole. Of a text without a space so much is kept that only
+    pieces far behind any that is read can differ.
+    """
+    if len(text) <= LONGEST_TEXT:
+        return text
+    space = text.rfind(" ", LONGEST_TEXT // 2, LONGEST_TEXT)
+    return text[: space if space > 0 else LONGEST_TEXT]
+
+
+def encoded(tokenizer: Tokenizer, texts: Sequence[str], most: int | None = None, lengths: list[int] | None = None) -> list[list[int]]:
+    """The ids of each text, `most` of them if given: then long texts take memory one after the other. `lengths` gets the numbers of all."""
+    found: list[list[int]] = []
+    start = size = 0
+    for place, text in enumerate(texts, 1):
+        size += len(text)
+        if size >= LONGEST_TEXT or place == len(texts):
+            for ids in tokenizer.encode_batch([bounded(one) for one in texts[start:place]]):
+                found.append(ids if most is None else ids[:most])
+                if lengths is not None:
+                    lengths.append(len(ids))
+            start, size = place, 0
+    return found
 
 
 def padded(ids: Sequence[Sequence[int]], filler: int) -> Tensor:

@@ -116,7 +116,8 @@ class Captioner(Searcher[Seen, Caption]):
         results: list[list[Caption]] = [[] for _ in pictures]
         limits = [max(LONGEST, options.min_length) if options.max_length is None else options.max_length] * len(results)
         rows = range(len(results))
-        for i, ranked in self._share_out([None] * len(results), sources, self._positions(sources), limits, rows, prefixes, options, seed, first, batch_tokens):
+        forced, _ = self._prefixes(prefixes, limits)
+        for i, ranked in self._share_out([None] * len(results), sources, self._positions(sources), limits, rows, forced, options, seed, first, batch_tokens):
             results[i] = ranked
         return results
 

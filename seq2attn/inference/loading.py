@@ -8,11 +8,12 @@ from typing import NamedTuple, get_args
 
 import torch
 
-from seq2attn.config import Precision, change, refuse_idle, refuse_spent
+from seq2attn.config import MOST_PARAMETERS, Precision, change, refuse_idle, refuse_spent
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.errors import UsageError, UserError
+from seq2attn.inference.forks import at_work
 from seq2attn.models.seq2seq import Seq2Seq, build
-from seq2attn.training.checkpoint import Run, load_weights, open_run
+from seq2attn.training.checkpoint import Run, load_weights, open_run, read_shapes
 from seq2attn.training.checkpoint import weights as weights_of
 from seq2attn.training.precision import find_device
 
@@ -27,15 +28,30 @@ class Loaded(NamedTuple):
 
 
 def names(run: str | os.PathLike[str]) -> list[str]:
-    """The run directories that an argument names: one, or several joined by commas. Raises UsageError where there is none."""
-    paths = [os.fspath(run)] if Path(run).is_dir() else [path.strip() for path in os.fspath(run).split(",") if path.strip()]
+    """The run directories that an argument names: one, or several joined by commas.
+
+    Raises UsageError where there is none, UserError for what can be no name of one.
+    """
+    paths = [os.fspath(run)] if os.path.isdir(run) else [path.strip() for path in os.fspath(run).split(",") if path.strip()]
     if not paths:
         raise UsageError("no run is named: give a run directory, or several joined by commas")
+    for path in paths:
+        try:
+            os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # said when it is opened
+        except (OSError, ValueError) as error:  # not to be looked into; too long, with a NUL or half of a surrogate pair
+            raise UserError(f"{path}: {getattr(error, 'strerror', None) or 'no name of a run directory'}") from None
     return paths
 
 
 def opened(run: str | os.PathLike[str], device: str, precision: str, settings: Iterable[str], pictures: bool) -> Loaded:
     """The runs, whose sources are `pictures` or texts. Raises UserError and UsageError as `Translator.load` says."""
+    with at_work("cpu" if device == "cpu" else "cuda"):
+        return _opened(run, device, precision, settings, pictures)
+
+
+def _opened(run: str | os.PathLike[str], device: str, precision: str, settings: Iterable[str], pictures: bool) -> Loaded:
     if precision not in get_args(Precision):
         raise UsageError(f"precision is {precision}: choose {', '.join(get_args(Precision))}")
     where = find_device(device)
@@ -84,15 +100,29 @@ def _fits(run: Run, settings: Sequence[str], own: object) -> bool:
 
 def _shapes(run: Run) -> dict[str, torch.Size]:
     with torch.device("meta"):
-        model = build(run.config.model, run.source_size, run.target_size)
+        model = build(run.config.model, run.source_size, run.target_size, draw=False)
     return {name: tensor.shape for name, tensor in weights_of(model).items()}
 
 
 def _model(run: Run) -> Seq2Seq:
-    with torch.random.fork_rng(devices=[]):  # first weights are drawn, and replaced at once
-        model = build(run.config.model, run.source_size, run.target_size)
+    _refuse_other_weights(run)
+    with torch.random.fork_rng(devices=[]):  # modules draw first weights when they are made, and these are replaced at once
+        model = build(run.config.model, run.source_size, run.target_size, draw=False)
     load_weights(run, model)
     return model.eval()
+
+
+def _refuse_other_weights(run: Run) -> None:
+    """Raise UserError where the settings are not those of the weights, by the header of their file: whatever a config.json says, no more is allocated than the weights take."""
+    encoder, largest = run.config.model.encoder, max(run.source_size, run.target_size)
+    if run.config.model.parameters(largest) > MOST_PARAMETERS:
+        raise UserError(f"{run.path / 'config.json'}: damaged (a vocabulary of {largest:.2g} pieces); restore it, or train again")
+    if encoder.kind == "image" and not encoder.residual:  # somebody else's backbone may not know how to be made without memory
+        return
+    own, stored = _shapes(run), read_shapes(run.weights)
+    for name in sorted(own.keys() | stored.keys()):
+        if name not in own or name not in stored or list(own[name]) != stored[name]:
+            raise UserError(f"{run.weights}: does not fit the run's config.json at {name}; restore both from one run, or train again")
 
 
 def halve(models: Sequence[Seq2Seq]) -> None:

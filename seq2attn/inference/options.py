@@ -7,11 +7,23 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from seq2attn.config import MOST_BEAM, MOST_PENALTY, MOST_SAMPLES, MOST_TOKENS
 from seq2attn.errors import UsageError
 from seq2attn.search.risk import Utility
 
-MOST_PENALTY = 10  # exponent of the length: beyond it scores leave the range of numbers
-MOST_SAMPLES = 4096  # of a text to choose among: their comparisons grow with the square
+
+def refuse_number(name: str, number: object, least: int, most: int | None) -> None:
+    """Raise UsageError for what is no whole number from `least` to `most`."""
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise UsageError(f"{name} is {number!r}: it must be a whole number")
+    if number < least:
+        raise UsageError(f"{name} is {_short(number)}: it must be at least {least}")
+    if most is not None and number > most:
+        raise UsageError(f"{name} is {_short(number)}: it must be at most {most:,}")
+
+
+def _short(number: int) -> str:
+    return str(number) if abs(number) < 10**30 else f"{'-' if number < 0 else ''}10**30 or more"
 
 
 class Options(NamedTuple):
@@ -40,20 +52,22 @@ class Options(NamedTuple):
         """Raise UsageError, naming the options, for what makes no sense."""
         if isinstance(texts, str):
             raise UsageError("translate takes a list of texts: put a single one in brackets")
+        for what, several in (("a text", texts), ("a prefix", prefixes or ())):
+            for number, one in enumerate(several):
+                if not isinstance(one, str):
+                    raise UsageError(f"{what} is a string, and number {number} is of type {type(one).__name__}")
         if self.utility is not None and self.sample:
             raise UsageError("sample gives the draws themselves, and utility chooses among draws of its own: leave one out")
-        for name, number, least in (
-            ("beam", self.beam, 1),
-            ("n_best", self.n_best, 1),
-            ("min_length", self.min_length, 0),
-            ("top_k", self.top_k, 0),
-            ("no_repeat_ngram", self.no_repeat_ngram, 0),
-            ("samples", self.drawn, 0 if self.utility is None else 2),
+        for name, number, least, most in (
+            ("beam", self.beam, 1, MOST_BEAM),
+            ("n_best", self.n_best, 1, MOST_SAMPLES),
+            ("max_length", 1 if self.max_length is None else self.max_length, 1, MOST_TOKENS),
+            ("min_length", self.min_length, 0, MOST_TOKENS),
+            ("top_k", self.top_k, 0, None),
+            ("no_repeat_ngram", self.no_repeat_ngram, 0, MOST_TOKENS),
+            ("samples", self.drawn, 0 if self.utility is None else 2, None),
         ):
-            if number < least:
-                raise UsageError(f"{name} is {number}: it must be at least {least}")
-        if self.max_length is not None and self.max_length < 1:
-            raise UsageError(f"max_length is {self.max_length}: it must be at least 1")
+            refuse_number(name, number, least, most)
         if self.max_length is not None and self.max_length < self.min_length:
             raise UsageError(f"min_length is {self.min_length} and max_length {self.max_length}: no length is between them")
         if not self.drawn and self.n_best > self.beam:

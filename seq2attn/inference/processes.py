@@ -6,6 +6,7 @@ what can be pickled, and no model.
 
 import contextlib
 import multiprocessing
+import os
 import signal
 import sys
 import traceback
@@ -38,7 +39,13 @@ class Processes(Generic[Job, Found]):
         self._work = weakref.WeakMethod(work) if hasattr(work, "__self__") else lambda: work  # else the owner of the work would never end, nor this
         self.count = count
         self._children: Children = []
-        weakref.finalize(self, _end, self._children)
+        self._owner = os.getpid()
+        weakref.finalize(self, _end, self._children, self._owner)
+
+    @property
+    def mine(self) -> bool:
+        """Whether this process may start them: not one that was forked with this object in it, nor a worker of a pool, which may have no processes of its own."""
+        return os.getpid() == self._owner and not multiprocessing.current_process().daemon
 
     @property
     def running(self) -> bool:
@@ -54,12 +61,12 @@ class Processes(Generic[Job, Found]):
         try:
             yield self._in_order(jobs)
         except BaseException:
-            _end(self._children)  # what they are still at is for nobody
+            _end(self._children, self._owner)  # what they are still at is for nobody
             raise
 
     def close(self) -> None:
         """End the processes. The next jobs start others."""
-        _end(self._children)
+        _end(self._children, self._owner)
 
     def _start(self, count: int) -> None:
         context = multiprocessing.get_context("fork")
@@ -122,7 +129,9 @@ def _serve(work: Callable[[Job], Found], caller: Connection, callers_ends: Seque
             caller.send(answer)
 
 
-def _end(children: Children) -> None:
+def _end(children: Children, owner: int) -> None:
+    if os.getpid() != owner:  # a fork of the owner, who goes on with them
+        return
     for child, _ in children:
         child.kill()
     for child, connection in children:

@@ -15,8 +15,9 @@ from torch import Tensor
 from seq2attn.config import Config, Precision
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 from seq2attn.errors import UsageError, UserError
-from seq2attn.inference.batching import GROUP, STEP, batches, padded
-from seq2attn.inference.options import Options
+from seq2attn.inference.batching import GROUP, STEP, batches, encoded, padded
+from seq2attn.inference.forks import at_work
+from seq2attn.inference.options import Options, refuse_number
 from seq2attn.inference.processes import CAN_FORK, Processes
 from seq2attn.inference.threads import shares, side_by_side
 from seq2attn.models import memory
@@ -33,6 +34,10 @@ BANNED = (PAD, UNK, BOS)
 STREAMS = 2**20  # of random numbers that attention may draw from: see `models.memory.Memory`
 SAMPLES = 32  # drawn of a source, where the one of highest expected utility is wanted
 WIDTH = 2  # rows a source; a wider search has fewer sources in a batch
+WIDE = 256  # rows a source; beyond it each source is a batch of its own, with nothing beside it
+NARROW = 16  # rows a source; up to it no search takes more memory than one is allowed
+MOST_NUMBERS = 2**29  # that a wider search may have to keep of one source
+MOST_PREFIX = 1024  # tokens of a prefix, where the longest output is shorter
 FORK = 2**12  # source positions times rows a source: with less work than that it does not pay to start processes
 LOGITS = 2**24  # numbers of one block of forced logits: 64 MiB
 
@@ -102,7 +107,7 @@ class Searcher(abc.ABC, Generic[Source, Result]):
     @property
     def may_fork(self) -> bool:
         """Whether the next call may start processes, so that no other thread is to compute then."""
-        return self._processes is not None and not self._processes.running
+        return self._processes is not None and self._processes.mine and not self._processes.running
 
     @property
     def attends(self) -> bool:
@@ -157,27 +162,28 @@ class Searcher(abc.ABC, Generic[Source, Result]):
         positions: Sequence[int],
         limits: Sequence[int],
         rows: Sequence[int],
-        prefixes: Sequence[str] | None,
+        forced: Sequence[Sequence[int]] | None,
         options: Options,
         seed: int,
         first: int,
         batch_tokens: int | None,
     ) -> Iterator[tuple[int, list[Result]]]:
-        """What is found of each of the inputs `rows`, in any order. `sources` are those of each member, `positions` and `limits` of each input."""
+        """What is found of each of the inputs `rows`, in any order. `sources` are those of each member, `positions`, `limits` and `forced` prefixes of each input."""
         batch_tokens = self.batch_tokens if batch_tokens is None else batch_tokens
-        if batch_tokens < 1:
-            raise UsageError(f"batch_tokens is {batch_tokens}: it must be at least 1")
-        forced = None if prefixes is None else self.target_tokenizer.encode_batch(prefixes)
+        refuse_number("batch_tokens", batch_tokens, 1, None)
+        self._refuse_wide([(positions[i], limits[i]) for i in rows], options)
         # The longest come first, so that none waits for a long one at the end.
         cores = shares(self.device) if self._processes is None else self._processes.count
         planned = batches(rows, positions, max(1, batch_tokens * WIDTH // max(WIDTH, options.width)), cores)[::-1]
+        if options.width > WIDE:
+            planned = [[i] for some in planned for i in some]
         jobs = [
             Job(
                 [inputs[i] for i in some],
                 [[side[i] for i in some] for side in sources],
                 [positions[i] for i in some],
                 [limits[i] for i in some],
-                None if forced is None else [forced[i] for i in some],
+                None if forced is None else [list(forced[i]) for i in some],
                 [seed_of(seed, first + i) for i in some],
                 options,
             )
@@ -190,16 +196,43 @@ class Searcher(abc.ABC, Generic[Source, Result]):
         except NoNumbers:
             raise UserError(NO_NUMBERS) from None
 
+    def _prefixes(self, prefixes: Sequence[str] | None, limits: Sequence[int]) -> tuple[list[list[int]] | None, list[int]]:
+        """The ids that outputs begin with, and how many more of each there were than an output can hold."""
+        if prefixes is None:
+            return None, []
+        ids = encoded(self.target_tokenizer, prefixes)
+        most = [max(limit, MOST_PREFIX) for limit in limits]
+        return [one[:m] for one, m in zip(ids, most, strict=True)], [max(0, len(one) - m) for one, m in zip(ids, most, strict=True)]
+
+    def _refuse_wide(self, sizes: Sequence[tuple[int, int]], options: Options) -> None:
+        """Raise UsageError where a search so wide might keep gigabytes: of every row at every step what it read, and in a Transformer what later steps read of it."""
+        if options.width <= NARROW or not sizes:
+            return
+        decoder = self.config.model.decoder
+        stored = 2 * decoder.size * decoder.layers if decoder.kind == "transformer" else 4
+        beside = GROUP if options.width <= WIDE else 1
+        count, positions, limit = max(
+            (beside * options.width * (limit + 1) * (stored + (positions if options.attention else 0)), positions, limit) for positions, limit in sizes
+        )
+        if count > MOST_NUMBERS:
+            name = "samples" if options.drawn and not options.sample else "n_best" if options.sample else "beam"
+            attention = ", or leave out the attention" if options.attention else ""
+            raise UsageError(
+                f"{name} is {options.width}: for a source of {positions:,} tokens and outputs of up to {limit:,} the search may take "
+                f"{count * 4 / 2**30:,.0f} GB; make {name} or max_length smaller{attention}"
+            )
+
     def _at_work(self, jobs: Sequence[Job]) -> AbstractContextManager[Iterator[list[list[Result]]]]:
         """What `_search` makes of each job: all cores have one at a time."""
         work = sum(sum(job.positions) * job.options.width for job in jobs)
-        if self._processes is None or len(jobs) < 2 or (not self._processes.running and work < FORK):
+        if self._processes is None or not self._processes.mine or len(jobs) < 2 or (not self._processes.running and work < FORK):
             return side_by_side(self._search, jobs, self.device)
         return self._processes.map(jobs)
 
     def _search(self, job: Job) -> list[list[Result]]:
         options = job.options
-        filling = -len(job.inputs) % GROUP
+        group = GROUP if options.width <= WIDE else 1
+        filling = -len(job.inputs) % group
         sources = [[*side, *[self._filling(side)] * filling] for side in job.sources]
         limits = job.limits + [0] * filling
         rules: dict[str, Any] = {
@@ -212,7 +245,7 @@ class Searcher(abc.ABC, Generic[Source, Result]):
             "banned": BANNED,
             "prefix_BP": None if job.prefixes is None else padded([*job.prefixes, *[[]] * filling], -1).to(self.device),
             "no_repeat_ngram": options.no_repeat_ngram,
-            "group": GROUP,
+            "group": group,
         }
         seeds = job.seeds + [0] * filling
         step = self._step if options.attention else self._blind_step
@@ -269,13 +302,13 @@ class Searcher(abc.ABC, Generic[Source, Result]):
 
     @contextmanager
     def _at_rest(self) -> Iterator[None]:
-        """No dropout, no gradients, in the chosen number format; afterwards every module is in the mode it was in."""
+        """No dropout, no gradients, in the chosen number format; afterwards every module is in the mode it was in. Raises UserError as `at_work` does."""
         models = self.models
         before = [(module, module.training) for model in models for module in model.modules()]
         for model in models:
             model.eval()
         try:
-            with torch.inference_mode(), autocast(self.device, self.format):
+            with at_work(self.device.type), torch.inference_mode(), autocast(self.device, self.format):
                 yield
         finally:
             for module, training in before:

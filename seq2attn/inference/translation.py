@@ -23,7 +23,8 @@ class Translation:
         default=None, compare=False
     )  # (target words, source words): sum over a source word's pieces, mean over a target word's
     finished: bool = True  # False: cut at the maximum length
-    unread: int = 0  # source tokens beyond the bound, which the model never saw
+    unread: int = 0  # source tokens beyond the bound, which the model never saw; of a text beyond LONGEST_TEXT at least so many
+    unforced: int = 0  # tokens of the prefix beyond what an output can hold, which were left out
 
     def alignment(self) -> list[tuple[int, int]]:
         """(source word, target word) from 0, in the order of the target: for each target word the source word of largest weight, none where all are 0."""

@@ -4,16 +4,18 @@ It prints nothing. What comes out for a text depends neither on the other texts 
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple, Self
 
 import numpy as np
 from torch import Tensor
 
 from seq2attn.config import Config
+from seq2attn.data.corpus import is_blank
 from seq2attn.data.tokenizer import PAD, Tokenizer
 from seq2attn.errors import UsageError
-from seq2attn.inference.batching import padded_sources
+from seq2attn.inference.batching import bounded, encoded, padded_sources
 from seq2attn.inference.heads import looking_at
 from seq2attn.inference.loading import opened, tokenizer
 from seq2attn.inference.searcher import Searcher
@@ -24,6 +26,7 @@ from seq2attn.search.risk import Utility
 from seq2attn.search.step import Hypothesis
 
 MAX_SOURCE = 1024  # tokens of one source; what is beyond is not read, so that memory and time stay bounded
+MOST_WORDS = 16 * MAX_SOURCE  # of a source: of more, only the first are named
 
 
 class Member(NamedTuple):
@@ -55,6 +58,7 @@ class Translator(Searcher[list[int], Translation]):
         a `utility` must be one that can be pickled, as those of `evaluation.text` can.
         """
         self.source_tokenizer = source_tokenizer
+        self.source_lengths: Mapping[str, float] | None = None  # of what the first run was trained on, where it says so
         self.members = (Member(model, source_tokenizer), *others)
         super().__init__([member.model for member in self.members], target_tokenizer, config, languages, precision, processes)
 
@@ -71,7 +75,17 @@ class Translator(Searcher[list[int], Translation]):
             Member(model, tokenizer(run.source_tokenizer, run.source_size, found.tokenizers)) for model, run in zip(found.models, found.runs, strict=True)
         ]
         first = found.runs[0]
-        return cls(*members[0], found.target_tokenizer, first.config, languages=first.languages, precision=precision, others=members[1:], processes=processes)
+        translator = cls(
+            *members[0],
+            found.target_tokenizer,
+            first.config,
+            languages=first.languages,
+            precision=precision,
+            others=members[1:],
+            processes=processes,
+        )
+        translator.source_lengths = first.source_lengths
+        return translator
 
     def translate(
         self,
@@ -109,16 +123,29 @@ class Translator(Searcher[list[int], Translation]):
             beam, n_best, length_penalty, max_length, min_length, sample, temperature, top_k, top_p, no_repeat_ngram, utility, samples, attention
         )
         options.check(texts, prefixes)
-        texts = list(texts)
-        ids = [member.source_tokenizer.encode_batch(texts) for member in self.members]
+        ids, lengths = self._encoded(texts)
+        texts = [bounded(text) for text in texts]
         # A text that the tokenizer makes nothing of is as good as blank.
-        real = [i for i, text in enumerate(texts) if text.strip() and all(len(side[i]) for side in ids)]
+        real = [i for i, text in enumerate(texts) if not is_blank(text) and all(len(side[i]) for side in ids)]
         results = [[Translation(text, "", 0.0, 0.0, attention=np.zeros((0, 0), np.float32) if attention and self.attends else None)] for text in texts]
-        positions = [min(len(side), MAX_SOURCE) + 1 for side in ids[0]]
+        positions = [len(side) + 1 for side in ids[0]]
         limits = [2 * (count - 1) + 10 if options.max_length is None else options.max_length for count in positions]
-        for i, ranked in self._share_out(texts, ids, positions, limits, real, prefixes, options, seed, first, batch_tokens):
+        forced, unforced = self._prefixes(prefixes, limits)
+        for i, ranked in self._share_out(texts, ids, positions, limits, real, forced, options, seed, first, batch_tokens):
+            if lengths[i] > MAX_SOURCE or (unforced and unforced[i]):
+                unread = max(0, lengths[i] - MAX_SOURCE)
+                ranked = [replace(translation, unread=unread, unforced=unforced[i] if unforced else 0) for translation in ranked]
             results[i] = ranked
         return results
+
+    def _encoded(self, texts: Sequence[str]) -> tuple[list[list[list[int]]], list[int]]:
+        """What each member reads of each text, and how many tokens of the first member a text has."""
+        lengths: list[int] = []
+        first, *others = self.members
+        return [
+            encoded(first.source_tokenizer, texts, MAX_SOURCE, lengths),
+            *(encoded(member.source_tokenizer, texts, MAX_SOURCE) for member in others),
+        ], lengths
 
     def force(
         self, texts: Sequence[str], targets: Sequence[str], batch_tokens: int | None = None, attention: bool = True, seed: int = 1, first: int = 0
@@ -129,16 +156,19 @@ class Translator(Searcher[list[int], Translation]):
         """
         if len(texts) != len(targets):
             raise UsageError(f"there are {len(texts)} texts and {len(targets)} targets: each text needs its own")
-        ids = [member.source_tokenizer.encode_batch(texts) for member in self.members]
+        ids, lengths = self._encoded(texts)
         target_ids = self.target_tokenizer.encode_batch(targets)
-        positions = [min(len(source), MAX_SOURCE) + 1 for source in ids[0]]
+        positions = [len(source) + 1 for source in ids[0]]
         found = self._forced_on(texts, ids, positions, target_ids, attention, seed, first, batch_tokens)
-        return [self._translation(text, source, hypothesis, target) for text, source, hypothesis, target in zip(texts, ids[0], found, targets, strict=True)]
+        results = [
+            self._translation(bounded(text), source, hypothesis, target) for text, source, hypothesis, target in zip(texts, ids[0], found, targets, strict=True)
+        ]
+        return [replace(result, unread=length - MAX_SOURCE) if length > MAX_SOURCE else result for result, length in zip(results, lengths, strict=True)]
 
     def heads(self, translation: Translation, chosen: Sequence[tuple[int | None, int | None]], seed: int = 1) -> list[Translation]:
         """A translation of `translate` or `force` with the attention of each (layer, head), from 1; None is the mean of all. The scores stay its own."""
-        ids = [member.source_tokenizer.encode_batch([translation.source]) for member in self.members]
-        positions = [min(len(ids[0][0]), MAX_SOURCE) + 1]
+        ids, _ = self._encoded([translation.source])
+        positions = [len(ids[0][0]) + 1]
         results = []
         for layer, head in chosen:
             with looking_at(self.models, layer, head):
@@ -148,7 +178,7 @@ class Translator(Searcher[list[int], Translation]):
         return results
 
     def _read(self, member: int, sources: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
-        source_BS = padded_sources([source[:MAX_SOURCE] for source in sources], self._multiple)
+        source_BS = padded_sources(sources, self._multiple)
         return source_BS, source_BS != PAD
 
     def _filling(self, sources: Sequence[list[int]]) -> list[int]:
@@ -163,13 +193,11 @@ class Translator(Searcher[list[int], Translation]):
     def _translation(self, source: str, source_ids: list[int], hypothesis: Hypothesis, target: str | None = None) -> Translation:
         tokens = list(hypothesis.tokens)
         text = self.target_tokenizer.decode(tokens) if target is None else target
-        unread = max(0, len(source_ids) - MAX_SOURCE)
-        read_ids = source_ids[:MAX_SOURCE]
-        source_words, target_words = source.split(), text.split()
+        source_words, target_words = source.split(None, MOST_WORDS)[:MOST_WORDS], text.split()
         pieces = words = None
         if hypothesis.weights is not None:
-            pieces = hypothesis.weights[:, : len(read_ids) + 1].numpy()
-            source_numbers = word_numbers(source, read_ids, self.source_tokenizer)
+            pieces = hypothesis.weights[:, : len(source_ids) + 1].numpy()
+            source_numbers = word_numbers(source, source_ids, self.source_tokenizer)
             target_numbers = self.target_tokenizer.word_index(tokens) if target is None else word_numbers(target, tokens, self.target_tokenizer)
             words = between_words(pieces[:-1, :-1], target_numbers, source_numbers, len(target_words), len(source_words))
         return Translation(
@@ -178,12 +206,11 @@ class Translator(Searcher[list[int], Translation]):
             hypothesis.score,
             hypothesis.log_probability,
             tokens,
-            self.source_tokenizer.pieces(read_ids),
+            self.source_tokenizer.pieces(source_ids),
             self.target_tokenizer.pieces(tokens),
             pieces,
             source_words,
             target_words,
             words,
             hypothesis.finished,
-            unread,
         )

@@ -57,7 +57,7 @@ def _spread(start: int, stop: int, unknown: int, first: Callable[[int, int], int
 
 
 def between_words(pieces_TS: np.ndarray, target: Sequence[int], source: Sequence[int], target_words: int, source_words: int) -> np.ndarray:
-    """Attention between words (target_words, source_words) from that between pieces, given each piece's word (-1: none).
+    """Attention between words (target_words, source_words) from that between pieces, given each piece's word (-1: none). Later words are left out.
 
     A source word gets the sum over its pieces, a target word the mean over its own; nothing is normalised again.
     """
@@ -71,6 +71,6 @@ def between_words(pieces_TS: np.ndarray, target: Sequence[int], source: Sequence
 def _membership(numbers: Sequence[int], words: int) -> np.ndarray:
     table = np.zeros((len(numbers), words), dtype=np.float32)
     for piece, word in enumerate(numbers):
-        if word >= 0:
+        if 0 <= word < words:
             table[piece, word] = 1.0
     return table

@@ -31,8 +31,10 @@ class Seq2Seq(nn.Module):
         return output
 
 
-def build(settings: Settings, source_size: int, target_size: int) -> Seq2Seq:
+def build(settings: Settings, source_size: int, target_size: int, draw: bool = True) -> Seq2Seq:
     """A model with first weights from torch's generator; sizes are of the two vocabularies, the source's 0 where it is pictures.
+
+    Without `draw` its weights are of no use before others are loaded.
 
     Raises ValueError when one embedding cannot serve both, UserError when a backbone cannot be had.
     """
@@ -41,7 +43,8 @@ def build(settings: Settings, source_size: int, target_size: int) -> Seq2Seq:
     model = Seq2Seq(_encoder(settings, source_size), _decoder(settings, target_size))
     if settings.tied == "all":
         cast(TextEncoder, model.encoder).embedding.weight = model.decoder.target_embedding.weight
-    initialise(model, settings)
+    if draw:
+        initialise(model, settings)
     return model
 
 

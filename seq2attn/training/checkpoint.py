@@ -55,6 +55,7 @@ class Run:
     target_size: int
     languages: tuple[str | None, str | None]
     corpus: str
+    source_lengths: Mapping[str, float] | None = None  # of the training sources, where they are texts: see `data.seen`
 
     @property
     def weights(self) -> Path:
@@ -96,6 +97,7 @@ def create(
     tokenizers: Mapping[str, bytes],
     corpus: str,
     force: bool,
+    source_lengths: Mapping[str, float] | None = None,
 ) -> Run:
     """A new run directory with settings and tokenizers, and nothing trained yet. Raises UserError where something stands already, unless it is a run and `force` replaces it."""
     refuse_existing(path, force)
@@ -109,7 +111,7 @@ def create(
                 old.unlink(missing_ok=True)
         for name, content in tokenizers.items():
             write(path / name, content)
-    run = Run(path, settings, source_size, target_size, languages, corpus)
+    run = Run(path, settings, source_size, target_size, languages, corpus, source_lengths)
     describe(run)
     return run
 
@@ -122,6 +124,7 @@ def describe(run: Run) -> None:
         "languages": list(run.languages),
         "vocabulary": {"source": run.source_size, "target": run.target_size},
         "corpus": run.corpus,
+        **({} if run.source_lengths is None else {"source_lengths": dict(run.source_lengths)}),
         "config": run.config.model_dump(mode="json"),
     }
     try:
@@ -226,6 +229,7 @@ def open_run(path: str | Path, *, trained: bool = True) -> Run:
             _pieces(tree["vocabulary"], "target", 1),
             _languages(tree["languages"]),
             str(tree["corpus"]),
+            _lengths(tree.get("source_lengths")),
         )
     except UsageError as error:
         raise UserError(str(error)) from None
@@ -262,6 +266,12 @@ def _languages(names: Any) -> tuple[str | None, str | None]:
     ):
         raise ValueError("languages is no pair of names")
     return names[0], names[1]
+
+
+def _lengths(tree: Any) -> Mapping[str, float] | None:
+    if tree is not None and not (isinstance(tree, dict) and all(isinstance(number, int | float) for number in tree.values())):
+        raise TypeError("its source_lengths are no numbers")
+    return tree
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
@@ -461,6 +471,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors at `path`, in memory. Raises UserError when the file is missing or damaged."""
     with _reading(path), safe_open(path, framework="pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+
+
+def read_shapes(path: Path) -> dict[str, list[int]]:
+    """Name -> shape of the tensors at `path`, by its header alone: nothing is allocated. Raises UserError when the file is missing or damaged."""
+    with _reading(path), safe_open(path, framework="pt") as file:
+        return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 - it is no mapping
 
 
 @contextmanager

@@ -328,7 +328,7 @@ def test_a_pipe_that_does_not_wait_is_read_to_its_end() -> None:
 
 
 def test_whatever_stops_the_reader_is_raised_where_lines_are_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def exhausted(_: object) -> None:
+    def exhausted(*_: object) -> None:
         raise MemoryError
 
     (tmp_path / "a").write_text("rain\n")

@@ -1,0 +1,44 @@
+"""How many sentences a line of text seems to hold, in any script. A guess that would rather miss an end than see one in an abbreviation."""
+
+import re
+
+_CLOSING = r"\"'”’»›）)」』】〉》\]"
+_OPENING = r"\"'“‘«‹（(「『【〈《\[¿¡–—-"
+_WIDE = "。！？｡।॥۔؟።፧။"  # these end sentences and nothing else
+_END = re.compile(
+    rf"(?<![{_WIDE}])[{_WIDE}]++[{_CLOSING}]*+\s*+(?=[^\s{_WIDE}{_CLOSING}])"
+    rf"|(?<![.!?…])(?P<mark>[.!?…]++)[{_CLOSING}]*+(?:\s[»›])?\s[\s{_OPENING}]*+(?=(?P<next>\w))"
+)
+LOOKED_AT = 20_000  # characters of a text
+_ABBREVIATIONS = (  # English, French, German, Spanish, Portuguese, Italian
+    "mr mrs ms dr prof st sr jr no nos vs etc inc ltd co corp fig figs vol pp p ca cf al approx dept est gen col lt "
+    "sgt capt rev hon pres gov sen rep ave blvd mt jan feb mar apr jun jul aug sep sept oct nov dec "
+    "mon tue wed thu fri sat sun m mm mme mlle mgr me bd av art chap éd env ex hrsg bzw usw ggf evtl inkl nr str abs "
+    "bspw vgl sog geb tel ing sig sra srta ud uds pág núm avv dott"
+)
+_SHORT = frozenset(_ABBREVIATIONS.split())
+
+
+def sentences(text: str) -> int:
+    """The number of sentences in the beginning of a text: 1 without an end inside, 0 without a letter or a digit."""
+    text = text[:LOOKED_AT]
+    if not any(map(str.isalnum, text)):
+        return 0
+    capitals = any(map(str.isupper, text))
+    return 1 + sum(1 for match in _END.finditer(text) if match["mark"] is None or _ends(text, match, capitals))
+
+
+def _ends(text: str, match: re.Match[str], capitals: bool) -> bool:
+    """Whether a mark that is followed by white space and `next` is the end of a sentence."""
+    mark, following = match["mark"], match["next"]
+    if following.islower() and capitals:
+        return False
+    if "!" in mark or "?" in mark:
+        return True
+    before = text[max(0, match.start() - 40) : match.start()].rstrip(" ")
+    word = re.split(r"[\s!?…]", before)[-1].strip("\"'“‘«‹(¿¡[")
+    if (len(word) == 1 and word.isalpha()) or re.fullmatch(r"(\w\.)+\w", word):  # an initial, or several: J., U.S.
+        return False
+    if word.isdigit() and (len(word) < 3 or following.isdigit()):  # 3. Mai, a numbered heading; a large number
+        return False
+    return word.lower() not in _SHORT

@@ -1,0 +1,307 @@
+"""Lines as people send them: of any length, packed, broken off, of no text at all; and the JSON that nobody should send."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import os
+import resource
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tiny
+
+from seq2attn.cli import app, formats, stream, translate
+from seq2attn.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+Call = Callable[..., tuple[int, bytes, str]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny.save_run(tmp_path_factory.mktemp("runs") / "run"))
+
+
+@pytest.fixture
+def call(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
+    """`seq2attn translate ARGUMENTS < text` in this process: exit code, stdout, stderr."""
+
+    def translate(*arguments: object, text: bytes = b"") -> tuple[int, bytes, str]:
+        (tmp_path / "stdin").write_bytes(text)
+        with (tmp_path / "stdin").open() as stdin:
+            monkeypatch.setattr(sys, "stdin", stdin)
+            code = app.run(["translate", *map(str, arguments), "--device", "cpu", "--beam", "1", "--max-length", "4"])
+        out, err = capfdbinary.readouterr()
+        return code, out, err.decode()
+
+    return translate
+
+
+def lines_of(content: bytes, longest: int) -> list[tuple[str, bool]]:
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with open(writing, "wb") as file:
+            file.write(content)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    found = []
+    with open(reading, "rb", buffering=0) as source:
+        for lines in stream._split(source, longest):
+            found += [stream._decoded(line, number, "", False, longest) for number, line in enumerate(lines, 1 + len(found))]
+    writer.join()
+    return [(line.text, line.cut) for line in found]
+
+
+# Length
+
+
+@pytest.mark.parametrize("longest", [4, 5, 8, 1000])
+def test_of_a_long_line_the_beginning_is_kept_wherever_blocks_end(longest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = b"a\n\nabcd\nabcde\nabcdefgh\nabcdefghi\n" + b"x" * 5000 + b"\nlast"
+    expected = [(line.decode()[:longest], len(line) > longest) for line in content.split(b"\n")]
+    for block in (1, 2, 3, 7, 64, 1 << 16):
+        monkeypatch.setattr(stream, "BLOCK", block)
+        assert lines_of(content, longest) == expected
+
+
+def test_a_cut_in_the_middle_of_a_character_leaves_the_characters_before_it() -> None:
+    assert lines_of("éééé\n👩👩\n".encode(), 5) == [("éé", True), ("👩", True)]
+
+
+def test_a_long_line_is_said_to_be_cut_and_counted(run: str, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "LONGEST", 40)
+    monkeypatch.setattr(translate.stream.Stream.__init__, "__defaults__", ((), False, 40))
+    text = b"rain\n" + b"\n".join([b"the small dog " * 9] * 12) + b"\nrain"
+    code, out, err = call(run, text=text)
+    assert (code, out.count(b"\n")) == (0, 14)
+    assert "line 2: more than 40 bytes without a line break; the rest of the line was dropped" in err
+    assert "warning: 2 more lines: too long, so their ends were dropped" in err
+
+
+def memory_of(arguments: list[str], make: str) -> tuple[int, bytes, bytes, float]:
+    """What `make`, a program of the shell, gives to `seq2attn translate`: exit code, stdout, stderr and MB at the most."""
+    command = [sys.executable, "-m", "seq2attn", "translate", *arguments, "--device", "cpu"]
+    with subprocess.Popen(["sh", "-c", make], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as source:
+        done = subprocess.run(command, stdin=source.stdout, capture_output=True, env=ENVIRONMENT, check=False)
+        source.kill()
+    return done.returncode, done.stdout, done.stderr, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["text", "jsonl"])
+@pytest.mark.parametrize("what", ["x", " ", "the dog ", "\\000", "我"])
+def test_a_line_without_an_end_takes_bounded_memory(run: str, what: str, format: str) -> None:
+    """A gigabyte without a line break, and a line after it."""
+    make = f"yes \"$(printf '{what}%.0s' 1 2 3 4 5 6 7 8)\" | tr -d '\\n' | head -c 1000M; printf '\\nrain\\n'"
+    if what == "\\000":
+        make = "head -c 1000M /dev/zero; printf '\\nrain\\n'"
+    code, out, err, peak = memory_of([run, "--max-length", "3", "--format", format], make)
+    assert (code, out.count(b"\n")) == (0, 2), err
+    assert peak < 900
+
+
+def test_a_prefix_without_an_end_is_cut(run: str, call: Call, tmp_path: Path) -> None:
+    (tmp_path / "prefix").write_bytes(b"le chat " * 200_000 + b"\nle\n")
+    code, out, err = call(run, "--prefix", tmp_path / "prefix", text=b"the cat\nrain\n")
+    assert code == 0
+    first, second, _ = out.decode().split("\n")
+    assert first.startswith("le chat le chat")
+    assert second.startswith("le")
+    assert "line 1: its prefix has" in err
+    assert "tokens more than an output can hold" in err
+
+
+# Packed, and no text
+
+
+PACK = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+
+
+def zipped() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a.txt", "rain\n")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("how", PACK)
+def test_packed_text_is_unpacked_by_its_content(run: str, call: Call, tmp_path: Path, how: str) -> None:
+    text = b"the small dog\n\nrain falls\n"
+    _, expected, _ = call(run, text=text)
+    (tmp_path / "text.en").write_bytes(PACK[how](text))
+    assert call(run, tmp_path / "text.en") == (0, expected, "")
+    assert call(run, text=PACK[how](text)) == (0, expected, "")
+    assert call(run, tmp_path / "text.en", "-", text=PACK[how](text)) == (0, 2 * expected, "")
+    (tmp_path / "prefix").write_bytes(PACK[how](b"le\n\nla\n"))
+    _, plain, _ = call(run, "--prefix", tmp_path / "prefix", text=text)
+    (tmp_path / "prefix").write_bytes(b"le\n\nla\n")
+    assert call(run, "--prefix", tmp_path / "prefix", text=text)[1] == plain
+    (tmp_path / "plain.gz").write_bytes(text)  # by its name it would be packed
+    assert call(run, tmp_path / "plain.gz") == (0, expected, "")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [zipped(), b"\x28\xb5\x2f\xfd\x04\x00", "rain\n".encode("utf-16"), b"PAR1\x15\x04", b"%PDF-1.7\n%", b"\x93NUMPY\x01\x00", b"\x89PNG\r\n\x1a\n"],
+)
+def test_what_is_no_text_is_refused_in_a_line(run: str, call: Call, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "text.en").write_bytes(content)
+    for arguments, text in (([tmp_path / "text.en"], b""), ([], content), (["--prefix", tmp_path / "text.en"], b"rain\n")):
+        code, out, err = call(run, *arguments, text=text)
+        assert (code, out, err.count("\n")) == (1, b"", 1)
+        assert "UTF-8" in err or "where text is wanted" in err
+
+
+def test_what_comes_before_damage_is_answered(run: str, call: Call) -> None:
+    text = b"".join(b"%d rain\n" % number for number in range(30_000))
+    packed = gzip.compress(text, 1)
+    taken: list[stream.Line] = []
+
+    def take_all() -> None:
+        lines = stream.Stream([_file(packed[: len(packed) // 2])])
+        while some := lines.take(4096):
+            taken.extend(some)
+
+    with pytest.raises(UserError, match="damaged gzip file"):
+        take_all()
+    assert len(taken) > 10_000
+    code, _out, err = call(run, text=gzip.compress(b"rain\n")[:-3])
+    assert code == 1
+    assert "standard input: damaged gzip file" in err
+
+
+def _file(content: bytes) -> str:
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with open(writing, "wb") as file:
+            file.write(content)
+
+    threading.Thread(target=write, daemon=True).start()
+    return f"/dev/fd/{reading}"
+
+
+def test_packed_lines_are_given_as_they_come() -> None:
+    reading, writing = os.pipe()
+    lines = stream.Stream([f"/dev/fd/{reading}"])
+    with open(writing, "wb", buffering=0) as pipe:
+        packer = gzip.GzipFile(fileobj=pipe, mode="wb")
+        for text in ("one", "two"):
+            packer.write(f"{text}\n".encode() * 1)
+            packer.flush()
+            assert [line.text for line in lines.take(9)] == [text]
+        packer.close()
+    assert lines.take(9) == []
+    os.close(reading)
+
+
+# Nothing to read
+
+
+INVISIBLE = ["\u200b", "\u200f", "\ufeff\ufeff", "\u00ad", "\0", "\0\0", "\x01\x1b", "\u2060\u200d", "\u3164", "\u0301\u0301", "\u00a0", "\u3000", "\x7f"]
+
+
+def test_invisible_characters_alone_are_an_empty_line(run: str, call: Call) -> None:
+    code, out, err = call(run, text="\n".join(["rain", *INVISIBLE, "rain"]).encode())
+    assert (code, err) == (0, "")
+    rows = out.decode().split("\n")[:-1]
+    assert rows[0] == rows[-1] != ""
+    assert rows[1:-1] == [""] * len(INVISIBLE)
+    rows = [
+        json.loads(row) for row in call(run, "--format", "jsonl", text="\n".join(json.dumps({"text": text}) for text in INVISIBLE).encode())[1].splitlines()
+    ]
+    assert [row["translation"] for row in rows] == [""] * len(INVISIBLE)
+    assert [row["text"] for row in rows] == INVISIBLE
+
+
+# JSON
+
+
+DEEP = 100_000
+LINES = [
+    '{"text": 5}',
+    '{"text": null}',
+    '{"text": ["rain"]}',
+    '{"text": {"text": "rain"}}',
+    '{"text": NaN}',
+    '{"text": "rain", "x": NaN, "y": [Infinity, {"z": -Infinity}]}',
+    '{"text": "rain", "x": 1e400}',
+    '{"text": "rain", "x": ' + "9" * 5000 + "}",
+    '{"text": "\\ud83d rain \\ude00"}',
+    '{"text": "rain", "\\ud800": "\\udfff"}',
+    '{"text": "rain", "text": "dog"}',
+    '{"text": "rain", "translation": 5, "score": "x"}',
+    '{"text": "rain\\nfalls\\r\\u2028on"}',
+    "{",
+    "[]",
+    "null",
+    "5",
+    '"rain"',
+    "NaN",
+    "rain falls",
+    "",
+    "  ",
+    "{}",
+    '{"text": ""}',
+    '{"text": "\\u0000"}',
+    '\ufeff{"text": "rain"}',
+    "[" * DEEP,
+    '{"text": ' + "[" * DEEP + "]" * DEEP + "}",
+    '{"a": ' * DEEP + "5" + "}" * DEEP,
+    '{"text": "rain", "x": ' + "[" * 900 + "]" * 900 + "}",
+    '{"text": "rain"} {"text": "rain"}',
+    '{"text": "rain", }',
+    "{'text': 'rain'}",
+]
+
+
+def test_each_line_of_json_has_its_line(run: str, call: Call) -> None:
+    code, out, err = call(run, "--format", "jsonl", text="\n".join(LINES).encode())
+    assert code == 0
+    answers = out.decode().split("\n")
+    assert answers.pop() == ""
+    assert len(answers) == len(LINES)
+
+    def no_constant(name: str) -> float:
+        raise AssertionError(f"{name} is no JSON")
+
+    for line, answer in zip(LINES, answers, strict=True):
+        row = json.loads(answer, parse_constant=no_constant)
+        assert isinstance(row["translation"], str), line[:60]
+    assert json.loads(answers[5])["y"] == [None, {"z": None}]
+    assert "line 14: not a JSON object: taken as plain text" in err
+    assert 'line 1: no "text" in the JSON object' in err
+    assert "Traceback" not in err
+
+
+def test_lines_that_are_no_json_are_said_and_then_counted(run: str, call: Call) -> None:
+    _, out, err = call(run, "--format", "jsonl", text=b'{"text": "rain"}\n' + b"rain\n" * 25)
+    assert out.count(b"\n") == 26
+    assert "line 2: not a JSON object: taken as plain text" in err
+    assert "warning: 15 more lines: not a JSON object: taken as plain text" in err
+    assert err.count("\n") == 11
+
+
+def test_json_that_is_too_long_is_a_line_of_its_own(run: str, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(translate, "LONGEST_JSON", 100)
+    text = b"\n".join([b'{"text": "rain"}', b'{"text": "rain", "x": "' + b"x" * 100 + b'"}', b'{"text": "rain"}'])
+    _code, out, err = call(run, "--format", "jsonl", text=text)
+    rows = [json.loads(row) for row in out.splitlines()]
+    assert [row["translation"] == "" for row in rows] == [False, True, False]
+    assert rows[1]["error"] == "more than 100 bytes without a line break: nothing of it was read"
+    assert "line 2: more than 100 bytes" in err
+
+
+def test_numbers_that_json_cannot_write_become_null_however_deep() -> None:
+    record, wrong = formats.read_json('{"text": "rain", "x": [[1e999], {"y": NaN}], "z": 1.5}')
+    assert (record, wrong) == ({"text": "rain", "x": [[None], {"y": None}], "z": 1.5}, None)
