@@ -327,7 +327,7 @@ def _instead_of_a_run(name: str, path: Path) -> str | None:
         if is_prepared(path):
             return f"{name} is prepared data, not a run: seq2attn train --data {shown(name)} makes one"
         inside = sorted(file.name for file in path.iterdir() if file.is_dir() and is_run(file))
-        return f"{name} is a folder of runs: name one, as {path / inside[0]}" if inside else None
+        return f"{name}: not a run directory: it has no config.json, but runs in it; name one, as {path / inside[0]}" if inside else None
     if path.is_file():
         return None
     if is_text(name) and (" " in name.strip() or not name.isascii() or name.endswith((".", "!", "?"))):

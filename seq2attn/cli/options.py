@@ -81,11 +81,21 @@ Settings = Annotated[
 ]
 AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run code that a model of images names, package.module:function; only for what you trust.")]
 Beam = Annotated[
-    int | None, typer.Option("--beam", help="Hypotheses kept while searching; 1 is greedy.", min=1, max=config.MOST_BEAM, metavar="N", show_default="the run's")
+    int | None,
+    typer.Option(
+        "--beam", help="Beam size: candidates kept while searching; 1 is greedy search.", min=1, max=config.MOST_BEAM, metavar="N", show_default="the run's"
+    ),
 ]
 LengthPenalty = Annotated[
     float | None,
-    typer.Option("--length-penalty", help="Score is log p / length ** this.", min=0, max=config.MOST_PENALTY, metavar="X", show_default="the run's"),
+    typer.Option(
+        "--length-penalty",
+        help="A candidate's log probability is divided by its length to this power.",
+        min=0,
+        max=config.MOST_PENALTY,
+        metavar="X",
+        show_default="the run's",
+    ),
 ]
 MaxLength = Annotated[
     int | None, typer.Option("--max-length", help="Longest output, in tokens.", min=1, max=config.MOST_TOKENS, metavar="N", show_default="the run's")
@@ -109,7 +119,7 @@ BatchTokens = Annotated[
     int | None,
     typer.Option(
         "--batch-tokens",
-        help="Padded source positions read at once; changes speed and memory only.",
+        help="Source tokens in one batch, padding counted; changes speed and memory only.",
         min=1,
         max=config.MOST_BATCH_TOKENS,
         metavar="N",
@@ -121,7 +131,7 @@ NoRepeat = Annotated[
     int | None,
     typer.Option(
         "--no-repeat-ngram",
-        help="No N target pieces in a row twice in an output; 0: no such rule.",
+        help="No N tokens in a row twice in an output; 0: they may come again.",
         min=0,
         max=config.MOST_TOKENS,
         metavar="N",

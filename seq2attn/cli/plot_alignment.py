@@ -33,7 +33,10 @@ def plot_alignment(
         typer.Option(help="The picture to describe; for a run that reads clips, a folder of frames or an animated image.", metavar="FILE", show_default=False),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="The translation or caption to force on the model.", metavar="TEXT", show_default="the best it finds")
+        str | None,
+        typer.Option(
+            help="A translation or caption of yours, given to the model word by word (teacher forcing).", metavar="TEXT", show_default="the best it finds"
+        ),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Describe a picture of this prepared folder instead.", metavar="PREPARED", show_default=False)] = None,
     split: Annotated[str | None, typer.Option(help="The split of --data.", metavar="NAME", show_default="test")] = None,
@@ -41,7 +44,10 @@ def plot_alignment(
     reference: Annotated[
         int | None,
         typer.Option(
-            help="Force that of its captions on the model, from 1, and draw its boxes where the data have any.", min=1, metavar="N", show_default=False
+            help="Give the model that caption of the data, from 1 (teacher forcing); its boxes are drawn where there are any.",
+            min=1,
+            metavar="N",
+            show_default=False,
         ),
     ] = None,
     saved: Annotated[

@@ -30,7 +30,7 @@ def prepare(
     vocab_size: Annotated[
         int | None,
         typer.Option(
-            help="Pieces in a vocabulary; with char and word, at most.",
+            help="Vocabulary size, in tokens; with char and word, at most.",
             min=5,
             max=1_000_000,
             metavar="PIECES",
@@ -38,15 +38,16 @@ def prepare(
         ),
     ] = None,
     tokenizer: Annotated[
-        Literal["unigram", "bpe", "char", "word"] | None, typer.Option(help="What a piece is.", show_default="unigram; word for captions")
+        Literal["unigram", "bpe", "char", "word"] | None,
+        typer.Option(help="What a token is: a part of a word (unigram, bpe), a character, or a word.", show_default="unigram; word for captions"),
     ] = DEFAULT.tokenizer,
     joint: Annotated[bool, typer.Option("--joint/--separate", help="One vocabulary for both sides, or one each.")] = DEFAULT.joint,
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Lower-case both sides.")] = DEFAULT.lowercase,
     max_length: Annotated[
-        int, typer.Option(help="Training pairs with a longer side are dropped, in pieces.", min=1, max=1_000_000, metavar="PIECES")
+        int, typer.Option(help="Longest side of a training pair, in tokens; longer ones are dropped.", min=1, max=1_000_000, metavar="PIECES")
     ] = DEFAULT.max_length,
     max_ratio: Annotated[
-        float, typer.Option(help="Training pairs of more unequal lengths are dropped, longer to shorter side.", min=1, max=1_000_000, metavar="RATIO")
+        float, typer.Option(help="Tokens of the longer side for one of the shorter; more unequal pairs are dropped.", min=1, max=1_000_000, metavar="RATIO")
     ] = DEFAULT.max_ratio,
     max_bad: Annotated[
         float,

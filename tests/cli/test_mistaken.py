@@ -203,7 +203,7 @@ def test_what_is_advised_for_a_value_can_be_trained(typed: Typed, word: str) -> 
         ("first-try", "first-try is a preset, not a run: train it first (seq2attn train first-try)"),
         ("phrases", "did you mean runs/phrases?"),
         ("clips", "seq2attn train video --data clips makes one"),
-        ("runs", "is a folder of runs: name one, as runs/phrases"),
+        ("runs", "runs: not a run directory: it has no config.json, but runs in it; name one, as runs/phrases"),
         ("runs/phrasse", "no such run directory; did you mean runs/phrases?"),
         ("runs/phrases/model.safetensors", "is a part of a run: name its folder, runs/phrases"),
         ("runs/phrases/config.json", "is a part of a run: name its folder, runs/phrases"),
