@@ -26,7 +26,14 @@ def plot_alignment(
     run: Annotated[
         str | None, typer.Argument(help="A trained run; several joined by commas are an ensemble. Not needed with --from.", metavar="RUN", show_default=False)
     ] = None,
-    text: Annotated[list[str] | None, typer.Argument(help="The text to translate, as --source has it.", metavar="TEXT", show_default=False)] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="The text to translate, as --source has it.",
+            metavar="TEXT",
+            show_default=False,
+        ),
+    ] = None,
     source: Annotated[str | None, typer.Option(help="The text to translate.", metavar="TEXT", show_default=False)] = None,
     image: Annotated[
         Path | None,
@@ -58,7 +65,12 @@ def plot_alignment(
         Path | None, typer.Option("--output", "-o", help="Write here: .png, .svg, .pdf or .html.", metavar="FILE", show_default="drawn in the terminal")
     ] = None,
     words: Annotated[
-        bool | None, typer.Option("--words/--subwords", help="What stands on the axes.", show_default="words, subwords where words are not spaced")
+        bool | None,
+        typer.Option(
+            "--words/--subwords",
+            help="What stands on the axes.",
+            show_default="words and punctuation; subwords where words are not spaced",
+        ),
     ] = None,
     layer: Annotated[
         str | None,
@@ -78,7 +90,14 @@ def plot_alignment(
             show_default="the mean of all",
         ),
     ] = None,
-    title: Annotated[str | None, typer.Option(help="What stands above.", metavar="TEXT", show_default=False)] = None,
+    title: Annotated[
+        str | None,
+        typer.Option(
+            help="What stands above.",
+            metavar="TEXT",
+            show_default=False,
+        ),
+    ] = None,
     size: Annotated[
         str | None,
         typer.Option(
@@ -87,7 +106,16 @@ def plot_alignment(
             show_default="as the words need",
         ),
     ] = None,
-    dpi: Annotated[int | None, typer.Option(help="Dots an inch of a .png.", min=20, max=1200, metavar="N", show_default="160")] = None,
+    dpi: Annotated[
+        int | None,
+        typer.Option(
+            help="Dots an inch of a .png.",
+            min=20,
+            max=1200,
+            metavar="N",
+            show_default="160",
+        ),
+    ] = None,
     beam: options.Beam = None,
     max_length: options.MaxLength = None,
     set_: options.Settings = None,
@@ -119,7 +147,21 @@ def plot_alignment(
         settings = [*settings, *_shown(run, heads)]
     if picture.any:
         assert run is not None
-        plot_pictures.draw(run, picture, target, output, words, beam, max_length, settings, seed, device, precision, allow_code, title)
+        plot_pictures.draw(
+            run,
+            picture,
+            target,
+            output,
+            words,
+            beam,
+            max_length,
+            settings,
+            seed,
+            device,
+            precision,
+            allow_code,
+            title,
+        )
         return
     if saved is not None:
         every = line is None and output is not None and output.suffix.lower() in PAGES
@@ -129,7 +171,21 @@ def plot_alignment(
         assert run is not None
         assert source is not None
         every = False
-        pairs = [_from_run(run, source, target, words, heads, beam, max_length, settings, seed, device, precision)]
+        pairs = [
+            _from_run(
+                run,
+                source,
+                target,
+                words,
+                heads,
+                beam,
+                max_length,
+                settings,
+                seed,
+                device,
+                precision,
+            )
+        ]
         of = run
     if not every:
         _tell(pairs[0], written=output is not None)
@@ -204,23 +260,30 @@ def _refuse_kind(run: str, picture: bool) -> None:
         raise UsageError(f"{path}: it translates text: give it --source TEXT" if picture else f"{path}: it describes pictures: give it --image FILE")
 
 
+def _counts(model: config.Model) -> tuple[int, int]:
+    """How many layers of a decoder attend, and how many heads each has: a recurrent one has one such layer."""
+    return 1 if model.decoder.kind == "rnn" else model.decoder.layers, model.attention.heads
+
+
 def _shown(run: str, heads: Heads) -> list[str]:
-    """The settings with which a run shows one layer and one head. Raises where it has no such layer or head."""
+    """The settings with which a run shows one layer and one head. Raises where it has no such layer or
+    head."""
     if not heads.any:
         return []
     from seq2attn.inference import names
     from seq2attn.training.checkpoint import open_run
 
     models = [open_run(path).config.model for path in names(run)]
-    counts = [(1 if model.decoder.kind == "rnn" else model.decoder.layers, model.attention.heads) for model in models]
+    counts = [_counts(model) for model in models]
     for path, (layers, most) in zip(names(run), counts, strict=True):
         heads.check(path, layers, most)
     if heads.every and len(set(counts)) > 1:
-        raise UsageError(f"{run}: these runs have different numbers of layers or heads: draw all of one run at a time")
+        raise UsageError(f"{run}: different numbers of layers or heads: draw all of one run at a time")
     model = models[0]
     if heads.every:
         return []
-    settings = [] if heads.layer is None or model.decoder.kind == "rnn" else [f"model.decoder.weights_of={heads.layer}"]
+    recurrent = model.decoder.kind == "rnn"
+    settings = [] if heads.layer is None or recurrent else [f"model.decoder.weights_of={heads.layer}"]
     return settings if heads.head is None else [*settings, f"model.attention.shown={heads.head}"]
 
 
@@ -256,17 +319,22 @@ def _from_run(
     return [alignment._replace(score=score) for alignment in _views(translator, found, words, heads, seed)]
 
 
-def _views(translator: "Translator", found: "Translation", words: bool | None, heads: Heads, seed: int) -> "list[Alignment]":
-    model = translator.config.model
-    layers, most = 1 if model.decoder.kind == "rnn" else model.decoder.layers, model.attention.heads
+def _views(
+    translator: "Translator",
+    found: "Translation",
+    words: bool | None,
+    heads: Heads,
+    seed: int,
+) -> "list[Alignment]":
+    layers, most = _counts(translator.config.model)
     if not heads.every:
         alignment = _choose(*_both(found), words)
         return [alignment._replace(title=heads.name(heads.layer, heads.head, layers, most))]
     first = _choose(*_both(found), words)
     chosen = heads.chosen(layers, most)
     return [
-        _choose(*_both(one, first.ends), not first.pieces)._replace(title=heads.name(layer, head, layers, most))
-        for (layer, head), one in zip(chosen, translator.heads(found, chosen, seed), strict=True)
+        _choose(*_both(one, first.ends), not first.pieces)._replace(title=heads.name(*which, layers, most))
+        for which, one in zip(chosen, translator.heads(found, chosen, seed), strict=True)
     ]
 
 
@@ -283,14 +351,28 @@ def _both(found: "Translation", ends: bool | None = None) -> "tuple[Alignment, A
     return _with_punctuation(between_words, pieces, ends), pieces
 
 
-def _with_punctuation(between_words: "Alignment", between_pieces: "Alignment | None", ends: bool | None = None) -> "Alignment":
-    """Between words and punctuation, made of what is between subwords; between white-space words as they are, where that cannot be."""
+def _with_punctuation(
+    between_words: "Alignment",
+    between_pieces: "Alignment | None",
+    ends: bool | None = None,
+) -> "Alignment":
+    """Between words and punctuation, made of what is between subwords; between white-space words as they are,
+    where that cannot be."""
     from seq2attn.plotting import words
 
     if between_pieces is None:
         return between_words
-    sides = (between_words.source_words, between_pieces.source_words[:-1], between_words.target_words, between_pieces.target_words[:-1])
-    return words.between(*sides, between_pieces.attention, ends) or between_words
+    return (
+        words.between(
+            between_words.source_words,
+            between_pieces.source_words[:-1],
+            between_words.target_words,
+            between_pieces.target_words[:-1],
+            between_pieces.attention,
+            ends,
+        )
+        or between_words
+    )
 
 
 def _from_file(path: Path, line: int | None, words: bool | None, every: bool) -> "list[Alignment]":
@@ -341,7 +423,8 @@ def _choose(between_words: "Alignment", between_pieces: "Alignment | None", word
 
 
 def _tell(views: "list[Alignment]", written: bool) -> None:
-    """Notes on what a reader of the drawing should know; what a drawing in the terminal says itself where a file is `written`."""
+    """Notes on what a reader of the drawing should know; what a drawing in the terminal says itself where a
+    file is `written`."""
     import numpy as np
 
     from seq2attn.plotting.alignment import count_line, mean
@@ -370,7 +453,8 @@ def _draw(pairs: "list[list[Alignment]]", output: Path | None, canvas: Canvas, t
     else:
         from seq2attn.plotting import heatmap
 
-        fonts = heatmap.save_alignments(pairs[0], output, title=canvas.title or "", size=canvas.size, dpi=canvas.dpi)
+        above = canvas.title or ""
+        fonts = heatmap.save_alignments(pairs[0], output, title=above, size=canvas.size, dpi=canvas.dpi)
         writing.warn_of_fonts(fonts.unseen())
     if output is not None:
         console.note(f"wrote {output}")
@@ -386,17 +470,21 @@ def _in_the_terminal(alignments: "list[Alignment]", title: str | None) -> None:
     hardly = hardly_read(together)
     notes = [terminal.legend(colour, width)]
     if hardly:
-        notes.append("\n".join(textwrap.wrap(f"(word): {count_line(together, named=False)}", width)))
+        count = count_line(together, named=False).partition(":")[0]
+        notes.append("\n".join(textwrap.wrap(f"(word): {count}", width)))
     if title is not None:
         console.result(terminal.fit(title, width))
+    sides = (first.source_words, first.target_words)
     if len(alignments) > 1:
         panels = [terminal.Panel(alignment.title, alignment.attention) for alignment in alignments]
-        console.result(terminal.render_panels(panels, first.source_words, first.target_words, width, colour, hardly))
+        console.result(terminal.render_panels(panels, *sides, width, colour, hardly))
     else:
         if first.title:
             console.result(terminal.fit(first.title, width))
         above = bool(first.title) + (title is not None)
-        left = None if height < 1 else max(height - 2 - above - sum(note.count("\n") + 1 for note in notes), 1)  # a line for the prompt, one for the note above
-        console.result(terminal.render(first.attention, first.source_words, first.target_words, width, colour, left, hardly))
+        # the prompt, and what is noted above
+        above += sum(note.count("\n") + 1 for note in notes)
+        left = None if height < 1 else max(height - 3 - above, 1)
+        console.result(terminal.render(first.attention, *sides, width, colour, left, hardly))
     for note in notes:
         console.result(note)

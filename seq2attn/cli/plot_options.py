@@ -61,8 +61,8 @@ class Heads(NamedTuple):
         if layer is None and head is None:
             return ""
         names = (("layer", layer, layers), ("head", head, heads))
-        parts = [f"mean of {most} {what}s" if value is None else f"{what} {value}" for what, value, most in names if most > 1]
-        return ", ".join(parts)
+        several = ((what, value, most) for what, value, most in names if most > 1)
+        return ", ".join(f"mean of {most} {what}s" if value is None else f"{what} {value}" for what, value, most in several)
 
 
 class Canvas(NamedTuple):
@@ -87,7 +87,7 @@ class Canvas(NamedTuple):
             raise UsageError(f"--size {size}: each side must be from {_LEAST:g} to {_MOST:g} inches")
         dots = max(wide, high) * (dpi or _DPI)
         if dots > _MOST_DOTS:
-            raise UsageError(f"--size {size} has a side of {dots:,.0f} dots, above {_MOST_DOTS:,}: lower --dpi")
+            raise UsageError(f"--size {size} is {dots:,.0f} dots long, above {_MOST_DOTS:,}: lower --dpi")
         return cls(title, (wide, high), dpi)
 
     def refuse(self, output: Path | None, image: bool) -> None:

@@ -92,7 +92,8 @@ def draw(
         raise UserError("nothing to draw: the caption is empty; --target TEXT forces one")
     labels, weights_TS, of_words = _rows(found, words)
     part = overlays.seen_part(chosen.content, chosen.where, captioner)
-    boxes = [box._replace(word=of_words[box.word]) for box in part.boxes(chosen.boxes, chosen.width) if box.word < len(of_words)]
+    boxes = part.boxes(chosen.boxes, chosen.width)
+    boxes = [box._replace(word=of_words[box.word]) for box in boxes if box.word < len(of_words)]
     if output is None:
         if title is not None:
             console.result(console.printable(title))
@@ -101,7 +102,8 @@ def draw(
         from seq2attn.plotting import picture_page
 
         pixels = part.pixels_FYX3 if found.grid is None else part.pixels_FYX3[0]
-        picture_page.save([picture_page.Looked(pixels, labels, weights_TS, found.grid, chosen.where)], output, title or f"Attention of {run}")
+        looked = picture_page.Looked(pixels, labels, weights_TS, found.grid, chosen.where)
+        picture_page.save([looked], output, title or f"Attention of {run}")
     else:
         fonts = overlays.save(part.pixels_FYX3, labels, weights_TS, found.grid, output, boxes, title or "")
         writing.warn_of_fonts(fonts.unseen())
@@ -140,7 +142,8 @@ def _chosen(asked: Asked, clips: bool) -> _Chosen:
 
 
 def _rows(caption: "Caption", words: bool | None) -> "tuple[list[str], NDArray[np.floating], list[int]]":
-    """What is drawn, its weights, and which row stands for each word: words and punctuation, or subwords and the end, which stand for no word.
+    """What is drawn, its weights, and which row stands for each word: words and punctuation, or subwords and
+    the end, which stand for no word.
 
     Subwords are shown by themselves where words are not spaced.
     """

@@ -85,8 +85,8 @@ def _tell(path: Path, piece: Path, content: str) -> None:
 
 
 def warn_of_fonts(unseen: Sequence[str], page: bool = True) -> None:
-    """A line on characters that no installed font has, if any, and one on emoji among them, which are in fonts as coloured pictures; `page`: whether a page
-    for the browser could be written instead."""
+    """A line on characters that no installed font has, if any, and one on emoji among them, which are in
+    fonts as coloured pictures; `page`: whether a page for the browser could be written instead."""
     if not unseen:
         return
     from seq2attn.plotting.fonts import is_emoji
@@ -94,8 +94,8 @@ def warn_of_fonts(unseen: Sequence[str], page: bool = True) -> None:
     emoji, missing = [c for c in unseen if is_emoji(c)], [c for c in unseen if not is_emoji(c)]
     if missing:
         console.warn(
-            f"no installed font has {_some(missing)}: the picture names what it cannot draw; install a font for it "
-            "(the Noto fonts have every script)" + (", or write .html, which the reader's browser draws" if page else "")
+            f"no installed font has {_some(missing)}: the picture names what it cannot draw; "
+            "install a font for it (the Noto fonts have every script)" + (", or write .html, which the reader's browser draws" if page else "")
         )
     if emoji:
         are, them = ("are", "them") if len(emoji) > 1 else ("is", "it")

@@ -165,15 +165,25 @@ class Translator(Searcher[list[int], Translation]):
         ]
         return [replace(result, unread=length - MAX_SOURCE) if length > MAX_SOURCE else result for result, length in zip(results, lengths, strict=True)]
 
-    def heads(self, translation: Translation, chosen: Sequence[tuple[int | None, int | None]], seed: int = 1) -> list[Translation]:
-        """A translation of `translate` or `force` with the attention of each (layer, head), from 1; None is the mean of all. The scores stay its own."""
+    def heads(
+        self,
+        translation: Translation,
+        chosen: Sequence[tuple[int | None, int | None]],
+        seed: int = 1,
+    ) -> list[Translation]:
+        """A translation of `translate` or `force` with the attention of each (layer, head), from 1; None is
+        the mean of all. The scores stay its own."""
         ids, _ = self._encoded([translation.source])
         positions = [len(ids[0][0]) + 1]
         results = []
         for layer, head in chosen:
             with looking_at(self.models, layer, head):
-                hypothesis = self._forced_on([translation.source], ids, positions, [translation.tokens], True, seed, 0, None)[0]
-            hypothesis = hypothesis._replace(score=translation.score, log_probability=translation.log_probability, finished=translation.finished)
+                forced = self._forced_on([translation.source], ids, positions, [translation.tokens], True, seed, 0, None)
+            hypothesis = forced[0]._replace(
+                score=translation.score,
+                log_probability=translation.log_probability,
+                finished=translation.finished,
+            )
             results.append(self._translation(translation.source, ids[0][0], hypothesis, translation.text))
         return results
 

@@ -33,9 +33,11 @@ def write(figure: Figure, path: Path, families: Sequence[str], **how: Any) -> No
 
 @contextmanager
 def settings(families: Sequence[str]) -> Iterator[None]:
-    """Our own settings alone, whatever a user's matplotlibrc says; letters stay letters where a program may search or edit them."""
+    """Our own settings alone, whatever a user's matplotlibrc says; letters stay letters where a program may
+    search or edit them."""
     ours: dict[Any, Any] = {
-        "font.family": [*families, "sans-serif"],  # the last for readers of an SVG who have none of the others
+        # the last for readers of an SVG who have none of the others
+        "font.family": [*families, "sans-serif"],
         "font.sans-serif": list(families),
         "svg.hashsalt": "seq2attn",
         "svg.fonttype": "none",

@@ -29,7 +29,8 @@ _PREFERRED = (
     "Segoe UI",
 )
 _NO_TEXT = ("Last Resort", "cm", "STIXNonUni", "STIXSiz")  # matplotlib's own, with other characters at these codes, or a box for each
-_STEERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # turn the direction of what follows; fonts have them, and draw nothing
+# turn the direction of what follows; fonts have them, and draw nothing
+_STEERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _NO_CODE = ("Cc", "Cs", "Zl", "Zp")  # written as what they are, in every font
 
 
@@ -54,7 +55,7 @@ class Fonts:
 def covering(texts: Iterable[str]) -> Fonts:
     """The fewest installed fonts that draw every character of `texts`, the preferred ones first."""
     wanted = {character for text in texts for character in text if character != " "}
-    undrawable = {character for character in wanted if unicodedata.category(character) in _NO_CODE or character in _STEERING}
+    undrawable = {c for c in wanted if unicodedata.category(c) in _NO_CODE or c in _STEERING}
     families = [FIRST]
     left = wanted - undrawable - _drawn(FIRST, wanted - undrawable)
     looked = False
@@ -71,7 +72,8 @@ def covering(texts: Iterable[str]) -> Fonts:
 
 
 def _best(characters: set[str]) -> str:
-    """The family that draws most of the characters, the first of equals; none is read behind one that draws all."""
+    """The family that draws most of the characters, the first of equals; none is read behind one that draws
+    all."""
     best, most = FIRST, -1
     for family in _installed():
         count = len(_drawn(family, characters))
@@ -84,13 +86,15 @@ def _best(characters: set[str]) -> str:
 
 @functools.cache
 def _look_again() -> bool:
-    """Add the fonts that were installed after matplotlib wrote its list, once in a process; whether there are any. The list is written anew."""
+    """Add the fonts that were installed after matplotlib wrote its list, once in a process; whether there are
+    any. The list is written anew."""
     before = list(font_manager.fontManager.ttflist)
     known = {entry.fname for entry in before}
     for path in sorted(set(font_manager.findSystemFonts()) - known):
         try:
             font_manager.fontManager.addfont(path)
-        except (OSError, RuntimeError, ValueError, KeyError):  # damaged, or of a kind that FreeType does not read
+        # damaged, or of a kind that FreeType does not read
+        except (OSError, RuntimeError, ValueError, KeyError):
             continue
     if len(font_manager.fontManager.ttflist) == len(before):
         return False

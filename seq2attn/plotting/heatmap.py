@@ -178,7 +178,7 @@ def _fitted(sheet: _Sheet, families: Sequence[str], size: tuple[float, float]) -
             cell, shrunk = [max(length, 2 * _LEAST_CELL) for length in cell], shrunk * 0.7
     else:
         if min(spare) < -_PAD:
-            raise UsageError(f"{size[0]:.3g} x {size[1]:.3g} inches are too few for the words; enlarge --size")
+            raise UsageError(f"{size[0]:.3g} x {size[1]:.3g} inches are too few for the words: enlarge it")
     left, bottom = box.x0 - (size[0] - box.width) / 2, box.y0 - (size[1] - box.height) / 2
     return figure, Bbox.from_bounds(left, bottom, *size)
 

@@ -1,7 +1,8 @@
 """Attention as one HTML file to explore: point at a word and see where its weights are on the other side. No script or font from elsewhere.
 
-At rest lines join what belongs together, and source words that were hardly read are underlined. Of several heads a small map each stands above the words,
-to choose from. Knows weights and words; the file works without a network, with the keyboard, in light and dark, and in any script the browser can draw.
+At rest lines join what belongs together, and source words that were hardly read are underlined. Of several
+heads a small map each stands above the words, to choose from. Knows weights and words; the file works without
+a network, with the keyboard, in light and dark, and in any script the browser can draw.
 """
 
 import html
@@ -32,7 +33,8 @@ def write(text: str, path: Path) -> None:
 
 
 def render(pairs: Sequence[Pair], title: str = "Attention") -> str:
-    """The page as text. A pair with no weights, which is an empty line of a file, is named by its number alone."""
+    """The page as text. A pair with no weights, which is an empty line of a file, is named by its number
+    alone."""
     groups = [_views(pair) for pair in pairs]
     sections: list[str] = []
     weights: list[object] = []
@@ -56,14 +58,16 @@ def render(pairs: Sequence[Pair], title: str = "Attention") -> str:
 
 
 def harmless(text: str) -> str:
-    """`text` with an escape for what must not stand in a page: control characters, those that turn the direction of all that follows, and non-characters."""
-    return "".join(character.encode("unicode_escape").decode("ascii") if _harms(character) else character for character in text)
+    """`text` with an escape for what must not stand in a page: control characters, those that turn the
+    direction of all that follows, and non-characters."""
+    return "".join(c.encode("unicode_escape").decode("ascii") if _harms(c) else c for c in text)
 
 
 def _harms(character: str) -> bool:
     code = ord(character)
     steers = 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069
-    return steers or unicodedata.category(character) == "Cc" or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
+    no_character = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
+    return steers or no_character or unicodedata.category(character) == "Cc"
 
 
 def _views(pair: Pair) -> list[Alignment]:
@@ -111,8 +115,15 @@ def _heads(views: Sequence[Alignment]) -> str:
     return f'<div class="heads" role="group" aria-label="layers and heads">{buttons}</div>\n'
 
 
-def line(side: str, words: Sequence[str], ends: bool = False, hardly: Collection[int] = (), first: bool = True) -> str:
-    """A line of words to point at, named by its `side`; every word is text, whatever it holds. `first`: of the lines that the Tab key stops at once."""
+def line(
+    side: str,
+    words: Sequence[str],
+    ends: bool = False,
+    hardly: Collection[int] = (),
+    first: bool = True,
+) -> str:
+    """A line of words to point at, named by its `side`; every word is text, whatever it holds. `first`: of
+    the lines that the Tab key stops at once."""
     spans = " ".join(
         f'<span class="{_classes(place, len(words), ends, hardly)}" role="button" aria-pressed="false" tabindex="{"-1" if place or not first else "0"}"'
         f'{_HARDLY if place in hardly else ""} data-word="{place}"><bdi>{html.escape(harmless(word)) or "&nbsp;"}</bdi><small></small></span>'
@@ -167,7 +178,8 @@ p.empty { padding: .5rem 0; border-top: 1px solid var(--line); }
 .heads canvas { display: block; width: 100%; aspect-ratio: 3 / 2; margin-bottom: .3rem; image-rendering: pixelated; }
 """
 
-# Words to point at, with mouse and keyboard. `lines` are arrays of words; show(line, place) and rest() draw; across(line, place) is the [line, place]
+# Words to point at, with mouse and keyboard. `lines` are arrays of words; show(line, place) and rest() draw;
+# across(line, place) is the [line, place]
 # that the up and down arrows go to, or null.
 LISTEN = """
 const listen = (section, lines, show, rest, across) => {

@@ -67,7 +67,8 @@ def test_a_translation_is_drawn_in_the_terminal(call: Call, run: Path) -> None:
     assert code == 0, err
     best = Translator.load(run, device="cpu").translate([SOURCE])[0][0]
     assert [line.split(" ")[-1] for line in out.splitlines()[:4]] == SOURCE.split()
-    assert len(out.splitlines()) == 4 + 1 + len(best.target_words) + 1 + 1  # the end on both sides, and the legend
+    # the end on both sides, and the legend
+    assert len(out.splitlines()) == 4 + 1 + len(best.target_words) + 1 + 1
     assert out.splitlines()[4].endswith(" end")
     assert out.splitlines()[-2].lstrip().startswith("end")
     assert out.splitlines()[-1] == "weights: ░░ from 0.1  ▒▒ from 0.3  ▓▓ from 0.5  ██ from 0.7"
@@ -87,7 +88,8 @@ def test_the_attention_of_changed_settings_is_drawn(call: Call, run: Path) -> No
     flat, plain = call(*arguments, "--set", "model.attention.temperature=1000"), call(*arguments)
     assert (flat[0], flat[2]) == (0, "")
     assert flat[1] != plain[1]
-    assert len({line.split(None, 1)[1] for line in flat[1].splitlines()[5:-1]}) == 1  # every word looks everywhere alike
+    # every word looks everywhere alike
+    assert len({line.split(None, 1)[1] for line in flat[1].splitlines()[5:-1]}) == 1
 
 
 def test_subwords_and_the_end_stand_on_the_axes(call: Call, run: Path) -> None:
@@ -103,7 +105,8 @@ def test_text_without_spaces_is_drawn_by_subwords_unless_words_are_asked_for(cal
     by_itself, asked = call(*arguments), call(*arguments, "--words")
     assert "by subwords" in by_itself[2]
     assert "</s>" in by_itself[1]
-    assert [line.split()[0] for line in asked[1].splitlines() if line.startswith("他昨天去了北京")] == ["他昨天去了北京。"]  # one unknown piece
+    # one unknown piece
+    assert [line.split()[0] for line in asked[1].splitlines() if line.startswith("他昨天去了北京")] == ["他昨天去了北京。"]
 
 
 ONE, END, HALF = [1.0, 0.0, 0.0], [0.0, 0.1, 0.9], [0.2, 0.2, 0.6]
@@ -117,8 +120,10 @@ ONE, END, HALF = [1.0, 0.0, 0.0], [0.0, 0.1, 0.9], [0.2, 0.2, 0.6]
         (["▁le", "▁chi", "en"], [ONE, END, HALF], "le chien", "1 of the 2 target words look mostly at the end"),
         (["▁", "l", "▁", "▁x"], [ONE, END, ONE, END], "l x", "2 of the 2 target words look mostly at the end"),  # a space alone is no word's
         (["chien"], [HALF], "chien", "the target word looks mostly at the end"),
-        (["▁le", "▁chien", "."], [ONE, ONE, END], "le chien.", "1 of the 3 target words look mostly at the end"),  # the stop alone
-        (["▁le", "▁chien"], [END, END], "le chi en", "2 of the 2 target words look mostly at the end"),  # one subword of two words
+        # the stop alone
+        (["▁le", "▁chien", "."], [ONE, ONE, END], "le chien.", "1 of the 3 target words look mostly at the end"),
+        # one subword of two words
+        (["▁le", "▁chien"], [END, END], "le chi en", "2 of the 2 target words look mostly at the end"),
         (["▁le", "▁chats"], [END, END], "le chien", None),  # not known which piece is whose
     ],
 )
@@ -202,7 +207,8 @@ def test_every_head_has_its_title(call: Call, deep: Path, tmp_path: Path, argume
     text = path.read_text(encoding="utf-8") if ending else out
     places = [text.index(title) for title in titles]
     assert places == sorted(places)
-    assert text.count("layer") == len(titles) + (ending == ".html" and len(titles) > 1)  # and the group's own name
+    # and the group's own name
+    assert text.count("layer") == len(titles) + (ending == ".html" and len(titles) > 1)
 
 
 def test_heads_are_those_that_are_drawn_one_at_a_time_and_their_mean_is_that_of_all(deep: Path) -> None:
@@ -275,7 +281,7 @@ def test_source_words_that_were_hardly_read_are_marked_and_counted(call: Call, t
     code, out, err = call("--from", tmp_path / "kept.jsonl")
     assert (code, err) == (0, "")
     assert [row.split()[-1] for row in out.splitlines()[:3]] == ["(the)", "(dog)", "sleeps."]
-    assert out.splitlines()[-1] == f"(word): {line}"
+    assert out.splitlines()[-1] == "(word): 2 of 3 source words were hardly read"
     assert f"{line} (the dog)" in call("--from", tmp_path / "kept.jsonl", "-o", tmp_path / "a.svg")[2]
     assert "2 of 3 source words were hardly read" in (tmp_path / "a.svg").read_text(encoding="utf-8")
     call("--from", tmp_path / "kept.jsonl", "-o", tmp_path / "a.html")

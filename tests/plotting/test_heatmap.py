@@ -103,8 +103,10 @@ def test_several_heads_share_one_scale_and_have_a_title_each(tmp_path):
     svg = svg_of(tmp_path / "a.svg", heads)
     places = [svg.index(f">{title}</text>") for title in titles]
     assert places == sorted(places)
-    assert (svg.count(">0</text>"), svg.count(">1</text>")) == (1, 1)  # of the largest weight, 0.6, in whole steps
-    assert (svg.count(">un</text>"), svg.count(">three</text>")) == (3, 2)  # above the first row, and left of each
+    # of the largest weight, 0.6, in whole steps
+    assert (svg.count(">0</text>"), svg.count(">1</text>")) == (1, 1)
+    # above the first row, and left of each
+    assert (svg.count(">un</text>"), svg.count(">three</text>")) == (3, 2)
 
 
 @pytest.mark.parametrize("heads", [1, 2, 5, 7, 12, 48])
@@ -121,7 +123,8 @@ def test_a_drawing_has_the_size_that_is_asked_for(tmp_path, words, size):
     with Image.open(tmp_path / "a.png") as image:
         assert image.size == (100 * size[0], 100 * size[1])
         edges = np.asarray(image.convert("L"))
-    assert min(edges[0].min(), edges[-1].min(), edges[:, 0].min(), edges[:, -1].min()) > 250  # nothing is cut off
+    # nothing is cut off
+    assert min(edges[0].min(), edges[-1].min(), edges[:, 0].min(), edges[:, -1].min()) > 250
 
 
 def test_a_size_that_holds_no_words_is_refused(tmp_path):

@@ -52,7 +52,8 @@ CONTROLS = "a\x00b\x1b[31mc\x7fd\x9be\u202ef\u2066g\u2069h\ufffei"
 
 @pytest.mark.parametrize("place", ["word", "title", "head", "score"])
 def test_control_characters_are_written_as_escapes(place):
-    """Raw, they are invalid in HTML, and drive the terminal of whoever looks at the file; marks of direction would turn what follows."""
+    """Raw, they are invalid in HTML, and drive the terminal of whoever looks at the file; marks of direction
+    would turn what follows."""
     one = page.Alignment(["a", CONTROLS if place == "word" else "b"], ["c"], np.ones((1, 2)), title=CONTROLS if place == "head" else "", score="x")
     one = one._replace(score=CONTROLS) if place == "score" else one
     text = page.render([one], CONTROLS if place == "title" else "title")

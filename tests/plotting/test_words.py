@@ -1,4 +1,5 @@
-"""Words as drawings show them: punctuation apart, weights neither lost nor mixed, and the subwords that a file has are enough to know it."""
+"""Words as drawings show them: punctuation apart, weights neither lost nor mixed, and the subwords that a
+file has are enough to know it."""
 
 import numpy as np
 import pytest
