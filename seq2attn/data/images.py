@@ -218,6 +218,7 @@ def _still(data: bytes, where: str, enough: int | None) -> Iterator[Image.Image]
             shown = _decoded(image)
         del image
         yield shown
+        del shown  # before another has its room
 
 
 def _decoded(image: Image.Image) -> Image.Image:

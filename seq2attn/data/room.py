@@ -1,9 +1,13 @@
 """Room in memory for work of many threads: each says how much it needs, and waits while others have too much. Knows nothing of the work."""
 
+import ctypes
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_LIBRARY = ctypes.CDLL(None)
+_LARGE = 1 << 27  # bytes; what others had before is handed back first
 
 
 class Room:
@@ -20,6 +24,8 @@ class Room:
         with self._changed:
             self._changed.wait_for(lambda: not self._used or self._used + size <= self.total)
             self._used += size
+        if size >= _LARGE:
+            _hand_back()
         try:
             yield
         finally:
@@ -31,3 +37,10 @@ class Room:
         """Of a forked process too, in which the threads that had room do not exist."""
         self._changed = threading.Condition()
         self._used = 0
+
+
+def _hand_back() -> None:
+    """Tell glibc to give memory that is free back to the system, of all threads: each keeps its own. Does nothing elsewhere."""
+    trim = getattr(_LIBRARY, "malloc_trim", None)
+    if trim is not None:
+        trim(ctypes.c_size_t(0))
