@@ -1,4 +1,7 @@
-"""Room in memory for work of many threads: each says how much it needs, and waits while others have too much. Knows nothing of the work."""
+"""Room in memory for work of many threads: each says how much it needs, and waits while others have too much.
+
+It knows nothing of the work.
+"""
 
 import ctypes
 import os
@@ -20,7 +23,7 @@ class Room:
 
     @contextmanager
     def of(self, size: int) -> Iterator[None]:
-        """Waits until there is room for `size` bytes. A thread that has some must not ask for more: others may do the same."""
+        """Waits until there is room for `size` bytes. A thread that has some must not ask for more: others may too."""
         with self._changed:
             self._changed.wait_for(lambda: not self._used or self._used + size <= self.total)
             self._used += size
@@ -40,7 +43,7 @@ class Room:
 
 
 def _hand_back() -> None:
-    """Tell glibc to give memory that is free back to the system, of all threads: each keeps its own. Does nothing elsewhere."""
+    """Tell glibc to give what is free back to the system, of all threads: each keeps its own. Else nothing."""
     trim = getattr(_LIBRARY, "malloc_trim", None)
     if trim is not None:
         trim(ctypes.c_size_t(0))
