@@ -212,7 +212,7 @@ def _cache(corpus: str, chosen: Config) -> Path:
     from seq2attn.data.prepared import FORMAT
     from seq2attn.data.sources import open_corpus
 
-    opened = open_corpus(corpus, chosen.data.source, chosen.data.target, chosen.data.follow_links)
+    opened = open_corpus(corpus, chosen.data.source, chosen.data.target, follow_links=chosen.data.follow_links)
     read = list(opened.inputs)
     if isinstance(opened, PictureCorpus) and read and (path := Path(corpus)).exists():
         read += below(path if path.is_dir() else path.parent, chosen.data.follow_links)

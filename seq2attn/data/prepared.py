@@ -196,7 +196,7 @@ def prepare(
     that does not hold `options.vocab_size` pieces gets half of those that it holds, which the report says; without, it is refused.
     """
     with _put_in_place(Path(out), force) as folder, _quiet_datasets():
-        opened = open_corpus(corpus, options.source, options.target, options.follow_links)
+        opened = open_corpus(corpus, options.source, options.target, follow_links=options.follow_links)
         work = folder / "work"
         work.mkdir()
         if options.tokenizer is None:

@@ -58,7 +58,7 @@ def corpus_of(
     target: str | None = None,
     follow_links: bool = False,
 ) -> PictureCorpus:
-    corpus = open_corpus(str(path), source, target, follow_links)
+    corpus = open_corpus(str(path), source, target, follow_links=follow_links)
     assert isinstance(corpus, PictureCorpus)
     return corpus
 
