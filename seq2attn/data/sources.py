@@ -99,12 +99,13 @@ def _open_folder(path: Path, source: str | None, target: str | None, follow_link
         return known(path, source, target, follow_links)
     if _is_saved(path):
         return _open_hub(str(path), source, target, follow_links)
+    holds_images = any(Path(name).suffix.lower() in ENDINGS | _VIDEOS for *_, names in walk(path, True) for name in names)
+    described = any(_METADATA.fullmatch(table.name) for table in _tables_in(path))
+    if holds_images and not described and (inside := layouts.nested(path)):
+        return inside[1](inside[0], source, target, follow_links)
     if pictures := _open_tables(path, source, target, follow_links):
         return pictures
-    holds_images = any(Path(name).suffix.lower() in ENDINGS | _VIDEOS for *_, names in walk(path, True) for name in names)
     if holds_images:
-        if inside := layouts.nested(path):
-            return inside[1](inside[0], source, target, follow_links)
         raise layouts.refusal(path)
     if _tables_in(path):
         return _open_hub(str(path), source, target, follow_links)

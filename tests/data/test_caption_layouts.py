@@ -422,9 +422,9 @@ def test_a_file_that_is_not_known_is_named_with_what_is(name: str, text: str, tm
         "captions_*.json",
     ):
         assert form in line
-    (tmp_path / name).write_bytes(b"PAR1 \xff cut off")
+    (tmp_path / name).write_bytes(b"name,class\n\xff,cut off\n")
     if name.endswith(".csv"):
-        with pytest.raises(UserError, match=r"labels\.csv:1: not UTF-8"):
+        with pytest.raises(UserError, match=r"labels\.csv:2: not UTF-8"):
             open_corpus(str(tmp_path))
     (tmp_path / name).unlink()
     with pytest.raises(UserError, match=r"pictures without captions: they take a metadata\.jsonl beside them"):
