@@ -67,7 +67,7 @@ def numbers(split: str) -> range:
 
 def prepare(out: Path, patch: pytest.MonkeyPatch, of: PictureCorpus | None = None) -> Path:
     """The folder, now with that corpus or with our own."""
-    patch.setattr(prepared, "open_corpus", lambda *name: of or corpus())
+    patch.setattr(prepared, "open_corpus", lambda *name, **options: of or corpus())
     prepared.prepare("bars", out, config.Data(vocab_size=60), shrink=True)
     return out
 

@@ -175,7 +175,8 @@ def read_file(path: Path) -> bytes:
             data = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         link = path.is_symlink()
-        raise UserError(f"{path}: {f'a link to {os.readlink(path)}, which is not there' if link else 'no such file'}") from None
+        problem = f"a link to {os.readlink(path)}, which is not there" if link else "no such file"
+        raise UserError(f"{path}: {problem}") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     if len(data) > MOST_BYTES:
@@ -218,6 +219,7 @@ def _still(data: bytes, where: str, enough: int | None) -> Iterator[Image.Image]
             shown = _decoded(image)
         del image
         yield shown
+        del shown  # before another has its room
 
 
 def _decoded(image: Image.Image) -> Image.Image:
@@ -231,7 +233,7 @@ def _room(image: Image.Image, whole: int) -> AbstractContextManager[None]:
 
 
 def _size(image: Image.Image, whole: int) -> int:
-    """Bytes, about, that it takes to bring an image of `whole` pixels to RGB, upright and on white, by its header."""
+    """Bytes, about, that it takes to bring an image of `whole` pixels to RGB, upright and on white."""
     pieces = _at_once(image) if image.format == "TIFF" else 0
     if whole * _MOST_EACH < _SMALL:
         return pieces
@@ -450,7 +452,10 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _grey(image: Image.Image, bounded: Callable[[NDArray[Any]], NDArray[Any]]) -> Image.Image:
-    """Grey of 8 bits, as RGB: what `bounded` makes of the values, cut to 0..255. Piece by piece: numbers of 64 bits take eight times the room."""
+    """Grey of 8 bits, as RGB: what `bounded` makes of the values, cut to 0..255.
+
+    Piece by piece: numbers of 64 bits take eight times the room.
+    """
     grey = Image.new("L", image.size)
     for box, values in _pieces(image):
         grey.paste(Image.fromarray(np.clip(bounded(values), 0, 255).astype(np.uint8)), box)

@@ -1,4 +1,4 @@
-"""What a file is that is no image of ours, by how it begins: for people, who have a page of the web or a photograph of their telephone in their hands."""
+"""What a file is that is no image of ours, by how it begins: a page of the web, a photograph of a telephone."""
 
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (  # where, what stands there, what it is
     (0, b"PK\x03\x04", "a zip archive"),

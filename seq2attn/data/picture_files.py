@@ -1,4 +1,4 @@
-"""Pictures as files: what stands in one, or in those of a folder of frames, and which are below a folder. It decodes nothing."""
+"""Pictures as files: what stands in one or in a folder of frames, and which are below a folder. It decodes nothing."""
 
 import os
 import re
@@ -45,14 +45,17 @@ def frames_of(folder: Path) -> list[Path]:
 
 
 def below(root: Path, follow_links: bool = False) -> Iterator[Path]:
-    """All pictures in a folder and in those within it, hidden ones aside, in the order of their paths; links to folders are entered with `follow_links`."""
+    """All pictures in a folder and in those within it, hidden ones aside, in the order of their paths.
+
+    Links to folders are entered with `follow_links`.
+    """
     for folder, folders, files in walk(root, follow_links):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (path for name in sorted(files) if (path := Path(folder, name)).suffix.lower() in ENDINGS and not name.startswith(".") and path.is_file())
 
 
 def walk(root: Path, follow_links: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As `os.walk` does; links to folders are entered with `follow_links`, and no folder is entered twice, so that loops of links end."""
+    """As `os.walk` does; links to folders are entered with `follow_links`, none twice, so that loops end."""
     entered: set[tuple[int, int]] = set()
     for folder, folders, files in os.walk(root, followlinks=follow_links):
         if follow_links:

@@ -30,7 +30,7 @@ class PictureSplit:
     """Pictures 0 .. `len(split.names)` - 1 and captions 0 .. len(split) - 1, those of one picture in a row, all in the order of the corpus."""
 
     def __init__(self, path: Path, vocabulary: int | None = None) -> None:
-        """`vocabulary`: how many pieces there are, where ids of others shall be refused. Raises UserError for damaged tables."""
+        """`vocabulary`: how many pieces there are: ids of others are refused. Raises UserError for damaged tables."""
         self.path = path
         try:
             self._pictures, self._captions = (_table(path / f"{name}.arrow", schema) for name, schema in (("pictures", PICTURES), ("captions", CAPTIONS)))

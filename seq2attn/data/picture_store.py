@@ -102,7 +102,8 @@ def read(corpus: PictureCorpus, folder: Path, most_missing: float, workers: int,
     spools = {split: writer.close() for split, writer in writers.items()}
     if missing.count > most_missing * number:
         if missing.links:
-            raise UserError(f"{corpus.name}: {missing.links:,} of {number:,} images only by links: {missing.link}")
+            count = f"{missing.links:,} of {number:,} images are reached by links alone"
+            raise UserError(f"{corpus.name}: {count}: {missing.link}")
         raise UserError(
             f"{corpus.name}: {missing.count:,} of {number:,} pictures are missing or damaged: {missing}; "
             f"{most_missing:.0%} are left out at most: mend them, or allow more with --max-missing"

@@ -122,38 +122,25 @@ def _open_folder(path: Path, how: Reading) -> Corpus | PictureCorpus:
         return known(path, how.source, how.target, how.follow_links)
     if _is_saved(path):
         return _open_saved(path, how)
-    holds_tables = bool(folder_files.tables_in(path, _TABLES)[0])
-    if any(Path(name).suffix.lower() in ENDINGS | _VIDEOS for *_, names in walk(path, True) for name in names):
-        return _open_images(path, how, holds_tables)
-    if holds_tables:
-        return _open_tables(path, how)
+    tables_here = folder_files.tables_in(path, _TABLES)[0]
+    holds_images = any(Path(name).suffix.lower() in ENDINGS | _VIDEOS for *_, names in walk(path, True) for name in names)
+    described = any(_METADATA.fullmatch(table.name) for table in tables_here)
+    if holds_images and not described and (inside := layouts.nested(path)):
+        folder, opens = inside
+        return opens(folder, how.source, how.target, how.follow_links)
+    if tables_here:
+        return _open_tables(path, how, holds_images)
+    if holds_images:
+        raise layouts.refusal(path)
     raise UserError(
         f"{path}: no corpus in this folder: it takes train.LANG for each of two languages (and valid.LANG, test.LANG), or files {' '.join(_TABLES)}"
     )
 
 
-def _open_images(path: Path, how: Reading, holds_tables: bool) -> Corpus | PictureCorpus:
-    """A folder with images in it, or below it: by its tables, by a folder of a known layout in it, or refused with what may hold its captions."""
-    inside = None
-    try:
-        if holds_tables:
-            corpus = _open_tables(path, how)
-            if isinstance(corpus, PictureCorpus) or how.source or how.target or all(corpus.languages):
-                return corpus  # a table of text beside which an image lies, where that is said or plain
-    except UserError:
-        inside = layouts.nested(path)
-        if inside is None and any(_METADATA.fullmatch(table.name) for table in folder_files.tables_in(path, _TABLES)[0]):
-            raise  # it says what is wrong with the captions
-    inside = inside or layouts.nested(path)
-    if inside is None:
-        raise layouts.refusal(path)
-    folder, opens = inside
-    return opens(folder, how.source, how.target, how.follow_links)
-
-
-def _open_tables(path: Path, how: Reading) -> Corpus | PictureCorpus:
+def _open_tables(path: Path, how: Reading, holds_images: bool = False) -> Corpus | PictureCorpus:
     """A folder of tables, of text or with images. The split is in the name of the table or of a folder on its way.
 
+    Where it `holds_images` too, a table is one of text only if the user or the names of its columns say so.
     What a README.md says of other files is not followed: the tables of a folder are those that stand in it.
     """
     found, notes = folder_files.tables_in(path, _TABLES)
@@ -176,7 +163,15 @@ def _open_tables(path: Path, how: Reading) -> Corpus | PictureCorpus:
     if corpus is not None:
         corpus.notes.extend(notes)
         return corpus
-    return _texts(path, chosen, how, notes)
+    if not holds_images or how.source or how.target:
+        return _texts(path, chosen, how, notes)
+    try:
+        texts = _texts(path, chosen, how, notes)
+    except UsageError:
+        raise layouts.refusal(path) from None
+    if not all(texts.languages):
+        raise layouts.refusal(path)
+    return texts
 
 
 def _pictures(where: Path, root: Path, chosen: list[tuple[Path, str | None]], how: Reading) -> PictureCorpus | None:

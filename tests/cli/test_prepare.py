@@ -295,3 +295,21 @@ def test_more_missing_pictures_than_allowed_are_refused(call: Call, pictures: Pa
     assert not (tmp_path / "out").exists()
     for wrong in ("-0.1", "1", "many"):
         assert call(pictures, tmp_path / "out", "--max-missing", wrong)[0] == 2
+
+
+def test_linked_pictures_are_allowed_or_the_link_is_the_cause(call: Call, pictures: Path, tmp_path: Path) -> None:
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    names = [path.name for path in pictures.iterdir() if path.suffix == ".png"]
+    rows = [json.dumps({"file_name": name, "text": "a red bar"}) for name in names]
+    (linked / "metadata.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    for name in names:
+        (linked / name).symlink_to(pictures / name)
+    code, _, said = call(linked, tmp_path / "out")
+    assert code == 1
+    assert re.search(r"reached by links alone: metadata\.jsonl:\d+: \S+\.png is a link to .*, outside of ", said)
+    assert "allow links with --follow-links" in said
+    assert "--max-missing" not in said
+    code, out, _ = call(linked, tmp_path / "out", "--follow-links", "--max-missing", 0.5)
+    assert code == 0, out
+    assert Prepared(tmp_path / "out").report["options"]["follow_links"] is True

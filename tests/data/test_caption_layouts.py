@@ -1,4 +1,4 @@
-"""Captioned images as they are downloaded today: Flickr8k, Flickr30k and COCO each in the layouts of their mirrors, and a line for what is not known."""
+"""Captioned images as they are downloaded today: Flickr8k, Flickr30k and COCO, and a line for what is not known."""
 
 import gzip
 import json
@@ -134,7 +134,10 @@ def test_rows_that_do_not_fit(tmp_path: Path) -> None:
     put(tmp_path / "flickr30k_images")
     write(tmp_path / "results.csv", BARS + "30_c.jpg| 4   A dog runs across the grass .\n")
     assert found(opened(tmp_path))["30_c.jpg"] == [*CAPTIONS["30_c.jpg"], "A dog runs across the grass ."]
-    write(tmp_path / "results.csv", BARS + "20_b.jpg| 1| one | two\n" + '20_b.jpg| 2| "quoted ""so"""\n' + '20_b.jpg| 3| "a" and "b"\n')
+    write(
+        tmp_path / "results.csv",
+        BARS + "20_b.jpg| 1| one | two\n" + '20_b.jpg| 2| "quoted ""so"""\n' + '20_b.jpg| 3| "a" and "b"\n',
+    )
     assert found(opened(tmp_path))["20_b.jpg"][1:] == ["one | two", 'quoted "so"', '"a" and "b"']
     many = "".join(f"10_a.jpg| {number}| text\n" for number in range(100))
     write(tmp_path / "results.csv", BARS + many + "broken\n| 1| no name\n")
@@ -189,7 +192,10 @@ def test_captions_of_the_hub_with_lists_in_cells(tmp_path: Path) -> None:
     """As flickr_annotations_30k.csv has them."""
     put(tmp_path / "flickr30k-images")
     rows = [f'{cell(json.dumps(texts))},"[0, 1]",{split},{name},7' for (name, texts), split in zip(CAPTIONS.items(), ("train", "val", "test"), strict=True)]
-    write(tmp_path / "flickr_annotations_30k.csv", "raw,sentids,split,filename,img_id\n" + "\n".join(rows) + "\n")
+    write(
+        tmp_path / "flickr_annotations_30k.csv",
+        "raw,sentids,split,filename,img_id\n" + "\n".join(rows) + "\n",
+    )
     assert found(opened(tmp_path)) == CAPTIONS
     assert list(splits(opened(tmp_path)).values()) == ["train", "valid", "test"]
 
@@ -205,7 +211,10 @@ def test_the_real_flickr8k_as_it_is_downloaded_today(listed: bool, tmp_path: Pat
     (tmp_path / "Images").mkdir()
     for name in names:
         (tmp_path / "Images" / name).write_bytes((FLICKR / "images" / name).read_bytes())
-    write(tmp_path / "captions.txt", "image,caption\n" + "".join(f"{name},{cell(text)}\n" for name in names for text in rows[name]))
+    write(
+        tmp_path / "captions.txt",
+        "image,caption\n" + "".join(f"{name},{cell(text)}\n" for name in names for text in rows[name]),
+    )
     if listed:
         write(tmp_path / "Flickr_8k.trainImages.txt", "\n".join(names[:40]))
         write(tmp_path / "Flickr_8k.devImages.txt", "\n".join(names[40:]))
@@ -223,7 +232,12 @@ def coco(path: Path, names: list[str], indent: int | None = None, reverse: bool 
     images = [{"license": 3, "file_name": name, "height": 16, "id": 100 + k} for k, name in enumerate(names)]
     texts = [(k, text) for k, name in enumerate(names) for text in CAPTIONS[name]]
     annotations = [{"image_id": 100 + k, "id": n, "caption": f"{text}\n"} for n, (k, text) in enumerate(texts)]
-    tree = {"info": {"year": 2017}, "images": images, "licenses": [{"id": 3}], "annotations": annotations[::-1]}
+    tree = {
+        "info": {"year": 2017},
+        "images": images,
+        "licenses": [{"id": 3}],
+        "annotations": annotations[::-1],
+    }
     items = list(tree.items())[:: -1 if reverse else 1]
     return write(path, json.dumps(dict(items) | more, indent=indent, ensure_ascii=False))
 
@@ -233,7 +247,10 @@ def whole_coco(folder: Path, year: int = 2017) -> Path:
     put(folder / f"val{year}", "30_c.jpg")
     coco(folder / "annotations" / f"captions_train{year}.json", ["10_a.jpg", "20_b.jpg"])
     coco(folder / "annotations" / f"captions_val{year}.json", ["30_c.jpg"])
-    write(folder / "annotations" / f"instances_val{year}.json", json.dumps({"images": [], "annotations": [{"bbox": []}]}))
+    write(
+        folder / "annotations" / f"instances_val{year}.json",
+        json.dumps({"images": [], "annotations": [{"bbox": []}]}),
+    )
     return folder
 
 
@@ -263,7 +280,10 @@ def test_coco_files_elsewhere(layout: str, reverse: bool, name: str, tmp_path: P
 def test_coco_of_two_years_is_a_question(tmp_path: Path) -> None:
     whole_coco(tmp_path)
     whole_coco(tmp_path, 2014)
-    with pytest.raises(UsageError, match=r"several files of captions for one split: captions_train2014\.json, .*name one of them"):
+    with pytest.raises(
+        UsageError,
+        match=r"several files of captions for one split: captions_train2014\.json, .*name one of them",
+    ):
         open_corpus(str(tmp_path))
 
 
@@ -271,26 +291,50 @@ def test_coco_of_two_years_is_a_question(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ('{"images": [{"id": 1}], "annotations": []}', ':1: no text "file_name"; it has: id'),
-        ('{"images": [{"id": 1e400, "file_name": "a.jpg"}], "annotations": []}', ":1: not JSON: 1e400: too large a number"),
-        ('{"images": [{"id": NaN, "file_name": "a.jpg"}], "annotations": []}', ":1: not JSON: NaN is no number"),
-        ('{"images": [{"id": ' + "9" * 5000 + ', "file_name": "a.jpg"}], "annotations": []}', ":1: not JSON: "),
-        ('{"images": [{"id": null, "file_name": "a.jpg"}], "annotations": []}', 'no number "id" but NoneType'),
+        (
+            '{"images": [{"id": 1e400, "file_name": "a.jpg"}], "annotations": []}',
+            ":1: not JSON: 1e400: too large a number",
+        ),
+        (
+            '{"images": [{"id": NaN, "file_name": "a.jpg"}], "annotations": []}',
+            ":1: not JSON: NaN is no number",
+        ),
+        (
+            '{"images": [{"id": ' + "9" * 5000 + ', "file_name": "a.jpg"}], "annotations": []}',
+            ":1: not JSON: ",
+        ),
+        (
+            '{"images": [{"id": null, "file_name": "a.jpg"}], "annotations": []}',
+            'no number "id" but NoneType',
+        ),
         ('{"images": [{"id": [1], "file_name": "a.jpg"}], "annotations": []}', 'no number "id" but list'),
         ('{"images": [{"id": true, "file_name": "a.jpg"}], "annotations": []}', 'no number "id" but bool'),
-        ('{"images": [{"id": 1, "file_name": "../a.jpg"}], "annotations": []}', "'../a.jpg' is no path inside"),
+        (
+            '{"images": [{"id": 1, "file_name": "../a.jpg"}], "annotations": []}',
+            "'../a.jpg' is no path inside",
+        ),
         ('{"images": [{"id": 1, "file_name": 7}], "annotations": []}', 'no text "file_name"'),
-        ('{"images": [{"id": 1, "file_name": "a.jpg"},\n{"id": 1, "file_name": "b.jpg"}]}', ":2: two images have the id 1"),
+        (
+            '{"images": [{"id": 1, "file_name": "a.jpg"},\n{"id": 1, "file_name": "b.jpg"}]}',
+            ":2: two images have the id 1",
+        ),
         ('{"images": [7], "annotations": []}', "not an object in the list 'images' but int"),
         ('{"images": [], "annotations": [{"image_id": 1, "caption": null}]}', 'no text "caption"'),
         ('{"images": [], "annotations": [{"image_id": 1, "caption": ["x"]}]}', 'no text "caption"'),
-        ('{"images": [], "annotations": [{"image_id": 1, "caption": "x"}]}', "of the image 1, which is not in its list"),
+        (
+            '{"images": [], "annotations": [{"image_id": 1, "caption": "x"}]}',
+            "of the image 1, which is not in its list",
+        ),
         ('{"images": [], "annotations": [{"image_id": 1, "caption": "x"', "the file is cut off"),
         ('{"images": [], "annotations": ' + "[" * 100_000, "nested too deep"),
         ('{"images": [], "x": ' + '{"a":' * 100_000, "nested too deep"),
         ('{"images": [], "annotations": [}', "not JSON"),
         ('{"images": [], "annotations" []}', "no colon after 'annotations'"),
         ('{"images": [], "x": "' + "y" * 3_000_000 + '"}', "a value of more than 1,000,000 characters"),
-        ('{"images": [], "annotations": [{"image_id": 1, "caption": "' + "y" * 3_000_000 + '"}]}', "a value of more than 1,000,000"),
+        (
+            '{"images": [], "annotations": [{"image_id": 1, "caption": "' + "y" * 3_000_000 + '"}]}',
+            "a value of more than 1,000,000",
+        ),
     ],
 )
 def test_faults_of_coco(text: str, message: str, tmp_path: Path) -> None:
@@ -316,7 +360,14 @@ def test_half_a_surrogate_pair_becomes_a_character(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [1, 7, 64])
 def test_lists_are_read_piece_by_piece(size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for indent in (None, 1):
-        path = coco(tmp_path / "x.json", list(CAPTIONS), indent, more=[1, [2, {"a": 1.5e3}]], number=12345, nothing=None)
+        path = coco(
+            tmp_path / "x.json",
+            list(CAPTIONS),
+            indent,
+            more=[1, [2, {"a": 1.5e3}]],
+            number=12345,
+            nothing=None,
+        )
         with monkeypatch.context() as patch:
             whole = list(json_lists.records(path, "images", "annotations"))
             patch.setattr(json_lists, "_CHUNK", size)
@@ -362,11 +413,18 @@ def test_a_file_that_is_not_known_is_named_with_what_is(name: str, text: str, tm
         open_corpus(str(tmp_path))
     line = str(caught.value)
     assert line.startswith(f"{tmp_path}: {name} holds no captions in a form that is known; read are: ")
-    for form in ("metadata.jsonl", "captions.txt", "results.csv", "*.token.txt", "dataset_*.json", "captions_*.json"):
+    for form in (
+        "metadata.jsonl",
+        "captions.txt",
+        "results.csv",
+        "*.token.txt",
+        "dataset_*.json",
+        "captions_*.json",
+    ):
         assert form in line
-    (tmp_path / name).write_bytes(b"PAR1 \xff cut off")
+    (tmp_path / name).write_bytes(b"name,class\n\xff,cut off\n")
     if name.endswith(".csv"):
-        with pytest.raises(UserError, match=r"labels\.csv:1: not UTF-8"):
+        with pytest.raises(UserError, match=r"labels\.csv:2: not UTF-8"):
             open_corpus(str(tmp_path))
     (tmp_path / name).unlink()
     with pytest.raises(UserError, match=r"pictures without captions: they take a metadata\.jsonl beside them"):

@@ -1,4 +1,4 @@
-"""Threads share room in memory: none has more than there is, but for one that has it alone; a process that forks begins anew."""
+"""Threads share room in memory: no more than there is, but for one alone; a process that forks begins anew."""
 
 import os
 import threading

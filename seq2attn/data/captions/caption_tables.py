@@ -1,8 +1,8 @@
-"""Tables of captions beside a folder of images, a row a caption: Flickr8k's captions.txt and Flickr30k's results.csv as they are downloaded today.
+"""Tables of captions beside a folder of images, a row a caption: Flickr8k's captions.txt, Flickr30k's results.csv.
 
-The first line names the columns: "image,caption", "image_name| comment_number| comment" and the like. Between commas,
-semicolons and tabs cells may be quoted by the rules of CSV; between bars they stand as they are. A row that does not fit
-is mended where its caption is plain to see, and otherwise left out and counted.
+The first line names the columns: "image,caption", "image_name| comment_number| comment" and the like. Between
+commas, semicolons and tabs cells may be quoted by the rules of CSV; between bars they stand as they are. A row that
+does not fit is mended where its caption is plain to see, and otherwise left out and counted.
 """
 
 import csv
@@ -60,7 +60,7 @@ def form_of(path: Path) -> Form | None:
 
 
 def captions_of(path: Path, form: Form, notes: list[str]) -> Iterator[Caption]:
-    """The rows; how many did not fit comes into `notes` at the end. Raises UserError where those are more than MOST_BAD."""
+    """The rows; how many did not fit comes into `notes` at the end. Raises UserError for more than MOST_BAD."""
     rows, bad = 0, list[int]()
     for number, cells in _bars(path) if form.delimiter == "|" else _quoted(path, form.delimiter):
         rows += 1
@@ -106,11 +106,12 @@ def _bars(path: Path) -> Iterator[tuple[int, list[str]]]:
 def _bare(cell: str) -> str:
     """A cell without the quotes around it, where they are of CSV."""
     inside = cell[1:-1].replace('""', "")
-    return cell[1:-1].replace('""', '"') if len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inside else cell
+    quoted = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inside
+    return cell[1:-1].replace('""', '"') if quoted else cell
 
 
 def _quoted(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows of CSV. A line whose quotes do not close before the next row begins is split at its delimiters alone."""
+    """Rows of CSV. A line whose quotes do not close before the next row is split at its delimiters alone."""
     csv.field_size_limit(LIMIT)
     lines = enumerate(read_lines(path), 1)
     next(lines, None)

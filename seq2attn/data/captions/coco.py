@@ -1,7 +1,8 @@
-"""COCO's own files (Lin et al. 2014; Chen et al. 2015): `captions_train2017.json` and the like, with "images" and "annotations".
+"""COCO's own files (Lin et al. 2014; Chen et al. 2015), as captions_train2017.json: "images" and "annotations".
 
-They stand in a folder `annotations` beside the folders of images, `train2017` and so on, or together with them. The split is
-in the name of the file. Each file is read as a stream; what is held of it are names and captions. Knows no image format.
+They stand in a folder `annotations` beside the folders of images, `train2017` and so on, or together with them. The
+split is in the name of the file. Each file is read as a stream; what is held of it are names and captions. Knows no
+image format.
 """
 
 import re
@@ -18,12 +19,12 @@ from seq2attn.errors import UsageError, UserError
 
 NAME = re.compile(r"captions?_.*\.json(\.gz)?", re.IGNORECASE)
 _BESIDE = "annotations"
-_OTHERS = re.compile(r"(instances|person_keypoints|panoptic|stuff|image_info)_.*", re.IGNORECASE)  # files of COCO without captions
+_OTHERS = re.compile(r"(instances|person_keypoints|panoptic|stuff|image_info)_.*", re.IGNORECASE)  # hold none
 
 
 def is_coco(path: Path) -> bool:
     """Whether a file is one by its name, or by what it begins with."""
-    if _OTHERS.fullmatch(path.name) or not re.fullmatch(r".*\.json(\.gz)?", path.name, re.IGNORECASE) or not path.is_file():
+    if _OTHERS.fullmatch(path.name) or not path.name.lower().endswith((".json", ".json.gz")) or not path.is_file():
         return False
     lists = lists_in(path, "images", "annotations", "sentences")
     return "sentences" not in lists and bool(lists if NAME.fullmatch(path.name) else "images" in lists)
@@ -39,13 +40,14 @@ def files_of_captions(folder: Path) -> list[Path]:
 
 
 def open_coco(path: Path, source: str | None, target: str | None, follow_links: bool = False) -> PictureCorpus:
-    """`path` is a file, its folder, or the folder of `annotations`. Raises UsageError when files of several years are there."""
+    """`path` is a file, its folder, or that of `annotations`. Raises UsageError for files of several years."""
     no_columns(str(path), source)
     files_ = [path] if path.is_file() else files_of_captions(path)
     splits = [split_name(re.sub(r"(?i)^captions?_", "", file.name)) for file in files_]
     if len(set(splits)) < len(splits):
         names = ", ".join(file.name for file in files_)
-        raise UsageError(f"{path}: several files of captions for one split: {names}: name one of them instead of its folder")
+        told = f"several files of captions for one split: {names}"
+        raise UsageError(f"{path}: {told}: name one of them instead of its folder")
     if "train" not in splits:
         splits = [None] * len(splits)
     folder = path.parent if path.is_file() else path

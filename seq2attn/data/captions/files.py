@@ -1,6 +1,6 @@
-"""Where the images of a corpus lie: names in files of captions to files below one folder, and out of it only by links that the user allows.
+"""Where the images of a corpus lie: names in files of captions to files below one folder.
 
-Knows no format of captions.
+Out of it lead only links, and only where the user allows them. Knows no format of captions.
 """
 
 import os
@@ -44,8 +44,8 @@ class Files:
     ) -> list[bytes]:
         """The file of that name in one of `folders`, or anywhere below the root by its last part.
 
-        Of a folder, its frames as `frames_in` has them. Raises UserError when there is none, more than one, or it cannot be
-        read, and LinkOut when it lies behind a link that is not followed.
+        Of a folder, its frames as `frames_in` has them. Raises UserError when there is none, more than one, or it
+        cannot be read, and LinkOut when it lies behind a link that is not followed.
         """
         path = self._find(name, place, folders, anywhere)
         if path.is_symlink() and not path.exists():
@@ -74,7 +74,7 @@ class Files:
         raise UserError(f"{place}: no picture {name} in {self.root}")
 
     def _named(self, name: str) -> list[str]:
-        """Paths below the root whose last part is `name`, in other letters ("A.JPG") where none has these; each file once."""
+        """Paths below the root whose last part is `name`, or that in other letters ("A.JPG"); each file once."""
         index = self._index()
         found = index.get(name) or self._by_folded.get(name.casefold(), [])
         if len(found) < 2:

@@ -1,7 +1,7 @@
-"""Flickr8k and Flickr30k as they are handed out (Hodosh et al. 2013; Young et al. 2014): a file of captions and lists of names a split.
+"""Flickr8k and Flickr30k as they are handed out (Hodosh et al. 2013; Young et al. 2014).
 
-The file has lines `NAME.jpg#K<TAB>caption`, or is a table as `caption_tables` reads it. The pictures are in the folder
-itself or anywhere below it. Knows no image format.
+A file of captions has lines `NAME.jpg#K<TAB>caption`, or is a table as `caption_tables` reads it; lists of names say
+which split is whose. The pictures are in the folder itself or anywhere below it. Knows no image format.
 """
 
 import re
@@ -30,14 +30,19 @@ def files_of_captions(folder: Path) -> list[Path]:
 
 
 def is_table(path: Path) -> bool:
-    """Whether it is a table of captions by its first line, and no table with columns between commas or tabs by its name."""
+    """Whether it is a table of captions by its first line, and by its name no .csv or .tsv as others are."""
     name = path.name.lower().removesuffix(".gz")
     if not name.endswith((".txt", ".csv", ".tsv")) or not path.is_file() or (form := form_of(path)) is None:
         return False
     return name.endswith(".txt") or form.delimiter in "|;"
 
 
-def open_flickr(path: Path, source: str | None, target: str | None, follow_links: bool = False) -> PictureCorpus:
+def open_flickr(
+    path: Path,
+    source: str | None,
+    target: str | None,
+    follow_links: bool = False,
+) -> PictureCorpus:
     """`path` is the folder, or its file of captions. Raises UsageError when it takes the user to say which file that is."""
     no_columns(str(path), source)
     folder = path if path.is_dir() else path.parent
@@ -59,7 +64,7 @@ def open_flickr(path: Path, source: str | None, target: str | None, follow_links
             (unlisted, token.name, "in no list of a split, and left out"),
             (uncaptioned, "the lists", f"not in {token.name}"),
         ):
-            note = f"{count:,} {'picture' if count == 1 else 'pictures'} of {of} {'is' if count == 1 else 'are'} {lack}"
+            note = f"{count:,} picture of {of} is {lack}" if count == 1 else f"{count:,} pictures of {of} are {lack}"
             if count and note not in notes:
                 notes.append(note)
         for name, (number, texts) in captions.items():

@@ -24,8 +24,8 @@ _BEGINNING = 1 << 16  # bytes that tell what a file is
 def records(path: Path, *names: str) -> Iterator[tuple[str, int, Mapping[str, object]]]:
     """(name, line, object) of each object in the lists under `names`, in the order of the file.
 
-    Raises UserError with file and line for what is no JSON, for anything but objects in such a list, for a value of more
-    than LIMIT characters, and where the file has none of the lists.
+    Raises UserError with file and line for what is no JSON, for anything but objects in such a list, for a value of
+    more than LIMIT characters, and where the file has none of the lists.
     """
     met = False
     with opened(path) as file:
@@ -41,11 +41,13 @@ def records(path: Path, *names: str) -> Iterator[tuple[str, int, Mapping[str, ob
                 met |= name in names
                 while not text.follows("]"):
                     if text.ended:
-                        raise UserError(f"{path}:{text.line}: the list of objects does not end: the file is cut off")
+                        told = "the list of objects does not end: the file is cut off"
+                        raise UserError(f"{path}:{text.line}: {told}")
                     line, value = text.line, text.value()
                     if name in names:
                         if not isinstance(value, dict):
-                            raise UserError(f"{path}:{line}: not an object in the list {name[:40]!r} but {_kind(value)}")
+                            told = f"not an object in the list {name!r} but {_kind(value)}"
+                            raise UserError(f"{path}:{line}: {told}")
                         yield name, line, value
                     text.comma("]")
             else:
@@ -61,7 +63,7 @@ def _none(path: Path, names: tuple[str, ...]) -> UserError:
 
 
 def lists_in(path: Path, *names: str) -> set[str]:
-    """Those of `names` that the beginning of a file has as names of lists. Nothing for what cannot be read."""
+    """Those of `names` that the beginning of a file has as names of lists; of what cannot be read, none."""
     try:
         with opened(path) as file:
             text = file.read(_BEGINNING).decode("utf-8-sig", "replace")
@@ -131,7 +133,8 @@ class _Text:
         return value
 
     def fail(self, problem: str) -> NoReturn:
-        raise UserError(f"{self._path}:{self.line}: not JSON: {'the file is cut off' if self.ended else problem}")
+        problem = "the file is cut off" if self.ended else problem
+        raise UserError(f"{self._path}:{self.line}: not JSON: {problem}")
 
     def _next(self) -> str:
         """The character after white space; "" at the end of the file."""

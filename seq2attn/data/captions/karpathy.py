@@ -26,10 +26,16 @@ def is_karpathy(path: Path) -> bool:
 def files_of_captions(folder: Path) -> list[Path]:
     """Those in a folder: by their names, or else by what they begin with."""
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
-    return [file for file in files if NAME.fullmatch(file.name)] or [file for file in files if is_karpathy(file)]
+    named = [file for file in files if NAME.fullmatch(file.name)]
+    return named or [file for file in files if is_karpathy(file)]
 
 
-def open_karpathy(path: Path, source: str | None, target: str | None, follow_links: bool = False) -> PictureCorpus:
+def open_karpathy(
+    path: Path,
+    source: str | None,
+    target: str | None,
+    follow_links: bool = False,
+) -> PictureCorpus:
     """`path` is the file or its folder. Raises UsageError when the folder has several."""
     no_columns(str(path), source)
     folder = path if path.is_dir() else path.parent

@@ -1,4 +1,4 @@
-"""Which layout of captioned images a file or a folder has, and how a folder is told in one line that it has none that is known."""
+"""Which layout of captioned images a file or a folder has, and what is said of one that is not known."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,17 @@ KNOWN = (
     "metadata.jsonl, .csv or .parquet with file_name and captions, captions.txt (image,caption), results.csv, "
     "Flickr's *.token.txt, Karpathy's dataset_*.json, COCO's captions_*.json"
 )
-_UNKNOWN = {".json", ".jsonl", ".csv", ".tsv", ".txt", ".parquet", ".xml", ".mat", ".xlsx"}  # what may hold captions
+_UNKNOWN = {
+    ".json",
+    ".jsonl",
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".parquet",
+    ".xml",
+    ".mat",
+    ".xlsx",
+}  # what may hold captions
 _TABLES = {".jsonl", ".csv", ".tsv", ".parquet"}
 _NO_CAPTIONS = re.compile(r"(readme|licen[cs]e|copying|requirements|changelog|citation).*", re.IGNORECASE)
 
@@ -48,7 +58,7 @@ def nested(path: Path) -> tuple[Path, Open] | None:
 
 
 def refusal(path: Path) -> UserError:
-    """Of a folder with images and no captions that are known: the file that may hold them, and the layouts that are read."""
+    """Of a folder with images and no captions that are known: the file that may hold them, and what is read."""
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _UNKNOWN and file.is_file())
     mine = [
         file.relative_to(path)
