@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from seq2attn.cli import console
 from seq2attn.cli.scored import Search, System, TestSet, named
+from seq2attn.data.corpus import is_blank
 from seq2attn.errors import UserError
 from seq2attn.evaluation import caption_significance, captions, significance, text
 
@@ -98,4 +99,5 @@ def of_split(prepared: "Prepared", name: str) -> PictureSet:
 
 def of_files(name: str, where: str, files: Sequence[Sequence[str]], language: str | None) -> PictureSet:
     """Captions in files with a line a picture, those of one caption each; where a picture has fewer than others, lines are blank."""
-    return PictureSet(name, where, [[line for line in of_picture if line.strip()] for of_picture in zip(*files, strict=True)], language=language)
+    references = [[line for line in of_image if not is_blank(line)] for of_image in zip(*files, strict=True)]
+    return PictureSet(name, where, references, language=language)

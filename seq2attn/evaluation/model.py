@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypedDict, Unpack
 
+from seq2attn.data.corpus import is_blank
 from seq2attn.evaluation.alignment import Link
 from seq2attn.search.risk import Utility
 
@@ -101,7 +102,7 @@ def force(
             shown = align and number == 0
             found = translator.force(some, theirs, batch_tokens=batch_tokens, attention=shown, seed=seed, first=start)
             links += [set(translation.alignment()) for translation in found if shown]
-            real = [t for t in found if t.source.strip() and t.text.strip()]
+            real = [t for t in found if not is_blank(t.source) and not is_blank(t.text)]
             log_p += math.fsum(translation.log_probability for translation in real)
             tokens += sum(len(translation.tokens) + 1 for translation in real)
             scored += len(real)

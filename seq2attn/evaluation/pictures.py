@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Unpack, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from seq2attn.data.corpus import is_blank
 from seq2attn.data.picture_split import PictureSplit
 from seq2attn.data.views import View
 from seq2attn.evaluation.captions import parallel
@@ -91,7 +92,7 @@ def force(
         texts = [caption for number in numbers for caption in split.captions[number]]
         pictures = [one for number, one in zip(numbers, seen(captioner, split, numbers), strict=True) for _ in split.captions[number]]
         found = captioner.force(pictures, texts, batch_tokens=batch_tokens, attention=counts is not None, seed=seed, first=int(split.first[numbers.start]))
-        real = [caption for caption in found if caption.text.strip()]
+        real = [caption for caption in found if not is_blank(caption.text)]
         log_p += math.fsum(caption.log_probability for caption in real)
         tokens += sum(len(caption.tokens) + 1 for caption in real)
         scored += len(real)

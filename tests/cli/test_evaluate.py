@@ -204,6 +204,14 @@ def test_likelihood_needs_a_model_and_a_reference(call: Call, run: Path, files: 
     assert (record["perplexity"], record["cross_entropy"]) == (None, None)
 
 
+def test_lines_of_what_nobody_sees_are_blank(call: Call, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "two").write_text("rain\nthe dog\n")
+    (tmp_path / "unseen").write_text("\u200b\u200f\nle chien\n", encoding="utf-8")
+    code, out, err = call(run, "--source", tmp_path / "two", "--reference", tmp_path / "unseen", "--json")
+    assert code == 0, err
+    assert json.loads(out)["forced"]["left_out"] == 1
+
+
 def test_a_run_may_choose_among_samples(call: Call, run: Path) -> None:
     code, out, err = call(run, "--mbr", "chrf", "--samples", 6, "--seed", 3, "--no-repeat-ngram", 2, "--json")
     assert code == 0, err
@@ -446,7 +454,8 @@ def test_names_and_kinds_are_looked_at_before_torch_is_loaded(run: Path, prepare
     assert "no split tset" in without_torch("--hypotheses", run / "config.json", "--data", prepared, "--split", "tset")
     assert "no such folder" in without_torch(run, "--data", tmp_path / "nowhere")
     assert "no such run directory" in without_torch(run, tmp_path / "nowhere")
-    assert "it has no config.json" in without_torch(f"{run},{tmp_path}")
+    (tmp_path / "empty").mkdir()
+    assert "it has no config.json" in without_torch(f"{run},{tmp_path / 'empty'}")
     tree = json.loads((prepared / "prepared.json").read_text(encoding="utf-8"))
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "prepared.json").write_text(json.dumps(tree | {"pictures": True}), encoding="utf-8")

@@ -422,3 +422,14 @@ def test_captions_are_compared_in_one_form_however_they_are_written(call: Call, 
     assert found[1:] == found[:1] * 3
     assert found[0]["bleu"] == found[0]["bleu_4"] == found[0]["rouge_l"] == pytest.approx(100)
     assert found[0]["cider"] == pytest.approx(10)
+
+
+def test_a_line_of_what_nobody_sees_is_no_reference(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a dog runs over the grass\na cat sleeps under a tree\n", encoding="utf-8")
+    (tmp_path / "b").write_text("\u200b\u200f\na cat sits under a tree\n", encoding="utf-8")
+    code, out, _ = call("--hypotheses", tmp_path / "a", "--reference", tmp_path / "a", tmp_path / "b", "--captions", "--json")
+    assert code == 0
+    assert "nrefs:1-2|" in json.loads(out)["signatures"]["cider"]
+    code, out, err = call("--hypotheses", tmp_path / "a", "--reference", tmp_path / "b", "--captions")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "picture 1 has no reference" in err

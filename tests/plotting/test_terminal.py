@@ -152,4 +152,4 @@ def test_weights_that_do_not_fit_the_words_are_refused():
 @pytest.mark.parametrize("weight", [float("nan"), float("inf"), -float("inf"), 1e308, -1e308, 1e300, -0.5])
 def test_any_number_is_drawn(weight):
     lines = terminal.render(np.array([[weight, 0.3]]), ["a", "b"], ["x"]).split("\n")
-    assert lines[-1] == f"x {'██' if weight > 1 else '  '}▒▒"
+    assert lines[-1] == f"x {'██' if weight > 1 else '  '} ▒▒"
