@@ -24,7 +24,6 @@ import io
 import itertools
 import os
 import re
-import secrets
 import shutil
 import socket
 import stat
@@ -215,7 +214,8 @@ def _place(path: Path) -> Path | None:
     if not stat.S_ISREG(facts.st_mode):
         return None
     if not os.access(place, os.W_OK):  # renaming would not ask
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        number = errno.EROFS if os.statvfs(place).f_flag & os.ST_RDONLY else errno.EACCES
+        raise OSError(number, os.strerror(number))
     return Path(place)
 
 
@@ -397,7 +397,7 @@ def _made(place: Path, path: Path, alone: bool) -> tuple[Path, int]:
                 )
             if state is True and folder is None:
                 folder = candidate
-        folder = folder or place.with_name(_short(f".{place.name}", f".{secrets.token_hex(4)}{ENDING}"))
+        folder = folder or place.with_name(_short(f".{place.name}", f".{os.urandom(4).hex()}{ENDING}"))
         try:
             os.mkdir(folder, _PRIVATE)
         except FileExistsError:  # somebody was faster
