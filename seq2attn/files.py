@@ -5,16 +5,16 @@
     with replace_folder(path) as new: ...     an empty folder to fill; one process at a time
     write(path, content)                      all at once
 
-What is new grows in a private folder beside its place, `.NAME.partial`, and is renamed once it is whole and on
-the disk. Until then what stood there stays, whatever ends the process. A file that is replaced keeps its mode and
-its owner. A symbolic link stays a link, and its target is replaced. Devices, pipes and open descriptors
-(/dev/stdout) are written to as they are. Of several hard links to a file, the one that is named gets the new
-content; the others keep the old.
+What is new grows in a private folder beside its place, `.NAME.partial`, and is renamed once it is whole and
+on the disk. Until then what stood there stays, whatever ends the process. A file that is replaced keeps its
+mode and its owner. A symbolic link stays a link, and its target is replaced. Devices, pipes and open
+descriptors (/dev/stdout) are written to as they are. Of several hard links to a file, the one that is named
+gets the new content; the others keep the old.
 
-A process locks its private folder while it lives. What a killed one left is removed by the next that writes the
-same name, or by `sweep`; a folder that it had moved away for a new one comes back. Nothing else is removed: not
-what another process writes, and no file of the user's, whatever its name. Where the file system has no locks,
-nothing is swept. It knows nothing of what is written.
+A process locks its private folder while it lives. What a killed one left is removed by the next that writes
+the same name, or by `sweep`; a folder that it had moved away for a new one comes back. Nothing else is
+removed: not what another process writes, and no file of the user's, whatever its name. Where the file
+system has no locks, nothing is swept. It knows nothing of what is written.
 """
 
 import errno
@@ -24,7 +24,6 @@ import io
 import itertools
 import os
 import re
-import secrets
 import shutil
 import socket
 import stat
@@ -98,9 +97,9 @@ def replace_file(
 ) -> Iterator[IO[bytes]]:
     """A file that takes the place of `path` when the body ends well, and is dropped otherwise.
 
-    With `piece`, what was written before the body failed or was interrupted is kept beside `path`, under a name
-    that nothing had, which `piece` is told; it is not called where nothing was written. Raises UserError, naming
-    `path`, when it cannot be written.
+    With `piece`, what was written before the body failed or was interrupted is kept beside `path`, under a
+    name that nothing had, which `piece` is told; it is not called where nothing was written. Raises
+    UserError, naming `path`, when it cannot be written.
     """
     with refused(path, way):
         place = _place(path)
@@ -149,12 +148,12 @@ def replacing(path: Path, way: str | None = None) -> Iterator[Path]:
 
 @contextmanager
 def replace_folder(path: Path, check: Callable[[], None], way: str | None = None) -> Iterator[Path]:
-    """An empty folder to fill: it takes the place of `path` when the body ends well, and is dropped otherwise.
+    """An empty folder to fill: it takes the place of `path` when the body ends well, or is dropped.
 
-    `check` is called, also once nobody else can make the same folder, to refuse what stands at `path`; what passes
-    is replaced. Raises Taken where another process is making that folder or, at the end, has made or changed it
-    meanwhile; UserError, naming `path`, where it cannot be written.
-    The body's own errors are its caller's to word, by `refused` or otherwise.
+    `check` is called, also once nobody else can make the same folder, to refuse what stands at `path`; what
+    passes is replaced. Raises Taken where another process is making that folder or, at the end, has made or
+    changed it meanwhile; UserError, naming `path`, where it cannot be written. The body's own errors are
+    its caller's to word, by `refused` or otherwise.
     """
     place = Path(os.path.realpath(path))
     sweep(place.parent)
@@ -215,7 +214,8 @@ def _place(path: Path) -> Path | None:
     if not stat.S_ISREG(facts.st_mode):
         return None
     if not os.access(place, os.W_OK):  # renaming would not ask
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        number = errno.EROFS if os.statvfs(place).f_flag & os.ST_RDONLY else errno.EACCES
+        raise OSError(number, os.strerror(number))
     return Path(place)
 
 
@@ -243,7 +243,7 @@ def _put(new: Path, place: Path, folder: Path) -> None:
 
 
 def _dress(new: Path, place: Path, folder: Path) -> None:
-    """Bring the file to the disk, with the mode and owner of the one that it replaces or of any new file here."""
+    """Bring the file to the disk, with the mode and owner of the one that it replaces, or of any new file."""
     descriptor = os.open(new, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with suppress(OSError):  # not every file system has modes
@@ -321,7 +321,8 @@ def _keep(new: Path, place: Path, folder: Path) -> Path:
 
 
 def _put_folder(new: Path, place: Path, folder: Path, before: tuple[int, ...] | None, path: Path) -> None:
-    changed = Taken(f"{path}: another process has made or changed it meanwhile; it stays as that process left it: choose another name")
+    theirs = "another process has made or changed it meanwhile; it stays as that process left it"
+    changed = Taken(f"{path}: {theirs}: choose another name")
     for root, _, files in os.walk(new):
         for name in files:
             descriptor = os.open(os.path.join(root, name), os.O_RDONLY | os.O_CLOEXEC)
@@ -397,7 +398,7 @@ def _made(place: Path, path: Path, alone: bool) -> tuple[Path, int]:
                 )
             if state is True and folder is None:
                 folder = candidate
-        folder = folder or place.with_name(_short(f".{place.name}", f".{secrets.token_hex(4)}{ENDING}"))
+        folder = folder or place.with_name(_short(f".{place.name}", f".{os.urandom(4).hex()}{ENDING}"))
         try:
             os.mkdir(folder, _PRIVATE)
         except FileExistsError:  # somebody was faster

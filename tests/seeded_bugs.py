@@ -351,7 +351,8 @@ BUGS = (
     Bug("files.py", "os.fchmod(descriptor, mode)", "pass", ("test_files.py", "-k", "keeps_its_mode")),
     Bug("files.py", "if _identity(folder / _OLD) != before:", "if False:", ("test_files.py", "-k", "at_its_end")),
     Bug("files.py", "os.register_at_fork(after_in_child=_let_go_in_child)", "", ("test_files.py", "-k", "child")),
-    Bug("data/workers.py", "        came.append(number)", "        raise KeyboardInterrupt", ("cli/test_prepare.py", "-k", "during_a_fork")),
+    Bug("data/workers.py", "    if error is not None:\n        raise error", "    pass", ("data/test_workers.py", "-k", "raises")),
+    Bug("data/workers.py", "os._exit(1)", "pass", ("data/test_workers.py", "-k", "without_its_caller")),
     # pictures: their data, how they are described and learned from
     Bug("data/picture_split.py", " and (np.diff(self.picture_of) >= 0).all()", "", ("data/test_picture_store.py", "-k", "do_not_fit")),
     Bug("data/picture_split.py", "!= len(self._pictures):", "> len(self._pictures):", ("data/test_picture_store.py", "-k", "do_not_fit")),

@@ -1,4 +1,7 @@
-"""Where results go: standard output as they come, or a file that takes its place when all is done. Knows nothing of what is written."""
+"""Where results go: standard output as they come, or a file that takes its place when all is done.
+
+It knows nothing of what is written.
+"""
 
 import os
 import sys
@@ -48,7 +51,10 @@ def writer(stack: ExitStack, output: Path | None) -> Callable[[str], None]:
 
 @contextmanager
 def attention(path: Path) -> Iterator[IO[bytes]]:
-    """A file for the weights of translations that takes its place when all is done; what was finished before the work stopped keeps a name of its own."""
+    """A file for the weights of translations that takes its place when all is done.
+
+    What was finished before the work stopped keeps a name of its own.
+    """
     tell = _tell_archive if path.suffix == ".npz" else _tell_lines
     with files.replace_file(path, piece=lambda piece: tell(path, piece)) as file:
         yield file
