@@ -1,5 +1,6 @@
 """The nouns of raw data: a row, and a corpus that yields its rows one by one. Knows no file format and no tokenizer."""
 
+import os
 import re
 import string
 import unicodedata
@@ -57,7 +58,10 @@ def is_split(name: object) -> bool:
 
 def shown(path: Path | str) -> str:
     """A path as text: bytes of it that are not UTF-8 are written as escapes."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
+    try:
+        return os.fsencode(path).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half of a surrogate pair that stands for no byte
+        return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def one_line(text: str, place: str) -> str:

@@ -116,13 +116,13 @@ def _open_folder(path: Path, source: str | None, target: str | None, max_bad: fl
         return karpathy.open_karpathy(path, source, target)
     if _is_saved(path):
         return _open_saved(path, source, target, max_bad)
-    if folder_files.tables_in(path, _TABLES)[0]:
+    found, notes = folder_files.tables_in(path, _TABLES)
+    if found:
         return _open_tables(path, source, target, max_bad)
     if any(file.suffix.lower() in ENDINGS | _VIDEOS for file in path.rglob("*")):
         raise UserError(f"{path}: pictures without captions: they take a metadata.jsonl beside them, with file_name and captions in each line")
-    raise UserError(
-        f"{path}: no corpus in this folder: it takes train.LANG for each of two languages (and valid.LANG, test.LANG), or files {' '.join(_TABLES)}"
-    )
+    wanted = f"train.LANG for each of two languages (and valid.LANG, test.LANG), or files {' '.join(_TABLES)}"
+    raise UserError(f"{path}: no corpus in this folder: it takes {wanted}{''.join(f'; {note}' for note in notes)}")
 
 
 def _open_tables(path: Path, source: str | None, target: str | None, max_bad: float) -> Corpus | PictureCorpus:
