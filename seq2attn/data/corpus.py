@@ -53,7 +53,9 @@ def is_split(name: object) -> bool:
     """Whether a split may be called so: the name is that of a folder, in the folder that it belongs to."""
     if not isinstance(name, str) or not name.isprintable() or name != name.strip():
         return False
-    return bool(name) and name[0] != "." and ".." not in name and not set("/\\:\ufffd") & set(name) and len(name.encode()) <= _SPLIT_BYTES
+    if not name or name[0] == "." or ".." in name or set("/\\:\ufffd") & set(name):
+        return False
+    return len(name.encode()) <= _SPLIT_BYTES
 
 
 def shown(path: Path | str) -> str:

@@ -36,8 +36,9 @@ def open_corpus(
     target: str | None = None,
     max_bad: float = SHARE,
 ) -> Corpus | PictureCorpus:
-    """The corpus of that name or path; `source` and `target` name its sides. Of the rows of a table, the share `max_bad` may be bad.
+    """The corpus of that name or path; `source` and `target` name its sides.
 
+    Of the rows of a table, the share `max_bad` may be bad.
     Raises UserError when it is not there or is no corpus, UsageError when it takes the user to say what is meant.
     """
     if shown(name) != name:
@@ -60,7 +61,8 @@ def _open(name: str, source: str | None, target: str | None, max_bad: float) -> 
     try:
         if hub is not None:
             if hub and path.is_dir():
-                return _open_tables(path, source, target, max_bad) if not _is_saved(path) else _open_saved(path, source, target, max_bad)
+                read = _open_saved if _is_saved(path) else _open_tables
+                return read(path, source, target, max_bad)
             return _open_hub(hub, source, target, max_bad)
         if path.is_dir():
             return _open_folder(path, source, target, max_bad)
@@ -133,7 +135,8 @@ def _open_tables(path: Path, source: str | None, target: str | None, max_bad: fl
     found, notes = folder_files.tables_in(path, _TABLES)
     loose = folder_files.arrow_in(path)
     if loose and found:
-        raise UserError(f"{path}: tables, as {found[0].name}, beside Arrow files, as {loose}: name the one that is meant")
+        both = f"tables, as {found[0].name}, beside Arrow files, as {loose}"
+        raise UserError(f"{path}: {both}: name the one that is meant")
     if loose:
         raise UserError(f"{path}: Arrow files, as {loose}, alone: save them as Parquet or JSONL")
     metadata = [table for table in found if _METADATA.fullmatch(table.name)]
@@ -176,21 +179,25 @@ def _texts(
     notes: list[str],
 ) -> Corpus:
     """Tables of text, those of one split one after another."""
-    parts = [(tables.of_pairs(table, source, target), split) for table, split in sorted(chosen, key=lambda one: (str(one[1]), one[0]))]
+    in_order = sorted(chosen, key=lambda one: (str(one[1]), one[0]))
+    parts = [(tables.of_pairs(table, source, target), split) for table, split in in_order]
     columns = [part.columns for part, _ in parts if part.columns]
     languages = columns[0].languages if columns else (None, None)
     for part, _ in parts:
         if part.columns and part.columns.languages != languages:
-            raise UserError(f"{part.path}: its sides are {_sides(part.columns.languages)}, where those of {parts[0][0].path.name} are {_sides(languages)}")
+            others = f"where those of {parts[0][0].path.name} are {_sides(languages)}"
+            raise UserError(f"{part.path}: its sides are {_sides(part.columns.languages)}, {others}")
         notes += part.notes
     names = [shown(part.path.relative_to(path).as_posix()) for part, _ in parts]
-    notes.append(f"from {', '.join(names[:5])}{f' and {len(names) - 5:,} more files' if len(names) > 5 else ''} in {path}")
+    more = f" and {len(names) - 5:,} more files" if len(names) > 5 else ""
+    notes.append(f"from {', '.join(names[:5])}{more} in {path}")
 
     def rows() -> Iterator[Row | BadRow]:
         for part, split in parts:
             yield from part.rows(split)
 
-    return Corpus(str(path), languages, lambda: without_bad(rows(), max_bad, notes), [part.path for part, _ in parts], notes)
+    inputs = [part.path for part, _ in parts]
+    return Corpus(str(path), languages, lambda: without_bad(rows(), max_bad, notes), inputs, notes)
 
 
 def _sides(languages: tuple[str | None, str | None]) -> str:
@@ -219,7 +226,8 @@ def _open_hub(name: str, source: str | None, target: str | None, max_bad: float)
 def _open_saved(path: Path, source: str | None, target: str | None, max_bad: float) -> Corpus | PictureCorpus:
     """What `datasets` wrote with save_to_disk."""
     if found := folder_files.tables_in(path, _TABLES)[0]:
-        raise UserError(f"{path}: a table, {found[0].name}, beside what `datasets` saved: name the file that is meant, or take the others out")
+        both = f"a table, {found[0].name}, beside what `datasets` saved"
+        raise UserError(f"{path}: {both}: name the file that is meant, or take the others out")
     parts = saved.splits(path)
     import datasets
 
@@ -243,7 +251,8 @@ def _of_datasets(
     used: dict[str, list[Any]] = {}
     for split, dataset in splits.items():
         if str(split).lower().startswith("test") and not is_split(str(split)):
-            raise UserError(f"{where}: no folder may be called as its split {shown(repr(str(split))[:60])}: {SPLIT_NAMES}")
+            name = shown(repr(str(split))[:60])
+            raise UserError(f"{where}: no folder may be called as its split {name}: {SPLIT_NAMES}")
         if ours := split_name(str(split)):
             used.setdefault(ours, []).append(dataset)
     if not used:
