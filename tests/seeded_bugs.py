@@ -343,7 +343,7 @@ BUGS = (
     Bug("data/picture_store.py", "chosen[first : first + batch.num_rows]", "chosen[: batch.num_rows]", ("data/test_picture_store.py", "-k", "several_batches")),
     Bug("data/picture_store.py", "number += kept[-1]", "number += 1", ("data/test_picture_store.py", "-k", "several_batches")),
     Bug("data/picture_files.py", "int(part) if part.isdecimal() else part", "part", ("data/test_picture_store.py", "-k", "order_of_their")),
-    Bug("data/prepared.py", '        if self.pictures:\n            raise UserError(f"{self.path}: holds captioned pictures, where text is wanted: prepare a corpus of text, or use a model that reads pictures")\n        return Split', "        return Split", ("data/test_picture_store.py", "-k", "no_text")),
+    Bug("data/prepared.py", '        if self.pictures:\n            raise UserError(f"{self.path}: holds captioned pictures, where text is wanted: prepare a corpus of text, or use a model that reads pictures")\n        split = Split', "        split = Split", ("data/test_picture_store.py", "-k", "no_text")),
     Bug("data/views.py", "+ epoch * self.captions", "+ epoch", ("data/test_views.py", "-k", "others_in_each")),
     Bug("data/views.py", "hash((draw, picture))", "hash(draw)", ("data/test_views.py", "-k", "company")),
     Bug("data/views.py", "augment = None if draw is None else self.augment", "augment = self.augment", ("data/test_views.py", "-k", "without_a_draw")),
