@@ -1,4 +1,7 @@
-"""Rows of a table that cannot be read: left out and counted by line, and refused where they are too many. Knows no file format."""
+"""Rows of a table that cannot be read: left out and counted by line, and refused where they are too many.
+
+Knows no file format.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +12,7 @@ from seq2attn.errors import UserError
 T = TypeVar("T")
 
 SHARE = 0.01  # of the rows that may be bad
+ENOUGH = 10_000  # bad rows of one kind, and fewer good ones: no more are read
 EXAMPLES = 10  # lines that are named
 BEGINNING = 60  # characters of a bad row that an error shows
 
@@ -23,7 +27,10 @@ class BadRow(NamedTuple):
 
 
 def without_bad(rows: Iterator[T | BadRow], share: float, notes: list[str]) -> Iterator[T]:
-    """The good rows. At the end, the bad ones come into `notes`; raises UserError where they are more than this share of all."""
+    """The good rows.
+
+    At the end, the bad ones come into `notes`; raises UserError where they are more than this share of all.
+    """
     bad: dict[tuple[str, str], list[int]] = {}
     counts: dict[tuple[str, str], int] = {}
     first: BadRow | None = None
@@ -38,17 +45,21 @@ def without_bad(rows: Iterator[T | BadRow], share: float, notes: list[str]) -> I
         counts[key] = counts.get(key, 0) + 1
         if counts[key] <= EXAMPLES:
             bad.setdefault(key, []).append(row.number)
+        elif counts[key] > max(ENOUGH, good) and share < 0.5:
+            break  # another file than was meant
     if first is None:
         return
     number = sum(counts.values())
     total = good + number
     if number > share * total:
         rest = f"{number:,} of {total:,} rows cannot be read, and {share:g} of them may be left out"
-        raise UserError(f"{first.file}:{first.number}: {first.problem}; {rest}: mend them, or allow more with --max-bad SHARE")
+        place = f"{first.file}:{first.number}"
+        raise UserError(f"{place}: {first.problem}; {rest}: mend them, or allow more with --max-bad SHARE")
     for (file, kind), numbers in bad.items():
         count = counts[file, kind]
-        lines = ", ".join(f"{line:,}" for line in numbers) + (", ..." if count > len(numbers) else "")
-        note = f"{Path(file).name}: {count:,} {'row' if count == 1 else 'rows'} {kind}, left out: {'line' if count == 1 else 'lines'} {lines}"
+        lines = ", ".join(f"{place:,}" for place in numbers) + (", ..." if count > len(numbers) else "")
+        one, line = ("row", "line") if count == 1 else ("rows", "lines")
+        note = f"{Path(file).name}: {count:,} {one} {kind}, left out: {line} {lines}"
         if note not in notes:
             notes.append(note)
 

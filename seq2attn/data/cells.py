@@ -1,7 +1,7 @@
-"""Rows of text divided into cells: tabs, commas, semicolons or bars between them, quoted by the rules of CSV or not. Read as a stream.
+"""Rows of text divided into cells by tabs, commas, semicolons or bars, quoted by the rules of CSV or not.
 
-A file of tabs has no rules of its own. It is read with quotes as spreadsheets write them where the cells show that one wrote it;
-otherwise a quote is text, as in files of sentences.
+A file of tabs has no rules of its own. It is read with quotes as spreadsheets write them where the cells show
+that one wrote it; otherwise a quote is text, as in files of sentences.
 """
 
 import csv
@@ -37,7 +37,10 @@ class Dialect(NamedTuple):
 
 
 def dialect_of(path: Path, usual: str, quoted: bool) -> Dialect:
-    """What the first lines show. `usual` is the delimiter of such files, and `quoted` whether they usually have quotes."""
+    """What the first lines show.
+
+    `usual` is the delimiter of such files, and `quoted` whether they usually have quotes.
+    """
     lines = list(islice(read_lines(path), _SAMPLE))
     skip, delimiter, notes = 0, usual, list[str]()
     if lines and (match := _SEPARATOR.fullmatch(lines[0])):
@@ -57,12 +60,16 @@ def dialect_of(path: Path, usual: str, quoted: bool) -> Dialect:
 
 
 def cells(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]] | BadRow]:
-    """(line, cells) of every row. The first row says how many; empty cells beyond are dropped. A line with nothing on it is no row."""
+    """(line, cells) of every row.
+
+    The first row says how many; empty cells beyond are dropped. A line with nothing on it is no row.
+    """
     lines = islice(read_lines(path), dialect.skip, None)
     width: int | None = None
-    rows: Iterator[tuple[int, list[str]] | BadRow] = (
-        _Records(lines, dialect.delimiter, path, dialect.skip) if dialect.quoted else _plain(lines, dialect.delimiter, dialect.skip)
-    )
+    delimiter, skip = dialect.delimiter, dialect.skip
+    rows: Iterator[tuple[int, list[str]] | BadRow] = _plain(lines, delimiter, skip)
+    if dialect.quoted:
+        rows = _Records(lines, delimiter, path, skip)
     for row in rows:
         if isinstance(row, BadRow):
             yield row
@@ -83,7 +90,8 @@ def cells(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]] | BadR
 def _misfit(path: Path, number: int, parts: list[str], width: int) -> BadRow:
     columns = f"{len(parts)} column{'' if len(parts) == 1 else 's'} where the first line has {width}"
     why = " (a cell with a line break?)" if len(parts) < width else ""
-    return BadRow(str(path), number, "with another number of columns", f"{columns}: {beginning(' '.join(parts))}{why}")
+    problem = f"{columns}: {beginning(' '.join(parts))}{why}"
+    return BadRow(str(path), number, "with another number of columns", problem)
 
 
 def _plain(lines: Iterator[str], delimiter: str, skip: int) -> Iterator[tuple[int, list[str]]]:
@@ -96,9 +104,19 @@ def _first(lines: list[str], path: Path, delimiter: str) -> list[str]:
 
 
 class _Records(Iterator[tuple[int, list[str]] | BadRow]):
-    """Rows by the rules of CSV. A quote that does not close, or closes where no cell can end, makes its first line bad and no other."""
+    """Rows by the rules of CSV.
 
-    def __init__(self, lines: Iterator[str], delimiter: str, path: Path, skip: int = 0, cut: bool = False) -> None:
+    A quote that does not close, or closes where no cell can end, makes its first line bad and no other.
+    """
+
+    def __init__(
+        self,
+        lines: Iterator[str],
+        delimiter: str,
+        path: Path,
+        skip: int = 0,
+        cut: bool = False,
+    ) -> None:
         """With `cut`, `lines` are the beginning of a file: a row that their end cuts off is no row."""
         csv.field_size_limit(LIMIT)
         self._lines, self._delimiter, self._path, self._cut = lines, delimiter, path, cut
@@ -115,7 +133,8 @@ class _Records(Iterator[tuple[int, list[str]] | BadRow]):
         taken = self.taken = [line]
         parts = self._quoted(taken) if '"' in line else line.split(self._delimiter)
         if not isinstance(parts, str) and len(taken) > 1 and len(_trimmed(parts, self._width)) != self._width:
-            parts = f"{len(parts)} columns where the first line has {self._width}"  # a quote that closes where it should not
+            # a quote that closes where it should not
+            parts = f"{len(parts)} columns where the first line has {self._width}"
         if not isinstance(parts, str):
             self._width = self._width or len(parts)
             return number, parts
@@ -124,18 +143,24 @@ class _Records(Iterator[tuple[int, list[str]] | BadRow]):
         self._back += reversed(taken[1:])
         self._number = number
         self._spend(sum(map(len, taken[1:])), number)
-        return BadRow(str(self._path), number, "against the rules of CSV", f"not a row of CSV: {parts}: {beginning(line)}")
+        return BadRow(
+            str(self._path),
+            number,
+            "against the rules of CSV",
+            f"not a row of CSV: {parts}: {beginning(line)}",
+        )
 
     def _line(self) -> str:
         self._number += 1
         return self._back.pop() if self._back else next(self._lines)
 
     def _quoted(self, taken: list[str]) -> list[str] | str:
-        """The cells of the row that begins with `taken`, to which its other lines are added; or what is wrong with it."""
+        """The cells of the row that begins with `taken`, which gets its other lines; or what is wrong."""
         size = len(taken[0])
         while True:
             try:
-                return next(csv.reader([f"{part}\n" for part in taken], delimiter=self._delimiter, strict=True))
+                lines = [f"{part}\n" for part in taken]
+                return next(csv.reader(lines, delimiter=self._delimiter, strict=True))
             except csv.Error as error:
                 if "unexpected end" not in str(error):
                     return str(error)
@@ -156,10 +181,11 @@ class _Records(Iterator[tuple[int, list[str]] | BadRow]):
     def _spend(self, characters: int, number: int) -> None:
         self._retries -= characters
         if self._retries < 0:
-            raise UserError(f"{self._path}:{number}: too many quotes that do not close; save the table as CSV anew")
+            problem = "too many quotes that do not close; save the table as CSV anew"
+            raise UserError(f"{self._path}:{number}: {problem}")
 
 
-_OPEN = "a quote that does not close"
+_OPEN = f"a quote that does not close within {LIMIT:,} characters"
 
 
 def _trimmed(parts: list[str], width: int) -> list[str]:
@@ -169,16 +195,17 @@ def _trimmed(parts: list[str], width: int) -> list[str]:
 
 def _fitting(lines: list[str], path: Path, delimiter: str) -> float:
     """The share of rows that have as many cells as the first, or 0 where that is one."""
-    widths = [0 if isinstance(row, BadRow) else len(row[1]) for row in _Records(iter(lines), delimiter, path, cut=True)]
+    rows = _Records(iter(lines), delimiter, path, cut=True)
+    widths = [0 if isinstance(row, BadRow) else len(row[1]) for row in rows]
     share = widths.count(widths[0]) / len(widths) if widths and widths[0] > 1 else 0
     return share if share >= _FITTING else 0
 
 
 def _spreadsheet(path: Path, delimiter: str, skip: int) -> tuple[bool, str]:
-    """Whether quotes around the cells of a file of tabs are those of a spreadsheet program, and what to say about it.
+    """Whether quotes around cells between tabs are those of a spreadsheet program, and what to say about it.
 
-    Such a program doubles a quote inside of quotes, and leaves no cell with a quote bare. Where the cells of a row are on several lines, they are
-    so in quotes alone.
+    Such a program doubles a quote inside of quotes, and leaves no cell with a quote bare. Where the cells of
+    a row are on several lines, they are so in quotes alone.
     """
     if not _has_quotes(path):
         return False, ""

@@ -1,5 +1,6 @@
 """The nouns of raw data: a row, and a corpus that yields its rows one by one. Knows no file format and no tokenizer."""
 
+import os
 import re
 import string
 import unicodedata
@@ -52,12 +53,17 @@ def is_split(name: object) -> bool:
     """Whether a split may be called so: the name is that of a folder, in the folder that it belongs to."""
     if not isinstance(name, str) or not name.isprintable() or name != name.strip():
         return False
-    return bool(name) and name[0] != "." and ".." not in name and not set("/\\:\ufffd") & set(name) and len(name.encode()) <= _SPLIT_BYTES
+    if not name or name[0] == "." or ".." in name or set("/\\:\ufffd") & set(name):
+        return False
+    return len(name.encode()) <= _SPLIT_BYTES
 
 
 def shown(path: Path | str) -> str:
     """A path as text: bytes of it that are not UTF-8 are written as escapes."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
+    try:
+        return os.fsencode(path).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half of a surrogate pair that stands for no byte
+        return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def one_line(text: str, place: str) -> str:

@@ -1,4 +1,4 @@
-"""Which files of a folder are its own: not those of prepared folders and runs that stand in it, and nothing hidden. Knows no format."""
+"""Which files of a folder are its own: not those of prepared folders and runs in it, and nothing hidden."""
 
 import os
 from collections.abc import Collection, Iterator
@@ -7,7 +7,14 @@ from pathlib import Path
 from seq2attn.data.corpus import shown
 from seq2attn.data.packed import bare
 
-_FACTS = {"config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "prepared.json"}
+_FACTS = {
+    "config.json",
+    "dataset_info.json",
+    "dataset_infos.json",
+    "dataset_dict.json",
+    "state.json",
+    "prepared.json",
+}
 _NOTED = 5  # folders that are named
 
 
@@ -18,21 +25,23 @@ def is_run(folder: Path) -> bool:
 
 
 def tables_in(folder: Path, endings: Collection[str]) -> tuple[list[Path], list[str]]:
-    """Files with one of these endings, packed or not, in the folder and below it; and notes on what is left out."""
+    """Files with one of these endings, packed or not, in and below the folder; and notes on others."""
     notes = [f"{folder.name}/{note}" for note in _left_out(folder)]
     if _names_files(folder / "README.md"):
-        notes.append(f"{folder.name}/README.md names data_files: it is not followed, the files of the folder are read")
-    files = [file for file in _files(folder) if Path(bare(file.name.lower())).suffix in endings and file.name not in _FACTS]
-    return sorted(files), notes
+        readme = f"{folder.name}/README.md names data_files"
+        notes.append(f"{readme}: it is not followed, the files of the folder are read")
+    files = (file for file in _files(folder) if file.name not in _FACTS)
+    return sorted(file for file in files if Path(bare(file.name.lower())).suffix in endings), notes
 
 
 def arrow_in(folder: Path) -> str | None:
     """The first Arrow file below the folder."""
-    return min((shown(file.relative_to(folder)) for file in _files(folder) if file.suffix == ".arrow"), default=None)
+    files = (file.relative_to(folder) for file in _files(folder) if file.suffix == ".arrow")
+    return min(map(shown, files), default=None)
 
 
 def is_own(name: str) -> bool:
-    """Whether a file of that name is anybody's data: not hidden, and no copy that an editor or an office program keeps."""
+    """Whether a file of that name may be data: not hidden, and no copy that an editor or office program keeps."""
     return not name.startswith((".", "~$", "#")) and not name.endswith("~") and name != "__MACOSX"
 
 

@@ -28,7 +28,10 @@ def of_lines(path: Path) -> Iterator[tuple[int, Mapping[str, object]] | BadRow]:
             except (ValueError, RecursionError) as error:
                 yield BadRow(str(path), number, _KIND, f"not JSON: {str(error)[:200]}: {beginning(line)}")
                 continue
-            yield (number, record) if isinstance(record, dict) else BadRow(str(path), number, _KIND, f"{_OBJECT}: {beginning(line)}")
+            if isinstance(record, dict):
+                yield number, record
+            else:
+                yield BadRow(str(path), number, _KIND, f"{_OBJECT}: {beginning(line)}")
 
 
 def of_list(path: Path, key: str | None = None) -> Iterator[tuple[int, Mapping[str, object]] | BadRow]:
@@ -86,7 +89,10 @@ def of_list(path: Path, key: str | None = None) -> Iterator[tuple[int, Mapping[s
                     raise UserError(f"{path}: the list of objects does not end: the file is cut off")
                 return
             data = file.read(wanted)
-            wanted, ended = wanted * 2, not data  # twice as much each time, or a long record would be read anew too often
+            wanted, ended = (
+                wanted * 2,
+                not data,
+            )  # twice as much each time, or a long record would be read anew too often
             buffer += _decoded(decoder, data, f"{path}:{line}", ended)
 
 

@@ -1,4 +1,7 @@
-"""Lines of a UTF-8 file, plain or packed, one by one. A line ends at "\\n" (a "\\r" before it is dropped) and nowhere else."""
+"""Lines of a UTF-8 file, plain or packed, one by one.
+
+A line ends at "\\n" (a "\\r" before it is dropped) and nowhere else.
+"""
 
 import shlex
 import tempfile
@@ -18,7 +21,10 @@ UNPACKED = 4 << 30  # bytes of a packed file that is read in any order
 
 @contextmanager
 def opened(path: Path, also: Collection[str] = ()) -> Iterator[BinaryIO]:
-    """The bytes of a file, unpacked where they are packed, see `unpacked`. Errors of the system in the body name the file."""
+    """The bytes of a file, unpacked where they are packed, see `unpacked`.
+
+    Errors of the system in the body name the file.
+    """
     try:
         with path.open("rb", buffering=BLOCK) as file, unpacked(file, str(path), also) as content:
             yield content
@@ -28,7 +34,7 @@ def opened(path: Path, also: Collection[str] = ()) -> Iterator[BinaryIO]:
 
 @contextmanager
 def seekable(path: Path, also: Collection[str]) -> Iterator[BinaryIO]:
-    """The same as a file that can be read in any order: itself or, where it is packed, unpacked into a temporary file."""
+    """The same as a file to read in any order: itself or, where it is packed, unpacked into a temporary file."""
     with opened(path, also) as content, path.open("rb") as plain, tempfile.TemporaryFile() as whole:
         if content.peek(4)[:4] == plain.read(4):  # type: ignore[attr-defined]
             yield plain
@@ -43,7 +49,10 @@ def seekable(path: Path, also: Collection[str]) -> Iterator[BinaryIO]:
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """The lines without their ends. Raises UserError with file and line for what is not UTF-8 and for more than LIMIT bytes."""
+    """The lines without their ends.
+
+    Raises UserError with file and line for what is not UTF-8 and for more than LIMIT bytes.
+    """
     with opened(path) as file:
         number = 0
         while line := file.readline(LIMIT + 2):
@@ -60,5 +69,6 @@ def read_lines(path: Path) -> Iterator[str]:
                 text = line.decode("utf-8")
             except UnicodeDecodeError as error:
                 where = f"byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line"
-                raise UserError(f"{path}:{number}: not UTF-8: {where}; mend the line or convert the file with iconv") from None
+                way_out = "mend the line or convert the file with iconv"
+                raise UserError(f"{path}:{number}: not UTF-8: {where}; {way_out}") from None
             yield text

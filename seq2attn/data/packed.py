@@ -1,6 +1,7 @@
-"""What a file is by its first bytes. gzip, bzip2 and xz are unpacked as they are read; other packed or binary files are refused.
+"""What a file is by its first bytes: gzip, bzip2 and xz are unpacked, other packed or binary files are refused.
 
-The name of a file decides nothing: `text.gz` that is plain text is read as text. Memory holds one block, and pipes will do.
+The name of a file decides nothing: `text.gz` that is plain text is read as text. Memory holds one block, and
+pipes will do.
 """
 
 import bz2
@@ -52,14 +53,14 @@ _KNOWN: tuple[tuple[bytes, str, str], ...] = (
     (b"{\\rtf", "an RTF document", _TEXT),
     (PARQUET_MAGIC, PARQUET, "give it the ending .parquet"),
     (b"ARROW1\x00", ARROW, "save it as Parquet or JSONL"),
-    (b"\x93NUMPY", NPY, "text is wanted here"),
+    (b"\x93NUMPY", NPY, "name a file of text"),
     (b"SQLite format 3\x00", "a database of SQLite", "save the table as CSV (UTF-8)"),
     (b"\x89HDF\r\n", "an HDF5 file", "save the text in it as JSONL"),
-    (b"\x89PNG\r\n", "an image", "text is wanted here"),
-    (b"\xff\xd8\xff", "an image", "text is wanted here"),
-    (b"GIF87a", "an image", "text is wanted here"),
-    (b"GIF89a", "an image", "text is wanted here"),
-    (b"\x7fELF", "a program", "text is wanted here"),
+    (b"\x89PNG\r\n", "an image", "name a file of text"),
+    (b"\xff\xd8\xff", "an image", "name a file of text"),
+    (b"GIF87a", "an image", "name a file of text"),
+    (b"GIF89a", "an image", "name a file of text"),
+    (b"\x7fELF", "a program", "name a file of text"),
 )
 _OFFICE = (
     (re.compile(rb"xl/|mimetypeapplication/vnd\.oasis\.opendocument\.spreadsheet"), "a spreadsheet", _SHEET),
@@ -83,10 +84,10 @@ class _Decompressor(Protocol):
 def unpacked(file: BinaryIO, name: str, also: Collection[str] = ()) -> BinaryIO:
     """The bytes of an open binary file, unpacked where they are packed; `name` is for errors.
 
-    It waits for the first bytes, reads from where `file` stands without seeking, and closes `file` when it is closed.
-    `read1` gives what is there already. Pipes that do not wait are waited for.
-    Raises UserError, here or while it is read, for what is no text (but for the kinds in `also`), for UTF-16 and UTF-32,
-    and for damaged packed files.
+    It waits for the first bytes, reads from where `file` stands without seeking, and closes `file` when it is
+    closed. `read1` gives what is there already. Pipes that do not wait are waited for. Raises UserError, here
+    or while it is read, for what is no text (but for the kinds in `also`), for UTF-16 and UTF-32, and for
+    damaged packed files.
     """
     ahead = _Ahead(file)
     head = ahead.peek()
@@ -120,7 +121,7 @@ def _kind(head: bytes) -> tuple[str, str]:
     if head[257:262] == b"ustar":
         return "a tar archive", "unpack it first: tar -xf {}"
     if head[:4] == b"RIFF" and head[8:12] in (b"WEBP", b"WAVE", b"AVI "):
-        return "an image, a sound or a film", "text is wanted here"
+        return "an image, a sound or a film", "name a file of text"
     return "", ""
 
 
@@ -134,7 +135,8 @@ def _refuse(head: bytes, name: str, also: Collection[str], packed: str = "") -> 
         raise UserError(f"{name}: {kind}{inside}, where text is wanted: {way_out.format(shlex.quote(name))}")
     if encoding := _wide(head):
         first = "unpack it, then " if packed else ""
-        raise UserError(f"{name}: {encoding}, not UTF-8; convert it: {first}iconv -f {encoding} -t UTF-8 {shlex.quote(name)}")
+        command = f"{first}iconv -f {encoding} -t UTF-8 {shlex.quote(name)}"
+        raise UserError(f"{name}: {encoding}, not UTF-8; convert it: {command}")
 
 
 def _wide(head: bytes) -> str | None:
@@ -281,4 +283,8 @@ def _of_xz(packed: _Ahead) -> io.BufferedIOBase:
     return _Members(packed, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY))
 
 
-_UNPACKING: dict[str, Callable[[_Ahead], io.BufferedIOBase]] = {_GZIP: _of_gzip, _BZIP2: _of_bzip2, _XZ: _of_xz}
+_UNPACKING: dict[str, Callable[[_Ahead], io.BufferedIOBase]] = {
+    _GZIP: _of_gzip,
+    _BZIP2: _of_bzip2,
+    _XZ: _of_xz,
+}

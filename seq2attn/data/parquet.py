@@ -1,6 +1,7 @@
-"""Rows of a Parquet file, some columns of it, in bounded memory: what a page or a row unpacks to is known before it is unpacked.
+"""Rows of a Parquet file, some columns of it, in bounded memory: sizes are known before anything is unpacked.
 
-A page may hold a long text once and name it in a million rows: so many rows are made of it at a time as memory allows.
+A page may hold a long text once and name it in a million rows: so many rows are made of it at a time as
+memory allows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,11 +34,15 @@ def schema(path: Path) -> pa.Schema:
             raise _damaged(path, error) from None
 
 
-def records(path: Path, columns: Sequence[str] | None = None) -> Iterator[tuple[int, dict[str, Any]] | BadRow]:
+RowOrBad = tuple[int, dict[str, Any]] | BadRow
+
+
+def records(path: Path, columns: Sequence[str] | None = None) -> Iterator[RowOrBad]:
     """(row, cells by column) of `columns` or, without, of those that can hold texts, numbers or images."""
     with seekable(path, (PARQUET,)) as file:
         table = _opened(file, path)
-        wanted = list(columns) if columns is not None else [column.name for column in table.schema_arrow if _is_plain(column.type)]
+        plain = [column.name for column in table.schema_arrow if _is_plain(column.type)]
+        wanted = list(columns) if columns is not None else plain
         if not wanted:
             return
         number = 0
@@ -46,10 +51,13 @@ def records(path: Path, columns: Sequence[str] | None = None) -> Iterator[tuple[
             for batch in table.iter_batches(batch_size=rows, columns=wanted):
                 for record in _dicts(batch):
                     number += 1
-                    yield (number, record) if record is not None else BadRow(str(path), number, _KIND, "not UTF-8 in this row")
+                    if record is not None:
+                        yield number, record
+                    else:
+                        yield BadRow(str(path), number, _KIND, "not UTF-8 in this row")
         except UserError:
             raise
-        except Exception as error:  # noqa: BLE001 - what a damaged file raises in a foreign reader is of any kind
+        except Exception as error:  # noqa: BLE001 - a foreign reader raises anything
             raise _damaged(path, error) from None
 
 
@@ -61,18 +69,26 @@ def _opened(file: BinaryIO, path: Path) -> Any:
 
 
 def _damaged(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path}: not a Parquet file, or damaged: {' '.join(str(error).split())[:200] or type(error).__name__}")
+    message = " ".join(str(error).split())[:200] or type(error).__name__
+    return UserError(f"{path}: not a Parquet file, or damaged: {message}")
 
 
 def _is_plain(kind: pa.DataType) -> bool:
-    """Whether its values become Python's own without loss and without fail: times and decimals do not, and nobody wants them."""
+    """Whether its values become Python's own without fail: times and decimals do not, and nobody wants them."""
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return _is_plain(kind.value_type)
     if pa.types.is_struct(kind):
         return all(_is_plain(kind.field(place).type) for place in range(kind.num_fields))
     if pa.types.is_dictionary(kind):
         return _is_plain(kind.value_type)
-    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null, is_text, _is_bytes)
+    tests = (
+        pa.types.is_integer,
+        pa.types.is_floating,
+        pa.types.is_boolean,
+        pa.types.is_null,
+        is_text,
+        _is_bytes,
+    )
     return any(test(kind) for test in tests)
 
 
@@ -87,11 +103,14 @@ def is_text(kind: pa.DataType) -> bool:
     """Whether a column of that type holds texts."""
     if pa.types.is_dictionary(kind):
         return is_text(kind.value_type)
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind))
+    types = pa.types
+    tests = (types.is_string, types.is_large_string, types.is_string_view, types.is_null)
+    return any(test(kind) for test in tests)
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+    types = pa.types
+    return any(test(kind) for test in (types.is_binary, types.is_large_binary, types.is_fixed_size_binary))
 
 
 def _leaves(table: Any, wanted: Sequence[str]) -> Iterator[tuple[int, Any]]:
@@ -103,10 +122,15 @@ def _leaves(table: Any, wanted: Sequence[str]) -> Iterator[tuple[int, Any]]:
 
 
 def _rows(table: Any, wanted: Sequence[str], largest_page: int) -> int:
-    """Rows that are unpacked at once: each may hold a text as long as a page, where pages name texts of a dictionary or of the row before."""
+    """Rows that are unpacked at once.
+
+    Each may hold a text as long as a page, where pages name texts of a dictionary or of the row before.
+    """
     groups = [table.metadata.row_group(group) for group in range(table.num_row_groups)]
-    size = sum(group.column(place).total_uncompressed_size for group in groups for place, _ in _leaves(table, wanted))
-    return int(max(1, min(_ROWS, _BYTES * table.metadata.num_rows // max(size, 1), _MOST // max(largest_page, 1))))
+    places = [place for place, _ in _leaves(table, wanted)]
+    size = sum(group.column(place).total_uncompressed_size for group in groups for place in places)
+    usual = _BYTES * table.metadata.num_rows // max(size, 1)
+    return int(max(1, min(_ROWS, usual, _MOST // max(largest_page, 1))))
 
 
 def _dicts(part: pa.RecordBatch) -> Iterator[dict[str, Any] | None]:
@@ -124,14 +148,19 @@ def _dicts(part: pa.RecordBatch) -> Iterator[dict[str, Any] | None]:
 
 
 def _largest_page(table: Any, file: BinaryIO, path: Path, wanted: Sequence[str]) -> int:
-    """Bytes of the largest page of the columns `wanted`, unpacked. Raises UserError for one that is larger than any page should be."""
+    """Bytes of the largest page of the columns `wanted`, unpacked.
+
+    Raises UserError for one that is larger than any page should be.
+    """
     largest = 0
     for group in range(table.num_row_groups):
         for place, _ in _leaves(table, wanted):
             chunk = table.metadata.row_group(group).column(place)
-            start = min(offset for offset in (chunk.data_page_offset, chunk.dictionary_page_offset) if offset is not None)
+            offsets = (chunk.data_page_offset, chunk.dictionary_page_offset)
+            start = min(offset for offset in offsets if offset is not None)
             for size in parquet_pages.sizes(file, start, start + chunk.total_compressed_size):
                 largest = max(largest, size)
                 if size > _PAGE:
-                    raise UserError(f"{path}: a page of {size:,} bytes in {chunk.path_in_schema}; {_PAGE:,} is the most: write it in smaller pages")
+                    page = f"a page of {size:,} bytes in {chunk.path_in_schema}"
+                    raise UserError(f"{path}: {page}; {_PAGE:,} is the most: write it in smaller pages")
     return largest

@@ -65,7 +65,7 @@ class Split(Texts):
                 raise ValueError("sides of different lengths")
         except UserError as error:
             raise self._damaged(str(error).removesuffix("; save the dataset again")) from None
-        except Exception as error:  # noqa: BLE001 - what a damaged file raises in a foreign reader is of any kind
+        except Exception as error:  # noqa: BLE001 - a foreign reader raises anything
             raise self._damaged(str(error)) from None
 
     def _damaged(self, problem: str) -> UserError:
@@ -243,7 +243,8 @@ class Prepared:
         split = Split(self._folder(name))
         kept = self.report["splits"][name].get("kept")
         if isinstance(kept, int) and kept != len(split):
-            raise UserError(f"{self.path}: damaged ({name} has {len(split):,} pairs, and {REPORT} says {kept:,}); run `seq2attn prepare` again")
+            problem = f"{name} has {len(split):,} pairs, and {REPORT} says {kept:,}"
+            raise UserError(f"{self.path}: damaged ({problem}); run `seq2attn prepare` again")
         return split.within(self.source_tokenizer.size, self.target_tokenizer.size)
 
     def picture_split(self, name: str) -> PictureSplit:
@@ -540,7 +541,8 @@ def _encode_table(
         columns["alignment"] = table["alignment"].fill_null("")
     encoded = pa.table(columns)
     if limits is not None:
-        reasons = [_reason(s, t, len(i), len(j), limits) for s, t, i, j in zip(*texts.values(), source_ids, target_ids, strict=True)]
+        rows = zip(*texts.values(), source_ids, target_ids, strict=True)
+        reasons = [_reason(s, t, len(i), len(j), limits) for s, t, i, j in rows]
         if any(reasons):
             notes += [(reason, place) for reason, place in zip(reasons, table["place"].to_pylist(), strict=True) if reason]
             encoded = encoded.filter(pa.array([reason is None for reason in reasons]))

@@ -1,4 +1,7 @@
-"""Folders that `datasets` writes with save_to_disk: which files they name, and that those stand in them. It loads nothing."""
+"""Folders that `datasets` writes with save_to_disk: which files they name, and that those stand in them.
+
+It loads nothing.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,10 @@ _SIZE = 1 << 24  # bytes of a file of facts
 
 
 def splits(folder: Path) -> dict[str, Path]:
-    """Split -> its folder. Raises UserError for names that lead out of the folder, and for what is damaged."""
+    """Split -> its folder.
+
+    Raises UserError for names that lead out of the folder, and for what is damaged.
+    """
     whole = folder / "dataset_dict.json"
     if not whole.is_file():
         name = _facts(folder / "state.json").get("_split")
@@ -60,6 +66,7 @@ def _facts(path: Path) -> dict[str, Any]:
 
 def _refuse_path(name: object, where: Path) -> None:
     """Raise UserError for what is no name of a file in the same folder."""
-    plain = isinstance(name, str) and name.isprintable() and not set("/\\") & set(name) and name not in ("", ".", "..")
-    if not plain:
-        raise UserError(f"{where}: {shown(repr(name)[:100])} is no name in this folder; save the dataset again")
+    plain = isinstance(name, str) and name.isprintable() and not set("/\\") & set(name)
+    if not plain or name in ("", ".", ".."):
+        problem = f"{shown(repr(name)[:100])} is no name in this folder"
+        raise UserError(f"{where}: {problem}; save the dataset again")

@@ -1,7 +1,8 @@
 """What a SentencePiece model must not have before SentencePiece is given it: rules of normalisation.
 
-Ours have none. Those of others are compiled, and are followed without a look at their bounds. The file is a protocol buffer: fields,
-each with a number and a kind; the pieces come first, and the rules are in fields 3 and 5.
+Ours have none. Those of others are compiled, and are followed without a look at their bounds. The file is a
+protocol buffer: fields, each with a number and a kind; the pieces come first, and the rules are in fields 3
+and 5.
 """
 
 from collections.abc import Iterator
@@ -19,12 +20,13 @@ def check(model: bytes) -> None:
         length, place = (model[place + 1], place + 2) if model[place + 1] < 128 else _varint(model, place + 1)
         place += length
     for number, value in _fields(model[place:]):
-        if number in _NORMALISERS and isinstance(value, bytes) and any(inner in _RULES and rules for inner, rules in _fields(value)):
+        inside = _fields(value) if number in _NORMALISERS and isinstance(value, bytes) else ()
+        if any(inner in _RULES and rules for inner, rules in inside):
             raise ValueError("a model with rules of normalisation")
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(number, value) of each field: an integer, or the bytes of a text, a message or a number of fixed size."""
+    """(number, value) of each field: an integer, or the bytes of a text, a message or a fixed number."""
     place = 0
     while place < len(message):
         key, place = _varint(message, place)

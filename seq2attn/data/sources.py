@@ -122,7 +122,7 @@ def _open_folder(path: Path, how: Reading) -> Corpus | PictureCorpus:
         return known(path, how.source, how.target, how.follow_links)
     if _is_saved(path):
         return _open_saved(path, how)
-    tables_here = folder_files.tables_in(path, _TABLES)[0]
+    tables_here, notes = folder_files.tables_in(path, _TABLES)
     holds_images = any(Path(name).suffix.lower() in ENDINGS | _VIDEOS for *_, names in walk(path, True) for name in names)
     described = any(_METADATA.fullmatch(table.name) for table in tables_here)
     if holds_images and not described and (inside := layouts.nested(path)):
@@ -132,9 +132,8 @@ def _open_folder(path: Path, how: Reading) -> Corpus | PictureCorpus:
         return _open_tables(path, how, holds_images)
     if holds_images:
         raise layouts.refusal(path)
-    raise UserError(
-        f"{path}: no corpus in this folder: it takes train.LANG for each of two languages (and valid.LANG, test.LANG), or files {' '.join(_TABLES)}"
-    )
+    wanted = f"train.LANG for each of two languages (and valid.LANG, test.LANG), or files {' '.join(_TABLES)}"
+    raise UserError(f"{path}: no corpus in this folder: it takes {wanted}{''.join(f'; {note}' for note in notes)}")
 
 
 def _open_tables(path: Path, how: Reading, holds_images: bool = False) -> Corpus | PictureCorpus:
@@ -146,7 +145,8 @@ def _open_tables(path: Path, how: Reading, holds_images: bool = False) -> Corpus
     found, notes = folder_files.tables_in(path, _TABLES)
     loose = folder_files.arrow_in(path)
     if loose and found:
-        raise UserError(f"{path}: tables, as {found[0].name}, beside Arrow files, as {loose}: name the one that is meant")
+        both = f"tables, as {found[0].name}, beside Arrow files, as {loose}"
+        raise UserError(f"{path}: {both}: name the one that is meant")
     if loose:
         raise UserError(f"{path}: Arrow files, as {loose}, alone: save them as Parquet or JSONL")
     metadata = [table for table in found if _METADATA.fullmatch(table.name)]
@@ -184,21 +184,25 @@ def _pictures(where: Path, root: Path, chosen: list[tuple[Path, str | None]], ho
 
 def _texts(path: Path, chosen: list[tuple[Path, str | None]], how: Reading, notes: list[str]) -> Corpus:
     """Tables of text, those of one split one after another."""
-    parts = [(tables.of_pairs(table, how.source, how.target), split) for table, split in sorted(chosen, key=lambda one: (str(one[1]), one[0]))]
+    in_order = sorted(chosen, key=lambda one: (str(one[1]), one[0]))
+    parts = [(tables.of_pairs(table, how.source, how.target), split) for table, split in in_order]
     columns = [part.columns for part, _ in parts if part.columns]
     languages = columns[0].languages if columns else (None, None)
     for part, _ in parts:
         if part.columns and part.columns.languages != languages:
-            raise UserError(f"{part.path}: its sides are {_sides(part.columns.languages)}, where those of {parts[0][0].path.name} are {_sides(languages)}")
+            others = f"where those of {parts[0][0].path.name} are {_sides(languages)}"
+            raise UserError(f"{part.path}: its sides are {_sides(part.columns.languages)}, {others}")
         notes += part.notes
     names = [shown(part.path.relative_to(path).as_posix()) for part, _ in parts]
-    notes.append(f"from {', '.join(names[:5])}{f' and {len(names) - 5:,} more files' if len(names) > 5 else ''} in {path}")
+    more = f" and {len(names) - 5:,} more files" if len(names) > 5 else ""
+    notes.append(f"from {', '.join(names[:5])}{more} in {path}")
 
     def rows() -> Iterator[Row | BadRow]:
         for part, split in parts:
             yield from part.rows(split)
 
-    return Corpus(str(path), languages, lambda: without_bad(rows(), how.max_bad, notes), [part.path for part, _ in parts], notes)
+    inputs = [part.path for part, _ in parts]
+    return Corpus(str(path), languages, lambda: without_bad(rows(), how.max_bad, notes), inputs, notes)
 
 
 def _sides(languages: tuple[str | None, str | None]) -> str:
@@ -227,7 +231,8 @@ def _open_hub(name: str, how: Reading) -> Corpus | PictureCorpus:
 def _open_saved(path: Path, how: Reading) -> Corpus | PictureCorpus:
     """What `datasets` wrote with save_to_disk."""
     if found := folder_files.tables_in(path, _TABLES)[0]:
-        raise UserError(f"{path}: a table, {found[0].name}, beside what `datasets` saved: name the file that is meant, or take the others out")
+        both = f"a table, {found[0].name}, beside what `datasets` saved"
+        raise UserError(f"{path}: {both}: name the file that is meant, or take the others out")
     parts = saved.splits(path)
     import datasets
 
@@ -249,7 +254,8 @@ def _of_datasets(
     used: dict[str, list[Any]] = {}
     for split, dataset in splits.items():
         if str(split).lower().startswith("test") and not is_split(str(split)):
-            raise UserError(f"{where}: no folder may be called as its split {shown(repr(str(split))[:60])}: {SPLIT_NAMES}")
+            name = shown(repr(str(split))[:60])
+            raise UserError(f"{where}: no folder may be called as its split {name}: {SPLIT_NAMES}")
         if ours := split_name(str(split)):
             used.setdefault(ours, []).append(dataset)
     if not used:

@@ -1,10 +1,13 @@
-"""One file of pairs as a corpus: .tsv (and .txt with tabs), .csv, .jsonl, .json, .parquet, plain or packed. Read as a stream.
+"""One file of pairs as a corpus: .tsv (and .txt with tabs), .csv, .jsonl, .json, .parquet, plain or packed.
+
+Read as a stream.
 
 What a file holds decides: JSON and Parquet are known by their first bytes, whatever they are called.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -33,7 +36,7 @@ def kind(path: Path) -> str:
 
 
 def content(path: Path) -> str:
-    """The format of a file by what it holds: its own ending, or the one of KINDS that it should have; "" for neither."""
+    """The format of a file by what it holds: the one of KINDS that is its ending or should be; "" for none."""
     named = kind(path)
     with opened(path, (PARQUET,)) as file:
         head = file.read1(1 << 12).removeprefix(b"\xef\xbb\xbf")  # type: ignore[attr-defined]
@@ -73,20 +76,23 @@ class Table(NamedTuple):
 
 
 def open_table(path: Path, source: str | None, target: str | None, max_bad: float = SHARE) -> Corpus:
-    """Raises UserError when a column does not exist (naming those that do), UsageError when it is not clear which are meant.
+    """Raises UserError when a column does not exist (naming those that do), UsageError when it is not clear which.
 
-    Columns of a .tsv or .csv are addressed by the names in its first line, or by number from 1. Without a header, a file of two columns is
-    source and target, and `source` and `target` name their languages. Of the rows, `max_bad` may be bad, and are left out.
+    Columns of a .tsv or .csv are addressed by the names in its first line, or by number from 1. Without a
+    header, a file of two columns is source and target, and `source` and `target` name their languages. Of the
+    rows, `max_bad` may be bad, and are left out.
     """
     table = of_pairs(path, source, target)
     languages = table.columns.languages if table.columns else (None, None)
-    return Corpus(str(path), languages, lambda: without_bad(table.rows(), max_bad, table.notes), [path], table.notes)
+    rows = partial(_good_rows, table, max_bad)
+    return Corpus(str(path), languages, rows, [path], table.notes)
 
 
 def read_records(path: Path, key: str | None = None) -> Records:
     """The records of a file of any of KINDS. Raises BadRowMet at a bad row.
 
-    The first line of .tsv and .csv names the columns; `key` is where a .json keeps its list, if not at the top.
+    The first line of .tsv and .csv names the columns; `key` is where a .json keeps its list, if not at the
+    top.
     """
     for record in _records(path, key):
         if isinstance(record, BadRow):
@@ -119,7 +125,8 @@ def of_pairs(path: Path, source: str | None, target: str | None) -> Table:
     if record is None:
         return Table(path, None, lambda: read(path), [])
     inside = record.get(NESTED)
-    columns = choose(list(record), source, target, str(path), list(inside) if isinstance(inside, Mapping) else ())
+    nested = list(inside) if isinstance(inside, Mapping) else ()
+    columns = choose(list(record), source, target, str(path), nested)
     return Table(path, columns, lambda: read(path), [])
 
 
@@ -161,9 +168,12 @@ def _open_cells(path: Path, source: str | None, target: str | None) -> Table:
     if not first:
         return Table(path, None, lambda: iter(()), notes)
     if headerless is None:
-        return Table(path, choose(first, source, target, str(path)), lambda: _named(path, dialect, first, 1), notes)
+        columns = choose(first, source, target, str(path))
+        return Table(path, columns, lambda: _named(path, dialect, first, 1), notes)
     numbers = [str(number) for number in range(1, len(first) + 1)]
-    notes.append(f"{path.name} has no header: column {headerless.source} is the source, column {headerless.target} the target")
+    columns = headerless
+    sides = f"column {columns.source} is the source, column {columns.target} the target"
+    notes.append(f"{path.name} has no header: {sides}")
     return Table(path, headerless, lambda: _named(path, dialect, numbers, 0), notes)
 
 
@@ -200,3 +210,7 @@ def _headerless(first: list[str], source: str | None, target: str | None) -> Col
     if any(side.lower() == cell.lower() for side in sides for cell in first):
         return None  # a header in other letters: better a question than a wrong pair
     return Columns("1", "2", (source, target))
+
+
+def _good_rows(table: Table, max_bad: float) -> Iterator[Row]:
+    return without_bad(table.rows(), max_bad, table.notes)

@@ -1,4 +1,4 @@
-"""A folder is what its user thinks it is: what else stands in it chooses no file, and the report names those that were read."""
+"""A folder is what its user thinks it is: nothing in it chooses files, and the report names those read."""
 
 import hashlib
 import json
@@ -67,7 +67,11 @@ def test_prepared_folders_runs_and_hidden_files_are_no_corpus(tmp_path: Path) ->
         assert report["languages"] == ["en", "fr"]
         assert sum(split["read"] for split in report["splits"].values()) == 60
         (one,) = report["inputs"]
-        assert one == {"file": str(folder / "data.tsv"), "bytes": len(TSV), "sha256": hashlib.sha256(TSV.encode()).hexdigest()}
+        assert one == {
+            "file": str(folder / "data.tsv"),
+            "bytes": len(TSV),
+            "sha256": hashlib.sha256(TSV.encode()).hexdigest(),
+        }
     assert "x/deep/prepared is prepared data, left out" in open_corpus(str(folder), "en", "fr").notes
     run = folder / "run"
     run.mkdir()
@@ -76,7 +80,16 @@ def test_prepared_folders_runs_and_hidden_files_are_no_corpus(tmp_path: Path) ->
     for name in (".git", ".ipynb_checkpoints", "__MACOSX"):
         (folder / name).mkdir()
         (folder / name / "data.tsv").write_text("no\n", encoding="utf-8")
-    for name in ("._data.tsv", "~$data.tsv", "data.tsv~", ".DS_Store", "Thumbs.db", "#data.tsv#", "data.tsv.bak", "dataset_infos.json"):
+    for name in (
+        "._data.tsv",
+        "~$data.tsv",
+        "data.tsv~",
+        ".DS_Store",
+        "Thumbs.db",
+        "#data.tsv#",
+        "data.tsv.bak",
+        "dataset_infos.json",
+    ):
         (folder / name).write_bytes(b"\0\1\2\xff")
     corpus = open_corpus(str(folder), "en", "fr")
     assert sources(corpus) == [line.split("\t")[0] for line in TSV.splitlines()[1:]]
@@ -128,7 +141,20 @@ def test_what_datasets_saved_names_its_own_files_alone(name: object, tmp_path: P
             open_corpus(str(tmp_path / "saved"))
 
 
-UNFIT = ["test/../x", "test\\..\\x", "test\0", "test\ud800", "../../test", "test\n", "test/", "test..", "test x ", "test:x", "test\u202e", "test" + "x" * 200]
+UNFIT = [
+    "test/../x",
+    "test\\..\\x",
+    "test\0",
+    "test\ud800",
+    "../../test",
+    "test\n",
+    "test/",
+    "test..",
+    "test x ",
+    "test:x",
+    "test\u202e",
+    "test" + "x" * 200,
+]
 
 
 @pytest.mark.parametrize("name", UNFIT)
@@ -163,7 +189,13 @@ def test_a_prepared_folder_names_no_split_outside_of_it(name: str, tmp_path: Pat
 def test_copies_and_packed_files_in_a_folder_of_lines(tmp_path: Path) -> None:
     for side in ("en", "fr"):
         (tmp_path / f"train.{side}").write_text("a\n", encoding="utf-8")
-        for name in (f"train.{side}.bak", f"train.{side}~", f"._train.{side}", f"~$train.{side}", f".train.{side}.swp"):
+        for name in (
+            f"train.{side}.bak",
+            f"train.{side}~",
+            f"._train.{side}",
+            f"~$train.{side}",
+            f".train.{side}.swp",
+        ):
             (tmp_path / name).write_bytes(b"\xff\0")
     (tmp_path / "prepared").mkdir()
     corpus = open_corpus(str(tmp_path), "en")
@@ -179,7 +211,10 @@ def test_tables_that_do_not_agree(tmp_path: Path) -> None:
     (tmp_path / "test.csv").write_text("fr,en\nc,d\n", encoding="utf-8")
     corpus = open_corpus(str(tmp_path), "en", "fr")
     assert isinstance(corpus, Corpus)
-    assert [(row.split, row.source, row.target) for row in corpus.rows()] == [("test", "d", "c"), ("train", "a", "b")]
+    assert [(row.split, row.source, row.target) for row in corpus.rows()] == [
+        ("test", "d", "c"),
+        ("train", "a", "b"),
+    ]
     (tmp_path / "test.csv").write_text("en,de\nc,d\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"its sides are en and \w+, where those of"):
         open_corpus(str(tmp_path))
@@ -193,19 +228,19 @@ def test_paths_that_are_not_utf8(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "data.tsv").write_text(TSV, encoding="utf-8")
     for path in (folder, folder / "data.tsv"):
-        with pytest.raises(UserError, match=r"ra\\udcffw.*: a path that is not UTF-8") as error:
+        with pytest.raises(UserError, match=r"ra\\xffw.*: a path that is not UTF-8") as error:
             open_corpus(str(path))
         str(error.value).encode()
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / f"train-{name}.tsv").write_text(TSV, encoding="utf-8")
     (tmp_path / "x" / f"{name}.bin").write_bytes(b"")
     report = prepare(str(tmp_path / "x"), tmp_path / "p", options())
-    assert report["inputs"][0]["file"].endswith("train-ra\\udcffw.tsv")
+    assert report["inputs"][0]["file"].endswith("train-ra\\xffw.tsv")
     for side in ("en", "fr"):
         (tmp_path / "x" / f"train_{name}.{side}").write_text("a b\n" * 300 + "\n", encoding="utf-8")
     report = prepare(str(tmp_path / "x"), tmp_path / "q", options())
-    assert report["splits"]["train"]["dropped"]["empty"]["examples"] == ["train_ra\\udcffw.en:301"]
-    with pytest.raises(UserError, match=r"p\\udcff: a path that is not UTF-8"):
+    assert report["splits"]["train"]["dropped"]["empty"]["examples"] == ["train_ra\\xffw.en:301"]
+    with pytest.raises(UserError, match=r"p\\xff: a path that is not UTF-8"):
         prepare(str(tmp_path / "x"), tmp_path / os.fsdecode(b"p\xff"), options())
 
 

@@ -1,4 +1,4 @@
-"""Prepared folders, tokenizer files and settings from anybody: refused in one line, or what they say is true."""
+"""Prepared folders, tokenizer files and settings from anybody: refused in one line, or right."""
 
 import json
 import unicodedata
@@ -128,7 +128,20 @@ def test_a_report_of_other_types(key: str, folder: Path) -> None:
             assert "\n" not in str(error)  # noqa: PT017
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "9" * 5000, '{"format": ' + "9" * 5000 + "}", "", "\ufeff{}", "null", "[]", '"\\ud83d"'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        "9" * 5000,
+        '{"format": ' + "9" * 5000 + "}",
+        "",
+        "\ufeff{}",
+        "null",
+        "[]",
+        '"\\ud83d"',
+    ],
+)
 def test_a_report_that_is_none(text: str, folder: Path) -> None:
     (folder / "prepared.json").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=r"prepared\.json: damaged"):
@@ -165,7 +178,14 @@ def test_models_that_sentencepiece_should_not_be_given(tmp_path: Path) -> None:
     model = _train(["some text", "more text"], 20, "char", 1.0, 1)
     compiled = b"\x1a\x0c\x12\x0a" + b"\xff\xff\xff\x7f" + b"\xff" * 6  # rules of normalisation that say they are two gigabytes
     draw = np.random.default_rng(1)
-    for harm in (model + compiled, b"", b"\x0a", b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f", b"\x0b" + model, model[:40]):
+    for harm in (
+        model + compiled,
+        b"",
+        b"\x0a",
+        b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+        b"\x0b" + model,
+        model[:40],
+    ):
         with pytest.raises(UserError, match="not a tokenizer of seq2attn, or damaged"):
             Tokenizer.load(saved(tmp_path / "t.model", harm))
     for _ in range(200):
@@ -177,7 +197,17 @@ def test_models_that_sentencepiece_should_not_be_given(tmp_path: Path) -> None:
             assert "not a tokenizer" in str(error)  # noqa: PT017
 
 
-@pytest.mark.parametrize("text", ["x = " + "[" * 5000, "x = " + "{a=" * 5000, "x = " + "9" * 5000, "a." * 5000 + "b = 1", "\ufeff", "x = '\ud800'"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = " + "[" * 5000,
+        "x = " + "{a=" * 5000,
+        "x = " + "9" * 5000,
+        "a." * 5000 + "b = 1",
+        "\ufeff",
+        "x = '\ud800'",
+    ],
+)
 def test_toml_that_is_too_much(text: str, tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     path.write_text(text, encoding="utf-8", errors="surrogatepass")
@@ -194,7 +224,21 @@ def test_a_toml_file_that_cannot_be_read(tmp_path: Path) -> None:
         config.load(str(path))
 
 
-@pytest.mark.parametrize("value", ["[" * 5000, "{a=" * 5000, "9" * 5000, "-" + "9" * 400, "'\ud83d'", "\ud83d", "\0", "1e999", "nan", "a." * 5000 + "b"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "[" * 5000,
+        "{a=" * 5000,
+        "9" * 5000,
+        "-" + "9" * 400,
+        "'\ud83d'",
+        "\ud83d",
+        "\0",
+        "1e999",
+        "nan",
+        "a." * 5000 + "b",
+    ],
+)
 @pytest.mark.parametrize("key", ["train.lr", "model.embedding", "train.metric", "a.b", "train", "a." * 3000 + "b"])
 def test_settings_that_are_too_much(key: str, value: str) -> None:
     with pytest.raises(UsageError) as error:

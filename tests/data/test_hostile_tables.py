@@ -34,7 +34,11 @@ def test_parquet_and_json_are_known_by_what_they_hold(name: str, tmp_path: Path)
     table = pa.table({"en": [s for s, _ in PAIRS], "fr": [t for _, t in PAIRS]})
     pq.write_table(table, tmp_path / "x")
     records = [{"en": s, "fr": t} for s, t in PAIRS]
-    forms = [(tmp_path / "x").read_bytes(), json.dumps(records).encode(), "\n".join(map(json.dumps, records)).encode()]
+    forms = [
+        (tmp_path / "x").read_bytes(),
+        json.dumps(records).encode(),
+        "\n".join(map(json.dumps, records)).encode(),
+    ]
     for form in forms:
         for content in (form, gzip.compress(form)):
             path.write_bytes(content)
@@ -51,7 +55,10 @@ def test_sentences_are_no_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
 def test_half_of_a_surrogate_pair(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
-    records = ['{"en": "word \\ud83d", "fr": "mot \\uDE00 \\ud83d\\ude00"}', '{"en": "two", "fr": "deux", "\\ud83d": "\\udfff"}']
+    records = [
+        '{"en": "word \\ud83d", "fr": "mot \\uDE00 \\ud83d\\ude00"}',
+        '{"en": "two", "fr": "deux", "\\ud83d": "\\udfff"}',
+    ]
     path.write_text("\n".join(records) if name == "a.jsonl" else f"[{','.join(records)}]", encoding="utf-8")
     assert pairs(path) == [("word \ufffd", "mot \ufffd \U0001f600"), ("two", "deux")]
     path.write_text('{"\\ud83d": "a", "x": "b"}', encoding="utf-8")
@@ -89,7 +96,10 @@ def test_bytes_in_a_row_of_parquet_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     texts = [b"fine"] * 999 + [b"\xff"]
     nested = pa.StructArray.from_arrays([pa.array(texts).view(pa.string()), pa.array(["x"] * 1000)], names=["en", "fr"])
-    for table in (pa.table({"en": pa.array(texts).view(pa.string()), "fr": ["x"] * 1000}), pa.table({"translation": nested})):
+    for table in (
+        pa.table({"en": pa.array(texts).view(pa.string()), "fr": ["x"] * 1000}),
+        pa.table({"translation": nested}),
+    ):
         pq.write_table(table, path)
         corpus = open_corpus(str(path), "en", "fr")
         assert isinstance(corpus, Corpus)
@@ -101,7 +111,13 @@ def test_damaged_parquet(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"en": ["one"] * 500, "fr": [f"un {n}" for n in range(500)]}), path)
     whole = path.read_bytes()
-    for damaged in (whole[:-9], whole[:100], whole[:4], whole[:4] + bytes(len(whole) - 8) + whole[-4:], b"PAR1" + whole[-400:]):
+    for damaged in (
+        whole[:-9],
+        whole[:100],
+        whole[:4],
+        whole[:4] + bytes(len(whole) - 8) + whole[-4:],
+        b"PAR1" + whole[-400:],
+    ):
         path.write_bytes(damaged)
         with pytest.raises(UserError, match=r"a\.parquet: not a Parquet file, or damaged"):
             pairs(path)
@@ -131,7 +147,13 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
 def memory_of(path: Path) -> tuple[str, int]:
     """What came of it, and the MiB that it took."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", BOUNDED, str(path)], capture_output=True, text=True, env=environment, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", BOUNDED, str(path)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+    )
     *said, size = done.stdout.splitlines()
     return "\n".join(said), int(size)
 
@@ -153,7 +175,13 @@ def test_a_long_text_in_many_rows_of_parquet(encoding: str, tmp_path: Path) -> N
 def test_a_page_that_promises_gigabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.parquet"
     table = pa.table({"en": [f"one {n}" for n in range(5000)], "fr": ["un"] * 5000})
-    for how in ({}, {"use_dictionary": False}, {"data_page_version": "2.0"}, {"data_page_size": 100}, {"row_group_size": 10}):
+    for how in (
+        {},
+        {"use_dictionary": False},
+        {"data_page_version": "2.0"},
+        {"data_page_size": 100},
+        {"row_group_size": 10},
+    ):
         pq.write_table(table, path, **how)
         with path.open("rb") as file:
             metadata = pq.ParquetFile(file).metadata
@@ -172,7 +200,13 @@ def test_a_page_that_promises_gigabytes(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("form", ["tsv", "jsonl", "json", "csv", "parquet"])
 def test_packed_tables_of_a_gigabyte(form: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{form}.gz"
-    start = {"tsv": b"en\tfr\n", "csv": b"en,fr\n", "jsonl": b'{"en": "', "json": b'[{"en": "', "parquet": b"PAR1"}[form]
+    start = {
+        "tsv": b"en\tfr\n",
+        "csv": b"en,fr\n",
+        "jsonl": b'{"en": "',
+        "json": b'[{"en": "',
+        "parquet": b"PAR1",
+    }[form]
     with gzip.open(path, "wb", compresslevel=1) as file:
         file.write(start)
         for _ in range(256):

@@ -19,7 +19,12 @@ from seq2attn.errors import UserError
 
 TEXT = b"One line.\n\xe5\x97\xa8\xe3\x80\x82\n" * 3
 LINES = ["One line.", "嗨。"] * 3
-PACK: dict[str, Callable[[bytes], bytes]] = {"plain": bytes, "gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    "plain": bytes,
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+}
 UNWANTED: dict[str, bytes] = {
     "unzstd": b"\x28\xb5\x2f\xfd" + bytes(range(40)),
     "unlz4": b"\x04\x22\x4d\x18dGg",
@@ -41,7 +46,21 @@ UNWANTED: dict[str, bytes] = {
 }
 
 
-SHORT = [b"", b"\n", b"x", b"\x1f", b"B", b"PK", b"BZh9 is no bzip2\n", b"%", b"{", b"\0", b"\0\0\0\0\n", b"a\0b\n", b"]\0"]
+SHORT = [
+    b"",
+    b"\n",
+    b"x",
+    b"\x1f",
+    b"B",
+    b"PK",
+    b"BZh9 is no bzip2\n",
+    b"%",
+    b"{",
+    b"\0",
+    b"\0\0\0\0\n",
+    b"a\0b\n",
+    b"]\0",
+]
 
 
 def zipped(name: str, content: bytes = TEXT) -> bytes:
@@ -60,8 +79,15 @@ def tarred() -> bytes:
     return file.getvalue()
 
 
-UNWANTED |= {"unzip": zipped("train.en"), "save it as CSV": zipped("xl/workbook.xml"), "document": zipped("word/a.xml")}
-UNWANTED |= {"spreadsheet": zipped("mimetype", b"application/vnd.oasis.opendocument.spreadsheet"), "tar -xf": tarred()}
+UNWANTED |= {
+    "unzip": zipped("train.en"),
+    "save it as CSV": zipped("xl/workbook.xml"),
+    "document": zipped("word/a.xml"),
+}
+UNWANTED |= {
+    "spreadsheet": zipped("mimetype", b"application/vnd.oasis.opendocument.spreadsheet"),
+    "tar -xf": tarred(),
+}
 
 
 @pytest.mark.parametrize("name", ["x.en", "x.gz", "x.bz2", "x.xz", "x.zst"])

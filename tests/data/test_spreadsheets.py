@@ -92,7 +92,10 @@ def test_a_row_that_does_not_fit_is_left_out_and_named(tmp_path: Path) -> None:
     rows, notes = read(path)
     assert len(rows) == 397
     assert "messy.tsv: 2 rows with another number of columns, left out: lines 14, 87" in notes
-    with pytest.raises(UserError, match=r'messy\.tsv:14: 1 column where the first line has 3: "There will be".*2 of 399 rows.*0\.001.*--max-bad'):
+    with pytest.raises(
+        UserError,
+        match=r'messy\.tsv:14: 1 column where the first line has 3: "There will be".*2 of 399 rows.*0\.001.*--max-bad',
+    ):
         read(path, max_bad=0.001)
 
 
@@ -114,7 +117,12 @@ def test_a_stray_quote_takes_one_row_and_no_more(tmp_path: Path) -> None:
 
 def test_quotes_that_cost_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    for content in ('"a,b\n' * 20_000, 'x"y,"open\n' + '""\n' * 50_000, '"\n' * 50_000, '"' + "x\n" * 600_000):
+    for content in (
+        '"a,b\n' * 20_000,
+        'x"y,"open\n' + '""\n' * 50_000,
+        '"\n' * 50_000,
+        '"' + "x\n" * 600_000,
+    ):
         path.write_text("en,fr\n" + content, encoding="utf-8")
         with pytest.raises(UserError):
             read(path)
@@ -124,7 +132,17 @@ def test_quotes_that_cost_nothing(tmp_path: Path) -> None:
 
 def test_rows_of_json_that_are_none(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    bad = ['["a"]', "7", '{"en": "a"}', '{"en": "a", "fr": null}', '{"en": "a", "fr": 3}', "no", '{"en": ', '{"n": ' + "9" * 5000 + "}", "[" * 100_000]
+    bad = [
+        '["a"]',
+        "7",
+        '{"en": "a"}',
+        '{"en": "a", "fr": null}',
+        '{"en": "a", "fr": 3}',
+        "no",
+        '{"en": ',
+        '{"n": ' + "9" * 5000 + "}",
+        "[" * 100_000,
+    ]
     lines = ['{"en": "a", "fr": "b"}'] * 1000
     for place, line in enumerate(bad):
         lines[100 * place] = line
