@@ -1,5 +1,6 @@
 """Runs opened to be used: settings changed that hold no weights, models made, weights and tokenizers loaded. It knows no search."""
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -16,6 +17,8 @@ from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.training.checkpoint import Run, load_weights, open_run, read_shapes
 from seq2attn.training.checkpoint import weights as weights_of
 from seq2attn.training.precision import find_device
+
+SMALL = 2_000_000  # numbers that a model may have more than its weights say, before it is compared with them
 
 
 class Loaded(NamedTuple):
@@ -113,13 +116,19 @@ def _model(run: Run) -> Seq2Seq:
 
 
 def _refuse_other_weights(run: Run) -> None:
-    """Raise UserError where the settings are not those of the weights, by the header of their file: whatever a config.json says, no more is allocated than the weights take."""
+    """Raise UserError where the settings ask for a far larger model than the weights are of, by the header of their file, before anything of that size is made.
+
+    What is not far larger is compared when it is made: shapes without memory (torch's "meta" device) would take a third of a second at each start.
+    """
     encoder, largest = run.config.model.encoder, max(run.source_size, run.target_size)
     if run.config.model.parameters(largest) > MOST_PARAMETERS:
         raise UserError(f"{run.path / 'config.json'}: damaged (a vocabulary of {largest:.2g} pieces); restore it, or train again")
     if encoder.kind == "image" and not encoder.residual:  # somebody else's backbone may not know how to be made without memory
         return
-    own, stored = _shapes(run), read_shapes(run.weights)
+    stored = read_shapes(run.weights)
+    if run.config.model.parameters(largest) < 3 * sum(map(math.prod, stored.values())) + SMALL:
+        return
+    own = _shapes(run)
     for name in sorted(own.keys() | stored.keys()):
         if name not in own or name not in stored or list(own[name]) != stored[name]:
             raise UserError(f"{run.weights}: does not fit the run's config.json at {name}; restore both from one run, or train again")
