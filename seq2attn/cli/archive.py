@@ -41,11 +41,11 @@ class Archive:
 
     def close(self) -> None:
         """Write the directory. Without it the archive is none."""
-        size = self._directory.tell()
-        self._directory.seek(0)
-        while block := self._directory.read(1 << 16):
-            self._file.write(block)
-        self._directory.close()
+        with self._directory:  # which goes, also where the disk is full
+            size = self._directory.tell()
+            self._directory.seek(0)
+            while block := self._directory.read(1 << 16):
+                self._file.write(block)
         if self.count > _MOST_16 or self._offset + size > _MOST_32:
             end = self._offset + size
             numbers = (_VERSION_64, _VERSION_64, 0, 0, self.count, self.count, size, self._offset)
