@@ -73,6 +73,9 @@ class Counted(Texts):
     def target_lengths(self) -> np.ndarray:
         return self.pairs.target_lengths
 
+    def content(self):
+        return self.pairs.content()  # a look at all of them is no batch
+
     def ids(self, rows: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
         self.tokens.append(int(self.target_lengths[rows].sum()) + len(rows))
         return self.pairs.ids(rows)
