@@ -25,7 +25,6 @@ import itertools
 import os
 import re
 import shutil
-import socket
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -33,20 +32,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from seq2attn import locks
 from seq2attn.errors import UserError
 
 MARK = "seq2attn"  # a file in each private folder: who made it, and for which name
 ENDING = ".partial"
 _NEW, _OLD = "new", "old"
-# sticky, which no other program makes a folder of one's own: it tells ours even before there is a mark in
-# it
+# Sticky, as no other program makes a folder of one's own: this tells ours even before a mark is in it.
 _PRIVATE = 0o1700
 _LONGEST = 255  # bytes of a name
 _NUMBERS = 8  # private folders of one name that are looked at; a writer that finds all in use draws a name
 _DESCRIPTORS = re.compile(r"/proc/(\d+)(?:/task/\d+)?/fd")
 _LOOK = 0.2  # seconds between two looks at whether another process has ended
-
-_held: set[int] = set()  # descriptors of this process's private folders
 
 
 class Taken(UserError):
@@ -63,17 +60,6 @@ class Taken(UserError):
         """Until that process has ended."""
         while self.holder is not None and isinstance(_clear(self.holder), str):
             time.sleep(_LOOK)
-
-
-def _let_go_in_child() -> None:
-    """A child gets a copy of each descriptor and so of the lock, which would outlive its process."""
-    for descriptor in _held:
-        with suppress(OSError):
-            os.close(descriptor)
-    _held.clear()
-
-
-os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 # What is written
@@ -334,7 +320,7 @@ def _put_folder(new: Path, place: Path, folder: Path, before: tuple[int, ...] | 
     if before is not None and place.exists():
         with suppress(OSError):
             new.chmod(stat.S_IMODE(place.stat().st_mode))
-        os.rename(place, folder / _OLD)  # `_put_back` returns it if the new one does not come
+        os.rename(place, folder / _OLD)  # `_remove` returns it if the new one does not come
         if _identity(folder / _OLD) != before:
             raise changed
     elif before is not None or os.path.lexists(place):
@@ -372,9 +358,7 @@ def _private_folder(place: Path, path: Path, way: str | None, alone: bool = Fals
     finally:
         if os.getpid() == maker:  # not in a child that was forked meanwhile
             _remove(folder)
-            if descriptor in _held:
-                _held.discard(descriptor)
-                os.close(descriptor)
+            locks.let_go(descriptor)
 
 
 def _made(place: Path, path: Path, alone: bool) -> tuple[Path, int]:
@@ -407,8 +391,8 @@ def _made(place: Path, path: Path, alone: bool) -> tuple[Path, int]:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             with suppress(OSError):  # no locks here
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if _is(folder, descriptor):
-                _held.add(descriptor)
+            if locks.is_at(folder, descriptor):
+                locks.keep(descriptor)
                 return folder, descriptor
             os.close(descriptor)  # it was taken for a leftover before it was locked
 
@@ -419,7 +403,7 @@ def _sign(folder: Path, place: Path) -> None:
     try:
         os.write(
             descriptor,
-            f"process {os.getpid()} on {socket.gethostname()}\n".encode() + os.fsencode(place.name),
+            f"{locks.own_name()}\n".encode() + os.fsencode(place.name),
         )
     finally:
         os.close(descriptor)
@@ -449,7 +433,7 @@ def _clear(folder: Path) -> str | bool:
             return _maker(folder) or "another process"
         except OSError:
             return False
-        if not _is(folder, descriptor):
+        if not locks.is_at(folder, descriptor):
             return not os.path.lexists(folder)
         _remove(folder)
         return not os.path.lexists(folder)
@@ -484,13 +468,6 @@ def _remove_whole(path: Path) -> None:
         shutil.rmtree(path)
     else:
         os.unlink(path)
-
-
-def _is(folder: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(folder.lstat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
 
 
 def _short(name: str, ending: str) -> str:

@@ -1,4 +1,7 @@
-"""A lock on a place on the disk that one process holds and that ends with it, however it ends. Knows no run and no corpus."""
+"""A lock on a place on the disk that one process holds and that ends with it, however it ends.
+
+Knows no run and no corpus.
+"""
 
 import fcntl
 import os
@@ -15,8 +18,38 @@ class Held(Exception):
 _held: set[int] = set()  # descriptors of this process
 
 
+def keep(descriptor: int) -> None:
+    """Note that a lock of this process is on that descriptor, so that no forked child keeps it."""
+    _held.add(descriptor)
+
+
+def is_kept(descriptor: int) -> bool:
+    """Whether it is still noted: in a child that was forked meanwhile it is not, and it is closed there."""
+    return descriptor in _held
+
+
+def let_go(descriptor: int) -> None:
+    """Close a descriptor that is kept, and with it end the lock; in a forked child it is closed already."""
+    if descriptor in _held:
+        _held.discard(descriptor)
+        os.close(descriptor)
+
+
+def own_name() -> str:
+    """What this process is called where another asks who has a lock."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+def is_at(path: Path, descriptor: int) -> bool:
+    """Whether `path` is still the file or folder that was opened as that descriptor."""
+    try:
+        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
 def _let_go_in_child() -> None:
-    """A child gets a copy of each descriptor, and with it the lock: without this it would outlive its process."""
+    """A child gets a copy of each descriptor, and with it the lock, which would outlive its process."""
     for descriptor in _held:
         with suppress(OSError):
             os.close(descriptor)
@@ -30,21 +63,21 @@ os.register_at_fork(after_in_child=_let_go_in_child)
 def lock(path: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold the lock whose file is `path`, which is made and, at the end, removed.
 
-    With `wait`, waits for whoever has it; without, raises Held. Raises OSError where the file cannot be made. The lock is advisory (`flock`): it
-    keeps out those who ask for it, and the system releases it when the process ends, so a crash leaves at most a file that locks nothing.
+    With `wait`, waits for whoever has it; without, raises Held. Raises OSError where the file cannot be made.
+    The lock is advisory (`flock`): it keeps out those who ask for it, and the system releases it when the
+    process ends, so that a crash leaves at most a file that locks nothing.
     """
     descriptor = _locked(path, wait)
-    _held.add(descriptor)
+    keep(descriptor)
     try:
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        os.write(descriptor, f"{own_name()}\n".encode())
         yield
     finally:
-        if descriptor in _held:  # not in a child that was forked meanwhile
-            _held.discard(descriptor)
+        if is_kept(descriptor):  # not in a child that was forked meanwhile
             with suppress(OSError):
-                path.unlink()  # before the lock ends: whoever has opened the file by then sees that it is gone
-            os.close(descriptor)
+                path.unlink()  # before the lock ends: who has opened the file by then sees that it is gone
+            let_go(descriptor)
 
 
 def holder(path: Path) -> str | None:
@@ -73,7 +106,7 @@ def _locked(path: Path, wait: bool) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is(path, descriptor):
+            if is_at(path, descriptor):
                 return descriptor
         except BlockingIOError:
             name = _name(descriptor)
@@ -83,10 +116,3 @@ def _locked(path: Path, wait: bool) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)  # its holder removed the file between our opening it and our locking it
-
-
-def _is(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False

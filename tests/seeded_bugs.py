@@ -350,7 +350,8 @@ BUGS = (
     Bug("files.py", "            continue\n        except OSError:  # no hard", "            pass\n        except OSError:  # no hard", ("test_files.py", "-k", "leaves_no_trace")),
     Bug("files.py", "os.fchmod(descriptor, mode)", "pass", ("test_files.py", "-k", "keeps_its_mode")),
     Bug("files.py", "if _identity(folder / _OLD) != before:", "if False:", ("test_files.py", "-k", "at_its_end")),
-    Bug("files.py", "os.register_at_fork(after_in_child=_let_go_in_child)", "", ("test_files.py", "-k", "child")),
+    Bug("locks.py", "os.register_at_fork(after_in_child=_let_go_in_child)", "", ("test_files.py", "-k", "child")),
+    Bug("files.py", "                locks.keep(descriptor)", "                pass", ("test_files.py", "-k", "child")),
     Bug("data/workers.py", "    if error is not None:\n        raise error", "    pass", ("data/test_workers.py", "-k", "raises")),
     Bug("data/workers.py", "os._exit(1)", "pass", ("data/test_workers.py", "-k", "without_its_caller")),
     # pictures: their data, how they are described and learned from

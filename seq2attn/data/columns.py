@@ -1,12 +1,12 @@
 """Which columns or keys of a table are the two sides. Knows their names, never their file."""
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from seq2attn.data.corpus import SPLIT_NAMES, Row, one_line, split_name
 from seq2attn.errors import UsageError, UserError
+from seq2attn.near import nearest
 
 LANGUAGE = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z]{2,4})?")
 NESTED = "translation"  # one column that holds both sides by language, as translation corpora of the Hugging Face hub have it
@@ -69,8 +69,8 @@ def choose(names: Sequence[str], source: str | None, target: str | None, where: 
     for option, asked in (("--source", source), ("--target", target)):
         match = _find(there, asked)
         if match is None:
-            near = difflib.get_close_matches(asked.lower(), [name.lower() for name in there], 1)
-            hint = next((f" (did you mean {name}?)" for name in there if near and name.lower() == near[0]), "")
+            near = nearest(asked, there)
+            hint = f" (did you mean {' or '.join(near)}?)" if near else ""
             raise UserError(f"{where}: no column {asked} for {option}{hint}; there are: {listed(there)}")
         found.append(match)
     (source_column, source_language), (target_column, target_language) = found

@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 from seq2attn.data.corpus import is_blank
 from seq2attn.data.picture_split import PictureSplit
 from seq2attn.data.views import View
-from seq2attn.evaluation.captions import parallel
 from seq2attn.evaluation.model import Likelihood, Search
 from seq2attn.evaluation.pointing import Counts, Fit, Pointing, pointing, total
-from seq2attn.evaluation.text import Score, bleu
 from seq2attn.inference import Captioner
 from seq2attn.inference.caption import Caption
 
@@ -59,11 +57,6 @@ def caption(
         outputs += [" ".join(captions[0].text.split("\n")) for captions in found]
     progress(len(numbers), len(numbers))
     return outputs
-
-
-def grouped_bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]], language: str | None) -> Score:
-    """sacreBLEU's corpus BLEU, `references[i]` being those of hypothesis i, of any number."""
-    return bleu(hypotheses, parallel(references), language)
 
 
 class Forced(NamedTuple):

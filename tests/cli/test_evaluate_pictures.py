@@ -74,7 +74,6 @@ def test_a_split_is_scored_bleu_first_then_as_captions_are(call: Call, run: Path
     lines = out.splitlines()
     by_text = text.scores(found, captions.parallel(REFERENCES), "en")
     assert lines[:9] == [str(score) for score in (*by_text, *captions.scores(found, REFERENCES))]
-    assert lines[0] == str(pictures.grouped_bleu(found, REFERENCES, "en"))
     assert lines[0].startswith("BLEU ")
     assert "nrefs:var|" in lines[0]
     assert "tok:13a" in lines[0]
@@ -146,7 +145,7 @@ def test_runs_are_compared_with_the_first(call: Call, run: Path, other: Path, pr
     assert again[3:13:3] == ["1.000"] * 4
     assert [part for part in first if part != "-"] == [part for part in again if part != "1.000"]
     found = described(other, prepared)
-    assert second[1] == f"{pictures.grouped_bleu(found, REFERENCES, 'en').value:.2f}"
+    assert second[1] == f"{text.bleu(found, captions.parallel(REFERENCES), 'en').value:.2f}"
     scores = {score.name: f"{score.value:.2f}" for score in captions.scores(found, REFERENCES)}
     assert [second[4], second[7], second[10]] == [scores[measure] for measure in measures[1:]]
     assert [line.split()[0] for line in lines[5:]] == measures

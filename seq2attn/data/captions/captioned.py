@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from unicodedata import category
 
 from seq2attn.data.columns import LANGUAGE
+from seq2attn.data.corpus import is_blank
 from seq2attn.data.images import frames_in
 from seq2attn.data.pictures import Picture
 from seq2attn.errors import UsageError, UserError
 
-_UNSEEN = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters by their category, and blank in every font
 _LOOKED_AT = 4  # pictures, to say whether they are clips
 
 
@@ -34,17 +33,12 @@ def captioned(pictures: Iterable[Picture], where: str, notes: list[str]) -> Iter
 
 
 def _legible(picture: Picture) -> Picture:
-    """The picture with those captions alone that a person can see: others are as good as empty."""
-    if all(map(_is_seen, picture.captions)):
+    """The picture without the captions in which there is nothing to read."""
+    if not any(map(is_blank, picture.captions)):
         return picture
-    numbers = [number for number, caption in enumerate(picture.captions) if _is_seen(caption)]
+    numbers = [number for number, caption in enumerate(picture.captions) if not is_blank(caption)]
     boxes = tuple(picture.boxes[number] for number in numbers) if picture.boxes else ()
     return picture._replace(captions=tuple(picture.captions[number] for number in numbers), boxes=boxes)
-
-
-def _is_seen(text: str) -> bool:
-    """Whether any character is neither white space nor control, format or filler."""
-    return any(category(c) not in ("Cc", "Cf", "Cs", "Zs", "Zl", "Zp") and c not in _UNSEEN for c in text)
 
 
 def are_clips(pictures: Callable[[], Iterator[Picture]]) -> bool:
