@@ -31,7 +31,8 @@ def refuse_data(data: str, chosen: Config) -> None:
     from seq2attn.data.pictures import PictureCorpus
     from seq2attn.data.sources import open_corpus
 
-    corpus = open_corpus(data, chosen.data.source, chosen.data.target)
+    told = chosen.data
+    corpus = open_corpus(data, told.source, told.target, told.max_bad, told.follow_links)
     pictures = isinstance(corpus, PictureCorpus)
     refuse_kind(data, chosen, pictures, isinstance(corpus, PictureCorpus) and corpus.clips)
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import typer
+from PIL import Image
 
+from seq2attn import config
 from seq2attn.cli import app, mistaken, ready
 from seq2attn.errors import UserError
 
@@ -299,6 +301,18 @@ def test_what_does_not_go_together_is_seen_first(typed: Typed, arguments: list[s
 )
 def test_arguments_that_are_missing_or_too_many(typed: Typed, arguments: list[str], said: str) -> None:
     refused(typed(*arguments), said)
+
+
+def test_data_are_looked_at_first_as_they_are_prepared_later(tmp_path: Path) -> None:
+    """Links that may be followed lead to clips, and not to images that nobody sees."""
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "corpus").mkdir()
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue")]
+    frames[0].save(tmp_path / "clips" / "0.gif", save_all=True, append_images=frames[1:])
+    (tmp_path / "corpus" / "0.gif").symlink_to(tmp_path / "clips" / "0.gif")
+    caption = json.dumps({"file_name": "0.gif", "text": "colours come and go"})
+    (tmp_path / "corpus" / "metadata.jsonl").write_text(caption + "\n")
+    ready.refuse_data(str(tmp_path / "corpus"), config.load("video", ["data.follow_links=true"]))
 
 
 @pytest.mark.usefixtures("typed")
