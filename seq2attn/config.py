@@ -19,7 +19,8 @@ from seq2attn.errors import UsageError
 from seq2attn.near import nearest
 from seq2attn.synonyms import known_as
 
-# Upper bounds are far beyond what anybody trains and far below what takes gigabytes, or for ever, before it fails: a run may come from a stranger.
+# A run may come from a stranger: upper bounds are beyond what this program is used for, and below what takes
+# gigabytes, or for ever, before it fails.
 MOST_PARAMETERS = 1_000_000_000  # of a model, estimated from its settings
 MOST_TOKENS = 4096  # of an output
 MOST_BEAM = 1024  # hypotheses of one sentence
@@ -603,7 +604,8 @@ def _recurrent_parameters(cell: Cell, inputs: int, size: int, layers: int, direc
 
 
 def _transformer_parameters(part: Transformer, attentions: int) -> int:
-    return part.layers * part.size * (attentions * 4 * part.size + 3 * part.feedforward) + part.max_positions * part.size
+    feedforward = part.feedforward * (3 if part.activation == "swiglu" else 2)
+    return part.layers * part.size * (attentions * 4 * part.size + feedforward) + part.max_positions * part.size
 
 
 def _encoder_parameters(model: Model) -> int:

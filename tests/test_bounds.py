@@ -4,6 +4,7 @@ import json
 import shutil
 import typing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -236,6 +237,25 @@ def test_a_search_that_could_take_gigabytes_says_so_before_it_begins() -> None:
     with pytest.raises(UsageError, match=r"beam is 1000: .* GB; make beam or max_length smaller, or leave out the attention"):
         translator.translate(["rain", long], beam=1000)
     assert translator.translate(["rain"], beam=1000, max_length=3)[0][0].text is not None
+
+
+def test_a_large_model_of_research_is_within_the_bounds() -> None:
+    """Twelve layers on either side, 250,000 pieces: 0.8 billion parameters."""
+    sides = {"size": 1024, "layers": 12, "heads": 16, "feedforward": 8192}
+    settings = [f"model.{side}.{name}={value}" for side in ("encoder", "decoder") for name, value in sides.items()]
+    large = config.load("vaswani17", [*settings, "model.embedding=1024", "data.vocab_size=250000"])
+    assert 8e8 < large.model.parameters(250_000) < 9e8
+    with pytest.raises(UsageError, match="at most 1,000,000,000"):
+        config.load("vaswani17", [*settings, "model.embedding=1024", "data.vocab_size=1000000"])
+
+
+def test_a_large_gpu_takes_a_wide_search_that_a_small_one_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = {"total_memory": 4 * 2**30}
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(**facts))
+    gpu = torch.device("cuda", 0)
+    assert searcher._most_numbers(gpu) == searcher._most_numbers(torch.device("cpu")) == searcher.MOST_NUMBERS
+    facts["total_memory"] = 80 * 2**30
+    assert searcher._most_numbers(gpu) * 4 == 20 * 2**30
 
 
 def test_run_names_of_any_kind_are_a_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -93,6 +93,33 @@ def test_what_stood_there_stays_until_all_is_written(tmp_path: Path) -> None:
         assert path.read_bytes() == OLD
     assert path.read_bytes() == NEW
     assert names(tmp_path) == ["x"]
+
+
+def test_content_is_on_the_disk_before_its_name_and_both_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What counts on a new file, as the state of a training on its tensors, may be read after a power cut."""
+    done: list[str] = []
+    sync, replace, rename = os.fsync, os.replace, os.rename
+
+    def note_sync(descriptor: int) -> None:
+        done.append("sync " + Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        sync(descriptor)
+
+    def note_move(move: Callable[..., None]) -> Callable[..., None]:
+        def moved(old: Path, new: Path) -> None:
+            done.append(f"move {Path(new).name}")
+            move(old, new)
+
+        return moved
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "replace", note_move(replace))
+    monkeypatch.setattr(os, "rename", note_move(rename))
+    files.write(tmp_path / "a", b"content")
+    assert done == ["sync new", "move a", f"sync {tmp_path.name}"]
+    done.clear()
+    with files.replace_folder(tmp_path / "b", lambda: None) as new:
+        (new / "c").write_bytes(b"content")
+    assert done == ["sync c", "sync new", "move b", f"sync {tmp_path.name}"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), ValueError("x"), MemoryError()])

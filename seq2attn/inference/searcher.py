@@ -36,7 +36,7 @@ SAMPLES = 32  # drawn of a source, where the one of highest expected utility is 
 WIDTH = 2  # rows a source; a wider search has fewer sources in a batch
 WIDE = 256  # rows a source; beyond it each source is a batch of its own, with nothing beside it
 NARROW = 16  # rows a source; up to it no search takes more memory than one is allowed
-MOST_NUMBERS = 2**29  # that a wider search may have to keep of one source
+MOST_NUMBERS = 2**29  # that a wider search may have to keep of one source; on a GPU, a quarter of its memory
 MOST_PREFIX = 1024  # tokens of a prefix, where the longest output is shorter
 FORK = 2**12  # source positions times rows a source: with less work than that it does not pay to start processes
 LOGITS = 2**24  # numbers of one block of forced logits: 64 MiB
@@ -62,6 +62,12 @@ class _State(NamedTuple):
 
     decoders: tuple[Any, ...]
     sources: memory.Shared[tuple[Any, ...]]
+
+
+def _most_numbers(device: torch.device) -> int:
+    if device.type != "cuda":
+        return MOST_NUMBERS
+    return max(MOST_NUMBERS, torch.cuda.get_device_properties(device).total_memory // 4 // 4)  # of four bytes
 
 
 class Searcher(abc.ABC, Generic[Source, Result]):
@@ -214,7 +220,7 @@ class Searcher(abc.ABC, Generic[Source, Result]):
         count, positions, limit = max(
             (beside * options.width * (limit + 1) * (stored + (positions if options.attention else 0)), positions, limit) for positions, limit in sizes
         )
-        if count > MOST_NUMBERS:
+        if count > _most_numbers(self.device):
             name = "samples" if options.drawn and not options.sample else "n_best" if options.sample else "beam"
             attention = ", or leave out the attention" if options.attention else ""
             raise UsageError(
