@@ -394,6 +394,7 @@ BUGS = (
     Bug("cli/train.py", 'elif chosen.model.encoder.kind == "image" and chosen.model.encoder.frozen:', "elif False:", ("training/test_pictures.py", "-k", "resumed_run")),
     Bug("cli/train.py", "if old is None or not checkpoint.has_state(old):", "if old is None:", ("training/test_pictures.py", "-k", "resumed_run")),
     Bug("cli/train_pictures.py", "(varied and (train.crop or", "(False and (train.crop or", ("training/test_pictures.py", "-k", "nothing_varies")),
+    Bug("cli/console.py", 'overflow="crop")', 'overflow="crop", end="")', ("cli/test_console.py", "-k", "line_of_its_own")),
     # the first hour of a user: names that are near, lines that fit, what is seen before anything is done
     Bug("near.py", "min(MOST, max(len(typed), len(other)) // SHARE)", "MOST", ("test_near.py", "-k", "near_spellings")),
     Bug("cli/progress_line.py", "if size(line) + len(GAP) + size(fact) > width:", "if size(line) > width:", ("cli/test_progress_line.py",)),

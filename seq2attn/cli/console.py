@@ -187,7 +187,7 @@ def _drawn(console: "Console", task: str, done: int, total: int | None, clock: C
 
     full, empty = ("#", "-") if console.options.ascii_only else ("━", "─")
     line = fitted(console.width - 1, task, done, total, clock, facts, full, empty, size=cell_len)
-    text = Text(line, no_wrap=True, overflow="crop", end="")
+    text = Text(line, no_wrap=True, overflow="crop")
     if full in line:
         text.stylize("green", line.index(full), line.rindex(full) + 1)
     return text

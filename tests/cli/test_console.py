@@ -127,6 +127,17 @@ with console.progress() as progress:
     assert ("loss" in screen, "lr" in screen) == (columns > 60, False)
 
 
+def test_each_task_has_a_line_of_its_own_on_a_terminal() -> None:
+    body = """
+from seq2attn.cli import console
+with console.progress() as progress:
+    progress("reading", 10, 10)
+    progress("encoding train", 5, 20)
+"""
+    _, _, screen = on_a_terminal(body, 80)
+    assert re.search(r"reading 10/10  100%  0:00 gone\r?\nencoding train 5/20  25%", screen)
+
+
 def test_a_terminal_that_changes_its_width_is_followed() -> None:
     body = """
 import fcntl, struct, termios
