@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from seq2attn.cli import app, console
+from seq2attn.cli.task import text_scores
 
 WORDS = {
     "cat": "chat noir",
@@ -106,3 +107,15 @@ def test_a_run_of_lower_case_is_scored_without_case(call: Call, home: Path) -> N
     code, out, err = call("evaluate", "--hypotheses", "upper.fr", "--reference", "corpus/test.fr")
     assert "case:mixed" in out
     assert not out.startswith("BLEU 100")
+
+
+def test_a_validation_says_of_how_many_lines_it_is_and_gives_chrf_where_bleu_is_near_zero() -> None:
+    sample = ("a", "b", "c")
+    right = ["The old dog sleeps here ."] * 12
+    far = text_scores(right, [right], "en", False, sample)
+    assert (far.values["bleu"] > 99, far.sentences, far.chrf, far.sample) == (True, 12, 0.0, sample)
+    near = text_scores(["The olden dogs slept ."] * 12, [right], "en", False, sample)
+    assert (near.values["bleu"] < 2, near.sentences, near.chrf > 30) == (True, 12, True)
+    lower = [line.lower() for line in right]
+    assert text_scores(lower, [right], "en", True, sample).values["bleu"] > 99
+    assert text_scores(lower, [right], "en", False, sample).values["bleu"] < 99

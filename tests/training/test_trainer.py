@@ -234,20 +234,25 @@ def test_the_best_weights_are_kept_not_the_last(tmp_path):
 
 def test_a_bleu_near_zero_neither_chooses_weights_nor_stops_training_and_resumes_alike(tmp_path):
     common = ("train.metric=bleu", "train.validate_every=5", "train.patience=1", "train.schedule=plateau", "train.decay_patience=1")
-    falling = iter([0.9, 0.5, 0.0, 0.3])
-    events = fit(tmp_path / "run", settings(*common, "train.max_steps=20"), validate=lambda _: Scores({"bleu": next(falling)}))
+    falling = iter([3.9, 0.5, 0.0, 2.3])
+
+    def of_four(value):  # of so few sentences less than 4 says nothing
+        return Scores({"bleu": value}, sentences=4, chrf=50.0)
+
+    events = fit(tmp_path / "run", settings(*common, "train.max_steps=20"), validate=lambda _: of_four(next(falling)))
     said = [event for event in events if isinstance(event, Validation)]
     losses = [event.loss for event in said]
     assert losses == sorted(losses, reverse=True), "the toy is learned"
     assert [event.best for event in said] == [True] * 4
     assert (events[-1].reason, events[-1].best_step) == ("max_steps", 20)
     # cut in the middle and gone on with
-    first, second = iter([0.9, 0.5]), iter([0.0, 0.3])
-    fit(tmp_path / "cut", settings(*common, "train.max_steps=10"), validate=lambda _: Scores({"bleu": next(first)}))
-    fit(tmp_path / "cut", settings(*common, "train.max_steps=20"), validate=lambda _: Scores({"bleu": next(second)}))
+    first, second = iter([3.9, 0.5]), iter([0.0, 2.3])
+    fit(tmp_path / "cut", settings(*common, "train.max_steps=10"), validate=lambda _: of_four(next(first)))
+    fit(tmp_path / "cut", settings(*common, "train.max_steps=20"), validate=lambda _: of_four(next(second)))
     one, other = (checkpoint.load_state(checkpoint.open_run(tmp_path / name))[0] for name in ("run", "cut"))
     assert (one.course, one.kept) == (other.course, other.kept)
     assert one.course.decays == 0
+    assert one.kept == (0.0, -round(losses[-1], 3) + 50e-6, 20)
 
 
 def test_averaged_weights_are_validated_and_kept_and_leave_training_as_it_was(tmp_path):
