@@ -245,7 +245,7 @@ def _instead_of_a_preset(word: str, path: Path) -> str | None:
     if said := _value(word):
         return f"{word} is {said}"
     if any(presets.listed(names, word)):
-        return f"neither a preset nor a file; `seq2attn train --list {shown(word)}` shows presets that it is said of"
+        return f"neither a preset nor a file; `seq2attn train --list {shown(word)}` shows the presets that are described so"
     return None
 
 

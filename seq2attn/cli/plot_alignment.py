@@ -93,7 +93,7 @@ def plot_alignment(
     title: Annotated[
         str | None,
         typer.Option(
-            help="What stands above.",
+            help="A title above the drawing.",
             metavar="TEXT",
             show_default=False,
         ),

@@ -66,7 +66,7 @@ def prepare(
     ] = DEFAULT.max_missing,
     follow_links: Annotated[
         bool,
-        typer.Option("--follow-links", help="Images may be links, or in linked folders, out of the corpus."),
+        typer.Option("--follow-links", help="Read images through links that lead out of the corpus folder."),
     ] = DEFAULT.follow_links,
     valid: Annotated[
         int | None,

@@ -77,7 +77,9 @@ def train(
     allow_code: options.AllowCode = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run at --out as if it had never stopped.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the run that stands at --out.")] = False,
-    list_: Annotated[bool, typer.Option("--list", help="Show the presets in groups, and stop; `--list hard`: those of which that word is said.")] = False,
+    list_: Annotated[
+        bool, typer.Option("--list", help="Show the presets in groups, and stop; `--list hard`: those with that word in name or description.")
+    ] = False,
     show: Annotated[bool, typer.Option("--show", help="Show the preset's paper and what was measured, and every setting with its meaning, and stop.")] = False,
     glossary_: Annotated[bool, typer.Option("--glossary", help="Explain the words of these pages, and stop.")] = False,
     quiet: options.Quiet = False,

@@ -51,14 +51,15 @@ def hardly_read(alignment: Alignment) -> list[int]:
 
 def count_line(alignment: Alignment, named: bool = True) -> str:
     """How many of the source words were hardly read, in one line, with the first of them; empty where none
-    was."""
+    was. Of one layer or head the line says so: others may have read what it did not."""
     columns = hardly_read(alignment)
     if not columns:
         return ""
     total = len(readable(alignment))
     were = "were" if len(columns) > 1 else "was"
     start = f"{len(columns)} of {total} source words {were}" if total > 1 else "the source word was"
-    text = f"{start} hardly read: weights that add up to less than {LITTLE:g}"
+    whose = f" by {alignment.title}" if alignment.title else ""
+    text = f"{start} hardly read{whose}: weights that add up to less than {LITTLE:g}"
     if not named:
         return text
     words = " ".join(alignment.source_words[column] for column in columns[:_NAMED])

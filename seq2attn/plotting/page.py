@@ -94,7 +94,8 @@ def _section(views: Sequence[Alignment], number: int) -> str:
     heading = "" if first.line is None else f"<h2>{_name(first)}</h2>\n"
     if len(views) == 1 and first.title:
         heading += f"<h2>{html.escape(harmless(first.title))}</h2>\n"
-    notes = [note for note in (count_line(first, named=False), first.score) if note]
+    counted = count_line(first if len(views) == 1 else first._replace(title=""), named=False)  # of all heads
+    notes = [note for note in (counted, first.score) if note]
     return (
         f'<section data-pair="{number}" aria-label="{_name(first) if first.line else "pair"}">\n{heading}{_heads(views)}<div class="pair">\n'
         f"{line('source', first.source_words, ends=first.ends, hardly=hardly)}\n"

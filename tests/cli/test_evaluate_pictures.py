@@ -14,6 +14,8 @@ import tiny
 import tiny_captions
 
 from seq2attn.cli import app as application
+from seq2attn.cli.evaluate_pictures import PictureSet
+from seq2attn.cli.scored import System
 from seq2attn.data.prepared import Prepared
 from seq2attn.evaluation import captions, pictures, text
 from seq2attn.inference import Captioner
@@ -432,3 +434,14 @@ def test_a_line_of_what_nobody_sees_is_no_reference(call: Call, tmp_path: Path) 
     code, out, err = call("--hypotheses", tmp_path / "a", "--reference", tmp_path / "b", "--captions")
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "picture 1 has no reference" in err
+
+
+def test_without_case_captions_are_compared_without_case_too() -> None:
+    written = [["A Dog runs over THE grass", "the dog"], ["Two Cats sleep in a Box"]] * 6
+    lower = [of_image[0].lower() for of_image in written]
+    systems = [System("one", lower), System("other", [*lower[1:], "a bird"])]
+    PictureSet("test", "here", written, language="en", lowercase=True).score(systems)
+    for system in systems:
+        assert system.scores[0].name == "BLEU"
+        assert system.compared["BLEU"].value == pytest.approx(system.scores[0].value)
+    assert systems[0].compared["BLEU"].value > 99

@@ -87,6 +87,12 @@ def test_every_head_is_on_the_page_behind_their_mean():
     assert [button["aria-pressed"] for button in buttons] == ["true", "false", "false"]
 
 
+def test_what_one_head_hardly_read_is_not_said_of_all():
+    heads = [page.Alignment(["a", "b"], ["c"], np.array([[1.0, 0.0]]), title=f"head {number}") for number in (1, 2)]
+    assert "1 of 2 source words was hardly read:" in page.render([heads])
+    assert "1 of 2 source words was hardly read by head 1:" in page.render([heads[:1]])
+
+
 def test_empty_lines_have_their_number_and_weights_stay_with_their_lines():
     pairs = [page.Alignment(["a"], ["b"], np.full((1, 1), weight), line=line) for line, weight in ((1, 0.25), (3, 0.75))]
     text = page.render([pairs[0], page.Alignment([], [], np.zeros((0, 0)), line=2), pairs[1]])

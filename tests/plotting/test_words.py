@@ -185,6 +185,8 @@ def test_source_words_that_were_hardly_read_are_counted() -> None:
     assert hardly_read(drawn) == [1, 2]  # the row of the end does not count, and a stop is no word
     assert count_line(drawn) == "2 of 3 source words were hardly read: weights that add up to less than 0.2 (do eat)"
     assert count_line(drawn._replace(attention=np.ones((3, 5)))) == ""
+    of_one = count_line(drawn._replace(title="layer 1, head 3"), named=False)
+    assert of_one == "2 of 3 source words were hardly read by layer 1, head 3: weights that add up to less than 0.2"
     assert hardly_read(drawn._replace(pieces=True)) == []
     assert count_line(Alignment(["cat"], ["a"], np.zeros((1, 1)))).startswith("the source word was hardly read")
 
