@@ -14,7 +14,8 @@ gets the new content; the others keep the old.
 A process locks its private folder while it lives. What a killed one left is removed by the next that writes
 the same name, or by `sweep`; a folder that it had moved away for a new one comes back. Nothing else is
 removed: not what another process writes, and no file of the user's, whatever its name. Where the file
-system has no locks, nothing is swept. It knows nothing of what is written.
+system has no locks, nothing is swept; and some shared ones keep locks to one machine, so what a process of
+another machine left is removed a day later. It knows nothing of what is written.
 """
 
 import errno
@@ -43,6 +44,7 @@ _PRIVATE = 0o1700
 _LONGEST = 255  # bytes of a name
 _NUMBERS = 8  # private folders of one name that are looked at; a writer that finds all in use draws a name
 _DESCRIPTORS = re.compile(r"/proc/(\d+)(?:/task/\d+)?/fd")
+_QUIET = 24 * 3600  # seconds without a change, after which nobody of another machine is at work any more
 _LOOK = 0.2  # seconds between two looks at whether another process has ended
 
 
@@ -435,10 +437,23 @@ def _clear(folder: Path) -> str | bool:
             return False
         if not locks.is_at(folder, descriptor):
             return not os.path.lexists(folder)
+        if _may_be_elsewhere(folder):
+            return False
         _remove(folder)
         return not os.path.lexists(folder)
     finally:
         os.close(descriptor)
+
+
+def _may_be_elsewhere(folder: Path) -> bool:
+    """Whether a process of another machine made it and may still work in it."""
+    maker = _maker(folder)
+    if not maker or maker.partition(" on ")[2] == locks.own_name().partition(" on ")[2]:
+        return False
+    with suppress(OSError):
+        latest = max((folder / name).lstat().st_mtime for name in os.listdir(folder))
+        return time.time() - latest < _QUIET
+    return True
 
 
 def _maker(folder: Path) -> str:

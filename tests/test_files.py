@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -413,6 +414,20 @@ def test_a_killed_writer_leaves_what_stood_there_and_the_next_one_sweeps(tmp_pat
     assert path.read_bytes() == (b"of a moment ago" if moment in ("rmdir", "unlink") else OLD)
     files.write(path, NEW)
     assert (path.read_bytes(), names(tmp_path)) == (NEW, ["x"])
+
+
+def test_what_another_machine_may_still_write_is_swept_a_day_later(tmp_path: Path) -> None:
+    """Some shared file systems keep a lock to the machine that took it."""
+    killed(tmp_path, "with files.replace_file(place / 'x') as file:\n    file.write(b'x')\n    file.flush()\n    kill()")
+    mark = tmp_path / ".x.partial" / files.MARK
+    mark.write_bytes(b"process 1 on another-machine\nx")
+    files.sweep(tmp_path)
+    files.write(tmp_path / "x", NEW)
+    assert names(tmp_path) == [".x.partial", "x"]
+    for file in mark.parent.iterdir():
+        os.utime(file, (0, time.time() - 25 * 3600))
+    files.sweep(tmp_path)
+    assert names(tmp_path) == ["x"]
 
 
 def test_what_a_library_left_in_the_private_folder_goes_too(tmp_path: Path) -> None:
