@@ -443,5 +443,6 @@ def test_without_case_captions_are_compared_without_case_too() -> None:
     PictureSet("test", "here", written, language="en", lowercase=True).score(systems)
     for system in systems:
         assert system.scores[0].name == "BLEU"
+        assert "case:lc" in system.scores[0].signature
         assert system.compared["BLEU"].value == pytest.approx(system.scores[0].value)
     assert systems[0].compared["BLEU"].value > 99
