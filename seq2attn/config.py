@@ -752,6 +752,8 @@ def file_of(preset_or_file: str) -> Path:
     """The file of a preset or of a path. Raises UsageError where there is none."""
     path = presets().get(preset_or_file) or Path(preset_or_file)
     if not path.is_file():
+        if path.suffix == ".toml":
+            raise UsageError(f"{preset_or_file}: no such file; `seq2attn train PRESET --show` writes one")
         near = nearest(preset_or_file, presets())
         hint = f"did you mean {' or '.join(near)}?" if near else "`seq2attn train --list` shows the presets"
         raise UsageError(f"{preset_or_file}: neither a preset nor a file; {hint}")
@@ -1045,14 +1047,19 @@ def _meant(key: str, kinds: Mapping[str, object], most: int = 3) -> str:
     def ending(names: list[str], end: str) -> list[str]:
         return [name for name in names if f".{name}".endswith(f".{end}")]
 
+    def in_its_section(names: list[str]) -> list[str]:
+        return [name for name in names if name.rpartition(".")[0] == typed.rpartition(".")[0]] or names
+
     near = next((found for names in (here, every) if (found := ending(names, typed) or ending(names, last))), [])
     if not near and (said := known_as(last)):
         return said
+    if len(last) > 2:  # a setting cut short, as `drop`
+        begin = ([name for name in names if name.rpartition(".")[2].startswith(last)] for names in (here, every))
+        near = near or in_its_section(next(filter(None, begin), []))
     for names in (here, every):
         if not near:
             ends = nearest(last, dict.fromkeys(name.rsplit(".", 1)[-1] for name in names))
-            near = [name for end in ends for name in ending(names, end)]
-            near = [name for name in near if name.rpartition(".")[0] == typed.rpartition(".")[0]] or near
+            near = in_its_section([name for end in ends for name in ending(names, end)])
     if near:
         *others, final = near[:most]
         return f"did you mean {' or '.join(filter(None, (', '.join(others), final)))}?"

@@ -107,6 +107,8 @@ def test_contradictions_are_refused_by_name(setting: list[str], named: list[str]
     [
         ("train.learning_rate=1", "train.learning_rate: no such setting"),
         ("train.batch_token=1", "train.batch_token: no such setting; did you mean train.batch_tokens?"),
+        ("model.drop=0.1", "model.drop: no such setting; did you mean model.dropout?"),  # not train.crop, which is as near
+        ("train.valid=3", "did you mean train.validate_every or train.validate_sentences?"),
         ("model.encoder.sise=3", "did you mean model.encoder.size?"),
         ("modle.dropout=0.1", "no such setting"),
         ("train.lr=fast", "train.lr"),

@@ -103,6 +103,7 @@ def _worded(error: typer.TyperException, arguments: Sequence[str]) -> UserError:
     commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     named = [name for name in arguments[:1] if name in commands]
     message = error.format_message().removesuffix(".").replace("Value error, ", "").replace("Input should be", "it should be")
+    message = re.sub("a valid (integer|number), unable to parse string as an? (integer|number)", _kind, message)
     if arguments and not named and message.startswith("No such command"):
         said = mistaken.command(arguments[0], list(commands))
         message = f"No such command {console.printable(arguments[0])!r}{'. ' if said.startswith('Did') else '; '}{said}"
@@ -116,7 +117,12 @@ def _worded(error: typer.TyperException, arguments: Sequence[str]) -> UserError:
     elif named and (words := re.match(r"Got unexpected extra argument\(s\) \((.+)\)", message)):
         message += f"; {said_}" if (said_ := mistaken.extra(words[1], named[0])) else ""
     help_ = " ".join(["seq2attn", *named, "--help"])
-    return (UsageError if error.exit_code == 2 else UserError)(f"{message[:1].lower()}{message[1:]}; see `{help_}`")
+    see = "" if f"`{help_}`" in message else f"; see `{help_}`"
+    return (UsageError if error.exit_code == 2 else UserError)(f"{message[:1].lower()}{message[1:]}{see}")
+
+
+def _kind(said: re.Match[str]) -> str:
+    return "a whole number" if said[1] == "integer" else "a number"
 
 
 def _value_of(option: str, arguments: Sequence[str]) -> str | None:

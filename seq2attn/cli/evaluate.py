@@ -121,11 +121,12 @@ def evaluate(
     tests = [_of_files(source, reference, captions, by_length)] if reference else _of_splits(runs, pictures, data, splits, by_length)
     if gold is not None:
         _add_gold(tests[0], gold, gold_first)
+    others = [[_of_file(file, test) for file in hypotheses] for test in tests]  # a file that does not fit costs no search
     lowercase = _without_case(runs, readers)
     for number, test in enumerate(tests):
         test.lowercase = lowercase
         systems = [_of_run(run, reader, test, search, seed) for run, reader in zip(runs, readers, strict=True)]
-        systems += [_of_file(file, test) for file in hypotheses]
+        systems += others[number]
         test.language = language or next((known for reader in readers if (known := reader.languages[1])), None) or test.language
         if len(systems) > 1:
             from seq2attn.evaluation.significance import SAMPLES
@@ -360,7 +361,7 @@ def _of_files(source: Path | None, reference: list[Path], captions: bool, by_len
 
 def _same_length(path: Path, lines: int, other: str, others: int) -> None:
     if lines != others:
-        raise UserError(f"{path} has {lines:,} lines, {other} {others:,}: every line needs its own")
+        raise UserError(f"{path} has {lines:,} line{'s' * (lines != 1)}, {other} {others:,}: every line needs its own")
 
 
 def _of_splits(runs: list[str], pictures: bool, data: Path | None, splits: list[str], by_length: bool) -> list[TestSet]:

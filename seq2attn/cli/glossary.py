@@ -1,5 +1,9 @@
 """The words of help pages and papers: the textbook's first, then what it means here, with other names for it."""
 
+import textwrap
+
+COLUMNS = 80
+
 WORDS = {
     "alignment": "which source word a target word belongs to; read off the attention weights",
     "attention weights": "shares, one for each source token, of what the decoder reads at a step; they add up to 1",
@@ -20,6 +24,9 @@ WORDS = {
 
 
 def lines() -> list[str]:
-    """A word a line, its meaning beside it."""
-    width = max(map(len, WORDS))
-    return [f"{word:<{width}}  {meaning}" for word, meaning in WORDS.items()]
+    """Each word with its meaning beside it, in lines of 80 columns at most."""
+    width = max(map(len, WORDS)) + 2
+    found: list[str] = []
+    for word, meaning in WORDS.items():
+        found += textwrap.wrap(f"{word:<{width}}{meaning}", COLUMNS, subsequent_indent=" " * width)
+    return found

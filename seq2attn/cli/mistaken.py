@@ -43,10 +43,10 @@ COMMANDS = {  # of other toolkits, and what is ours
     "caption": "captioning describe captions",
     "prepare": "preparation preprocess tokenize tokenise vocab build-vocab build_vocab binarize data learn-bpe spm-train dataset import corpus",
     "train": "training fit learn finetune fine-tune resume continue retrain pretrain",
-    "plot-alignment": "explain visualize visualise show attention heatmap draw view matrix saliency align alignment picture",
+    "plot-alignment": "explain explore explorer visualize visualise show attention heatmap draw view matrix saliency align alignment picture",
     "export": "exporting convert onnx quantize ctranslate2 ct2 deploy package",
 }
-SERVER = ("serve", "server", "api", "web", "demo", "gui", "explore", "explorer", "rest", "http", "app", "ui")
+SERVER = ("serve", "server", "api", "web", "demo", "gui", "rest", "http", "app", "ui")
 SENTENCES = {
     **dict.fromkeys(SERVER, "there is no server yet: pipe lines into translate, or export a Transformer to an engine that serves"),
     **dict.fromkeys(("list", "presets", "models", "ls"), "`seq2attn train --list` shows the presets"),

@@ -6,6 +6,7 @@
 # Minutes: 3 on phrases           how long it took on two cores, where that was measured
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -40,8 +41,15 @@ def head(path: Path) -> Head:
     return Head(lines, said.get("Group", ""), said.get("In short", ""), said.get("Minutes", ""))
 
 
+_PICTURES = re.compile(r"^(pictures?|images|photos?|captions|captioning)$")  # the descriptions say image
+
+
 def listed(presets: Mapping[str, Path], word: str = "") -> Iterator[str]:
-    """The lines of the list: group by group, those presets in whose name, group or short description `word` is; none where it is nowhere."""
+    """The lines of the list, group by group: those presets in whose name, group or short description `word` is.
+
+    There are none where it is nowhere.
+    """
+    word = _PICTURES.sub("image", word.lower())
     heads = {name: head(path) for name, path in presets.items()}
     chosen = {name: one for name, one in heads.items() if any(word.lower() in text.lower() for text in (name, one.group, one.short))}
     width = max(map(len, heads))

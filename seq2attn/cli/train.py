@@ -102,6 +102,8 @@ def train(
     settings = [*(set_ or ())]
     options_: dict[str, str | float | None] = {"data.source": source, "data.target": target}
     options_ |= {"train.seed": seed, "train.max_steps": max_steps, "train.max_minutes": max_minutes, "train.precision": precision}
+    if max_minutes is not None and not max_minutes > 0:
+        raise UsageError(f"--max-minutes {max_minutes:g}: give more than 0 minutes")
     settings += [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in options_.items() if value is not None]
     if resume and force:
         raise UsageError("--resume goes on with a run and --force replaces it: choose one")
@@ -251,7 +253,7 @@ def _list(word: str) -> None:
         raise UserError(f"--list {word}: no preset has that in its name or description; `seq2attn train --list` shows all")
     for line in lines:
         console.result(line)
-    console.note("\n`seq2attn train PRESET --show` says more: the paper, what was measured, every setting")
+    console.note("\n`seq2attn train PRESET --show` says more: paper, measurements, every setting")
 
 
 def _show(chosen: Config, file: Path | None) -> None:
@@ -305,7 +307,7 @@ def _cache(corpus: str, chosen: Config) -> Path:
 
     from seq2attn.data.picture_files import below
     from seq2attn.data.pictures import PictureCorpus
-    from seq2attn.data.prepared import FORMAT
+    from seq2attn.data.prepared import FORMAT, default_tokenizer
     from seq2attn.data.sources import open_corpus
 
     opened = open_corpus(corpus, chosen.data.source, chosen.data.target, chosen.data.max_bad, chosen.data.follow_links)
@@ -313,7 +315,10 @@ def _cache(corpus: str, chosen: Config) -> Path:
     if isinstance(opened, PictureCorpus) and read and (path := Path(corpus)).exists():
         read += below(path if path.is_dir() else path.parent, chosen.data.follow_links)
     files = [(str(path.resolve()), (facts := path.stat()).st_size, facts.st_mtime_ns) for path in read]
-    key = json.dumps([FORMAT, corpus if not files else "", files, chosen.data.model_dump(mode="json")])
+    asked = chosen.data.model_dump(mode="json")
+    if asked["tokenizer"] is None:  # a run that was trained on it says which: that asks for the same data
+        asked["tokenizer"] = default_tokenizer(opened)
+    key = json.dumps([FORMAT, corpus if not files else "", files, asked])
     return ready.cache() / "prepared" / f"{_name(corpus)}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 

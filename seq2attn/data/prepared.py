@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import datasets
 import numpy as np
@@ -259,6 +259,11 @@ class Prepared:
         return self.path / name
 
 
+def default_tokenizer(opened: Corpus | PictureCorpus) -> Literal["unigram", "word"]:
+    """The kind of tokenizer of a corpus for which none is asked: captions are read word by word."""
+    return "word" if isinstance(opened, PictureCorpus) else "unigram"
+
+
 def prepare(
     corpus: str,
     out: Path,
@@ -285,7 +290,7 @@ def prepare(
         work = folder / "work"
         work.mkdir()
         if options.tokenizer is None:
-            options = options.model_copy(update={"tokenizer": "word" if isinstance(opened, PictureCorpus) else "unigram"})
+            options = options.model_copy(update={"tokenizer": default_tokenizer(opened)})
         if isinstance(opened, PictureCorpus):
             report = _prepare_pictures(opened, folder, options, valid, test, workers, seed, shrink, work, progress)
             _finish(folder, report, opened.inputs)

@@ -32,6 +32,7 @@ COLOURS = LinearSegmentedColormap.from_list(
 )  # lightness falls evenly: reads in grey too
 INK = "#1f2933"
 LONGEST_LABEL = 30  # characters; longer words end in an ellipsis
+_SHORTEST_LINE = 30  # characters of a title, however narrow the cells are
 
 _SOFT = "#7b8794"  # the end token, and notes
 _MARK = "#c2410c"  # source words that were hardly read
@@ -237,7 +238,10 @@ def _drawn(sheet: _Sheet, families: Sequence[str], measures: _Measures) -> Figur
             _text(figure, left / width, 1 - above / height, title, size=font, va="bottom")
         if sheet.title:
             above = max(tops) + (1.7 * font / 72 if any(sheet.titles) else 0) + 2 * _GAP
-            _text(figure, 0, 1 + above / height, sheet.title, size=1.25 * font, va="bottom")
+            # as large as a short line of it is wide, where the words are large
+            large = 1.25 * min(font, max(_FONT, width * 72 / (0.55 * 1.25 * _SHORTEST_LINE)))
+            title = textwrap.fill(sheet.title, max(_SHORTEST_LINE, int(width * 72 / (0.55 * large))))
+            _text(figure, 0, 1 + above / height, title, size=large, va="bottom")
         if sheet.note:
             small = max(0.75 * font, min(_SMALLEST_FONT, font))
             letters = max(50, int(width * 72 / (0.55 * small)))

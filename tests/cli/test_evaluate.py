@@ -395,6 +395,8 @@ def test_contradictions_are_refused_before_anything_heavy_is_imported() -> None:
         (("nowhere",), "no such run directory"),
         (("run", "--data", "nowhere"), "nowhere: no such folder"),
         (("--hypotheses", "missing", "--reference", "ref.fr"), "missing: no such file"),
+        (("run", "--hypotheses", "short.fr"), "short.fr has 6 lines, "),  # before the run translates
+        (("run", "--hypotheses", "single"), "single has 1 line, "),
         (("--hypotheses", "short.fr", "--reference", "ref.fr"), r"short.fr has 6 lines, the reference 7: every line needs its own"),
         (("--hypotheses", "good.fr", "--reference", "ref.fr", "short.fr"), "short.fr has 6 lines"),
         (("run", "--source", "short.fr", "--reference", "ref.fr"), "short.fr has 6 lines"),
@@ -410,7 +412,8 @@ def test_what_is_not_there_or_does_not_fit_is_one_line(
     (tmp_path / "latin").write_bytes(b"caf\xe9\n" * 7)
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "links").write_bytes(b"0-0\n0-0\n")
-    known = {**files, "run": run, "missing": tmp_path / "missing", "latin": tmp_path / "latin", "empty": tmp_path / "empty", "links": tmp_path / "links"}
+    (tmp_path / "single").write_bytes(b"un mot\n")
+    known = {**files, "run": run} | {name: tmp_path / name for name in ("missing", "latin", "empty", "links", "single")}
     code, out, err = call(*(known.get(word, word) for word in arguments))
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert words in err

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from seq2attn import config
-from seq2attn.cli import app, presets
+from seq2attn.cli import app, glossary, presets
 
 ORDER = ["start here", "papers", "one part changed", "images and clips", "paper sizes"]
 
@@ -89,11 +89,21 @@ def test_show_says_formulas_and_no_path_inside_the_program(capsys: pytest.Captur
         assert f" {score}: " in settings
 
 
-def test_the_glossary_explains_a_word_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_glossary_explains_its_words_within_the_columns_of_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = train(capsys, "--glossary")
     assert code == 0
     assert "teacher forcing  " in out
-    assert len(out.splitlines()) <= 16
+    assert len([line for line in out.splitlines() if not line.startswith(" ")]) == len(glossary.WORDS)
+    assert max(map(len, out.splitlines())) <= glossary.COLUMNS
+
+
+@pytest.mark.parametrize("word", ["picture", "Pictures", "images", "photos", "captions"])
+def test_presets_of_images_are_found_by_what_others_call_images(capsys: pytest.CaptureFixture[str], word: str) -> None:
+    code, out, err = train(capsys, "--list", word)
+    assert code == 0
+    assert {"xu15-soft", "caption-transformer", "selfattention-cnn"} <= set(out.split())
+    assert "first-try" not in out
+    assert max(map(len, err.splitlines())) <= 80
 
 
 # A file that begins from a preset

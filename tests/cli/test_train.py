@@ -181,6 +181,22 @@ def test_resuming_where_there_is_nothing_starts(run: Run, home: Path) -> None:
     assert "warning: run: no run to go on with; it starts from the beginning" in err
 
 
+def test_a_run_goes_on_with_what_was_prepared_for_it(run: Run, tmp_path: Path) -> None:
+    """The tokenizer that nobody asked for is named in the run, and is the same to the cache."""
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for split, count in (("train", 200), ("valid", 5)):
+        for end in ("en", "fr"):
+            words = [f"{end}{(number * 7) % 40} {end}{number % 30} {end}{number % 11}\n" for number in range(count)]
+            (corpus / f"{split}.{end}").write_text("".join(words))
+    small = [*SMALL[:4], *SMALL[SMALL.index("--device") :]]  # no setting of the data
+    arguments = ("--data", str(corpus), "--out", "run", *small, "--set", "data.vocab_size=20")
+    code, _, err = run(*arguments, "--max-steps", "1")
+    assert (code, err.count("preparing ")) == (0, 1), err
+    code, _, err = run("--out", "run", "--resume", "--max-steps", "2")
+    assert (code, err.count("preparing ")) == (0, 0), err
+
+
 def test_wrong_usage(run: Run, home: Path) -> None:
     Path("broken.toml").write_text("[train\n")
     for arguments, said in (
@@ -191,7 +207,7 @@ def test_wrong_usage(run: Run, home: Path) -> None:
         (("--set", "train.momentum=0.9"), "--set train.momentum=0.9: does nothing"),
         (("broken.toml",), "broken.toml: not a TOML file"),
         (("--device", "gpu"), "cuda:N"),
-        (("--max-minutes", "-1"), "max_minutes"),
+        (("--max-minutes", "-1"), "--max-minutes -1: give more than 0 minutes"),
     ):
         code, out, err = run(*arguments)
         assert (code, out) == (2, ""), arguments

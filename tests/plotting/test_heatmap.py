@@ -127,6 +127,19 @@ def test_a_drawing_has_the_size_that_is_asked_for(tmp_path, words, size):
     assert min(edges[0].min(), edges[-1].min(), edges[:, 0].min(), edges[:, -1].min()) > 250
 
 
+def test_a_long_title_is_broken_into_lines(tmp_path):
+    """It makes no drawing wider than its words do, and none impossible at the size that is asked for."""
+    title = "A title that is rather long for such a small drawing, is it not?"
+    drawn = [Alignment(["The", "dog"], ["Le", "chien"], even(2, 2))]
+    for size in ((20 / 2.54, 12 / 2.54), (8, 5), (5, 5), (4, 4), (12, 3), (16, 9)):
+        heatmap.save_alignments(drawn, tmp_path / "asked.png", size=size, dpi=100, title=title)
+    for name, said in (("long", title), ("short", "A title that fits in a line")):
+        heatmap.save_alignments(drawn, tmp_path / f"{name}.png", title=said)
+    with Image.open(tmp_path / "long.png") as long, Image.open(tmp_path / "short.png") as short:
+        assert long.size[0] < 1.3 * short.size[0]
+        assert long.size[1] > short.size[1]
+
+
 def test_a_size_that_holds_no_words_is_refused(tmp_path):
     with pytest.raises(UsageError, match="too few for the words"):
         heatmap.save_alignments([Alignment(["x" * 30], ["y" * 30] * 60, np.ones((60, 1)))], tmp_path / "a.png", size=(1, 1))
