@@ -640,7 +640,7 @@ class Train(Section):
     max_steps: Count = 10000  # optimizer updates
     max_minutes: Positive | None = None  # of training, validation included
     batch_tokens: Annotated[int, Field(ge=1, le=MOST_BATCH_TOKENS)] = 4096  # padded tokens of the longer side in one batch
-    accumulate: Annotated[int, Field(ge=1, le=100_000)] = 1  # batches per update
+    accumulate: Annotated[int, Field(ge=1, le=1000)] = 1  # batches per update
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"  # adamw: weight decay apart from the gradient
     lr: Positive = 1e-3  # the highest, after warm-up
     beta1: Share = 0.9  # adam and adamw: decay of the mean gradient

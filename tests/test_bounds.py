@@ -277,3 +277,8 @@ def test_processes_can_be_asked_for_where_a_run_is_loaded(sound: Path) -> None:
     assert isinstance(loaded, Translator)
     assert loaded.translate(["rain"])[0][0].text == seq2attn.load(sound, device="cpu").translate(["rain"])[0][0].text  # type: ignore[union-attr]
     loaded.close()
+
+
+def test_an_update_is_of_a_bounded_number_of_batches() -> None:
+    with pytest.raises(UsageError, match=r"train\.accumulate"):
+        config.change(config.Config(), ["train.accumulate=1001"])

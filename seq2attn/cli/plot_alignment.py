@@ -309,6 +309,7 @@ def _from_run(
     if target is None:
         found = translator.translate([source], beam=beam, max_length=max_length, seed=seed)[0][0]
     else:
+        plot_pictures.refuse_long(target, translator.target_tokenizer)
         found = translator.force([source], [" ".join(target.splitlines())], seed=seed)[0]
     if found.unread:
         console.warn(f"the source has {MAX_SOURCE + found.unread:,} tokens; only the first {MAX_SOURCE:,} are read")

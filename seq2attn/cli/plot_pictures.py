@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from seq2attn.data.tokenizer import Tokenizer
     from seq2attn.inference import Caption
 
+MOST_TOKENS = 4096  # of a text to force
+
 
 class Asked(NamedTuple):
     """Which picture, and of a prepared one which of its captions."""
@@ -82,6 +84,7 @@ def draw(
     seen = captioner.seen(chosen.content, chosen.where)
     forced = " ".join(target.splitlines()) if target is not None else chosen.forced
     if forced is not None:
+        refuse_long(forced, captioner.target_tokenizer)
         found = captioner.force([seen], [forced], seed=seed)[0]
     else:
         found = captioner.caption([seen], beam=beam, max_length=max_length, seed=seed)[0][0]
@@ -168,6 +171,12 @@ def _in_the_terminal(labels: Sequence[str], weights_TS: "NDArray[np.floating]", 
         return
     console.result(terminal.render(weights_TS, [str(frame) for frame in range(1, weights_TS.shape[1] + 1)], labels, width, colour))
     console.result(terminal.legend(colour))
+
+
+def refuse_long(forced: str, tokenizer: "Tokenizer") -> None:
+    """Raise UsageError where a forced text has more tokens than can be drawn in bounded memory."""
+    if len(tokenizer.encode(forced)) > MOST_TOKENS:
+        raise UsageError(f"the text to force has more than {MOST_TOKENS:,} tokens: give a part of it")
 
 
 def warn_of_unknown(forced: str, tokenizer: "Tokenizer") -> None:

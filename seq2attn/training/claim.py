@@ -4,6 +4,8 @@ Reading a run, to translate or to score, asks for no lock. It knows no training 
 """
 
 import errno
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -39,6 +41,8 @@ def claimed(path: Path, *, resume: bool, force: bool) -> Iterator[bool]:
                 raise _busy(path, str(held)) from None
             except OSError as error:
                 if error.errno not in WITHOUT:
+                    if os.path.lexists(path / LOCK) and not _is_file(path / LOCK):
+                        raise UserError(f"{path / LOCK}: no file, so no lock either: remove it") from None
                     raise
                 is_locked = False
         _refuse(path, resume, force, mine=True)  # again: it may have been trained, and ended, meanwhile
@@ -52,6 +56,10 @@ def _refuse(path: Path, resume: bool, force: bool, mine: bool = False) -> None:
         refuse_going_on(path)
     else:
         refuse_existing(path, force)
+
+
+def _is_file(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
 
 
 def _busy(path: Path, name: str) -> UserError:

@@ -430,3 +430,9 @@ def test_a_model_with_a_fixed_context_has_nothing_to_draw(call: Call, tmp_path: 
     code, out, err = call(save_run(tmp_path / "fixed", reads="summary", context=["input"]), "--source", SOURCE)
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "no attention to draw: its decoder reads a fixed summary" in err
+
+
+def test_a_text_to_force_is_bounded(run: Path, call: Call) -> None:
+    code, out, err = call(run, "--source", SOURCE, "--target", "le chat " * 4096)
+    assert (code, out) == (2, "")
+    assert "seq2attn: the text to force has more than 4,096 tokens: give a part of it" in err

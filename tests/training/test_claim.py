@@ -226,6 +226,17 @@ def test_the_lock_outlives_the_creation_that_replaces_a_run(trained: Path) -> No
     assert sorted(file.name for file in trained.iterdir()) == ["config.json", "tokenizer.model"]
 
 
+@pytest.mark.parametrize(
+    "make",
+    [Path.mkdir, lambda path: path.symlink_to("elsewhere")],
+    ids=["folder", "link"],
+)
+def test_what_stands_where_the_lock_belongs_is_named(trained: Path, make: Callable[[Path], None]) -> None:
+    make(trained / checkpoint.LOCK)
+    with pytest.raises(UserError, match=r"training\.lock: no file, so no lock either: remove it"):
+        take(trained, resume=True)
+
+
 def test_a_place_that_takes_no_lock_is_one_line_and_a_file_system_without_locks_is_told(
     trained: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -246,6 +257,6 @@ def test_a_place_that_takes_no_lock_is_one_line_and_a_file_system_without_locks_
     (trained / checkpoint.LOCK).unlink(missing_ok=True)
     (trained / checkpoint.LOCK).symlink_to(trained / "config.json")
     config = (trained / "config.json").read_bytes()
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="no file, so no lock"):
         take(trained, resume=True)
     assert (trained / "config.json").read_bytes() == config
