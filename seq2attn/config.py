@@ -671,7 +671,7 @@ class Train(Section):
     unfreeze: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0  # pictures: the step from which the backbone is trained too
     backbone_lr: Positive = 1.0  # pictures: factor on lr for the backbone
     self_critical: Count | None = None  # pictures: the step from which drawn captions are trained on by their CIDEr-D (Rennie 2017); None: never
-    samples: Annotated[int, Field(ge=1, le=MOST_BEAM)] = 5  # self_critical: captions drawn of each picture
+    samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] = 5  # self_critical: captions drawn of each picture
     compared: Literal["greedy", "samples"] = (
         "samples"  # self_critical: what a caption has to be better than: the greedy one, or the mean of the others (Luo 2020)
     )

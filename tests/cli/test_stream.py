@@ -6,7 +6,6 @@ import io
 import json
 import lzma
 import os
-import resource
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+from peak import PEAK
 
 from seq2attn.cli import app, formats, stream, translate
 from seq2attn.errors import UserError
@@ -88,13 +88,23 @@ def test_a_long_line_is_said_to_be_cut_and_counted(run: str, call: Call, monkeyp
     assert "warning: 2 more lines: too long, so their ends were dropped" in err
 
 
+MEASURED = f"""
+import sys
+from seq2attn.cli import app
+code = app.run(sys.argv[1:])
+print({PEAK}, file=sys.stderr)
+sys.exit(code)
+"""
+
+
 def memory_of(arguments: list[str], make: str) -> tuple[int, bytes, bytes, float]:
     """What `make`, a program of the shell, gives to `seq2attn translate`: exit code, stdout, stderr and MB at the most."""
-    command = [sys.executable, "-m", "seq2attn", "translate", *arguments, "--device", "cpu"]
+    command = [sys.executable, "-c", MEASURED, "translate", *arguments, "--device", "cpu"]
     with subprocess.Popen(["sh", "-c", make], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as source:
         done = subprocess.run(command, stdin=source.stdout, capture_output=True, env=ENVIRONMENT, check=False)
         source.kill()
-    return done.returncode, done.stdout, done.stderr, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    said, _, peak = done.stderr.rstrip(b"\n").rpartition(b"\n")
+    return done.returncode, done.stdout, said + b"\n", int(peak) / 1024
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from peak import PEAK
 
 from seq2attn.data import parquet, parquet_pages
 from seq2attn.data.corpus import Corpus
@@ -129,18 +130,18 @@ def test_damaged_parquet(tmp_path: Path) -> None:
             assert "\n" not in str(error)  # noqa: PT017
 
 
-BOUNDED = """
-import resource, sys
+BOUNDED = f"""
+import sys
 from pathlib import Path
 from seq2attn.data.sources import open_corpus
 from seq2attn.errors import UserError
 import seq2attn.data.sources, pyarrow.parquet
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = {PEAK}
 try:
     print(sum(1 for _ in open_corpus(sys.argv[1], "en", "fr").rows()))
 except UserError as error:
     print(error)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
+print(({PEAK} - before) >> 10)
 """
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from peak import PEAK
 from PIL import Image, ImageFile
 
 from seq2attn.data import images
@@ -641,17 +642,17 @@ def tiff(width: int, height: int, bits: int, row: bytes, form: int = 1, **more: 
     return b"II*\0" + struct.pack("<I", place) + packed + tables + directory + bytes(4)
 
 
-MEASURE = """
-import resource, sys
+MEASURE = f"""
+import sys
 from seq2attn.data import images
 from seq2attn.errors import UserError
 data = sys.stdin.buffer.read()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = {PEAK}
 try:
     print(images.decode([data], "a", 8)[0, 0, :, 0].tolist())
 except UserError as error:
     print(error)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+print(({PEAK} - before) // 1024)
 """
 
 

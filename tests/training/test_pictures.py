@@ -446,7 +446,7 @@ def test_validation_scores_what_the_model_says(tmp_path: Path, stills: Prepared,
     net = with_published(conf, stills) if keep else toy.model(conf, stills.target_tokenizer.size)
     task = Pictures(conf, stills, net, toy.ALONE)
     asked = []
-    scores = task.validation_of(lambda: bool(asked.append(1)))(net)
+    scores = task.validation_of(lambda: bool(asked.append(1)), lambda done, total: None)(net)
     assert asked
     split = stills.picture_split("valid")
     captioner = Captioner(net, stills.target_tokenizer, conf)
@@ -454,7 +454,7 @@ def test_validation_scores_what_the_model_says(tmp_path: Path, stills: Prepared,
     assert scores.sample == (split.names[2], split.captions[2][0], said[2])
     assert set(scores.values) == {"bleu", "cider"}
     with pytest.raises(trainer.Interrupted):
-        task.validation_of(lambda: True)(net)
+        task.validation_of(lambda: True, lambda done, total: None)(net)
 
 
 def test_scores_are_full_where_captions_are_references(tmp_path: Path, stills: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -463,11 +463,11 @@ def test_scores_are_full_where_captions_are_references(tmp_path: Path, stills: P
     task = Pictures(conf, stills, net, toy.ALONE)
     split = stills.picture_split("valid")
     monkeypatch.setattr("seq2attn.cli.train_pictures.caption", lambda captioner, split, numbers, **_: [split.captions[number][1] for number in numbers])
-    values = task.validation_of(lambda: False)(net).values
+    values = task.validation_of(lambda: False, lambda done, total: None)(net).values
     assert values["bleu"] == pytest.approx(100)
     assert values["cider"] > 0.4 * 10 * (100 if values["cider"] > 20 else 1)
     monkeypatch.setattr("seq2attn.cli.train_pictures.caption", lambda captioner, split, numbers, **_: ["nothing"] * len(numbers))
-    assert task.validation_of(lambda: False)(net).values["cider"] == 0
+    assert task.validation_of(lambda: False, lambda done, total: None)(net).values["cider"] == 0
     assert len(split) == 12
 
 
