@@ -21,6 +21,7 @@ from seq2attn.synonyms import known_as
 
 # A run may come from a stranger: upper bounds are beyond what this program is used for, and below what takes
 # gigabytes, or for ever, before it fails.
+MOST_BYTES = 1 << 20  # of a file of settings
 MOST_PARAMETERS = 1_000_000_000  # of a model, estimated from its settings
 MOST_TOKENS = 4096  # of an output
 MOST_BEAM = 1024  # hypotheses of one sentence
@@ -762,9 +763,15 @@ def file_of(preset_or_file: str) -> Path:
 
 def _tree(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise UsageError(f"{path}: not a TOML file of settings: longer than {MOST_BYTES:,} bytes")
+        return tomllib.loads(content.decode().replace("\r\n", "\n"))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not a TOML file: it is not UTF-8 text; unpack it, or convert it") from None
     except RecursionError:
         raise UsageError(f"{path}: not a TOML file: nested too deep") from None
     except ValueError as error:  # TOML that is wrong, text that is not UTF-8, numbers of thousands of digits

@@ -1,10 +1,12 @@
 """Settings: every preset is one, wrong ones are refused by name before any work starts, and what is written reads back the same."""
 
 import contextlib
+import gzip
 import json
 import re
 import tomllib
 import typing
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -815,3 +817,12 @@ def test_several_draws_say_what_stands_in_their_way(settings: list[str], said: s
         of_attention("normaliser=hard-sample", *settings)
     assert said in str(refusal.value)
     assert unsaid not in str(refusal.value)
+
+
+def test_a_file_of_settings_is_text_of_a_bounded_length(tmp_path: Path) -> None:
+    (tmp_path / "packed.toml").write_bytes(gzip.compress(b"[train]\nlr = 0.1\n"))
+    with pytest.raises(UserError, match=r"packed\.toml: not a TOML file: it is not UTF-8 text; unpack it"):
+        config.load(str(tmp_path / "packed.toml"))
+    (tmp_path / "long.toml").write_bytes(b"#" * 2_000_000)
+    with pytest.raises(UserError, match="not a TOML file of settings: longer than"):
+        config.load(str(tmp_path / "long.toml"))

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from seq2attn.data.tokenizer import Tokenizer
     from seq2attn.inference import Caption
 
-MOST_TOKENS = 4096  # of a text to force
-
 
 class Asked(NamedTuple):
     """Which picture, and of a prepared one which of its captions."""
@@ -175,7 +173,9 @@ def _in_the_terminal(labels: Sequence[str], weights_TS: "NDArray[np.floating]", 
 
 def refuse_long(forced: str, tokenizer: "Tokenizer") -> None:
     """Raise UsageError where a forced text has more tokens than can be drawn in bounded memory."""
-    if len(tokenizer.encode(forced)) > MOST_TOKENS:
+    from seq2attn.evaluation.forcing import MOST_TOKENS, is_too_long
+
+    if is_too_long(forced, tokenizer):
         raise UsageError(f"the text to force has more than {MOST_TOKENS:,} tokens: give a part of it")
 
 

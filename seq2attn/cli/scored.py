@@ -200,7 +200,7 @@ def _show_table(systems: Sequence[System]) -> None:
 
 
 def _likely(likelihood: "Likelihood", outputs: int) -> str:
-    left_out = f", {likelihood.left_out:,} blank left out" if likelihood.left_out else ""
+    left_out = f", {likelihood.left_out:,} blank or too long left out" if likelihood.left_out else ""
     several = likelihood.references + likelihood.left_out > outputs
     what = f"of the reference{'s' if several else ''}, {likelihood.tokens:,} tokens with their end tokens{left_out}"
     if not likelihood.tokens:

@@ -169,6 +169,10 @@ def _open_cells(path: Path, source: str | None, target: str | None) -> Table:
         return Table(path, None, lambda: iter(()), notes)
     if headerless is None:
         columns = choose(first, source, target, str(path))
+        for name in (columns.source, columns.target):
+            if first.count(name) > 1:
+                places = " and ".join(str(place) for place, cell in enumerate(first, 1) if cell == name)
+                raise UserError(f"{path}: columns {places} have one name, {name}: rename those that are not meant")
         return Table(path, columns, lambda: _named(path, dialect, first, 1), notes)
     numbers = [str(number) for number in range(1, len(first) + 1)]
     columns = headerless
@@ -178,11 +182,11 @@ def _open_cells(path: Path, source: str | None, target: str | None) -> Table:
 
 
 def _header(path: Path, dialect: Dialect) -> list[str]:
-    """The cells of the first row."""
+    """The cells of the first row, without the spaces that people put around names."""
     row = next(cells(path, dialect), (0, []))
     if isinstance(row, BadRow):
         raise UserError(f"{path}:{row.number}: {row.problem}")
-    return row[1]
+    return [cell.strip() for cell in row[1]]
 
 
 def _named(path: Path, dialect: Dialect, names: list[str], header: int) -> RecordsOrBad:

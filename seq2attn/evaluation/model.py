@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict, Unpack
 
 from seq2attn.data.corpus import is_blank
 from seq2attn.evaluation.alignment import Link
+from seq2attn.evaluation.forcing import within_bounds
 from seq2attn.search.risk import Utility
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Likelihood(NamedTuple):
     log_probability: float  # of all their tokens and end tokens, natural log
     tokens: int  # target pieces, an end token for each reference included
     references: int
-    left_out: int  # that are blank or whose source is
+    left_out: int  # that are blank or too long, or whose source is blank
 
     @property
     def cross_entropy(self) -> float:
@@ -90,15 +91,16 @@ def force(
     """Every reference of each source forced on the model, in one pass: how likely all are, and, with `align`, for each pair of the first set the links of every
     target word to the source word of largest weight, words as white space parts them.
 
-    What is blank has no translation to be likely, for the model never saw such a pair: those references are left out and counted. One that the tokenizer knows in
-    part only is scored with its unknown pieces, as in training.
+    What is blank has no translation to be likely, for the model never saw such a pair: those references are left out and counted, as are
+    those of more tokens than an output can have. One that the tokenizer knows in part only is scored with its unknown pieces, as in training.
     """
     log_p, tokens, scored, links = 0.0, 0, 0, []
     total = len(sources) * len(references)
     for number, targets in enumerate(references):
         for start in range(0, len(sources), BLOCK):
             progress(number * len(sources) + start, total)
-            some, theirs = sources[start : start + BLOCK], targets[start : start + BLOCK]
+            some = sources[start : start + BLOCK]
+            theirs = within_bounds(targets[start : start + BLOCK], translator.target_tokenizer)
             shown = align and number == 0
             found = translator.force(some, theirs, batch_tokens=batch_tokens, attention=shown, seed=seed, first=start)
             links += [set(translation.alignment()) for translation in found if shown]

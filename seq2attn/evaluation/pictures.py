@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from seq2attn.data.corpus import is_blank
 from seq2attn.data.picture_split import PictureSplit
 from seq2attn.data.views import View
+from seq2attn.evaluation.forcing import within_bounds
 from seq2attn.evaluation.model import Likelihood, Search
 from seq2attn.evaluation.pointing import Counts, Fit, Pointing, pointing, total
 from seq2attn.inference import Captioner
@@ -76,13 +77,14 @@ def force(
 ) -> Forced:
     """Every caption of every picture forced on the model, in one pass: how likely all are, and whether each word that has a box is read where the box is.
 
-    Blank captions are left out, and counted: the model never saw such a one.
+    Captions that are blank, or of more tokens than an output can have, are left out and counted: the model never saw such a one.
     """
     log_p, tokens, scored = 0.0, 0, 0
     counts: list[Counts] | None = [] if split.boxes is not None and captioner.attends and not captioner.clips else None
     for numbers in blocks(captioner, len(split.names)):
         progress(numbers.start, len(split.names))
-        texts = [caption for number in numbers for caption in split.captions[number]]
+        captions = [caption for number in numbers for caption in split.captions[number]]
+        texts = within_bounds(captions, captioner.target_tokenizer)
         pictures = [one for number, one in zip(numbers, seen(captioner, split, numbers), strict=True) for _ in split.captions[number]]
         found = captioner.force(pictures, texts, batch_tokens=batch_tokens, attention=counts is not None, seed=seed, first=int(split.first[numbers.start]))
         real = [caption for caption in found if not is_blank(caption.text)]

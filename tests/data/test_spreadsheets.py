@@ -179,3 +179,14 @@ def test_any_table_that_csv_writes_is_read(tmp_path: Path) -> None:
             csv.writer(file, delimiter=delimiter, lineterminator="\n").writerows([("en", "fr"), *rows])
             path.write_text(file.getvalue(), encoding="utf-8", newline="")
             assert read(path)[0] == [tuple(cell.replace("\n", " ") for cell in row) for row in rows]
+
+
+def test_spaces_around_the_names_of_columns_are_nobodys(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("en, fr\nrain,la pluie\nsnow,la neige\n")
+    assert read(tmp_path / "a.csv")[0] == [("rain", "la pluie"), ("snow", "la neige")]
+
+
+def test_two_columns_of_one_name_are_a_question(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("en,fr,fr\nrain,la pluie,x\nsnow,la neige,y\n")
+    with pytest.raises(UserError, match="columns 2 and 3 have one name, fr: rename those"):
+        read(tmp_path / "a.csv")

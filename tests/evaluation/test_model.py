@@ -67,6 +67,14 @@ def test_every_reference_counts_and_blocks_change_nothing(monkeypatch: pytest.Mo
     assert model.force(translator, SOURCES, [TARGETS, second]).likelihood.log_probability == pytest.approx(both.log_probability)
 
 
+def test_a_reference_of_more_tokens_than_an_output_can_have_is_left_out_and_counted() -> None:
+    translator = tiny.translator()
+    sources, targets = [*SOURCES, "rain"], [*TARGETS, "la pluie " * 3000]
+    likelihood, expected = (model.force(translator, *sides).likelihood for sides in ((sources, [targets]), (SOURCES, [TARGETS])))
+    assert (likelihood.left_out, likelihood.references) == (1, 7)
+    assert likelihood.log_probability == pytest.approx(expected.log_probability)
+
+
 def test_blank_sides_are_left_out_and_counted() -> None:
     translator = tiny.translator()
     sources, targets = [*SOURCES, "", "rain", " \t"], [*TARGETS, "la pluie", "\u3000", ""]

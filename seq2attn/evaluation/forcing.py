@@ -1,0 +1,21 @@
+"""Which texts a model is forced on to see how likely it finds them: all but those that have nothing to read, or too much.
+
+A text of many tokens takes memory by the tokens times the vocabulary, and in a Transformer by their square.
+"""
+
+from collections.abc import Sequence
+
+from seq2attn.data.tokenizer import Tokenizer
+
+MOST_TOKENS = 4096  # of a text to force: as many as an output can have
+_LIKELY_FEWER = MOST_TOKENS // 4  # characters: none is more tokens than it has bytes
+
+
+def is_too_long(text: str, tokenizer: Tokenizer) -> bool:
+    """Whether a text has more than MOST_TOKENS tokens."""
+    return len(text) > _LIKELY_FEWER and len(tokenizer.encode(text)) > MOST_TOKENS
+
+
+def within_bounds(texts: Sequence[str], tokenizer: Tokenizer) -> list[str]:
+    """The texts, with an empty one in place of each that is too long."""
+    return ["" if is_too_long(text, tokenizer) else text for text in texts]
