@@ -62,8 +62,11 @@ def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
 
 
 @pytest.fixture(scope="module")
-def samples(tmp_path_factory: pytest.TempPathFactory, zygote: Zygote) -> dict[Any, Path]:
-    return {}
+def samples() -> Iterator[dict[Any, Path]]:
+    made: dict[Any, Path] = {}
+    yield made
+    for folder in made.values():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sample(make: Any, zygote: Zygote, samples: dict[Any, Path], trained: bool) -> Path:
