@@ -181,8 +181,9 @@ def test_resuming_where_there_is_nothing_starts(run: Run, home: Path) -> None:
     assert "warning: run: no run to go on with; it starts from the beginning" in err
 
 
-def test_a_run_goes_on_with_what_was_prepared_for_it(run: Run, tmp_path: Path) -> None:
+def test_a_run_goes_on_with_what_was_prepared_for_it(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tokenizer that nobody asked for is named in the run, and is the same to the cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     for split, count in (("train", 200), ("valid", 5)):

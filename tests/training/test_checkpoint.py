@@ -1,6 +1,7 @@
 import json
 import os
 import resource
+import socket
 import stat
 
 import pytest
@@ -200,7 +201,7 @@ def test_what_a_killed_training_left_goes_with_the_next_state(run):
     left = run.path / "training" / ".1.safetensors.partial"
     left.mkdir()
     left.chmod(0o1700)
-    (left / "seq2attn").write_text("process 1 on here\n1.safetensors")
+    (left / "seq2attn").write_text(f"process 1 on {socket.gethostname()}\n1.safetensors")
     (left / ".tmpAbCdEf").write_bytes(b"half of the weights")
     checkpoint.save_state(run, State(step=2), TWO)
     assert sorted(path.name for path in (run.path / "training").iterdir()) == ["2.safetensors", "state.json"]
