@@ -110,7 +110,10 @@ def prepare(
         )
     (_print_pictures if report.get("pictures") else _print)(report)
     preset = ("video " if report["clips"] else "xu15-soft ") if report.get("pictures") else ""
-    console.note(f"\nNext: seq2attn train {preset}--data {out}")
+    if "valid" in report["splits"]:
+        console.note(f"\nNext: seq2attn train {preset}--data {out}")
+    else:
+        console.warn("there is no valid split, which training needs: add pairs or a valid split, or set pairs aside by --valid N")
 
 
 def _print_pictures(report: dict[str, Any]) -> None:

@@ -52,7 +52,8 @@ def refuse_kind(data: str, chosen: Config, pictures: bool, clips: bool) -> None:
 
 
 def no_pairs(data: str, split: str) -> str:
-    return f"{data}: has no pairs in a {split} split; `seq2attn prepare --valid N` sets some aside"
+    way = "add pairs or such a split and prepare it again; `seq2attn prepare --valid N` sets some of many aside"
+    return f"{data}: has no pairs in a {split} split, which training needs: {way}"
 
 
 def refuse_place(out: Path, force: bool) -> None:

@@ -45,6 +45,14 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
     return prepare
 
 
+def test_what_training_would_refuse_is_said_at_once(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "one.tsv").write_text("en\tfr\nthe dog\tle chien\n")
+    code, _, said = call(tmp_path / "one.tsv", tmp_path / "out")
+    assert code == 0
+    assert "Next:" not in said
+    assert said.splitlines()[-1].startswith("warning: there is no valid split, which training needs: add pairs")
+
+
 def test_the_report_is_printed_and_kept(call: Call, corpus: Path, tmp_path: Path) -> None:
     with (corpus / "train.en").open("a", encoding="utf-8") as file:
         file.write("\n")
