@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from peak import PEAK
+from peak_memory import PEAK
 
 from seq2attn.cli import app, formats, stream, translate
 from seq2attn.errors import UserError

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from peak import PEAK
+from peak_memory import PEAK
 
 from seq2attn.data import parquet, parquet_pages
 from seq2attn.data.corpus import Corpus

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from peak import PEAK
+from peak_memory import PEAK
 from PIL import Image, ImageFile
 
 from seq2attn.data import images

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from peak import PEAK
+from peak_memory import PEAK
 
 from seq2attn.errors import UserError
 from seq2attn.plotting import arrays, saved
