@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from seq2attn import config
 from seq2attn.cli import console, writing
 from seq2attn.cli.search_options import refuse_blind
 from seq2attn.errors import UsageError, UserError
@@ -173,10 +174,10 @@ def _in_the_terminal(labels: Sequence[str], weights_TS: "NDArray[np.floating]", 
 
 def refuse_long(forced: str, tokenizer: "Tokenizer") -> None:
     """Raise UsageError where a forced text has more tokens than can be drawn in bounded memory."""
-    from seq2attn.evaluation.forcing import MOST_TOKENS, is_too_long
+    from seq2attn.evaluation.forcing import is_too_long
 
     if is_too_long(forced, tokenizer):
-        raise UsageError(f"the text to force has more than {MOST_TOKENS:,} tokens: give a part of it")
+        raise UsageError(f"the text to force has more than {config.MOST_TOKENS:,} tokens: give a part of it")
 
 
 def warn_of_unknown(forced: str, tokenizer: "Tokenizer") -> None:

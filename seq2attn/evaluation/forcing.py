@@ -5,14 +5,14 @@ A text of many tokens takes memory by the tokens times the vocabulary, and in a 
 
 from collections.abc import Sequence
 
+from seq2attn.config import MOST_TOKENS
 from seq2attn.data.tokenizer import Tokenizer
 
-MOST_TOKENS = 4096  # of a text to force: as many as an output can have
 _LIKELY_FEWER = MOST_TOKENS // 4  # characters: none is more tokens than it has bytes
 
 
 def is_too_long(text: str, tokenizer: Tokenizer) -> bool:
-    """Whether a text has more than MOST_TOKENS tokens."""
+    """Whether a text has more tokens than an output can have, which are MOST_TOKENS."""
     return len(text) > _LIKELY_FEWER and len(tokenizer.encode(text)) > MOST_TOKENS
 
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import resource
 import shutil
 import stat
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from full_disk import largest_file
 
 from seq2attn import files
 from seq2attn.cli import app, console, formats, writing
@@ -55,17 +55,6 @@ def corpus(tmp_path: Path) -> Path:
         for language in ("en", "de"):
             (folder / f"{split}.{language}").write_text("\n".join([*lines, ""]), encoding="utf-8")
     return folder
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """A disk that is full after `size` bytes of a file."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @contextmanager
