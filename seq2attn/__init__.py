@@ -25,15 +25,21 @@ def load(
     allow_code: bool = False,
     processes: bool = False,
 ) -> Translator | Captioner:
-    """A trained run, ready to translate, or to describe pictures; several runs joined by commas are an ensemble.
+    """A trained run, ready to translate, or to describe pictures; several runs joined by commas are an
+    ensemble.
 
-    `device` is auto, cpu, cuda or cuda:N; `precision` is auto, fp32, bf16 or fp16; `settings` that hold no weights are changed, as in
-    `["model.attention.temperature=2"]`. With `allow_code`, code that the run names (its `model.encoder.backbone`) may be run: say so for runs that you trust.
-    With `processes`, large calls on a CPU are shared out to processes of its own instead of threads: faster, and the same to the last bit; they end with
+    `device` is auto, cpu, cuda or cuda:N; `precision` is auto, fp32, bf16 or fp16; `settings` that hold no
+    weights are changed, as in
+    `["model.attention.temperature=2"]`. With `allow_code`, code that the run names (its
+    `model.encoder.backbone`) may be run: say so for runs that you trust.
+    With `processes`, large calls on a CPU are shared out to processes of its own instead of threads: faster,
+    and the same to the last bit; they end with
     `close()`, or with the model. Leave it out where other threads of the program compute.
     Raises `seq2attn.errors.UserError` when the run is missing, incomplete, damaged or from a newer version,
     and `UsageError` for settings that do not suit it.
     """
     from seq2attn import inference
 
-    return inference.load(run, device=device, precision=precision, settings=settings, allow_code=allow_code, processes=processes)
+    return inference.load(
+        run, device=device, precision=precision, settings=settings, allow_code=allow_code, processes=processes
+    )

@@ -1,4 +1,6 @@
-"""`seq2attn` and `python -m seq2attn` start here: the command line, with Ctrl-C heard from the first import on."""
+"""`seq2attn` and `python -m seq2attn` start here: the command line, with Ctrl-C heard from the first import
+on.
+"""
 
 import sys
 

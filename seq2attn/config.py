@@ -68,14 +68,18 @@ class Data(Section):
 
     source: str | None = None  # file ending, column or key of the source side; None: as the corpus says
     target: str | None = None  # the same of the target side
-    vocab_size: Annotated[int, Field(ge=1, le=1_000_000)] = 8000  # pieces of a vocabulary, the special ones counted
+    vocab_size: Annotated[int, Field(ge=1, le=1_000_000)] = (
+        8000  # pieces of a vocabulary, the special ones counted
+    )
     tokenizer: Literal["unigram", "bpe", "char", "word"] | None = (
         None  # pieces by likelihood or by merges, characters, or white-space words; None: unigram, and word for captions
     )
     joint: bool = True  # one vocabulary for both sides
     lowercase: bool = False  # text is made lower case first
     max_length: Annotated[int, Field(ge=1, le=1_000_000)] = 256  # tokens; longer training pairs are dropped
-    max_ratio: Positive = 4.0  # of the longer side's tokens to the shorter's; beyond it a training pair is dropped
+    max_ratio: Positive = (
+        4.0  # of the longer side's tokens to the shorter's; beyond it a training pair is dropped
+    )
     max_bad: Share = 0.01  # of the rows of a table may be no rows of it; they are left out, and with more nothing is prepared
     max_missing: Share = 0.05  # of the pictures that captions name may be missing or damaged; they are left out, and with more nothing is prepared
     follow_links: bool = False  # images of a corpus may be links to files outside of its folder
@@ -83,7 +87,9 @@ class Data(Section):
 
 class RNNEncoder(Section):
     kind: Literal["rnn"] = "rnn"
-    cell: Cell = "lstm"  # of a layer: plain tanh, gated (Cho 2014), or with a memory (Hochreiter and Schmidhuber 1997)
+    cell: Cell = (
+        "lstm"  # of a layer: plain tanh, gated (Cho 2014), or with a memory (Hochreiter and Schmidhuber 1997)
+    )
     size: Size = 256  # units per direction
     layers: Layers = 1  # one upon another
     bidirectional: bool = True  # read the source from both ends
@@ -97,7 +103,9 @@ class RNNEncoder(Section):
     @model_validator(mode="after")
     def _reverse_reads_one_way(self) -> Self:
         if self.reverse and self.bidirectional:
-            raise ValueError("model.encoder.reverse needs model.encoder.bidirectional=false: both directions are read already")
+            raise ValueError(
+                "model.encoder.reverse needs model.encoder.bidirectional=false: both directions are read already"
+            )
         return self
 
 
@@ -109,13 +117,17 @@ class ConvEncoder(Section):
     layers: Layers = 4  # blocks, one upon another
     kernel: Kernel = 3  # positions that one convolution sees, odd
     positions: Literal["learned", "sinusoidal", "none"] = "learned"  # how places are told apart
-    max_positions: Places = 1024  # learned: how many positions have a vector of their own; later ones share the last
+    max_positions: Places = (
+        1024  # learned: how many positions have a vector of their own; later ones share the last
+    )
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
         _refuse_idle(self, "model.encoder", _LEARNED)
         if self.kernel % 2 == 0:
-            raise ValueError(f"model.encoder.kernel is {self.kernel}: a convolution that is centred on a position has an odd width")
+            raise ValueError(
+                f"model.encoder.kernel is {self.kernel}: a convolution that is centred on a position has an odd width"
+            )
         return self
 
 
@@ -126,22 +138,32 @@ class Transformer(Section):
     size: Size = 256  # of a position's vector, d_model
     layers: Layers = 3  # one upon another
     heads: Heads = 4  # of self-attention
-    kv_heads: Heads | None = None  # keys and values that the heads share; None: as many as heads, 1: multi-query (Shazeer 2019), else grouped (Ainslie 2023)
+    kv_heads: Heads | None = (
+        None  # keys and values that the heads share; None: as many as heads, 1: multi-query (Shazeer 2019), else grouped (Ainslie 2023)
+    )
     feedforward: Annotated[int, Field(ge=1, le=65_536)] = 1024  # hidden units of the position-wise network
     activation: Literal["relu", "gelu", "swiglu"] = "relu"  # swiglu: gated (Shazeer 2020)
     norm: Norm = "layer"  # rms: by the root of the mean square (Zhang and Sennrich 2019)
     prenorm: bool = False  # normalise what enters a sublayer (and the end of the stack), instead of its sum with the residual
-    positions: Positions = "sinusoidal"  # how places are told apart; rotary: by turning queries and keys (Su 2021)
-    max_positions: Places = 1024  # learned: how many positions have a vector of their own; later ones share the last
+    positions: Positions = (
+        "sinusoidal"  # how places are told apart; rotary: by turning queries and keys (Su 2021)
+    )
+    max_positions: Places = (
+        1024  # learned: how many positions have a vector of their own; later ones share the last
+    )
     bias: bool = True  # in the linear maps, of what is read from the source too, and the shift of layer norms
 
     def _refuse(self, side: str) -> None:
         _refuse_idle(self, f"model.{side}", _LEARNED)
         _refuse_kv_heads(f"model.{side}", self.heads, self.kv_heads)
         if self.size % self.heads:
-            raise ValueError(f"model.{side}.heads={self.heads} must divide model.{side}.size, {self.size}, without rest")
+            raise ValueError(
+                f"model.{side}.heads={self.heads} must divide model.{side}.size, {self.size}, without rest"
+            )
         if self.positions == "rotary" and (self.size // self.heads) % 2:
-            raise ValueError(f'model.{side}.positions="rotary" turns pairs of numbers: a head has {self.size // self.heads}, which is odd')
+            raise ValueError(
+                f'model.{side}.positions="rotary" turns pairs of numbers: a head has {self.size // self.heads}, which is odd'
+            )
 
 
 class TransformerEncoder(Transformer):
@@ -163,27 +185,47 @@ class ImageEncoder(Section):
     """Xu 2015: a convolutional backbone makes a grid of positions of a picture; of a clip, one position a frame."""
 
     kind: Literal["image"]
-    backbone: str = (
-        "resnet"  # resnet: our own, of `blocks` and `channels`; resnet18, 34, 50, 101, 152: as He 2016 has them; timm:NAME; or package.module:function
+    backbone: str = "resnet"  # resnet: our own, of `blocks` and `channels`; resnet18, 34, 50, 101, 152: as He 2016 has them; timm:NAME; or package.module:function
+    weights: str | None = (
+        None  # a file of published weights for the backbone (safetensors, or a checkpoint of weights alone); None: drawn at random
     )
-    weights: str | None = None  # a file of published weights for the backbone (safetensors, or a checkpoint of weights alone); None: drawn at random
-    blocks: Annotated[tuple[Layers, ...], Field(strict=False)] = (1, 1, 1)  # resnet: residual blocks of each stage
+    blocks: Annotated[tuple[Layers, ...], Field(strict=False)] = (
+        1,
+        1,
+        1,
+    )  # resnet: residual blocks of each stage
     channels: Size = 32  # resnet: of the first stage; each stage has twice as many as the one before
-    stages: Annotated[int, Field(ge=1, le=STAGES)] = STAGES  # resnet18 and so on: the first so many; a position is of 4, 8, 16, 32 pixels
-    norm: Literal["group", "batch"] = "group"  # batch: by the statistics of a file of weights, which stay as they are (of resnet18 and so on)
-    self_attention: Annotated[int, Field(ge=1, le=STAGES)] | None = None  # the stage of a residual network behind which positions read each other (Zhang 2019)
+    stages: Annotated[int, Field(ge=1, le=STAGES)] = (
+        STAGES  # resnet18 and so on: the first so many; a position is of 4, 8, 16, 32 pixels
+    )
+    norm: Literal["group", "batch"] = (
+        "group"  # batch: by the statistics of a file of weights, which stay as they are (of resnet18 and so on)
+    )
+    self_attention: Annotated[int, Field(ge=1, le=STAGES)] | None = (
+        None  # the stage of a residual network behind which positions read each other (Zhang 2019)
+    )
     frozen: bool = False  # never train the backbone: what it makes of a picture is kept, and made once
     side: Annotated[int, Field(ge=16, le=1024)] = 96  # pixels: pictures are brought to side x side
-    fit: Literal["stretch", "crop", "pad"] = "stretch"  # how: both sides apart, the middle of the shorter side, or all with grey beside it
+    fit: Literal["stretch", "crop", "pad"] = (
+        "stretch"  # how: both sides apart, the middle of the shorter side, or all with grey beside it
+    )
     mean: Annotated[tuple[float, float, float], Field(strict=False)] = (
         0.485,
         0.456,
         0.406,
     )  # of red, green, blue from 0 to 1, taken off what the backbone sees
-    std: Annotated[tuple[Positive, Positive, Positive], Field(strict=False)] = (0.229, 0.224, 0.225)  # what it is divided by then
+    std: Annotated[tuple[Positive, Positive, Positive], Field(strict=False)] = (
+        0.229,
+        0.224,
+        0.225,
+    )  # what it is divided by then
     size: Size = 256  # of a position's vector
-    positions: Literal["none", "sinusoidal", "learned"] = "none"  # how places are told apart, rows and columns each; a clip needs it
-    frames: Annotated[int, Field(ge=1, le=256)] = 1  # 1: stills; more: clips, of which so many frames at most are read, evenly spaced
+    positions: Literal["none", "sinusoidal", "learned"] = (
+        "none"  # how places are told apart, rows and columns each; a clip needs it
+    )
+    frames: Annotated[int, Field(ge=1, le=256)] = (
+        1  # 1: stills; more: clips, of which so many frames at most are read, evenly spaced
+    )
     time: Literal["mean", "rnn", "transformer"] = (
         "rnn"  # clips: what is made of the frames, at each cell: their mean, states that run both ways, or self-attention
     )
@@ -210,9 +252,19 @@ class ImageEncoder(Section):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
-        _refuse_idle(self, "model.encoder", (("blocks", "backbone", BACKBONES[:1]), ("channels", "backbone", BACKBONES[:1])))
-        _refuse_idle(self, "model.encoder", (("stages", "backbone", BACKBONES[1:]), ("norm", "backbone", BACKBONES[1:])))
-        if not self.residual and not re.fullmatch(r"timm:[\w./-]+|[A-Za-z_][\w.]*:[A-Za-z_]\w*", self.backbone):
+        _refuse_idle(
+            self,
+            "model.encoder",
+            (("blocks", "backbone", BACKBONES[:1]), ("channels", "backbone", BACKBONES[:1])),
+        )
+        _refuse_idle(
+            self,
+            "model.encoder",
+            (("stages", "backbone", BACKBONES[1:]), ("norm", "backbone", BACKBONES[1:])),
+        )
+        if not self.residual and not re.fullmatch(
+            r"timm:[\w./-]+|[A-Za-z_][\w.]*:[A-Za-z_]\w*", self.backbone
+        ):
             near = nearest(self.backbone, BACKBONES)
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise ValueError(
@@ -222,9 +274,13 @@ class ImageEncoder(Section):
             raise ValueError(f"model.encoder.blocks has {len(self.blocks)} stages: {STAGES} are the most")
         if self.self_attention is not None and (not self.residual or self.self_attention > self.depth):
             stages = f"it has {self.depth}" if self.residual else "it is none of ours"
-            raise ValueError(f'model.encoder.self_attention is a stage of the backbone, and of "{self.backbone}" {stages}: leave it out')
+            raise ValueError(
+                f'model.encoder.self_attention is a stage of the backbone, and of "{self.backbone}" {stages}: leave it out'
+            )
         if self.norm == "batch" and self.weights is None:
-            raise ValueError('model.encoder.norm="batch" has the statistics of a file of weights: set model.encoder.weights, or choose group')
+            raise ValueError(
+                'model.encoder.norm="batch" has the statistics of a file of weights: set model.encoder.weights, or choose group'
+            )
         if self.weights is not None and self.residual and (self.backbone == "resnet" or self.norm == "group"):
             raise ValueError(
                 'model.encoder.weights are those of a published network: set model.encoder.backbone to resnet18 or the like, and model.encoder.norm="batch"'
@@ -236,18 +292,32 @@ class ImageEncoder(Section):
                 "model.encoder.frozen=true keeps all of the backbone as it is, and what model.encoder.self_attention adds would do nothing: leave one out"
             )
         if self.frozen and self.code is None and self.weights is None:
-            raise ValueError("model.encoder.frozen=true keeps a backbone as it is, and one drawn at random sees nothing: set model.encoder.weights")
+            raise ValueError(
+                "model.encoder.frozen=true keeps a backbone as it is, and one drawn at random sees nothing: set model.encoder.weights"
+            )
         if not self.clips:
             for name in ("time", "time_layers", "time_heads"):
                 if getattr(self, name) != type(self).model_fields[name].default:
-                    raise ValueError(f"model.encoder.{name} is for clips: set model.encoder.frames to the frames that are read, or leave it out")
-        _refuse_idle(self, "model.encoder", (("time_heads", "time", ("transformer",)), ("time_layers", "time", ("rnn", "transformer"))))
+                    raise ValueError(
+                        f"model.encoder.{name} is for clips: set model.encoder.frames to the frames that are read, or leave it out"
+                    )
+        _refuse_idle(
+            self,
+            "model.encoder",
+            (("time_heads", "time", ("transformer",)), ("time_layers", "time", ("rnn", "transformer"))),
+        )
         if self.positions != "none" and self.size % 4:
-            raise ValueError(f"model.encoder.positions are of rows and columns, pairs of numbers each: model.encoder.size, {self.size}, must be divisible by 4")
+            raise ValueError(
+                f"model.encoder.positions are of rows and columns, pairs of numbers each: model.encoder.size, {self.size}, must be divisible by 4"
+            )
         if self.clips and self.time == "transformer" and self.size % self.time_heads:
-            raise ValueError(f"model.encoder.time_heads={self.time_heads} must divide model.encoder.size, {self.size}, without rest")
+            raise ValueError(
+                f"model.encoder.time_heads={self.time_heads} must divide model.encoder.size, {self.size}, without rest"
+            )
         if self.clips and self.time == "rnn" and self.size % 2:
-            raise ValueError(f"model.encoder.size is {self.size}: states that run both ways have half of it each; make it even")
+            raise ValueError(
+                f"model.encoder.size is {self.size}: states that run both ways have half of it each; make it even"
+            )
         return self
 
     @property
@@ -258,16 +328,30 @@ class ImageEncoder(Section):
 
 class RNNDecoder(Section):
     kind: Literal["rnn"] = "rnn"
-    cell: Cell = "lstm"  # of a layer: plain tanh, gated (Cho 2014), or with a memory (Hochreiter and Schmidhuber 1997)
+    cell: Cell = (
+        "lstm"  # of a layer: plain tanh, gated (Cho 2014), or with a memory (Hochreiter and Schmidhuber 1997)
+    )
     size: Size = 512  # units of one layer
     layers: Layers = 1  # one upon another
-    reads: Literal["attention", "summary", "nothing"] = "attention"  # what the context is: read anew each step, the fixed summary, or none
-    query: Literal["current", "previous"] = "current"  # the state that asks: s_i (Luong) or s_{i-1} (Bahdanau)
-    context: Annotated[tuple[Place, ...], Field(strict=False)] = ("readout",)  # where the context goes: any set of input, layer, readout
-    gate: Literal["none", "scalar", "context"] = "none"  # on what is read: one number (Xu 2015, section 4.2.1), or one a unit (Tu 2017, the source gate)
+    reads: Literal["attention", "summary", "nothing"] = (
+        "attention"  # what the context is: read anew each step, the fixed summary, or none
+    )
+    query: Literal["current", "previous"] = (
+        "current"  # the state that asks: s_i (Luong) or s_{i-1} (Bahdanau)
+    )
+    context: Annotated[tuple[Place, ...], Field(strict=False)] = (
+        "readout",
+    )  # where the context goes: any set of input, layer, readout
+    gate: Literal["none", "scalar", "context"] = (
+        "none"  # on what is read: one number (Xu 2015, section 4.2.1), or one a unit (Tu 2017, the source gate)
+    )
     input_feeding: bool = False  # the last readout vector joins the next input (Luong 2015, section 3.3)
-    readout: Literal["linear", "tanh", "maxout"] = "tanh"  # what the output layer is given: W x, tanh(W x + b), or the larger of each two units
-    readout_size: Size | None = None  # None: `size`; a linear readout without a size goes straight to the vocabulary
+    readout: Literal["linear", "tanh", "maxout"] = (
+        "tanh"  # what the output layer is given: W x, tanh(W x + b), or the larger of each two units
+    )
+    readout_size: Size | None = (
+        None  # None: `size`; a linear readout without a size goes straight to the vocabulary
+    )
     readout_embedding: bool = False  # the readout also sees the last token's embedding
     bridge: Literal["last", "linear", "mean", "zero"] = "linear"  # how the first state comes from the encoder
 
@@ -276,19 +360,29 @@ class RNNDecoder(Section):
         if len(set(self.context)) != len(self.context):
             raise ValueError("model.decoder.context names a place twice")
         if self.reads == "nothing" and self.context:
-            raise ValueError('model.decoder.reads="nothing" has no context to send anywhere: set model.decoder.context=[]')
+            raise ValueError(
+                'model.decoder.reads="nothing" has no context to send anywhere: set model.decoder.context=[]'
+            )
         if self.reads != "nothing" and not self.context:
             raise ValueError(
                 f'model.decoder.context is empty, so what is read is never used: name a place, or set model.decoder.reads="nothing" (it is "{self.reads}")'
             )
         if self.reads == "nothing" and self.bridge == "zero":
-            raise ValueError('model.decoder.reads="nothing" with model.decoder.bridge="zero" never sees the source: choose another bridge')
+            raise ValueError(
+                'model.decoder.reads="nothing" with model.decoder.bridge="zero" never sees the source: choose another bridge'
+            )
         if self.gate != "none" and self.reads != "attention":
-            raise ValueError(f'model.decoder.gate is on what attention reads, and model.decoder.reads is "{self.reads}": leave the gate out')
+            raise ValueError(
+                f'model.decoder.gate is on what attention reads, and model.decoder.reads is "{self.reads}": leave the gate out'
+            )
         if "layer" in self.context and self.layers == 1:
-            raise ValueError('model.decoder.context holds "layer" (the next layer of the stack): model.decoder.layers must be at least 2')
+            raise ValueError(
+                'model.decoder.context holds "layer" (the next layer of the stack): model.decoder.layers must be at least 2'
+            )
         if self.input_feeding and self.readout == "linear" and self.readout_size is None:
-            raise ValueError("model.decoder.input_feeding feeds the readout vector: a linear readout needs model.decoder.readout_size")
+            raise ValueError(
+                "model.decoder.input_feeding feeds the readout vector: a linear readout needs model.decoder.readout_size"
+            )
         return self
 
 
@@ -310,7 +404,9 @@ class ConvDecoder(Parallel):
     layers: Layers = 4  # blocks, one upon another
     kernel: Kernel = 3  # positions that one convolution sees: this one and those before it
     positions: Literal["learned", "sinusoidal", "none"] = "learned"  # how places are told apart
-    max_positions: Places = 1024  # learned: how many positions have a vector of their own; later ones share the last
+    max_positions: Places = (
+        1024  # learned: how many positions have a vector of their own; later ones share the last
+    )
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
@@ -330,22 +426,32 @@ class TransformerDecoder(Parallel, Transformer):
 def _refuse_idle(section: Section, name: str, acts: tuple[tuple[str, str, tuple[str, ...]], ...]) -> None:
     """Settings of one choice only, where another is made: (setting, the choice it belongs to, where that makes it act). There they would do nothing."""
     for setting, owner, kinds in acts:
-        value, kind, default = getattr(section, setting), getattr(section, owner), type(section).model_fields[setting].default
+        value, kind, default = (
+            getattr(section, setting),
+            getattr(section, owner),
+            type(section).model_fields[setting].default,
+        )
         if value != default and kind not in kinds:
             others = "".join(f' or "{other}"' for other in kinds[1:])
-            raise ValueError(f'{name}.{setting} is for {name}.{owner}="{kinds[0]}"{others}: with "{kind}" it does nothing; leave it at {default}')
+            raise ValueError(
+                f'{name}.{setting} is for {name}.{owner}="{kinds[0]}"{others}: with "{kind}" it does nothing; leave it at {default}'
+            )
 
 
 def _refuse_kv_heads(name: str, heads: int, kv_heads: int | None) -> None:
     if kv_heads is not None and heads == 1:
-        raise ValueError(f"{name}.kv_heads is what several heads share: with {name}.heads=1 it does nothing; leave it out")
+        raise ValueError(
+            f"{name}.kv_heads is what several heads share: with {name}.heads=1 it does nothing; leave it out"
+        )
     if kv_heads is not None and heads % kv_heads:
         raise ValueError(f"{name}.kv_heads={kv_heads} must divide {name}.heads, {heads}, without rest")
 
 
 def _refuse_layer(number: int | None, layers: int) -> None:
     if number is not None and number > layers:
-        raise ValueError(f"model.decoder.weights_of is {number}: the decoder has {layers} layers, numbered from 1")
+        raise ValueError(
+            f"model.decoder.weights_of is {number}: the decoder has {layers} layers, numbered from 1"
+        )
 
 
 def _kind(section: object) -> object:
@@ -361,41 +467,68 @@ Encoder = Annotated[
     Discriminator(_kind),
 ]
 Decoder = Annotated[
-    Annotated[RNNDecoder, Tag("rnn")] | Annotated[ConvDecoder, Tag("conv")] | Annotated[TransformerDecoder, Tag("transformer")], Discriminator(_kind)
+    Annotated[RNNDecoder, Tag("rnn")]
+    | Annotated[ConvDecoder, Tag("conv")]
+    | Annotated[TransformerDecoder, Tag("transformer")],
+    Discriminator(_kind),
 ]
 
 
 class Attention(Section):
     """score x normaliser x values, and what surrounds them."""
 
-    score: Literal["additive", "dot", "scaled-dot", "general", "keyed", "concat", "concat-linear", "sigmoid", "cosine", "location", "concat-location"] = (
+    score: Literal[
+        "additive",
+        "dot",
+        "scaled-dot",
+        "general",
+        "keyed",
+        "concat",
+        "concat-linear",
+        "sigmoid",
+        "cosine",
+        "location",
+        "concat-location",
+    ] = (
         "additive"  # how well a key h answers a query s, biases left out: additive: v . tanh(W s + U h);
         # dot: s . h; scaled-dot: s . h / sqrt(size); general: s . W h; keyed: q(s) . k(h), by query_map and key_map;
         # concat: v . tanh(W [s; h]); concat-linear: w . [s; h]; sigmoid: sigmoid(w . [s; h]);
         # cosine: cos(s, h) times a learned number; location: a row of W for each position, times s;
         # concat-location: the same times the last token's embedding and s
     )
-    size: Size | None = None  # hidden units of additive and concat, size of keyed keys, all heads together; None: the decoder's size
+    size: Size | None = (
+        None  # hidden units of additive and concat, size of keyed keys, all heads together; None: the decoder's size
+    )
     query_map: Map = "linear"  # keyed: q(s)
     key_map: Map = "linear"  # keyed: k(h)
     positions: Places = 256  # location scores: source positions that have a weight; later ones are never read
-    queries: Literal["state", "embedding", "both"] = "state"  # what asks: the decoder's state, the last token's embedding, or both
+    queries: Literal["state", "embedding", "both"] = (
+        "state"  # what asks: the decoder's state, the last token's embedding, or both
+    )
     keys: Part = "states"  # what is compared: the encoder's states, its input embeddings, or their sum
     values: Part = "states"  # what is read
     value_map: Map = "identity"  # of what is read: v(h)
     heads: Heads = 1  # attentions side by side, each with maps of its own (Vaswani 2017)
     shown: Heads | None = None  # the head whose weights are shown; None: the mean of all
-    kv_heads: Heads | None = None  # keys and values that the heads share; None: as many as heads, 1: multi-query (Shazeer 2019), else grouped (Ainslie 2023)
-    past: Literal["none", "coverage", "fertility", "location-aware"] = "none"  # a term of the score that reads the weights of earlier steps
+    kv_heads: Heads | None = (
+        None  # keys and values that the heads share; None: as many as heads, 1: multi-query (Shazeer 2019), else grouped (Ainslie 2023)
+    )
+    past: Literal["none", "coverage", "fertility", "location-aware"] = (
+        "none"  # a term of the score that reads the weights of earlier steps
+    )
     max_fertility: Positive = 2.0  # fertility: the most target words that one source word may answer for
     filters: Size = 10  # location-aware: convolution filters over the last weights
     kernel: Kernel = 7  # location-aware: their width in positions, odd
-    normaliser: Literal["softmax", "sparsemax", "entmax15", "sigmoid", "hard-topk", "hard-sample", "gumbel"] = "softmax"  # makes weights of scores
+    normaliser: Literal[
+        "softmax", "sparsemax", "entmax15", "sigmoid", "hard-topk", "hard-sample", "gumbel"
+    ] = "softmax"  # makes weights of scores
     temperature: Positive = 1.0  # scores are divided by it
     k: Places = 1  # hard-topk and hard-sample: positions read at each step
     expected: Share = 0.5  # hard-sample: training sentences that read the expected value instead of a draw
     decoding: Literal["argmax", "expected", "sample"] = "argmax"  # hard-sample: what is read outside training
-    window: Literal["none", "local-m", "local-p"] = "none"  # where the decoder looks: around the same position, or around a predicted one
+    window: Literal["none", "local-m", "local-p"] = (
+        "none"  # where the decoder looks: around the same position, or around a predicted one
+    )
     half_width: Places = 10  # of the window, in positions
 
     @property
@@ -408,7 +541,9 @@ class Attention(Section):
         _refuse_idle(self, "model.attention", _ACTS)
         _refuse_kv_heads("model.attention", self.heads, self.kv_heads)
         if self.kernel % 2 == 0:
-            raise ValueError(f"model.attention.kernel is {self.kernel}: a filter that is centred on a position has an odd width")
+            raise ValueError(
+                f"model.attention.kernel is {self.kernel}: a filter that is centred on a position has an odd width"
+            )
         if self.score == "concat-location" and self.queries != "both":
             raise ValueError(
                 'model.attention.score="concat-location" asks with state and embedding together: set model.attention.queries="both", or choose location'
@@ -425,11 +560,17 @@ class Attention(Section):
         if self.normaliser == "hard-sample" and self.k > 1 and (self.expected or self.decoding == "expected"):
             ways = ["set model.attention.expected=0"] if self.expected else []
             ways += ["choose another decoding than expected"] if self.decoding == "expected" else []
-            raise ValueError(f"model.attention.k is {self.k}: the expected value is read for one draw alone; {' and '.join(ways)}, or set model.attention.k=1")
+            raise ValueError(
+                f"model.attention.k is {self.k}: the expected value is read for one draw alone; {' and '.join(ways)}, or set model.attention.k=1"
+            )
         if self.shown is not None and self.shown > self.heads:
-            raise ValueError(f"model.attention.shown is {self.shown}: the attention has {self.heads} heads, numbered from 1")
+            raise ValueError(
+                f"model.attention.shown is {self.shown}: the attention has {self.heads} heads, numbered from 1"
+            )
         if self.heads > 1 and self.value_map != "identity":
-            raise ValueError(f"model.attention.heads is {self.heads}: each head maps the values already; leave model.attention.value_map out")
+            raise ValueError(
+                f"model.attention.heads is {self.heads}: each head maps the values already; leave model.attention.value_map out"
+            )
         return self
 
 
@@ -452,7 +593,9 @@ _ACTS = (
 
 class Model(Section):
     embedding: Size = 256  # size of a token's vector
-    tied: Literal["none", "output", "all"] = "output"  # output: target embedding = output matrix; all: the source embedding too
+    tied: Literal["none", "output", "all"] = (
+        "output"  # output: target embedding = output matrix; all: the source embedding too
+    )
     dropout: Share = 0.3  # on embeddings, between layers and on readouts
     init: Literal["glorot", "uniform", "bahdanau15"] = (
         "glorot"  # first weights; glorot: as large as keeps the size of what passes (Glorot and Bengio 2010);
@@ -485,12 +628,20 @@ class Model(Section):
     @property
     def parts(self) -> tuple[Part, Part]:
         """What the encoder's keys and values are made of."""
-        return (self.attention.keys, self.attention.values) if self.decoder.reads == "attention" else ("states", "states")
+        return (
+            (self.attention.keys, self.attention.values)
+            if self.decoder.reads == "attention"
+            else ("states", "states")
+        )
 
     @property
     def query_size(self) -> int:
         """Size of what asks."""
-        return {"state": self.decoder_size, "embedding": self.embedding, "both": self.decoder_size + self.embedding}[self.attention.queries]
+        return {
+            "state": self.decoder_size,
+            "embedding": self.embedding,
+            "both": self.decoder_size + self.embedding,
+        }[self.attention.queries]
 
     @property
     def attention_size(self) -> int:
@@ -504,8 +655,16 @@ class Model(Section):
     def parameters(self, vocabulary: int) -> int:
         """About how many numbers a model of these settings learns, with so many pieces on each side: at most twice too few or too many where there are many."""
         words = vocabulary * self.embedding * (1 if self.tied == "all" else 2 if self.tied == "output" else 3)
-        heads = self.attention_size * (self.query_size + self.memory_size("keys") + self.memory_size("values"))
-        return words + _encoder_parameters(self) + _decoder_parameters(self) + heads + self.attention.positions * self.query_size
+        heads = self.attention_size * (
+            self.query_size + self.memory_size("keys") + self.memory_size("values")
+        )
+        return (
+            words
+            + _encoder_parameters(self)
+            + _decoder_parameters(self)
+            + heads
+            + self.attention.positions * self.query_size
+        )
 
     @property
     def sized(self) -> bool:
@@ -526,17 +685,23 @@ class Model(Section):
             )
         unread = a.values == "embeddings" and not (a.compares and a.keys != "embeddings")
         if unread and (self.decoder.kind != "rnn" or self.decoder.bridge in ("mean", "zero")):
-            recurrent = f' with model.decoder.bridge="{self.decoder.bridge}"' if self.decoder.kind == "rnn" else ""
+            recurrent = (
+                f' with model.decoder.bridge="{self.decoder.bridge}"' if self.decoder.kind == "rnn" else ""
+            )
             raise ValueError(
                 f'model.attention.values="embeddings"{recurrent}: nothing reads the encoder\'s states; choose values or keys of states'
                 + (", or another bridge" if recurrent else "")
             )
         values = self.attention_size if self.decoder.kind == "transformer" else self.memory_size("values")
         if self.attention_size % heads or values % heads:
-            raise ValueError(f"model.attention.heads={heads} must divide the attention's size, {self.attention_size}, and the values', {values}, without rest")
+            raise ValueError(
+                f"model.attention.heads={heads} must divide the attention's size, {self.attention_size}, and the values', {values}, without rest"
+            )
         if self.decoder.kind != "rnn":
             self._refuse_what_recurs()
-        equal = a.score in ("dot", "scaled-dot", "cosine") or (a.score == "keyed" and a.key_map == a.query_map == "identity")
+        equal = a.score in ("dot", "scaled-dot", "cosine") or (
+            a.score == "keyed" and a.key_map == a.query_map == "identity"
+        )
         if equal and not self.projects and self.query_size != self.memory_size("keys"):
             raise ValueError(
                 f'model.attention.score="{a.score}" needs queries and keys of one size: queries have {self.query_size} (the decoder\'s states have {self.decoder_size}), '
@@ -559,7 +724,9 @@ class Model(Section):
                 f'model.attention.queries="{a.queries}" is for a recurrent decoder: the states of a {kind} decoder hold the embedding already; leave it at state'
             )
         if kind == "transformer" and a.value_map != "identity":
-            raise ValueError("model.attention.value_map: a transformer decoder maps the values already; leave it out")
+            raise ValueError(
+                "model.attention.value_map: a transformer decoder maps the values already; leave it out"
+            )
 
     @model_validator(mode="after")
     def _sizes_agree(self) -> Self:
@@ -574,13 +741,17 @@ class Model(Section):
         if d.kind != "rnn":
             return self
         if d.bridge == "last" and e.kind != "rnn":
-            raise ValueError(f'model.decoder.bridge="last" copies a recurrent encoder\'s state: model.encoder.kind is "{e.kind}"; choose linear, mean or zero')
+            raise ValueError(
+                f'model.decoder.bridge="last" copies a recurrent encoder\'s state: model.encoder.kind is "{e.kind}"; choose linear, mean or zero'
+            )
         if d.bridge == "last" and d.size != self.width:
             raise ValueError(
                 f"model.decoder.bridge=\"last\" copies the encoder's state: model.decoder.size is {d.size}, the encoder's is {self.width}; make them equal, or choose linear"
             )
         if d.bridge == "last" and e.kind == "rnn" and d.layers != e.layers:
-            raise ValueError(f'model.decoder.bridge="last" copies layer by layer: model.decoder.layers is {d.layers}, model.encoder.layers is {e.layers}')
+            raise ValueError(
+                f'model.decoder.bridge="last" copies layer by layer: model.decoder.layers is {d.layers}, model.encoder.layers is {e.layers}'
+            )
         if d.readout == "linear" and d.readout_size is None and self.tied != "none":
             raise ValueError(
                 'model.decoder.readout="linear" without model.decoder.readout_size goes straight to the vocabulary: set a size, or model.tied="none"'
@@ -589,12 +760,18 @@ class Model(Section):
 
     def _refuse_what_is_of_text(self, encoder: ImageEncoder) -> None:
         if self.tied == "all":
-            raise ValueError('model.tied="all" shares the embedding of the source, and pictures have none: choose output')
+            raise ValueError(
+                'model.tied="all" shares the embedding of the source, and pictures have none: choose output'
+            )
         for name, part in (("keys", self.attention.keys), ("values", self.attention.values)):
             if part != "states":
-                raise ValueError(f'model.attention.{name}="{part}" is of embedded tokens, and pictures have none: leave it at states')
+                raise ValueError(
+                    f'model.attention.{name}="{part}" is of embedded tokens, and pictures have none: leave it at states'
+                )
         if self.attention.window != "none" and not encoder.clips:
-            raise ValueError(f'model.attention.window="{self.attention.window}" is over a line of positions, and those of a picture are a grid: leave it out')
+            raise ValueError(
+                f'model.attention.window="{self.attention.window}" is over a line of positions, and those of a picture are a grid: leave it out'
+            )
 
 
 _GATES = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -606,7 +783,9 @@ def _recurrent_parameters(cell: Cell, inputs: int, size: int, layers: int, direc
 
 def _transformer_parameters(part: Transformer, attentions: int) -> int:
     feedforward = part.feedforward * (3 if part.activation == "swiglu" else 2)
-    return part.layers * part.size * (attentions * 4 * part.size + feedforward) + part.max_positions * part.size
+    return (
+        part.layers * part.size * (attentions * 4 * part.size + feedforward) + part.max_positions * part.size
+    )
 
 
 def _encoder_parameters(model: Model) -> int:
@@ -615,12 +794,18 @@ def _encoder_parameters(model: Model) -> int:
         case "rnn":
             return _recurrent_parameters(e.cell, model.embedding, e.size, e.layers, 1 + e.bidirectional)
         case "conv":
-            return (e.layers * 2 * e.kernel * e.size + 2 * model.embedding) * e.size + e.max_positions * model.embedding
+            return (
+                e.layers * 2 * e.kernel * e.size + 2 * model.embedding
+            ) * e.size + e.max_positions * model.embedding
         case "transformer":
             return _transformer_parameters(e, 1)
         case "image":
             channels = [e.channels << stage for stage in range(len(e.blocks))]
-            backbone = sum(18 * blocks * size**2 for blocks, size in zip(e.blocks, channels, strict=True)) if e.backbone == "resnet" else 0
+            backbone = (
+                sum(18 * blocks * size**2 for blocks, size in zip(e.blocks, channels, strict=True))
+                if e.backbone == "resnet"
+                else 0
+            )
             return backbone + e.size * (channels[-1] + 12 * e.size * e.time_layers)
 
 
@@ -629,9 +814,15 @@ def _decoder_parameters(model: Model) -> int:
     match d.kind:
         case "rnn":
             readout = (d.readout_size or d.size) * (d.size + model.width + model.embedding)
-            return _recurrent_parameters(d.cell, model.embedding + model.width, d.size, d.layers) + readout + d.layers * d.size * model.width
+            return (
+                _recurrent_parameters(d.cell, model.embedding + model.width, d.size, d.layers)
+                + readout
+                + d.layers * d.size * model.width
+            )
         case "conv":
-            return (d.layers * (2 * d.kernel * d.size + 2 * model.embedding) + 2 * model.embedding) * d.size + d.max_positions * model.embedding
+            return (
+                d.layers * (2 * d.kernel * d.size + 2 * model.embedding) + 2 * model.embedding
+            ) * d.size + d.max_positions * model.embedding
         case "transformer":
             return _transformer_parameters(d, 2)
 
@@ -640,7 +831,9 @@ class Train(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1  # of everything random
     max_steps: Count = 10000  # optimizer updates
     max_minutes: Positive | None = None  # of training, validation included
-    batch_tokens: Annotated[int, Field(ge=1, le=MOST_BATCH_TOKENS)] = 4096  # padded tokens of the longer side in one batch
+    batch_tokens: Annotated[int, Field(ge=1, le=MOST_BATCH_TOKENS)] = (
+        4096  # padded tokens of the longer side in one batch
+    )
     accumulate: Annotated[int, Field(ge=1, le=1000)] = 1  # batches per update
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"  # adamw: weight decay apart from the gradient
     lr: Positive = 1e-3  # the highest, after warm-up
@@ -649,12 +842,16 @@ class Train(Section):
     eps: Positive = 1e-8  # adam and adamw: added to the root of that
     momentum: Share = 0.0  # sgd only
     weight_decay: NotNegative = 0.0  # of matrices; biases and the like are left alone
-    schedule: Literal["constant", "cosine", "inverse-sqrt", "plateau"] = "cosine"  # cosine ends with max_steps or max_minutes, whichever is nearer
+    schedule: Literal["constant", "cosine", "inverse-sqrt", "plateau"] = (
+        "cosine"  # cosine ends with max_steps or max_minutes, whichever is nearer
+    )
     warmup: Annotated[int, Field(ge=0, le=1_000_000_000)] = 200  # steps from 0 to lr
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.5  # plateau: factor on lr
     decay_patience: Count = 2  # plateau: validations without gain before a decay
     reinforce: NotNegative = 0.1  # hard-sample attention: weight of what draws are paid (Xu 2015, section 4.1); 1: the expected loss falls, less: steadier
-    entropy: NotNegative = 0.002  # hard-sample attention: reward for how far its weights are spread (their entropy)
+    entropy: NotNegative = (
+        0.002  # hard-sample attention: reward for how far its weights are spread (their entropy)
+    )
     baseline: Share = 0.9  # hard-sample attention: decay of the moving average that rewards are compared with; 0: no baseline
     clip: NotNegative = 1.0  # largest norm of the gradient; 0: no clipping
     label_smoothing: Share = 0.1  # share of a target's probability that all tokens have alike
@@ -665,18 +862,26 @@ class Train(Section):
     validate_every: Count = 500  # steps from one validation to the next
     validate_sentences: Count = 1000  # of the validation split are translated for its score
     doubly_stochastic: NotNegative = 0.0  # weight of a penalty on positions whose weights over all steps do not add up to 1 (Xu 2015, section 4.2.1)
-    captions: Count | None = None  # pictures: captions of one picture in a batch, others in the next epoch; None: all
+    captions: Count | None = (
+        None  # pictures: captions of one picture in a batch, others in the next epoch; None: all
+    )
     crop: Share = 0.0  # pictures: the largest share of either side that a random crop cuts off
     flip: bool = False  # pictures: half of them mirrored; not where captions name sides
     colour: Share = 0.0  # pictures: the largest change of brightness, contrast and saturation
-    unfreeze: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0  # pictures: the step from which the backbone is trained too
+    unfreeze: Annotated[int, Field(ge=0, le=1_000_000_000)] = (
+        0  # pictures: the step from which the backbone is trained too
+    )
     backbone_lr: Positive = 1.0  # pictures: factor on lr for the backbone
-    self_critical: Count | None = None  # pictures: the step from which drawn captions are trained on by their CIDEr-D (Rennie 2017); None: never
+    self_critical: Count | None = (
+        None  # pictures: the step from which drawn captions are trained on by their CIDEr-D (Rennie 2017); None: never
+    )
     samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] = 5  # self_critical: captions drawn of each picture
     compared: Literal["greedy", "samples"] = (
         "samples"  # self_critical: what a caption has to be better than: the greedy one, or the mean of the others (Luo 2020)
     )
-    patience: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0  # validations without gain before stopping; 0: never
+    patience: Annotated[int, Field(ge=0, le=1_000_000_000)] = (
+        0  # validations without gain before stopping; 0: never
+    )
     metric: Literal["bleu", "loss", "cider"] = "bleu"  # what "best" means; cider: of captions
     log_every: Count = 50  # steps from one line to the next
     precision: Precision = "auto"  # number format; auto: bf16 where the device multiplies it natively
@@ -684,15 +889,23 @@ class Train(Section):
 
 class Search(Section):
     beam: Annotated[int, Field(ge=1, le=MOST_BEAM)] = 5  # hypotheses kept while searching; 1: greedy
-    length_penalty: Annotated[float, Field(ge=0, le=MOST_PENALTY)] = 1.0  # score = log p / length ** length_penalty, the end token counted
+    length_penalty: Annotated[float, Field(ge=0, le=MOST_PENALTY)] = (
+        1.0  # score = log p / length ** length_penalty, the end token counted
+    )
     min_length: Annotated[int, Field(ge=0, le=MOST_TOKENS)] = 0  # tokens before the end token
-    max_length: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = None  # tokens; None: 2 * source tokens + 10, and 50 for a picture
-    no_repeat_ngram: Annotated[int, Field(ge=0, le=MOST_TOKENS)] = 0  # no output holds this many tokens in a row twice; 0: any may come again
+    max_length: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = (
+        None  # tokens; None: 2 * source tokens + 10, and 50 for a picture
+    )
+    no_repeat_ngram: Annotated[int, Field(ge=0, le=MOST_TOKENS)] = (
+        0  # no output holds this many tokens in a row twice; 0: any may come again
+    )
 
     @model_validator(mode="after")
     def _a_length_is_possible(self) -> Self:
         if self.max_length is not None and self.min_length > self.max_length:
-            raise ValueError(f"search.min_length is {self.min_length} and search.max_length {self.max_length}: no length is between them")
+            raise ValueError(
+                f"search.min_length is {self.min_length} and search.max_length {self.max_length}: no length is between them"
+            )
         return self
 
 
@@ -711,18 +924,28 @@ class Config(Section):
                 "make sizes, layers or the vocabulary smaller"
             )
         if self.model.tied == "all" and not self.data.joint:
-            raise ValueError('model.tied="all" shares one embedding between both sides: it needs data.joint=true')
+            raise ValueError(
+                'model.tied="all" shares one embedding between both sides: it needs data.joint=true'
+            )
         train = self.train
         if train.compared == "samples" and train.self_critical is not None and train.samples == 1:
-            raise ValueError('train.compared="samples" is the mean of the others, and train.samples is 1: draw more, or choose greedy')
-        if train.self_critical is not None and self.model.decoder.reads == "attention" and self.model.attention.normaliser == "hard-sample":
+            raise ValueError(
+                'train.compared="samples" is the mean of the others, and train.samples is 1: draw more, or choose greedy'
+            )
+        if (
+            train.self_critical is not None
+            and self.model.decoder.reads == "attention"
+            and self.model.attention.normaliser == "hard-sample"
+        ):
             raise ValueError(
                 'train.self_critical gives attention that draws nothing to learn from, and model.attention.normaliser is "hard-sample": leave it out, or choose softmax'
             )
         if train.metric == "cider" and not self.model.pictures:
             raise ValueError('train.metric="cider" is of captions: choose bleu or loss')
         if train.doubly_stochastic and self.model.decoder.reads != "attention":
-            raise ValueError(f'train.doubly_stochastic is on the weights of attention, and model.decoder.reads is "{self.model.decoder.reads}": leave it out')
+            raise ValueError(
+                f'train.doubly_stochastic is on the weights of attention, and model.decoder.reads is "{self.model.decoder.reads}": leave it out'
+            )
         return self
 
 
@@ -744,7 +967,9 @@ def load(preset_or_file: str, settings: Iterable[str] = ()) -> Config:
     settings = list(settings)
     before = _right(tree)
     _assign_all(tree, settings)
-    config = validate(tree, str(path) if before is None else "--set")  # a file that is right by itself is not to blame
+    config = validate(
+        tree, str(path) if before is None else "--set"
+    )  # a file that is right by itself is not to blame
     refuse_idle(settings, [(before, config)])
     return config
 
@@ -785,7 +1010,11 @@ def _with_base(tree: dict[str, Any], path: Path) -> dict[str, Any]:
     name = tree.pop("preset")
     if not isinstance(name, str) or name not in presets():
         near = nearest(name, presets()) if isinstance(name, str) else []
-        hint = f"did you mean {' or '.join(near)}?" if near else "name one that `seq2attn train --list` shows; another file cannot stand here"
+        hint = (
+            f"did you mean {' or '.join(near)}?"
+            if near
+            else "name one that `seq2attn train --list` shows; another file cannot stand here"
+        )
         raise UsageError(f"{path}: preset = {json.dumps(name, default=str)}: no preset; {hint}")
     base = _tree(presets()[name])
     _lay(tree, base)
@@ -822,18 +1051,32 @@ def refuse_spent(settings: Iterable[str]) -> None:
     for setting in settings:
         key = _split(setting, "search.length_penalty=0.6")[0]
         if any(key == spent or key.startswith(f"{spent}.") for spent in SPENT):
-            raise UsageError(f"--set {setting}: acts before or in training alone, so it does nothing to a trained run; leave it out")
+            raise UsageError(
+                f"--set {setting}: acts before or in training alone, so it does nothing to a trained run; leave it out"
+            )
 
 
-def refuse_idle(settings: Iterable[str], changes: Sequence[tuple[Config | None, Config]], trained: bool = False, where: str = "--set") -> None:
+def refuse_idle(
+    settings: Iterable[str],
+    changes: Sequence[tuple[Config | None, Config]],
+    trained: bool = False,
+    where: str = "--set",
+) -> None:
     """Raise UsageError, naming the first `section.key=value` setting that does nothing in any of the configs that `settings` made: (before, after).
 
     A value that stood there before, or the default, may be said. With `trained`, what acts in training alone does nothing.
     """
-    tables = [(flat(before) if before else {}, flat(after), after, list(_idle(after, trained))) for before, after in changes]
+    tables = [
+        (flat(before) if before else {}, flat(after), after, list(_idle(after, trained)))
+        for before, after in changes
+    ]
     for setting in settings:
         for key in _named(setting):
-            found = [_reason(key, idle) for old, new, after, idle in tables if new.get(key) not in (old.get(key), _default(after, key))]
+            found = [
+                _reason(key, idle)
+                for old, new, after, idle in tables
+                if new.get(key) not in (old.get(key), _default(after, key))
+            ]
             if found and None not in found:
                 raise UsageError(f"{where} {setting}: does nothing, for {found[0]}")
 
@@ -852,7 +1095,12 @@ def _is_deep(tree: object) -> bool:
     """Whether a tree is deeper than settings are; recursion over it would end in an error of Python's."""
     level = [tree]
     for _ in range(_DEPTH):
-        level = [part for one in level if isinstance(one, dict | list) for part in (one.values() if isinstance(one, dict) else one)]
+        level = [
+            part
+            for one in level
+            if isinstance(one, dict | list)
+            for part in (one.values() if isinstance(one, dict) else one)
+        ]
     return bool(level)
 
 
@@ -876,15 +1124,21 @@ def _split(setting: str, example: str = "train.lr=0.001") -> tuple[str, str]:
 
 
 def _assign_all(tree: dict[str, Any], settings: Iterable[str]) -> None:
-    for setting in sorted(settings, key=lambda setting: not _split(setting)[0].endswith(".kind")):  # a section that starts anew must not lose what is set in it
+    for setting in sorted(
+        settings, key=lambda setting: not _split(setting)[0].endswith(".kind")
+    ):  # a section that starts anew must not lose what is set in it
         _assign(tree, setting)
 
 
 def _assign(tree: dict[str, Any], setting: str) -> None:
     key, text = _split(setting)
     value = _value(text)
-    if isinstance(value, str) and any(name == key and typing.get_origin(field.annotation) is tuple for name, _, field in fields()):
-        value = [word.strip() for word in value.split(",")]  # bare words for a list: --set model.decoder.context=input
+    if isinstance(value, str) and any(
+        name == key and typing.get_origin(field.annotation) is tuple for name, _, field in fields()
+    ):
+        value = [
+            word.strip() for word in value.split(",")
+        ]  # bare words for a list: --set model.decoder.context=input
     *parents, last = key.split(".")
     for parent in parents:
         tree = tree.setdefault(parent, {})
@@ -926,37 +1180,93 @@ def _idle(config: Config, trained: bool) -> Iterator[tuple[tuple[str, ...], str,
     a, d = model.attention, model.decoder
     attends, drawn = d.reads == "attention", d.reads == "attention" and a.normaliser == "hard-sample"
     if not attends:
-        yield ("model.attention.", "model.decoder.query"), f'model.decoder.reads is "{d.reads}"', "choose a model with attention"
+        yield (
+            ("model.attention.", "model.decoder.query"),
+            f'model.decoder.reads is "{d.reads}"',
+            "choose a model with attention",
+        )
     if not model.sized:
-        why = "with an identity map has the size of queries or keys" if a.score == "keyed" else "has no hidden units"
-        yield ("model.attention.size",), f'model.attention.score="{a.score}" {why}', "" if trained else "choose another score, or several heads"
+        why = (
+            "with an identity map has the size of queries or keys"
+            if a.score == "keyed"
+            else "has no hidden units"
+        )
+        yield (
+            ("model.attention.size",),
+            f'model.attention.score="{a.score}" {why}',
+            "" if trained else "choose another score, or several heads",
+        )
     if d.kind == "rnn" and a.queries == "embedding" and set(d.context) == {"readout"} and d.gate == "none":
-        yield ("model.decoder.query",), 'model.attention.queries="embedding" asks with no state, and the readout alone sees what is read', ""
+        yield (
+            ("model.decoder.query",),
+            'model.attention.queries="embedding" asks with no state, and the readout alone sees what is read',
+            "",
+        )
     if trained and drawn and a.k == 1:  # with more, validation wants it at 0
-        yield ("model.attention.expected",), "it acts in training alone", 'set model.attention.decoding="expected"'
+        yield (
+            ("model.attention.expected",),
+            "it acts in training alone",
+            'set model.attention.decoding="expected"',
+        )
     if trained and (a.normaliser in ("hard-topk", "gumbel") or (drawn and a.decoding == "argmax")):
         way = 'set model.attention.decoding="sample"' if drawn else ""
-        yield ("model.attention.temperature",), f'model.attention.normaliser="{a.normaliser}" reads the best at any temperature', way
+        yield (
+            ("model.attention.temperature",),
+            f'model.attention.normaliser="{a.normaliser}" reads the best at any temperature',
+            way,
+        )
     if model.init != "uniform":
         yield ("model.init_range",), f'model.init is "{model.init}"', 'set model.init="uniform"'
     if train.optimizer == "sgd":
-        yield ("train.beta1", "train.beta2", "train.eps"), 'train.optimizer is "sgd"', 'set train.optimizer="adam"'
+        yield (
+            ("train.beta1", "train.beta2", "train.eps"),
+            'train.optimizer is "sgd"',
+            'set train.optimizer="adam"',
+        )
     else:
         yield ("train.momentum",), f'train.optimizer is "{train.optimizer}"', 'set train.optimizer="sgd"'
     if train.schedule != "plateau":
-        yield ("train.decay", "train.decay_patience"), f'train.schedule is "{train.schedule}"', 'set train.schedule="plateau"'
+        yield (
+            ("train.decay", "train.decay_patience"),
+            f'train.schedule is "{train.schedule}"',
+            'set train.schedule="plateau"',
+        )
     if not model.pictures:
         names = ("captions", "crop", "flip", "colour", "unfreeze", "backbone_lr", "self_critical")
-        yield (*(f"train.{name}" for name in names), "data.max_missing", "data.follow_links"), "it is of pictures, and the source is text", ""
+        yield (
+            (*(f"train.{name}" for name in names), "data.max_missing", "data.follow_links"),
+            "it is of pictures, and the source is text",
+            "",
+        )
     else:
-        yield ("data.joint", "data.max_ratio", "data.max_bad"), "it is of sources of text, and they are pictures", ""
+        yield (
+            ("data.joint", "data.max_ratio", "data.max_bad"),
+            "it is of sources of text, and they are pictures",
+            "",
+        )
     if train.self_critical is None:
-        yield ("train.samples", "train.compared"), "train.self_critical is not set", "set train.self_critical to a step"
+        yield (
+            ("train.samples", "train.compared"),
+            "train.self_critical is not set",
+            "set train.self_critical to a step",
+        )
     if model.encoder.kind == "image" and model.encoder.frozen:
-        yield ("train.unfreeze", "train.backbone_lr"), "model.encoder.frozen is true", "set model.encoder.frozen=false"
+        yield (
+            ("train.unfreeze", "train.backbone_lr"),
+            "model.encoder.frozen is true",
+            "set model.encoder.frozen=false",
+        )
     if not drawn:
-        why = f'model.attention.normaliser is "{a.normaliser}"' if attends else f'model.decoder.reads is "{d.reads}"'
-        way = 'set model.attention.normaliser="hard-sample"' if attends else "choose a model with attention that draws"
+        why = (
+            f'model.attention.normaliser is "{a.normaliser}"'
+            if attends
+            else f'model.decoder.reads is "{d.reads}"'
+        )
+        way = (
+            'set model.attention.normaliser="hard-sample"'
+            if attends
+            else "choose a model with attention that draws"
+        )
         yield ("train.reinforce", "train.entropy", "train.baseline"), f"nothing is drawn where {why}", way
 
 
@@ -986,7 +1296,9 @@ def _explain(error: ValidationError, tree: object) -> str:
     kind = names.pop(2) if names[1:2] in (["encoder"], ["decoder"]) and len(names) > 2 else None
     key = ".".join(names)
     if first["type"] == "extra_forbidden":
-        if others := list(dict.fromkeys(other for name, other, _ in fields() if name == key and other is not None)):
+        if others := list(
+            dict.fromkeys(other for name, other, _ in fields() if name == key and other is not None)
+        ):
             wanted, those = ".".join([*names[:-1], "kind"]), " or ".join(f'"{other}"' for other in others)
             return f'{key} is for {wanted}={those}: with "{kind}" there is no such setting; leave it out, or choose that kind'
         key = next(_leaves(key, first["input"]), key)
@@ -1022,7 +1334,9 @@ def _wanted(type_: str, context: Mapping[str, Any], message: str, key: str) -> s
         case "literal_error":
             return f"choose {context['expected'].replace(chr(39), '')}"
         case "tuple_type":
-            some = next(json.dumps(list(choices(field.annotation))) for name, _, field in fields() if name == key)
+            some = next(
+                json.dumps(list(choices(field.annotation))) for name, _, field in fields() if name == key
+            )
             return f"write a list, of any of {some}"
         case "bool_type":
             return "write true or false"
@@ -1047,7 +1361,9 @@ def _meant(key: str, kinds: Mapping[str, object], most: int = 3) -> str:
     """What a misspelt setting may mean: one that ends as it does, one that others call so, or one of near spelling; of the kinds in use where they
     have one. Else what there is in its section."""
     every = list(dict.fromkeys(name for name, _, _ in fields()))
-    here = list(dict.fromkeys(name for name, kind, _ in fields() if kind is None or kind == kinds[name.split(".")[1]]))
+    here = list(
+        dict.fromkeys(name for name, kind, _ in fields() if kind is None or kind == kinds[name.split(".")[1]])
+    )
     typed = key.lower()
     last = typed.rsplit(".", 1)[-1]
 
@@ -1057,11 +1373,15 @@ def _meant(key: str, kinds: Mapping[str, object], most: int = 3) -> str:
     def in_its_section(names: list[str]) -> list[str]:
         return [name for name in names if name.rpartition(".")[0] == typed.rpartition(".")[0]] or names
 
-    near = next((found for names in (here, every) if (found := ending(names, typed) or ending(names, last))), [])
+    near = next(
+        (found for names in (here, every) if (found := ending(names, typed) or ending(names, last))), []
+    )
     if not near and (said := known_as(last)):
         return said
     if len(last) > 2:  # a setting cut short, as `drop`
-        begin = ([name for name in names if name.rpartition(".")[2].startswith(last)] for names in (here, every))
+        begin = (
+            [name for name in names if name.rpartition(".")[2].startswith(last)] for names in (here, every)
+        )
         near = near or in_its_section(next(filter(None, begin), []))
     for names in (here, every):
         if not near:
@@ -1083,15 +1403,23 @@ FEW = 12  # settings that an error may list
 def _kinds(tree: object) -> dict[str, object]:
     """The kinds of encoder and decoder that a tree of settings names."""
     model = tree.get("model") if isinstance(tree, dict) else None
-    return {side: _kind(model.get(side, {}) if isinstance(model, dict) else {}) for side in ("encoder", "decoder")}
+    return {
+        side: _kind(model.get(side, {}) if isinstance(model, dict) else {}) for side in ("encoder", "decoder")
+    }
 
 
 # What there is
 
 
-def fields(section: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, str | None, FieldInfo]]:
+def fields(
+    section: type[BaseModel] = Config, prefix: str = ""
+) -> Iterator[tuple[str, str | None, FieldInfo]]:
     """Every setting: its name, the kind of encoder or decoder that it is for, or None where it is no matter of kinds, and what pydantic knows of it."""
-    kind = typing.get_args(section.model_fields["kind"].annotation)[0] if "kind" in section.model_fields else None
+    kind = (
+        typing.get_args(section.model_fields["kind"].annotation)[0]
+        if "kind" in section.model_fields
+        else None
+    )
     for name, field in section.model_fields.items():
         parts = list(_sections(field.annotation))
         if not parts:

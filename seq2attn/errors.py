@@ -1,6 +1,7 @@
 """Errors of the user's making: each is one line that names the file, line or setting and the way out.
 
-The command line prints the message alone and exits with `exit_code`; anything else that escapes is a defect of ours.
+The command line prints the message alone and exits with `exit_code`; anything else that escapes is a defect
+of ours.
 """
 
 

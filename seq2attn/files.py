@@ -78,10 +78,7 @@ def write(path: Path, content: bytes, way: str | None = None) -> None:
 
 @contextmanager
 def replace_file(
-    path: Path,
-    *,
-    piece: Callable[[Path], None] | None = None,
-    way: str | None = None,
+    path: Path, *, piece: Callable[[Path], None] | None = None, way: str | None = None
 ) -> Iterator[IO[bytes]]:
     """A file that takes the place of `path` when the body ends well, and is dropped otherwise.
 
@@ -403,10 +400,7 @@ def _sign(folder: Path, place: Path) -> None:
     """Say whose it is; the mode of this file is that of any new one here."""
     descriptor = os.open(folder / MARK, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        os.write(
-            descriptor,
-            f"{locks.own_name()}\n".encode() + os.fsencode(place.name),
-        )
+        os.write(descriptor, f"{locks.own_name()}\n".encode() + os.fsencode(place.name))
     finally:
         os.close(descriptor)
 

@@ -1,4 +1,5 @@
-"""Names that somebody may have meant who wrote another one: near spellings, and nothing that merely shares some letters.
+"""Names that somebody may have meant who wrote another one: near spellings, and nothing that merely shares
+some letters.
 
 A leaf: it knows no name of its own.
 """
@@ -10,7 +11,9 @@ SHARE = 3  # of a word's letters, one in so many at the most
 
 
 def nearest(word: str, names: Iterable[str], most: int = 3) -> list[str]:
-    """The names nearest to `word`, all equally near: at most two letters apart, and at most a third of the letters; capitals, "-" and "_" count for nothing."""
+    """The names nearest to `word`, all equally near: at most two letters apart, and at most a third of the
+    letters; capitals, "-" and "_" count for nothing.
+    """
     typed = _plain(word)
     found: dict[int, list[str]] = {}
     for name in names:
@@ -22,7 +25,9 @@ def nearest(word: str, names: Iterable[str], most: int = 3) -> list[str]:
 
 
 def distance(one: str, other: str) -> int:
-    """Letters to change, add, leave out, or exchange with their neighbour (Damerau), to make one word of the other; more than MOST is not counted out."""
+    """Letters to change, add, leave out, or exchange with their neighbour (Damerau), to make one word of the
+    other; more than MOST is not counted out.
+    """
     if abs(len(one) - len(other)) > MOST:
         return MOST + 1
     before: list[int] = []

@@ -11,7 +11,8 @@ _ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 def parse(text: str, *, constants: bool = False) -> Any:
     """The value that `text` holds. Half of a surrogate pair becomes U+FFFD, in keys too.
 
-    Raises ValueError, in one line, for what is no JSON, for nesting that is too deep, for integers of thousands of digits and, unless `constants`,
+    Raises ValueError, in one line, for what is no JSON, for nesting that is too deep, for integers of
+    thousands of digits and, unless `constants`,
     for NaN, Infinity and numbers that overflow to them.
     """
     value = _loads(text) if constants else _loads(text, parse_constant=_refuse, parse_float=_finite)

@@ -59,11 +59,35 @@ SETTINGS |= dict.fromkeys(
     "there are no epochs: --max-steps, or --max-minutes (the log names the epoch that a step is in)",
 )
 SETTINGS |= dict.fromkeys(
-    ("batch", "batchsize", "minibatch", "minibatchsize", "bs", "maxtokens", "batchsizetrain", "perdevicetrainbatchsize", "trainbatchsize"),
+    (
+        "batch",
+        "batchsize",
+        "minibatch",
+        "minibatchsize",
+        "bs",
+        "maxtokens",
+        "batchsizetrain",
+        "perdevicetrainbatchsize",
+        "trainbatchsize",
+    ),
     "batches are counted in tokens, not in sentences: --set train.batch_tokens=4096",
 )
 SETTINGS |= dict.fromkeys(
-    ("gpu", "gpus", "cuda", "device", "devices", "ngpu", "ngpus", "numgpus", "gpuranks", "usecuda", "nocuda", "usegpu", "accelerator"),
+    (
+        "gpu",
+        "gpus",
+        "cuda",
+        "device",
+        "devices",
+        "ngpu",
+        "ngpus",
+        "numgpus",
+        "gpuranks",
+        "usecuda",
+        "nocuda",
+        "usegpu",
+        "accelerator",
+    ),
     "--device cuda or --device cpu says where to compute",
 )
 SETTINGS |= dict.fromkeys(
@@ -71,7 +95,18 @@ SETTINGS |= dict.fromkeys(
     "training always gives the decoder the right output so far (teacher forcing): nothing is to be set",
 )
 SETTINGS |= dict.fromkeys(
-    ("pretrained", "initfrom", "warmstart", "initializefrom", "trainfrom", "loadfrom", "checkpoint", "finetunefrom", "restorefile", "loadcheckpoint"),
+    (
+        "pretrained",
+        "initfrom",
+        "warmstart",
+        "initializefrom",
+        "trainfrom",
+        "loadfrom",
+        "checkpoint",
+        "finetunefrom",
+        "restorefile",
+        "loadcheckpoint",
+    ),
     "no run starts from another one's weights; --resume goes on with a run",
 )
 SETTINGS |= dict.fromkeys(

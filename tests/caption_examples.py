@@ -1,4 +1,6 @@
-"""Twenty pictures nobody took, five captions each, and a hypothesis for each; references vary in number where `VARIED` is used."""
+"""Twenty pictures nobody took, five captions each, and a hypothesis for each; references vary in number where
+`VARIED` is used.
+"""
 
 CAPTIONS = (
     ("A brown dog runs across a wet beach.", "The dog's paws splash through shallow water.", "A dog running along the shore", "A happy dog races by the sea!", "Brown dog on a beach, running."),

@@ -19,7 +19,9 @@ def _seed() -> None:
 
 @pytest.fixture
 def float64() -> Iterator[None]:
-    """float64 as the default, so that an equation can be held to the reference and gradients to finite differences."""
+    """float64 as the default, so that an equation can be held to the reference and gradients to finite
+    differences.
+    """
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     yield

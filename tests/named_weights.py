@@ -1,4 +1,5 @@
-"""A model's settings and weights under the reference's names: the one place where the tests know the package's parameter names.
+"""A model's settings and weights under the reference's names: the one place where the tests know the
+package's parameter names.
 
 Every parameter must find its place, so that none can hide from the reference.
 """
@@ -29,7 +30,12 @@ def affine(layer: nn.Linear) -> dict[str, np.ndarray]:
 def cell(module: Cell) -> dict[str, np.ndarray]:
     """What is fed back is more columns of the input, after the embedding's or the lower layer's."""
     columns = [array(module.input.weight)] + ([] if module.fed is None else [array(module.fed.weight)])
-    return {"w_ih": np.concatenate(columns, 1), "b_ih": array(module.input.bias), "w_hh": array(module.state.weight), "b_hh": array(module.state.bias)}
+    return {
+        "w_ih": np.concatenate(columns, 1),
+        "b_ih": array(module.input.bias),
+        "w_hh": array(module.state.weight),
+        "b_hh": array(module.state.bias),
+    }
 
 
 def mapping(kind: str, module: nn.Module) -> dict[str, Any]:
@@ -40,13 +46,18 @@ def mapping(kind: str, module: nn.Module) -> dict[str, Any]:
 
 
 def score(settings: config.Attention, module: Score) -> dict[str, Any]:
-    """Past weights join additive and concat inside the tanh, by a matrix; every other score by one row of numbers."""
+    """Past weights join additive and concat inside the tanh, by a matrix; every other score by one row of
+    numbers.
+    """
     p: dict[str, Any] = {key: array(value) for key, value in module.named_parameters()}
     name, past = settings.score, p.pop("past.weight", None)
     assert (past is None) == (settings.past == "none")
     inside = {} if past is None else {"past": past if name in ("additive", "concat") else past[0]}
     if name == "keyed":
-        return inside | {"query": mapping(settings.query_map, module.query), "key": mapping(settings.key_map, module.key)}  # type: ignore[arg-type]
+        return inside | {
+            "query": mapping(settings.query_map, module.query),
+            "key": mapping(settings.key_map, module.key),
+        }  # type: ignore[arg-type]
     if name == "concat-linear":
         assert set(p) == {"query.weight", "key.weight"}
         return inside | {"w": np.concatenate([p["query.weight"][0], p["key.weight"][0]])}
@@ -67,7 +78,9 @@ def score(settings: config.Attention, module: Score) -> dict[str, Any]:
 
 def attention(settings: config.Attention, module: Attention) -> dict[str, Any]:
     named: dict[str, Any] = {"score": score(settings, module.score)}
-    terms = {} if module.term is None else {key: array(value) for key, value in module.term.named_parameters()}
+    terms = (
+        {} if module.term is None else {key: array(value) for key, value in module.term.named_parameters()}
+    )
     match settings.past:
         case "fertility":
             named["past"] = {"u": terms.pop("fertility.weight")[0], "n": settings.max_fertility}
@@ -90,14 +103,19 @@ def attention(settings: config.Attention, module: Attention) -> dict[str, Any]:
 
 
 def self_attention(settings: config.Transformer, module: SelfAttention) -> dict[str, Any]:
-    """One matrix holds queries, keys and values, head after head. The pairs that rotary positions turn lie half a head apart there, side by side in the paper."""
+    """One matrix holds queries, keys and values, head after head. The pairs that rotary positions turn lie
+    half a head apart there, side by side in the paper.
+    """
     size, kv_heads = settings.size // settings.heads, settings.kv_heads or settings.heads
     pairs = np.arange(size).reshape(2, -1).T.flatten() if settings.positions == "rotary" else np.arange(size)
     named, first = {"out": array(module.out.weight)}, 0
     if settings.bias:
         named["out_b"] = array(module.out.bias)
     for name, heads in (("query", settings.heads), ("key", kv_heads), ("value", kv_heads)):
-        rows = first + (np.arange(heads)[:, None] * size + (pairs if name != "value" else np.arange(size))).flatten()
+        rows = (
+            first
+            + (np.arange(heads)[:, None] * size + (pairs if name != "value" else np.arange(size))).flatten()
+        )
         named[name] = array(module.maps.weight)[rows]
         if settings.bias:
             named[name + "_b"] = array(module.maps.bias)[rows]
@@ -118,18 +136,35 @@ def feed_forward(settings: config.Transformer, module: FeedForward) -> dict[str,
 
 
 def norm(module: nn.Module | None) -> dict[str, Any] | None:
-    return None if module is None else {"gain" if name == "weight" else name: array(value) for name, value in module.named_parameters()}
+    return (
+        None
+        if module is None
+        else {"gain" if name == "weight" else name: array(value) for name, value in module.named_parameters()}
+    )
 
 
 def transformer(settings: config.Transformer, side: Any, attends: config.Attention | None) -> dict[str, Any]:
     layers = []
     for layer in side.layers:
-        one = {"attention": self_attention(settings, layer.attention), "attending": norm(layer.attending.norm)}
+        one = {
+            "attention": self_attention(settings, layer.attention),
+            "attending": norm(layer.attending.norm),
+        }
         if attends is not None:
-            one |= {"source_attention": attention(attends, layer.source_attention), "reading": norm(layer.reading.norm)}
-        layers.append(one | {"feedforward": feed_forward(settings, layer.feedforward), "feeding": norm(layer.feeding.norm)})
+            one |= {
+                "source_attention": attention(attends, layer.source_attention),
+                "reading": norm(layer.reading.norm),
+            }
+        layers.append(
+            one
+            | {"feedforward": feed_forward(settings, layer.feedforward), "feeding": norm(layer.feeding.norm)}
+        )
     vectors = side.positions.vectors
-    return {"positions": None if vectors is None else array(vectors.weight), "layers": layers, "norm": norm(side.norm)}
+    return {
+        "positions": None if vectors is None else array(vectors.weight),
+        "layers": layers,
+        "norm": norm(side.norm),
+    }
 
 
 def normalised(module: Normalised) -> dict[str, np.ndarray]:
@@ -138,7 +173,12 @@ def normalised(module: Normalised) -> dict[str, np.ndarray]:
 
 def convolutional(side: Any, layers: list[Any]) -> dict[str, Any]:
     vectors = side.positions.vectors
-    return {"positions": None if vectors is None else array(vectors.weight), "into": normalised(side.into), "layers": layers, "out": normalised(side.out)}
+    return {
+        "positions": None if vectors is None else array(vectors.weight),
+        "into": normalised(side.into),
+        "layers": layers,
+        "out": normalised(side.out),
+    }
 
 
 def convolutional_layer(settings: config.Attention, layer: Any) -> dict[str, Any]:
@@ -150,7 +190,12 @@ def gate(kind: str, module: nn.Linear, embedding: int, state: int) -> dict[str, 
     w, b = array(module.weight), array(module.bias)
     if kind == "scalar":
         return {"w": w[0], "b": b[0]}
-    return {"w": w[:, :embedding], "u": w[:, embedding : embedding + state], "c": w[:, embedding + state :], "b": b}
+    return {
+        "w": w[:, :embedding],
+        "u": w[:, embedding : embedding + state],
+        "c": w[:, embedding + state :],
+        "b": b,
+    }
 
 
 def weights(model: Seq2Seq, settings: config.Model) -> dict[str, Any]:
@@ -162,7 +207,9 @@ def weights(model: Seq2Seq, settings: config.Model) -> dict[str, Any]:
         **decoder_weights(settings, decoder),
         "output": affine(decoder.output),
     }
-    assert size(named) == sum(p.numel() for _, p in model.named_parameters(remove_duplicate=False)), "a parameter has no name in the reference"
+    assert size(named) == sum(p.numel() for _, p in model.named_parameters(remove_duplicate=False)), (
+        "a parameter has no name in the reference"
+    )
     return named
 
 
@@ -184,18 +231,28 @@ def decoder_weights(settings: config.Model, decoder: Any) -> dict[str, Any]:
         case config.TransformerDecoder():
             return {"decoder": transformer(settings.decoder, decoder, settings.attention)}
         case config.ConvDecoder():
-            return {"decoder": convolutional(decoder, [convolutional_layer(settings.attention, layer) for layer in decoder.layers])}
+            return {
+                "decoder": convolutional(
+                    decoder, [convolutional_layer(settings.attention, layer) for layer in decoder.layers]
+                )
+            }
     raise NotImplementedError
 
 
-def recurrent_decoder_weights(settings: config.Model, chosen: config.RNNDecoder, decoder: Any) -> dict[str, Any]:
+def recurrent_decoder_weights(
+    settings: config.Model, chosen: config.RNNDecoder, decoder: Any
+) -> dict[str, Any]:
     parts = 2 if chosen.cell == "lstm" else 1
     maps = [] if decoder.bridge is None else [affine(layer) for layer in decoder.bridge]
     return {
-        "bridge": [dict(zip("hc", maps[start : start + parts], strict=False)) for start in range(0, len(maps), parts)],
+        "bridge": [
+            dict(zip("hc", maps[start : start + parts], strict=False)) for start in range(0, len(maps), parts)
+        ],
         "decoder": [cell(layer) for layer in decoder.cells],
         "attention": None if decoder.attention is None else attention(settings.attention, decoder.attention),
-        "gate": None if decoder.gate is None else gate(chosen.gate, decoder.gate, settings.embedding, chosen.size),
+        "gate": None
+        if decoder.gate is None
+        else gate(chosen.gate, decoder.gate, settings.embedding, chosen.size),
         "readout": None if decoder.readout is None else affine(decoder.readout),
         "projection": None if decoder.down is None else array(decoder.down.weight),
     }
@@ -204,7 +261,11 @@ def recurrent_decoder_weights(settings: config.Model, chosen: config.RNNDecoder,
 def size(tree: Any) -> int:
     if isinstance(tree, np.ndarray | np.float64):
         return int(tree.size)
-    return sum(size(part) for part in (tree.values() if isinstance(tree, dict) else tree)) if isinstance(tree, dict | list) else 0
+    return (
+        sum(size(part) for part in (tree.values() if isinstance(tree, dict) else tree))
+        if isinstance(tree, dict | list)
+        else 0
+    )
 
 
 def layers(settings: config.Transformer, weights_of: int | None = None) -> reference.Layers:
@@ -231,11 +292,35 @@ def recipe(settings: config.Model) -> reference.Recipe:
             chosen |= {"encoder": reference.Blocks(e.positions)}
     match d:
         case config.RNNDecoder():
-            names = ("cell", "query", "context", "input_feeding", "readout", "readout_embedding", "bridge", "gate")
+            names = (
+                "cell",
+                "query",
+                "context",
+                "input_feeding",
+                "readout",
+                "readout_embedding",
+                "bridge",
+                "gate",
+            )
             chosen |= {name: getattr(d, name) for name in names}
         case config.TransformerDecoder():
             chosen |= {"decoder": layers(d, d.weights_of)}
         case config.ConvDecoder():
             chosen |= {"decoder": reference.Blocks(d.positions, d.weights_of)}
-    names = ("score", "queries", "keys", "values", "heads", "kv_heads", "shown", "past", "normaliser", "temperature", "k", "decoding", "window", "half_width")
+    names = (
+        "score",
+        "queries",
+        "keys",
+        "values",
+        "heads",
+        "kv_heads",
+        "shown",
+        "past",
+        "normaliser",
+        "temperature",
+        "k",
+        "decoding",
+        "window",
+        "half_width",
+    )
     return reference.Recipe(**chosen, **{name: getattr(a, name) for name in names})

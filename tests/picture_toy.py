@@ -1,4 +1,6 @@
-"""Captioned pictures to test with: one coloured half of a small noisy picture, or clips in which it moves; corpora, prepared folders and tiny models of them."""
+"""Captioned pictures to test with: one coloured half of a small noisy picture, or clips in which it moves;
+corpora, prepared folders and tiny models of them.
+"""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -41,9 +43,13 @@ def pixels(colour: str, place: str, seed: int, side: int = SIDE) -> np.ndarray:
     """Grey, with one half painted, and noise of its own."""
     found = np.full((side, side, 3), 90)
     half = side // 2
-    part = {"left": np.s_[:, :half], "right": np.s_[:, half:], "top": np.s_[:half], "bottom": np.s_[half:]}[place]
+    part = {"left": np.s_[:, :half], "right": np.s_[:, half:], "top": np.s_[:half], "bottom": np.s_[half:]}[
+        place
+    ]
     found[part] = COLOURS[colour]
-    return np.clip(found + np.random.default_rng(seed).integers(-15, 16, found.shape), 0, 255).astype(np.uint8)
+    return np.clip(found + np.random.default_rng(seed).integers(-15, 16, found.shape), 0, 255).astype(
+        np.uint8
+    )
 
 
 def words(colour: str, place: str, count: int) -> tuple[str, ...]:
@@ -51,13 +57,26 @@ def words(colour: str, place: str, count: int) -> tuple[str, ...]:
     return tuple(" ".join(["there is"] * number + [colour, place]) for number in range(count))
 
 
-def picture(number: int, captions: int = 2, split: str | None = None, content: Sequence[bytes] | None = None, frames: int = 1) -> Picture:
-    """The picture of that number: each of the twelve kinds comes in its turn. A clip of `frames` begins on one side and ends on the other."""
+def picture(
+    number: int,
+    captions: int = 2,
+    split: str | None = None,
+    content: Sequence[bytes] | None = None,
+    frames: int = 1,
+) -> Picture:
+    """The picture of that number: each of the twelve kinds comes in its turn. A clip of `frames` begins on
+    one side and ends on the other.
+    """
     colour, place = list(COLOURS)[number % 3], PLACES[number // 3 % 4]
     other = PLACES[(number // 3 + 1) % 4]
-    shown = [encoded(pixels(colour, place if 2 * frame < frames else other, 1000 * number + frame)) for frame in range(frames)]
+    shown = [
+        encoded(pixels(colour, place if 2 * frame < frames else other, 1000 * number + frame))
+        for frame in range(frames)
+    ]
     found = list(content) if content is not None else shown
-    return Picture(f"{number:03}.png", lambda: found, words(colour, place, captions), f"captions.txt:{number + 1}", split)
+    return Picture(
+        f"{number:03}.png", lambda: found, words(colour, place, captions), f"captions.txt:{number + 1}", split
+    )
 
 
 def broken(number: int, problem: str = "no such file") -> Picture:
@@ -74,17 +93,28 @@ def corpus(pictures: Sequence[Picture], clips: bool = False) -> PictureCorpus:
     return PictureCorpus("toy", "en", read, clips)
 
 
-def prepare(path: Path, pictures: Sequence[Picture], clips: bool = False, **options: object) -> dict[str, object]:
+def prepare(
+    path: Path, pictures: Sequence[Picture], clips: bool = False, **options: object
+) -> dict[str, object]:
     """The report of what stands prepared at `path` afterwards."""
-    data = config.Data.model_validate({name: options.pop(name) for name in list(options) if name in config.Data.model_fields})
+    data = config.Data.model_validate(
+        {name: options.pop(name) for name in list(options) if name in config.Data.model_fields}
+    )
     with patch("seq2attn.data.prepared.open_corpus", return_value=corpus(pictures, clips)):
         return prepared.prepare("toy", path, data, **options)  # type: ignore[arg-type]
 
 
-def folder(path: Path, train: int = 48, valid: int = 12, captions: int = 2, frames: tuple[int, ...] = ()) -> Prepared:
+def folder(
+    path: Path, train: int = 48, valid: int = 12, captions: int = 2, frames: tuple[int, ...] = ()
+) -> Prepared:
     """Prepared at `path`: stills, or clips whose numbers of frames come in turn."""
     pictures = [
-        picture(number, captions, "train" if number < train else "valid", frames=frames[number % len(frames)] if frames else 1)
+        picture(
+            number,
+            captions,
+            "train" if number < train else "valid",
+            frames=frames[number % len(frames)] if frames else 1,
+        )
         for number in range(train + valid)
     ]
     prepare(path, pictures, bool(frames))
@@ -92,16 +122,35 @@ def folder(path: Path, train: int = 48, valid: int = 12, captions: int = 2, fram
 
 
 def tokenizer() -> Tokenizer:
-    return Tokenizer.train([caption for number in range(12) for caption in words(list(COLOURS)[number % 3], PLACES[number // 3], 3)], 100, "word", False)
+    return Tokenizer.train(
+        [
+            caption
+            for number in range(12)
+            for caption in words(list(COLOURS)[number % 3], PLACES[number // 3], 3)
+        ],
+        100,
+        "word",
+        False,
+    )
 
 
 def settings(*changes: str) -> Config:
-    """A tiny residual network of 4 x 4 positions and a GRU with attention, 20 steps, validated by loss; changed by `train.lr=1` and the like."""
+    """A tiny residual network of 4 x 4 positions and a GRU with attention, 20 steps, validated by loss;
+    changed by `train.lr=1` and the like.
+    """
     tree: dict[str, Any] = {
         "model": {
             "embedding": 8,
             "dropout": 0.1,
-            "encoder": {"kind": "image", "backbone": "resnet", "blocks": [1], "channels": 8, "side": SIDE, "size": 8, "positions": "sinusoidal"},
+            "encoder": {
+                "kind": "image",
+                "backbone": "resnet",
+                "blocks": [1],
+                "channels": 8,
+                "side": SIDE,
+                "size": 8,
+                "positions": "sinusoidal",
+            },
             "decoder": {"cell": "gru", "size": 16, "bridge": "mean"},
             "attention": {"size": 8},
         },
@@ -120,12 +169,18 @@ def settings(*changes: str) -> Config:
     }
     config._assign_all(tree, changes)
     if tree["model"]["encoder"]["backbone"] != "resnet":  # whose these are alone
-        tree["model"]["encoder"] = {name: value for name, value in tree["model"]["encoder"].items() if name not in ("blocks", "channels")}
+        tree["model"]["encoder"] = {
+            name: value
+            for name, value in tree["model"]["encoder"].items()
+            if name not in ("blocks", "channels")
+        }
     return config.validate(tree, "test")
 
 
 def model(conf: Config, vocabulary: int, seed: int = 1, sharpness: float | None = None) -> Seq2Seq:
-    """With its first weights or, with a sharpness, random ones that make outputs of several lengths, the surer of themselves the larger it is."""
+    """With its first weights or, with a sharpness, random ones that make outputs of several lengths, the
+    surer of themselves the larger it is.
+    """
     torch.manual_seed(seed)
     made = build(conf.model, 0, vocabulary)
     if sharpness is not None:
@@ -150,12 +205,26 @@ def run_at(path: Path, conf: Config, of: Prepared) -> Run:
     vocabulary = of.target_tokenizer.size
     if not checkpoint.is_run(path):
         content = {"target.model": (of.path / "target.model").read_bytes()}
-        checkpoint.create(path, conf, source_size=0, target_size=vocabulary, languages=(None, "en"), tokenizers=content, corpus="toy", force=False)
+        checkpoint.create(
+            path,
+            conf,
+            source_size=0,
+            target_size=vocabulary,
+            languages=(None, "en"),
+            tokenizers=content,
+            corpus="toy",
+            force=False,
+        )
     return replace(checkpoint.open_run(path, trained=False), config=conf)
 
 
 def events(
-    path: Path, conf: Config, of: Prepared, net: Seq2Seq | None = None, made: dict[str, np.ndarray] | None = None, **options: object
+    path: Path,
+    conf: Config,
+    of: Prepared,
+    net: Seq2Seq | None = None,
+    made: dict[str, np.ndarray] | None = None,
+    **options: object,
 ) -> Iterator[trainer.Event]:
     """Of a run at `path`, new or gone on with; judged by CIDEr-D where it is self-critical."""
     if conf.train.self_critical is not None and "critic" not in options:
@@ -175,15 +244,29 @@ def save_run(path: Path, conf: Config, seed: int = 1) -> Path:
     own = tokenizer()
     own.save(path.parent / "target.bin")
     content = {"target.model": (path.parent / "target.bin").read_bytes()}
-    run = checkpoint.create(path, conf, source_size=0, target_size=own.size, languages=(None, "en"), tokenizers=content, corpus="toy", force=False)
+    run = checkpoint.create(
+        path,
+        conf,
+        source_size=0,
+        target_size=own.size,
+        languages=(None, "en"),
+        tokenizers=content,
+        corpus="toy",
+        force=False,
+    )
     checkpoint.save_weights(run, model(conf, own.size, seed, 3.0))
     return path
 
 
 def boxed(number: int) -> Picture:
     half = SIDE / 2
-    return picture(number)._replace(boxes=((Box(0, 0, 0, half, SIDE),), (Box(2, 0, 0, half, SIDE), Box(3, 1.5, 2, half, SIDE))))
+    return picture(number)._replace(
+        boxes=((Box(0, 0, 0, half, SIDE),), (Box(2, 0, 0, half, SIDE), Box(3, 1.5, 2, half, SIDE)))
+    )
 
 
 def images_of(of: Views) -> list[np.ndarray]:
-    return [cast(np.ndarray, of.view.pixels(of.split.content(number), "toy")) for number in range(len(of.split.names))]
+    return [
+        cast(np.ndarray, of.view.pixels(of.split.content(number), "toy"))
+        for number in range(len(of.split.names))
+    ]

@@ -1,4 +1,6 @@
-"""Where real corpora lie that no clone holds: SEQ2ATTN_DATA, or `shared/data` beside the checkout. Tests that want one skip where it is absent."""
+"""Where real corpora lie that no clone holds: SEQ2ATTN_DATA, or `shared/data` beside the checkout. Tests that
+want one skip where it is absent.
+"""
 
 import os
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Small recurrent models to test on: a sweep that has every setting with many of the others, any valid one at random, and any one at all."""
+"""Small recurrent models to test on: a sweep that has every setting with many of the others, any valid one at
+random, and any one at all.
+"""
 
 import itertools
 import random
@@ -20,7 +22,19 @@ CELLS = ("rnn", "gru", "lstm")
 READOUTS = (("tanh", None), ("maxout", 3), ("linear", 5), ("linear", None))
 BRIDGES = ("last", "linear", "mean", "zero")
 GATES = ("none", "scalar", "context")
-SCORES = ("additive", "dot", "scaled-dot", "general", "keyed", "concat", "concat-linear", "sigmoid", "cosine", "location", "concat-location")
+SCORES = (
+    "additive",
+    "dot",
+    "scaled-dot",
+    "general",
+    "keyed",
+    "concat",
+    "concat-linear",
+    "sigmoid",
+    "cosine",
+    "location",
+    "concat-location",
+)
 NORMALISERS = ("softmax", "sparsemax", "entmax15", "sigmoid", "hard-topk", "hard-sample", "gumbel")
 PASTS = ("none", "coverage", "fertility", "location-aware")
 WINDOWS = ("none", "local-m", "local-p")
@@ -30,7 +44,13 @@ PARTS = ("states", "embeddings", "sum")
 Draw = Callable[[Sequence[Any]], Any]
 
 
-def make(encoder: dict[str, Any], decoder: dict[str, Any], attention: dict[str, Any] | None = None, tied: str = "none", dropout: float = 0.0) -> config.Model:
+def make(
+    encoder: dict[str, Any],
+    decoder: dict[str, Any],
+    attention: dict[str, Any] | None = None,
+    tied: str = "none",
+    dropout: float = 0.0,
+) -> config.Model:
     """The settings, with sizes made equal where another setting asks for it, and otherwise all different."""
     encoder = {"layers": 1} | encoder
     decoder = {"layers": 2 if "layer" in decoder.get("context", ()) else 1} | decoder
@@ -44,9 +64,16 @@ def make(encoder: dict[str, Any], decoder: dict[str, Any], attention: dict[str, 
     for units in (encoder.get("size", 2), 2, 4, 8):
         width = units * directions
         for embedding, size in itertools.product((5, 6, 4, width), (3, width, 6, 5)):
-            tree = {"embedding": embedding, "dropout": dropout, "tied": tied, "encoder": encoder | {"size": units}}
+            tree = {
+                "embedding": embedding,
+                "dropout": dropout,
+                "tied": tied,
+                "encoder": encoder | {"size": units},
+            }
             try:
-                return config.Model.model_validate(tree | {"decoder": decoder | {"size": size}, "attention": {"size": 4} | (attention or {})})
+                return config.Model.model_validate(
+                    tree | {"decoder": decoder | {"size": size}, "attention": {"size": 4} | (attention or {})}
+                )
             except ValidationError as error:
                 refused = error
     assert refused is not None
@@ -54,12 +81,20 @@ def make(encoder: dict[str, Any], decoder: dict[str, Any], attention: dict[str, 
 
 
 def attention(draw: Draw, score: str, normaliser: str, plain: int = 2) -> dict[str, Any]:
-    """Any attention with this score and this normaliser; every other part is left out `plain` times as often as it takes one of its other values."""
+    """Any attention with this score and this normaliser; every other part is left out `plain` times as often
+    as it takes one of its other values.
+    """
 
     def one(first: Any, *others: Any) -> Any:
         return draw((first,) * plain * len(others) + others)
 
-    tree = {"score": score, "normaliser": normaliser, "heads": one(1, 2), "past": one(*PASTS), "temperature": one(1.0, 0.7)}
+    tree = {
+        "score": score,
+        "normaliser": normaliser,
+        "heads": one(1, 2),
+        "past": one(*PASTS),
+        "temperature": one(1.0, 0.7),
+    }
     tree |= {"queries": one("state", "embedding", "both"), "keys": one(*PARTS), "values": one(*PARTS)}
     if score == "keyed":
         tree |= {"query_map": draw(MAPS), "key_map": draw(MAPS)}
@@ -69,8 +104,11 @@ def attention(draw: Draw, score: str, normaliser: str, plain: int = 2) -> dict[s
             tree["keys"] = "states"
         if score == "concat-location":
             tree["queries"] = "both"
-    equal = score in ("dot", "scaled-dot", "cosine") or (score == "keyed" and tree["query_map"] == tree["key_map"] == "identity")
-    if equal and tree["heads"] == 1 and tree["queries"] == "both":  # [e; s] is longer than x, and may be as long as h alone
+    equal = score in ("dot", "scaled-dot", "cosine") or (
+        score == "keyed" and tree["query_map"] == tree["key_map"] == "identity"
+    )
+    # [e; s] is longer than x, and may be as long as h alone
+    if equal and tree["heads"] == 1 and tree["queries"] == "both":
         tree["keys"] = tree["values"] = "states"
     if tree["heads"] == 1:
         tree["value_map"] = one(*MAPS)
@@ -85,16 +123,33 @@ def attention(draw: Draw, score: str, normaliser: str, plain: int = 2) -> dict[s
     if normaliser == "hard-topk":
         tree["k"] = draw((1, 2, 3))
     if normaliser == "hard-sample":
-        tree |= draw(({"expected": 0.4, "decoding": "argmax"}, {"expected": 0.4, "decoding": "expected"}, {"expected": 0.0, "k": 2}, {"decoding": "sample"}))
+        tree |= draw(
+            (
+                {"expected": 0.4, "decoding": "argmax"},
+                {"expected": 0.4, "decoding": "expected"},
+                {"expected": 0.0, "k": 2},
+                {"decoding": "sample"},
+            )
+        )
     return tree
 
 
 def fit(encoder: dict[str, Any], decoder: dict[str, Any], attention: dict[str, Any]) -> None:
-    """Change what cannot stand together: a copied state needs the encoder's size; an encoder that nobody reads is none."""
+    """Change what cannot stand together: a copied state needs the encoder's size; an encoder that nobody
+    reads is none.
+    """
     if decoder.get("bridge") == "last" and attention["queries"] == "both":
         decoder["bridge"] = "linear"
-    compared = attention["keys"] if "location" not in attention["score"] or attention["past"] == "fertility" else None
-    if attention["values"] == "embeddings" and compared in (None, "embeddings") and decoder.get("bridge") in ("mean", "zero"):
+    compared = (
+        attention["keys"]
+        if "location" not in attention["score"] or attention["past"] == "fertility"
+        else None
+    )
+    if (
+        attention["values"] == "embeddings"
+        and compared in (None, "embeddings")
+        and decoder.get("bridge") in ("mean", "zero")
+    ):
         decoder["bridge"] = "linear"
 
 
@@ -102,10 +157,21 @@ def name(settings: config.Model) -> str:
     e, d, a = settings.encoder, settings.decoder, settings.attention
     ways = "bi" if e.bidirectional else "rev" if e.reverse else "uni"
     parts = [f"{e.cell}{e.layers}{ways}", f"{d.cell}{d.layers}", d.query, "+".join(d.context)]
-    parts += ["fed" if d.input_feeding else "", d.readout, str(d.readout_size or ""), "emb" if d.readout_embedding else "", d.bridge, f"tied-{settings.tied}"]
+    parts += [
+        "fed" if d.input_feeding else "",
+        d.readout,
+        str(d.readout_size or ""),
+        "emb" if d.readout_embedding else "",
+        d.bridge,
+        f"tied-{settings.tied}",
+    ]
     if d.reads == "attention":
         plain = config.Attention()
-        others = [f"{key}={value}" for key, value in a if key not in ("score", "normaliser", "size") and value != getattr(plain, key)]
+        others = [
+            f"{key}={value}"
+            for key, value in a
+            if key not in ("score", "normaliser", "size") and value != getattr(plain, key)
+        ]
         parts = [a.score, a.normaliser, *others, "" if d.gate == "none" else f"gate={d.gate}", *parts]
     else:
         parts = [d.reads, *parts]
@@ -113,14 +179,27 @@ def name(settings: config.Model) -> str:
 
 
 def sweep() -> list[config.Model]:
-    """Scores x normalisers, beside cells x queries x places of the context x input feeding, all else drawn for each; then the systems without attention."""
+    """Scores x normalisers, beside cells x queries x places of the context x input feeding, all else drawn
+    for each; then the systems without attention.
+    """
     draw = random.Random(2).choice
-    ways = ({}, {"layers": 2}, {"bidirectional": False, "size": 4}, {"bidirectional": False, "reverse": True, "size": 3, "layers": 2})
+    ways = (
+        {},
+        {"layers": 2},
+        {"bidirectional": False, "size": 4},
+        {"bidirectional": False, "reverse": True, "size": 3, "layers": 2},
+    )
 
     def one(cell: str, attention: dict[str, Any] | None = None, **decoder: Any) -> config.Model:
         kind, size = draw(READOUTS)
         encoder = {"cell": draw(CELLS)} | draw(ways)
-        decoder = {"cell": cell, "readout": kind, "readout_size": size, "bridge": draw(BRIDGES), "readout_embedding": draw((True, False))} | decoder
+        decoder = {
+            "cell": cell,
+            "readout": kind,
+            "readout_size": size,
+            "bridge": draw(BRIDGES),
+            "readout_embedding": draw((True, False)),
+        } | decoder
         if attention is not None:
             decoder["gate"] = draw(("none", *GATES))
             fit(encoder, decoder, attention)
@@ -134,12 +213,23 @@ def sweep() -> list[config.Model]:
         for (cell, query, context, feeding), pair in zip(recurrences, itertools.cycle(pairs), strict=False)
     ]
     # all steps at once, where it matters which step it is
-    windowed = attention(lambda values: values[0], "additive", "softmax") | {"window": "local-m", "half_width": 1}
-    found += [one("gru", windowed, query=query, context=("readout",), input_feeding=False) for query in ("current", "previous")]
-    found += [one(cell, reads="summary", context=context, input_feeding=n % 3 == 0) for n, (cell, context) in enumerate(itertools.product(CELLS, SETS))]
+    windowed = attention(lambda values: values[0], "additive", "softmax") | {
+        "window": "local-m",
+        "half_width": 1,
+    }
+    found += [
+        one("gru", windowed, query=query, context=("readout",), input_feeding=False)
+        for query in ("current", "previous")
+    ]
+    found += [
+        one(cell, reads="summary", context=context, input_feeding=n % 3 == 0)
+        for n, (cell, context) in enumerate(itertools.product(CELLS, SETS))
+    ]
     found += [
         one(cell, reads="nothing", context=(), layers=layers, bridge=bridge, input_feeding=layers == 3)
-        for (cell, layers), bridge in zip(itertools.product(CELLS, (1, 3)), itertools.cycle(BRIDGES[:3]), strict=False)
+        for (cell, layers), bridge in zip(
+            itertools.product(CELLS, (1, 3)), itertools.cycle(BRIDGES[:3]), strict=False
+        )
     ]
     return found
 
@@ -152,8 +242,14 @@ def cover(models: Sequence[config.Model]) -> list[config.Model]:
     """A few of the models that have every value of every setting between them that the models have."""
 
     def values(settings: config.Model) -> set[tuple[str, Any]]:
-        sections = [settings.encoder, settings.decoder, *([settings.attention] if settings.decoder.reads == "attention" else [])]
-        return {("tied", settings.tied)} | {(f"{type(section).__name__}.{key}", value) for section in sections for key, value in section}
+        sections = [
+            settings.encoder,
+            settings.decoder,
+            *([settings.attention] if settings.decoder.reads == "attention" else []),
+        ]
+        return {("tied", settings.tied)} | {
+            (f"{type(section).__name__}.{key}", value) for section in sections for key, value in section
+        }
 
     left, found = set().union(*map(values, models)), []
     while left:
@@ -163,7 +259,10 @@ def cover(models: Sequence[config.Model]) -> list[config.Model]:
 
 
 FEW = cover(SWEEP)  # for what takes longer
-SMOOTH = cover([one for one in SWEEP if one.decoder.reads != "attention" or one.attention.normaliser not in config.HARD])  # with a true gradient
+# with a true gradient
+SMOOTH = cover(
+    [one for one in SWEEP if one.decoder.reads != "attention" or one.attention.normaliser not in config.HARD]
+)
 
 
 @st.composite
@@ -209,7 +308,8 @@ def models(draw: st.DrawFn, attends: bool = False) -> config.Model:
 
 @st.composite
 def anything(draw: st.DrawFn) -> tuple[config.Model, list[str]]:
-    """Any tree of a model's settings, every value of the right kind; and while the config refuses it, one setting less, of those that the refusal names.
+    """Any tree of a model's settings, every value of the right kind; and while the config refuses it, one
+    setting less, of those that the refusal names.
 
     Returns the model that is accepted in the end, and every refusal on the way.
     """
@@ -218,7 +318,12 @@ def anything(draw: st.DrawFn) -> tuple[config.Model, list[str]]:
         return draw(st.sampled_from(list(values)))
 
     sections: dict[str, dict[str, tuple[Any, ...]]] = {
-        "encoder": {"cell": CELLS, "layers": (1, 2), "bidirectional": (True, False), "reverse": (False, True)},
+        "encoder": {
+            "cell": CELLS,
+            "layers": (1, 2),
+            "bidirectional": (True, False),
+            "reverse": (False, True),
+        },
         "decoder": {
             "cell": CELLS,
             "layers": (1, 2),
@@ -256,16 +361,31 @@ def anything(draw: st.DrawFn) -> tuple[config.Model, list[str]]:
             "half_width": (1, 10),
         },
     }
-    tree: dict[str, Any] = {"embedding": one((4, 6, 8)), "encoder": {"size": one((2, 4))}, "decoder": {"size": one((4, 6, 8))}, "attention": {}}
-    loose = {"model.tied": one(("none", "output", "all")), "model.dropout": one((0.0, 0.3)), "model.init": one(("glorot", "uniform", "bahdanau15"))}
+    tree: dict[str, Any] = {
+        "embedding": one((4, 6, 8)),
+        "encoder": {"size": one((2, 4))},
+        "decoder": {"size": one((4, 6, 8))},
+        "attention": {},
+    }
+    loose = {
+        "model.tied": one(("none", "output", "all")),
+        "model.dropout": one((0.0, 0.3)),
+        "model.init": one(("glorot", "uniform", "bahdanau15")),
+    }
     kinds = ("score", "past", "normaliser", "window")  # what other settings depend on
     for section, settings in sections.items():
-        loose |= {f"model.{section}.{key}": one(values) for key, values in settings.items() if key in kinds or draw(st.booleans())}
+        loose |= {
+            f"model.{section}.{key}": one(values)
+            for key, values in settings.items()
+            if key in kinds or draw(st.booleans())
+        }
     return settle(tree, loose)
 
 
 def settle(tree: dict[str, Any], loose: dict[str, Any]) -> tuple[config.Model, list[str]]:
-    """The model of a tree with `loose` settings; while the config refuses it, the first of them that the refusal names is left out. And every refusal on the way."""
+    """The model of a tree with `loose` settings; while the config refuses it, the first of them that the
+    refusal names is left out. And every refusal on the way.
+    """
     refusals = []
     while True:
         for key, value in loose.items():

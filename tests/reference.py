@@ -1,19 +1,28 @@
 """The slow truth: encoder-decoders with attention, written from the papers' equations in plain loops.
 
-One sentence at a time, one unit at a time, in float64, without batches, padding or masks (except where the mask is the
-subject). It shares no code with the package and knows neither its configs nor its parameter names: weights arrive as
-plain dicts of NumPy arrays, a model's choices as a `Recipe`. Vectors are one-dimensional arrays, a sentence is a list.
+One sentence at a time, one unit at a time, in float64, without batches, padding or masks (except where the
+mask is the
+subject). It shares no code with the package and knows neither its configs nor its parameter names: weights
+arrive as
+plain dicts of NumPy arrays, a model's choices as a `Recipe`. Vectors are one-dimensional arrays, a sentence
+is a list.
 
 Papers: Sutskever, Vinyals, Le 2014 (arXiv 1409.3215); Cho et al. 2014 (1406.1078); Bahdanau, Cho, Bengio 2015
-(1409.0473); Luong, Pham, Manning 2015 (1508.04025); Chorowski et al. 2015 (1506.07503); Xu et al. 2015 (1502.03044);
-Tu et al. 2016 (1601.04811); Martins, Astudillo 2016 (1602.02068); Tu et al. 2017 (1608.06043); Vaswani et al. 2017
-(1706.03762); Peters, Niculae, Martins 2019 (1905.05702); label smoothing: Szegedy et al. 2016 (1512.00567). Of the Transformer beyond
-Vaswani: Ba, Kiros, Hinton 2016 (1607.06450); Zhang, Sennrich 2019 (1910.07467); Shazeer 2020 (2002.05202); Su et al. 2021 (2104.09864);
-Ainslie et al. 2023 (2305.13245). Of the convolutional model: Gehring et al. 2017 (1705.03122); Salimans, Kingma 2016 (1602.07868). Of pictures: He et al. 2016 (1512.03385);
+(1409.0473); Luong, Pham, Manning 2015 (1508.04025); Chorowski et al. 2015 (1506.07503); Xu et al. 2015
+(1502.03044);
+Tu et al. 2016 (1601.04811); Martins, Astudillo 2016 (1602.02068); Tu et al. 2017 (1608.06043); Vaswani et al.
+2017
+(1706.03762); Peters, Niculae, Martins 2019 (1905.05702); label smoothing: Szegedy et al. 2016 (1512.00567).
+Of the Transformer beyond
+Vaswani: Ba, Kiros, Hinton 2016 (1607.06450); Zhang, Sennrich 2019 (1910.07467); Shazeer 2020 (2002.05202); Su
+et al. 2021 (2104.09864);
+Ainslie et al. 2023 (2305.13245). Of the convolutional model: Gehring et al. 2017 (1705.03122); Salimans,
+Kingma 2016 (1602.07868). Of pictures: He et al. 2016 (1512.03385);
 Ioffe, Szegedy 2015 (1502.03167); Wu, He 2018 (1803.08494); Zhang et al. 2019 (1805.08318).
 
 
-Ainslie et al. 2023 (2305.13245). Of the convolutional model: Gehring et al. 2017 (1705.03122); Salimans, Kingma 2016 (1602.07868).
+Ainslie et al. 2023 (2305.13245). Of the convolutional model: Gehring et al. 2017 (1705.03122); Salimans,
+Kingma 2016 (1602.07868).
 Of scores of captions: Papineni et al. 2002; Lin 2004; Vedantam, Zitnick, Parikh 2015 (1411.5726).
 """
 
@@ -55,18 +64,30 @@ def join(*parts):
     return np.concatenate([part for part in parts if part is not None])
 
 
-# Scores of one query q against one key k at position j. `past` are the features of a past term at that position: they
-# join additive and concat inside the tanh, w["past"] being a matrix, and are added to every other score, w["past"] a vector
+# Scores of one query q against one key k at position j. `past` are the features of a past term at that
+# position: they
+# join additive and concat inside the tanh, w["past"] being a matrix, and are added to every other score,
+# w["past"] a vector
 
 
 def additive(w, q, k, j=None, past=None):
     """Bahdanau 2015, appendix A.1.2: v . tanh(W q + U k), with a bias inside where the weights hold one."""
-    return inner(w["v"], tanh(linear(w["w"], q, w.get("b")) + linear(w["u"], k) + (0 if past is None else linear(w["past"], past))))
+    return inner(
+        w["v"],
+        tanh(
+            linear(w["w"], q, w.get("b"))
+            + linear(w["u"], k)
+            + (0 if past is None else linear(w["past"], past))
+        ),
+    )
 
 
 def concat(w, q, k, j=None, past=None):
     """Luong 2015, section 3.1, `concat`: v . tanh(W [q; k]), with a bias inside where the weights hold one."""
-    return inner(w["v"], tanh(linear(w["w"], join(q, k), w.get("b")) + (0 if past is None else linear(w["past"], past))))
+    return inner(
+        w["v"],
+        tanh(linear(w["w"], join(q, k), w.get("b")) + (0 if past is None else linear(w["past"], past))),
+    )
 
 
 def beside(w, past):
@@ -117,7 +138,9 @@ def cosine(w, q, k, j=None, past=None):
 
 
 def location(w, q, k, j, past=None):
-    """Luong 2015, equation 8, `location`: (W q)_j, with a bias where the weights hold one; -10000 beyond the last row of W."""
+    """Luong 2015, equation 8, `location`: (W q)_j, with a bias where the weights hold one; -10000 beyond the
+    last row of W.
+    """
     here = linear(w["w"], q, w.get("b"))[j] if j < w["w"].shape[0] else -10000.0
     return here + beside(w, past)
 
@@ -151,7 +174,9 @@ def fertility(w, history, keys, j):
 
 
 def location_aware(w, history, keys, j):
-    """Chorowski 2015, equation 8: f = F * a_{i-1}, filter by filter; w["f"] is (filters, an odd width), its middle on j; zeros outside, and before the first step."""
+    """Chorowski 2015, equation 8: f = F * a_{i-1}, filter by filter; w["f"] is (filters, an odd width), its
+    middle on j; zeros outside, and before the first step.
+    """
     filters, width = w["f"].shape
     f = np.zeros(filters)
     for c in range(filters):
@@ -165,7 +190,8 @@ def location_aware(w, history, keys, j):
 PAST = {"coverage": coverage, "fertility": fertility, "location-aware": location_aware}
 
 
-# Normalisers of one row: (scores, mask, k) -> weights; exactly 0 where the mask is False, zeros where it is False everywhere
+# Normalisers of one row: (scores, mask, k) -> weights; exactly 0 where the mask is False, zeros where it is
+# False everywhere
 
 
 def softmax(scores, mask=None, k=1):
@@ -177,12 +203,16 @@ def softmax(scores, mask=None, k=1):
 
 
 def sparsemax(scores, mask=None, k=1):
-    """Martins 2016, equations 2 and 3: the nearest point of the simplex, max(e_j - tau, 0), with the tau that makes the sum 1."""
+    """Martins 2016, equations 2 and 3: the nearest point of the simplex, max(e_j - tau, 0), with the tau that
+    makes the sum 1.
+    """
     return threshold(scores, mask, lambda e: max(e, 0.0))
 
 
 def entmax15(scores, mask=None, k=1):
-    """Peters 2019, equation 10 with alpha = 1.5: max(e_j / 2 - tau, 0) ** 2, with the tau that makes the sum 1."""
+    """Peters 2019, equation 10 with alpha = 1.5: max(e_j / 2 - tau, 0) ** 2, with the tau that makes the sum
+    1.
+    """
     return threshold([e / 2 for e in scores], mask, lambda e: max(e, 0.0) ** 2)
 
 
@@ -203,11 +233,16 @@ def threshold(scores, mask, power):
 
 def sigmoid_weights(scores, mask=None, k=1):
     """sigma(e_j), each position by itself."""
-    return placed(scores, {j: 1 / (1 + math.exp(-scores[j])) if scores[j] > -700 else 0.0 for j in positions(scores, mask)})
+    return placed(
+        scores,
+        {j: 1 / (1 + math.exp(-scores[j])) if scores[j] > -700 else 0.0 for j in positions(scores, mask)},
+    )
 
 
 def largest(scores, mask=None, k=1):
-    """1 at the k largest scores, the earlier position first among equals; at all of them where fewer are real."""
+    """1 at the k largest scores, the earlier position first among equals; at all of them where fewer are
+    real.
+    """
     left, ones = positions(scores, mask), {}
     while left and len(ones) < k:
         best = left[0]
@@ -227,7 +262,8 @@ def placed(scores, weights):
     return np.array([weights.get(j, 0.0) for j in range(len(scores))])
 
 
-# What is read outside training: draws and noise are of training alone, `hard-sample` reads what its decoding says
+# What is read outside training: draws and noise are of training alone, `hard-sample` reads what its decoding
+# says
 NORMALISERS = {
     "softmax": softmax,
     "sparsemax": sparsemax,
@@ -236,12 +272,15 @@ NORMALISERS = {
     "hard-topk": largest,
     "gumbel": largest,
     "hard-sample": largest,  # decoding "argmax"
-    "hard-sample-expected": softmax,  # decoding "expected", and the rows that read the expected value in training
+    # decoding "expected", and the rows that read the expected value in training
+    "hard-sample-expected": softmax,
 }
 
 
 def log_p_of_draws(scores, drawn, mask=None):
-    """log p of drawing the positions `drawn` one after another without putting back, each in proportion to exp(e_j)."""
+    """log p of drawing the positions `drawn` one after another without putting back, each in proportion to
+    exp(e_j).
+    """
     left, log_p = positions(scores, mask), 0.0
     for one in drawn:
         log_p += log_softmax([scores[one], *(scores[j] for j in left if j != one)])[0]
@@ -267,19 +306,24 @@ def local_p(w, q, t, length, half_width):
     """Luong 2015, equations 9 and 10: p_t = S sigma(v . tanh(W q)); exp(-(j - p_t)^2 / (2 (D/2)^2))."""
     centre = length / (1 + math.exp(-inner(w["v"], tanh(linear(w["w"], q)))))
     deviation = half_width / 2
-    return [abs(j - centre) <= half_width for j in range(length)], np.array([math.exp(-((j - centre) ** 2) / (2 * deviation**2)) for j in range(length)])
+    return [abs(j - centre) <= half_width for j in range(length)], np.array(
+        [math.exp(-((j - centre) ** 2) / (2 * deviation**2)) for j in range(length)]
+    )
 
 
 WINDOWS = {"local-m": local_m, "local-p": local_p}
 
 
 def weigh(recipe, w, q, keys, history=(), t=0, drawn=None):
-    """The weights of one head at step t, its scores / temperature, and what of them may be read. `drawn` stands for the normaliser's answer."""
+    """The weights of one head at step t, its scores / temperature, and what of them may be read. `drawn`
+    stands for the normaliser's answer.
+    """
     scores = []
     for j, k in enumerate(keys):
         past = None if recipe.past == "none" else PAST[recipe.past](w["past"], list(history), keys, j)
         scores.append(SCORES[recipe.score](w["score"], q, k, j, past) / recipe.temperature)
-    read = min(len(keys), w["score"]["w"].shape[0]) if "location" in recipe.score else len(keys)  # a position without a row is never read
+    # a position without a row is never read
+    read = min(len(keys), w["score"]["w"].shape[0]) if "location" in recipe.score else len(keys)
     mask, factor = [True] * read, np.ones(read)
     if recipe.window != "none":
         mask, factor = WINDOWS[recipe.window](w.get("window"), q, t, read, recipe.half_width)
@@ -313,8 +357,10 @@ class Attended(NamedTuple):
 
 
 def attend(recipe, w, q, keys, values, histories, t, drawn=None):
-    """Vaswani 2017, section 3.2.2, around any score. w: "query", "key", "value" and "out", with a bias "query_b" and so on where they have one (no "out": one
-    head that maps nothing), "value_map", "score", "past", "window"; histories, and drawn: of each head, its weights of every step before, and what it drew."""
+    """Vaswani 2017, section 3.2.2, around any score. w: "query", "key", "value" and "out", with a bias
+    "query_b" and so on where they have one (no "out": one
+    head that maps nothing), "value_map", "score", "past", "window"; histories, and drawn: of each head, its
+    weights of every step before, and what it drew."""
     log_p = entropies = 0.0
     contexts, by_head = [], []
     for h in range(recipe.heads):
@@ -326,8 +372,15 @@ def attend(recipe, w, q, keys, values, histories, t, drawn=None):
             return linear(*of_head(w, name, h // (recipe.heads // count), count, x))
 
         draw = None if drawn is None else drawn[h]
-        weights, scores, mask = weigh(recipe, w, own("query", q), [own("key", k) for k in keys], histories[h], t, draw)
-        contexts.append(weighted_sum(weights, [own("value", value) if "out" in w else mapped(w["value_map"], value) for value in values]))
+        weights, scores, mask = weigh(
+            recipe, w, own("query", q), [own("key", k) for k in keys], histories[h], t, draw
+        )
+        contexts.append(
+            weighted_sum(
+                weights,
+                [own("value", value) if "out" in w else mapped(w["value_map"], value) for value in values],
+            )
+        )
         by_head.append(weights)
         if draw is not None:
             log_p += log_p_of_draws(scores, [j for j, one in enumerate(draw) if one], mask)
@@ -338,7 +391,9 @@ def attend(recipe, w, q, keys, values, histories, t, drawn=None):
 
 
 def of_head(w, name, number, count, x):
-    """The arguments of `linear` for one of `count` heads, whose rows of the matrix (and of the bias, where there is one) lie one after another."""
+    """The arguments of `linear` for one of `count` heads, whose rows of the matrix (and of the bias, where
+    there is one) lie one after another.
+    """
     size = w[name].shape[0] // count
     rows = slice(number * size, (number + 1) * size)
     return w[name][rows], x, w[name + "_b"][rows] if w.get(name + "_b") is not None else None
@@ -348,7 +403,10 @@ def gated(recipe, w, context, state, embedding):
     if recipe.gate == "scalar":  # Xu 2015, section 4.2.1: beta = sigma(w . s + b)
         return context / (1 + math.exp(-(inner(w["w"], state) + float(w["b"]))))
     if recipe.gate == "context":  # Tu 2017, section 3.1, the source gate: z = sigma(W e + U s + C c + b)
-        return sigmoid(linear(w["w"], embedding, w["b"]) + linear(w["u"], state) + linear(w["c"], context)) * context
+        return (
+            sigmoid(linear(w["w"], embedding, w["b"]) + linear(w["u"], state) + linear(w["c"], context))
+            * context
+        )
     return context
 
 
@@ -430,7 +488,8 @@ class Encoded(NamedTuple):
 
 
 def encode(recipe, weights, source):
-    """Bahdanau 2015, section 3.2, stacked. weights: "source_embedding" (N, E) and "encoder", for each layer a list of one
+    """Bahdanau 2015, section 3.2, stacked. weights: "source_embedding" (N, E) and "encoder", for each layer a
+    list of one
     or two cells (forward, backward)."""
     if recipe.encoder is not None:
         return recipe.encoder.encode(weights, source)
@@ -449,7 +508,9 @@ def encode(recipe, weights, source):
             states.append(at)
             last.append(state)
         inputs = [join(*(at[j] for at in states)) for j in range(len(inputs))]
-        final.append((join(*(h for h, _ in last)), None if last[0][1] is None else join(*(c for _, c in last))))
+        final.append(
+            (join(*(h for h, _ in last)), None if last[0][1] is None else join(*(c for _, c in last)))
+        )
     return Encoded(embeddings, inputs, final, final[-1][0])
 
 
@@ -462,9 +523,14 @@ def memory(kind, encoded):
 
 
 def first_state(recipe, weights, encoded):
-    """The decoder's first (h, c) of each layer. weights["bridge"]: for each layer the maps "h" and "c", each {"w", "b"}."""
+    """The decoder's first (h, c) of each layer. weights["bridge"]: for each layer the maps "h" and "c", each
+    {"w", "b"}.
+    """
     if recipe.bridge == "last":  # between cells of two kinds h alone is copied, and c starts at zero
-        return [(h, (np.zeros(len(h)) if c is None else c) if recipe.cell == "lstm" else None) for h, c in encoded.final]
+        return [
+            (h, (np.zeros(len(h)) if c is None else c) if recipe.cell == "lstm" else None)
+            for h, c in encoded.final
+        ]
     states = []
     for number, w in enumerate(weights["decoder"]):
         if recipe.bridge == "zero":
@@ -488,13 +554,18 @@ class Decoded(NamedTuple):
 
 
 def decode(recipe, weights, encoded, tokens, drawn=None):
-    """The decoder fed with `tokens` (y_0 first). weights: "target_embedding" (N, E), "decoder" a cell a layer, "attention" as `attend` has it,
-    "gate", "readout" {"w", "b"} (absent: the readout is what it reads), "projection" (absent: none), "output" {"w", "b"}.
+    """The decoder fed with `tokens` (y_0 first). weights: "target_embedding" (N, E), "decoder" a cell a
+    layer, "attention" as `attend` has it,
+    "gate", "readout" {"w", "b"} (absent: the readout is what it reads), "projection" (absent: none), "output"
+    {"w", "b"}.
     `drawn`: what each head of each step drew, (S,) of zeros and ones; None: nothing is drawn."""
     if recipe.decoder is not None:
         return recipe.decoder.decode(recipe, weights, encoded, tokens, drawn)
     states = first_state(recipe, weights, encoded)
-    keys, values = memory(recipe.keys, encoded), memory(recipe.values if recipe.reads == "attention" else "states", encoded)
+    keys, values = (
+        memory(recipe.keys, encoded),
+        memory(recipe.values if recipe.reads == "attention" else "states", encoded),
+    )
     context = np.zeros(len(values[0]))  # c_0
     fed = np.zeros(readout_size(recipe, weights)) if recipe.input_feeding else None  # r_0
     histories = [[] for _ in range(recipe.heads)]
@@ -503,7 +574,16 @@ def decode(recipe, weights, encoded, tokens, drawn=None):
     def ask(state, embedding):
         query = {"state": state, "embedding": embedding, "both": join(embedding, state)}[recipe.queries]
         t = len(logits)
-        found = attend(recipe, weights["attention"], query, keys, values, histories, t, None if drawn is None else drawn[t])
+        found = attend(
+            recipe,
+            weights["attention"],
+            query,
+            keys,
+            values,
+            histories,
+            t,
+            None if drawn is None else drawn[t],
+        )
         for history, one in zip(histories, found.by_head, strict=True):
             history.append(one)
         log_p.append(found.log_p)
@@ -530,7 +610,11 @@ def decode(recipe, weights, encoded, tokens, drawn=None):
         if recipe.reads == "attention" and recipe.query == "current":
             context, alignment = ask(top, embedding)
 
-        x = join(top, context if "readout" in recipe.context else None, embedding if recipe.readout_embedding else None)
+        x = join(
+            top,
+            context if "readout" in recipe.context else None,
+            embedding if recipe.readout_embedding else None,
+        )
         r = read_out(recipe, weights, x)
         if recipe.input_feeding:
             fed = r
@@ -566,7 +650,9 @@ def sinusoid(position, size):
 
 
 def turned(x, position):
-    """Su 2021, equation 34: the pair (x_1, x_2) by the angle p theta_1, (x_3, x_4) by p theta_2, with theta_i = 10000^(-2(i - 1)/d)."""
+    """Su 2021, equation 34: the pair (x_1, x_2) by the angle p theta_1, (x_3, x_4) by p theta_2, with theta_i
+    = 10000^(-2(i - 1)/d).
+    """
     assert len(x) % 2 == 0
     y = np.zeros(len(x))
     for i in range(0, len(x), 2):
@@ -596,7 +682,9 @@ NORMS = {"layer": layer_norm, "rms": rms_norm}
 
 
 def feed_forward(kind, w, x):
-    """Vaswani 2017, equation 2: max(0, x W_1 + b_1) W_2 + b_2; with x Phi(x) for the maximum (Hendrycks 2016), or gated (Shazeer 2020, equation 6)."""
+    """Vaswani 2017, equation 2: max(0, x W_1 + b_1) W_2 + b_2; with x Phi(x) for the maximum (Hendrycks
+    2016), or gated (Shazeer 2020, equation 6).
+    """
     a = linear(w["w1"], x, w.get("b1"))
     if kind == "relu":
         hidden = np.array([max(0.0, value) for value in a])
@@ -629,7 +717,9 @@ class Layers:
         return x
 
     def attend_to_itself(self, w, sequence, seen):
-        """Equation 1 and section 3.2.2; position i sees those that `seen(i)` names. w: "query", "key", "value", "out", and "query_b" and so on or None."""
+        """Equation 1 and section 3.2.2; position i sees those that `seen(i)` names. w: "query", "key",
+        "value", "out", and "query_b" and so on or None.
+        """
         answers = []
         for i, x in enumerate(sequence):
             contexts = []
@@ -640,19 +730,27 @@ class Layers:
                 values = [linear(*of_head(w, "value", shared, self.kv_heads, sequence[j])) for j in seen(i)]
                 if self.positions == "rotary":
                     q, keys = turned(q, i), [turned(k, j) for j, k in zip(seen(i), keys, strict=True)]
-                contexts.append(weighted_sum(softmax([inner(q, k) / math.sqrt(len(q)) for k in keys]), values))
+                contexts.append(
+                    weighted_sum(softmax([inner(q, k) / math.sqrt(len(q)) for k in keys]), values)
+                )
             answers.append(linear(w["out"], join(*contexts), w.get("out_b")))
         return answers
 
     def sublayer(self, w, sequence, function):
-        """Section 3.1: LayerNorm(x + Sublayer(x)); or with the norm first, x + Sublayer(LayerNorm(x)). The function is of all positions."""
+        """Section 3.1: LayerNorm(x + Sublayer(x)); or with the norm first, x + Sublayer(LayerNorm(x)). The
+        function is of all positions.
+        """
         norm = NORMS[self.norm]
         if self.prenorm:
             return [x + y for x, y in zip(sequence, function([norm(w, x) for x in sequence]), strict=True)]
         return [norm(w, x + y) for x, y in zip(sequence, function(sequence), strict=True)]
 
     def position_wise(self, w, sequence):
-        return self.sublayer(w["feeding"], sequence, lambda xs: [feed_forward(self.activation, w["feedforward"], x) for x in xs])
+        return self.sublayer(
+            w["feeding"],
+            sequence,
+            lambda xs: [feed_forward(self.activation, w["feedforward"], x) for x in xs],
+        )
 
     def finish(self, w, sequence):
         """A stack whose norms come first ends in one more."""
@@ -660,28 +758,53 @@ class Layers:
         return [NORMS[self.norm](w, x) for x in sequence] if self.prenorm else sequence
 
     def encode(self, weights, source):
-        """weights["encoder"]: "positions" (P, D) or None, "layers", each "attention", "attending", "feedforward", "feeding", and "norm" or None."""
+        """weights["encoder"]: "positions" (P, D) or None, "layers", each "attention", "attending",
+        "feedforward", "feeding", and "norm" or None.
+        """
         w = weights["encoder"]
-        embeddings = states = [self.embed(w["positions"], weights["source_embedding"], j, token) for j, token in enumerate(source)]
+        embeddings = states = [
+            self.embed(w["positions"], weights["source_embedding"], j, token)
+            for j, token in enumerate(source)
+        ]
         for layer in w["layers"]:
-            states = self.sublayer(layer["attending"], states, lambda xs, layer=layer: self.attend_to_itself(layer["attention"], xs, lambda i: range(len(xs))))
+            states = self.sublayer(
+                layer["attending"],
+                states,
+                lambda xs, layer=layer: self.attend_to_itself(
+                    layer["attention"], xs, lambda i: range(len(xs))
+                ),
+            )
             states = self.position_wise(layer, states)
         states = self.finish(w["norm"], states)
         return Encoded(embeddings, states, [], sum(states) / len(states))
 
     def decode(self, recipe, weights, encoded, tokens, drawn=None):
-        """weights["decoder"]: as the encoder's, each layer with "reading" and "source_attention", which is as `attend` has it. `drawn`: of each step, layer by
-        layer what each head drew. What is shown is of the layer `weights_of` (from 1), or the mean over all layers."""
+        """weights["decoder"]: as the encoder's, each layer with "reading" and "source_attention", which is as
+        `attend` has it. `drawn`: of each step, layer by
+        layer what each head drew. What is shown is of the layer `weights_of` (from 1), or the mean over all
+        layers."""
         w, keys, values = weights["decoder"], memory(recipe.keys, encoded), memory(recipe.values, encoded)
-        states = [self.embed(w["positions"], weights["target_embedding"], t, token) for t, token in enumerate(tokens)]
+        states = [
+            self.embed(w["positions"], weights["target_embedding"], t, token)
+            for t, token in enumerate(tokens)
+        ]
         read = []  # layer by layer, of each step
         for number, layer in enumerate(w["layers"]):
-            states = self.sublayer(layer["attending"], states, lambda xs, layer=layer: self.attend_to_itself(layer["attention"], xs, lambda i: range(i + 1)))
+            states = self.sublayer(
+                layer["attending"],
+                states,
+                lambda xs, layer=layer: self.attend_to_itself(layer["attention"], xs, lambda i: range(i + 1)),
+            )
 
             def ask(xs, layer=layer, number=number):
                 draws = [None if drawn is None else drawn[t][number] for t in range(len(xs))]
                 none = [()] * recipe.heads
-                read.append([attend(recipe, layer["source_attention"], x, keys, values, none, t, draws[t]) for t, x in enumerate(xs)])
+                read.append(
+                    [
+                        attend(recipe, layer["source_attention"], x, keys, values, none, t, draws[t])
+                        for t, x in enumerate(xs)
+                    ]
+                )
                 return [found.context for found in read[-1]]
 
             states = self.sublayer(layer["reading"], states, ask)
@@ -702,7 +825,9 @@ class Layers:
 
 
 def normalised(w):
-    """Salimans 2016, equation 2: each row of the matrix is g v / |v|. w: "v" (out, in) or (out, in, kernel), "g" (out)."""
+    """Salimans 2016, equation 2: each row of the matrix is g v / |v|. w: "v" (out, in) or (out, in, kernel),
+    "g" (out).
+    """
     rows = []
     for v, g in zip(w["v"], w["g"], strict=True):
         rows.append(float(g) * v / math.sqrt(sum(float(value) ** 2 for value in v.flatten())))
@@ -714,7 +839,9 @@ def affine(w, x):
 
 
 def gated_convolution(w, sequence, first):
-    """Gehring 2017, section 3.2: v([A B]) = A * sigma(B) at one position, whose kernel begins at the position `first`; what lies outside is zeros."""
+    """Gehring 2017, section 3.2: v([A B]) = A * sigma(B) at one position, whose kernel begins at the position
+    `first`; what lies outside is zeros.
+    """
     filters = normalised(w)
     count, channels, kernel = filters.shape
     y = np.array([float(b) for b in w["b"]])
@@ -747,21 +874,34 @@ class Blocks:
         return table[token] + (sinusoid(position, table.shape[1]) if self.positions == "sinusoidal" else 0.0)
 
     def encode(self, weights, source):
-        """weights["encoder"]: "positions" (P, E) or None, "into", "layers", each a convolution, and "out"; each with "v", "g" and "b"."""
+        """weights["encoder"]: "positions" (P, E) or None, "into", "layers", each a convolution, and "out";
+        each with "v", "g" and "b".
+        """
         w = weights["encoder"]
-        embeddings = [self.embed(w["positions"], weights["source_embedding"], j, token) for j, token in enumerate(source)]
+        embeddings = [
+            self.embed(w["positions"], weights["source_embedding"], j, token)
+            for j, token in enumerate(source)
+        ]
         states = [affine(w["into"], e) for e in embeddings]
         for layer in w["layers"]:
             kernel = layer["v"].shape[2]
-            states = [halved(gated_convolution(layer, states, j - (kernel - 1) // 2), states[j]) for j in range(len(states))]
+            states = [
+                halved(gated_convolution(layer, states, j - (kernel - 1) // 2), states[j])
+                for j in range(len(states))
+            ]
         outputs = [affine(w["out"], h) for h in states]
         return Encoded(embeddings, outputs, [], sum(outputs) / len(outputs))
 
     def decode(self, recipe, weights, encoded, tokens, drawn=None):
-        """weights["decoder"]: as the encoder's, each layer "convolution", "asking" and "answer", and "attention" as `attend` has it. `drawn` and what is shown:
-        as `Layers` has them. What is read joins the convolution's output before the residual does, as in the authors' program (fairseq, fconv)."""
+        """weights["decoder"]: as the encoder's, each layer "convolution", "asking" and "answer", and
+        "attention" as `attend` has it. `drawn` and what is shown:
+        as `Layers` has them. What is read joins the convolution's output before the residual does, as in the
+        authors' program (fairseq, fconv)."""
         w, keys, values = weights["decoder"], memory(recipe.keys, encoded), memory(recipe.values, encoded)
-        embeddings = [self.embed(w["positions"], weights["target_embedding"], t, token) for t, token in enumerate(tokens)]
+        embeddings = [
+            self.embed(w["positions"], weights["target_embedding"], t, token)
+            for t, token in enumerate(tokens)
+        ]
         states = [affine(w["into"], e) for e in embeddings]
         length = len(keys)
         read = []  # layer by layer, of each step
@@ -772,7 +912,9 @@ class Blocks:
                 output = gated_convolution(layer["convolution"], states, t - (kernel - 1))
                 query = halved(affine(layer["asking"], output), embeddings[t])  # equation 1: d = W h + b + g
                 draw = None if drawn is None else drawn[t][number]
-                found.append(attend(recipe, layer["attention"], query, keys, values, [()] * recipe.heads, t, draw))
+                found.append(
+                    attend(recipe, layer["attention"], query, keys, values, [()] * recipe.heads, t, draw)
+                )
                 context = found[t].context * length * math.sqrt(1 / length)  # section 3.4: m sqrt(1/m)
                 new.append(halved(halved(output, affine(layer["answer"], context)), states[t]))
             states = new
@@ -793,7 +935,9 @@ class Blocks:
 
 
 def convolution(w, x, stride=1, b=None):
-    """One filter (out, in, n, n) for each channel that comes out, its middle on every stride-th cell; what lies outside is zeros."""
+    """One filter (out, in, n, n) for each channel that comes out, its middle on every stride-th cell; what
+    lies outside is zeros.
+    """
     count, channels, size, _ = w.shape
     assert channels == x.shape[0]
     assert size % 2 == 1
@@ -811,15 +955,23 @@ def convolution(w, x, stride=1, b=None):
 
 
 def picture_norm(w, x):
-    """With "mean" and "variance" by them (Ioffe 2015, algorithm 2), else by those of each of so many "groups" of channels (Wu 2018, equations 1 and 3)."""
+    """With "mean" and "variance" by them (Ioffe 2015, algorithm 2), else by those of each of so many "groups"
+    of channels (Wu 2018, equations 1 and 3).
+    """
     y = np.zeros(x.shape)
     each = 1 if "mean" in w else x.shape[0] // w["groups"]
     for first in range(0, x.shape[0], each):
         group = x[first : first + each]
         mean = w["mean"][first] if "mean" in w else sum(group.flatten()) / group.size
-        variance = w["variance"][first] if "mean" in w else sum((value - mean) ** 2 for value in group.flatten()) / group.size
+        variance = (
+            w["variance"][first]
+            if "mean" in w
+            else sum((value - mean) ** 2 for value in group.flatten()) / group.size
+        )
         for channel in range(first, first + each):
-            y[channel] = (x[channel] - mean) / math.sqrt(variance + NORM_EPS) * w["gain"][channel] + w["bias"][channel]
+            y[channel] = (x[channel] - mean) / math.sqrt(variance + NORM_EPS) * w["gain"][channel] + w[
+                "bias"
+            ][channel]
     return y
 
 
@@ -835,13 +987,18 @@ def largest_of_nine(x):
         for column in range(y.shape[2]):
             for c in range(channels):
                 y[c, row, column] = max(
-                    x[c, a, b] for a in range(2 * row - 1, 2 * row + 2) for b in range(2 * column - 1, 2 * column + 2) if 0 <= a < rows and 0 <= b < columns
+                    x[c, a, b]
+                    for a in range(2 * row - 1, 2 * row + 2)
+                    for b in range(2 * column - 1, 2 * column + 2)
+                    if 0 <= a < rows and 0 <= b < columns
                 )
     return y
 
 
 def residual_block(w, x):
-    """He 2016, equations 1 and 2: relu(F(x) + x), or + W_s x. w: "steps", (filter, norm, stride) each, a relu between them; "short", one such, or None."""
+    """He 2016, equations 1 and 2: relu(F(x) + x), or + W_s x. w: "steps", (filter, norm, stride) each, a relu
+    between them; "short", one such, or None.
+    """
     y = x
     for number, (filters, norm, stride) in enumerate(w["steps"]):
         y = picture_norm(norm, convolution(filters, y if not number else rectified(y), stride))
@@ -853,19 +1010,25 @@ def residual_block(w, x):
 
 
 def attention_over_cells(w, x):
-    """Zhang 2019, equations 1 to 3: beta_ji = softmax over i of f(x_i) . g(x_j), o_j = v(sum_i beta_ji h(x_i)), y_j = gamma o_j + x_j. w: (matrix, bias) each."""
+    """Zhang 2019, equations 1 to 3: beta_ji = softmax over i of f(x_i) . g(x_j), o_j = v(sum_i beta_ji
+    h(x_i)), y_j = gamma o_j + x_j. w: (matrix, bias) each.
+    """
     rows, columns = x.shape[1:]
     cells = [x[:, row, column] for row in range(rows) for column in range(columns)]
     f, g, h = ([linear(w[name][0], cell, w[name][1]) for cell in cells] for name in ("f", "g", "h"))
     y = np.zeros(x.shape)
     for j, cell in enumerate(cells):
         beta = softmax([inner(f_i, g[j]) for f_i in f])
-        y[:, j // columns, j % columns] = float(w["gamma"]) * linear(w["v"][0], weighted_sum(beta, h), w["v"][1]) + cell
+        y[:, j // columns, j % columns] = (
+            float(w["gamma"]) * linear(w["v"][0], weighted_sum(beta, h), w["v"][1]) + cell
+        )
     return y
 
 
 def residual_network(w, x):
-    """He 2016, table 1, without what classifies. w: "stem", (filter, norm, stride) each; "stages", lists of blocks; "attention", by the number of the stage before it."""
+    """He 2016, table 1, without what classifies. w: "stem", (filter, norm, stride) each; "stages", lists of
+    blocks; "attention", by the number of the stage before it.
+    """
     for filters, norm, stride in w["stem"]:
         x = rectified(picture_norm(norm, convolution(filters, x, stride)))
     x = largest_of_nine(x)
@@ -897,7 +1060,8 @@ def cross_entropy(logits, targets, smoothing=0.0):
     return loss
 
 
-# Scores of captions. A caption is a list of words; `hypotheses[i]` is scored against the list of captions `references[i]`
+# Scores of captions. A caption is a list of words; `hypotheses[i]` is scored against the list of captions
+# `references[i]`
 
 
 def grams(words, n):
@@ -906,29 +1070,41 @@ def grams(words, n):
 
 
 def corpus_bleu(hypotheses, references, orders):
-    """Papineni et al. 2002, in points: clipped counts over the whole corpus, the reference nearest in length (of two the shorter), no smoothing."""
+    """Papineni et al. 2002, in points: clipped counts over the whole corpus, the reference nearest in length
+    (of two the shorter), no smoothing.
+    """
     product = 1.0
     for n in range(1, orders + 1):
         right = total = 0
         for words, captions in zip(hypotheses, references, strict=True):
             mine = grams(words, n)
             total += len(mine)
-            right += sum(min(mine.count(gram), max(grams(caption, n).count(gram) for caption in captions)) for gram in set(mine))
+            right += sum(
+                min(mine.count(gram), max(grams(caption, n).count(gram) for caption in captions))
+                for gram in set(mine)
+            )
         if right == 0:
             return 0.0
         product *= right / total
     c = sum(len(words) for words in hypotheses)
-    r = sum(min((abs(len(caption) - len(words)), len(caption)) for caption in captions)[1] for words, captions in zip(hypotheses, references, strict=True))
+    r = sum(
+        min((abs(len(caption) - len(words)), len(caption)) for caption in captions)[1]
+        for words, captions in zip(hypotheses, references, strict=True)
+    )
     brevity = 1.0 if c > r else math.exp(1.0 - r / c)
     return 100.0 * brevity * product ** (1.0 / orders)
 
 
 def cider_d(words, captions, all_references, sigma=6.0):
-    """Vedantam et al. 2015, section 5 and equation 6, of one candidate against its picture's captions; as in the authors' code, a length is a number of pairs of words."""
+    """Vedantam et al. 2015, section 5 and equation 6, of one candidate against its picture's captions; as in
+    the authors' code, a length is a number of pairs of words.
+    """
     pictures = len(all_references)
 
     def weight(gram, caption):
-        holding = sum(any(gram in grams(other, len(gram)) for other in of_picture) for of_picture in all_references)
+        holding = sum(
+            any(gram in grams(other, len(gram)) for other in of_picture) for of_picture in all_references
+        )
         return grams(caption, len(gram)).count(gram) * math.log(pictures / max(1, holding))
 
     def norm(caption, n):
@@ -939,9 +1115,14 @@ def cider_d(words, captions, all_references, sigma=6.0):
         for caption in captions:
             size = norm(words, n) * norm(caption, n)
             if size > 0.0:
-                clipped = sum(min(weight(gram, words), weight(gram, caption)) * weight(gram, caption) for gram in set(grams(words, n)))
+                clipped = sum(
+                    min(weight(gram, words), weight(gram, caption)) * weight(gram, caption)
+                    for gram in set(grams(words, n))
+                )
                 distance = len(grams(words, 2)) - len(grams(caption, 2))
-                score += 10.0 * math.exp(-(distance**2) / (2.0 * sigma**2)) * clipped / size / len(captions) / 4.0
+                score += (
+                    10.0 * math.exp(-(distance**2) / (2.0 * sigma**2)) * clipped / size / len(captions) / 4.0
+                )
     return score
 
 
@@ -950,7 +1131,11 @@ def common_words(first, second):
     table = {(i, j): 0 for i in range(len(first) + 1) for j in range(len(second) + 1)}
     for i in range(1, len(first) + 1):
         for j in range(1, len(second) + 1):
-            table[i, j] = table[i - 1, j - 1] + 1 if first[i - 1] == second[j - 1] else max(table[i - 1, j], table[i, j - 1])
+            table[i, j] = (
+                table[i - 1, j - 1] + 1
+                if first[i - 1] == second[j - 1]
+                else max(table[i - 1, j], table[i, j - 1])
+            )
     return table[len(first), len(second)]
 
 
@@ -959,7 +1144,9 @@ def rouge_l(words, captions, beta=1.2):
     if not words:
         return 0.0
     precision = max(common_words(words, caption) / len(words) for caption in captions)
-    recall = max((common_words(words, caption) / len(caption) for caption in captions if caption), default=0.0)
+    recall = max(
+        (common_words(words, caption) / len(caption) for caption in captions if caption), default=0.0
+    )
     if precision * recall == 0.0:
         return 0.0
     return 100.0 * (1.0 + beta**2) * precision * recall / (recall + beta**2 * precision)
@@ -969,10 +1156,13 @@ def rouge_l(words, captions, beta=1.2):
 
 
 def show_attend_and_tell(w, annotations, tokens):
-    """Section 3.1.2 with the gate of section 4.2.1: logits and weights of each step. `w`: "embedding" (N, E), "init_h" and "init_c", "score" as `additive`,
-    "beta" {"w", "b"}, "lstm", "readout" (tanh) and "output". Sections and equations are those of the paper."""
+    """Section 3.1.2 with the gate of section 4.2.1: logits and weights of each step. `w`: "embedding" (N, E),
+    "init_h" and "init_c", "score" as `additive`,
+    "beta" {"w", "b"}, "lstm", "readout" (tanh) and "output". Sections and equations are those of the paper.
+    """
     mean = sum(annotations) / len(annotations)
-    h = tanh(linear(w["init_h"]["w"], mean, w["init_h"]["b"]))  # the initial state, from the mean annotation vector
+    # the initial state, from the mean annotation vector
+    h = tanh(linear(w["init_h"]["w"], mean, w["init_h"]["b"]))
     c = tanh(linear(w["init_c"]["w"], mean, w["init_c"]["b"]))
     logits, weights = [], []
     for token in tokens:
@@ -982,14 +1172,17 @@ def show_attend_and_tell(w, annotations, tokens):
         z = sum(beta * alpha[i] * annotations[i] for i in range(len(annotations)))  # equation 13, gated
         embedding = w["embedding"][token]
         h, c = lstm_cell(w["lstm"], join(embedding, z), (h, c))  # equations 1 to 3
-        seen = tanh(linear(w["readout"]["w"], join(h, z, embedding), w["readout"]["b"]))  # of state, context and word, as in equation 7
+        # of state, context and word, as in equation 7
+        seen = tanh(linear(w["readout"]["w"], join(h, z, embedding), w["readout"]["b"]))
         logits.append(linear(w["output"]["w"], seen, w["output"]["b"]))
         weights.append(np.array(alpha))
     return logits, weights
 
 
 def doubly_stochastic(weights, lengths, positions):
-    """Equation 14's second term: for each sentence b and position i, (1 - sum over its steps t of alpha_ti)^2, all added up."""
+    """Equation 14's second term: for each sentence b and position i, (1 - sum over its steps t of
+    alpha_ti)^2, all added up.
+    """
     total = 0.0
     for b in range(len(weights)):
         for i in range(positions[b]):

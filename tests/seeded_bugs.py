@@ -3,20 +3,27 @@
     python tests/seeded_bugs.py             all of them (minutes)
     python tests/seeded_bugs.py beam mask   those whose file or text holds one of the words
 
-Each row of BUGS is (file, old text, new text, tests): the old text must stand in the file exactly once. The named tests
-must pass on the clean copy and fail (not merely break off) with the bug. Prints a table; exit 1 when a bug is missed.
+Each row of BUGS is (file, old text, new text, tests): the old text must stand in the file exactly once, however the
+formatter breaks its lines. The named tests must pass on the clean copy and fail (not merely break off) with the bug.
+Prints a table; exit 1 when a bug is missed. JOBS=2 tries so many rows at a time.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from queue import Queue
+from typing import NamedTuple, TypeVar
 
 ROOT = Path(__file__).parents[1]
+Result = TypeVar("Result")
+
 LIMIT = 300  # seconds a row; a bug that makes a test hang is caught, too
 
 
@@ -238,8 +245,8 @@ BUGS = (
     Bug("search/constraints.py", "forced_BW1.clamp(min=0))\n        log_p", "forced_BW1.clamp(min=0)) - 1e-3\n        log_p", ("search/test_families.py", "-k", "scores_what and prefix")),
     Bug("models/decoders/transformer.py", "own = torch.eye(width, dtype", "own = torch.ones(width, width, dtype", ("search/test_families.py", "-k", "scores_what and beam")),
     Bug("models/decoders/transformer.py", "state.caches.parts[0].used // width", "state.caches.parts[0].used", ("search/test_families.py", "-k", "scores_what and beam")),
-    Bug("inference/batching.py", "GROUP, STEP = 4, 16 ", "GROUP, STEP = 4, 8 ", ("search/test_families.py", "-k", "same_bits")),
-    Bug("inference/batching.py", "GROUP, STEP = 4, 16 ", "GROUP, STEP = 1, 16 ", ("search/test_families.py", "-k", "same_bits")),
+    Bug("inference/batching.py", "GROUP, STEP = 4, 16", "GROUP, STEP = 4, 8", ("search/test_families.py", "-k", "same_bits")),
+    Bug("inference/batching.py", "GROUP, STEP = 4, 16", "GROUP, STEP = 1, 16", ("search/test_families.py", "-k", "same_bits")),
     Bug("search/repeats.py", "self.written_BWT.unfold(2", "self.written_BWT[:, :, :-1].unfold(2", ("search/test_repeats.py", "-k", "banned_is or enumeration")),
     Bug("search/repeats.py", "shape[2] < self.ngram", "shape[2] <= self.ngram", ("search/test_repeats.py", "-k", "banned_is or enumeration")),
     Bug("search/repeats.py", "        log_p_BWN[:, :, self.eos] = end_BW\n", "", ("search/test_repeats.py", "-k", "never_banned")),
@@ -340,7 +347,7 @@ BUGS = (
     # export
     Bug("export/ctranslate2.py", '"rotary_interleave": False', '"rotary_interleave": True', ("export/test_ctranslate2.py", "-k", "given and today")),
     Bug("export/ctranslate2.py", ".mT).mT.repeat_interleave(heads // parts, 0)", ".mT).mT.repeat(heads // parts, 1, 1)", ("export/test_ctranslate2.py", "-k", "given and shared")),
-    Bug("export/ctranslate2.py", "weight = then(", "weight = (", ("export/test_ctranslate2.py", "-k", "given and general")),
+    Bug("export/ctranslate2.py", "weight = (then(", "weight = ((", ("export/test_ctranslate2.py", "-k", "given and general")),
     Bug("export/ctranslate2.py", " / own.settings.temperature", "", ("export/test_ctranslate2.py", "-k", "given and warm")),
     Bug("export/ctranslate2.py", "return nothing if table is None", "return None if table is None", ("export/test_ctranslate2.py", "-k", "given and positions")),
     Bug("export/ctranslate2.py", "add_source_eos = True", "add_source_eos = False", ("export/test_ctranslate2.py", "-k", "given and first")),
@@ -425,7 +432,9 @@ def run(folder: Path, arguments: tuple[str, ...]) -> int | None:
     environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *arguments]
     try:
-        return subprocess.run(command, cwd=folder / "tests", env=environment, capture_output=True, timeout=LIMIT, check=False).returncode
+        return subprocess.run(
+            command, cwd=folder / "tests", env=environment, capture_output=True, timeout=LIMIT, check=False
+        ).returncode
     except subprocess.TimeoutExpired:
         return None
 
@@ -434,9 +443,41 @@ def origin(folder: Path) -> Path:
     """The package that a test in the folder imports: an installed one must not stand in for the copy."""
     code = "import seq2attn.config; print(seq2attn.config.__file__)"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder / "tests", env=os.environ | {"PYTHONPATH": str(folder)}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=folder / "tests",
+        env=os.environ | {"PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return Path(done.stdout.strip()).parents[1]
+
+
+def pattern(text: str) -> re.Pattern[str]:
+    """The text, with any white space where the formatter may break a line, and any trailing comma before a bracket.
+
+    White space at its two ends is literal: it tells an indented line from another."""
+    body = text.strip()
+    start, end = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
+    parts = re.findall(r"\w+|\s+|[^\w\s]", body)
+    regex = ""
+    for before, part in zip(["", *parts], parts, strict=False):
+        if part.isspace():
+            regex += r"\s*"
+        elif part in ")]}" and before != ",":
+            regex += r"\s*,?\s*" + re.escape(part)
+        elif before and before in "([{":
+            regex += r"\s*" + re.escape(part)
+        else:
+            regex += re.escape(part)
+    # between two words the white space is not optional
+    regex = re.sub(r"(?<=\w)\\s\*(?=\w)", r"\\s+", regex)
+    return re.compile(re.escape(start) + regex + re.escape(end))
+
+
+def planted(clean: str, bug: Bug) -> str:
+    """The file's text with the bug in it."""
+    return pattern(bug.old).sub(lambda _: bug.new, clean, count=1)
 
 
 def refusals(bugs: list[Bug]) -> list[str]:
@@ -444,10 +485,38 @@ def refusals(bugs: list[Bug]) -> list[str]:
     wrong = []
     for bug in bugs:
         path = ROOT / "seq2attn" / bug.file
-        found = path.read_text(encoding="utf-8").count(bug.old) if path.is_file() else -1
+        text = path.read_text(encoding="utf-8") if path.is_file() else None
+        found = -1 if text is None else len(pattern(bug.old).findall(text))
         if found != 1 or bug.old == bug.new:
-            wrong.append(f"{bug}: " + ("no such file" if found < 0 else f"the old text stands {found} times in the file, not once"))
+            wrong.append(
+                f"{bug}: "
+                + (
+                    "no such file"
+                    if found < 0
+                    else f"the old text stands {found} times in the file, not once"
+                )
+            )
     return wrong
+
+
+def in_a_copy(folders: "Queue[Path]", work: Callable[[Path], Result]) -> Result:
+    """What the work gives in a copy of the project that nobody else uses meanwhile."""
+    folder = folders.get()
+    try:
+        return work(folder)
+    finally:
+        folders.put(folder)
+
+
+def tried(folder: Path, bug: Bug) -> tuple[int | None, float]:
+    """pytest's exit code with the bug planted, and the seconds it took."""
+    path = folder / "seq2attn" / bug.file
+    clean = path.read_text(encoding="utf-8")
+    path.write_text(planted(clean, bug), encoding="utf-8")
+    start = time.monotonic()
+    code = run(folder, bug.tests)
+    path.write_text(clean, encoding="utf-8")
+    return code, time.monotonic() - start
 
 
 def main(words: list[str]) -> int:
@@ -455,27 +524,35 @@ def main(words: list[str]) -> int:
     if wrong := refusals(bugs):
         print(*wrong, sep="\n", file=sys.stderr)
         return 2
+    jobs = int(os.environ.get("JOBS", "1"))
     missed = 0
     with tempfile.TemporaryDirectory(prefix="seeded-bugs-") as name:
-        folder = Path(name).resolve()
-        copy(folder)
+        folders: Queue[Path] = Queue()
+        for number in range(jobs):
+            folder = Path(name).resolve() / str(number)
+            folder.mkdir()
+            copy(folder)
+            folders.put(folder)
         if origin(folder) != folder:
             print(f"the copy in {folder} is not what Python imports, but {origin(folder)}", file=sys.stderr)
             return 2
-        for tests in sorted({bug.tests for bug in bugs}):
-            if (code := run(folder, tests)) != 0:
-                print(f"without any bug, pytest {' '.join(tests)} exits {code}", file=sys.stderr)
-                return 2
-        for bug in bugs:
-            path = folder / "seq2attn" / bug.file
-            clean = path.read_text(encoding="utf-8")
-            path.write_text(clean.replace(bug.old, bug.new), encoding="utf-8")
-            start = time.monotonic()
-            code = run(folder, bug.tests)
-            path.write_text(clean, encoding="utf-8")
-            verdict = {1: "caught", None: "caught (hangs)", 0: "MISSED"}.get(code, f"BROKEN (pytest exits {code})")
-            missed += not verdict.startswith("caught")
-            print(f"{verdict:15}{time.monotonic() - start:6.1f} s  {bug}", flush=True)
+        with ThreadPoolExecutor(jobs) as pool:
+            selections = sorted({bug.tests for bug in bugs})
+            clean = pool.map(lambda tests: in_a_copy(folders, lambda folder: run(folder, tests)), selections)
+            for tests, code in zip(selections, clean, strict=True):
+                if code != 0:
+                    print(f"without any bug, pytest {' '.join(tests)} exits {code}", file=sys.stderr)
+                    return 2
+            for bug, (code, seconds) in zip(
+                bugs,
+                pool.map(lambda bug: in_a_copy(folders, lambda folder: tried(folder, bug)), bugs),
+                strict=True,
+            ):
+                verdict = {1: "caught", None: "caught (hangs)", 0: "MISSED"}.get(
+                    code, f"BROKEN (pytest exits {code})"
+                )
+                missed += not verdict.startswith("caught")
+                print(f"{verdict:15}{seconds:6.1f} s  {bug}", flush=True)
     print(f"{len(bugs) - missed} of {len(bugs)} bugs caught")
     return 1 if missed else 0
 

@@ -1,6 +1,8 @@
-"""The rules of the house, read off the syntax tree: who imports whom, one door per third party, nothing unsafe, a small core.
+"""The rules of the house, read off the syntax tree: who imports whom, one door per third party, nothing
+unsafe, a small core.
 
-A rule here fails with the file and line that breaks it. It knows no module's contents beyond its imports and calls.
+A rule here fails with the file and line that breaks it. It knows no module's contents beyond its imports and
+calls.
 """
 
 import ast
@@ -62,12 +64,14 @@ UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib
 UNSAFE_CALLS = {"eval", "exec", "compile", "__import__"}
 UNSAFE_ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("yaml", "load"), ("os", "system")}
 
-# Lines of code of the core (blank lines, comments and docstrings left out): to be read in one evening. Raise it only with a reason.
+# Lines of code of the core (blank lines, comments and docstrings left out): to be read in one evening. Raise
+# it only with a reason.
 # 1,500 held the recurrent models; every attention of the literature, each a few lines, took it to 1,900;
 # the Transformer, the convolutional family and what search does with them, to 2,700;
-# pictures and clips, with a residual network of our own and the door to those of others, to 3,150.
+# pictures and clips, with a residual network of our own and the door to those of others, to 3,150;
+# lines of 110 columns instead of 160, to 3,750.
 CORE = ("attention", "models", "search", "training/trainer.py")
-CORE_BUDGET = 3150
+CORE_BUDGET = 3750
 
 
 def imports(tree: ast.AST, path: Path) -> Iterator[tuple[str, int]]:
@@ -116,10 +120,18 @@ def test_the_import_rule_can_fail() -> None:
         "attention/x.py": "import seq2attn.cli.app",
         "config.py": "from seq2attn.data import batches",
     }
-    wrong |= {"training/x.py": "from seq2attn.data.sources import read", "errors.py": "from seq2attn import config"}
+    wrong |= {
+        "training/x.py": "from seq2attn.data.sources import read",
+        "errors.py": "from seq2attn import config",
+    }
     for name, text in wrong.items():
         assert list(breaches_of_layers(PACKAGE / name, ast.parse(text))), text
-    assert not list(breaches_of_layers(PACKAGE / "training/x.py", ast.parse("from seq2attn.data.batches import plan\nfrom seq2attn import config")))
+    assert not list(
+        breaches_of_layers(
+            PACKAGE / "training/x.py",
+            ast.parse("from seq2attn.data.batches import plan\nfrom seq2attn import config"),
+        )
+    )
 
 
 def test_encoders_and_decoders_never_import_each_other() -> None:
@@ -127,7 +139,11 @@ def test_encoders_and_decoders_never_import_each_other() -> None:
     for path, tree in TREES.items():
         for mine, other in (("encoders", "decoders"), ("decoders", "encoders")):
             if mine in path.relative_to(PACKAGE).parts:
-                wrong += [where(path, line) for name, line in imports(tree, path) if name.startswith(f"seq2attn.models.{other}")]
+                wrong += [
+                    where(path, line)
+                    for name, line in imports(tree, path)
+                    if name.startswith(f"seq2attn.models.{other}")
+                ]
     assert not wrong
 
 
@@ -137,7 +153,9 @@ def test_one_door_per_third_party() -> None:
         here = path.relative_to(PACKAGE).as_posix()
         for name, line in imports(tree, path):
             doors = DOORS.get(name.split(".")[0])
-            if doors is not None and not any(here == door or (door.endswith("/") and here.startswith(door)) for door in doors):
+            if doors is not None and not any(
+                here == door or (door.endswith("/") and here.startswith(door)) for door in doors
+            ):
                 wrong.append(f"{where(path, line)}: {name} belongs to {', '.join(doors)}")
     assert not wrong
 
@@ -148,14 +166,24 @@ def test_the_core_knows_torch_alone(core: str) -> None:
     wrong = []
     for path, tree in TREES.items():
         if part(path) == core:
-            wrong += [f"{where(path, line)}: {name}" for name, line in imports(tree, path) if name.split(".")[0] not in {"torch", "seq2attn", *standard}]
+            wrong += [
+                f"{where(path, line)}: {name}"
+                for name, line in imports(tree, path)
+                if name.split(".")[0] not in {"torch", "seq2attn", *standard}
+            ]
     assert not wrong
 
 
 def safe(path: Path, tree: ast.AST, node: ast.Attribute) -> set[tuple[str, str]]:
-    """Published weights may be checkpoints of torch's: one file calls torch.load, and says in the call that it is for weights alone."""
+    """Published weights may be checkpoints of torch's: one file calls torch.load, and says in the call that
+    it is for weights alone.
+    """
     calls = [call for call in ast.walk(tree) if isinstance(call, ast.Call) and call.func is node]
-    alone = [word.arg == "weights_only" and isinstance(word.value, ast.Constant) and word.value.value is True for call in calls for word in call.keywords]
+    alone = [
+        word.arg == "weights_only" and isinstance(word.value, ast.Constant) and word.value.value is True
+        for call in calls
+        for word in call.keywords
+    ]
     return {("torch", "load")} if path == PACKAGE / "training/pretrained.py" and any(alone) else set()
 
 
@@ -176,9 +204,17 @@ def test_torch_loads_weights_alone_and_in_one_place() -> None:
 def test_nothing_unsafe_is_loaded_or_run() -> None:
     wrong = []
     for path, tree in TREES.items():
-        wrong += [f"{where(path, line)}: {name}" for name, line in imports(tree, path) if name.split(".")[0] in UNSAFE_MODULES]
+        wrong += [
+            f"{where(path, line)}: {name}"
+            for name, line in imports(tree, path)
+            if name.split(".")[0] in UNSAFE_MODULES
+        ]
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in UNSAFE_CALLS:
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in UNSAFE_CALLS
+            ):
                 wrong.append(f"{where(path, node.lineno)}: {node.func.id}()")
             if (
                 isinstance(node, ast.Attribute)
@@ -195,11 +231,25 @@ def test_nothing_unsafe_is_loaded_or_run() -> None:
     assert not wrong
 
 
-# Files and folders are written by `files` alone. Elsewhere: a lock's own file; work in a folder that `files` will put in its
-# place (`data/`, `export/`); the lines of a log; an empty folder of a run, which holds what `files` writes; a piece that
+# Files and folders are written by `files` alone. Elsewhere: a lock's own file; work in a folder that `files`
+# will put in its
+# place (`data/`, `export/`); the lines of a log; an empty folder of a run, which holds what `files` writes; a
+# piece that
 # `files` kept; the generators of the bundled corpora, which no command runs.
 WRITERS = {
-    "files.py": {"open", "mkdir", "rename", "replace", "link", "rmtree", "unlink", "rmdir", "chmod", "fchmod", "fchown"},
+    "files.py": {
+        "open",
+        "mkdir",
+        "rename",
+        "replace",
+        "link",
+        "rmtree",
+        "unlink",
+        "rmdir",
+        "chmod",
+        "fchmod",
+        "fchown",
+    },
     "locks.py": {"open", "unlink"},
     "data/prepared.py": {"open", "mkdir", "rmtree", "unlink"},
     "data/picture_store.py": {"mkdir", "rename", "unlink"},
@@ -219,10 +269,48 @@ WRITERS = {
     "cli/writing.py": {"unlink", "truncate"},
     "cli/app.py": {"open"},
 }
-WRITING = {"rename", "renames", "link", "symlink", "write_text", "write_bytes", "mkdir", "makedirs", "rmdir", "unlink", "rmtree", "truncate"}
-WRITING |= {"mkstemp", "mkdtemp", "NamedTemporaryFile", "TemporaryFile", "TemporaryDirectory", "copyfile", "copy", "copy2", "copytree", "move"}
-WRITING |= {"chmod", "lchmod", "fchmod", "chown", "fchown", "symlink_to", "hardlink_to", "touch", "savez", "savez_compressed", "write_table", "tofile"}
-OF_MODULES = {"os", "shutil", "tempfile", "path", "Path", "np", "pq"}  # of these alone, words that lists and tensors have too
+WRITING = {
+    "rename",
+    "renames",
+    "link",
+    "symlink",
+    "write_text",
+    "write_bytes",
+    "mkdir",
+    "makedirs",
+    "rmdir",
+    "unlink",
+    "rmtree",
+    "truncate",
+}
+WRITING |= {
+    "mkstemp",
+    "mkdtemp",
+    "NamedTemporaryFile",
+    "TemporaryFile",
+    "TemporaryDirectory",
+    "copyfile",
+    "copy",
+    "copy2",
+    "copytree",
+    "move",
+}
+WRITING |= {
+    "chmod",
+    "lchmod",
+    "fchmod",
+    "chown",
+    "fchown",
+    "symlink_to",
+    "hardlink_to",
+    "touch",
+    "savez",
+    "savez_compressed",
+    "write_table",
+    "tofile",
+}
+# of these alone, words that lists and tensors have too
+OF_MODULES = {"os", "shutil", "tempfile", "path", "Path", "np", "pq"}
 COMMON = {"copy", "replace", "truncate", "move", "remove", "link", "save"}
 
 
@@ -231,13 +319,27 @@ def writes(tree: ast.AST) -> Iterator[tuple[str, int]]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else ""
-        owner = node.func.value.id if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) else ""
+        name = (
+            node.func.attr
+            if isinstance(node.func, ast.Attribute)
+            else node.func.id
+            if isinstance(node.func, ast.Name)
+            else ""
+        )
+        owner = (
+            node.func.value.id
+            if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)
+            else ""
+        )
         if name == "open":
             words = [*node.args, *(word.value for word in node.keywords if word.arg in ("mode", "flags"))]
-            modes = [word.value for word in words if isinstance(word, ast.Constant) and isinstance(word.value, str)]
+            modes = [
+                word.value for word in words if isinstance(word, ast.Constant) and isinstance(word.value, str)
+            ]
             flags = ast.unparse(node)
-            if any(re.fullmatch(r"[rwabxt+]+", mode) and set(mode) & set("wax+") for mode in modes) or re.search(r"O_(WRONLY|RDWR|CREAT)", flags):
+            if any(
+                re.fullmatch(r"[rwabxt+]+", mode) and set(mode) & set("wax+") for mode in modes
+            ) or re.search(r"O_(WRONLY|RDWR|CREAT)", flags):
                 yield name, node.lineno
         elif name in COMMON:
             if owner in OF_MODULES - {"np"}:
@@ -250,7 +352,11 @@ def test_one_module_writes_files() -> None:
     wrong = []
     for path, tree in TREES.items():
         here = path.relative_to(PACKAGE).as_posix()
-        wrong += [f"{where(path, line)}: {name}" for name, line in writes(tree) if name not in WRITERS.get(here, set())]
+        wrong += [
+            f"{where(path, line)}: {name}"
+            for name, line in writes(tree)
+            if name not in WRITERS.get(here, set())
+        ]
     assert not wrong, "write by seq2attn.files"
 
 
@@ -268,14 +374,25 @@ def test_the_rule_of_writing_can_fail() -> None:
         "np.savez(path, a=a)",
     ):
         assert list(writes(ast.parse(text))), text
-    for text in ("open(name)", "path.open('rb')", "text.replace('a', 'b')", "os.open(path, os.O_RDONLY)", "tensor.copy_(x)", "array.copy()"):
+    for text in (
+        "open(name)",
+        "path.open('rb')",
+        "text.replace('a', 'b')",
+        "os.open(path, os.O_RDONLY)",
+        "tensor.copy_(x)",
+        "array.copy()",
+    ):
         assert not list(writes(ast.parse(text))), text
 
 
 def module_names() -> set[str]:
     """Names of the package's classes that are nn.Modules, by way of others or not."""
     bases = {
-        node.name: {base.attr if isinstance(base, ast.Attribute) else base.id for base in node.bases if isinstance(base, (ast.Attribute, ast.Name))}
+        node.name: {
+            base.attr if isinstance(base, ast.Attribute) else base.id
+            for base in node.bases
+            if isinstance(base, (ast.Attribute, ast.Name))
+        }
         for path, tree in TREES.items()
         if part(path) in {"attention", "models"}
         for node in ast.walk(tree)
@@ -293,9 +410,19 @@ def test_modules_hold_weights_only() -> None:
     assert {"Additive", "Cell", "RNNDecoder", "ScaledDot"} <= modules
     for path, tree in TREES.items():
         classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name in modules]
-        for function in (node for module in classes for node in module.body if isinstance(node, ast.FunctionDef) and node.name != "__init__"):
+        for function in (
+            node
+            for module in classes
+            for node in module.body
+            if isinstance(node, ast.FunctionDef) and node.name != "__init__"
+        ):
             for node in ast.walk(function):
-                if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name) and node.value.id == "self":
+                if (
+                    isinstance(node, ast.Attribute)
+                    and isinstance(node.ctx, ast.Store)
+                    and isinstance(node.value, ast.Name)
+                    and node.value.id == "self"
+                ):
                     wrong.append(f"{where(path, node.lineno)}: self.{node.attr}")
     assert not wrong
 
@@ -305,7 +432,11 @@ def test_no_search_encoder_or_decoder_asks_what_it_was_given() -> None:
     for path, tree in TREES.items():
         if {"attention", "search", "encoders", "decoders"} & set(path.relative_to(PACKAGE).parts):
             for node in ast.walk(tree):
-                asks = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"hasattr", "isinstance"}
+                asks = (
+                    isinstance(node, ast.Call)
+                    and isinstance(node.func, ast.Name)
+                    and node.func.id in {"hasattr", "isinstance"}
+                )
                 if asks:
                     wrong.append(where(path, node.lineno))
     assert not wrong
@@ -317,10 +448,18 @@ def test_every_file_says_what_it_is() -> None:
 
 def test_no_stub_and_no_drawer_of_odds_and_ends() -> None:
     assert not [
-        str(path) for path in FILES if {*path.relative_to(PACKAGE).with_suffix("").parts} & {"utils", "util", "helpers", "common", "base", "registry", "misc"}
+        str(path)
+        for path in FILES
+        if {*path.relative_to(PACKAGE).with_suffix("").parts}
+        & {"utils", "util", "helpers", "common", "base", "registry", "misc"}
     ]
     marks = re.compile(r"\b(TODO|FIXME|XXX)\b")
-    assert not [where(path, number) for path in FILES for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if marks.search(line)]
+    assert not [
+        where(path, number)
+        for path in FILES
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if marks.search(line)
+    ]
 
 
 def lines_of_code(path: Path) -> int:
@@ -329,9 +468,17 @@ def lines_of_code(path: Path) -> int:
     tree = ast.parse(text)
     prose = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
             prose |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-    return sum(1 for number, line in enumerate(text.splitlines(), 1) if number not in prose and line.strip() and not line.strip().startswith("#"))
+    return sum(
+        1
+        for number, line in enumerate(text.splitlines(), 1)
+        if number not in prose and line.strip() and not line.strip().startswith("#")
+    )
 
 
 def test_the_core_is_read_in_one_evening() -> None:
@@ -340,7 +487,18 @@ def test_the_core_is_read_in_one_evening() -> None:
     assert sum(sizes.values()) <= CORE_BUDGET, f"{sum(sizes.values())} lines of code: {sizes}"
 
 
-HEAVY = ("torch", "numpy", "datasets", "pyarrow", "sentencepiece", "sacrebleu", "matplotlib", "safetensors", "PIL", "ctranslate2")
+HEAVY = (
+    "torch",
+    "numpy",
+    "datasets",
+    "pyarrow",
+    "sentencepiece",
+    "sacrebleu",
+    "matplotlib",
+    "safetensors",
+    "PIL",
+    "ctranslate2",
+)
 
 PROBE = """
 import sys
@@ -359,7 +517,12 @@ print("PROBE", code or 0, *heavy, file=sys.stderr)
 def probe(*arguments: str) -> tuple[int, list[str], str]:
     """Exit code, heavy modules imported and stderr of one call of the command line in a fresh interpreter."""
     done = subprocess.run(
-        [sys.executable, "-c", PROBE.format(arguments=list(arguments), heavy=HEAVY)], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
+        [sys.executable, "-c", PROBE.format(arguments=list(arguments), heavy=HEAVY)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+        check=False,
     )
     *said, last = done.stderr.splitlines() or [""]
     assert last.startswith("PROBE"), done.stderr
@@ -417,8 +580,12 @@ def test_usage_errors_are_said_before_anything_heavy_is_imported(arguments: tupl
 
 def test_training_knows_no_screen_no_score_and_no_source() -> None:
     code = "import sys, pkgutil, importlib, seq2attn.training as t\n"
-    code += "[importlib.import_module(f'seq2attn.training.{m.name}') for m in pkgutil.iter_modules(t.__path__)]\n"
+    code += (
+        "[importlib.import_module(f'seq2attn.training.{m.name}') for m in pkgutil.iter_modules(t.__path__)]\n"
+    )
     code += "print(*sorted({'rich', 'typer', 'sacrebleu', 'datasets', 'pyarrow', 'matplotlib'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == ""

@@ -18,12 +18,19 @@ from seq2attn.errors import UsageError, UserError
 from seq2attn.inference import Translator, loading, searcher
 from seq2attn.training.checkpoint import read_shapes
 
-KINDS = {"model.encoder.kind": ("rnn", "conv", "transformer", "image"), "model.decoder.kind": ("rnn", "conv", "transformer")}
+KINDS = {
+    "model.encoder.kind": ("rnn", "conv", "transformer", "image"),
+    "model.decoder.kind": ("rnn", "conv", "transformer"),
+}
 
 
 def numbers() -> list[tuple[str, str | None]]:
     """Every setting that is a number, or a list of some, with the kind that it is for."""
-    return [(name, kind) for name, kind, field in config.fields() if int in _types(field.annotation) or float in _types(field.annotation)]
+    return [
+        (name, kind)
+        for name, kind, field in config.fields()
+        if int in _types(field.annotation) or float in _types(field.annotation)
+    ]
 
 
 def _types(annotation: object) -> set[object]:
@@ -56,13 +63,28 @@ def test_every_number_has_bounds(value: float) -> None:
 
 
 def test_a_bound_is_named_with_the_setting_and_the_value() -> None:
-    with pytest.raises(UsageError, match=r"^--set: model.encoder.layers: it must be at most 256, not 1000000$"):
+    with pytest.raises(
+        UsageError, match=r"^--set: model.encoder.layers: it must be at most 256, not 1000000$"
+    ):
         config.load("first-try", ["model.encoder.layers=1000000"])
     with pytest.raises(UsageError, match=r"search.beam: it must be at most 1,024, not 100000$"):
         config.load("first-try", ["search.beam=100000"])
 
 
-@pytest.mark.parametrize("value", ["9" * 40, "9" * 5000, "0x" + "f" * 9000, "1e400", "-1e400", "nan", "[" * 5000, "true", '"' + "x" * 5000 + '"'])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "9" * 40,
+        "9" * 5000,
+        "0x" + "f" * 9000,
+        "1e400",
+        "-1e400",
+        "nan",
+        "[" * 5000,
+        "true",
+        '"' + "x" * 5000 + '"',
+    ],
+)
 def test_what_is_typed_as_a_number_is_a_short_line(value: str) -> None:
     for key in ("model.embedding", "train.lr", "train.warmup", "search.max_length"):
         with pytest.raises(UsageError) as error:
@@ -76,7 +98,12 @@ def test_sizes_that_are_fine_one_by_one_are_too_large_together() -> None:
         ["model.encoder.size=16384"],
         ["model.embedding=16384", "data.vocab_size=1000000"],
         ["model.decoder.size=8000", "model.decoder.layers=256"],
-        ["model.encoder.kind=conv", "model.encoder.size=16384", "model.encoder.layers=256", "model.encoder.kernel=999"],
+        [
+            "model.encoder.kind=conv",
+            "model.encoder.size=16384",
+            "model.encoder.layers=256",
+            "model.encoder.kernel=999",
+        ],
     ):
         with pytest.raises(UsageError, match="parameters"):
             config.load("first-try", settings)
@@ -135,12 +162,16 @@ def changed(sound: Path, tmp_path: Path) -> Any:
         ("config.search.no_repeat_ngram", 10**9),
     ],
 )
-def test_nothing_large_is_made_of_a_run_whose_weights_are_of_another_size(changed: Any, monkeypatch: pytest.MonkeyPatch, key: str, value: int) -> None:
+def test_nothing_large_is_made_of_a_run_whose_weights_are_of_another_size(
+    changed: Any, monkeypatch: pytest.MonkeyPatch, key: str, value: int
+) -> None:
     path = changed(key, value)
     build = loading.build
 
     def in_small(settings: config.Model, *sizes: int, **options: Any) -> Any:
-        assert torch.empty(1).device.type == "meta" or settings.parameters(max(sizes)) < 3_000_000, "a large model was made"
+        assert torch.empty(1).device.type == "meta" or settings.parameters(max(sizes)) < 3_000_000, (
+            "a large model was made"
+        )
         return build(settings, *sizes, **options)
 
     monkeypatch.setattr(loading, "build", in_small)
@@ -155,7 +186,8 @@ def test_a_sound_run_has_the_weights_that_its_settings_say(sound: Path) -> None:
     assert {name: list(shape) for name, shape in loading._shapes(run).items()} == read_shapes(run.weights)
     assert torch.random.get_rng_state().equal((torch.manual_seed(1), torch.random.get_rng_state())[1])
     seq2attn.load(sound, device="cpu")
-    assert torch.random.get_rng_state().equal((torch.manual_seed(1), torch.random.get_rng_state())[1])  # loading draws nothing of the caller's
+    # loading draws nothing of the caller's
+    assert torch.random.get_rng_state().equal((torch.manual_seed(1), torch.random.get_rng_state())[1])
 
 
 # Options
@@ -198,23 +230,41 @@ def test_texts_are_strings(texts: Any) -> None:
 
 
 ABSURD = ("9" * 40, "1e400", "nan", "inf", "-9", "-" + "9" * 40, "")
-TRANSLATE = ("beam", "n-best", "max-length", "min-length", "no-repeat-ngram", "batch-tokens", "length-penalty", "seed")
+TRANSLATE = (
+    "beam",
+    "n-best",
+    "max-length",
+    "min-length",
+    "no-repeat-ngram",
+    "batch-tokens",
+    "length-penalty",
+    "seed",
+)
 COMMANDS = {
     "translate": (["run"], TRANSLATE),
     "caption": (["run"], TRANSLATE),
-    "evaluate": (["run"], ("beam", "no-repeat-ngram", "batch-tokens", "length-penalty", "seed", "gold-first")),
-    "prepare": (["corpus.tsv", "out"], ("vocab-size", "max-length", "max-ratio", "max-missing", "valid", "test", "workers", "seed")),
+    "evaluate": (
+        ["run"],
+        ("beam", "no-repeat-ngram", "batch-tokens", "length-penalty", "seed", "gold-first"),
+    ),
+    "prepare": (
+        ["corpus.tsv", "out"],
+        ("vocab-size", "max-length", "max-ratio", "max-missing", "valid", "test", "workers", "seed"),
+    ),
     "train": (["--data", "nowhere"], ("max-steps", "max-minutes", "seed")),
     "plot-alignment": (["run", "--source", "rain"], ("number", "caption", "line", "layer", "head")),
 }
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_absurd_numbers_on_the_command_line_are_wrong_usage(command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_absurd_numbers_on_the_command_line_are_wrong_usage(
+    command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     arguments, names = COMMANDS[command]
     for name in names:
         for value in ABSURD:
-            if command == "plot-alignment" and value.isdecimal():  # how many layers there are is known when the run is
+            # how many layers there are is known when the run is
+            if command == "plot-alignment" and value.isdecimal():
                 continue
             code = app.run([command, *arguments, f"--{name}={value}"])
             out, err = capsys.readouterr()
@@ -225,7 +275,9 @@ def test_absurd_numbers_on_the_command_line_are_wrong_usage(command: str, capsys
 
 def test_a_wide_search_is_as_good_as_a_narrow_one_is_at_its_width() -> None:
     translator = tiny.translator()
-    wide = translator.translate(["the small dog", "rain falls"], beam=searcher.WIDE + 44, max_length=6, attention=False)
+    wide = translator.translate(
+        ["the small dog", "rain falls"], beam=searcher.WIDE + 44, max_length=6, attention=False
+    )
     for texts in (["the small dog"], ["rain falls", "a big cat", "the small dog"]):
         again = translator.translate(texts, beam=searcher.WIDE + 44, max_length=6, attention=False)
         assert again[-1][0] == wide[0][0] if len(texts) > 1 else again[0][0] == wide[0][0]
@@ -234,7 +286,9 @@ def test_a_wide_search_is_as_good_as_a_narrow_one_is_at_its_width() -> None:
 def test_a_search_that_could_take_gigabytes_says_so_before_it_begins() -> None:
     translator = tiny.translator()
     long = "the small dog " * 600
-    with pytest.raises(UsageError, match=r"beam is 1000: .* GB; make beam or max_length smaller, or leave out the attention"):
+    with pytest.raises(
+        UsageError, match=r"beam is 1000: .* GB; make beam or max_length smaller, or leave out the attention"
+    ):
         translator.translate(["rain", long], beam=1000)
     assert translator.translate(["rain"], beam=1000, max_length=3)[0][0].text is not None
 
@@ -242,7 +296,9 @@ def test_a_search_that_could_take_gigabytes_says_so_before_it_begins() -> None:
 def test_a_large_model_of_research_is_within_the_bounds() -> None:
     """Twelve layers on either side, 250,000 pieces: 0.8 billion parameters."""
     sides = {"size": 1024, "layers": 12, "heads": 16, "feedforward": 8192}
-    settings = [f"model.{side}.{name}={value}" for side in ("encoder", "decoder") for name, value in sides.items()]
+    settings = [
+        f"model.{side}.{name}={value}" for side in ("encoder", "decoder") for name, value in sides.items()
+    ]
     large = config.load("vaswani17", [*settings, "model.embedding=1024", "data.vocab_size=250000"])
     assert 8e8 < large.model.parameters(250_000) < 9e8
     with pytest.raises(UsageError, match="at most 1,000,000,000"):
@@ -258,9 +314,24 @@ def test_a_large_gpu_takes_a_wide_search_that_a_small_one_does_not(monkeypatch: 
     assert searcher._most_numbers(gpu) * 4 == 20 * 2**30
 
 
-def test_run_names_of_any_kind_are_a_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_run_names_of_any_kind_are_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "nothing").touch()
-    for name in (",", ",,", "a,,b", "a\0b", "r\udcff", "\ud800", "x" * 5000, "", " ", "\n", "a,b,", "../" * 2000):
+    for name in (
+        ",",
+        ",,",
+        "a,,b",
+        "a\0b",
+        "r\udcff",
+        "\ud800",
+        "x" * 5000,
+        "",
+        " ",
+        "\n",
+        "a,b,",
+        "../" * 2000,
+    ):
         with pytest.raises(UserError) as error:
             seq2attn.load(name)
         assert "internal" not in str(error.value)
@@ -275,7 +346,10 @@ def test_run_names_of_any_kind_are_a_line(capsys: pytest.CaptureFixture[str], mo
 def test_processes_can_be_asked_for_where_a_run_is_loaded(sound: Path) -> None:
     loaded = seq2attn.load(sound, device="cpu", processes=True)
     assert isinstance(loaded, Translator)
-    assert loaded.translate(["rain"])[0][0].text == seq2attn.load(sound, device="cpu").translate(["rain"])[0][0].text  # type: ignore[union-attr]
+    assert (
+        loaded.translate(["rain"])[0][0].text
+        == seq2attn.load(sound, device="cpu").translate(["rain"])[0][0].text
+    )  # type: ignore[union-attr]
     loaded.close()
 
 

@@ -1,4 +1,6 @@
-"""Describing pictures: the same bits in any company, scores that teacher forcing confirms, attention on the right cell, and refusals in one line."""
+"""Describing pictures: the same bits in any company, scores that teacher forcing confirms, attention on the
+right cell, and refusals in one line.
+"""
 
 import math
 import random
@@ -23,7 +25,11 @@ from seq2attn.models.seq2seq import Seq2Seq
 
 KINDS = {
     "recurrent": (),
-    "xu15": ("model.decoder.query=previous", "model.decoder.context=input,readout", "model.decoder.gate=scalar"),
+    "xu15": (
+        "model.decoder.query=previous",
+        "model.decoder.context=input,readout",
+        "model.decoder.gate=scalar",
+    ),
     "hard": ("model.attention.normaliser=hard-sample", "model.attention.decoding=sample"),
     "fixed": ("model.decoder.reads=summary", "model.decoder.bridge=linear"),
     "transformer": (
@@ -35,7 +41,12 @@ KINDS = {
     ),
     "conv": ("model.decoder.kind=conv", "model.decoder.size=32", "model.decoder.layers=2"),
     "clips": ("model.encoder.frames=6",),
-    "clips-transformer": ("model.encoder.frames=6", "model.encoder.time=transformer", "model.encoder.time_heads=2", "model.decoder.query=previous"),
+    "clips-transformer": (
+        "model.encoder.frames=6",
+        "model.encoder.time=transformer",
+        "model.encoder.time_heads=2",
+        "model.decoder.query=previous",
+    ),
     "clips-mean": ("model.encoder.frames=6", "model.encoder.time=mean"),
 }
 SIZES = ("model.embedding=32", "model.encoder.size=32", "model.decoder.size=32", "model.attention.size=32")
@@ -44,14 +55,20 @@ FRAMES = (3, 1, 6, 2, 5, 4, 1, 2, 6)
 
 
 def settings(kind: str, *changes: str) -> Config:
-    """Sizes at which a product of one row is no smaller than those that torch adds up in an order of their own: see `batching.padded_sources`."""
+    """Sizes at which a product of one row is no smaller than those that torch adds up in an order of their
+    own: see `batching.padded_sources`.
+    """
     tree = toy.settings(*SIZES).model_dump(mode="json")
     config._assign_all(tree, (*KINDS[kind], *changes))
     return config.validate(tree, "test")
 
 
-def captioner(kind: str, *changes: str, seed: int = 4, sharpness: float = 6.0, processes: bool = False) -> Captioner:
-    """A random model. The end token is as likely everywhere, and the likeliest at a fifth of the steps of random captions: some end sooner, some later."""
+def captioner(
+    kind: str, *changes: str, seed: int = 4, sharpness: float = 6.0, processes: bool = False
+) -> Captioner:
+    """A random model. The end token is as likely everywhere, and the likeliest at a fifth of the steps of
+    random captions: some end sooner, some later.
+    """
     conf = settings(kind, *changes)
     model = toy.model(conf, toy.tokenizer().size, seed, sharpness)
     made = Captioner(model, toy.tokenizer(), conf, languages=(None, "en"), processes=processes)
@@ -65,7 +82,9 @@ def captioner(kind: str, *changes: str, seed: int = 4, sharpness: float = 6.0, p
 
 
 def pictures(of: Captioner, count: int = 9) -> list[list[np.ndarray]]:
-    contents = [toy.picture(number, frames=FRAMES[number % 9] if of.clips else 1).content() for number in range(count)]
+    contents = [
+        toy.picture(number, frames=FRAMES[number % 9] if of.clips else 1).content() for number in range(count)
+    ]
     return [of.seen(content, f"{number}") for number, content in enumerate(contents)]
 
 
@@ -73,7 +92,11 @@ def same(one: Caption, other: Caption) -> bool:
     if (one.attention is None) != (other.attention is None):
         return False
     return one == other and (
-        one.attention is None or (np.array_equal(one.attention, other.attention) and np.array_equal(one.piece_attention, other.piece_attention))
+        one.attention is None
+        or (
+            np.array_equal(one.attention, other.attention)
+            and np.array_equal(one.piece_attention, other.piece_attention)
+        )
     )
 
 
@@ -81,7 +104,11 @@ def same(one: Caption, other: Caption) -> bool:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("options", [{"beam": 3, "n_best": 2}, {"beam": 1}, {"sample": True, "n_best": 3}], ids=["beam", "greedy", "sample"])
+@pytest.mark.parametrize(
+    "options",
+    [{"beam": 3, "n_best": 2}, {"beam": 1}, {"sample": True, "n_best": 3}],
+    ids=["beam", "greedy", "sample"],
+)
 def test_captions_are_the_same_bits_in_any_company(kind: str, options: dict[str, int]) -> None:
     of = captioner(kind)
     seen = pictures(of)
@@ -90,7 +117,11 @@ def test_captions_are_the_same_bits_in_any_company(kind: str, options: dict[str,
     assert len({len(captions[0].tokens) for captions in whole}) > 1
     for batch_tokens in (1, 50, 10**6):
         found = of.caption(seen, batch_tokens=batch_tokens, **options)
-        assert all(same(*pair) for captions, others in zip(whole, found, strict=True) for pair in zip(captions, others, strict=True)), batch_tokens
+        assert all(
+            same(*pair)
+            for captions, others in zip(whole, found, strict=True)
+            for pair in zip(captions, others, strict=True)
+        ), batch_tokens
     for number in (0, 2, 8):  # alone: the number of a picture chooses its random numbers
         found = of.caption(seen[number : number + 1], first=number, **options)
         assert all(same(*pair) for pair in zip(whole[number], found[0], strict=True)), number
@@ -118,7 +149,11 @@ def test_processes_change_no_bit(kind: str, two_threads: None) -> None:
         whole, found = plain.caption(seen, batch_tokens=16), of.caption(seen, batch_tokens=16)
         assert of._processes is not None
         assert of._processes.running
-        assert all(same(*pair) for captions, others in zip(whole, found, strict=True) for pair in zip(captions, others, strict=True))
+        assert all(
+            same(*pair)
+            for captions, others in zip(whole, found, strict=True)
+            for pair in zip(captions, others, strict=True)
+        )
     finally:
         of.close()
 
@@ -127,7 +162,8 @@ def test_draws_hang_on_the_seed_and_the_number_of_the_picture() -> None:
     of = captioner("recurrent", sharpness=1.5)
     seen = pictures(of)[:1] * 6
     found = of.caption(seen, sample=True, n_best=2)
-    assert len({captions[0].text for captions in found}) > 2  # the same picture at another place draws other captions
+    # the same picture at another place draws other captions
+    assert len({captions[0].text for captions in found}) > 2
     assert of.caption(seen, sample=True, n_best=2, seed=1) == found
     assert of.caption(seen, sample=True, n_best=2, seed=2) != found
     assert of.caption(seen[:2], sample=True, n_best=2, first=4) == found[4:]
@@ -141,7 +177,9 @@ def test_scores_are_those_of_teacher_forcing(kind: str) -> None:
     of = captioner(kind)
     seen = pictures(of)
     found = of.caption(seen, beam=4, n_best=3, length_penalty=1.0)
-    again = [(number, caption) for number, captions in enumerate(found) for caption in captions if caption.finished]
+    again = [
+        (number, caption) for number, captions in enumerate(found) for caption in captions if caption.finished
+    ]
     assert len(again) > 3
     for place in range(3):  # a picture's draws are those of its number: force each at its own
         texts = [captions[place] for captions in found]
@@ -174,8 +212,17 @@ def test_forcing_is_the_models_own_probability(kind: str) -> None:
 @torch.no_grad()
 def by_hand(model: Seq2Seq, seen: np.ndarray, ids: list[int], clips: bool) -> Tensor:
     source = torch.from_numpy(np.ascontiguousarray(seen)).movedim(-1, -3)
-    source, mask = (source[None], torch.ones(1, len(seen), dtype=torch.bool)) if clips else (source, torch.ones(1, 1, dtype=torch.bool))
-    return model.eval().decoder(torch.tensor([[BOS, *ids]]), model.encoder(source, mask)).logits[0].log_softmax(-1)
+    source, mask = (
+        (source[None], torch.ones(1, len(seen), dtype=torch.bool))
+        if clips
+        else (source, torch.ones(1, 1, dtype=torch.bool))
+    )
+    return (
+        model.eval()
+        .decoder(torch.tensor([[BOS, *ids]]), model.encoder(source, mask))
+        .logits[0]
+        .log_softmax(-1)
+    )
 
 
 # Attention
@@ -201,7 +248,9 @@ def test_attention_of_a_clip_is_over_its_own_frames(kind: str) -> None:
     """Forced too, and beside longer ones."""
     of = captioner(kind)
     forced = of.force(pictures(of), ["red left"] * 9)
-    assert [caption.attention.shape for caption in forced if caption.attention is not None] == [(2, frames) for frames in FRAMES]
+    assert [caption.attention.shape for caption in forced if caption.attention is not None] == [
+        (2, frames) for frames in FRAMES
+    ]
 
 
 class Bright(nn.Module):
@@ -258,7 +307,9 @@ def test_captions_begin_with_their_prefixes() -> None:
     of = captioner("recurrent")
     prefixes = ["there is", "", "blue", "red left", "there", "", "green", "top", ""]
     plain = of.caption(pictures(of))
-    for prefix, captions, others in zip(prefixes, of.caption(pictures(of), prefixes=prefixes), plain, strict=True):
+    for prefix, captions, others in zip(
+        prefixes, of.caption(pictures(of), prefixes=prefixes), plain, strict=True
+    ):
         assert captions[0].text.startswith(prefix)
         if not prefix:
             assert same(captions[0], others[0])
@@ -300,7 +351,10 @@ def test_the_mode_of_training_is_given_back(training: bool) -> None:
 
 def test_an_ensemble_averages_probabilities() -> None:
     """Each member with its own view of the picture."""
-    first, second = captioner("recurrent", seed=3), captioner("transformer", "model.encoder.side=24", "model.encoder.fit=crop", seed=7)
+    first, second = (
+        captioner("recurrent", seed=3),
+        captioner("transformer", "model.encoder.side=24", "model.encoder.fit=crop", seed=7),
+    )
     view = View.of(second.config.model.encoder)  # type: ignore[arg-type]
     both = Captioner(first.models[0], toy.tokenizer(), first.config, others=[(second.models[0], view)])
     content = [toy.picture(number).content() for number in range(5)]
@@ -309,25 +363,36 @@ def test_an_ensemble_averages_probabilities() -> None:
     text = "there is red left"
     ids = toy.tokenizer().encode(text)
     for caption, one in zip(both.force(seen, [text] * 5), seen, strict=True):
-        mean = torch.stack([by_hand(model, own, ids, False).exp() for model, own in zip(both.models, one, strict=True)]).mean(0)
+        mean = torch.stack(
+            [by_hand(model, own, ids, False).exp() for model, own in zip(both.models, one, strict=True)]
+        ).mean(0)
         want = sum(math.log(float(mean[step, token])) for step, token in enumerate([*ids, EOS]))
         assert caption.log_probability == pytest.approx(want, abs=1e-4)
     found = both.caption(seen, beam=3)
-    for captions, forced in zip(found, both.force(seen, [captions[0].text for captions in found]), strict=True):
+    for captions, forced in zip(
+        found, both.force(seen, [captions[0].text for captions in found]), strict=True
+    ):
         assert forced.log_probability == pytest.approx(captions[0].log_probability, abs=1e-4)
     for captions, others in zip(found, both.caption(seen, beam=3, batch_tokens=1), strict=True):
         assert same(captions[0], others[0])
 
 
 def test_an_ensembles_attention_is_the_mean_of_those_that_see_the_same_grid() -> None:
-    """A deeper backbone makes fewer positions of the same pixels: its weights are of no cell of the first one's."""
+    """A deeper backbone makes fewer positions of the same pixels: its weights are of no cell of the first
+    one's.
+    """
     first, alike = captioner("recurrent", seed=3), captioner("recurrent", seed=5)
     deeper = captioner("recurrent", "model.encoder.blocks=[1,1]", seed=6)
     view = first.views[0]
     assert deeper.views[0] == view
     seen, texts = [[one[0]] * 3 for one in pictures(first)[:4]], ["red left"] * 4
     own = [of.force([one[:1] for one in seen], texts) for of in (first, alike)]
-    three = Captioner(first.models[0], toy.tokenizer(), first.config, others=[(alike.models[0], view), (deeper.models[0], view)])
+    three = Captioner(
+        first.models[0],
+        toy.tokenizer(),
+        first.config,
+        others=[(alike.models[0], view), (deeper.models[0], view)],
+    )
     for caption, one, other in zip(three.force(seen, texts), *own, strict=True):
         assert caption.grid == (4, 4)
         np.testing.assert_allclose(caption.attention, (one.attention + other.attention) / 2, atol=1e-5)  # type: ignore[operator]
@@ -335,9 +400,13 @@ def test_an_ensembles_attention_is_the_mean_of_those_that_see_the_same_grid() ->
 
 
 def test_an_ensemble_shows_no_attention_over_another_grid_than_its_own() -> None:
-    """Where the first model has none, that of one which sees the same pixels in fewer cells is not shown for it."""
+    """Where the first model has none, that of one which sees the same pixels in fewer cells is not shown for
+    it.
+    """
     first, deeper = captioner("fixed"), captioner("recurrent", "model.encoder.blocks=[1,1]", seed=6)
-    both = Captioner(first.models[0], toy.tokenizer(), first.config, others=[(deeper.models[0], first.views[0])])
+    both = Captioner(
+        first.models[0], toy.tokenizer(), first.config, others=[(deeper.models[0], first.views[0])]
+    )
     ((caption,),) = both.caption([[one[0]] * 2 for one in pictures(first)[:1]])
     assert (caption.attention, caption.grid) == (None, None)
 
@@ -416,7 +485,10 @@ def test_a_run_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
 
 
 def test_runs_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    run, clips = toy.save_run(tmp_path / "run", settings("recurrent")), toy.save_run(tmp_path / "clips", settings("clips"))
+    run, clips = (
+        toy.save_run(tmp_path / "run", settings("recurrent")),
+        toy.save_run(tmp_path / "clips", settings("clips")),
+    )
     text = tiny.save_run(tmp_path / "text")
     with pytest.raises(UserError, match=r"text: it translates text: use `seq2attn translate`$"):
         Captioner.load(text, device="cpu")
@@ -424,7 +496,9 @@ def test_runs_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         Translator.load(run, device="cpu")
     with pytest.raises(UserError, match=r"clips: of .*run and this, one reads clips and the other stills"):
         Captioner.load(f"{run},{clips}", device="cpu")
-    with pytest.raises(UsageError, match=r"run with --set model\.encoder\.size=4: its weights are not those of such a model"):
+    with pytest.raises(
+        UsageError, match=r"run with --set model\.encoder\.size=4: its weights are not those of such a model"
+    ):
         Captioner.load(run, device="cpu", settings=["model.encoder.size=4"])
     for setting in ("train.flip=true", "model.encoder.frozen=true", "model.encoder.weights=a"):
         with pytest.raises(UsageError, match="acts before or in training alone"):
@@ -434,13 +508,19 @@ def test_runs_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 def test_code_is_run_with_permission_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from seq2attn.models.backbones import allow_code
 
-    (tmp_path / "somebodys.py").write_text("import torch\n\ndef net():\n    return torch.nn.Conv2d(3, 8, 4, 4)\n")
+    (tmp_path / "somebodys.py").write_text(
+        "import torch\n\ndef net():\n    return torch.nn.Conv2d(3, 8, 4, 4)\n"
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     conf = toy.settings("model.encoder.backbone=somebodys:net")
     with allow_code():
         run = toy.save_run(tmp_path / "run", conf)
-    with pytest.raises(UserError, match="runs code of the package somebodys: allow it with --allow-code, or allow_code=True in Python"):
+    with pytest.raises(
+        UserError,
+        match="runs code of the package somebodys: allow it with --allow-code, or allow_code=True in Python",
+    ):
         Captioner.load(run, device="cpu")
     assert Captioner.load(run, device="cpu", allow_code=True).models
-    with pytest.raises(UserError, match="runs code of the package somebodys"):  # what was allowed once is not for ever
+    # what was allowed once is not for ever
+    with pytest.raises(UserError, match="runs code of the package somebodys"):
         Captioner.load(run, device="cpu")

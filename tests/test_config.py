@@ -1,4 +1,6 @@
-"""Settings: every preset is one, wrong ones are refused by name before any work starts, and what is written reads back the same."""
+"""Settings: every preset is one, wrong ones are refused by name before any work starts, and what is written
+reads back the same.
+"""
 
 import contextlib
 import gzip
@@ -51,24 +53,54 @@ def test_preset_names_only_what_it_has(name: str) -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_round_trip_through_json(name: str) -> None:
     settings = config.load(name, ["train.seed=7"])
-    assert config.validate(json.loads(json.dumps(settings.model_dump(mode="json"))), "config.json") == settings
+    assert (
+        config.validate(json.loads(json.dumps(settings.model_dump(mode="json"))), "config.json") == settings
+    )
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_flat_settings_rebuild_the_config(name: str) -> None:
     """What `--show` prints can be typed back with --set, setting by setting."""
     settings = config.load(name)
-    typed = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in config.flat(settings).items() if value is not None]
+    typed = [
+        f"{key}={json.dumps(value, ensure_ascii=False)}"
+        for key, value in config.flat(settings).items()
+        if value is not None
+    ]
     assert config.load(name, typed) == settings
 
 
 def test_systems_differ_where_their_papers_do() -> None:
-    sutskever, cho, bahdanau, luong = (config.load(name).model for name in ("sutskever14", "cho14", "bahdanau15", "luong15"))
-    assert (sutskever.decoder.reads, sutskever.decoder.bridge, sutskever.encoder.reverse, sutskever.encoder.bidirectional) == ("nothing", "last", True, False)
-    assert (cho.decoder.reads, set(cho.decoder.context), cho.decoder.readout) == ("summary", {"input", "readout"}, "maxout")
-    assert (bahdanau.decoder.query, set(bahdanau.decoder.context), bahdanau.attention.score) == ("previous", {"input", "readout"}, "additive")
-    assert (luong.decoder.query, luong.decoder.input_feeding, luong.decoder.readout) == ("current", True, "tanh")
-    assert (cho.encoder.cell, bahdanau.encoder.cell, sutskever.encoder.cell, luong.encoder.cell) == ("gru", "gru", "lstm", "lstm")
+    sutskever, cho, bahdanau, luong = (
+        config.load(name).model for name in ("sutskever14", "cho14", "bahdanau15", "luong15")
+    )
+    assert (
+        sutskever.decoder.reads,
+        sutskever.decoder.bridge,
+        sutskever.encoder.reverse,
+        sutskever.encoder.bidirectional,
+    ) == ("nothing", "last", True, False)
+    assert (cho.decoder.reads, set(cho.decoder.context), cho.decoder.readout) == (
+        "summary",
+        {"input", "readout"},
+        "maxout",
+    )
+    assert (bahdanau.decoder.query, set(bahdanau.decoder.context), bahdanau.attention.score) == (
+        "previous",
+        {"input", "readout"},
+        "additive",
+    )
+    assert (luong.decoder.query, luong.decoder.input_feeding, luong.decoder.readout) == (
+        "current",
+        True,
+        "tanh",
+    )
+    assert (cho.encoder.cell, bahdanau.encoder.cell, sutskever.encoder.cell, luong.encoder.cell) == (
+        "gru",
+        "gru",
+        "lstm",
+        "lstm",
+    )
 
 
 @pytest.mark.parametrize("score", ["dot", "general", "concat", "scaled-dot"])
@@ -82,16 +114,25 @@ def test_score_variants_differ_in_the_score_alone(score: str) -> None:
 @pytest.mark.parametrize(
     ("setting", "named"),
     [
-        (["model.attention.score=dot", "model.decoder.size=300", "model.decoder.bridge=linear"], ["model.attention.score", "300", "512"]),
+        (
+            ["model.attention.score=dot", "model.decoder.size=300", "model.decoder.bridge=linear"],
+            ["model.attention.score", "300", "512"],
+        ),
         (["model.decoder.size=300"], ["model.decoder.bridge", "300", "512"]),
         (["model.decoder.layers=3"], ["model.decoder.bridge", "3", "2"]),
         (["model.encoder.reverse=true"], ["model.encoder.reverse", "model.encoder.bidirectional"]),
         (["model.decoder.reads=nothing"], ["model.decoder.reads", "model.decoder.context"]),
         (["model.decoder.context=[]"], ["model.decoder.context", "model.decoder.reads"]),
         (['model.decoder.context=["readout", "readout"]'], ["model.decoder.context", "twice"]),
-        (["model.decoder.context=['layer']", "model.decoder.layers=1", "model.encoder.layers=1"], ["layer", "model.decoder.layers"]),
+        (
+            ["model.decoder.context=['layer']", "model.decoder.layers=1", "model.encoder.layers=1"],
+            ["layer", "model.decoder.layers"],
+        ),
         (["model.decoder.readout=linear"], ["model.decoder.input_feeding", "model.decoder.readout_size"]),
-        (["model.decoder.readout=linear", "model.decoder.input_feeding=false"], ["model.decoder.readout", "model.tied"]),
+        (
+            ["model.decoder.readout=linear", "model.decoder.input_feeding=false"],
+            ["model.decoder.readout", "model.tied"],
+        ),
         (["model.tied=all", "data.joint=false"], ["model.tied", "data.joint"]),
     ],
 )
@@ -109,7 +150,8 @@ def test_contradictions_are_refused_by_name(setting: list[str], named: list[str]
     [
         ("train.learning_rate=1", "train.learning_rate: no such setting"),
         ("train.batch_token=1", "train.batch_token: no such setting; did you mean train.batch_tokens?"),
-        ("model.drop=0.1", "model.drop: no such setting; did you mean model.dropout?"),  # not train.crop, which is as near
+        # not train.crop, which is as near
+        ("model.drop=0.1", "model.drop: no such setting; did you mean model.dropout?"),
         ("train.valid=3", "did you mean train.validate_every or train.validate_sentences?"),
         ("model.encoder.sise=3", "did you mean model.encoder.size?"),
         ("modle.dropout=0.1", "no such setting"),
@@ -219,7 +261,8 @@ def leaves(tree: dict[str, object], prefix: str = ""):
 # Attention
 
 A = "model.attention."
-OWNED = {  # setting: (a value that is not its default, the choice with which it acts, one with which it does not)
+# setting: (a value that is not its default, the choice with which it acts, one with which it does not)
+OWNED = {
     "query_map": ("identity", "score=keyed", "score=general"),
     "key_map": ("nonlinear", "score=keyed", "score=additive"),
     "positions": ("9", "score=location", "score=concat"),
@@ -246,14 +289,18 @@ def test_every_setting_of_one_choice_is_tested() -> None:
 
 
 @pytest.mark.parametrize(("name", "value", "acts", "idle"), [(name, *row) for name, row in OWNED.items()])
-def test_a_setting_of_one_choice_is_refused_with_the_others(name: str, value: str, acts: str, idle: str, tmp_path) -> None:
+def test_a_setting_of_one_choice_is_refused_with_the_others(
+    name: str, value: str, acts: str, idle: str, tmp_path
+) -> None:
     owner, chosen = idle.split("=")
     default = config.Attention.model_fields[name].default
     expected = str(of_attention(acts, f"{name}={value}").model_dump()[name])
     assert (expected, str(default)) == (value, str(of_attention(acts).model_dump()[name]))
     of_attention(idle, f"{name}={json.dumps(default)}")  # what does nothing may be said
     file = tmp_path / "mine.toml"
-    file.write_text(f"[model.attention]\n{owner} = {json.dumps(chosen)}\n{name} = {value if value[0].isdigit() else json.dumps(value)}\n")
+    file.write_text(
+        f"[model.attention]\n{owner} = {json.dumps(chosen)}\n{name} = {value if value[0].isdigit() else json.dumps(value)}\n"
+    )
     tree = config.Config().model_dump(mode="json")
     tree["model"]["attention"] |= {owner: chosen, name: type(default)(value)}
     for refused in (
@@ -272,7 +319,10 @@ def test_a_setting_of_one_choice_is_refused_with_the_others(name: str, value: st
 
 
 def test_all_owners_of_a_setting_are_named() -> None:
-    with pytest.raises(UsageError, match=r'model\.attention\.k is for model\.attention\.normaliser="hard-topk" or "hard-sample": with "softmax"'):
+    with pytest.raises(
+        UsageError,
+        match=r'model\.attention\.k is for model\.attention\.normaliser="hard-topk" or "hard-sample": with "softmax"',
+    ):
         of_attention("k=2")
     of_attention("normaliser=hard-sample", "k=2", "expected=0")
     of_attention("score=concat-location", "queries=both", "positions=9")
@@ -286,11 +336,17 @@ def test_all_owners_of_a_setting_are_named() -> None:
         (["score=concat-location"], ['score="concat-location"', 'queries="both"']),
         (["score=concat-location", "queries=embedding"], ['score="concat-location"', 'queries="both"']),
         (["score=location", "keys=embeddings"], ["keys is what a score compares", 'score="location"']),
-        (["window=local-p", "normaliser=hard-topk"], ['window="local-p"', 'normaliser="hard-topk"', "local-m"]),
+        (
+            ["window=local-p", "normaliser=hard-topk"],
+            ['window="local-p"', 'normaliser="hard-topk"', "local-m"],
+        ),
         (["window=local-p", "normaliser=hard-sample"], ['window="local-p"', 'normaliser="hard-sample"']),
         (["window=local-p", "normaliser=gumbel"], ['window="local-p"', 'normaliser="gumbel"']),
         (["normaliser=hard-sample", "k=2"], ["k is 2", "expected=0", "k=1"]),
-        (["normaliser=hard-sample", "k=2", "expected=0", "decoding=expected"], ["k is 2", "another decoding"]),
+        (
+            ["normaliser=hard-sample", "k=2", "expected=0", "decoding=expected"],
+            ["k is 2", "another decoding"],
+        ),
         (["heads=4", "value_map=linear"], ["heads is 4", "value_map"]),
         (["heads=3"], ["heads=3", "512"]),
         (["heads=4", "size=10"], ["heads=4", "10", "512"]),
@@ -298,7 +354,10 @@ def test_all_owners_of_a_setting_are_named() -> None:
         (["values=sum"], ['values="sum"', "512", "model.embedding is 256"]),
         (["score=dot", "keys=embeddings"], ['score="dot"', "512", "256", "general"]),
         (["score=cosine", "queries=both"], ['score="cosine"', "768", "512"]),
-        (["score=keyed", "key_map=identity", "query_map=identity", "queries=embedding"], ['score="keyed"', "256", "512"]),
+        (
+            ["score=keyed", "key_map=identity", "query_map=identity", "queries=embedding"],
+            ['score="keyed"', "256", "512"],
+        ),
         (["score=dott"], ["score", "dott"]),
         (["normaliser=sparse"], ["normaliser", "sparse"]),
         (["heads=0"], ["heads"]),
@@ -307,7 +366,10 @@ def test_all_owners_of_a_setting_are_named() -> None:
         (["temperature=0"], ["temperature"]),
         (["expected=1", "normaliser=hard-sample"], ["expected"]),
         (["max_fertility=0", "past=fertility"], ["max_fertility"]),
-        (["filter=3", "past=location-aware"], ["filter: no such setting", "did you mean model.attention.filters"]),
+        (
+            ["filter=3", "past=location-aware"],
+            ["filter: no such setting", "did you mean model.attention.filters"],
+        ),
     ],
 )
 def test_attention_that_contradicts_itself_is_refused_by_name(settings: list[str], named: list[str]) -> None:
@@ -324,7 +386,8 @@ def test_attention_that_contradicts_itself_is_refused_by_name(settings: list[str
     "settings",
     [
         ["heads=4"],
-        ["heads=4", "score=dot", "keys=embeddings", "queries=both"],  # each head's projections make the sizes equal
+        # each head's projections make the sizes equal
+        ["heads=4", "score=dot", "keys=embeddings", "queries=both"],
         ["score=keyed", "key_map=identity"],
         ["score=keyed", "key_map=identity", "query_map=identity"],
         ["score=dot", "keys=embeddings", "queries=embedding"],
@@ -338,17 +401,31 @@ def test_attention_that_contradicts_itself_is_refused_by_name(settings: list[str
 )
 def test_attention_that_agrees_is_taken(settings: list[str]) -> None:
     chosen = of_attention(*settings)
-    assert of_attention(*(f"{key}={json.dumps(value)}" for key, value in chosen.model_dump(mode="json").items() if value is not None)) == chosen
+    assert (
+        of_attention(
+            *(
+                f"{key}={json.dumps(value)}"
+                for key, value in chosen.model_dump(mode="json").items()
+                if value is not None
+            )
+        )
+        == chosen
+    )
 
 
 @pytest.mark.parametrize("bridge", ["mean", "zero"])
 @pytest.mark.parametrize("attention", [["keys=embeddings"], ["score=location"]])
 def test_an_encoder_that_nothing_reads_is_refused_by_name(bridge: str, attention: list[str]) -> None:
     settings = ["model.attention.values=embeddings", f"model.decoder.bridge={bridge}"]
-    with pytest.raises(UsageError, match=f'model.attention.values="embeddings" with model.decoder.bridge="{bridge}": nothing reads'):
+    with pytest.raises(
+        UsageError,
+        match=f'model.attention.values="embeddings" with model.decoder.bridge="{bridge}": nothing reads',
+    ):
         config.change(config.Config(), [*settings, *(f"model.attention.{setting}" for setting in attention)])
     config.change(config.Config(), settings)
-    config.change(config.Config(), [settings[0], "model.attention.keys=embeddings", "model.decoder.bridge=linear"])
+    config.change(
+        config.Config(), [settings[0], "model.attention.keys=embeddings", "model.decoder.bridge=linear"]
+    )
 
 
 @pytest.mark.parametrize("choice", ["scalar", "context"])
@@ -357,7 +434,10 @@ def test_a_gate_without_attention_is_refused_by_name(choice: str, reads: str) ->
     context = [] if reads == "nothing" else ["input"]
     settings = [f"model.decoder.reads={reads}", f"model.decoder.context={json.dumps(context)}"]
     config.change(config.Config(), settings)
-    with pytest.raises(UsageError, match=rf'model\.decoder\.gate is on what attention reads, and model\.decoder\.reads is "{reads}"'):
+    with pytest.raises(
+        UsageError,
+        match=rf'model\.decoder\.gate is on what attention reads, and model\.decoder\.reads is "{reads}"',
+    ):
         config.change(config.Config(), [*settings, f"model.decoder.gate={choice}"])
     assert config.change(config.Config(), [f"model.decoder.gate={choice}"]).model.decoder.gate == choice
 
@@ -368,10 +448,24 @@ def test_attention_is_not_held_to_sizes_where_nothing_attends() -> None:
 
 
 def test_sizes_of_what_is_compared_and_read() -> None:
-    model = config.change(config.Config(), ["model.attention.keys=embeddings", "model.attention.queries=both"]).model
-    assert (model.memory_size("keys"), model.memory_size("values"), model.query_size, model.attention_size) == (256, 512, 768, 512)
-    model = config.change(config.Config(), ["model.embedding=512", "model.attention.values=sum", "model.attention.size=64"]).model
-    assert (model.memory_size("keys"), model.memory_size("values"), model.query_size, model.attention_size) == (512, 512, 512, 64)
+    model = config.change(
+        config.Config(), ["model.attention.keys=embeddings", "model.attention.queries=both"]
+    ).model
+    assert (
+        model.memory_size("keys"),
+        model.memory_size("values"),
+        model.query_size,
+        model.attention_size,
+    ) == (256, 512, 768, 512)
+    model = config.change(
+        config.Config(), ["model.embedding=512", "model.attention.values=sum", "model.attention.size=64"]
+    ).model
+    assert (
+        model.memory_size("keys"),
+        model.memory_size("values"),
+        model.query_size,
+        model.attention_size,
+    ) == (512, 512, 512, 64)
     assert config.change(config.Config(), ["model.attention.queries=embedding"]).model.query_size == 256
 
 
@@ -385,7 +479,15 @@ def test_a_config_of_before_these_settings_loads_as_what_it_was() -> None:
         del old["train"][name]
     loaded = config.validate(old, "config.json")
     assert loaded == config.load("luong15")
-    plain = {"queries": "state", "keys": "states", "values": "states", "value_map": "identity", "heads": 1, "past": "none", "normaliser": "softmax"}
+    plain = {
+        "queries": "state",
+        "keys": "states",
+        "values": "states",
+        "value_map": "identity",
+        "heads": 1,
+        "past": "none",
+        "normaliser": "softmax",
+    }
     found = loaded.model.attention.model_dump()
     assert {key: found[key] for key in plain} == plain
     assert (found["temperature"], found["window"], loaded.model.decoder.gate) == (1.0, "none", "none")
@@ -410,7 +512,9 @@ def test_a_kind_starts_from_its_own_defaults() -> None:
     assert model.encoder == config.TransformerEncoder(kind="transformer")
     assert model.decoder == config.TransformerDecoder(kind="transformer")
     assert model.attention == config.load("luong15").model.attention
-    back = config.change(config.Config(model=model), ["model.encoder.kind=rnn", "model.decoder.kind=rnn"]).model
+    back = config.change(
+        config.Config(model=model), ["model.encoder.kind=rnn", "model.decoder.kind=rnn"]
+    ).model
     assert (back.encoder, back.decoder) == (config.RNNEncoder(), config.RNNDecoder())
 
 
@@ -426,7 +530,11 @@ def test_what_is_set_beside_a_kind_holds_in_any_order() -> None:
     for order in (settings, settings[::-1]):
         model = config.load("luong15", order).model
         assert (model.encoder.layers, model.decoder.positions) == (5, "rotary")  # type: ignore[union-attr]
-    assert config.change(config.Config(), [ENCODER, "model.encoder.kind=rnn"]).model.encoder == config.RNNEncoder()  # the later of two
+    # the later of two
+    assert (
+        config.change(config.Config(), [ENCODER, "model.encoder.kind=rnn"]).model.encoder
+        == config.RNNEncoder()
+    )
 
 
 def test_a_file_that_names_no_kind_is_recurrent_and_one_that_does_is_not(tmp_path) -> None:
@@ -444,53 +552,107 @@ def test_a_file_that_names_no_kind_is_recurrent_and_one_that_does_is_not(tmp_pat
         (["model.encoder.kind=gru"], 'model.encoder.kind: choose rnn, conv, transformer, image, not "gru"'),
         (["model.decoder.kind=3"], 'model.decoder.kind: choose rnn, conv, transformer, not "3"'),
         (["model.encoder.kind=[1]"], "model.encoder.kind: choose rnn, conv, transformer"),
-        (["model.encoder=transformer"], 'model.encoder is a section, not "transformer": set model.encoder.kind'),
+        (
+            ["model.encoder=transformer"],
+            'model.encoder is a section, not "transformer": set model.encoder.kind',
+        ),
         (["model.decoder=3"], "model.decoder is a section, not 3: set model.decoder.kind"),
-        ([ENCODER, "model.encoder.head=2"], "model.encoder.head: no such setting; did you mean model.encoder.heads?"),
-        ([DECODER, "model.decoder.weight_of=1"], "model.decoder.weight_of: no such setting; did you mean model.decoder.weights_of?"),
+        (
+            [ENCODER, "model.encoder.head=2"],
+            "model.encoder.head: no such setting; did you mean model.encoder.heads?",
+        ),
+        (
+            [DECODER, "model.decoder.weight_of=1"],
+            "model.decoder.weight_of: no such setting; did you mean model.decoder.weights_of?",
+        ),
         (
             [DECODER, "model.decoder.bridges=last"],
             "model.decoder.bridges: no such setting; did you mean model.decoder.bridge?",
         ),  # of another kind, but that is what was meant
-        ([ENCODER, "model.encoder.cell=gru"], 'model.encoder.cell is for model.encoder.kind="rnn": with "transformer" there is no such setting; leave it out'),
-        (["model.decoder.heads=2"], 'model.decoder.heads is for model.decoder.kind="transformer": with "rnn" there is no such setting'),
-        (["model.encoder.positions=none"], 'model.encoder.positions is for model.encoder.kind="conv" or "transformer" or "image": with "rnn"'),
-        ([ENCODER, "model.encoder.heads=3"], "model.encoder.heads=3 must divide model.encoder.size, 256, without rest"),
-        ([DECODER, "model.decoder.kv_heads=3"], "model.decoder.kv_heads=3 must divide model.decoder.heads, 4, without rest"),
-        ([DECODER, "model.decoder.kv_heads=8"], "model.decoder.kv_heads=8 must divide model.decoder.heads, 4, without rest"),
+        (
+            [ENCODER, "model.encoder.cell=gru"],
+            'model.encoder.cell is for model.encoder.kind="rnn": with "transformer" there is no such setting; leave it out',
+        ),
+        (
+            ["model.decoder.heads=2"],
+            'model.decoder.heads is for model.decoder.kind="transformer": with "rnn" there is no such setting',
+        ),
+        (
+            ["model.encoder.positions=none"],
+            'model.encoder.positions is for model.encoder.kind="conv" or "transformer" or "image": with "rnn"',
+        ),
+        (
+            [ENCODER, "model.encoder.heads=3"],
+            "model.encoder.heads=3 must divide model.encoder.size, 256, without rest",
+        ),
+        (
+            [DECODER, "model.decoder.kv_heads=3"],
+            "model.decoder.kv_heads=3 must divide model.decoder.heads, 4, without rest",
+        ),
+        (
+            [DECODER, "model.decoder.kv_heads=8"],
+            "model.decoder.kv_heads=8 must divide model.decoder.heads, 4, without rest",
+        ),
         (
             [ENCODER, "model.encoder.heads=1", "model.encoder.kv_heads=1"],
             "model.encoder.kv_heads is what several heads share: with model.encoder.heads=1 it does nothing",
         ),
-        (["model.attention.kv_heads=1"], "model.attention.kv_heads is what several heads share: with model.attention.heads=1 it does nothing"),
-        (["model.attention.heads=4", "model.attention.kv_heads=3"], "model.attention.kv_heads=3 must divide model.attention.heads, 4"),
+        (
+            ["model.attention.kv_heads=1"],
+            "model.attention.kv_heads is what several heads share: with model.attention.heads=1 it does nothing",
+        ),
+        (
+            ["model.attention.heads=4", "model.attention.kv_heads=3"],
+            "model.attention.kv_heads=3 must divide model.attention.heads, 4",
+        ),
         (
             [ENCODER, "model.encoder.positions=rotary", "model.encoder.heads=256"],
             'model.encoder.positions="rotary" turns pairs of numbers: a head has 1, which is odd',
         ),
-        ([DECODER, "model.decoder.max_positions=9"], 'model.decoder.max_positions is for model.decoder.positions="learned": with "sinusoidal" it does nothing'),
-        ([ENCODER, "model.encoder.positions=rotary", "model.encoder.max_positions=9"], 'model.encoder.max_positions is for model.encoder.positions="learned"'),
+        (
+            [DECODER, "model.decoder.max_positions=9"],
+            'model.decoder.max_positions is for model.decoder.positions="learned": with "sinusoidal" it does nothing',
+        ),
+        (
+            [ENCODER, "model.encoder.positions=rotary", "model.encoder.max_positions=9"],
+            'model.encoder.max_positions is for model.encoder.positions="learned"',
+        ),
         (
             ["model.decoder.kind=conv", "model.decoder.positions=none", "model.decoder.max_positions=9"],
             'model.decoder.max_positions is for model.decoder.positions="learned"',
         ),
         ([ENCODER, "model.encoder.size=128"], "model.encoder.size is 128 and model.embedding 256"),
         ([DECODER, "model.decoder.size=128"], "model.decoder.size is 128 and model.embedding 256"),
-        ([DECODER, "model.decoder.weights_of=4"], "model.decoder.weights_of is 4: the decoder has 3 layers, numbered from 1"),
+        (
+            [DECODER, "model.decoder.weights_of=4"],
+            "model.decoder.weights_of is 4: the decoder has 3 layers, numbered from 1",
+        ),
         ([DECODER, "model.decoder.weights_of=0"], "model.decoder.weights_of"),
         (
             [DECODER, "model.attention.past=coverage"],
             'model.attention.past="coverage" reads the weights of earlier steps, and a transformer decoder takes all steps at once',
         ),
         ([DECODER, "model.attention.past=fertility"], 'model.attention.past="fertility"'),
-        ([DECODER, "model.attention.queries=embedding"], 'model.attention.queries="embedding" is for a recurrent decoder'),
+        (
+            [DECODER, "model.attention.queries=embedding"],
+            'model.attention.queries="embedding" is for a recurrent decoder',
+        ),
         (
             [DECODER, "model.attention.score=concat-location", "model.attention.queries=both"],
             'model.attention.score="concat-location" is for a recurrent decoder',
         ),
-        ([DECODER, "model.attention.value_map=linear"], "model.attention.value_map: a transformer decoder maps the values already"),
-        ([DECODER, "model.attention.heads=3"], "model.attention.heads=3 must divide the attention's size, 256"),
-        ([DECODER, "model.attention.size=10", "model.attention.heads=4"], "model.attention.heads=4 must divide the attention's size, 10"),
+        (
+            [DECODER, "model.attention.value_map=linear"],
+            "model.attention.value_map: a transformer decoder maps the values already",
+        ),
+        (
+            [DECODER, "model.attention.heads=3"],
+            "model.attention.heads=3 must divide the attention's size, 256",
+        ),
+        (
+            [DECODER, "model.attention.size=10", "model.attention.heads=4"],
+            "model.attention.heads=4 must divide the attention's size, 10",
+        ),
         ([DECODER, "model.attention.keys=sum"], 'model.attention.keys="sum" adds states and embeddings'),
         (
             [ENCODER, DECODER, "model.attention.keys=embeddings", "model.attention.values=embeddings"],
@@ -516,8 +678,14 @@ def test_a_transformer_that_cannot_be_is_refused_by_name(settings: list[str], me
         [ENCODER, DECODER, "model.encoder.kv_heads=4", "model.decoder.kv_heads=1"],
         [ENCODER, "model.encoder.positions=learned", "model.encoder.max_positions=9"],
         [DECODER, "model.decoder.weights_of=3"],
-        [DECODER, "model.attention.score=dot", "model.attention.size=64"],  # maps make the sizes equal, with one head too
-        [DECODER, "model.attention.normaliser=hard-topk", "model.attention.k=3", "model.attention.window=local-m"],
+        # maps make the sizes equal, with one head too
+        [DECODER, "model.attention.score=dot", "model.attention.size=64"],
+        [
+            DECODER,
+            "model.attention.normaliser=hard-topk",
+            "model.attention.k=3",
+            "model.attention.window=local-m",
+        ],
         [DECODER, "model.attention.normaliser=hard-sample", "model.attention.decoding=sample"],
         [ENCODER, DECODER, "model.attention.keys=sum", "model.attention.values=embeddings"],
         [ENCODER, "model.attention.heads=4", "model.attention.kv_heads=2", "model.attention.past=coverage"],
@@ -533,17 +701,37 @@ def test_sizes_of_a_transformer() -> None:
     model = config.change(config.Config(), [ENCODER, DECODER, "model.attention.size=64"]).model
     assert (model.width, model.decoder_size, model.query_size, model.attention_size) == (256, 256, 256, 64)
     assert (model.memory_size("keys"), model.memory_size("values"), model.projects) == (256, 256, True)
-    model = config.change(config.Config(), [DECODER, "model.attention.keys=embeddings", "model.encoder.size=100"]).model
-    assert (model.width, model.memory_size("keys"), model.memory_size("values"), model.projects) == (200, 256, 200, True)
+    model = config.change(
+        config.Config(), [DECODER, "model.attention.keys=embeddings", "model.encoder.size=100"]
+    ).model
+    assert (model.width, model.memory_size("keys"), model.memory_size("values"), model.projects) == (
+        200,
+        256,
+        200,
+        True,
+    )
     assert not config.Config().model.projects
 
 
 # A trained run
 
 
-@pytest.mark.parametrize("setting", ["data.vocab_size=9", "train.lr=1", "train=3", "about=x", "model.dropout=0", "model.init=uniform", "model.init_range=1"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "data.vocab_size=9",
+        "train.lr=1",
+        "train=3",
+        "about=x",
+        "model.dropout=0",
+        "model.init=uniform",
+        "model.init_range=1",
+    ],
+)
 def test_settings_that_training_has_used_up_are_refused_by_name(setting: str) -> None:
-    with pytest.raises(UsageError, match=f"^--set {re.escape(setting)}: acts before or in training alone") as refusal:
+    with pytest.raises(
+        UsageError, match=f"^--set {re.escape(setting)}: acts before or in training alone"
+    ) as refusal:
         config.refuse_spent(["search.beam=3", setting])
     assert "\n" not in str(refusal.value)
 
@@ -570,14 +758,58 @@ def test_lengths_between_which_nothing_lies_are_refused() -> None:
 # What does nothing
 
 
-IDLE = [  # preset, settings whose last does nothing, why, the other way out ("": there is none), settings with which it acts
-    ("cho14", ["model.attention.temperature=2"], 'model.decoder.reads is "summary"', "choose a model with attention", ["model.decoder.reads=attention"]),
-    ("cho14", ["model.decoder.query=previous"], 'model.decoder.reads is "summary"', "choose a model with attention", ["model.decoder.reads=attention"]),
-    ("sutskever14", ["model.attention.heads=4"], 'model.decoder.reads is "nothing"', "choose a model with attention", None),
-    ("luong15", ["model.attention.size=64"], 'model.attention.score="general" has no hidden units', "several heads", ["model.attention.score=concat"]),
-    ("luong15", ["model.attention.size=64"], 'model.attention.score="general" has no hidden units', "several heads", ["model.attention.heads=4"]),
-    ("luong15", ["model.attention.size=64"], 'model.attention.score="general" has no hidden units', "several heads", ["model.attention.window=local-p"]),
-    ("keyed-identity", ["model.attention.size=64"], 'score="keyed" with an identity map', "another score", None),
+# preset, settings whose last does nothing, why, the other way out ("": there is none), settings with which it
+# acts
+IDLE = [
+    (
+        "cho14",
+        ["model.attention.temperature=2"],
+        'model.decoder.reads is "summary"',
+        "choose a model with attention",
+        ["model.decoder.reads=attention"],
+    ),
+    (
+        "cho14",
+        ["model.decoder.query=previous"],
+        'model.decoder.reads is "summary"',
+        "choose a model with attention",
+        ["model.decoder.reads=attention"],
+    ),
+    (
+        "sutskever14",
+        ["model.attention.heads=4"],
+        'model.decoder.reads is "nothing"',
+        "choose a model with attention",
+        None,
+    ),
+    (
+        "luong15",
+        ["model.attention.size=64"],
+        'model.attention.score="general" has no hidden units',
+        "several heads",
+        ["model.attention.score=concat"],
+    ),
+    (
+        "luong15",
+        ["model.attention.size=64"],
+        'model.attention.score="general" has no hidden units',
+        "several heads",
+        ["model.attention.heads=4"],
+    ),
+    (
+        "luong15",
+        ["model.attention.size=64"],
+        'model.attention.score="general" has no hidden units',
+        "several heads",
+        ["model.attention.window=local-p"],
+    ),
+    (
+        "keyed-identity",
+        ["model.attention.size=64"],
+        'score="keyed" with an identity map',
+        "another score",
+        None,
+    ),
     (
         "luong15",
         ["model.attention.queries=embedding", "model.decoder.query=previous"],
@@ -585,46 +817,107 @@ IDLE = [  # preset, settings whose last does nothing, why, the other way out (""
         "",
         ["model.decoder.gate=scalar"],
     ),
-    ("luong15", ["train.momentum=0.9"], 'train.optimizer is "adam"', 'set train.optimizer="sgd"', ["train.optimizer=sgd"]),
-    ("luong15", ["train={momentum=0.9}"], 'train.optimizer is "adam"', 'set train.optimizer="sgd"', ["train.optimizer=sgd"]),
+    (
+        "luong15",
+        ["train.momentum=0.9"],
+        'train.optimizer is "adam"',
+        'set train.optimizer="sgd"',
+        ["train.optimizer=sgd"],
+    ),
+    (
+        "luong15",
+        ["train={momentum=0.9}"],
+        'train.optimizer is "adam"',
+        'set train.optimizer="sgd"',
+        ["train.optimizer=sgd"],
+    ),
     ("luong15", ["data.max_missing=0.2"], "it is of pictures, and the source is text", "", None),
     ("luong15", ["data.follow_links=true"], "it is of pictures, and the source is text", "", None),
     ("xu15-soft", ["data.max_ratio=2"], "it is of sources of text, and they are pictures", "", None),
-    ("xu15-soft", ["train.samples=9"], "train.self_critical is not set", "set train.self_critical to a step", ["train.self_critical=9"]),
-    *(("luong15", [f"train.{setting}"], "it is of pictures", "", None) for setting in ("captions=2", "crop=0.1", "flip=true", "unfreeze=5", "backbone_lr=0.1")),
+    (
+        "xu15-soft",
+        ["train.samples=9"],
+        "train.self_critical is not set",
+        "set train.self_critical to a step",
+        ["train.self_critical=9"],
+    ),
     *(
-        ("luong15", ["train.optimizer=sgd", setting], 'train.optimizer is "sgd"', 'set train.optimizer="adam"', ["train.optimizer=adamw"])
+        ("luong15", [f"train.{setting}"], "it is of pictures", "", None)
+        for setting in ("captions=2", "crop=0.1", "flip=true", "unfreeze=5", "backbone_lr=0.1")
+    ),
+    *(
+        (
+            "luong15",
+            ["train.optimizer=sgd", setting],
+            'train.optimizer is "sgd"',
+            'set train.optimizer="adam"',
+            ["train.optimizer=adamw"],
+        )
         for setting in ("train.beta1=0.8", "train.beta2=0.9", "train.eps=1e-5")
     ),
     *(
-        ("luong15", [setting], 'train.schedule is "cosine"', 'set train.schedule="plateau"', ["train.schedule=plateau"])
+        (
+            "luong15",
+            [setting],
+            'train.schedule is "cosine"',
+            'set train.schedule="plateau"',
+            ["train.schedule=plateau"],
+        )
         for setting in ("train.decay=0.1", "train.decay_patience=5")
     ),
     *(
-        ("gumbel", [setting], 'nothing is drawn where model.attention.normaliser is "gumbel"', "hard-sample", ["model.attention.normaliser=hard-sample"])
+        (
+            "gumbel",
+            [setting],
+            'nothing is drawn where model.attention.normaliser is "gumbel"',
+            "hard-sample",
+            ["model.attention.normaliser=hard-sample"],
+        )
         for setting in ("train.reinforce=1", "train.entropy=0", "train.baseline=0.5")
     ),
-    ("cho14", ["train.entropy=0"], 'nothing is drawn where model.decoder.reads is "summary"', "with attention that draws", None),
-    ("luong15", ["model.init_range=0.5"], 'model.init is "glorot"', 'set model.init="uniform"', ["model.init=uniform"]),
+    (
+        "cho14",
+        ["train.entropy=0"],
+        'nothing is drawn where model.decoder.reads is "summary"',
+        "with attention that draws",
+        None,
+    ),
+    (
+        "luong15",
+        ["model.init_range=0.5"],
+        'model.init is "glorot"',
+        'set model.init="uniform"',
+        ["model.init=uniform"],
+    ),
 ]
 
 
 @pytest.mark.parametrize(("preset", "settings", "why", "way", "acts"), IDLE)
-def test_a_setting_that_would_do_nothing_is_refused_where_it_is_named(preset: str, settings: list[str], why: str, way: str, acts: list[str] | None) -> None:
+def test_a_setting_that_would_do_nothing_is_refused_where_it_is_named(
+    preset: str, settings: list[str], why: str, way: str, acts: list[str] | None
+) -> None:
     with pytest.raises(UsageError) as refusal:
         config.load(preset, ["search.beam=2", *settings])
     message = str(refusal.value)
     assert message.startswith(f"--set {settings[-1]}: does nothing, for ")
     assert f"{why}" in message
-    assert message.endswith("; leave it out") if not way else re.search(rf"; leave it out, or .*{re.escape(way)}", message)
+    assert (
+        message.endswith("; leave it out")
+        if not way
+        else re.search(rf"; leave it out, or .*{re.escape(way)}", message)
+    )
     assert "\n" not in message
     if acts is not None:
         config.load(preset, [*settings, *acts])
 
 
-@pytest.mark.parametrize("score", ["dot", "scaled-dot", "general", "concat-linear", "sigmoid", "cosine", "location"])
+@pytest.mark.parametrize(
+    "score", ["dot", "scaled-dot", "general", "concat-linear", "sigmoid", "cosine", "location"]
+)
 def test_a_size_that_no_score_has_is_refused(score: str) -> None:
-    with pytest.raises(UsageError, match=rf'size=64: does nothing, for model\.attention\.score="{score}" has no hidden units'):
+    with pytest.raises(
+        UsageError, match=rf'size=64: does nothing, for model\.attention\.score="{score}" has no hidden units'
+    ):
         config.load("luong15", [f"model.attention.score={score}", "model.attention.size=64"])
 
 
@@ -661,24 +954,41 @@ def test_files_may_hold_what_does_nothing(tmp_path) -> None:
         config.load(str(file), ["train.lr=1", "train.momentum=0.6"])
 
 
-TRAINED = [  # what the run is, a setting that does nothing to it once it is trained, why, settings with which it acts
+# what the run is, a setting that does nothing to it once it is trained, why, settings with which it acts
+TRAINED = [
     (["normaliser=hard-topk"], "temperature=2", "reads the best at any temperature", ["normaliser=softmax"]),
     (["normaliser=gumbel"], "temperature=2", "reads the best at any temperature", ["normaliser=sparsemax"]),
-    (["normaliser=hard-sample"], "temperature=2", 'or set model.attention.decoding="sample"', ["decoding=sample"]),
+    (
+        ["normaliser=hard-sample"],
+        "temperature=2",
+        'or set model.attention.decoding="sample"',
+        ["decoding=sample"],
+    ),
     (["normaliser=hard-sample"], "temperature=2", "reads the best at any temperature", ["decoding=expected"]),
-    (["normaliser=hard-sample"], "expected=0", 'it acts in training alone; leave it out, or set model.attention.decoding="expected"', ["k=2"]),
+    (
+        ["normaliser=hard-sample"],
+        "expected=0",
+        'it acts in training alone; leave it out, or set model.attention.decoding="expected"',
+        ["k=2"],
+    ),
     (["score=general"], "size=64", "has no hidden units; leave it out", ["heads=4"]),
 ]
 
 
 @pytest.mark.parametrize(("made", "setting", "why", "acts"), TRAINED)
-def test_a_setting_that_does_nothing_to_a_trained_run_is_refused(made: list[str], setting: str, why: str, acts: list[str]) -> None:
+def test_a_setting_that_does_nothing_to_a_trained_run_is_refused(
+    made: list[str], setting: str, why: str, acts: list[str]
+) -> None:
     def refuse(*settings: str) -> None:
         named = [A + part for part in settings]
-        config.refuse_idle(named, [(before, config.change(before, named))], trained=True, where="run with --set")
+        config.refuse_idle(
+            named, [(before, config.change(before, named))], trained=True, where="run with --set"
+        )
 
     before = config.change(config.Config(), [A + part for part in made])
-    with pytest.raises(UsageError, match=rf"^run with --set {re.escape(A + setting)}: does nothing, for .*{re.escape(why)}"):
+    with pytest.raises(
+        UsageError, match=rf"^run with --set {re.escape(A + setting)}: does nothing, for .*{re.escape(why)}"
+    ):
         refuse(setting)
     refuse(setting, *acts)
     if not setting.startswith("size"):  # training knows it
@@ -686,7 +996,9 @@ def test_a_setting_that_does_nothing_to_a_trained_run_is_refused(made: list[str]
 
 
 def test_a_setting_that_acts_in_one_of_several_runs_is_taken() -> None:
-    soft, hard = (config.change(config.Config(), [f"{A}normaliser={name}"]) for name in ("softmax", "hard-topk"))
+    soft, hard = (
+        config.change(config.Config(), [f"{A}normaliser={name}"]) for name in ("softmax", "hard-topk")
+    )
     setting = f"{A}temperature=2"
     changes = [(run, config.change(run, [setting])) for run in (hard, soft, hard)]
     config.refuse_idle([setting], changes, trained=True)
@@ -700,7 +1012,10 @@ def test_idle_settings_are_settings() -> None:
     for preset in PRESETS:
         for trained in (False, True):
             for names, _, _ in config._idle(config.load(preset), trained):
-                assert all(name in every or (name.endswith(".") and any(key.startswith(name) for key in every)) for name in names)
+                assert all(
+                    name in every or (name.endswith(".") and any(key.startswith(name) for key in every))
+                    for name in names
+                )
 
 
 # What is typed
@@ -708,20 +1023,32 @@ def test_idle_settings_are_settings() -> None:
 
 @pytest.mark.parametrize(
     ("value", "context"),
-    [("input", ["input"]), ('"input"', ["input"]), ("input,readout", ["input", "readout"]), ("input , readout", ["input", "readout"]), ("[]", None)],
+    [
+        ("input", ["input"]),
+        ('"input"', ["input"]),
+        ("input,readout", ["input", "readout"]),
+        ("input , readout", ["input", "readout"]),
+        ("[]", None),
+    ],
 )
 def test_bare_words_are_a_list_where_a_list_is_wanted(value: str, context: list[str] | None) -> None:
     if context is None:
         with pytest.raises(UsageError, match="name a place"):
             config.load("bahdanau15", [f"model.decoder.context={value}"])
     else:
-        assert list(config.load("bahdanau15", [f"model.decoder.context={value}"]).model.decoder.context) == context  # type: ignore[union-attr]
+        assert (
+            list(config.load("bahdanau15", [f"model.decoder.context={value}"]).model.decoder.context)
+            == context
+        )  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("model.decoder.context=3", 'model.decoder.context: write a list, of any of ["input", "layer", "readout"], not 3'),
+        (
+            "model.decoder.context=3",
+            'model.decoder.context: write a list, of any of ["input", "layer", "readout"], not 3',
+        ),
         ("model.decoder.context=inptu", 'model.decoder.context: choose input, layer or readout, not "inptu"'),
         ("train=3", "train is a section, not 3: set what is in it, which `seq2attn train --show` lists"),
         ("train.lr=fast", 'train.lr: write a number, not "fast"'),
@@ -745,13 +1072,30 @@ def test_what_to_write_instead_is_said(setting: str, message: str) -> None:
 def test_no_message_speaks_of_python() -> None:
     messages = []
     for key, _, _ in config.fields():
-        for value in ("3", "-1", "0.5", "true", "[]", "[1]", "{x = 1}", "{}", "word", "nan", "1979-05-27", "''"):
+        for value in (
+            "3",
+            "-1",
+            "0.5",
+            "true",
+            "[]",
+            "[1]",
+            "{x = 1}",
+            "{}",
+            "word",
+            "nan",
+            "1979-05-27",
+            "''",
+        ):
             try:
                 config.load("transformer" if "heads" in key else "luong15", [f"{key}={value}"])
             except UsageError as refusal:
                 messages.append(str(refusal))
     assert len(messages) > 500
-    assert not [message for message in messages if re.search(r"tuple|dictionary|instance|a valid|pydantic|Input", message)]
+    assert not [
+        message
+        for message in messages
+        if re.search(r"tuple|dictionary|instance|a valid|pydantic|Input", message)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -770,7 +1114,8 @@ def test_no_message_speaks_of_python() -> None:
         ("luong15", "droput", "model.dropout"),
         ("luong15", "vocab-size", "data.vocab_size"),
         ("luong15", "modle.dropout", "model.dropout"),
-        ("luong15", "prenorm", "model.encoder.prenorm or model.decoder.prenorm"),  # of no kind in use, and there is no other
+        # of no kind in use, and there is no other
+        ("luong15", "prenorm", "model.encoder.prenorm or model.decoder.prenorm"),
         ("transformer", "heads", "model.encoder.heads, model.decoder.heads or model.attention.heads"),
         ("transformer", "model.attention.layers", "model.encoder.layers or model.decoder.layers"),
         ("transformer", "kernel", "model.attention.kernel"),
@@ -784,7 +1129,9 @@ def test_a_misspelt_setting_is_known_by_its_last_name(preset: str, typed: str, m
 
 
 def test_what_is_like_nothing_is_not_guessed_at() -> None:
-    with pytest.raises(UsageError, match=r"^--set: xyzzy: no such setting; `seq2attn train PRESET --show` lists all$"):
+    with pytest.raises(
+        UsageError, match=r"^--set: xyzzy: no such setting; `seq2attn train PRESET --show` lists all$"
+    ):
         config.load("luong15", ["xyzzy=1"])
 
 
@@ -808,8 +1155,16 @@ def test_a_file_that_is_no_toml_is_wrong_usage(tmp_path) -> None:
     ("settings", "said", "unsaid"),
     [
         (["k=2"], "set model.attention.expected=0, or set model.attention.k=1", "decoding"),
-        (["k=2", "decoding=expected"], "set model.attention.expected=0 and choose another decoding than expected, or set", "draws"),
-        (["k=2", "decoding=expected", "expected=0"], "choose another decoding than expected, or set model.attention.k=1", "expected=0"),
+        (
+            ["k=2", "decoding=expected"],
+            "set model.attention.expected=0 and choose another decoding than expected, or set",
+            "draws",
+        ),
+        (
+            ["k=2", "decoding=expected", "expected=0"],
+            "choose another decoding than expected, or set model.attention.k=1",
+            "expected=0",
+        ),
     ],
 )
 def test_several_draws_say_what_stands_in_their_way(settings: list[str], said: str, unsaid: str) -> None:

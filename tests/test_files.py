@@ -1,4 +1,6 @@
-"""What is written is whole under its name, or what stood there stays: for errors, signals, kills, links, modes and names of the user's."""
+"""What is written is whole under its name, or what stood there stays: for errors, signals, kills, links,
+modes and names of the user's.
+"""
 
 import errno
 import os
@@ -39,14 +41,18 @@ def umask(mask: int) -> Iterator[None]:
 
 
 def killed(tmp_path: Path, body: str, moment: str = "") -> None:
-    """Run `body` in a process that kills itself at `moment`, a call of the module os, or else where the body says so."""
+    """Run `body` in a process that kills itself at `moment`, a call of the module os, or else where the body
+    says so.
+    """
     program = (
         "import os, signal, sys, pathlib\nfrom seq2attn import files\n"
         "kill = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"place = pathlib.Path({str(tmp_path)!r})\n"
     )
     program += f"os.{moment} = kill\n" if moment else ""
-    ended = subprocess.run([sys.executable, "-c", program + body], cwd=Path(__file__).parents[1], timeout=60, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", program + body], cwd=Path(__file__).parents[1], timeout=60, check=False
+    )
     assert ended.returncode == -signal.SIGKILL
 
 
@@ -54,7 +60,9 @@ def killed(tmp_path: Path, body: str, moment: str = "") -> None:
 def working(body: str) -> Iterator[subprocess.Popen[str]]:
     """A process that runs `body`, which must print a line, and is killed in the end."""
     program = "import os, sys, time, pathlib\nfrom seq2attn import files\n" + body
-    process = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert process.stdout is not None
         assert process.stdout.readline()
@@ -85,7 +93,9 @@ def test_what_stood_there_stays_until_all_is_written(tmp_path: Path) -> None:
     assert names(tmp_path) == ["x"]
 
 
-def test_content_is_on_the_disk_before_its_name_and_both_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_content_is_on_the_disk_before_its_name_and_both_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What counts on a new file, as the state of a training on its tensors, may be read after a power cut."""
     done: list[str] = []
     sync, replace, rename = os.fsync, os.replace, os.rename
@@ -134,8 +144,7 @@ def test_what_fails_leaves_no_trace_or_a_piece_of_its_own(tmp_path: Path, error:
 
 
 def test_a_piece_is_kept_where_there_are_no_hard_links(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EPERM, "no links here")
@@ -159,7 +168,10 @@ def test_a_full_disk_is_one_line_with_the_name_that_was_given(tmp_path: Path) ->
     told: list[Path] = []
     with largest_file(5000), pytest.raises(UserError) as caught:
         cut(path, NEW * 2000, ValueError("not reached"), told)
-    assert str(caught.value) == f"{path}: cannot be written: File too large; raise the limit (ulimit -f), or write elsewhere"
+    assert (
+        str(caught.value)
+        == f"{path}: cannot be written: File too large; raise the limit (ulimit -f), or write elsewhere"
+    )
     assert path.read_bytes() == OLD
     assert told == [tmp_path / "x.partial"]
     with (
@@ -179,10 +191,7 @@ def test_a_full_disk_is_one_line_with_the_name_that_was_given(tmp_path: Path) ->
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES])
 @pytest.mark.parametrize("call", ["fsync", "replace", "mkdir", "fchmod"])
 def test_every_refusal_names_the_file_and_the_reason(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    call: str,
-    number: int,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number), "/somewhere/.x.partial/new")
@@ -210,14 +219,15 @@ def test_places_where_nothing_can_be_written(tmp_path: Path) -> None:
         ("loop", "Too many levels of symbolic links; the link leads to itself: remove it"),
         ("y" * 256, "File name too long; choose a shorter name"),
     ):
-        with pytest.raises(UserError, match=f"^{re.escape(str(tmp_path / name))}: cannot be written: {reason}"):
+        with pytest.raises(
+            UserError, match=f"^{re.escape(str(tmp_path / name))}: cannot be written: {reason}"
+        ):
             files.write(tmp_path / name, NEW)
     assert names(tmp_path) == ["file", "loop"]
 
 
 def test_a_file_that_its_owner_protects_is_not_replaced(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "x"
     path.write_bytes(OLD)
@@ -339,7 +349,9 @@ def test_devices_pipes_and_descriptors_are_written_to_as_they_are(tmp_path: Path
         assert ((tmp_path / "x").read_bytes(), (tmp_path / "x").stat().st_ino) == (OLD + b"more\n", before)
     assert names(tmp_path) == ["pipe", "x"]
     if Path("/dev/full").exists():
-        with pytest.raises(UserError, match=r"^/dev/full: cannot be written: No space left on device; make room"):
+        with pytest.raises(
+            UserError, match=r"^/dev/full: cannot be written: No space left on device; make room"
+        ):
             files.write(Path("/dev/full"), NEW)
 
 
@@ -381,7 +393,9 @@ def test_another_process_that_writes_the_same_file_has_its_own(tmp_path: Path) -
 def test_a_child_does_not_hold_what_its_parent_made(tmp_path: Path) -> None:
     body = f"with files.replace_file(pathlib.Path({str(tmp_path / 'x')!r})) as file:\n    if not os.fork():\n        print(os.getpid(), flush=True)\n        time.sleep(600)\n    os.kill(os.getpid(), 9)\n"
     program = "import os, sys, time, pathlib\nfrom seq2attn import files\n" + body
-    with subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         child = int(process.stdout.readline())
         process.wait()
@@ -407,7 +421,10 @@ def test_a_killed_writer_leaves_what_stood_there_and_the_next_one_sweeps(tmp_pat
 
 def test_what_another_machine_may_still_write_is_swept_a_day_later(tmp_path: Path) -> None:
     """Some shared file systems keep a lock to the machine that took it."""
-    killed(tmp_path, "with files.replace_file(place / 'x') as file:\n    file.write(b'x')\n    file.flush()\n    kill()")
+    killed(
+        tmp_path,
+        "with files.replace_file(place / 'x') as file:\n    file.write(b'x')\n    file.flush()\n    kill()",
+    )
     mark = tmp_path / ".x.partial" / files.MARK
     mark.write_bytes(b"process 1 on another-machine\nx")
     files.sweep(tmp_path)
@@ -450,8 +467,7 @@ def test_a_kill_between_the_moves_of_two_folders_loses_none(tmp_path: Path, move
 
 
 def test_without_locks_nothing_is_swept_and_all_is_written(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOTSUP, "no locks here")
@@ -472,7 +488,9 @@ def test_the_second_maker_of_a_folder_loses_at_its_start(tmp_path: Path) -> None
     body = f"with files.replace_folder(pathlib.Path({str(out)!r}), lambda: None) as new:\n    print('x', flush=True)\n    time.sleep(600)"
     with working(body) as process:
         with (
-            pytest.raises(files.Taken, match=rf"^{re.escape(str(out))}: process {process.pid} on \S+ is making it: wait") as caught,
+            pytest.raises(
+                files.Taken, match=rf"^{re.escape(str(out))}: process {process.pid} on \S+ is making it: wait"
+            ) as caught,
             files.replace_folder(out, lambda: None),
         ):
             pass

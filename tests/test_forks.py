@@ -85,7 +85,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def done(program: str, run: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", BEGIN + program, run], capture_output=True, text=True, env=ENVIRONMENT, timeout=240, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", BEGIN + program, run],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        timeout=240,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

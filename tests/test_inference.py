@@ -1,4 +1,6 @@
-"""Translating with small random models: scores held to teacher forcing, order and batches, words, ensembles, runs on disk, absurd text."""
+"""Translating with small random models: scores held to teacher forcing, order and batches, words, ensembles,
+runs on disk, absurd text.
+"""
 
 import itertools
 import math
@@ -29,7 +31,15 @@ RECIPES = {
     "summary": {"reads": "summary", "context": ["input"]},
     "nothing": {"reads": "nothing", "context": []},
 }
-TEXTS = ["the small dog", "rain", "she sings, and they listen to her songs in the old house of the town", "we do not eat red apples today", "", "a b", "where?"]
+TEXTS = [
+    "the small dog",
+    "rain",
+    "she sings, and they listen to her songs in the old house of the town",
+    "we do not eat red apples today",
+    "",
+    "a b",
+    "where?",
+]
 
 
 def flat(results: list[list[Translation]]) -> list[tuple[str, object]]:
@@ -39,10 +49,17 @@ def flat(results: list[list[Translation]]) -> list[tuple[str, object]]:
 
 @torch.no_grad()
 def teacher(translator: Translator, translation: Translation) -> tuple[float, torch.Tensor | None]:
-    """log p of the translation's tokens and end token, and the weights, by one pass over the whole target, one sentence, no padding."""
+    """log p of the translation's tokens and end token, and the weights, by one pass over the whole target,
+    one sentence, no padding.
+    """
     model = translator.members[0].model.eval()
     source = torch.tensor([[*translator.source_tokenizer.encode(translation.source), EOS]])
-    output = model(source, torch.ones_like(source, dtype=torch.bool), torch.tensor([[BOS, *translation.tokens]]), weights=True)
+    output = model(
+        source,
+        torch.ones_like(source, dtype=torch.bool),
+        torch.tensor([[BOS, *translation.tokens]]),
+        weights=True,
+    )
     log_p = output.logits.log_softmax(-1)[0]
     total = sum(float(log_p[i, token]) for i, token in enumerate([*translation.tokens, EOS]))
     return total, None if output.weights is None else output.weights[0]
@@ -78,12 +95,17 @@ def test_samples_score_what_teacher_forcing_gives_them() -> None:
 @pytest.mark.parametrize("recipe", ["bahdanau", "luong"])
 def test_batches_and_order_change_nothing(recipe: str) -> None:
     translator = tiny.translator(**RECIPES[recipe])
-    texts = TEXTS + [" ".join(random.Random(seed).choices(" ".join(tiny.ENGLISH).split(), k=1 + seed % 17)) for seed in range(24)]
+    texts = TEXTS + [
+        " ".join(random.Random(seed).choices(" ".join(tiny.ENGLISH).split(), k=1 + seed % 17))
+        for seed in range(24)
+    ]
     order = random.Random(0).sample(range(len(texts)), len(texts))
     for options in ({"beam": 1, "max_length": 30}, {"beam": 3, "n_best": 3, "max_length": 20}):
         together = [flat([one]) for one in translator.translate(texts, batch_tokens=600, **options)]
         assert [flat([one]) for one in translator.translate(texts, batch_tokens=1, **options)] == together
-        shuffled = [flat([one]) for one in translator.translate([texts[i] for i in order], batch_tokens=97, **options)]
+        shuffled = [
+            flat([one]) for one in translator.translate([texts[i] for i in order], batch_tokens=97, **options)
+        ]
         assert shuffled == [together[i] for i in order]
     assert len({one[0][0] for one in together}) > 20
 
@@ -98,7 +120,10 @@ def test_batches_are_bounded_filled_and_even(cores: int) -> None:
     padded = [max(lengths[row] for row in batch) * len(batch) for batch in planned]
     assert max(padded) <= 500
     assert [len(batch) % GROUP for batch in planned[:-1]] == [0] * (len(planned) - 1)
-    assert all(max(lengths[row] for row in one) <= min(lengths[row] for row in other) for one, other in itertools.pairwise(planned))
+    assert all(
+        max(lengths[row] for row in one) <= min(lengths[row] for row in other)
+        for one, other in itertools.pairwise(planned)
+    )
     assert min(padded) > max(padded) / 2
     assert len(planned) % cores == 0
     # One that is too long stands alone; few texts are not torn apart, more are shared out.
@@ -113,7 +138,9 @@ def test_batches_have_even_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
     translator = tiny.translator()
     encoder = translator.members[0].model.encoder
     shapes, encode = [], encoder.forward
-    monkeypatch.setattr(encoder, "forward", lambda source, mask: shapes.append(source.shape) or encode(source, mask))
+    monkeypatch.setattr(
+        encoder, "forward", lambda source, mask: shapes.append(source.shape) or encode(source, mask)
+    )
     for options in ({}, {"sample": True}):
         for count in range(1, 8):
             assert len(translator.translate(TEXTS[:4][:count] * 2, **options)) == 2 * min(count, 4)
@@ -134,7 +161,11 @@ def test_attention_left_out_changes_nothing_else() -> None:
     translator = tiny.translator()
     without = translator.translate(TEXTS, attention=False)
     assert flat(without) == flat(translator.translate(TEXTS))
-    assert all(t.attention is None and t.piece_attention is None and t.alignment() == [] for ts in without for t in ts)
+    assert all(
+        t.attention is None and t.piece_attention is None and t.alignment() == []
+        for ts in without
+        for t in ts
+    )
 
 
 @pytest.mark.parametrize("text", ["", " ", "\t \u3000", "\n", "\u2028\u0085", "\x1c"])
@@ -143,7 +174,12 @@ def test_empty_and_blank_text_never_reach_the_model(text: str) -> None:
     translator.members[0].model.encoder.forward = None  # type: ignore[assignment]
     assert translator.translate([text, text], n_best=2)[1] == translator.translate([text])[0]
     (translation,) = translator.translate([text])[0]
-    assert (translation.text, translation.score, translation.tokens, translation.alignment()) == ("", 0.0, [], [])
+    assert (translation.text, translation.score, translation.tokens, translation.alignment()) == (
+        "",
+        0.0,
+        [],
+        [],
+    )
     assert translator.translate([]) == []
 
 
@@ -175,12 +211,16 @@ def test_a_very_long_text_is_read_up_to_the_bound() -> None:
 
 def test_limits_prefixes_and_bans_reach_the_search() -> None:
     translator = tiny.translator()
-    for translation in itertools.chain(*translator.translate(TEXTS[:4], n_best=5, max_length=6, min_length=4)):
+    for translation in itertools.chain(
+        *translator.translate(TEXTS[:4], n_best=5, max_length=6, min_length=4)
+    ):
         assert 4 <= len(translation.tokens) <= 6
         assert not {PAD, UNK, BOS, EOS} & set(translation.tokens)
         assert translation.finished == (len(translation.tokens) < 6)
     prefixes = ["le petit", "", "une", "où est"]
-    for prefix, (translation, *_) in zip(prefixes, translator.translate(TEXTS[:4], prefixes=prefixes), strict=True):
+    for prefix, (translation, *_) in zip(
+        prefixes, translator.translate(TEXTS[:4], prefixes=prefixes), strict=True
+    ):
         begins = translator.target_tokenizer.encode(prefix)
         assert translation.tokens[: len(begins)] == begins
     unlimited = translator.translate(["rain"], beam=1, min_length=4096)[0][0]
@@ -196,13 +236,24 @@ def holds_twice(tokens: list[int], ngram: int) -> bool:
 def test_no_ngram_of_pieces_comes_twice(ngram: int) -> None:
     translator = tiny.translator(sharpness=1.5)
     for options in ({"beam": 1}, {"beam": 4, "n_best": 4}, {"sample": True, "n_best": 3}):
-        free = [t.tokens for ts in translator.translate(TEXTS[:4], min_length=20, max_length=25, **options) for t in ts]
-        bound = translator.translate(TEXTS[:4], min_length=20, max_length=25, no_repeat_ngram=ngram, **options)
+        free = [
+            t.tokens
+            for ts in translator.translate(TEXTS[:4], min_length=20, max_length=25, **options)
+            for t in ts
+        ]
+        bound = translator.translate(
+            TEXTS[:4], min_length=20, max_length=25, no_repeat_ngram=ngram, **options
+        )
         assert any(holds_twice(tokens, ngram) for tokens in free) or ngram == 3
         assert not any(holds_twice(t.tokens, ngram) for ts in bound for t in ts)
     begun = translator.translate(["rain"], prefixes=["le le le"], no_repeat_ngram=1)[0][0]
     assert begun.text.startswith("le le le")
-    stored = Translator(translator.members[0].model, translator.source_tokenizer, translator.target_tokenizer, tiny_search(no_repeat_ngram=ngram))
+    stored = Translator(
+        translator.members[0].model,
+        translator.source_tokenizer,
+        translator.target_tokenizer,
+        tiny_search(no_repeat_ngram=ngram),
+    )
     assert flat(stored.translate(TEXTS)) == flat(translator.translate(TEXTS, no_repeat_ngram=ngram))
     assert flat(stored.translate(TEXTS, no_repeat_ngram=0)) == flat(translator.translate(TEXTS))
 
@@ -231,14 +282,21 @@ def test_the_choice_among_samples_is_made_of_those_that_sampling_gives() -> None
             assert translation.score == pytest.approx(means[translation.text])
             assert translation.log_probability == pytest.approx(teacher(translator, translation)[0], abs=2e-4)
             assert translation.attention is not None
-    alone = [translator.translate([text], utility=letters, samples=8, n_best=3, first=i, **options)[0] for i, text in enumerate(TEXTS)]
+    alone = [
+        translator.translate([text], utility=letters, samples=8, n_best=3, first=i, **options)[0]
+        for i, text in enumerate(TEXTS)
+    ]
     assert flat(alone) == flat(chosen)
-    assert flat(translator.translate(TEXTS, utility=letters, samples=8, n_best=3, batch_tokens=40, **options)) == flat(chosen)
+    assert flat(
+        translator.translate(TEXTS, utility=letters, samples=8, n_best=3, batch_tokens=40, **options)
+    ) == flat(chosen)
 
 
 def test_samples_are_as_many_as_are_said() -> None:
     translator, seen = tiny.translator(), set()
-    translator.translate(["the small dog"], utility=lambda output, reference: seen.add(output) or 0.0, temperature=3.0)
+    translator.translate(
+        ["the small dog"], utility=lambda output, reference: seen.add(output) or 0.0, temperature=3.0
+    )
     assert 8 < len(seen) <= SAMPLES
 
 
@@ -246,11 +304,19 @@ def test_a_wide_search_has_fewer_sentences_at_once(monkeypatch: pytest.MonkeyPat
     translator = tiny.translator()
     rows: list[int] = []
     step = Translator._step
-    monkeypatch.setattr(Translator, "_step", lambda self, token_R, *more, **named: rows.append(len(token_R)) or step(self, token_R, *more, **named))
+    monkeypatch.setattr(
+        Translator,
+        "_step",
+        lambda self, token_R, *more, **named: (
+            rows.append(len(token_R)) or step(self, token_R, *more, **named)
+        ),
+    )
     batch_tokens = 64 * (len(translator.source_tokenizer.encode("rain")) + 1)
     for width in (WIDTH, 4 * WIDTH, 32 * WIDTH):
         rows.clear()
-        translator.translate(["rain"] * 64, sample=True, n_best=width, max_length=1, batch_tokens=batch_tokens)
+        translator.translate(
+            ["rain"] * 64, sample=True, n_best=width, max_length=1, batch_tokens=batch_tokens
+        )
         assert max(rows) == max(64 * WIDTH, GROUP * width)
 
 
@@ -259,7 +325,8 @@ def test_force_gives_what_translate_found() -> None:
     texts = [text for text in TEXTS if text] * 2
     found = [translations[0] for translations in translator.translate(texts, beam=3)]
     texts_found = [translation.text for translation in found]
-    # Texts, not tokens, are forced: where the search cut a text in another way than the tokenizer, the score is another.
+    # Texts, not tokens, are forced: where the search cut a text in another way than the tokenizer, the score
+    # is another.
     forced = translator.force(texts, texts_found, batch_tokens=40)
     alike = 0
     for again, translation in zip(forced, found, strict=True):
@@ -325,7 +392,11 @@ def test_unknown_characters_and_unknown_white_space_shift_no_word(text: str, exp
     ids = tokenizer.encode(text)
     numbers = word_numbers(text, ids, tokenizer)
     assert set(numbers) - {-1} == expected
-    last = [number for token, number in zip(ids, numbers, strict=True) if tokenizer.decode([token]) in tuple("dog")][-1]
+    last = [
+        number
+        for token, number in zip(ids, numbers, strict=True)
+        if tokenizer.decode([token]) in tuple("dog")
+    ][-1]
     assert text.split()[last] in ("dog", "the", "cat")
 
 
@@ -348,7 +419,10 @@ def test_word_attention_keeps_what_falls_on_words() -> None:
         assert len(translation.source_pieces) + 1 == pieces.shape[1]
         np.testing.assert_allclose(pieces.sum(1), 1, atol=1e-5)
         numbers = translator.target_tokenizer.word_index(translation.tokens)
-        rows = [pieces[:-1][[i for i, n in enumerate(numbers) if n == word]][:, :-1].sum(1).mean() for word in range(len(words))]
+        rows = [
+            pieces[:-1][[i for i, n in enumerate(numbers) if n == word]][:, :-1].sum(1).mean()
+            for word in range(len(words))
+        ]
         assert (words.sum(1) <= np.array(rows) + 1e-5).all()
         for source, target in translation.alignment():
             assert words[target, source] == words[target].max()
@@ -381,16 +455,21 @@ def test_an_ensemble_averages_probabilities(tmp_path: Path) -> None:
         p = sum(output.logits.softmax(-1)[0] for output in outputs) / 2
         expected = sum(math.log(p[i, token]) for i, token in enumerate([*translation.tokens, EOS]))
         assert translation.log_probability == pytest.approx(expected, abs=2e-4)
-        np.testing.assert_allclose(translation.piece_attention, sum(output.weights[0] for output in outputs) / 2, atol=1e-5)
-        assert both.force([translation.source], [translation.text])[0].score == pytest.approx(translation.score, abs=1e-3) or (
-            both.target_tokenizer.encode(translation.text) != translation.tokens
+        np.testing.assert_allclose(
+            translation.piece_attention, sum(output.weights[0] for output in outputs) / 2, atol=1e-5
         )
+        assert both.force([translation.source], [translation.text])[0].score == pytest.approx(
+            translation.score, abs=1e-3
+        ) or (both.target_tokenizer.encode(translation.text) != translation.tokens)
     twins = Translator.load(f"{one},{one}", device="cpu")
     assert flat(twins.translate(TEXTS)) == flat(Translator.load(one, device="cpu").translate(TEXTS))
 
 
 def test_an_ensemble_of_attention_and_none_shows_the_attention_there_is(tmp_path: Path) -> None:
-    one, two = tiny.save_run(tmp_path / "one"), tiny.save_run(tmp_path / "two", 2, reads="summary", context=["input"])
+    one, two = (
+        tiny.save_run(tmp_path / "one"),
+        tiny.save_run(tmp_path / "two", 2, reads="summary", context=["input"]),
+    )
     for translation in Translator.load(f"{one}, {two}", device="cpu").translate(["the small dog"])[0]:
         assert translation.attention is not None
 
@@ -403,10 +482,14 @@ def test_settings_that_hold_no_weights_are_changed_before_the_model_is_made(tmp_
     wild = ["model.attention.temperature=5", "search.length_penalty=0"]
     changed = seq2attn.load(path, "cpu", settings=wild)
     of = tiny.settings(attention={"temperature": 5.0})
-    expected = Translator(tiny.model(of), tiny.tokenizer("source"), tiny.tokenizer("target"), of).translate(TEXTS, length_penalty=0)
+    expected = Translator(tiny.model(of), tiny.tokenizer("source"), tiny.tokenizer("target"), of).translate(
+        TEXTS, length_penalty=0
+    )
     assert flat(changed.translate(TEXTS)) == flat(expected)
     assert (changed.config.search.length_penalty, changed.config.model.attention.temperature) == (0, 5)
-    assert flat(changed.translate(TEXTS)) != flat(seq2attn.load(path, "cpu").translate(TEXTS, length_penalty=0))
+    assert flat(changed.translate(TEXTS)) != flat(
+        seq2attn.load(path, "cpu").translate(TEXTS, length_penalty=0)
+    )
     assert seq2attn.load(path, "cpu", settings=[]).config == tiny.settings()
 
 
@@ -417,39 +500,72 @@ def test_what_a_hard_model_reads_is_chosen_when_it_is_loaded(tmp_path: Path) -> 
     for decoding in ("argmax", "expected", "sample"):
         translator = seq2attn.load(path, "cpu", settings=iter([f"model.attention.decoding={decoding}"]))
         found[decoding] = [translations[0] for translations in translator.translate(texts, beam=2)]
-        alone = [translator.translate([text], beam=2, batch_tokens=1, first=number)[0][0].text for number, text in enumerate(texts)]
-        assert alone == [translation.text for translation in found[decoding]]  # a draw depends on the seed, the text's number, the step and the position alone
-        again = {seed: [t.text for (t, *_) in translator.translate(texts, beam=2, seed=seed)] for seed in (1, 2)}
+        alone = [
+            translator.translate([text], beam=2, batch_tokens=1, first=number)[0][0].text
+            for number, text in enumerate(texts)
+        ]
+        # a draw depends on the seed, the text's number, the step and the position alone
+        assert alone == [translation.text for translation in found[decoding]]
+        again = {
+            seed: [t.text for (t, *_) in translator.translate(texts, beam=2, seed=seed)] for seed in (1, 2)
+        }
         assert (again[1] == again[2]) == (decoding != "sample")
         forced = [
-            [t.piece_attention.tolist() for t in translator.force(texts[-1:] * 3, tiny.FRENCH[:1] * 3, seed=seed) if t.piece_attention is not None]
+            [
+                t.piece_attention.tolist()
+                for t in translator.force(texts[-1:] * 3, tiny.FRENCH[:1] * 3, seed=seed)
+                if t.piece_attention is not None
+            ]
             for seed in (1, 2)
         ]
-        assert (forced[0] == forced[1]) == (forced[0][0] == forced[0][1]) == (decoding != "sample")  # equal texts draw apart
-        weights = np.concatenate([t.piece_attention.flatten() for t in found[decoding] if t.piece_attention is not None])
+        # equal texts draw apart
+        assert (forced[0] == forced[1]) == (forced[0][0] == forced[0][1]) == (decoding != "sample")
+        weights = np.concatenate(
+            [t.piece_attention.flatten() for t in found[decoding] if t.piece_attention is not None]
+        )
         assert set(weights) == {0.0, 1.0} if decoding != "expected" else len(set(weights)) > 10
     texts_found = {decoding: tuple(t.text for t in translations) for decoding, translations in found.items()}
     assert len(set(texts_found.values())) == 3
-    assert [t.text for (t, *_) in seq2attn.load(path, "cpu").translate(texts, beam=2)] == list(texts_found["argmax"])
+    assert [t.text for (t, *_) in seq2attn.load(path, "cpu").translate(texts, beam=2)] == list(
+        texts_found["argmax"]
+    )
 
 
 @pytest.mark.parametrize(
     ("settings", "culprit"),
     [
         (["model.decoder.size=20"], "model.decoder.size=20"),
-        (["search.beam=2", "model.attention.score=general", "model.attention.temperature=2"], "model.attention.score=general"),
-        (["model.attention.temperature=2", "model.attention.past=location-aware", "model.attention.kernel=3"], "model.attention.past=location-aware"),
-        (["model.encoder.reverse=true", "model.encoder.bidirectional=false"], "model.encoder.bidirectional=false"),
+        (
+            ["search.beam=2", "model.attention.score=general", "model.attention.temperature=2"],
+            "model.attention.score=general",
+        ),
+        (
+            [
+                "model.attention.temperature=2",
+                "model.attention.past=location-aware",
+                "model.attention.kernel=3",
+            ],
+            "model.attention.past=location-aware",
+        ),
+        (
+            ["model.encoder.reverse=true", "model.encoder.bidirectional=false"],
+            "model.encoder.bidirectional=false",
+        ),
         (["model.attention.heads=2"], "model.attention.heads=2"),
         (["model.tied=none"], "model.tied=none"),
     ],
 )
-def test_settings_that_need_other_weights_are_refused_by_name(tmp_path: Path, settings: list[str], culprit: str) -> None:
+def test_settings_that_need_other_weights_are_refused_by_name(
+    tmp_path: Path, settings: list[str], culprit: str
+) -> None:
     path = tiny.save_run(tmp_path / "run")
     before = torch.random.get_rng_state()
     with pytest.raises(UsageError) as refusal:
         seq2attn.load(path, "cpu", settings=settings)
-    assert str(refusal.value) == f"{path} with --set {culprit}: its weights are not those of such a model; leave it out, or train one"
+    assert (
+        str(refusal.value)
+        == f"{path} with --set {culprit}: its weights are not those of such a model; leave it out, or train one"
+    )
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -465,7 +581,10 @@ def test_settings_that_suit_no_trained_run_are_refused_by_name(tmp_path: Path) -
         with pytest.raises(UsageError, match=words):
             seq2attn.load(path, "cpu", settings=changes)
     hard = tiny.save_run(tmp_path / "hard", attention={"normaliser": "hard-topk"})
-    with pytest.raises(UsageError, match=r'hard with --set model\.attention\.temperature=2: does nothing, for model\.attention\.normaliser="hard-topk"'):
+    with pytest.raises(
+        UsageError,
+        match=r'hard with --set model\.attention\.temperature=2: does nothing, for model\.attention\.normaliser="hard-topk"',
+    ):
         seq2attn.load(hard, "cpu", settings=["search.beam=2", "model.attention.temperature=2"])
 
 
@@ -473,8 +592,18 @@ def test_settings_are_changed_in_every_run_of_an_ensemble(tmp_path: Path) -> Non
     one = tiny.save_run(tmp_path / "one")
     two = tiny.save_run(tmp_path / "two", 2, attention={"normaliser": "hard-topk", "k": 2})
     both = Translator.load(f"{one},{two}", "cpu", settings=["model.attention.temperature=4"])
-    singles = [Translator.load(one, "cpu", settings=["model.attention.temperature=4"]), Translator.load(two, "cpu")]  # the best are so at any temperature
-    alone = Translator(singles[0].members[0].model, both.source_tokenizer, both.target_tokenizer, both.config, others=singles[1].members)
+    # the best are so at any temperature
+    singles = [
+        Translator.load(one, "cpu", settings=["model.attention.temperature=4"]),
+        Translator.load(two, "cpu"),
+    ]
+    alone = Translator(
+        singles[0].members[0].model,
+        both.source_tokenizer,
+        both.target_tokenizer,
+        both.config,
+        others=singles[1].members,
+    )
     assert flat(both.translate(TEXTS)) == flat(alone.translate(TEXTS))
     with pytest.raises(UsageError, match=r"one with --set: model\.attention\.k"):
         Translator.load(f"{two},{one}", "cpu", settings=["model.attention.k=3"])
@@ -510,7 +639,11 @@ def test_a_model_of_no_numbers_is_one_clear_line() -> None:
     translator = tiny.translator()
     with torch.no_grad():
         translator.members[0].model.decoder.output.bias.fill_(math.nan)
-    for call in (lambda: translator.translate(["rain"]), lambda: translator.translate(["rain"], sample=True), lambda: translator.force(["rain"], ["pluie"])):
+    for call in (
+        lambda: translator.translate(["rain"]),
+        lambda: translator.translate(["rain"], sample=True),
+        lambda: translator.force(["rain"], ["pluie"]),
+    ):
         with pytest.raises(UserError, match="not numbers"):
             call()
 
@@ -534,7 +667,10 @@ def test_a_model_of_no_numbers_is_one_clear_line() -> None:
         ({"samples": 4}, "samples is 4"),
         ({"samples": 4, "sample": True}, "samples is 4"),
         ({"utility": letters, "samples": 1}, "samples is 1: it must be at least 2"),
-        ({"utility": letters, "samples": 4097}, "samples is 4097: each is compared with each other, so at most 4,096"),
+        (
+            {"utility": letters, "samples": 4097},
+            "samples is 4097: each is compared with each other, so at most 4,096",
+        ),
         ({"utility": letters, "sample": True}, "leave one out"),
         ({"utility": letters, "n_best": 33}, "n_best is 33 and samples 32"),
         ({"utility": letters, "n_best": 4, "samples": 3}, "n_best is 4 and samples 3"),
@@ -555,7 +691,9 @@ def test_a_single_text_is_not_a_list_of_letters() -> None:
 def test_bfloat16_translates_nearly_alike() -> None:
     of = tiny.settings()
     exact = tiny.translator()
-    half = Translator(tiny.model(of), tiny.tokenizer("source"), tiny.tokenizer("target"), of, precision="bf16")
+    half = Translator(
+        tiny.model(of), tiny.tokenizer("source"), tiny.tokenizer("target"), of, precision="bf16"
+    )
     a, b = exact.force(tiny.ENGLISH[:4], tiny.FRENCH[:4]), half.force(tiny.ENGLISH[:4], tiny.FRENCH[:4])
     assert [x.score for x in a] == pytest.approx([x.score for x in b], rel=0.1)
     assert [x.score for x in a] != [x.score for x in b]

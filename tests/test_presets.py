@@ -1,4 +1,6 @@
-"""Presets: the head of each file names a paper and where in it, and each differs from its relatives in what its name says and nothing else."""
+"""Presets: the head of each file names a paper and where in it, and each differs from its relatives in what
+its name says and nothing else.
+"""
 
 import re
 
@@ -39,10 +41,15 @@ def test_the_head_names_the_paper_and_where_in_it(name: str) -> None:
     assert re.search(r"https://arxiv\.org/abs/\d{4}\.\d{5}$|https://arxiv\.org/abs/\d{4}\.\d{4}$", paper)
 
 
-@pytest.mark.parametrize(("base", "name", "changed"), [(base, name, changed) for base, names in RELATIVES for name, changed in names.items()])
+@pytest.mark.parametrize(
+    ("base", "name", "changed"),
+    [(base, name, changed) for base, names in RELATIVES for name, changed in names.items()],
+)
 def test_a_variant_differs_in_what_its_name_says_alone(base: str, name: str, changed: set[str]) -> None:
     plain, variant = config.flat(config.load(base)), config.flat(config.load(name))
-    differing = {key.removeprefix("model.").split(".")[-1] for key in plain if plain[key] != variant[key]} - {"about"}
+    differing = {key.removeprefix("model.").split(".")[-1] for key in plain if plain[key] != variant[key]} - {
+        "about"
+    }
     assert differing == changed
 
 
@@ -61,7 +68,11 @@ def test_names_say_what_is_set() -> None:
     for name in ("scaled-dot", "cosine", "concat-linear", "concat-location"):
         assert attention[name].score == name
     assert (attention["tu16"].past, attention["chorowski15"].past) == ("fertility", "location-aware")
-    assert (attention["luong15-local-m"].window, attention["luong15-local-p"].window, attention["luong15-location"].score) == ("local-m", "local-p", "location")
+    assert (
+        attention["luong15-local-m"].window,
+        attention["luong15-local-p"].window,
+        attention["luong15-location"].score,
+    ) == ("local-m", "local-p", "location")
     assert (attention["multihead"].heads, attention["keyed-bilinear"].score) == (4, "general")
     assert config.load("tu17").model.decoder.gate == "context"
 
@@ -75,13 +86,26 @@ def test_the_first_transformer_is_as_the_paper_has_it(name: str) -> None:
     settings = config.load(name)
     for stack in (settings.model.encoder, settings.model.decoder):
         assert stack.kind == "transformer"
-        assert (stack.activation, stack.norm, stack.prenorm, stack.positions, stack.bias, stack.kv_heads) == ("relu", "layer", False, "sinusoidal", True, None)
+        assert (stack.activation, stack.norm, stack.prenorm, stack.positions, stack.bias, stack.kv_heads) == (
+            "relu",
+            "layer",
+            False,
+            "sinusoidal",
+            True,
+            None,
+        )
         assert stack.feedforward == 4 * stack.size
         assert stack.heads == settings.model.attention.heads
     assert settings.model.attention.score == "scaled-dot"
     assert settings.model.tied == "all"  # section 3.4
     train = settings.train
-    assert (train.optimizer, train.beta1, train.beta2, train.eps, train.label_smoothing) == ("adam", 0.9, 0.98, 1e-9, 0.1)
+    assert (train.optimizer, train.beta1, train.beta2, train.eps, train.label_smoothing) == (
+        "adam",
+        0.9,
+        0.98,
+        1e-9,
+        0.1,
+    )
     for step in (1, 100, train.warmup - 1, train.warmup, train.warmup + 1, 10 * train.warmup):
         paper = settings.model.embedding**-0.5 * min(step**-0.5, step * train.warmup**-1.5)  # equation 3
         assert rate(train, step) == pytest.approx(paper, rel=3e-3)
@@ -91,17 +115,33 @@ def test_the_papers_size_is_the_base_model() -> None:
     settings = config.load("vaswani17-paper")
     stack = settings.model.encoder
     assert stack.kind == "transformer"
-    assert stack.model_dump() == {key: value for key, value in settings.model.decoder.model_dump().items() if key != "weights_of"}
-    assert (stack.size, stack.layers, stack.heads, stack.feedforward, settings.model.dropout) == (512, 6, 8, 2048, 0.1)
-    assert (settings.train.warmup, settings.train.max_steps, settings.train.batch_tokens, settings.data.vocab_size) == (4000, 100000, 25000, 37000)
-    small, paper = config.flat(config.load("vaswani17")), config.flat(settings)
-    same = {key for key in small if key.startswith(("model.encoder", "model.decoder", "model.attention")) and small[key] == paper[key]}
-    assert {key.split(".")[-1] for key in small if key.startswith(("model.encoder", "model.decoder")) and key not in same} == {
-        "size",
-        "layers",
-        "heads",
-        "feedforward",
+    assert stack.model_dump() == {
+        key: value for key, value in settings.model.decoder.model_dump().items() if key != "weights_of"
     }
+    assert (stack.size, stack.layers, stack.heads, stack.feedforward, settings.model.dropout) == (
+        512,
+        6,
+        8,
+        2048,
+        0.1,
+    )
+    assert (
+        settings.train.warmup,
+        settings.train.max_steps,
+        settings.train.batch_tokens,
+        settings.data.vocab_size,
+    ) == (4000, 100000, 25000, 37000)
+    small, paper = config.flat(config.load("vaswani17")), config.flat(settings)
+    same = {
+        key
+        for key in small
+        if key.startswith(("model.encoder", "model.decoder", "model.attention")) and small[key] == paper[key]
+    }
+    assert {
+        key.split(".")[-1]
+        for key in small
+        if key.startswith(("model.encoder", "model.decoder")) and key not in same
+    } == {"size", "layers", "heads", "feedforward"}
 
 
 def test_todays_transformer_is_of_the_first_ones_size() -> None:
@@ -109,5 +149,11 @@ def test_todays_transformer_is_of_the_first_ones_size() -> None:
     for stack, other in ((first.encoder, today.encoder), (first.decoder, today.decoder)):
         assert stack.kind == other.kind == "transformer"
         assert (stack.size, stack.layers, stack.heads) == (other.size, other.layers, other.heads)
-        assert (other.prenorm, other.norm, other.positions, other.activation, other.bias) == (True, "rms", "rotary", "swiglu", False)
+        assert (other.prenorm, other.norm, other.positions, other.activation, other.bias) == (
+            True,
+            "rms",
+            "rotary",
+            "swiglu",
+            False,
+        )
         assert 3 * other.feedforward == pytest.approx(2 * stack.feedforward, rel=0.01)

@@ -1,4 +1,6 @@
-"""Work in forked processes: in order, errors in their turn, and no process left behind, whatever ends the work."""
+"""Work in forked processes: in order, errors in their turn, and no process left behind, whatever ends the
+work.
+"""
 
 import os
 import signal
@@ -132,7 +134,13 @@ with Processes(work, 2).map(range(100)) as found:
 def test_none_outlives_the_program(end: signal.Signals) -> None:
     # Whoever runs the tests in the background has Ctrl-C ignored, which children would inherit.
     code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler){PARENT}"
-    program = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    program = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     assert program.stdout is not None
     pids = {int(program.stdout.readline()) for _ in range(4)}
     assert len(pids) == 2
@@ -141,7 +149,9 @@ def test_none_outlives_the_program(end: signal.Signals) -> None:
     else:
         program.send_signal(end)
     _, err = program.communicate(timeout=30)
-    assert program.returncode == (1 if end == signal.SIGINT else -end) or (end == signal.SIGINT and program.returncode == -end)
+    assert program.returncode == (1 if end == signal.SIGINT else -end) or (
+        end == signal.SIGINT and program.returncode == -end
+    )
     assert err.count("Traceback") <= 1  # of the children none
     assert all(ends(pid) for pid in pids)
 
@@ -152,7 +162,11 @@ def test_processes_translate_as_threads_do(tmp_path: Path, monkeypatch: pytest.M
     one = tiny.translator()
     other = Translator(*one.members[0], one.target_tokenizer, one.config, processes=True)
     texts = ["the small dog sleeps .", "", "rain"] * 60
-    for options in ({"beam": 3, "n_best": 2}, {"sample": True}, {"beam": 1, "prefixes": ["der"] * len(texts)}):
+    for options in (
+        {"beam": 3, "n_best": 2},
+        {"sample": True},
+        {"beam": 1, "prefixes": ["der"] * len(texts)},
+    ):
         expected = one.translate(texts, batch_tokens=200, **options)  # type: ignore[arg-type]
         assert other.translate(texts, batch_tokens=200, **options) == expected  # type: ignore[arg-type]
         assert other._processes is not None

@@ -1,6 +1,8 @@
-"""The README holds: each command line in it parses, its examples run on a tiny model, its two first blocks are what they must be.
+"""The README holds: each command line in it parses, its examples run on a tiny model, its two first blocks
+are what they must be.
 
-Examples run in the README's order in one folder, inside this process, with training cut to a few steps of a tiny model and small
+Examples run in the README's order in one folder, inside this process, with training cut to a few steps of a
+tiny model and small
 stand-ins for what a reader would download.
 """
 
@@ -28,18 +30,27 @@ SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", README, re.MULTILINE 
 
 TINY = """--max-steps 2 --set train.validate_sentences=2 --set model.embedding=8 --set model.encoder.size=4 --set model.decoder.size=8
     --set search.max_length=4 --set search.min_length=2 --set search.beam=1"""
-TRANSFORMER = ["--set", "model.encoder.size=8"]  # as wide as its embedding; and of clips a number that eight looks divide
+# as wide as its embedding; and of clips a number that eight looks divide
+TRANSFORMER = ["--set", "model.encoder.size=8"]
 EXTRA = {"train": shlex.split(TINY), "prepare": ["--vocab-size", "200"]}
-SMALL = {"multi30k": ["--tokenizer", "char"], "cmn.tsv": ["--tokenizer", "char", "--valid", "5", "--test", "5"]}
+SMALL = {
+    "multi30k": ["--tokenizer", "char"],
+    "cmn.tsv": ["--tokenizer", "char", "--valid", "5", "--test", "5"],
+}
 
 
 def blocks(text: str, language: str) -> list[str]:
     """Their lines, one where a line goes on in the next."""
-    return [block.strip("\n").replace(" \\\n", " ") for block in re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)]
+    return [
+        block.strip("\n").replace(" \\\n", " ")
+        for block in re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    ]
 
 
 def pipelines() -> list[str]:
-    """Every line of the sh blocks, but for the two that install, the one that downloads, and what needs a package that is not there."""
+    """Every line of the sh blocks, but for the two that install, the one that downloads, and what needs a
+    package that is not there.
+    """
     lines = [line for block in blocks(README, "sh") for line in block.splitlines()]
     unable = ["venv", "curl", *(["seq2attn export"] if find_spec("ctranslate2") is None else [])]
     return [line for line in lines if not any(word in line for word in unable)]
@@ -47,7 +58,9 @@ def pipelines() -> list[str]:
 
 def calls() -> Iterator[list[str]]:
     """The arguments of every `seq2attn` in the blocks and, where no word is a placeholder, between the lines."""
-    spans = [span for span in re.findall(r"`([^`\n]+)`", README) if not re.search(r"\b[A-Z]{3,}\b|\.\.\.", span)]
+    spans = [
+        span for span in re.findall(r"`([^`\n]+)`", README) if not re.search(r"\b[A-Z]{3,}\b|\.\.\.", span)
+    ]
     for line in [*(line for block in blocks(README, "sh") for line in block.splitlines()), *spans]:
         for words in stages(line):
             if words and Path(words[0]).name == "seq2attn" and len(words) > 1:
@@ -87,13 +100,22 @@ def test_test_it_is_what_the_checks_run() -> None:
     check = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     taken = [part.strip() for part in check.splitlines() if part.startswith(("command=", "tests="))]
-    shown = subprocess.run(["bash", "-euc", "\n".join([*taken, 'echo "$tests"'])], capture_output=True, text=True, cwd=ROOT, timeout=20, check=True)
+    shown = subprocess.run(
+        ["bash", "-euc", "\n".join([*taken, 'echo "$tests"'])],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=20,
+        check=True,
+    )
     assert shown.stdout == "pytest\n"
     assert "pip install --quiet --disable-pip-version-check '.[test]'" in check
 
 
 def test_pictures_and_files_it_points_to_are_there() -> None:
-    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", README) if not link.startswith(("https://", "#"))]
+    links = [
+        link for link in re.findall(r"\]\(([^)\s]+)\)", README) if not link.startswith(("https://", "#"))
+    ]
     assert links
     assert not [link for link in links if not (ROOT / link).is_file()]
 
@@ -140,9 +162,15 @@ def test_settings_it_names_are_there() -> None:
     from seq2attn import config
 
     spans = re.findall(r"`[^`\n]+`|--set \S+", README)
-    named = {name for span in spans for name in re.findall(r"\b(?:model|train|data|search)(?:\.\w+)+", span)} - {"train.en", "train.de"}
+    named = {
+        name for span in spans for name in re.findall(r"\b(?:model|train|data|search)(?:\.\w+)+", span)
+    } - {"train.en", "train.de"}
     assert len(named) > 3
-    assert named <= {name for preset in ("luong15", "xu15-soft", "caption-transformer") for name in config.flat(config.load(preset))}
+    assert named <= {
+        name
+        for preset in ("luong15", "xu15-soft", "caption-transformer")
+        for name in config.flat(config.load(preset))
+    }
 
 
 @pytest.mark.parametrize("arguments", list(calls()), ids=" ".join)
@@ -153,7 +181,9 @@ def test_command_lines_parse(arguments: list[str]) -> None:
         group.make_parser(parent).parse_args(list(arguments))
         return
     command = group.commands[arguments[0]]  # type: ignore[attr-defined]
-    command.make_parser(typer.Context(command, info_name=arguments[0], parent=parent)).parse_args(arguments[1:])
+    command.make_parser(typer.Context(command, info_name=arguments[0], parent=parent)).parse_args(
+        arguments[1:]
+    )
 
 
 def test_a_wrong_command_line_would_be_seen() -> None:
@@ -204,17 +234,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("reader")
     (path / "multi30k").mkdir()
     animals, places = ("dog", "cat", "bird", "horse"), ("beach", "street", "garden", "house", "river")
-    pairs = [(f"A {animal} runs along the {place} {n}.", f"Ein {animal} läuft am {place} {n}.") for animal in animals for place in places for n in range(3)]
+    pairs = [
+        (f"A {animal} runs along the {place} {n}.", f"Ein {animal} läuft am {place} {n}.")
+        for animal in animals
+        for place in places
+        for n in range(3)
+    ]
     for split, some in (("train", pairs[:40]), ("val", pairs[40:50]), ("test_2016_flickr", pairs[50:])):
         for side, language in enumerate(("en", "de")):
             text = "".join(f"{pair[side]}\n" for pair in some)
             (path / "multi30k" / f"{split}.{language}.gz").write_bytes(gzip.compress(text.encode()))
     (path / "cmn.tsv").write_text(
-        "".join(f"Where is the {place} of {n}?\t{n}的{place}在哪里?\tCC-BY\n" for place in places for n in range(12)), encoding="utf-8"
+        "".join(
+            f"Where is the {place} of {n}?\t{n}的{place}在哪里?\tCC-BY\n"
+            for place in places
+            for n in range(12)
+        ),
+        encoding="utf-8",
     )
     few = {"train": 24, "valid": 4, "test": 6}
     found = scenes.folder, clips.folder
-    for sample, made in ((scenes, scenes.rows(scenes.splits(2, few))), (clips, clips.rows(clips.splits(2, few)))):
+    for sample, made in (
+        (scenes, scenes.rows(scenes.splits(2, few))),
+        (clips, clips.rows(clips.splits(2, few))),
+    ):
         bundled = path / "bundled" / sample.__name__
         picture_files.write_tables(bundled, made)
         sample.folder = lambda bundled=bundled: bundled

@@ -5,7 +5,9 @@ import pytest
 from seq2attn.strict_json import parse
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "{", "NaN", '{"a": -Infinity}', "1e999", "9" * 5000, "", "[1,]", '"a'])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "{", "NaN", '{"a": -Infinity}', "1e999", "9" * 5000, "", "[1,]", '"a']
+)
 def test_what_is_no_json_is_a_value_error_of_one_line(text: str) -> None:
     with pytest.raises(ValueError) as error:  # noqa: PT011 - that and nothing else is the contract
         parse(text)

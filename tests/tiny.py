@@ -1,4 +1,6 @@
-"""Tiny tokenizers and random models, quick to make: for tests of what is around a model rather than of the model."""
+"""Tiny tokenizers and random models, quick to make: for tests of what is around a model rather than of the
+model.
+"""
 
 import functools
 from collections.abc import Sequence
@@ -40,7 +42,9 @@ def tokenizer(side: str = "source", kind: str = "bpe", size: int = 90) -> Tokeni
 
 
 class Numbers:
-    """A tokenizer of as large a vocabulary as a test wants, with nothing to learn: "17 203" is the pieces 17 and 203."""
+    """A tokenizer of as large a vocabulary as a test wants, with nothing to learn: "17 203" is the pieces 17
+    and 203.
+    """
 
     kind, lowercase = "word", False
 
@@ -63,9 +67,17 @@ class Numbers:
         return list(range(len(ids)))
 
 
-def settings(attention: dict[str, object] | None = None, encoder: dict[str, object] | None = None, **decoder: object) -> Config:
-    """A model of a few thousand parameters; `attention` overrides model.attention.*, `encoder` model.encoder.* and `decoder` model.decoder.*, whatever kind they are of."""
-    recurrent = {"size": 16, "query": "previous", "context": ["input", "readout"]} if decoder.get("kind", "rnn") == "rnn" else {}
+def settings(
+    attention: dict[str, object] | None = None, encoder: dict[str, object] | None = None, **decoder: object
+) -> Config:
+    """A model of a few thousand parameters; `attention` overrides model.attention.*, `encoder`
+    model.encoder.* and `decoder` model.decoder.*, whatever kind they are of.
+    """
+    recurrent = (
+        {"size": 16, "query": "previous", "context": ["input", "readout"]}
+        if decoder.get("kind", "rnn") == "rnn"
+        else {}
+    )
     tree = {
         "data": {"joint": False},
         "model": {
@@ -91,7 +103,9 @@ def model(of: Config, seed: int = 1, sharpness: float = 3.0) -> Seq2Seq:
 
 def translator(seed: int = 1, sharpness: float = 3.0, **decoder: Any) -> Translator:
     of = settings(**decoder)
-    return Translator(model(of, seed, sharpness), tokenizer("source"), tokenizer("target"), of, languages=("en", "fr"))
+    return Translator(
+        model(of, seed, sharpness), tokenizer("source"), tokenizer("target"), of, languages=("en", "fr")
+    )
 
 
 def save_run(path: Path, seed: int = 1, **decoder: Any) -> Path:
@@ -102,6 +116,8 @@ def save_run(path: Path, seed: int = 1, **decoder: Any) -> Path:
         tokenizer(side).save(path.parent / f"{side}.bin")
         files[f"{side}.model"] = (path.parent / f"{side}.bin").read_bytes()
     sizes = {"source_size": tokenizer("source").size, "target_size": tokenizer("target").size}
-    run = checkpoint.create(path, of, **sizes, languages=("en", "fr"), tokenizers=files, corpus="tiny", force=False)
+    run = checkpoint.create(
+        path, of, **sizes, languages=("en", "fr"), tokenizers=files, corpus="tiny", force=False
+    )
     checkpoint.save_weights(run, model(of, seed))
     return path

@@ -1,4 +1,6 @@
-"""Tiny captioned pictures and random models that describe them, quick to make: for tests of what is around a model rather than of the model."""
+"""Tiny captioned pictures and random models that describe them, quick to make: for tests of what is around a
+model rather than of the model.
+"""
 
 import io
 from collections.abc import Iterator
@@ -26,14 +28,21 @@ WIDTH, HEIGHT = 64, 32
 def captions(number: int) -> tuple[str, ...]:
     """One to three of a picture: a bar of a colour on one side."""
     colour, side = [*COLOURS][number % 3], ("left", "right")[number % 2]
-    every = (f"a {colour} bar on the {side}", f"the bar is {colour}", f"on the {side} of it is a {colour} bar .")
+    every = (
+        f"a {colour} bar on the {side}",
+        f"the bar is {colour}",
+        f"on the {side} of it is a {colour} bar .",
+    )
     return every[: 1 + number % 3]
 
 
 def boxes(number: int) -> tuple[tuple[Box, ...], ...]:
     """The bar's, by the word "bar" of each caption."""
     left = number % 2 * WIDTH // 2
-    return tuple((Box(caption.split().index("bar"), left, 0, left + WIDTH // 2, HEIGHT),) for caption in captions(number))
+    return tuple(
+        (Box(caption.split().index("bar"), left, 0, left + WIDTH // 2, HEIGHT),)
+        for caption in captions(number)
+    )
 
 
 def png(number: int) -> bytes:
@@ -75,7 +84,16 @@ def prepare(out: Path, patch: pytest.MonkeyPatch, of: PictureCorpus | None = Non
 def settings(encoder: dict[str, object] | None = None, **decoder: object) -> Config:
     model = {
         "embedding": 12,
-        "encoder": {"kind": "image", "backbone": "resnet", "blocks": [1], "channels": 4, "side": 32, "size": 8, "positions": "sinusoidal"} | (encoder or {}),
+        "encoder": {
+            "kind": "image",
+            "backbone": "resnet",
+            "blocks": [1],
+            "channels": 4,
+            "side": 32,
+            "size": 8,
+            "positions": "sinusoidal",
+        }
+        | (encoder or {}),
         "decoder": {"size": 16, "query": "previous", "context": ["input", "readout"]} | decoder,
         "attention": {"score": "additive", "size": 8},
     }
@@ -87,7 +105,16 @@ def save_run(path: Path, data: Path, seed: int = 1, **parts: Any) -> Path:
     there, of = prepared.Prepared(data), settings(**parts)
     size = there.target_tokenizer.size
     files = {"target.model": (data / "target.model").read_bytes()}
-    run = checkpoint.create(path, of, source_size=0, target_size=size, languages=(None, "en"), tokenizers=files, corpus=str(data), force=False)
+    run = checkpoint.create(
+        path,
+        of,
+        source_size=0,
+        target_size=size,
+        languages=(None, "en"),
+        tokenizers=files,
+        corpus=str(data),
+        force=False,
+    )
     torch.manual_seed(seed)
     model = build(of.model, 0, size)
     with torch.no_grad():

@@ -1,4 +1,6 @@
-"""Tiny random models of pictures, and pictures for them: for tests of what is around a model that describes rather than of the model."""
+"""Tiny random models of pictures, and pictures for them: for tests of what is around a model that describes
+rather than of the model.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,29 @@ from seq2attn.training import checkpoint
 SIDE = 32
 
 
-def settings(frames: int = 1, attention: dict[str, object] | None = None, encoder: dict[str, object] | None = None, **decoder: object) -> Config:
-    """A model of a few thousand parameters that reads stills, or clips of so many `frames`; the others override model.attention, model.encoder and model.decoder."""
-    recurrent = {"size": 16, "query": "previous", "context": ["input", "readout"], "bridge": "mean"} if decoder.get("kind", "rnn") == "rnn" else {}
-    image = {"kind": "image", "backbone": "resnet", "blocks": [1, 1], "channels": 8, "side": SIDE, "size": 8, "frames": frames}
+def settings(
+    frames: int = 1,
+    attention: dict[str, object] | None = None,
+    encoder: dict[str, object] | None = None,
+    **decoder: object,
+) -> Config:
+    """A model of a few thousand parameters that reads stills, or clips of so many `frames`; the others
+    override model.attention, model.encoder and model.decoder.
+    """
+    recurrent = (
+        {"size": 16, "query": "previous", "context": ["input", "readout"], "bridge": "mean"}
+        if decoder.get("kind", "rnn") == "rnn"
+        else {}
+    )
+    image = {
+        "kind": "image",
+        "backbone": "resnet",
+        "blocks": [1, 1],
+        "channels": 8,
+        "side": SIDE,
+        "size": 8,
+        "frames": frames,
+    }
     tree = {
         "data": {"joint": False},
         "model": {
@@ -56,7 +77,14 @@ def save_run(path: Path, seed: int = 1, frames: int = 1, **changed: Any) -> Path
     tiny.tokenizer("target").save(path.parent / "target.bin")
     files = {"target.model": (path.parent / "target.bin").read_bytes()}
     run = checkpoint.create(
-        path, of, source_size=0, target_size=tiny.tokenizer("target").size, languages=(None, "fr"), tokenizers=files, corpus="tiny", force=False
+        path,
+        of,
+        source_size=0,
+        target_size=tiny.tokenizer("target").size,
+        languages=(None, "fr"),
+        tokenizers=files,
+        corpus="tiny",
+        force=False,
     )
     checkpoint.save_weights(run, model(of, seed))
     return path

@@ -1,4 +1,6 @@
-"""Small Transformers to test on, as `recipes` has recurrent models: a sweep that has every value of every setting, any valid one at random, and any one at all."""
+"""Small Transformers to test on, as `recipes` has recurrent models: a sweep that has every value of every
+setting, any valid one at random, and any one at all.
+"""
 
 import itertools
 import random
@@ -10,11 +12,13 @@ from hypothesis import strategies as st
 
 from seq2attn import config
 
-HEADS = ((1, None), (2, None), (2, 1), (4, None), (4, 1), (4, 2), (4, 4))  # with the keys and values that they share
+# with the keys and values that they share
+HEADS = ((1, None), (2, None), (2, 1), (4, None), (4, 1), (4, 2), (4, 4))
 ACTIVATIONS = ("relu", "gelu", "swiglu")
 NORMS = ("layer", "rms")
 POSITIONS = ("sinusoidal", "learned", "rotary", "none")
-SCORES = tuple(score for score in recipes.SCORES if score != "concat-location")  # which asks with the embedding beside the state
+# which asks with the embedding beside the state
+SCORES = tuple(score for score in recipes.SCORES if score != "concat-location")
 TIES = ("none", "output", "all")
 SIZE = 8
 
@@ -22,8 +26,20 @@ SIZE = 8
 def side(draw: recipes.Draw, **chosen: Any) -> dict[str, Any]:
     """Any settings of an encoder or a decoder."""
     heads, kv_heads = draw(HEADS)
-    tree = {"kind": "transformer", "size": SIZE, "layers": draw((1, 2)), "heads": heads, "kv_heads": kv_heads, "feedforward": draw((5, 12))}
-    tree |= {"activation": draw(ACTIVATIONS), "norm": draw(NORMS), "prenorm": draw((False, True)), "bias": draw((True, False))}
+    tree = {
+        "kind": "transformer",
+        "size": SIZE,
+        "layers": draw((1, 2)),
+        "heads": heads,
+        "kv_heads": kv_heads,
+        "feedforward": draw((5, 12)),
+    }
+    tree |= {
+        "activation": draw(ACTIVATIONS),
+        "norm": draw(NORMS),
+        "prenorm": draw((False, True)),
+        "bias": draw((True, False)),
+    }
     return tree | positions(draw, draw(POSITIONS)) | chosen
 
 
@@ -47,20 +63,46 @@ def attention(draw: recipes.Draw, score: str, normaliser: str, plain: int = 2) -
     return tree
 
 
-def make(encoder: dict[str, Any], decoder: dict[str, Any], attention: dict[str, Any], tied: str = "none", dropout: float = 0.0) -> config.Model:
+def make(
+    encoder: dict[str, Any],
+    decoder: dict[str, Any],
+    attention: dict[str, Any],
+    tied: str = "none",
+    dropout: float = 0.0,
+) -> config.Model:
     return config.Model.model_validate(
-        {"embedding": SIZE, "dropout": dropout, "tied": tied, "encoder": encoder, "decoder": decoder, "attention": attention},
+        {
+            "embedding": SIZE,
+            "dropout": dropout,
+            "tied": tied,
+            "encoder": encoder,
+            "decoder": decoder,
+            "attention": attention,
+        }
     )
 
 
 def name(settings: config.Model) -> str:
     def differing(section: config.Section) -> list[str]:
         fields = type(section).model_fields
-        return [f"{key}={value}" for key, value in section if key not in ("kind", "size") and value != fields[key].default]
+        return [
+            f"{key}={value}"
+            for key, value in section
+            if key not in ("kind", "size") and value != fields[key].default
+        ]
 
     parts = [settings.attention.score, settings.attention.normaliser]
     parts += [part for part in differing(settings.attention) if not part.startswith(("score", "normaliser"))]
-    return "-".join([*parts, "ENC", *differing(settings.encoder), "DEC", *differing(settings.decoder), f"tied={settings.tied}"])
+    return "-".join(
+        [
+            *parts,
+            "ENC",
+            *differing(settings.encoder),
+            "DEC",
+            *differing(settings.decoder),
+            f"tied={settings.tied}",
+        ]
+    )
 
 
 def sweep() -> list[config.Model]:
@@ -72,7 +114,12 @@ def sweep() -> list[config.Model]:
     random.Random(5).shuffle(stacks)
     found = []
     for pair, ((heads, kv_heads), where, norm, prenorm) in zip(itertools.cycle(pairs), stacks, strict=False):
-        fixed = {"heads": heads, "kv_heads": kv_heads if heads > 1 else None, "norm": norm, "prenorm": prenorm}
+        fixed = {
+            "heads": heads,
+            "kv_heads": kv_heads if heads > 1 else None,
+            "norm": norm,
+            "prenorm": prenorm,
+        }
         encoder = side(draw) if len(found) % 2 else side(draw, **fixed)
         decoder = side(draw, **fixed) if len(found) % 2 else side(draw)
         (decoder if len(found) % 2 else encoder).update({"max_positions": 1024} | positions(draw, where))
@@ -83,7 +130,8 @@ def sweep() -> list[config.Model]:
 
 SWEEP = sweep()
 FEW = recipes.cover(SWEEP)  # for what takes longer
-SMOOTH = recipes.cover([one for one in SWEEP if one.attention.normaliser not in config.HARD])  # with a true gradient
+# with a true gradient
+SMOOTH = recipes.cover([one for one in SWEEP if one.attention.normaliser not in config.HARD])
 FUSED = recipes.cover(
     [one for one in SWEEP if one.attention.normaliser == "softmax" and one.attention.window == "none"]
 )  # read in one call, where it is a product
@@ -98,12 +146,20 @@ def models(draw: st.DrawFn) -> config.Model:
 
     decoder = side(one)
     decoder["weights_of"] = one((None, decoder["layers"]))
-    return make(side(one), decoder, attention(one, one(SCORES), one(recipes.NORMALISERS), plain=1), one(TIES), dropout=one((0.0, 0.3)))
+    return make(
+        side(one),
+        decoder,
+        attention(one, one(SCORES), one(recipes.NORMALISERS), plain=1),
+        one(TIES),
+        dropout=one((0.0, 0.3)),
+    )
 
 
 @st.composite
 def anything(draw: st.DrawFn) -> tuple[config.Model, list[str]]:
-    """As `recipes.anything`: settings drawn without a thought for each other, and what the config said until it had none left to refuse."""
+    """As `recipes.anything`: settings drawn without a thought for each other, and what the config said until
+    it had none left to refuse.
+    """
 
     def one(values: Sequence[Any]) -> Any:
         return draw(st.sampled_from(list(values)))
@@ -150,5 +206,7 @@ def anything(draw: st.DrawFn) -> tuple[config.Model, list[str]]:
     tree: dict[str, Any] = {"embedding": 8, "encoder": dict(kind), "decoder": dict(kind), "attention": {}}
     loose = {"model.tied": one(TIES), "model.dropout": one((0.0, 0.3))}
     for section, settings in sections.items():
-        loose |= {f"model.{section}.{key}": one(values) for key, values in settings.items() if draw(st.booleans())}
+        loose |= {
+            f"model.{section}.{key}": one(values) for key, values in settings.items() if draw(st.booleans())
+        }
     return recipes.settle(tree, loose)

@@ -1,4 +1,5 @@
-"""attention = a score of queries against keys x a normaliser that turns scores into weights x values that are read.
+"""attention = a score of queries against keys x a normaliser that turns scores into weights x values that are
+read.
 
 Every variant lives in this package. It needs torch and the settings alone, and knows no model.
 """
@@ -9,4 +10,14 @@ from seq2attn.attention.past import Past
 from seq2attn.attention.read import read
 from seq2attn.attention.scores import Score, score_named
 
-__all__ = ["Attention", "Chosen", "Normaliser", "Past", "Reading", "Score", "normaliser_named", "read", "score_named"]
+__all__ = [
+    "Attention",
+    "Chosen",
+    "Normaliser",
+    "Past",
+    "Reading",
+    "Score",
+    "normaliser_named",
+    "read",
+    "score_named",
+]

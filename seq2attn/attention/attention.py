@@ -1,6 +1,8 @@
-"""One attention made of its named parts: score x normaliser x values, in heads, with a window and a term that reads past weights.
+"""One attention made of its named parts: score x normaliser x values, in heads, with a window and a term that
+reads past weights.
 
-It is given queries and a memory, whoever they come from, and knows no recurrence: what earlier steps leave to later ones is a value, `Past`,
+It is given queries and a memory, whoever they come from, and knows no recurrence: what earlier steps leave to
+later ones is a value, `Past`,
 that it makes and whoever steps carries.
 """
 
@@ -44,12 +46,25 @@ def shown(weights_THS: Tensor, head: int | None) -> Tensor:
 
 
 def together(layers: Sequence[Reading], layer: int | None, head: int | None, weights: bool) -> Reading:
-    """What several layers read at each step, as one reading without a context: weights (B, T, S) of one layer and one head, each counted from 1, or the mean
+    """What several layers read at each step, as one reading without a context: weights (B, T, S) of one layer
+    and one head, each counted from 1, or the mean
     over all, where they are asked for; probabilities and entropies of all that was drawn."""
-    some = [reading.weights for reading in (layers if layer is None else layers[layer - 1 : layer]) if reading.weights is not None]
+    some = [
+        reading.weights
+        for reading in (layers if layer is None else layers[layer - 1 : layer])
+        if reading.weights is not None
+    ]
     weights_BTS = torch.stack([shown(part, head) for part in some]).mean(0) if weights and some else None
-    log_p, entropy = ([part for part in parts if part is not None] for parts in ((r.log_p for r in layers), (r.entropy for r in layers)))
-    return Reading(None, weights_BTS, torch.stack(log_p).sum(0) if log_p else None, torch.stack(entropy).sum(0) if entropy else None)
+    log_p, entropy = (
+        [part for part in parts if part is not None]
+        for parts in ((r.log_p for r in layers), (r.entropy for r in layers))
+    )
+    return Reading(
+        None,
+        weights_BTS,
+        torch.stack(log_p).sum(0) if log_p else None,
+        torch.stack(entropy).sum(0) if entropy else None,
+    )
 
 
 class Attention(nn.Module):
@@ -66,8 +81,10 @@ class Attention(nn.Module):
     ) -> None:
         """`size` is the hidden size of the score, of all heads together.
 
-        The context has the values' size; or `out_size`: then queries, keys, values and context are mapped even with one head, the values to `size`
-        (Vaswani 2017, section 3.2.2), with a `bias` or without. `number` tells the attentions of one decoder apart, so that each draws by itself.
+        The context has the values' size; or `out_size`: then queries, keys, values and context are mapped
+        even with one head, the values to `size`
+        (Vaswani 2017, section 3.2.2), with a `bias` or without. `number` tells the attentions of one decoder
+        apart, so that each draws by itself.
         """
         super().__init__()
         maps = settings.heads > 1 or out_size is not None
@@ -77,29 +94,45 @@ class Attention(nn.Module):
         self.kv_heads = settings.kv_heads or settings.heads
         inner = value_size if out_size is None else size
         self.query = Linear(query_size, size, bias=bias) if maps else None
-        self.key = nn.Linear(key_size, size // self.heads * self.kv_heads, bias=bias) if maps and settings.compares else None
+        self.key = (
+            nn.Linear(key_size, size // self.heads * self.kv_heads, bias=bias)
+            if maps and settings.compares
+            else None
+        )
         map_values = maps or settings.value_map != "identity"
-        self.value = nn.Linear(value_size, inner // self.heads * self.kv_heads, bias=bias or settings.value_map == "nonlinear") if map_values else None
+        self.value = (
+            nn.Linear(
+                value_size,
+                inner // self.heads * self.kv_heads,
+                bias=bias or settings.value_map == "nonlinear",
+            )
+            if map_values
+            else None
+        )
         self.out = Linear(inner, out_size or value_size, bias=bias) if maps else None
         size //= self.heads
         if maps:
             query_size = key_size = size
         self.term = term_named(settings, key_size)
-        self.score = score_named(settings, query_size, key_size, size, 0 if self.term is None else self.term.size)
+        self.score = score_named(
+            settings, query_size, key_size, size, 0 if self.term is None else self.term.size
+        )
         self.window = window_named(settings, query_size, size)
         self.normalise = normaliser_named(settings)
         # a softmax of products, which torch has in one call where nobody asks for the weights
         simple = self.term is None and self.window is None and settings.normaliser == "softmax"
         self.fuses = simple and self.score.scale(1) is not None
         self.remembers = self.term is not None  # a step's weights wait for those of the steps before
-        self.counts = settings.window == "local-m" or settings.normaliser == "hard-sample"  # it matters which step it is
+        # it matters which step it is
+        self.counts = settings.window == "local-m" or settings.normaliser == "hard-sample"
 
     def source(self, keys_BSK: Tensor, values_BSV: Tensor, mask_BS: Tensor) -> Source:
         """The memory, projected once."""
         if self.key is not None:
             keys_BSK = self.key(keys_BSK)
         elif self.heads > 1:
-            keys_BSK = keys_BSK[..., :1].expand(-1, -1, self.kv_heads)  # the heads of a location score only count them
+            # the heads of a location score only count them
+            keys_BSK = keys_BSK[..., :1].expand(-1, -1, self.kv_heads)
         if self.value is not None:
             values_BSV = self.value(values_BSV)
         if self.settings.value_map == "nonlinear":
@@ -107,20 +140,29 @@ class Attention(nn.Module):
         keys, values = self._fold(keys_BSK, self.kv_heads), self._fold(values_BSV, self.kv_heads)
         term = None if self.term is None else self.term.source(keys)
         if "location" in self.settings.score:  # a position that the score has no weight for is as padding
-            mask_BS = mask_BS & (torch.arange(mask_BS.size(1), device=mask_BS.device) < self.settings.positions)
+            mask_BS = mask_BS & (
+                torch.arange(mask_BS.size(1), device=mask_BS.device) < self.settings.positions
+            )
         keys_BHSd, values_BHSd = self._for_heads(self.score.keys(keys)), self._for_heads(values)
         if self.fuses:
             keys_BHSd, values_BHSd = readable(keys_BHSd), readable(values_BHSd)
         return Source(keys_BHSd, values_BHSd, None if term is None else self._for_heads(term), mask_BS)
 
     def start(self, rows: int, mask_BS: Tensor, like: Tensor, stream_B: Tensor | None = None) -> Past | None:
-        """The past of R rows before the first step: time (R), last and total (R, H, S), expected (R), stream (R); None where no step asks for it.
+        """The past of R rows before the first step: time (R), last and total (R, H, S), expected (R), stream
+        (R); None where no step asks for it.
 
         `stream_B` numbers the random numbers of each sentence, for draws outside training.
         """
         if not (self.remembers or self.counts):
             return None
-        zeros = like.new_zeros(rows, self.heads, mask_BS.size(1), dtype=torch.promote_types(like.dtype, torch.float32)) if self.remembers else None
+        zeros = (
+            like.new_zeros(
+                rows, self.heads, mask_BS.size(1), dtype=torch.promote_types(like.dtype, torch.float32)
+            )
+            if self.remembers
+            else None
+        )
         expected = None
         if self.training and self.settings.normaliser == "hard-sample":
             expected = torch.rand(rows, device=like.device) < self.settings.expected
@@ -134,10 +176,14 @@ class Attention(nn.Module):
         assert weights_RHS is not None
         return past._replace(time=past.time + 1, last=weights_RHS, total=past.total + weights_RHS)
 
-    def forward(self, query_BTQ: Tensor, source: Source, past: Past | None = None, weights: bool = True) -> Reading:
-        """T queries of each sentence at once; `past` is theirs: time (B, T), last and total (B, T, H, S), expected (B, T).
+    def forward(
+        self, query_BTQ: Tensor, source: Source, past: Past | None = None, weights: bool = True
+    ) -> Reading:
+        """T queries of each sentence at once; `past` is theirs: time (B, T), last and total (B, T, H, S),
+        expected (B, T).
 
-        Without `weights` none may be given back, and the context comes from torch's fused call where that can say the same.
+        Without `weights` none may be given back, and the context comes from torch's fused call where that can
+        say the same.
         """
         if self.query is not None:
             query_BTQ = self.query(query_BTQ)
@@ -146,22 +192,37 @@ class Attention(nn.Module):
         dtype = query_BTQ.dtype
         if self.fuses and not torch.is_grad_enabled():
             query_BTQ = query_BTQ.to(source.keys.dtype)
-        query, keys, values = self._fold(query_BTQ, self.heads), source.keys.flatten(0, 1), source.values.flatten(0, 1)
+        query, keys, values = (
+            self._fold(query_BTQ, self.heads),
+            source.keys.flatten(0, 1),
+            source.values.flatten(0, 1),
+        )
         mask_BS = source.mask_BS.repeat_interleave(self.heads, 0) if self.heads > 1 else source.mask_BS
         if past is not None:
             drawn = self._of_heads(past.expected), self._of_heads(past.stream)
-            past = Past(past.time.repeat_interleave(self.heads, 0), self._by_heads(past.last), self._by_heads(past.total), *drawn)
+            past = Past(
+                past.time.repeat_interleave(self.heads, 0),
+                self._by_heads(past.last),
+                self._by_heads(past.total),
+                *drawn,
+            )
         features = None
         if self.term is not None and past is not None:
             features = self.term(past, None if source.term is None else source.term.flatten(0, 1))
         mask_BTS, factor_BTS = mask_BS[:, None], None
         if self.window is not None:
             mask_BTS, factor_BTS = self.window(query, mask_BS, past)
-        if past is not None and self.settings.decoding == "sample":  # each head of each layer from a stream of its own
-            head_BH = torch.arange(self.heads, device=past.time.device).repeat(len(source.mask_BS)) + self.number * self.heads
+        # each head of each layer from a stream of its own
+        if past is not None and self.settings.decoding == "sample":
+            head_BH = (
+                torch.arange(self.heads, device=past.time.device).repeat(len(source.mask_BS))
+                + self.number * self.heads
+            )
             stream = torch.zeros_like(past.time) if past.stream is None else past.stream
             past = past._replace(stream=(stream << 12) + head_BH[:, None])
-        context, chosen = read(query, keys, values, mask_BTS, self.score, self.normalise, past, features, factor_BTS)
+        context, chosen = read(
+            query, keys, values, mask_BTS, self.score, self.normalise, past, features, factor_BTS
+        )
         shape = (len(source.mask_BS), self.heads)
         context = context.to(dtype).unflatten(0, shape).transpose(1, 2).flatten(2)
         if self.out is not None:
@@ -172,7 +233,13 @@ class Attention(nn.Module):
     def _fused(self, query_BTQ: Tensor, source: Source, score: Keyed) -> Reading:
         query: Tensor = score.query(query_BTQ.unflatten(-1, (self.heads, -1)).transpose(1, 2))
         scale = score.scale(query.size(-1)) / self.settings.temperature
-        read = products(query.to(product_dtype(query)), source.keys, source.values, source.mask_BS[:, None, None], scale=scale)
+        read = products(
+            query.to(product_dtype(query)),
+            source.keys,
+            source.values,
+            source.mask_BS[:, None, None],
+            scale=scale,
+        )
         context = read.transpose(1, 2).flatten(2)
         return Reading(context if self.out is None else self.out(context))
 

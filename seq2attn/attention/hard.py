@@ -1,6 +1,8 @@
-"""Hard weights: which positions are read, 0 or 1 each, and how probable a draw was. Functions of scores, masks and noise alone.
+"""Hard weights: which positions are read, 0 or 1 each, and how probable a draw was. Functions of scores,
+masks and noise alone.
 
-Adding Gumbel noise to scores and taking the largest draws from their softmax; taking the k largest draws k positions one after another
+Adding Gumbel noise to scores and taking the largest draws from their softmax; taking the k largest draws k
+positions one after another
 without putting back (Yellott 1977; Kool 2019, section 2.3).
 """
 
@@ -13,8 +15,12 @@ _BITS = (1 << 32) - 1
 
 
 def largest(scores_BTS: Tensor, mask: Tensor, k: int) -> Tensor:
-    """Positions (B, T, min(k, S)) of the k highest scores, highest first, the earlier among equals; masked ones come after all real ones."""
-    return scores_BTS.masked_fill(~mask, -torch.inf).sort(dim=-1, descending=True, stable=True).indices[..., :k]
+    """Positions (B, T, min(k, S)) of the k highest scores, highest first, the earlier among equals; masked
+    ones come after all real ones.
+    """
+    return (
+        scores_BTS.masked_fill(~mask, -torch.inf).sort(dim=-1, descending=True, stable=True).indices[..., :k]
+    )
 
 
 def ones_at(positions_BTK: Tensor, scores_BTS: Tensor, mask: Tensor) -> Tensor:
@@ -23,9 +29,11 @@ def ones_at(positions_BTK: Tensor, scores_BTS: Tensor, mask: Tensor) -> Tensor:
 
 
 def log_p_of(positions_BTK: Tensor, scores_BTS: Tensor, mask: Tensor) -> Tensor:
-    """log p (B, T) of drawing the positions one after another from softmax(scores) without putting back (Plackett 1975).
+    """log p (B, T) of drawing the positions one after another from softmax(scores) without putting back
+    (Plackett 1975).
 
-    sum_r e_{i_r} - log sum_{j not among i_1 .. i_{r-1}} exp(e_j), over the real positions; masked ones add nothing.
+    sum_r e_{i_r} - log sum_{j not among i_1 .. i_{r-1}} exp(e_j), over the real positions; masked ones add
+    nothing.
     """
     left, lowest = mask.expand_as(scores_BTS), torch.finfo(scores_BTS.dtype).min
     terms = []
@@ -58,15 +66,20 @@ def gumbel(like: Tensor) -> Tensor:
 
 
 def gumbel_of(stream_BT: Tensor, time_BT: Tensor, positions: int, dtype: torch.dtype) -> Tensor:
-    """Gumbel noise (B, T, S) that is a function of stream, step and position alone: the same in any batch, order, padding, and on any device."""
+    """Gumbel noise (B, T, S) that is a function of stream, step and position alone: the same in any batch,
+    order, padding, and on any device.
+    """
     position_S = torch.arange(positions, device=time_BT.device)
     bits = _mixed(_mixed(_mixed(stream_BT) ^ (time_BT + 0x9E3779B9))[..., None] ^ _mixed(position_S))
-    uniform = ((bits >> 9).to(dtype) + 0.5) / (1 << 23)  # 23 bits and a half: float32 holds them exactly, and neither 0 nor 1 occurs
+    # 23 bits and a half: float32 holds them exactly, and neither 0 nor 1 occurs
+    uniform = ((bits >> 9).to(dtype) + 0.5) / (1 << 23)
     return -(-uniform.log()).log()
 
 
 def _mixed(x: Tensor) -> Tensor:
-    """A bijection of 32-bit numbers, held in int64, in which each bit in moves each bit out: xorshift and multiply. No product reaches 63 bits."""
+    """A bijection of 32-bit numbers, held in int64, in which each bit in moves each bit out: xorshift and
+    multiply. No product reaches 63 bits.
+    """
     x = x & _BITS
     x = ((x ^ (x >> 16)) * 0x21F0AAAD) & _BITS
     x = ((x ^ (x >> 15)) * 0x735A2D97) & _BITS

@@ -1,7 +1,10 @@
-"""Normalisers: scores to weights. Masked positions get exactly 0; a row with nothing to read gets zeros, and a gradient of zeros.
+"""Normalisers: scores to weights. Masked positions get exactly 0; a row with nothing to read gets zeros, and
+a gradient of zeros.
 
-A normaliser knows neither where scores come from nor what is read by the weights. It holds no weights of its own; what is random is
-random in training alone, as dropout is. The mathematics of sparse and of hard weights is in the files of these names.
+A normaliser knows neither where scores come from nor what is read by the weights. It holds no weights of its
+own; what is random is
+random in training alone, as dropout is. The mathematics of sparse and of hard weights is in the files of
+these names.
 """
 
 from abc import abstractmethod
@@ -17,24 +20,36 @@ from seq2attn.config import Attention as Settings
 
 
 class Chosen(NamedTuple):
-    """What a normaliser makes of scores (B, T, S); the last two where positions are drawn in training, else None."""
+    """What a normaliser makes of scores (B, T, S); the last two where positions are drawn in training, else
+    None.
+    """
 
     weights: Tensor  # (B, T, S), float32 or wider
-    log_p: Tensor | None = None  # (B, T): log-probability of the positions drawn, 0 where none was; its gradient goes to the scores
+    # (B, T): log-probability of the positions drawn, 0 where none was; its gradient goes to the scores
+    log_p: Tensor | None = None
     entropy: Tensor | None = None  # (B, T), nats: of the distribution that they were drawn from
 
 
 def log_softmax(scores_BTS: Tensor, mask: Tensor) -> Tensor:
     """log p over the real positions of scores (B, T, S) in float32 or wider, 0 at masked ones."""
     hidden = ~mask
-    # the most negative finite number, not -inf: a row that is all masked stays finite, and the second fill makes it zeros
-    return scores_BTS.masked_fill(hidden, torch.finfo(scores_BTS.dtype).min).log_softmax(-1).masked_fill(hidden, 0.0)
+    # the most negative finite number, not -inf: a row that is all masked stays finite, and the second fill
+    # makes it zeros
+    return (
+        scores_BTS.masked_fill(hidden, torch.finfo(scores_BTS.dtype).min)
+        .log_softmax(-1)
+        .masked_fill(hidden, 0.0)
+    )
 
 
 def softmax(scores_BTS: Tensor, mask: Tensor) -> Tensor:
-    """exp(e_ij) / sum_j exp(e_ij) over the real positions of scores (B, T, S) in float32 or wider; the mask is (B, 1 or T, S)."""
+    """exp(e_ij) / sum_j exp(e_ij) over the real positions of scores (B, T, S) in float32 or wider; the mask
+    is (B, 1 or T, S).
+    """
     hidden = ~mask
-    return scores_BTS.masked_fill(hidden, torch.finfo(scores_BTS.dtype).min).softmax(-1).masked_fill(hidden, 0.0)
+    return (
+        scores_BTS.masked_fill(hidden, torch.finfo(scores_BTS.dtype).min).softmax(-1).masked_fill(hidden, 0.0)
+    )
 
 
 class Normaliser(nn.Module):
@@ -44,7 +59,9 @@ class Normaliser(nn.Module):
 
     @abstractmethod
     def forward(self, scores_BTS: Tensor, mask: Tensor, past: Past | None = None) -> Chosen:
-        """Weights of scores (B, T, S), divided by the temperature first, over the real positions of a mask (B, 1 or T, S)."""
+        """Weights of scores (B, T, S), divided by the temperature first, over the real positions of a mask
+        (B, 1 or T, S).
+        """
 
     def cooled(self, scores_BTS: Tensor) -> Tensor:
         """e / temperature, in float32 or wider."""
@@ -72,11 +89,14 @@ class Sigmoid(Normaliser):
 
     def forward(self, scores_BTS: Tensor, mask: Tensor, past: Past | None = None) -> Chosen:
         scores_BTS = self.cooled(scores_BTS)
-        return Chosen(scores_BTS.masked_fill(~mask, torch.finfo(scores_BTS.dtype).min).sigmoid())  # exactly 0 there
+        # exactly 0 there
+        return Chosen(scores_BTS.masked_fill(~mask, torch.finfo(scores_BTS.dtype).min).sigmoid())
 
 
 class HardTopK(Normaliser):
-    """1 at the k largest scores (at all, where fewer are real), the earlier among equals; the gradient is softmax's (straight through, Bengio 2013)."""
+    """1 at the k largest scores (at all, where fewer are real), the earlier among equals; the gradient is
+    softmax's (straight through, Bengio 2013).
+    """
 
     def __init__(self, k: int, temperature: float = 1.0) -> None:
         super().__init__(temperature)
@@ -89,7 +109,9 @@ class HardTopK(Normaliser):
 
 
 class Gumbel(Normaliser):
-    """1 at the largest e + g, with the gradient of softmax((e + g) / temperature) (Jang 2017, section 2.2); g is Gumbel noise in training, else 0."""
+    """1 at the largest e + g, with the gradient of softmax((e + g) / temperature) (Jang 2017, section 2.2); g
+    is Gumbel noise in training, else 0.
+    """
 
     def forward(self, scores_BTS: Tensor, mask: Tensor, past: Past | None = None) -> Chosen:
         scores_BTS = self.cooled(scores_BTS)
@@ -100,10 +122,13 @@ class Gumbel(Normaliser):
 
 
 class HardSample(Normaliser):
-    """1 at k positions drawn from softmax(e) one after another without putting back (Xu 2015, section 4.1, where k = 1).
+    """1 at k positions drawn from softmax(e) one after another without putting back (Xu 2015, section 4.1,
+    where k = 1).
 
-    Training: drawn from torch's generator, with log p and entropy for the sampled objective; rows that `past.expected` names read
-    softmax(e) instead, with its gradient and log p 0. Otherwise `decoding` says what is read: "argmax" the k most probable, "expected" softmax(e),
+    Training: drawn from torch's generator, with log p and entropy for the sampled objective; rows that
+    `past.expected` names read
+    softmax(e) instead, with its gradient and log p 0. Otherwise `decoding` says what is read: "argmax" the k
+    most probable, "expected" softmax(e),
     "sample" k drawn by noise that is a function of `past.stream`, step and position alone.
     """
 
@@ -131,7 +156,10 @@ class HardSample(Normaliser):
         weights, log_p = ones_at(positions_BTK, scores_BTS, mask), log_p_of(positions_BTK, scores_BTS, mask)
         soft = logs.exp().masked_fill(~mask, 0.0)
         if expected_BT is not None:
-            weights, log_p = torch.where(expected_BT[..., None], soft, weights), log_p.masked_fill(expected_BT, 0.0)
+            weights, log_p = (
+                torch.where(expected_BT[..., None], soft, weights),
+                log_p.masked_fill(expected_BT, 0.0),
+            )
         return Chosen(weights, log_p, -(soft * logs).sum(-1))
 
 

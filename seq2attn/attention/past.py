@@ -1,6 +1,7 @@
 """What earlier steps leave to later ones, and the terms of a score that read it.
 
-A term turns the weights of earlier steps into a few features of each source position; the score multiplies them by a matrix of
+A term turns the weights of earlier steps into a few features of each source position; the score multiplies
+them by a matrix of
 its own and adds them. A term knows neither the score nor who keeps the weights.
 """
 
@@ -14,22 +15,31 @@ from torch.nn import functional as F
 from seq2attn.attention.unrolled import Linear
 from seq2attn.config import Attention as Settings
 
-LEAST = 1e-3  # of the greatest fertility: a quotient by nothing at all would be no number, and one by less would not fit half precision
+# of the greatest fertility: a quotient by nothing at all would be no number, and one by less would not fit
+# half precision
+LEAST = 1e-3
 
 
 class Past(NamedTuple):
-    """What earlier steps leave to scores, windows and draws: (B, T, ...) for T queries a sentence, (R, ...) in a decoder's state."""
+    """What earlier steps leave to scores, windows and draws: (B, T, ...) for T queries a sentence, (R, ...)
+    in a decoder's state.
+    """
 
     time: Tensor  # (B, T) int64: number of the step, from 0
     last: Tensor | None = None  # (B, T, S): weights of the step before, zeros at first
     total: Tensor | None = None  # (B, T, S): sum of the weights of all steps before
     expected: Tensor | None = None  # (B, T) bool: rows that read the expected value instead of a draw
-    stream: Tensor | None = None  # (B, T) int64: which stream of random numbers is drawn from outside training; None: the first
+    # (B, T) int64: which stream of random numbers is drawn from outside training; None: the first
+    stream: Tensor | None = None
 
     def of_all_steps(self, steps: int) -> Self:
-        """From that of B sentences before the first step, the past of T steps at once: what does not wait for a step, their number and what is drawn once a sentence."""
+        """From that of B sentences before the first step, the past of T steps at once: what does not wait for
+        a step, their number and what is drawn once a sentence.
+        """
         time = torch.arange(steps, device=self.time.device).expand(len(self.time), -1)
-        expected, stream = (None if part is None else part[:, None].expand_as(time) for part in (self.expected, self.stream))
+        expected, stream = (
+            None if part is None else part[:, None].expand_as(time) for part in (self.expected, self.stream)
+        )
         return type(self)(time, None, None, expected, stream)
 
     def of_sentences(self, sentences: int) -> Self:
@@ -41,7 +51,9 @@ class Term(nn.Module):
     size: int  # P, features of one position
 
     def source(self, memory_BSK: Tensor) -> Tensor | None:
-        """What the term needs to know of each source position, made once per source; None where that is nothing."""
+        """What the term needs to know of each source position, made once per source; None where that is
+        nothing.
+        """
         return None
 
     @abstractmethod
@@ -60,7 +72,9 @@ class Coverage(Term):
 
 
 class Fertility(Term):
-    """C_j = sum of a_j over the steps before / Phi_j, with Phi_j = N sigma(U_f h_j) and N = `most` (Tu 2016, equations 8 and 9)."""
+    """C_j = sum of a_j over the steps before / Phi_j, with Phi_j = N sigma(U_f h_j) and N = `most` (Tu 2016,
+    equations 8 and 9).
+    """
 
     size = 1
 
@@ -81,7 +95,9 @@ class Fertility(Term):
 
 
 class LocationAware(Term):
-    """f_j = sum_m F_m a_{j+m} over the last weights, |m| <= (kernel - 1) / 2, zeros outside (Chorowski 2015, equation 8); F has `filters` columns."""
+    """f_j = sum_m F_m a_{j+m} over the last weights, |m| <= (kernel - 1) / 2, zeros outside (Chorowski 2015,
+    equation 8); F has `filters` columns.
+    """
 
     def __init__(self, filters: int, kernel: int) -> None:
         super().__init__()
@@ -91,7 +107,9 @@ class LocationAware(Term):
     def forward(self, past: Past, source: Tensor | None) -> Tensor:
         assert past.last is not None
         batch, steps, _ = past.last.shape
-        features = F.conv1d(past.last.flatten(0, 1)[:, None], self.filters, padding=self.filters.size(-1) // 2)
+        features = F.conv1d(
+            past.last.flatten(0, 1)[:, None], self.filters, padding=self.filters.size(-1) // 2
+        )
         return features.mT.view(batch, steps, -1, self.size)
 
 

@@ -19,9 +19,11 @@ def read(
     features_BTSP: Tensor | None = None,
     factor_BTS: Tensor | None = None,
 ) -> tuple[Tensor, Chosen]:
-    """c_i = sum_j a_ij v_j with a = normalise(score(q, k)): context (B, T, V), and the weights (B, T, S) with what a draw leaves.
+    """c_i = sum_j a_ij v_j with a = normalise(score(q, k)): context (B, T, V), and the weights (B, T, S) with
+    what a draw leaves.
 
-    `keys` comes from `score.keys`; the mask has one row for all queries, (B, 1, S), or one each. `features` are those of a past term, `factor` multiplies the
+    `keys` comes from `score.keys`; the mask has one row for all queries, (B, 1, S), or one each. `features`
+    are those of a past term, `factor` multiplies the
     weights after the normaliser (Luong 2015, eq. 10).
     """
     chosen = normalise(score(query_BTQ, keys, features_BTSP), mask_BTS, past)

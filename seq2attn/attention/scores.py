@@ -1,7 +1,9 @@
 """Scores: how well each key answers each query.
 
-`keys` projects the memory once per source; `forward` compares queries with those keys, and adds what a matrix U makes of the
-features of past weights where a score is built for them. How features come about, masks and heads are not its business.
+`keys` projects the memory once per source; `forward` compares queries with those keys, and adds what a matrix
+U makes of the
+features of past weights where a score is built for them. How features come about, masks and heads are not its
+business.
 """
 
 from abc import abstractmethod
@@ -16,13 +18,17 @@ from seq2attn.attention.unrolled import Linear, product
 from seq2attn.config import Attention as Settings
 from seq2attn.config import Map
 
-UNREAD = -10000.0  # the score of a position that a location score has no weight for: finite in half precision, and nothing after a softmax
+# the score of a position that a location score has no weight for: finite in half precision, and nothing after
+# a softmax
+UNREAD = -10000.0
 SHORTEST = 1e-6  # length below which a vector has no direction
 
 
 class Score(nn.Module):
     def __init__(self, past_size: int = 0, size: int = 1) -> None:
-        """`past_size` features of past weights are mapped to `size` units, one where they join the score itself."""
+        """`past_size` features of past weights are mapped to `size` units, one where they join the score
+        itself.
+        """
         super().__init__()
         self.past = Linear(past_size, size, bias=False) if past_size else None
 
@@ -31,12 +37,16 @@ class Score(nn.Module):
         return memory_BSK
 
     def scale(self, size: int) -> float | None:
-        """Of a score that is a product of two vectors, what that product is multiplied by; None for the others."""
+        """Of a score that is a product of two vectors, what that product is multiplied by; None for the
+        others.
+        """
         return None
 
     @abstractmethod
     def forward(self, query_BTQ: Tensor, keys: Tensor, features_BTSP: Tensor | None = None) -> Tensor:
-        """Scores (B, T, S) of queries (B, T, Q) against what `keys` made, beside the features of past weights that it was built for."""
+        """Scores (B, T, S) of queries (B, T, Q) against what `keys` made, beside the features of past weights
+        that it was built for.
+        """
 
 
 class Sum(Score):
@@ -92,14 +102,18 @@ class ScaledDot(Dot):
 
 
 class General(Keyed):
-    """e_ij = q_i W k_j (Luong 2015, section 3.1): W k_j is made once per source. It is W_q^T W_k of the keyed score with linear maps, merged."""
+    """e_ij = q_i W k_j (Luong 2015, section 3.1): W k_j is made once per source. It is W_q^T W_k of the keyed
+    score with linear maps, merged.
+    """
 
     def __init__(self, query_size: int, key_size: int, past_size: int = 0) -> None:
         super().__init__(nn.Identity(), Linear(key_size, query_size, bias=False), past_size)
 
 
 class Cosine(Sum):
-    """e_ij = 10 exp(p) cos(q_i, k_j), p learned: a cosine alone, within +-1, leaves a softmax almost flat. A zero vector scores 0."""
+    """e_ij = 10 exp(p) cos(q_i, k_j), p learned: a cosine alone, within +-1, leaves a softmax almost flat. A
+    zero vector scores 0.
+    """
 
     def __init__(self, past_size: int = 0) -> None:
         super().__init__(past_size)
@@ -113,7 +127,9 @@ class Cosine(Sum):
 
 
 class ConcatLinear(Sum):
-    """e_ij = w . [q_i; k_j]: no tanh, no bias. The query adds one number to a whole row, so a softmax does not see it."""
+    """e_ij = w . [q_i; k_j]: no tanh, no bias. The query adds one number to a whole row, so a softmax does
+    not see it.
+    """
 
     def __init__(self, query_size: int, key_size: int, past_size: int = 0, bias: bool = False) -> None:
         super().__init__(past_size)
@@ -139,7 +155,9 @@ class SigmoidScore(ConcatLinear):
 
 
 class Location(Sum):
-    """e_ij = (W q_i)_j (Luong 2015, eq. 8: a = softmax(W s)): of the query alone. W has `positions` rows; later positions score UNREAD."""
+    """e_ij = (W q_i)_j (Luong 2015, eq. 8: a = softmax(W s)): of the query alone. W has `positions` rows;
+    later positions score UNREAD.
+    """
 
     def __init__(self, query_size: int, positions: int, past_size: int = 0, bias: bool = False) -> None:
         super().__init__(past_size)
@@ -150,14 +168,18 @@ class Location(Sum):
 
     def compare(self, query_BTQ: Tensor, keys: Tensor) -> Tensor:
         source, positions = keys.size(1), self.positions
-        scores = product(query_BTQ.flatten(0, 1), positions.weight[:source].t()).unflatten(0, query_BTQ.shape[:2])
+        scores = product(query_BTQ.flatten(0, 1), positions.weight[:source].t()).unflatten(
+            0, query_BTQ.shape[:2]
+        )
         if positions.bias is not None:
             scores = scores + positions.bias[:source].to(scores.dtype)
         return F.pad(scores, (0, source - scores.size(-1)), value=UNREAD)
 
 
 class Additive(Score):
-    """e_ij = v . tanh(W q_i + U k_j + b) (Bahdanau 2015, appendix A.1.2), features of past weights inside the tanh (Chorowski 2015, eq. 9; Tu 2016, section 3)."""
+    """e_ij = v . tanh(W q_i + U k_j + b) (Bahdanau 2015, appendix A.1.2), features of past weights inside the
+    tanh (Chorowski 2015, eq. 9; Tu 2016, section 3).
+    """
 
     def __init__(self, query_size: int, key_size: int, size: int, past_size: int = 0) -> None:
         super().__init__(past_size, size)
@@ -169,11 +191,19 @@ class Additive(Score):
         return cast(Tensor, self.key(memory_BSK))
 
     def forward(self, query_BTQ: Tensor, keys: Tensor, features_BTSP: Tensor | None = None) -> Tensor:
-        return tanh_energy(self.query(query_BTQ), keys, self.v, features_BTSP, None if self.past is None else self.past.weight.t())
+        return tanh_energy(
+            self.query(query_BTQ),
+            keys,
+            self.v,
+            features_BTSP,
+            None if self.past is None else self.past.weight.t(),
+        )
 
 
 class Concat(Score):
-    """e_ij = v . tanh(W [q_i; k_j]) (Luong 2015, section 3.1): one matrix over both, no bias; its halves are applied apart. Past weights as in Additive."""
+    """e_ij = v . tanh(W [q_i; k_j]) (Luong 2015, section 3.1): one matrix over both, no bias; its halves are
+    applied apart. Past weights as in Additive.
+    """
 
     def __init__(self, query_size: int, key_size: int, size: int, past_size: int = 0) -> None:
         super().__init__(past_size, size)
@@ -185,8 +215,12 @@ class Concat(Score):
         return memory_BSK @ self.weight[:, self.query_size :].t()
 
     def forward(self, query_BTQ: Tensor, keys: Tensor, features_BTSP: Tensor | None = None) -> Tensor:
-        query = product(query_BTQ.flatten(0, 1), self.weight[:, : self.query_size].t()).unflatten(0, query_BTQ.shape[:2])
-        return tanh_energy(query, keys, self.v, features_BTSP, None if self.past is None else self.past.weight.t())
+        query = product(query_BTQ.flatten(0, 1), self.weight[:, : self.query_size].t()).unflatten(
+            0, query_BTQ.shape[:2]
+        )
+        return tanh_energy(
+            query, keys, self.v, features_BTSP, None if self.past is None else self.past.weight.t()
+        )
 
 
 class Nonlinear(Linear):
@@ -209,7 +243,9 @@ def map_named(name: Map, size_in: int, size_out: int) -> nn.Module:
 
 
 def score_named(settings: Settings, query_size: int, key_size: int, size: int, past_size: int = 0) -> Score:
-    """The score that a config names; `size` is the hidden size of those that have one, `past_size` the features a position of the past term."""
+    """The score that a config names; `size` is the hidden size of those that have one, `past_size` the
+    features a position of the past term.
+    """
     match settings.score:
         case "dot":
             return Dot(past_size)
@@ -218,8 +254,18 @@ def score_named(settings: Settings, query_size: int, key_size: int, size: int, p
         case "general":
             return General(query_size, key_size, past_size)
         case "keyed":
-            common = query_size if settings.query_map == "identity" else key_size if settings.key_map == "identity" else size
-            return Keyed(map_named(settings.query_map, query_size, common), map_named(settings.key_map, key_size, common), past_size)
+            common = (
+                query_size
+                if settings.query_map == "identity"
+                else key_size
+                if settings.key_map == "identity"
+                else size
+            )
+            return Keyed(
+                map_named(settings.query_map, query_size, common),
+                map_named(settings.key_map, key_size, common),
+                past_size,
+            )
         case "cosine":
             return Cosine(past_size)
         case "additive":
@@ -237,7 +283,9 @@ def score_named(settings: Settings, query_size: int, key_size: int, size: int, p
 
 
 def _direction(x: Tensor) -> Tensor:
-    """x / |x| in float32 or wider. Zeros stay zeros: divided by 1, so that their gradient is neither infinite nor immense."""
+    """x / |x| in float32 or wider. Zeros stay zeros: divided by 1, so that their gradient is neither infinite
+    nor immense.
+    """
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     length: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     return x / length.masked_fill(length < SHORTEST, 1.0)

@@ -1,4 +1,6 @@
-"""Self-attention over a map of features: every cell reads all others (Zhang 2019, section 3). It knows tensors alone, and no picture."""
+"""Self-attention over a map of features: every cell reads all others (Zhang 2019, section 3). It knows
+tensors alone, and no picture.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +11,9 @@ LESS = 8  # channels of queries, keys and values: so many times fewer than of th
 
 
 class SelfAttention2d(nn.Module):
-    """x + g W_v softmax(q k) h, with 1x1 convolutions q, k, h of x. The gain g starts at 0: at first the map is as it was."""
+    """x + g W_v softmax(q k) h, with 1x1 convolutions q, k, h of x. The gain g starts at 0: at first the map
+    is as it was.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -19,7 +23,10 @@ class SelfAttention2d(nn.Module):
         self.gain = nn.Parameter(torch.zeros(()))
 
     def forward(self, x_BCYX: Tensor) -> Tensor:
-        query, key, value = (convolution(x_BCYX).flatten(2).mT[:, None] for convolution in (self.query, self.key, self.value))  # (B, 1, Y X, C / LESS)
+        # (B, 1, Y X, C / LESS)
+        query, key, value = (
+            convolution(x_BCYX).flatten(2).mT[:, None] for convolution in (self.query, self.key, self.value)
+        )
         read_BCYX = products(query, key, value, scale=1.0)[:, 0].mT.unflatten(2, x_BCYX.shape[2:])
         y: Tensor = x_BCYX + self.gain * self.out(read_BCYX)
         return y

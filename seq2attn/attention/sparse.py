@@ -1,7 +1,10 @@
-"""Sparsemax and 1.5-entmax: distributions that are exactly 0 at positions far below the best. Functions of scores and a mask alone.
+"""Sparsemax and 1.5-entmax: distributions that are exactly 0 at positions far below the best. Functions of
+scores and a mask alone.
 
-Both are p_j = max((alpha - 1) e_j - tau, 0) ** (1 / (alpha - 1)) with the tau that makes the sum 1, found exactly from the sorted scores;
-with s_j = p_j ** (2 - alpha) on the support, the Jacobian is diag(s) - s s^T / sum(s) (Peters 2019, equations 10 and 14).
+Both are p_j = max((alpha - 1) e_j - tau, 0) ** (1 / (alpha - 1)) with the tau that makes the sum 1, found
+exactly from the sorted scores;
+with s_j = p_j ** (2 - alpha) on the support, the Jacobian is diag(s) - s s^T / sum(s) (Peters 2019, equations
+10 and 14).
 """
 
 from typing import Any
@@ -10,7 +13,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-FLOOR = -2.0  # below the highest score; 1 is enough to be out of the support, and one more keeps rounding from letting it in
+# below the highest score; 1 is enough to be out of the support, and one more keeps rounding from letting it
+# in
+FLOOR = -2.0
 
 
 def _shifted(scores_BTS: Tensor, hidden: Tensor) -> Tensor:
@@ -55,7 +60,8 @@ class _Entmax15(torch.autograd.Function):
         taus = mean - (1 / rank - spread).clamp_(min=0).sqrt_()  # Peters 2019, algorithm 2
         tau = taus.gather(-1, (taus <= ordered).sum(-1, keepdim=True) - 1)
         root = (z - tau).clamp_(min=0)
-        # one step of Newton's: running sums leave an error in tau that would show in float32 over thousands of positions
+        # one step of Newton's: running sums leave an error in tau that would show in float32 over thousands
+        # of positions
         tau = tau + (root.square().sum(-1, keepdim=True) - 1) / (2 * root.sum(-1, keepdim=True))
         root = (z - tau).clamp_(min=0).masked_fill_(hidden, 0.0)
         ctx.save_for_backward(root)
@@ -69,12 +75,16 @@ class _Entmax15(torch.autograd.Function):
 
 
 def sparsemax(scores_BTS: Tensor, mask: Tensor) -> Tensor:
-    """The point of the simplex nearest to the scores (Martins 2016, equations 2 and 3) over real positions; the mask is (B, 1 or T, S)."""
+    """The point of the simplex nearest to the scores (Martins 2016, equations 2 and 3) over real positions;
+    the mask is (B, 1 or T, S).
+    """
     weights: Tensor = _Sparsemax.apply(scores_BTS, ~mask)
     return weights
 
 
 def entmax15(scores_BTS: Tensor, mask: Tensor) -> Tensor:
-    """Between softmax and sparsemax: alpha-entmax with alpha = 1.5 (Peters 2019, equation 10) over real positions; the mask is (B, 1 or T, S)."""
+    """Between softmax and sparsemax: alpha-entmax with alpha = 1.5 (Peters 2019, equation 10) over real
+    positions; the mask is (B, 1 or T, S).
+    """
     weights: Tensor = _Entmax15.apply(scores_BTS, ~mask)
     return weights

@@ -1,11 +1,16 @@
 """Matrix products of an unrolled loop, whose matrix gradients are taken once, after the loop.
 
-A recurrent decoder multiplies by the same matrices at every step. Autograd forms each step's share of a matrix gradient by a
-thin product and adds it to the last: T writes of the whole matrix, T additions. Inside `with unrolled():` a product only
-notes its input and, on the way back, its output gradient; when the last step's backward is done, one product over all steps
-gives the matrix gradient. The same holds for the matrices of one sentence each, the keys and values that attention reads.
+A recurrent decoder multiplies by the same matrices at every step. Autograd forms each step's share of a
+matrix gradient by a
+thin product and adds it to the last: T writes of the whole matrix, T additions. Inside `with unrolled():` a
+product only
+notes its input and, on the way back, its output gradient; when the last step's backward is done, one product
+over all steps
+gives the matrix gradient. The same holds for the matrices of one sentence each, the keys and values that
+attention reads.
 
-The result is that of plain autograd up to the order of additions. Outside the context `product` is `torch.matmul`.
+The result is that of plain autograd up to the order of additions. Outside the context `product` is
+`torch.matmul`.
 """
 
 from collections.abc import Iterator
@@ -25,19 +30,25 @@ class Shared:
     """A tensor that every step reads, and what its gradient will be made of."""
 
     def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor  # held so that its memory, which is part of the key it is found by, is not given to another
+        # held so that its memory, which is part of the key it is found by, is not given to another
+        self.tensor = tensor
 
     def ticket(self) -> Tensor:
-        """What ties every step to the tensor in the graph. It is not kept here: it would hold itself, and all that the loop read, through the graph."""
+        """What ties every step to the tensor in the graph. It is not kept here: it would hold itself, and all
+        that the loop read, through the graph.
+        """
         return cast(Tensor, _Ticket.apply(self.tensor, self))
 
     def gradient(self) -> Tensor | None:
-        """The gradient of all steps together, shaped as the tensor; None when no step came back. Starts afresh afterwards."""
+        """The gradient of all steps together, shaped as the tensor; None when no step came back. Starts
+        afresh afterwards.
+        """
         raise NotImplementedError
 
 
 def awaited(ctx: Any, ticket: int) -> bool:
-    """Whether this way back comes to the ticket, a step's tensor argument of that number. Where it does not, as in the gradient of inputs alone,
+    """Whether this way back comes to the ticket, a step's tensor argument of that number. Where it does not,
+    as in the gradient of inputs alone,
     nothing would take what the step leaves for it: the next way back would find it, and count it too."""
     node = ctx.next_functions[ticket][0]
     return node is not None and torch._C._will_engine_execute_node(node)
@@ -59,7 +70,8 @@ class Matrix(Shared):
         self.inputs, self.gradients = [], []
         if self.tensor.stride(-1) == 1:
             return (inputs.mT @ gradients).to(self.tensor.dtype)
-        return (gradients.mT @ inputs).mT.to(self.tensor.dtype)  # the matrix is a transposed view: so is its gradient
+        # the matrix is a transposed view: so is its gradient
+        return (gradients.mT @ inputs).mT.to(self.tensor.dtype)
 
 
 class _Ticket(torch.autograd.Function):
@@ -95,12 +107,16 @@ class _Product(torch.autograd.Function):
         return (gradient @ matrix.low.mT).to(ctx.dtype) if ctx.needs_input_grad[0] else None, None, None
 
 
-_loop: ContextVar[dict[tuple[object, ...], tuple[Shared, Tensor]] | None] = ContextVar("unrolled", default=None)
+_loop: ContextVar[dict[tuple[object, ...], tuple[Shared, Tensor]] | None] = ContextVar(
+    "unrolled", default=None
+)
 
 
 @contextmanager
 def unrolled() -> Iterator[None]:
-    """Inside, every `product` by the same matrix counts as one more step of a loop. Nothing changes where no gradient is asked for."""
+    """Inside, every `product` by the same matrix counts as one more step of a loop. Nothing changes where no
+    gradient is asked for.
+    """
     before = _loop.set({} if torch.is_grad_enabled() else None)
     try:
         yield
@@ -109,7 +125,9 @@ def unrolled() -> Iterator[None]:
 
 
 def shared(tensor: Tensor, kind: type[Kind]) -> tuple[Kind, Tensor] | None:
-    """What the running loop keeps for this tensor (or for any view of the same elements), and its ticket; None outside a loop."""
+    """What the running loop keeps for this tensor (or for any view of the same elements), and its ticket;
+    None outside a loop.
+    """
     loop = _loop.get()
     if loop is None or not tensor.requires_grad:
         return None
@@ -132,7 +150,11 @@ def product(x: Tensor, matrix: Tensor) -> Tensor:
 def product_dtype(x: Tensor) -> torch.dtype:
     """The type in which autocast, where it is on, multiplies."""
     device = x.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) and x.dtype == torch.float32 else x.dtype
+    return (
+        torch.get_autocast_dtype(device)
+        if torch.is_autocast_enabled(device) and x.dtype == torch.float32
+        else x.dtype
+    )
 
 
 class Linear(nn.Linear):

@@ -1,6 +1,8 @@
-"""Windows: the source positions that a step may read, around one that it is centred on (Luong 2015, section 3.2).
+"""Windows: the source positions that a step may read, around one that it is centred on (Luong 2015, section
+3.2).
 
-Positions are counted from 0, and real positions come before padding. A window knows neither scores nor values.
+Positions are counted from 0, and real positions come before padding. A window knows neither scores nor
+values.
 """
 
 from abc import abstractmethod
@@ -21,11 +23,15 @@ class Window(nn.Module):
 
     @abstractmethod
     def forward(self, query_BTQ: Tensor, mask_BS: Tensor, past: Past | None) -> tuple[Tensor, Tensor | None]:
-        """The mask (B, T, S) of what each query may read, and a factor (B, T, S) on the weights it gets there, or None."""
+        """The mask (B, T, S) of what each query may read, and a factor (B, T, S) on the weights it gets
+        there, or None.
+        """
 
 
 class Monotonic(Window):
-    """local-m: p_t = t, the number of the step. Beyond the last real position it stays there, where the paper is silent."""
+    """local-m: p_t = t, the number of the step. Beyond the last real position it stays there, where the paper
+    is silent.
+    """
 
     def forward(self, query_BTQ: Tensor, mask_BS: Tensor, past: Past | None) -> tuple[Tensor, None]:
         assert past is not None
@@ -35,7 +41,8 @@ class Monotonic(Window):
 
 
 class Predictive(Window):
-    """local-p: p_t = S sigma(v . tanh(W q)) of S real positions; weights are multiplied by exp(-(j - p_t)^2 / (2 (D / 2)^2)) (equations 9 and 10).
+    """local-p: p_t = S sigma(v . tanh(W q)) of S real positions; weights are multiplied by exp(-(j - p_t)^2 /
+    (2 (D / 2)^2)) (equations 9 and 10).
 
     The gradient reaches p_t through that factor.
     """
@@ -46,7 +53,8 @@ class Predictive(Window):
         self.v = nn.Parameter(torch.empty(size))
 
     def forward(self, query_BTQ: Tensor, mask_BS: Tensor, past: Past | None) -> tuple[Tensor, Tensor]:
-        # products and sums by hand, in float32 at least: a matrix product in half precision would leave 8 bits to tell positions apart
+        # products and sums by hand, in float32 at least: a matrix product in half precision would leave 8
+        # bits to tell positions apart
         hidden_BTA = self.query(query_BTQ).tanh()
         wide = torch.promote_types(self.v.dtype, torch.float32)
         centre_BT = mask_BS.sum(-1, keepdim=True) * (hidden_BTA.to(wide) * self.v.to(wide)).sum(-1).sigmoid()
@@ -56,7 +64,9 @@ class Predictive(Window):
 
 
 def window_named(settings: Settings, query_size: int, size: int) -> Window | None:
-    """The window that a config names, for queries of `query_size`, with `size` hidden units where it has any; None where all is read."""
+    """The window that a config names, for queries of `query_size`, with `size` hidden units where it has any;
+    None where all is read.
+    """
     match settings.window:
         case "none":
             return None

@@ -1,6 +1,7 @@
 """Pictures decoded by threads while those before them are described, block by block, in bounded memory.
 
-A picture that cannot be read is handed on with the reason: it stops nothing. Knows a captioner by what it sees of a picture, and prints nothing.
+A picture that cannot be read is handed on with the reason: it stops nothing. Knows a captioner by what it
+sees of a picture, and prints nothing.
 """
 
 import queue
@@ -40,10 +41,13 @@ class Ahead:
         self._ended = False
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._run, name="pictures", daemon=True).start()  # a daemon: it may wait for a line while the program ends
+        # a daemon: it may wait for a line while the program ends
+        threading.Thread(target=self._run, name="pictures", daemon=True).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._ended = True
         while not self._blocks.empty():  # what waits to be put there finds its place
             self._blocks.get_nowait()
@@ -55,7 +59,9 @@ class Ahead:
             yield block
 
     def paused(self) -> AbstractContextManager[object]:
-        """Around a call of the captioner: nothing is decoded inside where it may fork, for what a thread holds locked then would stay so in the process."""
+        """Around a call of the captioner: nothing is decoded inside where it may fork, for what a thread
+        holds locked then would stay so in the process.
+        """
         return self._decoding if self._captioner.may_fork else nullcontext()
 
     def _run(self) -> None:

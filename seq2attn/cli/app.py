@@ -1,6 +1,8 @@
-"""The entry point: which commands there are, and what becomes of whatever ends one. Knows no command's options.
+"""The entry point: which commands there are, and what becomes of whatever ends one. Knows no command's
+options.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. A reader that closes the pipe has what it wanted: that ends the program
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. A reader that closes the pipe has what it
+wanted: that ends the program
 quietly with 0. A failure is one line on stderr; a traceback only with --debug.
 """
 
@@ -21,7 +23,17 @@ from typing import Annotated, Any, NoReturn, Self
 import typer
 
 from seq2attn import __version__
-from seq2attn.cli import caption, console, evaluate, export, mistaken, plot_alignment, prepare, train, translate
+from seq2attn.cli import (
+    caption,
+    console,
+    evaluate,
+    export,
+    mistaken,
+    plot_alignment,
+    prepare,
+    train,
+    translate,
+)
 from seq2attn.cli.signals import Wishes, handled
 from seq2attn.errors import UsageError, UserError
 
@@ -44,7 +56,9 @@ def _version(wanted: bool) -> None:
 @app.callback(invoke_without_command=True)
 def _start(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
 ) -> None:
     if context.invoked_subcommand is None:
         console.result(context.get_help())
@@ -54,8 +68,12 @@ app.command("prepare", short_help="Make raw text or captioned images ready for t
 app.command("train", short_help="Train a model, and score it on the test data.")(train.train)
 app.command("translate", short_help="Translate lines of text, as they come.")(translate.translate)
 app.command("caption", short_help="Describe images, and show where each word looks.")(caption.caption)
-app.command("evaluate", short_help="Score runs, or any system's output.", cls=evaluate.Command)(evaluate.evaluate)
-app.command("plot-alignment", short_help="Draw the attention: what each word looked at.")(plot_alignment.plot_alignment)
+app.command("evaluate", short_help="Score runs, or any system's output.", cls=evaluate.Command)(
+    evaluate.evaluate
+)
+app.command("plot-alignment", short_help="Draw the attention: what each word looked at.")(
+    plot_alignment.plot_alignment
+)
 app.command("export", short_help="Give a trained Transformer to another engine.")(export.export)
 
 
@@ -65,7 +83,8 @@ def main() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8")  # whatever the locale says
     code = run(sys.argv[1:])
-    if threading.active_count() > 1:  # a daemon thread left inside a library's C++ code: the interpreter's end would abort it, loudly
+    # a daemon thread left inside a library's C++ code: the interpreter's end would abort it, loudly
+    if threading.active_count() > 1:
         os._exit(code)
     sys.exit(code)
 
@@ -102,13 +121,23 @@ def _worded(error: typer.TyperException, arguments: Sequence[str]) -> UserError:
     """What typer has against the arguments, with the way out."""
     commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     named = [name for name in arguments[:1] if name in commands]
-    message = error.format_message().removesuffix(".").replace("Value error, ", "").replace("Input should be", "it should be")
-    message = re.sub("a valid (integer|number), unable to parse string as an? (integer|number)", _kind, message)
+    message = (
+        error.format_message()
+        .removesuffix(".")
+        .replace("Value error, ", "")
+        .replace("Input should be", "it should be")
+    )
+    message = re.sub(
+        "a valid (integer|number), unable to parse string as an? (integer|number)", _kind, message
+    )
     if arguments and not named and message.startswith("No such command"):
         said = mistaken.command(arguments[0], list(commands))
         message = f"No such command {console.printable(arguments[0])!r}{'. ' if said.startswith('Did') else '; '}{said}"
     elif hasattr(error, "possibilities"):  # an option that there is not
-        options = {name: [written for part in command.params for written in (*part.opts, *part.secondary_opts)] for name, command in commands.items()}
+        options = {
+            name: [written for part in command.params for written in (*part.opts, *part.secondary_opts)]
+            for name, command in commands.items()
+        }
         typed = str(error.option_name)  # type: ignore[attr-defined]
         said_ = mistaken.option(typed, _value_of(typed, arguments), named[0] if named else "", options)
         message = f"No such option: {typed}" + (f"; {said_}" if said_ else "")
@@ -165,7 +194,8 @@ def _ended_by(error: BaseException, stop: _Stop) -> int:
         return error.code if isinstance(error.code, int) else 1 if error.code else 0
     if isinstance(error, BrokenPipeError) and _reader_is_gone():
         return 0
-    if isinstance(error, KeyboardInterrupt) or stop.asked:  # an interrupt inside a C extension's import comes out as any error
+    # an interrupt inside a C extension's import comes out as any error
+    if isinstance(error, KeyboardInterrupt) or stop.asked:
         console.error("interrupted")
         return 130
     if isinstance(error, UserError):
@@ -174,7 +204,9 @@ def _ended_by(error: BaseException, stop: _Stop) -> int:
     if isinstance(error, OSError) and error.errno is not None:
         console.error(_system(error))
     elif _is_out_of_memory(error):
-        console.error("out of memory: make batches smaller (--batch-tokens, or --set train.batch_tokens=N) or the model (--set model.*)")
+        console.error(
+            "out of memory: make batches smaller (--batch-tokens, or --set train.batch_tokens=N) or the model (--set model.*)"
+        )
     else:
         kind, text = type(error).__name__, str(error)
         console.error(
@@ -208,7 +240,9 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def _reader_is_gone() -> bool:
-    """Whether the pipe behind stdout or stderr has lost its reader: other broken pipes (a dead worker's) are failures."""
+    """Whether the pipe behind stdout or stderr has lost its reader: other broken pipes (a dead worker's) are
+    failures.
+    """
     for stream in (sys.stdout, sys.stderr):
         try:
             poll = select.poll()

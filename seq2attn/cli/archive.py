@@ -1,6 +1,8 @@
-"""A zip archive of many small files, written as it comes in memory that does not grow: `zipfile` keeps a few hundred bytes of each file until its end.
+"""A zip archive of many small files, written as it comes in memory that does not grow: `zipfile` keeps a few
+hundred bytes of each file until its end.
 
-The directory, which a zip archive has at its end, waits in a temporary file without a name. Whatever reads zip archives reads it.
+The directory, which a zip archive has at its end, waits in a temporary file without a name. Whatever reads
+zip archives reads it.
 """
 
 import struct
@@ -16,7 +18,9 @@ _MOST_32, _MOST_16 = 2**32 - 1, 2**16 - 1
 
 class Archive:
     def __init__(self, file: IO[bytes]) -> None:
-        """`file` stands at its beginning, and nobody else writes to it. Raises OSError where the system has no room for temporary files."""
+        """`file` stands at its beginning, and nobody else writes to it. Raises OSError where the system has
+        no room for temporary files.
+        """
         self._file = file
         self._directory = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self._offset = 0
@@ -34,7 +38,21 @@ class Archive:
         extra = struct.pack("<HHQ", 1, 8, self._offset) if far else b""
         version = _VERSION_64 if far else _VERSION
         self._directory.write(
-            struct.pack("<4s6H3L5H2L", b"PK\x01\x02", version, version, *common, len(extra), 0, 0, 0, 0, min(self._offset, _MOST_32)) + title + extra
+            struct.pack(
+                "<4s6H3L5H2L",
+                b"PK\x01\x02",
+                version,
+                version,
+                *common,
+                len(extra),
+                0,
+                0,
+                0,
+                0,
+                min(self._offset, _MOST_32),
+            )
+            + title
+            + extra
         )
         self._offset += 30 + len(title) + len(packed)
         self.count += 1
@@ -49,6 +67,21 @@ class Archive:
         if self.count > _MOST_16 or self._offset + size > _MOST_32:
             end = self._offset + size
             numbers = (_VERSION_64, _VERSION_64, 0, 0, self.count, self.count, size, self._offset)
-            self._file.write(struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, *numbers) + struct.pack("<4sLQL", b"PK\x06\x07", 0, end, 1))
+            self._file.write(
+                struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, *numbers)
+                + struct.pack("<4sLQL", b"PK\x06\x07", 0, end, 1)
+            )
         count = min(self.count, _MOST_16)
-        self._file.write(struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, count, count, min(size, _MOST_32), min(self._offset, _MOST_32), 0))
+        self._file.write(
+            struct.pack(
+                "<4s4H2LH",
+                b"PK\x05\x06",
+                0,
+                0,
+                count,
+                count,
+                min(size, _MOST_32),
+                min(self._offset, _MOST_32),
+                0,
+            )
+        )

@@ -16,7 +16,12 @@ FORMATS = ("text", "jsonl")
 
 
 def caption(
-    run: Annotated[str, typer.Argument(help="A trained run; several joined by commas are an ensemble.", metavar="RUN", show_default=False)],
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="A trained run; several joined by commas are an ensemble.", metavar="RUN", show_default=False
+        ),
+    ],
     pictures: Annotated[
         list[str] | None,
         typer.Argument(
@@ -25,10 +30,18 @@ def caption(
             show_default="paths on standard input, one a line",
         ),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write here.", metavar="FILE", show_default="standard output")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write here.", metavar="FILE", show_default="standard output"),
+    ] = None,
     beam: options.Beam = None,
     length_penalty: options.LengthPenalty = None,
-    n_best: Annotated[int, typer.Option(help="Captions of each picture, best first.", min=1, max=config.MOST_SAMPLES, metavar="N")] = 1,
+    n_best: Annotated[
+        int,
+        typer.Option(
+            help="Captions of each picture, best first.", min=1, max=config.MOST_SAMPLES, metavar="N"
+        ),
+    ] = 1,
     max_length: options.MaxLength = None,
     min_length: options.MinLength = None,
     no_repeat_ngram: options.NoRepeat = None,
@@ -40,11 +53,27 @@ def caption(
     samples: options.Samples = None,
     seed: options.Seed = 1,
     batch_tokens: options.BatchTokens = None,
-    format: Annotated[str, typer.Option(help='text: the path, a tab, the caption; or jsonl: {"image": ..., "caption": ...}.', metavar="text|jsonl")] = "text",
-    scores: Annotated[bool, typer.Option("--scores", help="In text, the score and a tab before each caption (natural log; with --mbr points).")] = False,
+    format: Annotated[
+        str,
+        typer.Option(
+            help='text: the path, a tab, the caption; or jsonl: {"image": ..., "caption": ...}.',
+            metavar="text|jsonl",
+        ),
+    ] = "text",
+    scores: Annotated[
+        bool,
+        typer.Option(
+            "--scores",
+            help="In text, the score and a tab before each caption (natural log; with --mbr points).",
+        ),
+    ] = False,
     attention: Annotated[
         Path | None,
-        typer.Option(help="Draw where the words of each caption look, a PNG named after the picture, into here.", metavar="DIR", show_default=False),
+        typer.Option(
+            help="Draw where the words of each caption look, a PNG named after the picture, into here.",
+            metavar="DIR",
+            show_default=False,
+        ),
     ] = None,
     set_: options.Settings = None,
     device: options.Device = "auto",
@@ -55,13 +84,29 @@ def caption(
 ) -> None:
     """Describe pictures: a line for each, its path, a tab and the caption.
 
-    Folders are walked one level deep, hidden files left out. A picture that cannot be read is one line on stderr and an empty caption; the others are done,
+    Folders are walked one level deep, hidden files left out. A picture that cannot be read is one line on
+    stderr and an empty caption; the others are done,
     and the exit code is 1. Escapes such as \\n stand for control characters in a path. The output depends neither on the batch size nor on the order.
     """
     settings = set_ or []
     if format not in FORMATS:
         raise UsageError(f"--format {format}: choose text or jsonl")
-    asked = Asked(n_best, beam, length_penalty, max_length, min_length, no_repeat_ngram, sample, temperature, top_k, top_p, mbr, samples, seed, batch_tokens)
+    asked = Asked(
+        n_best,
+        beam,
+        length_penalty,
+        max_length,
+        min_length,
+        no_repeat_ngram,
+        sample,
+        temperature,
+        top_k,
+        top_p,
+        mbr,
+        samples,
+        seed,
+        batch_tokens,
+    )
     asked.refuse(run, settings, precision)
     writing.refuse_place(output, "-o")
     _refuse_folder(attention, pictures or [])
@@ -76,7 +121,9 @@ def caption(
     from seq2attn.training.precision import keep_pages
 
     keep_pages()
-    captioner = Captioner.load(run, device=device, precision=precision, settings=settings, processes=True, allow_code=allow_code)
+    captioner = Captioner.load(
+        run, device=device, precision=precision, settings=settings, processes=True, allow_code=allow_code
+    )
     if attention is not None:
         refuse_blind(run, captioner, "show", "; leave out --attention")
     keywords = asked.keywords(captioner.languages[1]) | {"attention": attention is not None}
@@ -104,7 +151,13 @@ def caption(
                     console.warn(warning)
                 drawn = [] if folder is None or not captions else folder.names(ready.path, len(captions))
                 if folder is not None and drawn:
-                    folder.draw(overlays.seen_part(content_of(Path(ready.path), captioner.clips), ready.path, captioner).pixels_FYX3, captions, drawn)
+                    folder.draw(
+                        overlays.seen_part(
+                            content_of(Path(ready.path), captioner.clips), ready.path, captioner
+                        ).pixels_FYX3,
+                        captions,
+                        drawn,
+                    )
                 failed += ready.problem is not None
                 if format == "jsonl":
                     parts.append(formats.captions_as_json(ready.path, captions, n_best, drawn, ready.problem))
@@ -115,7 +168,12 @@ def caption(
                 done += 1
             write("".join(parts))
             if show is not None:
-                show("describing", done, None, f"{done / max(time.monotonic() - started, 1e-9):,.0f} pictures/s")
+                show(
+                    "describing",
+                    done,
+                    None,
+                    f"{done / max(time.monotonic() - started, 1e-9):,.0f} pictures/s",
+                )
     if failed:
         raise UserError(f"{failed:,} of {done:,} pictures could not be read; their captions are empty")
 
@@ -129,5 +187,10 @@ def _refuse_folder(folder: Path | None, pictures: list[str]) -> None:
     if not folder.absolute().parent.is_dir():
         raise UserError(f"--attention {folder}: there is no folder {folder.parent}; make it first")
     for picture in pictures:
-        if picture != "-" and folder.resolve() in (Path(picture).resolve(), Path(picture).absolute().parent.resolve()):
-            raise UsageError(f"--attention {folder}: there are pictures in it that could be written over; name another folder")
+        if picture != "-" and folder.resolve() in (
+            Path(picture).resolve(),
+            Path(picture).absolute().parent.resolve(),
+        ):
+            raise UsageError(
+                f"--attention {folder}: there are pictures in it that could be written over; name another folder"
+            )

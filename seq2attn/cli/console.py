@@ -1,14 +1,17 @@
-"""All that is printed beside results: notes, warnings, progress, tables. The only door to rich; knows no command.
+"""All that is printed beside results: notes, warnings, progress, tables. The only door to rich; knows no
+command.
 
     console.note("3 epochs, best BLEU 34.1")       a line on stderr, nothing with --quiet
     console.warn("line 7: invalid UTF-8, replaced")  the same with `warning: ` before it, also with --quiet
     console.result("BLEU 34.10")                   a line on stdout
     console.table(["run", "BLEU"], rows)           columns on stdout
-    with console.progress() as progress:           a line that moves on a terminal, otherwise a line at once and every 10 seconds
+    with console.progress() as progress:           a line that moves on a terminal, otherwise a line at once
+    and every 10 seconds
         progress("encoding", done, total)          several tasks may follow each other; total None: not known
         progress("training", step, steps, "loss 3.21  12,345 tokens/s", Clock(gone, left))
 
-Text is shown as it is, never read as markup; control characters on stderr are escaped, so that no corpus can drive a terminal.
+Text is shown as it is, never read as markup; control characters on stderr are escaped, so that no corpus can
+drive a terminal.
 Rich loads only when a moving line or a table is drawn.
 """
 
@@ -35,9 +38,13 @@ _live: "Console | None" = None  # the console of the line that moves: notes go a
 
 
 class Progress(Protocol):
-    def __call__(self, task: str, done: int, total: int | None = None, facts: str = "", clock: Clock | None = None) -> None:
-        """Say that `done` of `total` units of `task` are done. `facts` are parted by two spaces, the dearest first, and are left out from the
-        last on where there is no room. Without a `clock` the time is taken from the first call for that task."""
+    def __call__(
+        self, task: str, done: int, total: int | None = None, facts: str = "", clock: Clock | None = None
+    ) -> None:
+        """Say that `done` of `total` units of `task` are done. `facts` are parted by two spaces, the dearest
+        first, and are left out from the
+        last on where there is no room. Without a `clock` the time is taken from the first call for that task.
+        """
 
 
 def printable(text: str) -> str:
@@ -78,11 +85,18 @@ def is_terminal() -> bool:
 
 def has_colour() -> bool:
     """Whether results may be in colour."""
-    return sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return (
+        sys.stdout is not None
+        and sys.stdout.isatty()
+        and "NO_COLOR" not in os.environ
+        and os.environ.get("TERM") != "dumb"
+    )
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Aligned columns on stdout; those that hold only numbers are set flush right. A wide table is never cut: it is as wide as it is."""
+    """Aligned columns on stdout; those that hold only numbers are set flush right. A wide table is never cut:
+    it is as wide as it is.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -98,14 +112,21 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         drawn.add_row(*(Text(cell) for cell in row))
     buffer = io.StringIO()
     colour = has_colour()
-    Console(file=buffer, width=100_000, force_terminal=colour, color_system="standard" if colour else None, legacy_windows=False).print(drawn)
+    Console(
+        file=buffer,
+        width=100_000,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        legacy_windows=False,
+    ).print(drawn)
     for line in buffer.getvalue().splitlines():
         result(line.rstrip())
 
 
 @contextmanager
 def progress(interval: float | None = None) -> Iterator[Progress]:
-    """A function that shows how far each task is. Without a terminal: a line when a task begins and ends, and every `interval` seconds between.
+    """A function that shows how far each task is. Without a terminal: a line when a task begins and ends, and
+    every `interval` seconds between.
     A stream, whose length nobody knows, begins without one: its answers say enough where they are few."""
     if quiet:
         yield lambda task, done, total=None, facts="", clock=None: None
@@ -116,7 +137,9 @@ def progress(interval: float | None = None) -> Iterator[Progress]:
 
 
 class Pace:
-    """Says when the next line is due where there is no terminal: the first at once, then one after `interval` seconds without a line."""
+    """Says when the next line is due where there is no terminal: the first at once, then one after `interval`
+    seconds without a line.
+    """
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
@@ -140,7 +163,11 @@ class _Watch:
         """The clock at this moment."""
         self._looked, self._ended = time.monotonic(), total is not None and done >= total
         gone = self._looked - self._began
-        left = gone / (done - self._first) * (total - done) if total is not None and self._first < done < total else None
+        left = (
+            gone / (done - self._first) * (total - done)
+            if total is not None and self._first < done < total
+            else None
+        )
         self._clock = told or Clock(gone, left)
         return self._clock
 
@@ -159,12 +186,21 @@ def _moving() -> Iterator[Progress]:
     tasks: dict[str, tuple[_Watch, int, int | None, str]] = {}
 
     def drawn() -> Group:
-        return Group(*(_drawn(console, task, done, total, watch.now(), facts) for task, (watch, done, total, facts) in list(tasks.items())))
+        return Group(
+            *(
+                _drawn(console, task, done, total, watch.now(), facts)
+                for task, (watch, done, total, facts) in list(tasks.items())
+            )
+        )
 
     # stdout is never redirected: results must stay on it. Stray writes to stderr go above the lines.
-    with Live(console=console, get_renderable=drawn, refresh_per_second=10, redirect_stdout=False, transient=True) as live:
+    with Live(
+        console=console, get_renderable=drawn, refresh_per_second=10, redirect_stdout=False, transient=True
+    ) as live:
 
-        def show(task: str, done: int, total: int | None = None, facts: str = "", clock: Clock | None = None) -> None:
+        def show(
+            task: str, done: int, total: int | None = None, facts: str = "", clock: Clock | None = None
+        ) -> None:
             task = printable(task)
             new = task not in tasks
             watch = _Watch(done) if new else tasks[task][0]
@@ -181,7 +217,9 @@ def _moving() -> Iterator[Progress]:
 
 
 def _drawn(console: "Console", task: str, done: int, total: int | None, clock: Clock, facts: str) -> "Text":
-    """The line for the width that the terminal has now; one column stays free, for a full line makes some terminals begin another."""
+    """The line for the width that the terminal has now; one column stays free, for a full line makes some
+    terminals begin another.
+    """
     from rich.cells import cell_len
     from rich.text import Text
 
@@ -198,7 +236,9 @@ def _lines(interval: float) -> Iterator[Progress]:
     paces: dict[str, Pace] = {}
     printed: dict[str, int] = {}
 
-    def show(task: str, done: int, total: int | None = None, facts: str = "", clock: Clock | None = None) -> None:
+    def show(
+        task: str, done: int, total: int | None = None, facts: str = "", clock: Clock | None = None
+    ) -> None:
         now = watches.setdefault(task, _Watch(done)).look(done, total, clock)
         if task not in paces:
             paces[task] = Pace(interval)

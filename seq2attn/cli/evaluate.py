@@ -24,7 +24,9 @@ _LISTS = ("--reference", "--hypotheses")  # options that take one file or severa
 
 
 class Command(TyperCommand):
-    """`--reference A B` is `--reference A --reference B`: what follows and is a file belongs to the option, for a run is a folder."""
+    """`--reference A B` is `--reference A --reference B`: what follows and is a file belongs to the option,
+    for a run is a folder.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, _spread(args))
@@ -49,38 +51,99 @@ def _spread(arguments: Sequence[str]) -> list[str]:
 def evaluate(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(help="Trained runs; several are compared with the first. Joined by commas they are an ensemble.", metavar="RUN", show_default=False),
+        typer.Argument(
+            help="Trained runs; several are compared with the first. Joined by commas they are an ensemble.",
+            metavar="RUN",
+            show_default=False,
+        ),
     ] = None,
     split: Annotated[
-        list[str] | None, typer.Option(help="Part of the data to score; several by repeating it or with commas.", metavar="NAME", show_default="test")
+        list[str] | None,
+        typer.Option(
+            help="Part of the data to score; several by repeating it or with commas.",
+            metavar="NAME",
+            show_default="test",
+        ),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Prepared folder that has the split.", metavar="PREPARED", show_default="the first run's")] = None,
-    source: Annotated[Path | None, typer.Option(help="Translate this file instead of a split; needs --reference.", metavar="FILE", show_default=False)] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Prepared folder that has the split.", metavar="PREPARED", show_default="the first run's"
+        ),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            help="Translate this file instead of a split; needs --reference.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     reference: Annotated[
         list[Path] | None,
-        typer.Option(help="Right translations, a line for each source line; several files are several references.", metavar="FILE...", show_default=False),
+        typer.Option(
+            help="Right translations, a line for each source line; several files are several references.",
+            metavar="FILE...",
+            show_default=False,
+        ),
     ] = None,
     hypotheses: Annotated[
         list[Path] | None,
-        typer.Option(help="Score another system's output as it is; several files are several systems.", metavar="FILE...", show_default=False),
+        typer.Option(
+            help="Score another system's output as it is; several files are several systems.",
+            metavar="FILE...",
+            show_default=False,
+        ),
     ] = None,
     captions: Annotated[
-        bool, typer.Option("--captions", help="The files are captions, a line a picture: BLEU-1 to 4, CIDEr-D and ROUGE-L too. A blank line is no reference.")
+        bool,
+        typer.Option(
+            "--captions",
+            help="The files are captions, a line a picture: BLEU-1 to 4, CIDEr-D and ROUGE-L too. A blank line is no reference.",
+        ),
     ] = False,
     language: Annotated[
-        str | None, typer.Option(help="Target language, which chooses the tokenizer of BLEU.", metavar="CODE", show_default="the run's or the file ending's")
+        str | None,
+        typer.Option(
+            help="Target language, which chooses the tokenizer of BLEU.",
+            metavar="CODE",
+            show_default="the run's or the file ending's",
+        ),
     ] = None,
-    by_length: Annotated[bool, typer.Option("--by-length", help="BLEU and chrF by source length too.")] = False,
+    by_length: Annotated[
+        bool, typer.Option("--by-length", help="BLEU and chrF by source length too.")
+    ] = False,
     gold: Annotated[
         Path | None,
-        typer.Option(help="Gold word alignments to measure attention by: i-j sure, i?j possible.", metavar="FILE", show_default="the split's, if it has any"),
+        typer.Option(
+            help="Gold word alignments to measure attention by: i-j sure, i?j possible.",
+            metavar="FILE",
+            show_default="the split's, if it has any",
+        ),
     ] = None,
-    gold_first: Annotated[int, typer.Option(help="The number that --gold gives to the first word: 0 or 1.", min=0, max=1, metavar="N")] = 0,
+    gold_first: Annotated[
+        int,
+        typer.Option(
+            help="The number that --gold gives to the first word: 0 or 1.", min=0, max=1, metavar="N"
+        ),
+    ] = 0,
     alignments: Annotated[
-        Path | None, typer.Option(help="Measure an aligner's output (i-j, from 0) by --gold, with no model.", metavar="FILE", show_default=False)
+        Path | None,
+        typer.Option(
+            help="Measure an aligner's output (i-j, from 0) by --gold, with no model.",
+            metavar="FILE",
+            show_default=False,
+        ),
     ] = None,
     beam: Annotated[
-        int | None, typer.Option(help="Hypotheses kept while searching.", min=1, max=config.MOST_BEAM, metavar="N", show_default="the run's")
+        int | None,
+        typer.Option(
+            help="Hypotheses kept while searching.",
+            min=1,
+            max=config.MOST_BEAM,
+            metavar="N",
+            show_default="the run's",
+        ),
     ] = None,
     length_penalty: options.LengthPenalty = None,
     no_repeat_ngram: options.NoRepeat = None,
@@ -88,46 +151,89 @@ def evaluate(
     samples: options.Samples = None,
     batch_tokens: Annotated[
         int | None,
-        typer.Option(help="Padded source tokens translated at once.", min=1, max=config.MOST_BATCH_TOKENS, metavar="N", show_default="2048"),
+        typer.Option(
+            help="Padded source tokens translated at once.",
+            min=1,
+            max=config.MOST_BATCH_TOKENS,
+            metavar="N",
+            show_default="2048",
+        ),
     ] = None,
     set_: options.Settings = None,
     seed: options.Seed = 1,
     device: options.Device = "auto",
-    precision: Annotated[Precision, typer.Option(help="Number format; auto is fp32.", metavar="auto|fp32|bf16|fp16")] = "auto",
+    precision: Annotated[
+        Precision, typer.Option(help="Number format; auto is fp32.", metavar="auto|fp32|bf16|fp16")
+    ] = "auto",
     allow_code: options.AllowCode = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line, for each split and system.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a line, for each split and system.")
+    ] = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Score runs: BLEU first, with its sacreBLEU signature, then chrF and TER, and how likely the references are: cross-entropy and perplexity.
+    """Score runs: BLEU first, with its sacreBLEU signature, then chrF and TER, and how likely the references
+    are: cross-entropy and perplexity.
 
-    Of runs that describe pictures BLEU-1 to 4, CIDEr-D and ROUGE-L too, and where their attention points, where the data have boxes.
+    Of runs that describe pictures BLEU-1 to 4, CIDEr-D and ROUGE-L too, and where their attention points,
+    where the data have boxes.
 
-    Outputs and scores are kept in RUN/scores, what --set and options of the search change in the file's name. Several systems are compared with the first by a paired bootstrap.
+    Outputs and scores are kept in RUN/scores, what --set and options of the search change in the file's name.
+    Several systems are compared with the first by a paired bootstrap.
     """
     runs, reference, hypotheses = runs or [], reference or [], hypotheses or []
     splits = [name.strip() for part in split or [] for name in part.split(",") if name.strip()]
     settings, search = set_ or [], Search(beam, length_penalty, no_repeat_ngram, mbr, samples, batch_tokens)
-    _refuse(runs, splits, data, source, reference, hypotheses, captions, by_length, gold, gold_first, alignments, search, settings, allow_code)
+    _refuse(
+        runs,
+        splits,
+        data,
+        source,
+        reference,
+        hypotheses,
+        captions,
+        by_length,
+        gold,
+        gold_first,
+        alignments,
+        search,
+        settings,
+        allow_code,
+    )
     if alignments is not None and gold is not None:
         _print_alignments(alignments, gold, gold_first, as_json)
         return
     pictures = _look(runs, None if reference else splits, data)
     if pictures:
-        _refuse_text({"--source": source, "--reference": reference, "--by-length": by_length, "--gold": gold}, runs[0])
+        _refuse_text(
+            {"--source": source, "--reference": reference, "--by-length": by_length, "--gold": gold}, runs[0]
+        )
     elif allow_code:
-        raise UsageError(f"--allow-code is for a run that describes pictures, and {runs[0]} translates text: leave it out")
+        raise UsageError(
+            f"--allow-code is for a run that describes pictures, and {runs[0]} translates text: leave it out"
+        )
     readers = _load(runs, pictures, device, precision, settings, gold is not None, allow_code)
-    tests = [_of_files(source, reference, captions, by_length)] if reference else _of_splits(runs, pictures, data, splits, by_length)
+    tests = (
+        [_of_files(source, reference, captions, by_length)]
+        if reference
+        else _of_splits(runs, pictures, data, splits, by_length)
+    )
     if gold is not None:
         _add_gold(tests[0], gold, gold_first)
-    others = [[_of_file(file, test) for file in hypotheses] for test in tests]  # a file that does not fit costs no search
+    # a file that does not fit costs no search
+    others = [[_of_file(file, test) for file in hypotheses] for test in tests]
     lowercase = _without_case(runs, readers)
     for number, test in enumerate(tests):
         test.lowercase = lowercase
-        systems = [_of_run(run, reader, test, search, seed) for run, reader in zip(runs, readers, strict=True)]
+        systems = [
+            _of_run(run, reader, test, search, seed) for run, reader in zip(runs, readers, strict=True)
+        ]
         systems += others[number]
-        test.language = language or next((known for reader in readers if (known := reader.languages[1])), None) or test.language
+        test.language = (
+            language
+            or next((known for reader in readers if (known := reader.languages[1])), None)
+            or test.language
+        )
         if len(systems) > 1:
             from seq2attn.evaluation.significance import SAMPLES
 
@@ -167,13 +273,17 @@ def _refuse(
         if gold is None:
             raise UsageError("--alignments needs --gold FILE to be measured by")
         if runs or reference or hypotheses or source or splits or data or by_length or captions:
-            raise UsageError("--alignments is measured by --gold alone, with no model and no text: leave the rest out")
+            raise UsageError(
+                "--alignments is measured by --gold alone, with no model and no text: leave the rest out"
+            )
     elif not runs and not hypotheses:
         raise UsageError("nothing to evaluate: name a RUN, or give --hypotheses FILE with --reference FILE")
     elif not runs and not reference and data is None:
         raise UsageError("--hypotheses needs --reference FILE, or --data PREPARED, to be compared with")
     elif reference and (splits or data):
-        raise UsageError("--reference is a file of its own and --split and --data a part of a prepared folder: give one or the other")
+        raise UsageError(
+            "--reference is a file of its own and --split and --data a part of a prepared folder: give one or the other"
+        )
     elif source and not reference:
         raise UsageError("--source needs --reference FILE, a right translation for each line")
     elif runs and reference and not source:
@@ -181,7 +291,9 @@ def _refuse(
     elif by_length and reference and not source:
         raise UsageError("--by-length needs --source FILE, whose lengths to go by")
     elif gold and not runs:
-        raise UsageError("--gold measures a model's attention: name a RUN, or give an aligner's output with --alignments FILE")
+        raise UsageError(
+            "--gold measures a model's attention: name a RUN, or give an aligner's output with --alignments FILE"
+        )
     elif gold and len(splits) > 1:
         raise UsageError("--gold belongs to one split: name one with --split")
     if captions and (runs or source or not reference):
@@ -192,16 +304,23 @@ def _refuse(
         raise UsageError("--gold-first says how the words of --gold FILE are counted: give the file too")
     for name, value in search._asdict().items():
         if value is not None and not runs:
-            raise UsageError(f"--{name.replace('_', '-')} is for a run that searches: name a RUN, or leave it out")
+            raise UsageError(
+                f"--{name.replace('_', '-')} is for a run that searches: name a RUN, or leave it out"
+            )
     if allow_code and not runs:
         raise UsageError("--allow-code is for a run that describes pictures: name a RUN, or leave it out")
     if settings and not runs:
         raise UsageError("--set changes how a run translates: name a RUN, or leave it out")
     options.refuse_utility(settings, search.mbr, search.samples, 1, search.beam, search.length_penalty)
-    options.refuse_twice(settings, **{name: value for name, value in search._asdict().items() if name in config.Search.model_fields})
+    options.refuse_twice(
+        settings,
+        **{name: value for name, value in search._asdict().items() if name in config.Search.model_fields},
+    )
     outline.check_names(splits)
     for file in [*reference, *hypotheses, *(path for path in (source, gold, alignments) if path is not None)]:
-        mistaken.refuse_no_file(str(file), "A file of lines is wanted here: put the text into one, as in: echo {text} > text.txt")
+        mistaken.refuse_no_file(
+            str(file), "A file of lines is wanted here: put the text into one, as in: echo {text} > text.txt"
+        )
         if file.is_dir():
             raise UserError(f"{file}: a folder, not a file")
         if not file.exists():
@@ -209,7 +328,9 @@ def _refuse(
     for run in runs:
         mistaken.refuse_no_run(run)
         if Path(run).is_file():
-            raise UsageError(f"{run}: a file, not a run; files to score follow --hypotheses, --reference or --source")
+            raise UsageError(
+                f"{run}: a file, not a run; files to score follow --hypotheses, --reference or --source"
+            )
 
 
 # Runs
@@ -227,8 +348,12 @@ def _look(runs: list[str], splits: Sequence[str] | None, data: Path | None) -> b
         known = [_opened_outline(path) for run in runs for path in _paths(run)]
     kinds = {member.path: member.pictures for member in known}
     if len({*kinds.values()}) > 1:
-        text, pictures = (next(path for path, kind in kinds.items() if kind == wanted) for wanted in (False, True))
-        raise UsageError(f"{pictures} describes pictures and {text} translates text: evaluate them one by one")
+        text, pictures = (
+            next(path for path, kind in kinds.items() if kind == wanted) for wanted in (False, True)
+        )
+        raise UsageError(
+            f"{pictures} describes pictures and {text} translates text: evaluate them one by one"
+        )
     if splits is not None:
         first = known[0] if known else None
         if data is not None:
@@ -276,7 +401,13 @@ def _refuse_text(asked: Mapping[str, object], run: str) -> None:
 
 
 def _load(
-    runs: list[str], pictures: bool, device: str, precision: str, settings: list[str], must_attend: bool, allow_code: bool
+    runs: list[str],
+    pictures: bool,
+    device: str,
+    precision: str,
+    settings: list[str],
+    must_attend: bool,
+    allow_code: bool,
 ) -> "Sequence[Translator | Captioner]":
     if not runs:
         return []
@@ -285,16 +416,27 @@ def _load(
 
     keep_pages()
     if pictures:
-        return [Captioner.load(run, device, precision, settings, processes=True, allow_code=allow_code) for run in runs]
+        return [
+            Captioner.load(run, device, precision, settings, processes=True, allow_code=allow_code)
+            for run in runs
+        ]
     translators = [Translator.load(run, device, precision, settings, processes=True) for run in runs]
     for run, translator in zip(runs, translators, strict=True):
         if must_attend and not translator.attends:
-            raise UserError(f"{run}: has no attention (model.decoder.reads is {translator.config.model.decoder.reads}), so --gold has nothing to measure")
+            raise UserError(
+                f"{run}: has no attention (model.decoder.reads is {translator.config.model.decoder.reads}), so --gold has nothing to measure"
+            )
     return translators
 
 
 def _of_run(run: str, reader: "Translator | Captioner", test: TestSet, search: Search, seed: int) -> System:
-    system = System(run, [], Path(run) if Path(run).is_dir() else None, _used(reader.config, search), _changed(run, reader.config, search))
+    system = System(
+        run,
+        [],
+        Path(run) if Path(run).is_dir() else None,
+        _used(reader.config, search),
+        _changed(run, reader.config, search),
+    )
     test.take(system, reader, search, seed)
     reader.close()
     return system
@@ -302,17 +444,28 @@ def _of_run(run: str, reader: "Translator | Captioner", test: TestSet, search: S
 
 def _used(chosen: Config, search: Search) -> dict[str, object]:
     """The search that found the outputs, as it was in the end."""
-    names, asked = ("no_repeat_ngram",) if search.mbr else ("beam", "length_penalty", "no_repeat_ngram"), search._asdict()
+    names, asked = (
+        ("no_repeat_ngram",) if search.mbr else ("beam", "length_penalty", "no_repeat_ngram"),
+        search._asdict(),
+    )
     used = {name: getattr(chosen.search, name) if asked[name] is None else asked[name] for name in names}
     return used | ({"mbr": search.mbr, "samples": search.samples or options.SAMPLES} if search.mbr else {})
 
 
 def _changed(run: str, chosen: Config, search: Search) -> dict[str, object]:
-    """The settings that are not the (first) run's own, by --set or by an option of the search, and how samples were chosen."""
+    """The settings that are not the (first) run's own, by --set or by an option of the search, and how
+    samples were chosen.
+    """
     own = config.flat(_opened(run).config)
-    now = dict(config.flat(chosen)) | {f"search.{name}": value for name, value in search._asdict().items() if f"search.{name}" in own and value is not None}
+    now = dict(config.flat(chosen)) | {
+        f"search.{name}": value
+        for name, value in search._asdict().items()
+        if f"search.{name}" in own and value is not None
+    }
     chosen_by = {"mbr": search.mbr, "samples": search.samples}
-    return {key: value for key, value in now.items() if value != own[key]} | {name: value for name, value in chosen_by.items() if value is not None}
+    return {key: value for key, value in now.items() if value != own[key]} | {
+        name: value for name, value in chosen_by.items() if value is not None
+    }
 
 
 def _opened(run: str) -> "Run":
@@ -353,18 +506,27 @@ def _of_files(source: Path | None, reference: list[Path], captions: bool, by_len
         references.append(_lines(path, (str(reference[0]), len(references[0])) if references else None))
         note_form(str(path), references[-1])
     sources = None if source is None else _lines(source, (str(reference[0]), len(references[0])))
-    name, where = (source or reference[0]).name, ", ".join(str(path) for path in ([source] if source else []) + reference)
+    name, where = (
+        (source or reference[0]).name,
+        ", ".join(str(path) for path in ([source] if source else []) + reference),
+    )
     if captions:
         return evaluate_pictures.of_files(name, where, references, _ending(reference))
-    return evaluate_texts.TextSet(name, where, references, sources, by_length=by_length, language=_ending(reference))
+    return evaluate_texts.TextSet(
+        name, where, references, sources, by_length=by_length, language=_ending(reference)
+    )
 
 
 def _same_length(path: Path, lines: int, other: str, others: int) -> None:
     if lines != others:
-        raise UserError(f"{path} has {lines:,} line{'s' * (lines != 1)}, {other} {others:,}: every line needs its own")
+        raise UserError(
+            f"{path} has {lines:,} line{'s' * (lines != 1)}, {other} {others:,}: every line needs its own"
+        )
 
 
-def _of_splits(runs: list[str], pictures: bool, data: Path | None, splits: list[str], by_length: bool) -> list[TestSet]:
+def _of_splits(
+    runs: list[str], pictures: bool, data: Path | None, splits: list[str], by_length: bool
+) -> list[TestSet]:
     from seq2attn.cli import evaluate_pictures, evaluate_texts
     from seq2attn.data.prepared import Prepared
 
@@ -372,7 +534,9 @@ def _of_splits(runs: list[str], pictures: bool, data: Path | None, splits: list[
     if runs:
         outline.refuse_other_kind(prepared.path, prepared.pictures, runs[0], pictures)
     if prepared.pictures and by_length:
-        raise UsageError(f"--by-length is for text, and {prepared.path} holds pictures, which have no length to go by: leave it out")
+        raise UsageError(
+            f"--by-length is for text, and {prepared.path} holds pictures, which have no length to go by: leave it out"
+        )
     if not splits:
         tests = [name for name in prepared.splits if name.startswith("test")]
         splits = ["test"] if "test" in tests or not tests else tests
@@ -403,7 +567,9 @@ def _data_of(run: str) -> Path:
     for own in opened.tokenizers:
         there = path / own.name
         if not there.is_file() or there.read_bytes() != own.read_bytes():
-            console.warn(f"{opened.corpus} has changed since {run} was trained on it: the split may hold sentences of its training; --data names another")
+            console.warn(
+                f"{opened.corpus} has changed since {run} was trained on it: the split may hold sentences of its training; --data names another"
+            )
             break
     return path
 
@@ -420,22 +586,34 @@ def _of_file(file: Path, test: TestSet) -> System:
 
     outputs = _lines(file, (test.beside, len(test)))
     note_form(str(file), outputs)
-    if test.unit == "sentences" and looks_tokenized(outputs):  # references of pictures are often so themselves
-        console.warn(f"{file}: many lines end in a full stop set apart; BLEU is comparable only on text that reads as people write it")
+    # references of pictures are often so themselves
+    if test.unit == "sentences" and looks_tokenized(outputs):
+        console.warn(
+            f"{file}: many lines end in a full stop set apart; BLEU is comparable only on text that reads as people write it"
+        )
     return System(str(file), outputs)
 
 
 def _ending(files: list[Path]) -> str | None:
     """The language of `test.de` or `test.de.gz`."""
     return next(
-        (ending for path in files[:1] for suffix in path.suffixes[::-1] if len(ending := suffix[1:]) in (2, 3) and suffix != ".gz" and ending != "txt"), None
+        (
+            ending
+            for path in files[:1]
+            for suffix in path.suffixes[::-1]
+            if len(ending := suffix[1:]) in (2, 3) and suffix != ".gz" and ending != "txt"
+        ),
+        None,
     )
 
 
 def _print_alignments(alignments: Path, gold: Path, first: int, as_json: bool) -> None:
     from seq2attn.evaluation.alignment import parse_lines, score
 
-    predicted, truth = parse_lines(_lines(alignments), where=str(alignments)), parse_lines(_lines(gold), first, str(gold))
+    predicted, truth = (
+        parse_lines(_lines(alignments), where=str(alignments)),
+        parse_lines(_lines(gold), first, str(gold)),
+    )
     _same_length(alignments, len(predicted), str(gold), len(truth))
     result = score([links.sure for links in predicted], truth)
     told: dict[str, object] = {"system": str(alignments), "alignment": alignment_record(result)}

@@ -1,4 +1,5 @@
-"""What `evaluate` does with captioned pictures: a run describes them, all their captions are forced on it, and BLEU, chrF, TER and the scores of captions
+"""What `evaluate` does with captioned pictures: a run describes them, all their captions are forced on it,
+and BLEU, chrF, TER and the scores of captions
 compare systems. The test at the end of a training is the same. Knows no file."""
 
 from collections.abc import Iterator, Sequence
@@ -37,9 +38,13 @@ class PictureSet(TestSet):
 
         assert self.split is not None  # a run with files of captions was refused
         if self.clips and not reader.clips:
-            raise UserError(f"{self.where}: holds clips, and {system.name} reads stills: name prepared data of stills with --data")
+            raise UserError(
+                f"{self.where}: holds clips, and {system.name} reads stills: name prepared data of stills with --data"
+            )
         if reader.clips and not self.clips:
-            raise UserError(f"{self.where}: holds stills, and {system.name} reads clips: name prepared data of clips with --data")
+            raise UserError(
+                f"{self.where}: holds stills, and {system.name} reads clips: name prepared data of clips with --data"
+            )
         with console.progress() as show:
             system.outputs = pictures.caption(
                 reader,
@@ -59,7 +64,9 @@ class PictureSet(TestSet):
         system.likelihood, system.pointing = forced.likelihood, forced.pointing
 
     def score(self, systems: Sequence[System]) -> None:
-        """Of several, BLEU and the scores of captions but BLEU-1 to 3 are compared, and the others are in the record alone."""
+        """Of several, BLEU and the scores of captions but BLEU-1 to 3 are compared, and the others are in the
+        record alone.
+        """
         for system in systems:
             captions.check(system.outputs, self.references)
             system.scores = text.scores(system.outputs, self.parallel(), self.language, self.lowercase)
@@ -73,7 +80,10 @@ class PictureSet(TestSet):
             compared = zip(by_bleu.systems.values(), by_captions.systems.values(), strict=True)
             for system, (of_bleu, others) in zip(systems, compared, strict=True):
                 system.compared = of_bleu | others
-                system.scores = [score._replace(signature=signatures.get(score.name, score.signature)) for score in system.scores]
+                system.scores = [
+                    score._replace(signature=signatures.get(score.name, score.signature))
+                    for score in system.scores
+                ]
 
     def parallel(self) -> list[list[str]]:
         sets: list[list[str]] = captions.parallel(self.references)
@@ -91,13 +101,20 @@ def of_split(prepared: "Prepared", name: str) -> PictureSet:
     """A split of a prepared folder. Raises UserError where a picture has no caption to compare with."""
     split = prepared.picture_split(name)
     where = f"{prepared.path}, split {name}"
-    blank = next((picture for picture, of_picture in zip(split.names, split.captions, strict=True) if not of_picture), None)
+    blank = next(
+        (picture for picture, of_picture in zip(split.names, split.captions, strict=True) if not of_picture),
+        None,
+    )
     if blank is not None:
-        raise UserError(f"{where}: {blank} has no caption to compare with; give it one, or leave it out, and prepare again")
+        raise UserError(
+            f"{where}: {blank} has no caption to compare with; give it one, or leave it out, and prepare again"
+        )
     return PictureSet(name, where, split.captions, split, prepared.clips, language=prepared.languages[1])
 
 
 def of_files(name: str, where: str, files: Sequence[Sequence[str]], language: str | None) -> PictureSet:
-    """Captions in files with a line a picture, those of one caption each; where a picture has fewer than others, lines are blank."""
+    """Captions in files with a line a picture, those of one caption each; where a picture has fewer than
+    others, lines are blank.
+    """
     references = [[line for line in of_image if not is_blank(line)] for of_image in zip(*files, strict=True)]
     return PictureSet(name, where, references, language=language)

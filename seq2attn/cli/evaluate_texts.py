@@ -1,4 +1,6 @@
-"""What `evaluate` does with text: a run translates sources, the references are forced on it, and BLEU, chrF and TER compare systems. Knows no file."""
+"""What `evaluate` does with text: a run translates sources, the references are forced on it, and BLEU, chrF
+and TER compare systems. Knows no file.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +37,11 @@ class TextSet(TestSet):
         options = search.options(reader.languages[1])
         with console.progress() as show:
             system.outputs = model.translate(
-                reader, self.sources, seed=seed, progress=lambda done, total: show(f"translating {self.name}", done, total), **options
+                reader,
+                self.sources,
+                seed=seed,
+                progress=lambda done, total: show(f"translating {self.name}", done, total),
+                **options,
             )
             forced = model.force(
                 reader,
@@ -59,7 +65,10 @@ class TextSet(TestSet):
             comparison = significance.paired_bootstrap(pairs, references, language, lowercase=lowercase)
             for system, compared in zip(systems, comparison.systems.values(), strict=True):
                 system.compared = compared
-                system.scores = [text.Score(measure, found.value, comparison.signatures[measure]) for measure, found in compared.items()]
+                system.scores = [
+                    text.Score(measure, found.value, comparison.signatures[measure])
+                    for measure, found in compared.items()
+                ]
         if self.by_length:
             for system in systems:
                 sources = self.sources or []

@@ -1,4 +1,6 @@
-"""`export`: a run and a place for the folder that another engine reads; the work is `seq2attn.export`. Here its options are named, and its use is told."""
+"""`export`: a run and a place for the folder that another engine reads; the work is `seq2attn.export`. Here
+its options are named, and its use is told.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
@@ -10,24 +12,40 @@ from seq2attn.cli import console, mistaken, options
 if TYPE_CHECKING:
     from seq2attn.training.checkpoint import Run
 
-Quantization = Literal["int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16", "float32"]
+Quantization = Literal[
+    "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16", "float32"
+]
 
 
 def export(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A trained run; its model must be a Transformer.", show_default=False)],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="A trained run; its model must be a Transformer.", show_default=False
+        ),
+    ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make.", show_default=False)],
-    format_: Annotated[Literal["ctranslate2"], typer.Option("--format", help="The engine to export to.")] = "ctranslate2",
+    format_: Annotated[
+        Literal["ctranslate2"], typer.Option("--format", help="The engine to export to.")
+    ] = "ctranslate2",
     quantization: Annotated[
         Quantization | None,
-        typer.Option(help=f"Number format of the weights: {', '.join(get_args(Quantization))}.", metavar="TYPE", show_default="float32"),
+        typer.Option(
+            help=f"Number format of the weights: {', '.join(get_args(Quantization))}.",
+            metavar="TYPE",
+            show_default="float32",
+        ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an exported model that stands there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an exported model that stands there.")
+    ] = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Make a run usable without seq2attn: a Transformer for CTranslate2, its tokenizers beside it.
 
-    What that engine cannot hold is refused by name. It needs the package ctranslate2. The folder is made whole or not at all.
+    What that engine cannot hold is refused by name. It needs the package ctranslate2. The folder is made
+    whole or not at all.
     """
     mistaken.refuse_no_run(run)
     from seq2attn import export as exporting
@@ -35,7 +53,14 @@ def export(
     done = exporting.export(run, out, quantization, force)
     size = sum(file.stat().st_size for file in out.iterdir())
     console.result(f"{out}: {size / 1e6:.1f} MB for {format_}, {quantization or 'float32'}")
-    console.note("\n".join(["next, in Python, after `import ctranslate2, sentencepiece`:", *(f"  {line}" for line in example(done, out))]))
+    console.note(
+        "\n".join(
+            [
+                "next, in Python, after `import ctranslate2, sentencepiece`:",
+                *(f"  {line}" for line in example(done, out)),
+            ]
+        )
+    )
 
 
 def example(run: "Run", out: Path) -> list[str]:

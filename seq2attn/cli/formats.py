@@ -1,4 +1,5 @@
-"""How translations and captions are written: as text, JSON lines or Moses n-best lists; and attention of translations, as npz or JSON lines.
+"""How translations and captions are written: as text, JSON lines or Moses n-best lists; and attention of
+translations, as npz or JSON lines.
 
 It knows what a translation and a caption hold, and neither models nor streams.
 """
@@ -29,7 +30,9 @@ def one_line(text: str) -> str:
 
 def one_path(path: str) -> str:
     r"""`path` with what ends lines, drives terminals, is not seen or is no UTF-8 written as an escape: a newline as "\n"."""
-    return "".join(c.encode("unicode_escape").decode("ascii") if unicodedata.category(c) in _UNSEEN else c for c in path)
+    return "".join(
+        c.encode("unicode_escape").decode("ascii") if unicodedata.category(c) in _UNSEEN else c for c in path
+    )
 
 
 def pharaoh(translation: "Translation") -> str:
@@ -38,7 +41,9 @@ def pharaoh(translation: "Translation") -> str:
 
 
 def as_text(translations: Sequence["Translation"], n_best: int, scores: bool, alignments: bool) -> str:
-    """`n_best` lines, empty where there are fewer translations. The score stands before the text and the alignment after it, with tabs between."""
+    """`n_best` lines, empty where there are fewer translations. The score stands before the text and the
+    alignment after it, with tabs between.
+    """
     lines = []
     for translation in translations:
         columns = [f"{translation.score:.4f}"] if scores else []
@@ -49,9 +54,15 @@ def as_text(translations: Sequence["Translation"], n_best: int, scores: bool, al
 
 
 def captions_as_text(path: str, captions: Sequence["Caption"], n_best: int, scores: bool) -> str:
-    """`n_best` lines of path and caption, which is empty where there are fewer. The score stands between them."""
-    rows = [(f"{caption.score:.4f}", one_line(caption.text)) for caption in captions] + [("", "")] * (n_best - len(captions))
-    return "".join("\t".join([one_path(path), *([score] if scores else []), text]) + "\n" for score, text in rows)
+    """`n_best` lines of path and caption, which is empty where there are fewer. The score stands between
+    them.
+    """
+    rows = [(f"{caption.score:.4f}", one_line(caption.text)) for caption in captions] + [("", "")] * (
+        n_best - len(captions)
+    )
+    return "".join(
+        "\t".join([one_path(path), *([score] if scores else []), text]) + "\n" for score, text in rows
+    )
 
 
 def as_moses(translations: Sequence["Translation"], number: int, alignments: bool) -> str:
@@ -69,8 +80,12 @@ def _rounded(number: float) -> float | None:
     return round(number, 6) if math.isfinite(number) else None
 
 
-def as_json(record: dict[str, Any], translations: Sequence["Translation"], n_best: int, alignments: bool) -> str:
-    """The record with `translation`, `score` and `log_probability` of the best, and all of them under `n_best` when several were asked for."""
+def as_json(
+    record: dict[str, Any], translations: Sequence["Translation"], n_best: int, alignments: bool
+) -> str:
+    """The record with `translation`, `score` and `log_probability` of the best, and all of them under
+    `n_best` when several were asked for.
+    """
 
     def facts(translation: "Translation") -> dict[str, Any]:
         found = {"translation": translation.text} | _numbers(translation)
@@ -82,8 +97,11 @@ def as_json(record: dict[str, Any], translations: Sequence["Translation"], n_bes
     return _json(tree) + "\n"
 
 
-def captions_as_json(path: str, captions: Sequence["Caption"], n_best: int, overlays: Sequence[Path], problem: str | None) -> str:
-    """`image`, `caption`, `score`, `log_probability`, the file of its overlay as `attention` where there is one, all under `n_best` when several were asked for.
+def captions_as_json(
+    path: str, captions: Sequence["Caption"], n_best: int, overlays: Sequence[Path], problem: str | None
+) -> str:
+    """`image`, `caption`, `score`, `log_probability`, the file of its overlay as `attention` where there is
+    one, all under `n_best` when several were asked for.
 
     Of what could not be read the caption is empty, and `error` says why.
     """
@@ -107,7 +125,8 @@ NO_TEXT = 'no "text" in the JSON object: nothing to translate'
 
 
 def read_json(line: str) -> tuple[dict[str, Any], str | None]:
-    """The record of one line of input and what is wrong with it, NOT_JSON or NO_TEXT, if anything. A line that is no JSON object is the text itself.
+    """The record of one line of input and what is wrong with it, NOT_JSON or NO_TEXT, if anything. A line
+    that is no JSON object is the text itself.
 
     Half of a surrogate pair becomes U+FFFD; NaN and infinity, which JSON cannot write, become null.
     """
@@ -128,7 +147,9 @@ def read_json(line: str) -> tuple[dict[str, Any], str | None]:
 
 
 def _drop_infinite(tree: Any) -> None:
-    """Put null in place of numbers that JSON cannot write. Without recursion: what can be read may be too deep for it."""
+    """Put null in place of numbers that JSON cannot write. Without recursion: what can be read may be too
+    deep for it.
+    """
     waiting = [tree]
     while waiting:
         holder = waiting.pop()
@@ -156,10 +177,13 @@ def _visible(text: str) -> str:
 
 
 class AttentionFile:
-    """Attention of every translation, written as it comes: to JSON lines, or to arrays in an npz, by the file's ending.
+    """Attention of every translation, written as it comes: to JSON lines, or to arrays in an npz, by the
+    file's ending.
 
-    An npz holds, for line i (from 0), `i/attention`, `i/source_words`, `i/target_words`, and the same of pieces, `i/piece_attention`,
-    `i/source_pieces`, `i/target_pieces`; for the second best and on, i is `i.1`, `i.2`. In JSON lines those are keys beside `line`, `rank` and `text`.
+    An npz holds, for line i (from 0), `i/attention`, `i/source_words`, `i/target_words`, and the same of
+    pieces, `i/piece_attention`,
+    `i/source_pieces`, `i/target_pieces`; for the second best and on, i is `i.1`, `i.2`. In JSON lines those
+    are keys beside `line`, `rank` and `text`.
     """
 
     ENDINGS = (".npz", ".jsonl")
@@ -171,10 +195,13 @@ class AttentionFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._archive is not None:
             self._archive.close()
-            if kind is not None and not self._archive.count:  # failed before anything was kept: no file, rather than an archive of nothing
+            # failed before anything was kept: no file, rather than an archive of nothing
+            if kind is not None and not self._archive.count:
                 self._file.seek(0)
                 self._file.truncate()
 
@@ -215,5 +242,9 @@ def _attention(translation: "Translation") -> dict[str, Any]:
 def _lists(number: int, rank: int, translation: "Translation") -> dict[str, Any]:
     tree: dict[str, Any] = {"line": number, "rank": rank, "text": translation.text}
     for key, value in _attention(translation).items():
-        tree[key] = value if isinstance(value, list) else [[round(float(weight), 6) for weight in row] for row in value]
+        tree[key] = (
+            value
+            if isinstance(value, list)
+            else [[round(float(weight), 6) for weight in row] for row in value]
+        )
     return tree

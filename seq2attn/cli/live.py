@@ -1,5 +1,7 @@
-"""What training shows: on a terminal a line that moves, with the facts of the moment; elsewhere a line for the first step, for each logged one
-and at least every half a minute; validations and one sample as lines on both; and the same numbers as TensorBoard files in RUN/tensorboard
+"""What training shows: on a terminal a line that moves, with the facts of the moment; elsewhere a line for
+the first step, for each logged one
+and at least every half a minute; validations and one sample as lines on both; and the same numbers as
+TensorBoard files in RUN/tensorboard
 wherever tensorboard is installed.
 
 It knows the events of training and nothing else.
@@ -32,8 +34,12 @@ SCORES, DIGITS = {"bleu": "BLEU", "cider": "CIDEr-D"}, {"bleu": 1, "cider": 2}
 class Display:
     """Shows the events of one run as they come. Only the leading process writes TensorBoard files."""
 
-    def __init__(self, run: Path, leads: bool, example: Callable[..., str], settings: Train | None = None) -> None:
-        """`example` writes a source, its reference and the model's output as lines; `settings` say whether steps or minutes end the training."""
+    def __init__(
+        self, run: Path, leads: bool, example: Callable[..., str], settings: Train | None = None
+    ) -> None:
+        """`example` writes a source, its reference and the model's output as lines; `settings` say whether
+        steps or minutes end the training.
+        """
         self._run, self._leads, self._example = run, leads, example
         self._settings = settings
         self._stack = ExitStack()
@@ -69,8 +75,14 @@ class Display:
             case Finished(reason="interrupted"):
                 pass  # one line says that and what to do next
             case Finished():
-                kept = f"the best weights are those of step {event.best_step}" if event.best_step else "no weights are kept before the first validation"
-                console.note(f"step {event.step}: {REASONS[event.reason]} after {console.duration(event.elapsed)}; {kept}")
+                kept = (
+                    f"the best weights are those of step {event.best_step}"
+                    if event.best_step
+                    else "no weights are kept before the first validation"
+                )
+                console.note(
+                    f"step {event.step}: {REASONS[event.reason]} after {console.duration(event.elapsed)}; {kept}"
+                )
 
     def validating(self, done: int, total: int) -> None:
         """How far a validation is, which may take minutes."""
@@ -89,15 +101,30 @@ class Display:
             self._line("training", event.step, steps, facts, clock)
         elif event.logged or self._pace.due():
             if clock.limit:
-                step, time = f"step {event.step:,}", f"{console.duration(clock.gone)} of {console.duration(clock.limit)}"
+                step, time = (
+                    f"step {event.step:,}",
+                    f"{console.duration(clock.gone)} of {console.duration(clock.limit)}",
+                )
             else:
                 step, time = f"step {event.step:,}/{steps:,}", f"{console.duration(event.remaining)} left"
-            self._note(f"{step}  epoch {event.epoch + 1}  {losses}  {pace}  gradient {event.norm:.2g}  {time}")
+            self._note(
+                f"{step}  epoch {event.epoch + 1}  {losses}  {pace}  gradient {event.norm:.2g}  {time}"
+            )
         if event.logged:
-            self._write(event.step, {"train/loss": event.loss, "train/tokens_per_second": event.speed, "train/lr": event.lr, "train/gradient_norm": event.norm})
+            self._write(
+                event.step,
+                {
+                    "train/loss": event.loss,
+                    "train/tokens_per_second": event.speed,
+                    "train/lr": event.lr,
+                    "train/gradient_norm": event.norm,
+                },
+            )
 
     def _end(self, event: Progress) -> tuple[int, Clock]:
-        """The steps of the whole training and its clock. Of the two ends that may be set, the one that is nearer: neither total moves."""
+        """The steps of the whole training and its clock. Of the two ends that may be set, the one that is
+        nearer: neither total moves.
+        """
         settings = self._settings
         if settings is None or settings.max_minutes is None:
             return event.steps, Clock(event.elapsed, event.remaining)
@@ -111,11 +138,19 @@ class Display:
         self._pace.said()
 
     def _validation(self, event: Validation) -> None:
-        self._scores = "  ".join([f"valid {event.loss:.3f}", *(f"{SCORES[name]} {value:.{DIGITS[name]}f}" for name, value in event.scores.items())])
+        self._scores = "  ".join(
+            [
+                f"valid {event.loss:.3f}",
+                *(f"{SCORES[name]} {value:.{DIGITS[name]}f}" for name, value in event.scores.items()),
+            ]
+        )
         self._note(f"step {event.step:,}  {self._scores}{'  best so far' if event.best else ''}")
         if event.sample is not None:
             console.note(self._example(*event.sample))
-        self._write(event.step, {"valid/loss": event.loss} | {f"valid/{name}": value for name, value in event.scores.items()})
+        self._write(
+            event.step,
+            {"valid/loss": event.loss} | {f"valid/{name}": value for name, value in event.scores.items()},
+        )
 
     def _write(self, step: int, values: dict[str, float]) -> None:
         if self._board is not None:

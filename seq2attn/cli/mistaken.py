@@ -1,4 +1,5 @@
-"""What somebody may have meant whose words fit nowhere: a text where a file is wanted, data where a preset is, a command of another toolkit.
+"""What somebody may have meant whose words fit nowhere: a text where a file is wanted, data where a preset
+is, a command of another toolkit.
 
 It looks at names and at what stands on the disk, opens nothing heavy, and says one line with the way out.
 """
@@ -14,10 +15,35 @@ from seq2attn.cli import presets
 from seq2attn.errors import UsageError, UserError
 from seq2attn.near import nearest
 
-BUNDLED = {"phrases": "", "scenes": "xu15-soft ", "clips": "video "}  # corpora, and the preset that they are first tried with
-DATA = (".tsv", ".csv", ".jsonl", ".json", ".parquet", ".txt", ".gz", ".bz2", ".xz", ".zip", ".xlsx", ".ods", ".arrow")
+# corpora, and the preset that they are first tried with
+BUNDLED = {"phrases": "", "scenes": "xu15-soft ", "clips": "video "}
+DATA = (
+    ".tsv",
+    ".csv",
+    ".jsonl",
+    ".json",
+    ".parquet",
+    ".txt",
+    ".gz",
+    ".bz2",
+    ".xz",
+    ".zip",
+    ".xlsx",
+    ".ods",
+    ".arrow",
+)
 SETTINGS = (".yaml", ".yml", ".json", ".ini", ".cfg", ".py", ".conf")  # of other toolkits
-IN_A_RUN = ("config.json", "model.safetensors", "metrics.jsonl", "tokenizer.model", "source.model", "target.model", "training", "scores", "tensorboard")
+IN_A_RUN = (
+    "config.json",
+    "model.safetensors",
+    "metrics.jsonl",
+    "tokenizer.model",
+    "source.model",
+    "target.model",
+    "training",
+    "scores",
+    "tensorboard",
+)
 KINDS = {
     "model.attention.score": "a score",
     "model.attention.normaliser": "a normaliser",
@@ -48,20 +74,33 @@ COMMANDS = {  # of other toolkits, and what is ours
 }
 SERVER = ("serve", "server", "api", "web", "demo", "gui", "rest", "http", "app", "ui")
 SENTENCES = {
-    **dict.fromkeys(SERVER, "there is no server yet: pipe lines into translate, or export a Transformer to an engine that serves"),
+    **dict.fromkeys(
+        SERVER,
+        "there is no server yet: pipe lines into translate, or export a Transformer to an engine that serves",
+    ),
     **dict.fromkeys(("list", "presets", "models", "ls"), "`seq2attn train --list` shows the presets"),
     **dict.fromkeys(("config", "settings", "defaults"), "`seq2attn train PRESET --show` lists every setting"),
     "help": "`seq2attn --help` lists the commands",
     "version": "`seq2attn --version` says it",
-    **dict.fromkeys(("download", "pull", "fetch"), "data of the Hugging Face hub are named hf:OWNER/NAME in `seq2attn prepare` and `train --data`"),
-    **dict.fromkeys(("push", "upload", "publish"), "a run is a folder that can be copied as it is: there is no command for it"),
+    **dict.fromkeys(
+        ("download", "pull", "fetch"),
+        "data of the Hugging Face hub are named hf:OWNER/NAME in `seq2attn prepare` and `train --data`",
+    ),
+    **dict.fromkeys(
+        ("push", "upload", "publish"),
+        "a run is a folder that can be copied as it is: there is no command for it",
+    ),
 }
 
 
 def command(word: str, commands: Sequence[str]) -> str:
-    """What to say of a command that there is not. Commands that begin so come first, then what others call ours, then near spellings."""
+    """What to say of a command that there is not. Commands that begin so come first, then what others call
+    ours, then near spellings.
+    """
     plain = word.lower()
-    if begins := [name for name in commands if len(plain) > 1 and (name.startswith(plain) or plain.startswith(name))]:
+    if begins := [
+        name for name in commands if len(plain) > 1 and (name.startswith(plain) or plain.startswith(name))
+    ]:
         return f"Did you mean {_or([f'{name!r}' for name in begins])}?"
     if plain in SENTENCES:
         return SENTENCES[plain]
@@ -109,7 +148,10 @@ OPTIONS = {  # (command, or "" for any; what others call it) -> what to say
     ("prepare", "out"): "the folder to make goes without an option: prepare CORPUS {value}",
     ("prepare", "output"): "the folder to make goes without an option: prepare CORPUS {value}",
     ("translate", "input"): "files go without an option: translate RUN {value}",
-    ("translate", "source"): "files go without an option: translate RUN {value}; text is piped: echo TEXT | seq2attn translate RUN",
+    (
+        "translate",
+        "source",
+    ): "files go without an option: translate RUN {value}; text is piped: echo TEXT | seq2attn translate RUN",
     ("translate", "src"): "files go without an option: translate RUN {value}",
     ("translate", "file"): "files go without an option: translate RUN {value}",
     ("translate", "text"): "text is piped: echo TEXT | seq2attn translate RUN",
@@ -133,7 +175,10 @@ OPTIONS = {  # (command, or "" for any; what others call it) -> what to say
     ("", "checkpoint"): "the run goes without an option, right after the command",
     ("", "ckpt"): "the run goes without an option, right after the command",
     ("", "verbose"): "what happens is shown unless --quiet is given; --debug shows tracebacks",
-    ("", "v"): "what happens is shown unless --quiet is given; --debug shows tracebacks; `seq2attn --version` says the version",
+    (
+        "",
+        "v",
+    ): "what happens is shown unless --quiet is given; --debug shows tracebacks; `seq2attn --version` says the version",
     ("", "silent"): "--quiet leaves out progress and notes",
     ("", "overwrite"): "--force replaces what stands there, where a command makes a folder",
 }
@@ -142,7 +187,9 @@ for _name in ("gpu", "gpus", "cuda", "usegpu", "nogpu", "cpu", "nocuda", "usecud
 
 
 def option(typed: str, value: str | None, named: str, options: Mapping[str, Sequence[str]]) -> str | None:
-    """What to say of an option that a command, `named`, has not; `options` are those of every command. Nothing where nothing is like it."""
+    """What to say of an option that a command, `named`, has not; `options` are those of every command.
+    Nothing where nothing is like it.
+    """
     plain = typed.lstrip("-").lower().replace("-", "").replace("_", "")
     mine = [name for name in options.get(named, ()) if name.startswith("--")]
     told = OPTIONS.get((named, plain)) or OPTIONS.get(("", plain))
@@ -156,17 +203,29 @@ def option(typed: str, value: str | None, named: str, options: Mapping[str, Sequ
         return said
     if named != "train" and (said := synonyms.known_as(plain)) and said.startswith("here it is search."):
         ours = "--" + said.rpartition(".")[2].replace("_", "-")
-        return f"did you mean {ours}?" if ours in mine else f"as a setting: --set {said.rpartition(' ')[2]}={value or 'VALUE'}"
+        return (
+            f"did you mean {ours}?"
+            if ours in mine
+            else f"as a setting: --set {said.rpartition(' ')[2]}={value or 'VALUE'}"
+        )
     exact = f"--{bare.replace('_', '-')}"
     if others := [name for name, theirs in options.items() if exact in theirs and name != named]:
         return f"{exact} is an option of {_or(others, 'and')}"
     if named != "train" and named and (said := _as_setting(plain, value)):
-        return f"it is a setting of training: `seq2attn train {said.removeprefix('as a setting: ')}`" if said.startswith("as a setting") else said
+        return (
+            f"it is a setting of training: `seq2attn train {said.removeprefix('as a setting: ')}`"
+            if said.startswith("as a setting")
+            else said
+        )
     return None
 
 
 def _as_setting(plain: str, value: str | None) -> str | None:
-    names = list(dict.fromkeys(name for name, _, _ in config.fields() if name.rpartition(".")[2].replace("_", "") == plain))
+    names = list(
+        dict.fromkeys(
+            name for name, _, _ in config.fields() if name.rpartition(".")[2].replace("_", "") == plain
+        )
+    )
     if len(names) == 1:
         return f"as a setting: --set {names[0]}={value or 'VALUE'}"
     if names:
@@ -175,7 +234,11 @@ def _as_setting(plain: str, value: str | None) -> str | None:
     if said is None or not said.startswith("here it is "):
         return said
     ours = said.removeprefix("here it is ")
-    return f"as a setting: --set {ours}={value or 'VALUE'}" if " " not in ours else f"as settings, by --set: {ours}"
+    return (
+        f"as a setting: --set {ours}={value or 'VALUE'}"
+        if " " not in ours
+        else f"as settings, by --set: {ours}"
+    )
 
 
 # Arguments
@@ -184,8 +247,14 @@ def _as_setting(plain: str, value: str | None) -> str | None:
 def missing(argument: str, command: str) -> str | None:
     """What to say of an argument that a command has not been given."""
     if argument == "RUN":
-        runs = sorted(str(run) for run in Path("runs").iterdir() if is_run(run)) if Path("runs").is_dir() else []
-        here = f"there {'are' if len(runs) > 1 else 'is'} {_or(runs[:EXPLAINED], 'and')}" if runs else "`seq2attn train` makes one"
+        runs = (
+            sorted(str(run) for run in Path("runs").iterdir() if is_run(run)) if Path("runs").is_dir() else []
+        )
+        here = (
+            f"there {'are' if len(runs) > 1 else 'is'} {_or(runs[:EXPLAINED], 'and')}"
+            if runs
+            else "`seq2attn train` makes one"
+        )
         return f"name the run right after {command}: {here}"
     if argument == "CORPUS":
         return f"name the corpus and the folder to make, as in `seq2attn {command} phrases prepared/phrases`"
@@ -230,7 +299,9 @@ def _instead_of_a_preset(word: str, path: Path) -> str | None:
         return f"{word} belongs to a prepared folder: seq2attn train --data {shown(path.parent)}"
     if path.suffix in DATA:
         columns = "" if path.suffix == ".txt" else " --source COLUMN --target COLUMN"
-        return f"{word} is data: seq2attn train --data {shown(word)}{columns}" + ("" if path.exists() else f" (and there is no file {word})")
+        return f"{word} is data: seq2attn train --data {shown(word)}{columns}" + (
+            "" if path.exists() else f" (and there is no file {word})"
+        )
     if path.suffix in SETTINGS:
         return f"{word}: settings are read from TOML, which `seq2attn train PRESET --show` writes"
     if path.is_file():
@@ -239,7 +310,10 @@ def _instead_of_a_preset(word: str, path: Path) -> str | None:
         split = re.fullmatch(r"(train|valid|val|dev|test).*\.[a-z]{2,3}", path.name)
         return f"{word} is no file of settings (TOML); if it is data: seq2attn train --data {shown(path.parent if split else word)}"
     names = config.presets()
-    begins = sorted((name for name in names if len(word) > 1 and name.startswith(word.lower())), key=lambda name: (len(name), name))
+    begins = sorted(
+        (name for name in names if len(word) > 1 and name.startswith(word.lower())),
+        key=lambda name: (len(name), name),
+    )
     if near := begins[:EXPLAINED] or nearest(word, names):
         return f"neither a preset nor a file; did you mean {_or(near)}?"
     if said := _value(word):
@@ -269,17 +343,33 @@ def _value(word: str) -> str | None:
     """What setting has a value of this name, and which presets have it."""
     typed = word.lower()
     for key, kind in KINDS.items():
-        values = [str(value) for name, _, field in config.fields() if name == key for value in config.choices(field.annotation)]
-        values += [str(kind) for name, kind, _ in config.fields() if name == key and key.endswith(".kind") and kind]
+        values = [
+            str(value)
+            for name, _, field in config.fields()
+            if name == key
+            for value in config.choices(field.annotation)
+        ]
+        values += [
+            str(kind) for name, kind, _ in config.fields() if name == key and key.endswith(".kind") and kind
+        ]
         values += config.BACKBONES if key == "model.encoder.backbone" else []
         if typed not in values:
             continue
         groups = list(presets.GROUPS)
-        order = sorted(config.presets(), key=lambda name: (typed not in name, groups.index(presets.head(config.presets()[name]).group)))
+        order = sorted(
+            config.presets(),
+            key=lambda name: (typed not in name, groups.index(presets.head(config.presets()[name]).group)),
+        )
         having = [name for name in order if config.flat(config.load(name)).get(key) == typed]
         first = None if key.endswith(".kind") else _fit_for(key, typed)
-        ways = [f"train {name}" for name in having[:1]] + ([f"train {first} --set {key}={typed}"] if first else [])
-        return f"{kind}: {', or '.join(ways)}" if ways else f"{kind}, a value of {key}; `seq2attn train xu15-soft --show` says what it goes with"
+        ways = [f"train {name}" for name in having[:1]] + (
+            [f"train {first} --set {key}={typed}"] if first else []
+        )
+        return (
+            f"{kind}: {', or '.join(ways)}"
+            if ways
+            else f"{kind}, a value of {key}; `seq2attn train xu15-soft --show` says what it goes with"
+        )
     return None
 
 
@@ -306,7 +396,9 @@ def is_prepared(path: Path) -> bool:
 
 
 def refuse_no_run(names: str) -> None:
-    """Raise UserError where one of the runs, joined by commas, is none, with what it is instead; what is wrong inside a run is said by who opens it."""
+    """Raise UserError where one of the runs, joined by commas, is none, with what it is instead; what is
+    wrong inside a run is said by who opens it.
+    """
     parts = [name.strip() for name in names.split(",") if name.strip()]
     for name in [names] if Path(names).is_dir() or any(" " in part for part in parts) else parts:
         path = Path(name)
@@ -317,17 +409,28 @@ def refuse_no_run(names: str) -> None:
 
 
 def _instead_of_a_run(name: str, path: Path) -> str | None:
-    if (path.name in IN_A_RUN or path.suffix == ".safetensors") and (above := next((p for p in path.parents if is_run(p)), None)):
+    if (path.name in IN_A_RUN or path.suffix == ".safetensors") and (
+        above := next((p for p in path.parents if is_run(p)), None)
+    ):
         return f"{name} is a part of a run: name its folder, {above}"
     if name in config.presets() and not path.exists():
-        return f"{name} is a preset, not a run: train it first (seq2attn train {name}), then name the run that it makes" + run_near(name)
+        return (
+            f"{name} is a preset, not a run: train it first (seq2attn train {name}), then name the run that it makes"
+            + run_near(name)
+        )
     if name in BUNDLED and not path.exists():
-        return f"{name} is a corpus, not a run" + (run_near(name) or f": seq2attn train {BUNDLED[name]}--data {name} makes one")
+        return f"{name} is a corpus, not a run" + (
+            run_near(name) or f": seq2attn train {BUNDLED[name]}--data {name} makes one"
+        )
     if path.is_dir():
         if is_prepared(path):
             return f"{name} is prepared data, not a run: seq2attn train --data {shown(name)} makes one"
         inside = sorted(file.name for file in path.iterdir() if file.is_dir() and is_run(file))
-        return f"{name}: not a run directory: it has no config.json, but runs in it; name one, as {path / inside[0]}" if inside else None
+        return (
+            f"{name}: not a run directory: it has no config.json, but runs in it; name one, as {path / inside[0]}"
+            if inside
+            else None
+        )
     if path.is_file():
         return None
     if is_text(name) and (" " in name.strip() or not name.isascii() or name.endswith((".", "!", "?"))):
@@ -341,7 +444,9 @@ def run_near(name: str | Path) -> str:
     around = [folder for folder in (path.parent, Path("runs")) if folder.is_dir()]
     runs = {str(run): run.name for folder in around for run in folder.iterdir() if is_run(run)}
     same = [run for run, own in runs.items() if own == path.name and run != name]
-    begins = [run for run, own in runs.items() if own.startswith(f"{path.name}-") or own.endswith(f"-{path.name}")]
+    begins = [
+        run for run, own in runs.items() if own.startswith(f"{path.name}-") or own.endswith(f"-{path.name}")
+    ]
     near = [run for own in nearest(path.name, runs.values()) for run, other in runs.items() if other == own]
     meant = same or near or begins
     return f"; did you mean {_or(meant[:EXPLAINED])}?" if meant else ""
@@ -349,7 +454,9 @@ def run_near(name: str | Path) -> str:
 
 def _reader(run: Path) -> str:
     try:
-        kind = json.loads((run / "config.json").read_text(encoding="utf-8"))["config"]["model"]["encoder"]["kind"]
+        kind = json.loads((run / "config.json").read_text(encoding="utf-8"))["config"]["model"]["encoder"][
+            "kind"
+        ]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         kind = ""
     return "caption" if kind == "image" else "translate"
@@ -364,7 +471,9 @@ def refuse_no_data(word: str) -> None:
     if path.name == "prepared.json" and path.is_file():
         raise UsageError(f"{word}: name the prepared folder, {path.parent}")
     if is_run(path) and not is_prepared(path):
-        raise UsageError(f"{word} is a run, not data: name what it is trained on, a corpus or a prepared folder")
+        raise UsageError(
+            f"{word} is a run, not data: name what it is trained on, a corpus or a prepared folder"
+        )
     if path.exists() or word.startswith("hf:"):
         return
     if word in config.presets():
@@ -377,7 +486,9 @@ def refuse_no_data(word: str) -> None:
 
 
 def refuse_no_file(name: str, way: str) -> None:
-    """Raise UsageError where a file is wanted, there is none of that name, and it is a text; `way` says what to do with the text, `{text}`."""
+    """Raise UsageError where a file is wanted, there is none of that name, and it is a text; `way` says what
+    to do with the text, `{text}`.
+    """
     if is_text(name):
         raise UsageError(f"{quoted(name)}: no such file. {way.format(text=quoted(name))}")
 

@@ -1,6 +1,7 @@
 """What runs and prepared folders say of themselves, read before anything heavy is imported.
 
-So mistakes of names are told at once. What cannot be made out here is passed over: whoever opens the run or the folder says what is wrong with it.
+So mistakes of names are told at once. What cannot be made out here is passed over: whoever opens the run or
+the folder says what is wrong with it.
 """
 
 from collections.abc import Sequence

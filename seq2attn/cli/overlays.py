@@ -1,4 +1,5 @@
-"""What the words of captions looked at, as pictures in files: the part of a picture that a model sees, and names for the overlays of many.
+"""What the words of captions looked at, as pictures in files: the part of a picture that a model sees, and
+names for the overlays of many.
 
 Knows captions and pictures, and no search.
 """
@@ -33,15 +34,30 @@ class Part(NamedTuple):
     width: int  # of the whole picture, in these pixels
 
     def boxes(self, boxes: Sequence[Box], width: int) -> list[Box]:
-        """Those that lie in it at least in part, in its pixels; they come in those of a picture of that `width`."""
+        """Those that lie in it at least in part, in its pixels; they come in those of a picture of that
+        `width`.
+        """
         scale, (left, top) = self.width / width, self.corner
-        moved = [Box(box.word, box.left * scale - left, box.top * scale - top, box.right * scale - left, box.bottom * scale - top) for box in boxes]
+        moved = [
+            Box(
+                box.word,
+                box.left * scale - left,
+                box.top * scale - top,
+                box.right * scale - left,
+                box.bottom * scale - top,
+            )
+            for box in boxes
+        ]
         _, high, wide, _ = self.pixels_FYX3.shape
-        return [box for box in moved if box.left < wide and box.right > 0 and box.top < high and box.bottom > 0]
+        return [
+            box for box in moved if box.left < wide and box.right > 0 and box.top < high and box.bottom > 0
+        ]
 
 
 def seen_part(content: Sequence[bytes], where: str, captioner: Captioner) -> Part:
-    """That which the (first) model sees: of "crop" the middle square, of "pad" grey around the picture. Raises UserError, naming `where`, for what is no picture."""
+    """That which the (first) model sees: of "crop" the middle square, of "pad" grey around the picture.
+    Raises UserError, naming `where`, for what is no picture.
+    """
     view = captioner.views[0]
     pixels_FYX3 = images.pixels(content, where, clip=captioner.clips)
     pixels_FYX3 = pixels_FYX3[images.spaced(len(pixels_FYX3), view.frames)]
@@ -84,7 +100,9 @@ def looks(caption: Caption) -> tuple[list[str], NDArray[np.floating], list[int]]
 
 
 class Folder:
-    """Overlays of many pictures, each named after its picture: dog.png; of two that are called so, dog-2.png; of its second best caption, dog.2.png."""
+    """Overlays of many pictures, each named after its picture: dog.png; of two that are called so, dog-2.png;
+    of its second best caption, dog.2.png.
+    """
 
     def __init__(self, path: Path) -> None:
         """Makes the folder where it is missing."""
@@ -96,10 +114,14 @@ class Folder:
         self._unseen: set[str] = set()
 
     def names(self, picture: str, count: int) -> list[Path]:
-        """Files for `count` captions of one more picture. Raises UsageError where pictures of this very folder would be written over."""
+        """Files for `count` captions of one more picture. Raises UsageError where pictures of this very
+        folder would be written over.
+        """
         place = Path(picture)
         if place.absolute().parent.resolve() == self._path.resolve():
-            raise UsageError(f"--attention {self._path}: {picture} is in it, and could be written over; name another folder")
+            raise UsageError(
+                f"--attention {self._path}: {picture} is in it, and could be written over; name another folder"
+            )
         stem = one_path(place.stem or place.resolve().name or "picture")
         stem = stem.encode()[:_LONGEST_NAME].decode("utf-8", "ignore")
         number = 1

@@ -1,6 +1,8 @@
-"""Which pictures `caption` is asked for: files, those in folders, and paths that come line by line on standard input, in their order.
+"""Which pictures `caption` is asked for: files, those in folders, and paths that come line by line on
+standard input, in their order.
 
-Folders are walked one level deep. It decodes nothing, but that a folder of clips is told from a clip by what is in it.
+Folders are walked one level deep. It decodes nothing, but that a folder of clips is told from a clip by what
+is in it.
 """
 
 import os
@@ -16,7 +18,19 @@ from seq2attn.errors import UserError
 
 _NAMED = 3  # files of those that are left out
 _LISTS = ("", ".txt", ".lst", ".list")  # endings of files that may hold paths
-_CAPTIONS = {".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet", ".arrow", ".xml", ".yaml", ".yml", ".toml"}
+_CAPTIONS = {
+    ".txt",
+    ".json",
+    ".jsonl",
+    ".csv",
+    ".tsv",
+    ".parquet",
+    ".arrow",
+    ".xml",
+    ".yaml",
+    ".yml",
+    ".toml",
+}
 _BESIDE = _CAPTIONS | {".md", ".rst", ".html", ".htm", ".ini", ".db", ".log", ".pdf"}
 _MAY_MOVE = (".gif", ".webp", ".png", ".tif", ".tiff")
 
@@ -38,7 +52,9 @@ class Paths:
         self._waiting: deque[Wanted] = deque()
 
     def take(self, most: int) -> list[Wanted]:
-        """Waits for one line at the most, then gives all that are known, `most` at the most. Nothing: the end."""
+        """Waits for one line at the most, then gives all that are known, `most` at the most. Nothing: the
+        end.
+        """
         while len(self._waiting) < most and self._arguments:
             if self._arguments[0] != "-":
                 self._waiting += wanted(self._arguments.popleft(), self._clips)
@@ -67,13 +83,27 @@ def wanted(path: str, clips: bool) -> list[Wanted]:
 
 
 def taken_otherwise(content: Sequence[bytes], path: str, clips: bool) -> str | None:
-    """A warning where the content is described as what it hardly is: a still, a clip, or one clip of many. Raises UserError, naming the path, for no picture."""
+    """A warning where the content is described as what it hardly is: a still, a clip, or one clip of many.
+    Raises UserError, naming the path, for no picture.
+    """
     moves = frames_in(content[:1], path) > 1
     if not clips:
-        return f"{path}: an animated image: its first frame is described, for the model reads stills" if moves else None
+        return (
+            f"{path}: an animated image: its first frame is described, for the model reads stills"
+            if moves
+            else None
+        )
     if len(content) == 1:
-        return None if moves else f"{path}: a still image: described as a clip of one frame, for the model reads clips"
-    return f"{path}: a folder of animated images: described as one clip of their first frames; name them to describe each" if moves else None
+        return (
+            None
+            if moves
+            else f"{path}: a still image: described as a clip of one frame, for the model reads clips"
+        )
+    return (
+        f"{path}: a folder of animated images: described as one clip of their first frames; name them to describe each"
+        if moves
+        else None
+    )
 
 
 def advised(path: str, problem: str) -> str:
@@ -86,7 +116,9 @@ def advised(path: str, problem: str) -> str:
 def _stills_in(folder: str) -> list[Wanted]:
     found, broken = frames_of(Path(folder)), _broken(folder)
     pictures = {*found, *broken}
-    others = [entry for entry in Path(folder).iterdir() if not entry.name.startswith(".") and entry not in pictures]
+    others = [
+        entry for entry in Path(folder).iterdir() if not entry.name.startswith(".") and entry not in pictures
+    ]
     folders = sum(entry.is_dir() for entry in others)
     if not pictures:
         left = _counted(folders, len(others) - folders, "")
@@ -96,24 +128,37 @@ def _stills_in(folder: str) -> list[Wanted]:
     names = ", ".join(unknown[:_NAMED]) + (", ..." if len(unknown) > _NAMED else "")
     left = _counted(folders, len(unknown), f" ({names})")
     why = "pictures are known by their endings, folders walked one level deep"
-    return _named(folder, sorted(pictures, key=by_numbers), f"{folder}: {left} in it left out ({why})" if left else None)
+    return _named(
+        folder, sorted(pictures, key=by_numbers), f"{folder}: {left} in it left out ({why})" if left else None
+    )
 
 
 def _counted(folders: int, files: int, names: str) -> str:
     """ "1 folder and 2 other files (a.mp4, b.heic)"."""
     counts = ((folders, "folder", ""), (files, "other file", names))
-    return " and ".join(f"{count:,} {what}{'s' if count > 1 else ''}{after}" for count, what, after in counts if count)
+    return " and ".join(
+        f"{count:,} {what}{'s' if count > 1 else ''}{after}" for count, what, after in counts if count
+    )
 
 
 def _goes_with_images(path: Path) -> bool:
-    """Whether a file stands beside images for a good reason: their captions, a licence, what a system leaves behind."""
+    """Whether a file stands beside images for a good reason: their captions, a licence, what a system leaves
+    behind.
+    """
     return path.suffix.lower() in _BESIDE or path.name.lower().startswith(("readme", "licen", "metadata."))
 
 
 def _broken(folder: str) -> list[Path]:
-    """What has the name of a picture and is neither a file nor a folder: links that lead nowhere, pipes, devices."""
+    """What has the name of a picture and is neither a file nor a folder: links that lead nowhere, pipes,
+    devices.
+    """
     return [
-        path for path in Path(folder).iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith(".") and not path.is_file() and not path.is_dir()
+        path
+        for path in Path(folder).iterdir()
+        if path.suffix.lower() in ENDINGS
+        and not path.name.startswith(".")
+        and not path.is_file()
+        and not path.is_dir()
     ]
 
 

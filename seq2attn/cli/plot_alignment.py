@@ -24,30 +24,48 @@ MOST_PAIRS = 200  # on one page
 
 def plot_alignment(
     run: Annotated[
-        str | None, typer.Argument(help="A trained run; several joined by commas are an ensemble. Not needed with --from.", metavar="RUN", show_default=False)
-    ] = None,
-    text: Annotated[
-        list[str] | None,
+        str | None,
         typer.Argument(
-            help="The text to translate, as --source has it.",
-            metavar="TEXT",
+            help="A trained run; several joined by commas are an ensemble. Not needed with --from.",
+            metavar="RUN",
             show_default=False,
         ),
     ] = None,
-    source: Annotated[str | None, typer.Option(help="The text to translate.", metavar="TEXT", show_default=False)] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(help="The text to translate, as --source has it.", metavar="TEXT", show_default=False),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="The text to translate.", metavar="TEXT", show_default=False)
+    ] = None,
     image: Annotated[
         Path | None,
-        typer.Option(help="The picture to describe; for a run that reads clips, a folder of frames or an animated image.", metavar="FILE", show_default=False),
+        typer.Option(
+            help="The picture to describe; for a run that reads clips, a folder of frames or an animated image.",
+            metavar="FILE",
+            show_default=False,
+        ),
     ] = None,
     target: Annotated[
         str | None,
         typer.Option(
-            help="A translation or caption of yours, given to the model word by word (teacher forcing).", metavar="TEXT", show_default="the best it finds"
+            help="A translation or caption of yours, given to the model word by word (teacher forcing).",
+            metavar="TEXT",
+            show_default="the best it finds",
         ),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Describe a picture of this prepared folder instead.", metavar="PREPARED", show_default=False)] = None,
-    split: Annotated[str | None, typer.Option(help="The split of --data.", metavar="NAME", show_default="test")] = None,
-    number: Annotated[int | None, typer.Option(help="The picture in it, from 1.", min=1, metavar="N", show_default="1")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Describe a picture of this prepared folder instead.", metavar="PREPARED", show_default=False
+        ),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="The split of --data.", metavar="NAME", show_default="test")
+    ] = None,
+    number: Annotated[
+        int | None, typer.Option(help="The picture in it, from 1.", min=1, metavar="N", show_default="1")
+    ] = None,
     reference: Annotated[
         int | None,
         typer.Option(
@@ -58,11 +76,32 @@ def plot_alignment(
         ),
     ] = None,
     saved: Annotated[
-        Path | None, typer.Option("--from", help="Draw what `translate --attention` kept instead.", metavar="FILE.jsonl|FILE.npz", show_default=False)
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Draw what `translate --attention` kept instead.",
+            metavar="FILE.jsonl|FILE.npz",
+            show_default=False,
+        ),
     ] = None,
-    line: Annotated[int | None, typer.Option(help="The line of --from, counted from 1.", min=1, metavar="N", show_default="the first; in HTML, all")] = None,
+    line: Annotated[
+        int | None,
+        typer.Option(
+            help="The line of --from, counted from 1.",
+            min=1,
+            metavar="N",
+            show_default="the first; in HTML, all",
+        ),
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write here: .png, .svg, .pdf or .html.", metavar="FILE", show_default="drawn in the terminal")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write here: .png, .svg, .pdf or .html.",
+            metavar="FILE",
+            show_default="drawn in the terminal",
+        ),
     ] = None,
     words: Annotated[
         bool | None,
@@ -91,12 +130,7 @@ def plot_alignment(
         ),
     ] = None,
     title: Annotated[
-        str | None,
-        typer.Option(
-            help="A title above the drawing.",
-            metavar="TEXT",
-            show_default=False,
-        ),
+        str | None, typer.Option(help="A title above the drawing.", metavar="TEXT", show_default=False)
     ] = None,
     size: Annotated[
         str | None,
@@ -108,27 +142,25 @@ def plot_alignment(
     ] = None,
     dpi: Annotated[
         int | None,
-        typer.Option(
-            help="Dots an inch of a .png.",
-            min=20,
-            max=1200,
-            metavar="N",
-            show_default="160",
-        ),
+        typer.Option(help="Dots an inch of a .png.", min=20, max=1200, metavar="N", show_default="160"),
     ] = None,
     beam: options.Beam = None,
     max_length: options.MaxLength = None,
     set_: options.Settings = None,
     seed: options.Seed = 1,
     device: options.Device = "auto",
-    precision: Annotated[Precision, typer.Option(help="Number format; auto is fp32.", metavar="auto|fp32|bf16|fp16")] = "auto",
+    precision: Annotated[
+        Precision, typer.Option(help="Number format; auto is fp32.", metavar="auto|fp32|bf16|fp16")
+    ] = "auto",
     allow_code: options.AllowCode = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Draw the attention of a translation: a row for each target word, a column for each source word; or, of a caption, the picture as each word saw it.
+    """Draw the attention of a translation: a row for each target word, a column for each source word; or, of
+    a caption, the picture as each word saw it.
 
-    Without -o it is drawn in the terminal, on standard output. Any script works: what no installed font has is written as its code points.
+    Without -o it is drawn in the terminal, on standard output. Any script works: what no installed font has
+    is written as its code points.
     """
     settings = set_ or []
     if text:
@@ -172,19 +204,7 @@ def plot_alignment(
         assert source is not None
         every = False
         pairs = [
-            _from_run(
-                run,
-                source,
-                target,
-                words,
-                heads,
-                beam,
-                max_length,
-                settings,
-                seed,
-                device,
-                precision,
-            )
+            _from_run(run, source, target, words, heads, beam, max_length, settings, seed, device, precision)
         ]
         of = run
     if not every:
@@ -207,8 +227,15 @@ def _refuse(
 ) -> None:
     """Every request that makes no sense, before anything heavy is imported."""
     if saved is not None:
-        if run is not None or source is not None or target is not None or any(part is not None for part in picture):
-            raise UsageError("--from draws what was kept, without a run or a text of its own: leave out RUN, --source, --target, and pictures")
+        if (
+            run is not None
+            or source is not None
+            or target is not None
+            or any(part is not None for part in picture)
+        ):
+            raise UsageError(
+                "--from draws what was kept, without a run or a text of its own: leave out RUN, --source, --target, and pictures"
+            )
         if beam is not None or max_length is not None:
             raise UsageError("--from draws what was kept: --beam and --max-length are for a search")
         if heads.any:
@@ -219,11 +246,15 @@ def _refuse(
         if settings:
             raise UsageError("--from draws what was kept: --set changes how a run reads; leave it out")
         if saved.suffix not in (".jsonl", ".npz"):
-            raise UsageError(f"--from {saved}: its name must end in .jsonl or .npz, as `translate --attention` writes it")
+            raise UsageError(
+                f"--from {saved}: its name must end in .jsonl or .npz, as `translate --attention` writes it"
+            )
         if not saved.is_file():
             raise UserError(f"{saved}: no such file")
     elif run is None:
-        raise UsageError("name a RUN and --source TEXT or --image FILE, or give saved attention with --from FILE")
+        raise UsageError(
+            "name a RUN and --source TEXT or --image FILE, or give saved attention with --from FILE"
+        )
     elif source is None and not picture.any:
         picture.refuse(source, target)
         raise UsageError('say what to translate: --source "TEXT", or to describe: --image FILE')
@@ -240,7 +271,9 @@ def _refuse(
     if (target is not None or picture.reference is not None) and options.sets(
         settings, *(f"search.{name}" for name in config.Search.model_fields if name != "length_penalty")
     ):
-        raise UsageError(f"{whole} is given whole: --set search.* is for a search, but for search.length_penalty")
+        raise UsageError(
+            f"{whole} is given whole: --set search.* is for a search, but for search.length_penalty"
+        )
     options.refuse_twice(settings, beam=beam, max_length=max_length)
     if output is not None:
         if output.suffix.lower() not in (*PICTURES, *PAGES):
@@ -257,7 +290,11 @@ def _refuse_kind(run: str, picture: bool) -> None:
 
     path = run if Path(run).is_dir() else run.split(",")[0].strip()
     if open_run(path).config.model.pictures != picture:
-        raise UsageError(f"{path}: it translates text: give it --source TEXT" if picture else f"{path}: it describes pictures: give it --image FILE")
+        raise UsageError(
+            f"{path}: it translates text: give it --source TEXT"
+            if picture
+            else f"{path}: it describes pictures: give it --image FILE"
+        )
 
 
 def _counts(model: config.Model) -> tuple[int, int]:
@@ -312,7 +349,9 @@ def _from_run(
         plot_pictures.refuse_long(target, translator.target_tokenizer)
         found = translator.force([source], [" ".join(target.splitlines())], seed=seed)[0]
     if found.unread:
-        console.warn(f"the source has {MAX_SOURCE + found.unread:,} tokens; only the first {MAX_SOURCE:,} are read")
+        console.warn(
+            f"the source has {MAX_SOURCE + found.unread:,} tokens; only the first {MAX_SOURCE:,} are read"
+        )
     score = f"score {found.score:.3f}, log p {found.log_probability:.2f}"
     console.note(f"{found.text}   ({score})")
     if target is not None:
@@ -321,11 +360,7 @@ def _from_run(
 
 
 def _views(
-    translator: "Translator",
-    found: "Translation",
-    words: bool | None,
-    heads: Heads,
-    seed: int,
+    translator: "Translator", found: "Translation", words: bool | None, heads: Heads, seed: int
 ) -> "list[Alignment]":
     layers, most = _counts(translator.config.model)
     if not heads.every:
@@ -345,7 +380,11 @@ def _both(found: "Translation", ends: bool | None = None) -> "tuple[Alignment, A
     from seq2attn.plotting.alignment import Alignment
     from seq2attn.plotting.saved import END
 
-    between_words = Alignment(found.source_words, found.target_words, found.attention if found.attention is not None else np.zeros((0, 0)))
+    between_words = Alignment(
+        found.source_words,
+        found.target_words,
+        found.attention if found.attention is not None else np.zeros((0, 0)),
+    )
     if found.piece_attention is None or not found.target_words:
         return between_words, None
     pieces = Alignment([*found.source_pieces, END], [*found.target_pieces, END], found.piece_attention)
@@ -353,9 +392,7 @@ def _both(found: "Translation", ends: bool | None = None) -> "tuple[Alignment, A
 
 
 def _with_punctuation(
-    between_words: "Alignment",
-    between_pieces: "Alignment | None",
-    ends: bool | None = None,
+    between_words: "Alignment", between_pieces: "Alignment | None", ends: bool | None = None
 ) -> "Alignment":
     """Between words and punctuation, made of what is between subwords; between white-space words as they are,
     where that cannot be."""
@@ -387,7 +424,9 @@ def _from_file(path: Path, line: int | None, words: bool | None, every: bool) ->
                 found.append(entry.words._replace(line=entry.line))
                 continue
             if drawn == MOST_PAIRS:
-                console.warn(f"{path}: only the first {MOST_PAIRS} lines are on the page; --line N chooses another")
+                console.warn(
+                    f"{path}: only the first {MOST_PAIRS} lines are on the page; --line N chooses another"
+                )
                 break
             drawn += 1
             chosen = _choose(_with_punctuation(entry.words, entry.pieces), entry.pieces, words, many=True)
@@ -406,16 +445,29 @@ def _from_file(path: Path, line: int | None, words: bool | None, every: bool) ->
     raise UserError(f"{path}: has no line {line or 1}: " + (f"its last is {last}" if last else "it is empty"))
 
 
-def _choose(between_words: "Alignment", between_pieces: "Alignment | None", words: bool | None, many: bool = False) -> "Alignment":
-    """Words or pieces, as asked for; when it is not said, pieces where a side is written without spaces between its words. One of many goes without notes."""
+def _choose(
+    between_words: "Alignment", between_pieces: "Alignment | None", words: bool | None, many: bool = False
+) -> "Alignment":
+    """Words or pieces, as asked for; when it is not said, pieces where a side is written without spaces
+    between its words. One of many goes without notes.
+    """
     if not between_words.source_words or not between_words.target_words:
         raise UserError(
-            "nothing to draw: " + ("the source is empty" if not between_words.source_words else "the translation is empty; --target TEXT forces one")
+            "nothing to draw: "
+            + (
+                "the source is empty"
+                if not between_words.source_words
+                else "the translation is empty; --target TEXT forces one"
+            )
         )
     if words is None:
-        words = between_pieces is None or not any(map(plot_pictures.unspaced, (between_words.source_words, between_words.target_words)))
+        words = between_pieces is None or not any(
+            map(plot_pictures.unspaced, (between_words.source_words, between_words.target_words))
+        )
         if not words and not many:
-            console.note("drawn by subwords, for a side has no spaces between its words; --words overrules this")
+            console.note(
+                "drawn by subwords, for a side has no spaces between its words; --words overrules this"
+            )
     if words:
         return between_words
     if between_pieces is None:

@@ -62,7 +62,9 @@ class Heads(NamedTuple):
             return ""
         names = (("layer", layer, layers), ("head", head, heads))
         several = ((what, value, most) for what, value, most in names if most > 1)
-        return ", ".join(f"mean of {most} {what}s" if value is None else f"{what} {value}" for what, value, most in several)
+        return ", ".join(
+            f"mean of {most} {what}s" if value is None else f"{what} {value}" for what, value, most in several
+        )
 
 
 class Canvas(NamedTuple):

@@ -1,4 +1,5 @@
-"""The pictures of `plot-alignment`: a file, or one of a prepared folder with the boxes of its captions; drawn as an overlay, a film strip, a page or blocks.
+"""The pictures of `plot-alignment`: a file, or one of a prepared folder with the boxes of its captions; drawn
+as an overlay, a film strip, a page or blocks.
 
 Knows no text to translate; what is asked of both stays in `plot_alignment`.
 """
@@ -39,13 +40,17 @@ class Asked(NamedTuple):
     def refuse(self, source: str | None, target: str | None) -> None:
         """Raise UsageError for what makes no sense together."""
         if self.any and source is not None:
-            raise UsageError(f"--source is a text and {'--image' if self.image is not None else '--data'} names a picture: leave one out")
+            raise UsageError(
+                f"--source is a text and {'--image' if self.image is not None else '--data'} names a picture: leave one out"
+            )
         if self.image is not None and self.data is not None:
             raise UsageError("--image is a file and --data PREPARED has pictures of its own: leave one out")
         if self.data is None:
             for name in ("split", "number", "reference"):
                 if getattr(self, name) is not None:
-                    raise UsageError(f"--{name} chooses a picture of a prepared folder: name it with --data PREPARED")
+                    raise UsageError(
+                        f"--{name} chooses a picture of a prepared folder: name it with --data PREPARED"
+                    )
         if self.reference is not None and target is not None:
             raise UsageError("--reference and --target: each is a caption to force; leave one out")
 
@@ -77,7 +82,9 @@ def draw(
     from seq2attn.cli import overlays
     from seq2attn.inference import Captioner
 
-    captioner = Captioner.load(run, device=device, precision=precision, settings=settings, allow_code=allow_code)
+    captioner = Captioner.load(
+        run, device=device, precision=precision, settings=settings, allow_code=allow_code
+    )
     refuse_blind(run, captioner, "draw")
     chosen = _chosen(asked, captioner.clips)
     seen = captioner.seen(chosen.content, chosen.where)
@@ -128,19 +135,29 @@ def _chosen(asked: Asked, clips: bool) -> _Chosen:
     prepared = Prepared(asked.data)
     name = asked.split or "test"
     if not prepared.pictures:
-        raise UserError(f"{asked.data}: holds texts, no pictures: name one with --image FILE, or prepared pictures")
+        raise UserError(
+            f"{asked.data}: holds texts, no pictures: name one with --image FILE, or prepared pictures"
+        )
     if prepared.clips != clips:
-        raise UserError(f"{asked.data}: holds {'clips' if prepared.clips else 'stills'}, and the run reads {'clips' if clips else 'stills'}")
+        raise UserError(
+            f"{asked.data}: holds {'clips' if prepared.clips else 'stills'}, and the run reads {'clips' if clips else 'stills'}"
+        )
     split = prepared.picture_split(name)
     number, reference = asked.number or 1, asked.reference
     if number > len(split.names):
         raise UsageError(f"--number {number}: {name} of {asked.data} has {len(split.names):,} pictures")
     captions = split.captions[number - 1]
     if reference is not None and reference > len(captions):
-        raise UsageError(f"--reference {reference}: {split.names[number - 1]} has {len(captions)} caption{'s' if len(captions) > 1 else ''}")
+        raise UsageError(
+            f"--reference {reference}: {split.names[number - 1]} has {len(captions)} caption{'s' if len(captions) > 1 else ''}"
+        )
     forced = None if reference is None else captions[reference - 1]
-    boxes = split.boxes[number - 1][reference - 1] if reference is not None and split.boxes is not None else []
-    return _Chosen(split.content(number - 1), split.names[number - 1], split.sizes[number - 1][0], forced, boxes)
+    boxes = (
+        split.boxes[number - 1][reference - 1] if reference is not None and split.boxes is not None else []
+    )
+    return _Chosen(
+        split.content(number - 1), split.names[number - 1], split.sizes[number - 1][0], forced, boxes
+    )
 
 
 def _rows(caption: "Caption", words: bool | None) -> "tuple[list[str], NDArray[np.floating], list[int]]":
@@ -155,20 +172,28 @@ def _rows(caption: "Caption", words: bool | None) -> "tuple[list[str], NDArray[n
     assert caption.piece_attention is not None
     if words is None and unspaced(caption.words):
         words = False
-        console.note("drawn by subwords, for the caption has no spaces between its words; --words overrules this")
+        console.note(
+            "drawn by subwords, for the caption has no spaces between its words; --words overrules this"
+        )
     if words is False:
         return [*caption.pieces, END], caption.piece_attention, []
     return overlays.looks(caption)
 
 
-def _in_the_terminal(labels: Sequence[str], weights_TS: "NDArray[np.floating]", grid: tuple[int, int] | None) -> None:
+def _in_the_terminal(
+    labels: Sequence[str], weights_TS: "NDArray[np.floating]", grid: tuple[int, int] | None
+) -> None:
     from seq2attn.plotting import terminal, terminal_overlay
 
     colour, width = console.has_colour(), shutil.get_terminal_size((100, 24)).columns
     if grid is not None:
         console.result(terminal_overlay.render(labels, weights_TS, grid, width, colour))
         return
-    console.result(terminal.render(weights_TS, [str(frame) for frame in range(1, weights_TS.shape[1] + 1)], labels, width, colour))
+    console.result(
+        terminal.render(
+            weights_TS, [str(frame) for frame in range(1, weights_TS.shape[1] + 1)], labels, width, colour
+        )
+    )
     console.result(terminal.legend(colour))
 
 
@@ -181,7 +206,9 @@ def refuse_long(forced: str, tokenizer: "Tokenizer") -> None:
 
 
 def warn_of_unknown(forced: str, tokenizer: "Tokenizer") -> None:
-    """One line on words of a forced text that are drawn as they were given, though the model took them as unknown, if any."""
+    """One line on words of a forced text that are drawn as they were given, though the model took them as
+    unknown, if any.
+    """
     from seq2attn.data.tokenizer import UNK
 
     words = [word for word in dict.fromkeys(forced.split()) if UNK in tokenizer.encode(word)]

@@ -1,4 +1,6 @@
-"""`prepare`: a corpus and a place for the prepared folder; the work is `data.prepared.prepare`. Here its options are named and its report printed."""
+"""`prepare`: a corpus and a place for the prepared folder; the work is `data.prepared.prepare`. Here its
+options are named and its report printed.
+"""
 
 import os
 from pathlib import Path
@@ -22,11 +24,20 @@ def prepare(
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The prepared folder to make.", show_default=False)],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The prepared folder to make.", show_default=False)
+    ],
     source: Annotated[
-        str | None, typer.Option(help="Source side: file ending, column or key; COLUMN:LANGUAGE names its language too.", metavar="NAME", show_default=False)
+        str | None,
+        typer.Option(
+            help="Source side: file ending, column or key; COLUMN:LANGUAGE names its language too.",
+            metavar="NAME",
+            show_default=False,
+        ),
     ] = None,
-    target: Annotated[str | None, typer.Option(help="Target side, likewise.", metavar="NAME", show_default=False)] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Target side, likewise.", metavar="NAME", show_default=False)
+    ] = None,
     vocab_size: Annotated[
         int | None,
         typer.Option(
@@ -39,15 +50,34 @@ def prepare(
     ] = None,
     tokenizer: Annotated[
         Literal["unigram", "bpe", "char", "word"] | None,
-        typer.Option(help="What a token is: a part of a word (unigram, bpe), a character, or a word.", show_default="unigram; word for captions"),
+        typer.Option(
+            help="What a token is: a part of a word (unigram, bpe), a character, or a word.",
+            show_default="unigram; word for captions",
+        ),
     ] = DEFAULT.tokenizer,
-    joint: Annotated[bool, typer.Option("--joint/--separate", help="One vocabulary for both sides, or one each.")] = DEFAULT.joint,
-    lowercase: Annotated[bool, typer.Option("--lowercase", help="Lower-case both sides.")] = DEFAULT.lowercase,
+    joint: Annotated[
+        bool, typer.Option("--joint/--separate", help="One vocabulary for both sides, or one each.")
+    ] = DEFAULT.joint,
+    lowercase: Annotated[
+        bool, typer.Option("--lowercase", help="Lower-case both sides.")
+    ] = DEFAULT.lowercase,
     max_length: Annotated[
-        int, typer.Option(help="Longest side of a training pair, in tokens; longer ones are dropped.", min=1, max=1_000_000, metavar="PIECES")
+        int,
+        typer.Option(
+            help="Longest side of a training pair, in tokens; longer ones are dropped.",
+            min=1,
+            max=1_000_000,
+            metavar="PIECES",
+        ),
     ] = DEFAULT.max_length,
     max_ratio: Annotated[
-        float, typer.Option(help="Tokens of the longer side for one of the shorter; more unequal pairs are dropped.", min=1, max=1_000_000, metavar="RATIO")
+        float,
+        typer.Option(
+            help="Tokens of the longer side for one of the shorter; more unequal pairs are dropped.",
+            min=1,
+            max=1_000_000,
+            metavar="RATIO",
+        ),
     ] = DEFAULT.max_ratio,
     max_bad: Annotated[
         float,
@@ -61,7 +91,10 @@ def prepare(
     max_missing: Annotated[
         float,
         typer.Option(
-            help="Of pictures that captions name, the largest share that may be missing or damaged; they are left out.", min=0, max=0.99, metavar="SHARE"
+            help="Of pictures that captions name, the largest share that may be missing or damaged; they are left out.",
+            min=0,
+            max=0.99,
+            metavar="SHARE",
         ),
     ] = DEFAULT.max_missing,
     follow_links: Annotated[
@@ -71,25 +104,55 @@ def prepare(
     valid: Annotated[
         int | None,
         typer.Option(
-            help="Pairs to set aside for validation.", min=0, max=1_000_000_000, metavar="PAIRS", show_default="1000 or a twentieth, if it has no splits"
+            help="Pairs to set aside for validation.",
+            min=0,
+            max=1_000_000_000,
+            metavar="PAIRS",
+            show_default="1000 or a twentieth, if it has no splits",
         ),
     ] = None,
-    test: Annotated[int | None, typer.Option(help="Pairs to set aside for test.", min=0, max=1_000_000_000, metavar="PAIRS", show_default="likewise")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that encode.", min=1, max=256, metavar="N", show_default="one a processor")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a prepared folder that stands there.")] = False,
+    test: Annotated[
+        int | None,
+        typer.Option(
+            help="Pairs to set aside for test.",
+            min=0,
+            max=1_000_000_000,
+            metavar="PAIRS",
+            show_default="likewise",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that encode.", min=1, max=256, metavar="N", show_default="one a processor"
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a prepared folder that stands there.")
+    ] = False,
     seed: options.Seed = 1,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Make a corpus ready for training: tokenizer trained, text encoded, pictures looked at.
 
-    Raw text goes in as it is. A folder holds line-aligned text in SPLIT.LANG (train, valid, test*; also .gz), or
-    pictures and their captions: metadata.jsonl or .csv, Flickr's *.token.txt, captions.txt or results.csv, COCO's
-    captions_*.json, or Karpathy's dataset_*.json; in a file a column "image" names the pictures. A corpus without splits
-    is divided, never with the same source sentence or picture on two sides. The folder is made whole or not at all.
+    Raw text goes in as it is. A folder holds line-aligned text in SPLIT.LANG (train, valid, test*; also .gz),
+    or
+    pictures and their captions: metadata.jsonl or .csv, Flickr's *.token.txt, captions.txt or results.csv,
+    COCO's
+    captions_*.json, or Karpathy's dataset_*.json; in a file a column "image" names the pictures. A corpus
+    without splits
+    is divided, never with the same source sentence or picture on two sides. The folder is made whole or not
+    at all.
     """
     mistaken.refuse_no_data(corpus)
-    asked: dict[str, object] = {"source": source, "target": target, "vocab_size": vocab_size or DEFAULT.vocab_size, "tokenizer": tokenizer, "joint": joint}
+    asked: dict[str, object] = {
+        "source": source,
+        "target": target,
+        "vocab_size": vocab_size or DEFAULT.vocab_size,
+        "tokenizer": tokenizer,
+        "joint": joint,
+    }
     asked |= {"lowercase": lowercase, "max_length": max_length, "max_ratio": max_ratio}
     asked |= {"max_bad": max_bad, "max_missing": max_missing, "follow_links": follow_links}
     data = config.validate({"data": asked}, "prepare").data
@@ -113,7 +176,9 @@ def prepare(
     if "valid" in report["splits"]:
         console.note(f"\nNext: seq2attn train {preset}--data {out}")
     else:
-        console.warn("there is no valid split, which training needs: add pairs or a valid split, or set pairs aside by --valid N")
+        console.warn(
+            "there is no valid split, which training needs: add pairs or a valid split, or set pairs aside by --valid N"
+        )
 
 
 def _print_pictures(report: dict[str, Any]) -> None:
@@ -129,14 +194,25 @@ def _print_pictures(report: dict[str, Any]) -> None:
     for name, split in report["splits"].items():
         facts = split["target"]
         lengths = [f"{facts['length'][quantile]:,}" for quantile in ("50%", "99%", "100%")]
-        rows.append([name, f"{split['pictures']:,}", f"{split['kept']:,}", f"{facts['tokens']:,}", *lengths, f"{facts['unknown_rate']:.2%}"])
+        rows.append(
+            [
+                name,
+                f"{split['pictures']:,}",
+                f"{split['kept']:,}",
+                f"{facts['tokens']:,}",
+                *lengths,
+                f"{facts['unknown_rate']:.2%}",
+            ]
+        )
     console.table(headers, rows)
     for name, split in report["splits"].items():
         _print_dropped(name, split["dropped"])
         if split.get("pictures_in_train"):
             count = split["pictures_in_train"]
             are = f"{kind} are" if count > 1 else f"{kind.removesuffix('s')} is"
-            console.result(f"{name}: {count:,} {are} in train too, as equal files: what is scored there was seen in training")
+            console.result(
+                f"{name}: {count:,} {are} in train too, as equal files: what is scored there was seen in training"
+            )
 
 
 def _print_dropped(name: str, dropped: dict[str, Any]) -> None:
@@ -148,9 +224,17 @@ def _print_dropped(name: str, dropped: dict[str, Any]) -> None:
 
 def _print(report: dict[str, Any]) -> None:
     settings, sizes = report["options"], report["vocabulary"]
-    source, target = (language or side for language, side in zip(report["languages"], ("source", "target"), strict=True))
-    vocabulary = f"{sizes['source']:,} joint" if settings["joint"] else f"{sizes['source']:,} {source}, {sizes['target']:,} {target}"
-    console.result(f"{report['corpus']}: {source} to {target}; {settings['tokenizer']} pieces, vocabulary: {vocabulary}")
+    source, target = (
+        language or side for language, side in zip(report["languages"], ("source", "target"), strict=True)
+    )
+    vocabulary = (
+        f"{sizes['source']:,} joint"
+        if settings["joint"]
+        else f"{sizes['source']:,} {source}, {sizes['target']:,} {target}"
+    )
+    console.result(
+        f"{report['corpus']}: {source} to {target}; {settings['tokenizer']} pieces, vocabulary: {vocabulary}"
+    )
     for note in report["notes"]:
         console.result(note)
     console.result()

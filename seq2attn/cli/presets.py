@@ -1,4 +1,5 @@
-"""What a preset's file says of itself in its first lines, and the list of presets that is made of it. Knows no setting.
+"""What a preset's file says of itself in its first lines, and the list of presets that is made of it. Knows
+no setting.
 
 # The first attention: ...        what it is, its paper, what was measured: as people read it
 # Group: papers                   where it stands in the list
@@ -45,17 +46,25 @@ _PICTURES = re.compile(r"^(pictures?|images|photos?|captions|captioning)$")  # t
 
 
 def listed(presets: Mapping[str, Path], word: str = "") -> Iterator[str]:
-    """The lines of the list, group by group: those presets in whose name, group or short description `word` is.
+    """The lines of the list, group by group: those presets in whose name, group or short description `word`
+    is.
 
     There are none where it is nowhere.
     """
     word = _PICTURES.sub("image", word.lower())
     heads = {name: head(path) for name, path in presets.items()}
-    chosen = {name: one for name, one in heads.items() if any(word.lower() in text.lower() for text in (name, one.group, one.short))}
+    chosen = {
+        name: one
+        for name, one in heads.items()
+        if any(word.lower() in text.lower() for text in (name, one.group, one.short))
+    }
     width = max(map(len, heads))
     empty = True
     for group, said in GROUPS.items():
-        rows = sorted((name for name in chosen if chosen[name].group == group), key=lambda name: (not name.startswith("first"), name))
+        rows = sorted(
+            (name for name in chosen if chosen[name].group == group),
+            key=lambda name: (not name.startswith("first"), name),
+        )
         if not rows:
             continue
         if not empty:

@@ -1,4 +1,5 @@
-"""One line on how far a task is, as wide as there is room: what is done, its share and the time come first, facts as far as they fit.
+"""One line on how far a task is, as wide as there is room: what is done, its share and the time come first,
+facts as far as they fit.
 
 It only makes text: it knows no terminal and no clock.
 """
@@ -49,8 +50,10 @@ def fitted(
     empty: str = "-",
     size: Callable[[str], int] = len,
 ) -> str:
-    """The line within `width` columns, of which `size` says how many a text takes. `facts` are parted by two spaces, the dearest first:
-    they are left out from the last on, then the time that is gone, then the name of the task. A bar stands where there is room for it."""
+    """The line within `width` columns, of which `size` says how many a text takes. `facts` are parted by two
+    spaces, the dearest first:
+    they are left out from the last on, then the time that is gone, then the name of the task. A bar stands
+    where there is room for it."""
     part = share(done, total, clock)
     count = counted(done, None if clock.limit else total)
     percent = "" if part is None else f"{int(100 * part)}%"
@@ -62,7 +65,10 @@ def fitted(
     else:
         times = f"{gone}, {left}" if left else gone
     ways = (f"{task}{GAP}{bar}" if bar else task, count, times), (task, count, left), ("", count, left)
-    lines = [GAP.join(filter(None, (" ".join(filter(None, (name, number))), percent, time))) for name, number, time in ways]
+    lines = [
+        GAP.join(filter(None, (" ".join(filter(None, (name, number))), percent, time)))
+        for name, number, time in ways
+    ]
     line = next((line for line in lines if size(line) <= width), lines[-1])
     for fact in filter(None, facts.split(GAP)):
         if size(line) + len(GAP) + size(fact) > width:

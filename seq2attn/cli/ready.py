@@ -1,4 +1,6 @@
-"""What `train` sees before it begins: that data and preset are of one kind, that columns and paths are there, that it may write. Knows no torch."""
+"""What `train` sees before it begins: that data and preset are of one kind, that columns and paths are there,
+that it may write. Knows no torch.
+"""
 
 import json
 import os
@@ -12,13 +14,18 @@ LOCK = "training.lock"  # in a run while it is trained
 
 
 def refuse_data(data: str, chosen: Config) -> None:
-    """Raise UserError or UsageError where a corpus or prepared folder is not there, is no data, has no such columns, or is not what the model reads.
+    """Raise UserError or UsageError where a corpus or prepared folder is not there, is no data, has no such
+    columns, or is not what the model reads.
     What lies elsewhere, at hf:, is looked at later."""
     mistaken.refuse_no_data(data)
     if mistaken.is_prepared(Path(data)):
         try:
             report = json.loads((Path(data) / "prepared.json").read_text(encoding="utf-8"))
-            pictures, clips, splits = bool(report.get("pictures", False)), bool(report.get("clips", False)), list(report["splits"])
+            pictures, clips, splits = (
+                bool(report.get("pictures", False)),
+                bool(report.get("clips", False)),
+                list(report["splits"]),
+            )
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return  # who opens it says what is wrong with it
         refuse_kind(data, chosen, pictures, clips)
@@ -43,23 +50,37 @@ def refuse_kind(data: str, chosen: Config, pictures: bool, clips: bool) -> None:
     if chosen.model.pictures != pictures:
         if pictures:
             preset = "video" if clips else "xu15-soft"
-            raise UserError(f'{data}: holds pictures, and this model reads text: choose a preset for pictures, as {preset}, or set model.encoder.kind="image"')
-        raise UserError(f"{data}: holds text, and this model reads pictures: choose a preset for text, as first-try, or other data")
+            raise UserError(
+                f'{data}: holds pictures, and this model reads text: choose a preset for pictures, as {preset}, or set model.encoder.kind="image"'
+            )
+        raise UserError(
+            f"{data}: holds text, and this model reads pictures: choose a preset for text, as first-try, or other data"
+        )
     if clips and encoder.kind == "image" and not encoder.clips:
-        raise UserError(f"{data}: holds clips, and this model reads stills: choose the preset video, or set model.encoder.frames to the frames that are read")
+        raise UserError(
+            f"{data}: holds clips, and this model reads stills: choose the preset video, or set model.encoder.frames to the frames that are read"
+        )
     if pictures and not clips and encoder.kind == "image" and encoder.clips:
-        raise UserError(f"{data}: holds stills, and this model reads clips: choose a preset for stills, as xu15-soft, or other data")
+        raise UserError(
+            f"{data}: holds stills, and this model reads clips: choose a preset for stills, as xu15-soft, or other data"
+        )
 
 
 def no_pairs(data: str, split: str) -> str:
-    way = "add pairs or such a split and prepare it again; `seq2attn prepare --valid N` sets some of many aside"
+    way = (
+        "add pairs or such a split and prepare it again; `seq2attn prepare --valid N` sets some of many aside"
+    )
     return f"{data}: has no pairs in a {split} split, which training needs: {way}"
 
 
 def refuse_place(out: Path, force: bool) -> None:
-    """Raise UserError where a run stands already, or no folder can be made. Of a run with a lock, who takes the lock says more."""
+    """Raise UserError where a run stands already, or no folder can be made. Of a run with a lock, who takes
+    the lock says more.
+    """
     if mistaken.is_run(out) and not force and not (out / LOCK).exists():
-        raise UserError(f"{out}: a run stands here already; go on with it by --resume, or replace it by --force")
+        raise UserError(
+            f"{out}: a run stands here already; go on with it by --resume, or replace it by --force"
+        )
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: exists, and is no run of seq2attn; choose another --out")
     if problem := _unwritable(out):
@@ -74,8 +95,14 @@ def cache() -> Path:
 def refuse_cache(folder: Path, corpus: str | None = None) -> None:
     """Raise UserError where the cache cannot be written, with the ways round it."""
     if problem := _unwritable(folder):
-        other = f", or `seq2attn prepare {mistaken.shown(corpus)} FOLDER` and --data FOLDER" if corpus is not None else ""
-        raise UserError(f"{folder}: the cache cannot be written: {problem}; set XDG_CACHE_HOME to another folder{other}")
+        other = (
+            f", or `seq2attn prepare {mistaken.shown(corpus)} FOLDER` and --data FOLDER"
+            if corpus is not None
+            else ""
+        )
+        raise UserError(
+            f"{folder}: the cache cannot be written: {problem}; set XDG_CACHE_HOME to another folder{other}"
+        )
 
 
 def _unwritable(folder: Path) -> str | None:

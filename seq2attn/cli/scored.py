@@ -1,6 +1,8 @@
-"""What `evaluate` knows of a system on a test: as lines and a table for people, as a record for programs, and kept in a run.
+"""What `evaluate` knows of a system on a test: as lines and a table for people, as a record for programs, and
+kept in a run.
 
-What a test is made of, and how a run is put to it, is its own: see `evaluate_texts` and `evaluate_pictures`. No model is known here.
+What a test is made of, and how a run is put to it, is its own: see `evaluate_texts` and `evaluate_pictures`.
+No model is known here.
 """
 
 import abc
@@ -27,7 +29,14 @@ if TYPE_CHECKING:
 LONGEST = 240  # bytes of a file's name without its ending; most file systems take 255
 FEW = 10  # lines; a bootstrap of fewer says little
 KEYS = {"BLEU": "bleu", "chrF2": "chrf", "TER": "ter"}  # of a record
-KEYS |= {"BLEU-1": "bleu_1", "BLEU-2": "bleu_2", "BLEU-3": "bleu_3", "BLEU-4": "bleu_4", "CIDEr-D": "cider", "ROUGE-L": "rouge_l"}
+KEYS |= {
+    "BLEU-1": "bleu_1",
+    "BLEU-2": "bleu_2",
+    "BLEU-3": "bleu_3",
+    "BLEU-4": "bleu_4",
+    "CIDEr-D": "cider",
+    "ROUGE-L": "rouge_l",
+}
 
 
 class Search(NamedTuple):
@@ -117,7 +126,9 @@ class TestSet(abc.ABC):
 
 
 def named(systems: Sequence[System]) -> list[tuple[str, list[str]]]:
-    """Names and outputs for a comparison, which asks for names of their own; the same run may stand there twice."""
+    """Names and outputs for a comparison, which asks for names of their own; the same run may stand there
+    twice.
+    """
     return [(f"{number} {system.name}", system.outputs) for number, system in enumerate(systems)]
 
 
@@ -161,7 +172,9 @@ def show(systems: Sequence[System]) -> None:
         if not all(bucket.telling for system in systems for bucket in system.buckets):
             from seq2attn.evaluation.text import FEWEST
 
-            console.note(f"BLEU -: of fewer than {FEWEST} sentences, or without a line of the four words it needs")
+            console.note(
+                f"BLEU -: of fewer than {FEWEST} sentences, or without a line of the four words it needs"
+            )
 
 
 def _of_bucket(buckets: "Sequence[Bucket]") -> list[str]:
@@ -175,26 +188,55 @@ def _show_table(systems: Sequence[System]) -> None:
     from seq2attn.evaluation.alignment import percent
 
     measures = list(systems[0].compared)
-    aligned, pointed, forced = (any(getattr(system, name) for system in systems) for name in ("alignment", "pointing", "likelihood"))
+    aligned, pointed, forced = (
+        any(getattr(system, name) for system in systems) for name in ("alignment", "pointing", "likelihood")
+    )
     rows = []
     for system in systems:
         row = [system.name]
         for measure in measures:
             found = system.compared[measure]
-            row += [f"{found.value:.2f}", f"±{found.interval:.2f}", "-" if found.p_value is None else f"{found.p_value:.3f}"]
+            row += [
+                f"{found.value:.2f}",
+                f"±{found.interval:.2f}",
+                "-" if found.p_value is None else f"{found.p_value:.3f}",
+            ]
         row += [percent(system.alignment.error_rate) if system.alignment else "-"] if aligned else []
-        row += ([percent(system.pointing.accuracy), percent(system.pointing.chance)] if system.pointing else ["-", "-"]) if pointed else []
+        row += (
+            (
+                [percent(system.pointing.accuracy), percent(system.pointing.chance)]
+                if system.pointing
+                else ["-", "-"]
+            )
+            if pointed
+            else []
+        )
         likely = system.likelihood
-        rows.append(row + (([f"{likely.cross_entropy:.3f}", f"{likely.perplexity:.2f}"] if likely else ["-", "-"]) if forced else []))
+        rows.append(
+            row
+            + (
+                ([f"{likely.cross_entropy:.3f}", f"{likely.perplexity:.2f}"] if likely else ["-", "-"])
+                if forced
+                else []
+            )
+        )
     headers = ["system", *(header for measure in measures for header in (measure, "95%", "p"))]
-    headers += [*(["AER"] if aligned else []), *(["pointing", "chance"] if pointed else []), *(["nats/token", "perplexity"] if forced else [])]
+    headers += [
+        *(["AER"] if aligned else []),
+        *(["pointing", "chance"] if pointed else []),
+        *(["nats/token", "perplexity"] if forced else []),
+    ]
     console.table(headers, rows)
     for score in systems[0].scores:
         if score.name in measures:
             console.result(f"{score.name}  {score.signature}")
     if len({system.likelihood.tokens for system in systems if system.likelihood}) > 1:
-        console.note("nats/token: of each run's own pieces; these runs part the references differently, so they do not compare")
-    console.note("p: the chance of so large a difference from the first, were both equally good (paired bootstrap)")
+        console.note(
+            "nats/token: of each run's own pieces; these runs part the references differently, so they do not compare"
+        )
+    console.note(
+        "p: the chance of so large a difference from the first, were both equally good (paired bootstrap)"
+    )
     if len(systems[0].outputs) < FEW:
         console.note(f"p and 95%: drawn from {len(systems[0].outputs)} lines, they say little")
 
@@ -213,7 +255,12 @@ def _likely(likelihood: "Likelihood", outputs: int) -> str:
 
 def record(test: TestSet, system: System) -> dict[str, object]:
     """What is known of a system on a test, for programs."""
-    found: dict[str, object] = {"system": system.name, "split": test.name, "data": test.where, test.unit: len(system.outputs)}
+    found: dict[str, object] = {
+        "system": system.name,
+        "split": test.name,
+        "data": test.where,
+        test.unit: len(system.outputs),
+    }
     found |= {KEYS[score.name]: round(score.value, 4) for score in system.scores}
     found["signatures"] = {KEYS[score.name]: score.signature for score in system.scores}
     found["search"] = system.search
@@ -221,13 +268,21 @@ def record(test: TestSet, system: System) -> dict[str, object]:
         found["set"] = system.changed
     if system.compared:
         found["compared"] = {
-            KEYS[name]: {"mean": round(against.mean, 4), "interval": round(against.interval, 4), "p": against.p_value}
+            KEYS[name]: {
+                "mean": round(against.mean, 4),
+                "interval": round(against.interval, 4),
+                "p": against.p_value,
+            }
             for name, against in system.compared.items()
         }
     if system.likelihood is not None:
         likely = system.likelihood
         found |= {"cross_entropy": _number(likely.cross_entropy), "perplexity": _number(likely.perplexity)}
-        found["forced"] = {"tokens": likely.tokens, "references": likely.references, "left_out": likely.left_out}
+        found["forced"] = {
+            "tokens": likely.tokens,
+            "references": likely.references,
+            "left_out": likely.left_out,
+        }
     if system.alignment is not None:
         found["alignment"] = alignment_record(system.alignment)
     if system.pointing is not None:
@@ -268,11 +323,20 @@ def _plain(value: object) -> object:
 
 
 def alignment_record(score: "AlignmentScore") -> dict[str, object]:
-    return {"aer": score.error_rate, "precision": score.precision, "recall": score.recall, "links": score.links, "sure": score.sure, "possible": score.possible}
+    return {
+        "aer": score.error_rate,
+        "precision": score.precision,
+        "recall": score.recall,
+        "links": score.links,
+        "sure": score.sure,
+        "possible": score.possible,
+    }
 
 
 def keep(test: TestSet, system: System) -> None:
-    """Scores and outputs into the run; a run that cannot be written to (somebody else's) is scored all the same."""
+    """Scores and outputs into the run; a run that cannot be written to (somebody else's) is scored all the
+    same.
+    """
     if system.run is None:
         return
     folder = system.run / "scores"
@@ -283,7 +347,9 @@ def keep(test: TestSet, system: System) -> None:
         files.write(folder / f"{name}.txt", "".join(line + "\n" for line in system.outputs).encode())
         files.write(folder / f"{name}.json", (as_json(record(test, system), indent=1) + "\n").encode())
     except (OSError, UserError) as error:
-        console.warn(f"{folder}: the scores are not kept: {error.strerror if isinstance(error, OSError) else error}")
+        console.warn(
+            f"{folder}: the scores are not kept: {error.strerror if isinstance(error, OSError) else error}"
+        )
 
 
 def _short(name: str) -> str:

@@ -1,4 +1,5 @@
-"""What `translate` and `caption` are asked to search for: the options as they were given, what makes no sense of them, and how a searcher takes them.
+"""What `translate` and `caption` are asked to search for: the options as they were given, what makes no sense
+of them, and how a searcher takes them.
 
 All that is refused here is refused before anything is loaded. Knows neither texts nor pictures.
 """
@@ -38,7 +39,9 @@ class Asked(NamedTuple):
 
     def refuse(self, run: str, settings: list[str], precision: str) -> None:
         """Raise UsageError for what makes no sense."""
-        options.refuse_utility(settings, self.mbr, self.samples, self.n_best, self.beam, self.length_penalty, self.sample)
+        options.refuse_utility(
+            settings, self.mbr, self.samples, self.n_best, self.beam, self.length_penalty, self.sample
+        )
         if precision not in PRECISIONS:
             raise UsageError(f"--precision {precision}: choose {', '.join(PRECISIONS)}")
         self._refuse_draws(settings)
@@ -53,12 +56,20 @@ class Asked(NamedTuple):
             raise UsageError(f"--min-length {shortest} and --max-length {longest}: no length is between them")
         width = self.beam or search.beam
         if self.n_best > width and not self.draws and self.n_best > 1:
-            raise UsageError(f"--n-best {self.n_best}: a beam of {width} finds at most {width}; set --beam {self.n_best} or more")
+            raise UsageError(
+                f"--n-best {self.n_best}: a beam of {width} finds at most {width}; set --beam {self.n_best} or more"
+            )
 
     def _refuse_draws(self, settings: list[str]) -> None:
         if self.draws and (self.beam is not None or options.sets(settings, "search.beam")):
-            raise UsageError(f"--{'set search.' if self.beam is None else ''}beam and --sample: a sample is drawn, not searched for; leave one out")
-        for name, value in (("--temperature", self.temperature), ("--top-k", self.top_k), ("--top-p", self.top_p)):
+            raise UsageError(
+                f"--{'set search.' if self.beam is None else ''}beam and --sample: a sample is drawn, not searched for; leave one out"
+            )
+        for name, value in (
+            ("--temperature", self.temperature),
+            ("--top-k", self.top_k),
+            ("--top-p", self.top_p),
+        ):
             if value is not None and not self.draws:
                 raise UsageError(f"{name} is about random draws: it needs --sample, or --mbr")
         if self.temperature is not None and not 0 < self.temperature < math.inf:
@@ -71,7 +82,9 @@ class Asked(NamedTuple):
         return self.sample or self.mbr is not None
 
     def keywords(self, language: str | None) -> dict[str, Any]:
-        """As `Translator.translate` and `Captioner.caption` take them; `language` is that of the outputs, whose likeness --mbr measures."""
+        """As `Translator.translate` and `Captioner.caption` take them; `language` is that of the outputs,
+        whose likeness --mbr measures.
+        """
         utility = None
         if self.mbr is not None:
             from seq2attn.evaluation import text
@@ -90,13 +103,21 @@ def refuse_blind(run: str, searcher: "Searcher[Any, Any]", what: str, way: str =
     """Raise UserError where a model has no attention for `what` is asked of it, with the way out."""
     if not searcher.attends:
         reads = searcher.config.model.decoder.reads
-        how = "a fixed summary" if reads == "summary" else "nothing" if reads == "nothing" else "the mean of all frames"
+        how = (
+            "a fixed summary"
+            if reads == "summary"
+            else "nothing"
+            if reads == "nothing"
+            else "the mean of all frames"
+        )
         setting = 'encoder.time="mean' if reads == "attention" else f'decoder.reads="{reads}'
         raise UserError(f'{run}: has no attention to {what}: its decoder reads {how} (model.{setting}"){way}')
 
 
 def _search(run: str, settings: list[str]) -> config.Search:
-    """The run's search settings, changed, without loading it; what is wrong with the run is said when it is opened."""
+    """The run's search settings, changed, without loading it; what is wrong with the run is said when it is
+    opened.
+    """
     first = Path(run) if os.path.isdir(run) else Path(run.split(",")[0].strip())
     try:
         tree = strict_json.parse((first / "config.json").read_text(encoding="utf-8"))

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-SAME = 1.0  # seconds in which another signal is still the first wish to stop: timeout(1) and job managers signal a process, and its whole group as well
+# seconds in which another signal is still the first wish to stop: timeout(1) and job managers signal a
+# process, and its whole group as well
+SAME = 1.0
 PRESSING = (signal.SIGINT, signal.SIGTERM)  # said again, they mean at once
 # A closed terminal; what batch systems send minutes before the end; the limit of processor time, each second.
 EARLY = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
@@ -20,7 +22,9 @@ ENDING = (*PRESSING, *EARLY)
 
 
 class Wishes:
-    """Counts wishes to stop, not signals: what must be saved once a signal came is not broken off by its copy."""
+    """Counts wishes to stop, not signals: what must be saved once a signal came is not broken off by its
+    copy.
+    """
 
     def __init__(self) -> None:
         self.count = 0

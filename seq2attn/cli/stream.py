@@ -24,7 +24,8 @@ T = TypeVar("T")
 
 LONGEST_WAIT = 1.0  # seconds
 BLOCK = 1 << 16  # bytes of one read
-AHEAD = 16  # blocks that wait to be taken: enough for CHARACTERS, and lines without text are not many times their bytes
+# blocks that wait to be taken: enough for CHARACTERS, and lines without text are not many times their bytes
+AHEAD = 16
 CHARACTERS = 1 << 20  # that one `take` gives, about
 LONGEST = 1 << 20  # bytes of one line that are kept: many times what a model reads
 
@@ -44,9 +45,11 @@ class Stream:
     """The lines of several files after each other, or of standard input ("-", or no file at all)."""
 
     def __init__(self, files: Sequence[str] = (), paths: bool = False, longest: int = LONGEST) -> None:
-        """Raises UserError where a file cannot be opened, or is no text: before any line is read. What comes through a pipe is looked at when it comes.
+        """Raises UserError where a file cannot be opened, or is no text: before any line is read. What comes
+        through a pipe is looked at when it comes.
 
-        Lines that are `paths` keep bytes that are no UTF-8, as `os.fsdecode` does. Of each line `longest` bytes are kept.
+        Lines that are `paths` keep bytes that are no UTF-8, as `os.fsdecode` does. Of each line `longest`
+        bytes are kept.
         """
         self._paths = paths
         self._longest = longest
@@ -65,7 +68,8 @@ class Stream:
         threading.Thread(target=self._read, daemon=True).start()
 
     def take(self, most: int, characters: int = CHARACTERS) -> list[Line]:
-        """Waits for one line, then gives all that are there already, `most` of them or about so many characters at the most. Nothing: the end.
+        """Waits for one line, then gives all that are there already, `most` of them or about so many
+        characters at the most. Nothing: the end.
 
         What stopped the reading is raised behind the last line before it.
         """
@@ -96,10 +100,20 @@ class Stream:
     def _read(self) -> None:
         try:
             for name, source in self._sources:
-                with source, unpacked(cast(BinaryIO, source), "standard input" if name == "-" else name) as content:
+                with (
+                    source,
+                    unpacked(cast(BinaryIO, source), "standard input" if name == "-" else name) as content,
+                ):
                     number = 0
-                    for lines in _split(content) if self._longest == LONGEST else _split(content, self._longest):
-                        self._blocks.put([(line, number + i, "" if name == "-" else name) for i, line in enumerate(lines, 1)])
+                    for lines in (
+                        _split(content) if self._longest == LONGEST else _split(content, self._longest)
+                    ):
+                        self._blocks.put(
+                            [
+                                (line, number + i, "" if name == "-" else name)
+                                for i, line in enumerate(lines, 1)
+                            ]
+                        )
                         number += len(lines)
             self._blocks.put(None)
         except BaseException as error:  # noqa: BLE001 - raised where the line is taken: it waits there
@@ -110,7 +124,9 @@ _Raw = tuple[bytes, int, str]  # a line before it is decoded
 
 
 def next_of(waiting: "queue.Queue[T]") -> T:
-    """What comes next, waited for in pieces: a signal that arrives just before a wait begins is seen only after it."""
+    """What comes next, waited for in pieces: a signal that arrives just before a wait begins is seen only
+    after it.
+    """
     while True:
         with suppress(queue.Empty):
             return waiting.get(timeout=LONGEST_WAIT)
@@ -121,7 +137,8 @@ def _open(name: str) -> io.RawIOBase | io.BufferedIOBase:
         if Path(name).is_dir():
             raise UserError(f"{name}: a folder, where a file of text is wanted")
         try:
-            if Path(name).is_file():  # no pipe, which would have to be waited for: what is no text is refused at once
+            # no pipe, which would have to be waited for: what is no text is refused at once
+            if Path(name).is_file():
                 with open(name, "rb", buffering=0) as file, unpacked(cast(BinaryIO, file), name):
                     pass
             return open(name, "rb", buffering=0)
@@ -138,7 +155,9 @@ def _open(name: str) -> io.RawIOBase | io.BufferedIOBase:
 
 
 def _split(source: BinaryIO, longest: int = LONGEST) -> Iterator[list[bytes]]:
-    """The lines of each block as soon as it is read; the last one may lack its end. Of a line longer than `longest` one byte more than that is kept."""
+    """The lines of each block as soon as it is read; the last one may lack its end. Of a line longer than
+    `longest` one byte more than that is kept.
+    """
     read = getattr(source, "read1", source.read)
     begun: list[bytes] = []  # of a line longer than a block
     size = 0

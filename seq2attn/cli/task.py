@@ -1,4 +1,6 @@
-"""What a training needs that hangs on what its sources are: data, validation, the test at its end. Knows neither texts nor pictures."""
+"""What a training needs that hangs on what its sources are: data, validation, the test at its end. Knows
+neither texts nor pictures.
+"""
 
 import abc
 from collections.abc import Callable, Sequence
@@ -28,7 +30,8 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def validation_of(self, stop: Callable[[], bool], said: Said) -> Callable[[Seq2Seq], Scores]:
-        """A function that scores a model as `evaluate` does, on the first part of the validation split; it raises Interrupted once `stop` says so,
+        """A function that scores a model as `evaluate` does, on the first part of the validation split; it
+        raises Interrupted once `stop` says so,
         and tells `said` how far it is."""
 
     @abc.abstractmethod
@@ -42,12 +45,20 @@ class Task(abc.ABC):
     def example(self, *values: str) -> str:
         """A source, its reference and what a model made of it, a line each."""
         width = max(map(len, self.names))
-        return "\n".join(f"  {name:<{width}}  {value}" for name, value in zip(self.names, values, strict=True))
+        return "\n".join(
+            f"  {name:<{width}}  {value}" for name, value in zip(self.names, values, strict=True)
+        )
 
 
 def say_next(run: Path, answer: str, plot: str | None, tests: Sequence[str]) -> None:
-    """What to type next. `answer` and `plot` are whole commands, `plot` None where there is no attention to draw; without a test split validation is scored."""
-    commands = [answer, f"seq2attn evaluate {run}{'' if tests else ' --split valid'}", *([] if plot is None else [plot])]
+    """What to type next. `answer` and `plot` are whole commands, `plot` None where there is no attention to
+    draw; without a test split validation is scored.
+    """
+    commands = [
+        answer,
+        f"seq2attn evaluate {run}{'' if tests else ' --split valid'}",
+        *([] if plot is None else [plot]),
+    ]
     console.note("next:\n  " + "\n  ".join(commands))
 
 

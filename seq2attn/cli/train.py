@@ -1,6 +1,8 @@
-"""`train`: a preset or file, data and a place for the run; the loop itself is `training.trainer`, what it shows is `live`.
+"""`train`: a preset or file, data and a place for the run; the loop itself is `training.trainer`, what it
+shows is `live`.
 
-Here the loop is handed what it does not know: the prepared data, the search and scores that validation uses (a `task`), and the signal that stops it.
+Here the loop is handed what it does not know: the prepared data, the search and scores that validation uses
+(a `task`), and the signal that stops it.
 """
 
 import json
@@ -28,9 +30,21 @@ if TYPE_CHECKING:
 FIRST_TRY = "first-try"
 FIRST_CORPUS = "phrases"
 SAID_AT = 46  # the column behind which `--show` says what a setting is
-# What a resumed run may change: how long, how often it looks, how it searches. All else would make it another run.
+# What a resumed run may change: how long, how often it looks, how it searches. All else would make it another
+# run.
 FREE = (
-    *(f"train.{key}" for key in ("max_steps", "max_minutes", "patience", "validate_every", "validate_sentences", "log_every", "precision")),
+    *(
+        f"train.{key}"
+        for key in (
+            "max_steps",
+            "max_minutes",
+            "patience",
+            "validate_every",
+            "validate_sentences",
+            "log_every",
+            "precision",
+        )
+    ),
     *(f"search.{key}" for key in config.Search.model_fields),
     "about",
 )
@@ -54,34 +68,88 @@ def train(
             show_default=FIRST_CORPUS,
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The run directory to make.", metavar="RUN", show_default="runs/CORPUS or runs/CORPUS-PRESET")] = None,
-    source: Annotated[
-        str | None, typer.Option(help="File ending, column or key of the source side of a raw corpus, as in en.", metavar="NAME", show_default=False)
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The run directory to make.", metavar="RUN", show_default="runs/CORPUS or runs/CORPUS-PRESET"
+        ),
     ] = None,
-    target: Annotated[str | None, typer.Option(help="The same of the target side, as in de.", metavar="NAME", show_default=False)] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="File ending, column or key of the source side of a raw corpus, as in en.",
+            metavar="NAME",
+            show_default=False,
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="The same of the target side, as in de.", metavar="NAME", show_default=False),
+    ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change a setting, as in train.lr=0.001; repeatable. `--show` lists and explains them.", metavar="KEY=VALUE"),
+        typer.Option(
+            "--set",
+            help="Change a setting, as in train.lr=0.001; repeatable. `--show` lists and explains them.",
+            metavar="KEY=VALUE",
+        ),
     ] = None,
     precision: Annotated[
-        Precision | None, typer.Option(help="Number format of the computation; auto: bf16 where the device has it built in, else fp32.", show_default="auto")
+        Precision | None,
+        typer.Option(
+            help="Number format of the computation; auto: bf16 where the device has it built in, else fp32.",
+            show_default="auto",
+        ),
     ] = None,
     device: options.Device = "auto",
     seed: Annotated[
-        int | None, typer.Option(help="Starts the random numbers: the same N, the same training.", min=0, max=2**31 - 1, metavar="N", show_default="1")
+        int | None,
+        typer.Option(
+            help="Starts the random numbers: the same N, the same training.",
+            min=0,
+            max=2**31 - 1,
+            metavar="N",
+            show_default="1",
+        ),
     ] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Training steps: updates of the weights.", min=1, metavar="STEPS", show_default="the preset's")] = None,
+    max_steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Training steps: updates of the weights.",
+            min=1,
+            metavar="STEPS",
+            show_default="the preset's",
+        ),
+    ] = None,
     max_minutes: Annotated[
-        float | None, typer.Option(help="Minutes to train for at most; validations count, scoring the test splits after it does not.", metavar="MINUTES")
+        float | None,
+        typer.Option(
+            help="Minutes to train for at most; validations count, scoring the test splits after it does not.",
+            metavar="MINUTES",
+        ),
     ] = None,
     allow_code: options.AllowCode = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run at --out as if it had never stopped.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run at --out as if it had never stopped.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the run that stands at --out.")] = False,
     list_: Annotated[
-        bool, typer.Option("--list", help="Show the presets in groups, and stop; `--list hard`: those with that word in name or description.")
+        bool,
+        typer.Option(
+            "--list",
+            help="Show the presets in groups, and stop; `--list hard`: those with that word in name or description.",
+        ),
     ] = False,
-    show: Annotated[bool, typer.Option("--show", help="Show the preset's paper and what was measured, and every setting with its meaning, and stop.")] = False,
-    glossary_: Annotated[bool, typer.Option("--glossary", help="Explain the words of these pages, and stop.")] = False,
+    show: Annotated[
+        bool,
+        typer.Option(
+            "--show",
+            help="Show the preset's paper and what was measured, and every setting with its meaning, and stop.",
+        ),
+    ] = False,
+    glossary_: Annotated[
+        bool, typer.Option("--glossary", help="Explain the words of these pages, and stop.")
+    ] = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -101,10 +169,19 @@ def train(
         return
     settings = [*(set_ or ())]
     options_: dict[str, str | float | None] = {"data.source": source, "data.target": target}
-    options_ |= {"train.seed": seed, "train.max_steps": max_steps, "train.max_minutes": max_minutes, "train.precision": precision}
+    options_ |= {
+        "train.seed": seed,
+        "train.max_steps": max_steps,
+        "train.max_minutes": max_minutes,
+        "train.precision": precision,
+    }
     if max_minutes is not None and not max_minutes > 0:
         raise UsageError(f"--max-minutes {max_minutes:g}: give more than 0 minutes")
-    settings += [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in options_.items() if value is not None]
+    settings += [
+        f"{key}={json.dumps(value, ensure_ascii=False)}"
+        for key, value in options_.items()
+        if value is not None
+    ]
     if resume and force:
         raise UsageError("--resume goes on with a run and --force replaces it: choose one")
     config.refuse_bare(settings)
@@ -112,15 +189,24 @@ def train(
         mistaken.refuse_no_preset(preset)
     given = config.load(preset or FIRST_TRY, settings) if preset is not None or not resume else None
     named = out is not None
-    out = out or Path("runs", _name(data or _first_corpus(given or config.load(FIRST_TRY))) + (f"-{_name(preset)}" if preset else ""))
+    out = out or Path(
+        "runs",
+        _name(data or _first_corpus(given or config.load(FIRST_TRY)))
+        + (f"-{_name(preset)}" if preset else ""),
+    )
     going_on = resume and (out / "config.json").is_file()
     wanted = None if going_on and preset is None else given or config.load(FIRST_TRY, settings)
     if show:
-        _show(wanted or config.change(_stored(out), settings), None if wanted is None else config.file_of(preset or FIRST_TRY))
+        _show(
+            wanted or config.change(_stored(out), settings),
+            None if wanted is None else config.file_of(preset or FIRST_TRY),
+        )
         return
     _refuse_name(out)
     if resume and not going_on and preset is None and data is None and named:
-        raise UserError(f"{out}: no run to go on with{mistaken.run_near(out)}; name a PRESET or --data to begin one there")
+        raise UserError(
+            f"{out}: no run to go on with{mistaken.run_near(out)}; name a PRESET or --data to begin one there"
+        )
     if wanted is not None and (data is not None or not going_on):
         ready.refuse_data(data or _first_corpus(wanted), wanted)
     if not going_on:
@@ -171,26 +257,29 @@ def _train(
         chosen = _with_data_of(prepared, chosen)
         model = _model(chosen, prepared, world, old)
         run = (
-            _resumed(old, chosen, prepared)
-            if old
-            else _created(
-                out,
-                chosen,
-                prepared,
-                corpus,
-                force,
-                world,
-            )
+            _resumed(old, chosen, prepared) if old else _created(out, chosen, prepared, corpus, force, world)
         )
         task = _task(chosen, prepared, model, world)
         format = precision.find_format(chosen.train.precision, world.device)
         parameters = sum(p.numel() for p in model.parameters())
-        console.note(f"{len(task.training.target_lengths):,} training {task.unit}, {parameters:,} parameters, {format} on {world.device}, into {out}")
+        console.note(
+            f"{len(task.training.target_lengths):,} training {task.unit}, {parameters:,} parameters, {format} on {world.device}, into {out}"
+        )
         with _stoppable() as stop:
             display = Display(run.path, world.leads, task.example, chosen.train)
             validate = task.validation_of(stop, display.validating)
             critic = task.critic() if chosen.train.self_critical is not None else None
-            events = trainer.train(model, run, task.training, task.validation, world=world, format=format, validate=validate, critic=critic, stop=stop)
+            events = trainer.train(
+                model,
+                run,
+                task.training,
+                task.validation,
+                world=world,
+                format=format,
+                validate=validate,
+                critic=critic,
+                stop=stop,
+            )
             if world.leads:  # now that all of the saved state is known to fit
                 if old is not None and chosen != old.config:
                     checkpoint.describe(run)
@@ -250,7 +339,9 @@ def _task(chosen: Config, prepared: "Prepared", model: "Seq2Seq", world: "World"
 def _list(word: str) -> None:
     lines = list(presets.listed(config.presets(), word))
     if not lines:
-        raise UserError(f"--list {word}: no preset has that in its name or description; `seq2attn train --list` shows all")
+        raise UserError(
+            f"--list {word}: no preset has that in its name or description; `seq2attn train --list` shows all"
+        )
     for line in lines:
         console.result(line)
     console.note("\n`seq2attn train PRESET --show` says more: paper, measurements, every setting")
@@ -264,7 +355,9 @@ def _show(chosen: Config, file: Path | None) -> None:
         console.result()
     said = explain.explained(chosen)
     for key, value in config.flat(chosen).items():
-        setting = f"{key} = {json.dumps(value, ensure_ascii=False)}" if value is not None else f"# {key} is not set"
+        setting = (
+            f"{key} = {json.dumps(value, ensure_ascii=False)}" if value is not None else f"# {key} is not set"
+        )
         console.result(f"{setting:<{SAID_AT}}  # {said[key]}" if said[key] else setting)
 
 
@@ -285,8 +378,13 @@ def _prepared(data: str, chosen: Config, settings: Sequence[str], world: "World"
         prepared = Prepared(folder)
         for setting in settings:  # a preset's own wishes give way silently, the user's do not
             key = setting.partition("=")[0].strip()
-            if key.startswith("data.") and (there := config.flat(_with_data_of(prepared, chosen))[key]) != config.flat(chosen)[key]:
-                raise UsageError(f"--set {setting}: {data} was prepared with {json.dumps(there)}; prepare the corpus anew, or give the corpus itself as --data")
+            if (
+                key.startswith("data.")
+                and (there := config.flat(_with_data_of(prepared, chosen))[key]) != config.flat(chosen)[key]
+            ):
+                raise UsageError(
+                    f"--set {setting}: {data} was prepared with {json.dumps(there)}; prepare the corpus anew, or give the corpus itself as --data"
+                )
     else:
         # How many pieces a preset wishes for gives way to a small corpus; what the user asks for does not.
         shrink = not any(setting.partition("=")[0].strip() == "data.vocab_size" for setting in settings)
@@ -302,7 +400,9 @@ def _prepared(data: str, chosen: Config, settings: Sequence[str], world: "World"
 
 
 def _cache(corpus: str, chosen: Config) -> Path:
-    """Where the corpus is prepared, by its options and by the path, size and time of each of its files, and of each picture beside them."""
+    """Where the corpus is prepared, by its options and by the path, size and time of each of its files, and
+    of each picture beside them.
+    """
     import hashlib
 
     from seq2attn.data.picture_files import below
@@ -310,7 +410,9 @@ def _cache(corpus: str, chosen: Config) -> Path:
     from seq2attn.data.prepared import FORMAT, default_tokenizer
     from seq2attn.data.sources import open_corpus
 
-    opened = open_corpus(corpus, chosen.data.source, chosen.data.target, chosen.data.max_bad, chosen.data.follow_links)
+    opened = open_corpus(
+        corpus, chosen.data.source, chosen.data.target, chosen.data.max_bad, chosen.data.follow_links
+    )
     read = list(opened.inputs)
     if isinstance(opened, PictureCorpus) and read and (path := Path(corpus)).exists():
         read += below(path if path.is_dir() else path.parent, chosen.data.follow_links)
@@ -323,7 +425,9 @@ def _cache(corpus: str, chosen: Config) -> Path:
 
 
 def prepared_folder(corpus: str, chosen: Config, shrink: bool = True) -> Path:
-    """Where the corpus stands prepared with these settings, now if it did not before; with `shrink`, with fewer pieces where it does not hold so many."""
+    """Where the corpus stands prepared with these settings, now if it did not before; with `shrink`, with
+    fewer pieces where it does not hold so many.
+    """
     from seq2attn.data.prepared import REPORT, prepare
 
     folder = _cache(corpus, chosen)
@@ -332,7 +436,15 @@ def prepared_folder(corpus: str, chosen: Config, shrink: bool = True) -> Path:
         console.note(f"preparing {corpus}, once, in {folder}")
         try:
             with console.progress() as progress:
-                report = prepare(corpus, folder, chosen.data, workers=os.cpu_count() or 1, force=made, shrink=shrink, progress=progress)
+                report = prepare(
+                    corpus,
+                    folder,
+                    chosen.data,
+                    workers=os.cpu_count() or 1,
+                    force=made,
+                    shrink=shrink,
+                    progress=progress,
+                )
         except UserError as error:
             if isinstance(error, files.Taken) and error.holder is not None:
                 console.note(f"{error.maker} is preparing it already: waiting for it")
@@ -351,12 +463,17 @@ def _holds_what_was_asked(folder: Path) -> bool:
     from seq2attn.data.prepared import Prepared
 
     report = Prepared(folder).report
-    return report["options"]["tokenizer"] in ("char", "word") or min(filter(None, report["vocabulary"].values())) >= report["options"]["vocab_size"]
+    return (
+        report["options"]["tokenizer"] in ("char", "word")
+        or min(filter(None, report["vocabulary"].values())) >= report["options"]["vocab_size"]
+    )
 
 
 def _with_data_of(prepared: "Prepared", chosen: Config) -> Config:
     """The settings with the data section as the data are."""
-    return config.validate(chosen.model_dump(mode="json") | {"data": prepared.report["options"]}, str(prepared.path))
+    return config.validate(
+        chosen.model_dump(mode="json") | {"data": prepared.report["options"]}, str(prepared.path)
+    )
 
 
 # The run
@@ -373,7 +490,9 @@ def _tokenizer_files(prepared: "Prepared") -> dict[str, bytes]:
 
 
 def _model(chosen: Config, prepared: "Prepared", world: "World", old: "Run | None") -> "Seq2Seq":
-    """The model with its first weights. On resuming they are replaced by those of the last state; those of a frozen backbone at once, for features are made by them before."""
+    """The model with its first weights. On resuming they are replaced by those of the last state; those of a
+    frozen backbone at once, for features are made by them before.
+    """
     import torch
 
     from seq2attn.models.seq2seq import build
@@ -390,12 +509,18 @@ def _model(chosen: Config, prepared: "Prepared", world: "World", old: "Run | Non
     elif chosen.model.encoder.kind == "image" and chosen.model.encoder.frozen:
         saved = checkpoint.load_state(old)
         assert saved is not None
-        own = {name.removeprefix("model/"): tensor for name, tensor in saved[1].items() if name.startswith("model/")}
+        own = {
+            name.removeprefix("model/"): tensor
+            for name, tensor in saved[1].items()
+            if name.startswith("model/")
+        }
         checkpoint.restore(model, own, f"{old.path}/training")
     return model.to(world.device)
 
 
-def _created(out: Path, chosen: Config, prepared: "Prepared", corpus: str, force: bool, world: "World") -> "Run":
+def _created(
+    out: Path, chosen: Config, prepared: "Prepared", corpus: str, force: bool, world: "World"
+) -> "Run":
     from seq2attn.data.seen import source_lengths
     from seq2attn.training import checkpoint
 
@@ -424,7 +549,9 @@ def _resumed(old: "Run", chosen: Config, prepared: "Prepared") -> "Run":
     checkpoint.refuse_change(old.config, chosen, FREE)
     for name, content in _tokenizer_files(prepared).items():
         if not (old.path / name).is_file() or (old.path / name).read_bytes() != content:
-            raise UserError(f"--resume: {old.path} was trained on other data than {prepared.path}: their {name} differ; give it the same --data")
+            raise UserError(
+                f"--resume: {old.path} was trained on other data than {prepared.path}: their {name} differ; give it the same --data"
+            )
     return replace(old, config=chosen)
 
 

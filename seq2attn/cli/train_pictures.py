@@ -1,4 +1,6 @@
-"""A training on captioned pictures: scored by BLEU and CIDEr-D over all captions of a picture, as `caption` searches and `evaluate` scores."""
+"""A training on captioned pictures: scored by BLEU and CIDEr-D over all captions of a picture, as `caption`
+searches and `evaluate` scores.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -35,13 +37,19 @@ class Pictures(Task):
         self.config, self.prepared = chosen, prepared
         self.encoder = cast(ImageEncoder, chosen.model.encoder)
         self.splits = {name: prepared.picture_split(name) for name in ("train", "valid")}
-        made = {name: self._features(split, model, world, name == "train") for name, split in self.splits.items()}
+        made = {
+            name: self._features(split, model, world, name == "train") for name, split in self.splits.items()
+        }
         view = View.of(self.encoder)
         self.training = Views(self.splits["train"], view, chosen.train, made["train"])
         self.validation = Views(self.splits["valid"], view, None, made["valid"])
 
-    def _features(self, split: PictureSplit, model: Seq2Seq, world: World, varied: bool) -> NDArray[np.float16] | None:
-        """What a frozen backbone makes of the pictures, from the cache; None where it learns, or where pictures are varied before it sees them."""
+    def _features(
+        self, split: PictureSplit, model: Seq2Seq, world: World, varied: bool
+    ) -> NDArray[np.float16] | None:
+        """What a frozen backbone makes of the pictures, from the cache; None where it learns, or where
+        pictures are varied before it sees them.
+        """
         train = self.config.train
         if not self.encoder.frozen or (varied and (train.crop or train.flip or train.colour)):
             return None
@@ -64,7 +72,13 @@ class Pictures(Task):
 
         def validate(model: Seq2Seq) -> Scores:
             captioner = Captioner(model, prepared.target_tokenizer, self.config, languages=prepared.languages)
-            found = caption(captioner, split, numbers, made=cast(Views, self.validation).features, progress=looking(stop, said))
+            found = caption(
+                captioner,
+                split,
+                numbers,
+                made=cast(Views, self.validation).features,
+                progress=looking(stop, said),
+            )
             sample = split.names[shown], references[shown][0], found[shown]
             by_text = text_scores(found, parallel(references), *as_written, sample)
             cider = CiderD(references).corpus(found)
@@ -80,7 +94,11 @@ class Pictures(Task):
         prepared, corpus = self.prepared, self.prepared.path
         tests = [name for name in prepared.splits if name.startswith("test")]
         for name in tests:
-            test, system, pictures = evaluate_pictures.of_split(prepared, name), System(str(run)), prepared.picture_split(name).names
+            test, system, pictures = (
+                evaluate_pictures.of_split(prepared, name),
+                System(str(run)),
+                prepared.picture_split(name).names,
+            )
             if not pictures:
                 continue
             note_form(test.where, [caption for of_image in test.references for caption in of_image])
@@ -92,7 +110,9 @@ class Pictures(Task):
             for line in lines(system):
                 console.result(f"{line}  {name}")
             for number in _spread(range(len(pictures)), SAMPLES):
-                console.note(f"{self.example(pictures[number], test.references[number][0], system.outputs[number])}\n")
+                console.note(
+                    f"{self.example(pictures[number], test.references[number][0], system.outputs[number])}\n"
+                )
         captioner.close()
         console.note(f"prepared data: {corpus}")
         plot = f"seq2attn plot-alignment {run} --image PICTURE -o overlay.png" if captioner.attends else None

@@ -28,12 +28,19 @@ class Texts(Task):
     def validation_of(self, stop: Callable[[], bool], said: Said) -> Callable[[Seq2Seq], Scores]:
         prepared = self.prepared
         sources, references = prepared.split("valid").texts(0, self.config.train.validate_sentences)
-        shown = sorted(range(len(sources)), key=lambda row: len(sources[row]))[len(sources) // 2]  # one of middling length, the same every time
+        # one of middling length, the same every time
+        shown = sorted(range(len(sources)), key=lambda row: len(sources[row]))[len(sources) // 2]
         as_written = prepared.languages[1], prepared.target_tokenizer.lowercase
         note_form(f"{prepared.path}, split valid", references)
 
         def validate(model: Seq2Seq) -> Scores:
-            translator = Translator(model, prepared.source_tokenizer, prepared.target_tokenizer, self.config, languages=prepared.languages)
+            translator = Translator(
+                model,
+                prepared.source_tokenizer,
+                prepared.target_tokenizer,
+                self.config,
+                languages=prepared.languages,
+            )
             found = translate(translator, sources, progress=looking(stop, said))
             sample = sources[shown], references[shown], found[shown]
             return text_scores(found, [references], *as_written, sample)

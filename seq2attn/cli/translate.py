@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from seq2attn.inference import Translation
 
 FORMATS = ("text", "jsonl", "moses")
-FIRST_LINES, MOST_LINES = 64, 4096  # translated at once: few at first, for an early answer, then many, for lines of like length
+# translated at once: few at first, for an early answer, then many, for lines of like length
+FIRST_LINES, MOST_LINES = 64, 4096
 LONGEST_JSON = 1 << 23  # bytes of one line of JSON: it may hold other things than text
 FAR = 1.5  # times the longest source in training: a line of more tokens is worth a warning
 FEW = 0.02  # share of the sources in training of several sentences: with more, such lines are no surprise
@@ -28,12 +29,28 @@ SHOWN = 1 << 16  # characters translated at once where attention is kept, which 
 
 
 def translate(
-    run: Annotated[str, typer.Argument(help="A trained run; several joined by commas are an ensemble.", metavar="RUN", show_default=False)],
-    files: Annotated[list[str] | None, typer.Argument(help="Text, a line each.", metavar="FILE...", show_default="standard input")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write here.", metavar="FILE", show_default="standard output")] = None,
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="A trained run; several joined by commas are an ensemble.", metavar="RUN", show_default=False
+        ),
+    ],
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(help="Text, a line each.", metavar="FILE...", show_default="standard input"),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write here.", metavar="FILE", show_default="standard output"),
+    ] = None,
     beam: options.Beam = None,
     length_penalty: options.LengthPenalty = None,
-    n_best: Annotated[int, typer.Option(help="Translations of each line, best first.", min=1, max=config.MOST_SAMPLES, metavar="N")] = 1,
+    n_best: Annotated[
+        int,
+        typer.Option(
+            help="Translations of each line, best first.", min=1, max=config.MOST_SAMPLES, metavar="N"
+        ),
+    ] = 1,
     max_length: options.MaxLength = None,
     min_length: options.MinLength = None,
     no_repeat_ngram: options.NoRepeat = None,
@@ -46,14 +63,40 @@ def translate(
     seed: options.Seed = 1,
     batch_tokens: options.BatchTokens = None,
     prefix: Annotated[
-        Path | None, typer.Option(help="What each translation begins with: a line for each line of input, empty for none.", metavar="FILE", show_default=False)
+        Path | None,
+        typer.Option(
+            help="What each translation begins with: a line for each line of input, empty for none.",
+            metavar="FILE",
+            show_default=False,
+        ),
     ] = None,
     format: Annotated[
-        str, typer.Option(help='text; jsonl, in and out: {"text": ...} with any other keys; or moses, an n-best list.', metavar="text|jsonl|moses")
+        str,
+        typer.Option(
+            help='text; jsonl, in and out: {"text": ...} with any other keys; or moses, an n-best list.',
+            metavar="text|jsonl|moses",
+        ),
     ] = "text",
-    scores: Annotated[bool, typer.Option("--scores", help="In text, the score and a tab before each translation (natural log; with --mbr points).")] = False,
-    alignments: Annotated[bool, typer.Option("--alignments", help="Word alignments i-j, from 0, after a tab (in jsonl under a key of their own).")] = False,
-    attention: Annotated[Path | None, typer.Option(help="Keep the attention weights here.", metavar="FILE.npz|FILE.jsonl", show_default=False)] = None,
+    scores: Annotated[
+        bool,
+        typer.Option(
+            "--scores",
+            help="In text, the score and a tab before each translation (natural log; with --mbr points).",
+        ),
+    ] = False,
+    alignments: Annotated[
+        bool,
+        typer.Option(
+            "--alignments",
+            help="Word alignments i-j, from 0, after a tab (in jsonl under a key of their own).",
+        ),
+    ] = False,
+    attention: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep the attention weights here.", metavar="FILE.npz|FILE.jsonl", show_default=False
+        ),
+    ] = None,
     set_: options.Settings = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
@@ -67,7 +110,22 @@ def translate(
     settings = set_ or []
     if format not in FORMATS:
         raise UsageError(f"--format {format}: choose text, jsonl or moses")
-    asked = Asked(n_best, beam, length_penalty, max_length, min_length, no_repeat_ngram, sample, temperature, top_k, top_p, mbr, samples, seed, batch_tokens)
+    asked = Asked(
+        n_best,
+        beam,
+        length_penalty,
+        max_length,
+        min_length,
+        no_repeat_ngram,
+        sample,
+        temperature,
+        top_k,
+        top_p,
+        mbr,
+        samples,
+        seed,
+        batch_tokens,
+    )
     asked.refuse(run, settings, precision)
     for path, name in ((output, "-o"), (attention, "--attention")):
         writing.refuse_place(path, name)
@@ -81,9 +139,13 @@ def translate(
 
     mistaken.refuse_no_run(run)
     for file in files or []:
-        mistaken.refuse_no_file(file, f"To translate text, pipe it: echo {{text}} | seq2attn translate {mistaken.shown(run)}")
+        mistaken.refuse_no_file(
+            file, f"To translate text, pipe it: echo {{text}} | seq2attn translate {mistaken.shown(run)}"
+        )
     if prefix is not None:
-        mistaken.refuse_no_file(str(prefix), "--prefix takes a file, a line for each line of input: put the text into one")
+        mistaken.refuse_no_file(
+            str(prefix), "--prefix takes a file, a line for each line of input: put the text into one"
+        )
     lines = stream.Stream(files or [], longest=LONGEST_JSON if format == "jsonl" else stream.LONGEST)
     prefixes = None if prefix is None else stream.Stream([str(prefix)])
 
@@ -93,14 +155,22 @@ def translate(
     keep_pages()
     translator = Translator.load(run, device=device, precision=precision, settings=settings, processes=True)
     if alignments or attention is not None:
-        refuse_blind(run, translator, "show", f"; leave out {'--alignments' if alignments else '--attention'}")
+        refuse_blind(
+            run, translator, "show", f"; leave out {'--alignments' if alignments else '--attention'}"
+        )
     keywords = asked.keywords(translator.languages[1]) | {"attention": alignments or attention is not None}
     if not files and stream.is_terminal():
         console.note("one line, one translation; Ctrl-D ends")
 
     with ExitStack() as stack:
         write = writing.writer(stack, output)
-        kept = None if attention is None else stack.enter_context(formats.AttentionFile(stack.enter_context(writing.attention(attention)), attention))
+        kept = (
+            None
+            if attention is None
+            else stack.enter_context(
+                formats.AttentionFile(stack.enter_context(writing.attention(attention)), attention)
+            )
+        )
         show = stack.enter_context(console.progress()) if writing.shows_progress(files, output) else None
         notices = stack.enter_context(_Notices(MAX_SOURCE, translator.source_lengths or {}))
         started, number, most = time.monotonic(), 0, FIRST_LINES
@@ -124,13 +194,20 @@ def translate(
             write("".join(parts))
             most = min(2 * most, MOST_LINES)
             if show is not None:
-                show("translating", number, None, f"{number / max(time.monotonic() - started, 1e-9):,.0f} lines/s")
+                show(
+                    "translating",
+                    number,
+                    None,
+                    f"{number / max(time.monotonic() - started, 1e-9):,.0f} lines/s",
+                )
         if prefixes is not None and prefixes.take(1):
             console.warn(f"{prefix}: has more lines than the input; the rest is not used")
 
 
 class _Notices:
-    """What is worth a warning of the lines that are read, said once or a few times: `most` tokens of a source are read, `seen` is what training saw of sources."""
+    """What is worth a warning of the lines that are read, said once or a few times: `most` tokens of a source
+    are read, `seen` is what training saw of sources.
+    """
 
     def __init__(self, most: int, seen: Mapping[str, float]) -> None:
         self._most = most
@@ -151,15 +228,21 @@ class _Notices:
     def of(self, line: stream.Line, text: object, translation: "Translation") -> None:
         """`text` is the source as it came."""
         if line.cut and text:
-            self.cut.warn(f"{line.where}: more than {stream.LONGEST:,} bytes without a line break; the rest of the line was dropped")
+            self.cut.warn(
+                f"{line.where}: more than {stream.LONGEST:,} bytes without a line break; the rest of the line was dropped"
+            )
         if translation.unread:
             least = "at least " if line.cut or text != translation.source else ""
             length = self._most + translation.unread
-            console.warn(f"{line.where}: {least}{length:,} tokens long; only the first {self._most:,} are read")
+            console.warn(
+                f"{line.where}: {least}{length:,} tokens long; only the first {self._most:,} are read"
+            )
         if translation.source_pieces and not console.quiet:
             self._compare(line, translation)
         if translation.unforced:
-            self.unforced.warn(f"{line.where}: its prefix has {translation.unforced:,} tokens more than an output can hold; they were left out")
+            self.unforced.warn(
+                f"{line.where}: its prefix has {translation.unforced:,} tokens more than an output can hold; they were left out"
+            )
 
     def _compare(self, line: stream.Line, translation: "Translation") -> None:
         length = len(translation.source_pieces) + translation.unread
@@ -192,5 +275,7 @@ def _next(prefixes: stream.Stream, path: Path | None, count: int, where: str) ->
     while len(found) < count and (more := prefixes.take(count - len(found))):
         found += [line.text for line in more]
     if len(found) < count:
-        raise UserError(f"{path}: ends before the input does ({where}): it needs a line for each, empty for no prefix")
+        raise UserError(
+            f"{path}: ends before the input does ({where}): it needs a line for each, empty for no prefix"
+        )
     return found

@@ -101,12 +101,15 @@ def warn_of_fonts(unseen: Sequence[str], page: bool = True) -> None:
     if missing:
         console.warn(
             f"no installed font has {_some(missing)}: the picture names what it cannot draw; "
-            "install a font for it (the Noto fonts have every script)" + (", or write .html, which the reader's browser draws" if page else "")
+            "install a font for it (the Noto fonts have every script)"
+            + (", or write .html, which the reader's browser draws" if page else "")
         )
     if emoji:
         are, them = ("are", "them") if len(emoji) > 1 else ("is", "it")
         ways = f"; .html shows {them}" if page else ""
-        console.warn(f"colour emoji cannot be drawn in .png, .svg or .pdf: {_some(emoji)} {are} named instead{ways}")
+        console.warn(
+            f"colour emoji cannot be drawn in .png, .svg or .pdf: {_some(emoji)} {are} named instead{ways}"
+        )
 
 
 def _some(characters: Sequence[str]) -> str:
@@ -115,4 +118,6 @@ def _some(characters: Sequence[str]) -> str:
 
 def shows_progress(inputs: list[str] | None, output: Path | None) -> bool:
     """Not where a person types them, nor where results come to the same screen."""
-    return (bool(inputs) or not stream.is_terminal()) and (output is not None or not (sys.stdout and sys.stdout.isatty()))
+    return (bool(inputs) or not stream.is_terminal()) and (
+        output is not None or not (sys.stdout and sys.stdout.isatty())
+    )

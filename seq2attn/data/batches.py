@@ -1,4 +1,6 @@
-"""Which pairs make a batch, and the padded tensors of one. Knows lengths and ids; where they come from, and any model, it does not."""
+"""Which pairs make a batch, and the padded tensors of one. Knows lengths and ids; where they come from, and
+any model, it does not.
+"""
 
 import abc
 import hashlib
@@ -19,7 +21,9 @@ Ids = Sequence[int] | NDArray[np.integer]
 
 
 class Batch(NamedTuple):
-    """Ids int64 padded with PAD, masks bool (True = real); B pairs, S the longest source + EOS, T the longest target + BOS or EOS."""
+    """Ids int64 padded with PAD, masks bool (True = real); B pairs, S the longest source + EOS, T the longest
+    target + BOS or EOS.
+    """
 
     source: Tensor  # (B, S): pieces, EOS; or I pictures, whatever an encoder of pictures takes
     source_mask: Tensor  # (B, S), or (I, frames)
@@ -31,7 +35,9 @@ class Batch(NamedTuple):
 
 
 class Pairs(abc.ABC):
-    """Sources and targets to learn from or to be measured by: how long they are, and the batches that they make."""
+    """Sources and targets to learn from or to be measured by: how long they are, and the batches that they
+    make.
+    """
 
     ahead = False  # whether a batch takes long to make, and is better made beside training
 
@@ -96,9 +102,11 @@ def plan(
     epoch: int,
     counts: NDArray[np.integer] | None = None,
 ) -> list[NDArray[np.int64]]:
-    """The rows of each batch of one epoch: like lengths together, batches in random order; a pure function of its arguments.
+    """The rows of each batch of one epoch: like lengths together, batches in random order; a pure function of
+    its arguments.
 
-    Lengths are in tokens without BOS and EOS. Rows times (the longest of either side + 1) is at most `batch_tokens`; a pair longer than
+    Lengths are in tokens without BOS and EOS. Rows times (the longest of either side + 1) is at most
+    `batch_tokens`; a pair longer than
     that is a batch of its own. A row that stands for several pairs counts as many times as `counts` (N,) say.
     """
     draw = np.random.default_rng([seed, epoch])
@@ -106,7 +114,10 @@ def plan(
     batches: list[NDArray[np.int64]] = []
     for first in range(0, len(order), POOL):
         rows = order[first : first + POOL]
-        source, target = np.asarray(source_lengths)[rows].astype(np.int64), np.asarray(target_lengths)[rows].astype(np.int64)
+        source, target = (
+            np.asarray(source_lengths)[rows].astype(np.int64),
+            np.asarray(target_lengths)[rows].astype(np.int64),
+        )
         longest = np.maximum(source, target)
         # A little noise lets neighbouring lengths mix, so that no two epochs have the same batches.
         bucket = (longest + draw.random(len(rows)) * (0.5 + 0.03 * longest)).astype(np.int64)
@@ -115,7 +126,11 @@ def plan(
         begin = 0
         while begin < len(rows):
             window = lengths[begin : begin + max(1, batch_tokens // int(lengths[begin]))]
-            pairs = np.arange(1, len(window) + 1) if counts is None else np.cumsum(np.asarray(counts)[rows[begin : begin + len(window)]], dtype=np.int64)
+            pairs = (
+                np.arange(1, len(window) + 1)
+                if counts is None
+                else np.cumsum(np.asarray(counts)[rows[begin : begin + len(window)]], dtype=np.int64)
+            )
             tokens = np.maximum.accumulate(window) * pairs
             end = begin + max(1, int(np.searchsorted(tokens, batch_tokens, side="right")))
             batches.append(rows[begin:end])
@@ -143,6 +158,8 @@ def collate_source(ids: Sequence[Ids]) -> tuple[Tensor, Tensor]:
     positions = np.arange(int(lengths.max(initial=0)) + 1)
     padded = np.full((len(ids), len(positions)), PAD, dtype=np.int64)
     if lengths.any():
-        padded[positions < lengths[:, None]] = np.concatenate([np.asarray(row, dtype=np.int64) for row in ids])
+        padded[positions < lengths[:, None]] = np.concatenate(
+            [np.asarray(row, dtype=np.int64) for row in ids]
+        )
     padded[np.arange(len(ids)), lengths] = EOS
     return torch.from_numpy(padded), torch.from_numpy(positions <= lengths[:, None])

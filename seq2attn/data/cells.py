@@ -110,12 +110,7 @@ class _Records(Iterator[tuple[int, list[str]] | BadRow]):
     """
 
     def __init__(
-        self,
-        lines: Iterator[str],
-        delimiter: str,
-        path: Path,
-        skip: int = 0,
-        cut: bool = False,
+        self, lines: Iterator[str], delimiter: str, path: Path, skip: int = 0, cut: bool = False
     ) -> None:
         """With `cut`, `lines` are the beginning of a file: a row that their end cuts off is no row."""
         csv.field_size_limit(LIMIT)

@@ -9,7 +9,8 @@ from seq2attn.errors import UsageError, UserError
 from seq2attn.near import nearest
 
 LANGUAGE = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z]{2,4})?")
-NESTED = "translation"  # one column that holds both sides by language, as translation corpora of the Hugging Face hub have it
+# one column that holds both sides by language, as translation corpora of the Hugging Face hub have it
+NESTED = "translation"
 SPLIT, ALIGNMENT = "split", "alignment"
 WITHOUT_TEXT = "without a text on both sides"  # what is wrong with rows that have a BadCell
 _SHOWN, _SHOWN_CHARACTERS = 20, 60  # columns that an error names, and how much of each
@@ -30,7 +31,8 @@ class Columns(NamedTuple):
     def row(self, record: Mapping[str, object], place: str, split: str | None = None) -> Row:
         """The two sides of one record.
 
-        Raises BadCell, which does not name the place, where one is missing or no text; UserError for a split that cannot be.
+        Raises BadCell, which does not name the place, where one is missing or no text; UserError for a split
+        that cannot be.
         """
         sides = record
         if self.nested:
@@ -46,12 +48,18 @@ class Columns(NamedTuple):
         alignment = None
         if self.alignment:
             alignment = "" if record.get(ALIGNMENT, "") is None else _text(record, ALIGNMENT, place)
-        return Row(_text(sides, self.source, place), _text(sides, self.target, place), place, split, alignment)
+        return Row(
+            _text(sides, self.source, place), _text(sides, self.target, place), place, split, alignment
+        )
 
 
-def choose(names: Sequence[str], source: str | None, target: str | None, where: str, nested: Sequence[str] = ()) -> Columns:
-    """The columns called `source` and `target` (written NAME, or NAME:LANGUAGE to say which language it is) among `names`, or among
-    `nested`, the names inside the column NESTED. Without both: the only two that look like languages, or "source" and "target".
+def choose(
+    names: Sequence[str], source: str | None, target: str | None, where: str, nested: Sequence[str] = ()
+) -> Columns:
+    """The columns called `source` and `target` (written NAME, or NAME:LANGUAGE to say which language it is)
+    among `names`, or among
+    `nested`, the names inside the column NESTED. Without both: the only two that look like languages, or
+    "source" and "target".
     Raises UserError naming the columns that exist, UsageError when it takes the user to say which.
     """
     inside = bool(nested) and not (source and _find(names, source))
@@ -64,7 +72,9 @@ def choose(names: Sequence[str], source: str | None, target: str | None, where: 
         if "source" in there and "target" in there:
             return Columns("source", "target", (None, None), **facts)
     if source is None or target is None:
-        raise UsageError(f"{where}: say which column is which with --source NAME --target NAME; there are: {listed(there)}")
+        raise UsageError(
+            f"{where}: say which column is which with --source NAME --target NAME; there are: {listed(there)}"
+        )
     found = []
     for option, asked in (("--source", source), ("--target", target)):
         match = _find(there, asked)
@@ -100,4 +110,6 @@ def _text(record: Mapping[str, object], column: str, place: str) -> str:
         return one_line(value, place)
     if value is _text:
         raise BadCell(f"no {column}; it has: {listed(record)}")
-    raise BadCell(f"{column} is empty" if value is None else f"{column} is no text but {type(value).__name__}")
+    raise BadCell(
+        f"{column} is empty" if value is None else f"{column} is no text but {type(value).__name__}"
+    )

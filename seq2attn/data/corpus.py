@@ -1,4 +1,6 @@
-"""The nouns of raw data: a row, and a corpus that yields its rows one by one. Knows no file format and no tokenizer."""
+"""The nouns of raw data: a row, and a corpus that yields its rows one by one. Knows no file format and no
+tokenizer.
+"""
 
 import os
 import re
@@ -40,7 +42,9 @@ class Corpus:
 
 
 def split_name(name: str) -> str | None:
-    """The split that a file, column value or hub split of this name belongs to: train, valid, test* under its own name, or None."""
+    """The split that a file, column value or hub split of this name belongs to: train, valid, test* under its
+    own name, or None.
+    """
     lower = name.lower()
     if lower.startswith("test"):
         return name if is_split(name) else None  # the split becomes a folder of that name
@@ -84,7 +88,9 @@ def one_line(text: str, place: str) -> str:
 
 
 def is_blank(text: str) -> bool:
-    """Whether a text has nothing to read: white space, control and format characters, marks without a letter, or nothing at all."""
+    """Whether a text has nothing to read: white space, control and format characters, marks without a letter,
+    or nothing at all.
+    """
     if text[:1] in _ORDINARY:
         return False  # nearly every text
     return not _LETTER.search(text) and all(map(_is_unseen, text))
@@ -99,4 +105,9 @@ _UNSEEN = {"Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Mn", "Me"}
 def _is_unseen(character: str) -> bool:
     code = ord(character)
     noncharacter = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
-    return unicodedata.category(character) in _UNSEEN or character in _FILLERS or character == "\u2800" or noncharacter
+    return (
+        unicodedata.category(character) in _UNSEEN
+        or character in _FILLERS
+        or character == "\u2800"
+        or noncharacter
+    )

@@ -1,4 +1,6 @@
-"""Which pairs are set aside for validation and test, so that no source sentence is on two sides. Knows sentences by a 64-bit key only."""
+"""Which pairs are set aside for validation and test, so that no source sentence is on two sides. Knows
+sentences by a 64-bit key only.
+"""
 
 import hashlib
 import unicodedata
@@ -13,13 +15,18 @@ NEVER = 0  # key of a pair that must stay in training
 def key(sentence: str) -> int:
     """The same for sentences that differ in case, white space or Unicode form alone; never NEVER."""
     plain = " ".join(unicodedata.normalize("NFC", sentence).casefold().split())
-    return int.from_bytes(hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).digest(), "little") or 1
+    return (
+        int.from_bytes(hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).digest(), "little")
+        or 1
+    )
 
 
 def divide(keys: NDArray[np.uint64], valid: int, test: int, seed: int) -> NDArray[np.uint8]:
-    """TRAIN, VALID or TEST for each pair (N,): `valid` and `test` pairs drawn by `seed`, all pairs of one key on the same side.
+    """TRAIN, VALID or TEST for each pair (N,): `valid` and `test` pairs drawn by `seed`, all pairs of one key
+    on the same side.
 
-    Fewer than asked when the groups of equal sentences do not add up to the number, or there is nothing more to draw.
+    Fewer than asked when the groups of equal sentences do not add up to the number, or there is nothing more
+    to draw.
     """
     groups, members, counts = np.unique(keys, return_inverse=True, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(groups))

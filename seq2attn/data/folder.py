@@ -1,4 +1,6 @@
-"""A folder of line-aligned text: SPLIT.LANG or SPLIT*.LANG, plain or packed, and SPLIT*.align with gold word alignments."""
+"""A folder of line-aligned text: SPLIT.LANG or SPLIT*.LANG, plain or packed, and SPLIT*.align with gold word
+alignments.
+"""
 
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -11,8 +13,42 @@ from seq2attn.data.packed import bare
 from seq2attn.errors import UsageError, UserError
 
 ALIGNMENT = "align"
-_NOT_LANGUAGES = {ALIGNMENT, "txt", "md", "json", "jsonl", "tsv", "csv", "parquet", "arrow", "zip", "tar", "tgz", "py", "toml", "yaml", "yml", "model", "vocab"}
-_NOT_LANGUAGES |= {"bak", "orig", "old", "tmp", "swp", "new", "part", "partial", "log", "xlsx", "xls", "ods", "pdf", "docx"}
+_NOT_LANGUAGES = {
+    ALIGNMENT,
+    "txt",
+    "md",
+    "json",
+    "jsonl",
+    "tsv",
+    "csv",
+    "parquet",
+    "arrow",
+    "zip",
+    "tar",
+    "tgz",
+    "py",
+    "toml",
+    "yaml",
+    "yml",
+    "model",
+    "vocab",
+}
+_NOT_LANGUAGES |= {
+    "bak",
+    "orig",
+    "old",
+    "tmp",
+    "swp",
+    "new",
+    "part",
+    "partial",
+    "log",
+    "xlsx",
+    "xls",
+    "ods",
+    "pdf",
+    "docx",
+}
 _NOT_LANGUAGES |= {"token", "jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff", "ppm"}
 
 
@@ -22,7 +58,9 @@ def languages(folder: Path) -> list[str]:
 
 
 def open_folder(folder: Path, source: str | None, target: str | None) -> Corpus:
-    """Raises UserError when files are missing or have no counterpart, UsageError when it is not said which language is which."""
+    """Raises UserError when files are missing or have no counterpart, UsageError when it is not said which
+    language is which.
+    """
     files: dict[str, dict[str, Path]] = {}  # language -> SPLIT* -> file
     for stem, language, path in _files(folder):
         if other := files.setdefault(language, {}).get(stem):
@@ -41,7 +79,9 @@ def open_folder(folder: Path, source: str | None, target: str | None) -> Corpus:
         for stem in stems:
             yield from _pairs(files[source][stem], files[target][stem], gold.get(stem), split_name(stem))
 
-    inputs = [path for stem in stems for path in (files[source][stem], files[target][stem], gold.get(stem)) if path]
+    inputs = [
+        path for stem in stems for path in (files[source][stem], files[target][stem], gold.get(stem)) if path
+    ]
     return Corpus(str(folder), (source, target), rows, inputs)
 
 
@@ -57,13 +97,17 @@ def _refuse_names(folder: Path, source: str, target: str) -> None:
     for path in sorted(folder.iterdir()):
         stem, _, language = bare(path.name).rpartition(".")
         if language in (source, target) and stem.lower().startswith("test") and not is_split(stem):
-            raise UserError(f"{folder}: no folder may be called as the split of {shown(repr(path.name))}: {SPLIT_NAMES}; rename the file")
+            raise UserError(
+                f"{folder}: no folder may be called as the split of {shown(repr(path.name))}: {SPLIT_NAMES}; rename the file"
+            )
 
 
 def _direction(folder: Path, found: list[str], source: str | None, target: str | None) -> tuple[str, str]:
     for option, asked in (("--source", source), ("--target", target)):
         if asked is not None and asked not in found:
-            raise UserError(f"{folder}: no train.{asked} or the like for {option} {asked}; its endings are: {', '.join(found) or 'none'}")
+            raise UserError(
+                f"{folder}: no train.{asked} or the like for {option} {asked}; its endings are: {', '.join(found) or 'none'}"
+            )
     if source and target:
         if source == target:
             raise UsageError(f"--source and --target are both {source}")
@@ -86,9 +130,16 @@ def _pairs(source: Path, target: Path, gold: Path | None, split: str | None) -> 
         yield Row(cells[0], cells[1], f"{name}:{number}", split, cells[2] if gold else None)
 
 
-def _refuse(paths: list[Path], sides: list[Iterator[str]], cells: tuple[str | None, ...], number: int) -> None:
-    counts = [number - 1 if cell is None else number + sum(1 for _ in side) for side, cell in zip(sides, cells, strict=True)]
+def _refuse(
+    paths: list[Path], sides: list[Iterator[str]], cells: tuple[str | None, ...], number: int
+) -> None:
+    counts = [
+        number - 1 if cell is None else number + sum(1 for _ in side)
+        for side, cell in zip(sides, cells, strict=True)
+    ]
     shorter = paths[counts.index(min(counts))]
     longer = next(path for path, cell in zip(paths, cells, strict=True) if cell is not None)
     facts = ", ".join(f"{path.name} has {count:,} lines" for path, count in zip(paths, counts, strict=True))
-    raise UserError(f"{shorter.parent}: not line-aligned: {facts}; line {number:,} of {longer.name} has no partner in {shorter.name}")
+    raise UserError(
+        f"{shorter.parent}: not line-aligned: {facts}; line {number:,} of {longer.name} has no partner in {shorter.name}"
+    )

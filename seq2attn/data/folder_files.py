@@ -41,7 +41,9 @@ def arrow_in(folder: Path) -> str | None:
 
 
 def is_own(name: str) -> bool:
-    """Whether a file of that name may be data: not hidden, and no copy that an editor or office program keeps."""
+    """Whether a file of that name may be data: not hidden, and no copy that an editor or office program
+    keeps.
+    """
     return not name.startswith((".", "~$", "#")) and not name.endswith("~") and name != "__MACOSX"
 
 

@@ -1,7 +1,10 @@
-"""Encoded images and clips to pixels, defensively: what is no image, cut off, damaged or too large is one line that says so. The door to Pillow.
+"""Encoded images and clips to pixels, defensively: what is no image, cut off, damaged or too large is one
+line that says so. The door to Pillow.
 
-A still is its first frame; a clip is the frames of an animated file as they are shown, or one still a frame. Orientation is that of a person who looks,
-what is transparent is white. Nothing is decoded before its header has passed the bounds below. Safe in several threads at once.
+A still is its first frame; a clip is the frames of an animated file as they are shown, or one still a frame.
+Orientation is that of a person who looks,
+what is transparent is white. Nothing is decoded before its header has passed the bounds below. Safe in
+several threads at once.
 Knows no captions and no corpus: content is bytes, `where` their name for people.
 """
 
@@ -18,7 +21,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, PpmImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 from seq2attn.data.not_images import kind
 from seq2attn.data.room import Room
@@ -33,7 +45,16 @@ GREY = (124, 116, 104)  # the mean of ImageNet: nothing, once colours are normal
 
 _MOST_WORK = 8 * MOST_PIXELS  # of an animated file, all frames together as they are encoded
 _GAP = 2.0  # reducing by whole numbers first keeps at least so many times the pixels that are wanted
-_PLUGINS = (PngImagePlugin, JpegImagePlugin, GifImagePlugin, WebPImagePlugin, BmpImagePlugin, TiffImagePlugin, PpmImagePlugin)  # each registers itself
+# each registers itself
+_PLUGINS = (
+    PngImagePlugin,
+    JpegImagePlugin,
+    GifImagePlugin,
+    WebPImagePlugin,
+    BmpImagePlugin,
+    TiffImagePlugin,
+    PpmImagePlugin,
+)
 _CLEAR = ("LA", "PA", "La", "RGBA", "RGBa")  # modes of which parts may be transparent
 _BITS, _SAMPLES, _ROWS, _TILE_WIDTH, _TILE_LENGTH = 258, 277, 278, 322, 323  # tags of TIFF
 _DNG, _REDUCED, _FURTHER = 50706, 254, 330
@@ -53,9 +74,11 @@ _ROOM = Room(1 << 30)  # bytes of pixels while they are decoded, of all threads 
 _SMALL = 16 << 20  # bytes that no thread waits for
 _MOST_EACH = 160  # bytes that a pixel takes of any format, of PPM as text
 _MOST_AT_ONCE = 1 << 29  # bytes of a strip or tile of TIFF, which is unpacked as a whole
-_MOST_SLOW = {"ppm": 8_000_000, "ppm_plain": 8_000_000, "bmp_rle": 32_000_000}  # samples; Pillow decodes these in Python
+# samples; Pillow decodes these in Python
+_MOST_SLOW = {"ppm": 8_000_000, "ppm_plain": 8_000_000, "bmp_rle": 32_000_000}
 _TILE = 1 << 20  # pixels of grey that are brought to 8 bits at a time
-_WIDTHS = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2, "LA": 4}  # bytes of a pixel; of others 4
+# bytes of a pixel; of others 4
+_WIDTHS = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2, "LA": 4}
 
 Pixels = NDArray[np.uint8]
 Sides = tuple[float, float, float, float]  # left, top, right, bottom
@@ -66,7 +89,8 @@ class Augment(NamedTuple):
 
     crop: float = 0  # the most that is cut off a side, as a fraction of it
     flip: bool = False  # left and right, every other time
-    colour: float = 0  # brightness, contrast and saturation are multiplied by factors in [1 - colour, 1 + colour]
+    # brightness, contrast and saturation are multiplied by factors in [1 - colour, 1 + colour]
+    colour: float = 0
 
 
 class _Change(NamedTuple):
@@ -92,10 +116,13 @@ def decode(
     augment: Augment | None = None,
     seed: int | None = None,
 ) -> Pixels:
-    """(F, side, side, 3) RGB: F = 1 for a still, at most `frames` for a clip: evenly spaced, the first and the last among them.
+    """(F, side, side, 3) RGB: F = 1 for a still, at most `frames` for a clip: evenly spaced, the first and
+    the last among them.
 
-    `fit`: "stretch" both sides to `side`, "crop" the middle once the shorter side is `side`, or "pad" with GREY once the longer one is. With `augment` the
-    result is a function of `seed`. Raises UserError, one line that starts with `where`, when the content is no image that can be decoded.
+    `fit`: "stretch" both sides to `side`, "crop" the middle once the shorter side is `side`, or "pad" with
+    GREY once the longer one is. With `augment` the
+    result is a function of `seed`. Raises UserError, one line that starts with `where`, when the content is
+    no image that can be decoded.
     """
     if fit not in FITS:
         raise ValueError(fit)
@@ -110,14 +137,20 @@ def decode(
 
 
 def check(content: Sequence[bytes], where: str, *, clip: bool = False) -> tuple[int, int, int]:
-    """(frames, width, height) of the first frame as a person sees it, after everything was decoded. Raises UserError as `decode` does."""
+    """(frames, width, height) of the first frame as a person sees it, after everything was decoded. Raises
+    UserError as `decode` does.
+    """
     with closing(_shown(content, where, clip, MOST_FRAMES if clip else 1)) as shown:
         sizes = [image.size for image in shown]
     return len(sizes), *sizes[0]
 
 
-def turned(content: Sequence[bytes], where: str, sides: Sequence[Sides], size: tuple[int, int]) -> list[Sides]:
-    """Boxes (left, top, right, bottom) of the picture as it lies on the disk, as a person sees them, to whom it is of `size` (width, height)."""
+def turned(
+    content: Sequence[bytes], where: str, sides: Sequence[Sides], size: tuple[int, int]
+) -> list[Sides]:
+    """Boxes (left, top, right, bottom) of the picture as it lies on the disk, as a person sees them, to whom
+    it is of `size` (width, height).
+    """
     with _plainly(where):
         orientation = _orientation(_opened(content[0], where))
     (width, height), found = size, []
@@ -133,7 +166,8 @@ def turned(content: Sequence[bytes], where: str, sides: Sequence[Sides], size: t
 
 
 def pixels(content: Sequence[bytes], where: str, *, clip: bool = False, longest: int = 1024) -> Pixels:
-    """(F, Y, X, 3) RGB as a person sees it, the longer side at most `longest`, less where many frames would be too many pixels together.
+    """(F, Y, X, 3) RGB as a person sees it, the longer side at most `longest`, less where many frames would
+    be too many pixels together.
 
     Frames of another size than the first are stretched to it. Raises UserError as `decode` does.
     """
@@ -144,14 +178,26 @@ def pixels(content: Sequence[bytes], where: str, *, clip: bool = False, longest:
         for image in shown:
             with _plainly(where):
                 if not scaled:
-                    scale = min(1.0, longest / max(image.size), (MOST_PIXELS / count / (image.width * image.height)) ** 0.5)
+                    scale = min(
+                        1.0,
+                        longest / max(image.size),
+                        (MOST_PIXELS / count / (image.width * image.height)) ** 0.5,
+                    )
                     size = (max(1, int(image.width * scale + 0.5)), max(1, int(image.height * scale + 0.5)))
-                scaled.append(np.asarray(image.resize(size, Image.Resampling.BICUBIC, reducing_gap=_GAP) if image.size != size else image))
+                scaled.append(
+                    np.asarray(
+                        image.resize(size, Image.Resampling.BICUBIC, reducing_gap=_GAP)
+                        if image.size != size
+                        else image
+                    )
+                )
     return np.stack(scaled)
 
 
 def frames_in(content: Sequence[bytes], where: str) -> int:
-    """How many frames the content has, by its headers alone: several for an animated image, at most MOST_FRAMES + 1. Raises UserError as `decode` does."""
+    """How many frames the content has, by its headers alone: several for an animated image, at most
+    MOST_FRAMES + 1. Raises UserError as `decode` does.
+    """
     if len(content) != 1:
         return len(content)
     with _plainly(where):
@@ -166,11 +212,15 @@ def spaced(count: int, most: int) -> list[int]:
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a file of at most MOST_BYTES. Raises UserError naming the path when it is missing, too large or no file."""
+    """The bytes of a file of at most MOST_BYTES. Raises UserError naming the path when it is missing, too
+    large or no file.
+    """
     try:
         kind = path.stat().st_mode
         if not stat.S_ISREG(kind):  # a pipe would wait for ever
-            raise UserError(f"{path}: {'a folder' if stat.S_ISDIR(kind) else 'not a file'} where an image is wanted")
+            raise UserError(
+                f"{path}: {'a folder' if stat.S_ISDIR(kind) else 'not a file'} where an image is wanted"
+            )
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
@@ -188,13 +238,11 @@ def read_file(path: Path) -> bytes:
 
 
 def _shown(
-    content: Sequence[bytes],
-    where: str,
-    clip: bool,
-    most: int,
-    enough: int | None = None,
+    content: Sequence[bytes], where: str, clip: bool, most: int, enough: int | None = None
 ) -> Generator[Image.Image]:
-    """RGB images in order, upright: all frames or `most` evenly spaced ones. Photographs may come smaller where the shorter side stays >= `enough`."""
+    """RGB images in order, upright: all frames or `most` evenly spaced ones. Photographs may come smaller
+    where the shorter side stays >= `enough`.
+    """
     if not content:
         raise UserError(f"{where}: no frames")
     if clip and len(content) == 1:
@@ -283,7 +331,9 @@ def _animated(data: bytes, where: str, most: int, enough: int | None) -> Iterato
             raise UserError(f"{where}: a clip of more than {MOST_FRAMES} frames")
         if len(numbers) * image.width * image.height > _MOST_WORK:
             facts = f"{len(numbers)} frames of {image.width:,} x {image.height:,} pixels"
-            raise UserError(f"{where}: a clip of {facts}; {_MOST_WORK // 1_000_000} million pixels are the most")
+            raise UserError(
+                f"{where}: a clip of {facts}; {_MOST_WORK // 1_000_000} million pixels are the most"
+            )
         alone = numbers == range(1)
     if alone:
         yield from _still(data, where, enough)
@@ -301,8 +351,12 @@ def _frames(image: Image.Image, numbers: range, where: str, most: int) -> Iterat
             image.seek(number)
             _bounded(image, where)
             work += image.width * image.height
-            if work > _MOST_WORK:  # the pages of a TIFF and the frames of a GIF may be larger than the first, by which they were judged
-                raise UserError(f"{where}: a clip of more than {_MOST_WORK // 1_000_000} million pixels, all frames together")
+            # the pages of a TIFF and the frames of a GIF may be larger than the first, by which they were
+            # judged
+            if work > _MOST_WORK:
+                raise UserError(
+                    f"{where}: a clip of more than {_MOST_WORK // 1_000_000} million pixels, all frames together"
+                )
             if number in wanted:
                 image.load()
                 frame = _rgb(_upright(image))
@@ -311,7 +365,9 @@ def _frames(image: Image.Image, numbers: range, where: str, most: int) -> Iterat
 
 
 def _opened(data: bytes, where: str) -> Image.Image:
-    """The image by its header, undecoded. Image.open would say, or raise, what it thinks of the size before we can."""
+    """The image by its header, undecoded. Image.open would say, or raise, what it thinks of the size before
+    we can.
+    """
     if not data:
         raise UserError(f"{where}: empty file")
     if len(data) > MOST_BYTES:
@@ -326,11 +382,17 @@ def _opened(data: bytes, where: str) -> Image.Image:
             image = factory(io.BytesIO(data), "")
             _bounded(image, where)
             if name == "TIFF" and _is_raw(image, data):
-                raise UserError(f"{where}: not an image that is read, but a RAW photograph ({', '.join(_FORMATS)} are read)")
+                raise UserError(
+                    f"{where}: not an image that is read, but a RAW photograph ({', '.join(_FORMATS)} are read)"
+                )
             if name == "TIFF" and (size := _at_once(image)) > _MOST_AT_ONCE:
-                raise UserError(f"{where}: a TIFF in pieces of {size >> 20:,} MiB; {_MOST_AT_ONCE >> 20} MiB are the most")
+                raise UserError(
+                    f"{where}: a TIFF in pieces of {size >> 20:,} MiB; {_MOST_AT_ONCE >> 20} MiB are the most"
+                )
             if isinstance(image, JpegImagePlugin.JpegImageFile) and _scans(data, MOST_SCANS + 1) > MOST_SCANS:
-                raise UserError(f"{where}: a JPEG of more than {MOST_SCANS} scans, each of which takes as long as a picture")
+                raise UserError(
+                    f"{where}: a JPEG of more than {MOST_SCANS} scans, each of which takes as long as a picture"
+                )
             return image
     what, formats = kind(data), ", ".join(_FORMATS)
     if what is not None:
@@ -346,18 +408,24 @@ def _is_raw(image: Image.Image, data: bytes) -> bool:
 
 def _bounded(image: Image.Image, where: str) -> None:
     if image.width * image.height > MOST_PIXELS:
-        raise UserError(f"{where}: an image of {image.width:,} x {image.height:,} pixels; {MOST_PIXELS // 1_000_000} million are the most")
+        raise UserError(
+            f"{where}: an image of {image.width:,} x {image.height:,} pixels; {MOST_PIXELS // 1_000_000} million are the most"
+        )
     codec = _codec(image)
     samples = image.width * image.height * len(image.getbands())
     if samples > _MOST_SLOW.get(codec, samples):
         forms = "a run-length BMP" if codec == "bmp_rle" else "a PPM as text or of an odd range"
-        raise UserError(f"{where}: {forms} of {samples:,} values; {_MOST_SLOW[codec] // 1_000_000} million are the most")
+        raise UserError(
+            f"{where}: {forms} of {samples:,} values; {_MOST_SLOW[codec] // 1_000_000} million are the most"
+        )
     if not image.width or not image.height:
         raise UserError(f"{where}: an image without pixels")
 
 
 def _numbers(image: Image.Image, data: bytes) -> range:
-    """Of the frames that are shown, MOST_FRAMES + 1 where there are more: those of a hostile file are not worth counting."""
+    """Of the frames that are shown, MOST_FRAMES + 1 where there are more: those of a hostile file are not
+    worth counting.
+    """
     most = MOST_FRAMES + 1
     match image.format:
         case "GIF":
@@ -368,7 +436,8 @@ def _numbers(image: Image.Image, data: bytes) -> range:
             count = getattr(image, "n_frames", 1)
         case _:
             count = 1  # a photograph's second picture is no frame
-    first = int(getattr(image, "default_image", False))  # an animated PNG's first picture may be for those alone who cannot show the others
+    # an animated PNG's first picture may be for those alone who cannot show the others
+    first = int(getattr(image, "default_image", False))
     return range(first, min(count, first + most)) or range(1)
 
 
@@ -391,7 +460,9 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # of JPEG, but for those tha
 
 
 def _scans(data: bytes, most: int) -> int:
-    """How many scans a JPEG has, at most `most`: its segments are stepped over. What lies behind its end, as a film behind a photograph, does not count."""
+    """How many scans a JPEG has, at most `most`: its segments are stepped over. What lies behind its end, as
+    a film behind a photograph, does not count.
+    """
     count, place = 0, 2
     while count < most and (marker := _MARKER.search(data, place)) is not None and marker[0] != b"\xff\xd9":
         count += marker[0] == b"\xff\xda"
@@ -427,7 +498,9 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """The image as RGB on white. Grey of more than 8 bits is brought to 8: of 16 by its upper ones, others by their range."""
+    """The image as RGB on white. Grey of more than 8 bits is brought to 8: of 16 by its upper ones, others by
+    their range.
+    """
     if image.mode.startswith("I;16"):
         return _grey(image, lambda values: values.astype(np.int64) >> 8)
     if image.mode in ("I", "F"):
@@ -480,7 +553,10 @@ def _pieces(image: Image.Image) -> Iterator[tuple[tuple[int, int], NDArray[Any]]
     for top in range(0, image.height, high):
         for left in range(0, image.width, wide):
             box = (left, top, min(left + wide, image.width), min(top + high, image.height))
-            yield (left, top), np.asarray(image if box[2:] == image.size and not (left or top) else image.crop(box))
+            yield (
+                (left, top),
+                np.asarray(image if box[2:] == image.size and not (left or top) else image.crop(box)),
+            )
 
 
 # From frames to what a model is given
@@ -490,9 +566,12 @@ def _drawn(augment: Augment | None, seed: int | None) -> _Change:
     if augment is None:
         return _Change()
     chance = np.random.default_rng(seed)
-    keep, x, y, flip, *factors = chance.random(7).tolist()  # always all of them: no setting changes what another draws
+    # always all of them: no setting changes what another draws
+    keep, x, y, flip, *factors = chance.random(7).tolist()
     brightness, contrast, saturation = (1 + augment.colour * (2 * factor - 1) for factor in factors)
-    return _Change(1 - augment.crop * keep, x, y, augment.flip and flip < 0.5, brightness, contrast, saturation)
+    return _Change(
+        1 - augment.crop * keep, x, y, augment.flip and flip < 0.5, brightness, contrast, saturation
+    )
 
 
 def _fitted(image: Image.Image, side: int, fit: str, change: _Change) -> Pixels:
@@ -500,7 +579,12 @@ def _fitted(image: Image.Image, side: int, fit: str, change: _Change) -> Pixels:
     width, height = (min(image.size),) * 2 if fit == "crop" else image.size
     left, top = (image.width - width) / 2, (image.height - height) / 2
     left, top = left + width * (1 - change.keep) * change.x, top + height * (1 - change.keep) * change.y
-    box = (left, top, min(left + width * change.keep, image.width), min(top + height * change.keep, image.height))
+    box = (
+        left,
+        top,
+        min(left + width * change.keep, image.width),
+        min(top + height * change.keep, image.height),
+    )
     size = (side, side)
     if fit == "pad":
         scale = side / max(width, height)
@@ -557,6 +641,8 @@ _SILENCE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)  # as `warnings` n
 
 
 def _quiet() -> None:
-    """One filter that stays: setting and taking it back again around each call would not be safe with threads."""
+    """One filter that stays: setting and taking it back again around each call would not be safe with
+    threads.
+    """
     if _SILENCE not in warnings.filters:
         warnings.filterwarnings("ignore", category=Warning, module=r"PIL\.")

@@ -1,4 +1,5 @@
-"""What a file is by its first bytes: gzip, bzip2 and xz are unpacked, other packed or binary files are refused.
+"""What a file is by its first bytes: gzip, bzip2 and xz are unpacked, other packed or binary files are
+refused.
 
 The name of a file decides nothing: `text.gz` that is plain text is read as text. Memory holds one block, and
 pipes will do.

@@ -1,4 +1,6 @@
-"""Pictures as files: what stands in one or in a folder of frames, and which are below a folder. It decodes nothing."""
+"""Pictures as files: what stands in one or in a folder of frames, and which are below a folder. It decodes
+nothing.
+"""
 
 import os
 import re
@@ -8,12 +10,30 @@ from pathlib import Path
 from seq2attn.data.images import MOST_BYTES, MOST_FRAMES, read_file, spaced
 from seq2attn.errors import UserError
 
-ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".apng"})
+ENDINGS = frozenset(
+    {
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".gif",
+        ".webp",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+        ".apng",
+    }
+)
 _MOST_TOGETHER = 4 * MOST_BYTES  # of all frames of a clip
 
 
 def content_of(path: Path, clip: bool = False) -> list[bytes]:
-    """The file, or of a clip the frames of a folder as `frames_in` has them. Raises UserError, naming the path, where it cannot be read."""
+    """The file, or of a clip the frames of a folder as `frames_in` has them. Raises UserError, naming the
+    path, where it cannot be read.
+    """
     if not path.is_dir():
         return [read_file(path)]
     if not clip:
@@ -22,7 +42,9 @@ def content_of(path: Path, clip: bool = False) -> list[bytes]:
 
 
 def frames_in(folder: Path, read: Callable[[Path], bytes] = read_file) -> list[bytes]:
-    """What stands in the frames of a clip, in the order of their numbers: at most MOST_FRAMES, evenly spaced. Raises UserError where there are none or too large ones."""
+    """What stands in the frames of a clip, in the order of their numbers: at most MOST_FRAMES, evenly spaced.
+    Raises UserError where there are none or too large ones.
+    """
     frames = frames_of(folder)
     if not frames:
         raise UserError(f"{folder}: no pictures in this folder, so it is no clip")
@@ -38,7 +60,11 @@ def frames_in(folder: Path, read: Callable[[Path], bytes] = read_file) -> list[b
 def frames_of(folder: Path) -> list[Path]:
     """Its pictures, hidden files aside: 2.png before 10.png. Raises UserError where it cannot be read."""
     try:
-        found = [path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith(".") and path.is_file()]
+        found = [
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in ENDINGS and not path.name.startswith(".") and path.is_file()
+        ]
     except OSError as error:
         raise UserError(f"{folder}: {error.strerror}") from None
     return sorted(found, key=by_numbers)
@@ -51,7 +77,13 @@ def below(root: Path, follow_links: bool = False) -> Iterator[Path]:
     """
     for folder, folders, files in walk(root, follow_links):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (path for name in sorted(files) if (path := Path(folder, name)).suffix.lower() in ENDINGS and not name.startswith(".") and path.is_file())
+        yield from (
+            path
+            for name in sorted(files)
+            if (path := Path(folder, name)).suffix.lower() in ENDINGS
+            and not name.startswith(".")
+            and path.is_file()
+        )
 
 
 def walk(root: Path, follow_links: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:

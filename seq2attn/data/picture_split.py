@@ -1,7 +1,9 @@
-"""The captioned pictures of one split of a prepared folder, memory-mapped: what is written of them, and the files themselves, still encoded.
+"""The captioned pictures of one split of a prepared folder, memory-mapped: what is written of them, and the
+files themselves, still encoded.
 
     SPLIT/pictures.arrow    name, width, height, count (of frames), frames (one encoded file, or one a frame)
-    SPLIT/captions.arrow    picture (its row there), target (as read), target_ids (without BOS and EOS), and boxes where the corpus has them
+    SPLIT/captions.arrow    picture (its row there), target (as read), target_ids (without BOS and EOS), and
+    boxes where the corpus has them
 
 It knows no model, and decodes nothing.
 """
@@ -22,21 +24,45 @@ from seq2attn.errors import UserError
 T = TypeVar("T")
 MOST_READ = 2**30  # bytes of pictures that are read for a mark of them: a second or two
 
-PICTURES = pa.schema([("name", pa.string()), ("width", pa.int32()), ("height", pa.int32()), ("count", pa.int32()), ("frames", pa.list_(pa.large_binary()))])
-CAPTIONS = pa.schema([("picture", pa.int32()), ("target", pa.string()), ("target_ids", pa.list_(pa.int32())), ("boxes", pa.list_(pa.list_(pa.float32(), 5)))])
+PICTURES = pa.schema(
+    [
+        ("name", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("count", pa.int32()),
+        ("frames", pa.list_(pa.large_binary())),
+    ]
+)
+CAPTIONS = pa.schema(
+    [
+        ("picture", pa.int32()),
+        ("target", pa.string()),
+        ("target_ids", pa.list_(pa.int32())),
+        ("boxes", pa.list_(pa.list_(pa.float32(), 5))),
+    ]
+)
 
 
 class PictureSplit:
-    """Pictures 0 .. `len(split.names)` - 1 and captions 0 .. len(split) - 1, those of one picture in a row, all in the order of the corpus."""
+    """Pictures 0 .. `len(split.names)` - 1 and captions 0 .. len(split) - 1, those of one picture in a row,
+    all in the order of the corpus.
+    """
 
     def __init__(self, path: Path, vocabulary: int | None = None) -> None:
-        """`vocabulary`: how many pieces there are: ids of others are refused. Raises UserError for damaged tables."""
+        """`vocabulary`: how many pieces there are: ids of others are refused. Raises UserError for damaged
+        tables.
+        """
         self.path = path
         try:
-            self._pictures, self._captions = (_table(path / f"{name}.arrow", schema) for name, schema in (("pictures", PICTURES), ("captions", CAPTIONS)))
+            self._pictures, self._captions = (
+                _table(path / f"{name}.arrow", schema)
+                for name, schema in (("pictures", PICTURES), ("captions", CAPTIONS))
+            )
             self.picture_of: NDArray[np.int32] = self._captions.column("picture").to_numpy()
             if len(self.picture_of) and not (
-                self.picture_of.min() >= 0 and self.picture_of.max() < len(self._pictures) and (np.diff(self.picture_of) >= 0).all()
+                self.picture_of.min() >= 0
+                and self.picture_of.max() < len(self._pictures)
+                and (np.diff(self.picture_of) >= 0).all()
             ):
                 raise ValueError("captions of pictures that are not there")
             if len(np.unique(self.picture_of)) != len(self._pictures):
@@ -63,7 +89,8 @@ class PictureSplit:
                 raise ValueError(f"a {name} below 1")
         for chunk in self._captions.column("boxes").chunks:
             cells = chunk.flatten().flatten()
-            if cells.null_count or not (np.abs(cells.to_numpy(zero_copy_only=False)) <= FARTHEST).all():  # nor no number
+            # nor no number
+            if cells.null_count or not (np.abs(cells.to_numpy(zero_copy_only=False)) <= FARTHEST).all():
                 raise ValueError("boxes that lie nowhere")
 
     def __len__(self) -> int:
@@ -93,7 +120,13 @@ class PictureSplit:
     @cached_property
     def sizes(self) -> list[tuple[int, int]]:
         """Width and height of each picture, in pixels."""
-        return list(zip(self._pictures.column("width").to_pylist(), self._pictures.column("height").to_pylist(), strict=True))
+        return list(
+            zip(
+                self._pictures.column("width").to_pylist(),
+                self._pictures.column("height").to_pylist(),
+                strict=True,
+            )
+        )
 
     @cached_property
     def captions(self) -> list[list[str]]:
@@ -102,7 +135,9 @@ class PictureSplit:
 
     @cached_property
     def boxes(self) -> list[list[list[Box]]] | None:
-        """Of each picture, those of each caption, in pixels of the picture as a person sees it; None where the corpus has none."""
+        """Of each picture, those of each caption, in pixels of the picture as a person sees it; None where
+        the corpus has none.
+        """
         column = self._captions.column("boxes")
         if column.null_count == len(column):
             return None

@@ -1,6 +1,8 @@
-"""Captioned pictures of a corpus on their way into a prepared folder: each file looked at, counted and kept as it is, each caption encoded.
+"""Captioned pictures of a corpus on their way into a prepared folder: each file looked at, counted and kept
+as it is, each caption encoded.
 
-Files are decoded once here, so that training meets none that cannot be. It knows no model and no format of a corpus.
+Files are decoded once here, so that training meets none that cannot be. It knows no model and no format of a
+corpus.
 """
 
 import array
@@ -84,8 +86,12 @@ class _Seen(NamedTuple):
     link: bool = False  # whether the problem is a link that is not followed
 
 
-def read(corpus: PictureCorpus, folder: Path, most_missing: float, workers: int, progress: Progress) -> tuple[dict[str, Spool], Missing]:
-    """Every picture that can be decoded into the Arrow stream of its split. Raises UserError where a larger share than `most_missing` cannot."""
+def read(
+    corpus: PictureCorpus, folder: Path, most_missing: float, workers: int, progress: Progress
+) -> tuple[dict[str, Spool], Missing]:
+    """Every picture that can be decoded into the Arrow stream of its split. Raises UserError where a larger
+    share than `most_missing` cannot.
+    """
     writers: dict[str, _Writer] = {}
     missing, number = Missing(), 0
     for number, seen in enumerate(_looked_at(corpus, workers), 1):
@@ -128,18 +134,28 @@ def _looked_at(corpus: PictureCorpus, workers: int) -> Iterator[_Seen]:
         waiting = [pool.submit(look, picture) for picture in islice(pictures, ahead)]
         while waiting:
             seen = waiting.pop(0).result()
-            largest = max(0.9 * largest, sum(map(len, seen.content)))  # of the last ones: files of one corpus are much alike
+            # of the last ones: files of one corpus are much alike
+            largest = max(0.9 * largest, sum(map(len, seen.content)))
             ahead = int(min(4 * workers, max(1, _TOGETHER // largest)))
-            waiting += [pool.submit(look, picture) for picture in islice(pictures, max(0, ahead - len(waiting)))]
+            waiting += [
+                pool.submit(look, picture) for picture in islice(pictures, max(0, ahead - len(waiting)))
+            ]
             yield seen
 
 
 def _upright(picture: Picture, content: list[bytes], size: tuple[int, int]) -> tuple[tuple[Box, ...], ...]:
-    """Its boxes, which come as the picture lies on the disk, where a person sees them: all that follows has the picture so."""
+    """Its boxes, which come as the picture lies on the disk, where a person sees them: all that follows has
+    the picture so.
+    """
     if not any(picture.boxes):
         return picture.boxes
     return tuple(
-        tuple(Box(box.word, *sides) for box, sides in zip(of_one, images.turned(content, picture.name, [box[1:] for box in of_one], size), strict=True))
+        tuple(
+            Box(box.word, *sides)
+            for box, sides in zip(
+                of_one, images.turned(content, picture.name, [box[1:] for box in of_one], size), strict=True
+            )
+        )
         for of_one in picture.boxes
     )
 
@@ -166,7 +182,10 @@ class _Writer:
 
     def _flush(self) -> None:
         if self._rows:
-            columns = [pa.array(column, kind) for column, kind in zip(zip(*self._rows, strict=True), PICTURES.types, strict=True)]
+            columns = [
+                pa.array(column, kind)
+                for column, kind in zip(zip(*self._rows, strict=True), PICTURES.types, strict=True)
+            ]
             self._stream.write_batch(pa.RecordBatch.from_arrays(columns, schema=PICTURES))
             self._rows, self._bytes = [], 0
 
@@ -177,7 +196,9 @@ class _Writer:
 
 
 def set_aside(spool: Spool, folder: Path, valid: int, test: int, seed: int) -> dict[str, Spool]:
-    """A split divided in train, valid and test (those that get a picture), the order kept; equal files are on one side."""
+    """A split divided in train, valid and test (those that get a picture), the order kept; equal files are on
+    one side.
+    """
     sides = division.divide(np.frombuffer(spool.keys, dtype=np.uint64), valid, test, seed)
     if valid + test and not (sides == division.TRAIN).any():
         raise UserError(
@@ -194,13 +215,19 @@ def set_aside(spool: Spool, folder: Path, valid: int, test: int, seed: int) -> d
                 stream.write_batch(batch.filter(pa.array(chosen[first : first + batch.num_rows])))
                 first += batch.num_rows
         rows = chosen.nonzero()[0].tolist()
-        divided[name] = Spool(path, [spool.written[row] for row in rows], array.array("Q", [spool.keys[row] for row in rows]))
+        divided[name] = Spool(
+            path, [spool.written[row] for row in rows], array.array("Q", [spool.keys[row] for row in rows])
+        )
     spool.path.unlink()
     return divided
 
 
-def encode(spool: Spool, out: Path, tokenizer: Tokenizer, limits: config.Data | None, progress: Progress) -> dict[str, dict[str, object]]:
-    """Put the split in its place, captions encoded; what was left out, by reason. With `limits`, captions that are too long are; pictures without a caption always."""
+def encode(
+    spool: Spool, out: Path, tokenizer: Tokenizer, limits: config.Data | None, progress: Progress
+) -> dict[str, dict[str, object]]:
+    """Put the split in its place, captions encoded; what was left out, by reason. With `limits`, captions
+    that are too long are; pictures without a caption always.
+    """
     out.mkdir()
     reasons: Counter[str] = Counter()
     examples: dict[str, list[str]] = {}
@@ -212,7 +239,9 @@ def encode(spool: Spool, out: Path, tokenizer: Tokenizer, limits: config.Data | 
             examples[reason].append(place)
 
     kept: list[bool] = []
-    number = 0  # of those kept: counted, for adding them up again for each caption would grow with the square of the pictures
+    # of those kept: counted, for adding them up again for each caption would grow with the square of the
+    # pictures
+    number = 0
     with pa.ipc.new_stream(str(out / "captions.arrow"), CAPTIONS) as stream:
         for start in range(0, len(spool.written), _BATCH):
             progress(f"encoding {out.name}", start, len(spool.written))
@@ -224,14 +253,32 @@ def encode(spool: Spool, out: Path, tokenizer: Tokenizer, limits: config.Data | 
                 ids = tokenizer.encode_batch(captioned.captions)
                 boxes: Sequence[Sequence[Box] | None] = captioned.boxes or [None] * len(ids)
                 for caption, tokens, some in zip(captioned.captions, ids, boxes, strict=True):
-                    reason = "empty" if not tokens else "too long" if limits is not None and len(tokens) > limits.max_length else None
+                    reason = (
+                        "empty"
+                        if not tokens
+                        else "too long"
+                        if limits is not None and len(tokens) > limits.max_length
+                        else None
+                    )
                     if reason is None:
-                        rows.append((number, caption, tokens, [list(map(float, box)) for box in some or ()] if boxed else None))
+                        rows.append(
+                            (
+                                number,
+                                caption,
+                                tokens,
+                                [list(map(float, box)) for box in some or ()] if boxed else None,
+                            )
+                        )
                         continue
                     note(reason, captioned.place)
                 kept.append(len(rows) > before)
                 number += kept[-1]
-            columns = [pa.array(column, kind) for column, kind in zip(list(zip(*rows, strict=True)) or [()] * 4, CAPTIONS.types, strict=True)]
+            columns = [
+                pa.array(column, kind)
+                for column, kind in zip(
+                    list(zip(*rows, strict=True)) or [()] * 4, CAPTIONS.types, strict=True
+                )
+            ]
             stream.write_batch(pa.RecordBatch.from_arrays(columns, schema=CAPTIONS))
     if not any(kept):
         raise UserError(f"{out.name}: no caption is left: {dict(reasons)}")
@@ -252,10 +299,32 @@ def _keep(spool: Spool, path: Path, kept: NDArray[np.bool_]) -> None:
     spool.path.unlink()
 
 
-def described(lengths: NDArray[np.integer], unknown: int, pictures: int, dropped: Mapping[str, object], shared: int | None) -> dict[str, object]:
+def described(
+    lengths: NDArray[np.integer],
+    unknown: int,
+    pictures: int,
+    dropped: Mapping[str, object],
+    shared: int | None,
+) -> dict[str, object]:
     """One split of the report."""
     tokens = int(lengths.sum(dtype=np.int64))
-    quantiles = dict(zip(("50%", "90%", "99%", "100%"), np.quantile(lengths, (0.5, 0.9, 0.99, 1), method="inverted_cdf").tolist(), strict=True))
-    facts = {"tokens": tokens, "unknown": unknown, "unknown_rate": unknown / max(tokens, 1), "length": quantiles}
-    found: dict[str, object] = {"pictures": pictures, "kept": len(lengths), "dropped": dropped, "target": facts}
+    quantiles = dict(
+        zip(
+            ("50%", "90%", "99%", "100%"),
+            np.quantile(lengths, (0.5, 0.9, 0.99, 1), method="inverted_cdf").tolist(),
+            strict=True,
+        )
+    )
+    facts = {
+        "tokens": tokens,
+        "unknown": unknown,
+        "unknown_rate": unknown / max(tokens, 1),
+        "length": quantiles,
+    }
+    found: dict[str, object] = {
+        "pictures": pictures,
+        "kept": len(lengths),
+        "dropped": dropped,
+        "target": facts,
+    }
     return found if shared is None else found | {"pictures_in_train": shared}

@@ -1,4 +1,6 @@
-"""The nouns of captioned pictures: a box, a picture and a corpus that yields its pictures one by one. Knows no format of captions or of images."""
+"""The nouns of captioned pictures: a box, a picture and a corpus that yields its pictures one by one. Knows
+no format of captions or of images.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,7 +13,9 @@ FARTHEST = 1e6  # pixels from a corner that a box may lie, or words from the fir
 
 
 class Box(NamedTuple):
-    """Where a named thing is, in pixels; right and bottom are outside. Of a corpus, as the picture lies on the disk; of a prepared folder, as a person sees it."""
+    """Where a named thing is, in pixels; right and bottom are outside. Of a corpus, as the picture lies on
+    the disk; of a prepared folder, as a person sees it.
+    """
 
     word: int  # number of the caption's white-space word that names it, from 0
     left: float
@@ -24,7 +28,9 @@ class Picture(NamedTuple):
     """An image or a clip with its captions. The pixels are read when `content` is called, and not before."""
 
     name: str  # for people, and unique in its corpus: "1000268201_693b08cb0e.jpg"
-    content: Callable[[], list[bytes]]  # the encoded file, or the frames of a clip in order; raises UserError when it is missing or cannot be read
+    # the encoded file, or the frames of a clip in order; raises UserError when it is missing or cannot be
+    # read
+    content: Callable[[], list[bytes]]
     captions: tuple[str, ...]
     place: str  # for people: "Flickr8k.token.txt:17"
     split: str | None = None  # "train", "valid", "test...", or None: still to be divided
@@ -33,7 +39,9 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True)
 class PictureCorpus:
-    """Where captioned pictures come from. `pictures()` reads everything once, in order, and holds one picture at a time."""
+    """Where captioned pictures come from. `pictures()` reads everything once, in order, and holds one picture
+    at a time.
+    """
 
     name: str
     language: str | None  # of the captions

@@ -1,9 +1,14 @@
-"""A prepared folder: made from a corpus by `prepare`, opened memory-mapped by `Prepared`. Knows no file format of raw text and no model.
+"""A prepared folder: made from a corpus by `prepare`, opened memory-mapped by `Prepared`. Knows no file
+format of raw text and no model.
 
-prepared.json                  the report: what was read, kept, dropped and why, lengths, vocabularies, hashes of the inputs
-tokenizer.model                joint vocabulary; or source.model and target.model; of captioned pictures target.model alone
-train/ valid/ test*/           Arrow as `datasets` saves it: source, target (text as read), source_ids, target_ids (without BOS and
-                               EOS), and alignment where the corpus has gold word alignments; or pictures and captions, see `picture_split`
+prepared.json                  the report: what was read, kept, dropped and why, lengths, vocabularies, hashes
+of the inputs
+tokenizer.model                joint vocabulary; or source.model and target.model; of captioned pictures
+target.model alone
+train/ valid/ test*/           Arrow as `datasets` saves it: source, target (text as read), source_ids,
+target_ids (without BOS and
+                               EOS), and alignment where the corpus has gold word alignments; or pictures and
+                               captions, see `picture_split`
 """
 
 import errno
@@ -58,7 +63,11 @@ class Split(Texts):
             self._table.validate()
             self._source = _Lists(self._table.column("source_ids"), self._damaged)
             self._target = _Lists(self._table.column("target_ids"), self._damaged)
-            for name in ("source", "target", *(["alignment"] if "alignment" in self._table.column_names else [])):
+            for name in (
+                "source",
+                "target",
+                *(["alignment"] if "alignment" in self._table.column_names else []),
+            ):
                 if self._table.column(name).type != pa.string() or self._table.column(name).null_count:
                     raise ValueError(f"{name} is not text in every row")
             if len(self) != len(self._target.lengths) or len(self) != self._table.num_rows:
@@ -73,7 +82,9 @@ class Split(Texts):
         return UserError(f"{self.path}: damaged ({line}); run `seq2attn prepare` again")
 
     def within(self, source_size: int, target_size: int) -> Self:
-        """The same split; ids that are not below the sizes of the vocabularies are refused where they are read."""
+        """The same split; ids that are not below the sizes of the vocabularies are refused where they are
+        read.
+        """
         self._source.size, self._target.size = source_size, target_size
         return self
 
@@ -100,8 +111,12 @@ class Split(Texts):
         yield from self._target.values()
 
     def texts(self, start: int = 0, stop: int | None = None) -> tuple[list[str], list[str]]:
-        """Source and target as the corpus has them, of rows start .. stop - 1. Raises UserError where they are damaged."""
-        part = self._table.select(["source", "target"]).slice(start, max(0, min(stop if stop is not None else len(self), len(self)) - start))
+        """Source and target as the corpus has them, of rows start .. stop - 1. Raises UserError where they
+        are damaged.
+        """
+        part = self._table.select(["source", "target"]).slice(
+            start, max(0, min(stop if stop is not None else len(self), len(self)) - start)
+        )
         return self._strings(part.column("source")), self._strings(part.column("target"))
 
     def _strings(self, column: pa.ChunkedArray) -> list[str]:
@@ -115,7 +130,11 @@ class Split(Texts):
     @property
     def gold(self) -> list[str] | None:
         """Gold word alignments (Pharaoh), one a row, where the corpus has them."""
-        return self._strings(self._table.column("alignment")) if "alignment" in self._table.column_names else None
+        return (
+            self._strings(self._table.column("alignment"))
+            if "alignment" in self._table.column_names
+            else None
+        )
 
     @property
     def unknown(self) -> tuple[int, int]:
@@ -124,7 +143,9 @@ class Split(Texts):
 
 
 class _Lists:
-    """A column of id lists, straight from its Arrow buffers. Ids are looked at when a part of them is first read, not when it is opened."""
+    """A column of id lists, straight from its Arrow buffers. Ids are looked at when a part of them is first
+    read, not when it is opened.
+    """
 
     def __init__(self, column: pa.ChunkedArray, damaged: Callable[[str], UserError]) -> None:
         if column.type != pa.list_(pa.int32()) or column.null_count:
@@ -135,8 +156,13 @@ class _Lists:
         self._offsets = [chunk.offsets.to_numpy() for chunk in chunks]
         self._values = [chunk.values.to_numpy(zero_copy_only=True) for chunk in chunks]
         self._ends = np.cumsum([len(chunk) for chunk in chunks], dtype=np.int64)
-        self.lengths: NDArray[np.int32] = np.concatenate([np.diff(offsets) for offsets in self._offsets] or [np.empty(0)]).astype(np.int32)
-        inside = all(offsets[0] >= 0 and offsets[-1] <= len(values) for offsets, values in zip(self._offsets, self._values, strict=True))
+        self.lengths: NDArray[np.int32] = np.concatenate(
+            [np.diff(offsets) for offsets in self._offsets] or [np.empty(0)]
+        ).astype(np.int32)
+        inside = all(
+            offsets[0] >= 0 and offsets[-1] <= len(values)
+            for offsets, values in zip(self._offsets, self._values, strict=True)
+        )
         if len(self.lengths) and (self.lengths.min() < 0 or not inside):
             raise ValueError("lists of ids that overlap")
         self._unread = [True] * len(chunks)
@@ -165,7 +191,10 @@ class _Lists:
         self._unread[chunk] = False
 
     def count(self, token: int) -> int:
-        return sum(int(np.count_nonzero(values[o[0] : o[-1]] == token)) for values, o in zip(self._values, self._offsets, strict=True))
+        return sum(
+            int(np.count_nonzero(values[o[0] : o[-1]] == token))
+            for values, o in zip(self._values, self._offsets, strict=True)
+        )
 
 
 def _checked(report: object) -> dict[str, Any]:
@@ -176,31 +205,45 @@ def _checked(report: object) -> dict[str, Any]:
     for name, kind in kinds.items():
         if not isinstance(report.get(name), kind):
             raise TypeError(f"no {name}" if name not in report else f"{name} is of the wrong kind")
-    if len(report["languages"]) != 2 or not all(one is None or isinstance(one, str) for one in report["languages"]):
+    if len(report["languages"]) != 2 or not all(
+        one is None or isinstance(one, str) for one in report["languages"]
+    ):
         raise ValueError("languages are not two names")
-    flags = {"pictures": report.get("pictures", False), "clips": report.get("clips", False), "joint": report["options"].get("joint")}
+    flags = {
+        "pictures": report.get("pictures", False),
+        "clips": report.get("clips", False),
+        "joint": report["options"].get("joint"),
+    }
     for name, flag in flags.items():
         if not isinstance(flag, bool):
             raise TypeError(f"{name} is neither true nor false")
     for name, facts in report["splits"].items():
         if not is_split(name):
-            raise ValueError(f"a split may not be called {shown(repr(name)[:60])}: it is a folder of that name in this one")
+            raise ValueError(
+                f"a split may not be called {shown(repr(name)[:60])}: it is a folder of that name in this one"
+            )
         if not isinstance(facts, dict):
             raise TypeError(f"the facts of {name} are of the wrong kind")
     return report
 
 
 class Prepared:
-    """What `prepare` made. Raises UserError when the folder is none, unfinished, damaged or from a newer version."""
+    """What `prepare` made. Raises UserError when the folder is none, unfinished, damaged or from a newer
+    version.
+    """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         file = self.path / REPORT
         if not file.is_file():
-            problem = "not a prepared folder (it has no prepared.json)" if self.path.exists() else "no such folder"
+            problem = (
+                "not a prepared folder (it has no prepared.json)" if self.path.exists() else "no such folder"
+            )
             raise UserError(f"{self.path}: {problem}; make one with `seq2attn prepare CORPUS {self.path}`")
         try:
-            self.report: dict[str, Any] = _checked(strict_json.parse(file.read_text(encoding="utf-8"), constants=True))
+            self.report: dict[str, Any] = _checked(
+                strict_json.parse(file.read_text(encoding="utf-8"), constants=True)
+            )
         except OSError as error:
             raise UserError(f"{file}: {error.strerror}") from None
         except (ValueError, TypeError) as error:
@@ -213,13 +256,17 @@ class Prepared:
         self.clips: bool = self.report.get("clips", False)
         self.joint: bool = self.report["options"]["joint"] and not self.pictures
         if version > FORMAT:
-            raise UserError(f"{self.path}: prepared by seq2attn {made_by}, which is newer than this one ({__version__}): upgrade, or prepare it again")
+            raise UserError(
+                f"{self.path}: prepared by seq2attn {made_by}, which is newer than this one ({__version__}): upgrade, or prepare it again"
+            )
 
     @cached_property
     def source_tokenizer(self) -> Tokenizer:
         """Raises UserError where sources are pictures: those have none."""
         if self.pictures:
-            raise UserError(f"{self.path}: holds captioned pictures, where text is wanted: prepare a corpus of text, or use a model that reads pictures")
+            raise UserError(
+                f"{self.path}: holds captioned pictures, where text is wanted: prepare a corpus of text, or use a model that reads pictures"
+            )
         return Tokenizer.load(self.path / ("tokenizer.model" if self.joint else "source.model"))
 
     @cached_property
@@ -234,12 +281,20 @@ class Prepared:
     @property
     def tokenizers(self) -> tuple[str, ...]:
         """The files of its tokenizers."""
-        return ("tokenizer.model",) if self.joint else ("target.model",) if self.pictures else ("source.model", "target.model")
+        return (
+            ("tokenizer.model",)
+            if self.joint
+            else ("target.model",)
+            if self.pictures
+            else ("source.model", "target.model")
+        )
 
     def split(self, name: str) -> Split:
         """Of texts. Raises UserError where the folder holds pictures, or has no such split."""
         if self.pictures:
-            raise UserError(f"{self.path}: holds captioned pictures, where text is wanted: prepare a corpus of text, or use a model that reads pictures")
+            raise UserError(
+                f"{self.path}: holds captioned pictures, where text is wanted: prepare a corpus of text, or use a model that reads pictures"
+            )
         split = Split(self._folder(name))
         kept = self.report["splits"][name].get("kept")
         if isinstance(kept, int) and kept != len(split):
@@ -250,7 +305,9 @@ class Prepared:
     def picture_split(self, name: str) -> PictureSplit:
         """Of captioned pictures, likewise."""
         if not self.pictures:
-            raise UserError(f"{self.path}: holds text, where captioned pictures are wanted: prepare a corpus of pictures, or use a model that reads text")
+            raise UserError(
+                f"{self.path}: holds text, where captioned pictures are wanted: prepare a corpus of pictures, or use a model that reads text"
+            )
         return PictureSplit(self._folder(name), self.target_tokenizer.size)
 
     def _folder(self, name: str) -> Path:
@@ -277,11 +334,15 @@ def prepare(
     shrink: bool = False,
     progress: Progress = lambda stage, done, total: None,
 ) -> dict[str, Any]:
-    """Make the prepared folder `out` from a corpus and return its report. `out` is complete or, whatever happens, untouched.
+    """Make the prepared folder `out` from a corpus and return its report. `out` is complete or, whatever
+    happens, untouched.
 
-    `valid` and `test` pairs are set aside from a corpus that has no such split (None: a twentieth, 1,000 at most, when it has no split
-    at all). Training pairs that are empty on a side, too long or too unequal are dropped and counted; the other splits keep every pair. With `shrink`, a text
-    that does not hold `options.vocab_size` pieces gets half of those that it holds, which the report says; without, it is refused.
+    `valid` and `test` pairs are set aside from a corpus that has no such split (None: a twentieth, 1,000 at
+    most, when it has no split
+    at all). Training pairs that are empty on a side, too long or too unequal are dropped and counted; the
+    other splits keep every pair. With `shrink`, a text
+    that does not hold `options.vocab_size` pieces gets half of those that it holds, which the report says;
+    without, it is refused.
     """
     if shown(out) != str(out):
         raise UserError(f"{shown(out)}: a path that is not UTF-8; choose another name")
@@ -292,10 +353,14 @@ def prepare(
         if options.tokenizer is None:
             options = options.model_copy(update={"tokenizer": default_tokenizer(opened)})
         if isinstance(opened, PictureCorpus):
-            report = _prepare_pictures(opened, folder, options, valid, test, workers, seed, shrink, work, progress)
+            report = _prepare_pictures(
+                opened, folder, options, valid, test, workers, seed, shrink, work, progress
+            )
             _finish(folder, report, opened.inputs)
             return report
-        splits = _split(opened, raw.write(opened.rows(), work, progress), work, valid, test, seed, raw.set_aside)
+        splits = _split(
+            opened, raw.write(opened.rows(), work, progress), work, valid, test, seed, raw.set_aside
+        )
         progress("training the tokenizer", 0, None)
         source, target = _tokenizers(splits["train"], options, seed, shrink)
         _note_size(opened.notes, min(source.size, target.size), options)
@@ -304,11 +369,15 @@ def prepare(
         else:
             source.save(folder / "source.model")
             target.save(folder / "target.model")
-        report = _report(opened.name, opened.languages, options, seed, (source.size, target.size), opened.notes)
+        report = _report(
+            opened.name, opened.languages, options, seed, (source.size, target.size), opened.notes
+        )
         train_keys = splits["train"].keys
         for name, part in splits.items():
             limits = options if name == "train" else None
-            dropped, normalised = _encode(part, folder / name, name, source, target, limits, workers, work, progress)
+            dropped, normalised = _encode(
+                part, folder / name, name, source, target, limits, workers, work, progress
+            )
             report["splits"][name] = {"read": len(part.keys), **_described(Split(folder / name), dropped)}
             for side, count in normalised.items():
                 report["splits"][name][side]["normalised"] = count
@@ -335,23 +404,38 @@ def _prepare_pictures(
     progress: Progress,
 ) -> dict[str, Any]:
     read, missing = picture_store.read(corpus, work, options.max_missing, workers, progress)
-    splits = _split(corpus, read, work, valid, test, seed, picture_store.set_aside, "picture", "equal pictures")
+    splits = _split(
+        corpus, read, work, valid, test, seed, picture_store.set_aside, "picture", "equal pictures"
+    )
     progress("training the tokenizer", 0, None)
-    target = _trained(lambda: (caption for written in splits["train"].written for caption in written.captions), options, seed, shrink)
+    target = _trained(
+        lambda: (caption for written in splits["train"].written for caption in written.captions),
+        options,
+        seed,
+        shrink,
+    )
     _note_size(corpus.notes, target.size, options)
     if missing.count:
         are = "picture is" if missing.count == 1 else "pictures are"
         corpus.notes.append(f"{missing.count:,} {are} missing or damaged, and left out: {missing}")
     target.save(folder / "target.model")
     report = _report(corpus.name, (None, corpus.language), options, seed, (0, target.size), corpus.notes)
-    report |= {"pictures": True, "clips": corpus.clips, "missing": {"pictures": missing.count, "examples": missing.examples}}
+    report |= {
+        "pictures": True,
+        "clips": corpus.clips,
+        "missing": {"pictures": missing.count, "examples": missing.examples},
+    }
     train_keys = set(splits["train"].keys)
     for name, spool in splits.items():
-        dropped = picture_store.encode(spool, folder / name, target, options if name == "train" else None, progress)
+        dropped = picture_store.encode(
+            spool, folder / name, target, options if name == "train" else None, progress
+        )
         split = PictureSplit(folder / name)
         unknown = sum(int(np.count_nonzero(ids == UNK)) for ids in split.target_ids)
         shared = None if name == "train" else sum(key in train_keys for key in spool.keys)
-        report["splits"][name] = picture_store.described(split.target_lengths, unknown, len(split.names), dropped, shared)
+        report["splits"][name] = picture_store.described(
+            split.target_lengths, unknown, len(split.names), dropped, shared
+        )
         normalised = sum(is_changed(caption) for written in spool.written for caption in written.captions)
         report["splits"][name]["target"]["normalised"] = normalised
         if normalised:
@@ -359,7 +443,14 @@ def _prepare_pictures(
     return report
 
 
-def _report(name: str, languages: tuple[str | None, str | None], options: config.Data, seed: int, sizes: tuple[int, int], notes: list[str]) -> dict[str, Any]:
+def _report(
+    name: str,
+    languages: tuple[str | None, str | None],
+    options: config.Data,
+    seed: int,
+    sizes: tuple[int, int],
+    notes: list[str],
+) -> dict[str, Any]:
     return {
         "seq2attn": __version__,
         "format": 1 if sizes[0] else FORMAT,
@@ -382,7 +473,9 @@ def _finish(folder: Path, report: dict[str, Any], inputs: list[Path]) -> None:
 
 def _note_size(notes: list[str], size: int, options: config.Data) -> None:
     if size < options.vocab_size and options.tokenizer in ("unigram", "bpe"):
-        notes.append(f"the text does not hold {options.vocab_size:,} different pieces: the vocabulary is smaller, {size:,}")
+        notes.append(
+            f"the text does not hold {options.vocab_size:,} different pieces: the vocabulary is smaller, {size:,}"
+        )
 
 
 Part = TypeVar("Part", Raw, Spool)
@@ -401,15 +494,24 @@ def _split(
 ) -> dict[str, Part]:
     """Train first, then valid and the tests; set aside from train what is asked for and not there."""
     undivided = read.pop(raw.UNDIVIDED, None)
-    for option, asked, there in (("--valid", valid, "valid" in read), ("--test", test, any(name.startswith("test") for name in read))):
+    for option, asked, there in (
+        ("--valid", valid, "valid" in read),
+        ("--test", test, any(name.startswith("test") for name in read)),
+    ):
         if asked and there:
-            raise UsageError(f"{corpus.name} has its own {option.removeprefix('--')} split: leave {option} out")
+            raise UsageError(
+                f"{corpus.name} has its own {option.removeprefix('--')} split: leave {option} out"
+            )
     if undivided is not None and "train" in read:
         raise UserError(f"{corpus.name}: some rows name their split and others do not")
     train = undivided or read.pop("train", None)
     if train is None or not len(train.keys):
         found = ", ".join(read)
-        raise UserError(f"{corpus.name}: empty: there is no {unit} in it" if not found else f"{corpus.name}: no {unit} to train on; its splits are: {found}")
+        raise UserError(
+            f"{corpus.name}: empty: there is no {unit} in it"
+            if not found
+            else f"{corpus.name}: no {unit} to train on; its splits are: {found}"
+        )
     if not read:
         usual = min(1000, int(np.count_nonzero(train.keys)) // 20)
         valid, test = usual if valid is None else valid, usual if test is None else test
@@ -418,7 +520,9 @@ def _split(
         for name, asked in (("valid", valid), ("test", test)):
             got = len(read[name].keys) if name in read else 0
             if asked and got < asked:  # equal sentences stay together, and those left are too many
-                corpus.notes.append(f"{name}: {got:,} {unit}s are set aside, not {asked:,}: {together} stay together")
+                corpus.notes.append(
+                    f"{name}: {got:,} {unit}s are set aside, not {asked:,}: {together} stay together"
+                )
     else:
         read["train"] = train
     return {name: read[name] for name in sorted(read, key=lambda name: ("train", "valid", name).index(name))}
@@ -437,7 +541,8 @@ def _trained(texts: Callable[[], Iterable[str]], options: config.Data, seed: int
             raise
         largest = error.largest
     try:
-        return of_size(max(largest // 2, len(SPECIALS) + 1))  # all that the text holds would be a piece for every word that it has twice
+        # all that the text holds would be a piece for every word that it has twice
+        return of_size(max(largest // 2, len(SPECIALS) + 1))
     except UserError:
         return of_size(largest)  # half is not enough for the characters
 
@@ -465,10 +570,15 @@ def _encode(
 ) -> tuple[dict[str, dict[str, Any]], Counter[str]]:
     """Encode one split into `out`; what was dropped, by reason, and how many lines of each side NFC changed."""
     rows = datasets.Dataset.from_file(str(part.path))
-    gold = next((True for batch in part.batches() if batch.column("alignment").null_count < batch.num_rows), False)
+    gold = next(
+        (True for batch in part.batches() if batch.column("alignment").null_count < batch.num_rows), False
+    )
     ids = datasets.List(datasets.Value("int32"))
     text = datasets.Value("string")
-    features = datasets.Features({"source": text, "target": text, "source_ids": ids, "target_ids": ids} | ({"alignment": text} if gold else {}))
+    features = datasets.Features(
+        {"source": text, "target": text, "source_ids": ids, "target_ids": ids}
+        | ({"alignment": text} if gold else {})
+    )
     counts: Counter[str] = Counter()
     normalised = Counter({"source": 0, "target": 0})
     examples: dict[str, list[str]] = {}
@@ -479,11 +589,26 @@ def _encode(
         drops = work / f"{name}-{first}"
         drops.mkdir()
         processes = min(workers, -(-len(block) // WORTH_A_WORKER)) or 1
-        options = {"source": source, "target": target, "limits": limits, "gold": gold, "drops": drops, "parent": os.getpid()}
-        share = partial(_encode_share, shares=processes, block=block, features=features, fingerprint=f"{name}-{first}", options=options)
+        options = {
+            "source": source,
+            "target": target,
+            "limits": limits,
+            "gold": gold,
+            "drops": drops,
+            "parent": os.getpid(),
+        }
+        share = partial(
+            _encode_share,
+            shares=processes,
+            block=block,
+            features=features,
+            fingerprint=f"{name}-{first}",
+            options=options,
+        )
         if processes > 1:
             each(share, processes)
-        blocks += [share(rank) for rank in range(processes)]  # from the files of the processes, if there were any
+        # from the files of the processes, if there were any
+        blocks += [share(rank) for rank in range(processes)]
         for file in sorted(drops.glob("*.jsonl")):
             with file.open(encoding="utf-8") as lines:
                 for line in lines:
@@ -531,7 +656,15 @@ def _encode_share(
 
 
 def _encode_table(
-    table: pa.Table, *, source: Tokenizer, target: Tokenizer, limits: config.Data | None, gold: bool, drops: Path, parent: int, rank: int
+    table: pa.Table,
+    *,
+    source: Tokenizer,
+    target: Tokenizer,
+    limits: config.Data | None,
+    gold: bool,
+    drops: Path,
+    parent: int,
+    rank: int,
 ) -> pa.Table:
     """One batch of raw rows with its ids; runs in a worker. What it drops goes to a file of its own."""
     end_with(parent)
@@ -541,7 +674,10 @@ def _encode_table(
     if any(changed := {side: sum(map(is_changed, texts[side])) for side in texts}.values()):
         notes.append((_NORMALISED, dict(zip(texts, changed, strict=True))))
     columns = {"source": table["source"], "target": table["target"]}
-    columns |= {"source_ids": pa.array(source_ids, pa.list_(pa.int32())), "target_ids": pa.array(target_ids, pa.list_(pa.int32()))}
+    columns |= {
+        "source_ids": pa.array(source_ids, pa.list_(pa.int32())),
+        "target_ids": pa.array(target_ids, pa.list_(pa.int32())),
+    }
     if gold:
         columns["alignment"] = table["alignment"].fill_null("")
     encoded = pa.table(columns)
@@ -549,7 +685,11 @@ def _encode_table(
         rows = zip(*texts.values(), source_ids, target_ids, strict=True)
         reasons = [_reason(s, t, len(i), len(j), limits) for s, t, i, j in rows]
         if any(reasons):
-            notes += [(reason, place) for reason, place in zip(reasons, table["place"].to_pylist(), strict=True) if reason]
+            notes += [
+                (reason, place)
+                for reason, place in zip(reasons, table["place"].to_pylist(), strict=True)
+                if reason
+            ]
             encoded = encoded.filter(pa.array([reason is None for reason in reasons]))
     if notes:
         with (drops / f"{rank:05d}.jsonl").open("a", encoding="utf-8") as file:
@@ -557,7 +697,9 @@ def _encode_table(
     return encoded
 
 
-def _reason(source: str, target: str, source_length: int, target_length: int, limits: config.Data) -> str | None:
+def _reason(
+    source: str, target: str, source_length: int, target_length: int, limits: config.Data
+) -> str | None:
     if is_blank(source) or is_blank(target):
         return "empty"
     shorter, longer = sorted((source_length, target_length))
@@ -570,14 +712,28 @@ def _reason(source: str, target: str, source_length: int, target_length: int, li
 
 def _described(split: Split, dropped: dict[str, dict[str, Any]]) -> dict[str, Any]:
     described: dict[str, Any] = {"kept": len(split), "dropped": dropped}
-    for side, lengths, unknown in (("source", split.source_lengths, split.unknown[0]), ("target", split.target_lengths, split.unknown[1])):
+    for side, lengths, unknown in (
+        ("source", split.source_lengths, split.unknown[0]),
+        ("target", split.target_lengths, split.unknown[1]),
+    ):
         tokens = int(lengths.sum(dtype=np.int64))
         quantiles = (
-            dict(zip(("50%", "90%", "99%", "100%"), np.quantile(lengths, (0.5, 0.9, 0.99, 1), method="inverted_cdf").tolist(), strict=True))
+            dict(
+                zip(
+                    ("50%", "90%", "99%", "100%"),
+                    np.quantile(lengths, (0.5, 0.9, 0.99, 1), method="inverted_cdf").tolist(),
+                    strict=True,
+                )
+            )
             if len(lengths)
             else {}
         )
-        described[side] = {"tokens": tokens, "unknown": unknown, "unknown_rate": unknown / max(tokens, 1), "length": quantiles}
+        described[side] = {
+            "tokens": tokens,
+            "unknown": unknown,
+            "unknown_rate": unknown / max(tokens, 1),
+            "length": quantiles,
+        }
     return described
 
 
@@ -590,7 +746,11 @@ def _reasons(dropped: dict[str, dict[str, Any]]) -> str:
 
 def _fingerprint(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
-        return {"file": shown(path), "bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+        return {
+            "file": shown(path),
+            "bytes": path.stat().st_size,
+            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
+        }
 
 
 @contextmanager
@@ -610,7 +770,9 @@ def _put_in_place(out: Path, force: bool) -> Iterator[Path]:
 
 def _worded(error: OSError, out: Path, folder: Path | None) -> UserError:
     if files.number_of(error) in (errno.ENOSPC, errno.EDQUOT):
-        return UserError(f"{out.parent}: no space left on the disk; preparing takes about four times the room of the text: make room, or write elsewhere")
+        return UserError(
+            f"{out.parent}: no space left on the disk; preparing takes about four times the room of the text: make room, or write elsewhere"
+        )
     refused = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else out
     if folder is None or refused == out or folder in (refused, *refused.parents):
         return files.refusal(out, error)
@@ -622,7 +784,9 @@ def _refuse_existing(out: Path, force: bool) -> None:
         if not force:
             raise UserError(f"{out} exists: choose another name, or replace it with --force")
         if not (out / REPORT).is_file():
-            raise UserError(f"{out} is not a prepared folder, so --force does not replace it: choose another name, or remove it yourself")
+            raise UserError(
+                f"{out} is not a prepared folder, so --force does not replace it: choose another name, or remove it yourself"
+            )
 
 
 @contextmanager

@@ -1,4 +1,6 @@
-"""Rows of a corpus on their way to be encoded: one Arrow file a split, written as a stream, so that no corpus has to fit in memory."""
+"""Rows of a corpus on their way to be encoded: one Arrow file a split, written as a stream, so that no corpus
+has to fit in memory.
+"""
 
 import array
 from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +25,9 @@ Progress = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True)
 class Raw:
-    """One split: its Arrow stream and one key a row, equal for equal source sentences (NEVER where a side is empty)."""
+    """One split: its Arrow stream and one key a row, equal for equal source sentences (NEVER where a side is
+    empty).
+    """
 
     path: Path
     keys: NDArray[np.uint64]
@@ -64,14 +68,18 @@ class _Writer:
 
     def _flush(self) -> None:
         if self._rows:
-            columns = [pa.array([getattr(row, name) for row in self._rows], pa.string()) for name in SCHEMA.names]
+            columns = [
+                pa.array([getattr(row, name) for row in self._rows], pa.string()) for name in SCHEMA.names
+            ]
             self._stream.write_batch(pa.RecordBatch.from_arrays(columns, schema=SCHEMA))
             self._rows, self._characters = [], 0
 
     def close(self) -> Raw:
         self._flush()
         self._stream.close()
-        return Raw(self.path, np.frombuffer(self.keys, dtype=np.uint64) if self.keys else np.empty(0, np.uint64))
+        return Raw(
+            self.path, np.frombuffer(self.keys, dtype=np.uint64) if self.keys else np.empty(0, np.uint64)
+        )
 
 
 def write(rows: Iterable[Row], folder: Path, progress: Progress) -> dict[str, Raw]:

@@ -23,7 +23,9 @@ class Room:
 
     @contextmanager
     def of(self, size: int) -> Iterator[None]:
-        """Waits until there is room for `size` bytes. A thread that has some must not ask for more: others may too."""
+        """Waits until there is room for `size` bytes. A thread that has some must not ask for more: others
+        may too.
+        """
         with self._changed:
             self._changed.wait_for(lambda: not self._used or self._used + size <= self.total)
             self._used += size

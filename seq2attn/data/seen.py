@@ -1,4 +1,6 @@
-"""What a model has seen of sources, in a few numbers that a run keeps: what is far from that is likely to be read badly."""
+"""What a model has seen of sources, in a few numbers that a run keeps: what is far from that is likely to be
+read badly.
+"""
 
 import itertools
 
@@ -7,11 +9,14 @@ import numpy as np
 from seq2attn.data.prepared import Split
 from seq2attn.data.sentences import sentences
 
-LOOKED_AT, PARTS = 2000, 10  # sources whose sentences are counted, from so many places: a corpus may be in some order
+# sources whose sentences are counted, from so many places: a corpus may be in some order
+LOOKED_AT, PARTS = 2000, 10
 
 
 def source_lengths(split: Split) -> dict[str, float]:
-    """Quantiles "99%" and "100%" of the sources' tokens, and the share of sources of more than one sentence, "several sentences". Empty where there are none."""
+    """Quantiles "99%" and "100%" of the sources' tokens, and the share of sources of more than one sentence,
+    "several sentences". Empty where there are none.
+    """
     lengths = split.source_lengths
     if not len(lengths):
         return {}

@@ -1,4 +1,6 @@
-"""How many sentences a line of text seems to hold, in any script. A guess that would rather miss an end than see one in an abbreviation."""
+"""How many sentences a line of text seems to hold, in any script. A guess that would rather miss an end than
+see one in an abbreviation.
+"""
 
 import re
 
@@ -20,12 +22,16 @@ _SHORT = frozenset(_ABBREVIATIONS.split())
 
 
 def sentences(text: str) -> int:
-    """The number of sentences in the beginning of a text: 1 without an end inside, 0 without a letter or a digit."""
+    """The number of sentences in the beginning of a text: 1 without an end inside, 0 without a letter or a
+    digit.
+    """
     text = text[:LOOKED_AT]
     if not any(map(str.isalnum, text)):
         return 0
     capitals = any(map(str.isupper, text))
-    return 1 + sum(1 for match in _END.finditer(text) if match["mark"] is None or _ends(text, match, capitals))
+    return 1 + sum(
+        1 for match in _END.finditer(text) if match["mark"] is None or _ends(text, match, capitals)
+    )
 
 
 def _ends(text: str, match: re.Match[str], capitals: bool) -> bool:
@@ -37,8 +43,10 @@ def _ends(text: str, match: re.Match[str], capitals: bool) -> bool:
         return True
     before = text[max(0, match.start() - 40) : match.start()].rstrip(" ")
     word = re.split(r"[\s!?…]", before)[-1].strip("\"'“‘«‹(¿¡[")
-    if (len(word) == 1 and word.isalpha()) or re.fullmatch(r"(\w\.)+\w", word):  # an initial, or several: J., U.S.
+    # an initial, or several: J., U.S.
+    if (len(word) == 1 and word.isalpha()) or re.fullmatch(r"(\w\.)+\w", word):
         return False
-    if word.isdigit() and (len(word) < 3 or following.isdigit()):  # 3. Mai, a numbered heading; a large number
+    # 3. Mai, a numbered heading; a large number
+    if word.isdigit() and (len(word) < 3 or following.isdigit()):
         return False
     return word.lower() not in _SHORT

@@ -1,4 +1,6 @@
-"""What the CORPUS of a command line is: a bundled corpus, a folder, one file, or a dataset of the Hugging Face hub; of text or of captioned pictures."""
+"""What the CORPUS of a command line is: a bundled corpus, a folder, one file, or a dataset of the Hugging
+Face hub; of text or of captioned pictures.
+"""
 
 import importlib
 import os
@@ -48,8 +50,10 @@ def open_corpus(
 ) -> Corpus | PictureCorpus:
     """The corpus of that name or path; `source` and `target` name its sides.
 
-    Of the rows of a table of text, the share `max_bad` may be bad. With `follow_links`, images may be links out of it.
-    Raises UserError when it is not there or is no corpus, UsageError when it takes the user to say what is meant.
+    Of the rows of a table of text, the share `max_bad` may be bad. With `follow_links`, images may be links
+    out of it.
+    Raises UserError when it is not there or is no corpus, UsageError when it takes the user to say what is
+    meant.
     """
     if shown(name) != name:
         raise UserError(f"{shown(name)}: a path that is not UTF-8; rename it")
@@ -63,7 +67,9 @@ def _open(name: str, how: Reading) -> Corpus | PictureCorpus:
     if name == "phrases":
         from seq2attn.data.samples import phrases
 
-        return replace(folders.open_folder(phrases.folder(), how.source or "en", how.target or "fr"), name=name)
+        return replace(
+            folders.open_folder(phrases.folder(), how.source or "en", how.target or "fr"), name=name
+        )
     if name in _SAMPLES:
         return _open_sample(name, how)
     hub = name.removeprefix(HUB) if name.startswith(HUB) else None
@@ -82,7 +88,9 @@ def _open(name: str, how: Reading) -> Corpus | PictureCorpus:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     bundled = ", ".join(("phrases", *_SAMPLES))
-    raise UserError(f"{name}: no such file or folder; the bundled corpora are called {bundled}, a dataset of the Hugging Face hub hf:OWNER/NAME")
+    raise UserError(
+        f"{name}: no such file or folder; the bundled corpora are called {bundled}, a dataset of the Hugging Face hub hf:OWNER/NAME"
+    )
 
 
 def _open_sample(name: str, how: Reading) -> PictureCorpus:
@@ -96,7 +104,9 @@ def _open_sample(name: str, how: Reading) -> PictureCorpus:
 def _open_file(path: Path, how: Reading) -> Corpus | PictureCorpus:
     kind = tables.kind(path)
     if kind in ENDINGS | _VIDEOS:
-        raise UserError(f"{path}: a picture without captions; a corpus has both, as a folder of pictures with metadata.jsonl in it")
+        raise UserError(
+            f"{path}: a picture without captions; a corpus has both, as a folder of pictures with metadata.jsonl in it"
+        )
     if (known := layouts.opener(path)) is not None:
         return known(path, how.source, how.target, how.follow_links)
     if kind in _SHEETS and not path.stat().st_size:
@@ -123,7 +133,9 @@ def _open_folder(path: Path, how: Reading) -> Corpus | PictureCorpus:
     if _is_saved(path):
         return _open_saved(path, how)
     tables_here, notes = folder_files.tables_in(path, _TABLES)
-    holds_images = any(Path(name).suffix.lower() in ENDINGS | _VIDEOS for *_, names in walk(path, True) for name in names)
+    holds_images = any(
+        Path(name).suffix.lower() in ENDINGS | _VIDEOS for *_, names in walk(path, True) for name in names
+    )
     described = any(_METADATA.fullmatch(table.name) for table in tables_here)
     if holds_images and not described and (inside := layouts.nested(path)):
         folder, opens = inside
@@ -133,11 +145,14 @@ def _open_folder(path: Path, how: Reading) -> Corpus | PictureCorpus:
     if holds_images:
         raise layouts.refusal(path)
     wanted = f"train.LANG for each of two languages (and valid.LANG, test.LANG), or files {' '.join(_TABLES)}"
-    raise UserError(f"{path}: no corpus in this folder: it takes {wanted}{''.join(f'; {note}' for note in notes)}")
+    raise UserError(
+        f"{path}: no corpus in this folder: it takes {wanted}{''.join(f'; {note}' for note in notes)}"
+    )
 
 
 def _open_tables(path: Path, how: Reading, holds_images: bool = False) -> Corpus | PictureCorpus:
-    """A folder of tables, of text or with images. The split is in the name of the table or of a folder on its way.
+    """A folder of tables, of text or with images. The split is in the name of the table or of a folder on its
+    way.
 
     Where it `holds_images` too, a table is one of text only if the user or the names of its columns say so.
     What a README.md says of other files is not followed: the tables of a folder are those that stand in it.
@@ -150,7 +165,9 @@ def _open_tables(path: Path, how: Reading, holds_images: bool = False) -> Corpus
     if loose:
         raise UserError(f"{path}: Arrow files, as {loose}, alone: save them as Parquet or JSONL")
     metadata = [table for table in found if _METADATA.fullmatch(table.name)]
-    splits: list[tuple[Path, str | None]] = [(table, _split_of(table.relative_to(path))) for table in metadata or found]
+    splits: list[tuple[Path, str | None]] = [
+        (table, _split_of(table.relative_to(path))) for table in metadata or found
+    ]
     chosen = [one for one in splits if one[1]] or splits
     if not chosen:
         raise UserError(f"{path}: no tables in this folder; it takes files {' '.join(_TABLES)}")
@@ -159,7 +176,9 @@ def _open_tables(path: Path, how: Reading, holds_images: bool = False) -> Corpus
         notes.append(f"tables left out: {', '.join(left_out[:5])}{' ...' if len(left_out) > 5 else ''}")
     corpus = _pictures(path, path, chosen, how)
     if corpus is None and metadata:
-        raise UserError(f"{metadata[0]}: no column file_name, image or clip; --source NAME says which one has the pictures")
+        raise UserError(
+            f"{metadata[0]}: no column file_name, image or clip; --source NAME says which one has the pictures"
+        )
     if corpus is not None:
         corpus.notes.extend(notes)
         return corpus
@@ -174,7 +193,9 @@ def _open_tables(path: Path, how: Reading, holds_images: bool = False) -> Corpus
     return texts
 
 
-def _pictures(where: Path, root: Path, chosen: list[tuple[Path, str | None]], how: Reading) -> PictureCorpus | None:
+def _pictures(
+    where: Path, root: Path, chosen: list[tuple[Path, str | None]], how: Reading
+) -> PictureCorpus | None:
     """Tables of images; None where they are of text, and where the first row does not say."""
     try:
         return picture_tables.open_tables(str(where), root, chosen, how.source, how.target, how.follow_links)
@@ -210,7 +231,8 @@ def _sides(languages: tuple[str | None, str | None]) -> str:
 
 
 def _split_of(table: Path) -> str | None:
-    stem = re.sub(r"-\d{5}-of-\d{5}.*", "", table.name.partition(".")[0])  # parts of a split, as the hub numbers them
+    # parts of a split, as the hub numbers them
+    stem = re.sub(r"-\d{5}-of-\d{5}.*", "", table.name.partition(".")[0])
     return next(filter(None, map(split_name, (stem, *reversed(table.parts[:-1])))), None)
 
 
@@ -223,7 +245,9 @@ def _open_hub(name: str, how: Reading) -> Corpus | PictureCorpus:
     """A dataset of the hub."""
     path, config = name.rpartition(":")[::2] if ":" in name else (name, None)
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path):
-        raise UsageError(f"{HUB}{name}: write {HUB}OWNER/NAME or {HUB}OWNER/NAME:CONFIG, or a folder that exists")
+        raise UsageError(
+            f"{HUB}{name}: write {HUB}OWNER/NAME or {HUB}OWNER/NAME:CONFIG, or a folder that exists"
+        )
     where = HUB + name
     return _of_datasets(_load(path, config, where), where, None, [], how)
 
@@ -237,18 +261,17 @@ def _open_saved(path: Path, how: Reading) -> Corpus | PictureCorpus:
     import datasets
 
     where = str(path)
-    splits = {name: _guarded(where, lambda folder=folder: _undecoded(datasets.load_from_disk(str(folder)))) for name, folder in parts.items()}
+    splits = {
+        name: _guarded(where, lambda folder=folder: _undecoded(datasets.load_from_disk(str(folder))))
+        for name, folder in parts.items()
+    }
     used = [folder for name, folder in parts.items() if split_name(name)]
     inputs = [file for folder in used for file in saved.arrow_files(folder)]
     return _of_datasets(splits, where, path, inputs, how)
 
 
 def _of_datasets(
-    splits: dict[Any, Any],
-    where: str,
-    root: Path | None,
-    inputs: list[Path],
-    how: Reading,
+    splits: dict[Any, Any], where: str, root: Path | None, inputs: list[Path], how: Reading
 ) -> Corpus | PictureCorpus:
     """A corpus of datasets by split; `root` is their folder where they have one."""
     used: dict[str, list[Any]] = {}
@@ -259,7 +282,9 @@ def _of_datasets(
         if ours := split_name(str(split)):
             used.setdefault(ours, []).append(dataset)
     if not used:
-        raise UserError(f"{where}: no split train, validation or test; there are: {', '.join(map(str, splits))}")
+        raise UserError(
+            f"{where}: no split train, validation or test; there are: {', '.join(map(str, splits))}"
+        )
     first = next(iter(used.values()))[0]
     example = _guarded(where, lambda: next(iter(first), None))
     if example is None:
@@ -279,10 +304,19 @@ def _of_datasets(
     if pictures := picture_tables.choose(example, how.source, how.target, where):
         locate = _locate(where, Files(root, how.follow_links) if root is not None else None)
         return picture_tables.corpus_of(
-            where, lambda: (picture_tables.PictureRow(row, pictures, locate, place, split) for split, place, row in examples()), pictures, inputs, notes
+            where,
+            lambda: (
+                picture_tables.PictureRow(row, pictures, locate, place, split)
+                for split, place, row in examples()
+            ),
+            pictures,
+            inputs,
+            notes,
         )
     inside = example.get(NESTED)
-    columns = choose(list(example), how.source, how.target, where, list(inside) if isinstance(inside, dict) else ())._replace(split=False)
+    columns = choose(
+        list(example), how.source, how.target, where, list(inside) if isinstance(inside, dict) else ()
+    )._replace(split=False)
 
     def rows() -> Iterator[Row | BadRow]:
         for split, place, row in examples():
@@ -295,7 +329,9 @@ def _of_datasets(
 
 
 def _locate(where: str, files: Files | None) -> picture_tables.Locate:
-    """How a picture is read of which a dataset has the path alone: below its own folder, or where the hub says."""
+    """How a picture is read of which a dataset has the path alone: below its own folder, or where the hub
+    says.
+    """
 
     def locate(name: str, place: str) -> tuple[str, Any]:
         if files is not None:
@@ -322,7 +358,9 @@ def _remote(where: str, name: str, place: str) -> list[bytes]:
 
     data = _guarded(f"{where}: {place}", read)
     if len(data) > MOST_BYTES:
-        raise UserError(f"{where}: {place}: a file of more than {MOST_BYTES >> 20} MiB where an image is wanted")
+        raise UserError(
+            f"{where}: {place}: a file of more than {MOST_BYTES >> 20} MiB where an image is wanted"
+        )
     return [data]
 
 
@@ -334,7 +372,8 @@ def _load(path: str, config: str | None, where: str) -> dict[Any, Any]:
         with tempfile.TemporaryDirectory() as cache:  # only a lock comes into it
             builder = datasets.load_dataset_builder(path, config, cache_dir=cache)
         if hasattr(builder.config, "keep_default_na"):
-            builder.config.keep_default_na = False  # the reader of CSV would take sentences such as "None" and "NA" for nothing
+            # the reader of CSV would take sentences such as "None" and "NA" for nothing
+            builder.config.keep_default_na = False
         return builder.as_streaming_dataset()
 
     return {name: _undecoded(part) for name, part in _guarded(where, streamed).items()}
@@ -345,7 +384,9 @@ def _undecoded(dataset: Any) -> Any:
     import datasets
 
     def decoded(feature: Any) -> bool:
-        return isinstance(feature, (datasets.Image, datasets.Audio, datasets.Video)) or (hasattr(feature, "feature") and decoded(feature.feature))
+        return isinstance(feature, (datasets.Image, datasets.Audio, datasets.Video)) or (
+            hasattr(feature, "feature") and decoded(feature.feature)
+        )
 
     if not any(map(decoded, (dataset.features or {}).values())):
         return dataset
@@ -353,11 +394,15 @@ def _undecoded(dataset: Any) -> Any:
 
 
 def _guarded(where: str, action: Any) -> Any:
-    """What `action` returns; whatever goes wrong in a foreign reader or on the network is the corpus's failure, in one line."""
+    """What `action` returns; whatever goes wrong in a foreign reader or on the network is the corpus's
+    failure, in one line.
+    """
     try:
         return action()
     except UserError:
         raise
     except Exception as error:
         message = " ".join(str(error).split())
-        raise UserError(f"{where}: cannot be read as a dataset: {message[:300] or type(error).__name__}") from error
+        raise UserError(
+            f"{where}: cannot be read as a dataset: {message[:300] or type(error).__name__}"
+        ) from error

@@ -76,7 +76,8 @@ class Table(NamedTuple):
 
 
 def open_table(path: Path, source: str | None, target: str | None, max_bad: float = SHARE) -> Corpus:
-    """Raises UserError when a column does not exist (naming those that do), UsageError when it is not clear which.
+    """Raises UserError when a column does not exist (naming those that do), UsageError when it is not clear
+    which.
 
     Columns of a .tsv or .csv are addressed by the names in its first line, or by number from 1. Without a
     header, a file of two columns is source and target, and `source` and `target` name their languages. Of the
@@ -172,7 +173,9 @@ def _open_cells(path: Path, source: str | None, target: str | None) -> Table:
         for name in (columns.source, columns.target):
             if first.count(name) > 1:
                 places = " and ".join(str(place) for place, cell in enumerate(first, 1) if cell == name)
-                raise UserError(f"{path}: columns {places} have one name, {name}: rename those that are not meant")
+                raise UserError(
+                    f"{path}: columns {places} have one name, {name}: rename those that are not meant"
+                )
         return Table(path, columns, lambda: _named(path, dialect, first, 1), notes)
     numbers = [str(number) for number in range(1, len(first) + 1)]
     columns = headerless

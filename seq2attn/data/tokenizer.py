@@ -1,7 +1,10 @@
-"""Text to sub-word ids and exactly back: one side's SentencePiece model in one file. It knows no corpus and no model.
+"""Text to sub-word ids and exactly back: one side's SentencePiece model in one file. It knows no corpus and
+no model.
 
-SentencePiece only cuts: text is NFC-normalised (and lower-cased, when asked) here, white space is kept as it is, and
-decoding is our own join of the pieces, so that `decode(encode(text))` is `text` in NFC wherever every character is known.
+SentencePiece only cuts: text is NFC-normalised (and lower-cased, when asked) here, white space is kept as it
+is, and
+decoding is our own join of the pieces, so that `decode(encode(text))` is `text` in NFC wherever every
+character is known.
 """
 
 import io
@@ -45,7 +48,9 @@ class VocabularyTooLarge(UserError):
 
 
 class Tokenizer:
-    """Text <-> ids of one vocabulary: pieces of kind unigram, bpe, char or word behind the four specials PAD, UNK, BOS, EOS."""
+    """Text <-> ids of one vocabulary: pieces of kind unigram, bpe, char or word behind the four specials PAD,
+    UNK, BOS, EOS.
+    """
 
     def __init__(self, model: bytes, kind: str, lowercase: bool) -> None:
         self.kind = kind
@@ -53,7 +58,8 @@ class Tokenizer:
         self._model = model
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         self.size: int = self._processor.get_piece_size()
-        unknown = SPACE + UNKNOWN if kind == "word" else UNKNOWN  # an unknown word swallows the space before it
+        # an unknown word swallows the space before it
+        unknown = SPACE + UNKNOWN if kind == "word" else UNKNOWN
         pieces = [self._processor.id_to_piece(i) for i in range(len(SPECIALS), self.size)]
         self.vocabulary = [*SPECIALS, *pieces]  # as SentencePiece writes them, by id
         self._surfaces = ["", unknown, "", "", *(piece.replace(SPACE, " ") for piece in pieces)]
@@ -65,12 +71,22 @@ class Tokenizer:
         return Tokenizer, (self._model, self.kind, self.lowercase)
 
     @classmethod
-    def train(cls, texts: Iterable[str], vocab_size: int, kind: str = "unigram", lowercase: bool = False, seed: int = 1) -> Self:
+    def train(
+        cls,
+        texts: Iterable[str],
+        vocab_size: int,
+        kind: str = "unigram",
+        lowercase: bool = False,
+        seed: int = 1,
+    ) -> Self:
         """A tokenizer for `texts` (at most SAMPLE of them are looked at, drawn by `seed`).
 
-        `vocab_size` counts the specials; it is exact for unigram and bpe, an upper bound for char and word. Every character of the
-        texts gets a piece unless that makes the vocabulary impossible; then the rarest 0.05 % of the running text go without.
-        Raises VocabularyTooLarge when the texts do not hold `vocab_size` pieces, UserError with the smallest size when they need more.
+        `vocab_size` counts the specials; it is exact for unigram and bpe, an upper bound for char and word.
+        Every character of the
+        texts gets a piece unless that makes the vocabulary impossible; then the rarest 0.05 % of the running
+        text go without.
+        Raises VocabularyTooLarge when the texts do not hold `vocab_size` pieces, UserError with the smallest
+        size when they need more.
         """
         sample = list(_bounded(texts, lowercase, seed))
         if not sample:
@@ -92,7 +108,9 @@ class Tokenizer:
         """Raises UserError when the file is missing or is not, whole and unchanged, what `save` wrote."""
         try:
             if Path(path).stat().st_size > _LARGEST:
-                raise UserError(f"{path}: larger than any tokenizer of seq2attn; make it again with `seq2attn prepare`")
+                raise UserError(
+                    f"{path}: larger than any tokenizer of seq2attn; make it again with `seq2attn prepare`"
+                )
             data = Path(path).read_bytes()
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from None
@@ -106,20 +124,32 @@ class Tokenizer:
                 raise ValueError("no tokenizer of seq2attn is like this")
             sentencepiece_file.check(model)
             tokenizer = cls(model, facts["kind"], facts["lowercase"])
-            specials = [tokenizer._processor.id_to_piece(place) for place in range(min(len(SPECIALS), tokenizer.size))]
+            specials = [
+                tokenizer._processor.id_to_piece(place) for place in range(min(len(SPECIALS), tokenizer.size))
+            ]
             if tokenizer.size <= len(SPECIALS) or tuple(specials) != SPECIALS:
                 raise ValueError("not the special pieces of seq2attn")
             return tokenizer
         except (ValueError, KeyError, TypeError, RuntimeError, OSError, IndexError):
-            raise UserError(f"{path}: not a tokenizer of seq2attn, or damaged; make it again with `seq2attn prepare`") from None
+            raise UserError(
+                f"{path}: not a tokenizer of seq2attn, or damaged; make it again with `seq2attn prepare`"
+            ) from None
 
     def save(self, path: Path) -> None:
         """Whole, or not at all. Raises UserError when it cannot be written."""
         path = Path(path)
         facts = json.dumps(
-            {"seq2attn_tokenizer": {"kind": self.kind, "lowercase": self.lowercase, "crc32": zlib.crc32(self._model)}}, separators=(",", ":")
+            {
+                "seq2attn_tokenizer": {
+                    "kind": self.kind,
+                    "lowercase": self.lowercase,
+                    "crc32": zlib.crc32(self._model),
+                }
+            },
+            separators=(",", ":"),
         ).encode()
-        # Field 200 of the protocol buffer, in the range that SentencePiece leaves to others: every SentencePiece program still reads the file.
+        # Field 200 of the protocol buffer, in the range that SentencePiece leaves to others: every
+        # SentencePiece program still reads the file.
         trailer = bytes([0xC2, 0x0C, len(facts)]) + facts
         files.write(path, self._model + trailer)
 
@@ -129,10 +159,13 @@ class Tokenizer:
 
     def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
         normal = [normalise(text, self.lowercase) for text in texts]
-        if self.kind == "word":  # SentencePiece runs neighbouring unknown words together; each is one word here
+        # SentencePiece runs neighbouring unknown words together; each is one word here
+        if self.kind == "word":
             return [self._encode_words(text) for text in normal]
         # One thread: parallel work is done by processes, each with its own texts.
-        ids: list[list[int]] = self._processor.encode([text.replace(SPACE, STAND_IN) for text in normal], num_threads=1)
+        ids: list[list[int]] = self._processor.encode(
+            [text.replace(SPACE, STAND_IN) for text in normal], num_threads=1
+        )
         return ids
 
     def _encode_words(self, text: str) -> list[int]:
@@ -151,7 +184,9 @@ class Tokenizer:
         return [self._shown[i] for i in ids]
 
     def word_index(self, ids: Sequence[int]) -> list[int]:
-        """For each id the number of its white-space word, as `decode(ids).split()` counts from 0: of its first character that is no white space; -1 where it has none."""
+        """For each id the number of its white-space word, as `decode(ids).split()` counts from 0: of its
+        first character that is no white space; -1 where it has none.
+        """
         numbers = []
         words, inside = 0, False
         for i in ids:
@@ -169,7 +204,9 @@ class Tokenizer:
 
 
 def normalise(text: str, lowercase: bool = False) -> str:
-    """NFC, lower-cased when asked; half of a surrogate pair (no Unicode text has one, JSON escapes can) reads U+FFFD."""
+    """NFC, lower-cased when asked; half of a surrogate pair (no Unicode text has one, JSON escapes can) reads
+    U+FFFD.
+    """
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
         if _LONE_SURROGATE.search(text):
@@ -179,7 +216,9 @@ def normalise(text: str, lowercase: bool = False) -> str:
 
 def is_changed(text: str) -> bool:
     """Whether `normalise` changes the text, but for its case."""
-    return not text.isascii() and (not unicodedata.is_normalized("NFC", text) or bool(_LONE_SURROGATE.search(text)))
+    return not text.isascii() and (
+        not unicodedata.is_normalized("NFC", text) or bool(_LONE_SURROGATE.search(text))
+    )
 
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -187,7 +226,9 @@ _SPECIAL = re.compile("<(pad|unk|s|/s)>")
 
 
 def _bounded(texts: Iterable[str], lowercase: bool, seed: int) -> Iterator[str]:
-    """What training looks at: the specials taken apart and the characters that SentencePiece keeps for itself left out, for it skips texts that have them."""
+    """What training looks at: the specials taken apart and the characters that SentencePiece keeps for itself
+    left out, for it skips texts that have them.
+    """
     for text in _drawn(texts, seed):
         text = normalise(text[:SAMPLE_CHARACTERS], lowercase).replace(SPACE, STAND_IN)
         text = _SPECIAL.sub(r"< \1 >", text).replace("\0", "").replace("▅", "").replace("\n", " ")

@@ -1,4 +1,5 @@
-"""What a model is given of captioned pictures: pixels of its own size, varied at random in training, or the features made of them before; and the batches of both.
+"""What a model is given of captioned pictures: pixels of its own size, varied at random in training, or the
+features made of them before; and the batches of both.
 
 Pictures are decoded by threads, for Pillow works outside Python's lock. It knows no model.
 """
@@ -32,13 +33,30 @@ class View(NamedTuple):
     def of(cls, encoder: ImageEncoder) -> "View":
         return cls(encoder.side, encoder.fit, encoder.frames)
 
-    def pixels(self, content: Sequence[bytes], where: str, augment: images.Augment | None = None, seed: int | None = None) -> NDArray[np.uint8]:
+    def pixels(
+        self,
+        content: Sequence[bytes],
+        where: str,
+        augment: images.Augment | None = None,
+        seed: int | None = None,
+    ) -> NDArray[np.uint8]:
         """(F, side, side, 3). Raises UserError, naming `where`, for what is no picture."""
-        return images.decode(content, where, self.side, self.fit, clip=self.frames > 1, frames=self.frames, augment=augment, seed=seed)
+        return images.decode(
+            content,
+            where,
+            self.side,
+            self.fit,
+            clip=self.frames > 1,
+            frames=self.frames,
+            augment=augment,
+            seed=seed,
+        )
 
 
 def stacked(frames: Sequence[NDArray[np.uint8]], clips: bool) -> tuple[Tensor, Tensor]:
-    """Pictures (F, Y, X, 3) as a model is given them, and the mask of their real frames: stills (I, 3, Y, X) and (I, 1), clips (I, F, 3, Y, X) and (I, F)."""
+    """Pictures (F, Y, X, 3) as a model is given them, and the mask of their real frames: stills (I, 3, Y, X)
+    and (I, 1), clips (I, F, 3, Y, X) and (I, F).
+    """
     lengths = np.array([len(some) for some in frames])
     longest = int(lengths.max()) if clips else 1
     pixels = np.zeros((len(frames), longest, *frames[0].shape[1:]), np.uint8)
@@ -53,9 +71,17 @@ class Views(Pairs):
 
     ahead = True
 
-    def __init__(self, split: PictureSplit, view: View, settings: Train | None = None, features: NDArray[np.float16] | None = None) -> None:
-        """`settings` say how training varies pictures and how many captions of one are in a batch; without, none are varied and all are.
-        With `features`, (pictures, C, h, w) or (pictures, F, C, h, w), they take the place of pixels; of a clip of fewer frames the last ones are not numbers.
+    def __init__(
+        self,
+        split: PictureSplit,
+        view: View,
+        settings: Train | None = None,
+        features: NDArray[np.float16] | None = None,
+    ) -> None:
+        """`settings` say how training varies pictures and how many captions of one are in a batch; without,
+        none are varied and all are.
+        With `features`, (pictures, C, h, w) or (pictures, F, C, h, w), they take the place of pixels; of a
+        clip of fewer frames the last ones are not numbers.
         """
         self.split, self.view, self.features = split, view, features
         augment = None if settings is None else images.Augment(settings.crop, settings.flip, settings.colour)
@@ -78,7 +104,9 @@ class Views(Pairs):
         yield from self.split.frames_content()
 
     def plan(self, batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
-        """Pictures are drawn, with all their captions or as many as the settings say, others in each epoch: so a picture is encoded once for all of them."""
+        """Pictures are drawn, with all their captions or as many as the settings say, others in each epoch:
+        so a picture is encoded once for all of them.
+        """
         first, lengths = self.split.first, self.split.target_lengths
         rows = self._rows(seed, epoch)
         longest = np.array([lengths[some].max() for some in rows])
@@ -93,15 +121,26 @@ class Views(Pairs):
         if self.captions is None:
             return every
         begin = np.random.default_rng([seed, 1]).integers(1 << 30, size=len(every)) + epoch * self.captions
-        return [some[(start + np.arange(min(self.captions, len(some)))) % len(some)] for some, start in zip(every, begin, strict=True)]
+        return [
+            some[(start + np.arange(min(self.captions, len(some)))) % len(some)]
+            for some, start in zip(every, begin, strict=True)
+        ]
 
     def batch(self, rows: NDArray[np.integer], draw: int | None) -> Batch:
         numbers, source_of = np.unique(self.split.picture_of[rows], return_inverse=True)
         source, mask = self.sources(numbers, draw)
         targets = collate_target([self.split.target_ids[row] for row in rows])
-        return Batch(source, mask, *targets, torch.from_numpy(source_of.astype(np.int64)), torch.from_numpy(numbers.astype(np.int64)))
+        return Batch(
+            source,
+            mask,
+            *targets,
+            torch.from_numpy(source_of.astype(np.int64)),
+            torch.from_numpy(numbers.astype(np.int64)),
+        )
 
-    def sources(self, numbers: Sequence[int] | NDArray[np.integer], draw: int | None = None) -> tuple[Tensor, Tensor]:
+    def sources(
+        self, numbers: Sequence[int] | NDArray[np.integer], draw: int | None = None
+    ) -> tuple[Tensor, Tensor]:
         """What a model is given of those pictures, and their mask."""
         if self.features is not None:
             features = torch.from_numpy(self.features[np.asarray(numbers)])
@@ -114,7 +153,10 @@ class Views(Pairs):
 
         def pixels(picture: int) -> NDArray[np.uint8]:
             return self.view.pixels(
-                self.split.content(picture), self.split.names[picture], augment, None if augment is None else hash((draw, picture)) & (2**63 - 1)
+                self.split.content(picture),
+                self.split.names[picture],
+                augment,
+                None if augment is None else hash((draw, picture)) & (2**63 - 1),
             )
 
         return stacked(list(self.pool.map(pixels, map(int, numbers))), self.view.frames > 1)

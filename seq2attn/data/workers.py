@@ -1,6 +1,7 @@
 """One piece of work done by several forked processes, each with its share. It knows nothing of what they do.
 
-Whatever stops the caller, at whatever moment, all of them end with it. What a process makes goes to files; only
+Whatever stops the caller, at whatever moment, all of them end with it. What a process makes goes to files;
+only
 what it raises comes back.
 """
 
@@ -55,7 +56,9 @@ def each(work: Callable[[int], object], count: int) -> None:
 
 
 def end_with(caller: int) -> None:
-    """In the work, now and then: ends a process whose caller, of that process number, is gone; the caller goes on."""
+    """In the work, now and then: ends a process whose caller, of that process number, is gone; the caller
+    goes on.
+    """
     if caller not in (os.getpid(), os.getppid()):
         os._exit(1)
 

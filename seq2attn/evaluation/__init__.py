@@ -1,1 +1,3 @@
-"""How good outputs and attentions are: text scores, significance, alignment error. Knows no model and imports no torch."""
+"""How good outputs and attentions are: text scores, significance, alignment error. Knows no model and imports
+no torch.
+"""

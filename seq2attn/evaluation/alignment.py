@@ -1,6 +1,8 @@
-"""How well word alignments agree with gold ones: alignment error rate, precision and recall (Och and Ney 2003), and the Pharaoh format.
+"""How well word alignments agree with gold ones: alignment error rate, precision and recall (Och and Ney
+2003), and the Pharaoh format.
 
-A line is `i-j i-j ...`, source word and target word. Gold lines mark what is only possible as `i?j` or `ipj`. Knows no model.
+A line is `i-j i-j ...`, source word and target word. Gold lines mark what is only possible as `i?j` or `ipj`.
+Knows no model.
 """
 
 import re
@@ -15,16 +17,20 @@ _SHOWN = 40  # characters of a word that an error repeats
 
 
 class Links(NamedTuple):
-    """The links (source word, target word) of one sentence pair, counted from 0; every sure link is possible too."""
+    """The links (source word, target word) of one sentence pair, counted from 0; every sure link is possible
+    too.
+    """
 
     sure: frozenset[Link]
     possible: frozenset[Link]
 
 
 class AlignmentScore(NamedTuple):
-    """Shares from 0 to 1: error rate (lower is better), precision against the possible links, recall of the sure ones; and how many links each is made of.
+    """Shares from 0 to 1: error rate (lower is better), precision against the possible links, recall of the
+    sure ones; and how many links each is made of.
 
-    A share of nothing is None: precision where no link was made, recall where none is sure, the error rate where both are so.
+    A share of nothing is None: precision where no link was made, recall where none is sure, the error rate
+    where both are so.
     """
 
     error_rate: float | None
@@ -43,7 +49,9 @@ def percent(share: float | None) -> str:
 
 
 def parse(line: str, first: int = 0, where: str = "alignment") -> Links:
-    """The links of one Pharaoh line whose words are counted from `first`, 0 or 1. Raises UserError that begins with `where`."""
+    """The links of one Pharaoh line whose words are counted from `first`, 0 or 1. Raises UserError that
+    begins with `where`.
+    """
     sure, possible = set(), set()
     for word in line.split():
         match = _LINK.fullmatch(word)
@@ -65,9 +73,13 @@ def parse_lines(lines: Iterable[str], first: int = 0, where: str = "alignment") 
 
 
 def score(predicted: Sequence[Collection[Link]], gold: Sequence[Links]) -> AlignmentScore:
-    """The alignment error rate of `predicted` links over the whole corpus: 1 - (|A and S| + |A and P|) / (|A| + |S|). Raises UserError when the lines differ in number."""
+    """The alignment error rate of `predicted` links over the whole corpus: 1 - (|A and S| + |A and P|) / (|A|
+    + |S|). Raises UserError when the lines differ in number.
+    """
     if len(predicted) != len(gold):
-        raise UserError(f"{len(predicted):,} alignments to score, but the gold has {len(gold):,} lines: every pair needs its own")
+        raise UserError(
+            f"{len(predicted):,} alignments to score, but the gold has {len(gold):,} lines: every pair needs its own"
+        )
     links = sure = possible = in_sure = in_possible = 0
     for given, truth in zip(predicted, gold, strict=True):
         chosen = set(given)
@@ -77,7 +89,14 @@ def score(predicted: Sequence[Collection[Link]], gold: Sequence[Links]) -> Align
         in_sure += len(chosen & truth.sure)
         in_possible += len(chosen & truth.possible)
     error_rate = 1 - (in_sure + in_possible) / (links + sure) if links + sure else None
-    return AlignmentScore(error_rate, in_possible / links if links else None, in_sure / sure if sure else None, links, sure, possible)
+    return AlignmentScore(
+        error_rate,
+        in_possible / links if links else None,
+        in_sure / sure if sure else None,
+        links,
+        sure,
+        possible,
+    )
 
 
 def check_words(
@@ -87,7 +106,9 @@ def check_words(
     where: str = "gold",
     way_out: str = "are the words counted from 1 (--gold-first 1)?",
 ) -> None:
-    """Raises UserError unless every link points at white-space words that exist: an alignment of other text, or counted from another number, is caught here."""
+    """Raises UserError unless every link points at white-space words that exist: an alignment of other text,
+    or counted from another number, is caught here.
+    """
     if not len(gold) == len(sources) == len(targets):
         raise UserError(f"{where}: {len(gold):,} lines of alignments for {len(sources):,} pairs of sentences")
     for number, (links, source, target) in enumerate(zip(gold, sources, targets, strict=True), 1):

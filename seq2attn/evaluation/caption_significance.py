@@ -1,6 +1,8 @@
-"""Paired bootstrap of captions: BLEU-4, CIDEr-D and ROUGE-L of each system against the first, pictures drawn anew with all their references.
+"""Paired bootstrap of captions: BLEU-4, CIDEr-D and ROUGE-L of each system against the first, pictures drawn
+anew with all their references.
 
-Document frequencies of CIDEr-D stay those of all pictures in every sample. Knows systems by name and output only.
+Document frequencies of CIDEr-D stay those of all pictures in every sample. Knows systems by name and output
+only.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,20 +23,32 @@ METRICS = ("BLEU-4", "CIDEr-D", "ROUGE-L")
 Values = Callable[[list[tuple[str, ...]]], NDArray[np.float64]]  # hypotheses -> one value each (S,)
 
 
-def paired_bootstrap_captions(systems: Sequence[tuple[str, Sequence[str]]], references: Sequence[Sequence[str]], samples: int = SAMPLES) -> Comparison:
-    """As `significance.paired_bootstrap`, of METRICS; `references` are grouped by picture. Units and errors as `captions.scores`."""
+def paired_bootstrap_captions(
+    systems: Sequence[tuple[str, Sequence[str]]], references: Sequence[Sequence[str]], samples: int = SAMPLES
+) -> Comparison:
+    """As `significance.paired_bootstrap`, of METRICS; `references` are grouped by picture. Units and errors
+    as `captions.scores`.
+    """
     for _, hypotheses in systems:
         check(hypotheses, references)
     _, theirs = tokenised([], references)
-    metrics = {"BLEU-4": bleu(), "CIDEr-D": _Mean("CIDEr-D", CiderD(theirs).scores), "ROUGE-L": _Mean("ROUGE-L", lambda ours: rouge_l_values(ours, theirs))}
+    metrics = {
+        "BLEU-4": bleu(),
+        "CIDEr-D": _Mean("CIDEr-D", CiderD(theirs).scores),
+        "ROUGE-L": _Mean("ROUGE-L", lambda ours: rouge_l_values(ours, theirs)),
+    }
     lines = [(name, [" ".join(tokens(line)) for line in hypotheses]) for name, hypotheses in systems]
     found = compare(lines, metrics, streams(theirs), samples)
     drawn = [part for part in found.signatures["BLEU-4"].split("|") if part.startswith(("bs:", "seed:"))]
-    return found._replace(signatures={name: "|".join([signature(name, references), *drawn]) for name in METRICS})
+    return found._replace(
+        signatures={name: "|".join([signature(name, references), *drawn]) for name in METRICS}
+    )
 
 
 class _Mean(Metric):
-    """The mean of one value a line, in the form in which sacreBLEU draws samples; the references are in `values` already."""
+    """The mean of one value a line, in the form in which sacreBLEU draws samples; the references are in
+    `values` already.
+    """
 
     def __init__(self, name: str, values: Values) -> None:
         super().__init__()

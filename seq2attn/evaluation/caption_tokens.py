@@ -1,6 +1,8 @@
-"""Words of captions as coco-caption counts them: the Penn Treebank tokens of Stanford's PTBTokenizer, lower-cased, without punctuation; no Java is needed.
+"""Words of captions as coco-caption counts them: the Penn Treebank tokens of Stanford's PTBTokenizer,
+lower-cased, without punctuation; no Java is needed.
 
-Rules for English prose; a text in another script comes apart at its spaces and punctuation. Knows no metric and no file.
+Rules for English prose; a text in another script comes apart at its spaces and punctuation. Knows no metric
+and no file.
 """
 
 import re
@@ -8,19 +10,30 @@ import unicodedata
 
 from seq2attn.evaluation.form import comparable
 
-# What coco-caption leaves out. Its tokenizer lowers the case of -LRB- first, so brackets stay words there (-lrb-), as do runs such as `!!` and `?!`:
+# What coco-caption leaves out. Its tokenizer lowers the case of -LRB- first, so brackets stay words there
+# (-lrb-), as do runs such as `!!` and `?!`:
 # they stay words here too, or the scores would not be its scores.
-PUNCTUATION = frozenset(["''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-", ".", "?", "!", ",", ":", "-", "--", "...", ";"])
+PUNCTUATION = frozenset(
+    ["''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-", ".", "?", "!", ",", ":", "-", "--", "...", ";"]
+)
 
 _BRACKETS = {"(": " -lrb- ", ")": " -rrb- ", "[": " -lsb- ", "]": " -rsb- ", "{": " -lcb- ", "}": " -rcb- "}
-_CHARACTERS = {"…": "...", "€": " $ "} | dict.fromkeys("‘’‛‚", "'") | dict.fromkeys("“”„«»", '"') | dict.fromkeys("–—", " -- ") | dict.fromkeys("£¢", " # ")
+_CHARACTERS = (
+    {"…": "...", "€": " $ "}
+    | dict.fromkeys("‘’‛‚", "'")
+    | dict.fromkeys("“”„«»", '"')
+    | dict.fromkeys("–—", " -- ")
+    | dict.fromkeys("£¢", " # ")
+)
 _UNSEEN = dict.fromkeys("\u00ad\u200b\u200c\u200d\ufeff", "")  # soft hyphens, joiners
 _REPLACED = str.maketrans(_CHARACTERS | _BRACKETS | _UNSEEN)
 _ENTITY = re.compile("&(amp|lt|gt|quot|apos);")
 _ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
-_NOT_TEXT = ("So", "Cn", "Co", "Cs", "Cc", "Cf")  # pictographs and what is no character: the tokenizer drops them
+# pictographs and what is no character: the tokenizer drops them
+_NOT_TEXT = ("So", "Cn", "Co", "Cs", "Cc", "Cf")
 
-_LETTER = r"(?:[^\W_]|[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0963\u0966-\u109f\u20d0-\u20ff])"  # \w leaves combining marks out
+# \w leaves combining marks out
+_LETTER = r"(?:[^\W_]|[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0963\u0966-\u109f\u20d0-\u20ff])"
 _ABBREVIATIONS = (
     "mr mrs ms messrs dr drs prof st ste mt ft jr sr bros inc ltd co corp vs etc gen col lt sgt capt cpl maj gov sen rep rev hon pres adm ave blvd rd "
     "jan feb mar apr jun jul aug sep sept oct nov dec ph.d esq al dept univ assn est"
@@ -43,7 +56,10 @@ _PIECE = re.compile(
 )
 _CLITIC = re.compile(r"(.+?)(n't|'(?:s|m|d|re|ve|ll))")
 _WHOLE = re.compile(r"(?:o|d|l|ma)'.+")  # o'clock, d'oh, ma'am
-_TWO = {word.replace("+", ""): tuple(word.split("+")) for word in ("can+not", "gon+na", "wan+na", "got+ta", "lem+me", "gim+me", "'t+is", "'t+was", "y'+all")}
+_TWO = {
+    word.replace("+", ""): tuple(word.split("+"))
+    for word in ("can+not", "gon+na", "wan+na", "got+ta", "lem+me", "gim+me", "'t+is", "'t+was", "y'+all")
+}
 
 
 def tokens(caption: str) -> tuple[str, ...]:
@@ -66,7 +82,10 @@ def tokens(caption: str) -> tuple[str, ...]:
             words += _TWO.get(piece, (piece,))
         elif kind == "run" and piece.startswith((".", "-")):
             continue  # dots and dashes
-        elif not (match.start() == end or (kind == "sign" and (piece == '"' or unicodedata.category(match[0]) in _NOT_TEXT))):
+        elif not (
+            match.start() == end
+            or (kind == "sign" and (piece == '"' or unicodedata.category(match[0]) in _NOT_TEXT))
+        ):
             words.append(piece)
     return tuple(word for word in words if word not in PUNCTUATION)
 

@@ -1,6 +1,8 @@
-"""Scores of captions against several references a picture: BLEU-1 to 4, CIDEr-D and ROUGE-L over coco-caption's words, each with a signature.
+"""Scores of captions against several references a picture: BLEU-1 to 4, CIDEr-D and ROUGE-L over
+coco-caption's words, each with a signature.
 
-References are grouped by picture, and a picture may have any number of them. Text goes in raw. Knows no model, no file and no run.
+References are grouped by picture, and a picture may have any number of them. Text goes in raw. Knows no
+model, no file and no run.
 """
 
 from collections.abc import Sequence
@@ -24,20 +26,33 @@ Words = tuple[str, ...]
 
 
 def scores(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[Score]:
-    """All of METRICS, in this order; `references[i]` are those of the picture that `hypotheses[i]` describes, and may vary in number.
+    """All of METRICS, in this order; `references[i]` are those of the picture that `hypotheses[i]` describes,
+    and may vary in number.
 
-    BLEU (no smoothing, closest reference length) and ROUGE-L in points, 0 to 100; CIDEr-D in its usual units, 0 to 10, with document frequencies from `references`.
-    BLEU-n is 0 where no n-gram is right. Raises UserError where pictures and hypotheses differ in number, or a picture has no reference.
+    BLEU (no smoothing, closest reference length) and ROUGE-L in points, 0 to 100; CIDEr-D in its usual units,
+    0 to 10, with document frequencies from `references`.
+    BLEU-n is 0 where no n-gram is right. Raises UserError where pictures and hypotheses differ in number, or
+    a picture has no reference.
     """
     check(hypotheses, references)
     ours, theirs = tokenised(hypotheses, references)
     found = bleu().corpus_score([" ".join(words) for words in ours], streams(theirs))
     values = [
-        BLEU.compute_bleu(found.counts[:n], found.totals[:n], found.sys_len, found.ref_len, smooth_method="none", max_ngram_order=n).score
+        BLEU.compute_bleu(
+            found.counts[:n],
+            found.totals[:n],
+            found.sys_len,
+            found.ref_len,
+            smooth_method="none",
+            max_ngram_order=n,
+        ).score
         for n in range(1, ORDERS + 1)
     ]
     values += [CiderD(theirs).corpus(ours), rouge_l_values(ours, theirs).mean()]
-    return [Score(name, float(value), signature(name, references)) for name, value in zip(METRICS, values, strict=True)]
+    return [
+        Score(name, float(value), signature(name, references))
+        for name, value in zip(METRICS, values, strict=True)
+    ]
 
 
 def without_weight(references: Sequence[Sequence[str]]) -> str | None:
@@ -51,18 +66,29 @@ def without_weight(references: Sequence[Sequence[str]]) -> str | None:
 def check(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
     """Raises UserError unless there is a picture, and each has a hypothesis and a reference."""
     if len(hypotheses) != len(references):
-        raise UserError(f"{len(hypotheses):,} captions to score, but references of {len(references):,} pictures: every picture needs its own")
+        raise UserError(
+            f"{len(hypotheses):,} captions to score, but references of {len(references):,} pictures: every picture needs its own"
+        )
     check_grouped([len(of_picture) for of_picture in references])
 
 
-def tokenised(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[list[Words], list[list[Words]]]:
+def tokenised(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+) -> tuple[list[Words], list[list[Words]]]:
     """Hypotheses, and references grouped as they are, as coco-caption's words."""
-    return [tokens(line) for line in hypotheses], [[tokens(reference) for reference in of_picture] for of_picture in references]
+    return [tokens(line) for line in hypotheses], [
+        [tokens(reference) for reference in of_picture] for of_picture in references
+    ]
 
 
 def rouge_l_values(hypotheses: Sequence[Words], references: Sequence[Sequence[Words]]) -> NDArray[np.float64]:
     """ROUGE-L of each hypothesis (S,), in points; the corpus's is their mean."""
-    return np.array([rouge_l(hypothesis, of_picture) for hypothesis, of_picture in zip(hypotheses, references, strict=True)])
+    return np.array(
+        [
+            rouge_l(hypothesis, of_picture)
+            for hypothesis, of_picture in zip(hypotheses, references, strict=True)
+        ]
+    )
 
 
 def bleu() -> BLEU:
@@ -76,12 +102,17 @@ def streams(references: Sequence[Sequence[Words]]) -> Any:
 
 
 def parallel(references: Sequence[Sequence[str]]) -> Any:
-    """References grouped by picture as sacreBLEU's parallel sets, with None (which its types do not know) where a picture has fewer than another.
+    """References grouped by picture as sacreBLEU's parallel sets, with None (which its types do not know)
+    where a picture has fewer than another.
 
-    All of sacreBLEU's metrics pass over None: BLEU and chrF as if the picture's own references stood there again, TER with their own mean length.
+    All of sacreBLEU's metrics pass over None: BLEU and chrF as if the picture's own references stood there
+    again, TER with their own mean length.
     """
     most = max(map(len, references), default=0)
-    return [[of_picture[number] if number < len(of_picture) else None for of_picture in references] for number in range(most)]
+    return [
+        [of_picture[number] if number < len(of_picture) else None for of_picture in references]
+        for number in range(most)
+    ]
 
 
 def signature(name: str, references: Sequence[Sequence[str]]) -> str:

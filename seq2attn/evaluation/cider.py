@@ -1,7 +1,10 @@
-"""CIDEr-D (Vedantam, Zitnick and Parikh 2015, arXiv 1411.5726): how far a caption agrees with what people said of its picture, rare words counting most.
+"""CIDEr-D (Vedantam, Zitnick and Parikh 2015, arXiv 1411.5726): how far a caption agrees with what people
+said of its picture, rare words counting most.
 
-Weights of the references are worked out once; a candidate may then be scored against the references of any picture, many at a time, which makes it fit to
-be a reward too. As coco-caption: no stemming, sigma 6, n-grams of 1 to 4 words, and the factor 10. Knows no model.
+Weights of the references are worked out once; a candidate may then be scored against the references of any
+picture, many at a time, which makes it fit to
+be a reward too. As coco-caption: no stemming, sigma 6, n-grams of 1 to 4 words, and the factor 10. Knows no
+model.
 """
 
 from collections.abc import Hashable, Sequence
@@ -23,7 +26,9 @@ _WORD_BITS = 32  # n-gram = (number of its first n - 1 words, number of its last
 
 
 class _Grams(NamedTuple):
-    """The different n-grams of each of many captions, of one n, ordered by caption and by n-gram; G of them all together."""
+    """The different n-grams of each of many captions, of one n, ordered by caption and by n-gram; G of them
+    all together.
+    """
 
     caption_G: Ints
     gram_G: Ints
@@ -31,7 +36,9 @@ class _Grams(NamedTuple):
 
 
 class _Order(NamedTuple):
-    """What the references weigh for one n: N different n-grams, and G of them counted anew in each reference that holds them; R references."""
+    """What the references weigh for one n: N different n-grams, and G of them counted anew in each reference
+    that holds them; R references.
+    """
 
     idf_N: Floats
     key_G: Ints  # (reference, n-gram) in one number, sorted
@@ -40,9 +47,11 @@ class _Order(NamedTuple):
 
 
 class CiderD:
-    """CIDEr-D against the references of P pictures, `references[p]` those of picture p: text, which is tokenised as coco-caption does, or tokens of any hashable kind.
+    """CIDEr-D against the references of P pictures, `references[p]` those of picture p: text, which is
+    tokenised as coco-caption does, or tokens of any hashable kind.
 
-    Document frequencies are those of these pictures and stay fixed whatever is scored. Scores are in CIDEr-D's usual units: 0 to 10, good captions near 1.
+    Document frequencies are those of these pictures and stay fixed whatever is scored. Scores are in
+    CIDEr-D's usual units: 0 to 10, good captions near 1.
     Raises UserError where a picture has no reference, or where there is no picture.
     """
 
@@ -56,11 +65,15 @@ class CiderD:
         captions = [_as_tokens(caption) for of_picture in references for caption in of_picture]
         self._length_R = _lengths(captions)
         self._rarest = float(np.log(len(counts)))
-        word_T = np.array([self._words.setdefault(word, len(self._words)) for caption in captions for word in caption], dtype=np.int64)
+        word_T = np.array(
+            [self._words.setdefault(word, len(self._words)) for caption in captions for word in caption],
+            dtype=np.int64,
+        )
         self._orders: list[_Order] = []
         self._known: list[Ints] = []
         for n, grams in enumerate(_grams(word_T, self._length_R, self._known, learn=True)):
-            in_picture = np.unique(picture_R[grams.caption_G] << _WORD_BITS | grams.gram_G)  # each picture counts once
+            # each picture counts once
+            in_picture = np.unique(picture_R[grams.caption_G] << _WORD_BITS | grams.gram_G)
             frequency_N = np.bincount(in_picture & (1 << _WORD_BITS) - 1, minlength=len(self._known[n]))
             idf_N = self._rarest - np.log(frequency_N)
             weight_G = grams.count_G * idf_N[grams.gram_G]
@@ -77,9 +90,13 @@ class CiderD:
         return not any((order.idf_N > 0).any() for order in self._orders)
 
     def scores(self, candidates: Sequence[Caption], pictures: Sequence[int] | None = None) -> Floats:
-        """CIDEr-D of each candidate (C,) against the references of its picture: number `pictures[c]`, or number c where none are named."""
+        """CIDEr-D of each candidate (C,) against the references of its picture: number `pictures[c]`, or
+        number c where none are named.
+        """
         if pictures is None and len(candidates) != len(self):
-            raise UserError(f"{len(candidates):,} captions to score, but references of {len(self):,} pictures: every picture needs its own")
+            raise UserError(
+                f"{len(candidates):,} captions to score, but references of {len(self):,} pictures: every picture needs its own"
+            )
         picture_C = np.arange(len(self)) if pictures is None else np.array(pictures, dtype=np.int64)
         if len(picture_C) != len(candidates):
             raise ValueError(f"{len(candidates)} candidates for {len(picture_C)} pictures")
@@ -92,12 +109,19 @@ class CiderD:
         unknown: dict[Hashable, int] = {}
         words = self._words
         word_T = np.array(
-            [words[word] if word in words else unknown.setdefault(word, len(words) + len(unknown)) for caption in captions for word in caption], dtype=np.int64
+            [
+                words[word] if word in words else unknown.setdefault(word, len(words) + len(unknown))
+                for caption in captions
+                for word in caption
+            ],
+            dtype=np.int64,
         )
         # One row for each (candidate, reference of its picture): B of them.
         candidate_B = np.repeat(np.arange(len(captions)), self._count_P[picture_C])
         start_C = np.cumsum(self._count_P[picture_C]) - self._count_P[picture_C]
-        reference_B = np.arange(len(candidate_B)) - start_C[candidate_B] + self._first_P[picture_C][candidate_B]
+        reference_B = (
+            np.arange(len(candidate_B)) - start_C[candidate_B] + self._first_P[picture_C][candidate_B]
+        )
         sum_B = np.zeros(len(candidate_B))
         for grams, order in zip(_grams(word_T, length_C, self._known), self._orders, strict=True):
             known_G = grams.gram_G < len(order.idf_N)
@@ -105,8 +129,19 @@ class CiderD:
             idf_G[known_G] = order.idf_N[grams.gram_G[known_G]]
             weight_G = grams.count_G * idf_G
             norm_C = _norms(grams.caption_G, weight_G, len(captions))
-            sum_B += _cosines(grams, weight_G, known_G, order, candidate_B, reference_B, start_C, self._count_P[picture_C], norm_C)
-        distance_B = np.maximum(length_C - 1, 0)[candidate_B] - np.maximum(self._length_R - 1, 0)[reference_B]  # coco-caption counts pairs of words
+            sum_B += _cosines(
+                grams,
+                weight_G,
+                known_G,
+                order,
+                candidate_B,
+                reference_B,
+                start_C,
+                self._count_P[picture_C],
+                norm_C,
+            )
+        # coco-caption counts pairs of words
+        distance_B = np.maximum(length_C - 1, 0)[candidate_B] - np.maximum(self._length_R - 1, 0)[reference_B]
         sum_B *= np.exp(-(distance_B**2) / (2 * SIGMA**2))
         total_C = np.bincount(candidate_B, sum_B, minlength=len(captions))
         return 10 * total_C / ORDERS / self._count_P[picture_C]
@@ -121,7 +156,9 @@ def check_grouped(counts: Sequence[int]) -> None:
     if not counts:
         raise UserError("a score needs at least one picture with its references")
     if min(counts) < 1:
-        raise UserError(f"picture {counts.index(min(counts)) + 1} has no reference: every picture needs at least one")
+        raise UserError(
+            f"picture {counts.index(min(counts)) + 1} has no reference: every picture needs at least one"
+        )
 
 
 def _cosines(
@@ -135,7 +172,9 @@ def _cosines(
     count_C: Ints,
     norm_C: Floats,
 ) -> Floats:
-    """Cosine of the clipped weights of candidate and reference, for each row (B,); 0 where either has no weight at all."""
+    """Cosine of the clipped weights of candidate and reference, for each row (B,); 0 where either has no
+    weight at all.
+    """
     at_K = np.flatnonzero(known_G)
     repeats_K = count_C[grams.caption_G[at_K]]
     gram_M = np.repeat(at_K, repeats_K)  # each known n-gram meets each reference of its candidate's picture
@@ -155,7 +194,8 @@ def _cosines(
 def _grams(word_T: Ints, length_C: Ints, known: list[Ints], learn: bool = False) -> list[_Grams]:
     """The n-grams of the captions whose words lie one after the other in `word_T`, for n = 1 to ORDERS.
 
-    `known[n - 1]` are the references' n-grams, sorted; with `learn` they are these captions' own and are appended. Others are numbered after the known ones.
+    `known[n - 1]` are the references' n-grams, sorted; with `learn` they are these captions' own and are
+    appended. Others are numbered after the known ones.
     """
     caption_T = np.repeat(np.arange(len(length_C)), length_C)
     left_T = np.repeat(np.cumsum(length_C), length_C) - np.arange(len(word_T))  # words from here to the end

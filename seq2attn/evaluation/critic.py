@@ -1,4 +1,6 @@
-"""Captions that a model in training draws itself, each with how much better it is than others of the same picture, by CIDEr-D (Rennie 2017)."""
+"""Captions that a model in training draws itself, each with how much better it is than others of the same
+picture, by CIDEr-D (Rennie 2017).
+"""
 
 from collections.abc import Sequence
 
@@ -18,9 +20,11 @@ from seq2attn.training.self_critical import Critic, Drawn
 
 
 def critic(references: Sequence[Sequence[str]], tokenizer: Tokenizer, config: Config) -> Critic:
-    """What `training.trainer.train` is handed: `references` are the captions of each training picture, which also say how telling an n-gram is.
+    """What `training.trainer.train` is handed: `references` are the captions of each training picture, which
+    also say how telling an n-gram is.
 
-    `train.samples` captions are drawn of a picture. What one is worth is its CIDEr-D less that of the greedy caption, or less the mean of the others (`train.compared`).
+    `train.samples` captions are drawn of a picture. What one is worth is its CIDEr-D less that of the greedy
+    caption, or less the mean of the others (`train.compared`).
     """
     cider = CiderD([[tokens(reference) for reference in some] for some in references])
     settings = config.train
@@ -29,8 +33,17 @@ def critic(references: Sequence[Sequence[str]], tokenizer: Tokenizer, config: Co
         captioner = Captioner(model, tokenizer, config)
         pictures = [[seen] for seen in _seen(source, mask)]
         numbers = number_I.tolist()
-        # By the model's probabilities alone: what other rules leave out would be drawn with others than those whose gradient is taken.
-        drawn = captioner.caption(pictures, sample=True, n_best=settings.samples, seed=seed, attention=False, min_length=0, no_repeat_ngram=0)
+        # By the model's probabilities alone: what other rules leave out would be drawn with others than those
+        # whose gradient is taken.
+        drawn = captioner.caption(
+            pictures,
+            sample=True,
+            n_best=settings.samples,
+            seed=seed,
+            attention=False,
+            min_length=0,
+            no_repeat_ngram=0,
+        )
         reward_IK = _rewards(cider, drawn, numbers)
         if settings.compared == "greedy":
             compared = _rewards(cider, captioner.caption(pictures, beam=1, attention=False), numbers)
@@ -43,7 +56,13 @@ def critic(references: Sequence[Sequence[str]], tokenizer: Tokenizer, config: Co
         mask_RT = mask_RT & (finished_R1 | (targets_RT != EOS))  # one that was cut never chose to end
         source_of_R = torch.arange(len(drawn)).repeat_interleave(settings.samples)
         device = source.device
-        parts = (source_of_R.to(device), inputs_RT.to(device), targets_RT.to(device), mask_RT.to(device), advantage_R.to(device))
+        parts = (
+            source_of_R.to(device),
+            inputs_RT.to(device),
+            targets_RT.to(device),
+            mask_RT.to(device),
+            advantage_R.to(device),
+        )
         return Drawn(*parts, reward=float(reward_IK.mean()), banned=BANNED)
 
     return judge
@@ -53,12 +72,17 @@ def _rewards(cider: CiderD, captions: Sequence[Sequence[Caption]], numbers: Sequ
     """CIDEr-D (pictures, captions of each)."""
     flat = [tokens(caption.text) for some in captions for caption in some]
     each = len(captions[0])
-    return cider.scores(flat, [number for number in numbers for _ in range(each)]).reshape(len(captions), each)
+    return cider.scores(flat, [number for number in numbers for _ in range(each)]).reshape(
+        len(captions), each
+    )
 
 
 def _seen(source: Tensor, mask: Tensor) -> list["np.ndarray"]:
     """Pictures or their features, one by one, as `Captioner.caption` takes them."""
-    rows = [row if mask.size(1) == 1 and source.dim() == 4 else row[real] for row, real in zip(source.cpu(), mask.cpu(), strict=True)]
+    rows = [
+        row if mask.size(1) == 1 and source.dim() == 4 else row[real]
+        for row, real in zip(source.cpu(), mask.cpu(), strict=True)
+    ]
     if source.dtype != torch.uint8:
         return [row.numpy() for row in rows]
     return [(row[None] if source.dim() == 4 else row).movedim(-3, -1).contiguous().numpy() for row in rows]

@@ -1,4 +1,5 @@
-"""Which texts a model is forced on to see how likely it finds them: all but those that have nothing to read, or too much.
+"""Which texts a model is forced on to see how likely it finds them: all but those that have nothing to read,
+or too much.
 
 A text of many tokens takes memory by the tokens times the vocabulary, and in a Transformer by their square.
 """

@@ -1,4 +1,5 @@
-"""The one form in which texts are compared: that of the tokenizer, or a perfect output would not be its reference.
+"""The one form in which texts are compared: that of the tokenizer, or a perfect output would not be its
+reference.
 
 Unicode has several ways to write one character: "é" is one code point or two. A tokenizer writes the composed
 one (NFC), and lower case where it was asked to. References, outputs of any system and captions are brought

@@ -1,4 +1,5 @@
-"""What a model makes of a test set: its translations, how likely it finds the references, and the word alignments that its attention implies.
+"""What a model makes of a test set: its translations, how likely it finds the references, and the word
+alignments that its attention implies.
 
 Knows a Translator by what it does, and no file.
 """
@@ -39,11 +40,15 @@ def translate(
     progress: Progress = lambda done, total: None,
     **search: Unpack[Search],
 ) -> list[str]:
-    """The best translation of each source, as text on one line, by search or, with a `utility`, among samples."""
+    """The best translation of each source, as text on one line, by search or, with a `utility`, among
+    samples.
+    """
     outputs: list[str] = []
     for start in range(0, len(sources), BLOCK):
         progress(start, len(sources))
-        found = translator.translate(sources[start : start + BLOCK], attention=False, seed=seed, first=start, **search)
+        found = translator.translate(
+            sources[start : start + BLOCK], attention=False, seed=seed, first=start, **search
+        )
         outputs += [" ".join(translations[0].text.split("\n")) for translations in found]
     progress(len(sources), len(sources))
     return outputs
@@ -88,11 +93,14 @@ def force(
     seed: int = 1,
     progress: Progress = lambda done, total: None,
 ) -> Forced:
-    """Every reference of each source forced on the model, in one pass: how likely all are, and, with `align`, for each pair of the first set the links of every
+    """Every reference of each source forced on the model, in one pass: how likely all are, and, with `align`,
+    for each pair of the first set the links of every
     target word to the source word of largest weight, words as white space parts them.
 
-    What is blank has no translation to be likely, for the model never saw such a pair: those references are left out and counted, as are
-    those of more tokens than an output can have. One that the tokenizer knows in part only is scored with its unknown pieces, as in training.
+    What is blank has no translation to be likely, for the model never saw such a pair: those references are
+    left out and counted, as are
+    those of more tokens than an output can have. One that the tokenizer knows in part only is scored with its
+    unknown pieces, as in training.
     """
     log_p, tokens, scored, links = 0.0, 0, 0, []
     total = len(sources) * len(references)
@@ -102,7 +110,9 @@ def force(
             some = sources[start : start + BLOCK]
             theirs = within_bounds(targets[start : start + BLOCK], translator.target_tokenizer)
             shown = align and number == 0
-            found = translator.force(some, theirs, batch_tokens=batch_tokens, attention=shown, seed=seed, first=start)
+            found = translator.force(
+                some, theirs, batch_tokens=batch_tokens, attention=shown, seed=seed, first=start
+            )
             links += [set(translation.alignment()) for translation in found if shown]
             real = [t for t in found if not is_blank(t.source) and not is_blank(t.text)]
             log_p += math.fsum(translation.log_probability for translation in real)

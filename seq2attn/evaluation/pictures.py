@@ -1,4 +1,5 @@
-"""What a model makes of the captioned pictures of a split: its captions, how likely it finds the references, and where it looks when it names a thing.
+"""What a model makes of the captioned pictures of a split: its captions, how likely it finds the references,
+and where it looks when it names a thing.
 
 Knows a Captioner by what it does.
 """
@@ -25,8 +26,12 @@ BYTES = 1 << 28  # of pixels in one block
 Progress = Callable[[int, int], None]  # done, total
 
 
-def seen(captioner: Captioner, split: PictureSplit, numbers: Sequence[int], made: NDArray[np.float16] | None = None) -> list[list[NDArray[Any]]]:
-    """What each member of a captioner is given of those pictures: pixels, or the features that were made of them before."""
+def seen(
+    captioner: Captioner, split: PictureSplit, numbers: Sequence[int], made: NDArray[np.float16] | None = None
+) -> list[list[NDArray[Any]]]:
+    """What each member of a captioner is given of those pictures: pixels, or the features that were made of
+    them before.
+    """
     if made is None:
         return [captioner.seen(split.content(number), split.names[number]) for number in numbers]
     features = [np.asarray(made[number]) for number in numbers]
@@ -75,18 +80,33 @@ def force(
     seed: int = 1,
     progress: Progress = lambda done, total: None,
 ) -> Forced:
-    """Every caption of every picture forced on the model, in one pass: how likely all are, and whether each word that has a box is read where the box is.
+    """Every caption of every picture forced on the model, in one pass: how likely all are, and whether each
+    word that has a box is read where the box is.
 
-    Captions that are blank, or of more tokens than an output can have, are left out and counted: the model never saw such a one.
+    Captions that are blank, or of more tokens than an output can have, are left out and counted: the model
+    never saw such a one.
     """
     log_p, tokens, scored = 0.0, 0, 0
-    counts: list[Counts] | None = [] if split.boxes is not None and captioner.attends and not captioner.clips else None
+    counts: list[Counts] | None = (
+        [] if split.boxes is not None and captioner.attends and not captioner.clips else None
+    )
     for numbers in blocks(captioner, len(split.names)):
         progress(numbers.start, len(split.names))
         captions = [caption for number in numbers for caption in split.captions[number]]
         texts = within_bounds(captions, captioner.target_tokenizer)
-        pictures = [one for number, one in zip(numbers, seen(captioner, split, numbers), strict=True) for _ in split.captions[number]]
-        found = captioner.force(pictures, texts, batch_tokens=batch_tokens, attention=counts is not None, seed=seed, first=int(split.first[numbers.start]))
+        pictures = [
+            one
+            for number, one in zip(numbers, seen(captioner, split, numbers), strict=True)
+            for _ in split.captions[number]
+        ]
+        found = captioner.force(
+            pictures,
+            texts,
+            batch_tokens=batch_tokens,
+            attention=counts is not None,
+            seed=seed,
+            first=int(split.first[numbers.start]),
+        )
         real = [caption for caption in found if not is_blank(caption.text)]
         log_p += math.fsum(caption.log_probability for caption in real)
         tokens += sum(len(caption.tokens) + 1 for caption in real)
@@ -94,10 +114,14 @@ def force(
         if counts is not None:
             counts += _pointed(captioner.views[0], split, numbers, found)
     progress(len(split.names), len(split.names))
-    return Forced(Likelihood(log_p, tokens, scored, len(split) - scored), None if counts is None else total(counts))
+    return Forced(
+        Likelihood(log_p, tokens, scored, len(split) - scored), None if counts is None else total(counts)
+    )
 
 
-def _pointed(view: View, split: PictureSplit, numbers: Sequence[int], found: Sequence[Caption]) -> list[Counts]:
+def _pointed(
+    view: View, split: PictureSplit, numbers: Sequence[int], found: Sequence[Caption]
+) -> list[Counts]:
     """Of each caption of those pictures, its attention against its boxes."""
     assert split.boxes is not None
     boxed = [(number, boxes) for number in numbers for boxes in split.boxes[number]]
@@ -106,5 +130,15 @@ def _pointed(view: View, split: PictureSplit, numbers: Sequence[int], found: Seq
         assert caption.attention is not None
         assert caption.grid is not None
         where = f"{split.path}, {split.names[number]}"
-        counts.append(pointing(caption.attention, caption.grid, split.sizes[number], view.side, cast(Fit, view.fit), boxes, where))
+        counts.append(
+            pointing(
+                caption.attention,
+                caption.grid,
+                split.sizes[number],
+                view.side,
+                cast(Fit, view.fit),
+                boxes,
+                where,
+            )
+        )
     return counts

@@ -1,6 +1,8 @@
-"""Whether attention looks at what it says: the pointing game of caption words that name a thing whose box is known (after Zhang et al. 2016, arXiv 1608.00507).
+"""Whether attention looks at what it says: the pointing game of caption words that name a thing whose box is
+known (after Zhang et al. 2016, arXiv 1608.00507).
 
-The largest weight over the grid is to lie in the thing's box, as the model's square view shows it. Knows no model and no picture, only sizes.
+The largest weight over the grid is to lie in the thing's box, as the model's square view shows it. Knows no
+model and no picture, only sizes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,12 +15,15 @@ from seq2attn.errors import UserError
 from seq2attn.evaluation.alignment import percent
 
 Fit = Literal["stretch", "crop", "pad"]  # how a picture becomes a square
-Box = tuple[int, float, float, float, float]  # number of the word, left, top, right, bottom in pixels of the picture; right and bottom are outside
+# number of the word, left, top, right, bottom in pixels of the picture; right and bottom are outside
+Box = tuple[int, float, float, float, float]
 Sides = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 class Counts(NamedTuple):
-    """What was found in one caption: of `words` with boxes, how many are pointed at, and how many a random cell would hit; boxes that no cell can hit."""
+    """What was found in one caption: of `words` with boxes, how many are pointed at, and how many a random
+    cell would hit; boxes that no cell can hit.
+    """
 
     hits: float
     chances: float
@@ -27,7 +32,9 @@ class Counts(NamedTuple):
 
 
 class Pointing(NamedTuple):
-    """Shares from 0 to 1 over `words`, None where there is none: of largest weights in the word's box, and of what a cell drawn evenly would reach."""
+    """Shares from 0 to 1 over `words`, None where there is none: of largest weights in the word's box, and of
+    what a cell drawn evenly would reach.
+    """
 
     accuracy: float | None
     chance: float | None
@@ -39,9 +46,11 @@ class Pointing(NamedTuple):
 
 
 def in_view(box: Sides, size: tuple[float, float], side: float, fit: Fit) -> Sides:
-    """A box (left, top, right, bottom) of a picture of `size` (width, height) in the square view of `side` pixels; parts of it may be outside.
+    """A box (left, top, right, bottom) of a picture of `size` (width, height) in the square view of `side`
+    pixels; parts of it may be outside.
 
-    stretch: both sides become `side`. crop: the shorter side becomes `side` and the middle is kept. pad: the longer one does, and the picture lies in the middle.
+    stretch: both sides become `side`. crop: the shorter side becomes `side` and the middle is kept. pad: the
+    longer one does, and the picture lies in the middle.
     """
     if fit not in get_args(Fit):
         raise ValueError(f"fit {fit!r}: choose {', '.join(get_args(Fit))}")
@@ -56,11 +65,19 @@ def in_view(box: Sides, size: tuple[float, float], side: float, fit: Fit) -> Sid
 
 
 def pointing(
-    weights_TS: NDArray[np.floating], grid: tuple[int, int], size: tuple[float, float], side: float, fit: Fit, boxes: Sequence[Box], where: str = "boxes"
+    weights_TS: NDArray[np.floating],
+    grid: tuple[int, int],
+    size: tuple[float, float],
+    side: float,
+    fit: Fit,
+    boxes: Sequence[Box],
+    where: str = "boxes",
 ) -> Counts:
-    """Counts of one caption: weights of its T words over a row-major `grid` (h, w), S = h * w; the picture's `size` (width, height); its boxes.
+    """Counts of one caption: weights of its T words over a row-major `grid` (h, w), S = h * w; the picture's
+    `size` (width, height); its boxes.
 
-    A word with several boxes may point at any of them. Of equal largest weights each counts its share. Raises UserError, which begins with `where`, for a box of
+    A word with several boxes may point at any of them. Of equal largest weights each counts its share. Raises
+    UserError, which begins with `where`, for a box of
     a word that the caption does not have.
     """
     h, w = grid
@@ -75,7 +92,9 @@ def pointing(
     left_out = 0
     for word, *sides in boxes:
         if not 0 <= word < words:
-            raise UserError(f"{where}: a box names word {word} (counted from 0), but the caption has {words} words")
+            raise UserError(
+                f"{where}: a box names word {word} (counted from 0), but the caption has {words} words"
+            )
         left, top, right, bottom = in_view((sides[0], sides[1], sides[2], sides[3]), size, side, fit)
         held_S = (left <= x_S) & (x_S < right) & (top <= y_S) & (y_S < bottom)
         if held_S.any():
@@ -96,4 +115,6 @@ def total(counts: Iterable[Counts]) -> Pointing:
     words, left_out = sum(each.words for each in found), sum(each.left_out for each in found)
     if not words:
         return Pointing(None, None, 0, left_out)
-    return Pointing(sum(each.hits for each in found) / words, sum(each.chances for each in found) / words, words, left_out)
+    return Pointing(
+        sum(each.hits for each in found) / words, sum(each.chances for each in found) / words, words, left_out
+    )

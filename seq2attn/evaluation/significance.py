@@ -1,4 +1,5 @@
-"""Whether a difference between systems is more than chance: sacreBLEU's paired bootstrap of each system against the first.
+"""Whether a difference between systems is more than chance: sacreBLEU's paired bootstrap of each system
+against the first.
 
 Knows systems by name and output only.
 """
@@ -42,7 +43,8 @@ def paired_bootstrap(
     samples: int = SAMPLES,
     lowercase: bool = False,
 ) -> Comparison:
-    """Paired bootstrap resampling (Koehn 2004) of (name, output) systems against the first; every name is another. Raises UserError as `text.bleu`.
+    """Paired bootstrap resampling (Koehn 2004) of (name, output) systems against the first; every name is
+    another. Raises UserError as `text.bleu`.
 
     The p-value is the chance of a difference at least so large between two systems that are equally good.
     """
@@ -74,12 +76,16 @@ def compare(
         first = _compared(results[called][0])
         for (name, _), result in zip(systems, results[called], strict=True):
             found = _compared(result)
-            # Where no sample differs, sacreBLEU counts none beyond the difference and calls equal systems different.
+            # Where no sample differs, sacreBLEU counts none beyond the difference and calls equal systems
+            # different.
             same = found.p_value is not None and found.value == first.value
             compared[name][measure] = found._replace(p_value=1.0) if same else found
             if len(references[0]) == 1:  # drawn anew it is the same line: no sample could differ
                 compared[name][measure] = found._replace(p_value=None)
-    return Comparison(compared, {measure: str(signature) for measure, signature in zip(metrics, signatures.values(), strict=True)})
+    return Comparison(
+        compared,
+        {measure: str(signature) for measure, signature in zip(metrics, signatures.values(), strict=True)},
+    )
 
 
 def _compared(result: str | Result) -> Compared:

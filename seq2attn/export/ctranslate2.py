@@ -1,7 +1,10 @@
-"""A Transformer for CTranslate2 (https://github.com/OpenNMT/CTranslate2), by that project's own converter and specification.
+"""A Transformer for CTranslate2 (https://github.com/OpenNMT/CTranslate2), by that project's own converter and
+specification.
 
-What it has no word for is said in the words that it has, and computes the same: positions become a table, the maps of a score are multiplied into
-those of queries and keys, and heads that share what they read of the source get a copy each. It knows a model by its modules, and text by pieces.
+What it has no word for is said in the words that it has, and computes the same: positions become a table, the
+maps of a score are multiplied into
+those of queries and keys, and heads that share what they read of the source get a copy each. It knows a model
+by its modules, and text by pieces.
 """
 
 from collections.abc import Iterable
@@ -29,42 +32,67 @@ from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.models.transformer import EPS, FeedForward, Sublayer
 
 VERSION: str = ctranslate2.__version__
-POSITIONS = 2304  # rows of a table of positions: beyond the longest source, and the longest output, of `translate`
-ACTIVATIONS = {"relu": common_spec.Activation.RELU, "gelu": common_spec.Activation.GELU, "swiglu": common_spec.Activation.SWISH}
+# rows of a table of positions: beyond the longest source, and the longest output, of `translate`
+POSITIONS = 2304
+ACTIVATIONS = {
+    "relu": common_spec.Activation.RELU,
+    "gelu": common_spec.Activation.GELU,
+    "swiglu": common_spec.Activation.SWISH,
+}
 
 
 class ModelConverter(Converter):  # type: ignore[misc]
     def __init__(self, model: Seq2Seq, settings: ModelSettings, source: Tokenizer, target: Tokenizer) -> None:
-        """A Transformer that `limits.refuse` has nothing against, with its settings and the tokenizers of both sides."""
-        self.encoder, self.decoder = cast(TransformerEncoder, model.encoder), cast(TransformerDecoder, model.decoder)
+        """A Transformer that `limits.refuse` has nothing against, with its settings and the tokenizers of
+        both sides.
+        """
+        self.encoder, self.decoder = (
+            cast(TransformerEncoder, model.encoder),
+            cast(TransformerDecoder, model.decoder),
+        )
         self.settings, self.source, self.target = settings, source, target
 
     @torch.no_grad()
     def _load(self) -> TransformerSpec:
         assert self.settings.encoder.kind == self.settings.decoder.kind == "transformer"
-        shown = {"alignment_layer": (self.settings.decoder.weights_of or 0) - 1, "alignment_heads": self.settings.decoder.heads}  # -1: the last layer
+        # -1: the last layer
+        shown = {
+            "alignment_layer": (self.settings.decoder.weights_of or 0) - 1,
+            "alignment_heads": self.settings.decoder.heads,
+        }
         spec = TransformerSpec(
             transformer_spec.TransformerEncoderSpec(**_stack(self.settings.encoder)),
             transformer_spec.TransformerDecoderSpec(**_stack(self.settings.decoder), **shown),
         )
         spec.encoder.embeddings[0].weight = _copy(self.encoder.embedding.weight)
         spec.decoder.embeddings.weight = _copy(self.decoder.target_embedding.weight)
-        for side, stack, settings in ((spec.encoder, self.encoder, self.settings.encoder), (spec.decoder, self.decoder, self.settings.decoder)):
+        for side, stack, settings in (
+            (spec.encoder, self.encoder, self.settings.encoder),
+            (spec.decoder, self.decoder, self.settings.decoder),
+        ):
             if stack.norm is not None:
                 _norm(side.layer_norm, stack.norm)
             if (table := _table(stack.positions, settings)) is not None:
                 side.position_encodings.encodings = table
-        for layer, encoded in zip(spec.encoder.layer, cast(Iterable[EncoderLayer], self.encoder.layers), strict=True):
+        for layer, encoded in zip(
+            spec.encoder.layer, cast(Iterable[EncoderLayer], self.encoder.layers), strict=True
+        ):
             _self_attention(layer.self_attention, encoded.attention, encoded.attending)
             _feedforward(layer.ffn, encoded.feedforward, encoded.feeding)
-        for layer, decoded in zip(spec.decoder.layer, cast(Iterable[DecoderLayer], self.decoder.layers), strict=True):
+        for layer, decoded in zip(
+            spec.decoder.layer, cast(Iterable[DecoderLayer], self.decoder.layers), strict=True
+        ):
             _self_attention(layer.self_attention, decoded.attention, decoded.attending)
             _source_attention(layer.attention, decoded.source_attention, decoded.reading)
             _feedforward(layer.ffn, decoded.feedforward, decoded.feeding)
         _map(spec.decoder.projection, self.decoder.output.weight, self.decoder.output.bias)
         spec.register_source_vocabulary(self.source.vocabulary)
         spec.register_target_vocabulary(self.target.vocabulary)
-        spec.config.unk_token, spec.config.bos_token, spec.config.eos_token = SPECIALS[UNK], SPECIALS[BOS], SPECIALS[EOS]
+        spec.config.unk_token, spec.config.bos_token, spec.config.eos_token = (
+            SPECIALS[UNK],
+            SPECIALS[BOS],
+            SPECIALS[EOS],
+        )
         spec.config.decoder_start_token = SPECIALS[BOS]
         spec.config.add_source_eos = True
         spec.config.layer_norm_epsilon = EPS
@@ -86,7 +114,9 @@ def _stack(settings: Settings) -> dict[str, Any]:
 
 
 def _table(positions: Positions, settings: Settings) -> Tensor | None:
-    """What is added at each position, (POSITIONS, D): zeros where nothing is, for without a table CTranslate2 adds sinusoids. None where queries and keys are turned."""
+    """What is added at each position, (POSITIONS, D): zeros where nothing is, for without a table CTranslate2
+    adds sinusoids. None where queries and keys are turned.
+    """
     if settings.positions == "rotary":
         return None
     nothing = torch.zeros(POSITIONS, settings.size)
@@ -101,23 +131,35 @@ def _self_attention(spec: Any, own: SelfAttention, around: Sublayer) -> None:
 
 
 def _source_attention(spec: Any, own: Attention, around: Sublayer) -> None:
-    query_map, key_map, value_map, out = (cast(nn.Linear, linear) for linear in (own.query, own.key, own.value, own.out))
+    query_map, key_map, value_map, out = (
+        cast(nn.Linear, linear) for linear in (own.query, own.key, own.value, own.out)
+    )
     score = cast(Keyed, own.score)
     query = _heads(query_map, score.query, own.heads, own.heads)
     key = _heads(key_map, score.key, own.kv_heads, own.heads)
     value = _heads(value_map, nn.Identity(), own.kv_heads, own.heads)
     _norm(spec.layer_norm, around.norm)
     _map(spec.linear[0], *query)
-    _map(spec.linear[1], torch.cat([key[0], value[0]]), None if key[1] is None or value[1] is None else torch.cat([key[1], value[1]]))
+    _map(
+        spec.linear[1],
+        torch.cat([key[0], value[0]]),
+        None if key[1] is None or value[1] is None else torch.cat([key[1], value[1]]),
+    )
     _map(spec.linear[2], out.weight, out.bias)
     spec.queries_scale = score.scale(query_map.out_features // own.heads) / own.settings.temperature
     spec.num_heads_kv = np.int32(own.heads)
 
 
 def _heads(linear: nn.Linear, then: nn.Module, parts: int, heads: int) -> tuple[Tensor, Tensor | None]:
-    """The weight and bias of `heads` heads that share `parts` of a linear map, each followed by another linear map."""
-    weight = then(linear.weight.unflatten(0, (parts, -1)).mT).mT.repeat_interleave(heads // parts, 0).flatten(0, 1)
-    return weight, None if linear.bias is None else then(linear.bias.unflatten(0, (parts, -1))).repeat_interleave(heads // parts, 0).flatten()
+    """The weight and bias of `heads` heads that share `parts` of a linear map, each followed by another
+    linear map.
+    """
+    weight = (
+        then(linear.weight.unflatten(0, (parts, -1)).mT).mT.repeat_interleave(heads // parts, 0).flatten(0, 1)
+    )
+    return weight, None if linear.bias is None else then(
+        linear.bias.unflatten(0, (parts, -1))
+    ).repeat_interleave(heads // parts, 0).flatten()
 
 
 def _feedforward(spec: Any, own: FeedForward, around: Sublayer) -> None:

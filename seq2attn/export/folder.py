@@ -11,7 +11,13 @@ from seq2attn.export.limits import refuse
 from seq2attn.inference import Translator
 from seq2attn.training.checkpoint import TOKENIZERS, Run, open_run
 
-FILES = {"model.bin", "config.json", *(f"{side}_vocabulary.json" for side in ("shared", "source", "target")), *TOKENIZERS}  # all that one may hold
+# all that one may hold
+FILES = {
+    "model.bin",
+    "config.json",
+    *(f"{side}_vocabulary.json" for side in ("shared", "source", "target")),
+    *TOKENIZERS,
+}
 OLDEST = (4, 6, 3)  # the first whose encoders may share keys and turn positions
 INSTALL = "install it with `pip install 'ctranslate2>=4.6.3,<5'`, then export again"
 
@@ -19,8 +25,10 @@ INSTALL = "install it with `pip install 'ctranslate2>=4.6.3,<5'`, then export ag
 def export(path: str | Path, out: Path, quantization: str | None = None, force: bool = False) -> Run:
     """Put the run at `path` into the folder `out` for CTranslate2, with its tokenizers. Returns the run.
 
-    `quantization` is a type of CTranslate2's, as int8; None: float32. Raises UserError where there is no trained run, or one of which CTranslate2 cannot
-    hold everything, where CTranslate2 is not installed, and where something stands at `out` already, unless it is such a model and `force` replaces it.
+    `quantization` is a type of CTranslate2's, as int8; None: float32. Raises UserError where there is no
+    trained run, or one of which CTranslate2 cannot
+    hold everything, where CTranslate2 is not installed, and where something stands at `out` already, unless
+    it is such a model and `force` replaces it.
     """
     run = open_run(path)
     refuse(run.config, str(run.path))
@@ -34,7 +42,12 @@ def export(path: str | Path, out: Path, quantization: str | None = None, force: 
     if tuple(map(int, re.findall(r"\d+", VERSION)[:3])) < OLDEST:
         raise UserError(f"ctranslate2 {VERSION} cannot say all that is ours; {INSTALL}")
     translator = Translator.load(run.path, device="cpu")
-    converter = ModelConverter(translator.members[0].model, run.config.model, translator.source_tokenizer, translator.target_tokenizer)
+    converter = ModelConverter(
+        translator.members[0].model,
+        run.config.model,
+        translator.source_tokenizer,
+        translator.target_tokenizer,
+    )
     with files.replace_folder(out, lambda: _refuse_existing(out, force)) as new, files.refused(out):
         converter.convert(str(new), quantization=quantization, force=True)
         for tokenizer in {run.source_tokenizer, run.target_tokenizer}:
@@ -48,6 +61,10 @@ def _refuse_existing(out: Path, force: bool) -> None:
     if not force:
         raise UserError(f"{out} exists: choose another name, or replace it with --force")
     if not (out / "model.bin").is_file():
-        raise UserError(f"{out} is no model of CTranslate2, so --force does not replace it: choose another name, or remove it yourself")
+        raise UserError(
+            f"{out} is no model of CTranslate2, so --force does not replace it: choose another name, or remove it yourself"
+        )
     if others := sorted({file.name for file in out.iterdir()} - FILES):
-        raise UserError(f"{out} holds {others[0]} too, so --force does not replace it: choose another name, or remove it yourself")
+        raise UserError(
+            f"{out} holds {others[0]} too, so --force does not replace it: choose another name, or remove it yourself"
+        )

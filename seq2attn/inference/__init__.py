@@ -15,9 +15,23 @@ __all__ = ["BATCH_TOKENS", "MAX_SOURCE", "Caption", "Captioner", "Translation", 
 
 
 def load(
-    run: str | os.PathLike[str], device: str = "auto", precision: str = "auto", settings: Iterable[str] = (), allow_code: bool = False, processes: bool = False
+    run: str | os.PathLike[str],
+    device: str = "auto",
+    precision: str = "auto",
+    settings: Iterable[str] = (),
+    allow_code: bool = False,
+    processes: bool = False,
 ) -> Translator | Captioner:
-    """What the (first) run is for: to translate text, or to describe pictures. Arguments and errors as the two have them."""
+    """What the (first) run is for: to translate text, or to describe pictures. Arguments and errors as the
+    two have them.
+    """
     if open_run(names(run)[0]).config.model.pictures:
-        return Captioner.load(run, device=device, precision=precision, settings=settings, processes=processes, allow_code=allow_code)
+        return Captioner.load(
+            run,
+            device=device,
+            precision=precision,
+            settings=settings,
+            processes=processes,
+            allow_code=allow_code,
+        )
     return Translator.load(run, device=device, precision=precision, settings=settings, processes=processes)

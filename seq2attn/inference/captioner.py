@@ -1,4 +1,5 @@
-"""A model that describes pictures: files or pixels in, captions in their order out, each with where its words looked.
+"""A model that describes pictures: files or pixels in, captions in their order out, each with where its words
+looked.
 
 It prints nothing. What comes out for a picture depends neither on the other pictures nor on the batch size.
 """
@@ -34,12 +35,17 @@ from seq2attn.search.step import Hypothesis
 
 LONGEST = 50  # tokens of a caption, where neither the run nor the caller says
 
-Seen = NDArray[Any]  # a picture as a model is given it: bytes (F, side, side, 3), or features made of them before, (C, h, w) or (F, C, h, w)
-File = str | os.PathLike[str] | bytes  # a picture as it comes: a file, a folder of frames, or what stands in a file
+# a picture as a model is given it: bytes (F, side, side, 3), or features made of them before, (C, h, w) or
+# (F, C, h, w)
+Seen = NDArray[Any]
+# a picture as it comes: a file, a folder of frames, or what stands in a file
+File = str | os.PathLike[str] | bytes
 
 
 class Captioner(Searcher[Seen, Caption]):
-    """Models and a tokenizer, ready to describe pictures: loaded from runs, or made around a model in training."""
+    """Models and a tokenizer, ready to describe pictures: loaded from runs, or made around a model in
+    training.
+    """
 
     def __init__(
         self,
@@ -52,10 +58,19 @@ class Captioner(Searcher[Seen, Caption]):
         others: Sequence[tuple[Seq2Seq, View]] = (),
         processes: bool = False,
     ) -> None:
-        """`others` are averaged with the model, each with its own view of a picture. Computes where the model is; precision and `processes` as `Translator` has them."""
+        """`others` are averaged with the model, each with its own view of a picture. Computes where the model
+        is; precision and `processes` as `Translator` has them.
+        """
         assert config.model.encoder.kind == "image"
         self.views = (View.of(config.model.encoder), *(view for _, view in others))
-        super().__init__([model, *(other for other, _ in others)], target_tokenizer, config, languages, precision, processes)
+        super().__init__(
+            [model, *(other for other, _ in others)],
+            target_tokenizer,
+            config,
+            languages,
+            precision,
+            processes,
+        )
 
     @classmethod
     def load(
@@ -67,19 +82,32 @@ class Captioner(Searcher[Seen, Caption]):
         processes: bool = False,
         allow_code: bool = False,
     ) -> Self:
-        """A run, or several joined by commas as an ensemble of the first one's search settings. Errors as of `Translator.load`.
+        """A run, or several joined by commas as an ensemble of the first one's search settings. Errors as of
+        `Translator.load`.
 
         `allow_code` lets a run whose backbone is a function of some package import and call it.
         """
         with backbones.allow_code() if allow_code else nullcontext():
             found = opened(run, device, precision, settings, pictures=True)
-        views = [View.of(encoder) for run in found.runs if (encoder := run.config.model.encoder).kind == "image"]
+        views = [
+            View.of(encoder) for run in found.runs if (encoder := run.config.model.encoder).kind == "image"
+        ]
         first = found.runs[0]
         for view, other in zip(views[1:], found.runs[1:], strict=True):
             if (view.frames > 1) != (views[0].frames > 1):
-                raise UserError(f"{other.path}: of {first.path} and this, one reads clips and the other stills; an ensemble sees one kind of picture")
+                raise UserError(
+                    f"{other.path}: of {first.path} and this, one reads clips and the other stills; an ensemble sees one kind of picture"
+                )
         others = list(zip(found.models[1:], views[1:], strict=True))
-        return cls(found.models[0], found.target_tokenizer, first.config, languages=first.languages, precision=precision, others=others, processes=processes)
+        return cls(
+            found.models[0],
+            found.target_tokenizer,
+            first.config,
+            languages=first.languages,
+            precision=precision,
+            others=others,
+            processes=processes,
+        )
 
     def caption(
         self,
@@ -102,22 +130,49 @@ class Captioner(Searcher[Seen, Caption]):
         utility: Utility | None = None,
         samples: int | None = None,
     ) -> list[list[Caption]]:
-        """The `n_best` captions of each picture, best first: a path, the bytes of a file, or what `see` made of one.
+        """The `n_best` captions of each picture, best first: a path, the bytes of a file, or what `see` made
+        of one.
 
-        Options are those of `Translator.translate`; a caption has at most LONGEST tokens where nothing else is said. Raises UserError for what is no picture, naming it.
+        Options are those of `Translator.translate`; a caption has at most LONGEST tokens where nothing else
+        is said. Raises UserError for what is no picture, naming it.
         """
         if isinstance(pictures, str | bytes | os.PathLike):
             raise UsageError("caption takes a list of pictures: put a single one in brackets")
         options = self._options(
-            beam, n_best, length_penalty, max_length, min_length, sample, temperature, top_k, top_p, no_repeat_ngram, utility, samples, attention
+            beam,
+            n_best,
+            length_penalty,
+            max_length,
+            min_length,
+            sample,
+            temperature,
+            top_k,
+            top_p,
+            no_repeat_ngram,
+            utility,
+            samples,
+            attention,
         )
         options.check(["" for _ in pictures], prefixes)
         sources = self._sources(pictures)
         results: list[list[Caption]] = [[] for _ in pictures]
-        limits = [max(LONGEST, options.min_length) if options.max_length is None else options.max_length] * len(results)
+        limits = [
+            max(LONGEST, options.min_length) if options.max_length is None else options.max_length
+        ] * len(results)
         rows = range(len(results))
         forced, _ = self._prefixes(prefixes, limits)
-        for i, ranked in self._share_out([None] * len(results), sources, self._positions(sources), limits, rows, forced, options, seed, first, batch_tokens):
+        for i, ranked in self._share_out(
+            [None] * len(results),
+            sources,
+            self._positions(sources),
+            limits,
+            rows,
+            forced,
+            options,
+            seed,
+            first,
+            batch_tokens,
+        ):
             results[i] = ranked
         return results
 
@@ -132,15 +187,26 @@ class Captioner(Searcher[Seen, Caption]):
     ) -> list[Caption]:
         """Each picture with the caption it is given: the score and the attention that teacher forcing gives."""
         if len(pictures) != len(captions):
-            raise UsageError(f"there are {len(pictures)} pictures and {len(captions)} captions: each picture needs its own")
+            raise UsageError(
+                f"there are {len(pictures)} pictures and {len(captions)} captions: each picture needs its own"
+            )
         sources = self._sources(pictures)
         ids = self.target_tokenizer.encode_batch(captions)
-        found = self._forced_on(captions, sources, self._positions(sources), ids, attention, seed, first, batch_tokens)
-        return [self._caption(source, hypothesis, caption) for source, hypothesis, caption in zip(sources[0], found, captions, strict=True)]
+        found = self._forced_on(
+            captions, sources, self._positions(sources), ids, attention, seed, first, batch_tokens
+        )
+        return [
+            self._caption(source, hypothesis, caption)
+            for source, hypothesis, caption in zip(sources[0], found, captions, strict=True)
+        ]
 
     def see(self, picture: File, where: str | None = None) -> list[Seen]:
         """The pixels that each member is given of a picture. Raises UserError, naming it, where it is none."""
-        content, name = ([picture], "picture") if isinstance(picture, bytes) else (content_of(Path(picture), self.clips), os.fspath(picture))
+        content, name = (
+            ([picture], "picture")
+            if isinstance(picture, bytes)
+            else (content_of(Path(picture), self.clips), os.fspath(picture))
+        )
         return self.seen(content, where or name)
 
     def seen(self, content: Sequence[bytes], where: str) -> list[Seen]:
@@ -175,9 +241,14 @@ class Captioner(Searcher[Seen, Caption]):
 
     def _sources(self, pictures: Sequence[File | Sequence[Seen]]) -> list[list[Seen]]:
         """What each member is given of each picture."""
-        seen = [self.see(picture) if isinstance(picture, str | bytes | os.PathLike) else picture for picture in pictures]
+        seen = [
+            self.see(picture) if isinstance(picture, str | bytes | os.PathLike) else picture
+            for picture in pictures
+        ]
         if any(isinstance(one, np.ndarray) or len(one) != len(self.models) for one in seen):
-            raise UsageError(f"a picture is a path, the bytes of a file, or what `see` made of one: a list of {len(self.models)}, one a model")
+            raise UsageError(
+                f"a picture is a path, the bytes of a file, or what `see` made of one: a list of {len(self.models)}, one a model"
+            )
         return [[one[member] for one in seen] for member in range(len(self.models))]
 
     def _positions(self, sources: Sequence[Sequence[Seen]]) -> list[int]:
@@ -196,10 +267,20 @@ class Captioner(Searcher[Seen, Caption]):
         else:
             longest = max(map(len, sources))
             mask = torch.tensor([[frame < len(source) for frame in range(longest)] for source in sources])
-            source = torch.from_numpy(np.stack([np.concatenate([some, np.zeros((longest - len(some), *some.shape[1:]), some.dtype)]) for some in sources]))
-        # The company of a longer clip must not change how sums over the frames are taken: see `batching.padded_sources`.
+            source = torch.from_numpy(
+                np.stack(
+                    [
+                        np.concatenate([some, np.zeros((longest - len(some), *some.shape[1:]), some.dtype)])
+                        for some in sources
+                    ]
+                )
+            )
+        # The company of a longer clip must not change how sums over the frames are taken: see
+        # `batching.padded_sources`.
         filling = -mask.size(1) % STEP
-        return torch.cat([source, source.new_zeros(len(source), filling, *source.shape[2:])], 1), F.pad(mask, (0, filling))
+        return torch.cat([source, source.new_zeros(len(source), filling, *source.shape[2:])], 1), F.pad(
+            mask, (0, filling)
+        )
 
     def _memory(self, member: int, sources: Sequence[Seen]) -> Memory:
         """A picture that stands there several times, with other captions, is read once."""

@@ -1,6 +1,8 @@
-"""What a frozen backbone makes of the pictures of a split: made once, kept in a file, and mapped into memory by every training that has use for it.
+"""What a frozen backbone makes of the pictures of a split: made once, kept in a file, and mapped into memory
+by every training that has use for it.
 
-A file is named by all that its content hangs on: the backbone and its weights, how pictures are brought before it, and the pictures.
+A file is named by all that its content hangs on: the backbone and its weights, how pictures are brought
+before it, and the pictures.
 """
 
 import hashlib
@@ -21,14 +23,18 @@ from seq2attn.errors import UserError
 from seq2attn.models.encoders.image import ImageEncoder
 
 AT_ONCE = 16  # pictures, or frames of one clip
-_WAY = "make room, or remove the file, or set XDG_CACHE_HOME to another folder"  # out of what the disk refuses
+# out of what the disk refuses
+_WAY = "make room, or remove the file, or set XDG_CACHE_HOME to another folder"
 LARGEST = float(np.finfo(np.float16).max)
 
 Progress = Callable[[str, int, int | None], None]
 
 
-def features(split: PictureSplit, encoder: ImageEncoder, settings: Settings, folder: Path, progress: Progress) -> NDArray[np.float16]:
-    """(pictures, C, h, w), or of clips (pictures, F, C, h, w) with NaN where a clip has fewer frames; read-only, from `folder`, where it is made if it is not there.
+def features(
+    split: PictureSplit, encoder: ImageEncoder, settings: Settings, folder: Path, progress: Progress
+) -> NDArray[np.float16]:
+    """(pictures, C, h, w), or of clips (pictures, F, C, h, w) with NaN where a clip has fewer frames;
+    read-only, from `folder`, where it is made if it is not there.
 
     Raises UserError where the disk refuses.
     """
@@ -38,7 +44,8 @@ def features(split: PictureSplit, encoder: ImageEncoder, settings: Settings, fol
             folder.mkdir(parents=True, exist_ok=True)
             files.sweep(folder)
             _make(path, split, encoder, View.of(settings), progress)
-        found: NDArray[np.float16] = np.lib.format.open_memmap(path, mode="r")  # what is damaged in any way is a ValueError, and never a pickle
+        # what is damaged in any way is a ValueError, and never a pickle
+        found: NDArray[np.float16] = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UserError(f"{path}: {reason}; {_WAY}") from None
@@ -48,9 +55,15 @@ def features(split: PictureSplit, encoder: ImageEncoder, settings: Settings, fol
 def _key(split: PictureSplit, encoder: ImageEncoder, settings: Settings) -> str:
     digest = hashlib.blake2b(digest_size=12)
     seen = ("backbone", "stages", "norm", "self_attention", "side", "fit", "mean", "std", "frames")
-    digest.update(json.dumps({name: value for name, value in settings.model_dump(mode="json").items() if name in seen}).encode())
+    digest.update(
+        json.dumps(
+            {name: value for name, value in settings.model_dump(mode="json").items() if name in seen}
+        ).encode()
+    )
     for name, tensor in sorted(encoder.backbone.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        digest.update(
+            name.encode() + tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        )
     if not settings.residual:
         digest.update(_answer(encoder, settings.side))
     with (split.path / "pictures.arrow").open("rb") as file:
@@ -61,11 +74,14 @@ def _key(split: PictureSplit, encoder: ImageEncoder, settings: Settings) -> str:
 
 @torch.inference_mode()
 def _answer(encoder: ImageEncoder, side: int) -> bytes:
-    """What somebody else's backbone makes of a pattern, to a hundredth: its code may be another tomorrow with the same weights."""
+    """What somebody else's backbone makes of a pattern, to a hundredth: its code may be another tomorrow with
+    the same weights.
+    """
     pixels = (torch.arange(3 * side * side) * 97 % 256).to(torch.uint8).view(1, 3, side, side)
     device = next(encoder.parameters()).device
     found = encoder.features(pixels.to(device)).flatten().double().cpu().nan_to_num()
-    some = found[:: max(1, len(found) // 64)]  # few: none of them should be so near to the next hundredth that another device turns it
+    # few: none of them should be so near to the next hundredth that another device turns it
+    some = found[:: max(1, len(found) // 64)]
     return (100 * some / found.abs().max().clamp(min=1e-30)).round().to(torch.int64).numpy().tobytes()
 
 
@@ -73,7 +89,8 @@ def _answer(encoder: ImageEncoder, side: int) -> bytes:
 def _make(path: Path, split: PictureSplit, encoder: ImageEncoder, view: View, progress: Progress) -> None:
     views, pictures = Views(split, view), len(split.names)
     device = next(encoder.parameters()).device
-    with files.replace_file(path, way=_WAY) as file:  # written, not mapped: where the disk is full, a mapped file ends the program
+    # written, not mapped: where the disk is full, a mapped file ends the program
+    with files.replace_file(path, way=_WAY) as file:
         for start in range(0, pictures, AT_ONCE):
             progress(f"features of {split.path.name}", start, pictures)
             source, mask = views.sources(range(start, min(start + AT_ONCE, pictures)))

@@ -1,7 +1,9 @@
 """A process that was forked from one in which torch has computed: what is safe in it, and what is not.
 
-A child gets its parent's memory but not its threads. A pool of threads that torch believes to have would be waited for without end, so a child computes with
-one thread; where another thread was in the middle of a call at that moment, what that held locked stays so, and the child is refused. It knows no model.
+A child gets its parent's memory but not its threads. A pool of threads that torch believes to have would be
+waited for without end, so a child computes with
+one thread; where another thread was in the middle of a call at that moment, what that held locked stays so,
+and the child is refused. It knows no model.
 """
 
 import os
@@ -55,5 +57,7 @@ def _settle(device: str) -> None:
             'start processes by multiprocessing.get_context("spawn")'
         )
     if device != "cpu" and torch.cuda._is_in_bad_fork():
-        raise UserError('this process was forked from one that uses the GPU: start processes by multiprocessing.get_context("spawn")')
+        raise UserError(
+            'this process was forked from one that uses the GPU: start processes by multiprocessing.get_context("spawn")'
+        )
     torch.set_num_threads(1)  # of the calling thread and of those that it starts

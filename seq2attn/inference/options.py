@@ -1,4 +1,5 @@
-"""How translations are searched for or drawn: every option of `Translator.translate` in one value, which knows what makes no sense.
+"""How translations are searched for or drawn: every option of `Translator.translate` in one value, which
+knows what makes no sense.
 
 It knows no model, and travels between processes.
 """
@@ -55,9 +56,13 @@ class Options(NamedTuple):
         for what, several in (("a text", texts), ("a prefix", prefixes or ())):
             for number, one in enumerate(several):
                 if not isinstance(one, str):
-                    raise UsageError(f"{what} is a string, and number {number} is of type {type(one).__name__}")
+                    raise UsageError(
+                        f"{what} is a string, and number {number} is of type {type(one).__name__}"
+                    )
         if self.utility is not None and self.sample:
-            raise UsageError("sample gives the draws themselves, and utility chooses among draws of its own: leave one out")
+            raise UsageError(
+                "sample gives the draws themselves, and utility chooses among draws of its own: leave one out"
+            )
         for name, number, least, most in (
             ("beam", self.beam, 1, MOST_BEAM),
             ("n_best", self.n_best, 1, MOST_SAMPLES),
@@ -69,13 +74,21 @@ class Options(NamedTuple):
         ):
             refuse_number(name, number, least, most)
         if self.max_length is not None and self.max_length < self.min_length:
-            raise UsageError(f"min_length is {self.min_length} and max_length {self.max_length}: no length is between them")
+            raise UsageError(
+                f"min_length is {self.min_length} and max_length {self.max_length}: no length is between them"
+            )
         if not self.drawn and self.n_best > self.beam:
-            raise UsageError(f"n_best is {self.n_best} and beam {self.beam}: a beam finds at most as many translations as it is wide")
+            raise UsageError(
+                f"n_best is {self.n_best} and beam {self.beam}: a beam finds at most as many translations as it is wide"
+            )
         if self.utility is not None and self.n_best > self.drawn:
-            raise UsageError(f"n_best is {self.n_best} and samples {self.drawn}: no more can be chosen than are drawn")
+            raise UsageError(
+                f"n_best is {self.n_best} and samples {self.drawn}: no more can be chosen than are drawn"
+            )
         if self.utility is not None and self.drawn > MOST_SAMPLES:
-            raise UsageError(f"samples is {self.drawn}: each is compared with each other, so at most {MOST_SAMPLES:,}")
+            raise UsageError(
+                f"samples is {self.drawn}: each is compared with each other, so at most {MOST_SAMPLES:,}"
+            )
         if not (0 <= self.length_penalty <= MOST_PENALTY):
             raise UsageError(f"length_penalty is {self.length_penalty}: it must be from 0 to {MOST_PENALTY}")
         if not (0 < self.temperature < math.inf):
@@ -83,4 +96,6 @@ class Options(NamedTuple):
         if not (0 < self.top_p <= 1):
             raise UsageError(f"top_p is {self.top_p}: it must be above 0 and at most 1")
         if prefixes is not None and len(prefixes) != len(texts):
-            raise UsageError(f"there are {len(prefixes)} prefixes and {len(texts)} texts: each text needs its own, which may be empty")
+            raise UsageError(
+                f"there are {len(prefixes)} prefixes and {len(texts)} texts: each text needs its own, which may be empty"
+            )

@@ -1,6 +1,8 @@
-"""One kind of work in several processes at once, each with a Python of its own: threads share one, and the steps of a search are short.
+"""One kind of work in several processes at once, each with a Python of its own: threads share one, and the
+steps of a search are short.
 
-The processes are forked, so they have the caller's memory as it was: nothing is loaded twice, and only jobs and what is found are sent. It knows jobs as
+The processes are forked, so they have the caller's memory as it was: nothing is loaded twice, and only jobs
+and what is found are sent. It knows jobs as
 what can be pickled, and no model.
 """
 
@@ -32,11 +34,14 @@ Children = list[tuple[BaseProcess, Connection]]
 
 class Processes(Generic[Job, Found]):
     def __init__(self, work: Callable[[Job], Found], count: int) -> None:
-        """Up to `count` processes that do `work` with one thread of torch each. They are forked when there are jobs for them, and end with this object.
+        """Up to `count` processes that do `work` with one thread of torch each. They are forked when there
+        are jobs for them, and end with this object.
 
-        No other thread of the caller may be computing then: what it holds locked at that moment would stay locked in them.
+        No other thread of the caller may be computing then: what it holds locked at that moment would stay
+        locked in them.
         """
-        self._work = weakref.WeakMethod(work) if hasattr(work, "__self__") else lambda: work  # else the owner of the work would never end, nor this
+        # else the owner of the work would never end, nor this
+        self._work = weakref.WeakMethod(work) if hasattr(work, "__self__") else lambda: work
         self.count = count
         self._children: Children = []
         self._owner = os.getpid()
@@ -44,7 +49,9 @@ class Processes(Generic[Job, Found]):
 
     @property
     def mine(self) -> bool:
-        """Whether this process may start them: not one that was forked with this object in it, nor a worker of a pool, which may have no processes of its own."""
+        """Whether this process may start them: not one that was forked with this object in it, nor a worker
+        of a pool, which may have no processes of its own.
+        """
         return os.getpid() == self._owner and not multiprocessing.current_process().daemon
 
     @property
@@ -73,16 +80,23 @@ class Processes(Generic[Job, Found]):
         work = self._work()
         assert work is not None
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 on, that threads (at rest, here) do not come along
+            # of Python 3.12 on, that threads (at rest, here) do not come along
+            warnings.simplefilter("ignore", DeprecationWarning)
             while len(self._children) < count:
                 here, there = context.Pipe()
-                child = context.Process(target=_serve, args=(work, there, [here, *(other for _, other in self._children)]), daemon=True)
+                child = context.Process(
+                    target=_serve,
+                    args=(work, there, [here, *(other for _, other in self._children)]),
+                    daemon=True,
+                )
                 child.start()
                 there.close()  # so that nothing more can be read once the child has ended
                 self._children.append((child, here))
 
     def _in_order(self, jobs: Sequence[Job]) -> Iterator[Found]:
-        """Hand out the jobs, one whenever a process is free, and yield what comes back by the order of the jobs."""
+        """Hand out the jobs, one whenever a process is free, and yield what comes back by the order of the
+        jobs.
+        """
         waiting = iter(enumerate(jobs))
         busy = []
         for (_, connection), job in zip(self._children, waiting, strict=False):
@@ -112,7 +126,8 @@ class Processes(Generic[Job, Found]):
 
 def _serve(work: Callable[[Job], Found], caller: Connection, callers_ends: Sequence[Connection]) -> None:
     """In the process: do what is asked for until nobody asks."""
-    for connection in callers_ends:  # which came along with the fork: the end of the caller is to be the end of what can be read
+    # which came along with the fork: the end of the caller is to be the end of what can be read
+    for connection in callers_ends:
         connection.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, who ends this process
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

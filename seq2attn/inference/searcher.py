@@ -1,6 +1,8 @@
-"""What translating and captioning have in common: batches shared out to the cores, a search over one model or an ensemble, outputs forced on it.
+"""What translating and captioning have in common: batches shared out to the cores, a search over one model or
+an ensemble, outputs forced on it.
 
-It knows models by their encoder and decoder interface alone, and neither what sources are nor how they are read.
+It knows models by their encoder and decoder interface alone, and neither what sources are nor how they are
+read.
 """
 
 import abc
@@ -38,7 +40,8 @@ WIDE = 256  # rows a source; beyond it each source is a batch of its own, with n
 NARROW = 16  # rows a source; up to it no search takes more memory than one is allowed
 MOST_NUMBERS = 2**29  # that a wider search may have to keep of one source; on a GPU, a quarter of its memory
 MOST_PREFIX = 1024  # tokens of a prefix, where the longest output is shorter
-FORK = 2**12  # source positions times rows a source: with less work than that it does not pay to start processes
+# source positions times rows a source: with less work than that it does not pay to start processes
+FORK = 2**12
 LOGITS = 2**24  # numbers of one block of forced logits: 64 MiB
 
 Source = TypeVar("Source")  # what a member is given of one input
@@ -58,7 +61,9 @@ class Job(NamedTuple):
 
 
 class _State(NamedTuple):
-    """What a step of the ensemble needs of each member: its decoder's state by rows, and its source by inputs."""
+    """What a step of the ensemble needs of each member: its decoder's state by rows, and its source by
+    inputs.
+    """
 
     decoders: tuple[Any, ...]
     sources: memory.Shared[tuple[Any, ...]]
@@ -71,10 +76,18 @@ def _most_numbers(device: torch.device) -> int:
 
 
 class Searcher(abc.ABC, Generic[Source, Result]):
-    """Models and a target tokenizer, ready to search. A model's mode of training is given back after each call."""
+    """Models and a target tokenizer, ready to search. A model's mode of training is given back after each
+    call.
+    """
 
     def __init__(
-        self, models: Sequence[Seq2Seq], target_tokenizer: Tokenizer, config: Config, languages: tuple[str | None, str | None], precision: str, processes: bool
+        self,
+        models: Sequence[Seq2Seq],
+        target_tokenizer: Tokenizer,
+        config: Config,
+        languages: tuple[str | None, str | None],
+        precision: str,
+        processes: bool,
     ) -> None:
         self.models = tuple(models)
         self.config = config
@@ -83,7 +96,9 @@ class Searcher(abc.ABC, Generic[Source, Result]):
         first = next(models[0].decoder.parameters())
         self.device = first.device
         halved = first.dtype != torch.float32  # already computes in its own format, and nothing is to be cast
-        self.format = find_format("fp32" if halved or precision == "auto" else cast(Precision, precision), self.device)
+        self.format = find_format(
+            "fp32" if halved or precision == "auto" else cast(Precision, precision), self.device
+        )
         useful = processes and CAN_FORK and self.device.type == "cpu" and torch.get_num_threads() > 1
         self._processes = Processes(self._search, torch.get_num_threads()) if useful else None
         # In half precision the last bits are not the same in every batch anyway, and padding is time.
@@ -144,7 +159,9 @@ class Searcher(abc.ABC, Generic[Source, Result]):
         """With nothing left to the run."""
         settings = self.config.search
         if samples is not None and utility is None:
-            raise UsageError(f"samples is {samples}: they are drawn to choose from by a utility, which is not given; n_best says how many sample=True gives")
+            raise UsageError(
+                f"samples is {samples}: they are drawn to choose from by a utility, which is not given; n_best says how many sample=True gives"
+            )
         return Options(
             settings.beam if beam is None else beam,
             n_best,
@@ -174,13 +191,17 @@ class Searcher(abc.ABC, Generic[Source, Result]):
         first: int,
         batch_tokens: int | None,
     ) -> Iterator[tuple[int, list[Result]]]:
-        """What is found of each of the inputs `rows`, in any order. `sources` are those of each member, `positions`, `limits` and `forced` prefixes of each input."""
+        """What is found of each of the inputs `rows`, in any order. `sources` are those of each member,
+        `positions`, `limits` and `forced` prefixes of each input.
+        """
         batch_tokens = self.batch_tokens if batch_tokens is None else batch_tokens
         refuse_number("batch_tokens", batch_tokens, 1, None)
         self._refuse_wide([(positions[i], limits[i]) for i in rows], options)
         # The longest come first, so that none waits for a long one at the end.
         cores = shares(self.device) if self._processes is None else self._processes.count
-        planned = batches(rows, positions, max(1, batch_tokens * WIDTH // max(WIDTH, options.width)), cores)[::-1]
+        planned = batches(rows, positions, max(1, batch_tokens * WIDTH // max(WIDTH, options.width)), cores)[
+            ::-1
+        ]
         if options.width > WIDE:
             planned = [[i] for some in planned for i in some]
         jobs = [
@@ -202,26 +223,39 @@ class Searcher(abc.ABC, Generic[Source, Result]):
         except NoNumbers:
             raise UserError(NO_NUMBERS) from None
 
-    def _prefixes(self, prefixes: Sequence[str] | None, limits: Sequence[int]) -> tuple[list[list[int]] | None, list[int]]:
+    def _prefixes(
+        self, prefixes: Sequence[str] | None, limits: Sequence[int]
+    ) -> tuple[list[list[int]] | None, list[int]]:
         """The ids that outputs begin with, and how many more of each there were than an output can hold."""
         if prefixes is None:
             return None, []
         ids = encoded(self.target_tokenizer, prefixes)
         most = [max(limit, MOST_PREFIX) for limit in limits]
-        return [one[:m] for one, m in zip(ids, most, strict=True)], [max(0, len(one) - m) for one, m in zip(ids, most, strict=True)]
+        return [one[:m] for one, m in zip(ids, most, strict=True)], [
+            max(0, len(one) - m) for one, m in zip(ids, most, strict=True)
+        ]
 
     def _refuse_wide(self, sizes: Sequence[tuple[int, int]], options: Options) -> None:
-        """Raise UsageError where a search so wide might keep gigabytes: of every row at every step what it read, and in a Transformer what later steps read of it."""
+        """Raise UsageError where a search so wide might keep gigabytes: of every row at every step what it
+        read, and in a Transformer what later steps read of it.
+        """
         if options.width <= NARROW or not sizes:
             return
         decoder = self.config.model.decoder
         stored = 2 * decoder.size * decoder.layers if decoder.kind == "transformer" else 4
         beside = GROUP if options.width <= WIDE else 1
         count, positions, limit = max(
-            (beside * options.width * (limit + 1) * (stored + (positions if options.attention else 0)), positions, limit) for positions, limit in sizes
+            (
+                beside * options.width * (limit + 1) * (stored + (positions if options.attention else 0)),
+                positions,
+                limit,
+            )
+            for positions, limit in sizes
         )
         if count > _most_numbers(self.device):
-            name = "samples" if options.drawn and not options.sample else "n_best" if options.sample else "beam"
+            name = (
+                "samples" if options.drawn and not options.sample else "n_best" if options.sample else "beam"
+            )
             attention = ", or leave out the attention" if options.attention else ""
             raise UsageError(
                 f"{name} is {options.width}: for a source of {positions:,} tokens and outputs of up to {limit:,} the search may take "
@@ -231,7 +265,12 @@ class Searcher(abc.ABC, Generic[Source, Result]):
     def _at_work(self, jobs: Sequence[Job]) -> AbstractContextManager[Iterator[list[list[Result]]]]:
         """What `_search` makes of each job: all cores have one at a time."""
         work = sum(sum(job.positions) * job.options.width for job in jobs)
-        if self._processes is None or not self._processes.mine or len(jobs) < 2 or (not self._processes.running and work < FORK):
+        if (
+            self._processes is None
+            or not self._processes.mine
+            or len(jobs) < 2
+            or (not self._processes.running and work < FORK)
+        ):
             return side_by_side(self._search, jobs, self.device)
         return self._processes.map(jobs)
 
@@ -249,7 +288,9 @@ class Searcher(abc.ABC, Generic[Source, Result]):
             "bos": BOS,
             "eos": EOS,
             "banned": BANNED,
-            "prefix_BP": None if job.prefixes is None else padded([*job.prefixes, *[[]] * filling], -1).to(self.device),
+            "prefix_BP": None
+            if job.prefixes is None
+            else padded([*job.prefixes, *[[]] * filling], -1).to(self.device),
             "no_repeat_ngram": options.no_repeat_ngram,
             "group": group,
         }
@@ -261,7 +302,9 @@ class Searcher(abc.ABC, Generic[Source, Result]):
                 rules |= {"temperature": options.temperature, "top_k": options.top_k, "top_p": options.top_p}
                 found = sampled(step, state, seeds=seeds, samples=options.drawn, **rules)
             else:
-                found = beam_search(step, state, sentences=len(limits), beam=options.beam, n_best=options.n_best, **rules)
+                found = beam_search(
+                    step, state, sentences=len(limits), beam=options.beam, n_best=options.n_best, **rules
+                )
         return [
             [self._result(input, source, hypothesis) for hypothesis in self._ranked(hypotheses, options)]
             for input, source, hypotheses in zip(job.inputs, job.sources[0], found, strict=False)
@@ -271,7 +314,9 @@ class Searcher(abc.ABC, Generic[Source, Result]):
         """As they came or, with a utility, the best by it."""
         if options.utility is None:
             return hypotheses
-        ranked = by_utility([self.target_tokenizer.decode(hypothesis.tokens) for hypothesis in hypotheses], options.utility)
+        ranked = by_utility(
+            [self.target_tokenizer.decode(hypothesis.tokens) for hypothesis in hypotheses], options.utility
+        )
         return [hypotheses[place]._replace(score=expected) for place, expected in ranked[: options.n_best]]
 
     def _forced_on(
@@ -295,7 +340,9 @@ class Searcher(abc.ABC, Generic[Source, Result]):
                 inputs_BT = padded([[BOS, *output] for output in outputs], PAD).to(self.device)
                 targets_BT = padded([[*output, EOS] for output in outputs], PAD).to(self.device)
                 seeds = [seed_of(seed, first + i) for i in rows]
-                log_p_BT, weights_BTS = self._forced([[side[i] for i in rows] for side in sources], seeds, inputs_BT, targets_BT, attention)
+                log_p_BT, weights_BTS = self._forced(
+                    [[side[i] for i in rows] for side in sources], seeds, inputs_BT, targets_BT, attention
+                )
                 for place, i in enumerate(rows):
                     length = len(targets[i]) + 1
                     log_p = float(log_p_BT[place, :length].double().sum())
@@ -308,7 +355,9 @@ class Searcher(abc.ABC, Generic[Source, Result]):
 
     @contextmanager
     def _at_rest(self) -> Iterator[None]:
-        """No dropout, no gradients, in the chosen number format; afterwards every module is in the mode it was in. Raises UserError as `at_work` does."""
+        """No dropout, no gradients, in the chosen number format; afterwards every module is in the mode it
+        was in. Raises UserError as `at_work` does.
+        """
         models = self.models
         before = [(module, module.training) for model in models for module in model.modules()]
         for model in models:
@@ -331,13 +380,20 @@ class Searcher(abc.ABC, Generic[Source, Result]):
 
     def _start(self, sources: Sequence[Sequence[Source]], width: int, seeds: Sequence[int]) -> _State:
         decoders = [model.decoder for model in self.models]
-        pairs = [(decoder, memory) for decoder, memory in zip(decoders, self._memories(sources, seeds), strict=True)]
+        pairs = [
+            (decoder, memory)
+            for decoder, memory in zip(decoders, self._memories(sources, seeds), strict=True)
+        ]
         read = memory.Shared(tuple(decoder.source(m) for decoder, m in pairs), len(sources[0]), width)
         return _State(tuple(decoder.start(m, width) for decoder, m in pairs), read)
 
-    def _step(self, token_R: Tensor, state: _State, weights: bool = True) -> tuple[Tensor, _State, Tensor | None]:
+    def _step(
+        self, token_R: Tensor, state: _State, weights: bool = True
+    ) -> tuple[Tensor, _State, Tensor | None]:
         log_ps, states, read = [], [], []
-        for model, decoder_state, source in zip(self.models, state.decoders, state.sources.parts, strict=True):
+        for model, decoder_state, source in zip(
+            self.models, state.decoders, state.sources.parts, strict=True
+        ):
             output, after = model.decoder.step(token_R, decoder_state, source, weights)
             log_ps.append(output.logits if len(self.models) == 1 else output.logits.float().log_softmax(-1))
             states.append(after)
@@ -349,7 +405,12 @@ class Searcher(abc.ABC, Generic[Source, Result]):
         return log_p, state, None
 
     def _forced(
-        self, sources: Sequence[Sequence[Source]], seeds: Sequence[int], inputs_BT: Tensor, targets_BT: Tensor, attention: bool
+        self,
+        sources: Sequence[Sequence[Source]],
+        seeds: Sequence[int],
+        inputs_BT: Tensor,
+        targets_BT: Tensor,
+        attention: bool,
     ) -> tuple[Tensor, Tensor | None]:
         """log p of each target token (B, T), and weights (B, T, S). Logits are made and read block by block."""
         log_ps, weights = [], []

@@ -1,4 +1,5 @@
-"""Batches side by side: on a CPU one batch a core is faster than all cores on one batch, whose steps are small and wait for one another.
+"""Batches side by side: on a CPU one batch a core is faster than all cores on one batch, whose steps are
+small and wait for one another.
 
 It knows functions of batches and torch's threads, and no model.
 """
@@ -26,10 +27,14 @@ def shares(device: torch.device) -> int:
 
 
 @contextmanager
-def side_by_side(work: Callable[[Batch], Found], batches: Sequence[Batch], device: torch.device) -> Iterator[Iterator[Found]]:
-    """What `work` makes of each batch, in order, on a CPU by as many threads as torch has. What it raises is raised where its result is taken.
+def side_by_side(
+    work: Callable[[Batch], Found], batches: Sequence[Batch], device: torch.device
+) -> Iterator[Iterator[Found]]:
+    """What `work` makes of each batch, in order, on a CPU by as many threads as torch has. What it raises is
+    raised where its result is taken.
 
-    Even a single batch gets a thread in which each operation of torch has that thread alone: with more, other kernels would be chosen, and results could differ
+    Even a single batch gets a thread in which each operation of torch has that thread alone: with more, other
+    kernels would be chosen, and results could differ
     in their last bits. The caller's own number of threads is left as it is.
     """
     if device.type != "cpu" or not batches:
@@ -46,7 +51,8 @@ def side_by_side(work: Callable[[Batch], Found], batches: Sequence[Batch], devic
 def _see_off(numbers: Sequence[int]) -> None:
     """Wait until threads of these numbers of the system are gone, a second at most.
 
-    Python is done with a thread before the system is: MKL then frees what it kept for it, behind locks that a fork (see `processes`) at that moment would copy as held.
+    Python is done with a thread before the system is: MKL then frees what it kept for it, behind locks that a
+    fork (see `processes`) at that moment would copy as held.
     """
     latest = time.monotonic() + 1
     while any(Path(f"/proc/self/task/{number}").exists() for number in numbers) and time.monotonic() < latest:
@@ -54,15 +60,19 @@ def _see_off(numbers: Sequence[int]) -> None:
 
 
 def _single_threads(count: int) -> tuple[ThreadPoolExecutor, list[int]]:
-    """So many threads, in each of which torch computes with that thread alone, and the system's numbers of them."""
+    """So many threads, in each of which torch computes with that thread alone, and the system's numbers of
+    them.
+    """
     with _starting:
-        # What a thread sets counts for itself and for all that come after it: so another one puts back what new threads had.
+        # What a thread sets counts for itself and for all that come after it: so another one puts back what
+        # new threads had.
         before = _in_a_new_thread(torch.get_num_threads)
         ready = threading.Barrier(count)
         numbers: list[int] = []
 
         def begin() -> None:
-            torch.get_num_threads()  # a thread takes over the default when it first asks, and would do so later
+            # a thread takes over the default when it first asks, and would do so later
+            torch.get_num_threads()
             torch.set_num_threads(1)
             numbers.append(threading.get_native_id())
             ready.wait()

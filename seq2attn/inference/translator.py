@@ -51,28 +51,50 @@ class Translator(Searcher[list[int], Translation]):
         others: Sequence[Member] = (),
         processes: bool = False,
     ) -> None:
-        """`others` are averaged with the model. Computes where the model is; `auto` precision is fp32 here: only that is the same in every batch.
+        """`others` are averaged with the model. Computes where the model is; `auto` precision is fp32 here:
+        only that is the same in every batch.
 
-        With `processes`, large calls on a CPU are shared out to processes instead of threads, where the system can fork: faster, and the same to the last bit.
-        They hold the models as they are at the first such call, and run until `close`, or until the translator is no more. Leave it out where other threads compute;
+        With `processes`, large calls on a CPU are shared out to processes instead of threads, where the
+        system can fork: faster, and the same to the last bit.
+        They hold the models as they are at the first such call, and run until `close`, or until the
+        translator is no more. Leave it out where other threads compute;
         a `utility` must be one that can be pickled, as those of `evaluation.text` can.
         """
         self.source_tokenizer = source_tokenizer
-        self.source_lengths: Mapping[str, float] | None = None  # of what the first run was trained on, where it says so
+        # of what the first run was trained on, where it says so
+        self.source_lengths: Mapping[str, float] | None = None
         self.members = (Member(model, source_tokenizer), *others)
-        super().__init__([member.model for member in self.members], target_tokenizer, config, languages, precision, processes)
+        super().__init__(
+            [member.model for member in self.members],
+            target_tokenizer,
+            config,
+            languages,
+            precision,
+            processes,
+        )
 
     @classmethod
-    def load(cls, run: str | os.PathLike[str], device: str = "auto", precision: str = "auto", settings: Iterable[str] = (), processes: bool = False) -> Self:
-        """A run, or several joined by commas as an ensemble of the first one's languages and search settings. `processes` as the class has it.
+    def load(
+        cls,
+        run: str | os.PathLike[str],
+        device: str = "auto",
+        precision: str = "auto",
+        settings: Iterable[str] = (),
+        processes: bool = False,
+    ) -> Self:
+        """A run, or several joined by commas as an ensemble of the first one's languages and search settings.
+        `processes` as the class has it.
 
-        `settings`, as in "model.attention.decoding=sample", are changed in every one before the model is made. Raises UserError when a run is missing,
-        incomplete, damaged, from a newer version, or of another target vocabulary; UsageError for settings that are wrong, that act in training alone,
+        `settings`, as in "model.attention.decoding=sample", are changed in every one before the model is
+        made. Raises UserError when a run is missing,
+        incomplete, damaged, from a newer version, or of another target vocabulary; UsageError for settings
+        that are wrong, that act in training alone,
         that do nothing to any of the runs, or with which the weights would not fit.
         """
         found = opened(run, device, precision, settings, pictures=False)
         members = [
-            Member(model, tokenizer(run.source_tokenizer, run.source_size, found.tokenizers)) for model, run in zip(found.models, found.runs, strict=True)
+            Member(model, tokenizer(run.source_tokenizer, run.source_size, found.tokenizers))
+            for model, run in zip(found.models, found.runs, strict=True)
         ]
         first = found.runs[0]
         translator = cls(
@@ -108,33 +130,68 @@ class Translator(Searcher[list[int], Translation]):
         utility: Utility | None = None,
         samples: int | None = None,
     ) -> list[list[Translation]]:
-        """The `n_best` translations of each text, best first; one empty translation of an empty or blank text.
+        """The `n_best` translations of each text, best first; one empty translation of an empty or blank
+        text.
 
-        What is None is as the run's own search settings say, or as fits the device. Lengths are in tokens. With `sample` the n_best are drawn at random, each text from a stream that
-        `seed` and its number choose (and attention that draws takes its own from there); the first text has number `first`. A prefix is what the translation of the same text begins with; it may be empty.
+        What is None is as the run's own search settings say, or as fits the device. Lengths are in tokens.
+        With `sample` the n_best are drawn at random, each text from a stream that
+        `seed` and its number choose (and attention that draws takes its own from there); the first text has
+        number `first`. A prefix is what the translation of the same text begins with; it may be empty.
         With `no_repeat_ngram` n above 0 no translation holds n target pieces in a row twice.
 
-        With a `utility`, as `evaluation.text.utility` gives it, `samples` are drawn as `sample` does, and the n_best distinct texts of highest mean utility
-        against all of them are chosen: that is their score then, and `length_penalty` has no part in it. Fewer come back where fewer were drawn.
+        With a `utility`, as `evaluation.text.utility` gives it, `samples` are drawn as `sample` does, and the
+        n_best distinct texts of highest mean utility
+        against all of them are chosen: that is their score then, and `length_penalty` has no part in it.
+        Fewer come back where fewer were drawn.
 
         Raises UsageError for options that make no sense, UserError when the model gives no numbers.
         """
         options = self._options(
-            beam, n_best, length_penalty, max_length, min_length, sample, temperature, top_k, top_p, no_repeat_ngram, utility, samples, attention
+            beam,
+            n_best,
+            length_penalty,
+            max_length,
+            min_length,
+            sample,
+            temperature,
+            top_k,
+            top_p,
+            no_repeat_ngram,
+            utility,
+            samples,
+            attention,
         )
         options.check(texts, prefixes)
         ids, lengths = self._encoded(texts)
         texts = [bounded(text) for text in texts]
         # A text that the tokenizer makes nothing of is as good as blank.
         real = [i for i, text in enumerate(texts) if not is_blank(text) and all(len(side[i]) for side in ids)]
-        results = [[Translation(text, "", 0.0, 0.0, attention=np.zeros((0, 0), np.float32) if attention and self.attends else None)] for text in texts]
+        results = [
+            [
+                Translation(
+                    text,
+                    "",
+                    0.0,
+                    0.0,
+                    attention=np.zeros((0, 0), np.float32) if attention and self.attends else None,
+                )
+            ]
+            for text in texts
+        ]
         positions = [len(side) + 1 for side in ids[0]]
-        limits = [2 * (count - 1) + 10 if options.max_length is None else options.max_length for count in positions]
+        limits = [
+            2 * (count - 1) + 10 if options.max_length is None else options.max_length for count in positions
+        ]
         forced, unforced = self._prefixes(prefixes, limits)
-        for i, ranked in self._share_out(texts, ids, positions, limits, real, forced, options, seed, first, batch_tokens):
+        for i, ranked in self._share_out(
+            texts, ids, positions, limits, real, forced, options, seed, first, batch_tokens
+        ):
             if lengths[i] > MAX_SOURCE or (unforced and unforced[i]):
                 unread = max(0, lengths[i] - MAX_SOURCE)
-                ranked = [replace(translation, unread=unread, unforced=unforced[i] if unforced else 0) for translation in ranked]
+                ranked = [
+                    replace(translation, unread=unread, unforced=unforced[i] if unforced else 0)
+                    for translation in ranked
+                ]
             results[i] = ranked
         return results
 
@@ -148,28 +205,38 @@ class Translator(Searcher[list[int], Translation]):
         ], lengths
 
     def force(
-        self, texts: Sequence[str], targets: Sequence[str], batch_tokens: int | None = None, attention: bool = True, seed: int = 1, first: int = 0
+        self,
+        texts: Sequence[str],
+        targets: Sequence[str],
+        batch_tokens: int | None = None,
+        attention: bool = True,
+        seed: int = 1,
+        first: int = 0,
     ) -> list[Translation]:
-        """Each text with the target it is given: the score and the attention that teacher forcing gives. Targets are whole, sources are read up to MAX_SOURCE tokens.
+        """Each text with the target it is given: the score and the attention that teacher forcing gives.
+        Targets are whole, sources are read up to MAX_SOURCE tokens.
 
         Attention that draws takes for each text what `seed` and its number choose, as `translate` does.
         """
         if len(texts) != len(targets):
-            raise UsageError(f"there are {len(texts)} texts and {len(targets)} targets: each text needs its own")
+            raise UsageError(
+                f"there are {len(texts)} texts and {len(targets)} targets: each text needs its own"
+            )
         ids, lengths = self._encoded(texts)
         target_ids = self.target_tokenizer.encode_batch(targets)
         positions = [len(source) + 1 for source in ids[0]]
         found = self._forced_on(texts, ids, positions, target_ids, attention, seed, first, batch_tokens)
         results = [
-            self._translation(bounded(text), source, hypothesis, target) for text, source, hypothesis, target in zip(texts, ids[0], found, targets, strict=True)
+            self._translation(bounded(text), source, hypothesis, target)
+            for text, source, hypothesis, target in zip(texts, ids[0], found, targets, strict=True)
         ]
-        return [replace(result, unread=length - MAX_SOURCE) if length > MAX_SOURCE else result for result, length in zip(results, lengths, strict=True)]
+        return [
+            replace(result, unread=length - MAX_SOURCE) if length > MAX_SOURCE else result
+            for result, length in zip(results, lengths, strict=True)
+        ]
 
     def heads(
-        self,
-        translation: Translation,
-        chosen: Sequence[tuple[int | None, int | None]],
-        seed: int = 1,
+        self, translation: Translation, chosen: Sequence[tuple[int | None, int | None]], seed: int = 1
     ) -> list[Translation]:
         """A translation of `translate` or `force` with the attention of each (layer, head), from 1; None is
         the mean of all. The scores stay its own."""
@@ -178,7 +245,9 @@ class Translator(Searcher[list[int], Translation]):
         results = []
         for layer, head in chosen:
             with looking_at(self.models, layer, head):
-                forced = self._forced_on([translation.source], ids, positions, [translation.tokens], True, seed, 0, None)
+                forced = self._forced_on(
+                    [translation.source], ids, positions, [translation.tokens], True, seed, 0, None
+                )
             hypothesis = forced[0]._replace(
                 score=translation.score,
                 log_probability=translation.log_probability,
@@ -200,7 +269,9 @@ class Translator(Searcher[list[int], Translation]):
     def _result(self, input: str, source: list[int], hypothesis: Hypothesis) -> Translation:
         return self._translation(input, source, hypothesis)
 
-    def _translation(self, source: str, source_ids: list[int], hypothesis: Hypothesis, target: str | None = None) -> Translation:
+    def _translation(
+        self, source: str, source_ids: list[int], hypothesis: Hypothesis, target: str | None = None
+    ) -> Translation:
         tokens = list(hypothesis.tokens)
         text = self.target_tokenizer.decode(tokens) if target is None else target
         source_words, target_words = source.split(None, MOST_WORDS)[:MOST_WORDS], text.split()
@@ -208,8 +279,14 @@ class Translator(Searcher[list[int], Translation]):
         if hypothesis.weights is not None:
             pieces = hypothesis.weights[:, : len(source_ids) + 1].numpy()
             source_numbers = word_numbers(source, source_ids, self.source_tokenizer)
-            target_numbers = self.target_tokenizer.word_index(tokens) if target is None else word_numbers(target, tokens, self.target_tokenizer)
-            words = between_words(pieces[:-1, :-1], target_numbers, source_numbers, len(target_words), len(source_words))
+            target_numbers = (
+                self.target_tokenizer.word_index(tokens)
+                if target is None
+                else word_numbers(target, tokens, self.target_tokenizer)
+            )
+            words = between_words(
+                pieces[:-1, :-1], target_numbers, source_numbers, len(target_words), len(source_words)
+            )
         return Translation(
             source,
             text,

@@ -1,4 +1,5 @@
-"""From pieces to words: which white-space word of the raw text each piece belongs to, and attention between words.
+"""From pieces to words: which white-space word of the raw text each piece belongs to, and attention between
+words.
 
 It knows tokenizers by what they give out, and no model.
 """
@@ -11,11 +12,14 @@ from seq2attn.data.tokenizer import SPACE, STAND_IN, UNK, Tokenizer, normalise
 
 
 def word_numbers(text: str, ids: Sequence[int], tokenizer: Tokenizer) -> list[int]:
-    """For each id of `tokenizer.encode(text)`, or of its beginning, the number of its word in `text.split()`; -1 where it is white space only.
+    """For each id of `tokenizer.encode(text)`, or of its beginning, the number of its word in `text.split()`;
+    -1 where it is white space only.
 
-    A piece over several words counts for the first. Unlike the text that the ids decode to, this holds where unknown characters are white space.
+    A piece over several words counts for the first. Unlike the text that the ids decode to, this holds where
+    unknown characters are white space.
     """
-    normal = " " + normalise(text, tokenizer.lowercase).replace(STAND_IN, SPACE)  # the tokenizer puts a space first
+    # the tokenizer puts a space first
+    normal = " " + normalise(text, tokenizer.lowercase).replace(STAND_IN, SPACE)
     word_at, words, inside = [], 0, False
     for character in normal:
         space = character.isspace()
@@ -26,7 +30,8 @@ def word_numbers(text: str, ids: Sequence[int], tokenizer: Tokenizer) -> list[in
     def first(start: int, stop: int) -> int:
         return next((word for word in word_at[start:stop] if word >= 0), -1)
 
-    surfaces = [tokenizer.decode([UNK, token])[1:] for token in ids]  # behind an unknown piece, which reads as one character, a space stays
+    # behind an unknown piece, which reads as one character, a space stays
+    surfaces = [tokenizer.decode([UNK, token])[1:] for token in ids]
     numbers: list[int] = []
     if tokenizer.kind == "word":  # one id for all between two spaces, known or not
         position = 0
@@ -52,14 +57,20 @@ def word_numbers(text: str, ids: Sequence[int], tokenizer: Tokenizer) -> list[in
 
 
 def _spread(start: int, stop: int, unknown: int, first: Callable[[int, int], int]) -> list[int]:
-    """Words of `unknown` ids that share the characters from start to stop: one a character, and what remains to the last."""
+    """Words of `unknown` ids that share the characters from start to stop: one a character, and what remains
+    to the last.
+    """
     return [first(start + i, stop if i == unknown - 1 else start + i + 1) for i in range(unknown)]
 
 
-def between_words(pieces_TS: np.ndarray, target: Sequence[int], source: Sequence[int], target_words: int, source_words: int) -> np.ndarray:
-    """Attention between words (target_words, source_words) from that between pieces, given each piece's word (-1: none). Later words are left out.
+def between_words(
+    pieces_TS: np.ndarray, target: Sequence[int], source: Sequence[int], target_words: int, source_words: int
+) -> np.ndarray:
+    """Attention between words (target_words, source_words) from that between pieces, given each piece's word
+    (-1: none). Later words are left out.
 
-    A source word gets the sum over its pieces, a target word the mean over its own; nothing is normalised again.
+    A source word gets the sum over its pieces, a target word the mean over its own; nothing is normalised
+    again.
     """
     to_source = _membership(source, source_words)
     to_target = _membership(target, target_words)

@@ -18,14 +18,17 @@ from seq2attn.config import ImageEncoder as Settings
 from seq2attn.errors import UserError
 from seq2attn.models.resnet import ResNet
 
-CLASSIFIERS = {"fc", "head", "heads", "classifier"}  # first parts of the names of what a published network classifies with
+# first parts of the names of what a published network classifies with
+CLASSIFIERS = {"fc", "head", "heads", "classifier"}
 COUNT = "num_batches_tracked"  # of batches that a norm's statistics are of: nothing reads it
 _permitted: ContextVar[bool] = ContextVar("permitted", default=False)
 
 
 @contextmanager
 def allow_code(allowed: bool = True) -> Iterator[None]:
-    """Within it, where `allowed`, functions that a run names may be imported and called: they can do whatever the user can. What is allowed around it stays so."""
+    """Within it, where `allowed`, functions that a run names may be imported and called: they can do whatever
+    the user can. What is allowed around it stays so.
+    """
     token = _permitted.set(allowed or _permitted.get())
     try:
         yield
@@ -34,9 +37,13 @@ def allow_code(allowed: bool = True) -> Iterator[None]:
 
 
 class Foreign(nn.Module):
-    """Somebody else's network, (B, 3, Y, X) to (B, C, h, w). It is always in evaluation mode: no picture may change what is made of another."""
+    """Somebody else's network, (B, 3, Y, X) to (B, C, h, w). It is always in evaluation mode: no picture may
+    change what is made of another.
+    """
 
-    def __init__(self, module: nn.Module, read: Callable[[Any, Tensor], Tensor] = lambda module, x: module(x)) -> None:
+    def __init__(
+        self, module: nn.Module, read: Callable[[Any, Tensor], Tensor] = lambda module, x: module(x)
+    ) -> None:
         super().__init__()
         self.module = module.eval()
         self.read = read
@@ -49,15 +56,21 @@ class Foreign(nn.Module):
 
 
 def backbone(settings: Settings) -> tuple[nn.Module, int, tuple[int, int]]:
-    """The backbone with its first weights as its maker draws them, the channels of what it makes, and its rows and columns.
+    """The backbone with its first weights as its maker draws them, the channels of what it makes, and its
+    rows and columns.
 
-    Raises UserError where it is not ours and may not be run, cannot be had, or does not make maps of features.
+    Raises UserError where it is not ours and may not be run, cannot be had, or does not make maps of
+    features.
     """
     if settings.residual:
         own = ResNet(settings)
         return own, own.channels, (own.cells(settings.side), own.cells(settings.side))
     with torch.device("cpu"):  # whatever the rest is built on: what it makes is looked at
-        foreign = Foreign(_called(settings.code)) if settings.code is not None else _timm(settings.backbone.removeprefix("timm:"))
+        foreign = (
+            Foreign(_called(settings.code))
+            if settings.code is not None
+            else _timm(settings.backbone.removeprefix("timm:"))
+        )
         return foreign, *_shape(foreign, settings)
 
 
@@ -65,13 +78,19 @@ def _called(code: str) -> nn.Module:
     name, _, function = code.partition(":")
     where = f'model.encoder.backbone="{code}"'
     if not _permitted.get():
-        raise UserError(f"{where} runs code of the package {name.partition('.')[0]}: allow it with --allow-code, or allow_code=True in Python")
+        raise UserError(
+            f"{where} runs code of the package {name.partition('.')[0]}: allow it with --allow-code, or allow_code=True in Python"
+        )
     try:
         module = getattr(importlib.import_module(name), function)()
     except Exception as error:
-        raise UserError(f"{where}: cannot be had: {_line(error)}; mend it, or add its folder to PYTHONPATH") from error
+        raise UserError(
+            f"{where}: cannot be had: {_line(error)}; mend it, or add its folder to PYTHONPATH"
+        ) from error
     if not isinstance(module, nn.Module):
-        raise UserError(f"{where}: {function}() gives {type(module).__name__}, not a torch.nn.Module; choose a function that makes one")
+        raise UserError(
+            f"{where}: {function}() gives {type(module).__name__}, not a torch.nn.Module; choose a function that makes one"
+        )
     return module
 
 
@@ -84,11 +103,15 @@ def _timm(name: str) -> Foreign:
     try:
         return Foreign(timm.create_model(name, pretrained=False, num_classes=0), _timm_features)
     except Exception as error:
-        raise UserError(f"{where}: timm makes no such model: {_line(error)}; choose one of timm.list_models()") from error
+        raise UserError(
+            f"{where}: timm makes no such model: {_line(error)}; choose one of timm.list_models()"
+        ) from error
 
 
 def _timm_features(module: Any, x_BCYX: Tensor) -> Tensor:
-    """Its maps, whichever way timm has them: channels first, channels last, or tokens with a class's before them."""
+    """Its maps, whichever way timm has them: channels first, channels last, or tokens with a class's before
+    them.
+    """
     found: Tensor = module.forward_features(x_BCYX)
     channels = int(module.num_features)
     if found.dim() == 3:
@@ -107,9 +130,17 @@ def _shape(foreign: Foreign, settings: Settings) -> tuple[int, tuple[int, int]]:
         raise UserError(
             f"{where}: does not read pictures of {settings.side} x {settings.side} pixels: {_line(error)}; set model.encoder.side to what it wants"
         ) from error
-    if not isinstance(found, Tensor) or not found.is_floating_point() or found.dim() != 4 or found.size(0) != 1 or not found.numel():
+    if (
+        not isinstance(found, Tensor)
+        or not found.is_floating_point()
+        or found.dim() != 4
+        or found.size(0) != 1
+        or not found.numel()
+    ):
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-        raise UserError(f"{where}: makes {shape} of a picture; a backbone makes a map of features, (1, channels, height, width)")
+        raise UserError(
+            f"{where}: makes {shape} of a picture; a backbone makes a map of features, (1, channels, height, width)"
+        )
     return found.size(1), (found.size(2), found.size(3))
 
 
@@ -135,22 +166,33 @@ def _problem(tensor: Tensor, own: Tensor) -> str:
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Copy published weights into a backbone. What a file has of later stages, of a classifier, or counts is left out.
+    """Copy published weights into a backbone. What a file has of later stages, of a classifier, or counts is
+    left out.
 
     Floating-point numbers of another width are converted. Raises UserError, naming `where` and the tensor,
     where one is missing, unknown, of another shape, no floating-point numbers where the backbone has them,
     or not finite.
     """
     whole = module.module if isinstance(module, Foreign) else module
-    own = {name: tensor for name, tensor in whole.state_dict(keep_vars=True).items() if not name.startswith("self_attention.")}
-    left_out = CLASSIFIERS | ({f"layer{number}" for number in range(module.depth + 1, STAGES + 1)} if isinstance(module, ResNet) else set())
+    own = {
+        name: tensor
+        for name, tensor in whole.state_dict(keep_vars=True).items()
+        if not name.startswith("self_attention.")
+    }
+    left_out = CLASSIFIERS | (
+        {f"layer{number}" for number in range(module.depth + 1, STAGES + 1)}
+        if isinstance(module, ResNet)
+        else set()
+    )
     way = "choose the model.encoder.backbone that it was made for, or another file"
     found = {name: tensor for name, tensor in tensors.items() if name in own}
     for name, tensor in own.items():
         if name not in found and not name.endswith(COUNT):
             raise UserError(f"{where}: has no {name}: {way}")
         if name in found and found[name].shape != tensor.shape:
-            raise UserError(f"{where}: {name} is {tuple(found[name].shape)}, where the backbone has {tuple(tensor.shape)}: {way}")
+            raise UserError(
+                f"{where}: {name} is {tuple(found[name].shape)}, where the backbone has {tuple(tensor.shape)}: {way}"
+            )
         if name in found and not name.endswith(COUNT) and (problem := _problem(found[name], tensor)):
             raise UserError(f"{where}: {name} {problem}: {way}")
     for name in tensors:

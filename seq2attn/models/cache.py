@@ -1,7 +1,9 @@
 """Keys and values of the tokens written so far, for as many rows a sentence as a search has.
 
-The rows of a sentence share one cache: each step of each row has a place in it, for good, and which places are a row's own past is a mask
-that follows the row. So a search that reorders its rows copies no key, and all rows of a sentence ask one matrix of keys together.
+The rows of a sentence share one cache: each step of each row has a place in it, for good, and which places
+are a row's own past is a mask
+that follows the row. So a search that reorders its rows copies no key, and all rows of a sentence ask one
+matrix of keys together.
 """
 
 from typing import Self
@@ -11,27 +13,39 @@ from torch import Tensor
 
 from seq2attn.models.memory import Chosen
 
-ROOM = 16  # places of the first buffers; the next have twice as many as are needed, so that all copies together are no more than twice the places
+# places of the first buffers; the next have twice as many as are needed, so that all copies together are no
+# more than twice the places
+ROOM = 16
 
 
 class Cache(Chosen):
     def __init__(self, keys: Tensor, values: Tensor, used: int, taken: list[int]) -> None:
-        """Buffers (B, G, places, d) of which the first `used` are this cache's. `taken` is one number that all caches on the same buffers share:
+        """Buffers (B, G, places, d) of which the first `used` are this cache's. `taken` is one number that
+        all caches on the same buffers share:
         how many places are written already, by this cache or by one that came from it."""
         self._keys, self._values, self.used, self._taken = keys, values, used, taken
 
     @classmethod
     def empty(cls, sentences: int, heads: int, size: int, like: Tensor) -> Self:
-        """No places yet; the device is that of `like`, and the type, where that is half precision, float32: see `attention.products`."""
-        nothing = like.new_empty(sentences, heads, 0, size, dtype=torch.promote_types(like.dtype, torch.float32))
+        """No places yet; the device is that of `like`, and the type, where that is half precision, float32:
+        see `attention.products`.
+        """
+        nothing = like.new_empty(
+            sentences, heads, 0, size, dtype=torch.promote_types(like.dtype, torch.float32)
+        )
         return cls(nothing, nothing, 0, [0])
 
     def add(self, keys: Tensor, values: Tensor) -> tuple[Self, Tensor, Tensor]:
-        """The cache with the next places' keys and values (B, G, W, d), and all of its keys and values. The cache it was stays as it was."""
+        """The cache with the next places' keys and values (B, G, W, d), and all of its keys and values. The
+        cache it was stays as it was.
+        """
         count = self.used + keys.size(2)
         old = (self._keys, self._values)
         if keys.requires_grad:  # nothing that a way back will need is written over
-            keys, values = (torch.cat([before[:, :, : self.used], added], 2) for before, added in zip(old, (keys, values), strict=True))
+            keys, values = (
+                torch.cat([before[:, :, : self.used], added], 2)
+                for before, added in zip(old, (keys, values), strict=True)
+            )
             return type(self)(keys, values, count, [count]), keys, values
         taken = self._taken
         if taken[0] != self.used or count > self._keys.size(2):
@@ -49,4 +63,6 @@ class Cache(Chosen):
 
     def choose(self, index: Tensor) -> Self:
         """The sentences `index`."""
-        return type(self)(self._keys.index_select(0, index), self._values.index_select(0, index), self.used, [self.used])
+        return type(self)(
+            self._keys.index_select(0, index), self._values.index_select(0, index), self.used, [self.used]
+        )

@@ -1,7 +1,10 @@
-"""Recurrent cells: tanh RNN, GRU and LSTM with torch's gates, one step at a time or all steps in one fused call.
+"""Recurrent cells: tanh RNN, GRU and LSTM with torch's gates, one step at a time or all steps in one fused
+call.
 
-The gates' input part, which does not wait for the last step, is apart from the recurrent part. The pointwise half of a step is one
-autograd function with its own derivative: a loop of plain operations would put a dozen nodes a step on the graph.
+The gates' input part, which does not wait for the last step, is apart from the recurrent part. The pointwise
+half of a step is one
+autograd function with its own derivative: a loop of plain operations would put a dozen nodes a step on the
+graph.
 """
 
 from typing import Any, NamedTuple, cast
@@ -48,13 +51,19 @@ class _LSTM(torch.autograd.Function):
         size = c.size(-1)
         sigmoids, tanhs = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
         grad = grad.to(gates.dtype)
-        for part, slope in ((slice(0, 2 * size), sigmoids), (slice(2 * size, 3 * size), tanhs), (slice(3 * size, None), sigmoids)):
+        for part, slope in (
+            (slice(0, 2 * size), sigmoids),
+            (slice(2 * size, 3 * size), tanhs),
+            (slice(3 * size, None), sigmoids),
+        ):
             grad[:, part] = slope(grad[:, part], gates[:, part])
         return grad.to(ctx.dtypes[0]), grad.to(ctx.dtypes[1]), grad_c * f
 
 
 class _GRU(torch.autograd.Function):
-    """r, z, n from the input (R, 3H) and from the state (R, 3H), and h (R, H) -> h. (Cho 2014, in torch's form)"""
+    """r, z, n from the input (R, 3H) and from the state (R, 3H), and h (R, H) -> h. (Cho 2014, in torch's
+    form)
+    """
 
     @staticmethod
     def forward(ctx: Any, from_input: Tensor, from_state: Tensor, h: Tensor) -> Tensor:
@@ -73,13 +82,17 @@ class _GRU(torch.autograd.Function):
         rz, n, state_n, h = ctx.saved_tensors
         r, z = rz.chunk(2, -1)
         grad_n = torch.ops.aten.tanh_backward((grad_h - grad_h * z).to(n.dtype), n)
-        grad_rz = torch.ops.aten.sigmoid_backward(torch.cat([grad_n * state_n, grad_h * (h - n)], -1).to(rz.dtype), rz)
+        grad_rz = torch.ops.aten.sigmoid_backward(
+            torch.cat([grad_n * state_n, grad_h * (h - n)], -1).to(rz.dtype), rz
+        )
         from_input, from_state = torch.cat([grad_rz, grad_n], -1), torch.cat([grad_rz, grad_n * r], -1)
         return from_input.to(ctx.dtypes[0]), from_state.to(ctx.dtypes[1]), grad_h * z
 
 
 class Cell(nn.Module):
-    """One recurrent layer of `size` units over inputs of `input_size`, and, beside them, what the decoder feeds back (`fed_size`, 0: nothing)."""
+    """One recurrent layer of `size` units over inputs of `input_size`, and, beside them, what the decoder
+    feeds back (`fed_size`, 0: nothing).
+    """
 
     def __init__(self, kind: Kind, input_size: int, size: int, fed_size: int = 0) -> None:
         super().__init__()
@@ -105,7 +118,9 @@ class Cell(nn.Module):
         return CellState((gates + from_state).tanh())
 
     def steps(self, x_BTI: Tensor, fed_BF: Tensor | None, state: CellState) -> CellState:
-        """Every state of a loop over T inputs: h, and c of an LSTM, (B, T, H). What is fed back is the same at each step."""
+        """Every state of a loop over T inputs: h, and c of an LSTM, (B, T, H). What is fed back is the same
+        at each step.
+        """
         gates_BTG = self.input(x_BTI)
         if self.fed is not None and fed_BF is not None:
             gates_BTG = gates_BTG + self.fed(fed_BF)[:, None]
@@ -114,10 +129,15 @@ class Cell(nn.Module):
             for gates_BG in gates_BTG.unbind(1):
                 state = self.step(gates_BG, None, state)
                 states.append(state)
-        return CellState(*(None if parts[0] is None else torch.stack(parts, 1) for parts in zip(*states, strict=True)))  # type: ignore[arg-type]
+        cells = [state.c for state in states if state.c is not None]
+        return CellState(
+            torch.stack([state.h for state in states], 1), torch.stack(cells, 1) if cells else None
+        )
 
     def run(self, x_BTI: Tensor, fed_BF: Tensor | None, state: CellState) -> Tensor:
-        """The states h (B, T, H) of a loop over T inputs: torch's fused call for an LSTM, `steps` for the others, where torch has none on a CPU."""
+        """The states h (B, T, H) of a loop over T inputs: torch's fused call for an LSTM, `steps` for the
+        others, where torch has none on a CPU.
+        """
         if self.kind != "lstm":
             return self.steps(x_BTI, fed_BF, state).h
         weight = self.input.weight

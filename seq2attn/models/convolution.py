@@ -1,6 +1,8 @@
-"""What a convolutional encoder and decoder are made of: maps and gated convolutions with normalised weights (Gehring 2017).
+"""What a convolutional encoder and decoder are made of: maps and gated convolutions with normalised weights
+(Gehring 2017).
 
-They know neither sentences nor masks: whoever convolves says what stands around the first position and the last.
+They know neither sentences nor masks: whoever convolves says what stands around the first position and the
+last.
 """
 
 import torch
@@ -9,14 +11,19 @@ from torch.nn import functional as F
 
 from seq2attn.attention.unrolled import product_dtype
 
-ROOT_HALF = 0.5**0.5  # what the sum of two is multiplied by, so that it varies as much as one of them (section 3.4)
+# what the sum of two is multiplied by, so that it varies as much as one of them (section 3.4)
+ROOT_HALF = 0.5**0.5
 
 
 class Normalised(nn.Module):
-    """A matrix W = g v / |v|, row by row: the length of a row is learned apart from its direction (Salimans 2016, eq. 2). `weight` is v, `gain` g."""
+    """A matrix W = g v / |v|, row by row: the length of a row is learned apart from its direction (Salimans
+    2016, eq. 2). `weight` is v, `gain` g.
+    """
 
     def __init__(self, shape: tuple[int, ...], kept: float, gated: bool) -> None:
-        """(out, in) or (out, in, kernel). `kept` is the share of its input that dropout leaves, `gated` whether a gate comes next: its first weights hang on both."""
+        """(out, in) or (out, in, kernel). `kept` is the share of its input that dropout leaves, `gated`
+        whether a gate comes next: its first weights hang on both.
+        """
         super().__init__()
         self.kept, self.gated = kept, gated
         self.weight = nn.Parameter(torch.empty(shape))

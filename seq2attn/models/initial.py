@@ -20,14 +20,23 @@ from seq2attn.models.transformer import FeedForward
 def initialise(model: nn.Module, settings: Settings) -> None:
     """Draw the weights of `model` from torch's generator, as `settings.init` says.
 
-    glorot: matrices Glorot-uniform, each apart where several stand in one, recurrent ones orthogonal gate by gate, embeddings N(0, 1/size), biases 0, an LSTM's forget gate 1.
-        Where a side is convolutional (Gehring 2017, section 3.5), of n inputs to a unit of which dropout keeps the share p: N(0, 4p/n) before a gate, N(0, p/n) before
+    glorot: matrices Glorot-uniform, each apart where several stand in one, recurrent ones orthogonal gate by
+    gate, embeddings N(0, 1/size), biases 0, an LSTM's forget gate 1.
+        Where a side is convolutional (Gehring 2017, section 3.5), of n inputs to a unit of which dropout
+        keeps the share p: N(0, 4p/n) before a gate, N(0, p/n) before
         none, embeddings and positions N(0, 0.1^2), one that both sides share too.
     uniform: everything uniform in +- init_range (Sutskever 2014: 0.08, Luong 2015: 0.1).
-    bahdanau15: recurrent matrices orthogonal, W and U of the score N(0, 0.001^2), v and biases 0, the rest N(0, 0.01^2) (Bahdanau 2015, appendix B.1).
-    Whichever it is, our residual networks are drawn as `ResNet.draw` says, and a backbone of somebody else's is as its maker drew it.
+    bahdanau15: recurrent matrices orthogonal, W and U of the score N(0, 0.001^2), v and biases 0, the rest
+    N(0, 0.01^2) (Bahdanau 2015, appendix B.1).
+    Whichever it is, our residual networks are drawn as `ResNet.draw` says, and a backbone of somebody else's
+    is as its maker drew it.
     """
-    apart = {parameter for module in model.modules() if isinstance(module, ResNet | Foreign) for parameter in module.parameters()}
+    apart = {
+        parameter
+        for module in model.modules()
+        if isinstance(module, ResNet | Foreign)
+        for parameter in module.parameters()
+    }
     parameters = [parameter for parameter in model.parameters() if parameter not in apart]
     for module in model.modules():
         if isinstance(module, ResNet):
@@ -50,7 +59,8 @@ def initialise(model: nn.Module, settings: Settings) -> None:
             for gate in module.state.weight.split(module.size):
                 nn.init.orthogonal_(gate)
             if module.kind == "lstm":
-                module.input.bias[module.size : 2 * module.size] = 1.0  # remember, until training says otherwise (Gers 2000)
+                # remember, until training says otherwise (Gers 2000)
+                module.input.bias[module.size : 2 * module.size] = 1.0
         elif isinstance(module, SelfAttention | FeedForward) and not small:
             for part in module.parts():
                 nn.init.xavier_uniform_(part)
@@ -74,7 +84,9 @@ def initialise(model: nn.Module, settings: Settings) -> None:
 
 
 def _set_norms(model: nn.Module) -> None:
-    """A norm's gain is 1 and its shift 0, and where weights are normalised the matrix is as it was drawn, whatever the rest."""
+    """A norm's gain is 1 and its shift 0, and where weights are normalised the matrix is as it was drawn,
+    whatever the rest.
+    """
     for module in model.modules():
         if isinstance(module, nn.LayerNorm | nn.RMSNorm):
             module.reset_parameters()

@@ -1,4 +1,6 @@
-"""What every encoder and every decoder is to those who train, search and translate: nobody asks which kind it has."""
+"""What every encoder and every decoder is to those who train, search and translate: nobody asks which kind it
+has.
+"""
 
 import abc
 from collections.abc import Iterable
@@ -12,14 +14,19 @@ from seq2attn.models.memory import Features, Memory, Output
 class Encoder(nn.Module, abc.ABC):
     """Reads sources."""
 
-    halves: bool = True  # whether outside training all of it may be in half precision, weights and sums; else products alone
+    # whether outside training all of it may be in half precision, weights and sums; else products alone
+    halves: bool = True
 
     @abc.abstractmethod
     def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
-        """Sources and their mask -> a memory. Of text: ids (B, S), and as many positions. Every row needs a real position."""
+        """Sources and their mask -> a memory. Of text: ids (B, S), and as many positions. Every row needs a
+        real position.
+        """
 
     def late_parameters(self) -> Iterable[nn.Parameter]:
-        """Those that training may leave for later, or change at another rate: what came from elsewhere, trained."""
+        """Those that training may leave for later, or change at another rate: what came from elsewhere,
+        trained.
+        """
         return ()
 
 
@@ -30,7 +37,9 @@ class TextEncoder(Encoder):
 
 
 class Decoder(nn.Module, abc.ABC):
-    """Writes targets; `output` makes logits (.., N) of its features, `target_embedding` is that of the tokens it reads."""
+    """Writes targets; `output` makes logits (.., N) of its features, `target_embedding` is that of the tokens
+    it reads.
+    """
 
     target_embedding: nn.Embedding
     output: nn.Linear
@@ -43,15 +52,21 @@ class Decoder(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def start(self, memory: Memory, width: int = 1) -> Any:
-        """The state before the first step, of `width` rows a sentence: a nested tuple that `select` understands."""
+        """The state before the first step, of `width` rows a sentence: a nested tuple that `select`
+        understands.
+        """
 
     @abc.abstractmethod
     def step(self, token_R: Tensor, state: Any, source: Any, weights: bool = True) -> tuple[Output, Any]:
-        """One token a row on: logits (R, N), and weights (R, S) where there is attention and they are asked for. Row r belongs to sentence r // width."""
+        """One token a row on: logits (R, N), and weights (R, S) where there is attention and they are asked
+        for. Row r belongs to sentence r // width.
+        """
 
     @abc.abstractmethod
     def features(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Features:
-        """Teacher forcing: what the output layer reads after each of the tokens; attention weights (B, T, S) when asked for."""
+        """Teacher forcing: what the output layer reads after each of the tokens; attention weights (B, T, S)
+        when asked for.
+        """
 
     def forward(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Output:
         """Teacher forcing: logits (B, T, N) after each of the tokens, and weights (B, T, S) when asked for."""

@@ -1,4 +1,6 @@
-"""The nouns that encoders, decoders and search share: a memory to read, an output, and a state whose rows can be chosen."""
+"""The nouns that encoders, decoders and search share: a memory to read, an output, and a state whose rows can
+be chosen.
+"""
 
 import abc
 from dataclasses import dataclass, replace
@@ -20,16 +22,22 @@ class Memory(NamedTuple):
     mask_BS: Tensor  # bool, True = real
     summary_BV: Tensor  # the source in one vector
     grid: tuple[int, int] | None = None  # (h, w) where the positions are an image's
-    stream_B: Tensor | None = None  # int64, below 2^20: the random numbers that a sentence's draws outside training take; None: the first
-    final: tuple[tuple[Tensor, ...], ...] | None = None  # a recurrent encoder's last states, layer by layer: (h,) or (h, c), each (B, V)
+    # int64, below 2^20: the random numbers that a sentence's draws outside training take; None: the first
+    stream_B: Tensor | None = None
+    # a recurrent encoder's last states, layer by layer: (h,) or (h, c), each (B, V)
+    final: tuple[tuple[Tensor, ...], ...] | None = None
 
     def of(self, source_R: Tensor) -> Self:
         """The memory of R targets, of which each belongs to the source that `source_R` says."""
-        return type(self)(*(part if name == "grid" else select(part, source_R) for name, part in self._asdict().items()))
+        return type(self)(
+            *(part if name == "grid" else select(part, source_R) for name, part in self._asdict().items())
+        )
 
 
 def part_of(part: Part, states_BSV: Tensor, embedded_BSV: Tensor) -> Tensor:
-    """What keys or values are made of: the encoder's states, its input embeddings, or their sum (Gehring 2017, section 3.3)."""
+    """What keys or values are made of: the encoder's states, its input embeddings, or their sum (Gehring
+    2017, section 3.3).
+    """
     if part == "sum":
         return states_BSV + embedded_BSV
     return states_BSV if part == "states" else embedded_BSV
@@ -53,7 +61,8 @@ class Features(NamedTuple):
 
     features_BTD: Tensor  # what the output layer reads
     weights_BTS: Tensor | None = None  # where they were asked for
-    log_p_BT: Tensor | None = None  # of what hard attention drew, with its gradient; None where nothing is drawn
+    # of what hard attention drew, with its gradient; None where nothing is drawn
+    log_p_BT: Tensor | None = None
     entropy_BT: Tensor | None = None  # of what it was drawn from, nats
 
 
@@ -67,7 +76,9 @@ class Chosen(abc.ABC):
 
 @dataclass(frozen=True)
 class Shared(Chosen, Generic[Parts]):
-    """What the `width` rows of a sentence have in common; dim 0 of its parts is the sentence. Reordering the rows of a sentence leaves it as it is."""
+    """What the `width` rows of a sentence have in common; dim 0 of its parts is the sentence. Reordering the
+    rows of a sentence leaves it as it is.
+    """
 
     parts: Parts
     sentences: int
@@ -78,7 +89,9 @@ class Shared(Chosen, Generic[Parts]):
         sentences = len(index) // self.width
         if sentences == self.sentences:
             return self
-        return replace(self, parts=select(self.parts, index[:: self.width] // self.width), sentences=sentences)
+        return replace(
+            self, parts=select(self.parts, index[:: self.width] // self.width), sentences=sentences
+        )
 
 
 @dataclass(frozen=True)
@@ -92,7 +105,9 @@ class Fixed(Chosen, Generic[Parts]):
 
 
 def select(state: State, index_R: Tensor) -> State:
-    """The rows `index_R` of every tensor in a nested tuple (named or plain), None kept: how search reorders any state."""
+    """The rows `index_R` of every tensor in a nested tuple (named or plain), None kept: how search reorders
+    any state.
+    """
     value: Any = state
     if value is None:
         return state

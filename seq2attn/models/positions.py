@@ -1,4 +1,6 @@
-"""Where a token stands, as a vector added to its embedding. Rotary positions are not here: attention turns queries and keys by them."""
+"""Where a token stands, as a vector added to its embedding. Rotary positions are not here: attention turns
+queries and keys by them.
+"""
 
 from typing import Literal
 
@@ -7,16 +9,22 @@ from torch import Tensor, nn
 
 
 class Positions(nn.Module):
-    """sinusoidal: sin and cos of p / 10000^(2i/D) side by side (Vaswani 2017, section 3.5); learned: a vector each, the last for all beyond (Gehring 2017, section 3.1)."""
+    """sinusoidal: sin and cos of p / 10000^(2i/D) side by side (Vaswani 2017, section 3.5); learned: a vector
+    each, the last for all beyond (Gehring 2017, section 3.1).
+    """
 
-    def __init__(self, kind: Literal["sinusoidal", "learned", "rotary", "none"], size: int, most: int) -> None:
+    def __init__(
+        self, kind: Literal["sinusoidal", "learned", "rotary", "none"], size: int, most: int
+    ) -> None:
         super().__init__()
         self.sinusoidal = kind == "sinusoidal"
         self.size = size
         self.vectors = nn.Embedding(most, size) if kind == "learned" else None
 
     def forward(self, first: int, count: int, like: Tensor) -> Tensor | None:
-        """The vectors (count, D) of the positions from `first` on, with type and device of `like`; None where positions are not added."""
+        """The vectors (count, D) of the positions from `first` on, with type and device of `like`; None where
+        positions are not added.
+        """
         position = torch.arange(first, first + count, device=like.device)
         if self.vectors is not None:
             vectors: Tensor = self.vectors(position.clamp(max=self.vectors.num_embeddings - 1))

@@ -1,6 +1,7 @@
 """Residual networks (He 2016): a picture to a map of features, without what would classify it.
 
-Their weights are named as torchvision names them, so that published ones fit. They know pixels that are shifted and scaled already, and no
+Their weights are named as torchvision names them, so that published ones fit. They know pixels that are
+shifted and scaled already, and no
 file. Nothing in them sees more than one picture at a time.
 """
 
@@ -20,7 +21,9 @@ Norm = Callable[[int], nn.Module]
 
 
 class Statistics(nn.Module):
-    """Batch normalisation (Ioffe and Szegedy 2015) by the mean and the variance that a file of weights brings: they never change. Gain and shift are trained."""
+    """Batch normalisation (Ioffe and Szegedy 2015) by the mean and the variance that a file of weights
+    brings: they never change. Gain and shift are trained.
+    """
 
     running_mean: Tensor
     running_var: Tensor
@@ -54,7 +57,9 @@ class Block(nn.Module):
         super().__init__()
         outputs = channels * self.wider
         fits = stride == 1 and inputs == outputs
-        self.downsample = None if fits else nn.Sequential(_convolution(inputs, outputs, 1, stride), norm(outputs))
+        self.downsample = (
+            None if fits else nn.Sequential(_convolution(inputs, outputs, 1, stride), norm(outputs))
+        )
 
     def residual(self, x_BCYX: Tensor) -> Tensor:
         raise NotImplementedError
@@ -79,7 +84,9 @@ class Basic(Block):
 
 
 class Bottleneck(Block):
-    """A 3x3 convolution between two 1x1; it takes the stride, as in the published weights, where the paper has it in the first."""
+    """A 3x3 convolution between two 1x1; it takes the stride, as in the published weights, where the paper
+    has it in the first.
+    """
 
     wider = 4
 
@@ -106,7 +113,9 @@ PUBLISHED: dict[str, tuple[type[Block], tuple[int, ...]]] = {  # He 2016, table 
 
 
 class ResNet(nn.Module):
-    """Pixels (B, 3, Y, X), shifted and scaled, to (B, C, h, w): a position is of 4 x 4 pixels after the first stage, and of twice as many a side after each other."""
+    """Pixels (B, 3, Y, X), shifted and scaled, to (B, C, h, w): a position is of 4 x 4 pixels after the first
+    stage, and of twice as many a side after each other.
+    """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -114,7 +123,8 @@ class ResNet(nn.Module):
         block, blocks = PUBLISHED.get(settings.backbone, (Basic, settings.blocks))
         published = settings.backbone in PUBLISHED
         first = FIRST if published else settings.channels
-        # our own starts with three narrow convolutions instead of a wide one (He 2019, figure 2b): what is 2 or 3 pixels wide is seen before it is thinned out twice
+        # our own starts with three narrow convolutions instead of a wide one (He 2019, figure 2b): what is 2
+        # or 3 pixels wide is seen before it is thinned out twice
         self.conv1 = _convolution(3, first, 7, 2) if published else _narrow(first, norm)
         self.bn1 = norm(first)
         self.attending = settings.self_attention
@@ -138,7 +148,8 @@ class ResNet(nn.Module):
         return side
 
     def forward(self, x_BCYX: Tensor) -> Tensor:
-        x_BCYX = x_BCYX.contiguous(memory_format=torch.channels_last)  # a training step of a small one on a CPU takes a third less
+        # a training step of a small one on a CPU takes a third less
+        x_BCYX = x_BCYX.contiguous(memory_format=torch.channels_last)
         x_BCYX = F.max_pool2d(F.relu_(self.bn1(self.conv1(x_BCYX))), 3, 2, 1)
         for number in range(1, self.depth + 1):
             x_BCYX = self.get_submodule(f"layer{number}")(x_BCYX)
@@ -148,11 +159,17 @@ class ResNet(nn.Module):
 
     def published(self) -> dict[str, nn.Parameter]:
         """The weights that a file of published ones holds: all but those of self-attention."""
-        return {name: parameter for name, parameter in self.named_parameters() if not name.startswith("self_attention.")}
+        return {
+            name: parameter
+            for name, parameter in self.named_parameters()
+            if not name.startswith("self_attention.")
+        }
 
     @torch.no_grad()
     def draw(self) -> None:
-        """First weights from torch's generator: of a convolution to n numbers N(0, 2/n) (He 2015, section 2.2, backward), of what self-attention maps Glorot-uniform, the rest as made."""
+        """First weights from torch's generator: of a convolution to n numbers N(0, 2/n) (He 2015, section
+        2.2, backward), of what self-attention maps Glorot-uniform, the rest as made.
+        """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 if module.bias is None:

@@ -26,20 +26,25 @@ class Seq2Seq(nn.Module):
         self.decoder = decoder
 
     def forward(self, source_BS: Tensor, mask_BS: Tensor, inputs_BT: Tensor, weights: bool = False) -> Output:
-        """Teacher forcing: logits (B, T, N) after each of the target tokens; attention weights (B, T, S) when asked for."""
+        """Teacher forcing: logits (B, T, N) after each of the target tokens; attention weights (B, T, S) when
+        asked for.
+        """
         output: Output = self.decoder(inputs_BT, self.encoder(source_BS, mask_BS), weights)
         return output
 
 
 def build(settings: Settings, source_size: int, target_size: int, draw: bool = True) -> Seq2Seq:
-    """A model with first weights from torch's generator; sizes are of the two vocabularies, the source's 0 where it is pictures.
+    """A model with first weights from torch's generator; sizes are of the two vocabularies, the source's 0
+    where it is pictures.
 
     Without `draw` its weights are of no use before others are loaded.
 
     Raises ValueError when one embedding cannot serve both, UserError when a backbone cannot be had.
     """
     if settings.tied == "all" and source_size != target_size:
-        raise ValueError(f'model.tied="all" needs one vocabulary for both sides: they have {source_size} and {target_size} entries')
+        raise ValueError(
+            f'model.tied="all" needs one vocabulary for both sides: they have {source_size} and {target_size} entries'
+        )
     model = Seq2Seq(_encoder(settings, source_size), _decoder(settings, target_size))
     if settings.tied == "all":
         cast(TextEncoder, model.encoder).embedding.weight = model.decoder.target_embedding.weight

@@ -1,4 +1,6 @@
-"""What the layers of a Transformer encoder and decoder are made of: norms, the position-wise network, and a sublayer with its residual."""
+"""What the layers of a Transformer encoder and decoder are made of: norms, the position-wise network, and a
+sublayer with its residual.
+"""
 
 from collections.abc import Callable
 
@@ -13,16 +15,26 @@ EPS = 1e-5  # added to what a norm divides by the root of; torch's own for RMSNo
 
 def norm(settings: Settings) -> nn.Module:
     """Layer normalisation (Ba 2016), or by the root mean square alone (Zhang 2019)."""
-    return nn.LayerNorm(settings.size, EPS, bias=settings.bias) if settings.norm == "layer" else nn.RMSNorm(settings.size, EPS)
+    return (
+        nn.LayerNorm(settings.size, EPS, bias=settings.bias)
+        if settings.norm == "layer"
+        else nn.RMSNorm(settings.size, EPS)
+    )
 
 
 class FeedForward(nn.Module):
-    """W_2 f(W_1 x + b_1) + b_2 at each position (Vaswani 2017, eq. 2), or W_2 (silu(W x) * V x) (Shazeer 2020, eq. 6)."""
+    """W_2 f(W_1 x + b_1) + b_2 at each position (Vaswani 2017, eq. 2), or W_2 (silu(W x) * V x) (Shazeer
+    2020, eq. 6).
+    """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self.activation = settings.activation
-        self.into = nn.Linear(settings.size, settings.feedforward * (2 if self.activation == "swiglu" else 1), bias=settings.bias)
+        self.into = nn.Linear(
+            settings.size,
+            settings.feedforward * (2 if self.activation == "swiglu" else 1),
+            bias=settings.bias,
+        )
         self.out = nn.Linear(settings.feedforward, settings.size, bias=settings.bias)
 
     def parts(self) -> tuple[Tensor, ...]:
@@ -42,7 +54,9 @@ class FeedForward(nn.Module):
 
 
 class Sublayer(nn.Module):
-    """norm(x + f(x)) as in the paper (section 3.1), or x + f(norm(x)); dropout on f (section 5.4). The function is handed in."""
+    """norm(x + f(x)) as in the paper (section 3.1), or x + f(norm(x)); dropout on f (section 5.4). The
+    function is handed in.
+    """
 
     def __init__(self, settings: Settings, dropout: float) -> None:
         super().__init__()

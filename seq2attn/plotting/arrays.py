@@ -38,7 +38,9 @@ class Archive:
         return self._infos
 
     def array(self, name: str) -> NDArray[Any]:
-        """Numbers or text. Raises ValueError, and what zipfile raises, for what is damaged, too large or neither."""
+        """Numbers or text. Raises ValueError, and what zipfile raises, for what is damaged, too large or
+        neither.
+        """
         info = self._infos[name]
         if info.flag_bits & 1:
             raise ValueError(f"{name} is encrypted")

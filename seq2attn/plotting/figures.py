@@ -1,4 +1,6 @@
-"""A matplotlib figure as a file: our own settings, PNG, SVG or PDF by the ending, whole or not there. Knows nothing of what is drawn."""
+"""A matplotlib figure as a file: our own settings, PNG, SVG or PDF by the ending, whole or not there. Knows
+nothing of what is drawn.
+"""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -15,14 +17,20 @@ from seq2attn.plotting import PICTURES
 
 
 def check_ending(path: Path, what: str) -> None:
-    """Raises UsageError, before anything is drawn, where `path` has none of the endings that `write` knows; `what` says what was to be written."""
+    """Raises UsageError, before anything is drawn, where `path` has none of the endings that `write` knows;
+    `what` says what was to be written.
+    """
     ending = path.suffix.lower()
     if ending not in PICTURES:
-        raise UsageError(f"{path}: {what} is written as {', '.join(PICTURES)}, not as {ending or 'a file without an ending'}")
+        raise UsageError(
+            f"{path}: {what} is written as {', '.join(PICTURES)}, not as {ending or 'a file without an ending'}"
+        )
 
 
 def write(figure: Figure, path: Path, families: Sequence[str], **how: Any) -> None:
-    """Save `figure` to `path`, whole or not at all; the same figure gives the same bytes. `how` goes to matplotlib's savefig."""
+    """Save `figure` to `path`, whole or not at all; the same figure gives the same bytes. `how` goes to
+    matplotlib's savefig.
+    """
     ending = path.suffix.lower()
     no_date: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(ending, {})
     content = io.BytesIO()  # so that whatever the disk refuses is said in one way

@@ -1,6 +1,8 @@
-"""Installed fonts that can draw a text in any script, and what stands in for a character that none of them has.
+"""Installed fonts that can draw a text in any script, and what stands in for a character that none of them
+has.
 
-Every character is looked up in the fonts' own tables, so matplotlib never meets a missing glyph. Knows no picture.
+Every character is looked up in the fonts' own tables, so matplotlib never meets a missing glyph. Knows no
+picture.
 """
 
 import functools
@@ -28,7 +30,8 @@ _PREFERRED = (
     "WenQuanYi",
     "Segoe UI",
 )
-_NO_TEXT = ("Last Resort", "cm", "STIXNonUni", "STIXSiz")  # matplotlib's own, with other characters at these codes, or a box for each
+# matplotlib's own, with other characters at these codes, or a box for each
+_NO_TEXT = ("Last Resort", "cm", "STIXNonUni", "STIXSiz")
 # turn the direction of what follows; fonts have them, and draw nothing
 _STEERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _NO_CODE = ("Cc", "Cs", "Zl", "Zp")  # written as what they are, in every font
@@ -42,14 +45,23 @@ class Fonts:
     missing: frozenset[str]
 
     def legible(self, text: str) -> str:
-        """`text` with a stand-in for all that these fonts cannot draw: a symbol's name, or the code points U+XXXX; what is never seen is left out."""
-        runs = [(drawable, "".join(run)) for drawable, run in itertools.groupby(text, lambda character: character not in self.missing)]
+        """`text` with a stand-in for all that these fonts cannot draw: a symbol's name, or the code points
+        U+XXXX; what is never seen is left out.
+        """
+        runs = [
+            (drawable, "".join(run))
+            for drawable, run in itertools.groupby(text, lambda character: character not in self.missing)
+        ]
         parts = [part for part in (run if drawable else _stand_in(run) for drawable, run in runs) if part]
         return "".join(f"[{part}]" if part.startswith("U+") and len(parts) > 1 else part for part in parts)
 
     def unseen(self) -> list[str]:
         """The missing characters that a reader would miss, in code order."""
-        return sorted(character for character in self.missing if not _invisible(character) and unicodedata.category(character) not in _NO_CODE)
+        return sorted(
+            character
+            for character in self.missing
+            if not _invisible(character) and unicodedata.category(character) not in _NO_CODE
+        )
 
 
 def covering(texts: Iterable[str]) -> Fonts:
@@ -122,9 +134,18 @@ def _installed() -> Sequence[str]:
 @functools.cache
 def _families(faces: int) -> Sequence[str]:
     """Those of a list of so many faces: it only grows."""
-    names = {entry.name for entry in font_manager.fontManager.ttflist if entry.style == "normal" and entry.weight in (400, "normal", "regular", "book")}
+    names = {
+        entry.name
+        for entry in font_manager.fontManager.ttflist
+        if entry.style == "normal" and entry.weight in (400, "normal", "regular", "book")
+    }
     names = {name for name in names if not name.startswith(_NO_TEXT)}
-    places = {name: next((place for place, start in enumerate(_PREFERRED) if name.startswith(start)), len(_PREFERRED)) for name in names}
+    places = {
+        name: next(
+            (place for place, start in enumerate(_PREFERRED) if name.startswith(start)), len(_PREFERRED)
+        )
+        for name in names
+    }
     return sorted(names, key=lambda name: (places[name], "Sans" not in name, "Mono" in name, name))
 
 
@@ -132,7 +153,13 @@ def _drawn(family: str, characters: Iterable[str]) -> set[str]:
     """Which of the characters the font that matplotlib takes for this family can draw."""
     has, font = _font(family)
     found = {character for character in characters if ord(character) in has}
-    return {character for character in found if character.isspace() or _invisible(character) or (font is not None and _has_outline(font, character))}
+    return {
+        character
+        for character in found
+        if character.isspace()
+        or _invisible(character)
+        or (font is not None and _has_outline(font, character))
+    }
 
 
 @functools.cache
@@ -152,8 +179,12 @@ def _has_outline(font: FT2Font, character: str) -> bool:
 
 
 def _invisible(character: str) -> bool:
-    """Marks that steer how others are drawn (joiners, directions, variation selectors): no loss where no font has them."""
-    return unicodedata.category(character) == "Cf" or unicodedata.name(character, "").startswith("VARIATION SELECTOR")
+    """Marks that steer how others are drawn (joiners, directions, variation selectors): no loss where no font
+    has them.
+    """
+    return unicodedata.category(character) == "Cf" or unicodedata.name(character, "").startswith(
+        "VARIATION SELECTOR"
+    )
 
 
 def _stand_in(characters: Iterable[str]) -> str:
@@ -163,7 +194,8 @@ def _stand_in(characters: Iterable[str]) -> str:
         if _invisible(character):
             continue
         name = unicodedata.name(character, "")
-        if unicodedata.category(character) == "So" and 0 < len(name) <= 20:  # a symbol, an emoji above all, says more by its name
+        # a symbol, an emoji above all, says more by its name
+        if unicodedata.category(character) == "So" and 0 < len(name) <= 20:
             names += f":{name.lower()}:"
         else:
             codes.append(f"{ord(character):04X}")

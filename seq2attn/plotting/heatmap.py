@@ -71,10 +71,7 @@ class _Measures(NamedTuple):
 
 
 def save(
-    attention: np.ndarray,
-    source_words: Sequence[str],
-    target_words: Sequence[str],
-    path: Path,
+    attention: np.ndarray, source_words: Sequence[str], target_words: Sequence[str], path: Path
 ) -> Fonts:
     """Draw `attention` (target words, source words), weights from 0 to 1, to `path` (written beside and
     renamed).
@@ -139,10 +136,7 @@ def save_alignments(
 
 
 def draw(
-    attention: np.ndarray,
-    source_labels: Sequence[str],
-    target_labels: Sequence[str],
-    families: Sequence[str],
+    attention: np.ndarray, source_labels: Sequence[str], target_labels: Sequence[str], families: Sequence[str]
 ) -> Figure:
     """The heat map as a matplotlib figure; every character of the labels is in one of the font `families`.
     The labels reach beyond the figure: save it tight."""

@@ -1,4 +1,5 @@
-"""Attention as light on a picture: the picture is dimmed and grey, and where a word looked its colours come back, under a warm light.
+"""Attention as light on a picture: the picture is dimmed and grey, and where a word looked its colours come
+back, under a warm light.
 
 One scale serves all words of a picture. Knows arrays alone, no file and no figure.
 """
@@ -10,7 +11,8 @@ from PIL import Image
 
 BENT = 0.45  # brightness is (weight / highest) to this power: beside a peak, faint attention is still seen
 WARM = (255, 222, 140)  # the light
-TINT = (0.14, 0.58)  # share of it in what is fully lit, white and black: black must light up too, and blue stay blue
+# share of it in what is fully lit, white and black: black must light up too, and blue stay blue
+TINT = (0.14, 0.58)
 LIFT = 0.75  # exponent of a lit picture's values: shadows open as in a brighter light
 NIGHT = (0.26, 0.28, 0.33)  # what is left of each channel in the dark
 _FAINTEST = 0.01  # of all scales: below it there is nothing to see
@@ -25,7 +27,9 @@ def ceiling(weights: np.ndarray) -> float:
         return 1.0
     most = max(most, _FAINTEST)
     power = math.floor(math.log10(most) + 1e-9)
-    return next(round(step * 10.0**power, 9 - power) for step in _ROUND if most <= step * 10.0**power * (1 + 1e-6))
+    return next(
+        round(step * 10.0**power, 9 - power) for step in _ROUND if most <= step * 10.0**power * (1 + 1e-6)
+    )
 
 
 def brightness(weights: np.ndarray, highest: float) -> np.ndarray:
@@ -35,14 +39,18 @@ def brightness(weights: np.ndarray, highest: float) -> np.ndarray:
 
 
 def glow(weights_HW: np.ndarray, size: tuple[int, int], highest: float) -> np.ndarray:
-    """Brightness (Y, X) of `size` for the weights of a grid's cells: cubic between the cells' centres, level from the outer ones to the edge.
+    """Brightness (Y, X) of `size` for the weights of a grid's cells: cubic between the cells' centres, level
+    from the outer ones to the edge.
 
     Brightness is what is smoothed: weights smoothed first would end in hard squares.
     """
     rows, columns = weights_HW.shape
     cells = np.pad(brightness(weights_HW, highest).astype(np.float32), 2, mode="edge")
-    whole = (2.0, 2.0, columns + 2.0, rows + 2.0)  # the cells themselves: Pillow counts from the corner of a cell, not from its centre
-    smooth_YX: np.ndarray = np.asarray(Image.fromarray(cells).resize((size[1], size[0]), Image.Resampling.BICUBIC, box=whole))
+    # the cells themselves: Pillow counts from the corner of a cell, not from its centre
+    whole = (2.0, 2.0, columns + 2.0, rows + 2.0)
+    smooth_YX: np.ndarray = np.asarray(
+        Image.fromarray(cells).resize((size[1], size[0]), Image.Resampling.BICUBIC, box=whole)
+    )
     return np.asarray(np.clip(smooth_YX, cells.min(), cells.max()))  # a cubic swings beyond its points
 
 

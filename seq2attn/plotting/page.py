@@ -1,4 +1,5 @@
-"""Attention as one HTML file to explore: point at a word and see where its weights are on the other side. No script or font from elsewhere.
+"""Attention as one HTML file to explore: point at a word and see where its weights are on the other side. No
+script or font from elsewhere.
 
 At rest lines join what belongs together, and source words that were hardly read are underlined. Of several
 heads a small map each stands above the words, to choose from. Knows weights and words; the file works without
@@ -45,7 +46,8 @@ def render(pairs: Sequence[Pair], title: str = "Attention") -> str:
         sections.append(_section(views, len(weights)))
         matrices = [np.round(np.asarray(view.attention, dtype=np.float64), 4).tolist() for view in views]
         weights.append(matrices[0] if len(views) == 1 else matrices)
-    data = json.dumps(weights, separators=(",", ":"), allow_nan=False)  # numbers and brackets alone: nothing that could end the script element
+    # numbers and brackets alone: nothing that could end the script element
+    data = json.dumps(weights, separators=(",", ":"), allow_nan=False)
     return PAGE.format(
         title=html.escape(harmless(title)),
         allowed="",
@@ -117,11 +119,7 @@ def _heads(views: Sequence[Alignment]) -> str:
 
 
 def line(
-    side: str,
-    words: Sequence[str],
-    ends: bool = False,
-    hardly: Collection[int] = (),
-    first: bool = True,
+    side: str, words: Sequence[str], ends: bool = False, hardly: Collection[int] = (), first: bool = True
 ) -> str:
     """A line of words to point at, named by its `side`; every word is text, whatever it holds. `first`: of
     the lines that the Tab key stops at once."""

@@ -1,5 +1,7 @@
-"""What captions looked at, as one HTML file to explore: point at a word and its weights light up the picture, or at the picture and see which words
-looked there. A clip shows its frames in a row, with bars. No script, font or picture from elsewhere; knows pixels, words and weights, no model.
+"""What captions looked at, as one HTML file to explore: point at a word and its weights light up the picture,
+or at the picture and see which words
+looked there. A clip shows its frames in a row, with bars. No script, font or picture from elsewhere; knows
+pixels, words and weights, no model.
 """
 
 import base64
@@ -21,7 +23,9 @@ _CRISP = 160  # smaller pictures show their pixels
 
 
 class Looked(NamedTuple):
-    """A picture (Y, X, 3) with `weights` (words, rows * columns) over the cells of `grid`, or a clip (F, Y, X, 3) with (words, F) and no grid. Pixels are uint8."""
+    """A picture (Y, X, 3) with `weights` (words, rows * columns) over the cells of `grid`, or a clip (F, Y,
+    X, 3) with (words, F) and no grid. Pixels are uint8.
+    """
 
     pixels: np.ndarray
     words: Sequence[str]
@@ -39,9 +43,15 @@ def render(pictures: Sequence[Looked], title: str = "Attention") -> str:
     """The page as text."""
     sections = "\n".join(_section(picture, number) for number, picture in enumerate(pictures))
     numbers = [
-        [*(picture.grid or (0, 0)), light.ceiling(picture.weights), np.round(np.asarray(picture.weights, dtype=np.float64), 5).tolist()] for picture in pictures
+        [
+            *(picture.grid or (0, 0)),
+            light.ceiling(picture.weights),
+            np.round(np.asarray(picture.weights, dtype=np.float64), 5).tolist(),
+        ]
+        for picture in pictures
     ]
-    data = json.dumps(numbers, separators=(",", ":"), allow_nan=False)  # numbers and brackets alone: nothing that could end the script element
+    # numbers and brackets alone: nothing that could end the script element
+    data = json.dumps(numbers, separators=(",", ":"), allow_nan=False)
     script = _SCRIPT.replace("BENT", str(light.BENT)).replace("WARM", ", ".join(map(str, light.WARM)))
     return page.PAGE.format(
         title=escape(page.harmless(title)),
@@ -58,7 +68,9 @@ def _section(picture: Looked, number: int) -> str:
     clip = picture.grid is None
     pixels, weights = picture.pixels, np.asarray(picture.weights, dtype=np.float64)
     if pixels.ndim != 3 + clip or pixels.shape[-1] != 3 or pixels.dtype != np.uint8 or not pixels.size:
-        raise UsageError(f"pixels of shape {pixels.shape}, {pixels.dtype}: {'a clip is (F, Y, X, 3)' if clip else 'a picture is (Y, X, 3)'}, uint8")
+        raise UsageError(
+            f"pixels of shape {pixels.shape}, {pixels.dtype}: {'a clip is (F, Y, X, 3)' if clip else 'a picture is (Y, X, 3)'}, uint8"
+        )
     positions = len(pixels) if picture.grid is None else picture.grid[0] * picture.grid[1]
     if weights.shape != (len(picture.words), positions) or not np.isfinite(weights).all():
         raise UsageError(
@@ -78,7 +90,8 @@ def _stage(pixels: np.ndarray) -> str:
 
 def _frames(pixels: np.ndarray) -> str:
     figures = "".join(
-        f"<figure>{_image(frame, _LONGEST_FRAME)}<figcaption>{number}<small></small></figcaption><i></i></figure>" for number, frame in enumerate(pixels, 1)
+        f"<figure>{_image(frame, _LONGEST_FRAME)}<figcaption>{number}<small></small></figcaption><i></i></figure>"
+        for number, frame in enumerate(pixels, 1)
     )
     return f'<div class="strip">{figures}</div>'
 
@@ -89,7 +102,9 @@ def _image(pixels: np.ndarray, longest: int) -> str:
     file = io.BytesIO()
     image.save(file, "PNG", optimize=True)
     crisp = ' class="crisp"' if max(image.size) < _CRISP else ""
-    return f'<img{crisp} alt="" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode("ascii")}">'
+    return (
+        f'<img{crisp} alt="" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode("ascii")}">'
+    )
 
 
 _HOW = (

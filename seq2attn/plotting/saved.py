@@ -30,7 +30,9 @@ _KEYS = ("attention", "source_words", "target_words", "piece_attention", "source
 
 
 class Saved(NamedTuple):
-    """The best translation of one line: between words, and between pieces (the end tokens come last) where the file has those."""
+    """The best translation of one line: between words, and between pieces (the end tokens come last) where
+    the file has those.
+    """
 
     line: int
     words: Alignment

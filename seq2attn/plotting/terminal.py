@@ -163,10 +163,7 @@ def _checked(attention: np.ndarray, source_words: Sequence[str], target_words: S
 
 
 def _labels(
-    source_words: Sequence[str],
-    target_words: Sequence[str],
-    width: int,
-    hardly: Sequence[int],
+    source_words: Sequence[str], target_words: Sequence[str], width: int, hardly: Sequence[int]
 ) -> tuple[list[str], list[str]]:
     longest = min(LONGEST_LABEL, max(_LEAST_LABEL, width // 3))
     sources = [fit(word, longest) for word in source_words]
@@ -176,11 +173,7 @@ def _labels(
 
 
 def _staircases(
-    weights_TS: np.ndarray,
-    sources: Sequence[str],
-    targets: Sequence[str],
-    width: int,
-    colour: bool,
+    weights_TS: np.ndarray, sources: Sequence[str], targets: Sequence[str], width: int, colour: bool
 ) -> list[str]:
     margin = max(map(columns, targets), default=0) + 1
     most = max(1, (width - margin - max(map(columns, sources), default=0)) // 3)  # source words side by side

@@ -1,4 +1,5 @@
-"""What each word of a caption looked at, drawn with block characters for a terminal: a small grid of shades a word, several side by side.
+"""What each word of a caption looked at, drawn with block characters for a terminal: a small grid of shades a
+word, several side by side.
 
     render(["a", "dog"], weights, (2, 3)) gives
 
@@ -21,10 +22,18 @@ _NOTHING = " ·"  # shows where the grid is
 _BETWEEN = 3  # columns between two grids
 
 
-def render(words: Sequence[str], weights_TS: np.ndarray, grid: tuple[int, int], width: int = 100, colour: bool = False) -> str:
-    """Lines of at most `width` columns (a grid alone may need more); the last says from which weight each shade is drawn, for all words alike.
+def render(
+    words: Sequence[str],
+    weights_TS: np.ndarray,
+    grid: tuple[int, int],
+    width: int = 100,
+    colour: bool = False,
+) -> str:
+    """Lines of at most `width` columns (a grid alone may need more); the last says from which weight each
+    shade is drawn, for all words alike.
 
-    `weights_TS` has a row for each word and a column for each cell of `grid` (rows, columns). Raises UsageError for another shape.
+    `weights_TS` has a row for each word and a column for each cell of `grid` (rows, columns). Raises
+    UsageError for another shape.
     """
     weights_TS = np.asarray(weights_TS, dtype=np.float64)
     rows, columns = grid
@@ -38,7 +47,8 @@ def render(words: Sequence[str], weights_TS: np.ndarray, grid: tuple[int, int], 
     shown_THW = _merged(weights_TS.reshape(len(words), rows, columns))
     highest = float(shown_THW.max())
     least = [
-        highest * (shade / len(terminal.SHADES)) ** (1 / light.BENT) for shade in range(1, len(terminal.SHADES))
+        highest * (shade / len(terminal.SHADES)) ** (1 / light.BENT)
+        for shade in range(1, len(terminal.SHADES))
     ]  # weight that has each shade but the first
     wide = 2 * shown_THW.shape[2]
     side = max(1, (width + _BETWEEN) // (wide + _BETWEEN))
@@ -47,7 +57,9 @@ def render(words: Sequence[str], weights_TS: np.ndarray, grid: tuple[int, int], 
         if lines:
             lines.append("")
         fitted = [terminal.fit(word, wide) for word in words[start : start + side]]
-        lines.append((" " * _BETWEEN).join(word + " " * (wide - terminal.columns(word)) for word in fitted).rstrip())
+        lines.append(
+            (" " * _BETWEEN).join(word + " " * (wide - terminal.columns(word)) for word in fitted).rstrip()
+        )
         for row in range(shown_THW.shape[1]):
             cells = [_cells(weights_W, least, colour) for weights_W in shown_THW[start : start + side, row]]
             lines.append((" " * _BETWEEN).join(cells))
@@ -55,16 +67,22 @@ def render(words: Sequence[str], weights_TS: np.ndarray, grid: tuple[int, int], 
 
 
 def _merged(weights_THW: np.ndarray) -> np.ndarray:
-    """Grids of at most LARGEST rows and columns with as much weight: every cell gives to the coarser ones by the area they share."""
+    """Grids of at most LARGEST rows and columns with as much weight: every cell gives to the coarser ones by
+    the area they share.
+    """
     factor = max(1.0, max(weights_THW.shape[1:]) / LARGEST)
     down, across = (_shares(size, max(1, round(size / factor))) for size in weights_THW.shape[1:])
     return np.asarray(down @ weights_THW @ across.T)
 
 
 def _shares(fine: int, coarse: int) -> np.ndarray:
-    """(coarse, fine): the part of each of `fine` equal cells of a line that lies in each of `coarse` equal ones."""
+    """(coarse, fine): the part of each of `fine` equal cells of a line that lies in each of `coarse` equal
+    ones.
+    """
     ends_C, ends_F = np.arange(coarse + 1)[:, None] * fine / coarse, np.arange(fine + 1)[None]
-    return np.asarray(np.clip(np.minimum(ends_C[1:], ends_F[:, 1:]) - np.maximum(ends_C[:-1], ends_F[:, :-1]), 0, None))
+    return np.asarray(
+        np.clip(np.minimum(ends_C[1:], ends_F[:, 1:]) - np.maximum(ends_C[:-1], ends_F[:, :-1]), 0, None)
+    )
 
 
 def _cells(weights_W: np.ndarray, least: Sequence[float], colour: bool) -> str:
@@ -74,7 +92,9 @@ def _cells(weights_W: np.ndarray, least: Sequence[float], colour: bool) -> str:
 
 def _legend(least: Sequence[float], colour: bool) -> str:
     shades = zip(terminal.SHADES[1:], least, strict=True)
-    return "weights: " + "  ".join(f"{_painted(2 * shade, colour)} from {bound:.2g}" for shade, bound in shades)
+    return "weights: " + "  ".join(
+        f"{_painted(2 * shade, colour)} from {bound:.2g}" for shade, bound in shades
+    )
 
 
 def _painted(blocks: str, colour: bool) -> str:

@@ -15,8 +15,10 @@ from seq2attn.search.repeats import Repeats
 class Constraints:
     """The rules for B sentences; `apply` makes every token that breaks one impossible (-inf).
 
-    A forced beginning comes before all other rules: it may hold banned tokens and repeat itself, and a limit shorter than it grows to its length.
-    A minimum beyond a sentence's maximum is that maximum. With `no_repeat_ngram` n above 0 no n-gram of an output stands in it before; the end token is free
+    A forced beginning comes before all other rules: it may hold banned tokens and repeat itself, and a limit
+    shorter than it grows to its length.
+    A minimum beyond a sentence's maximum is that maximum. With `no_repeat_ngram` n above 0 no n-gram of an
+    output stands in it before; the end token is free
     of that rule, so an output that may neither go on nor end is one that was too short to end.
     """
 
@@ -48,14 +50,20 @@ class Constraints:
 
     def keep(self, sentence_B: Tensor) -> Self:
         """Only these sentences from now on."""
-        self.prefix_BP, self.limit_B, self.minimum_B = self.prefix_BP[sentence_B], self.limit_B[sentence_B], self.minimum_B[sentence_B]
+        self.prefix_BP, self.limit_B, self.minimum_B = (
+            self.prefix_BP[sentence_B],
+            self.limit_B[sentence_B],
+            self.minimum_B[sentence_B],
+        )
         if self.repeats is not None:
             self.repeats.keep(sentence_B)
         self._know()
         return self
 
     def follow(self, parent_BW: Tensor, token_BW: Tensor) -> None:
-        """Hear how the hypotheses went on: each is now what row `parent` of its sentence was, and one token more."""
+        """Hear how the hypotheses went on: each is now what row `parent` of its sentence was, and one token
+        more.
+        """
         if self.repeats is not None:
             self.repeats.follow(parent_BW, token_BW)
 
@@ -63,7 +71,11 @@ class Constraints:
         """For hypotheses that hold `length` tokens; changes log_p_BWN in place and returns it."""
         forced_BW1 = kept_BW1 = None
         if length < self.prefix_BP.shape[1] or length >= self._first_limit:
-            forced_B = self.prefix_BP[:, length] if length < self.prefix_BP.shape[1] else torch.full_like(self.limit_B, -1)
+            forced_B = (
+                self.prefix_BP[:, length]
+                if length < self.prefix_BP.shape[1]
+                else torch.full_like(self.limit_B, -1)
+            )
             forced_B = forced_B.masked_fill(length >= self.limit_B, self.eos)
             forced_BW1 = forced_B[:, None, None].expand(-1, log_p_BWN.shape[1], 1)
             kept_BW1 = log_p_BWN.gather(2, forced_BW1.clamp(min=0))

@@ -1,6 +1,8 @@
-"""Back-pointers of a search: what every row emitted at every step, from which row it came, and what it attended to.
+"""Back-pointers of a search: what every row emitted at every step, from which row it came, and what it
+attended to.
 
-Tokens and attention are never copied while the search runs; a hypothesis is read back from its end, once, when all is done.
+Tokens and attention are never copied while the search runs; a hypothesis is read back from its end, once,
+when all is done.
 """
 
 import itertools
@@ -10,7 +12,9 @@ from torch import Tensor
 
 
 class History:
-    """Grows by one step at a time. Sentences are named by their first number, whatever place they have at a step."""
+    """Grows by one step at a time. Sentences are named by their first number, whatever place they have at a
+    step.
+    """
 
     def __init__(self) -> None:
         self._places: list[Tensor] = []  # for each step the sentences in it, in ascending order
@@ -26,7 +30,8 @@ class History:
             self._weights.append(weights_RS)
 
     def read(self, ends: list[tuple[int, int, int]]) -> list[tuple[list[int], Tensor | None]]:
-        """Tokens and weights of each (sentence, step, row): what `row` of the step numbered `step` had when it met its end token.
+        """Tokens and weights of each (sentence, step, row): what `row` of the step numbered `step` had when
+        it met its end token.
 
         The weights are those of every token and of the end token: (tokens + 1, S), on the CPU.
         """
@@ -34,7 +39,9 @@ class History:
             return []
         sentence_E, last_E, row_E = torch.tensor(ends).T.contiguous()
         sizes = [len(sentence_B) for sentence_B in self._places]
-        places, parents, tokens = (torch.cat(steps).cpu().split(sizes) for steps in (self._places, self._parents, self._tokens))
+        places, parents, tokens = (
+            torch.cat(steps).cpu().split(sizes) for steps in (self._places, self._parents, self._tokens)
+        )
         first = [0, *itertools.accumulate(sizes)]  # of a step's sentences among those of all steps
         longest, width = int(last_E.max()), parents[0].size(1)
         token_ET = torch.zeros(len(ends), longest, dtype=torch.long)

@@ -4,7 +4,9 @@ from torch import Tensor
 
 
 def staying(done_B: Tensor, finished: int, group: int) -> Tensor | None:
-    """The sentences that go on, in order and filled up with finished ones to a multiple of `group`; None while too few are finished to be worth a copy of the rest."""
+    """The sentences that go on, in order and filled up with finished ones to a multiple of `group`; None
+    while too few are finished to be worth a copy of the rest.
+    """
     stay = -(-(len(done_B) - finished) // group) * group
     if 8 * stay > 7 * len(done_B):
         return None

@@ -1,6 +1,8 @@
-"""No n-gram twice: bans, for each hypothesis, the tokens that would end an n-gram it holds already (Paulus 2018, section 2.5, with n = 3).
+"""No n-gram twice: bans, for each hypothesis, the tokens that would end an n-gram it holds already (Paulus
+2018, section 2.5, with n = 3).
 
-It is over target pieces, and knows nothing of what they spell. All rows at once, with no wait for the device; one that never repeats pays only for the look.
+It is over target pieces, and knows nothing of what they spell. All rows at once, with no wait for the device;
+one that never repeats pays only for the look.
 """
 
 from typing import Self
@@ -25,7 +27,8 @@ class Repeats:
         past_BWPn = self.written_BWT.unfold(2, self.ngram, 1)
         last_BW1n = self.written_BWT[:, :, None, self.written_BWT.shape[2] - before :]
         again_BWP = (past_BWPn[..., :before] == last_BW1n).all(-1)
-        banned_BWP = past_BWPn[..., before].where(again_BWP, self.eos)  # what is not banned is written over the end token, which is put back
+        # what is not banned is written over the end token, which is put back
+        banned_BWP = past_BWPn[..., before].where(again_BWP, self.eos)
         end_BW = log_p_BWN[:, :, self.eos].clone()
         log_p_BWN.scatter_(2, banned_BWP, -torch.inf)
         log_p_BWN[:, :, self.eos] = end_BW

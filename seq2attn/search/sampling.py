@@ -1,6 +1,7 @@
 """Sampling over any step function: outputs drawn at random, each from a stream of random numbers of its own.
 
-A draw is one uniform number through the inverse of the distribution's sum, so what is drawn for a sentence depends on its seed and its
+A draw is one uniform number through the inverse of the distribution's sum, so what is drawn for a sentence
+depends on its seed and its
 probabilities alone, never on the batch. It knows no model.
 """
 
@@ -24,7 +25,8 @@ def seed_of(*parts: int) -> int:
 
 
 def narrowed(log_p_RN: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:
-    """The distribution to draw from, float64 (R, N): sharpened, and cut to the `top_k` likeliest tokens (0: all) and then to the fewest whose sum reaches `top_p`.
+    """The distribution to draw from, float64 (R, N): sharpened, and cut to the `top_k` likeliest tokens (0:
+    all) and then to the fewest whose sum reaches `top_p`.
 
     Holtzman 2020 for top_p; the likeliest token always stays.
     """
@@ -63,16 +65,25 @@ def sample(
 ) -> list[list[Hypothesis]]:
     """`samples` independent outputs for each sentence, best score first; sentence b draws from `seeds[b]`.
 
-    `state` has one row for each sentence and sample. Lengths, prefixes, `no_repeat_ngram` and `group` are as in beam search. The log-probabilities given back are the model's own,
+    `state` has one row for each sentence and sample. Lengths, prefixes, `no_repeat_ngram` and `group` are as
+    in beam search. The log-probabilities given back are the model's own,
     before the temperature and the cuts. Raises NoNumbers when the step gives NaN.
     """
     if samples < 1 or temperature <= 0 or top_k < 0 or not 0 < top_p <= 1 or length_penalty < 0:
-        raise ValueError(f"samples {samples}, temperature {temperature}, top_k {top_k}, top_p {top_p}, length_penalty {length_penalty}: out of range")
+        raise ValueError(
+            f"samples {samples}, temperature {temperature}, top_k {top_k}, top_p {top_p}, length_penalty {length_penalty}: out of range"
+        )
     if not seeds:
         return []
     device, sentences = max_length_B.device, len(seeds)
     rules = Constraints(
-        min_length=min_length, max_length_B=max_length_B, eos=eos, banned=banned, prefix_BP=prefix_BP, device=device, no_repeat_ngram=no_repeat_ngram
+        min_length=min_length,
+        max_length_B=max_length_B,
+        eos=eos,
+        banned=banned,
+        prefix_BP=prefix_BP,
+        device=device,
+        no_repeat_ngram=no_repeat_ngram,
     )
     limits: list[int] = rules.limit_B.tolist()
     uniform_RT = torch.zeros(sentences * samples, rules.longest + 1, dtype=torch.float64)
@@ -93,12 +104,17 @@ def sample(
         log_p_BWN = rules.apply(log_softmax(logits_RN).view(len(sentence_B), samples, -1), length)
         broken |= log_p_BWN.isnan().any()
         sums_BWN = narrowed(log_p_BWN.flatten(0, 1), temperature, top_k, top_p).view_as(log_p_BWN).cumsum(2)
-        # The first token whose sum is beyond the number; never one of no probability, even where the last sums round.
+        # The first token whose sum is beyond the number; never one of no probability, even where the last
+        # sums round.
         beyond_BW1 = uniform_BWT[sentence_B, :, length, None] * sums_BWN[:, :, -1:]
-        token_BW = torch.searchsorted(sums_BWN, beyond_BW1, right=True)[:, :, 0].clamp(max=log_p_BWN.shape[2] - 1)
+        token_BW = torch.searchsorted(sums_BWN, beyond_BW1, right=True)[:, :, 0].clamp(
+            max=log_p_BWN.shape[2] - 1
+        )
 
         open_BW = last_BW[sentence_B] < 0
-        log_p_BW[sentence_B] += torch.where(open_BW, log_p_BWN.gather(2, token_BW[:, :, None])[:, :, 0].double(), 0.0)
+        log_p_BW[sentence_B] += torch.where(
+            open_BW, log_p_BWN.gather(2, token_BW[:, :, None])[:, :, 0].double(), 0.0
+        )
         last_BW[sentence_B] = torch.where(open_BW & (token_BW == eos), length, last_BW[sentence_B])
         row_BW = torch.arange(samples, device=device).expand(len(sentence_B), -1)
         history.add(sentence_B, row_BW, token_BW, weights_RS)
@@ -118,10 +134,22 @@ def sample(
     if bool(broken):
         raise NoNumbers("a step gave log-probabilities that are not numbers")
     ended = [
-        [(log_p, last) if math.isfinite(log_p) and last >= 0 else None for log_p, last in zip(*rows, strict=True)]
+        [
+            (log_p, last) if math.isfinite(log_p) and last >= 0 else None
+            for log_p, last in zip(*rows, strict=True)
+        ]
         for rows in zip(log_p_BW.tolist(), last_BW.tolist(), strict=True)
     ]
-    found = iter(history.read([(sentence, entry[1], row) for sentence, rows in enumerate(ended) for row, entry in enumerate(rows) if entry]))
+    found = iter(
+        history.read(
+            [
+                (sentence, entry[1], row)
+                for sentence, rows in enumerate(ended)
+                for row, entry in enumerate(rows)
+                if entry
+            ]
+        )
+    )
     results = []
     for rows, limit in zip(ended, limits, strict=True):
         hypotheses = []
@@ -131,6 +159,14 @@ def sample(
             else:
                 log_p, last = entry
                 tokens, weights = next(found)
-                hypotheses.append(Hypothesis(tokens, normalised(log_p, last + 1, length_penalty), log_p, weights, finished=last < limit))
+                hypotheses.append(
+                    Hypothesis(
+                        tokens,
+                        normalised(log_p, last + 1, length_penalty),
+                        log_p,
+                        weights,
+                        finished=last < limit,
+                    )
+                )
         results.append(sorted(hypotheses, key=lambda hypothesis: -hypothesis.score))
     return results

@@ -11,12 +11,15 @@ from torch import Tensor
 State = TypeVar("State")
 
 Step = Callable[[Tensor, State], tuple[Tensor, State, Tensor | None]]
-"""(token_R, state) -> (logits_RN, state, weights_RS or None): natural log-probabilities, each row up to a number of its own."""
+"""(token_R, state) -> (logits_RN, state, weights_RS or None): natural log-probabilities, each row up to a
+number of its own.
+"""
 
 Select = Callable[[State, Tensor], State]
 """(state, index_R) -> the state of those rows.
 
-Row r = sentence * width + member, and the rows of a sentence stay together and in its place. The index has fewer rows than the
+Row r = sentence * width + member, and the rows of a sentence stay together and in its place. The index has
+fewer rows than the
 state once sentences are finished and leave the search: whatever a step reads per sentence has to follow them.
 """
 
@@ -36,5 +39,7 @@ class NoNumbers(ArithmeticError):
 
 
 def normalised(log_probability: float, length: int, length_penalty: float) -> float:
-    """log p / length ** length_penalty (Wu 2016, section 7, without its constant); `length` counts the end token."""
+    """log p / length ** length_penalty (Wu 2016, section 7, without its constant); `length` counts the end
+    token.
+    """
     return log_probability / float(length**length_penalty)

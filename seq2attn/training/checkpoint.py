@@ -5,10 +5,12 @@
     RUN/tokenizer.model      or source.model and target.model
     RUN/metrics.jsonl        one object a line, each with "step"
     RUN/provenance.jsonl     one object a line for each time that it was trained: see `provenance`
-    RUN/training/            the last state: state.json, which names the tensor file beside it (weights, their moments, and what is averaged with them)
+    RUN/training/            the last state: state.json, which names the tensor file beside it (weights, their
+    moments, and what is averaged with them)
 
 Each file is whole or not there (`seq2attn.files`). The last state is two files, and renaming
-state.json is the moment at which the new one counts: a cut before leaves the old state, named and whole. It knows no
+state.json is the moment at which the new one counts: a cut before leaves the old state, named and whole. It
+knows no
 training loop and no tokenizer: tokenizer files are bytes.
 """
 
@@ -34,7 +36,8 @@ from seq2attn.errors import UsageError, UserError
 from seq2attn.training import state as states
 from seq2attn.training.state import State as State  # noqa: PLC0414 - those who save one need no other module
 
-_WAY = "what was saved before is whole: free the disk or choose another --out, then go on"  # out of a refusal to write
+# out of a refusal to write
+_WAY = "what was saved before is whole: free the disk or choose another --out, then go on"
 FORMAT = 1  # of the run directory; a higher number than this is from a newer program
 TOKENIZERS = ("tokenizer.model", "source.model", "target.model")
 LOGS = ("metrics.jsonl", "provenance.jsonl")
@@ -55,7 +58,8 @@ class Run:
     target_size: int
     languages: tuple[str | None, str | None]
     corpus: str
-    source_lengths: Mapping[str, float] | None = None  # of the training sources, where they are texts: see `data.seen`
+    # of the training sources, where they are texts: see `data.seen`
+    source_lengths: Mapping[str, float] | None = None
 
     @property
     def weights(self) -> Path:
@@ -76,7 +80,11 @@ class Run:
     @property
     def tokenizers(self) -> tuple[Path, ...]:
         """Those that it has: pictures need none."""
-        return (self.target_tokenizer,) if self.config.model.pictures else (self.source_tokenizer, self.target_tokenizer)
+        return (
+            (self.target_tokenizer,)
+            if self.config.model.pictures
+            else (self.source_tokenizer, self.target_tokenizer)
+        )
 
     def _tokenizer(self, side: str) -> Path:
         joint = self.path / "tokenizer.model"
@@ -99,7 +107,9 @@ def create(
     force: bool,
     source_lengths: Mapping[str, float] | None = None,
 ) -> Run:
-    """A new run directory with settings and tokenizers, and nothing trained yet. Raises UserError where something stands already, unless it is a run and `force` replaces it."""
+    """A new run directory with settings and tokenizers, and nothing trained yet. Raises UserError where
+    something stands already, unless it is a run and `force` replaces it.
+    """
     refuse_existing(path, force)
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
@@ -138,7 +148,9 @@ def refuse_existing(path: Path, force: bool) -> None:
     """Raise UserError where a new run may not be created; touches nothing."""
     if is_run(path):
         if not force:
-            raise UserError(f"{path}: a run stands here already; go on with it by --resume, or replace it by --force")
+            raise UserError(
+                f"{path}: a run stands here already; go on with it by --resume, or replace it by --force"
+            )
         if _is_of_others(path / "config.json"):
             problem = "its config.json is not of seq2attn, so --force does not replace it"
             raise UserError(f"{path}: {problem}; choose another --out")
@@ -208,7 +220,9 @@ def _ours(name: str) -> bool:
 
 
 def open_run(path: str | Path, *, trained: bool = True) -> Run:
-    """The run at `path`. Raises UserError, one line, where it is missing, incomplete, damaged or from a newer version; without `trained`, best weights may be missing still."""
+    """The run at `path`. Raises UserError, one line, where it is missing, incomplete, damaged or from a newer
+    version; without `trained`, best weights may be missing still.
+    """
     path = Path(path)
     file = path / "config.json"
     if not path.is_dir():
@@ -220,7 +234,9 @@ def open_run(path: str | Path, *, trained: bool = True) -> Run:
         if not isinstance(tree["format"], int) or isinstance(tree["format"], bool):
             raise TypeError("its format is no number")
         if tree["format"] > FORMAT:
-            raise UserError(f"{path}: made by seq2attn {tree['seq2attn']}, newer than this one ({__version__}): upgrade seq2attn to open it")
+            raise UserError(
+                f"{path}: made by seq2attn {tree['seq2attn']}, newer than this one ({__version__}): upgrade seq2attn to open it"
+            )
         settings = config.validate(tree["config"], str(file))
         run = Run(
             path,
@@ -269,13 +285,17 @@ def _languages(names: Any) -> tuple[str | None, str | None]:
 
 
 def _lengths(tree: Any) -> Mapping[str, float] | None:
-    if tree is not None and not (isinstance(tree, dict) and all(isinstance(number, int | float) for number in tree.values())):
+    if tree is not None and not (
+        isinstance(tree, dict) and all(isinstance(number, int | float) for number in tree.values())
+    ):
         raise TypeError("its source_lengths are no numbers")
     return tree
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
-    """Every parameter and kept buffer of the model by name; one that several names share comes once, under the first."""
+    """Every parameter and kept buffer of the model by name; one that several names share comes once, under
+    the first.
+    """
     seen: set[int] = set()
     found = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
@@ -417,7 +437,9 @@ def log(run: Run, line: Mapping[str, object]) -> None:
 
 
 def cut_log(run: Run, state: State) -> None:
-    """Drop the lines of metrics.jsonl that tell of steps, or validations, after `state`: they will come again. A line torn by a crash goes too."""
+    """Drop the lines of metrics.jsonl that tell of steps, or validations, after `state`: they will come
+    again. A line torn by a crash goes too.
+    """
     if not os.path.lexists(run.metrics):
         return
     try:
@@ -440,12 +462,16 @@ def cut_log(run: Run, state: State) -> None:
 
 
 def refuse_change(old: Config, new: Config, free: tuple[str, ...]) -> None:
-    """Raise UserError naming the first setting that differs and that a resumed run may not change; `free` lists those it may."""
+    """Raise UserError naming the first setting that differs and that a resumed run may not change; `free`
+    lists those it may.
+    """
     before, after = config.flat(old), config.flat(new)
     for key in [*before, *(key for key in after if key not in before)]:
         if key not in free and before.get(key) != after.get(key):
             was, now = json.dumps(before.get(key)), json.dumps(after.get(key))
-            raise UserError(f"--resume: {key} was {was} and would be {now}; a resumed run keeps it: leave it out, or start anew with another --out")
+            raise UserError(
+                f"--resume: {key} was {was} and would be {now}; a resumed run keeps it: leave it out, or start anew with another --out"
+            )
 
 
 def fingerprint(*lengths: np.ndarray) -> str:
@@ -474,7 +500,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_shapes(path: Path) -> dict[str, list[int]]:
-    """Name -> shape of the tensors at `path`, by its header alone: nothing is allocated. Raises UserError when the file is missing or damaged."""
+    """Name -> shape of the tensors at `path`, by its header alone: nothing is allocated. Raises UserError
+    when the file is missing or damaged.
+    """
     with _reading(path), safe_open(path, framework="pt") as file:
         return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 - it is no mapping
 

@@ -1,6 +1,7 @@
 """Several processes train one model: who this process is among them, and the few sums they exchange.
 
-`torchrun` says so in the environment (RANK, WORLD_SIZE, LOCAL_RANK). Every process takes its share of the batches of an
+`torchrun` says so in the environment (RANK, WORLD_SIZE, LOCAL_RANK). Every process takes its share of the
+batches of an
 update; gradients are summed, each loss having been divided by the tokens of all. It knows no model.
 """
 
@@ -105,7 +106,9 @@ class World:
 
 @contextmanager
 def join(device: torch.device) -> Iterator[World]:
-    """The world that torchrun's environment describes, left at the end; a world of one without it. Each process of a machine takes its own CUDA device."""
+    """The world that torchrun's environment describes, left at the end; a world of one without it. Each
+    process of a machine takes its own CUDA device.
+    """
     size, local = _number("WORLD_SIZE", 1), _number("LOCAL_RANK", 0)
     if size <= 1:
         yield World(device)
@@ -117,7 +120,8 @@ def join(device: torch.device) -> Iterator[World]:
             )
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
-    # The leading process prepares data and translates the validation set while the others wait: longer than the default patience.
+    # The leading process prepares data and translates the validation set while the others wait: longer than
+    # the default patience.
     try:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=6))
     except (RuntimeError, ValueError) as error:

@@ -1,7 +1,9 @@
 """Cross-entropy of an output layer, without ever holding all its logits.
 
-The (M, N) logits of a batch are the largest tensor of training by far. Here they are made, used and dropped some rows at a time, the
-gradient in the same breath: a chunk stays in the processor's cache, and no smoothed target distribution is ever formed.
+The (M, N) logits of a batch are the largest tensor of training by far. Here they are made, used and dropped
+some rows at a time, the
+gradient in the same breath: a chunk stays in the processor's cache, and no smoothed target distribution is
+ever formed.
 """
 
 from typing import Any
@@ -16,10 +18,19 @@ CHUNK = {"cpu": 1 << 22, "cuda": 1 << 27}  # logits at once
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x_MD: Tensor, weight_ND: Tensor, bias_N: Tensor, targets_M: Tensor, smoothing: float, dtype: torch.dtype, train: bool
+        ctx: Any,
+        x_MD: Tensor,
+        weight_ND: Tensor,
+        bias_N: Tensor,
+        targets_M: Tensor,
+        smoothing: float,
+        dtype: torch.dtype,
+        train: bool,
     ) -> tuple[Tensor, Tensor]:
-        # With e the smoothing and lse the logarithm of the normaliser, the loss of a row is lse - (1 - e) logit of the target - e mean logit.
-        # The mean logit is the logit of the mean row of W, so only lse and its gradient, the softmax p, need the (rows, N) logits.
+        # With e the smoothing and lse the logarithm of the normaliser, the loss of a row is lse - (1 - e)
+        # logit of the target - e mean logit.
+        # The mean logit is the logit of the mean row of W, so only lse and its gradient, the softmax p, need
+        # the (rows, N) logits.
         wide = torch.promote_types(dtype, torch.float32)
         weight, bias, x_all = weight_ND.to(dtype), bias_N.to(dtype), x_MD.to(dtype)
         mean_weight, mean_bias = weight_ND.mean(0, dtype=wide), bias_N.mean(dtype=wide)
@@ -46,8 +57,12 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 grad_weight += p.t() @ x
         if train:
             grad_x.sub_(picked, alpha=sharp).sub_(mean_weight, alpha=smoothing)
-            grad_weight.index_add_(0, targets_M, x_MD.to(wide), alpha=-sharp).sub_(x_MD.sum(0, dtype=wide), alpha=smoothing / len(bias))
-            grad_bias.index_add_(0, targets_M, grad_bias.new_ones(len(targets_M)), alpha=-sharp).sub_(smoothing * len(targets_M) / len(bias))
+            grad_weight.index_add_(0, targets_M, x_MD.to(wide), alpha=-sharp).sub_(
+                x_MD.sum(0, dtype=wide), alpha=smoothing / len(bias)
+            )
+            grad_bias.index_add_(0, targets_M, grad_bias.new_ones(len(targets_M)), alpha=-sharp).sub_(
+                smoothing * len(targets_M) / len(bias)
+            )
             ctx.save_for_backward(grad_x, grad_weight, grad_bias)
             ctx.dtypes = x_MD.dtype, weight_ND.dtype, bias_N.dtype
         ctx.mark_non_differentiable(loss_M)
@@ -56,20 +71,29 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        gradients = (gradient.mul_(scale).to(dtype) for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True))
+        gradients = (
+            gradient.mul_(scale).to(dtype)
+            for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
+        )
         return (*gradients, None, None, None, None)
 
 
 def cross_entropy(features_MD: Tensor, output: nn.Linear, targets_M: Tensor, smoothing: float) -> Tensor:
-    """The sum over M positions of (1 - e) nll + e mean_n(-log p_n), as a 0-dim tensor, in nats (Szegedy 2016, label smoothing e). May go back once."""
+    """The sum over M positions of (1 - e) nll + e mean_n(-log p_n), as a 0-dim tensor, in nats (Szegedy 2016,
+    label smoothing e). May go back once.
+    """
     return cross_entropies(features_MD, output, targets_M, smoothing)[0]
 
 
-def cross_entropies(features_MD: Tensor, output: nn.Linear, targets_M: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+def cross_entropies(
+    features_MD: Tensor, output: nn.Linear, targets_M: Tensor, smoothing: float
+) -> tuple[Tensor, Tensor]:
     """The same sum, and beside it what each position adds to it, (M,), without gradient."""
     device = features_MD.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else features_MD.dtype
     train = torch.is_grad_enabled() and (features_MD.requires_grad or output.weight.requires_grad)
     with torch.autocast(device, enabled=False):
-        both: tuple[Tensor, Tensor] = _LinearCrossEntropy.apply(features_MD, output.weight, output.bias, targets_M, smoothing, dtype, train)
+        both: tuple[Tensor, Tensor] = _LinearCrossEntropy.apply(
+            features_MD, output.weight, output.bias, targets_M, smoothing, dtype, train
+        )
     return both

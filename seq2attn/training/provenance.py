@@ -24,13 +24,7 @@ MOST_INPUTS = 20  # files of a corpus that are listed
 
 
 def record(
-    run: Run,
-    *,
-    step: int,
-    command: Sequence[str],
-    world: World,
-    format: Format,
-    data: Mapping[str, object],
+    run: Run, *, step: int, command: Sequence[str], world: World, format: Format, data: Mapping[str, object]
 ) -> None:
     """Append how the run is trained from `step` on. Raises UserError when the disk refuses."""
     entry = {

@@ -71,10 +71,7 @@ def _earlier(state: State, tensors: Mapping[str, Tensor], settings: Train, where
 
 
 def _moments(
-    state: State,
-    tensors: Mapping[str, Tensor],
-    expected: Expected,
-    where: str,
+    state: State, tensors: Mapping[str, Tensor], expected: Expected, where: str
 ) -> tuple[dict[str, Tensor], set[str]]:
     """The moments that are expected, by name, and the names of the counts of steps beside them."""
     names = MOMENTS[expected.settings.optimizer]

@@ -1,6 +1,8 @@
-"""The learning rate of each update, and what validations so far mean for it: the best score, the waiting, the decays.
+"""The learning rate of each update, and what validations so far mean for it: the best score, the waiting, the
+decays.
 
-Pure functions of the settings and of plain counters, so that a resumed run follows the same course. It knows no model,
+Pure functions of the settings and of plain counters, so that a resumed run follows the same course. It knows
+no model,
 no optimizer and no clock: minutes are handed in.
 """
 
@@ -11,11 +13,15 @@ from seq2attn.config import Train
 
 
 def rate(train: Train, step: int, *, decays: int = 0, minutes: float = 0.0) -> float:
-    """Learning rate of update `step` (the first is 1) after `decays` plateau decays and `minutes` of training.
+    """Learning rate of update `step` (the first is 1) after `decays` plateau decays and `minutes` of
+    training.
 
-    All schedules rise linearly to train.lr over train.warmup steps. Then: constant stays; cosine falls to 0 just after the
-    last step (Loshchilov and Hutter 2017, one cycle); inverse-sqrt falls as 1/sqrt(step) (Vaswani 2017); plateau is
-    multiplied by train.decay at each decay. Where train.max_minutes is set, cosine follows whichever end is nearer, that
+    All schedules rise linearly to train.lr over train.warmup steps. Then: constant stays; cosine falls to 0
+    just after the
+    last step (Loshchilov and Hutter 2017, one cycle); inverse-sqrt falls as 1/sqrt(step) (Vaswani 2017);
+    plateau is
+    multiplied by train.decay at each decay. Where train.max_minutes is set, cosine follows whichever end is
+    nearer, that
     of the steps or that of the time: a run cut by the clock still ends with a small rate.
     """
     if step < train.warmup:
@@ -35,7 +41,8 @@ def rate(train: Train, step: int, *, decays: int = 0, minutes: float = 0.0) -> f
             return train.lr * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
-# A score that says something is at least so much, and so much over the root of the number of sentences: the right translations of
+# A score that says something is at least so much, and so much over the root of the number of sentences: the
+# right translations of
 # other sentences of Multi30k, or captions of other images, come near it by chance.
 LEAST = {"bleu": (1.0, 8.0), "cider": (0.05, 0.3)}
 
@@ -49,11 +56,7 @@ def near_zero(metric: str, value: float, sentences: int = 0) -> bool:
 
 
 def merit(
-    train: Train,
-    value: float,
-    loss: float,
-    sentences: int = 0,
-    chrf: float = 0.0,
+    train: Train, value: float, loss: float, sentences: int = 0, chrf: float = 0.0
 ) -> tuple[float, float]:
     """What a validation is compared by, higher is better: train.metric, then -loss in nats.
 

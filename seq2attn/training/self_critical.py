@@ -1,7 +1,9 @@
 """Training on a score of whole outputs, by REINFORCE against the model's own other outputs (Rennie 2017).
 
-The gradient of the expected reward of what a model draws is that of the expected (r - b) log p, whatever b is that does not depend on what was drawn: the reward
-of the greedy output (Rennie 2017, section 4.2), or the mean reward of the other draws of the same source (Luo 2020). Who draws, and what a reward is, is handed in.
+The gradient of the expected reward of what a model draws is that of the expected (r - b) log p, whatever b is
+that does not depend on what was drawn: the reward
+of the greedy output (Rennie 2017, section 4.2), or the mean reward of the other draws of the same source (Luo
+2020). Who draws, and what a reward is, is handed in.
 """
 
 from collections.abc import Callable
@@ -26,13 +28,16 @@ class Drawn(NamedTuple):
     banned: tuple[int, ...] = ()  # tokens that are never drawn
 
 
-Critic = Callable[[Seq2Seq, Tensor, Tensor, Tensor, int], Drawn]  # the model, its sources and their mask, their numbers in the data, a seed
+# the model, its sources and their mask, their numbers in the data, a seed
+Critic = Callable[[Seq2Seq, Tensor, Tensor, Tensor, int], Drawn]
 
 
 def expected_loss(features_RTD: Tensor, output: nn.Linear, drawn: Drawn) -> Tensor:
-    """The sum over all that was drawn of -(r - b) log p, 0-dim: over the number of draws a source its gradient is that of the sources' expected reward, turned around.
+    """The sum over all that was drawn of -(r - b) log p, 0-dim: over the number of draws a source its
+    gradient is that of the sources' expected reward, turned around.
 
-    Of the real tokens alone, each out of those that could be drawn. No mean over tokens: it would depend on what was drawn, and pay for length.
+    Of the real tokens alone, each out of those that could be drawn. No mean over tokens: it would depend on
+    what was drawn, and pay for length.
     """
     real = drawn.mask_RT.flatten().nonzero()[:, 0]
     logits_MN = output(features_RTD.flatten(0, 1).index_select(0, real))

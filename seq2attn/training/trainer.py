@@ -1,14 +1,20 @@
-"""The training loop: a generator of events, one update after another, that can stop anywhere and go on as if it had not.
+"""The training loop: a generator of events, one update after another, that can stop anywhere and go on as if
+it had not.
 
-Everything random or ordered is a pure function of (train.seed, epoch, step, batch of the update): the order of batches, and the
-seed of dropout before each batch. So a saved state holds a position and no random state, the same update may be cut into
-batches over time (train.accumulate) or over processes, and 10 + 10 steps are bit for bit 20 steps. (Except under train.max_minutes,
+Everything random or ordered is a pure function of (train.seed, epoch, step, batch of the update): the order
+of batches, and the
+seed of dropout before each batch. So a saved state holds a position and no random state, the same update may
+be cut into
+batches over time (train.accumulate) or over processes, and 10 + 10 steps are bit for bit 20 steps. (Except
+under train.max_minutes,
 where a cosine follows the clock.)
 
-A loss is a sum until the last moment: it is divided by the target tokens of the whole update, those of all its batches and
+A loss is a sum until the last moment: it is divided by the target tokens of the whole update, those of all
+its batches and
 processes. Nothing is stepped on before loss and gradient are known to be finite.
 
-It knows a model by its encoder and decoder, data by lengths and ids, and neither search nor scores nor printing: those
+It knows a model by its encoder and decoder, data by lengths and ids, and neither search nor scores nor
+printing: those
 are handed in, or read from the events.
 """
 
@@ -50,7 +56,9 @@ HAND_BACK_EVERY = 100  # updates after which memory that is free goes back to th
 
 @dataclass(frozen=True)
 class Scores:
-    """What the handed-in validation found: numbers by name (those of train.metric among them), and one example."""
+    """What the handed-in validation found: numbers by name (those of train.metric among them), and one
+    example.
+    """
 
     values: Mapping[str, float]
     sample: tuple[str, str, str] | None = None  # source, reference, translation
@@ -106,7 +114,9 @@ Event = Progress | Validation | Saved | Finished
 
 
 class Interrupted(Exception):
-    """A handed-in validation raises it when it notices that training shall stop; it is done again on resuming."""
+    """A handed-in validation raises it when it notices that training shall stop; it is done again on
+    resuming.
+    """
 
 
 def train(
@@ -121,11 +131,15 @@ def train(
     critic: Critic | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Generator[Event, None, None]:
-    """Train `model` (initialised, on world.device) with the settings of `run`, from the run's last state where it has one.
+    """Train `model` (initialised, on world.device) with the settings of `run`, from the run's last state
+    where it has one.
 
-    `validate(model)` scores the model, averaged weights in place, in the leading process; its values must hold train.metric unless that is the loss.
-    `critic` draws targets from the model and judges them, where train.self_critical is set. `stop()` is asked before each update: once it says yes, the state is saved and training ends. Raises UserError
-    when loss or gradient are not finite (before they touch a weight), when the saved state does not fit, and when the
+    `validate(model)` scores the model, averaged weights in place, in the leading process; its values must
+    hold train.metric unless that is the loss.
+    `critic` draws targets from the model and judges them, where train.self_critical is set. `stop()` is asked
+    before each update: once it says yes, the state is saved and training ends. Raises UserError
+    when loss or gradient are not finite (before they touch a weight), when the saved state does not fit, and
+    when the
     disk refuses.
     """
     return _Trainer(model, run, training, validation, format, world, validate, stop, critic).run()
@@ -178,7 +192,9 @@ class _Trainer:
         self.format, self.world, self.validate, self.critic, self.stop = format, world, validate, critic, stop
         self.settings = run.config.train
         if self.settings.metric != "loss" and validate is None:
-            raise ValueError(f'train.metric is "{self.settings.metric}": a validation that gives it must be handed in')
+            raise ValueError(
+                f'train.metric is "{self.settings.metric}": a validation that gives it must be handed in'
+            )
         if self.settings.self_critical is not None and critic is None:
             raise ValueError("train.self_critical is set: a critic must be handed in")
         if world.device.type == "cpu":
@@ -190,23 +206,31 @@ class _Trainer:
         self.optimizer = _optimizer(self.parameters, self.late, self.settings)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=format == "fp16")
         self.weights = {name: tensor for name, tensor in weights.items() if tensor.is_floating_point()}
-        self.average = {name: tensor.clone() for name, tensor in self.weights.items()} if self.settings.ema else {}
-        # What the last scheduled validations were of, the oldest first: where it is needed, and not on the device, whose memory is for training.
+        self.average = (
+            {name: tensor.clone() for name, tensor in self.weights.items()} if self.settings.ema else {}
+        )
+        # What the last scheduled validations were of, the oldest first: where it is needed, and not on the
+        # device, whose memory is for training.
         self.earlier: deque[dict[str, Tensor]] = deque(maxlen=self.settings.average - 1)
         self.state = State(data=training.fingerprint, validation=validation.fingerprint)
         self.planned: list[np.ndarray] | None = None  # the batches of the epoch in which training goes on
         self._resume()
         self.began = time.monotonic() - self.state.elapsed
         self.resumed = self.state
-        self.spent = self.state.elapsed  # seconds as the leading process counts them, with those that the last validation will take
+        # seconds as the leading process counts them, with those that the last validation will take
+        self.spent = self.state.elapsed
         self.validation_seconds = 0.0
         self.asked = False  # some process was told to stop
         self.window = _Window()
 
     def run(self) -> Generator[Event, None, None]:
-        # On a CPU a second thread would only take from the cores that multiply: a training step on text is 14% slower beside it.
+        # On a CPU a second thread would only take from the cores that multiply: a training step on text is
+        # 14% slower beside it.
         ahead = self.world.device.type == "cuda" or self.training.ahead
-        with self._whole_again(), _ahead(self._updates()) if ahead else nullcontext(self._updates()) as updates:
+        with (
+            self._whole_again(),
+            _ahead(self._updates()) if ahead else nullcontext(self._updates()) as updates,
+        ):
             while True:
                 reason = self._reason()
                 scheduled = self.state.step % self.settings.validate_every == 0
@@ -223,7 +247,9 @@ class _Trainer:
                 if reason == "interrupted":
                     yield self._save()
                 if reason is not None:
-                    yield Finished(reason, self.state.step, self.state.kept[2] if self.state.kept else 0, self._elapsed())
+                    yield Finished(
+                        reason, self.state.step, self.state.kept[2] if self.state.kept else 0, self._elapsed()
+                    )
                     return
                 yield self._step(next(updates))
 
@@ -260,12 +286,17 @@ class _Trainer:
         entropy = None
         for number, batch in update.batches:
             torch.manual_seed(_mix(settings.seed, step, number))
-            sums = self._self_critical(batch, _mix(settings.seed, step, number)) if critical else self._sums(batch, settings.label_smoothing)
+            sums = (
+                self._self_critical(batch, _mix(settings.seed, step, number))
+                if critical
+                else self._sums(batch, settings.label_smoothing)
+            )
             torch.autograd.backward(self.scaler.scale(sums.objective / update.tokens))
             total += sums.loss.detach() / update.tokens
             if sums.entropy is not None:
                 entropy = (0.0 if entropy is None else entropy) + sums.entropy / update.tokens
-        self.world.sum_gradients([p for p in self.parameters if p.requires_grad])  # a gradient of zero would be a step of the optimizer, too
+        # a gradient of zero would be a step of the optimizer, too
+        self.world.sum_gradients([p for p in self.parameters if p.requires_grad])
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["factor"]
         self.scaler.unscale_(self.optimizer)
@@ -273,11 +304,21 @@ class _Trainer:
         norm_ = torch.nn.utils.get_total_norm(gradients)
         spent = self._elapsed() + self.validation_seconds
         mean, stops, self.spent, mean_entropy = self.world.sum(
-            [total.item(), float(self.stop()), spent if self.world.leads else 0.0, 0.0 if entropy is None else entropy.item()]
+            [
+                total.item(),
+                float(self.stop()),
+                spent if self.world.leads else 0.0,
+                0.0 if entropy is None else entropy.item(),
+            ]
         )
         self.asked = stops > 0
         norm = norm_.item()
-        overflow = math.isfinite(mean) and not math.isfinite(norm) and self.scaler.is_enabled() and self.scaler.get_scale() > 1
+        overflow = (
+            math.isfinite(mean)
+            and not math.isfinite(norm)
+            and self.scaler.is_enabled()
+            and self.scaler.get_scale() > 1
+        )
         if not overflow:  # of fp16 at this loss scale: the scaler leaves the step out and lowers the scale
             self._refuse_non_finite(step, "loss", mean)
             self._refuse_non_finite(step, "gradient's norm", norm)
@@ -298,7 +339,11 @@ class _Trainer:
         return self._progress(mean, norm, lr, update.tokens, None if entropy is None else mean_entropy)
 
     def _baseline(self) -> float:
-        return first_baseline(self.settings, self.directory.target_size) if self.state.baseline is None else self.state.baseline
+        return (
+            first_baseline(self.settings, self.directory.target_size)
+            if self.state.baseline is None
+            else self.state.baseline
+        )
 
     def _sums(self, batch: _Microbatch, smoothing: float) -> _Sums:
         batch = batch.each(self._to_device)
@@ -307,14 +352,26 @@ class _Trainer:
             memory = self._memory(batch, batch.source_of_B)
             found = self.model.decoder.features(batch.inputs_BT, memory, weights=penalty > 0)
             features_MD = found.features_BTD.flatten(0, 1).index_select(0, batch.real_M)
-            loss, losses_M = cross_entropies(features_MD, self.model.decoder.output, batch.targets_M, smoothing)
+            loss, losses_M = cross_entropies(
+                features_MD, self.model.decoder.output, batch.targets_M, smoothing
+            )
         objective = loss
         if penalty and found.weights_BTS is not None:
-            objective = objective + penalty * doubly_stochastic(found.weights_BTS, batch.real_M, memory.mask_BS)
+            objective = objective + penalty * doubly_stochastic(
+                found.weights_BTS, batch.real_M, memory.mask_BS
+            )
         if found.log_p_BT is None or found.entropy_BT is None:
             return _Sums(objective, loss)
         to_go = self.model.decoder.carries
-        more, entropy = drawn(losses_M, found.log_p_BT, found.entropy_BT, batch.real_M, to_go=to_go, baseline=self._baseline(), settings=self.settings)
+        more, entropy = drawn(
+            losses_M,
+            found.log_p_BT,
+            found.entropy_BT,
+            batch.real_M,
+            to_go=to_go,
+            baseline=self._baseline(),
+            settings=self.settings,
+        )
         return _Sums(objective + more, loss, entropy)
 
     def _self_critical(self, batch: _Microbatch, seed: int) -> _Sums:
@@ -326,9 +383,13 @@ class _Trainer:
         found = self.critic(self.model, batch.source, batch.source_mask, numbers_I, seed)
         tokens = len(batch.real_M)  # in which the update is divided, and the mean reward is taken
         with autocast(self.world.device, self.format):
-            features_RTD = self.model.decoder.features(found.inputs_RT, self._memory(batch, found.source_of_R)).features_BTD
+            features_RTD = self.model.decoder.features(
+                found.inputs_RT, self._memory(batch, found.source_of_R)
+            ).features_BTD
             objective = expected_loss(features_RTD, self.model.decoder.output, found)
-        return _Sums(objective * (len(batch.source) / len(found.inputs_RT)), torch.tensor(-found.reward * tokens))
+        return _Sums(
+            objective * (len(batch.source) / len(found.inputs_RT)), torch.tensor(-found.reward * tokens)
+        )
 
     def _memory(self, batch: _Microbatch, source_of: Tensor | None) -> Memory:
         memory: Memory = self.model.encoder(batch.source, batch.source_mask)
@@ -365,14 +426,29 @@ class _Trainer:
                 "norm": window.norm,
                 "elapsed": round(elapsed, 2),
             }
-            self._log(line if entropy is None else line | {"baseline": state.baseline, "entropy": window.entropy})
+            self._log(
+                line if entropy is None else line | {"baseline": state.baseline, "entropy": window.entropy}
+            )
             self.window = _Window()
-        return Progress(state.step, steps, state.epoch, window.loss, window.speed, lr, window.norm, elapsed, remaining, logged)
+        return Progress(
+            state.step,
+            steps,
+            state.epoch,
+            window.loss,
+            window.speed,
+            lr,
+            window.norm,
+            elapsed,
+            remaining,
+            logged,
+        )
 
     # Validation
 
     def _validate(self, scheduled: bool) -> Validation | None:
-        """Score the weights (averaged where train.ema or train.average is set), keep them if they are the best; None when interrupted."""
+        """Score the weights (averaged where train.ema or train.average is set), keep them if they are the
+        best; None when interrupted.
+        """
         began = time.monotonic()
         self.model.eval()
         with self._averaged():
@@ -398,12 +474,28 @@ class _Trainer:
         if best:
             self.state = replace(self.state, kept=(*score, self.state.step))
         if scheduled:
-            # One at the very end, out of turn, leaves no mark on the course: a run that goes on from there takes that of one that never stopped.
-            self.state = replace(self.state, course=self.state.course.after(self.settings, score), validated=self.state.step)
+            # One at the very end, out of turn, leaves no mark on the course: a run that goes on from there
+            # takes that of one that never stopped.
+            self.state = replace(
+                self.state, course=self.state.course.after(self.settings, score), validated=self.state.step
+            )
             if self.world.leads and self.earlier.maxlen:
-                self.earlier.append({name: tensor.to("cpu", copy=True) for name, tensor in (self.average or self.weights).items()})
+                self.earlier.append(
+                    {
+                        name: tensor.to("cpu", copy=True)
+                        for name, tensor in (self.average or self.weights).items()
+                    }
+                )
         elapsed = self._elapsed()
-        self._log({"step": self.state.step, "valid_loss": loss, **scores.values, "best": best, "elapsed": round(elapsed, 2)})
+        self._log(
+            {
+                "step": self.state.step,
+                "valid_loss": loss,
+                **scores.values,
+                "best": best,
+                "elapsed": round(elapsed, 2),
+            }
+        )
         self.window.pause(time.monotonic() - began)
         return Validation(self.state.step, loss, scores.values, scores.sample, best, elapsed)
 
@@ -427,15 +519,25 @@ class _Trainer:
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        """In the place of the model's own weights, for a while: their moving average where train.ema is set, and the mean of those and of what the
-        last train.average - 1 scheduled validations were of (Vaswani 2017, section 6.1: the mean of the last checkpoints)."""
-        own = {name: tensor.clone() for name, tensor in self.weights.items()} if self.average or self.earlier else {}
+        """In the place of the model's own weights, for a while: their moving average where train.ema is set,
+        and the mean of those and of what the
+        last train.average - 1 scheduled validations were of (Vaswani 2017, section 6.1: the mean of the last
+        checkpoints)."""
+        own = (
+            {name: tensor.clone() for name, tensor in self.weights.items()}
+            if self.average or self.earlier
+            else {}
+        )
         try:
             for name, tensor in self.average.items():
                 self.weights[name].copy_(tensor)
             if self.earlier:
                 for name, tensor in self.weights.items():
-                    tensor.copy_(torch.stack([*(before[name].to(tensor.device) for before in self.earlier), tensor]).mean(0))
+                    tensor.copy_(
+                        torch.stack(
+                            [*(before[name].to(tensor.device) for before in self.earlier), tensor]
+                        ).mean(0)
+                    )
             yield
         finally:
             for name, tensor in own.items():
@@ -453,7 +555,9 @@ class _Trainer:
             mine = []
             for number in range(self.world.rank, size, self.world.size):
                 rows, epoch, position = picked[number]
-                mine.append((number, self._batch(self.training, rows, _mix(self.settings.seed, epoch, position))))
+                mine.append(
+                    (number, self._batch(self.training, rows, _mix(self.settings.seed, epoch, position)))
+                )
             yield _Update(mine, tokens, picked[-1][1], picked[-1][2])
 
     def _stream(self) -> Iterator[tuple[np.ndarray, int, int]]:
@@ -475,7 +579,15 @@ class _Trainer:
         # Picked here, not on the device: the number of real tokens would have to come back from it.
         real_M = batch.target_mask_BT.flatten().nonzero()[:, 0]
         targets_M = batch.targets_BT.flatten()[real_M]
-        made = _Microbatch(batch.source, batch.source_mask, batch.inputs_BT, real_M, targets_M, batch.source_of_B, batch.number_I)
+        made = _Microbatch(
+            batch.source,
+            batch.source_mask,
+            batch.inputs_BT,
+            real_M,
+            targets_M,
+            batch.source_of_B,
+            batch.number_I,
+        )
         return made.each(Tensor.pin_memory) if self.world.device.type == "cuda" else made
 
     # What is on the disk
@@ -495,7 +607,11 @@ class _Trainer:
             for number, before in enumerate(self.earlier):
                 tensors |= {f"earlier/{number}/{name}": tensor for name, tensor in before.items()}
             for number, moments in optimized.items():
-                tensors |= {f"optimizer/{number}/{name}": tensor for name, tensor in moments.items() if tensor is not None}
+                tensors |= {
+                    f"optimizer/{number}/{name}": tensor
+                    for name, tensor in moments.items()
+                    if tensor is not None
+                }
             checkpoint.save_state(self.directory, self.state, tensors)
         return Saved(self.state.step, self.directory.path)
 
@@ -534,7 +650,12 @@ class _Trainer:
         earlier = _numbered("earlier/", tensors)
         if self.world.leads:
             self.earlier.extend(earlier[number] for number in sorted(earlier))
-        self.optimizer.load_state_dict({"state": _numbered("optimizer/", tensors), "param_groups": self.optimizer.state_dict()["param_groups"]})
+        self.optimizer.load_state_dict(
+            {
+                "state": _numbered("optimizer/", tensors),
+                "param_groups": self.optimizer.state_dict()["param_groups"],
+            }
+        )
         if state.scaler is not None and self.scaler.is_enabled():
             self.scaler.load_state_dict(dict(state.scaler))
         self.state = replace(state, data=self.state.data, validation=self.state.validation)
@@ -594,12 +715,22 @@ class _Window:
         return self.tokens / max(time.monotonic() - self.began, 1e-9)
 
 
-def _optimizer(parameters: Sequence[nn.Parameter], late: Sequence[nn.Parameter], settings: Train) -> torch.optim.Optimizer:
-    """Decay is for matrices: a bias or a gain has no reason to be small. The rate of `late` parameters has a factor."""
+def _optimizer(
+    parameters: Sequence[nn.Parameter], late: Sequence[nn.Parameter], settings: Train
+) -> torch.optim.Optimizer:
+    """Decay is for matrices: a bias or a gain has no reason to be small. The rate of `late` parameters has a
+    factor.
+    """
     groups = []
     theirs = {id(p) for p in late}
     for factor, some in ((1.0, [p for p in parameters if id(p) not in theirs]), (settings.backbone_lr, late)):
-        groups.append({"params": [p for p in some if p.dim() > 1], "weight_decay": settings.weight_decay, "factor": factor})
+        groups.append(
+            {
+                "params": [p for p in some if p.dim() > 1],
+                "weight_decay": settings.weight_decay,
+                "factor": factor,
+            }
+        )
         groups.append({"params": [p for p in some if p.dim() <= 1], "weight_decay": 0.0, "factor": factor})
     groups = [group for group in groups if group["params"]]
     betas = (settings.beta1, settings.beta2)
@@ -639,7 +770,9 @@ def _numbered(prefix: str, tensors: Mapping[str, Tensor]) -> dict[int, dict[str,
 
 @contextmanager
 def _ahead(items: Iterator[T]) -> Iterator[Iterator[T]]:
-    """The same items, made in a thread of their own a few ahead of their use. An exception there is raised here, in its turn."""
+    """The same items, made in a thread of their own a few ahead of their use. An exception there is raised
+    here, in its turn.
+    """
     ready: queue.Queue[T | BaseException] = queue.Queue(AHEAD)
     closed = threading.Event()
 

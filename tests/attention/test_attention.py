@@ -1,4 +1,6 @@
-"""The whole attention: heads beside torch's own, what it keeps of earlier steps, and what it makes of a source with nothing to read."""
+"""The whole attention: heads beside torch's own, what it keeps of earlier steps, and what it makes of a
+source with nothing to read.
+"""
 
 import itertools
 from typing import Any
@@ -15,7 +17,17 @@ from seq2attn.config import Attention as Settings
 B, T, S = 3, 4, 5
 Q, K, V = 6, 7, 8  # sizes of queries, keys and values
 LENGTHS = [5, 1, 3]
-SCORES = ("additive", "scaled-dot", "general", "keyed", "concat", "concat-linear", "sigmoid", "cosine", "location")
+SCORES = (
+    "additive",
+    "scaled-dot",
+    "general",
+    "keyed",
+    "concat",
+    "concat-linear",
+    "sigmoid",
+    "cosine",
+    "location",
+)
 NORMALISERS = ("softmax", "sparsemax", "entmax15", "sigmoid", "hard-topk", "hard-sample", "gumbel")
 
 
@@ -32,7 +44,9 @@ def make(query: int = Q, key: int = K, value: int = V, size: int = 4, **settings
 
 def mapped(out: int = Q, bias: bool = True, size: int = 12, **settings: Any) -> Attention:
     """As a Transformer has it: with maps of its own even for one head."""
-    made = Attention(Settings.model_validate({"score": "scaled-dot"} | settings), Q, K, V, size, out_size=out, bias=bias).eval()
+    made = Attention(
+        Settings.model_validate({"score": "scaled-dot"} | settings), Q, K, V, size, out_size=out, bias=bias
+    ).eval()
     for parameter in made.parameters():
         nn.init.uniform_(parameter, -0.8, 0.8)
     return made
@@ -40,14 +54,24 @@ def mapped(out: int = Q, bias: bool = True, size: int = 12, **settings: Any) -> 
 
 def inputs(key: int = K) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Queries, keys, values and a mask."""
-    return torch.randn(B, T, Q), torch.randn(B, S, key), torch.randn(B, S, V), torch.arange(S) < torch.tensor(LENGTHS)[:, None]
+    return (
+        torch.randn(B, T, Q),
+        torch.randn(B, S, key),
+        torch.randn(B, S, V),
+        torch.arange(S) < torch.tensor(LENGTHS)[:, None],
+    )
 
 
 def times(past: Past | None) -> Past | None:
-    """The past of T queries at once, of which nothing is asked but their number and what is drawn once a sentence."""
+    """The past of T queries at once, of which nothing is asked but their number and what is drawn once a
+    sentence.
+    """
     if past is None:
         return None
-    return Past(torch.arange(T).expand(B, -1), expected=None if past.expected is None else past.expected[:, None].expand(-1, T))
+    return Past(
+        torch.arange(T).expand(B, -1),
+        expected=None if past.expected is None else past.expected[:, None].expand(-1, T),
+    )
 
 
 @pytest.mark.parametrize("heads", [2, 4])
@@ -56,7 +80,12 @@ def test_heads_are_torchs(heads: int) -> None:
     theirs = nn.MultiheadAttention(V, heads, bias=False, kdim=K, vdim=V, batch_first=True)
     assert theirs.q_proj_weight is not None
     ours = make(query=V, size=V, score="scaled-dot", heads=heads)
-    pairs = {"query": theirs.q_proj_weight, "key": theirs.k_proj_weight, "value": theirs.v_proj_weight, "out": theirs.out_proj.weight}
+    pairs = {
+        "query": theirs.q_proj_weight,
+        "key": theirs.k_proj_weight,
+        "value": theirs.v_proj_weight,
+        "out": theirs.out_proj.weight,
+    }
     with torch.no_grad():
         for name, weight in pairs.items():
             getattr(ours, name).weight.copy_(weight)
@@ -98,7 +127,9 @@ def test_values_are_mapped_before_they_are_read(kind: str) -> None:
 @pytest.mark.parametrize("score", SCORES)
 def test_a_head_knows_nothing_of_the_others(score: str, past: str) -> None:
     """What one head's projections are changes its own weights alone, now and after any number of steps."""
-    settings = {"score": score, "past": past, "heads": 2} | ({"filters": 3, "kernel": 3} if past == "location-aware" else {})
+    settings = {"score": score, "past": past, "heads": 2} | (
+        {"filters": 3, "kernel": 3} if past == "location-aware" else {}
+    )
     attention = make(**settings)
     query, keys, values, mask = inputs()
 
@@ -127,7 +158,9 @@ def test_a_head_knows_nothing_of_the_others(score: str, past: str) -> None:
 @pytest.mark.parametrize("past", ["none", "coverage", "location-aware"])
 @pytest.mark.parametrize("normaliser", ["softmax", "hard-sample"])
 @pytest.mark.parametrize("window", ["none", "local-m", "local-p"])
-def test_the_past_is_what_a_later_step_asks_for_and_no_more(heads: int, past: str, normaliser: str, window: str) -> None:
+def test_the_past_is_what_a_later_step_asks_for_and_no_more(
+    heads: int, past: str, normaliser: str, window: str
+) -> None:
     if normaliser == "hard-sample" and window == "local-p":
         return
     attention = make(heads=heads, past=past, normaliser=normaliser, window=window)
@@ -181,7 +214,9 @@ def test_a_share_of_the_sentences_reads_the_expected_value_in_training_alone() -
 @pytest.mark.parametrize("window", ["none", "local-m", "local-p"])
 @pytest.mark.parametrize("normaliser", NORMALISERS)
 @pytest.mark.parametrize("training", [False, True])
-def test_a_source_with_nothing_to_read_gives_zeros_and_finite_gradients(heads: int, window: str, normaliser: str, training: bool) -> None:
+def test_a_source_with_nothing_to_read_gives_zeros_and_finite_gradients(
+    heads: int, window: str, normaliser: str, training: bool
+) -> None:
     if window == "local-p" and normaliser in ("hard-topk", "hard-sample", "gumbel"):
         return
     attention = make(heads=heads, window=window, normaliser=normaliser).train(training)
@@ -194,13 +229,18 @@ def test_a_source_with_nothing_to_read_gives_zeros_and_finite_gradients(heads: i
     assert not read.context[1].any()
     assert read.context[0].any()
     total = read.context.sum() + (0 if read.log_p is None else (read.log_p + read.entropy).sum())
-    found = torch.autograd.grad(total, (query, keys, values, *attention.parameters()), allow_unused=True, materialize_grads=True)
+    found = torch.autograd.grad(
+        total, (query, keys, values, *attention.parameters()), allow_unused=True, materialize_grads=True
+    )
     assert all(torch.isfinite(x).all() for x in found)
     assert not any(x[1].any() for x in found[:3])
     assert found[2][0].any()
 
 
-@pytest.mark.parametrize(("score", "normaliser", "heads"), list(itertools.product(SCORES, ("softmax", "sparsemax", "hard-topk"), (1, 2))))
+@pytest.mark.parametrize(
+    ("score", "normaliser", "heads"),
+    list(itertools.product(SCORES, ("softmax", "sparsemax", "hard-topk"), (1, 2))),
+)
 def test_all_queries_at_once_are_one_by_one(score: str, normaliser: str, heads: int) -> None:
     for window in ("none", "local-m", *(("local-p",) if normaliser != "hard-topk" else ())):
         attention = make(key=Q, score=score, normaliser=normaliser, heads=heads, window=window)
@@ -226,10 +266,14 @@ def test_gradients_of_every_part(score: str, past: str, heads: int) -> None:
     total = torch.rand(B, T, heads, S, requires_grad=True)
     parameters = dict(attention.named_parameters())
 
-    def read(query: Tensor, keys: Tensor, values: Tensor, total: Tensor, *given: Tensor) -> tuple[Tensor, Tensor]:
+    def read(
+        query: Tensor, keys: Tensor, values: Tensor, total: Tensor, *given: Tensor
+    ) -> tuple[Tensor, Tensor]:
         past = Past(torch.arange(T).expand(B, -1), total, total)
         found: tuple[Tensor, Tensor] = torch.func.functional_call(
-            _Whole(attention), {f"attention.{name}": x for name, x in zip(parameters, given, strict=True)}, (query, keys, values, mask, past)
+            _Whole(attention),
+            {f"attention.{name}": x for name, x in zip(parameters, given, strict=True)},
+            (query, keys, values, mask, past),
         )
         return found
 
@@ -241,7 +285,9 @@ class _Whole(nn.Module):
         super().__init__()
         self.attention = attention
 
-    def forward(self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, past: Past) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, past: Past
+    ) -> tuple[Tensor, Tensor]:
         source: Source = self.attention.source(keys, values, mask)
         found = self.attention(query, source, past)
         return found.context, found.weights
@@ -281,7 +327,9 @@ def test_heads_that_compare_no_keys_have_no_matrix_for_them(score: str) -> None:
     assert make(**settings, past="fertility").key is not None
 
 
-@pytest.mark.parametrize("settings", [{"window": "local-m", "half_width": 1}, {"normaliser": "hard-sample", "decoding": "sample"}])
+@pytest.mark.parametrize(
+    "settings", [{"window": "local-m", "half_width": 1}, {"normaliser": "hard-sample", "decoding": "sample"}]
+)
 def test_each_sentence_is_at_its_own_step(settings: dict[str, Any]) -> None:
     attention = make(heads=2, **settings)
     query, keys, values, mask = inputs()
@@ -289,7 +337,12 @@ def test_each_sentence_is_at_its_own_step(settings: dict[str, Any]) -> None:
     whole = attention(query, attention.source(keys, values, mask), Past(time)).weights
     for b in range(B):
         one = slice(b, b + 1)
-        torch.testing.assert_close(attention(query[one], attention.source(keys[one], values[one], mask[one]), Past(time[one])).weights, whole[one])
+        torch.testing.assert_close(
+            attention(
+                query[one], attention.source(keys[one], values[one], mask[one]), Past(time[one])
+            ).weights,
+            whole[one],
+        )
 
 
 def test_heads_draw_independently_outside_training_too() -> None:
@@ -301,16 +354,25 @@ def test_heads_draw_independently_outside_training_too() -> None:
     source = attention.source(torch.randn(1, 2, K), torch.randn(1, 2, V), torch.ones(1, 2, dtype=torch.bool))
     drawn = attention(torch.randn(1, steps, Q), source, Past(torch.arange(steps)[None])).weights[0, :, :, 0]
     together = torch.bincount((drawn @ torch.tensor([2.0, 1.0])).long(), minlength=4) / steps
-    torch.testing.assert_close(together.double(), torch.full((4,), 0.25), rtol=0, atol=0.03)  # four deviations
+    # four deviations
+    torch.testing.assert_close(together.double(), torch.full((4,), 0.25), rtol=0, atol=0.03)
 
 
 @pytest.mark.parametrize(
     "settings",
-    [{"window": "local-m", "half_width": 1}, {"normaliser": "hard-topk", "k": 3}, {"temperature": 5000.0}, {"normaliser": "sigmoid"}, {"heads": 2}],
+    [
+        {"window": "local-m", "half_width": 1},
+        {"normaliser": "hard-topk", "k": 3},
+        {"temperature": 5000.0},
+        {"normaliser": "sigmoid"},
+        {"heads": 2},
+    ],
     ids=lambda settings: "-".join(map(str, settings.values())),
 )
 def test_a_position_without_a_weight_of_its_own_is_never_read(settings: dict[str, Any]) -> None:
-    """Location scores have as many rows as `positions`: what lies beyond is as padding, whatever comes after the score."""
+    """Location scores have as many rows as `positions`: what lies beyond is as padding, whatever comes after
+    the score.
+    """
     attention = make(score="location", positions=2, **settings)
     query, keys, values, mask = inputs()
     source = attention.source(keys, values, mask)
@@ -319,7 +381,8 @@ def test_a_position_without_a_weight_of_its_own_is_never_read(settings: dict[str
     assert (weights[..., :2].sum(-1) > 0).all()
     changed = attention.source(keys, torch.cat([values[:, :2], values[:, 2:] + 1], 1), mask)
     assert torch.equal(
-        attention(query, changed, Past(torch.arange(T).expand(B, -1))).context, attention(query, source, Past(torch.arange(T).expand(B, -1))).context
+        attention(query, changed, Past(torch.arange(T).expand(B, -1))).context,
+        attention(query, source, Past(torch.arange(T).expand(B, -1))).context,
     )
 
 
@@ -329,11 +392,20 @@ def test_a_position_without_a_weight_of_its_own_is_never_read(settings: dict[str
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("heads", [1, 2, 4])
 def test_maps_with_a_bias_are_torchs(heads: int, bias: bool) -> None:
-    """nn.MultiheadAttention to sources of other sizes: context, weights and every gradient; with one head, too."""
+    """nn.MultiheadAttention to sources of other sizes: context, weights and every gradient; with one head,
+    too.
+    """
     theirs = nn.MultiheadAttention(Q * 2, heads, bias=bias, kdim=K, vdim=V, batch_first=True)
     ours = Attention(Settings(score="scaled-dot", heads=heads), Q * 2, K, V, Q * 2, out_size=Q * 2, bias=bias)
     maps: list[Any] = [ours.query, ours.key, ours.value, ours.out]
-    pairs = [(to, one.weight) for to, one in zip((theirs.q_proj_weight, theirs.k_proj_weight, theirs.v_proj_weight, theirs.out_proj.weight), maps, strict=True)]
+    pairs = [
+        (to, one.weight)
+        for to, one in zip(
+            (theirs.q_proj_weight, theirs.k_proj_weight, theirs.v_proj_weight, theirs.out_proj.weight),
+            maps,
+            strict=True,
+        )
+    ]
     assert all(one is not None and (one.bias is not None) == bias for one in maps)
     for one in maps:
         if bias:
@@ -375,16 +447,27 @@ def test_the_context_has_the_size_that_is_asked_for(score: str) -> None:
 @pytest.mark.parametrize("past", ["none", "fertility"])
 @pytest.mark.parametrize("score", [*SCORES, "concat-location"])
 @pytest.mark.parametrize(("heads", "kv_heads"), [(2, 1), (4, 1), (4, 2), (6, 3)])
-def test_shared_keys_and_values_are_those_of_equal_heads(heads: int, kv_heads: int, score: str, past: str) -> None:
-    """Ainslie 2023, section 2.2: heads side by side are a group. The same as heads of their own whose matrices are one another's copies."""
-    settings = {"heads": heads, "score": score, "past": past, "queries": "both" if score == "concat-location" else "state"}
+def test_shared_keys_and_values_are_those_of_equal_heads(
+    heads: int, kv_heads: int, score: str, past: str
+) -> None:
+    """Ainslie 2023, section 2.2: heads side by side are a group. The same as heads of their own whose
+    matrices are one another's copies.
+    """
+    settings = {
+        "heads": heads,
+        "score": score,
+        "past": past,
+        "queries": "both" if score == "concat-location" else "state",
+    }
     shared, full = mapped(kv_heads=kv_heads, **settings), mapped(**settings)
     state = shared.state_dict()
     for name in ("key", "value"):
         for end in ("weight", "bias"):
             if (part := state.get(f"{name}.{end}")) is not None:
                 assert len(part) == 12 // heads * kv_heads
-                state[f"{name}.{end}"] = part.unflatten(0, (kv_heads, -1)).repeat_interleave(heads // kv_heads, 0).flatten(0, 1)
+                state[f"{name}.{end}"] = (
+                    part.unflatten(0, (kv_heads, -1)).repeat_interleave(heads // kv_heads, 0).flatten(0, 1)
+                )
     full.load_state_dict(state)
     query, keys, values, mask = inputs()
     total = torch.rand(B, T, heads, S)
@@ -404,7 +487,9 @@ PRODUCTS = ("dot", "scaled-dot", "general", "keyed")
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
 @pytest.mark.parametrize(("heads", "kv_heads"), [(1, None), (2, None), (4, 2), (4, 1)])
 @pytest.mark.parametrize("score", PRODUCTS)
-def test_the_fused_call_says_the_same(score: str, heads: int, kv_heads: int | None, temperature: float) -> None:
+def test_the_fused_call_says_the_same(
+    score: str, heads: int, kv_heads: int | None, temperature: float
+) -> None:
     """Context and every gradient; and nothing is kept that the loss or a search would ask for."""
     for training, out in itertools.product((False, True), (None, Q)):
         settings = Settings(score=score, heads=heads, kv_heads=kv_heads, temperature=temperature)  # type: ignore[arg-type]
@@ -418,16 +503,30 @@ def test_the_fused_call_says_the_same(score: str, heads: int, kv_heads: int | No
             read = attention(given[0], attention.source(given[1], given[2], mask), None, weights)
             assert (read.weights is not None) == weights
             assert read.log_p is read.entropy is None
-            found.append((read.context, torch.autograd.grad(read.context.square().sum(), [*given, *attention.parameters()])))
+            found.append(
+                (
+                    read.context,
+                    torch.autograd.grad(read.context.square().sum(), [*given, *attention.parameters()]),
+                )
+            )
         torch.testing.assert_close(found[0][0], found[1][0], rtol=0, atol=1e-9)
         for a, b in zip(found[0][1], found[1][1], strict=True):
             torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
 
 
 def test_only_a_softmax_of_products_is_fused() -> None:
-    fused = {score for score in (*SCORES, "dot", "concat-location") if mapped(heads=2, score=score, queries="both" if "concat-l" in score else "state").fuses}
+    fused = {
+        score
+        for score in (*SCORES, "dot", "concat-location")
+        if mapped(heads=2, score=score, queries="both" if "concat-l" in score else "state").fuses
+    }
     assert fused == set(PRODUCTS)
-    for other in ({"normaliser": "sparsemax"}, {"window": "local-m"}, {"window": "local-p"}, {"past": "coverage"}):
+    for other in (
+        {"normaliser": "sparsemax"},
+        {"window": "local-m"},
+        {"window": "local-p"},
+        {"past": "coverage"},
+    ):
         attention = mapped(heads=2, **other)
         assert not attention.fuses
         query, keys, values, mask = inputs()
@@ -435,17 +534,26 @@ def test_only_a_softmax_of_products_is_fused() -> None:
         if past is not None and other.get("past"):
             past = past._replace(last=torch.rand(B, T, 2, S), total=torch.rand(B, T, 2, S))
         source = attention.source(keys, values, mask)
-        torch.testing.assert_close(attention(query, source, past, False).context, attention(query, source, past, True).context)
+        torch.testing.assert_close(
+            attention(query, source, past, False).context, attention(query, source, past, True).context
+        )
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("learns", [False, True])
 @pytest.mark.parametrize("steps", [1, T, 70])
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))])
-def test_a_source_with_nothing_to_read_gives_zeros_fused_too(dtype: torch.dtype, learns: bool, steps: int, device: str) -> None:
+@pytest.mark.parametrize(
+    "device",
+    ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))],
+)
+def test_a_source_with_nothing_to_read_gives_zeros_fused_too(
+    dtype: torch.dtype, learns: bool, steps: int, device: str
+) -> None:
     """Whichever of torch's kernels is chosen."""
     attention = Attention(Settings(score="scaled-dot", heads=2), 8, 8, 8, 8).to(device, dtype)
-    query, keys, values = (torch.randn(B, count, 8, dtype=dtype, device=device, requires_grad=learns) for count in (steps, S, S))
+    query, keys, values = (
+        torch.randn(B, count, 8, dtype=dtype, device=device, requires_grad=learns) for count in (steps, S, S)
+    )
     mask = (torch.arange(S) < torch.tensor([S, 0, 2])[:, None]).to(device)
     with torch.set_grad_enabled(learns):
         context = attention(query, attention.source(keys, values, mask), None, False).context

@@ -1,4 +1,6 @@
-"""v . tanh(q + k + U f) with its own backward: values by plain broadcasting, gradients by finite differences, memory by counting."""
+"""v . tanh(q + k + U f) with its own backward: values by plain broadcasting, gradients by finite differences,
+memory by counting.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,18 +21,32 @@ pytestmark = pytest.mark.usefixtures("float64")
 past = pytest.mark.parametrize("features", [0, 2], ids=["no past", "past"])
 
 
-def plain(query: Tensor, keys: Tensor, v: Tensor, features: Tensor | None = None, u: Tensor | None = None) -> Tensor:
+def plain(
+    query: Tensor, keys: Tensor, v: Tensor, features: Tensor | None = None, u: Tensor | None = None
+) -> Tensor:
     before = query[:, :, None, :] + keys[:, None, :, :]
     return (torch.tanh(before if features is None else before + features @ u) * v).sum(-1)
 
 
-def loop(query: Tensor, keys: Tensor, v: Tensor, features: Tensor | None = None, u: Tensor | None = None) -> Tensor:
+def loop(
+    query: Tensor, keys: Tensor, v: Tensor, features: Tensor | None = None, u: Tensor | None = None
+) -> Tensor:
     """As a decoder does it: one query a step, keys shared by all steps."""
     with unrolled():
-        return torch.cat([tanh_energy(query[:, t : t + 1], keys, v, None if features is None else features[:, t : t + 1], u) for t in range(query.size(1))], 1)
+        return torch.cat(
+            [
+                tanh_energy(
+                    query[:, t : t + 1], keys, v, None if features is None else features[:, t : t + 1], u
+                )
+                for t in range(query.size(1))
+            ],
+            1,
+        )
 
 
-def parts(features: int, *, grad: bool = True, b: int = 2, t: int = 3, s: int = 5, a: int = 4) -> tuple[Tensor, ...]:
+def parts(
+    features: int, *, grad: bool = True, b: int = 2, t: int = 3, s: int = 5, a: int = 4
+) -> tuple[Tensor, ...]:
     shapes = [(b, t, a), (b, s, a), (a,)] + ([(b, t, s, features), (features, a)] if features else [])
     return tuple(torch.randn(shape, requires_grad=grad) for shape in shapes)
 
@@ -43,7 +59,9 @@ def test_values(features: int) -> None:
 
 @past
 @pytest.mark.parametrize("chunk", [1, 60, 90, 1 << 22])
-def test_values_without_gradient_in_pieces(features: int, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_without_gradient_in_pieces(
+    features: int, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(energy, "CHUNK", chunk)
     args = parts(features, grad=False)
     torch.testing.assert_close(tanh_energy(*args), plain(*args))
@@ -55,7 +73,9 @@ def test_gradients(features: int, way: Callable[..., Tensor]) -> None:
     torch.autograd.gradcheck(way, parts(features))
 
 
-@pytest.mark.parametrize(("features", "wanted"), [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1), (2, 2), (2, 3), (2, 4)])
+@pytest.mark.parametrize(
+    ("features", "wanted"), [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1), (2, 2), (2, 3), (2, 4)]
+)
 @pytest.mark.parametrize("way", [tanh_energy, loop])
 def test_gradient_of_one_part_alone(features: int, wanted: int, way: Callable[..., Tensor]) -> None:
     got = list(parts(features, grad=False))
@@ -74,7 +94,9 @@ def test_a_loop_is_plain_autograd(features: int) -> None:
 
 
 def test_features_made_of_earlier_scores() -> None:
-    """What coverage does: each step's features come from the steps before, and the gradient goes back through all of them."""
+    """What coverage does: each step's features come from the steps before, and the gradient goes back through
+    all of them.
+    """
     query, keys, v, _, u = parts(1, t=4)
 
     def walk(energy: Callable[..., Tensor]) -> Tensor:
@@ -89,7 +111,11 @@ def test_features_made_of_earlier_scores() -> None:
     slow, weight = walk(plain), torch.randn(2, 4, 5)
     torch.testing.assert_close(fast, slow)
     args = (query, keys, v, u)
-    for got, want in zip(torch.autograd.grad((fast * weight).sum(), args), torch.autograd.grad((slow * weight).sum(), args), strict=True):
+    for got, want in zip(
+        torch.autograd.grad((fast * weight).sum(), args),
+        torch.autograd.grad((slow * weight).sum(), args),
+        strict=True,
+    ):
         torch.testing.assert_close(got, want)
 
 
@@ -117,7 +143,9 @@ def test_going_back_twice_gives_the_same(features: int, way: Callable[..., Tenso
 
 @pytest.mark.parametrize("wanted", range(5))
 @pytest.mark.parametrize("way", [tanh_energy, loop])
-def test_the_gradient_of_one_part_leaves_nothing_for_the_next(wanted: int, way: Callable[..., Tensor]) -> None:
+def test_the_gradient_of_one_part_leaves_nothing_for_the_next(
+    wanted: int, way: Callable[..., Tensor]
+) -> None:
     args = parts(2)
     scores = way(*args).square().sum()
     want = torch.autograd.grad(scores, args, retain_graph=True)
@@ -130,7 +158,9 @@ def test_the_gradient_of_one_part_leaves_nothing_for_the_next(wanted: int, way: 
 @past
 @pytest.mark.parametrize("way", [tanh_energy, loop])
 def test_under_autocast(features: int, way: Callable[..., Tensor]) -> None:
-    """Products in bfloat16: scores near float32's, gradients in each part's own type, past weights in float32 among them."""
+    """Products in bfloat16: scores near float32's, gradients in each part's own type, past weights in float32
+    among them.
+    """
     args = tuple(part.detach().float().requires_grad_() for part in parts(features, a=16))
     want = plain(*args)
     with torch.autocast("cpu", torch.bfloat16):
@@ -138,7 +168,11 @@ def test_under_autocast(features: int, way: Callable[..., Tensor]) -> None:
     assert got.dtype == torch.bfloat16
     torch.testing.assert_close(got.float(), want, rtol=0.03, atol=0.1)
     weight = torch.randn_like(want)
-    for a, b in zip(torch.autograd.grad((got * weight).sum(), args), torch.autograd.grad((want * weight).sum(), args), strict=True):
+    for a, b in zip(
+        torch.autograd.grad((got * weight).sum(), args),
+        torch.autograd.grad((want * weight).sum(), args),
+        strict=True,
+    ):
         assert a.dtype == torch.float32
         torch.testing.assert_close(a, b, rtol=0.05, atol=0.05 * b.abs().max().item())
 
@@ -156,7 +190,10 @@ class Elements(TorchDispatchMode):
         for leaf in tree_leaves(out):
             if isinstance(leaf, Tensor):
                 storage = leaf.untyped_storage()
-                self.living[storage._cdata] = (StorageWeakRef(storage), storage.nbytes() // leaf.element_size())
+                self.living[storage._cdata] = (
+                    StorageWeakRef(storage),
+                    storage.nbytes() // leaf.element_size(),
+                )
         self.living = {key: (ref, size) for key, (ref, size) in self.living.items() if not ref.expired()}
         self.most = max(self.most, sum(size for _, size in self.living.values()))
         return out
@@ -179,12 +216,16 @@ def test_memory_does_not_grow_with_queries_times_keys_times_units(features: int)
     assert most_elements(plain, args) > b * t * s * a > 2 * room  # the counting counts
 
 
-@pytest.mark.parametrize(("features", "wanted"), [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1), (2, 2), (2, 3), (2, 4)])
+@pytest.mark.parametrize(
+    ("features", "wanted"), [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1), (2, 2), (2, 3), (2, 4)]
+)
 def test_nothing_large_is_saved_for_the_way_back(features: int, wanted: int) -> None:
     """Whichever part the gradient is for."""
     args, saved = parts(features, grad=False, b=2, t=16, s=6, a=50), []
     args[wanted].requires_grad_()
-    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: saved.append(tensor.numel()) or tensor, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda tensor: saved.append(tensor.numel()) or tensor, lambda tensor: tensor
+    ):
         tanh_energy(*args)
     assert saved
     assert sum(saved) <= sum(part.numel() for part in args)

@@ -1,4 +1,6 @@
-"""Hard weights: the right positions, the probability of what was drawn, by enumeration and by frequency, and noise that is a function of its place."""
+"""Hard weights: the right positions, the probability of what was drawn, by enumeration and by frequency, and
+noise that is a function of its place.
+"""
 
 import itertools
 import math
@@ -44,7 +46,10 @@ def test_the_earlier_of_equals_is_taken_and_the_highest_comes_first() -> None:
 
 
 def test_masked_positions_come_after_all_real_ones_and_are_no_weight() -> None:
-    scores, mask = row(9.0, torch.finfo(torch.float64).min, 8.0, 1.0), torch.tensor([[[False, True, False, True]]])
+    scores, mask = (
+        row(9.0, torch.finfo(torch.float64).min, 8.0, 1.0),
+        torch.tensor([[[False, True, False, True]]]),
+    )
     positions = largest(scores, mask, 3)
     assert positions[0, 0, :2].tolist() == [3, 1]
     assert ones_at(positions, scores, mask).tolist() == [[[0.0, 1.0, 0.0, 1.0]]]
@@ -52,7 +57,10 @@ def test_masked_positions_come_after_all_real_ones_and_are_no_weight() -> None:
 
 def test_hard_topk_has_exact_ones_and_the_gradient_of_softmax(float64: None) -> None:
     scores, mask = torch.randn(40, 5, 9, requires_grad=True), torch.rand(40, 5, 9) < 0.7
-    weights, gradient = normaliser_named(Attention(normaliser="hard-topk", k=3, temperature=0.6))(scores, mask).weights, torch.randn(40, 5, 9)
+    weights, gradient = (
+        normaliser_named(Attention(normaliser="hard-topk", k=3, temperature=0.6))(scores, mask).weights,
+        torch.randn(40, 5, 9),
+    )
     assert weights.unique().tolist() == [0.0, 1.0]
     (got,) = torch.autograd.grad(weights, scores, gradient)
     soft = (scores / 0.6).masked_fill(~mask, -1e9).softmax(-1)
@@ -74,7 +82,10 @@ def test_gumbel_is_torchs_under_the_same_noise(temperature: float, float64: None
     expected = F.gumbel_softmax(scores, temperature, hard=True)
     torch.testing.assert_close(got, expected)
     assert got.unique().tolist() == [0.0, 1.0]
-    (mine,), (torchs,) = torch.autograd.grad(got, scores, gradient), torch.autograd.grad(expected, scores, gradient)
+    (mine,), (torchs,) = (
+        torch.autograd.grad(got, scores, gradient),
+        torch.autograd.grad(expected, scores, gradient),
+    )
     torch.testing.assert_close(mine, torchs, rtol=0, atol=1e-12)
 
 
@@ -155,10 +166,19 @@ def test_draws_are_as_frequent_as_enumeration_says(k: int, temperature: float) -
     sets = [set(weights.nonzero().flatten().tolist()) for weights in found.weights[:, 0]]
     log_ps = torch.tensor(list(every.values()), dtype=torch.float64)
     for drawn, log_p in every.items():  # the log p that is handed out tells the order of a set
-        frequency = sum(set(drawn) == one and abs(other - log_p) < 1e-9 for one, other in zip(sets, found.log_p[:, 0].tolist(), strict=True)) / draws
+        frequency = (
+            sum(
+                set(drawn) == one and abs(other - log_p) < 1e-9
+                for one, other in zip(sets, found.log_p[:, 0].tolist(), strict=True)
+            )
+            / draws
+        )
         _holds(torch.tensor(frequency), torch.tensor(math.exp(log_p)), draws)
     assert (found.log_p[:, 0, None] - log_ps).abs().amin(-1).max() < 1e-12
-    torch.testing.assert_close(found.entropy, torch.full((draws, 1), reference.entropy(reference.softmax(cooled)), dtype=torch.float64))
+    torch.testing.assert_close(
+        found.entropy,
+        torch.full((draws, 1), reference.entropy(reference.softmax(cooled)), dtype=torch.float64),
+    )
 
 
 def test_rows_are_drawn_independently() -> None:
@@ -172,7 +192,12 @@ def test_the_entropy_has_the_gradient_of_finite_differences(float64: None) -> No
     scores = torch.randn(2, 3, 5, requires_grad=True)
     mask = torch.tensor([[True] * 5, [True, False, True, False, True]])[:, None]
     entropy = training(2)(scores, mask).entropy
-    for got, e, m in zip(entropy.flatten(), scores.flatten(0, 1).tolist(), mask.expand(2, 3, 5).flatten(0, 1).tolist(), strict=True):
+    for got, e, m in zip(
+        entropy.flatten(),
+        scores.flatten(0, 1).tolist(),
+        mask.expand(2, 3, 5).flatten(0, 1).tolist(),
+        strict=True,
+    ):
         assert got.item() == pytest.approx(reference.entropy(reference.softmax(e, m)), abs=1e-12)
     assert torch.autograd.gradcheck(lambda e: training(temperature=0.7)(e, mask).entropy, (scores,))
 
@@ -192,7 +217,8 @@ def test_rows_that_read_the_expected_value_have_its_gradient_and_no_draw(float64
     torch.testing.assert_close(got, through, rtol=0, atol=1e-12)
     (of_log_p,) = torch.autograd.grad(found.log_p.sum(), scores)
     assert (of_log_p[[0, 2]] == 0).all()
-    torch.testing.assert_close(of_log_p[1], (found.weights[1] - soft[1]).detach() / 0.7)  # the gradient of log softmax at what was drawn
+    # the gradient of log softmax at what was drawn
+    torch.testing.assert_close(of_log_p[1], (found.weights[1] - soft[1]).detach() / 0.7)
 
 
 def test_outside_training_a_hard_sample_is_what_its_decoding_says() -> None:
@@ -233,18 +259,25 @@ def test_noise_is_the_hash_of_stream_step_and_position(dtype: torch.dtype, strea
     for i, time in enumerate(times):
         for j in range(40):
             u = ((mixed(mixed(mixed(stream) ^ (time + 0x9E3779B9)) ^ mixed(j)) >> 9) + 0.5) / 2**23
-            assert noise[0, i, j].item() == pytest.approx(-math.log(-math.log(u)), rel=1e-5 if dtype == torch.float32 else 1e-12, abs=1e-6)
+            assert noise[0, i, j].item() == pytest.approx(
+                -math.log(-math.log(u)), rel=1e-5 if dtype == torch.float32 else 1e-12, abs=1e-6
+            )
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_noise_is_the_same_on_a_gpu() -> None:
     time = torch.arange(500)[None]
-    here, there = gumbel_of(time, time, 500, torch.float64), gumbel_of(time.cuda(), time.cuda(), 500, torch.float64).cpu()
+    here, there = (
+        gumbel_of(time, time, 500, torch.float64),
+        gumbel_of(time.cuda(), time.cuda(), 500, torch.float64).cpu(),
+    )
     torch.testing.assert_close(there, here, rtol=1e-12, atol=1e-12)
 
 
 def test_noise_is_finite_uniform_and_independent_of_its_neighbours() -> None:
-    """A fixed function, so a fixed outcome: chi-square of 64 bins, and of 8 x 8 bins of pairs, below the point that 2 in 100,000 fair ones pass."""
+    """A fixed function, so a fixed outcome: chi-square of 64 bins, and of 8 x 8 bins of pairs, below the
+    point that 2 in 100,000 fair ones pass.
+    """
     n = 400
     noise = gumbel_of(torch.zeros(1, n, dtype=torch.long), torch.arange(n)[None], n, torch.float64)[0]
     assert torch.isfinite(noise).all()
@@ -272,7 +305,11 @@ def test_noise_is_finite_uniform_and_independent_of_its_neighbours() -> None:
 
 def test_draws_by_step_and_position_are_as_frequent_as_their_probability() -> None:
     scores = row(*SCORES).expand(1, 20000, 4)
-    found = HardSample(1, "sample").eval()(scores, real(scores), at(torch.arange(20000)[None])).weights.mean((0, 1))
+    found = (
+        HardSample(1, "sample")
+        .eval()(scores, real(scores), at(torch.arange(20000)[None]))
+        .weights.mean((0, 1))
+    )
     _holds(found, row(*SCORES).softmax(-1)[0, 0], 20000)
 
 
@@ -284,7 +321,9 @@ def test_a_draw_outside_training_knows_its_step_and_nothing_of_its_company() -> 
     order = torch.tensor([3, 0, 5])
     assert normalise(scores[order], real(scores), at(time[order])).weights.equal(whole[order])
     for step in range(5):
-        assert normalise(scores[:, step : step + 1], real(scores), at(time[:, step : step + 1])).weights.equal(whole[:, step : step + 1])
+        assert normalise(
+            scores[:, step : step + 1], real(scores), at(time[:, step : step + 1])
+        ).weights.equal(whole[:, step : step + 1])
     beams = normalise(scores[:, [2, 2]], real(scores), at(torch.full((6, 2), 2))).weights
     assert beams.equal(whole[:, [2, 2]])
     padded = torch.cat([scores, torch.full((6, 5, 4), 99.0)], -1)

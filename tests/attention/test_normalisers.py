@@ -1,4 +1,6 @@
-"""Every normaliser: the reference's weights, exactly 0 where nothing may be read, all zeros where nothing is real, in float32 at least."""
+"""Every normaliser: the reference's weights, exactly 0 where nothing may be read, all zeros where nothing is
+real, in float32 at least.
+"""
 
 import math
 from typing import get_args
@@ -23,7 +25,9 @@ VARIANTS |= {
     "hard-sample-expected": {"normaliser": "hard-sample", "decoding": "expected"},
     "hard-sample-drawn": {"normaliser": "hard-sample", "k": 2, "expected": 0.0, "decoding": "sample"},
 }
-rows = st.lists(st.tuples(st.floats(-50, 50) | st.integers(-2, 2).map(float), st.booleans()), min_size=1, max_size=8)
+rows = st.lists(
+    st.tuples(st.floats(-50, 50) | st.integers(-2, 2).map(float), st.booleans()), min_size=1, max_size=8
+)
 
 
 def named(variant: str, training: bool = False, **changes: object) -> Normaliser:
@@ -49,8 +53,14 @@ def test_the_variants_are_all_there_are() -> None:
 @settings(max_examples=40, deadline=None)
 def test_weights_are_the_references(variant: str, row: list[tuple[float, bool]], temperature: float) -> None:
     scores, mask = zip(*row, strict=True)
-    got = weigh(named(variant, temperature=temperature), torch.tensor(scores, dtype=torch.float64)[None, None], torch.tensor(mask)[None, None]).weights[0, 0]
-    expected = reference.NORMALISERS[variant.removesuffix("-3")]([e / temperature for e in scores], list(mask), 3 if variant.endswith("-3") else 1)
+    got = weigh(
+        named(variant, temperature=temperature),
+        torch.tensor(scores, dtype=torch.float64)[None, None],
+        torch.tensor(mask)[None, None],
+    ).weights[0, 0]
+    expected = reference.NORMALISERS[variant.removesuffix("-3")](
+        [e / temperature for e in scores], list(mask), 3 if variant.endswith("-3") else 1
+    )
     assert got.tolist() == pytest.approx(expected.tolist(), abs=1e-9)
     assert (got[~torch.tensor(mask)] == 0).all()
 
@@ -78,7 +88,9 @@ def test_rows_sum_to_what_they_should(variant: str, training: bool) -> None:
 def test_padding_is_a_shorter_row(variant: str) -> None:
     """Whatever stands at hidden positions."""
     scores = torch.randn(2, 3, 5, dtype=torch.float64)
-    padded = torch.cat([scores, torch.tensor([1e30, -1e30, 1e4, math.inf], dtype=torch.float64).expand(2, 3, 4)], -1)
+    padded = torch.cat(
+        [scores, torch.tensor([1e30, -1e30, 1e4, math.inf], dtype=torch.float64).expand(2, 3, 4)], -1
+    )
     normalise = named(variant)
     whole = weigh(normalise, scores, torch.ones(2, 1, 5, dtype=torch.bool)).weights
     part = weigh(normalise, padded, (torch.arange(9) < 5).expand(2, 1, 9)).weights
@@ -127,10 +139,14 @@ def test_a_row_with_nothing_to_read_is_zeros_without_gradient(variant: str, trai
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
-def test_weights_are_as_wide_as_float32_and_as_the_scores(variant: str, training: bool, dtype: torch.dtype) -> None:
+def test_weights_are_as_wide_as_float32_and_as_the_scores(
+    variant: str, training: bool, dtype: torch.dtype
+) -> None:
     scores = torch.randn(1, 2, 3000).to(dtype).requires_grad_()
     found = weigh(named(variant, training), scores, torch.ones(1, 1, 3000, dtype=torch.bool))
-    assert {part.dtype for part in found if part is not None} == {torch.float64 if dtype == torch.float64 else torch.float32}
+    assert {part.dtype for part in found if part is not None} == {
+        torch.float64 if dtype == torch.float64 else torch.float32
+    }
     if variant != "sigmoid":
         assert (found.weights.sum(-1) - found.weights.sum(-1).round()).abs().max() < 1e-5
     if found.weights.requires_grad:
@@ -139,7 +155,14 @@ def test_weights_are_as_wide_as_float32_and_as_the_scores(variant: str, training
         assert scores.grad.dtype == dtype
 
 
-HUGE = [[1e30, -1e30, 0.0, 3.0], [-1e30, -1e30, -1e30, -1e30], [1e30, 1e30, 1e30, 1e30], [-10000.0, -10000.0, 5.0, -1e4], [-10000.0] * 4, [1e4, -1e4, 1e30, 0]]
+HUGE = [
+    [1e30, -1e30, 0.0, 3.0],
+    [-1e30, -1e30, -1e30, -1e30],
+    [1e30, 1e30, 1e30, 1e30],
+    [-10000.0, -10000.0, 5.0, -1e4],
+    [-10000.0] * 4,
+    [1e4, -1e4, 1e30, 0],
+]
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -163,7 +186,9 @@ def test_huge_scores_stay_finite(variant: str, temperature: float, training: boo
 
 def test_a_hugely_negative_score_is_read_when_it_is_all_there_is() -> None:
     for variant in set(VARIANTS) - {"sigmoid"}:
-        assert weigh(named(variant), torch.tensor([[[-1e30, 0.0]]]), torch.tensor([[[True, False]]])).weights.tolist() == [[[1.0, 0.0]]]
+        assert weigh(
+            named(variant), torch.tensor([[[-1e30, 0.0]]]), torch.tensor([[[True, False]]])
+        ).weights.tolist() == [[[1.0, 0.0]]]
 
 
 @pytest.mark.parametrize("variant", ["softmax", "sparsemax", "entmax15", "sigmoid", "hard-sample-expected"])

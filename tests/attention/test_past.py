@@ -1,4 +1,6 @@
-"""Terms of a score that read past weights: held to the papers' equations, blind to padding, and numbers whatever they are given."""
+"""Terms of a score that read past weights: held to the papers' equations, blind to padding, and numbers
+whatever they are given.
+"""
 
 import numpy as np
 import pytest
@@ -15,7 +17,11 @@ from seq2attn.config import Attention as Settings
 pytestmark = pytest.mark.usefixtures("float64")
 
 B, T, S, K = 2, 3, 6, 4
-TERMS = (Settings(past="coverage"), Settings(past="fertility", max_fertility=3.0), Settings(past="location-aware", filters=3, kernel=5))
+TERMS = (
+    Settings(past="coverage"),
+    Settings(past="fertility", max_fertility=3.0),
+    Settings(past="location-aware", filters=3, kernel=5),
+)
 named = pytest.mark.parametrize("chosen", TERMS, ids=lambda chosen: chosen.past)
 
 
@@ -52,7 +58,9 @@ def test_features_are_the_papers(chosen: Settings, steps: int) -> None:
     assert got.shape == (B, 1, S, term.size)
     for b in range(B):
         for j in range(S):
-            want = reference.PAST[chosen.past](reference_weights(chosen, term), list(history[b].numpy()), list(memory[b].numpy()), j)
+            want = reference.PAST[chosen.past](
+                reference_weights(chosen, term), list(history[b].numpy()), list(memory[b].numpy()), j
+            )
             np.testing.assert_allclose(got[b, 0, j].detach(), want, atol=1e-12)
 
 
@@ -64,7 +72,9 @@ def test_queries_do_not_see_each_others_past(chosen: Settings) -> None:
     assert together.shape == (B, T, S, term.size)
     for t in range(T):
         one = slice(t, t + 1)
-        torch.testing.assert_close(together[:, one], term(Past(torch.zeros(B, 1), weights[0, :, one], weights[1, :, one]), source))
+        torch.testing.assert_close(
+            together[:, one], term(Past(torch.zeros(B, 1), weights[0, :, one], weights[1, :, one]), source)
+        )
 
 
 @named
@@ -83,7 +93,9 @@ def test_location_aware_sees_its_kernel_and_no_further() -> None:
     term = make(Settings(past="location-aware", filters=2, kernel=5))
     before, after = torch.zeros(1, 1, 9), torch.zeros(1, 1, 9)
     after[0, 0, 4] = 1.0
-    changed = (term(Past(torch.zeros(1, 1), after), None) != term(Past(torch.zeros(1, 1), before), None)).all(-1)
+    changed = (term(Past(torch.zeros(1, 1), after), None) != term(Past(torch.zeros(1, 1), before), None)).all(
+        -1
+    )
     assert changed[0, 0].nonzero().flatten().tolist() == [2, 3, 4, 5, 6]
 
 
@@ -121,12 +133,16 @@ class _Whole(nn.Module):
         self.term, self.loop = term, loop
 
     def forward(self, memory: Tensor, last: Tensor, total: Tensor) -> Tensor:
-        nothing = 0 * (memory.sum() + last.sum() + total.sum())  # no term reads all three, and gradcheck asks for each
+        # no term reads all three, and gradcheck asks for each
+        nothing = 0 * (memory.sum() + last.sum() + total.sum())
         if not self.loop:
             return self.term(Past(torch.zeros(B, T), last, total), self.term.source(memory)) + nothing
         with unrolled():
             source = self.term.source(memory)
-            steps = [self.term(Past(torch.zeros(B, 1), a, c), source) for a, c in zip(last.split(1, 1), total.split(1, 1), strict=True)]
+            steps = [
+                self.term(Past(torch.zeros(B, 1), a, c), source)
+                for a, c in zip(last.split(1, 1), total.split(1, 1), strict=True)
+            ]
         return torch.cat(steps, 1) + nothing
 
 
@@ -135,13 +151,17 @@ def test_coverage_and_fertility_are_one_where_a_word_answers_for_one() -> None:
     fertility, total = Fertility(K, 2.0), torch.rand(B, 1, S)
     nn.init.zeros_(fertility.fertility.weight)
     past = Past(torch.zeros(B, 1), total, total)
-    torch.testing.assert_close(fertility(past, fertility.source(torch.randn(B, S, K))), Coverage()(past, None))
+    torch.testing.assert_close(
+        fertility(past, fertility.source(torch.randn(B, S, K))), Coverage()(past, None)
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("share", [-1e4, 1e4])
 def test_a_fertility_of_nothing_is_a_number(dtype: torch.dtype, share: float) -> None:
-    """Also before the first step, where it divides no weight at all, and for the type that a product then takes."""
+    """Also before the first step, where it divides no weight at all, and for the type that a product then
+    takes.
+    """
     term = Fertility(1, 2.0).float()
     nn.init.ones_(term.fertility.weight)
     memory = torch.full((1, 2, 1), share, dtype=torch.float32, requires_grad=True)

@@ -22,7 +22,10 @@ MASKS: dict[str, Callable[[], Tensor | None]] = {
 def given(kv_heads: int, steps: int = S) -> tuple[Tensor, Tensor, Tensor]:
     draw = torch.Generator().manual_seed(7)
     shapes = ((H, T if steps == S else steps), (kv_heads, steps), (kv_heads, steps))
-    query, key, value = (torch.randn(B, heads, length, D, dtype=torch.float64, generator=draw).requires_grad_() for heads, length in shapes)
+    query, key, value = (
+        torch.randn(B, heads, length, D, dtype=torch.float64, generator=draw).requires_grad_()
+        for heads, length in shapes
+    )
     return query, key, value
 
 
@@ -35,8 +38,11 @@ def test_plain_products_are_the_fused_call(kv_heads: int, mask: str, scale: floa
     fused = F.scaled_dot_product_attention(*inputs, seen, scale=scale, enable_gqa=True)
     torch.testing.assert_close(plain, fused, rtol=0, atol=1e-12)
     up = torch.randn_like(plain)
-    for a, b in zip(torch.autograd.grad(plain, inputs, up), torch.autograd.grad(fused, inputs, up), strict=True):
-        torch.testing.assert_close(a, b.nan_to_num(), rtol=0, atol=1e-12)  # torch's own has no gradient where a query looks nowhere
+    for a, b in zip(
+        torch.autograd.grad(plain, inputs, up), torch.autograd.grad(fused, inputs, up), strict=True
+    ):
+        # torch's own has no gradient where a query looks nowhere
+        torch.testing.assert_close(a, b.nan_to_num(), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("kv_heads", [4, 2, 1])

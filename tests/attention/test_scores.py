@@ -1,4 +1,6 @@
-"""Every score, with and without a term of past weights: held to the papers' equations, differentiable, and the same however it is called."""
+"""Every score, with and without a term of past weights: held to the papers' equations, differentiable, and
+the same however it is called.
+"""
 
 import named_weights
 import numpy as np
@@ -21,7 +23,19 @@ pytestmark = pytest.mark.usefixtures("float64")
 B, T, S, A, P = 2, 3, 4, 5, 2
 MAPS = ("identity", "linear", "nonlinear")
 CHOICES = {
-    **{name: Settings(score=name) for name in ("additive", "dot", "scaled-dot", "general", "concat", "concat-linear", "sigmoid", "cosine")},
+    **{
+        name: Settings(score=name)
+        for name in (
+            "additive",
+            "dot",
+            "scaled-dot",
+            "general",
+            "concat",
+            "concat-linear",
+            "sigmoid",
+            "cosine",
+        )
+    },
     **{f"keyed-{q}-{k}": Settings(score="keyed", query_map=q, key_map=k) for q in MAPS for k in MAPS},  # type: ignore[arg-type]
     "location": Settings(score="location", positions=S),
     "location-short": Settings(score="location", positions=S - 1),
@@ -36,7 +50,9 @@ past = pytest.mark.parametrize("past", [False, True], ids=["no past", "past"])
 
 def make(name: str, past: bool = False) -> tuple[Settings, Score, int, int]:
     """A score with random weights, the size of its queries and of its keys: unequal wherever they may be."""
-    settings = CHOICES[name].model_copy(update={"past": "location-aware", "filters": P}) if past else CHOICES[name]
+    settings = (
+        CHOICES[name].model_copy(update={"past": "location-aware", "filters": P}) if past else CHOICES[name]
+    )
     query, key = (3, 3) if name in EQUAL else (3, 2)
     score = score_named(settings, query, key, A, P if past else 0)
     for parameter in score.parameters():
@@ -77,7 +93,10 @@ class Looped(nn.Module):
         with unrolled():
             keys = self.score.keys(memory)
             steps = [slice(t, t + 1) for t in range(query.size(1))]
-            return torch.cat([self.score(query[:, t], keys, None if features is None else features[:, t]) for t in steps], 1)
+            return torch.cat(
+                [self.score(query[:, t], keys, None if features is None else features[:, t]) for t in steps],
+                1,
+            )
 
 
 @past
@@ -91,8 +110,11 @@ def test_gradients_of_queries_memory_features_and_weights(name: str, past: bool,
 
     def whole(*args: Tensor) -> Tensor:
         given, parameters = args[: len(parts)], args[len(parts) :]
-        scores: Tensor = torch.func.functional_call(Looped(score, loop), dict(zip(names, parameters, strict=True)), given)
-        return scores + 0 * given[1].sum()  # a location score reads no memory, and gradcheck asks for a gradient
+        scores: Tensor = torch.func.functional_call(
+            Looped(score, loop), dict(zip(names, parameters, strict=True)), given
+        )
+        # a location score reads no memory, and gradcheck asks for a gradient
+        return scores + 0 * given[1].sum()
 
     torch.autograd.gradcheck(whole, (*parts, *score.parameters()))
 
@@ -100,12 +122,18 @@ def test_gradients_of_queries_memory_features_and_weights(name: str, past: bool,
 @past
 @every
 def test_a_loop_whose_steps_feed_one_another_is_plain_autograd(name: str, past: bool) -> None:
-    """Each query, and each step's features, come from the weights before: gradients through all of them, as without `unrolled`."""
+    """Each query, and each step's features, come from the weights before: gradients through all of them, as
+    without `unrolled`.
+    """
     settings, score, q, k = make(name, past)
     term = term_named(settings, k)
     for parameter in () if term is None else term.parameters():
         nn.init.normal_(parameter)
-    query, memory, recur = torch.randn(B, q, requires_grad=True), torch.randn(B, S, k, requires_grad=True), torch.randn(k, q)
+    query, memory, recur = (
+        torch.randn(B, q, requires_grad=True),
+        torch.randn(B, S, k, requires_grad=True),
+        torch.randn(k, q),
+    )
 
     def walk() -> Tensor:
         keys, asks, steps, last = score.keys(memory), query, [], torch.zeros(B, 1, S)
@@ -122,7 +150,11 @@ def test_a_loop_whose_steps_feed_one_another_is_plain_autograd(name: str, past: 
     torch.testing.assert_close(fast, slow)
     weight = torch.randn_like(slow)
     args = (query, memory, *score.parameters(), *(() if term is None else term.parameters()))
-    for got, want in zip(torch.autograd.grad((fast * weight).sum(), args), torch.autograd.grad((slow * weight).sum(), args), strict=True):
+    for got, want in zip(
+        torch.autograd.grad((fast * weight).sum(), args),
+        torch.autograd.grad((slow * weight).sum(), args),
+        strict=True,
+    ):
         torch.testing.assert_close(got, want)
 
 
@@ -135,7 +167,10 @@ def test_a_beam_is_one_more_query(name: str, past: bool) -> None:
     together = score(query, score.keys(memory), features)
     for t in range(T):
         one = slice(t, t + 1)
-        torch.testing.assert_close(together[:, one], score(query[:, one], score.keys(memory), None if features is None else features[:, one]))
+        torch.testing.assert_close(
+            together[:, one],
+            score(query[:, one], score.keys(memory), None if features is None else features[:, one]),
+        )
 
 
 @past
@@ -156,7 +191,9 @@ def test_a_longer_memory_leaves_the_scores_of_its_start(name: str, past: bool) -
     query, memory, features = inputs(q, k, past)
     longer = torch.cat([memory, torch.randn(B, 3, k)], 1)
     more = None if features is None else torch.cat([features, torch.randn(B, T, 3, P)], 2)
-    torch.testing.assert_close(score(query, score.keys(longer), more)[..., :S], score(query, score.keys(memory), features))
+    torch.testing.assert_close(
+        score(query, score.keys(longer), more)[..., :S], score(query, score.keys(memory), features)
+    )
 
 
 @past
@@ -172,22 +209,30 @@ def test_a_past_of_nothing_adds_nothing(name: str, past: bool) -> None:
     got, want = score(query, score.keys(memory), nothing), bare(query, bare.keys(memory))
     torch.testing.assert_close(got, want)
     weight = torch.randn_like(want)
-    torch.testing.assert_close(*(torch.autograd.grad((scores * weight).sum(), query)[0] for scores in (got, want)))
+    torch.testing.assert_close(
+        *(torch.autograd.grad((scores * weight).sum(), query)[0] for scores in (got, want))
+    )
 
 
 @past
 @every
-@pytest.mark.parametrize(("loop", "dtype"), [(False, torch.bfloat16), (True, torch.bfloat16), (True, torch.float16)], ids=str)
+@pytest.mark.parametrize(
+    ("loop", "dtype"), [(False, torch.bfloat16), (True, torch.bfloat16), (True, torch.float16)], ids=str
+)
 def test_under_autocast(name: str, past: bool, loop: bool, dtype: torch.dtype) -> None:
     """Products and scores in half precision: near float32's, gradients finite and of each weight's own type."""
     _, score, q, k = make(name, past)
     score = score.float()
-    query, memory, features = (part if part is None else part.float().requires_grad_() for part in inputs(q, k, past))
+    query, memory, features = (
+        part if part is None else part.float().requires_grad_() for part in inputs(q, k, past)
+    )
     want = score(query, score.keys(memory), features)
     with torch.autocast("cpu", dtype):
         got = Looped(score, loop)(query, memory, features)
     assert got.dtype == dtype
-    torch.testing.assert_close(got.float(), want, rtol=0.02, atol=0.02 * max(1.0, want.abs()[want > -5000].max().item()))
+    torch.testing.assert_close(
+        got.float(), want, rtol=0.02, atol=0.02 * max(1.0, want.abs()[want > -5000].max().item())
+    )
     got.float().square().clamp_max(1e4).sum().backward()
     for name_of, parameter in score.named_parameters():
         assert parameter.grad is not None, name_of
@@ -227,7 +272,10 @@ def test_maps_that_are_the_identity_are_dot() -> None:
     assert torch.equal(keyed(query, keyed.keys(memory)), dot(query, dot.keys(memory)))
 
 
-@pytest.mark.parametrize(("query_map", "key_map", "size"), [("identity", "linear", 3), ("nonlinear", "identity", 2), ("linear", "nonlinear", A)])
+@pytest.mark.parametrize(
+    ("query_map", "key_map", "size"),
+    [("identity", "linear", 3), ("nonlinear", "identity", 2), ("linear", "nonlinear", A)],
+)
 def test_keyed_meets_at_the_size_of_its_identity(query_map: str, key_map: str, size: int) -> None:
     _, score, _, k = make(f"keyed-{query_map}-{key_map}")
     assert score.keys(torch.randn(B, S, k)).size(-1) == size
@@ -243,7 +291,9 @@ def test_additive_with_both_projections_side_by_side_is_concat() -> None:
         joined.v.copy_(additive.v)
         joined.past.weight.copy_(additive.past.weight)
     query, memory, features = inputs(q, k, True)
-    torch.testing.assert_close(joined(query, joined.keys(memory), features), additive(query, additive.keys(memory), features))
+    torch.testing.assert_close(
+        joined(query, joined.keys(memory), features), additive(query, additive.keys(memory), features)
+    )
 
 
 vectors = st.lists(st.floats(-10, 10).map(lambda x: round(x, 3)), min_size=3, max_size=3)
@@ -263,17 +313,24 @@ def test_cosine_is_torchs(q: list[float], k: list[float], p: float) -> None:
 @pytest.mark.parametrize("loop", [False, True], ids=["at once", "loop"])
 @pytest.mark.parametrize("length", [0.0, 1e-30, 1e-7])
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16, torch.float16])
-def test_cosine_of_nothing_is_nothing_with_a_small_gradient(length: float, dtype: torch.dtype | None, loop: bool) -> None:
+def test_cosine_of_nothing_is_nothing_with_a_small_gradient(
+    length: float, dtype: torch.dtype | None, loop: bool
+) -> None:
     """A first state of zeros asks a memory that holds zeros: neither may take the weights away with it."""
     score = Cosine().float()
-    query, memory = torch.full((1, 2, 3), length, dtype=torch.float32), torch.ones(1, 2, 3, dtype=torch.float32)
+    query, memory = (
+        torch.full((1, 2, 3), length, dtype=torch.float32),
+        torch.ones(1, 2, 3, dtype=torch.float32),
+    )
     memory[0, 0] = length
     query[0, 1] = 2.0
     query.requires_grad_()
     memory.requires_grad_()
     with torch.autocast("cpu", dtype, enabled=dtype is not None):
         scores = Looped(score, loop)(query, memory)
-    torch.testing.assert_close(scores.float(), torch.tensor([[[0.0, 0.0], [0.0, 10.0]]], dtype=torch.float32), atol=0.05, rtol=0)
+    torch.testing.assert_close(
+        scores.float(), torch.tensor([[[0.0, 0.0], [0.0, 10.0]]], dtype=torch.float32), atol=0.05, rtol=0
+    )
     scores.float().sum().backward()
     for tensor in (query, memory, score.p):
         assert tensor.grad is not None
@@ -290,7 +347,9 @@ def test_cosine_of_long_half_precision_vectors() -> None:
 def test_cosine_starts_at_ten(past: int) -> None:
     """exp(0) = 1: alike scores 10, opposite -10, whatever the lengths."""
     score, memory = Cosine(past), torch.tensor([[[6.0, 8.0], [-0.3, -0.4], [4.0, -3.0]]])
-    torch.testing.assert_close(score(torch.tensor([[[3.0, 4.0]]]), score.keys(memory)), torch.tensor([[[10.0, -10.0, 0.0]]]))
+    torch.testing.assert_close(
+        score(torch.tensor([[[3.0, 4.0]]]), score.keys(memory)), torch.tensor([[[10.0, -10.0, 0.0]]])
+    )
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -310,7 +369,9 @@ def test_location_reads_no_memory_and_nothing_beyond_its_rows(positions: int, bi
 
 @every
 def test_modules_hold_weights_only(name: str) -> None:
-    """A call leaves nothing on the score: another sentence between two calls changes nothing, and no tensor is there but the weights."""
+    """A call leaves nothing on the score: another sentence between two calls changes nothing, and no tensor
+    is there but the weights.
+    """
     _, score, q, k = make(name)
     first, second = inputs(q, k, False), inputs(q, k, False)
     with unrolled():

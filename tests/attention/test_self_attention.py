@@ -15,7 +15,9 @@ LENGTHS = [5, 1, 3]
 def _in_float64(float64: None) -> None: ...
 
 
-def make(heads: int = 2, kv_heads: int | None = None, rotary: bool = False, bias: bool = True) -> SelfAttention:
+def make(
+    heads: int = 2, kv_heads: int | None = None, rotary: bool = False, bias: bool = True
+) -> SelfAttention:
     made = SelfAttention(D, heads, kv_heads, rotary, bias)
     for parameter in made.parameters():
         nn.init.uniform_(parameter, -0.8, 0.8)
@@ -30,7 +32,9 @@ def mask() -> Tensor:
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("heads", [1, 2, 4])
 def test_it_is_torchs(heads: int, causal: bool, bias: bool) -> None:
-    """Vaswani 2017, section 3.2: output and every gradient of nn.MultiheadAttention, over a padded batch or over what came before."""
+    """Vaswani 2017, section 3.2: output and every gradient of nn.MultiheadAttention, over a padded batch or
+    over what came before.
+    """
     ours, theirs = make(heads, bias=bias), nn.MultiheadAttention(D, heads, bias=bias, batch_first=True)
     pairs = [(theirs.in_proj_weight, ours.maps.weight), (theirs.out_proj.weight, ours.out.weight)]
     if bias:
@@ -44,28 +48,42 @@ def test_it_is_torchs(heads: int, causal: bool, bias: bool) -> None:
     torch.testing.assert_close(got, want)
     loss = torch.randn_like(want)
     mine = torch.autograd.grad((got * loss).sum(), [x, *(of for _, of in pairs)])
-    for a, b in zip(mine, torch.autograd.grad((want * loss).sum(), [x, *(to for to, _ in pairs)]), strict=True):
+    for a, b in zip(
+        mine, torch.autograd.grad((want * loss).sum(), [x, *(to for to, _ in pairs)]), strict=True
+    ):
         torch.testing.assert_close(a, b)
 
 
 @pytest.mark.parametrize("rotary", [False, True])
 @pytest.mark.parametrize(("heads", "kv_heads"), [(2, 1), (6, 1), (6, 2), (6, 3)])
 def test_shared_keys_and_values_are_those_of_equal_heads(heads: int, kv_heads: int, rotary: bool) -> None:
-    """Ainslie 2023, section 2.2: heads side by side are a group. The same as heads of their own whose matrices are one another's copies."""
+    """Ainslie 2023, section 2.2: heads side by side are a group. The same as heads of their own whose
+    matrices are one another's copies.
+    """
     shared, full = make(heads, kv_heads, rotary and heads == 6), make(heads, None, rotary and heads == 6)
     queries, keys, values = (part.unflatten(0, (-1, D // heads)) for part in shared.parts())
     biases = shared.maps.bias.unflatten(0, (-1, D // heads)).split((heads, kv_heads, kv_heads))
     group = heads // kv_heads
     with torch.no_grad():
-        full.maps.weight.copy_(torch.cat([queries, keys.repeat_interleave(group, 0), values.repeat_interleave(group, 0)]).flatten(0, 1))
-        full.maps.bias.copy_(torch.cat([biases[0], biases[1].repeat_interleave(group, 0), biases[2].repeat_interleave(group, 0)]).flatten())
+        full.maps.weight.copy_(
+            torch.cat(
+                [queries, keys.repeat_interleave(group, 0), values.repeat_interleave(group, 0)]
+            ).flatten(0, 1)
+        )
+        full.maps.bias.copy_(
+            torch.cat(
+                [biases[0], biases[1].repeat_interleave(group, 0), biases[2].repeat_interleave(group, 0)]
+            ).flatten()
+        )
         full.out.load_state_dict(shared.out.state_dict())
     x = torch.randn(B, T, D)
     torch.testing.assert_close(shared(x, mask()), full(x, mask()))
     torch.testing.assert_close(shared(x, None), full(x, None))
     assert shared.maps.weight.shape == (D + 2 * D // group, D)
     assert [tuple(part.shape) for part in shared.parts()] == [(D, D), (D // group, D), (D // group, D)]
-    assert [tuple(part.shape) for part in shared.project(x, None)] == [(B, count, T, D // heads) for count in (heads, kv_heads, kv_heads)]
+    assert [tuple(part.shape) for part in shared.project(x, None)] == [
+        (B, count, T, D // heads) for count in (heads, kv_heads, kv_heads)
+    ]
 
 
 def test_it_keeps_to_its_mask_and_to_the_past() -> None:
@@ -106,7 +124,9 @@ def test_rotation_is_the_papers(size: int) -> None:
     x, position = torch.randn(7, size), torch.tensor([0, 1, 2, 3, 50, 1000, 100000])
     got = paired(turned(x, position))
     for row, where in enumerate(position.tolist()):
-        torch.testing.assert_close(got[row], torch.from_numpy(reference.turned(paired(x[row]).numpy(), where)))
+        torch.testing.assert_close(
+            got[row], torch.from_numpy(reference.turned(paired(x[row]).numpy(), where))
+        )
 
 
 def test_products_know_the_distance_alone_and_lengths_stay() -> None:
@@ -127,7 +147,12 @@ def test_rotation_in_half_precision_is_rounded_once(precision: torch.dtype) -> N
     x, position = torch.randn(300, 8).to(precision), torch.arange(300)
     got = turned(x, position)
     assert got.dtype == precision
-    torch.testing.assert_close(got.double(), turned(x.double(), position).to(precision).double(), atol=1e-6, rtol=torch.finfo(precision).eps)
+    torch.testing.assert_close(
+        got.double(),
+        turned(x.double(), position).to(precision).double(),
+        atol=1e-6,
+        rtol=torch.finfo(precision).eps,
+    )
 
 
 def test_values_are_not_turned() -> None:

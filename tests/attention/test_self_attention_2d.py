@@ -1,4 +1,6 @@
-"""Self-attention over a map of features: the equations, its gradients, and that it changes nothing until it has learned to."""
+"""Self-attention over a map of features: the equations, its gradients, and that it changes nothing until it
+has learned to.
+"""
 
 import numpy as np
 import pytest
@@ -28,18 +30,28 @@ def test_it_is_the_papers(channels: int, graph: bool) -> None:
     with torch.set_grad_enabled(graph):
         got = made(x).detach()
     names = {"f": made.key, "g": made.query, "h": made.value, "v": made.out}
-    w = {name: (part.weight[:, :, 0, 0].detach().numpy(), part.bias.detach().numpy()) for name, part in names.items()}
+    w = {
+        name: (part.weight[:, :, 0, 0].detach().numpy(), part.bias.detach().numpy())
+        for name, part in names.items()
+    }
     for one, of in zip(got, x, strict=True):
-        np.testing.assert_allclose(one, reference.attention_over_cells({"gamma": made.gain.item(), **w}, of.numpy()), atol=1e-12)
+        np.testing.assert_allclose(
+            one, reference.attention_over_cells({"gamma": made.gain.item(), **w}, of.numpy()), atol=1e-12
+        )
 
 
 def test_its_gradients_are_those_of_finite_differences() -> None:
     made = make(4)
     names, values = zip(*made.named_parameters(), strict=True)
-    assert set(names) == {"gain", *(f"{part}.{kind}" for part in ("query", "key", "value", "out") for kind in ("weight", "bias"))}
+    assert set(names) == {
+        "gain",
+        *(f"{part}.{kind}" for part in ("query", "key", "value", "out") for kind in ("weight", "bias")),
+    }
 
     def run(x: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = torch.func.functional_call(made, dict(zip(names, parameters, strict=True)), (x,))
+        found: torch.Tensor = torch.func.functional_call(
+            made, dict(zip(names, parameters, strict=True)), (x,)
+        )
         return found
 
     assert torch.autograd.gradcheck(run, (torch.randn(2, 4, 2, 3, requires_grad=True), *values))

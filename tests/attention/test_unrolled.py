@@ -1,4 +1,6 @@
-"""Products of an unrolled loop with their matrix gradient taken once: the same numbers and gradients as plain autograd."""
+"""Products of an unrolled loop with their matrix gradient taken once: the same numbers and gradients as plain
+autograd.
+"""
 
 import pytest
 import torch
@@ -10,7 +12,9 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 
 def loop(x: Tensor, matrix: Tensor, bias: Tensor, keys: Tensor, steps: int = 3) -> Tensor:
-    """A small recurrence that multiplies by the same matrix, by its transpose, and by one matrix a sentence at each step."""
+    """A small recurrence that multiplies by the same matrix, by its transpose, and by one matrix a sentence
+    at each step.
+    """
     h, out = x, []
     for _ in range(steps):
         h = torch.tanh(product(h, matrix) + bias)
@@ -38,7 +42,11 @@ def test_the_same_as_plain_autograd() -> None:
     slow, fast = loop(*args), inside(*args)
     assert torch.equal(slow, fast)
     weights = torch.randn_like(slow)
-    for a, b in zip(torch.autograd.grad((slow * weights).sum(), args), torch.autograd.grad((fast * weights).sum(), args), strict=True):
+    for a, b in zip(
+        torch.autograd.grad((slow * weights).sum(), args),
+        torch.autograd.grad((fast * weights).sum(), args),
+        strict=True,
+    ):
         torch.testing.assert_close(a, b)
 
 
@@ -65,7 +73,11 @@ def test_the_gradient_of_one_part_leaves_nothing_for_the_next(wanted: int) -> No
 
 def test_a_loss_of_some_steps_only() -> None:
     args = parts()
-    for a, b in zip(torch.autograd.grad(loop(*args)[:, 1].sum(), args), torch.autograd.grad(inside(*args)[:, 1].sum(), args), strict=True):
+    for a, b in zip(
+        torch.autograd.grad(loop(*args)[:, 1].sum(), args),
+        torch.autograd.grad(inside(*args)[:, 1].sum(), args),
+        strict=True,
+    ):
         torch.testing.assert_close(a, b)
 
 
@@ -78,7 +90,11 @@ def test_two_loops_do_not_mix() -> None:
         first = loop(*args)
     with unrolled():
         second = loop(other, *args[1:])
-    for a, b in zip(torch.autograd.grad(plain, args), torch.autograd.grad(first.sum() + second.square().sum(), args), strict=True):
+    for a, b in zip(
+        torch.autograd.grad(plain, args),
+        torch.autograd.grad(first.sum() + second.square().sum(), args),
+        strict=True,
+    ):
         torch.testing.assert_close(a, b)
 
 

@@ -1,4 +1,6 @@
-"""Windows: the positions that the reference reads, with its factor, and the gradient that finds where to look."""
+"""Windows: the positions that the reference reads, with its factor, and the gradient that finds where to
+look.
+"""
 
 import pytest
 import reference
@@ -38,7 +40,11 @@ def test_no_window_is_none() -> None:
 def test_masks_and_factors_are_the_references(name: str, half_width: int, float64: None) -> None:
     window, mask = named(name, half_width), lengths(9, 1, 4, 7, positions=9)
     query, time = torch.randn(4, 12, Q), torch.arange(12).expand(4, 12)
-    weights = {"w": window.query.weight.detach().numpy(), "v": window.v.detach().numpy()} if name == "local-p" else None
+    weights = (
+        {"w": window.query.weight.detach().numpy(), "v": window.v.detach().numpy()}
+        if name == "local-p"
+        else None
+    )
     got, factor = window(query, mask, Past(time))
     assert got.shape == (4, 12, 9)
     assert (factor is None) == (name == "local-m")
@@ -71,7 +77,9 @@ def test_padding_and_steps_apart_change_nothing(name: str, float64: None) -> Non
     assert padded[..., :4].equal(mask)
     assert not padded[..., 4:].any()
     for step in range(5):
-        alone, alone_factor = window(query[:, step : step + 1], lengths(4, 4, positions=4), Past(time[:, step : step + 1]))
+        alone, alone_factor = window(
+            query[:, step : step + 1], lengths(4, 4, positions=4), Past(time[:, step : step + 1])
+        )
         assert alone.equal(mask[:, step : step + 1])
         if factor is not None:
             torch.testing.assert_close(alone_factor, factor[:, step : step + 1])
@@ -114,7 +122,9 @@ def test_the_gradient_reaches_the_predicted_position_through_the_factor(float64:
         in_a_loop = torch.cat([window(query[:, step : step + 1], mask, None)[1] for step in range(3)], 1)
     gradient = torch.randn(2, 3, 7)
     for got, expected in zip(
-        torch.autograd.grad(in_a_loop, (query, *parameters), gradient), torch.autograd.grad(factor(query), (query, *parameters), gradient), strict=True
+        torch.autograd.grad(in_a_loop, (query, *parameters), gradient),
+        torch.autograd.grad(factor(query), (query, *parameters), gradient),
+        strict=True,
     ):
         torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-12)
 

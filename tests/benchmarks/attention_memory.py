@@ -1,12 +1,19 @@
-"""What a score costs when all T steps of S source positions are compared at once: peak memory and time of forward and backward, per score.
+"""What a score costs when all T steps of S source positions are compared at once: peak memory and time of
+forward and backward, per score.
 
-    python tests/benchmarks/attention_memory.py [SCORE ...] [--sizes 100x100 2000x2000 ...] [--batch 2] [--units 256] [--limit MB]
+    python tests/benchmarks/attention_memory.py [SCORE ...] [--sizes 100x100 2000x2000 ...] [--batch 2]
+    [--units 256] [--limit MB]
 
-A size is S x T. Beside it stands what the formula costs when it is written down as it is and left to autograd, which keeps (B, T, S, A) tensors for the way
-back; where the score is one matrix product, that is the same and left out. Each cell is a process of its own. Memory is the most that was
-resident above what the process held, inputs among it, before the first pass; time is the median of three passes after that one. The (B, T, S) scores and their
-gradient are part of both: their size stands beside them. A plain form that would need more than the limit (half of what is free, where none is given) is not
-run, and what it would need at least is said: the sum, its tanh and a gradient. "step by step" is the loop of a decoder whose steps wait for each other.
+A size is S x T. Beside it stands what the formula costs when it is written down as it is and left to
+autograd, which keeps (B, T, S, A) tensors for the way
+back; where the score is one matrix product, that is the same and left out. Each cell is a process of its own.
+Memory is the most that was
+resident above what the process held, inputs among it, before the first pass; time is the median of three
+passes after that one. The (B, T, S) scores and their
+gradient are part of both: their size stands beside them. A plain form that would need more than the limit
+(half of what is free, where none is given) is not
+run, and what it would need at least is said: the sum, its tanh and a gradient. "step by step" is the loop of
+a decoder whose steps wait for each other.
 """
 
 import argparse
@@ -27,7 +34,8 @@ from seq2attn import config
 STEPWISE = "additive, step by step"
 SCORES = typing.get_args(config.Attention.model_fields["score"].annotation)
 ROWS = ("additive", STEPWISE, *(score for score in SCORES if score != "additive"))
-PLAIN = ("additive", "concat", "concat-linear", "sigmoid", "cosine")  # which the package does not just write down
+# which the package does not just write down
+PLAIN = ("additive", "concat", "concat-linear", "sigmoid", "cosine")
 SIZES = ("100x100", "500x500", "100x2000", "2000x100", "1000x1000", "2000x2000")
 PASSES, LONG = 3, 10.0  # a pass of more seconds is not repeated
 MB = 2**20
@@ -55,8 +63,12 @@ def plain_form(name: str, score) -> Callable:
     forms = {
         "additive": lambda q, h: (score.query(q)[:, :, None] + score.key(h)[:, None]).tanh() @ score.v,
         "concat": lambda q, h: (pairs(q, h) @ score.weight.t()).tanh() @ score.v,
-        "concat-linear": lambda q, h: (pairs(q, h) @ torch.cat([score.query.weight, score.key.weight], 1).t())[..., 0],
-        "sigmoid": lambda q, h: (pairs(q, h) @ torch.cat([score.query.weight, score.key.weight], 1).t() + score.query.bias)[..., 0].sigmoid(),
+        "concat-linear": lambda q, h: (
+            pairs(q, h) @ torch.cat([score.query.weight, score.key.weight], 1).t()
+        )[..., 0],
+        "sigmoid": lambda q, h: (
+            pairs(q, h) @ torch.cat([score.query.weight, score.key.weight], 1).t() + score.query.bias
+        )[..., 0].sigmoid(),
         "cosine": lambda q, h: 10 * score.p.exp() * F.cosine_similarity(q[:, :, None], h[:, None], -1),
     }
     return forms[name]
@@ -88,7 +100,9 @@ def measure(row: str, plain: bool, batch: int, source: int, target: int, units: 
             return torch.cat([score(one, keys) for one in query.split(1, 1)], 1)
 
     def inputs(source: int, target: int):
-        return torch.randn(batch, target, units, requires_grad=True), torch.randn(batch, source, units, requires_grad=True)
+        return torch.randn(batch, target, units, requires_grad=True), torch.randn(
+            batch, source, units, requires_grad=True
+        )
 
     def go(query, memory) -> float:
         began = time.perf_counter()
@@ -126,7 +140,11 @@ def cell(row: str, plain: bool, options: argparse.Namespace, source: int, target
 
 def free() -> int:
     """MB that programs may still take."""
-    return next(int(line.split()[1]) // 1024 for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable:"))
+    return next(
+        int(line.split()[1]) // 1024
+        for line in Path("/proc/meminfo").read_text().splitlines()
+        if line.startswith("MemAvailable:")
+    )
 
 
 def line(row: str, options: argparse.Namespace, source: int, target: int, limit: int) -> list[str]:
@@ -134,16 +152,31 @@ def line(row: str, options: argparse.Namespace, source: int, target: int, limit:
     ours = cell(row, False, options, source, target)
     theirs = ("", "")
     if row in PLAIN:
-        theirs = cell(row, True, options, source, target) if least <= limit else (f"not run: over {least:,.0f}", "")
+        theirs = (
+            cell(row, True, options, source, target)
+            if least <= limit
+            else (f"not run: over {least:,.0f}", "")
+        )
     return [row, str(source), str(target), f"{4 * options.batch * source * target / MB:,.1f}", *ours, *theirs]
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scores", nargs="*", metavar="SCORE", help=", ".join(f'"{row}"' if " " in row else row for row in ROWS))
-    parser.add_argument("--sizes", nargs="+", type=size, default=[size(text) for text in SIZES], metavar="SxT")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "scores",
+        nargs="*",
+        metavar="SCORE",
+        help=", ".join(f'"{row}"' if " " in row else row for row in ROWS),
+    )
+    parser.add_argument(
+        "--sizes", nargs="+", type=size, default=[size(text) for text in SIZES], metavar="SxT"
+    )
     parser.add_argument("--batch", type=int, default=2)
-    parser.add_argument("--units", type=int, default=256, help="A, of queries, keys and what is inside the tanh")
+    parser.add_argument(
+        "--units", type=int, default=256, help="A, of queries, keys and what is inside the tanh"
+    )
     parser.add_argument("--limit", type=int, help="MB that a plain form may need")
     parser.add_argument("--inner", nargs=6, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -161,9 +194,15 @@ def main() -> None:
         return
     limit = options.limit if options.limit is not None else free() // 2
     threads, version = os.environ.get("OMP_NUM_THREADS", os.cpu_count()), metadata.version("torch")
-    print(f"B = {options.batch}, A = {options.units}, float32, {threads} threads, torch {version}; a process for each cell, peak resident")
-    print(f"memory above its inputs, median of {PASSES} passes of forward and backward; plain forms up to {limit:,} MB\n")
-    print("| score | S | T | scores, MB | peak, MB | ms | plain: peak, MB | plain: ms |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print(
+        f"B = {options.batch}, A = {options.units}, float32, {threads} threads, torch {version}; a process for each cell, peak resident"
+    )
+    print(
+        f"memory above its inputs, median of {PASSES} passes of forward and backward; plain forms up to {limit:,} MB\n"
+    )
+    print(
+        "| score | S | T | scores, MB | peak, MB | ms | plain: peak, MB | plain: ms |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    )
     for row in options.scores or ROWS:
         for source, target in options.sizes:
             print(f"| {' | '.join(line(row, options, source, target, limit))} |", flush=True)

@@ -1,26 +1,40 @@
-"""How fast translation is: sentences a second of seq2attn, and of others given the same model, or one of its size, and the same sentences.
+"""How fast translation is: sentences a second of seq2attn, and of others given the same model, or one of its
+size, and the same sentences.
 
-    python tests/benchmarks/decoding_speed.py --data MULTI30K --run RUN [--precisions fp32 bf16] [--peers PATH/TO/python] [--against "NAME=COMMAND"]...
+    python tests/benchmarks/decoding_speed.py --data MULTI30K --run RUN [--precisions fp32 bf16] [--peers
+    PATH/TO/python] [--against "NAME=COMMAND"]...
     python tests/benchmarks/decoding_speed.py --data MULTI30K --preset transformer --forced 15 ...
 
-MULTI30K is a folder with test_2016_flickr.en and .de, 1,000 sentences, and for --preset also train.en and .de. A run translates them as it was trained to, and
-its BLEU is said; a preset has random weights over 8,000 pieces and no end of its own: with --forced each of its outputs has just so many tokens, and speed is all.
-Each row of the table is a program of its own; all run once in turn, then all again (--rounds), and the median counts. Have the machine to yourself.
+MULTI30K is a folder with test_2016_flickr.en and .de, 1,000 sentences, and for --preset also train.en and
+.de. A run translates them as it was trained to, and
+its BLEU is said; a preset has random weights over 8,000 pieces and no end of its own: with --forced each of
+its outputs has just so many tokens, and speed is all.
+Each row of the table is a program of its own; all run once in turn, then all again (--rounds), and the median
+counts. Have the machine to yourself.
 
-Counted is the search: from the ids of all sentences to the ids of all outputs, batching included; loading, a first time that
-warms up, and the way between text and ids are not. For seq2attn that is `Translator.translate` less the time of reading text, with tokenizers that write none. Each program makes batches its
+Counted is the search: from the ids of all sentences to the ids of all outputs, batching included; loading, a
+first time that
+warms up, and the way between text and ids are not. For seq2attn that is `Translator.translate` less the time
+of reading text, with tokenizers that write none. Each program makes batches its
 own way: seq2attn by its default, the others --batch sentences of like length.
 
---peers takes a Python with ctranslate2 4.8.5, transformers 5.23.0 and torch (pip install ctranslate2 transformers torch, in an environment of its own).
-CTranslate2 gets what `seq2attn export` makes, and has as many workers of one thread as there are --threads: less waits for less than with threads on one batch.
-transformers is MarianMTModel with `generate`. That is a Transformer as it was first, so it gets the run's own weights where they are of that kind (`vaswani17`).
-Of any other Transformer it gets the size alone: its weights are random, each of its outputs has the length of seq2attn's, and the row says so.
+--peers takes a Python with ctranslate2 4.8.5, transformers 5.23.0 and torch (pip install ctranslate2
+transformers torch, in an environment of its own).
+CTranslate2 gets what `seq2attn export` makes, and has as many workers of one thread as there are --threads:
+less waits for less than with threads on one batch.
+transformers is MarianMTModel with `generate`. That is a Transformer as it was first, so it gets the run's own
+weights where they are of that kind (`vaswani17`).
+Of any other Transformer it gets the size alone: its weights are random, each of its outputs has the length of
+seq2attn's, and the row says so.
 
-"same" is the share of outputs that are those of the first row of seq2attn with that beam. They differ by rounding, and where a beam stops: seq2attn goes on until nothing
-unfinished can win, CTranslate2 until as many outputs are finished as the beam is wide, transformers by a guess between both. With --forced the others stop
+"same" is the share of outputs that are those of the first row of seq2attn with that beam. They differ by
+rounding, and where a beam stops: seq2attn goes on until nothing
+unfinished can win, CTranslate2 until as many outputs are finished as the beam is wide, transformers by a
+guess between both. With --forced the others stop
 once the tokens are there; seq2attn takes one step more, which gives the score of the end.
 
---against runs any shell command; the last "N sentences/s" that it prints is its number, and "BLEU N" its BLEU; what they count is the command's affair.
+--against runs any shell command; the last "N sentences/s" that it prints is its number, and "BLEU N" its
+BLEU; what they count is the command's affair.
 """
 
 import argparse
@@ -50,7 +64,8 @@ SYSTEMS = ("seq2attn", "ctranslate2", "transformers")
 class Engine(NamedTuple):
     """A loaded model."""
 
-    translate: Callable[[list[int]], Any]  # the sentences of these numbers, batched and searched, in that order
+    # the sentences of these numbers, batched and searched, in that order
+    translate: Callable[[list[int]], Any]
     ids: Callable[[Any], list[list[int]]]  # of what that gave, without end tokens
     outside: Callable[[], float] = lambda: 0.0  # seconds so far that are none of the search
 
@@ -60,14 +75,20 @@ class Engine(NamedTuple):
 
 def measure(job: Mapping[str, Any]) -> None:
     sources: list[list[int]] = json.loads(Path(job["sources"]).read_text(encoding="utf-8"))
-    engine = {"seq2attn": own, "ctranslate2": ctranslate2, "transformers": transformers}[job["system"]](job, sources)
+    engine = {"seq2attn": own, "ctranslate2": ctranslate2, "transformers": transformers}[job["system"]](
+        job, sources
+    )
     numbers = list(range(len(sources)))
     engine.translate(numbers)
     before, began = engine.outside(), time.perf_counter()
     found = engine.translate(numbers)
     seconds = time.perf_counter() - began
     outside = engine.outside() - before
-    result = {"seconds": seconds - outside, "outputs": engine.ids(found), "peak": (peak.resident() + peak.children()) / 2**20}
+    result = {
+        "seconds": seconds - outside,
+        "outputs": engine.ids(found),
+        "peak": (peak.resident() + peak.children()) / 2**20,
+    }
     Path(job["result"]).write_text(json.dumps(result), encoding="utf-8")
 
 
@@ -79,7 +100,8 @@ def own(job: Mapping[str, Any], sources: list[list[int]]) -> Engine:
 
     keep_pages()  # as `translate` does
     torch.set_num_threads(job["threads"])
-    translator = Translator.load(job["model"], device="cpu", precision=job["format"], processes=True)  # as `translate` does
+    # as `translate` does
+    translator = Translator.load(job["model"], device="cpu", precision=job["format"], processes=True)
     lines = Path(job["texts"]).read_text(encoding="utf-8").split("\n")
     spent, encode = 0.0, translator.source_tokenizer.encode_batch
 
@@ -91,12 +113,15 @@ def own(job: Mapping[str, Any], sources: list[list[int]]) -> Engine:
         return ids
 
     translator.source_tokenizer.encode_batch = timed  # type: ignore[method-assign]
-    for tokenizer in {translator.source_tokenizer, translator.target_tokenizer}:  # ids are all that is wanted back
+    # ids are all that is wanted back
+    for tokenizer in {translator.source_tokenizer, translator.target_tokenizer}:
         tokenizer.decode, tokenizer.pieces = (lambda ids: ""), (lambda ids: [])  # type: ignore[method-assign]
     lengths = {} if job["forced"] is None else {"min_length": job["forced"], "max_length": job["forced"]}
 
     def translate(numbers: list[int]) -> Any:
-        return translator.translate([lines[number] for number in numbers], beam=job["beam"], attention=False, **lengths)
+        return translator.translate(
+            [lines[number] for number in numbers], beam=job["beam"], attention=False, **lengths
+        )
 
     return Engine(translate, lambda found: [translations[0].tokens for translations in found], lambda: spent)
 
@@ -107,13 +132,25 @@ def ctranslate2(job: Mapping[str, Any], sources: list[list[int]]) -> Engine:
     folder = Path(job["model"])
     pieces: dict[str, list[str]] = {}
     for side in ("source", "target"):
-        file = next(file for file in (folder / f"{side}_vocabulary.json", folder / "shared_vocabulary.json") if file.is_file())
+        file = next(
+            file
+            for file in (folder / f"{side}_vocabulary.json", folder / "shared_vocabulary.json")
+            if file.is_file()
+        )
         pieces[side] = json.loads(file.read_text(encoding="utf-8"))
     number_of = {piece: number for number, piece in enumerate(pieces["target"])}
     texts = [[pieces["source"][i] for i in ids] for ids in sources]
-    engine = ctranslate2.Translator(str(folder), device="cpu", inter_threads=job["threads"], intra_threads=1, compute_type=job["format"])
-    rules = {"beam_size": job["beam"], "length_penalty": job["length_penalty"], "max_batch_size": job["batch"]}
-    shortest, longest = (0, 2 * max(map(len, sources)) + 10) if job["forced"] is None else (job["forced"], job["forced"])
+    engine = ctranslate2.Translator(
+        str(folder), device="cpu", inter_threads=job["threads"], intra_threads=1, compute_type=job["format"]
+    )
+    rules = {
+        "beam_size": job["beam"],
+        "length_penalty": job["length_penalty"],
+        "max_batch_size": job["batch"],
+    }
+    shortest, longest = (
+        (0, 2 * max(map(len, sources)) + 10) if job["forced"] is None else (job["forced"], job["forced"])
+    )
     rules |= {"min_decoding_length": shortest, "max_decoding_length": longest}
     return Engine(
         lambda numbers: engine.translate_batch([texts[number] for number in numbers], **rules),
@@ -156,17 +193,27 @@ def transformers(job: Mapping[str, Any], sources: list[list[int]]) -> Engine:
 
     def search(rows: list[int]) -> list[list[int]]:
         longest = max(len(sources[row]) for row in rows) + 1
-        source_BS = torch.tensor([[*sources[row], eos, *[pad] * (longest - 1 - len(sources[row]))] for row in rows])
+        source_BS = torch.tensor(
+            [[*sources[row], eos, *[pad] * (longest - 1 - len(sources[row]))] for row in rows]
+        )
         rules: dict[str, Any] = {"max_new_tokens": 2 * longest + 9}
         if job["forced"] is not None:
             rules = {"min_new_tokens": job["forced"], "max_new_tokens": job["forced"]}
         elif job["lengths"] is not None:
             lengths = [job["lengths"][row] for row in rows]
-            rules = {"max_new_tokens": max(lengths) + 1, "logits_processor": LogitsProcessorList([Lengths(lengths)])}
+            rules = {
+                "max_new_tokens": max(lengths) + 1,
+                "logits_processor": LogitsProcessorList([Lengths(lengths)]),
+            }
         if job["beam"] > 1:
             rules["length_penalty"] = job["length_penalty"]
         found = model.generate(
-            source_BS, attention_mask=(source_BS != pad).long(), num_beams=job["beam"], do_sample=False, suppress_tokens=[pad, 1, bos], **rules
+            source_BS,
+            attention_mask=(source_BS != pad).long(),
+            num_beams=job["beam"],
+            do_sample=False,
+            suppress_tokens=[pad, 1, bos],
+            **rules,
         )
         outputs: list[list[int]] = found[:, 1:].tolist()
         return outputs
@@ -195,12 +242,24 @@ def random_run(preset: str, data: Path, vocabulary: int, folder: Path) -> Path:
     from seq2attn.training import checkpoint
 
     chosen = config.load(preset)
-    texts = [line for side in (SOURCE, TARGET) for line in (data / f"train.{side}").read_text(encoding="utf-8").splitlines()]
+    texts = [
+        line
+        for side in (SOURCE, TARGET)
+        for line in (data / f"train.{side}").read_text(encoding="utf-8").splitlines()
+    ]
     tokenizer = Tokenizer.train(texts, vocabulary)
     tokenizer.save(folder / "tokenizer.model")
     content = {"tokenizer.model": (folder / "tokenizer.model").read_bytes()}
     sizes = {"source_size": tokenizer.size, "target_size": tokenizer.size}
-    run = checkpoint.create(folder / "run", chosen, **sizes, languages=(SOURCE, TARGET), tokenizers=content, corpus=str(data), force=False)
+    run = checkpoint.create(
+        folder / "run",
+        chosen,
+        **sizes,
+        languages=(SOURCE, TARGET),
+        tokenizers=content,
+        corpus=str(data),
+        force=False,
+    )
     torch.manual_seed(1)
     model = build(chosen.model, tokenizer.size, tokenizer.size)
     with torch.no_grad():  # what seq2attn never writes, and a trained model does not either
@@ -210,7 +269,9 @@ def random_run(preset: str, data: Path, vocabulary: int, folder: Path) -> Path:
 
 
 def write_marian(run: Path, folder: Path) -> bool:
-    """A MarianMTModel of the run's size, and whether it also has its weights. Raises Failed where the run is no Transformer."""
+    """A MarianMTModel of the run's size, and whether it also has its weights. Raises Failed where the run is
+    no Transformer.
+    """
     from safetensors.torch import save_file
 
     from seq2attn.inference import Translator
@@ -225,7 +286,9 @@ def write_marian(run: Path, folder: Path) -> bool:
     (folder / "config.json").write_text(json.dumps(facts), encoding="utf-8")
     if not is_first_form(settings):
         return False
-    save_file(marian_weights(Translator.load(run, device="cpu").members[0].model), folder / "model.safetensors")
+    save_file(
+        marian_weights(Translator.load(run, device="cpu").members[0].model), folder / "model.safetensors"
+    )
     return True
 
 
@@ -234,13 +297,33 @@ def is_first_form(settings: Any) -> bool:
     from seq2attn import config
 
     first = config.load("vaswani17").model
-    sizes = [f"{side}.{name}" for side in ("encoder", "decoder") for name in ("size", "layers", "heads", "feedforward")]
-    free = {"embedding", "dropout", "init", "init_range", "attention.heads", "attention.shown", "decoder.weights_of", *sizes}
+    sizes = [
+        f"{side}.{name}"
+        for side in ("encoder", "decoder")
+        for name in ("size", "layers", "heads", "feedforward")
+    ]
+    free = {
+        "embedding",
+        "dropout",
+        "init",
+        "init_range",
+        "attention.heads",
+        "attention.shown",
+        "decoder.weights_of",
+        *sizes,
+    }
     ours, theirs = (
-        {key.removeprefix("model."): value for key, value in config.flat(config.Config(model=model)).items() if key.startswith("model.")}
+        {
+            key.removeprefix("model."): value
+            for key, value in config.flat(config.Config(model=model)).items()
+            if key.startswith("model.")
+        }
         for model in (settings, first)
     )
-    alike = all(ours.get(key) == value for key, value in theirs.items() if key not in free) and ours.keys() == theirs.keys()
+    alike = (
+        all(ours.get(key) == value for key, value in theirs.items() if key not in free)
+        and ours.keys() == theirs.keys()
+    )
     return alike and settings.attention.heads == settings.decoder.heads
 
 
@@ -251,7 +334,10 @@ def marian_weights(model: Any) -> dict[str, Any]:
     encoder, decoder = model.encoder, model.decoder
     size = decoder.settings.size
     table = decoder.positions(0, POSITIONS, torch.zeros(1, size))
-    weights = {"model.shared.weight": decoder.target_embedding.weight, "final_logits_bias": decoder.output.bias[None]}
+    weights = {
+        "model.shared.weight": decoder.target_embedding.weight,
+        "final_logits_bias": decoder.output.bias[None],
+    }
 
     def put(name: str, module: Any) -> None:
         weights[f"{name}.weight"], weights[f"{name}.bias"] = module.weight, module.bias
@@ -291,7 +377,9 @@ class Study:
         translator = Translator.load(run, device="cpu")
         self.languages, self.tokenizer = translator.languages, translator.target_tokenizer
         self.length_penalty = translator.config.search.length_penalty
-        texts, self.references = (lines(options.data / f"{TEST}.{side}")[: options.sentences] for side in (SOURCE, TARGET))
+        texts, self.references = (
+            lines(options.data / f"{TEST}.{side}")[: options.sentences] for side in (SOURCE, TARGET)
+        )
         (work / "texts").write_text("\n".join(texts), encoding="utf-8")
         ids = translator.source_tokenizer.encode_batch(texts)
         (work / "sources.json").write_text(json.dumps(ids), encoding="utf-8")
@@ -306,22 +394,57 @@ class Study:
             search = "greedy" if beam == 1 else f"beam {beam}"
             first = f"seq2attn {options.precisions[0]}, {search}"
             for precision in options.precisions:
-                rows.append(self.row(f"seq2attn {precision}, {search}", first, sys.executable, system="seq2attn", model=self.run, format=precision, beam=beam))
+                rows.append(
+                    self.row(
+                        f"seq2attn {precision}, {search}",
+                        first,
+                        sys.executable,
+                        system="seq2attn",
+                        model=self.run,
+                        format=precision,
+                        beam=beam,
+                    )
+                )
             for compute in options.compute_types if exported is not None else ():
-                rows.append(self.row(f"CTranslate2 {compute}, {search}", first, options.peers, system="ctranslate2", model=exported, format=compute, beam=beam))
+                rows.append(
+                    self.row(
+                        f"CTranslate2 {compute}, {search}",
+                        first,
+                        options.peers,
+                        system="ctranslate2",
+                        model=exported,
+                        format=compute,
+                        beam=beam,
+                    )
+                )
             if marian is not None:
                 model, same = marian if isinstance(marian, tuple) else (marian, True)
                 name = f"transformers generate{'' if same else ' (random weights)'}, {search}"
                 rows.append(
-                    self.row(name, first if same else "", options.peers, lengths=None if same else first, system="transformers", model=model, beam=beam)
+                    self.row(
+                        name,
+                        first if same else "",
+                        options.peers,
+                        lengths=None if same else first,
+                        system="transformers",
+                        model=model,
+                        beam=beam,
+                    )
                 )
-        rows += [Row(name, lambda name=name, command=command: self.other(name, command)) for name, command in options.against]
+        rows += [
+            Row(name, lambda name=name, command=command: self.other(name, command))
+            for name, command in options.against
+        ]
         return rows
 
     def row(self, name: str, alike: str, python: str, lengths: str | None = None, **job: Any) -> Row:
         """`lengths` is the row whose outputs' lengths this one takes."""
         self.alike[name] = alike
-        files = {"texts": self.work / "texts", "sources": self.work / "sources.json", "result": self.work / "result.json"}
+        files = {
+            "texts": self.work / "texts",
+            "sources": self.work / "sources.json",
+            "result": self.work / "result.json",
+        }
         settings = {name: getattr(self.options, name) for name in ("forced", "threads", "batch")}
 
         def run() -> float:
@@ -356,7 +479,9 @@ class Study:
 
     def export(self) -> Path:
         made = self.work / "ctranslate2"
-        output_of([sys.executable, "-m", "seq2attn", "export", str(self.run), str(made), "--format", "ctranslate2"])
+        output_of(
+            [sys.executable, "-m", "seq2attn", "export", str(self.run), str(made), "--format", "ctranslate2"]
+        )
         return made
 
     def marian(self) -> tuple[Path, bool]:
@@ -382,13 +507,24 @@ class Study:
         outputs, trained = found["outputs"], self.options.run is not None and self.options.forced is None
         tokens = f"{speed * sum(map(len, outputs)) / len(outputs):,.0f}"
         base = self.results.get(self.alike[name])
-        same = "" if base is None else f"{100 * statistics.mean(a == b for a, b in zip(outputs, base['outputs'], strict=True)):.1f}%"
-        return [tokens, f"{self.bleu(outputs):.2f}" if trained and base is not None else "", same, f"{found['peak']:,.0f}"]
+        same = (
+            ""
+            if base is None
+            else f"{100 * statistics.mean(a == b for a, b in zip(outputs, base['outputs'], strict=True)):.1f}%"
+        )
+        return [
+            tokens,
+            f"{self.bleu(outputs):.2f}" if trained and base is not None else "",
+            same,
+            f"{found['peak']:,.0f}",
+        ]
 
     def bleu(self, outputs: Sequence[Sequence[int]]) -> float:
         from seq2attn.evaluation import text
 
-        return text.bleu([self.tokenizer.decode(ids) for ids in outputs], [self.references], self.languages[1]).value
+        return text.bleu(
+            [self.tokenizer.decode(ids) for ids in outputs], [self.references], self.languages[1]
+        ).value
 
 
 def lines(path: Path) -> list[str]:
@@ -403,21 +539,49 @@ def digits(number: float) -> str:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, help="folder of Multi30k, English and German")
     model = parser.add_mutually_exclusive_group()
     model.add_argument("--run", type=Path, help="a trained run")
     model.add_argument("--preset", help="random weights of this preset; needs --forced")
     parser.add_argument("--forced", type=int, metavar="N", help="each output has N tokens")
     parser.add_argument("--beams", type=int, nargs="+", default=[1, 5], metavar="W", help="1: greedy")
-    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"], metavar="FORMAT", help="of seq2attn, as `translate --precision` takes them")
-    parser.add_argument("--compute-types", nargs="+", default=["float32", "int8"], metavar="TYPE", help="of CTranslate2")
-    parser.add_argument("--peers", metavar="PYTHON", type=os.path.abspath, help="a Python with ctranslate2, transformers and torch")
-    parser.add_argument("--batch", type=int, default=64, help="sentences of one batch of CTranslate2 and transformers")
-    parser.add_argument("--against", metavar="NAME=COMMAND", action="append", type=against, default=[], help="another row; repeatable")
+    parser.add_argument(
+        "--precisions",
+        nargs="+",
+        default=["fp32", "bf16"],
+        metavar="FORMAT",
+        help="of seq2attn, as `translate --precision` takes them",
+    )
+    parser.add_argument(
+        "--compute-types", nargs="+", default=["float32", "int8"], metavar="TYPE", help="of CTranslate2"
+    )
+    parser.add_argument(
+        "--peers",
+        metavar="PYTHON",
+        type=os.path.abspath,
+        help="a Python with ctranslate2, transformers and torch",
+    )
+    parser.add_argument(
+        "--batch", type=int, default=64, help="sentences of one batch of CTranslate2 and transformers"
+    )
+    parser.add_argument(
+        "--against",
+        metavar="NAME=COMMAND",
+        action="append",
+        type=against,
+        default=[],
+        help="another row; repeatable",
+    )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
-    parser.add_argument("--sentences", type=int, metavar="N", help="the first N alone: to try the program out")
+    parser.add_argument(
+        "--threads", type=int, default=int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
+    )
+    parser.add_argument(
+        "--sentences", type=int, metavar="N", help="the first N alone: to try the program out"
+    )
     parser.add_argument("--vocabulary", type=int, default=VOCABULARY, metavar="N", help="pieces, of a preset")
     parser.add_argument("--inner", type=Path, metavar="JOB", help=argparse.SUPPRESS)  # one measurement
     chosen = parser.parse_args()
@@ -444,7 +608,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         try:
-            study = Study(chosen, chosen.run or random_run(chosen.preset, chosen.data, chosen.vocabulary, work), work)
+            study = Study(
+                chosen, chosen.run or random_run(chosen.preset, chosen.data, chosen.vocabulary, work), work
+            )
         except (UserError, OSError) as error:
             print(error, file=sys.stderr)
             return 1

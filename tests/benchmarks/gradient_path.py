@@ -1,16 +1,24 @@
-"""How far a gradient has to travel: the norm of the gradient of one output's loss with respect to each source embedding, against distance.
+"""How far a gradient has to travel: the norm of the gradient of one output's loss with respect to each source
+embedding, against distance.
 
     python tests/benchmarks/gradient_path.py [--data PREPARED] [--steps 400] [--picture gradient-path.svg]...
 
-The distance between source position j of S (from 0, the end token last) and output i (from 0) is how many steps of the recurrence lie between:
-S - 1 - j of the encoder, from the state that has just read the word to the last one, and i + 1 of the decoder. Without attention the last state starts the
-decoder and nothing else passes, so the gradient takes them all. With attention it has a second way, of one step: through the weights, or the
-state that they read. Encoder and decoder are tanh RNNs, GRUs or LSTMs, one layer of 128 that reads from left to right; the rest of the model is
+The distance between source position j of S (from 0, the end token last) and output i (from 0) is how many
+steps of the recurrence lie between:
+S - 1 - j of the encoder, from the state that has just read the word to the last one, and i + 1 of the
+decoder. Without attention the last state starts the
+decoder and nothing else passes, so the gradient takes them all. With attention it has a second way, of one
+step: through the weights, or the
+state that they read. Encoder and decoder are tanh RNNs, GRUs or LSTMs, one layer of 128 that reads from left
+to right; the rest of the model is
 the same with and without attention (general score, asked by the current state, read by the readout).
 
-Measured on sentences of `test_long` of phrases (16 to 40 words), reference forced, first with the first weights, then after
---steps updates of training on `train` (2 to 14 words): the mean over sentences, outputs and positions of each range of distances.
-The program says for each cell whether attention keeps more of the near gradient at the far end, by the numbers. Two minutes on one core.
+Measured on sentences of `test_long` of phrases (16 to 40 words), reference forced, first with the first
+weights, then after
+--steps updates of training on `train` (2 to 14 words): the mean over sentences, outputs and positions of each
+range of distances.
+The program says for each cell whether attention keeps more of the near gradient at the far end, by the
+numbers. Two minutes on one core.
 """
 
 import argparse
@@ -43,16 +51,35 @@ COLOURS = {"rnn": ORANGE, "gru": GREEN, "lstm": BLUE}
 
 
 def settings(cell: str, attention: bool, steps: int, size: int = 128) -> config.Config:
-    read = {"reads": "attention", "context": ["readout"]} if attention else {"reads": "nothing", "context": []}
+    read = (
+        {"reads": "attention", "context": ["readout"]} if attention else {"reads": "nothing", "context": []}
+    )
     model = {
         "embedding": size,
         "dropout": 0.1,
         "encoder": {"cell": cell, "size": size, "bidirectional": False},
-        "decoder": {"cell": cell, "size": size, "query": "current", "bridge": "last", "readout": "tanh", **read},
+        "decoder": {
+            "cell": cell,
+            "size": size,
+            "query": "current",
+            "bridge": "last",
+            "readout": "tanh",
+            **read,
+        },
         "attention": {"score": "general"},
     }
-    train = {"batch_tokens": 2048, "lr": 4e-3, "warmup": min(100, steps), "max_steps": steps, "label_smoothing": 0.05, "metric": "loss"}
-    return config.validate({"data": {"vocab_size": 2000}, "model": model, "train": train | {"validate_every": steps + 1}}, "settings")
+    train = {
+        "batch_tokens": 2048,
+        "lr": 4e-3,
+        "warmup": min(100, steps),
+        "max_steps": steps,
+        "label_smoothing": 0.05,
+        "metric": "loss",
+    }
+    return config.validate(
+        {"data": {"vocab_size": 2000}, "model": model, "train": train | {"validate_every": steps + 1}},
+        "settings",
+    )
 
 
 def build(chosen: config.Config, prepared: Any) -> Any:
@@ -69,14 +96,28 @@ def learn(model: Any, chosen: config.Config, prepared: Any) -> float:
 
     sizes = {"source_size": prepared.source_tokenizer.size, "target_size": prepared.target_tokenizer.size}
     with tempfile.TemporaryDirectory() as out:
-        run = checkpoint.create(Path(out) / "run", chosen, **sizes, languages=prepared.languages, tokenizers={}, corpus="", force=False)
+        run = checkpoint.create(
+            Path(out) / "run",
+            chosen,
+            **sizes,
+            languages=prepared.languages,
+            tokenizers={},
+            corpus="",
+            force=False,
+        )
         world = World(torch.device("cpu"))
-        with closing(trainer.train(model, run, prepared.split("train"), prepared.split("valid"), world=world)) as events:
+        with closing(
+            trainer.train(model, run, prepared.split("train"), prepared.split("valid"), world=world)
+        ) as events:
             return next(event.loss for event in events if event.step == chosen.train.max_steps)
 
 
-def norms(model: Any, source_ids: Sequence[np.ndarray], target_ids: Sequence[np.ndarray], farthest: int) -> tuple[np.ndarray, np.ndarray]:
-    """(sum of gradient norms, how many) for each distance 0 .. farthest - 1, over every EVERY-th output and all source positions of a batch of sentences."""
+def norms(
+    model: Any, source_ids: Sequence[np.ndarray], target_ids: Sequence[np.ndarray], farthest: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(sum of gradient norms, how many) for each distance 0 .. farthest - 1, over every EVERY-th output and
+    all source positions of a batch of sentences.
+    """
     from seq2attn.data.batches import collate
 
     batch = collate(list(source_ids), list(target_ids))
@@ -85,7 +126,9 @@ def norms(model: Any, source_ids: Sequence[np.ndarray], target_ids: Sequence[np.
     model.eval()
     logits_BTN = model(batch.source, batch.source_mask, batch.inputs_BT).logits
     handle.remove()
-    loss_BT = torch.nn.functional.cross_entropy(logits_BTN.transpose(1, 2), batch.targets_BT, reduction="none")
+    loss_BT = torch.nn.functional.cross_entropy(
+        logits_BTN.transpose(1, 2), batch.targets_BT, reduction="none"
+    )
     lengths_B = batch.source_mask.sum(1, keepdim=True)
     position_S = torch.arange(batch.source.shape[1])
     sums, counts = np.zeros(farthest), np.zeros(farthest, dtype=np.int64)
@@ -109,7 +152,10 @@ def gradients(model: Any, split: Any, sentences: int, edges: Sequence[int] = EDG
     for start in range(0, len(order), BATCH):
         more, number = norms(model, *split.ids(order[start : start + BATCH]), edges[-1])
         sums, counts = sums + more, counts + number
-    return [sums[low:high].sum() / counts[low:high].sum() if counts[low:high].sum() else math.nan for low, high in itertools.pairwise(edges)]
+    return [
+        sums[low:high].sum() / counts[low:high].sum() if counts[low:high].sum() else math.nan
+        for low, high in itertools.pairwise(edges)
+    ]
 
 
 # What comes of it: stage -> (cell, way) -> norm of each range
@@ -121,8 +167,16 @@ def tables(found: Found, edges: Sequence[int] = EDGES) -> list[str]:
     lines = []
     for stage, curves in found.items():
         header = ["steps between", *(f"{CELLS[cell]}, {way} attention" for cell, way in curves)]
-        rows = [[f"{low}-{high - 1}", *(f"{curve[n]:.1e}" for curve in curves.values())] for n, (low, high) in enumerate(itertools.pairwise(edges))]
-        lines += ["", f"{stage}:", "", *(f"| {' | '.join(cells)} |" for cells in [header, ["---:"] * len(header), *rows])]
+        rows = [
+            [f"{low}-{high - 1}", *(f"{curve[n]:.1e}" for curve in curves.values())]
+            for n, (low, high) in enumerate(itertools.pairwise(edges))
+        ]
+        lines += [
+            "",
+            f"{stage}:",
+            "",
+            *(f"| {' | '.join(cells)} |" for cells in [header, ["---:"] * len(header), *rows]),
+        ]
     return lines
 
 
@@ -134,7 +188,9 @@ def verdict(found: Found, edges: Sequence[int] = EDGES) -> list[str]:
             left = {way: curves[cell, way][-1] / curves[cell, way][0] for way in WAYS}
             comes = "comes out" if left["with"] > left["without"] else "does NOT come out"
             far = f"{edges[-2]}-{edges[-1] - 1} steps away, of the gradient at {edges[0]}-{edges[1] - 1}"
-            lines.append(f"- {stage}, {name}: the short path {comes}: {far}, {left['without']:.1e} is left without attention and {left['with']:.1e} with it.")
+            lines.append(
+                f"- {stage}, {name}: the short path {comes}: {far}, {left['without']:.1e} is left without attention and {left['with']:.1e} with it."
+            )
     return lines
 
 
@@ -150,7 +206,10 @@ def draw(found: Found, paths: Sequence[Path], edges: Sequence[int] = EDGES) -> N
             panel.set_xlim(0, x[-1])
             panel.set_xlabel("steps between source word and output")
         for panel, curves in zip(axes, found.values(), strict=True):
-            ends = [(curve[-1], CELLS[cell] + ", attention" * (way == "with"), COLOURS[cell], way == "with") for (cell, way), curve in curves.items()]
+            ends = [
+                (curve[-1], CELLS[cell] + ", attention" * (way == "with"), COLOURS[cell], way == "with")
+                for (cell, way), curve in curves.items()
+            ]
             label(panel, x[-1], ends)
         axes[0].set_ylabel("norm of the gradient of one output's loss\nwith respect to a source embedding")
 
@@ -158,11 +217,22 @@ def draw(found: Found, paths: Sequence[Path], edges: Sequence[int] = EDGES) -> N
 def main() -> int:
     from seq2attn.data.prepared import Prepared, prepare
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, metavar="PREPARED", help="phrases, prepared before; default: prepared now")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="PREPARED", help="phrases, prepared before; default: prepared now"
+    )
     parser.add_argument("--steps", type=int, default=400, help="updates of training")
     parser.add_argument("--sentences", type=int, default=96, help="of test_long that are measured")
-    parser.add_argument("--picture", type=Path, action="append", default=[], metavar="FILE", help="draw it there, as .svg, .png or .pdf; repeatable")
+    parser.add_argument(
+        "--picture",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="draw it there, as .svg, .png or .pdf; repeatable",
+    )
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     found: dict[str, dict[tuple[str, str], list[float]]] = {stage: {} for stage in STAGES}
@@ -179,7 +249,11 @@ def main() -> int:
                 found[STAGES[0]][cell, way] = gradients(model, split, chosen.sentences)
                 loss = learn(model, recipe, prepared)
                 found[STAGES[1]][cell, way] = gradients(model, split, chosen.sentences)
-                print(f"{name} {way} attention: loss {loss:.2f} after {chosen.steps} updates", file=sys.stderr, flush=True)
+                print(
+                    f"{name} {way} attention: loss {loss:.2f} after {chosen.steps} updates",
+                    file=sys.stderr,
+                    flush=True,
+                )
     print("\n".join([*tables(found), *verdict(found)][1:]))
     if chosen.picture:
         draw(found, chosen.picture)

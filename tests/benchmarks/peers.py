@@ -1,4 +1,5 @@
-"""Programs of another Python, which has other libraries: how they are run, and the model that one of them, transformers, has for a Transformer of ours.
+"""Programs of another Python, which has other libraries: how they are run, and the model that one of them,
+transformers, has for a Transformer of ours.
 
 Nothing of seq2attn up here: the scripts that import this also run where there is none.
 """
@@ -13,12 +14,18 @@ POSITIONS = 1024  # that Marian's table has
 
 
 def output_by(python: str, script: str, *arguments: str, folder: Path) -> str:
-    """What a script prints, run by this Python. Another one is run in the folder, and sees no package of ours."""
-    return output_of([python, str(Path(script).resolve()), *arguments], folder if python != sys.executable else None)
+    """What a script prints, run by this Python. Another one is run in the folder, and sees no package of
+    ours.
+    """
+    return output_of(
+        [python, str(Path(script).resolve()), *arguments], folder if python != sys.executable else None
+    )
 
 
 def marian_facts(settings: Any, source_size: int, target_size: int) -> dict[str, Any]:
-    """The configuration of the MarianMTModel that has the size of a Transformer with these settings (`config.Model`): a post-norm one, whatever ours is."""
+    """The configuration of the MarianMTModel that has the size of a Transformer with these settings
+    (`config.Model`): a post-norm one, whatever ours is.
+    """
     from seq2attn.data.tokenizer import BOS, EOS, PAD
 
     facts: dict[str, Any] = {

@@ -1,4 +1,6 @@
-"""The study of all attentions and the figure of gradient paths: equal sizes, what is measured, what is said of it, and that nothing is made twice."""
+"""The study of all attentions and the figure of gradient paths: equal sizes, what is measured, what is said
+of it, and that nothing is made twice.
+"""
 
 import importlib.util
 import json
@@ -43,21 +45,32 @@ def test_every_attention_of_a_recurrent_decoder_is_in_the_study() -> None:
     for name, kind in study.PRESETS.items():
         model = config.load(name).model
         hard = model.attention.normaliser in config.HARD
-        assert kind == (study.FIXED if model.decoder.reads != "attention" else study.HARD if hard else study.SOFT)
+        assert kind == (
+            study.FIXED if model.decoder.reads != "attention" else study.HARD if hard else study.SOFT
+        )
 
 
 @pytest.mark.parametrize("name", study.PRESETS)
 def test_sizes_and_budgets_are_equal(name: str) -> None:
     there, made = config.load(name), config.load(name, study.settings(name, 1500))
     model = made.model
-    assert {model.embedding, model.encoder.width, model.decoder.size, model.decoder.readout_size or model.decoder.size} == {128}
+    assert {
+        model.embedding,
+        model.encoder.width,
+        model.decoder.size,
+        model.decoder.readout_size or model.decoder.size,
+    } == {128}
     assert model.attention_size == 128
     assert (model.encoder.layers, model.decoder.layers) == ((2, 2) if name == "keyed" else (1, 1))
     assert (model.tied, model.dropout) == ("output", 0.1)
     assert made.train == config.load("cho14", study.settings("cho14", 1500)).train
     assert made.search.beam == 1
     changed = {"size", "layers", "readout_size", "half_width", "embedding", "dropout", "tied", "metric"}
-    differing = {key for key, value in config.flat(there).items() if value != config.flat(made)[key] and key.startswith("model.")}
+    differing = {
+        key
+        for key, value in config.flat(there).items()
+        if value != config.flat(made)[key] and key.startswith("model.")
+    }
     assert {key.rsplit(".", 1)[1] for key in differing} <= changed
 
 
@@ -74,7 +87,9 @@ def test_entropy_of_known_weights() -> None:
     uniform, certain, end = [0.25] * 4, [0, 1, 0, 0], [1, 0, 0, 0]
     assert study.entropy([np.array([uniform, end])]) == pytest.approx(math.log(4))
     assert study.entropy([np.array([certain, uniform])]) == 0.0
-    assert study.entropy([np.array([uniform, certain, end]), np.array([uniform, end])]) == pytest.approx(2 / 3 * math.log(4))
+    assert study.entropy([np.array([uniform, certain, end]), np.array([uniform, end])]) == pytest.approx(
+        2 / 3 * math.log(4)
+    )
     assert study.entropy([np.array([[2.0, 2.0, 0, 0], [0, 0, 0, 0], end])]) == pytest.approx(math.log(2))
 
 
@@ -85,8 +100,13 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "raw").mkdir()
     for split, times in (("train", 3), ("valid", 1), ("test", 1), ("test_long", 1)):
         for language, lines in (("en", tiny.ENGLISH), ("fr", tiny.FRENCH)):
-            (folder / "raw" / f"{split}.{language}").write_text("".join(f"{line}\n" for line in lines[: 7 * times]), encoding="utf-8")
-    gold = [" ".join(f"{i}-{i}" for i in range(min(len(a.split()), len(b.split())))) for a, b in zip(tiny.ENGLISH[:7], tiny.FRENCH[:7], strict=True)]
+            (folder / "raw" / f"{split}.{language}").write_text(
+                "".join(f"{line}\n" for line in lines[: 7 * times]), encoding="utf-8"
+            )
+    gold = [
+        " ".join(f"{i}-{i}" for i in range(min(len(a.split()), len(b.split()))))
+        for a, b in zip(tiny.ENGLISH[:7], tiny.FRENCH[:7], strict=True)
+    ]
     (folder / "raw" / "test.align").write_text("".join(f"{line}\n" for line in gold), encoding="utf-8")
     prepare(str(folder / "raw"), folder / "prepared", config.Data(source="en", target="fr", vocab_size=90))
     return folder / "prepared"
@@ -106,7 +126,9 @@ def test_a_run_is_measured_as_evaluate_does(corpus: Path, tmp_path: Path) -> Non
     links = model.force(translator, sources, [targets], align=True).links
     assert found["aer"] == alignment.score(links, alignment.parse_lines(split.gold)).error_rate
     rows = [row for forced in translator.force(sources, targets) for row in forced.piece_attention[:-1]]
-    assert found["entropy"] == pytest.approx(statistics.mean(-sum(p * math.log(p) for p in row.tolist() if p > 0) for row in rows), rel=1e-5)
+    assert found["entropy"] == pytest.approx(
+        statistics.mean(-sum(p * math.log(p) for p in row.tolist() if p > 0) for row in rows), rel=1e-5
+    )
     assert found["parameters"] == sum(p.numel() for p in translator.members[0].model.parameters())
     assert len(study.evaluate(str(run), str(corpus), 3)["outputs"]["test"]) == 3
 
@@ -137,14 +159,22 @@ class Quick(study.Study):
     def make(self, cell):
         if cell.preset == "cosine":
             raise study.Failed("no good")
-        made = {"settings": self.recipe(cell), "sentences": self.sentences, "bleu": {"test": 1.0}, "aer": 0.5, "seconds": 1.0}
+        made = {
+            "settings": self.recipe(cell),
+            "sentences": self.sentences,
+            "bleu": {"test": 1.0},
+            "aer": 0.5,
+            "seconds": 1.0,
+        }
         study.write(self.file(cell), json.dumps(made))
         self.made = [*getattr(self, "made", []), cell]
         return made
 
 
 def test_finished_cells_are_not_made_again_and_failures_do_not_stop_the_others(tmp_path: Path) -> None:
-    cells = [study.Cell("phrases", preset, seed) for seed in (1, 2) for preset in ("cho14", "cosine", "luong15")]
+    cells = [
+        study.Cell("phrases", preset, seed) for seed in (1, 2) for preset in ("cho14", "cosine", "luong15")
+    ]
     first = Quick(tmp_path, {}, study.STEPS, None)
     failures = study.make_all(first, cells, 2)
     assert {cell.preset for cell in failures} == {"cosine"}
@@ -163,7 +193,9 @@ def test_a_cell_whose_recipe_names_a_size_that_does_nothing_is_finished(tmp_path
     assert not any("attention.size" in setting for setting in recipe)
     (tmp_path / "phrases").mkdir()
     for more, finished in (("model.attention.size=128", True), ("model.attention.half_width=4", False)):
-        study.write(work.file(cell), json.dumps({"settings": [*recipe[:5], more, *recipe[5:]], "sentences": None}))
+        study.write(
+            work.file(cell), json.dumps({"settings": [*recipe[:5], more, *recipe[5:]], "sentences": None})
+        )
         assert (work.finished(cell) is not None) == finished
 
 
@@ -173,7 +205,9 @@ def test_a_training_is_gone_on_with_only_where_it_is_the_same(tmp_path: Path) ->
     (run / "training").mkdir(parents=True)
     (run / "training" / "state.json").write_text("{}")
     assert not work._same_run(run, cell)
-    (run / "config.json").write_text(json.dumps({"config": config.load("cho14", work.recipe(cell)).model_dump(mode="json")}))
+    (run / "config.json").write_text(
+        json.dumps({"config": config.load("cho14", work.recipe(cell)).model_dump(mode="json")})
+    )
     assert work._same_run(run, cell)
     assert not work._same_run(run, cell._replace(seed=2))
 
@@ -182,21 +216,37 @@ def test_a_training_is_gone_on_with_only_where_it_is_the_same(tmp_path: Path) ->
 
 
 def cell(preset: str, seed: int, test: float, **more: object) -> dict[str, object]:
-    return {"preset": preset, "seed": seed, "bleu": {"test": test}, "aer": None, "entropy": None, "peak_mb": 400.0, "parameters": 800_000} | more
+    return {
+        "preset": preset,
+        "seed": seed,
+        "bleu": {"test": test},
+        "aer": None,
+        "entropy": None,
+        "peak_mb": 400.0,
+        "parameters": 800_000,
+    } | more
 
 
 def test_table_has_mean_and_deviation_over_seeds() -> None:
-    cells = [cell("luong15", seed, value, aer=0.125, entropy=0.5) for seed, value in ((1, 90.0), (2, 91.0), (3, 95.0))] + [cell("cho14", 1, 40.0)]
+    cells = [
+        cell("luong15", seed, value, aer=0.125, entropy=0.5)
+        for seed, value in ((1, 90.0), (2, 91.0), (3, 95.0))
+    ] + [cell("cho14", 1, 40.0)]
     lines = study.table(cells, {"luong15": 12345.6})
     assert lines[0] == "|  | test | AER, % | entropy, nats | target tokens/s | peak MB | weights |"
     assert lines[2] == "| `cho14` | 40.0 |  |  |  | 400 | 800k |"
-    assert lines[3] == f"| `luong15` | 92.0 ± {statistics.stdev([90, 91, 95]):.1f} | 12.5 ± 0.0 | 0.50 ± 0.00 | 12,346 | 400 | 800k |"
+    assert (
+        lines[3]
+        == f"| `luong15` | 92.0 ± {statistics.stdev([90, 91, 95]):.1f} | 12.5 ± 0.0 | 0.50 ± 0.00 | 12,346 | 400 | 800k |"
+    )
     assert study.table([cell("cho14", 1, 40.0)], {})[0] == "|  | test | peak MB | weights |"
 
 
 def test_ranges_of_source_length() -> None:
     sources = ["a b c"] * 30 + ["a b c d e"] * 19 + [" ".join("abcdefgh")] * 10 + [" ".join("abcdefg")] * 10
-    found = study.by_length("phrases", sources, sources, [s if len(s.split()) == 7 else "no" for s in sources], "en")
+    found = study.by_length(
+        "phrases", sources, sources, [s if len(s.split()) == 7 else "no" for s in sources], "en"
+    )
     assert [(r.low, r.high, r.sentences) for r in found] == [(3, 3, 30), (7, 8, 20)]  # 19 are too few
     assert found[1].words == 7.5
     assert found[0].bleu == 0.0
@@ -204,7 +254,10 @@ def test_ranges_of_source_length() -> None:
 
 
 def ranges(*scores: float) -> list[object]:
-    return [study.Range(low, high, (low + high) / 2, 50, score) for (low, high), score in zip(((2, 4), (11, 14), (31, 40)), scores, strict=True)]
+    return [
+        study.Range(low, high, (low + high) / 2, 50, score)
+        for (low, high), score in zip(((2, 4), (11, 14), (31, 40)), scores, strict=True)
+    ]
 
 
 def presets(**of: dict[int, list[object]]) -> dict[str, dict[int, list[object]]]:
@@ -212,12 +265,19 @@ def presets(**of: dict[int, list[object]]) -> dict[str, dict[int, list[object]]]
 
 
 def test_course_of_a_kind_is_the_mean_of_its_presets_where_all_have_the_seed() -> None:
-    found = presets(sutskever14={1: ranges(80, 40, 2), 2: ranges(1, 1, 1)}, cho14={1: ranges(90, 60, 4)}, gumbel={3: ranges(9, 8, 7)})
+    found = presets(
+        sutskever14={1: ranges(80, 40, 2), 2: ranges(1, 1, 1)},
+        cho14={1: ranges(90, 60, 4)},
+        gumbel={3: ranges(9, 8, 7)},
+    )
     assert study.courses(found) == {study.FIXED: {1: [85, 50, 3]}, study.HARD: {3: [9, 8, 7]}}
 
 
 def test_verdict_is_what_the_numbers_say() -> None:
-    falls = presets(cho14={1: ranges(80, 40, 2), 2: ranges(80, 60, 2)}, luong15={1: ranges(90, 88, 30), 2: ranges(90, 87, 30)})
+    falls = presets(
+        cho14={1: ranges(80, 40, 2), 2: ranges(80, 60, 2)},
+        luong15={1: ranges(90, 88, 30), 2: ranges(90, 87, 30)},
+    )
     lines = study.verdict("phrases", ranges(0, 0, 0), study.courses(falls))
     seen, beyond = "\n".join(lines).split("(longer than any in training)")
     assert "fixed context: BLEU 80.0 -> 50.0, 38% of it lost" in seen
@@ -226,19 +286,43 @@ def test_verdict_is_what_the_numbers_say() -> None:
     assert "order comes out" in beyond
     assert "does NOT come out: it loses more than 5%" in beyond
 
-    does_not = presets(cho14={1: ranges(80, 79, 70), 2: ranges(80, 10, 1)}, luong15={1: ranges(90, 60, 30), 2: ranges(90, 88, 30)})
+    does_not = presets(
+        cho14={1: ranges(80, 79, 70), 2: ranges(80, 10, 1)},
+        luong15={1: ranges(90, 60, 30), 2: ranges(90, 88, 30)},
+    )
     lines = study.verdict("phrases", ranges(0, 0, 0), study.courses(does_not))
-    assert sum("order does NOT come out: fixed context loses a larger share than soft attention in 1 of 2 seeds" in line for line in lines) == 2
+    assert (
+        sum(
+            "order does NOT come out: fixed context loses a larger share than soft attention in 1 of 2 seeds"
+            in line
+            for line in lines
+        )
+        == 2
+    )
 
     nothing = presets(cho14={1: ranges(0, 0, 0)}, luong15={1: ranges(0, 0, 0)})
-    assert any("order does NOT come out" in line for line in study.verdict("phrases", ranges(0, 0, 0), study.courses(nothing)))
+    assert any(
+        "order does NOT come out" in line
+        for line in study.verdict("phrases", ranges(0, 0, 0), study.courses(nothing))
+    )
 
 
 def test_pictures_are_drawn_the_same_twice(tmp_path: Path) -> None:
-    found = presets(cho14={1: ranges(80, 40, 2)}, luong15={1: ranges(90, 88, 30), 2: ranges(91, 88, 31)}, gumbel={1: ranges(90, 80, 25)})
-    curves = {(cell, way): [0.1 * 0.5**n for n in range(12)] for cell in gradient_path.CELLS for way in gradient_path.WAYS}
+    found = presets(
+        cho14={1: ranges(80, 40, 2)},
+        luong15={1: ranges(90, 88, 30), 2: ranges(91, 88, 31)},
+        gumbel={1: ranges(90, 80, 25)},
+    )
+    curves = {
+        (cell, way): [0.1 * 0.5**n for n in range(12)]
+        for cell in gradient_path.CELLS
+        for way in gradient_path.WAYS
+    }
     for name in ("one", "two"):
-        study.draw({"phrases": found, "multi30k": found}, [tmp_path / f"length-{name}.svg", tmp_path / f"length-{name}.png"])
+        study.draw(
+            {"phrases": found, "multi30k": found},
+            [tmp_path / f"length-{name}.svg", tmp_path / f"length-{name}.png"],
+        )
         gradient_path.draw({"first weights": curves, "trained": curves}, [tmp_path / f"path-{name}.svg"])
     for kind in ("length", "path"):
         assert (tmp_path / f"{kind}-one.svg").read_bytes() == (tmp_path / f"{kind}-two.svg").read_bytes()
@@ -257,7 +341,9 @@ def test_labels_do_not_overlap() -> None:
 
 @pytest.mark.parametrize("attention", [False, True])
 @pytest.mark.parametrize("cell", gradient_path.CELLS)
-def test_gradients_by_distance_are_those_of_each_sentence_alone(cell: str, attention: bool, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gradients_by_distance_are_those_of_each_sentence_alone(
+    cell: str, attention: bool, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from seq2attn.data.tokenizer import BOS, EOS
 
     monkeypatch.setattr(gradient_path, "EVERY", 1)
@@ -269,10 +355,20 @@ def test_gradients_by_distance_are_those_of_each_sentence_alone(cell: str, atten
 
     expected, number = np.zeros(farthest), np.zeros(farthest, dtype=int)
     for source, target in zip(sources, targets, strict=True):
-        source_BS, inputs_BT, wanted_T = torch.tensor([[*source, EOS]]), torch.tensor([[BOS, *target]]), [*target, EOS]
+        source_BS, inputs_BT, wanted_T = (
+            torch.tensor([[*source, EOS]]),
+            torch.tensor([[BOS, *target]]),
+            [*target, EOS],
+        )
         kept: list[torch.Tensor] = []
-        handle = model.encoder.embedding.register_forward_hook(lambda module, given, made, kept=kept: kept.append(made))
-        log_p_TN = model(source_BS, torch.ones_like(source_BS, dtype=torch.bool), inputs_BT).logits[0].log_softmax(-1)
+        handle = model.encoder.embedding.register_forward_hook(
+            lambda module, given, made, kept=kept: kept.append(made)
+        )
+        log_p_TN = (
+            model(source_BS, torch.ones_like(source_BS, dtype=torch.bool), inputs_BT)
+            .logits[0]
+            .log_softmax(-1)
+        )
         handle.remove()
         for i, token in enumerate(wanted_T):
             (gradient_BSE,) = torch.autograd.grad(-log_p_TN[i, token], kept[0], retain_graph=True)
@@ -301,11 +397,17 @@ def test_only_attention_passes_a_recurrence_that_forgets(corpus: Path) -> None:
 
 def test_verdict_on_the_short_path() -> None:
     flat, steep = [1.0, 0.9, 0.8], [1.0, 0.1, 0.01]
-    curves = {(cell, way): flat if (way == "with") != (cell == "lstm") else steep for cell in gradient_path.CELLS for way in gradient_path.WAYS}
+    curves = {
+        (cell, way): flat if (way == "with") != (cell == "lstm") else steep
+        for cell in gradient_path.CELLS
+        for way in gradient_path.WAYS
+    }
     lines = gradient_path.verdict({"trained": curves}, (1, 5, 9, 13))
     assert (
         sum(
-            "the short path comes out: 9-12 steps away, of the gradient at 1-4, 1.0e-02 is left without attention and 8.0e-01 with it" in line for line in lines
+            "the short path comes out: 9-12 steps away, of the gradient at 1-4, 1.0e-02 is left without attention and 8.0e-01 with it"
+            in line
+            for line in lines
         )
         == 2
     )
@@ -330,7 +432,12 @@ def test_the_whole_study_goes_on_where_it_stopped(tmp_path: Path) -> None:
         "--sentences",
         "60",
     ]
-    first = subprocess.run([*command, "--processes", "2", "--speed", "2", "--rounds", "1"], capture_output=True, text=True, check=True)
+    first = subprocess.run(
+        [*command, "--processes", "2", "--speed", "2", "--rounds", "1"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert first.stderr.count("BLEU") == 2
     assert "| `keyed-bilinear` |" in first.stdout
     assert "target tokens/s" in first.stdout

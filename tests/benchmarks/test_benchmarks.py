@@ -1,4 +1,6 @@
-"""The benchmarks run, on sizes that take seconds: what they print can be read, and the memory of additive attention is what it is said to be."""
+"""The benchmarks run, on sizes that take seconds: what they print can be read, and the memory of additive
+attention is what it is said to be.
+"""
 
 import importlib
 import importlib.util
@@ -32,7 +34,11 @@ def printed(script: str, *arguments: object, status: int = 0) -> str:
 
 
 def rows(markdown: str) -> list[list[str]]:
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in markdown.splitlines() if line.startswith("|")][2:]
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in markdown.splitlines()
+        if line.startswith("|")
+    ][2:]
 
 
 def pairs(folder: Path, *splits: str, target: str) -> Path:
@@ -47,7 +53,11 @@ def pairs(folder: Path, *splits: str, target: str) -> Path:
 def test_additive_attention_takes_no_memory_for_queries_by_keys_by_units() -> None:
     ways = ("additive", "additive, step by step")
     batch, source, target, units = 2, 200, 200, 128
-    found = rows(printed("attention_memory.py", *ways, "--sizes", f"{source}x{target}", "--batch", batch, "--units", units))
+    found = rows(
+        printed(
+            "attention_memory.py", *ways, "--sizes", f"{source}x{target}", "--batch", batch, "--units", units
+        )
+    )
     cube, scores = (4 * batch * source * target * n / 2**20 for n in (units, 1))
     assert [row[0] for row in found] == list(ways)
     for row in found:
@@ -60,27 +70,55 @@ def test_additive_attention_takes_no_memory_for_queries_by_keys_by_units() -> No
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_a_plain_form_that_would_not_fit_is_not_run() -> None:
-    (row,) = rows(printed("attention_memory.py", "cosine", "--sizes", "40x30", "--batch", 1, "--units", 1024, "--limit", 14))
+    (row,) = rows(
+        printed(
+            "attention_memory.py", "cosine", "--sizes", "40x30", "--batch", 1, "--units", 1024, "--limit", 14
+        )
+    )
     assert row[6:] == ["not run: over 14", ""]
     assert float(row[4]) > 0
 
 
 def test_the_fast_path_is_measured_against_the_same_model_step_by_step(tmp_path: Path) -> None:
     pairs(tmp_path, "train", "valid", target="fr")
-    small = ["train.batch_tokens=64", "data.tokenizer=char", "model.encoder.size=4", "model.decoder.size=8", "model.embedding=8"]
+    small = [
+        "train.batch_tokens=64",
+        "data.tokenizer=char",
+        "model.encoder.size=4",
+        "model.decoder.size=8",
+        "model.embedding=8",
+    ]
     settings = [argument for setting in small for argument in ("--set", setting)]
-    text = printed("fast_path.py", "first-try", "--data", tmp_path, "--source", "en", "--target", "fr", "--rounds", 1, "--steps", 15, *settings)
+    text = printed(
+        "fast_path.py",
+        "first-try",
+        "--data",
+        tmp_path,
+        "--source",
+        "en",
+        "--target",
+        "fr",
+        "--rounds",
+        1,
+        "--steps",
+        15,
+        *settings,
+    )
     fast, slow = rows(text)
     assert text.startswith(f"{tmp_path}, train.batch_tokens=64 ")
     assert (fast[:2], slow[:2]) == (["first-try", "at once"], ["first-try", "step by step"])
     assert fast[4] == slow[4]  # the same losses: the same model on the same batches
     assert slow[5] == "1.00"
-    assert float(fast[5]) == pytest.approx(float(fast[2].replace(",", "")) / float(slow[2].replace(",", "")), rel=0.01)
+    assert float(fast[5]) == pytest.approx(
+        float(fast[2].replace(",", "")) / float(slow[2].replace(",", "")), rel=0.01
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_length_is_measured_and_drawn(tmp_path: Path) -> None:
-    text = printed("length.py", "convolution", "--lengths", 12, 6, "--rounds", 1, "--threads", 1, "--out", tmp_path)
+    text = printed(
+        "length.py", "convolution", "--lengths", 12, 6, "--rounds", 1, "--threads", 1, "--out", tmp_path
+    )
     found = rows(text.partition("Decoding")[0]) + rows("Decoding" + text.partition("Decoding")[2])
     assert [row[:2] for row in found] == [["convolution", "6"], ["convolution", "12"]] * 2
     for short, long in (found[:2], found[2:]):
@@ -88,7 +126,10 @@ def test_length_is_measured_and_drawn(tmp_path: Path) -> None:
         assert (short[4], short[7]) == ("", "")
         assert float(long[4]) == pytest.approx(np.log2(float(long[2]) / float(short[2])), abs=0.02)
     assert (tmp_path / "length.md").read_text(encoding="utf-8") == text
-    assert {path.name for path in tmp_path.iterdir()} == {"length.md", *(f"length-{q}.{e}" for q in ("time", "memory") for e in ("svg", "png"))}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "length.md",
+        *(f"length-{q}.{e}" for q in ("time", "memory") for e in ("svg", "png")),
+    }
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
@@ -109,7 +150,11 @@ def test_length_is_measured_for_every_model(monkeypatch: pytest.MonkeyPatch, way
 def translated(tmp_path: Path) -> Path:
     """A run of a Transformer, which writes no special piece, and a folder with the test set."""
     part = {"kind": "transformer", "size": 12, "layers": 1, "heads": 2, "feedforward": 16}
-    weights = checkpoint.open_run(tiny.save_run(tmp_path / "run", encoder=part, attention={"score": "scaled-dot", "heads": 2, "size": 12}, **part)).weights
+    weights = checkpoint.open_run(
+        tiny.save_run(
+            tmp_path / "run", encoder=part, attention={"score": "scaled-dot", "heads": 2, "size": 12}, **part
+        )
+    ).weights
     tensors = checkpoint.read_tensors(weights)
     tensors["decoder.output.bias"][[PAD, UNK, BOS]] = -100
     checkpoint.write_tensors(weights, tensors)
@@ -119,8 +164,28 @@ def translated(tmp_path: Path) -> Path:
 
 
 def test_decoding_is_measured_with_its_quality(translated: Path) -> None:
-    arguments = ["--data", translated, "--run", translated / "run", "--beams", 2, "--precisions", "fp32", "--rounds", 2, "--threads", 1]
-    found = rows(printed("decoding_speed.py", *arguments, "--against", "other=echo 7 sentences/s; echo BLEU = 12.34, 1,007.5 sentences/s"))
+    arguments = [
+        "--data",
+        translated,
+        "--run",
+        translated / "run",
+        "--beams",
+        2,
+        "--precisions",
+        "fp32",
+        "--rounds",
+        2,
+        "--threads",
+        1,
+    ]
+    found = rows(
+        printed(
+            "decoding_speed.py",
+            *arguments,
+            "--against",
+            "other=echo 7 sentences/s; echo BLEU = 12.34, 1,007.5 sentences/s",
+        )
+    )
     assert [row[0] for row in found] == ["seq2attn fp32, beam 2", "other"]
     own, other = found
     assert all(float(own[number].replace(",", "")) > 0 for number in (1, 3, 6))
@@ -131,10 +196,27 @@ def test_decoding_is_measured_with_its_quality(translated: Path) -> None:
 
 def test_decoding_is_measured_beside_other_engines(translated: Path) -> None:
     """Their Python is this one, which may lack them: their rows then say so."""
-    there = {name: importlib.util.find_spec(name.lower()) is not None for name in ("CTranslate2", "transformers")}
-    arguments = ["--data", translated, "--run", translated / "run", "--forced", 9, "--beams", 1, "--precisions", "fp32", "--compute-types", "float32"]
+    there = {
+        name: importlib.util.find_spec(name.lower()) is not None for name in ("CTranslate2", "transformers")
+    }
+    arguments = [
+        "--data",
+        translated,
+        "--run",
+        translated / "run",
+        "--forced",
+        9,
+        "--beams",
+        1,
+        "--precisions",
+        "fp32",
+        "--compute-types",
+        "float32",
+    ]
     more = ["--rounds", 1, "--threads", 1, "--peers", sys.executable]
-    own, theirs, marian = rows(printed("decoding_speed.py", *arguments, *more, status=0 if all(there.values()) else 1))
+    own, theirs, marian = rows(
+        printed("decoding_speed.py", *arguments, *more, status=0 if all(there.values()) else 1)
+    )
     assert [row[0] for row in (own, theirs, marian)] == [
         "seq2attn fp32, greedy",
         "CTranslate2 float32, greedy",
@@ -143,20 +225,35 @@ def test_decoding_is_measured_beside_other_engines(translated: Path) -> None:
     assert own[4:6] == ["", "100.0%"]
     assert float(own[3].replace(",", "")) == pytest.approx(9 * float(own[1].replace(",", "")), rel=0.02)
     assert theirs[5] == "100.0%" if there["CTranslate2"] else "ctranslate2" in theirs[1]
-    assert float(marian[1].replace(",", "")) > 0 if there["transformers"] else "No module named 'transformers'" in marian[1]
+    assert (
+        float(marian[1].replace(",", "")) > 0
+        if there["transformers"]
+        else "No module named 'transformers'" in marian[1]
+    )
 
 
 def test_the_speed_of_training_stands_beside_that_of_others(tmp_path: Path) -> None:
     data = pairs(tmp_path, "train", "val", target="de")
     small = ("--vocabulary", 90, "--rounds", 1, "--steps", 15)
-    text = printed("training_speed.py", "--data", data, "--model", "transformer", *small, "--against", "other=echo 1,000 target tokens/s")
+    text = printed(
+        "training_speed.py",
+        "--data",
+        data,
+        "--model",
+        "transformer",
+        *small,
+        "--against",
+        "other=echo 1,000 target tokens/s",
+    )
     own, other = rows(text)
     assert text.startswith("transformer, fp32, updates 11 to 15, ")
     assert (own[0], other[0], other[1]) == ("seq2attn", "other", "1,000")
     assert float(other[3]) == pytest.approx(float(own[1].replace(",", "")) / 1000, abs=0.01)
 
 
-def test_marian_trains_on_the_batches_that_seq2attn_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_marian_trains_on_the_batches_that_seq2attn_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(HERE)
     peers, speed = (importlib.import_module(name) for name in ("training_peers", "training_speed"))
     taken: list[tuple[list[np.ndarray], list[np.ndarray]]] = []
@@ -169,8 +266,14 @@ def test_marian_trains_on_the_batches_that_seq2attn_takes(tmp_path: Path, monkey
     monkeypatch.setattr(speed, "Counted", Noting)
     folder, steps = tmp_path / "prepared", speed.UNCOUNTED + 5
     speed.prepare_once(str(pairs(tmp_path, "train", "val", target="de")), 90, folder)
-    small = [f"model.{side}.{size}" for side in ("encoder", "decoder") for size in ("size=8", "feedforward=8", "layers=1")]
-    chosen = config.change(speed.settings("transformer"), ["train.batch_tokens=200", "model.embedding=8", *small])
+    small = [
+        f"model.{side}.{size}"
+        for side in ("encoder", "decoder")
+        for size in ("size=8", "feedforward=8", "layers=1")
+    ]
+    chosen = config.change(
+        speed.settings("transformer"), ["train.batch_tokens=200", "model.embedding=8", *small]
+    )
     speed.measure(folder, chosen, "fp32", steps)
     job = json.loads(peers.write_marian(folder, tmp_path, chosen, steps, "fp32").read_text(encoding="utf-8"))
     written = peers.read_updates(job["updates"])
@@ -186,10 +289,21 @@ def test_the_order_of_events_is_a_row_a_run(tmp_path: Path, monkeypatch: pytest.
     def pictures() -> Iterator[Picture]:
         for split, some in made.items():
             for row in some:
-                yield Picture(row["clip"]["path"], lambda row=row: [row["clip"]["bytes"]], tuple(row["captions"]), split, split)
+                yield Picture(
+                    row["clip"]["path"],
+                    lambda row=row: [row["clip"]["bytes"]],
+                    tuple(row["captions"]),
+                    split,
+                    split,
+                )
 
-    data = tiny_captions.prepare(tmp_path / "prepared", monkeypatch, PictureCorpus("clips", "en", pictures, clips=True))
-    runs = [tiny_captions.save_run(tmp_path / name, data, seed, encoder={"frames": 4}) for seed, name in enumerate(("one", "two"))]
+    data = tiny_captions.prepare(
+        tmp_path / "prepared", monkeypatch, PictureCorpus("clips", "en", pictures, clips=True)
+    )
+    runs = [
+        tiny_captions.save_run(tmp_path / name, data, seed, encoder={"frames": 4})
+        for seed, name in enumerate(("one", "two"))
+    ]
     found = rows(printed("clip_events.py", *runs, "--device", "cpu"))
     assert [row[:2] for row in found] == [[str(run), "4"] for run in runs]
     assert all(0 <= float(cell) <= 100 for row in found for cell in row[2:5])

@@ -1,4 +1,6 @@
-"""Whether the order of events is scored as it is told: captions in order, in another, of others and of no grammar."""
+"""Whether the order of events is scored as it is told: captions in order, in another, of others and of no
+grammar.
+"""
 
 import importlib
 from pathlib import Path
@@ -24,7 +26,9 @@ def captions() -> list[list[str]]:
     return [row["captions"] for row in clips.rows(clips.splits(1, SIZES))["test"]]
 
 
-def test_captions_are_right_by_their_events_and_by_their_order(benchmark_: ModuleType, captions: list[list[str]]) -> None:
+def test_captions_are_right_by_their_events_and_by_their_order(
+    benchmark_: ModuleType, captions: list[list[str]]
+) -> None:
     twins = [captions[number ^ 1][0] for number in range(4)]
     assert benchmark_.right([some[-1] for some in captions], captions) == (4, 4, 4, 4, 4)
     assert benchmark_.right(twins, captions) == (4, 4, 4, 0, 0)
@@ -32,7 +36,15 @@ def test_captions_are_right_by_their_events_and_by_their_order(benchmark_: Modul
     assert benchmark_.right(others, captions)[:4] == (4, 4, 0, 0)
     mixed = [captions[0][1], twins[1], "the red circle is here", ""]
     assert benchmark_.right(mixed, captions) == (4, 2, 2, 1, 1)
-    assert benchmark_.row("run", benchmark_.right(mixed, captions)) == ["run", "4", "50.0", "50.0", "25.0", "50.0", "25.0"]
+    assert benchmark_.row("run", benchmark_.right(mixed, captions)) == [
+        "run",
+        "4",
+        "50.0",
+        "50.0",
+        "25.0",
+        "50.0",
+        "25.0",
+    ]
     assert benchmark_.row("run", benchmark_.right([""] * 4, captions))[-2:] == ["-", "0.0"]
 
 

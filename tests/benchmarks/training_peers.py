@@ -1,7 +1,9 @@
-"""What training_speed.py measures beside seq2attn: eole, and MarianMTModel of transformers in a plain loop. And what all rows share: which updates count,
+"""What training_speed.py measures beside seq2attn: eole, and MarianMTModel of transformers in a plain loop.
+And what all rows share: which updates count,
 and how a speed is said.
 
-Each gets seq2attn's settings and prepared pairs, as files. transformers stands in another Python, which runs this very file (`PYTHON training_peers.py JOB`),
+Each gets seq2attn's settings and prepared pairs, as files. transformers stands in another Python, which runs
+this very file (`PYTHON training_peers.py JOB`),
 so that nothing of seq2attn is up here.
 """
 
@@ -41,7 +43,9 @@ def said(precision: str, model: Any, loss: float, tokens: int, seconds: float) -
 
 
 def write_eole(folder: Path, work: Path, chosen: Any, steps: int, precision: str) -> Path:
-    """The prepared pairs as eole reads them, and its configuration of the model with these settings (`config.Config`); the path of the latter."""
+    """The prepared pairs as eole reads them, and its configuration of the model with these settings
+    (`config.Config`); the path of the latter.
+    """
     from seq2attn.data.prepared import Prepared
     from seq2attn.data.tokenizer import SPECIALS
 
@@ -54,7 +58,14 @@ def write_eole(folder: Path, work: Path, chosen: Any, steps: int, precision: str
     pieces = tokenizer.pieces(range(len(SPECIALS), tokenizer.size))  # it adds four specials of its own
     (work / "vocabulary.txt").write_text("".join(f"{piece}\t1\n" for piece in pieces), encoding="utf-8")
     configuration = {
-        "data": {"train": {"path_src": str(work / "source.txt"), "path_tgt": str(work / "target.txt"), "transforms": [], "weight": 1}},
+        "data": {
+            "train": {
+                "path_src": str(work / "source.txt"),
+                "path_tgt": str(work / "target.txt"),
+                "transforms": [],
+                "weight": 1,
+            }
+        },
         "src_vocab": str(work / "vocabulary.txt"),
         "tgt_vocab": str(work / "vocabulary.txt"),
         "share_vocab": True,
@@ -63,7 +74,14 @@ def write_eole(folder: Path, work: Path, chosen: Any, steps: int, precision: str
         "seed": 1,
         "report_every": REPORT,
         "skip_empty_level": "silent",
-        "model": {"architecture": "custom", **(eole_transformer(chosen.model) if chosen.model.encoder.kind == "transformer" else eole_recurrent(chosen.model))},
+        "model": {
+            "architecture": "custom",
+            **(
+                eole_transformer(chosen.model)
+                if chosen.model.encoder.kind == "transformer"
+                else eole_recurrent(chosen.model)
+            ),
+        },
         "training": {
             "world_size": 0,
             "gpu_ranks": [],
@@ -98,9 +116,14 @@ def write_eole(folder: Path, work: Path, chosen: Any, steps: int, precision: str
 
 def eole_recurrent(model: Any) -> dict[str, Any]:
     size = model.decoder.size
-    recurrent = {"layers": 1, "hidden_size": size, "rnn_type": "LSTM", "bridge": False}  # both directions together; a bridge crashes behind brnn
+    # both directions together; a bridge crashes behind brnn
+    recurrent = {"layers": 1, "hidden_size": size, "rnn_type": "LSTM", "bridge": False}
     return {
-        "embeddings": {"src_word_vec_size": model.embedding, "tgt_word_vec_size": model.embedding, "position_encoding_type": None},
+        "embeddings": {
+            "src_word_vec_size": model.embedding,
+            "tgt_word_vec_size": model.embedding,
+            "position_encoding_type": None,
+        },
         "encoder": {"encoder_type": "brnn", **recurrent},  # an architecture of rnn would make it read one way
         "decoder": {"decoder_type": "rnn", "global_attention": "mlp", **recurrent},
         "input_feed": 1,
@@ -140,7 +163,9 @@ def eole_transformer(model: Any) -> dict[str, Any]:
 def eole(program: str, configuration: Path) -> float:
     shutil.rmtree(configuration.parent / "model", ignore_errors=True)  # of the round before
     printed = output_of([program, "train", "--config", str(configuration)], configuration.parent)
-    reports = [(int(step), int(tokens) * REPORT, int(rate)) for step, tokens, rate in EOLE_REPORT.findall(printed)]
+    reports = [
+        (int(step), int(tokens) * REPORT, int(rate)) for step, tokens, rate in EOLE_REPORT.findall(printed)
+    ]
     counted = [(tokens, rate) for step, tokens, rate in reports if step > UNCOUNTED and rate]
     if not counted:
         raise Failed(f"no speed in its log: {last_line(printed)}")
@@ -151,32 +176,55 @@ def eole(program: str, configuration: Path) -> float:
 
 
 def write_marian(folder: Path, work: Path, chosen: Any, steps: int, precision: str) -> Path:
-    """The pairs of each update, as training with these settings (`config.Config`) takes them, and a job for `train_marian`; the path of the latter."""
+    """The pairs of each update, as training with these settings (`config.Config`) takes them, and a job for
+    `train_marian`; the path of the latter.
+    """
     from seq2attn.data.batches import plan
     from seq2attn.data.prepared import Prepared
 
     prepared, train = Prepared(folder), chosen.train
     split = prepared.split("train")
-    epochs = (plan(split.source_lengths, split.target_lengths, train.batch_tokens, train.seed, epoch) for epoch in count())
+    epochs = (
+        plan(split.source_lengths, split.target_lengths, train.batch_tokens, train.seed, epoch)
+        for epoch in count()
+    )
     updates = list(islice((rows for batches in epochs for rows in batches), steps))
     facts = marian_facts(chosen.model, prepared.source_tokenizer.size, prepared.target_tokenizer.size)
     arrays = {"pairs": np.array([len(rows) for rows in updates])}
-    for name, side in zip(("source", "target"), zip(*(split.ids(rows) for rows in updates), strict=True), strict=True):
+    for name, side in zip(
+        ("source", "target"), zip(*(split.ids(rows) for rows in updates), strict=True), strict=True
+    ):
         ended = [np.append(ids, facts["eos_token_id"]) for batch in side for ids in batch]
         arrays |= {name: np.concatenate(ended), f"{name}_lengths": np.array([len(ids) for ids in ended])}
     np.savez(work / "updates.npz", **arrays)
-    recipe = {"lr": train.lr, "betas": (train.beta1, train.beta2), "eps": train.eps, "clip": train.clip, "label_smoothing": train.label_smoothing}
-    job = {"updates": str(work / "updates.npz"), "facts": facts, "precision": precision, "seed": train.seed, **recipe}
+    recipe = {
+        "lr": train.lr,
+        "betas": (train.beta1, train.beta2),
+        "eps": train.eps,
+        "clip": train.clip,
+        "label_smoothing": train.label_smoothing,
+    }
+    job = {
+        "updates": str(work / "updates.npz"),
+        "facts": facts,
+        "precision": precision,
+        "seed": train.seed,
+        **recipe,
+    }
     path = work / "marian.json"
     path.write_text(json.dumps(job), encoding="utf-8")
     return path
 
 
 def read_updates(path: str | Path) -> list[tuple[list[np.ndarray], list[np.ndarray]]]:
-    """What `write_marian` wrote: of each update the ids of its sources and of its targets, each with its end token."""
+    """What `write_marian` wrote: of each update the ids of its sources and of its targets, each with its end
+    token.
+    """
     with np.load(path) as arrays:
         ends = np.cumsum(arrays["pairs"])[:-1]
-        sides = [np.split(arrays[name], np.cumsum(arrays[f"{name}_lengths"])[:-1]) for name in ("source", "target")]
+        sides = [
+            np.split(arrays[name], np.cumsum(arrays[f"{name}_lengths"])[:-1]) for name in ("source", "target")
+        ]
     starts = [0, *ends.tolist(), len(sides[0])]
     sources, targets = ([side[a:b] for a, b in pairwise(starts)] for side in sides)
     return list(zip(sources, targets, strict=True))
@@ -198,7 +246,9 @@ def train_marian(job: dict[str, Any]) -> None:
     facts = job["facts"]
     model = MarianMTModel(MarianConfig(**facts)).train()
     pad = facts["pad_token_id"]
-    optimizer = torch.optim.Adam(model.parameters(), lr=job["lr"], betas=tuple(job["betas"]), eps=job["eps"], fused=True)
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=job["lr"], betas=tuple(job["betas"]), eps=job["eps"], fused=True
+    )
 
     def padded(rows: list[np.ndarray]) -> torch.Tensor:
         lengths = np.array([len(ids) for ids in rows])
@@ -214,8 +264,18 @@ def train_marian(job: dict[str, Any]) -> None:
         start_B1 = torch.full((len(targets), 1), facts["decoder_start_token_id"])
         inputs_BT = torch.cat([start_B1, target_BT[:, :-1]], 1)
         with torch.autocast("cpu", torch.bfloat16, enabled=job["precision"] == "bf16"):
-            logits_BTV = model(source_BS, attention_mask=(source_BS != pad).long(), decoder_input_ids=inputs_BT, use_cache=False).logits
-            loss = F.cross_entropy(logits_BTV.flatten(0, 1).float(), target_BT.flatten(), ignore_index=pad, label_smoothing=job["label_smoothing"])
+            logits_BTV = model(
+                source_BS,
+                attention_mask=(source_BS != pad).long(),
+                decoder_input_ids=inputs_BT,
+                use_cache=False,
+            ).logits
+            loss = F.cross_entropy(
+                logits_BTV.flatten(0, 1).float(),
+                target_BT.flatten(),
+                ignore_index=pad,
+                label_smoothing=job["label_smoothing"],
+            )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), job["clip"])
         optimizer.step()

@@ -27,7 +27,11 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     """Run `seq2attn fail` in this process, where `fail` is a command that does what it is told."""
 
     def call(does: Callable[[], object], *arguments: str) -> tuple[int, str, str]:
-        def fail(words: list[str] | None = typer.Argument(None), debug: options.Debug = False, quiet: options.Quiet = False) -> None:  # noqa: B008
+        def fail(
+            words: list[str] | None = typer.Argument(None),  # noqa: B008
+            debug: options.Debug = False,
+            quiet: options.Quiet = False,
+        ) -> None:
             does()
 
         monkeypatch.setattr(application.app, "registered_commands", [])
@@ -49,19 +53,37 @@ def raising(error: BaseException) -> Callable[[], object]:
 def script(body: str, *arguments: str, **keywords: object) -> subprocess.Popen[bytes]:
     """A fresh interpreter whose only command, `go`, runs `body`."""
     text = f"import os, sys, time, signal\nfrom seq2attn.cli.app import app, main\napp.registered_commands.clear()\n@app.command()\ndef go():\n{body}\nmain()\n"
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"} | {"PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, "-c", text, "go", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, **keywords)  # type: ignore[call-overload,no-any-return]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"} | {
+        "PYTHONPATH": str(ROOT)
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", text, "go", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        **keywords,
+    )  # type: ignore[call-overload,no-any-return]
 
 
 def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "seq2attn", *arguments], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "seq2attn", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_done(run: Run) -> None:
     assert run(lambda: print("a result")) == (0, "a result\n", "")
 
 
-@pytest.mark.parametrize(("error", "code"), [(UserError("data/x.tsv, line 7: empty"), 1), (UsageError("train.lr: not a number"), 2)])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(UserError("data/x.tsv, line 7: empty"), 1), (UsageError("train.lr: not a number"), 2)],
+)
 def test_errors_of_the_users_making_are_their_message(run: Run, error: UserError, code: int) -> None:
     assert run(raising(error)) == (code, "", f"seq2attn: {error}\n")
 
@@ -75,14 +97,31 @@ def test_an_error_is_one_line_whatever_it_quotes(run: Run) -> None:
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (FileNotFoundError(errno.ENOENT, "No such file or directory", "corpus.tsv"), "corpus.tsv: No such file or directory"),
-        (OSError(errno.ENOSPC, "No space left on device", "runs/x/model.safetensors"), "runs/x/model.safetensors: No space left on device (make room"),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file or directory", "corpus.tsv"),
+            "corpus.tsv: No such file or directory",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "runs/x/model.safetensors"),
+            "runs/x/model.safetensors: No space left on device (make room",
+        ),
         (OSError(errno.EROFS, "Read-only file system", "out"), "out: Read-only file system (write elsewhere"),
-        (PermissionError(errno.EACCES, "Permission denied", "out"), "out: Permission denied (change its permissions"),
-        (OSError(errno.EXDEV, "Invalid cross-device link", "a", None, "b"), "a: b: Invalid cross-device link"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "out"),
+            "out: Permission denied (change its permissions",
+        ),
+        (
+            OSError(errno.EXDEV, "Invalid cross-device link", "a", None, "b"),
+            "a: b: Invalid cross-device link",
+        ),
         (OSError(errno.EIO, "Input/output error"), "seq2attn: Input/output error"),
         (MemoryError(), "out of memory: "),
-        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate"), "out of memory: "),
+        (
+            RuntimeError(
+                "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate"
+            ),
+            "out of memory: ",
+        ),
     ],
 )
 def test_what_the_machine_refuses_is_one_line(run: Run, error: Exception, message: str) -> None:
@@ -92,7 +131,16 @@ def test_what_the_machine_refuses_is_one_line(run: Run, error: Exception, messag
     assert "internal" not in err
 
 
-@pytest.mark.parametrize("error", [KeyError("x"), AssertionError(), OSError("no number"), RuntimeError("two\nlines"), RecursionError("deep")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("x"),
+        AssertionError(),
+        OSError("no number"),
+        RuntimeError("two\nlines"),
+        RecursionError("deep"),
+    ],
+)
 def test_a_defect_of_ours_says_so_without_a_traceback(run: Run, error: Exception) -> None:
     code, out, err = run(raising(error))
     assert (code, out, err.count("\n")) == (1, "", 1)
@@ -111,7 +159,9 @@ def test_interrupted(run: Run) -> None:
     assert run(raising(KeyboardInterrupt())) == (130, "", "seq2attn: interrupted\n")
 
 
-def test_interrupted_before_the_command_line_is_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_interrupted_before_the_command_line_is_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(application, "main", raising(KeyboardInterrupt()))
     with pytest.raises(SystemExit) as end:
         __main__.main()
@@ -169,9 +219,16 @@ def test_the_copy_of_a_signal_does_not_break_off_what_the_first_began() -> None:
 
 
 def test_a_device_that_is_none_is_refused_before_torch_is_imported() -> None:
-    commands = (["train"], ["translate", "run"], ["evaluate", "run"], ["plot-alignment", "run", "--source", "a"])
+    commands = (
+        ["train"],
+        ["translate", "run"],
+        ["evaluate", "run"],
+        ["plot-alignment", "run", "--source", "a"],
+    )
     code = f"import sys\nfrom seq2attn.cli import app\nprint([app.run([*words, '--device', 'tpu']) for words in {commands!r}], 'torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True
+    )
     assert done.stdout == "[2, 2, 2, 2] False\n"
     assert done.stderr == "seq2attn: --device tpu: choose auto, cpu, cuda or cuda:N\n" * 4
 
@@ -203,7 +260,9 @@ def test_a_closed_pipe_ends_quietly() -> None:
 
 
 def test_a_pipe_closed_before_the_last_flush_ends_quietly() -> None:
-    process = script("    sys.stdin.readline()\n    print('one line, still in the buffer')", stdin=subprocess.PIPE)
+    process = script(
+        "    sys.stdin.readline()\n    print('one line, still in the buffer')", stdin=subprocess.PIPE
+    )
     assert process.stdout is not None
     process.stdout.close()
     assert process.stdin is not None
@@ -241,14 +300,27 @@ def test_a_full_disk_behind_stdout_is_one_line() -> None:
 def test_a_full_disk_behind_unbuffered_results_is_named() -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [sys.executable, "-um", "seq2attn", "--version"], stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, timeout=60, check=False
+            [sys.executable, "-um", "seq2attn", "--version"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            timeout=60,
+            check=False,
         )
-    assert (done.returncode, done.stderr) == (1, "seq2attn: standard output: No space left on device (make room, or write elsewhere)\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "seq2attn: standard output: No space left on device (make room, or write elsewhere)\n",
+    )
 
 
 def test_results_are_utf8_whatever_the_locale() -> None:
     process = subprocess.run(
-        [sys.executable, "-c", "import sys\nfrom seq2attn.cli import app\napp.app.command('go')(lambda: print('文 é'))\nsys.argv = ['x', 'go']\napp.main()"],
+        [
+            sys.executable,
+            "-c",
+            "import sys\nfrom seq2attn.cli import app\napp.app.command('go')(lambda: print('文 é'))\nsys.argv = ['x', 'go']\napp.main()",
+        ],
         capture_output=True,
         cwd=ROOT,
         timeout=60,
@@ -265,13 +337,22 @@ def test_results_are_utf8_whatever_the_locale() -> None:
         (("--no-such",), ["--no-such", "`seq2attn --help`"]),
         (("train", "--max-step", "3"), ["--max-step", "--max-steps", "`seq2attn train --help`"]),
         (("train", "--max-steps"), ["--max-steps", "`seq2attn train --help`"]),
-        (("train", "--max-steps", "many"), ["--max-steps", "it should be a whole number; see", "`seq2attn train --help`"]),
-        (("train", "--max-minutes", "many"), ["--max-minutes", "it should be a number; see", "`seq2attn train --help`"]),
+        (
+            ("train", "--max-steps", "many"),
+            ["--max-steps", "it should be a whole number; see", "`seq2attn train --help`"],
+        ),
+        (
+            ("train", "--max-minutes", "many"),
+            ["--max-minutes", "it should be a number; see", "`seq2attn train --help`"],
+        ),
         (("train", "--max-minutes", "0"), ["--max-minutes 0: give more than 0 minutes"]),
         (("train", "no.toml"), ["no.toml: no such file; `seq2attn train PRESET --show` writes one"]),
         (("help",), ["no such command 'help'; `seq2attn --help` lists the commands\n"]),
         (("explore",), ["Did you mean 'plot-alignment'?"]),
-        (("train", "--precision", "fp8"), ["--precision", "'fp8' is not one of 'auto', 'fp32'", "`seq2attn train --help`"]),
+        (
+            ("train", "--precision", "fp8"),
+            ["--precision", "'fp8' is not one of 'auto', 'fp32'", "`seq2attn train --help`"],
+        ),
         (("train", "luong15", "cho14", "extra"), ["cho14 extra", "`seq2attn train --help`"]),
         (("translate",), ["RUN", "`seq2attn translate --help`"]),
     ],

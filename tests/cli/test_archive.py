@@ -30,7 +30,8 @@ def test_far_places_have_wide_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(9):
         written.add(str(number), bytes(range(100)))
     written.close()
-    content = file.getvalue().replace((200).to_bytes(4, "little"), b"\xff" * 4)  # where the real bound would stand
+    # where the real bound would stand
+    content = file.getvalue().replace((200).to_bytes(4, "little"), b"\xff" * 4)
     with zipfile.ZipFile(io.BytesIO(content)) as read:
         assert [read.read(str(number)) for number in range(9)] == [bytes(range(100))] * 9
 

@@ -1,4 +1,6 @@
-"""`caption` as a user meets it: files, folders and clips in, a line a picture out; whatever is no picture, pipes, interruptions, wrong usage."""
+"""`caption` as a user meets it: files, folders and clips in, a line a picture out; whatever is no picture,
+pipes, interruptions, wrong usage.
+"""
 
 import errno
 import json
@@ -76,7 +78,9 @@ def rows(out: str) -> list[list[str]]:
 
 def expected(captioner: Captioner, pictures: list[str], **options: object) -> list[list[str]]:
     found = captioner.caption(pictures, **options)  # type: ignore[arg-type]
-    return [[path, caption.text] for path, captions in zip(pictures, found, strict=True) for caption in captions]
+    return [
+        [path, caption.text] for path, captions in zip(pictures, found, strict=True) for caption in captions
+    ]
 
 
 def test_a_line_a_picture_in_order(run: str, captioner: Captioner, call: Call, pictures: list[str]) -> None:
@@ -99,7 +103,9 @@ def test_paths_on_standard_input(run: str, captioner: Captioner, call: Call, pic
     assert call(run) == (0, "", "")
 
 
-def test_a_folder_is_walked_one_level_deep_in_the_order_of_numbers(run: str, captioner: Captioner, call: Call, pictures: list[str]) -> None:
+def test_a_folder_is_walked_one_level_deep_in_the_order_of_numbers(
+    run: str, captioner: Captioner, call: Call, pictures: list[str]
+) -> None:
     folder = Path(pictures[0]).parent
     (folder / "deeper").mkdir()
     (folder / ".hidden.png").write_bytes(b"no picture")
@@ -121,8 +127,12 @@ def test_a_folder_is_walked_one_level_deep_in_the_order_of_numbers(run: str, cap
     assert "no pictures in this folder" in err
 
 
-def test_links_in_a_folder(run: str, captioner: Captioner, call: Call, pictures: list[str], tmp_path: Path) -> None:
-    """What leads to a file is described, what leads nowhere is one line, a linked folder is left out as any other."""
+def test_links_in_a_folder(
+    run: str, captioner: Captioner, call: Call, pictures: list[str], tmp_path: Path
+) -> None:
+    """What leads to a file is described, what leads nowhere is one line, a linked folder is left out as any
+    other.
+    """
     folder = tmp_path / "linked"
     folder.mkdir()
     (folder / "1.png").symlink_to(pictures[0])
@@ -135,17 +145,27 @@ def test_links_in_a_folder(run: str, captioner: Captioner, call: Call, pictures:
     code, out, err = call(run, folder)
     paths = [str(folder / f"{number}.png") for number in range(1, 7)]
     texts = [text for _, text in expected(captioner, pictures[:2])]
-    assert (code, rows(out)) == (1, [[path, text] for path, text in zip(paths, [texts[0], "", "", "", "", texts[1]], strict=True)])
+    assert (code, rows(out)) == (
+        1,
+        [[path, text] for path, text in zip(paths, [texts[0], "", "", "", "", texts[1]], strict=True)],
+    )
     note, *warnings, last = err.splitlines()
     assert "1 folder in it left out" in note
-    said = [f"a link to {tmp_path}/gone.png, which is not there", "Too many levels", "not a file", "not a file"]
+    said = [
+        f"a link to {tmp_path}/gone.png, which is not there",
+        "Too many levels",
+        "not a file",
+        "not a file",
+    ]
     for line, path, words in zip(warnings, paths[1:], said, strict=False):
         assert line.startswith(f"warning: {path}: ")
         assert words in line
     assert last.startswith("seq2attn: 4 of 6 pictures could not be read")
 
 
-def test_a_folder_that_may_not_be_read_is_one_line(run: str, call: Call, pictures: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_may_not_be_read_is_one_line(
+    run: str, call: Call, pictures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = Path.iterdir
 
     def refused(path: Path) -> Iterator[Path]:
@@ -162,24 +182,43 @@ def test_a_folder_that_may_not_be_read_is_one_line(run: str, call: Call, picture
     assert err.splitlines()[0] == f"warning: {shut}: Permission denied"
 
 
-def test_a_list_of_paths_that_is_named_as_an_image(run: str, call: Call, pictures: list[str], tmp_path: Path) -> None:
+def test_a_list_of_paths_that_is_named_as_an_image(
+    run: str, call: Call, pictures: list[str], tmp_path: Path
+) -> None:
     (tmp_path / "list.txt").write_text("\n".join(pictures))
     code, out, err = call(run, tmp_path / "list.txt")
     assert (code, rows(out)) == (1, [[str(tmp_path / "list.txt"), ""]])
     line = err.splitlines()[0]
     assert line.startswith(f"warning: {tmp_path / 'list.txt'}: not an image that is read, but text (PNG, ")
-    assert line.endswith("; the images that it may list are described with `-` in its place, and the file on standard input")
+    assert line.endswith(
+        "; the images that it may list are described with `-` in its place, and the file on standard input"
+    )
 
 
 @pytest.mark.parametrize("form", ["text", "jsonl"])
 def test_names_that_drive_a_terminal_are_escaped(run: str, call: Call, tmp_path: Path, form: str) -> None:
-    names = ["a\u202egnp.png", "\u200f.png", "b\x9bc.png", "c\x7f.png", "d\u2066e.png", "gone\u202e.png", "f\u200d\ufeff.png", "g\x85.png"]
+    names = [
+        "a\u202egnp.png",
+        "\u200f.png",
+        "b\x9bc.png",
+        "c\x7f.png",
+        "d\u2066e.png",
+        "gone\u202e.png",
+        "f\u200d\ufeff.png",
+        "g\x85.png",
+    ]
     paths = [tiny_pictures.draw(tmp_path / "in" / name, 1) for name in names if "gone" not in name]
     paths.insert(5, tmp_path / "in" / "gone\u202e.png")
     _, out, err = call(run, *paths, "--format", form, "--attention", tmp_path / "out")
     assert len(out.splitlines()) == 8
     for printed in (out, err):
-        assert {unicodedata.category(c) for c in printed if c not in "\n\t"} & {"Cc", "Cf", "Cs", "Zl", "Zp"} == set()
+        assert {unicodedata.category(c) for c in printed if c not in "\n\t"} & {
+            "Cc",
+            "Cf",
+            "Cs",
+            "Zl",
+            "Zp",
+        } == set()
     if form == "jsonl":
         assert [json.loads(line)["image"] for line in out.splitlines()] == [str(path) for path in paths]
     else:
@@ -190,10 +229,15 @@ def test_names_that_drive_a_terminal_are_escaped(run: str, call: Call, tmp_path:
     assert all(name.isprintable() for name in drawn)
 
 
-def test_search_options_reach_the_search(run: str, captioner: Captioner, call: Call, pictures: list[str]) -> None:
+def test_search_options_reach_the_search(
+    run: str, captioner: Captioner, call: Call, pictures: list[str]
+) -> None:
     for arguments, options in [
         (["--beam", 1], {"beam": 1}),
-        (["--beam", 3, "--n-best", 3, "--length-penalty", 0.2], {"beam": 3, "n_best": 3, "length_penalty": 0.2}),
+        (
+            ["--beam", 3, "--n-best", 3, "--length-penalty", 0.2],
+            {"beam": 3, "n_best": 3, "length_penalty": 0.2},
+        ),
         (["--max-length", 4, "--min-length", 3], {"max_length": 4, "min_length": 3}),
         (
             ["--sample", "--seed", 5, "--temperature", 2, "--top-k", 9, "--top-p", 0.9],
@@ -201,19 +245,26 @@ def test_search_options_reach_the_search(run: str, captioner: Captioner, call: C
         ),
         (["--no-repeat-ngram", 1], {"no_repeat_ngram": 1}),
         (["--set", "search.no_repeat_ngram=1"], {"no_repeat_ngram": 1}),
-        (["--mbr", "bleu", "--samples", 7, "--n-best", 2], {"utility": text_scores.utility("bleu", "fr"), "samples": 7, "n_best": 2}),
+        (
+            ["--mbr", "bleu", "--samples", 7, "--n-best", 2],
+            {"utility": text_scores.utility("bleu", "fr"), "samples": 7, "n_best": 2},
+        ),
     ]:
         code, out, _ = call(run, *pictures[:3], *arguments)
         assert code == 0
         assert rows(out) == expected(captioner, pictures[:3], **options)
 
 
-def test_more_than_the_longest_is_written_where_it_is_the_least(run: str, captioner: Captioner, pictures: list[str]) -> None:
+def test_more_than_the_longest_is_written_where_it_is_the_least(
+    run: str, captioner: Captioner, pictures: list[str]
+) -> None:
     ((found,),) = captioner.caption(pictures[:1], beam=1, min_length=60)
     assert len(found.tokens) >= 60
 
 
-def test_blocks_batches_and_order_change_nothing(run: str, call: Call, pictures: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_batches_and_order_change_nothing(
+    run: str, call: Call, pictures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     broken = str(Path(pictures[0]).parent / "gone.png")
     order = [*pictures, broken, *pictures[:5]]
     for options in ((), ("--sample",)):
@@ -230,7 +281,9 @@ def test_blocks_batches_and_order_change_nothing(run: str, call: Call, pictures:
     assert rows(other) == rows(plain)[::-1]
 
 
-def test_blocks_grow_and_hold_no_more_than_their_bytes(captioner: Captioner, pictures: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_grow_and_hold_no_more_than_their_bytes(
+    captioner: Captioner, pictures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def sizes() -> list[int]:
         with ahead.Ahead(Paths(pictures, clips=False), captioner) as reading:
             return [len(block) for block in reading.blocks()]
@@ -242,7 +295,9 @@ def test_blocks_grow_and_hold_no_more_than_their_bytes(captioner: Captioner, pic
     assert sizes() == [2, 3, 3, 3, 1]
 
 
-def test_whatever_stops_the_reading_is_raised_where_blocks_are_taken(captioner: Captioner, pictures: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whatever_stops_the_reading_is_raised_where_blocks_are_taken(
+    captioner: Captioner, pictures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def exhausted(*_: object) -> None:
         raise MemoryError
 
@@ -251,7 +306,9 @@ def test_whatever_stops_the_reading_is_raised_where_blocks_are_taken(captioner: 
         next(reading.blocks())
 
 
-def test_nothing_is_decoded_while_processes_may_start(run: str, pictures: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_decoded_while_processes_may_start(
+    run: str, pictures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
     captioner = Captioner.load(run, "cpu", processes=True)
     monkeypatch.setattr(ahead, "FIRST", 1)
@@ -272,11 +329,17 @@ def test_nothing_is_decoded_while_processes_may_start(run: str, pictures: list[s
 def png(width: int, height: int) -> bytes:
     """The beginning of a picture of that size."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunk = struct.pack(">I", len(header)) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
-    return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+    chunk = (
+        struct.pack(">I", len(header)) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    )
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+    )
 
 
-def test_what_cannot_be_read_is_one_line_and_an_empty_caption(run: str, captioner: Captioner, call: Call, pictures: list[str], tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_one_line_and_an_empty_caption(
+    run: str, captioner: Captioner, call: Call, pictures: list[str], tmp_path: Path
+) -> None:
     whole = Path(pictures[0]).read_bytes()
     bad = {
         "text.png": b"no picture at all",
@@ -289,21 +352,32 @@ def test_what_cannot_be_read_is_one_line_and_an_empty_caption(run: str, captione
         (tmp_path / name).write_bytes(content)
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "nothing").mkdir()
-    paths = [str(tmp_path / name) for name in (*bad, "gone.png", "pipe.png", "nothing", "x" * 300 + ".png", "text.png/a.png")]
+    paths = [
+        str(tmp_path / name)
+        for name in (*bad, "gone.png", "pipe.png", "nothing", "x" * 300 + ".png", "text.png/a.png")
+    ]
     mixed = [path for pair in zip(pictures, paths, strict=False) for path in pair]
     found = dict(expected(captioner, pictures))
     code, out, err = call(run, "-q", *mixed)
     assert code == 1
     assert rows(out) == [[path, found.get(path, "")] for path in mixed]
     *lines, last = err.splitlines()
-    assert last == f"seq2attn: {len(paths)} of {len(mixed)} pictures could not be read; their captions are empty"
+    assert (
+        last == f"seq2attn: {len(paths)} of {len(mixed)} pictures could not be read; their captions are empty"
+    )
     assert len(lines) == len(paths)
     for line, path in zip(lines, paths, strict=True):
         assert line.startswith(f"warning: {path}: ")
     assert call(run, "-q", text="\n".join(mixed).encode()) == (code, out, err)
     code, out, err = call(run, "--format", "jsonl", *paths[:2], pictures[0])
     trees = [json.loads(line) for line in out.splitlines()]
-    assert trees[0] == {"image": paths[0], "caption": "", "score": None, "log_probability": None, "error": err.splitlines()[0].removeprefix("warning: ")}
+    assert trees[0] == {
+        "image": paths[0],
+        "caption": "",
+        "score": None,
+        "log_probability": None,
+        "error": err.splitlines()[0].removeprefix("warning: "),
+    }
     assert "error" not in trees[2]
     _, out, _ = call(run, paths[0], pictures[0], "--scores", "--n-best", 2)
     assert [len(row) for row in rows(out)] == [3] * 4
@@ -319,9 +393,15 @@ def test_what_may_not_be_read(run: str, call: Call, pictures: list[str]) -> None
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "P", "LA", "RGBA", "I;16", "L", "1"])
-def test_every_mode_is_described(run: str, captioner: Captioner, call: Call, tmp_path: Path, mode: str) -> None:
+def test_every_mode_is_described(
+    run: str, captioner: Captioner, call: Call, tmp_path: Path, mode: str
+) -> None:
     grey = Image.fromarray(np.linspace(0, 255, 40 * 40).reshape(40, 40).astype(np.uint8))
-    image = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257) if mode == "I;16" else grey.convert("CMYK" if mode == "CMYK" else mode)
+    image = (
+        Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+        if mode == "I;16"
+        else grey.convert("CMYK" if mode == "CMYK" else mode)
+    )
     path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
     image.save(path)
     code, out, err = call(run, path)
@@ -331,7 +411,9 @@ def test_every_mode_is_described(run: str, captioner: Captioner, call: Call, tmp
 
 
 def test_a_photograph_is_described_upright(run: str, call: Call, tmp_path: Path) -> None:
-    pixels = np.random.default_rng(5).integers(0, 256, (tiny_pictures.SIDE, tiny_pictures.SIDE, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(5).integers(
+        0, 256, (tiny_pictures.SIDE, tiny_pictures.SIDE, 3), dtype=np.uint8
+    )
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
@@ -342,18 +424,31 @@ def test_a_photograph_is_described_upright(run: str, call: Call, tmp_path: Path)
     assert turned == upright != lying
 
 
-def test_of_an_animated_image_the_first_frame_is_described(run: str, call: Call, pictures: list[str], tmp_path: Path) -> None:
+def test_of_an_animated_image_the_first_frame_is_described(
+    run: str, call: Call, pictures: list[str], tmp_path: Path
+) -> None:
     frames = [Image.open(path).convert("RGB") for path in pictures[:3]]
     frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], lossless=True)
     code, out, err = call(run, tmp_path / "a.webp", pictures[0])
-    assert (code, err) == (0, f"warning: {tmp_path / 'a.webp'}: an animated image: its first frame is described, for the model reads stills\n")
+    assert (code, err) == (
+        0,
+        f"warning: {tmp_path / 'a.webp'}: an animated image: its first frame is described, for the model reads stills\n",
+    )
     assert rows(out)[0][1] == rows(out)[1][1]
 
 
-@pytest.mark.parametrize("name", ["a\nb.png", "a\tb.png", "a\x1b[31m.png", "\u2028.png", "é\u202f ü.png", os.fsdecode(b"\xff\xfe.png")])
+@pytest.mark.parametrize(
+    "name",
+    ["a\nb.png", "a\tb.png", "a\x1b[31m.png", "\u2028.png", "é\u202f ü.png", os.fsdecode(b"\xff\xfe.png")],
+)
 def test_every_name_is_one_line(run: str, call: Call, tmp_path: Path, name: str) -> None:
     path = tiny_pictures.draw(tmp_path / "in" / name, 1)
-    shown = {"a\nb.png": r"a\nb.png", "a\tb.png": r"a\tb.png", "a\x1b[31m.png": r"a\x1b[31m.png", "\u2028.png": r"\u2028.png"}.get(name, name)
+    shown = {
+        "a\nb.png": r"a\nb.png",
+        "a\tb.png": r"a\tb.png",
+        "a\x1b[31m.png": r"a\x1b[31m.png",
+        "\u2028.png": r"\u2028.png",
+    }.get(name, name)
     shown = formats.one_path(shown)
     for arguments in ((path,), (path.parent,)):
         code, out, err = call(run, *arguments, "--attention", tmp_path / "out")
@@ -369,7 +464,10 @@ def test_every_name_is_one_line(run: str, call: Call, tmp_path: Path, name: str)
 
 def test_no_overlay_takes_the_place_of_another(run: str, call: Call, tmp_path: Path) -> None:
     """The second best of dog.png is named as the best of dog.2.png would be."""
-    paths = [tiny_pictures.draw(tmp_path / "in" / name, number) for number, name in enumerate(("dog.png", "dog.2.png", "cat.2.png", "cat.png"))]
+    paths = [
+        tiny_pictures.draw(tmp_path / "in" / name, number)
+        for number, name in enumerate(("dog.png", "dog.2.png", "cat.2.png", "cat.png"))
+    ]
     code, out, err = call(run, *paths, "--n-best", 2, "--format", "jsonl", "--attention", tmp_path / "out")
     assert (code, err) == (0, "")
     drawn = [Path(best["attention"]) for line in out.splitlines() for best in json.loads(line)["n_best"]]
@@ -377,8 +475,11 @@ def test_no_overlay_takes_the_place_of_another(run: str, call: Call, tmp_path: P
     assert set(drawn) == set((tmp_path / "out").iterdir())
 
 
-def test_where_no_caption_is_possible_the_overlay_is_the_picture_alone(run: str, call: Call, pictures: list[str], tmp_path: Path) -> None:
-    arguments = (*pictures[:2], "--min-length", 300, "--no-repeat-ngram", 1)  # more different words than there are
+def test_where_no_caption_is_possible_the_overlay_is_the_picture_alone(
+    run: str, call: Call, pictures: list[str], tmp_path: Path
+) -> None:
+    # more different words than there are
+    arguments = (*pictures[:2], "--min-length", 300, "--no-repeat-ngram", 1)
     plain = call(run, *arguments)
     assert {text for _, text in rows(plain[1])} == {""}
     assert call(run, *arguments, "--attention", tmp_path / "out") == plain
@@ -389,7 +490,9 @@ def test_where_no_caption_is_possible_the_overlay_is_the_picture_alone(run: str,
 
 
 def test_a_folder_of_frames_or_an_animated_image_is_one_clip(clips: str, call: Call, tmp_path: Path) -> None:
-    frames = [tiny_pictures.draw(tmp_path / "all" / "walk" / f"{number}.png", number) for number in (1, 2, 10)]
+    frames = [
+        tiny_pictures.draw(tmp_path / "all" / "walk" / f"{number}.png", number) for number in (1, 2, 10)
+    ]
     images = [Image.open(frame).convert("RGB") for frame in frames]
     images[0].save(tmp_path / "all" / "moving.webp", save_all=True, append_images=images[1:], lossless=True)
     tiny_pictures.draw(tmp_path / "all" / "single.png", 4)
@@ -416,16 +519,25 @@ def test_what_is_hardly_a_clip_is_told(clips: str, call: Call, tmp_path: Path) -
     (tmp_path / "all" / "many").mkdir(parents=True)
     for name in ("1.gif", "2.gif"):
         images[0].save(tmp_path / "all" / "many" / name, save_all=True, append_images=images[1:])
-    assert call(clips, still) == (0, ANY, f"warning: {still}: a still image: described as a clip of one frame, for the model reads clips\n")
+    assert call(clips, still) == (
+        0,
+        ANY,
+        f"warning: {still}: a still image: described as a clip of one frame, for the model reads clips\n",
+    )
     code, out, err = call(clips, tmp_path / "all")
     many = tmp_path / "all" / "many"
     assert (code, [path for path, *_ in rows(out)]) == (0, [str(many)])
-    assert err == f"warning: {many}: a folder of animated images: described as one clip of their first frames; name them to describe each\n"
+    assert (
+        err
+        == f"warning: {many}: a folder of animated images: described as one clip of their first frames; name them to describe each\n"
+    )
     code, out, err = call(clips, many)
     assert (code, len(rows(out)), err) == (0, 2, "")
 
 
-def test_a_film_strip_a_clip_whatever_is_beside_it_in_the_batch(clips: str, call: Call, tmp_path: Path) -> None:
+def test_a_film_strip_a_clip_whatever_is_beside_it_in_the_batch(
+    clips: str, call: Call, tmp_path: Path
+) -> None:
     for name, count in (("long", 5), ("short", 2)):
         for number in range(count):
             tiny_pictures.draw(tmp_path / "all" / name / f"{number}.png", number)
@@ -442,10 +554,16 @@ def test_a_film_strip_a_clip_whatever_is_beside_it_in_the_batch(clips: str, call
 # What is written
 
 
-def test_scores_and_json_lines(run: str, captioner: Captioner, call: Call, pictures: list[str], tmp_path: Path) -> None:
+def test_scores_and_json_lines(
+    run: str, captioner: Captioner, call: Call, pictures: list[str], tmp_path: Path
+) -> None:
     found = captioner.caption(pictures[:2], n_best=2)
     _, out, _ = call(run, *pictures[:2], "--n-best", 2, "--scores")
-    assert rows(out) == [[path, f"{best.score:.4f}", best.text] for path, some in zip(pictures, found, strict=False) for best in some]
+    assert rows(out) == [
+        [path, f"{best.score:.4f}", best.text]
+        for path, some in zip(pictures, found, strict=False)
+        for best in some
+    ]
     _, out, _ = call(run, *pictures[:2], "--n-best", 2, "--format", "jsonl", "--attention", tmp_path / "out")
     for line, path, some in zip(out.splitlines(), pictures, found, strict=False):
         tree = json.loads(line)
@@ -453,21 +571,33 @@ def test_scores_and_json_lines(run: str, captioner: Captioner, call: Call, pictu
         assert tree["score"] == pytest.approx(some[0].score, abs=1e-5)
         assert tree["log_probability"] == pytest.approx(some[0].log_probability, abs=1e-4)
         assert [best["caption"] for best in tree["n_best"]] == [best.text for best in some]
-        assert [best["attention"] for best in tree["n_best"]] == [str(tmp_path / "out" / f"{Path(path).stem}{rank}.png") for rank in ("", ".2")]
+        assert [best["attention"] for best in tree["n_best"]] == [
+            str(tmp_path / "out" / f"{Path(path).stem}{rank}.png") for rank in ("", ".2")
+        ]
         for best in tree["n_best"]:
             assert Path(best["attention"]).read_bytes().startswith(b"\x89PNG")
 
 
 def test_overlays_of_two_pictures_of_one_name(run: str, call: Call, tmp_path: Path) -> None:
-    paths = [tiny_pictures.draw(tmp_path / name, number) for number, name in enumerate(("a/dog.png", "b/Dog.png", "b/dog.jpg", "b/dog-2.png"))]
+    paths = [
+        tiny_pictures.draw(tmp_path / name, number)
+        for number, name in enumerate(("a/dog.png", "b/Dog.png", "b/dog.jpg", "b/dog-2.png"))
+    ]
     code, _, err = call(run, *paths, "--attention", tmp_path / "out")
     assert (code, err) == (0, "")
     drawn = sorted((tmp_path / "out").iterdir())
-    assert len(drawn) == len({path.name.casefold() for path in drawn}) == len({path.read_bytes() for path in drawn}) == 4
+    assert (
+        len(drawn)
+        == len({path.name.casefold() for path in drawn})
+        == len({path.read_bytes() for path in drawn})
+        == 4
+    )
     assert {"dog.png", "Dog-2.png", "dog-3.png"} <= {path.name for path in drawn}
 
 
-def test_overlays_never_lie_on_pictures(run: str, call: Call, pictures: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overlays_never_lie_on_pictures(
+    run: str, call: Call, pictures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, before = Path(pictures[0]).parent, Path(pictures[0]).read_bytes()
     for arguments, text in (((folder,), b""), ((pictures[0],), b""), ((), pictures[0].encode())):
         code, out, err = call(run, *arguments, "--attention", folder, text=text)
@@ -506,7 +636,11 @@ def test_a_failure_before_the_first_line_leaves_what_stood_there(
 
 def start(*arguments: object, **keywords: object) -> subprocess.Popen[bytes]:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | keywords
-    return subprocess.Popen([sys.executable, "-m", "seq2attn", "caption", *map(str, arguments), "--device", "cpu"], env=ENVIRONMENT, **pipes)  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen(
+        [sys.executable, "-m", "seq2attn", "caption", *map(str, arguments), "--device", "cpu"],
+        env=ENVIRONMENT,
+        **pipes,
+    )  # type: ignore[call-overload,no-any-return]
 
 
 def answer(process: subprocess.Popen[bytes]) -> str:
@@ -515,7 +649,9 @@ def answer(process: subprocess.Popen[bytes]) -> str:
     return process.stdout.readline().decode()
 
 
-def test_each_path_is_answered_before_the_next_is_written(run: str, captioner: Captioner, pictures: list[str]) -> None:
+def test_each_path_is_answered_before_the_next_is_written(
+    run: str, captioner: Captioner, pictures: list[str]
+) -> None:
     with start(run) as process:
         assert process.stdin is not None
         for path, text in expected(captioner, pictures[:3]):
@@ -527,14 +663,19 @@ def test_each_path_is_answered_before_the_next_is_written(run: str, captioner: C
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_keeps_what_was_done(run: str, captioner: Captioner, pictures: list[str], tmp_path: Path, stop: signal.Signals) -> None:
+def test_interrupted_keeps_what_was_done(
+    run: str, captioner: Captioner, pictures: list[str], tmp_path: Path, stop: signal.Signals
+) -> None:
     out = tmp_path / "out"
     with start(run, "-o", out) as process:
         assert process.stdin is not None
         process.stdin.write(pictures[0].encode() + b"\n")
         process.stdin.flush()
         until = time.monotonic() + 120
-        while not ((new := tmp_path / ".out.partial" / "new").exists() and new.read_bytes()) and time.monotonic() < until:
+        while (
+            not ((new := tmp_path / ".out.partial" / "new").exists() and new.read_bytes())
+            and time.monotonic() < until
+        ):
             time.sleep(0.05)
         assert not out.exists()
         process.send_signal(stop)
@@ -584,16 +725,27 @@ def test_a_closed_pipe_ends_quietly(run: str, pictures: list[str]) -> None:
         (["--no-such-option"], "no-such-option"),
     ],
 )
-def test_usage_errors_come_first_and_import_nothing_heavy(run: str, tmp_path: Path, arguments: list[str], words: str) -> None:
+def test_usage_errors_come_first_and_import_nothing_heavy(
+    run: str, tmp_path: Path, arguments: list[str], words: str
+) -> None:
     (tmp_path / "a-file").write_text("")
     code = f"import sys\nfrom seq2attn.cli import app\ncode = app.run({['caption', run, 'a.png', *arguments]!r})\nprint(code, *{{'torch', 'PIL', 'numpy'}} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, cwd=tmp_path, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        cwd=tmp_path,
+        check=True,
+    )
     assert done.stdout == "2\n"
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_what_is_missing_is_named_in_one_line(run: str, call: Call, pictures: list[str], tmp_path: Path) -> None:
+def test_what_is_missing_is_named_in_one_line(
+    run: str, call: Call, pictures: list[str], tmp_path: Path
+) -> None:
     blind = tiny_pictures.save_run(tmp_path / "blind", reads="summary", context=["input"])
     mean = tiny_pictures.save_run(tmp_path / "mean", frames=3, encoder={"time": "mean"})
     for arguments, words in [
@@ -602,7 +754,10 @@ def test_what_is_missing_is_named_in_one_line(run: str, call: Call, pictures: li
         ((run, "-o", tmp_path / "no" / "out"), "there is no folder"),
         ((run, "--attention", tmp_path / "no" / "out"), "there is no folder"),
         ((blind, "--attention", tmp_path / "out"), "no attention to show: its decoder reads a fixed summary"),
-        ((mean, "--attention", tmp_path / "out"), 'reads the mean of all frames (model.encoder.time="mean"); leave out --attention'),
+        (
+            (mean, "--attention", tmp_path / "out"),
+            'reads the mean of all frames (model.encoder.time="mean"); leave out --attention',
+        ),
     ]:
         code, out, err = call(*arguments[:1], pictures[0], *arguments[1:])
         assert (code, out, err.count("\n")) == (1, "", 1)
@@ -620,6 +775,8 @@ def test_a_list_of_one_picture_is_described_from_python(run: str, pictures: list
     assert best.attention.shape == (len(best.words), best.grid[0] * best.grid[1])  # type: ignore[index]
 
 
-def test_the_run_of_pictures_sends_translate_here(run: str, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_the_run_of_pictures_sends_translate_here(
+    run: str, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
     assert app.run(["translate", run, __file__, "--device", "cpu"]) == 1
     assert b"use `seq2attn caption`" in capfdbinary.readouterr().err

@@ -1,4 +1,6 @@
-"""What is printed beside results: on stderr only, plain without a terminal, a bar with one, silent with --quiet."""
+"""What is printed beside results: on stderr only, plain without a terminal, a bar with one, silent with
+--quiet.
+"""
 
 import fcntl
 import os
@@ -31,7 +33,10 @@ def test_streams(capsys: pytest.CaptureFixture[str]) -> None:
     console.note("a note\nin [bold]two[/bold] lines \x1b[2J")
     console.warn("line 7:\n invalid")
     console.result("a result \x1b")
-    assert captured(capsys) == ("a result \x1b\n", "a note\nin [bold]two[/bold] lines \\x1b[2J\nwarning: line 7: invalid\n")
+    assert captured(capsys) == (
+        "a result \x1b\n",
+        "a note\nin [bold]two[/bold] lines \\x1b[2J\nwarning: line 7: invalid\n",
+    )
 
 
 @pytest.mark.usefixtures("quiet")
@@ -56,12 +61,24 @@ class Time:
 def test_plain_progress(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Time(monkeypatch)
     with console.progress(interval=10) as progress:
-        for seconds, done, facts in ((0, 0, ""), (4, 400, ""), (10, 1000, ""), (12, 1200, ""), (40, 4000, "12 dropped"), (41, 4000, "12 dropped")):
+        for seconds, done, facts in (
+            (0, 0, ""),
+            (4, 400, ""),
+            (10, 1000, ""),
+            (12, 1200, ""),
+            (40, 4000, "12 dropped"),
+            (41, 4000, "12 dropped"),
+        ):
             clock.now = 1000.0 + seconds
             progress("encoding", done, 4000, facts)
         progress("writing", 3)
         progress("training the tokenizer", 0)
-    said = ["encoding 0/4,000", "encoding 1,000/4,000  0:30 left", "encoding 4,000/4,000  12 dropped", "training the tokenizer"]
+    said = [
+        "encoding 0/4,000",
+        "encoding 1,000/4,000  0:30 left",
+        "encoding 4,000/4,000  12 dropped",
+        "training the tokenizer",
+    ]
     assert captured(capsys) == ("", "".join(f"{line}\n" for line in said))
 
 
@@ -72,7 +89,9 @@ def test_plain_progress_of_unknown_length(capsys: pytest.CaptureFixture[str]) ->
     assert captured(capsys) == ("", "reading 10\nreading 20  2 [files]\n")
 
 
-def test_plain_progress_comes_at_once_and_then_every_half_a_minute_at_least(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_progress_comes_at_once_and_then_every_half_a_minute_at_least(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = Time(monkeypatch)
     with console.progress() as progress:
         progress("translating test", 64, 2000)
@@ -92,7 +111,10 @@ def test_plain_progress_under_a_limit_of_time(capsys: pytest.CaptureFixture[str]
     with console.progress(interval=0) as progress:
         progress("training", 200, 346, "loss 2.5", console.Clock(200, 100, 720))
         progress("training", 210, 278, "loss 2.4", console.Clock(210, 70, 720))
-    assert captured(capsys) == ("", "training 200  loss 2.5  3:20 of 12:00\ntraining 210  loss 2.4  3:30 of 12:00\n")
+    assert captured(capsys) == (
+        "",
+        "training 200  loss 2.5  3:20 of 12:00\ntraining 210  loss 2.4  3:30 of 12:00\n",
+    )
 
 
 def test_table_is_aligned_and_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,7 +128,9 @@ def test_table_is_aligned_and_never_cut(capsys: pytest.CaptureFixture[str]) -> N
     assert lines[3] == long + "  " + "    -"
 
 
-@pytest.mark.parametrize(("seconds", "shown"), [(0.4, "0:00"), (75, "1:15"), (3675, "1:01:15"), (59.6, "1:00")])
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.4, "0:00"), (75, "1:15"), (3675, "1:01:15"), (59.6, "1:00")]
+)
 def test_duration(seconds: float, shown: str) -> None:
     assert console.duration(seconds) == shown
 
@@ -176,9 +200,20 @@ def on_a_terminal(body: str, columns: int) -> tuple[int, bytes, str]:
     """Exit code, stdout, and all that came to the screen, of a program whose stderr is a terminal."""
     main, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")} | {"PYTHONPATH": str(ROOT), "TERM": "xterm"}
+    environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")} | {
+        "PYTHONPATH": str(ROOT),
+        "TERM": "xterm",
+    }
     program = [sys.executable, "-c", body]
-    done = subprocess.run(program, stdin=terminal, stdout=subprocess.PIPE, stderr=terminal, env=environment, timeout=60, check=False)
+    done = subprocess.run(
+        program,
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        env=environment,
+        timeout=60,
+        check=False,
+    )
     os.close(terminal)
     screen = b""
     while chunk := read(main):

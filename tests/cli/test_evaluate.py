@@ -36,11 +36,18 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from seq2attn.data.prepared import prepare
 
     folder = tmp_path_factory.mktemp("corpus")
-    for split, lines in (("train", slice(0, 21)), ("valid", slice(0, 2)), ("test", slice(2, 7)), ("test_plain", slice(0, 3))):
+    for split, lines in (
+        ("train", slice(0, 21)),
+        ("valid", slice(0, 2)),
+        ("test", slice(2, 7)),
+        ("test_plain", slice(0, 3)),
+    ):
         (folder / f"{split}.en").write_text("\n".join(tiny.ENGLISH[lines]) + "\n", encoding="utf-8")
         (folder / f"{split}.fr").write_text("\n".join(tiny.FRENCH[lines]) + "\n", encoding="utf-8")
     (folder / "test.align").write_text("0-0 1-1\n0-0\n0-0 1-1 2-2\n\n1-1\n", encoding="utf-8")
-    prepare(str(folder), folder / "prepared", config.Data(source="en", target="fr", vocab_size=60, joint=False))
+    prepare(
+        str(folder), folder / "prepared", config.Data(source="en", target="fr", vocab_size=60, joint=False)
+    )
     for side in ("source", "target"):
         tiny.tokenizer(side).save(folder / "prepared" / f"{side}.model")  # those of the runs below
     return folder / "prepared"
@@ -53,7 +60,9 @@ def save_run(path: Path, corpus: Path, seed: int = 1, **decoder: object) -> Path
         tiny.tokenizer(side).save(path.parent / f"{side}.bin")
         files[f"{side}.model"] = (path.parent / f"{side}.bin").read_bytes()
     sizes = {"source_size": tiny.tokenizer("source").size, "target_size": tiny.tokenizer("target").size}
-    run = checkpoint.create(path, settings, **sizes, languages=("en", "fr"), tokenizers=files, corpus=str(corpus), force=False)
+    run = checkpoint.create(
+        path, settings, **sizes, languages=("en", "fr"), tokenizers=files, corpus=str(corpus), force=False
+    )
     checkpoint.save_weights(run, tiny.model(settings, seed))
     return path
 
@@ -97,13 +106,16 @@ def test_a_split_is_scored_bleu_first_with_its_signature(call: Call, run: Path) 
 
 def test_outputs_and_scores_are_kept_in_the_run(call: Call, run: Path) -> None:
     _, out, _ = call(run, "--beam", 2)
-    name = "test,search.beam=2"  # as with --set: scores of another search stand beside those of the run as it is
+    # as with --set: scores of another search stand beside those of the run as it is
+    name = "test,search.beam=2"
     kept = json.loads((run / "scores" / f"{name}.json").read_text(encoding="utf-8"))
     assert f"BLEU {kept['bleu']:.2f}  {kept['signatures']['bleu']}" == out.splitlines()[0]
     assert kept["search"] == {"beam": 2, "length_penalty": 1.0, "no_repeat_ngram": 0}
     assert set(kept["alignment"]) == {"aer", "precision", "recall", "links", "sure", "possible"}
     outputs = (run / "scores" / f"{name}.txt").read_text(encoding="utf-8").split("\n")
-    assert outputs == [best[0].text for best in Translator.load(run, device="cpu").translate(tiny.ENGLISH[2:7], beam=2)] + [""]
+    assert outputs == [
+        best[0].text for best in Translator.load(run, device="cpu").translate(tiny.ENGLISH[2:7], beam=2)
+    ] + [""]
     call(run, "--set", "search.beam=2")
     assert {path.name for path in (run / "scores").iterdir()} == {f"{name}.json", f"{name}.txt"}
 
@@ -112,7 +124,15 @@ def test_scores_with_changed_settings_stand_beside_those_of_the_run_as_it_is(cal
     call(run)
     folder = run / "scores"
     own = {path.name: path.read_bytes() for path in folder.iterdir()}
-    changes = ["--set", "model.attention.temperature=9", "--set", "search.min_length=3", "--set", "search.beam=5"]  # the last is the run's own
+    # the last is the run's own
+    changes = [
+        "--set",
+        "model.attention.temperature=9",
+        "--set",
+        "search.min_length=3",
+        "--set",
+        "search.beam=5",
+    ]
     code, out, err = call(run, *changes)
     assert code == 0, err
     assert {name: (folder / name).read_bytes() for name in own} == own
@@ -123,7 +143,9 @@ def test_scores_with_changed_settings_stand_beside_those_of_the_run_as_it_is(cal
     assert "set" not in json.loads(own["test.json"])
     assert f"BLEU {kept['bleu']:.2f}  {kept['signatures']['bleu']}" == out.splitlines()[0]
     changed = Translator.load(run, device="cpu", settings=changes[1::2])
-    assert (folder / f"{name}.txt").read_text(encoding="utf-8") == "".join(best[0].text + "\n" for best in changed.translate(tiny.ENGLISH[2:7]))
+    assert (folder / f"{name}.txt").read_text(encoding="utf-8") == "".join(
+        best[0].text + "\n" for best in changed.translate(tiny.ENGLISH[2:7])
+    )
     assert (folder / f"{name}.txt").read_bytes() != own["test.txt"]
     assert json.loads(call(run, *changes, "--json")[1]) == kept
     assert call(run, "--set", "search.beam=5")[0] == 0
@@ -131,29 +153,55 @@ def test_scores_with_changed_settings_stand_beside_those_of_the_run_as_it_is(cal
 
 
 def test_scores_are_kept_however_many_settings_are_changed(call: Call, run: Path) -> None:
-    changes = ["search.min_length=1", "search.max_length=9", "search.beam=2", "search.length_penalty=0.125", "model.attention.score=additive"]
-    changes += ["model.attention.window=local-m", "model.attention.half_width=3", "model.attention.normaliser=hard-sample", "model.attention.decoding=sample"]
+    changes = [
+        "search.min_length=1",
+        "search.max_length=9",
+        "search.beam=2",
+        "search.length_penalty=0.125",
+        "model.attention.score=additive",
+    ]
+    changes += [
+        "model.attention.window=local-m",
+        "model.attention.half_width=3",
+        "model.attention.normaliser=hard-sample",
+        "model.attention.decoding=sample",
+    ]
     changes += ["model.decoder.query=current"]
     for last in ("model.attention.temperature=1.25", "model.attention.temperature=1.75"):
-        code, _, err = call(run, "--quiet", *(part for change in [*changes, last] for part in ("--set", change)))
+        code, _, err = call(
+            run, "--quiet", *(part for change in [*changes, last] for part in ("--set", change))
+        )
         assert (code, err) == (0, "")
     kept = list((run / "scores").glob("*.json"))
     assert len(kept) == 2
-    assert all(file.name.startswith("test,model.decoder.query=current,model.attention.") and len(file.name.encode()) < 250 for file in kept)
-    assert {json.loads(file.read_text(encoding="utf-8"))["set"]["model.attention.temperature"] for file in kept} == {1.25, 1.75}
+    assert all(
+        file.name.startswith("test,model.decoder.query=current,model.attention.")
+        and len(file.name.encode()) < 250
+        for file in kept
+    )
+    assert {
+        json.loads(file.read_text(encoding="utf-8"))["set"]["model.attention.temperature"] for file in kept
+    } == {1.25, 1.75}
 
 
 def test_settings_are_changed_in_every_run(call: Call, run: Path, tmp_path: Path, prepared: Path) -> None:
     other = save_run(tmp_path / "other", prepared, seed=2)
     code, out, err = call(run, other, f"{run},{other}", "--set", "model.attention.temperature=9", "--json")
     assert code == 0, err
-    assert [json.loads(line)["set"] for line in out.splitlines()] == [{"model.attention.temperature": 9.0}] * 3
+    assert [json.loads(line)["set"] for line in out.splitlines()] == [
+        {"model.attention.temperature": 9.0}
+    ] * 3
     for path in (run, other):
-        assert {file.name for file in (path / "scores").iterdir()} == {f"test,model.attention.temperature=9.0.{ending}" for ending in ("txt", "json")}
+        assert {file.name for file in (path / "scores").iterdir()} == {
+            f"test,model.attention.temperature=9.0.{ending}" for ending in ("txt", "json")
+        }
     small = save_run(tmp_path / "small", prepared, gate="scalar")
     code, out, err = call(run, small, "--set", "model.decoder.gate=none")
     assert (code, out) == (2, "")
-    assert err == f"seq2attn: {small} with --set model.decoder.gate=none: its weights are not those of such a model; leave it out, or train one\n"
+    assert (
+        err
+        == f"seq2attn: {small} with --set model.decoder.gate=none: its weights are not those of such a model; leave it out, or train one\n"
+    )
 
 
 def test_alignment_error_is_that_of_forced_references(call: Call, run: Path) -> None:
@@ -167,7 +215,9 @@ def test_alignment_error_is_that_of_forced_references(call: Call, run: Path) -> 
     assert expected.links == sum(len(line.split()) for line in tiny.FRENCH[2:7])
 
 
-def test_references_are_as_likely_as_teacher_forcing_says(call: Call, run: Path, tmp_path: Path, prepared: Path, files: dict[str, Path]) -> None:
+def test_references_are_as_likely_as_teacher_forcing_says(
+    call: Call, run: Path, tmp_path: Path, prepared: Path, files: dict[str, Path]
+) -> None:
     code, out, err = call(run)
     assert code == 0, err
     forced = Translator.load(run, device="cpu").force(tiny.ENGLISH[2:7], tiny.FRENCH[2:7])
@@ -188,19 +238,36 @@ def test_references_are_as_likely_as_teacher_forcing_says(call: Call, run: Path,
         lines = files[name].read_text(encoding="utf-8").split("\n")
         lines[hole] = " "
         (tmp_path / f"holes.{name}").write_text("\n".join(lines), encoding="utf-8")
-    _, out, _ = call(run, "--source", tmp_path / "holes.src.en", "--reference", tmp_path / "holes.ref.fr", files["ref2.fr"], "--json")
-    assert {key: value for key, value in json.loads(out)["forced"].items() if key != "tokens"} == {"references": 11, "left_out": 3}
+    _, out, _ = call(
+        run,
+        "--source",
+        tmp_path / "holes.src.en",
+        "--reference",
+        tmp_path / "holes.ref.fr",
+        files["ref2.fr"],
+        "--json",
+    )
+    assert {key: value for key, value in json.loads(out)["forced"].items() if key != "tokens"} == {
+        "references": 11,
+        "left_out": 3,
+    }
 
 
-def test_likelihood_needs_a_model_and_a_reference(call: Call, run: Path, files: dict[str, Path], tmp_path: Path) -> None:
+def test_likelihood_needs_a_model_and_a_reference(
+    call: Call, run: Path, files: dict[str, Path], tmp_path: Path
+) -> None:
     record = json.loads(call("--hypotheses", files["good.fr"], "--reference", files["ref.fr"], "--json")[1])
     assert not {"perplexity", "cross_entropy", "forced"} & set(record)
     (tmp_path / "blank").write_text(" \n\n")
     (tmp_path / "two").write_text("rain\nthe dog\n")
     code, out, err = call(run, "--source", tmp_path / "two", "--reference", tmp_path / "blank")
     assert code == 0, err
-    assert out.splitlines()[-1].startswith("perplexity -  cross-entropy -  (of the reference, 0 tokens with their end tokens, 2 blank or too long left out)")
-    record = json.loads(call(run, "--source", tmp_path / "two", "--reference", tmp_path / "blank", "--json")[1])
+    assert out.splitlines()[-1].startswith(
+        "perplexity -  cross-entropy -  (of the reference, 0 tokens with their end tokens, 2 blank or too long left out)"
+    )
+    record = json.loads(
+        call(run, "--source", tmp_path / "two", "--reference", tmp_path / "blank", "--json")[1]
+    )
     assert (record["perplexity"], record["cross_entropy"]) == (None, None)
 
 
@@ -217,7 +284,9 @@ def test_a_run_may_choose_among_samples(call: Call, run: Path) -> None:
     assert code == 0, err
     assert json.loads(out)["search"] == {"no_repeat_ngram": 2, "mbr": "chrf", "samples": 6}
     options = {"utility": text.utility("chrf", "fr"), "samples": 6, "seed": 3, "no_repeat_ngram": 2}
-    expected = [best[0].text for best in Translator.load(run, device="cpu").translate(tiny.ENGLISH[2:7], **options)]
+    expected = [
+        best[0].text for best in Translator.load(run, device="cpu").translate(tiny.ENGLISH[2:7], **options)
+    ]
     name = "test,search.no_repeat_ngram=2,mbr=chrf,samples=6.txt"
     assert (run / "scores" / name).read_text(encoding="utf-8").split("\n")[:-1] == expected
 
@@ -226,32 +295,46 @@ def test_several_splits_stand_under_their_names(call: Call, run: Path) -> None:
     code, out, err = call(run, "--split", "test,test_plain")
     assert code == 0, err
     lines = out.splitlines()
-    assert (lines[0], lines[1][:5], lines[6], lines[7], lines[8][:5]) == ("test", "BLEU ", "", "test_plain", "BLEU ")
+    assert (lines[0], lines[1][:5], lines[6], lines[7], lines[8][:5]) == (
+        "test",
+        "BLEU ",
+        "",
+        "test_plain",
+        "BLEU ",
+    )
     assert "AER" not in out[out.index("test_plain") :]
     assert (run / "scores" / "test_plain.txt").is_file()
 
 
 def test_source_and_reference_files(call: Call, run: Path, files: dict[str, Path]) -> None:
-    code, out, err = call(run, "--source", files["src.en"], "--reference", files["ref.fr"], files["ref2.fr"], "--by-length")
+    code, out, err = call(
+        run, "--source", files["src.en"], "--reference", files["ref.fr"], files["ref2.fr"], "--by-length"
+    )
     assert code == 0, err
     assert "nrefs:2" in out.splitlines()[0]
     assert "source length" in out
     assert (run / "scores" / "src.en.txt").read_text(encoding="utf-8").count("\n") == 7
 
 
-def test_gold_of_a_file_may_count_from_one(call: Call, run: Path, files: dict[str, Path], tmp_path: Path) -> None:
+def test_gold_of_a_file_may_count_from_one(
+    call: Call, run: Path, files: dict[str, Path], tmp_path: Path
+) -> None:
     (tmp_path / "zero").write_text("0-0 1?1\n" * 7)
     (tmp_path / "one").write_text("1-1 2p2\n" * 7)
     results = []
     for gold in ([tmp_path / "zero"], [tmp_path / "one", "--gold-first", 1]):
-        code, out, err = call(run, "--source", files["src.en"], "--reference", files["ref.fr"], "--json", "--gold", *gold)
+        code, out, err = call(
+            run, "--source", files["src.en"], "--reference", files["ref.fr"], "--json", "--gold", *gold
+        )
         assert code == 0, err
         results.append(json.loads(out)["alignment"])
     assert results[0] == results[1]
     assert (results[0]["sure"], results[0]["possible"]) == (7, 14)
 
 
-def test_a_run_without_attention_is_scored_but_not_aligned(call: Call, tmp_path: Path, prepared: Path) -> None:
+def test_a_run_without_attention_is_scored_but_not_aligned(
+    call: Call, tmp_path: Path, prepared: Path
+) -> None:
     fixed = save_run(tmp_path / "fixed", prepared, reads="summary", context=["input"])
     code, out, err = call(fixed)
     assert (code, "AER" in out) == (0, False), err
@@ -266,7 +349,21 @@ def test_runs_are_compared_with_the_first(call: Call, run: Path, tmp_path: Path,
     code, out, err = call(run, other, run)
     assert code == 0, err
     lines = out.splitlines()
-    assert lines[0].split() == ["system", "BLEU", "95%", "p", "chrF2", "95%", "p", "TER", "95%", "p", "AER", "nats/token", "perplexity"]
+    assert lines[0].split() == [
+        "system",
+        "BLEU",
+        "95%",
+        "p",
+        "chrF2",
+        "95%",
+        "p",
+        "TER",
+        "95%",
+        "p",
+        "AER",
+        "nats/token",
+        "perplexity",
+    ]
     assert [line.split()[0] for line in lines[1:4]] == [str(run), str(other), str(run)]
     assert lines[1].split()[3] == "-"
     assert lines[1].split()[1] == lines[3].split()[1]
@@ -290,19 +387,28 @@ def test_a_run_that_cannot_be_written_to_is_scored_all_the_same(call: Call, run:
 def test_outputs_of_any_system_are_scored_with_no_model(files: dict[str, Path]) -> None:
     arguments = ["evaluate", "--hypotheses", str(files["good.fr"]), "--reference", str(files["ref.fr"])]
     script = f"import sys; sys.argv = ['seq2attn', *{arguments!r}]\nfrom seq2attn.cli.app import run\ncode = run(sys.argv[1:])\nassert not {{'torch', 'datasets', 'matplotlib'}} & set(sys.modules)\nsys.exit(code)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("BLEU 100.00  nrefs:1|")
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["BLEU", "chrF2", "TER"]
 
 
 @pytest.mark.parametrize("spread", [False, True])
-def test_several_outputs_and_references_in_both_spellings(call: Call, files: dict[str, Path], spread: bool) -> None:
+def test_several_outputs_and_references_in_both_spellings(
+    call: Call, files: dict[str, Path], spread: bool
+) -> None:
     hypotheses, references = [files["good.fr"], files["bad.fr"]], [files["ref.fr"], files["ref2.fr"]]
     if spread:
         arguments = ["--hypotheses", *hypotheses, "--reference", *references]
     else:
-        arguments = [argument for option, paths in (("--hypotheses", hypotheses), ("--reference", references)) for path in paths for argument in (option, path)]
+        arguments = [
+            argument
+            for option, paths in (("--hypotheses", hypotheses), ("--reference", references))
+            for path in paths
+            for argument in (option, path)
+        ]
     code, out, err = call(*arguments, "--json")
     assert code == 0, err
     good, bad = map(json.loads, out.splitlines())
@@ -312,7 +418,9 @@ def test_several_outputs_and_references_in_both_spellings(call: Call, files: dic
     assert "nrefs:2" in good["signatures"]["bleu"]
 
 
-def test_the_file_ending_chooses_the_tokenizer_and_the_option_overrules_it(call: Call, tmp_path: Path) -> None:
+def test_the_file_ending_chooses_the_tokenizer_and_the_option_overrules_it(
+    call: Call, tmp_path: Path
+) -> None:
     for name in ("hyp.zh", "ref.zh"):
         (tmp_path / name).write_text("a b c d e\n", encoding="utf-8")
     arguments = ("--hypotheses", tmp_path / "hyp.zh", "--reference", tmp_path / "ref.zh")
@@ -331,7 +439,11 @@ def test_text_that_was_never_detokenised_is_reported(call: Call, tmp_path: Path)
 def test_an_aligner_is_measured_with_no_model(call: Call, tmp_path: Path) -> None:
     (tmp_path / "gold").write_text("1-1 2p2\n1-1\n")
     (tmp_path / "giza").write_text("0-0 1-1\n0-1\n")
-    assert call("--alignments", tmp_path / "giza", "--gold", tmp_path / "gold", "--gold-first", 1) == (0, "AER 40.0%  precision 66.7%  recall 50.0%\n", "")
+    assert call("--alignments", tmp_path / "giza", "--gold", tmp_path / "gold", "--gold-first", 1) == (
+        0,
+        "AER 40.0%  precision 66.7%  recall 50.0%\n",
+        "",
+    )
     (tmp_path / "nothing").write_text("\n\n")
     arguments = ("--alignments", tmp_path / "nothing", "--gold", tmp_path / "gold", "--gold-first", 1)
     assert call(*arguments) == (0, "AER 100.0%  precision –  recall 0.0%\n", "")
@@ -358,11 +470,26 @@ def test_an_aligner_is_measured_with_no_model(call: Call, tmp_path: Path) -> Non
         (("run", "--gold-first", "2"), "gold-first"),
         (("run", "--gold-first", "1"), "--gold-first says how"),
         (("--hypotheses", "good.fr", "--reference", "ref.fr", "--beam", "2"), "--beam is for a run"),
-        (("--hypotheses", "good.fr", "--reference", "ref.fr", "--length-penalty", "0"), "--length-penalty is for a run"),
-        (("--alignments", "good.fr", "--gold", "ref.fr", "--batch-tokens", "9"), "--batch-tokens is for a run"),
-        (("--hypotheses", "good.fr", "--reference", "ref.fr", "--set", "search.beam=2"), "--set changes how a run translates: name a RUN"),
-        (("run", "--beam", "2", "--set", "search.beam=2"), "--beam and --set search.beam say one thing twice"),
-        (("run", "--set", "train.label_smoothing=0"), "--set train.label_smoothing=0: acts before or in training alone"),
+        (
+            ("--hypotheses", "good.fr", "--reference", "ref.fr", "--length-penalty", "0"),
+            "--length-penalty is for a run",
+        ),
+        (
+            ("--alignments", "good.fr", "--gold", "ref.fr", "--batch-tokens", "9"),
+            "--batch-tokens is for a run",
+        ),
+        (
+            ("--hypotheses", "good.fr", "--reference", "ref.fr", "--set", "search.beam=2"),
+            "--set changes how a run translates: name a RUN",
+        ),
+        (
+            ("run", "--beam", "2", "--set", "search.beam=2"),
+            "--beam and --set search.beam say one thing twice",
+        ),
+        (
+            ("run", "--set", "train.label_smoothing=0"),
+            "--set train.label_smoothing=0: acts before or in training alone",
+        ),
         (("run", "--set", "search.beam"), "write KEY=VALUE"),
         (("run", "--beam", "0"), "beam"),
         (("run", "--samples", "9"), "--samples are what --mbr chooses from"),
@@ -371,12 +498,20 @@ def test_an_aligner_is_measured_with_no_model(call: Call, tmp_path: Path) -> Non
         (("run", "--mbr", "chrf", "--set", "search.beam=2"), "--set search.beam and --mbr"),
         (("run", "--mbr", "chrf", "--length-penalty", "0"), "--length-penalty and --mbr"),
         (("--hypotheses", "good.fr", "--reference", "ref.fr", "--mbr", "chrf"), "--mbr is for a run"),
-        (("--hypotheses", "good.fr", "--reference", "ref.fr", "--no-repeat-ngram", "3"), "--no-repeat-ngram is for a run"),
-        (("run", "--no-repeat-ngram", "2", "--set", "search.no_repeat_ngram=3"), "--no-repeat-ngram and --set search.no_repeat_ngram"),
+        (
+            ("--hypotheses", "good.fr", "--reference", "ref.fr", "--no-repeat-ngram", "3"),
+            "--no-repeat-ngram is for a run",
+        ),
+        (
+            ("run", "--no-repeat-ngram", "2", "--set", "search.no_repeat_ngram=3"),
+            "--no-repeat-ngram and --set search.no_repeat_ngram",
+        ),
         (("run", "--precision", "fp8"), "precision"),
     ],
 )
-def test_contradictions_are_refused(call: Call, files: dict[str, Path], tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+def test_contradictions_are_refused(
+    call: Call, files: dict[str, Path], tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
     code, out, err = call(*(files.get(word, word) for word in arguments))
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert words in err
@@ -384,7 +519,9 @@ def test_contradictions_are_refused(call: Call, files: dict[str, Path], tmp_path
 
 def test_contradictions_are_refused_before_anything_heavy_is_imported() -> None:
     script = "import sys\nfrom seq2attn.cli.app import run\ncode = run(['evaluate', '--source', 'x', 'run'])\nassert not {'torch', 'sacrebleu', 'numpy', 'matplotlib'} & set(sys.modules)\nsys.exit(code)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
+    )
     assert done.returncode == 2, done.stderr
 
 
@@ -397,7 +534,10 @@ def test_contradictions_are_refused_before_anything_heavy_is_imported() -> None:
         (("--hypotheses", "missing", "--reference", "ref.fr"), "missing: no such file"),
         (("run", "--hypotheses", "short.fr"), "short.fr has 6 lines, "),  # before the run translates
         (("run", "--hypotheses", "single"), "single has 1 line, "),
-        (("--hypotheses", "short.fr", "--reference", "ref.fr"), r"short.fr has 6 lines, the reference 7: every line needs its own"),
+        (
+            ("--hypotheses", "short.fr", "--reference", "ref.fr"),
+            r"short.fr has 6 lines, the reference 7: every line needs its own",
+        ),
         (("--hypotheses", "good.fr", "--reference", "ref.fr", "short.fr"), "short.fr has 6 lines"),
         (("run", "--source", "short.fr", "--reference", "ref.fr"), "short.fr has 6 lines"),
         (("--hypotheses", "latin", "--reference", "ref.fr"), "latin:1: not UTF-8"),
@@ -413,17 +553,23 @@ def test_what_is_not_there_or_does_not_fit_is_one_line(
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "links").write_bytes(b"0-0\n0-0\n")
     (tmp_path / "single").write_bytes(b"un mot\n")
-    known = {**files, "run": run} | {name: tmp_path / name for name in ("missing", "latin", "empty", "links", "single")}
+    known = {**files, "run": run} | {
+        name: tmp_path / name for name in ("missing", "latin", "empty", "links", "single")
+    }
     code, out, err = call(*(known.get(word, word) for word in arguments))
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert words in err
 
 
-def test_data_that_changed_since_training_are_reported(call: Call, run: Path, prepared: Path, tmp_path: Path) -> None:
+def test_data_that_changed_since_training_are_reported(
+    call: Call, run: Path, prepared: Path, tmp_path: Path
+) -> None:
     shutil.copytree(prepared, tmp_path / "changed")
     (tmp_path / "changed" / "source.model").write_bytes(b"another")
     tree = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    (run / "config.json").write_text(json.dumps(tree | {"corpus": str(tmp_path / "changed")}), encoding="utf-8")
+    (run / "config.json").write_text(
+        json.dumps(tree | {"corpus": str(tmp_path / "changed")}), encoding="utf-8"
+    )
     assert "has changed since" in call(run)[2]
     assert "has changed since" not in call(run, "--data", tmp_path / "changed")[2]
 
@@ -445,23 +591,34 @@ def without_torch(*arguments: object, code: int = 1) -> str:
         f"import sys\nfrom seq2attn.cli.app import run\ncode = run(['evaluate', *{words!r}])\n"
         "assert not {'torch', 'sacrebleu', 'matplotlib'} & set(sys.modules)\nsys.exit(code)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
+    )
     assert (done.returncode, done.stdout) == (code, ""), done.stderr
     assert done.stderr.count("\n") == 1
     return done.stderr
 
 
-def test_names_and_kinds_are_looked_at_before_torch_is_loaded(run: Path, prepared: Path, tmp_path: Path) -> None:
-    assert without_torch(run, "--split", "tset") == f"seq2attn: {prepared}: no split tset; there are train, valid, test, test_plain\n"
+def test_names_and_kinds_are_looked_at_before_torch_is_loaded(
+    run: Path, prepared: Path, tmp_path: Path
+) -> None:
+    assert (
+        without_torch(run, "--split", "tset")
+        == f"seq2attn: {prepared}: no split tset; there are train, valid, test, test_plain\n"
+    )
     assert "no split tset" in without_torch(run, "--data", prepared, "--split", "test,tset")
-    assert "no split tset" in without_torch("--hypotheses", run / "config.json", "--data", prepared, "--split", "tset")
+    assert "no split tset" in without_torch(
+        "--hypotheses", run / "config.json", "--data", prepared, "--split", "tset"
+    )
     assert "no such folder" in without_torch(run, "--data", tmp_path / "nowhere")
     assert "no such run directory" in without_torch(run, tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     assert "it has no config.json" in without_torch(f"{run},{tmp_path / 'empty'}")
     tree = json.loads((prepared / "prepared.json").read_text(encoding="utf-8"))
     (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures" / "prepared.json").write_text(json.dumps(tree | {"pictures": True}), encoding="utf-8")
+    (tmp_path / "pictures" / "prepared.json").write_text(
+        json.dumps(tree | {"pictures": True}), encoding="utf-8"
+    )
     assert "holds pictures, and" in without_torch(run, "--data", tmp_path / "pictures")
     other = tmp_path / "other"
     shutil.copytree(run, other)
@@ -474,12 +631,19 @@ def test_names_and_kinds_are_looked_at_before_torch_is_loaded(run: Path, prepare
 def test_a_split_is_looked_for_before_a_corpus_is_prepared(run: Path, prepared: Path) -> None:
     tree = json.loads((run / "config.json").read_text(encoding="utf-8"))
     tree["config"]["data"] |= {"source": "en", "target": "fr"}
-    for corpus, there in (("phrases", "test, test_compositional, test_long, train, valid"), (str(prepared.parent), "test, test_plain, train, valid")):
+    for corpus, there in (
+        ("phrases", "test, test_compositional, test_long, train, valid"),
+        (str(prepared.parent), "test, test_plain, train, valid"),
+    ):
         (run / "config.json").write_text(json.dumps(tree | {"corpus": corpus}), encoding="utf-8")
-        assert without_torch(run, "--split", "tset") == f"seq2attn: {corpus}: no split tset; there are {there}\n"
+        assert (
+            without_torch(run, "--split", "tset") == f"seq2attn: {corpus}: no split tset; there are {there}\n"
+        )
 
 
-@pytest.mark.parametrize("name", ["../test", "test/../../x", "/etc", "..", ".", "te\\st", "test\0", "te\nst", ".hidden", "\ud800"])
+@pytest.mark.parametrize(
+    "name", ["../test", "test/../../x", "/etc", "..", ".", "te\\st", "test\0", "te\nst", ".hidden", "\ud800"]
+)
 def test_a_split_is_a_name_and_no_path(call: Call, run: Path, prepared: Path, name: str) -> None:
     before = sorted(run.parent.rglob("*"))
     for where in ([], ["--data", prepared]):
@@ -515,7 +679,15 @@ def test_a_damaged_config_is_named_by_its_reader(call: Call, run: Path) -> None:
 
 def test_short_lines_are_explained(call: Call, tmp_path: Path) -> None:
     (tmp_path / "a").write_text("one two\n" * 13, encoding="utf-8")
-    code, out, err = call("--hypotheses", tmp_path / "a", "--reference", tmp_path / "a", "--source", tmp_path / "a", "--by-length")
+    code, out, err = call(
+        "--hypotheses",
+        tmp_path / "a",
+        "--reference",
+        tmp_path / "a",
+        "--source",
+        tmp_path / "a",
+        "--by-length",
+    )
     assert code == 0
     assert out.splitlines()[0].startswith("BLEU 0.00  ")
     assert err.count("BLEU says nothing") == 1
@@ -552,7 +724,9 @@ def test_systems_of_one_line_have_no_chance_to_differ(call: Call, tmp_path: Path
     assert out.splitlines()[2].split()[3] == "-"
 
 
-def test_control_characters_of_names_are_escaped_in_json(call: Call, files: dict[str, Path], tmp_path: Path) -> None:
+def test_control_characters_of_names_are_escaped_in_json(
+    call: Call, files: dict[str, Path], tmp_path: Path
+) -> None:
     odd = tmp_path / "a\x9b\u202eb"
     shutil.copy(files["good.fr"], odd)
     _, out, _ = call("--hypotheses", odd, "--reference", files["ref.fr"], "--json")
@@ -569,14 +743,18 @@ def test_control_characters_of_names_are_escaped_in_json(call: Call, files: dict
         (b"a" * 1_100_000 + b"\n" * 7, "odd:1: a line of more than"),
     ],
 )
-def test_files_that_do_not_fit_are_named(call: Call, files: dict[str, Path], tmp_path: Path, content: bytes, words: str) -> None:
+def test_files_that_do_not_fit_are_named(
+    call: Call, files: dict[str, Path], tmp_path: Path, content: bytes, words: str
+) -> None:
     (tmp_path / "odd").write_bytes(content)
     code, out, err = call("--hypotheses", tmp_path / "odd", "--reference", files["ref.fr"])
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert words in err
 
 
-def test_more_text_than_a_test_set_has_is_refused(call: Call, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_text_than_a_test_set_has_is_refused(
+    call: Call, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from seq2attn.cli import evaluate
 
     for name, most in (("MOST_CHARACTERS", 100), ("MOST_LINES", 3)):
@@ -587,7 +765,9 @@ def test_more_text_than_a_test_set_has_is_refused(call: Call, files: dict[str, P
         assert "too much for a test set" in err
 
 
-def test_gold_of_a_split_points_at_words_that_are_there(call: Call, run: Path, prepared: Path, tmp_path: Path) -> None:
+def test_gold_of_a_split_points_at_words_that_are_there(
+    call: Call, run: Path, prepared: Path, tmp_path: Path
+) -> None:
     from seq2attn.data.prepared import prepare
 
     for ending in ("en", "fr"):

@@ -1,4 +1,6 @@
-"""`export` from a run to a folder that translates on its own, by the two lines that it prints; what it refuses, and that nothing is left then."""
+"""`export` from a run to a folder that translates on its own, by the two lines that it prints; what it
+refuses, and that nothing is left then.
+"""
 
 import io
 import os
@@ -20,7 +22,10 @@ from seq2attn.cli import app as application
 from seq2attn.inference import Translator
 
 Call = Callable[..., tuple[int, str, str]]
-needs = pytest.mark.skipif(find_spec("ctranslate2") is None, reason="the package ctranslate2 is not installed: it is in the extra `test`")
+needs = pytest.mark.skipif(
+    find_spec("ctranslate2") is None,
+    reason="the package ctranslate2 is not installed: it is in the extra `test`",
+)
 
 
 @pytest.fixture
@@ -55,7 +60,14 @@ def test_the_two_lines_that_it_prints_translate(call: Call, run: Path, tmp_path:
     assert code == 0, err
     made = tmp_path / "a new" / "folder"
     assert out.startswith(f"{made}: ")
-    assert files(made) == ["config.json", "model.bin", "source.model", "source_vocabulary.json", "target.model", "target_vocabulary.json"]
+    assert files(made) == [
+        "config.json",
+        "model.bin",
+        "source.model",
+        "source_vocabulary.json",
+        "target.model",
+        "target_vocabulary.json",
+    ]
     assert files(made.parent) == ["folder"]
     head, *lines = err.splitlines()
     assert "ctranslate2" in head
@@ -63,7 +75,8 @@ def test_the_two_lines_that_it_prints_translate(call: Call, run: Path, tmp_path:
     shutil.rmtree(run)  # it needs the run no more
     for text, wanted in zip(tiny.ENGLISH[:7], tiny.FRENCH[:7], strict=True):
         with redirect_stdout(io.StringIO()) as printed:
-            exec("import ctranslate2, sentencepiece\n" + "\n".join(line.strip() for line in lines).replace("YOUR TEXT", text), {})  # noqa: S102 (our own lines)
+            program = "\n".join(["import ctranslate2, sentencepiece", *(line.strip() for line in lines)])
+            exec(program.replace("YOUR TEXT", text), {})  # noqa: S102
         assert printed.getvalue() == wanted + "\n"
 
 
@@ -72,7 +85,15 @@ def test_the_lines_say_how_the_run_searches(call: Call, tmp_path: Path) -> None:
     of = exported.settings(tied="all")
     of = of.model_copy(
         update={
-            "search": of.search.model_copy(update={"beam": 3, "length_penalty": 0.6, "min_length": 2, "max_length": 50, "no_repeat_ngram": 3}),
+            "search": of.search.model_copy(
+                update={
+                    "beam": 3,
+                    "length_penalty": 0.6,
+                    "min_length": 2,
+                    "max_length": 50,
+                    "no_repeat_ngram": 3,
+                }
+            ),
             "data": of.data.model_copy(update={"lowercase": True}),
         }
     )
@@ -81,8 +102,16 @@ def test_the_lines_say_how_the_run_searches(call: Call, tmp_path: Path) -> None:
         (path / f"{side}.model").rename(path / "tokenizer.model")
     code, _, err = call(path, tmp_path / "out")
     assert code == 0, err
-    assert files(tmp_path / "out") == ["config.json", "model.bin", "shared_vocabulary.json", "tokenizer.model"]
-    assert "beam_size=3, disable_unk=True, min_decoding_length=2, length_penalty=0.6, max_decoding_length=50, no_repeat_ngram_size=3)" in err
+    assert files(tmp_path / "out") == [
+        "config.json",
+        "model.bin",
+        "shared_vocabulary.json",
+        "tokenizer.model",
+    ]
+    assert (
+        "beam_size=3, disable_unk=True, min_decoding_length=2, length_penalty=0.6, max_decoding_length=50, no_repeat_ngram_size=3)"
+        in err
+    )
     assert '"YOUR TEXT".lower()' in err
 
 
@@ -103,7 +132,11 @@ def test_a_model_that_stands_there_is_replaced_by_force_alone(call: Call, run: P
     out.mkdir()
     assert call(run, out)[0] == 0  # an empty folder is nothing
     before = (out / "model.bin").read_bytes()
-    assert call(run, out, "--quantization", "int8") == (1, "", f"seq2attn: {out} exists: choose another name, or replace it with --force\n")
+    assert call(run, out, "--quantization", "int8") == (
+        1,
+        "",
+        f"seq2attn: {out} exists: choose another name, or replace it with --force\n",
+    )
     assert (out / "model.bin").read_bytes() == before
     code, _, err = call(run, out, "--quantization", "int8", "--force")
     assert code == 0, err
@@ -119,7 +152,9 @@ def test_a_model_that_stands_there_is_replaced_by_force_alone(call: Call, run: P
 @needs
 @pytest.mark.parametrize("force", [False, True])
 @pytest.mark.parametrize("step", ["copy", "rename"])
-def test_what_fails_half_way_leaves_what_was_there(call: Call, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, force: bool, step: str) -> None:
+def test_what_fails_half_way_leaves_what_was_there(
+    call: Call, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, force: bool, step: str
+) -> None:
     from seq2attn.export import folder
 
     before = []
@@ -140,12 +175,19 @@ def test_what_fails_half_way_leaves_what_was_there(call: Call, run: Path, tmp_pa
         monkeypatch.setattr(os, "rename", full)
     code, out, err = call(run, tmp_path / "out", *(["--force"] if force else []))
     assert (code, out) == (1, "")
-    assert err == f"seq2attn: {tmp_path / 'out'}: cannot be written: No space left on device; make room, or write elsewhere\n"
+    assert (
+        err
+        == f"seq2attn: {tmp_path / 'out'}: cannot be written: No space left on device; make room, or write elsewhere\n"
+    )
     assert files(tmp_path) == (["out", "run"] if force else ["run"])
-    assert before == ([(file.name, file.read_bytes()) for file in sorted((tmp_path / "out").iterdir())] if force else [])
+    assert before == (
+        [(file.name, file.read_bytes()) for file in sorted((tmp_path / "out").iterdir())] if force else []
+    )
 
 
-def test_without_the_package_it_says_how_to_install_it(call: Call, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_it_says_how_to_install_it(
+    call: Call, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delitem(sys.modules, "seq2attn.export.ctranslate2", raising=False)
     for name in [name for name in sys.modules if name.split(".")[0] == "ctranslate2"]:
         monkeypatch.delitem(sys.modules, name)
@@ -157,7 +199,9 @@ def test_without_the_package_it_says_how_to_install_it(call: Call, run: Path, tm
 
 
 @needs
-def test_with_an_old_package_it_says_how_to_install_another(call: Call, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_an_old_package_it_says_how_to_install_another(
+    call: Call, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from seq2attn.export import ctranslate2
 
     monkeypatch.setattr(ctranslate2, "VERSION", "4.6.2")

@@ -21,12 +21,20 @@ COMMANDS = ["prepare", "train", "translate", "caption", "evaluate", "plot-alignm
 
 @pytest.fixture
 def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
-    """A command line in a folder with a table, a corpus, prepared data and two runs; exit code, stdout, stderr."""
+    """A command line in a folder with a table, a corpus, prepared data and two runs; exit code, stdout,
+    stderr.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     Path("data.tsv").write_text("English\tGerman\nhello\thallo\n")
     Path("notes.txt").write_text("hello\n")
-    for folder, names in (("corpus", ("train.en", "train.de")), ("prepared", ()), ("runs/phrases", ()), ("runs/scenes", ()), ("empty", ())):
+    for folder, names in (
+        ("corpus", ("train.en", "train.de")),
+        ("prepared", ()),
+        ("runs/phrases", ()),
+        ("runs/scenes", ()),
+        ("empty", ()),
+    ):
         Path(folder).mkdir(parents=True)
         for name in names:
             Path(folder, name).write_text("hello\n")
@@ -55,10 +63,36 @@ def refused(result: tuple[int, str, str], *said: str) -> str:
 @pytest.mark.parametrize(
     ("word", "meant"),
     [
-        *(("plot", "plot-alignment"), ("trans", "translate"), ("prep", "prepare"), ("eval", "evaluate"), ("evaluation", "evaluate"), ("trian", "train")),
-        *(("score", "evaluate"), ("test", "evaluate"), ("predict", "translate"), ("generate", "translate"), ("infer", "translate"), ("decode", "translate")),
-        *(("explain", "plot-alignment"), ("visualize", "plot-alignment"), ("preprocess", "prepare"), ("tokenize", "prepare"), ("fit", "train")),
-        *(("finetune", "train"), ("describe", "caption"), ("convert", "export"), ("Predict", "translate"), ("captoin", "caption")),
+        *(
+            ("plot", "plot-alignment"),
+            ("trans", "translate"),
+            ("prep", "prepare"),
+            ("eval", "evaluate"),
+            ("evaluation", "evaluate"),
+            ("trian", "train"),
+        ),
+        *(
+            ("score", "evaluate"),
+            ("test", "evaluate"),
+            ("predict", "translate"),
+            ("generate", "translate"),
+            ("infer", "translate"),
+            ("decode", "translate"),
+        ),
+        *(
+            ("explain", "plot-alignment"),
+            ("visualize", "plot-alignment"),
+            ("preprocess", "prepare"),
+            ("tokenize", "prepare"),
+            ("fit", "train"),
+        ),
+        *(
+            ("finetune", "train"),
+            ("describe", "caption"),
+            ("convert", "export"),
+            ("Predict", "translate"),
+            ("captoin", "caption"),
+        ),
     ],
 )
 def test_commands_of_other_toolkits(typed: Typed, word: str, meant: str) -> None:
@@ -133,7 +167,16 @@ def test_options_with_the_wrong_command(typed: Typed, line: str, said: str) -> N
     refused(typed(*words), "no such option: --", said, f"see `seq2attn {words[0]} --help`")
 
 
-@pytest.mark.parametrize("line", ["train --limit 3", "train --zebra", "translate r --zebra 3", "prepare a b --gradient", "evaluate r --colour"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train --limit 3",
+        "train --zebra",
+        "translate r --zebra 3",
+        "prepare a b --gradient",
+        "evaluate r --colour",
+    ],
+)
 def test_what_shares_no_meaning_is_no_guess(typed: Typed, line: str) -> None:
     err = refused(typed(*line.split()), "no such option: ")
     assert "did you mean" not in err
@@ -147,7 +190,13 @@ def test_every_answer_names_commands_and_options_that_there_are() -> None:
         assert not command or command in commands
         for name in {part.strip(",;:") for part in said.split() if part.startswith("--")} - {"--version"}:
             where = [command] if command else list(commands)
-            assert all(any(name in written.opts + written.secondary_opts for written in commands[one].params) for one in where) or not command, (word, said)
+            assert (
+                all(
+                    any(name in written.opts + written.secondary_opts for written in commands[one].params)
+                    for one in where
+                )
+                or not command
+            ), (word, said)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +210,10 @@ def test_every_answer_names_commands_and_options_that_there_are() -> None:
         ("corpus/train.en", "seq2attn train --data corpus"),
         ("prepared/", "prepared is prepared data: seq2attn train --data prepared"),
         ("prepared/prepared.json", "seq2attn train --data prepared"),
-        ("runs/phrases", "runs/phrases is a run: go on with it by `seq2attn train --resume --out runs/phrases`"),
+        (
+            "runs/phrases",
+            "runs/phrases is a run: go on with it by `seq2attn train --resume --out runs/phrases`",
+        ),
         ("runs/scenes/", "seq2attn caption runs/scenes"),
         ("runs/phrases/model.safetensors", "is a part of a run"),
         ("runs/phrases/config.json", "is a part of a run"),
@@ -170,7 +222,10 @@ def test_every_answer_names_commands_and_options_that_there_are() -> None:
         ("clips", "seq2attn train video --data clips"),
         ("hf:owner/name", "seq2attn train --data hf:owner/name"),
         ("mine.yaml", "settings are read from TOML"),
-        ("additive", "additive is a score: train bahdanau15, or train scaled-dot --set model.attention.score=additive"),
+        (
+            "additive",
+            "additive is a score: train bahdanau15, or train scaled-dot --set model.attention.score=additive",
+        ),
         ("dot", "dot is a score: train luong15-dot, or train scaled-dot --set model.attention.score=dot"),
         ("softmax", "softmax is a normaliser: train first-try"),
         ("entmax", "did you mean entmax15?"),
@@ -191,21 +246,28 @@ def test_what_is_no_preset(typed: Typed, word: str, said: str) -> None:
     assert any(one in err for one in said.split("|")), err
 
 
-@pytest.mark.parametrize("word", ["additive", "general", "sigmoid", "dot", "softmax", "gru", "local-p", "location-aware", "adamw"])
+@pytest.mark.parametrize(
+    "word", ["additive", "general", "sigmoid", "dot", "softmax", "gru", "local-p", "location-aware", "adamw"]
+)
 def test_what_is_advised_for_a_value_can_be_trained(typed: Typed, word: str) -> None:
     _, _, err = typed("train", word)
     for way in err.split(": train ", 1)[-1].split(", or train ") if " is a" in err else []:
         assert typed("train", *way.strip().split(), "--show")[0] == 0, way
 
 
-@pytest.mark.parametrize("command", [["translate"], ["caption"], ["evaluate"], ["plot-alignment", "--source", "x"], ["export"]])
+@pytest.mark.parametrize(
+    "command", [["translate"], ["caption"], ["evaluate"], ["plot-alignment", "--source", "x"], ["export"]]
+)
 @pytest.mark.parametrize(
     ("run", "said"),
     [
         ("first-try", "first-try is a preset, not a run: train it first (seq2attn train first-try)"),
         ("phrases", "did you mean runs/phrases?"),
         ("clips", "seq2attn train video --data clips makes one"),
-        ("runs", "runs: not a run directory: it has no config.json, but runs in it; name one, as runs/phrases"),
+        (
+            "runs",
+            "runs: not a run directory: it has no config.json, but runs in it; name one, as runs/phrases",
+        ),
         ("runs/phrasse", "no such run directory; did you mean runs/phrases?"),
         ("runs/phrases/model.safetensors", "is a part of a run: name its folder, runs/phrases"),
         ("runs/phrases/config.json", "is a part of a run: name its folder, runs/phrases"),
@@ -231,7 +293,9 @@ def test_what_is_no_run(typed: Typed, command: list[str], run: str, said: str) -
     ],
 )
 def test_a_text_where_translate_wants_a_file(typed: Typed, text: str, shell: str) -> None:
-    err = refused(typed("translate", "runs/phrases", text), ": no such file. To translate text, pipe it: echo ")
+    err = refused(
+        typed("translate", "runs/phrases", text), ": no such file. To translate text, pipe it: echo "
+    )
     assert f"echo {shell}" in err
     assert "| seq2attn translate runs/phrases" in err
 
@@ -258,20 +322,29 @@ def test_a_text_where_another_file_is_wanted(typed: Typed, arguments: list[str])
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["train", "--data", "first-try"], "first-try is a preset, not data: seq2attn train first-try --data CORPUS"),
+        (
+            ["train", "--data", "first-try"],
+            "first-try is a preset, not data: seq2attn train first-try --data CORPUS",
+        ),
         (["prepare", "first-try", "out"], "first-try is a preset, not data"),
         (["train", "--data", "runs/phrases"], "runs/phrases is a run, not data"),
         (["prepare", "runs/phrases", "out"], "runs/phrases is a run, not data"),
         (["train", "--data", "phrsaes"], "phrsaes: no such file or folder; did you mean phrases?"),
         (["train", "--data", "prepared/prepared.json"], "name the prepared folder, prepared"),
         (["train", "--data", "nowhere"], "nowhere: no such file or folder; the bundled corpora are called"),
-        (["train", "first-try", "--data", "scenes"], "scenes: holds pictures, and this model reads text: choose a preset for pictures, as xu15-soft"),
+        (
+            ["train", "first-try", "--data", "scenes"],
+            "scenes: holds pictures, and this model reads text: choose a preset for pictures, as xu15-soft",
+        ),
         (["train", "first-try", "--data", "clips"], "as video"),
         (["train", "xu15-soft", "--data", "phrases"], "phrases: holds text, and this model reads pictures"),
         (["train", "xu15-soft", "--data", "clips"], "choose the preset video"),
         (["train", "video", "--data", "scenes"], "choose a preset for stills, as xu15-soft"),
         (["train", "xu15-soft", "--data", "prepared"], "prepared: holds text"),
-        (["train", "--data", "data.tsv", "--source", "Englisch", "--target", "German"], "no column Englisch for --source (did you mean English?)"),
+        (
+            ["train", "--data", "data.tsv", "--source", "Englisch", "--target", "German"],
+            "no column Englisch for --source (did you mean English?)",
+        ),
         (["train", "--data", "corpus", "--source", "en", "--target", "fr"], "fr"),
         (["train", "--out", "notes.txt"], "notes.txt: exists, and is no run of seq2attn"),
         (["train", "--out", "notes.txt/run"], "notes.txt is a file"),
@@ -327,21 +400,58 @@ def test_a_run_that_may_be_trained_now_is_left_to_who_takes_its_lock() -> None:
 
 def test_it_is_seen_before_torch_is_loaded_and_a_corpus_prepared(typed: Typed, tmp_path: Path) -> None:
     lines = [
-        *(["train", "first-try", "--data", "scenes"], ["train", "xu15-soft", "--data", "phrases"], ["train", "--data", "nowhere"]),
-        *(["train", "--data", "data.tsv", "--source", "Englisch", "--target", "German"], ["train", "--out", "notes.txt"], ["train", "--out", "runs/phrases"]),
-        *(["train", "data.tsv"], ["train", "--resume", "--out", "runs/none"], ["train", "--set", "train.epochs=1"], ["train", "--list", "hard"]),
-        *(["translate", "first-try"], ["translate", "runs/phrases", "The dog sleeps."], ["evaluate", "nowhere"], ["caption", "phrases"]),
-        *(["plot-alignment", "nowhere", "--source", "x"], ["export", "first-try", "out"], ["prepare", "first-try", "out"], ["serve"]),
+        *(
+            ["train", "first-try", "--data", "scenes"],
+            ["train", "xu15-soft", "--data", "phrases"],
+            ["train", "--data", "nowhere"],
+        ),
+        *(
+            ["train", "--data", "data.tsv", "--source", "Englisch", "--target", "German"],
+            ["train", "--out", "notes.txt"],
+            ["train", "--out", "runs/phrases"],
+        ),
+        *(
+            ["train", "data.tsv"],
+            ["train", "--resume", "--out", "runs/none"],
+            ["train", "--set", "train.epochs=1"],
+            ["train", "--list", "hard"],
+        ),
+        *(
+            ["translate", "first-try"],
+            ["translate", "runs/phrases", "The dog sleeps."],
+            ["evaluate", "nowhere"],
+            ["caption", "phrases"],
+        ),
+        *(
+            ["plot-alignment", "nowhere", "--source", "x"],
+            ["export", "first-try", "out"],
+            ["prepare", "first-try", "out"],
+            ["serve"],
+        ),
     ]
     code = f"import sys\nfrom seq2attn.cli import app\nprint([app.run(line) for line in {lines!r}][-1], 'torch' in sys.modules, 'datasets' in sys.modules)"
-    environment = {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path / "cache"), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120, check=True)
+    environment = {
+        "PYTHONPATH": str(ROOT),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "PATH": "/usr/bin:/bin",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        timeout=120,
+        check=True,
+    )
     assert done.stdout.splitlines()[-1] == "2 False False", done.stderr
     assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize("cache", ["notes.txt", "notes.txt/below", "/dev/null"])
-def test_a_cache_that_cannot_be_written_is_named_with_the_ways_round_it(typed: Typed, monkeypatch: pytest.MonkeyPatch, cache: str) -> None:
+def test_a_cache_that_cannot_be_written_is_named_with_the_ways_round_it(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch, cache: str
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", cache)
     refused(
         typed("train", "--max-steps", "1", "--out", "new"),

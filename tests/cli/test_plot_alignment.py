@@ -1,4 +1,6 @@
-"""`plot-alignment` on a random model and on kept attention: every kind of output, words and subwords, and refusals."""
+"""`plot-alignment` on a random model and on kept attention: every kind of output, words and subwords, and
+refusals.
+"""
 
 import json
 import re
@@ -41,7 +43,9 @@ def save_run(path: Path, **decoder: object) -> Path:
         tiny.tokenizer(side).save(path.parent / f"{side}.bin")
         files[f"{side}.model"] = (path.parent / f"{side}.bin").read_bytes()
     sizes = {"source_size": tiny.tokenizer("source").size, "target_size": tiny.tokenizer("target").size}
-    run = checkpoint.create(path, settings, **sizes, languages=("en", "fr"), tokenizers=files, corpus="tiny", force=False)
+    run = checkpoint.create(
+        path, settings, **sizes, languages=("en", "fr"), tokenizers=files, corpus="tiny", force=False
+    )
     checkpoint.save_weights(run, tiny.model(settings))
     return path
 
@@ -106,7 +110,9 @@ def test_text_without_spaces_is_drawn_by_subwords_unless_words_are_asked_for(cal
     assert "by subwords" in by_itself[2]
     assert "</s>" in by_itself[1]
     # one unknown piece
-    assert [line.split()[0] for line in asked[1].splitlines() if line.startswith("他昨天去了北京")] == ["他昨天去了北京。"]
+    assert [line.split()[0] for line in asked[1].splitlines() if line.startswith("他昨天去了北京")] == [
+        "他昨天去了北京。"
+    ]
 
 
 ONE, END, HALF = [1.0, 0.0, 0.0], [0.0, 0.1, 0.9], [0.2, 0.2, 0.6]
@@ -116,12 +122,29 @@ ONE, END, HALF = [1.0, 0.0, 0.0], [0.0, 0.1, 0.9], [0.2, 0.2, 0.6]
     ("pieces", "weights", "words", "said"),
     [
         (["▁le", "▁chi", "en"], [ONE, ONE, ONE], "le chien", None),
-        (["▁le", "▁chi", "en"], [ONE, END, ONE], "le chien", None),  # half of a word's pieces look elsewhere, and more so
-        (["▁le", "▁chi", "en"], [ONE, END, HALF], "le chien", "1 of the 2 target words look mostly at the end"),
-        (["▁", "l", "▁", "▁x"], [ONE, END, ONE, END], "l x", "2 of the 2 target words look mostly at the end"),  # a space alone is no word's
+        # half of a word's pieces look elsewhere, and more so
+        (["▁le", "▁chi", "en"], [ONE, END, ONE], "le chien", None),
+        (
+            ["▁le", "▁chi", "en"],
+            [ONE, END, HALF],
+            "le chien",
+            "1 of the 2 target words look mostly at the end",
+        ),
+        # a space alone is no word's
+        (
+            ["▁", "l", "▁", "▁x"],
+            [ONE, END, ONE, END],
+            "l x",
+            "2 of the 2 target words look mostly at the end",
+        ),
         (["chien"], [HALF], "chien", "the target word looks mostly at the end"),
         # the stop alone
-        (["▁le", "▁chien", "."], [ONE, ONE, END], "le chien.", "1 of the 3 target words look mostly at the end"),
+        (
+            ["▁le", "▁chien", "."],
+            [ONE, ONE, END],
+            "le chien.",
+            "1 of the 3 target words look mostly at the end",
+        ),
         # one subword of two words
         (["▁le", "▁chien"], [END, END], "le chi en", "2 of the 2 target words look mostly at the end"),
         (["▁le", "▁chats"], [END, END], "le chien", None),  # not known which piece is whose
@@ -138,12 +161,18 @@ def test_words_that_look_at_the_end_are_told_of(
     assert (code, err.count("\n")) == (0, 0 if said is None else 1)
     assert (said or "") in err
     assert call("--from", tmp_path / "kept.jsonl", "--subwords")[2] == ""
-    assert call("--from", tmp_path / "kept.jsonl", "-o", tmp_path / "a.html")[2] == f"wrote {tmp_path / 'a.html'}\n"  # a page may hold hundreds of lines
+    # a page may hold hundreds of lines
+    assert (
+        call("--from", tmp_path / "kept.jsonl", "-o", tmp_path / "a.html")[2]
+        == f"wrote {tmp_path / 'a.html'}\n"
+    )
 
 
 def test_a_translation_that_looks_at_the_end_is_told_of(call: Call, tmp_path: Path) -> None:
     """Weights sum to 1: what a row between words lacks is on the end, whose window ends there."""
-    run = tiny.save_run(tmp_path / "run", attention={"window": "local-m", "half_width": 1, "normaliser": "hard-topk"})
+    run = tiny.save_run(
+        tmp_path / "run", attention={"window": "local-m", "half_width": 1, "normaliser": "hard-topk"}
+    )
     target = "le petit chien dort dans le jardin"
     forced = Translator.load(run, device="cpu").force(["rain"], [target])[0]
     assert forced.attention is not None
@@ -168,8 +197,17 @@ def test_one_layer_and_one_head_are_shown(call: Call, tmp_path: Path) -> None:
     deep = {"kind": "transformer", "size": 12, "heads": 2, "layers": 2, "feedforward": 8}
     path = save_run(tmp_path / "run", attention={"heads": 2, "score": "scaled-dot"}, **deep)
     pictures = {}
-    for chosen in ((), ("--layer", 1), ("--layer", 2), ("--head", 1), ("--head", 2), ("--layer", 2, "--head", 1)):
-        code, pictures[chosen], err = call(path, "--source", SOURCE, "--target", "le petit chien dort", "-o", tmp_path / "a.svg", *chosen)
+    for chosen in (
+        (),
+        ("--layer", 1),
+        ("--layer", 2),
+        ("--head", 1),
+        ("--head", 2),
+        ("--layer", 2, "--head", 1),
+    ):
+        code, pictures[chosen], err = call(
+            path, "--source", SOURCE, "--target", "le petit chien dort", "-o", tmp_path / "a.svg", *chosen
+        )
         assert code == 0, err
         pictures[chosen] = (tmp_path / "a.svg").read_text(encoding="utf-8")
     assert len(set(pictures.values())) == len(pictures)
@@ -191,7 +229,10 @@ FORCED = ("--source", "the small dog, sleeps", "--target", "le petit chien, dort
     ("arguments", "titles"),
     [
         (("--heads", "all"), [f"layer {layer}, head {head}" for layer in (1, 2) for head in (1, 2, 3)]),
-        (("--head", "all", "--layer", "all"), [f"layer {layer}, head {head}" for layer in (1, 2) for head in (1, 2, 3)]),
+        (
+            ("--head", "all", "--layer", "all"),
+            [f"layer {layer}, head {head}" for layer in (1, 2) for head in (1, 2, 3)],
+        ),
         (("--head", "all", "--layer", 2), [f"layer 2, head {head}" for head in (1, 2, 3)]),
         (("--layer", "all"), [f"layer {layer}, mean of 3 heads" for layer in (1, 2)]),
         (("--layer", "all", "--head", 3), [f"layer {layer}, head 3" for layer in (1, 2)]),
@@ -200,7 +241,14 @@ FORCED = ("--source", "the small dog, sleeps", "--target", "le petit chien, dort
     ],
 )
 @pytest.mark.parametrize("ending", [".svg", ".html", None])
-def test_every_head_has_its_title(call: Call, deep: Path, tmp_path: Path, arguments: tuple[object, ...], titles: list[str], ending: str | None) -> None:
+def test_every_head_has_its_title(
+    call: Call,
+    deep: Path,
+    tmp_path: Path,
+    arguments: tuple[object, ...],
+    titles: list[str],
+    ending: str | None,
+) -> None:
     path = tmp_path / f"a{ending}"
     code, out, err = call(deep, *FORCED, *arguments, *(["-o", path] if ending else []))
     assert (code, err) == (0, "")
@@ -217,17 +265,27 @@ def test_heads_are_those_that_are_drawn_one_at_a_time_and_their_mean_is_that_of_
     chosen = [(layer, head) for layer in (1, 2) for head in (1, 2, 3)]
     heads = translator.heads(found, chosen)
     for (layer, head), one in zip(chosen, heads, strict=True):
-        alone = Translator.load(deep, device="cpu", settings=[f"model.decoder.weights_of={layer}", f"model.attention.shown={head}"])
-        np.testing.assert_allclose(one.piece_attention, alone.force(["the small dog"], ["le petit chien dort"])[0].piece_attention)
+        alone = Translator.load(
+            deep,
+            device="cpu",
+            settings=[f"model.decoder.weights_of={layer}", f"model.attention.shown={head}"],
+        )
+        np.testing.assert_allclose(
+            one.piece_attention, alone.force(["the small dog"], ["le petit chien dort"])[0].piece_attention
+        )
         assert (one.text, one.score, one.tokens) == (found.text, found.score, found.tokens)
-    np.testing.assert_allclose(np.mean([one.piece_attention for one in heads], axis=0), found.piece_attention, atol=1e-6)
+    np.testing.assert_allclose(
+        np.mean([one.piece_attention for one in heads], axis=0), found.piece_attention, atol=1e-6
+    )
     assert translator.force(["the small dog"], ["le petit chien dort"])[0] == found
     best = translator.translate(["the small dog"])[0][0]
     mean = translator.heads(best, [(None, None)])[0]
     np.testing.assert_allclose(mean.piece_attention, best.piece_attention, atol=1e-5)
 
 
-def test_heads_of_an_ensemble_are_means_and_need_to_be_as_many(call: Call, deep: Path, run: Path, tmp_path: Path) -> None:
+def test_heads_of_an_ensemble_are_means_and_need_to_be_as_many(
+    call: Call, deep: Path, run: Path, tmp_path: Path
+) -> None:
     code, _, err = call(f"{deep},{deep}", *FORCED, "--heads", "all", "-o", tmp_path / "two.svg")
     assert (code, err) == (0, "")
     assert call(deep, *FORCED, "--heads", "all", "-o", tmp_path / "one.svg")[0] == 0
@@ -266,16 +324,33 @@ def test_a_text_behind_the_run_is_the_source(call: Call, run: Path) -> None:
 
 
 def test_punctuation_is_drawn_apart_and_rows_add_up(call: Call, run: Path, tmp_path: Path) -> None:
-    code, _, err = call(run, "--source", "the dog, sleeps", "--target", "le chien dort,", "-o", tmp_path / "a.html")
+    code, _, err = call(
+        run, "--source", "the dog, sleeps", "--target", "le chien dort,", "-o", tmp_path / "a.html"
+    )
     assert code == 0, err
     page = (tmp_path / "a.html").read_text(encoding="utf-8")
-    assert re.findall("<bdi>(.*?)</bdi>", page) == ["the", "dog", ",", "sleeps", "end", "le", "chien", "dort", ",", "end"]
+    assert re.findall("<bdi>(.*?)</bdi>", page) == [
+        "the",
+        "dog",
+        ",",
+        "sleeps",
+        "end",
+        "le",
+        "chien",
+        "dort",
+        ",",
+        "end",
+    ]
     rows = json.loads(re.findall(r'id="weights">(.*?)</script>', page)[0])[0]
     assert [sum(row) for row in rows] == pytest.approx([1.0] * 5, abs=5e-4)
 
 
 def test_source_words_that_were_hardly_read_are_marked_and_counted(call: Call, tmp_path: Path) -> None:
-    tree = {"source_words": ["the", "dog", "sleeps."], "target_words": ["dort."], "attention": [[0.05, 0.05, 0.9]]}
+    tree = {
+        "source_words": ["the", "dog", "sleeps."],
+        "target_words": ["dort."],
+        "attention": [[0.05, 0.05, 0.9]],
+    }
     (tmp_path / "kept.jsonl").write_text(json.dumps(tree) + "\n", encoding="utf-8")
     line = "2 of 3 source words were hardly read: weights that add up to less than 0.2"
     code, out, err = call("--from", tmp_path / "kept.jsonl")
@@ -290,7 +365,9 @@ def test_source_words_that_were_hardly_read_are_marked_and_counted(call: Call, t
     assert re.findall(r'class="word hardly".*?<bdi>(.*?)</bdi>', page) == ["the", "dog"]
 
 
-def test_the_drawing_fits_a_terminal_of_24_lines(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_drawing_fits_a_terminal_of_24_lines(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("LINES", "24")
     words = [f"word{number}" for number in range(21)]
@@ -309,8 +386,23 @@ def test_the_drawing_fits_a_terminal_of_24_lines(call: Call, monkeypatch: pytest
 def test_a_title_and_a_size(call: Call, kept: Path, tmp_path: Path) -> None:
     from PIL import Image
 
-    for size, dpi, dots in (("8x4", 100, (800, 400)), ("20 x 10cm", 254, (2000, 1000)), ("100mmx5cm", 127, (500, 250))):
-        code, _, err = call("--from", kept, "-o", tmp_path / "a.png", "--size", size, "--dpi", dpi, "--title", "A <b>title</b>")
+    for size, dpi, dots in (
+        ("8x4", 100, (800, 400)),
+        ("20 x 10cm", 254, (2000, 1000)),
+        ("100mmx5cm", 127, (500, 250)),
+    ):
+        code, _, err = call(
+            "--from",
+            kept,
+            "-o",
+            tmp_path / "a.png",
+            "--size",
+            size,
+            "--dpi",
+            dpi,
+            "--title",
+            "A <b>title</b>",
+        )
         assert code == 0, err
         with Image.open(tmp_path / "a.png") as image:
             assert max(abs(side - wanted) for side, wanted in zip(image.size, dots, strict=True)) <= 1
@@ -330,7 +422,9 @@ def test_a_recurrent_decoder_has_one_layer_of_attention(call: Call, run: Path) -
         assert words in err
 
 
-def test_what_no_font_has_is_reported_once(call: Call, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_no_font_has_is_reported_once(
+    call: Call, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from seq2attn.plotting import fonts
 
     monkeypatch.setattr(fonts, "_installed", lambda: [fonts.FIRST])
@@ -369,10 +463,22 @@ def test_a_page_holds_every_line_that_is_not_empty(call: Call, kept: Path, tmp_p
         (("--from", "kept.jsonl", "--beam", "2"), "--beam and --max-length are for a search"),
         (("--from", "kept.jsonl", "--max-length", "2"), "--beam and --max-length are for a search"),
         (("--from", "kept.jsonl", "--set", "search.beam=2"), "--set changes how a run reads"),
-        (("run", "--source", "a", "--set", "search.beam=2", "--beam", "2"), "--beam and --set search.beam say one thing twice"),
-        (("run", "--source", "a", "--target", "b", "--set", "search.max_length=2"), "--target is given whole: --set search.*"),
-        (("run", "--source", "a", "--target", "b", "--set", "search.no_repeat_ngram=2"), "--target is given whole: --set search.*"),
-        (("run", "--source", "a", "--set", "data.joint=true"), "--set data.joint=true: acts before or in training alone"),
+        (
+            ("run", "--source", "a", "--set", "search.beam=2", "--beam", "2"),
+            "--beam and --set search.beam say one thing twice",
+        ),
+        (
+            ("run", "--source", "a", "--target", "b", "--set", "search.max_length=2"),
+            "--target is given whole: --set search.*",
+        ),
+        (
+            ("run", "--source", "a", "--target", "b", "--set", "search.no_repeat_ngram=2"),
+            "--target is given whole: --set search.*",
+        ),
+        (
+            ("run", "--source", "a", "--set", "data.joint=true"),
+            "--set data.joint=true: acts before or in training alone",
+        ),
         (("--from", "kept.pkl"), "must end in .jsonl or .npz"),
         (("run", "--source", "a", "-o", "folder.png"), "a folder"),
         (("run", "--source", "a", "--layer", "0"), "--layer 0: give a number from 1, or all"),
@@ -390,7 +496,9 @@ def test_a_page_holds_every_line_that_is_not_empty(call: Call, kept: Path, tmp_p
         (("run", "some", "text", "--image", "a.png"), "leave one out"),
     ],
 )
-def test_contradictions_are_refused(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str) -> None:
+def test_contradictions_are_refused(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.png").mkdir()
     code, out, err = call(*arguments)
@@ -400,7 +508,9 @@ def test_contradictions_are_refused(call: Call, tmp_path: Path, monkeypatch: pyt
 
 def test_contradictions_are_refused_before_anything_heavy_is_imported() -> None:
     script = "import sys\nfrom seq2attn.cli.app import run\ncode = run(['plot-alignment', 'run', '--source', 'a', '-o', 'a.bmp'])\nassert not {'torch', 'sacrebleu', 'numpy', 'matplotlib'} & set(sys.modules)\nsys.exit(code)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
+    )
     assert done.returncode == 2, done.stderr
 
 
@@ -417,7 +527,13 @@ def test_contradictions_are_refused_before_anything_heavy_is_imported() -> None:
     ],
 )
 def test_what_is_not_there_is_one_line(
-    call: Call, run: Path, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
+    call: Call,
+    run: Path,
+    kept: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    words: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.jsonl").write_bytes(b"")
@@ -427,7 +543,9 @@ def test_what_is_not_there_is_one_line(
 
 
 def test_a_model_with_a_fixed_context_has_nothing_to_draw(call: Call, tmp_path: Path) -> None:
-    code, out, err = call(save_run(tmp_path / "fixed", reads="summary", context=["input"]), "--source", SOURCE)
+    code, out, err = call(
+        save_run(tmp_path / "fixed", reads="summary", context=["input"]), "--source", SOURCE
+    )
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "no attention to draw: its decoder reads a fixed summary" in err
 

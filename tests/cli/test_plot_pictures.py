@@ -1,4 +1,6 @@
-"""`plot-alignment` of captions: overlays of files and of prepared pictures with their boxes, film strips, pages, the terminal, and refusals."""
+"""`plot-alignment` of captions: overlays of files and of prepared pictures with their boxes, film strips,
+pages, the terminal, and refusals.
+"""
 
 import json
 from collections.abc import Callable
@@ -57,7 +59,14 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, split in enumerate(("train", "train", "test", "test")):
         tiny_pictures.draw(folder / f"{number}.png", number, (60, 40))
         boxes = [[], [[1, 10, 20, 30, 40], [2, 0, 0, 5, 5]]]
-        rows.append({"file_name": f"{number}.png", "split": split, "captions": ["un chat noir", f"le chien {number}"], "boxes": boxes})
+        rows.append(
+            {
+                "file_name": f"{number}.png",
+                "split": split,
+                "captions": ["un chat noir", f"le chien {number}"],
+                "boxes": boxes,
+            }
+        )
     (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert application.run(["prepare", str(folder), str(folder / "out"), "--quiet"]) == 0
     return folder / "out"
@@ -73,12 +82,25 @@ def test_the_best_caption_is_drawn_in_the_terminal(call: Call, run: Path, image:
     assert best.text in err
 
 
-def test_punctuation_of_a_caption_has_a_panel_of_its_own_and_boxes_keep_their_words(call: Call, run: Path, image: Path, prepared: Path, tmp_path: Path) -> None:
+def test_punctuation_of_a_caption_has_a_panel_of_its_own_and_boxes_keep_their_words(
+    call: Call, run: Path, image: Path, prepared: Path, tmp_path: Path
+) -> None:
     found = Captioner.load(run, "cpu").force([image], ["un chat, noir"])[0]
     words, weights, of_words = overlays.looks(found)
     assert (words, of_words) == (["un", "chat", ",", "noir"], [0, 1, 3])
     assert weights.sum(1) == pytest.approx([1.0] * 4, abs=1e-6)
-    code, _, err = call(run, "--image", image, "--target", "un chat, noir", "-o", tmp_path / "a.svg", "--title", "What it saw", "--quiet")
+    code, _, err = call(
+        run,
+        "--image",
+        image,
+        "--target",
+        "un chat, noir",
+        "-o",
+        tmp_path / "a.svg",
+        "--title",
+        "What it saw",
+        "--quiet",
+    )
     assert (code, err) == (0, "")
     svg = (tmp_path / "a.svg").read_text(encoding="utf-8")
     assert all(f">{text}</text>" in svg for text in (*words, "What it saw"))
@@ -110,16 +132,33 @@ def test_the_overlay_is_that_of_the_model(call: Call, run: Path, image: Path, tm
     best = Captioner.load(run, "cpu").force([image], [CAPTION])[0]
     assert best.attention is not None
     assert best.grid is not None
-    overlay.save(np.asarray(Image.open(image)), best.words, best.attention, best.grid, tmp_path / "wanted.png")
+    overlay.save(
+        np.asarray(Image.open(image)), best.words, best.attention, best.grid, tmp_path / "wanted.png"
+    )
     assert call(run, "--image", image, "--target", CAPTION, "-o", tmp_path / "drawn.png")[0] == 0
     assert (tmp_path / "drawn.png").read_bytes() == (tmp_path / "wanted.png").read_bytes()
-    flat = call(run, "--image", image, "--target", CAPTION, "-o", tmp_path / "flat.png", "--set", "model.attention.temperature=1000")
+    flat = call(
+        run,
+        "--image",
+        image,
+        "--target",
+        CAPTION,
+        "-o",
+        tmp_path / "flat.png",
+        "--set",
+        "model.attention.temperature=1000",
+    )
     assert flat[0] == 0
     assert (tmp_path / "flat.png").read_bytes() != (tmp_path / "wanted.png").read_bytes()
 
 
-@pytest.mark.parametrize(("fit", "corner", "shape"), [("stretch", (0, 0), (40, 60)), ("crop", (10, 0), (40, 40)), ("pad", (0, -10), (60, 60))])
-def test_light_falls_on_what_the_model_sees(tmp_path: Path, fit: str, corner: tuple[int, int], shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("fit", "corner", "shape"),
+    [("stretch", (0, 0), (40, 60)), ("crop", (10, 0), (40, 40)), ("pad", (0, -10), (60, 60))],
+)
+def test_light_falls_on_what_the_model_sees(
+    tmp_path: Path, fit: str, corner: tuple[int, int], shape: tuple[int, int]
+) -> None:
     path = tiny_pictures.draw(tmp_path / "wide.png", 3, (60, 40))
     whole = np.asarray(Image.open(path))
     part = overlays.seen_part([path.read_bytes()], "wide.png", tiny_pictures.captioner(encoder={"fit": fit}))
@@ -129,13 +168,19 @@ def test_light_falls_on_what_the_model_sees(tmp_path: Path, fit: str, corner: tu
         np.testing.assert_array_equal(part.pixels_FYX3[0, 10:50], whole)
         assert (part.pixels_FYX3[0, :10] == images.GREY).all()
     else:
-        np.testing.assert_array_equal(part.pixels_FYX3[0], whole[top : top + shape[0], left : left + shape[1]])
+        np.testing.assert_array_equal(
+            part.pixels_FYX3[0], whole[top : top + shape[0], left : left + shape[1]]
+        )
     assert part.boxes([Box(0, 20, 10, 40, 30)], 60) == [Box(0, 20 - left, 10 - top, 40 - left, 30 - top)]
-    assert part.boxes([Box(0, 40, 20, 80, 60)], 120) == [Box(0, 20 - left, 10 - top, 40 - left, 30 - top)]  # of a picture that was made smaller
-    assert len(part.boxes([Box(0, 0, 0, 8, 8), Box(1, 30, 10, 35, 20)], 60)) == (1 if fit == "crop" else 2)  # what is cut off has no box
+    # of a picture that was made smaller
+    assert part.boxes([Box(0, 40, 20, 80, 60)], 120) == [Box(0, 20 - left, 10 - top, 40 - left, 30 - top)]
+    # what is cut off has no box
+    assert len(part.boxes([Box(0, 0, 0, 8, 8), Box(1, 30, 10, 35, 20)], 60)) == (1 if fit == "crop" else 2)
 
 
-def test_a_prepared_picture_with_the_boxes_of_its_caption(call: Call, run: Path, prepared: Path, tmp_path: Path) -> None:
+def test_a_prepared_picture_with_the_boxes_of_its_caption(
+    call: Call, run: Path, prepared: Path, tmp_path: Path
+) -> None:
     picture = (prepared.parent / "3.png").read_bytes()
     best = Captioner.load(run, "cpu").force([picture], ["le chien 3"])[0]
     assert best.attention is not None
@@ -143,11 +188,18 @@ def test_a_prepared_picture_with_the_boxes_of_its_caption(call: Call, run: Path,
     pixels = images.pixels([picture], "3.png")[0]
     for name, boxes in (("boxes", [(1, 10, 20, 30, 40), (2, 0, 0, 5, 5)]), ("none", [])):
         overlay.save(pixels, best.words, best.attention, best.grid, tmp_path / f"{name}.png", boxes=boxes)
-    code, _, err = call(run, "--data", prepared, "--number", 2, "--reference", 2, "-o", tmp_path / "drawn.png")
+    code, _, err = call(
+        run, "--data", prepared, "--number", 2, "--reference", 2, "-o", tmp_path / "drawn.png"
+    )
     assert code == 0, err
     assert err.startswith("le chien 3 ")
     assert (tmp_path / "drawn.png").read_bytes() == (tmp_path / "boxes.png").read_bytes()
-    assert call(run, "--data", prepared, "--number", 2, "--target", "le chien 3", "-o", tmp_path / "drawn.png")[0] == 0
+    assert (
+        call(run, "--data", prepared, "--number", 2, "--target", "le chien 3", "-o", tmp_path / "drawn.png")[
+            0
+        ]
+        == 0
+    )
     assert (tmp_path / "drawn.png").read_bytes() == (tmp_path / "none.png").read_bytes()
     assert call(run, "--data", prepared, "--reference", 1, "--split", "train")[2].startswith("un chat noir ")
 
@@ -177,7 +229,10 @@ def test_a_clip_is_a_film_strip(call: Call, clips: Path, tmp_path: Path) -> None
         assert call(clips, "--image", tmp_path / "clip", "--target", CAPTION, "-o", path)[0] == 0
         assert path.read_bytes().startswith(start)
     _, _, err = call(clips, "--image", tmp_path / "clip" / "0.png", "--target", CAPTION, "--quiet")
-    assert err == f"warning: {tmp_path / 'clip' / '0.png'}: a still image: described as a clip of one frame, for the model reads clips\n"
+    assert (
+        err
+        == f"warning: {tmp_path / 'clip' / '0.png'}: a still image: described as a clip of one frame, for the model reads clips\n"
+    )
     forced = Captioner.load(clips, "cpu").force([tmp_path / "clip"], [CAPTION])[0]
     assert forced.attention is not None
     read = np.stack([np.asarray(Image.open(tmp_path / "clip" / f"{number}.png")) for number in (0, 3, 6)])
@@ -192,7 +247,10 @@ def test_a_clip_is_a_film_strip(call: Call, clips: Path, tmp_path: Path) -> None
         (("run", "--source", "a", "--image", "a.png"), "--source is a text and --image names a picture"),
         (("run", "--source", "a", "--data", "prepared"), "--source is a text and --data names a picture"),
         (("run", "--image", "a.png", "--data", "prepared"), "leave one out"),
-        (("run", "--image", "a.png", "--reference", "1"), "--reference chooses a picture of a prepared folder"),
+        (
+            ("run", "--image", "a.png", "--reference", "1"),
+            "--reference chooses a picture of a prepared folder",
+        ),
         (("run", "--number", "1"), "--number chooses a picture of a prepared folder"),
         (("run", "--image", "a.png", "--split", "test"), "--split chooses"),
         (("run", "--data", "prepared", "--reference", "1", "--target", "b"), "each is a caption to force"),
@@ -209,7 +267,13 @@ def test_a_clip_is_a_film_strip(call: Call, clips: Path, tmp_path: Path) -> None
     ],
 )
 def test_contradictions_are_refused(
-    call: Call, run: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
+    call: Call,
+    run: Path,
+    prepared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    words: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name, path in (("run", run), ("prepared", prepared)):
@@ -220,7 +284,9 @@ def test_contradictions_are_refused(
     assert words in err
 
 
-def test_what_is_not_there_is_one_line(call: Call, run: Path, clips: Path, prepared: Path, image: Path, tmp_path: Path) -> None:
+def test_what_is_not_there_is_one_line(
+    call: Call, run: Path, clips: Path, prepared: Path, image: Path, tmp_path: Path
+) -> None:
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "folder").mkdir()
     blind = tiny_pictures.save_run(tmp_path / "blind", reads="summary", context=["input"])

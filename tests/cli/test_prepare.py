@@ -50,7 +50,9 @@ def test_what_training_would_refuse_is_said_at_once(call: Call, tmp_path: Path) 
     code, _, said = call(tmp_path / "one.tsv", tmp_path / "out")
     assert code == 0
     assert "Next:" not in said
-    assert said.splitlines()[-1].startswith("warning: there is no valid split, which training needs: add pairs")
+    assert said.splitlines()[-1].startswith(
+        "warning: there is no valid split, which training needs: add pairs"
+    )
 
 
 def test_the_report_is_printed_and_kept(call: Call, corpus: Path, tmp_path: Path) -> None:
@@ -64,7 +66,17 @@ def test_the_report_is_printed_and_kept(call: Call, corpus: Path, tmp_path: Path
     first, blank, header, *rows = printed.splitlines()
     assert first == f"{corpus}: en to de; unigram pieces, vocabulary: 60 joint"
     assert not blank
-    assert header.split() == ["split", "read", "kept", "side", "pieces", "median", "99%", "longest", "unknown"]
+    assert header.split() == [
+        "split",
+        "read",
+        "kept",
+        "side",
+        "pieces",
+        "median",
+        "99%",
+        "longest",
+        "unknown",
+    ]
     assert rows[0].split()[:4] == ["train", "201", "200", "en"]
     assert rows[1].split()[0] == "de"
     assert "train: 1 dropped, empty: train.en:201" in rows
@@ -77,7 +89,17 @@ def test_help_names_every_kind_of_corpus(call: Call) -> None:
     code, printed, _ = call("--help")
     said = " ".join(printed.split())
     assert code == 0
-    for kind in ("phrases", "scenes", "clips", "train.en", ".parquet", "metadata.jsonl", "*.token.txt", "dataset_*.json", "hf:"):
+    for kind in (
+        "phrases",
+        "scenes",
+        "clips",
+        "train.en",
+        ".parquet",
+        "metadata.jsonl",
+        "*.token.txt",
+        "dataset_*.json",
+        "hf:",
+    ):
         assert kind in said
 
 
@@ -123,10 +145,16 @@ def test_options_reach_the_data(call: Call, corpus: Path, tmp_path: Path) -> Non
 def test_a_file_without_a_header_and_its_pairs_set_aside(call: Call, tmp_path: Path) -> None:
     path = tmp_path / "cmn.tsv"
     path.write_text("".join(f"sentence {i}.\t句子 {i}。\tsource {i}\n" for i in range(100)), encoding="utf-8")
-    code, printed, _ = call(path, tmp_path / "out", "--source", "1:en", "--target", "2:zh", "--valid", 10, "--test", 20)
+    code, printed, _ = call(
+        path, tmp_path / "out", "--source", "1:en", "--target", "2:zh", "--valid", 10, "--test", 20
+    )
     assert code == 0, printed
     assert Prepared(tmp_path / "out").languages == ("en", "zh")
-    assert [len(Prepared(tmp_path / "out").split(name)) for name in ("train", "valid", "test")] == [70, 10, 20]
+    assert [len(Prepared(tmp_path / "out").split(name)) for name in ("train", "valid", "test")] == [
+        70,
+        10,
+        20,
+    ]
 
 
 def test_the_bundled_corpus_with_defaults(call: Call, tmp_path: Path) -> None:
@@ -141,22 +169,41 @@ def test_the_bundled_corpus_with_defaults(call: Call, tmp_path: Path) -> None:
     assert all("-" in links for links in gold)
     source, target = opened.split("test").texts()
     for links, s, t in zip(gold, source, target, strict=True):
-        assert all(int(i) < len(s.split()) and int(j) < len(t.split()) for i, j in (link.split("-") for link in links.split()))
+        assert all(
+            int(i) < len(s.split()) and int(j) < len(t.split())
+            for i, j in (link.split("-") for link in links.split())
+        )
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["CORPUS", "OUT"], 2, "say which way to translate, as in --source de --target en"),
-        (["CORPUS", "OUT", "--source", "en", "--target", "fr"], 1, "for --target fr; its endings are: de, en"),
-        (["CORPUS", "OUT", "--source", "en", "--target", "de", "--valid", "5"], 2, "has its own valid split: leave --valid out"),
+        (
+            ["CORPUS", "OUT", "--source", "en", "--target", "fr"],
+            1,
+            "for --target fr; its endings are: de, en",
+        ),
+        (
+            ["CORPUS", "OUT", "--source", "en", "--target", "de", "--valid", "5"],
+            2,
+            "has its own valid split: leave --valid out",
+        ),
         (
             ["CORPUS", "OUT", "--source", "en", "--target", "de", "--vocab-size", "9000"],
             1,
             "the text does not hold a vocabulary of 9000: the largest possible is",
         ),
-        (["CORPUS", "CORPUS", "--source", "en", "--target", "de"], 1, "exists: choose another name, or replace it with --force"),
-        (["CORPUS", "CORPUS", "--source", "en", "--target", "de", "--force"], 1, "is not a prepared folder, so --force does not replace it"),
+        (
+            ["CORPUS", "CORPUS", "--source", "en", "--target", "de"],
+            1,
+            "exists: choose another name, or replace it with --force",
+        ),
+        (
+            ["CORPUS", "CORPUS", "--source", "en", "--target", "de", "--force"],
+            1,
+            "is not a prepared folder, so --force does not replace it",
+        ),
         (["CORPUS/none.tsv", "OUT"], 1, "none.tsv: no such file or folder"),
         (["CORPUS", "OUT", "--tokenizer", "bytes"], 2, "--tokenizer"),
         (["CORPUS", "OUT", "--vocab-size", "many"], 2, "--vocab-size"),
@@ -165,11 +212,22 @@ def test_the_bundled_corpus_with_defaults(call: Call, tmp_path: Path) -> None:
         (["CORPUS"], 2, "OUT"),
     ],
 )
-def test_each_refusal_is_one_line(arguments: list[str], code: int, message: str, call: Call, corpus: Path, tmp_path: Path) -> None:
-    names = {"CORPUS": str(corpus), "OUT": str(tmp_path / "out"), "PICTURES": str(tmp_path / "pictures.token.txt")}
+def test_each_refusal_is_one_line(
+    arguments: list[str], code: int, message: str, call: Call, corpus: Path, tmp_path: Path
+) -> None:
+    names = {
+        "CORPUS": str(corpus),
+        "OUT": str(tmp_path / "out"),
+        "PICTURES": str(tmp_path / "pictures.token.txt"),
+    }
     Path(names["PICTURES"]).write_text("a.jpg#0\ta dog\n", encoding="utf-8")
     ended, printed, said = call(
-        *(argument.replace("CORPUS", names["CORPUS"]) if "CORPUS" in argument else names.get(argument, argument) for argument in arguments)
+        *(
+            argument.replace("CORPUS", names["CORPUS"])
+            if "CORPUS" in argument
+            else names.get(argument, argument)
+            for argument in arguments
+        )
     )
     assert ended == code
     assert message in said
@@ -182,11 +240,14 @@ def test_each_refusal_is_one_line(arguments: list[str], code: int, message: str,
 
 
 WAIT = "def wait():\n    os.write(1, b'working\\n')\n    for _ in range(6000):\n        time.sleep(0.01)\n"
-# In pieces: a signal that arrives after the line is written and before a sleep begins is seen only after that sleep.
+# In pieces: a signal that arrives after the line is written and before a sleep begins is seen only after that
+# sleep.
 
 
 def interrupted(corpus: Path, tmp_path: Path, changes: str) -> None:
-    """Run `prepare` with two workers and `changes` to the program, until it prints a line; then Ctrl-C, which must end it and leave nothing."""
+    """Run `prepare` with two workers and `changes` to the program, until it prints a line; then Ctrl-C, which
+    must end it and leave nothing.
+    """
     program = (
         "import os, signal, sys, time\n"
         "from contextlib import contextmanager\n"
@@ -211,8 +272,10 @@ def interrupted(corpus: Path, tmp_path: Path, changes: str) -> None:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "working\n"
-            os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to the command and all its workers at once
-            _, said = process.communicate(timeout=300)  # for tests that fail; a worker that is left holds the pipe open
+            # as a terminal sends it: to the command and all its workers at once
+            os.killpg(process.pid, signal.SIGINT)
+            # for tests that fail; a worker that is left holds the pipe open
+            _, said = process.communicate(timeout=300)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -254,7 +317,9 @@ def test_workers_end_when_the_command_is_killed(corpus: Path, tmp_path: Path) ->
         "each(work, 2)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
         assert process.stdout is not None
         assert [process.stdout.readline(), process.stdout.readline()] == ["working\n"] * 2
         process.kill()
@@ -266,7 +331,9 @@ def test_workers_end_when_the_command_is_killed(corpus: Path, tmp_path: Path) ->
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """A folder of 24 pictures and metadata.jsonl, of which one is missing, one is cut off and one has a long caption."""
+    """A folder of 24 pictures and metadata.jsonl, of which one is missing, one is cut off and one has a long
+    caption.
+    """
     folder = tmp_path / "pictures"
     folder.mkdir()
     lines = []
@@ -276,7 +343,15 @@ def pictures(tmp_path: Path) -> Path:
         if number != 3:
             (folder / picture.name).write_bytes(content[: len(content) // 2] if number == 5 else content)
         captions = [*picture.captions, " ".join(["word"] * 30)] if number == 7 else list(picture.captions)
-        lines.append(json.dumps({"file_name": picture.name, "captions": captions, "split": "train" if number < 20 else "valid"}))
+        lines.append(
+            json.dumps(
+                {
+                    "file_name": picture.name,
+                    "captions": captions,
+                    "split": "train" if number < 20 else "valid",
+                }
+            )
+        )
     (folder / "metadata.jsonl").write_text("\n".join(lines), encoding="utf-8")
     return folder
 
@@ -285,8 +360,14 @@ def test_the_report_on_pictures_is_printed(call: Call, pictures: Path, tmp_path:
     code, out, _ = call(pictures, tmp_path / "out", "--max-missing", "0.1", "--max-length", 20)
     assert code == 0
     lines = out.splitlines()
-    assert re.fullmatch(rf"{re.escape(str(pictures))}: pictures to .*; word pieces, vocabulary: \d+", lines[0])
-    assert any(line.startswith("2 pictures are missing or damaged, and left out: 003.png: no such file; 005.png: ") or "003.png" in line for line in lines)
+    assert re.fullmatch(
+        rf"{re.escape(str(pictures))}: pictures to .*; word pieces, vocabulary: \d+", lines[0]
+    )
+    assert any(
+        line.startswith("2 pictures are missing or damaged, and left out: 003.png: no such file; 005.png: ")
+        or "003.png" in line
+        for line in lines
+    )
     assert re.search(r"^split +pictures +captions +pieces +median +99% +longest +unknown$", out, re.MULTILINE)
     assert re.search(r"^train +18 +36 +108 +2 +4 +4 +0\.00%$", out, re.MULTILINE)
     assert re.search(r"^valid +4 +8 +24 +2 +4 +4 +0\.00%$", out, re.MULTILINE)
@@ -299,13 +380,18 @@ def test_the_report_on_pictures_is_printed(call: Call, pictures: Path, tmp_path:
 def test_more_missing_pictures_than_allowed_are_refused(call: Call, pictures: Path, tmp_path: Path) -> None:
     code, _, said = call(pictures, tmp_path / "out")
     assert code == 1
-    assert re.search(r"2 of 24 pictures are missing or damaged: .*003\.png.*; 5% are left out at most: mend them, or allow more with --max-missing\n$", said)
+    assert re.search(
+        r"2 of 24 pictures are missing or damaged: .*003\.png.*; 5% are left out at most: mend them, or allow more with --max-missing\n$",
+        said,
+    )
     assert not (tmp_path / "out").exists()
     for wrong in ("-0.1", "1", "many"):
         assert call(pictures, tmp_path / "out", "--max-missing", wrong)[0] == 2
 
 
-def test_linked_pictures_are_allowed_or_the_link_is_the_cause(call: Call, pictures: Path, tmp_path: Path) -> None:
+def test_linked_pictures_are_allowed_or_the_link_is_the_cause(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
     linked = tmp_path / "linked"
     linked.mkdir()
     names = [path.name for path in pictures.iterdir() if path.suffix == ".png"]
@@ -315,7 +401,9 @@ def test_linked_pictures_are_allowed_or_the_link_is_the_cause(call: Call, pictur
         (linked / name).symlink_to(pictures / name)
     code, _, said = call(linked, tmp_path / "out")
     assert code == 1
-    assert re.search(r"reached by links alone: metadata\.jsonl:\d+: \S+\.png is a link to .*, outside of ", said)
+    assert re.search(
+        r"reached by links alone: metadata\.jsonl:\d+: \S+\.png is a link to .*, outside of ", said
+    )
     assert "allow links with --follow-links" in said
     assert "--max-missing" not in said
     code, out, _ = call(linked, tmp_path / "out", "--follow-links", "--max-missing", 0.5)

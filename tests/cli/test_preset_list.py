@@ -1,4 +1,6 @@
-"""`train --list` and `--show`: the presets in groups, a short line each, and what a preset's file says of itself."""
+"""`train --list` and `--show`: the presets in groups, a short line each, and what a preset's file says of
+itself.
+"""
 
 from pathlib import Path
 
@@ -20,13 +22,17 @@ def test_every_preset_is_in_a_group_and_has_a_short_line() -> None:
     heads = {name: presets.head(path) for name, path in config.presets().items()}
     assert {one.group for one in heads.values()} == set(ORDER)
     assert all(one.short for one in heads.values())
-    assert {name for name, one in heads.items() if one.group == "paper sizes"} == {name for name in heads if name.endswith("-paper")}
+    assert {name for name, one in heads.items() if one.group == "paper sizes"} == {
+        name for name in heads if name.endswith("-paper")
+    }
     images = {name for name, one in heads.items() if one.group == "images and clips"}
     assert images == {name for name in heads if config.load(name).model.pictures}
     assert presets.head(config.presets()["first-try"]).group == "start here"
 
 
-def test_the_list_has_every_preset_once_in_groups_within_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_has_every_preset_once_in_groups_within_80_columns(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     code, out, _ = train(capsys, "--list")
     lines = out.splitlines()
     assert code == 0
@@ -48,7 +54,9 @@ def test_the_list_has_every_preset_once_in_groups_within_80_columns(capsys: pyte
         ("first-try", ["first-try"], ["recurrent"]),
     ],
 )
-def test_a_word_filters_the_list(capsys: pytest.CaptureFixture[str], word: str, some: list[str], none: list[str]) -> None:
+def test_a_word_filters_the_list(
+    capsys: pytest.CaptureFixture[str], word: str, some: list[str], none: list[str]
+) -> None:
     for arguments in (("--list", word), (word, "--list")):
         code, out, _ = train(capsys, *arguments)
         names = [line.split()[0] for line in out.splitlines() if line.startswith("  ")]
@@ -64,7 +72,9 @@ def test_a_word_that_no_preset_has_is_said(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize("name", sorted(config.presets()))
-def test_show_begins_with_what_the_preset_says_of_itself(capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str) -> None:
+def test_show_begins_with_what_the_preset_says_of_itself(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
+) -> None:
     code, out, _ = train(capsys, name, "--show")
     assert code == 0
     head, _, settings = out.partition("\n\n")
@@ -82,14 +92,19 @@ def test_show_says_formulas_and_no_path_inside_the_program(capsys: pytest.Captur
         _, out, _ = train(capsys, name, "--show")
         _, _, settings = out.partition("\n\n")
         assert ".py" not in settings
-        assert "additive: v . tanh(W s + U h); dot: s . h; scaled-dot: s . h / sqrt(size); general: s . W h; keyed: q(s) . k(h)" in settings
+        assert (
+            "additive: v . tanh(W s + U h); dot: s . h; scaled-dot: s . h / sqrt(size); general: s . W h; keyed: q(s) . k(h)"
+            in settings
+        )
         assert "bahdanau15: normal, of deviation 0.01" in settings
     scores = next(field.annotation for key, _, field in config.fields() if key == "model.attention.score")
     for score in config.choices(scores):
         assert f" {score}: " in settings
 
 
-def test_the_glossary_explains_its_words_within_the_columns_of_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_glossary_explains_its_words_within_the_columns_of_a_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     code, out, _ = train(capsys, "--glossary")
     assert code == 0
     assert "teacher forcing  " in out
@@ -98,7 +113,9 @@ def test_the_glossary_explains_its_words_within_the_columns_of_a_terminal(capsys
 
 
 @pytest.mark.parametrize("word", ["picture", "Pictures", "images", "photos", "captions"])
-def test_presets_of_images_are_found_by_what_others_call_images(capsys: pytest.CaptureFixture[str], word: str) -> None:
+def test_presets_of_images_are_found_by_what_others_call_images(
+    capsys: pytest.CaptureFixture[str], word: str
+) -> None:
     code, out, err = train(capsys, "--list", word)
     assert code == 0
     assert {"xu15-soft", "caption-transformer", "selfattention-cnn"} <= set(out.split())
@@ -109,11 +126,17 @@ def test_presets_of_images_are_found_by_what_others_call_images(capsys: pytest.C
 # A file that begins from a preset
 
 
-def test_a_file_may_name_the_preset_that_it_begins_from(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    (tmp_path / "mine.toml").write_text('# Mine\npreset = "bahdanau15"\nmodel.dropout = 0.5\n[train]\nlr = 0.01\n')
+def test_a_file_may_name_the_preset_that_it_begins_from(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "mine.toml").write_text(
+        '# Mine\npreset = "bahdanau15"\nmodel.dropout = 0.5\n[train]\nlr = 0.01\n'
+    )
     file = str(tmp_path / "mine.toml")
     assert config.load(file) == config.load("bahdanau15", ["model.dropout=0.5", "train.lr=0.01"])
-    assert config.load(file, ["train.lr=0.02"]) == config.load("bahdanau15", ["model.dropout=0.5", "train.lr=0.02"])
+    assert config.load(file, ["train.lr=0.02"]) == config.load(
+        "bahdanau15", ["model.dropout=0.5", "train.lr=0.02"]
+    )
     code, out, _ = train(capsys, file, "--show")
     assert code == 0
     assert out.startswith("# Mine\n\n")
@@ -124,7 +147,9 @@ def test_a_file_may_name_the_preset_that_it_begins_from(capsys: pytest.CaptureFi
 
 def test_a_section_of_another_kind_begins_anew(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('preset = "transformer"\n[model.encoder]\nkind = "rnn"\nsize = 32\n')
-    assert config.load(str(tmp_path / "mine.toml")) == config.load("transformer", ["model.encoder.kind=rnn", "model.encoder.size=32"])
+    assert config.load(str(tmp_path / "mine.toml")) == config.load(
+        "transformer", ["model.encoder.kind=rnn", "model.encoder.size=32"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,7 +167,9 @@ def test_a_section_of_another_kind_begins_anew(tmp_path: Path) -> None:
         ('extends = "bahdanau15"', 'write preset = "bahdanau15"'),
     ],
 )
-def test_a_base_that_is_no_preset_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, line: str, said: str) -> None:
+def test_a_base_that_is_no_preset_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, line: str, said: str
+) -> None:
     (tmp_path / "other.toml").write_text('preset = "mine.toml"\n')
     (tmp_path / "mine.toml").write_text(f"{line}\n")
     code, out, err = train(capsys, str(tmp_path / "mine.toml"), "--show")

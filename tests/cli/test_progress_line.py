@@ -10,8 +10,13 @@ FACTS = "loss 5.694  valid 5.945  BLEU 0.2  2,732 tokens/s  lr 0.00087"
 
 
 @pytest.mark.parametrize("width", [40, 60, 79, 80, 99, 100, 120, 200])
-@pytest.mark.parametrize(("done", "total", "gone", "left"), [(1, 2000, 0.4, 720.0), (19_999, 20_000, 86_400.0, 4.0), (200_000, 1_000_000, 90_000, 360_000)])
-def test_step_share_and_time_left_stand_at_any_width(width: int, done: int, total: int, gone: float, left: float) -> None:
+@pytest.mark.parametrize(
+    ("done", "total", "gone", "left"),
+    [(1, 2000, 0.4, 720.0), (19_999, 20_000, 86_400.0, 4.0), (200_000, 1_000_000, 90_000, 360_000)],
+)
+def test_step_share_and_time_left_stand_at_any_width(
+    width: int, done: int, total: int, gone: float, left: float
+) -> None:
     line = fitted(width, "training", done, total, Clock(gone, left), FACTS)
     assert len(line) <= width
     for part in (f"{done:,}/{total:,}", f"{100 * done // total}%", "left"):
@@ -33,8 +38,14 @@ def test_facts_are_dropped_from_the_last_on_and_whole() -> None:
 
 
 def test_the_line_at_80_columns() -> None:
-    assert fitted(80, "training", 200, 2000, Clock(12, 200), FACTS) == "training 200/2,000  10%  0:12 gone, 3:20 left  loss 5.694  valid 5.945  BLEU 0.2"
-    assert fitted(60, "training", 200, 2000, Clock(12, 200), FACTS) == "training 200/2,000  10%  0:12 gone, 3:20 left  loss 5.694"
+    assert (
+        fitted(80, "training", 200, 2000, Clock(12, 200), FACTS)
+        == "training 200/2,000  10%  0:12 gone, 3:20 left  loss 5.694  valid 5.945  BLEU 0.2"
+    )
+    assert (
+        fitted(60, "training", 200, 2000, Clock(12, 200), FACTS)
+        == "training 200/2,000  10%  0:12 gone, 3:20 left  loss 5.694"
+    )
     assert fitted(40, "training", 200, 2000, Clock(12, 200), FACTS) == "training 200/2,000  10%  3:20 left"
     assert fitted(25, "training", 200, 2000, Clock(12, 200), FACTS) == "200/2,000  10%  3:20 left"
 
@@ -51,8 +62,15 @@ def test_what_is_not_known_is_not_said() -> None:
 
 def test_under_a_limit_of_time_the_total_is_the_time() -> None:
     """The steps that fit are an estimate that jumps: neither they nor their share are shown."""
-    lines = [fitted(80, "training", step, total, Clock(gone, 720 - gone, 720)) for step, total, gone in ((200, 346, 200), (210, 278, 210), (300, 325, 690))]
-    assert lines == ["training 200  27%  3:20 of 12:00", "training 210  29%  3:30 of 12:00", "training 300  95%  11:30 of 12:00"]
+    lines = [
+        fitted(80, "training", step, total, Clock(gone, 720 - gone, 720))
+        for step, total, gone in ((200, 346, 200), (210, 278, 210), (300, 325, 690))
+    ]
+    assert lines == [
+        "training 200  27%  3:20 of 12:00",
+        "training 210  29%  3:30 of 12:00",
+        "training 300  95%  11:30 of 12:00",
+    ]
     assert fitted(80, "training", 301, None, Clock(725, 0, 720)) == "training 301  100%  12:00 of 12:00"
 
 
@@ -63,4 +81,7 @@ def test_widths_are_those_of_the_screen() -> None:
         return sum(2 if c in wide else 1 for c in text)
 
     for width, task in itertools.product((40, 60, 80), ("translating 测试", "translating test")):
-        assert size(fitted(width, task, 20, 100, Clock(1, 1), "测试 1  测试 2  测试 3  测试 4", size=size)) <= width
+        assert (
+            size(fitted(width, task, 20, 100, Clock(1, 1), "测试 1  测试 2  测试 3  测试 4", size=size))
+            <= width
+        )

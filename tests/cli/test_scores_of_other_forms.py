@@ -24,9 +24,27 @@ WORDS = {
 }
 SMALL = [
     *("--source", "en", "--target", "fr", "--device", "cpu", "--precision", "fp32", "--max-steps", "150"),
-    *("--set", "data.tokenizer=word", "--set", "data.vocab_size=30", "--set", "data.joint=false", "--set", "model.tied=none"),
+    *(
+        "--set",
+        "data.tokenizer=word",
+        "--set",
+        "data.vocab_size=30",
+        "--set",
+        "data.joint=false",
+        "--set",
+        "model.tied=none",
+    ),
     *("--set", "model.embedding=32", "--set", "model.encoder.size=32", "--set", "model.decoder.size=64"),
-    *("--set", "model.dropout=0", "--set", "train.batch_tokens=400", "--set", "train.validate_every=50", "--set", "train.lr=0.01"),
+    *(
+        "--set",
+        "model.dropout=0",
+        "--set",
+        "train.batch_tokens=400",
+        "--set",
+        "train.validate_every=50",
+        "--set",
+        "train.lr=0.01",
+    ),
     *("--set", "train.warmup=10", "--set", "train.validate_sentences=30", "--set", "search.beam=1"),
 ]
 Call = Callable[..., tuple[int, str, str]]
@@ -64,8 +82,14 @@ def test_a_model_of_decomposed_text_that_is_right_scores_100(call: Call, home: P
     code, out, err = call("train", "first-try", "--data", "corpus", "--out", "run", *SMALL)
     assert code == 0, err
     assert out.startswith("BLEU 100.00  nrefs:1|case:mixed|")
-    assert "split test: 30 of 30 lines are not in Unicode's composed form (NFC); they are compared in it" in err
-    validated = [json.loads(line) for line in (home / "run" / "metrics.jsonl").read_text().splitlines() if "valid_loss" in line]
+    assert (
+        "split test: 30 of 30 lines are not in Unicode's composed form (NFC); they are compared in it" in err
+    )
+    validated = [
+        json.loads(line)
+        for line in (home / "run" / "metrics.jsonl").read_text().splitlines()
+        if "valid_loss" in line
+    ]
     assert validated[-1]["bleu"] == pytest.approx(100)
     code, out, err = call("evaluate", "run", "--json", "--by-length")
     assert code == 0, err
@@ -86,10 +110,16 @@ def test_a_model_of_decomposed_text_that_is_right_scores_100(call: Call, home: P
 
 
 def test_a_run_of_lower_case_is_scored_without_case(call: Call, home: Path) -> None:
-    code, out, err = call("train", "first-try", "--data", "corpus", "--out", "lower", *SMALL, "--set", "data.lowercase=true")
+    code, out, err = call(
+        "train", "first-try", "--data", "corpus", "--out", "lower", *SMALL, "--set", "data.lowercase=true"
+    )
     assert code == 0, err
     assert out.startswith("BLEU 100.00  nrefs:1|case:lc|")
-    validated = [json.loads(line) for line in (home / "lower" / "metrics.jsonl").read_text().splitlines() if "valid_loss" in line]
+    validated = [
+        json.loads(line)
+        for line in (home / "lower" / "metrics.jsonl").read_text().splitlines()
+        if "valid_loss" in line
+    ]
     assert validated[-1]["bleu"] == pytest.approx(100)
     code, out, err = call("evaluate", "lower", "--by-length")
     assert out.splitlines()[0].startswith("BLEU 100.00  nrefs:1|case:lc|")
@@ -100,7 +130,17 @@ def test_a_run_of_lower_case_is_scored_without_case(call: Call, home: Path) -> N
     (home / "upper.fr").write_text(lines.upper(), encoding="utf-8")
     code, out, err = call("evaluate", "lower", "--data", "corpus", "--hypotheses", "upper.fr", "--json")
     assert (code, out) == (1, "")  # the corpus is no prepared folder
-    code, out, err = call("evaluate", "lower", "--source", "corpus/test.en", "--reference", "corpus/test.fr", "--hypotheses", "upper.fr", "--json")
+    code, out, err = call(
+        "evaluate",
+        "lower",
+        "--source",
+        "corpus/test.en",
+        "--reference",
+        "corpus/test.fr",
+        "--hypotheses",
+        "upper.fr",
+        "--json",
+    )
     assert code == 0, err
     assert [json.loads(line)["bleu"] for line in out.splitlines()] == [pytest.approx(100)] * 2
     # with case where no run writes lower case

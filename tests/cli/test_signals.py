@@ -49,10 +49,7 @@ def test_every_signal_that_asks_to_end_is_known() -> None:
 
 @names
 def test_training_saves_and_goes_on_to_the_same_weights(
-    run: Run,
-    home: Path,
-    tmp_path: Path,
-    number: signal.Signals,
+    run: Run, home: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     process = start(home, tmp_path, *LONG)
     until(trains(tmp_path), process)
@@ -80,10 +77,7 @@ def test_training_saves_and_goes_on_to_the_same_weights(
 
 @names
 def test_it_is_heard_while_training_validates(
-    run: Run,
-    home: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    number: signal.Signals,
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     from seq2attn.evaluation import model
 
@@ -104,11 +98,7 @@ def test_it_is_heard_while_training_validates(
 @names
 @pytest.mark.parametrize("place", ["prepare", "test"])
 def test_it_is_heard_before_and_after_training(
-    run: Run,
-    home: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    number: signal.Signals,
-    place: str,
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, place: str
 ) -> None:
     target = "seq2attn.cli.train." if place == "prepare" else "seq2attn.cli.train_texts.Texts."
     target += "prepared_folder" if place == "prepare" else "test"
@@ -168,7 +158,9 @@ def test_a_forked_process_leaves_all_but_sigterm_to_its_parent() -> None:
 
 
 def test_what_the_system_repeats_is_heard_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit of processor time is told every second until the end: that does not break off what is being saved."""
+    """The limit of processor time is told every second until the end: that does not break off what is being
+    saved.
+    """
     now = [100.0]
     monkeypatch.setattr(signals.time, "monotonic", lambda: now[0])
     wishes = signals.Wishes()

@@ -1,4 +1,6 @@
-"""Lines as people send them: of any length, packed, broken off, of no text at all; and the JSON that nobody should send."""
+"""Lines as people send them: of any length, packed, broken off, of no text at all; and the JSON that nobody
+should send.
+"""
 
 import bz2
 import gzip
@@ -38,7 +40,9 @@ def call(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPa
         (tmp_path / "stdin").write_bytes(text)
         with (tmp_path / "stdin").open() as stdin:
             monkeypatch.setattr(sys, "stdin", stdin)
-            code = app.run(["translate", *map(str, arguments), "--device", "cpu", "--beam", "1", "--max-length", "4"])
+            code = app.run(
+                ["translate", *map(str, arguments), "--device", "cpu", "--beam", "1", "--max-length", "4"]
+            )
         out, err = capfdbinary.readouterr()
         return code, out, err.decode()
 
@@ -57,7 +61,10 @@ def lines_of(content: bytes, longest: int) -> list[tuple[str, bool]]:
     found = []
     with open(reading, "rb", buffering=0) as source:
         for lines in stream._split(source, longest):
-            found += [stream._decoded(line, number, "", False, longest) for number, line in enumerate(lines, 1 + len(found))]
+            found += [
+                stream._decoded(line, number, "", False, longest)
+                for number, line in enumerate(lines, 1 + len(found))
+            ]
     writer.join()
     return [(line.text, line.cut) for line in found]
 
@@ -66,7 +73,9 @@ def lines_of(content: bytes, longest: int) -> list[tuple[str, bool]]:
 
 
 @pytest.mark.parametrize("longest", [4, 5, 8, 1000])
-def test_of_a_long_line_the_beginning_is_kept_wherever_blocks_end(longest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_long_line_the_beginning_is_kept_wherever_blocks_end(
+    longest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     content = b"a\n\nabcd\nabcde\nabcdefgh\nabcdefghi\n" + b"x" * 5000 + b"\nlast"
     expected = [(line.decode()[:longest], len(line) > longest) for line in content.split(b"\n")]
     for block in (1, 2, 3, 7, 64, 1 << 16):
@@ -78,7 +87,9 @@ def test_a_cut_in_the_middle_of_a_character_leaves_the_characters_before_it() ->
     assert lines_of("éééé\n👩👩\n".encode(), 5) == [("éé", True), ("👩", True)]
 
 
-def test_a_long_line_is_said_to_be_cut_and_counted(run: str, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_line_is_said_to_be_cut_and_counted(
+    run: str, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(stream, "LONGEST", 40)
     monkeypatch.setattr(translate.stream.Stream.__init__, "__defaults__", ((), False, 40))
     text = b"rain\n" + b"\n".join([b"the small dog " * 9] * 12) + b"\nrain"
@@ -98,7 +109,9 @@ sys.exit(code)
 
 
 def memory_of(arguments: list[str], make: str) -> tuple[int, bytes, bytes, float]:
-    """What `make`, a program of the shell, gives to `seq2attn translate`: exit code, stdout, stderr and MB at the most."""
+    """What `make`, a program of the shell, gives to `seq2attn translate`: exit code, stdout, stderr and MB at
+    the most.
+    """
     command = [sys.executable, "-c", MEASURED, "translate", *arguments, "--device", "cpu"]
     with subprocess.Popen(["sh", "-c", make], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as source:
         done = subprocess.run(command, stdin=source.stdout, capture_output=True, env=ENVIRONMENT, check=False)
@@ -112,7 +125,9 @@ def memory_of(arguments: list[str], make: str) -> tuple[int, bytes, bytes, float
 @pytest.mark.parametrize("what", ["x", " ", "the dog ", "\\000", "我"])
 def test_a_line_without_an_end_takes_bounded_memory(run: str, what: str, format: str) -> None:
     """A gigabyte without a line break, and a line after it."""
-    make = f"yes \"$(printf '{what}%.0s' 1 2 3 4 5 6 7 8)\" | tr -d '\\n' | head -c 1000M; printf '\\nrain\\n'"
+    make = (
+        f"yes \"$(printf '{what}%.0s' 1 2 3 4 5 6 7 8)\" | tr -d '\\n' | head -c 1000M; printf '\\nrain\\n'"
+    )
     if what == "\\000":
         make = "head -c 1000M /dev/zero; printf '\\nrain\\n'"
     code, out, err, peak = memory_of([run, "--max-length", "3", "--format", format], make)
@@ -162,11 +177,23 @@ def test_packed_text_is_unpacked_by_its_content(run: str, call: Call, tmp_path: 
 
 @pytest.mark.parametrize(
     "content",
-    [zipped(), b"\x28\xb5\x2f\xfd\x04\x00", "rain\n".encode("utf-16"), b"PAR1\x15\x04", b"%PDF-1.7\n%", b"\x93NUMPY\x01\x00", b"\x89PNG\r\n\x1a\n"],
+    [
+        zipped(),
+        b"\x28\xb5\x2f\xfd\x04\x00",
+        "rain\n".encode("utf-16"),
+        b"PAR1\x15\x04",
+        b"%PDF-1.7\n%",
+        b"\x93NUMPY\x01\x00",
+        b"\x89PNG\r\n\x1a\n",
+    ],
 )
 def test_what_is_no_text_is_refused_in_a_line(run: str, call: Call, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "text.en").write_bytes(content)
-    for arguments, text in (([tmp_path / "text.en"], b""), ([], content), (["--prefix", tmp_path / "text.en"], b"rain\n")):
+    for arguments, text in (
+        ([tmp_path / "text.en"], b""),
+        ([], content),
+        (["--prefix", tmp_path / "text.en"], b"rain\n"),
+    ):
         code, out, err = call(run, *arguments, text=text)
         assert (code, out, err.count("\n")) == (1, b"", 1)
         assert "UTF-8" in err or "where text is wanted" in err
@@ -218,7 +245,21 @@ def test_packed_lines_are_given_as_they_come() -> None:
 # Nothing to read
 
 
-INVISIBLE = ["\u200b", "\u200f", "\ufeff\ufeff", "\u00ad", "\0", "\0\0", "\x01\x1b", "\u2060\u200d", "\u3164", "\u0301\u0301", "\u00a0", "\u3000", "\x7f"]
+INVISIBLE = [
+    "\u200b",
+    "\u200f",
+    "\ufeff\ufeff",
+    "\u00ad",
+    "\0",
+    "\0\0",
+    "\x01\x1b",
+    "\u2060\u200d",
+    "\u3164",
+    "\u0301\u0301",
+    "\u00a0",
+    "\u3000",
+    "\x7f",
+]
 
 
 def test_invisible_characters_alone_are_an_empty_line(run: str, call: Call) -> None:
@@ -228,7 +269,13 @@ def test_invisible_characters_alone_are_an_empty_line(run: str, call: Call) -> N
     assert rows[0] == rows[-1] != ""
     assert rows[1:-1] == [""] * len(INVISIBLE)
     rows = [
-        json.loads(row) for row in call(run, "--format", "jsonl", text="\n".join(json.dumps({"text": text}) for text in INVISIBLE).encode())[1].splitlines()
+        json.loads(row)
+        for row in call(
+            run,
+            "--format",
+            "jsonl",
+            text="\n".join(json.dumps({"text": text}) for text in INVISIBLE).encode(),
+        )[1].splitlines()
     ]
     assert [row["translation"] for row in rows] == [""] * len(INVISIBLE)
     assert [row["text"] for row in rows] == INVISIBLE
@@ -302,9 +349,13 @@ def test_lines_that_are_no_json_are_said_and_then_counted(run: str, call: Call) 
     assert err.count("\n") == 11
 
 
-def test_json_that_is_too_long_is_a_line_of_its_own(run: str, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_that_is_too_long_is_a_line_of_its_own(
+    run: str, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(translate, "LONGEST_JSON", 100)
-    text = b"\n".join([b'{"text": "rain"}', b'{"text": "rain", "x": "' + b"x" * 100 + b'"}', b'{"text": "rain"}'])
+    text = b"\n".join(
+        [b'{"text": "rain"}', b'{"text": "rain", "x": "' + b"x" * 100 + b'"}', b'{"text": "rain"}']
+    )
     _code, out, err = call(run, "--format", "jsonl", text=text)
     rows = [json.loads(row) for row in out.splitlines()]
     assert [row["translation"] == "" for row in rows] == [False, True, False]

@@ -20,12 +20,50 @@ from seq2attn.cli import app, console
 from seq2attn.training import checkpoint
 
 ROOT = Path(__file__).parents[2]
-WORDS = {"one": "un", "two": "deux", "three": "trois", "cats": "chats", "dogs": "chiens", "birds": "oiseaux", "sleep": "dorment", "sing": "chantent"}
+WORDS = {
+    "one": "un",
+    "two": "deux",
+    "three": "trois",
+    "cats": "chats",
+    "dogs": "chiens",
+    "birds": "oiseaux",
+    "sleep": "dorment",
+    "sing": "chantent",
+}
 SMALL = [
     *("--source", "en", "--target", "fr"),
-    *("--set", "data.tokenizer=word", "--set", "data.vocab_size=20", "--set", "data.joint=false", "--device", "cpu", "--precision", "fp32"),
-    *("--set", "model.embedding=8", "--set", "model.encoder.size=8", "--set", "model.decoder.size=16", "--set", "model.tied=none"),
-    *("--set", "train.batch_tokens=300", "--set", "train.log_every=5", "--set", "train.validate_every=10", "--set", "train.validate_sentences=5"),
+    *(
+        "--set",
+        "data.tokenizer=word",
+        "--set",
+        "data.vocab_size=20",
+        "--set",
+        "data.joint=false",
+        "--device",
+        "cpu",
+        "--precision",
+        "fp32",
+    ),
+    *(
+        "--set",
+        "model.embedding=8",
+        "--set",
+        "model.encoder.size=8",
+        "--set",
+        "model.decoder.size=16",
+        "--set",
+        "model.tied=none",
+    ),
+    *(
+        "--set",
+        "train.batch_tokens=300",
+        "--set",
+        "train.log_every=5",
+        "--set",
+        "train.validate_every=10",
+        "--set",
+        "train.validate_sentences=5",
+    ),
     *("--set", "search.beam=2"),
 ]
 Run = Callable[..., tuple[int, str, str]]
@@ -39,13 +77,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     draw = random.Random(1)
     for split, count in (("train", 300), ("valid", 10), ("test_a", 6), ("test_b", 4)):
         pairs = [draw.choices(list(WORDS.items()), k=draw.randint(1, 5)) for _ in range(count)]
-        (home / "corpus" / f"{split}.en").write_text("".join(" ".join(e for e, _ in pair) + "\n" for pair in pairs))
-        (home / "corpus" / f"{split}.fr").write_text("".join(" ".join(f for _, f in pair) + "\n" for pair in pairs))
+        (home / "corpus" / f"{split}.en").write_text(
+            "".join(" ".join(e for e, _ in pair) + "\n" for pair in pairs)
+        )
+        (home / "corpus" / f"{split}.fr").write_text(
+            "".join(" ".join(f for _, f in pair) + "\n" for pair in pairs)
+        )
     return home
 
 
 @pytest.fixture
-def run(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
     """`seq2attn train ...` in this process, in a folder of its own; exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
@@ -77,13 +121,30 @@ def test_from_a_corpus_to_the_test_score(run: Run, home: Path) -> None:
     code, out, err = train(run, home, "--max-steps", "12")
     assert code == 0, err
     lines = out.splitlines()
-    assert re.search(r"step 12: all steps are done after 0:\d\d; the best weights are those of step 1[02]\n", err)
-    assert [bool(re.fullmatch(r"BLEU \d+\.\d\d  nrefs:1\|\S+  test_[ab]", line)) for line in lines] == [True, True]
-    assert re.search(r"step 5/12  epoch 1  loss \d\.\d+  [\d,]+ tokens/s  lr \S+  gradient \S+  0:0\d left", err)
-    assert re.search(r"step 10  valid \d\.\d+  BLEU \d+\.\d  best so far\n  source  .*\n  reference  .*\n  translation ", err)
+    assert re.search(
+        r"step 12: all steps are done after 0:\d\d; the best weights are those of step 1[02]\n", err
+    )
+    assert [bool(re.fullmatch(r"BLEU \d+\.\d\d  nrefs:1\|\S+  test_[ab]", line)) for line in lines] == [
+        True,
+        True,
+    ]
+    assert re.search(
+        r"step 5/12  epoch 1  loss \d\.\d+  [\d,]+ tokens/s  lr \S+  gradient \S+  0:0\d left", err
+    )
+    assert re.search(
+        r"step 10  valid \d\.\d+  BLEU \d+\.\d  best so far\n  source  .*\n  reference  .*\n  translation ",
+        err,
+    )
     for command in ("translate run", "evaluate run", "plot-alignment run --source"):
         assert f"seq2attn {command}" in err
-    assert {path.name for path in Path("run").iterdir()} >= {"config.json", "model.safetensors", "source.model", "target.model", "metrics.jsonl", "training"}
+    assert {path.name for path in Path("run").iterdir()} >= {
+        "config.json",
+        "model.safetensors",
+        "source.model",
+        "target.model",
+        "metrics.jsonl",
+        "training",
+    }
     stored = checkpoint.open_run("run")
     assert stored.languages == ("en", "fr")
     assert stored.config.train.max_steps == 12
@@ -95,10 +156,27 @@ def test_from_a_corpus_to_the_test_score(run: Run, home: Path) -> None:
     assert "preparing" not in again
 
 
-def test_pictures_are_called_so_and_nothing_is_offered_that_would_be_refused(run: Run, tmp_path: Path) -> None:
+def test_pictures_are_called_so_and_nothing_is_offered_that_would_be_refused(
+    run: Run, tmp_path: Path
+) -> None:
     picture_toy.folder(tmp_path / "data", 6, 2)
-    sizes = ("model.embedding=4", "model.decoder.size=8", "model.encoder.side=32", "model.encoder.size=8", "search.max_length=5")
-    code, out, err = run("caption-fixed", "--data", "data", "--out", "run", "--max-steps", "1", *(part for size in sizes for part in ("--set", size)))
+    sizes = (
+        "model.embedding=4",
+        "model.decoder.size=8",
+        "model.encoder.side=32",
+        "model.encoder.size=8",
+        "search.max_length=5",
+    )
+    code, out, err = run(
+        "caption-fixed",
+        "--data",
+        "data",
+        "--out",
+        "run",
+        "--max-steps",
+        "1",
+        *(part for size in sizes for part in ("--set", size)),
+    )
     assert (code, out) == (0, ""), err
     assert re.search(r"\n  picture    \S+\n  reference  .*\n  caption    ", err)
     # no attention to draw and no test split to score
@@ -130,17 +208,42 @@ def test_an_existing_run_is_refused_with_the_two_ways_on(run: Run, home: Path) -
     before = state("run")
     code, out, err = train(run, home, "--max-steps", "1")
     assert (code, out) == (1, "")
-    assert err == "seq2attn: run: a run stands here already; go on with it by --resume, or replace it by --force\n"
+    assert (
+        err
+        == "seq2attn: run: a run stands here already; go on with it by --resume, or replace it by --force\n"
+    )
     assert state("run") == before
     code, _, err = train(run, home, "--max-steps", "1", "--force")
     assert code == 0, err
     assert state("run")["step"] == 1
 
 
-def test_a_finished_run_goes_on_to_more_steps_without_its_settings_being_typed_again(run: Run, home: Path) -> None:
+def test_a_finished_run_goes_on_to_more_steps_without_its_settings_being_typed_again(
+    run: Run, home: Path
+) -> None:
     train(run, home, "--max-steps", "20")
-    run("--data", str(home / "corpus"), "--out", "parts", *SMALL, "--max-steps", "10", "--set", "train.schedule=constant")
-    run("--data", str(home / "corpus"), "--out", "whole", *SMALL, "--max-steps", "20", "--set", "train.schedule=constant")
+    run(
+        "--data",
+        str(home / "corpus"),
+        "--out",
+        "parts",
+        *SMALL,
+        "--max-steps",
+        "10",
+        "--set",
+        "train.schedule=constant",
+    )
+    run(
+        "--data",
+        str(home / "corpus"),
+        "--out",
+        "whole",
+        *SMALL,
+        "--max-steps",
+        "20",
+        "--set",
+        "train.schedule=constant",
+    )
     code, out, err = run("--out", "parts", "--resume", "--max-steps", "20", "--device", "cpu")
     assert code == 0, err
     assert len(out.splitlines()) == 2
@@ -181,14 +284,18 @@ def test_resuming_where_there_is_nothing_starts(run: Run, home: Path) -> None:
     assert "warning: run: no run to go on with; it starts from the beginning" in err
 
 
-def test_a_run_goes_on_with_what_was_prepared_for_it(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_goes_on_with_what_was_prepared_for_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The tokenizer that nobody asked for is named in the run, and is the same to the cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     for split, count in (("train", 200), ("valid", 5)):
         for end in ("en", "fr"):
-            words = [f"{end}{(number * 7) % 40} {end}{number % 30} {end}{number % 11}\n" for number in range(count)]
+            words = [
+                f"{end}{(number * 7) % 40} {end}{number % 30} {end}{number % 11}\n" for number in range(count)
+            ]
             (corpus / f"{split}.{end}").write_text("".join(words))
     small = [*SMALL[:4], *SMALL[SMALL.index("--device") :]]  # no setting of the data
     arguments = ("--data", str(corpus), "--out", "run", *small, "--set", "data.vocab_size=20")
@@ -219,13 +326,17 @@ def test_wrong_usage(run: Run, home: Path) -> None:
     assert "no such" in err
 
 
-def test_pictures_that_come_or_change_are_prepared_and_missing_ones_told_of_each_time(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_that_come_or_change_are_prepared_and_missing_ones_told_of_each_time(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     pictures = tmp_path / "pictures"
     for number in range(24):
         tiny_pictures.draw(pictures / f"{number}.png", number)
     names = [*(f"{number}.png" for number in range(24)), "gone.png"]
-    (pictures / "metadata.jsonl").write_text("".join(json.dumps({"file_name": name, "text": "a picture"}) + "\n" for name in names))
+    (pictures / "metadata.jsonl").write_text(
+        "".join(json.dumps({"file_name": name, "text": "a picture"}) + "\n" for name in names)
+    )
     small = (
         "model.encoder.side=16",
         "model.encoder.blocks=[1]",
@@ -237,9 +348,23 @@ def test_pictures_that_come_or_change_are_prepared_and_missing_ones_told_of_each
 
     def said(out: str) -> tuple[bool, bool]:
         settings = [part for setting in small for part in ("--set", setting)]
-        code, _, err = run("xu15-soft", "--data", str(pictures), "--out", out, "--max-steps", "1", "--device", "cpu", *settings)
+        code, _, err = run(
+            "xu15-soft",
+            "--data",
+            str(pictures),
+            "--out",
+            out,
+            "--max-steps",
+            "1",
+            "--device",
+            "cpu",
+            *settings,
+        )
         assert code == 0, err
-        return "preparing" in err, f"pictures of {pictures} that are missing or damaged, and left out: 1\n" in err
+        return (
+            "preparing" in err,
+            f"pictures of {pictures} that are missing or damaged, and left out: 1\n" in err,
+        )
 
     assert [said("one"), said("two")] == [(True, True), (False, True)]
     tiny_pictures.draw(pictures / "gone.png", 24)
@@ -255,17 +380,23 @@ def test_a_setting_of_the_data_that_a_prepared_folder_contradicts_is_refused(run
     assert code == 2
     assert "--set data.vocab_size=99" in err
     assert "was prepared with 20" in err
-    code, _, err = run("--data", str(prepared), "--out", "two", *(option for option in SMALL), "--max-steps", "1")
+    code, _, err = run(
+        "--data", str(prepared), "--out", "two", *(option for option in SMALL), "--max-steps", "1"
+    )
     assert code == 0, err
 
 
-def test_a_presets_vocabulary_gives_way_to_a_small_corpus_and_the_users_does_not(run: Run, home: Path) -> None:
+def test_a_presets_vocabulary_gives_way_to_a_small_corpus_and_the_users_does_not(
+    run: Run, home: Path
+) -> None:
     plain = [*SMALL[:4], "--set", "data.joint=true", *SMALL[SMALL.index("--device") :], "--max-steps", "1"]
     code, _, err = run("--data", str(home / "corpus"), "--out", "run", *plain)
     assert code == 0, err
     assert "does not hold 2,000 different pieces: the vocabulary is smaller" in err
     for number in ("2000", "1999"):  # of which the first stands prepared, with fewer
-        code, _, err = run("--data", str(home / "corpus"), "--out", "other", *plain, "--set", f"data.vocab_size={number}")
+        code, _, err = run(
+            "--data", str(home / "corpus"), "--out", "other", *plain, "--set", f"data.vocab_size={number}"
+        )
         assert (code, "does not hold a vocabulary of" in err, Path("other").exists()) == (1, True, False)
     code, _, err = run("--data", str(home / "corpus"), "--out", "third", *plain)
     assert (code, "preparing" in err) == (0, False)
@@ -305,20 +436,26 @@ def test_show_says_what_every_setting_is(run: Run, preset: str) -> None:
     bare = {key for key, what in said.items() if not what.strip() or (" | " in what and ";" not in what)}
     assert bare <= {"model.encoder.kind", "model.decoder.kind"}  # which are chosen by their names
     assert said["model.encoder.kind"] == "rnn | conv | transformer | image"
-    assert said["train.ema"] == "decay of the averaged weights that are validated and kept; 0: the weights themselves"
+    assert (
+        said["train.ema"]
+        == "decay of the averaged weights that are validated and kept; 0: the weights themselves"
+    )
     assert said["train.metric"] == 'bleu | loss | cider; what "best" means; cider: of captions'
     assert said["search.max_length"] == "tokens; not set: 2 * source tokens + 10, and 50 for a picture"
     where = {
         "luong15": ("model.decoder.query", "current | previous; the state that asks"),
         "gehring17": ("model.encoder.kernel", "positions that one convolution"),
     }
-    key, what = where.get(preset, ("model.decoder.norm", "layer | rms; rms: "))  # of a class that the decoder's inherits from
+    # of a class that the decoder's inherits from
+    key, what = where.get(preset, ("model.decoder.norm", "layer | rms; rms: "))
     assert said[key].startswith(what)
     Path("mine.toml").write_text(out)
     assert config.load("mine.toml") == config.load(preset)
 
 
-def test_show_explains_nothing_where_the_sources_are_not_there(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_show_explains_nothing_where_the_sources_are_not_there(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import inspect
 
     def gone(_: object) -> str:
@@ -328,12 +465,18 @@ def test_show_explains_nothing_where_the_sources_are_not_there(run: Run, monkeyp
     code, out, err = run("luong15", "--show")
     assert (code, err) == (0, "")
     assert "\ntrain.seed = 1\n" in out
-    assert re.search(r'^train\.schedule = "cosine" +# constant \| cosine \| inverse-sqrt \| plateau$', out, re.MULTILINE)
+    assert re.search(
+        r'^train\.schedule = "cosine" +# constant \| cosine \| inverse-sqrt \| plateau$', out, re.MULTILINE
+    )
 
 
 def test_presets_say_which_of_them_need_a_gpu() -> None:
     rows = {name: config.load(name).about for name in config.presets()}
-    assert all((f"{name.removesuffix('-paper')} at the paper's size, for a GPU: " in about) == name.endswith("-paper") for name, about in rows.items())
+    assert all(
+        (f"{name.removesuffix('-paper')} at the paper's size, for a GPU: " in about)
+        == name.endswith("-paper")
+        for name, about in rows.items()
+    )
     assert rows["luong15-general"] == f"luong15 by its full name: {rows['luong15']}"
     assert len(set(rows.values())) == len(rows)
 
@@ -375,7 +518,13 @@ def test_a_bar_on_a_terminal_shows_the_facts(monkeypatch: pytest.MonkeyPatch, tm
         display.validating(30, 1000)
         display.show(Finished("patience", 2, 1, 65.0))
     assert shown[0] == ("training", 1, 9, "loss 5.250  1,234 tokens/s  lr 0.001", (1.0, 8.0, None))
-    assert shown[1] == ("training", 2, 9, "loss 5.000  valid 4.500  BLEU 31.3  CIDEr-D 0.46  1,234 tokens/s  lr 0.001", (1.0, 8.0, None))
+    assert shown[1] == (
+        "training",
+        2,
+        9,
+        "loss 5.000  valid 4.500  BLEU 31.3  CIDEr-D 0.46  1,234 tokens/s  lr 0.001",
+        (1.0, 8.0, None),
+    )
     assert shown[2] == ("training", 2, 9, f"validating 30/1,000  {shown[1][3]}", (1.0, 8.0, None))
     assert "CIDEr-D 0.46  best so far" in notes[0]
     assert notes[1] == "a of b: c"
@@ -384,7 +533,9 @@ def test_a_bar_on_a_terminal_shows_the_facts(monkeypatch: pytest.MonkeyPatch, tm
 
 
 @pytest.mark.parametrize("max_steps", [10_000, 210])
-def test_lines_come_at_once_then_by_time_and_under_minutes_their_total_is_the_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, max_steps: int) -> None:
+def test_lines_come_at_once_then_by_time_and_under_minutes_their_total_is_the_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, max_steps: int
+) -> None:
     from seq2attn.cli import live
     from seq2attn.training.trainer import Progress
 
@@ -397,7 +548,20 @@ def test_lines_come_at_once_then_by_time_and_under_minutes_their_total_is_the_ti
     with live.Display(tmp_path, True, str, settings) as display:
         for step in range(1, 201):
             now[0] += 1
-            display.show(Progress(step, min(300 + step % 7, max_steps), 0, 5.25, 1234.5, 0.001, 2.0, float(step), 10.0, False))
+            display.show(
+                Progress(
+                    step,
+                    min(300 + step % 7, max_steps),
+                    0,
+                    5.25,
+                    1234.5,
+                    0.001,
+                    2.0,
+                    float(step),
+                    10.0,
+                    False,
+                )
+            )
             assert len(notes) == 1 + (step - 1) // 30
         display.validating(1, 1000)
         now[0] += 30
@@ -405,7 +569,11 @@ def test_lines_come_at_once_then_by_time_and_under_minutes_their_total_is_the_ti
     assert notes[0].startswith("step 1")
     assert notes[-1] == "validating 500/1,000"
     steps = [note.split("  ")[0] for note in notes[1:-1]]
-    assert steps == ([f"step {step}" for step in range(31, 182, 30)] if max_steps > 1000 else [f"step {step}/210" for step in range(31, 182, 30)])
+    assert steps == (
+        [f"step {step}" for step in range(31, 182, 30)]
+        if max_steps > 1000
+        else [f"step {step}/210" for step in range(31, 182, 30)]
+    )
     last = "  3:01 of 12:00" if max_steps > 1000 else "0:10 left"
     assert notes[-2].endswith(last)
 
@@ -419,12 +587,33 @@ def test_tensorboard_files_are_written_where_it_is_installed(run: Run, home: Pat
 
 
 def start(home: Path, folder: Path, *more: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "seq2attn", "train", "--data", str(home / "corpus"), "--out", "run", *SMALL, "--set", "train.schedule=constant", *more]
-    place = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(home / "cache"), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, cwd=folder, env=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "seq2attn",
+        "train",
+        "--data",
+        str(home / "corpus"),
+        "--out",
+        "run",
+        *SMALL,
+        "--set",
+        "train.schedule=constant",
+        *more,
+    ]
+    place = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.Popen(
+        command, cwd=folder, env=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
-def test_sigterm_saves_and_the_run_goes_on_as_if_nothing_had_happened(run: Run, home: Path, tmp_path: Path) -> None:
+def test_sigterm_saves_and_the_run_goes_on_as_if_nothing_had_happened(
+    run: Run, home: Path, tmp_path: Path
+) -> None:
     process = start(home, tmp_path, "--max-steps", "1000000", "--set", "train.validate_every=1000000")
     metrics = tmp_path / "run" / "metrics.jsonl"
     deadline = time.monotonic() + 100
@@ -441,7 +630,17 @@ def test_sigterm_saves_and_the_run_goes_on_as_if_nothing_had_happened(run: Run, 
     step = state(tmp_path / "run")["step"]
     assert isinstance(step, int)
     assert step >= 10
-    common = ("--data", str(home / "corpus"), *SMALL, "--set", "train.schedule=constant", "--set", "train.validate_every=1000000", "--max-steps", str(step + 5))
+    common = (
+        "--data",
+        str(home / "corpus"),
+        *SMALL,
+        "--set",
+        "train.schedule=constant",
+        "--set",
+        "train.validate_every=1000000",
+        "--max-steps",
+        str(step + 5),
+    )
     assert run(*common, "--out", "run", "--resume")[0] == 0
     assert run(*common, "--out", "whole")[0] == 0
     assert state("run") == state("whole")
@@ -449,7 +648,9 @@ def test_sigterm_saves_and_the_run_goes_on_as_if_nothing_had_happened(run: Run, 
 
 
 @pytest.mark.parametrize("signals", [1, 2])  # timeout(1) sends two, one to the process and one to its group
-def test_ctrl_c_during_validation_is_heard(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, signals: int) -> None:
+def test_ctrl_c_during_validation_is_heard(
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, signals: int
+) -> None:
     from seq2attn.evaluation import model
 
     real = model.translate
@@ -480,7 +681,9 @@ def test_a_second_ctrl_c_later_ends_at_once(run: Run, home: Path, monkeypatch: p
     assert state("run")["step"] == 0
 
 
-def test_ctrl_c_after_the_last_step_does_not_wait_for_the_test(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_after_the_last_step_does_not_wait_for_the_test(
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from seq2attn.cli import live
     from seq2attn.training.trainer import Finished
 

@@ -69,7 +69,11 @@ def test_no_input_no_output(run: str, call: Call) -> None:
 def test_files_after_each_other_and_into_a_file(run: str, call: Call, tmp_path: Path) -> None:
     (tmp_path / "a.en").write_bytes("\ufeffthe small dog\r\n\r\nrain falls".encode())
     (tmp_path / "b.en").write_bytes(b"a big cat\n")
-    assert call(run, tmp_path / "a.en", "-", tmp_path / "b.en", "-o", tmp_path / "out", text=b"where?") == (0, b"", "")
+    assert call(run, tmp_path / "a.en", "-", tmp_path / "b.en", "-o", tmp_path / "out", text=b"where?") == (
+        0,
+        b"",
+        "",
+    )
     texts = ["the small dog", "", "rain falls", "where?", "a big cat"]
     assert (tmp_path / "out").read_text() == "".join(f"{best}\n" for (best,) in expected(texts))
     assert not list(tmp_path.glob(".*"))
@@ -81,7 +85,10 @@ def test_files_after_each_other_and_into_a_file(run: str, call: Call, tmp_path: 
 def test_search_options_reach_the_search(run: str, call: Call) -> None:
     for arguments, options in [
         (["--beam", 1], {"beam": 1}),
-        (["--beam", 3, "--n-best", 3, "--length-penalty", 0.2], {"beam": 3, "n_best": 3, "length_penalty": 0.2}),
+        (
+            ["--beam", 3, "--n-best", 3, "--length-penalty", 0.2],
+            {"beam": 3, "n_best": 3, "length_penalty": 0.2},
+        ),
         (["--max-length", 4, "--min-length", 3], {"max_length": 4, "min_length": 3}),
         (
             ["--sample", "--seed", 5, "--temperature", 2, "--top-k", 9, "--top-p", 0.9],
@@ -104,22 +111,33 @@ def test_search_options_reach_the_search(run: str, call: Call) -> None:
 def test_settings_of_the_run_are_changed(run: str, call: Call) -> None:
     texts = ["the small dog", "rain falls"]
     text = "\n".join(texts).encode()
-    code, out, err = call(run, "--set", "search.beam=3", "--set", " search.length_penalty = 0.2 ", "--n-best", 3, text=text)
+    code, out, err = call(
+        run, "--set", "search.beam=3", "--set", " search.length_penalty = 0.2 ", "--n-best", 3, text=text
+    )
     assert (code, err) == (0, "")
-    assert out.decode().split("\n")[:-1] == [t for best in expected(texts, beam=3, n_best=3, length_penalty=0.2) for t in best]
+    assert out.decode().split("\n")[:-1] == [
+        t for best in expected(texts, beam=3, n_best=3, length_penalty=0.2) for t in best
+    ]
     changed = Translator.load(run, "cpu", settings=["model.attention.temperature=9"]).translate(texts)
     code, out, _ = call(run, "--set=model.attention.temperature=9", "--scores", text=text)
-    assert [line.split("\t") for line in out.decode().split("\n")[:-1]] == [[f"{best.score:.4f}", best.text] for (best,) in changed]
+    assert [line.split("\t") for line in out.decode().split("\n")[:-1]] == [
+        [f"{best.score:.4f}", best.text] for (best,) in changed
+    ]
     assert out != call(run, "--scores", text=text)[1]
 
 
 def test_a_setting_that_needs_other_weights_is_one_line(run: str, call: Call) -> None:
     code, out, err = call(run, "--set", "model.attention.heads=2", text=b"rain")
     assert (code, out) == (2, b"")
-    assert err == f"seq2attn: {run} with --set model.attention.heads=2: its weights are not those of such a model; leave it out, or train one\n"
+    assert (
+        err
+        == f"seq2attn: {run} with --set model.attention.heads=2: its weights are not those of such a model; leave it out, or train one\n"
+    )
 
 
-def test_batches_order_and_blocks_change_nothing(run: str, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_order_and_blocks_change_nothing(
+    run: str, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     texts = [" ".join(random.Random(n).choices(" ".join(tiny.ENGLISH).split(), k=n % 9)) for n in range(50)]
     options = (run, "--beam", 2, "--max-length", 12)
     _, whole, _ = call(*options, text="\n".join(texts).encode())
@@ -146,13 +164,18 @@ def test_scores_and_alignments_are_columns(run: str, call: Call) -> None:
 
 
 def test_the_score_of_a_choice_among_samples_is_its_mean_utility(run: str, call: Call) -> None:
-    (best, *_), _, _ = tiny.translator().translate(["the small dog", "", "rain"], utility=text_scores.utility("chrf", "fr"), samples=9)
+    (best, *_), _, _ = tiny.translator().translate(
+        ["the small dog", "", "rain"], utility=text_scores.utility("chrf", "fr"), samples=9
+    )
     options = ["--mbr", "chrf", "--samples", 9]
     _, out, _ = call(run, *options, "--scores", text=b"the small dog\n\nrain\n")
     assert out.decode().split("\n")[0] == f"{best.score:.4f}\t{best.text}"
     _, out, _ = call(run, *options, "--format", "jsonl", text=b"the small dog\n")
     record = json.loads(out)
-    assert (record["score"], record["log_probability"]) == (round(best.score, 6), round(best.log_probability, 6))
+    assert (record["score"], record["log_probability"]) == (
+        round(best.score, 6),
+        round(best.log_probability, 6),
+    )
     assert best.score > 0 > best.log_probability
 
 
@@ -166,7 +189,9 @@ def test_moses_lists(run: str, call: Call) -> None:
     found = tiny.translator().translate(["rain", "", "the dog"], n_best=2)
     _, out, _ = call(run, "--n-best", 2, "--format", "moses", text=b"rain\n\nthe dog\n")
     rows = [line.split(" ||| ") for line in out.decode().split("\n")[:-1]]
-    assert [(int(number), text) for number, text, _, _ in rows] == [(i, t.text) for i, ts in enumerate(found) for t in ts]
+    assert [(int(number), text) for number, text, _, _ in rows] == [
+        (i, t.text) for i, ts in enumerate(found) for t in ts
+    ]
     for (_, _, features, score), translation in zip(rows, (t for ts in found for t in ts), strict=True):
         assert features.startswith("F0= ")
         assert float(features[4:]) == pytest.approx(translation.log_probability, abs=1e-3)
@@ -189,9 +214,18 @@ def test_json_lines_keep_their_other_keys(run: str, call: Call) -> None:
     rows = [json.loads(line) for line in out.decode().split("\n")[:-1]]
     assert rows[0]["id"] == 7
     assert rows[0]["meta"] == {"a": [1, "é"]}
-    assert [row["translation"] for row in rows] == [best for (best,) in expected(["rain falls", "", "plain text", "", '{"broken', "a\nb \ud800"])]
+    assert [row["translation"] for row in rows] == [
+        best for (best,) in expected(["rain falls", "", "plain text", "", '{"broken', "a\nb \ud800"])
+    ]
     assert rows[2]["text"] == "plain text"
-    assert rows[3] == {"text": 3, "id": 1, "translation": "", "score": 0.0, "log_probability": 0.0, "alignment": ""}
+    assert rows[3] == {
+        "text": 3,
+        "id": 1,
+        "translation": "",
+        "score": 0.0,
+        "log_probability": 0.0,
+        "alignment": "",
+    }
     assert 'line 4: no "text"' in err
     assert "line 5: not a JSON object" in err
     _, out, _ = call(run, "--format", "jsonl", "--n-best", 2, text=lines[0].encode())
@@ -203,7 +237,9 @@ def test_json_lines_keep_their_other_keys(run: str, call: Call) -> None:
 def test_prefixes(run: str, call: Call, tmp_path: Path) -> None:
     (tmp_path / "prefix").write_text("le chat\n\nla pluie\n")
     _, out, err = call(run, "--prefix", tmp_path / "prefix", text=b"the cat\nrain\n")
-    assert out.decode().split("\n")[:-1] == [best for (best,) in expected(["the cat", "rain"], prefixes=["le chat", ""])]
+    assert out.decode().split("\n")[:-1] == [
+        best for (best,) in expected(["the cat", "rain"], prefixes=["le chat", ""])
+    ]
     assert out.startswith(b"le chat")
     assert "has more lines than the input" in err
     code, _, err = call(run, "--prefix", tmp_path / "prefix", text=b"a\nb\nc\nd\n")
@@ -220,7 +256,9 @@ def test_attention_files(run: str, call: Call, tmp_path: Path, ending: str) -> N
         with np.load(path, allow_pickle=False) as arrays:
             rows = {tuple(map(int, f"{name.split('/')[0]}.0".split(".")[:2])): {} for name in arrays}
             for name in arrays:
-                rows[tuple(map(int, f"{name.split('/')[0]}.0".split(".")[:2]))][name.split("/")[1]] = arrays[name]  # type: ignore[index]
+                rows[tuple(map(int, f"{name.split('/')[0]}.0".split(".")[:2]))][name.split("/")[1]] = arrays[
+                    name
+                ]  # type: ignore[index]
     else:
         rows = {(row["line"], row["rank"]): row for row in map(json.loads, path.read_text().splitlines())}
     assert sorted(rows) == [(0, 0), (0, 1), (1, 0), (2, 0), (2, 1)]
@@ -265,13 +303,22 @@ HOSTILE = [
     "\u0301".encode() * 40,
     "\u200b\u200b".encode(),
 ]
-LONG = [b"the small dog " * 3600, b"z" * 50_000, "👩".encode() * 12_500, b" " * 50_000, "a\u3000".encode() * 12_500]
+LONG = [
+    b"the small dog " * 3600,
+    b"z" * 50_000,
+    "👩".encode() * 12_500,
+    b" " * 50_000,
+    "a\u3000".encode() * 12_500,
+]
 
 
 def hostile(count: int, long: int, seed: int = 1) -> list[bytes]:
     draw = random.Random(seed)
     lines = [
-        draw.choice(HOSTILE) if draw.random() < 0.5 else bytes(draw.choices(range(256), k=draw.randrange(40))).replace(b"\n", b"") for _ in range(count - long)
+        draw.choice(HOSTILE)
+        if draw.random() < 0.5
+        else bytes(draw.choices(range(256), k=draw.randrange(40))).replace(b"\n", b"")
+        for _ in range(count - long)
     ]
     lines += [LONG[i % len(LONG)] for i in range(long)]
     draw.shuffle(lines)
@@ -279,7 +326,9 @@ def hostile(count: int, long: int, seed: int = 1) -> list[bytes]:
 
 
 @pytest.mark.parametrize(("count", "long"), [(300, 5), pytest.param(10_000, 40, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("arguments", [("--beam", 2), ("--format", "jsonl", "--beam", 1), ("--format", "moses", "--sample")])
+@pytest.mark.parametrize(
+    "arguments", [("--beam", 2), ("--format", "jsonl", "--beam", 1), ("--format", "moses", "--sample")]
+)
 def test_hostile_text(run: str, call: Call, count: int, long: int, arguments: tuple[object, ...]) -> None:
     lines = hostile(count, long)
     code, out, err = call(run, *arguments, "--max-length", 6, text=b"\n".join(lines) + b"\n")
@@ -327,7 +376,9 @@ def test_a_pipe_that_does_not_wait_is_read_to_its_end() -> None:
         assert [line for lines in stream._split(source) for line in lines] == [b"one", b"two", b"three"]
 
 
-def test_whatever_stops_the_reader_is_raised_where_lines_are_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_whatever_stops_the_reader_is_raised_where_lines_are_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def exhausted(*_: object) -> None:
         raise MemoryError
 
@@ -342,7 +393,9 @@ def test_whatever_stops_the_reader_is_raised_where_lines_are_taken(monkeypatch: 
 
 
 @pytest.mark.parametrize("ending", ["npz", "jsonl"])
-def test_a_failure_before_the_first_line_leaves_what_stood_there(run: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+def test_a_failure_before_the_first_line_leaves_what_stood_there(
+    run: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
     def failing(*_: object, **__: object) -> None:
         raise UserError("no numbers")
 
@@ -361,7 +414,11 @@ def test_a_failure_before_the_first_line_leaves_what_stood_there(run: str, call:
 
 def start(*arguments: object, **keywords: object) -> subprocess.Popen[bytes]:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | keywords
-    return subprocess.Popen([sys.executable, "-m", "seq2attn", "translate", *map(str, arguments), "--device", "cpu"], env=ENVIRONMENT, **pipes)  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen(
+        [sys.executable, "-m", "seq2attn", "translate", *map(str, arguments), "--device", "cpu"],
+        env=ENVIRONMENT,
+        **pipes,
+    )  # type: ignore[call-overload,no-any-return]
 
 
 def answer(process: subprocess.Popen[bytes]) -> bytes:
@@ -390,7 +447,10 @@ def test_interrupted_keeps_what_was_done(run: str, tmp_path: Path, stop: signal.
         process.stdin.write(b"the small dog\n")
         process.stdin.flush()
         until = time.monotonic() + 60
-        while not ((new := tmp_path / ".out.partial" / "new").exists() and new.read_bytes()) and time.monotonic() < until:
+        while (
+            not ((new := tmp_path / ".out.partial" / "new").exists() and new.read_bytes())
+            and time.monotonic() < until
+        ):
             time.sleep(0.05)
         process.send_signal(stop)
         assert process.wait(60) == 130
@@ -445,12 +505,18 @@ def test_a_closed_pipe_ends_quietly(run: str) -> None:
         (["--mbr", "comet"], "--mbr comet: choose chrf or bleu"),
         (["--mbr", "chrf", "--samples", "1"], "samples"),
         (["--mbr", "chrf", "--beam", "4"], "--beam and --mbr: it draws samples"),
-        (["--mbr", "chrf", "--length-penalty", "1"], "--length-penalty and --mbr: it chooses by utility alone"),
+        (
+            ["--mbr", "chrf", "--length-penalty", "1"],
+            "--length-penalty and --mbr: it chooses by utility alone",
+        ),
         (["--mbr", "chrf", "--set", "search.length_penalty=0.5"], "--set search.length_penalty and --mbr"),
         (["--mbr", "chrf", "--n-best", "33"], "no more can be chosen than the 32 samples"),
         (["--mbr", "chrf", "--samples", "3", "--n-best", "4"], "set --samples 4 or more"),
         (["--no-repeat-ngram", "-1"], "no-repeat-ngram"),
-        (["--no-repeat-ngram", "2", "--set", "search.no_repeat_ngram=2"], "--no-repeat-ngram and --set search.no_repeat_ngram say one thing twice"),
+        (
+            ["--no-repeat-ngram", "2", "--set", "search.no_repeat_ngram=2"],
+            "--no-repeat-ngram and --set search.no_repeat_ngram say one thing twice",
+        ),
         (["--beam", "0"], "beam"),
         (["--beam", "many"], "beam"),
         (["--length-penalty", "-1"], "length-penalty"),
@@ -477,7 +543,11 @@ def test_a_closed_pipe_ends_quietly(run: str) -> None:
     ],
 )
 def test_usage_errors_come_first_and_name_the_option(
-    run: str, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
+    run: str,
+    capfdbinary: pytest.CaptureFixture[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    words: str,
 ) -> None:
     def no_reading() -> io.BytesIO:
         raise AssertionError("input was read before the options were checked")
@@ -490,7 +560,9 @@ def test_usage_errors_come_first_and_name_the_option(
     assert err.count(b"\n") == 1
 
 
-def test_a_length_that_the_settings_of_the_run_make_impossible_is_wrong_usage(tmp_path: Path, call: Call) -> None:
+def test_a_length_that_the_settings_of_the_run_make_impossible_is_wrong_usage(
+    tmp_path: Path, call: Call
+) -> None:
     path = tiny.save_run(tmp_path / "run")
     tree = json.loads((path / "config.json").read_text())
     tree["config"]["search"]["max_length"] = 3
@@ -503,9 +575,16 @@ def test_a_length_that_the_settings_of_the_run_make_impossible_is_wrong_usage(tm
 
 
 def test_usage_errors_do_not_import_torch(run: str) -> None:
-    for arguments in ([run, "--n-best", "9"], [run, "--top-k", "3"], [run, "--set", "model.attention.k=2"], [run + "-not", "--format", "xml"]):
+    for arguments in (
+        [run, "--n-best", "9"],
+        [run, "--top-k", "3"],
+        [run, "--set", "model.attention.k=2"],
+        [run + "-not", "--format", "xml"],
+    ):
         code = f"import sys\nfrom seq2attn.cli import app\ncode = app.run({['translate', *arguments]!r})\nprint(code, 'torch' in sys.modules)"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=True
+        )
         assert done.stdout == "2 False\n"
 
 

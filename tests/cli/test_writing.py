@@ -1,4 +1,6 @@
-"""Files and folders from the command line: full disks, interruptions, modes, two commands at one place; what is said then names the user's file."""
+"""Files and folders from the command line: full disks, interruptions, modes, two commands at one place; what
+is said then names the user's file.
+"""
 
 import os
 import re
@@ -51,7 +53,10 @@ def corpus(tmp_path: Path) -> Path:
     folder = tmp_path / "corpus"
     folder.mkdir()
     for split, count in (("train", 60), ("valid", 5)):
-        lines = [f"{'abcdefgh'[i % 8] * (i % 5 + 1)} {'hgfedcba'[i % 7] * (i % 3 + 1)} {split}" for i in range(count)]
+        lines = [
+            f"{'abcdefgh'[i % 8] * (i % 5 + 1)} {'hgfedcba'[i % 7] * (i % 3 + 1)} {split}"
+            for i in range(count)
+        ]
         for language in ("en", "de"):
             (folder / f"{split}.{language}").write_text("\n".join([*lines, ""]), encoding="utf-8")
     return folder
@@ -75,10 +80,7 @@ def names(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("option", ["-o", "--attention"])
 def test_what_a_full_disk_cuts_off_keeps_its_whole_lines(
-    run: Path,
-    call: Call,
-    tmp_path: Path,
-    option: str,
+    run: Path, call: Call, tmp_path: Path, option: str
 ) -> None:
     out, text = tmp_path / "o.jsonl", tmp_path / "text"
     text.write_text("the small dog\n" * 300)
@@ -146,7 +148,10 @@ def test_standard_output_that_fails_is_named(run: Path, tmp_path: Path) -> None:
                 check=False,
             )
         assert done.returncode == 1, arguments
-        assert done.stderr.splitlines()[-1] == "seq2attn: standard output: No space left on device (make room, or write elsewhere)", arguments
+        assert (
+            done.stderr.splitlines()[-1]
+            == "seq2attn: standard output: No space left on device (make room, or write elsewhere)"
+        ), arguments
 
 
 def test_pictures_and_pages_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
@@ -159,15 +164,23 @@ def test_pictures_and_pages_name_the_file_that_was_asked_for(tmp_path: Path) -> 
         for _ in range(2):
             with (
                 largest_file(200),
-                pytest.raises(UserError, match=rf"^{re.escape(str(path))}: cannot be written: File too large"),
+                pytest.raises(
+                    UserError, match=rf"^{re.escape(str(path))}: cannot be written: File too large"
+                ),
             ):
-                page.save([pair], path) if ending == ".html" else heatmap.save(weights, pair.source_words, pair.target_words, path)
+                page.save([pair], path) if ending == ".html" else heatmap.save(
+                    weights, pair.source_words, pair.target_words, path
+                )
         assert path.read_bytes() == b"of yesterday"
-        page.save([pair], path) if ending == ".html" else heatmap.save(weights, pair.source_words, pair.target_words, path)
+        page.save([pair], path) if ending == ".html" else heatmap.save(
+            weights, pair.source_words, pair.target_words, path
+        )
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
         assert path.stat().st_size > 200
     assert names(tmp_path) == ["p.html", "p.pdf", "p.png", "p.svg"]
-    with pytest.raises(UserError, match=r"none/p\.png: cannot be written: there is no folder .*none; make it first"):
+    with pytest.raises(
+        UserError, match=r"none/p\.png: cannot be written: there is no folder .*none; make it first"
+    ):
         heatmap.save(weights, pair.source_words, pair.target_words, tmp_path / "none" / "p.png")
 
 
@@ -176,10 +189,7 @@ def test_pictures_and_pages_name_the_file_that_was_asked_for(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("mask", [0o077, 0o022, 0o027])
 def test_a_prepared_folder_is_as_readable_as_the_umask_says(
-    corpus: Path,
-    call: Call,
-    tmp_path: Path,
-    mask: int,
+    corpus: Path, call: Call, tmp_path: Path, mask: int
 ) -> None:
     with umask(mask):
         code, _, err = call("prepare", corpus, tmp_path / "out", *SIDES, "--workers", 1)
@@ -190,13 +200,11 @@ def test_a_prepared_folder_is_as_readable_as_the_umask_says(
 
 @pytest.mark.parametrize("force", [False, True])
 def test_the_second_of_two_loses_and_hurts_nothing(
-    corpus: Path,
-    call: Call,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    force: bool,
+    corpus: Path, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, force: bool
 ) -> None:
-    """The second comes while the first is at it, and again where neither sees the other, as on a disk without locks."""
+    """The second comes while the first is at it, and again where neither sees the other, as on a disk without
+    locks.
+    """
     out, way = tmp_path / "out", ["--force"] if force else []
     if force:
         assert call("prepare", corpus, out, *SIDES, "--workers", 1)[0] == 0
@@ -237,7 +245,9 @@ def test_what_a_killed_command_left_goes_with_the_next(corpus: Path, call: Call,
         "prepared._finish = lambda *_: os.kill(os.getpid(), 9)\n"
         f"app.run(['prepare', {str(corpus)!r}, {str(tmp_path / 'out')!r}, *{SIDES!r}, '--workers', '1'])"
     )
-    done = subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, timeout=300, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, timeout=300, check=False
+    )
     assert done.returncode == -9
     assert names(tmp_path) == [".out.partial", "corpus"]
     assert call("prepare", corpus, tmp_path / "other", *SIDES, "--workers", 1)[0] == 0
@@ -245,15 +255,15 @@ def test_what_a_killed_command_left_goes_with_the_next(corpus: Path, call: Call,
 
 
 def test_a_full_disk_names_no_folder_that_the_user_does_not_know(
-    corpus: Path,
-    call: Call,
-    tmp_path: Path,
+    corpus: Path, call: Call, tmp_path: Path
 ) -> None:
     with largest_file(1000):
         code, _, err = call("prepare", corpus, tmp_path / "out", *SIDES, "--workers", 1)
     assert code == 1
     assert ".partial" not in err
-    assert err.splitlines()[-1].startswith(f"seq2attn: {tmp_path / 'out'}: cannot be written: File too large; raise the limit")
+    assert err.splitlines()[-1].startswith(
+        f"seq2attn: {tmp_path / 'out'}: cannot be written: File too large; raise the limit"
+    )
     assert names(tmp_path) == ["corpus"]
 
 
@@ -306,9 +316,7 @@ def test_the_second_training_on_a_cold_cache_waits_for_the_first(
 
 
 def test_what_another_training_made_meanwhile_is_used(
-    corpus: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     chosen = Config.model_validate({"data": {"source": "en", "target": "de", "vocab_size": 40}})

@@ -46,7 +46,9 @@ def test_a_pure_function_of_seed_and_epoch() -> None:
     assert same(first, plan(source.copy(), target.astype(np.int64), 512, seed=1, epoch=0))
     assert not same(first, plan(source, target, 512, seed=1, epoch=1))
     assert not same(first, plan(source, target, 512, seed=2, epoch=0))
-    together = {frozenset(rows.tolist()) for rows in first} & {frozenset(rows.tolist()) for rows in plan(source, target, 512, seed=1, epoch=1)}
+    together = {frozenset(rows.tolist()) for rows in first} & {
+        frozenset(rows.tolist()) for rows in plan(source, target, 512, seed=1, epoch=1)
+    }
     assert len(together) < 0.2 * len(first), "epochs share their batches"
 
 
@@ -74,7 +76,11 @@ def test_collate_by_hand() -> None:
     assert batch.source_mask.tolist() == [[True, True, True], [True, True, False], [True, False, False]]
     assert batch.inputs_BT.tolist() == [[BOS, 8, PAD, PAD], [BOS, 9, 10, 11], [BOS, PAD, PAD, PAD]]
     assert batch.targets_BT.tolist() == [[8, EOS, PAD, PAD], [9, 10, 11, EOS], [EOS, PAD, PAD, PAD]]
-    assert batch.target_mask_BT.tolist() == [[True, True, False, False], [True] * 4, [True, False, False, False]]
+    assert batch.target_mask_BT.tolist() == [
+        [True, True, False, False],
+        [True] * 4,
+        [True, False, False, False],
+    ]
     assert {batch.source.dtype, batch.inputs_BT.dtype, batch.targets_BT.dtype} == {torch.int64}
     assert batch.source_mask.dtype == batch.target_mask_BT.dtype == torch.bool
 

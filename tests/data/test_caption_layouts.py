@@ -1,4 +1,6 @@
-"""Captioned images as they are downloaded today: Flickr8k, Flickr30k and COCO, and a line for what is not known."""
+"""Captioned images as they are downloaded today: Flickr8k, Flickr30k and COCO, and a line for what is not
+known.
+"""
 
 import gzip
 import json
@@ -62,9 +64,13 @@ def cell(text: str) -> str:
     return f'"{doubled}"' if "," in text or '"' in text else text
 
 
-COMMAS = "image,caption\n" + "".join(f"{name},{cell(text)}\n" for name, texts in CAPTIONS.items() for text in texts)
+COMMAS = "image,caption\n" + "".join(
+    f"{name},{cell(text)}\n" for name, texts in CAPTIONS.items() for text in texts
+)
 BARS = "image_name| comment_number| comment\n"
-BARS += "".join(f"{name}| {number}| {text}\n" for name, texts in CAPTIONS.items() for number, text in enumerate(texts))
+BARS += "".join(
+    f"{name}| {number}| {text}\n" for name, texts in CAPTIONS.items() for number, text in enumerate(texts)
+)
 TABS = "image\tcaption\n" + "".join(f"{name}\t{text}\n" for name, texts in CAPTIONS.items() for text in texts)
 TABLES = {
     "captions.txt": COMMAS,
@@ -76,7 +82,9 @@ TABLES = {
 }
 
 
-@pytest.mark.parametrize("images", ["Images", "images", "Flicker8k_Dataset", "flickr30k_images", ".", "deep/er"])
+@pytest.mark.parametrize(
+    "images", ["Images", "images", "Flicker8k_Dataset", "flickr30k_images", ".", "deep/er"]
+)
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_of_captions_beside_images(name: str, images: str, tmp_path: Path) -> None:
     put(tmp_path / images)
@@ -96,7 +104,9 @@ def test_a_table_one_folder_down_and_beside_its_images(tmp_path: Path) -> None:
     assert found(opened(tmp_path / "flickr30k")) == CAPTIONS
     put(tmp_path / "flickr30k", "10_a.jpg")
     write(tmp_path / "flickr30k" / "results.csv", BARS)
-    with pytest.raises(UsageError, match=r"several folders of captioned images: name .*archive or .*flickr30k"):
+    with pytest.raises(
+        UsageError, match=r"several folders of captioned images: name .*archive or .*flickr30k"
+    ):
         open_corpus(str(tmp_path))
 
 
@@ -115,7 +125,9 @@ def test_of_two_forms_of_the_same_captions_one_is_read(tmp_path: Path) -> None:
     assert opened(tmp_path).inputs == [token]
     token.unlink()
     write(tmp_path / "results.csv", BARS)
-    with pytest.raises(UsageError, match=r"captions\.txt, results\.csv: name the file of captions instead of its folder"):
+    with pytest.raises(
+        UsageError, match=r"captions\.txt, results\.csv: name the file of captions instead of its folder"
+    ):
         open_corpus(str(tmp_path))
 
 
@@ -143,9 +155,13 @@ def test_rows_that_do_not_fit(tmp_path: Path) -> None:
     write(tmp_path / "results.csv", BARS + many + "broken\n| 1| no name\n")
     corpus = opened(tmp_path)
     assert len(found(corpus)["10_a.jpg"]) == 102
-    assert corpus.notes == ["results.csv: 2 rows do not fit the 3 columns of the first line: line 107, 108; left out"]
+    assert corpus.notes == [
+        "results.csv: 2 rows do not fit the 3 columns of the first line: line 107, 108; left out"
+    ]
     write(tmp_path / "results.csv", BARS + "broken\n")
-    with pytest.raises(UserError, match=r"results\.csv: 1 row does not fit the 3 columns of the first line: line 7; 5% are"):
+    with pytest.raises(
+        UserError, match=r"results\.csv: 1 row does not fit the 3 columns of the first line: line 7; 5% are"
+    ):
         list(opened(tmp_path).pictures())
 
 
@@ -191,7 +207,10 @@ def test_a_table_that_is_not_utf_8(tmp_path: Path) -> None:
 def test_captions_of_the_hub_with_lists_in_cells(tmp_path: Path) -> None:
     """As flickr_annotations_30k.csv has them."""
     put(tmp_path / "flickr30k-images")
-    rows = [f'{cell(json.dumps(texts))},"[0, 1]",{split},{name},7' for (name, texts), split in zip(CAPTIONS.items(), ("train", "val", "test"), strict=True)]
+    rows = [
+        f'{cell(json.dumps(texts))},"[0, 1]",{split},{name},7'
+        for (name, texts), split in zip(CAPTIONS.items(), ("train", "val", "test"), strict=True)
+    ]
     write(
         tmp_path / "flickr_annotations_30k.csv",
         "raw,sentids,split,filename,img_id\n" + "\n".join(rows) + "\n",
@@ -207,7 +226,9 @@ def test_the_real_flickr8k_as_it_is_downloaded_today(listed: bool, tmp_path: Pat
     for line in (FLICKR / "Flickr8k.token.txt").read_text(encoding="utf-8").splitlines():
         name, _, text = line.partition("\t")
         rows.setdefault(name.partition("#")[0], []).append(text.strip())
-    names = (FLICKR / "Flickr_8k.trainImages.txt").read_text().split()[:40] + (FLICKR / "Flickr_8k.devImages.txt").read_text().split()[:10]
+    names = (FLICKR / "Flickr_8k.trainImages.txt").read_text().split()[:40] + (
+        FLICKR / "Flickr_8k.devImages.txt"
+    ).read_text().split()[:10]
     (tmp_path / "Images").mkdir()
     for name in names:
         (tmp_path / "Images" / name).write_bytes((FLICKR / "images" / name).read_bytes())
@@ -218,9 +239,15 @@ def test_the_real_flickr8k_as_it_is_downloaded_today(listed: bool, tmp_path: Pat
     if listed:
         write(tmp_path / "Flickr_8k.trainImages.txt", "\n".join(names[:40]))
         write(tmp_path / "Flickr_8k.devImages.txt", "\n".join(names[40:]))
-    report = prepared.prepare(str(tmp_path), tmp_path / "out", prepared.config.Data(), valid=None if listed else 5, shrink=True)
+    report = prepared.prepare(
+        str(tmp_path), tmp_path / "out", prepared.config.Data(), valid=None if listed else 5, shrink=True
+    )
     counts = {name: (split["pictures"], split["kept"]) for name, split in report["splits"].items()}
-    assert counts == ({"train": (40, 200), "valid": (10, 50)} if listed else {"train": (43, 215), "valid": (5, 25), "test": (2, 10)})
+    assert counts == (
+        {"train": (40, 200), "valid": (10, 50)}
+        if listed
+        else {"train": (43, 215), "valid": (5, 25), "test": (2, 10)}
+    )
     split = Prepared(tmp_path / "out").picture_split("train")
     assert split.captions[0] == rows[split.names[0]]
 
@@ -228,10 +255,14 @@ def test_the_real_flickr8k_as_it_is_downloaded_today(listed: bool, tmp_path: Pat
 # COCO
 
 
-def coco(path: Path, names: list[str], indent: int | None = None, reverse: bool = False, **more: object) -> Path:
+def coco(
+    path: Path, names: list[str], indent: int | None = None, reverse: bool = False, **more: object
+) -> Path:
     images = [{"license": 3, "file_name": name, "height": 16, "id": 100 + k} for k, name in enumerate(names)]
     texts = [(k, text) for k, name in enumerate(names) for text in CAPTIONS[name]]
-    annotations = [{"image_id": 100 + k, "id": n, "caption": f"{text}\n"} for n, (k, text) in enumerate(texts)]
+    annotations = [
+        {"image_id": 100 + k, "id": n, "caption": f"{text}\n"} for n, (k, text) in enumerate(texts)
+    ]
     tree = {
         "info": {"year": 2017},
         "images": images,
@@ -274,7 +305,9 @@ def test_coco_files_elsewhere(layout: str, reverse: bool, name: str, tmp_path: P
     path = coco(tmp_path / name, list(CAPTIONS), 1 if reverse else None, reverse)
     if name.endswith(".gz"):
         path.write_bytes(gzip.compress(path.read_bytes()))
-    assert {name: sorted(texts) for name, texts in found(opened(tmp_path)).items()} == {n: sorted(t) for n, t in CAPTIONS.items()}
+    assert {name: sorted(texts) for name, texts in found(opened(tmp_path)).items()} == {
+        n: sorted(t) for n, t in CAPTIONS.items()
+    }
 
 
 def test_coco_of_two_years_is_a_question(tmp_path: Path) -> None:
@@ -427,5 +460,7 @@ def test_a_file_that_is_not_known_is_named_with_what_is(name: str, text: str, tm
         with pytest.raises(UserError, match=r"labels\.csv:2: not UTF-8"):
             open_corpus(str(tmp_path))
     (tmp_path / name).unlink()
-    with pytest.raises(UserError, match=r"pictures without captions: they take a metadata\.jsonl beside them"):
+    with pytest.raises(
+        UserError, match=r"pictures without captions: they take a metadata\.jsonl beside them"
+    ):
         open_corpus(str(tmp_path))

@@ -1,4 +1,6 @@
-"""The corpus `clips`: its captions against what happens in the frames, its twins against each other, the committed files against the generator."""
+"""The corpus `clips`: its captions against what happens in the frames, its twins against each other, the
+committed files against the generator.
+"""
 
 import io
 import itertools
@@ -39,20 +41,29 @@ def decoded(row) -> np.ndarray:
 
 
 def alone(clip: clips.Clip, thing: clips.Thing) -> np.ndarray:
-    """The frames with one thing only: (F, Y, X, 3). The events of the other become frames in which nothing happens to it."""
+    """The frames with one thing only: (F, Y, X, 3). The events of the other become frames in which nothing
+    happens to it.
+    """
     other = [there for there in clip.things if there != thing]
     far = [there._replace(x=-200, y=-200) for there in other]
     return clips.render(clip._replace(things=(thing, *far)))
 
 
 def seen(clip: clips.Clip, thing: clips.Thing, frame: np.ndarray) -> tuple[float, float, int, str]:
-    """Where a thing is (x, y), its width, and its colour, in a frame of its own; width 0 where there is nothing."""
+    """Where a thing is (x, y), its width, and its colour, in a frame of its own; width 0 where there is
+    nothing.
+    """
     mask = (frame != ground(clip.ground, clip.pattern, clip.number, SIDE)).any(-1)
     if not mask.any():
         return 0.0, 0.0, 0, ""
     rows, columns = np.nonzero(mask)
     (colour,) = (name for name, colour in COLOURS.items() if (frame[mask] == colour).all(-1).any())
-    return (columns.min() + columns.max()) / 2, (rows.min() + rows.max()) / 2, int(np.ptp(columns)) + 1, colour
+    return (
+        (columns.min() + columns.max()) / 2,
+        (rows.min() + rows.max()) / 2,
+        int(np.ptp(columns)) + 1,
+        colour,
+    )
 
 
 def happened(clip: clips.Clip, thing: clips.Thing, first: np.ndarray, last: np.ndarray) -> str | None:
@@ -75,12 +86,18 @@ def happened(clip: clips.Clip, thing: clips.Thing, first: np.ndarray, last: np.n
 
 
 def test_the_committed_corpus_is_the_generator_s(made, committed):
-    assert {name: len(rows) for name, rows in committed.items()} == clips.SIZES == {"train": 4_000, "valid": 250, "test": 250}
+    assert (
+        {name: len(rows) for name, rows in committed.items()}
+        == clips.SIZES
+        == {"train": 4_000, "valid": 250, "test": 250}
+    )
     for name, rows in committed.items():
         assert [row["captions"] for row in rows] == [list(clips.captions(clip)) for clip in made[name]]
         for row, clip in zip(rows[:60], made[name], strict=False):
             assert np.array_equal(decoded(row), clips.render(clip))
-    assert [row["clip"]["path"] for rows in committed.values() for row in rows] == [f"{number:05}.gif" for number in range(1, 4_501)]
+    assert [row["clip"]["path"] for rows in committed.values() for row in rows] == [
+        f"{number:05}.gif" for number in range(1, 4_501)
+    ]
 
 
 def test_other_seeds_are_other_clips():
@@ -142,7 +159,14 @@ def test_twins_differ_in_order_alone(made):
 def test_no_deeds_are_in_two_splits_or_told_twice(made):
     deeds = [clip.deeds for kept in made.values() for clip in kept[::2]]
     assert len(set(deeds)) == len(deeds)
-    texts = {name: {tuple(sorted(clips.events(text))) + clip.deeds[0] for clip in kept for text in clips.captions(clip)} for name, kept in made.items()}
+    texts = {
+        name: {
+            tuple(sorted(clips.events(text))) + clip.deeds[0]
+            for clip in kept
+            for text in clips.captions(clip)
+        }
+        for name, kept in made.items()
+    }
     assert not texts["train"] & texts["test"]
     assert not texts["train"] & texts["valid"]
 
@@ -154,7 +178,11 @@ def test_clips_vary(made):
     for counts in (Counter(thing.colour for thing in things), Counter(thing.shape for thing in things)):
         assert len(counts) == len(COLOURS) == len(SHAPES)
         assert min(counts.values()) > len(things) / 10
-    actions = Counter(event.action.split()[0] if "turns" in event.action else event.action for clip in made["train"] for event in clip.events)
+    actions = Counter(
+        event.action.split()[0] if "turns" in event.action else event.action
+        for clip in made["train"]
+        for event in clip.events
+    )
     assert set(actions) == set(KINDS)
     assert min(actions.values()) > 150
     assert sum(len({event.thing for event in clip.events}) == 2 for clip in made["train"]) > 800
@@ -186,10 +214,19 @@ RED, BLUE = "red circle", "blue square"
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("the red circle moves right and then the blue square grows", [(RED, "moves right"), (BLUE, "grows")]),
+        (
+            "the red circle moves right and then the blue square grows",
+            [(RED, "moves right"), (BLUE, "grows")],
+        ),
         ("first the red circle goes right and then it gets bigger", [(RED, "moves right"), (RED, "grows")]),
-        ("the blue square disappears before the red circle becomes black", [(BLUE, "vanishes"), (RED, "turns black")]),
-        ("first the red circle turns blue and then it shrinks and last the blue square shows up", [(RED, "turns blue"), (RED, "shrinks"), (BLUE, "appears")]),
+        (
+            "the blue square disappears before the red circle becomes black",
+            [(BLUE, "vanishes"), (RED, "turns black")],
+        ),
+        (
+            "first the red circle turns blue and then it shrinks and last the blue square shows up",
+            [(RED, "turns blue"), (RED, "shrinks"), (BLUE, "appears")],
+        ),
         ("the red circle moves up", [(RED, "moves up")]),
     ],
 )
@@ -200,8 +237,21 @@ def test_events_of_a_sentence(text, told):
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "first", "it grows", "the red circle", "the red circle moves", "the red circle turns", "the red circle grows right"),
-        *("a red circle grows", "the red circle grows and the blue square grows", "the red circle grows and then", "the pink circle grows"),
+        *(
+            "",
+            "first",
+            "it grows",
+            "the red circle",
+            "the red circle moves",
+            "the red circle turns",
+            "the red circle grows right",
+        ),
+        *(
+            "a red circle grows",
+            "the red circle grows and the blue square grows",
+            "the red circle grows and then",
+            "the pink circle grows",
+        ),
         *(
             "the red circle grows and then and then it shrinks",
             "the red circle grows after it shrinks",
@@ -224,14 +274,20 @@ def test_written_as_tables_and_as_folders(tmp_path, monkeypatch, committed):
         monkeypatch.setattr(sys, "argv", ["clips", str(tmp_path / out), *sizes, *more])
         command.main()
     for name, size in (("train", 5), ("valid", 2), ("test", 2)):
-        assert (tmp_path / "a" / f"{name}.parquet").read_bytes() == (tmp_path / "b" / f"{name}.parquet").read_bytes()
+        assert (tmp_path / "a" / f"{name}.parquet").read_bytes() == (
+            tmp_path / "b" / f"{name}.parquet"
+        ).read_bytes()
         rows = pq.read_table(tmp_path / "a" / f"{name}.parquet").to_pylist()
-        lines = [json.loads(line) for line in (tmp_path / "c" / name / "metadata.jsonl").read_text().splitlines()]
+        lines = [
+            json.loads(line) for line in (tmp_path / "c" / name / "metadata.jsonl").read_text().splitlines()
+        ]
         assert len(rows) == len(lines) == size
         for row, line in zip(rows, lines, strict=True):
             assert line == {"file_name": row["clip"]["path"], "captions": row["captions"]}
             assert (tmp_path / "c" / name / line["file_name"]).read_bytes() == row["clip"]["bytes"]
-    assert [row["captions"] for row in pq.read_table(tmp_path / "a" / "train.parquet").to_pylist()] == [row["captions"] for row in committed["train"][:5]]
+    assert [row["captions"] for row in pq.read_table(tmp_path / "a" / "train.parquet").to_pylist()] == [
+        row["captions"] for row in committed["train"][:5]
+    ]
 
 
 def test_folder_in_the_package_or_the_checkout(monkeypatch, tmp_path):

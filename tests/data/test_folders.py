@@ -20,7 +20,9 @@ README = "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train
 
 
 def options(**changes: object) -> config.Data:
-    return config.Data.model_validate({"source": "en", "target": "fr", "vocab_size": 60, "tokenizer": "char", **changes})
+    return config.Data.model_validate(
+        {"source": "en", "target": "fr", "vocab_size": 60, "tokenizer": "char", **changes}
+    )
 
 
 def sources(corpus: object) -> list[str]:
@@ -48,13 +50,18 @@ def test_a_readme_chooses_no_files(path: str, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (folder / f"{name}.csv").write_text(f"en,fr\n{name},{name}\n", encoding="utf-8")
     (folder / "README.md").write_text(README.format(path), encoding="utf-8")
-    (folder / "dataset_infos.json").write_text(json.dumps({"default": {"download_checksums": {path: {}}}}), encoding="utf-8")
+    (folder / "dataset_infos.json").write_text(
+        json.dumps({"default": {"download_checksums": {path: {}}}}), encoding="utf-8"
+    )
     (folder / "f.py").write_text("raise SystemExit(3)\n", encoding="utf-8")
     for name in (str(folder), f"hf:{folder}"):
         corpus = open_corpus(name, "en", "fr")
         assert sources(corpus) == ["a", "b"]
         assert corpus.inputs == [folder / "a.csv", folder / "b.csv"]
-        assert "f/README.md names data_files: it is not followed, the files of the folder are read" in corpus.notes
+        assert (
+            "f/README.md names data_files: it is not followed, the files of the folder are read"
+            in corpus.notes
+        )
         assert f"from a.csv, b.csv in {folder}" in corpus.notes
 
 
@@ -112,14 +119,18 @@ def test_raw_text_beside_arrow(tmp_path: Path) -> None:
     assert sources(corpus) == ["a"]
     assert corpus.inputs == [tmp_path / "x" / "saved" / "data-00000-of-00001.arrow"]
     (tmp_path / "x" / "data.tsv").write_text(TSV, encoding="utf-8")
-    with pytest.raises(UserError, match=r"tables, as data\.tsv, beside Arrow files, as saved/data-00000-of-00001\.arrow"):
+    with pytest.raises(
+        UserError, match=r"tables, as data\.tsv, beside Arrow files, as saved/data-00000-of-00001\.arrow"
+    ):
         open_corpus(str(tmp_path / "x"), "en", "fr")
     (tmp_path / "x" / "saved" / "more.csv").write_text("en,fr\na,b\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"a table, more\.csv, beside what `datasets` saved"):
         open_corpus(str(tmp_path / "x" / "saved"))
 
 
-@pytest.mark.parametrize("name", ["../../outside/x.arrow", "/etc/passwd", "..", "", "a/b", "\0", "\ud800", None, 3, "gone.arrow"])
+@pytest.mark.parametrize(
+    "name", ["../../outside/x.arrow", "/etc/passwd", "..", "", "a/b", "\0", "\ud800", None, 3, "gone.arrow"]
+)
 def test_what_datasets_saved_names_its_own_files_alone(name: object, tmp_path: Path) -> None:
     import datasets
 
@@ -254,6 +265,11 @@ def test_names_of_files_with_tabs_and_ends_of_lines(tmp_path: Path) -> None:
 def test_a_folder_of_parquet_is_named(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     for split in ("train", "test"):
-        pq.write_table(pa.table({"en": ["a"], "fr": ["b"]}), tmp_path / "data" / f"{split}-00000-of-00001.parquet")
+        pq.write_table(
+            pa.table({"en": ["a"], "fr": ["b"]}), tmp_path / "data" / f"{split}-00000-of-00001.parquet"
+        )
     corpus = open_corpus(str(tmp_path), "en", "fr")
-    assert f"from data/test-00000-of-00001.parquet, data/train-00000-of-00001.parquet in {tmp_path}" in corpus.notes
+    assert (
+        f"from data/test-00000-of-00001.parquet, data/train-00000-of-00001.parquet in {tmp_path}"
+        in corpus.notes
+    )

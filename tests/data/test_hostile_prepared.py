@@ -75,7 +75,9 @@ HARMS: dict[str, Callable[[pa.Table], pa.Table]] = {
     "more rows": lambda table: pa.concat_tables([table, table]),
     "no rows": lambda table: table.slice(0, 0),
     "another column": lambda table: table.rename_columns(["a", *table.column_names[1:]]),
-    "gold that is none": lambda table: table.append_column("alignment", pa.array([None] * table.num_rows, pa.string())),
+    "gold that is none": lambda table: table.append_column(
+        "alignment", pa.array([None] * table.num_rows, pa.string())
+    ),
 }
 
 
@@ -111,7 +113,9 @@ def test_flipped_bytes_and_cuts_of_a_split(folder: Path) -> None:
 WRONG = [None, True, 3, -1.5, "x", [], ["x", "y", "z"], {}, {"train": 7}, [[]], "\ud800"]
 
 
-@pytest.mark.parametrize("key", ["format", "seq2attn", "languages", "splits", "options", "pictures", "clips", "options.joint"])
+@pytest.mark.parametrize(
+    "key", ["format", "seq2attn", "languages", "splits", "options", "pictures", "clips", "options.joint"]
+)
 def test_a_report_of_other_types(key: str, folder: Path) -> None:
     file = folder / "prepared.json"
     good = json.loads(file.read_text(encoding="utf-8"))
@@ -158,8 +162,12 @@ def saved(path: Path, model: bytes, kind: object = "char", lowercase: object = F
 def test_a_tokenizer_whose_trailer_says_something_else(tmp_path: Path) -> None:
     model = _train(["some text", "more text"], 20, "char", 1.0, 1)
     assert Tokenizer.load(saved(tmp_path / "t.model", model)).kind == "char"
-    wrong: list[dict[str, object]] = [{"kind": kind} for kind in ("nonsense", "", None, 3, ["char"], {"a": 1}, "CHAR")]
-    wrong += [{"lowercase": value} for value in (None, "no", 2, [])] + [{"crc32": value} for value in (None, "x", -1, [])]
+    wrong: list[dict[str, object]] = [
+        {"kind": kind} for kind in ("nonsense", "", None, 3, ["char"], {"a": 1}, "CHAR")
+    ]
+    wrong += [{"lowercase": value} for value in (None, "no", 2, [])] + [
+        {"crc32": value} for value in (None, "x", -1, [])
+    ]
     for facts in wrong:
         with pytest.raises(UserError, match="not a tokenizer of seq2attn, or damaged"):
             Tokenizer.load(saved(tmp_path / "t.model", model, **facts))
@@ -176,7 +184,8 @@ def test_a_tokenizer_whose_trailer_says_something_else(tmp_path: Path) -> None:
 
 def test_models_that_sentencepiece_should_not_be_given(tmp_path: Path) -> None:
     model = _train(["some text", "more text"], 20, "char", 1.0, 1)
-    compiled = b"\x1a\x0c\x12\x0a" + b"\xff\xff\xff\x7f" + b"\xff" * 6  # rules of normalisation that say they are two gigabytes
+    # rules of normalisation that say they are two gigabytes
+    compiled = b"\x1a\x0c\x12\x0a" + b"\xff\xff\xff\x7f" + b"\xff" * 6
     draw = np.random.default_rng(1)
     for harm in (
         model + compiled,
@@ -239,7 +248,9 @@ def test_a_toml_file_that_cannot_be_read(tmp_path: Path) -> None:
         "a." * 5000 + "b",
     ],
 )
-@pytest.mark.parametrize("key", ["train.lr", "model.embedding", "train.metric", "a.b", "train", "a." * 3000 + "b"])
+@pytest.mark.parametrize(
+    "key", ["train.lr", "model.embedding", "train.metric", "a.b", "train", "a." * 3000 + "b"]
+)
 def test_settings_that_are_too_much(key: str, value: str) -> None:
     with pytest.raises(UsageError) as error:
         config.load("first-try", [f"{key}={value}"])
@@ -249,21 +260,33 @@ def test_settings_that_are_too_much(key: str, value: str) -> None:
 def test_lines_that_nfc_changes_are_counted(tmp_path: Path) -> None:
     lines = [f"caf\u00e9 {n}" for n in range(40)]
     (tmp_path / "train.en").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (tmp_path / "train.fr").write_text("\n".join(unicodedata.normalize("NFD", line) for line in lines) + "\n", encoding="utf-8")
+    (tmp_path / "train.fr").write_text(
+        "\n".join(unicodedata.normalize("NFD", line) for line in lines) + "\n", encoding="utf-8"
+    )
     (tmp_path / "test.en").write_text("a\n\n", encoding="utf-8")
     (tmp_path / "test.fr").write_text("\u212b\n\n", encoding="utf-8")
     options = config.Data(source="en", target="fr", vocab_size=60, tokenizer="char")
     report = prepare(str(tmp_path), tmp_path / "p", options, valid=5, workers=2)
-    counts = {name: (split["source"]["normalised"], split["target"]["normalised"]) for name, split in report["splits"].items()}
+    counts = {
+        name: (split["source"]["normalised"], split["target"]["normalised"])
+        for name, split in report["splits"].items()
+    }
     assert counts == {"train": (0, 35), "valid": (0, 5), "test": (0, 1)}
-    assert "train: 35 target lines are not in the normal form NFC of Unicode: they are put in it" in report["notes"]
-    assert json.loads((tmp_path / "p" / "prepared.json").read_text(encoding="utf-8"))["notes"] == report["notes"]
+    assert (
+        "train: 35 target lines are not in the normal form NFC of Unicode: they are put in it"
+        in report["notes"]
+    )
+    assert (
+        json.loads((tmp_path / "p" / "prepared.json").read_text(encoding="utf-8"))["notes"] == report["notes"]
+    )
 
 
 def test_lines_without_anything_to_read_are_empty(tmp_path: Path) -> None:
     unseen = ["\u200b", "\u200f", "\ufeff ", "\u00ad", "\0", "\ufe0f", "\u0301", "\u2060\t", "\u3164"]
     (tmp_path / "train.en").write_text("\n".join(["x"] + unseen + ["a b"] * 60) + "\n", encoding="utf-8")
-    (tmp_path / "train.fr").write_text("\n".join(["x"] + ["c d"] * (60 + len(unseen))) + "\n", encoding="utf-8")
+    (tmp_path / "train.fr").write_text(
+        "\n".join(["x"] + ["c d"] * (60 + len(unseen))) + "\n", encoding="utf-8"
+    )
     options = config.Data(source="en", target="fr", vocab_size=60, tokenizer="char")
     report = prepare(str(tmp_path), tmp_path / "p", options, valid=0, test=0)
     assert report["splits"]["train"]["dropped"]["empty"]["pairs"] == len(unseen)

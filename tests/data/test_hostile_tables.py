@@ -29,7 +29,9 @@ def pairs(path: Path, *sides: str, **options: float) -> list[tuple[str, str]]:
     return [(row.source, row.target) for row in corpus.rows()]
 
 
-@pytest.mark.parametrize("name", ["a.parquet", "a.json", "a.jsonl", "a.csv", "a.tsv", "a.txt", "a", "a.gz", "a.dat"])
+@pytest.mark.parametrize(
+    "name", ["a.parquet", "a.json", "a.jsonl", "a.csv", "a.tsv", "a.txt", "a", "a.gz", "a.dat"]
+)
 def test_parquet_and_json_are_known_by_what_they_hold(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     table = pa.table({"en": [s for s, _ in PAIRS], "fr": [t for _, t in PAIRS]})
@@ -96,7 +98,9 @@ def test_parquet_of_any_columns(tmp_path: Path) -> None:
 def test_bytes_in_a_row_of_parquet_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     texts = [b"fine"] * 999 + [b"\xff"]
-    nested = pa.StructArray.from_arrays([pa.array(texts).view(pa.string()), pa.array(["x"] * 1000)], names=["en", "fr"])
+    nested = pa.StructArray.from_arrays(
+        [pa.array(texts).view(pa.string()), pa.array(["x"] * 1000)], names=["en", "fr"]
+    )
     for table in (
         pa.table({"en": pa.array(texts).view(pa.string()), "fr": ["x"] * 1000}),
         pa.table({"translation": nested}),

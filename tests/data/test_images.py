@@ -1,4 +1,6 @@
-"""Every kind of image comes out as a person sees it, and whatever is no image, cut off, damaged or too large is one line that names it."""
+"""Every kind of image comes out as a person sees it, and whatever is no image, cut off, damaged or too large
+is one line that names it.
+"""
 
 import gzip
 import io
@@ -100,7 +102,9 @@ def test_every_mode_of_png(mode: str) -> None:
     grey = mode in ("1", "L", "LA", "I;16")
     if grey:
         values = np.repeat(np.array([[0, 0], [0, 255]], np.uint8), 16, 0).repeat(16, 1)
-        image = Image.fromarray(values.astype(np.uint16) * 257 if mode == "I;16" else values.astype(np.uint8)).convert(mode)
+        image = Image.fromarray(
+            values.astype(np.uint16) * 257 if mode == "I;16" else values.astype(np.uint8)
+        ).convert(mode)
     else:
         image = quarters(mode=mode)
     expected = [(0, 0, 0)] * 3 + [WHITE] if grey else [RED, GREEN, BLUE, WHITE]
@@ -154,7 +158,17 @@ def test_cmyk_photographs_are_the_right_way_round() -> None:
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize(
     ("orientation", "expected"),
-    [(1, "rgbw"), (2, "grwb"), (3, "wbgr"), (4, "bwrg"), (5, "rbgw"), (6, "brwg"), (7, "wgbr"), (8, "gwrb"), (99, "rgbw")],
+    [
+        (1, "rgbw"),
+        (2, "grwb"),
+        (3, "wbgr"),
+        (4, "bwrg"),
+        (5, "rbgw"),
+        (6, "brwg"),
+        (7, "wgbr"),
+        (8, "gwrb"),
+        (99, "rgbw"),
+    ],
 )
 def test_a_camera_that_was_turned(form: str, orientation: int, expected: str) -> None:
     exif = Image.Exif()
@@ -191,10 +205,14 @@ def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded() -> None:
     last = sound[sound.rindex(b"\xff\xda") : -2]
     assert still(sound[:-2] + 80 * last + b"\xff\xd9").shape == (SIDE, SIDE, 3)
     for read in (still, lambda data: frames_in([data], "a.png"), lambda data: check([data], "a.png")):
-        with pytest.raises(UserError, match=r"^a\.png: a JPEG of more than 100 scans, each of which takes as long as a picture$"):
+        with pytest.raises(
+            UserError,
+            match=r"^a\.png: a JPEG of more than 100 scans, each of which takes as long as a picture$",
+        ):
             read(sound[:-2] + 200 * last + b"\xff\xd9")
     film = bytes(np.random.default_rng(1).integers(0, 256, 50_000, np.uint8)) + 200 * b"\xff\xda\0\2"
-    assert np.array_equal(still(sound + film), still(sound))  # of a camera that keeps one behind its photographs
+    # of a camera that keeps one behind its photographs
+    assert np.array_equal(still(sound + film), still(sound))
     thumbnail = b"\xff\xe1" + struct.pack(">H", 2 + 800) + 200 * b"\xff\xda\0\2"
     assert np.array_equal(still(sound[:2] + thumbnail + sound[2:]), still(sound))
 
@@ -213,11 +231,22 @@ def png_header(width: int, height: int) -> bytes:
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) + chunk(b"IDAT", b"x") + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        + chunk(b"IDAT", b"x")
+        + chunk(b"IEND", b"")
+    )
 
 
 def webp_header(width: int, height: int) -> bytes:
-    body = b"VP8X" + struct.pack("<I", 10) + b"\0\0\0\0" + struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
+    body = (
+        b"VP8X"
+        + struct.pack("<I", 10)
+        + b"\0\0\0\0"
+        + struct.pack("<I", width - 1)[:3]
+        + struct.pack("<I", height - 1)[:3]
+    )
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
 
 
@@ -236,12 +265,27 @@ BAD: dict[str, tuple[bytes, str]] = {
     "png, cut off": (encoded(photograph())[:2000], "the image is cut off"),
     "bmp, cut off": (encoded(photograph(), "BMP")[:2000], "the image is cut off"),
     "webp, cut off": (encoded(photograph(), "WEBP")[:500], "the image is damaged or cut off"),
-    "png, damaged": (encoded(photograph())[:60] + b"\0" * 200 + encoded(photograph())[260:], "the image is damaged or cut off"),
+    "png, damaged": (
+        encoded(photograph())[:60] + b"\0" * 200 + encoded(photograph())[260:],
+        "the image is damaged or cut off",
+    ),
     "a bomb": (png_header(50_000, 50_000), "an image of 50,000 x 50,000 pixels; 64 million are the most"),
-    "a larger bomb": (png_header(2**31 - 1, 2**31 - 1), "an image of 2,147,483,647 x 2,147,483,647 pixels; 64 million are the most"),
-    "a bomb between Pillow's two limits": (png_header(10_000, 10_000), "an image of 10,000 x 10,000 pixels; 64 million are the most"),
+    "a larger bomb": (
+        png_header(2**31 - 1, 2**31 - 1),
+        "an image of 2,147,483,647 x 2,147,483,647 pixels; 64 million are the most",
+    ),
+    "a bomb between Pillow's two limits": (
+        png_header(10_000, 10_000),
+        "an image of 10,000 x 10,000 pixels; 64 million are the most",
+    ),
     "a bomb of ppm": (b"P6 50000 50000 255\n", "an image of 50,000 x 50,000 pixels"),
-    "a bomb of gif": (b"GIF89a" + struct.pack("<HH", 50_000, 50_000) + b"\0\0\0" + b",\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;", "an image of 50,000 x 50,000"),
+    "a bomb of gif": (
+        b"GIF89a"
+        + struct.pack("<HH", 50_000, 50_000)
+        + b"\0\0\0"
+        + b",\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;",
+        "an image of 50,000 x 50,000",
+    ),
     "webp of a large canvas": (webp_header(50_000, 50_000), "the image is damaged or cut off"),
     "no pixels": (b"P6 0 10 255\n", "the image is"),
     "too many bytes": (SOUND + b"\0" * MOST_BYTES, "a file of more than 64 MiB"),
@@ -374,7 +418,12 @@ def test_frames_are_shown_over_those_before() -> None:
 
 
 def test_the_first_picture_of_an_animated_png_that_is_for_others() -> None:
-    data = encoded(Image.new("RGB", (16, 16), WHITE), save_all=True, append_images=[Image.new("RGB", (16, 16), s) for s in SHADES], default_image=True)
+    data = encoded(
+        Image.new("RGB", (16, 16), WHITE),
+        save_all=True,
+        append_images=[Image.new("RGB", (16, 16), s) for s in SHADES],
+        default_image=True,
+    )
     assert shades(decode([data], "a", SIDE, clip=True, frames=9)) == SHADES
     assert shades(decode([data], "a", SIDE)) == [WHITE]
     assert frames_in([data], "a") == 5
@@ -382,7 +431,9 @@ def test_the_first_picture_of_an_animated_png_that_is_for_others() -> None:
 
 @pytest.mark.parametrize("fit", images.FITS)
 def test_a_folder_of_frames(fit: str) -> None:
-    content = [encoded(Image.new("RGB", (16 + number, 16), shade), "PNG") for number, shade in enumerate(SHADES)]
+    content = [
+        encoded(Image.new("RGB", (16 + number, 16), shade), "PNG") for number, shade in enumerate(SHADES)
+    ]
     frames = decode(content, "a", SIDE, fit, clip=True, frames=3)
     assert [tuple(frame[4, 4].tolist()) for frame in frames] == SHADES[::2]
     assert check(content, "a", clip=True) == (5, 16, 16)
@@ -410,19 +461,25 @@ def test_clips_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert frames_in([data], "a") == 5
     monkeypatch.setattr(images, "MOST_FRAMES", 5)
     monkeypatch.setattr(images, "_MOST_WORK", 1000)
-    with pytest.raises(UserError, match=r"^a: a clip of 5 frames of 16 x 16 pixels; 0 million pixels are the most"):
+    with pytest.raises(
+        UserError, match=r"^a: a clip of 5 frames of 16 x 16 pixels; 0 million pixels are the most"
+    ):
         decode([data], "a", SIDE, clip=True, frames=2)
     assert decode([data], "a", SIDE).shape == (1, SIDE, SIDE, 3)
     monkeypatch.undo()
     monkeypatch.setattr(images, "MOST_PIXELS", 16 * 16 * 2)
     assert pixels([data], "a", clip=True).shape == (5, 10, 10, 3)
-    large = encoded(Image.new("RGB", (16, 16)), "TIFF", save_all=True, append_images=[Image.new("RGB", (64, 64))])
+    large = encoded(
+        Image.new("RGB", (16, 16)), "TIFF", save_all=True, append_images=[Image.new("RGB", (64, 64))]
+    )
     with pytest.raises(UserError, match=r"^a: an image of 64 x 64 pixels"):
         check([large], "a", clip=True)
 
 
 def test_pages_larger_than_the_first_are_bounded_together_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = encoded(Image.new("RGB", (1, 1)), "TIFF", save_all=True, append_images=[Image.new("RGB", (64, 64))] * 6)
+    data = encoded(
+        Image.new("RGB", (1, 1)), "TIFF", save_all=True, append_images=[Image.new("RGB", (64, 64))] * 6
+    )
     assert check([data], "a", clip=True) == (7, 1, 1)
     monkeypatch.setattr(images, "_MOST_WORK", 3 * 64 * 64)
     with pytest.raises(UserError, match=r"^a: a clip of more than 0 million pixels, all frames together$"):
@@ -459,7 +516,11 @@ def test_the_three_fits() -> None:
         data = encoded(image)
         found = {fit: still(data, 24, fit=fit) for fit in images.FITS}
         found = {fit: value.transpose(1, 0, 2) if turn else value for fit, value in found.items()}
-        assert [tuple(found["stretch"][y, x].tolist()) for y in (0, 23) for x in (1, 12, 22)] == [RED, GREEN, BLUE] * 2
+        assert [tuple(found["stretch"][y, x].tolist()) for y in (0, 23) for x in (1, 12, 22)] == [
+            RED,
+            GREEN,
+            BLUE,
+        ] * 2
         assert near([tuple(found["crop"][y, x].tolist()) for y in (0, 23) for x in (1, 22)], [GREEN] * 4, 3)
         assert [tuple(found["pad"][y, x].tolist()) for y in (7, 16) for x in (0, 23)] == [GREY] * 4
         assert [tuple(found["pad"][12, x].tolist()) for x in (1, 12, 22)] == [RED, GREEN, BLUE]
@@ -545,7 +606,10 @@ def test_every_frame_of_a_clip_is_changed_alike() -> None:
 
 
 def test_threads() -> None:
-    data = [encoded(photograph(200 + number, 100), form) for number, form in enumerate(["JPEG", "PNG", "GIF", "WEBP"] * 4)]
+    data = [
+        encoded(photograph(200 + number, 100), form)
+        for number, form in enumerate(["JPEG", "PNG", "GIF", "WEBP"] * 4)
+    ]
     alone = [still(one, 32) for one in data]
     found: list[NDArray[np.uint8] | None] = [None] * len(data)
 
@@ -557,7 +621,9 @@ def test_threads() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(other is not None and np.array_equal(one, other) for one, other in zip(alone, found, strict=True))
+    assert all(
+        other is not None and np.array_equal(one, other) for one, other in zip(alone, found, strict=True)
+    )
 
 
 # What is no image, and what is large
@@ -617,7 +683,9 @@ def test_the_thumbnail_of_a_raw_photograph_is_not_taken_for_it() -> None:
 
 
 def tiff(width: int, height: int, bits: int, row: bytes, form: int = 1, **more: int) -> bytes:
-    """Grey, every row the same, each a strip of its own in the same place: a few kilobytes for as many pixels as there may be."""
+    """Grey, every row the same, each a strip of its own in the same place: a few kilobytes for as many pixels
+    as there may be.
+    """
     packed = zlib.compress(row, 9)
     count, first = height, 8 + len(packed)
     rows = more.pop("rows", 1)
@@ -659,13 +727,17 @@ print(({PEAK} - before) // 1024)
 def measured(data: bytes) -> tuple[str, int]:
     """What becomes of an image in a process of its own, and how many MiB it takes there."""
     environment = os.environ | {"PYTHONPATH": str(Path(images.__file__).parents[2])}
-    ended = subprocess.run([sys.executable, "-c", MEASURE], input=data, capture_output=True, check=True, env=environment)
+    ended = subprocess.run(
+        [sys.executable, "-c", MEASURE], input=data, capture_output=True, check=True, env=environment
+    )
     said, size = ended.stdout.decode().splitlines()
     return said, int(size)
 
 
 @pytest.mark.parametrize(("bits", "form", "kind"), [(32, 3, "<f4"), (32, 2, "<i4"), (16, 1, "<u2")])
-def test_a_large_image_of_many_bits_takes_little_more_than_its_pixels(bits: int, form: int, kind: str) -> None:
+def test_a_large_image_of_many_bits_takes_little_more_than_its_pixels(
+    bits: int, form: int, kind: str
+) -> None:
     width, height = 8000, 7999
     row = np.linspace(0, 60_000, width).astype(kind).tobytes()
     said, size = measured(tiff(width, height, bits, row, form))
@@ -680,9 +752,15 @@ def test_a_large_image_of_many_bits_takes_little_more_than_its_pixels(bits: int,
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (tiff(16, 16, 8, bytes(256), rows=16, tag322=60_000, tag323=60_000), "a TIFF in pieces of 3,433 MiB; 512 MiB are the most"),
+        (
+            tiff(16, 16, 8, bytes(256), rows=16, tag322=60_000, tag323=60_000),
+            "a TIFF in pieces of 3,433 MiB; 512 MiB are the most",
+        ),
         (tiff(8000, 7999, 8, bytes(100), rows=1 << 30), "damaged"),
-        (b"P5 8000 7999 100\n" + bytes(1000), "a PPM as text or of an odd range of 63,992,000 values; 8 million are the most"),
+        (
+            b"P5 8000 7999 100\n" + bytes(1000),
+            "a PPM as text or of an odd range of 63,992,000 values; 8 million are the most",
+        ),
         (b"P2 8000 7999 255\n" + b"1 " * 1000, "a PPM as text or of an odd range"),
         (b"P6 2147483647 2147483647 255\n", "64 million are the most"),
         (b"P5 " + b"9" * 100 + b" 1 255\n", "damaged"),
@@ -708,7 +786,11 @@ def test_grey_of_many_bits_is_the_same_in_any_pieces(monkeypatch: pytest.MonkeyP
             assert np.array_equal(pixels([data], "a"), before)
     finite = floats[np.isfinite(floats)].astype(np.float64)
     low, high = finite.min(), finite.max()
-    expected = np.nan_to_num((floats.astype(np.float64) - low) * (255 / (high - low)), nan=0).round().astype(np.uint8)
+    expected = (
+        np.nan_to_num((floats.astype(np.float64) - low) * (255 / (high - low)), nan=0)
+        .round()
+        .astype(np.uint8)
+    )
     assert np.array_equal(pixels([encoded(Image.fromarray(floats), "TIFF")], "a")[0, :, :, 0], expected)
 
 

@@ -1,4 +1,6 @@
-"""The corpus `phrases`: its French against hand-checked forms and forbidden spellings, its splits against what they promise."""
+"""The corpus `phrases`: its French against hand-checked forms and forbidden spellings, its splits against
+what they promise.
+"""
 
 import itertools
 import random
@@ -14,7 +16,17 @@ from seq2attn.data.samples.phrases import __main__ as command
 from seq2attn.data.samples.phrases import english as en
 from seq2attn.data.samples.phrases import french as fr
 from seq2attn.data.samples.phrases import lexicon
-from seq2attn.data.samples.phrases.corpus import LONG, LONGEST, SEEN_OFTEN, SIZES, Sentence, forms, held_out, parts, stream
+from seq2attn.data.samples.phrases.corpus import (
+    LONG,
+    LONGEST,
+    SEEN_OFTEN,
+    SIZES,
+    Sentence,
+    forms,
+    held_out,
+    parts,
+    stream,
+)
 from seq2attn.data.samples.phrases.grammar import Derivation
 from seq2attn.data.samples.phrases.surface import align, punctuate, spell_english, spell_french, words
 from seq2attn.data.samples.phrases.verb_groups import Agreement, Group, Nodes, english_group, french_group
@@ -45,15 +57,30 @@ def everything(made) -> list[Sentence]:
         ("protéger", "protège protèges protège protégeons protégez protègent", "protégerai", "protégé"),
         ("nettoyer", "nettoie nettoies nettoie nettoyons nettoyez nettoient", "nettoierai", "nettoyé"),
         ("envoyer", "envoie envoies envoie envoyons envoyez envoient", "enverrai", "envoyé"),
-        ("commencer", "commence commences commence commençons commencez commencent", "commencerai", "commencé"),
+        (
+            "commencer",
+            "commence commences commence commençons commencez commencent",
+            "commencerai",
+            "commencé",
+        ),
         ("finir", "finis finis finit finissons finissez finissent", "finirai", "fini"),
         ("sortir", "sors sors sort sortons sortez sortent", "sortirai", "sorti"),
         ("ouvrir", "ouvre ouvres ouvre ouvrons ouvrez ouvrent", "ouvrirai", "ouvert"),
         ("vendre", "vends vends vend vendons vendez vendent", "vendrai", "vendu"),
         ("apprendre", "apprends apprends apprend apprenons apprenez apprennent", "apprendrai", "appris"),
         ("peindre", "peins peins peint peignons peignez peignent", "peindrai", "peint"),
-        ("reconnaître", "reconnais reconnais reconnaît reconnaissons reconnaissez reconnaissent", "reconnaîtrai", "reconnu"),
-        ("construire", "construis construis construit construisons construisez construisent", "construirai", "construit"),
+        (
+            "reconnaître",
+            "reconnais reconnais reconnaît reconnaissons reconnaissez reconnaissent",
+            "reconnaîtrai",
+            "reconnu",
+        ),
+        (
+            "construire",
+            "construis construis construit construisons construisez construisent",
+            "construirai",
+            "construit",
+        ),
         ("décrire", "décris décris décrit décrivons décrivez décrivent", "décrirai", "décrit"),
         ("sourire", "souris souris sourit sourions souriez sourient", "sourirai", "souri"),
         ("revenir", "reviens reviens revient revenons revenez reviennent", "reviendrai", "revenu"),
@@ -66,12 +93,11 @@ def test_conjugation(verb, present, future, participle):
 
 
 def test_auxiliary():
-    assert {verb for verb in ("aller", "manger", "se laver", "tomber", "courir", "venir") if fr.conjugate(verb).auxiliary == "être"} == {
-        "aller",
-        "se laver",
-        "tomber",
-        "venir",
-    }
+    assert {
+        verb
+        for verb in ("aller", "manger", "se laver", "tomber", "courir", "venir")
+        if fr.conjugate(verb).auxiliary == "être"
+    } == {"aller", "se laver", "tomber", "venir"}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +119,12 @@ def test_auxiliary():
     ],
 )
 def test_adjective(adjective, four):
-    assert " ".join(fr.agree(adjective, feminine, plural) for plural in (False, True) for feminine in (False, True)) == four
+    assert (
+        " ".join(
+            fr.agree(adjective, feminine, plural) for plural in (False, True) for feminine in (False, True)
+        )
+        == four
+    )
 
 
 def test_adjective_before_a_vowel():
@@ -131,7 +162,11 @@ def test_determiners():
     assert fr.possessive(2, False, True, False, "histoire") == "ton"
     assert fr.possessive(3, False, True, False, "hache") == "sa"
     assert fr.possessive(3, True, True, True, "amies") == "leurs"
-    assert [fr.demonstrative(False, False, noun) for noun in ("homme", "hibou", "chat")] == ["cet", "ce", "ce"]
+    assert [fr.demonstrative(False, False, noun) for noun in ("homme", "hibou", "chat")] == [
+        "cet",
+        "ce",
+        "ce",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +192,12 @@ def test_elision_and_contraction(tokens, text):
     assert " ".join(word.text for word in spell_french(words(tokens))) == text
 
 
-HE, SHE, THEY, WE = Agreement(3, False, False), Agreement(3, False, True), Agreement(3, True, False), Agreement(1, True, False)
+HE, SHE, THEY, WE = (
+    Agreement(3, False, False),
+    Agreement(3, False, True),
+    Agreement(3, True, False),
+    Agreement(1, True, False),
+)
 WOMEN, YOU, I_AM = Agreement(3, True, True), Agreement(2, False, False), Agreement(1, False, False)
 VERB = {verb.key: verb for verb in lexicon.VERBS}
 
@@ -167,18 +207,108 @@ VERB = {verb.key: verb for verb in lexicon.VERBS}
     [
         ("see", "present", {}, ("he", "il", HE), ("them", "les"), THEY, "he sees them", "il les voit"),
         ("see", "past", {}, ("he", "il", HE), ("them", "les"), THEY, "he saw them", "il les a vus"),
-        ("see", "past", {"negation": "not"}, ("she", "elle", SHE), ("her", "la"), SHE, "she did not see her", "elle ne l'a pas vue"),
-        ("look for", "future", {"negation": "never"}, ("we", "nous", WE), ("you", "te"), YOU, "we will never look for you", "nous ne te chercherons jamais"),
+        (
+            "see",
+            "past",
+            {"negation": "not"},
+            ("she", "elle", SHE),
+            ("her", "la"),
+            SHE,
+            "she did not see her",
+            "elle ne l'a pas vue",
+        ),
+        (
+            "look for",
+            "future",
+            {"negation": "never"},
+            ("we", "nous", WE),
+            ("you", "te"),
+            YOU,
+            "we will never look for you",
+            "nous ne te chercherons jamais",
+        ),
         ("take", "past", {}, ("I", "je", I_AM), ("them", "les"), WOMEN, "I took them", "je les ai prises"),
-        ("see", "present", {"modal": "can", "negation": "not"}, ("he", "il", HE), ("her", "la"), SHE, "he cannot see her", "il ne peut pas la voir"),
-        ("open", "present", {"modal": "want"}, ("she", "elle", SHE), ("it", "le"), HE, "she wants to open it", "elle veut l'ouvrir"),
-        ("talk to", "past", {}, ("she", "elle", SHE), ("them", "leur"), None, "she talked to them", "elle leur a parlé"),
-        ("leave ()", "past", {"negation": "not"}, ("the girls", "les filles", WOMEN), None, None, "the girls did not leave", "les filles ne sont pas parties"),
+        (
+            "see",
+            "present",
+            {"modal": "can", "negation": "not"},
+            ("he", "il", HE),
+            ("her", "la"),
+            SHE,
+            "he cannot see her",
+            "il ne peut pas la voir",
+        ),
+        (
+            "open",
+            "present",
+            {"modal": "want"},
+            ("she", "elle", SHE),
+            ("it", "le"),
+            HE,
+            "she wants to open it",
+            "elle veut l'ouvrir",
+        ),
+        (
+            "talk to",
+            "past",
+            {},
+            ("she", "elle", SHE),
+            ("them", "leur"),
+            None,
+            "she talked to them",
+            "elle leur a parlé",
+        ),
+        (
+            "leave ()",
+            "past",
+            {"negation": "not"},
+            ("the girls", "les filles", WOMEN),
+            None,
+            None,
+            "the girls did not leave",
+            "les filles ne sont pas parties",
+        ),
         ("fall asleep", "past", {}, ("you", "tu", YOU), None, None, "you fell asleep", "tu t'es endormi"),
-        ("get up", "past", {"negation": "not"}, ("she", "elle", SHE), None, None, "she did not get up", "elle ne s'est pas levée"),
-        ("rest ()", "present", {"modal": "must"}, ("we", "nous", WE), None, None, "we must rest", "nous devons nous reposer"),
-        ("call", "past", {"adverb": ("often", "souvent")}, ("he", "il", HE), ("her", "la"), SHE, "he often called her", "il l'a souvent appelée"),
-        ("be afraid of", "present", {"negation": "not"}, ("I", "je", I_AM), None, None, "I am not afraid of", "je n'ai pas peur"),
+        (
+            "get up",
+            "past",
+            {"negation": "not"},
+            ("she", "elle", SHE),
+            None,
+            None,
+            "she did not get up",
+            "elle ne s'est pas levée",
+        ),
+        (
+            "rest ()",
+            "present",
+            {"modal": "must"},
+            ("we", "nous", WE),
+            None,
+            None,
+            "we must rest",
+            "nous devons nous reposer",
+        ),
+        (
+            "call",
+            "past",
+            {"adverb": ("often", "souvent")},
+            ("he", "il", HE),
+            ("her", "la"),
+            SHE,
+            "he often called her",
+            "il l'a souvent appelée",
+        ),
+        (
+            "be afraid of",
+            "present",
+            {"negation": "not"},
+            ("I", "je", I_AM),
+            None,
+            None,
+            "I am not afraid of",
+            "je n'ai pas peur",
+        ),
     ],
 )
 def test_verb_group(verb, tense, options, subject, clitic, object_, english, french):
@@ -186,14 +316,18 @@ def test_verb_group(verb, tense, options, subject, clitic, object_, english, fre
     group = Group(known, tense, Nodes(1, 2, 3, 4), **options)
     aux, rest = english_group(group, subject[2], inverted=False)
     source = words(subject[0], 5) + aux + rest + (words(clitic[0], 6) if clitic else ())
-    target = words(subject[1], 5) + french_group(group, subject[2], words(clitic[1], 6) if clitic else (), object_)
+    target = words(subject[1], 5) + french_group(
+        group, subject[2], words(clitic[1], 6) if clitic else (), object_
+    )
     assert " ".join(word.text for word in spell_english(source)) == english
     assert " ".join(word.text for word in spell_french(target)) == french
 
 
 def test_alignment_of_elided_words():
     group = Group(VERB["see"], "past", Nodes(1, 2, 3, 4), negation="not")
-    source = words("she", 5) + sum(english_group(group, SHE, inverted=False), ()) + words("her", 6) + words(".")
+    source = (
+        words("she", 5) + sum(english_group(group, SHE, inverted=False), ()) + words("her", 6) + words(".")
+    )
     target = words("elle", 5) + french_group(group, SHE, words("la", 6), SHE) + words(".")
     source, target = punctuate(spell_english(source)), punctuate(spell_french(target))
     assert " ".join(word.text for word in target) == "Elle ne l'a pas vue."
@@ -201,9 +335,26 @@ def test_alignment_of_elided_words():
 
 
 def test_english_spelling():
-    assert [en.article(word) for word in ("apple", "university", "honest", "useful", "bee")] == ["an", "a", "an", "a", "a"]
-    assert [en.past(verb) for verb in ("carry", "stop", "live", "buy", "play")] == ["carried", "stopped", "lived", "bought", "played"]
-    assert [en.plural(noun) for noun in ("box", "lady", "toy", "peach")] == ["boxes", "ladies", "toys", "peaches"]
+    assert [en.article(word) for word in ("apple", "university", "honest", "useful", "bee")] == [
+        "an",
+        "a",
+        "an",
+        "a",
+        "a",
+    ]
+    assert [en.past(verb) for verb in ("carry", "stop", "live", "buy", "play")] == [
+        "carried",
+        "stopped",
+        "lived",
+        "bought",
+        "played",
+    ]
+    assert [en.plural(noun) for noun in ("box", "lady", "toy", "peach")] == [
+        "boxes",
+        "ladies",
+        "toys",
+        "peaches",
+    ]
 
 
 def test_noun_phrases_agree():
@@ -212,7 +363,9 @@ def test_noun_phrases_agree():
 
     def phrase(noun: str, determiner: str, plural: bool, *adjectives) -> tuple[str, str]:
         made = d._noun_phrase(lexicon.NOUNS[noun], determiner, plural, list(adjectives))
-        return " ".join(w.text for w in spell_english(made.english)), " ".join(w.text for w in spell_french(made.french))
+        return " ".join(w.text for w in spell_english(made.english)), " ".join(
+            w.text for w in spell_french(made.french)
+        )
 
     assert phrase("car", "the", True, big, red) == ("the big red cars", "les grandes voitures rouges")
     assert phrase("computer", "this", False, old) == ("this old computer", "ce vieil ordinateur")
@@ -247,12 +400,31 @@ PREPOSED = "petite?s|grande?s|beaux|belles|vieux|vieilles|bonn?e?s|jeunes|nouvea
 )
 def test_no_impossible_french(everything, pattern):
     text = "\n".join(s.french for s in everything).lower()
-    assert [text[max(0, hit.start() - 30) : hit.end() + 30] for hit in re.finditer(pattern, text, re.MULTILINE)] == []
+    assert [
+        text[max(0, hit.start() - 30) : hit.end() + 30] for hit in re.finditer(pattern, text, re.MULTILINE)
+    ] == []
 
 
 def test_every_pattern_of_the_brief_occurs(made):
     text = "\n".join(s.french for s in made["train"]).lower()
-    for wanted in ("l'", "d'", "j'", "qu'", "n'", "s'", "m'", "t'", "du ", "au ", "aux ", "est-ce qu", "il y a ", "quatre-vingt", " et onze", "mon "):
+    for wanted in (
+        "l'",
+        "d'",
+        "j'",
+        "qu'",
+        "n'",
+        "s'",
+        "m'",
+        "t'",
+        "du ",
+        "au ",
+        "aux ",
+        "est-ce qu",
+        "il y a ",
+        "quatre-vingt",
+        " et onze",
+        "mon ",
+    ):
         assert wanted in text
     assert re.search(r"\b(que|qu'\w+) .*\w+ées?\b", text)  # a participle that agrees with what que stands for
     assert re.search(r"\bl'a \w+ée\b", text)
@@ -275,13 +447,26 @@ def test_no_sentence_in_two_splits(made):
 def test_committed_files_are_reproduced(made, tmp_path):
     phrases.write(tmp_path, made)
     bundled = phrases.folder()
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in bundled.iterdir() if path.suffix != ".md")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        path.name for path in bundled.iterdir() if path.suffix != ".md"
+    )
     for path in tmp_path.iterdir():
         assert path.read_bytes() == (bundled / path.name).read_bytes(), path.name
 
 
 def test_command(tmp_path, monkeypatch):
-    sizes = ["--train", "500", "--valid", "20", "--test", "20", "--test-compositional", "0", "--test-long", "2"]
+    sizes = [
+        "--train",
+        "500",
+        "--valid",
+        "20",
+        "--test",
+        "20",
+        "--test-compositional",
+        "0",
+        "--test-long",
+        "2",
+    ]
     for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
         monkeypatch.setattr(sys, "argv", ["phrases", str(tmp_path / name), "--seed", seed, *sizes])
         command.main()
@@ -298,13 +483,17 @@ def test_lengths(made):
         assert LONG[0] <= min(s.lengths)
         assert max(s.lengths) <= LONG[1]
         assert all(length > limit for length, limit in zip(s.lengths, longest, strict=True))
-    assert max(max(s.lengths) for name in ("valid", "test", "test_compositional") for s in made[name]) <= LONGEST
+    assert (
+        max(max(s.lengths) for name in ("valid", "test", "test_compositional") for s in made[name]) <= LONGEST
+    )
 
 
 def test_compositional_pairs_are_new_and_their_parts_known(made):
     train = made["train"]
     counts = Counter(part for s in train for part in {part for pair in s.pairs for part in parts(pair)})
-    seen = set().union(*(s.pairs for name, sentences in made.items() if name != "test_compositional" for s in sentences))
+    seen = set().union(
+        *(s.pairs for name, sentences in made.items() if name != "test_compositional" for s in sentences)
+    )
     kinds = Counter()
     for s in made["test_compositional"]:
         new = {pair for pair in s.pairs if held_out(pair, 1)}
@@ -318,13 +507,26 @@ def test_compositional_pairs_are_new_and_their_parts_known(made):
 
 def test_compositional_adjectives_never_stand_before_their_noun_elsewhere(made):
     """The same from the text alone, whatever the derivation says."""
-    pairs = {pair for s in made["test_compositional"] for pair in s.pairs if pair[0] == "adjective" and held_out(pair, 1)}
-    text = "\n".join(s.english.lower() for name, sentences in made.items() if name != "test_compositional" for s in sentences)
+    pairs = {
+        pair
+        for s in made["test_compositional"]
+        for pair in s.pairs
+        if pair[0] == "adjective" and held_out(pair, 1)
+    }
+    text = "\n".join(
+        s.english.lower()
+        for name, sentences in made.items()
+        if name != "test_compositional"
+        for s in sentences
+    )
     bigrams = set(re.findall(r"(?=\b([\w-]+ [\w-]+))", text))
     assert len(pairs) > 100
     for _, adjective, noun in pairs:
         entry = lexicon.NOUNS[noun]
-        assert not {f"{adjective} {entry.english}".lower(), f"{adjective} {entry.english_plural}".lower()} & bigrams
+        assert (
+            not {f"{adjective} {entry.english}".lower(), f"{adjective} {entry.english_plural}".lower()}
+            & bigrams
+        )
 
 
 def test_word_forms_of_the_hard_splits_are_in_training(made):
@@ -345,7 +547,10 @@ def test_every_word_is_aligned(everything):
 
 def test_lemmas(made):
     counts = Counter(lemma for s in made["train"] for lemma in s.lemmas)
-    assert len([lemma for lemma in counts if lemma.split(":")[0] in ("noun", "verb", "adjective", "adverb")]) >= 400
+    assert (
+        len([lemma for lemma in counts if lemma.split(":")[0] in ("noun", "verb", "adjective", "adverb")])
+        >= 400
+    )
     assert {n for n in lexicon.NOUNS if counts[f"noun:{n}"] < 15} == set()
     assert {v.key for v in lexicon.VERBS if counts[f"verb:{v.key}"] < 40} == set()
     assert {a for a in lexicon.ADJECTIVES if counts[f"adjective:{a}"] < 15} == set()

@@ -1,4 +1,6 @@
-"""Every layout of captioned pictures gives the same pictures, and nothing that a file of captions says leads out of its folder."""
+"""Every layout of captioned pictures gives the same pictures, and nothing that a file of captions says leads
+out of its folder.
+"""
 
 import csv
 import errno
@@ -54,10 +56,7 @@ DATA = {name: png(10 * number) for number, name in enumerate(EXPECTED)}
 
 
 def corpus_of(
-    path: Path | str,
-    source: str | None = None,
-    target: str | None = None,
-    follow_links: bool = False,
+    path: Path | str, source: str | None = None, target: str | None = None, follow_links: bool = False
 ) -> PictureCorpus:
     corpus = open_corpus(str(path), source, target, follow_links=follow_links)
     assert isinstance(corpus, PictureCorpus)
@@ -91,10 +90,17 @@ def write(path: Path, text: str) -> Path:
 
 def flickr(folder: Path, images: str = "images") -> Path:
     put(folder / images)
-    lines = [f"{name}#{number}\t{caption}" for name, (_, captions) in EXPECTED.items() for number, caption in enumerate(captions)]
+    lines = [
+        f"{name}#{number}\t{caption}"
+        for name, (_, captions) in EXPECTED.items()
+        for number, caption in enumerate(captions)
+    ]
     write(folder / "Flickr8k.token.txt", "\n".join(lines) + "\n")
     for name, split in (("trainImages", "train"), ("devImages", "valid"), ("testImages", "test")):
-        write(folder / f"Flickr_8k.{name}.txt", "".join(f"{name}\n" for name, (mine, _) in EXPECTED.items() if mine == split))
+        write(
+            folder / f"Flickr_8k.{name}.txt",
+            "".join(f"{name}\n" for name, (mine, _) in EXPECTED.items() if mine == split),
+        )
     return folder
 
 
@@ -108,8 +114,15 @@ def test_flickr(images: str, tmp_path: Path) -> None:
     assert found(corpus) == EXPECTED
     assert corpus.language is None
     assert not corpus.clips
-    assert [path.name for path in corpus.inputs] == ["Flickr8k.token.txt", "Flickr_8k.devImages.txt", "Flickr_8k.testImages.txt", "Flickr_8k.trainImages.txt"]
-    assert [picture.place for picture in corpus.pictures()] == [f"Flickr8k.token.txt:{line}" for line in (1, 3, 4, 5)]
+    assert [path.name for path in corpus.inputs] == [
+        "Flickr8k.token.txt",
+        "Flickr_8k.devImages.txt",
+        "Flickr_8k.testImages.txt",
+        "Flickr_8k.trainImages.txt",
+    ]
+    assert [picture.place for picture in corpus.pictures()] == [
+        f"Flickr8k.token.txt:{line}" for line in (1, 3, 4, 5)
+    ]
     assert corpus.notes == []
     assert corpus_of(folder, None, "en").language == "en"
 
@@ -146,7 +159,10 @@ def test_flickr30k_lists_have_numbers(tmp_path: Path) -> None:
     write(tmp_path / "results.token", "7.jpg#0\tx\n8.jpg#0\ty\n")
     write(tmp_path / "train.txt", "7\n")
     write(tmp_path / "val.txt", "8\n")
-    assert [(picture.name, picture.split) for picture in corpus_of(tmp_path).pictures()] == [("7.jpg", "train"), ("8.jpg", "valid")]
+    assert [(picture.name, picture.split) for picture in corpus_of(tmp_path).pictures()] == [
+        ("7.jpg", "train"),
+        ("8.jpg", "valid"),
+    ]
 
 
 def test_captions_that_do_not_stand_together_and_pictures_that_are_missing(tmp_path: Path) -> None:
@@ -160,7 +176,9 @@ def test_captions_that_do_not_stand_together_and_pictures_that_are_missing(tmp_p
         second.content()
     put(tmp_path / "one", "b.png")
     put(tmp_path / "two", "b.png")
-    with pytest.raises(UserError, match=r"x\.token\.txt:2: b\.png is there more than once: \w+/b\.png and \w+/b\.png"):
+    with pytest.raises(
+        UserError, match=r"x\.token\.txt:2: b\.png is there more than once: \w+/b\.png and \w+/b\.png"
+    ):
         list(corpus_of(tmp_path).pictures())[1].content()
     write(tmp_path / "x.token.txt", "a.png#0\t\n")
     with pytest.raises(UserError, match="none of its 1 pictures has a caption"):
@@ -203,14 +221,20 @@ def test_links_out_of_the_folder(tmp_path: Path) -> None:
     elsewhere, allow = tmp_path / "elsewhere", "allow links with --follow-links"
     for name, said in (
         ("out.png", f"out.png is a link to {elsewhere}/b.png, outside of {folder}: "),
-        ("folder/b.png", f"folder/b.png lies behind folder, which is a link to {elsewhere}, outside of {folder}: "),
+        (
+            "folder/b.png",
+            f"folder/b.png lies behind folder, which is a link to {elsewhere}, outside of {folder}: ",
+        ),
         ("folder", f"folder is a link to {elsewhere}, outside of {folder}: "),
         ("frames", f"frames/1.png is a link to {elsewhere}/b.png, outside of {folder}: "),
     ):
         with pytest.raises(LinkOut) as caught:
             files.content(name, "x:1")
         assert str(caught.value).startswith(f"x:1: {said}{allow}")
-    with pytest.raises(LinkOut, match=rf"^x:1: no picture c\.png in .*; folder is a link to {elsewhere}, outside of .*: {allow}"):
+    with pytest.raises(
+        LinkOut,
+        match=rf"^x:1: no picture c\.png in .*; folder is a link to {elsewhere}, outside of .*: {allow}",
+    ):
         files.content("c.png", "x:1", anywhere=True)  # the folder that is a link is not searched
     with pytest.raises(UserError, match=r"^x:1: no picture c\.png in ") as missing:
         Files(put(tmp_path / "other", "a.png")).content("c.png", "x:1")
@@ -231,7 +255,8 @@ def test_links_out_of_the_folder_where_they_are_allowed(tmp_path: Path) -> None:
     (folder / "pipe.png").symlink_to(tmp_path / "pipe")
     files = Files(folder, follow_links=True)
     assert files.content("out.png", "x:1") == files.content("folder/b.png", "x:1") == [DATA["b.png"]]
-    assert files.content("c.png", "x:1", anywhere=True) == [DATA["c.png"]]  # one file, however many links lead to it
+    # one file, however many links lead to it
+    assert files.content("c.png", "x:1", anywhere=True) == [DATA["c.png"]]
     assert len(files.content("folder", "x:1")) == 4
     for name, said in (
         ("gone.png", "gone.png is a link to .*/gone.png, which is not there"),
@@ -272,7 +297,8 @@ def test_corpora_of_linked_images(form: str, tmp_path: Path) -> None:
             picture.content()
     (tmp_path / "name").symlink_to(put(tmp_path / "plain"))
     lines(tmp_path / "plain" / "metadata.jsonl", ROWS)
-    assert found(corpus_of(tmp_path / "name")) == EXPECTED  # the folder that the user names may be a link at any time
+    # the folder that the user names may be a link at any time
+    assert found(corpus_of(tmp_path / "name")) == EXPECTED
 
 
 def test_which_file_of_captions(tmp_path: Path) -> None:
@@ -291,7 +317,10 @@ def test_which_file_of_captions(tmp_path: Path) -> None:
 def test_the_real_flickr8k() -> None:
     corpus = corpus_of(FLICKR)
     pictures = list(corpus.pictures())
-    counts = {split: sum(picture.split == split for picture in pictures) for split in ("train", "valid", "test", None)}
+    counts = {
+        split: sum(picture.split == split for picture in pictures)
+        for split in ("train", "valid", "test", None)
+    }
     assert counts == {"train": 6000, "valid": 1000, "test": 0, None: 0}
     assert {len(picture.captions) for picture in pictures} == {5}
     assert len({picture.name for picture in pictures}) == 7000
@@ -310,10 +339,22 @@ def karpathy(folder: Path, indent: int | None = None, **more: object) -> Path:
         named = {"a.png": "restval", "valid": "val"}.get(name, {"valid": "val"}.get(split, split))
         sentences = [{"tokens": caption.split(), "raw": caption, "imgid": number} for caption in captions]
         records.append({"filename": name, "imgid": number, "split": named, "sentences": sentences, **more})
-    return write(folder / "dataset_tiny.json", json.dumps({"dataset": "tiny", "images": records, "last": 1}, indent=indent, ensure_ascii=False))
+    return write(
+        folder / "dataset_tiny.json",
+        json.dumps({"dataset": "tiny", "images": records, "last": 1}, indent=indent, ensure_ascii=False),
+    )
 
 
-@pytest.mark.parametrize(("below", "filepath"), [(".", None), ("val2014", "val2014"), ("deep/er", None), ("deep/val2014", "val2014"), ("images", "elsewhere")])
+@pytest.mark.parametrize(
+    ("below", "filepath"),
+    [
+        (".", None),
+        ("val2014", "val2014"),
+        ("deep/er", None),
+        ("deep/val2014", "val2014"),
+        ("images", "elsewhere"),
+    ],
+)
 def test_karpathy(below: str, filepath: str | None, tmp_path: Path) -> None:
     file = karpathy(tmp_path, **({"filepath": filepath} if filepath else {}))
     put(tmp_path / below)
@@ -332,7 +373,9 @@ def test_the_same_name_in_two_folders_of_karpathys(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 64])
-def test_karpathys_list_is_read_piece_by_piece(size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_karpathys_list_is_read_piece_by_piece(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = [record for _, record in read_records(karpathy(tmp_path), "images")]
     assert len(whole) == 4
     monkeypatch.setattr("seq2attn.data.json_records._CHUNK", size)
@@ -353,9 +396,15 @@ def test_karpathys_list_is_read_piece_by_piece(size: int, tmp_path: Path, monkey
         ('{"images": [{"filename": "a.png"}]}', ':1: no list "sentences"'),
         ('{"images": [{"sentences": []}]}', ':1: no text "filename"; it has: sentences'),
         ('{"images": [{"filename": "../a.png", "sentences": []}]}', "'../a.png' is no path inside"),
-        ('{"images": [{"filename": "a.png", "filepath": "/etc", "sentences": []}]}', "'/etc' is no path inside"),
+        (
+            '{"images": [{"filename": "a.png", "filepath": "/etc", "sentences": []}]}',
+            "'/etc' is no path inside",
+        ),
         ('{"images": [{"filename": "a.png", "sentences": ["x"]}]}', 'a sentence is no object with "raw"'),
-        ('{"images": [{"filename": "a.png", "split": "other", "sentences": [{"raw": "x"}]}]}', 'the split is "other"'),
+        (
+            '{"images": [{"filename": "a.png", "split": "other", "sentences": [{"raw": "x"}]}]}',
+            'the split is "other"',
+        ),
     ],
 )
 def test_faults_of_karpathys(text: str, message: str, tmp_path: Path) -> None:
@@ -369,7 +418,10 @@ def test_faults_of_karpathys(text: str, message: str, tmp_path: Path) -> None:
 # Image folders
 
 
-ROWS = [{"file_name": name, "captions": list(captions), "split": split} for name, (split, captions) in EXPECTED.items()]
+ROWS = [
+    {"file_name": name, "captions": list(captions), "split": split}
+    for name, (split, captions) in EXPECTED.items()
+]
 
 
 def write_csv(path: Path, rows: list[list[object]]) -> Path:
@@ -384,18 +436,27 @@ def lines(path: Path, rows: list[dict[str, object]]) -> Path:
 
 
 def row_a_caption(folder: Path) -> None:
-    write_csv(folder / "metadata.csv", [["file_name", "text", "split"], *([n, c, s] for k in range(3) for n, (s, t) in EXPECTED.items() for c in t[k : k + 1])])
+    write_csv(
+        folder / "metadata.csv",
+        [
+            ["file_name", "text", "split"],
+            *([n, c, s] for k in range(3) for n, (s, t) in EXPECTED.items() for c in t[k : k + 1]),
+        ],
+    )
 
 
 def several_columns(folder: Path) -> None:
-    rows = [[name, split, *captions, *[""] * (3 - len(captions))] for name, (split, captions) in EXPECTED.items()]
+    rows = [
+        [name, split, *captions, *[""] * (3 - len(captions))] for name, (split, captions) in EXPECTED.items()
+    ]
     write_csv(folder / "metadata.csv", [["file_name", "split", "caption_0", "caption_1", "caption_2"], *rows])
 
 
 METADATA: dict[str, Callable[[Path], object]] = {
     "jsonl": lambda folder: lines(folder / "metadata.jsonl", ROWS),
     "lists in csv": lambda folder: write_csv(
-        folder / "metadata.csv", [["file_name", "captions", "split"], *([n, json.dumps(c), s] for n, (s, c) in EXPECTED.items())]
+        folder / "metadata.csv",
+        [["file_name", "captions", "split"], *([n, json.dumps(c), s] for n, (s, c) in EXPECTED.items())],
     ),
     "a row a caption": row_a_caption,
     "several columns": several_columns,
@@ -417,19 +478,39 @@ def test_an_image_folder_with_a_folder_a_split(tmp_path: Path) -> None:
     for split, folder in (("train", "train"), ("valid", "validation"), ("test", "test")):
         names = [name for name, (mine, _) in EXPECTED.items() if mine == split]
         put(tmp_path / folder, *names)
-        lines(tmp_path / folder / "metadata.jsonl", [{"file_name": name, "captions": EXPECTED[name][1]} for name in names])
+        lines(
+            tmp_path / folder / "metadata.jsonl",
+            [{"file_name": name, "captions": EXPECTED[name][1]} for name in names],
+        )
     corpus = corpus_of(tmp_path)
     assert found(corpus) == EXPECTED
-    assert [picture.name for picture in corpus.pictures()] == ["test/d.png", "train/a.png", "train/b.png", "validation/c.png"]
-    assert [picture.place for picture in corpus.pictures()][1:3] == ["train/metadata.jsonl:1", "train/metadata.jsonl:2"]
+    assert [picture.name for picture in corpus.pictures()] == [
+        "test/d.png",
+        "train/a.png",
+        "train/b.png",
+        "validation/c.png",
+    ]
+    assert [picture.place for picture in corpus.pictures()][1:3] == [
+        "train/metadata.jsonl:1",
+        "train/metadata.jsonl:2",
+    ]
 
 
 def test_columns_with_other_names(tmp_path: Path) -> None:
     put(tmp_path)
-    lines(tmp_path / "metadata.jsonl", [{"photo": name, "Deutsch": captions, "split": split} for name, (split, captions) in EXPECTED.items()])
+    lines(
+        tmp_path / "metadata.jsonl",
+        [
+            {"photo": name, "Deutsch": captions, "split": split}
+            for name, (split, captions) in EXPECTED.items()
+        ],
+    )
     with pytest.raises(UserError, match="no column file_name, image or clip"):
         open_corpus(str(tmp_path))
-    with pytest.raises(UsageError, match="say which column has the captions with --target NAME; there are: photo, Deutsch, split"):
+    with pytest.raises(
+        UsageError,
+        match="say which column has the captions with --target NAME; there are: photo, Deutsch, split",
+    ):
         open_corpus(str(tmp_path), "photo")
     with pytest.raises(UserError, match="no column French for --target; there are: photo, Deutsch, split"):
         open_corpus(str(tmp_path), "photo", "French:fr")
@@ -447,9 +528,18 @@ def test_columns_with_other_names(tmp_path: Path) -> None:
         ({"file_name": 7, "text": "x"}, "metadata.jsonl:2: file_name is no picture but int"),
         ({"file_name": "a.png", "text": 7}, "metadata.jsonl:2: text is no text but int"),
         ({"file_name": "a.png", "text": "x", "split": "other"}, 'metadata.jsonl:2: the split is "other"'),
-        ({"file_name": "a.png", "text": "x", "boxes": [[], []]}, "metadata.jsonl:2: boxes for 2 captions where there are 1"),
-        ({"file_name": "a.png", "text": "x", "boxes": [[[0, 1, 1, 0, 2]]]}, "metadata.jsonl:2: a box is [word, left, top, right, bottom]"),
-        ({"file_name": "a.png", "text": "x", "boxes": [[[0, 1, 1, 2]]]}, "a box is [word, left, top, right, bottom]"),
+        (
+            {"file_name": "a.png", "text": "x", "boxes": [[], []]},
+            "metadata.jsonl:2: boxes for 2 captions where there are 1",
+        ),
+        (
+            {"file_name": "a.png", "text": "x", "boxes": [[[0, 1, 1, 0, 2]]]},
+            "metadata.jsonl:2: a box is [word, left, top, right, bottom]",
+        ),
+        (
+            {"file_name": "a.png", "text": "x", "boxes": [[[0, 1, 1, 2]]]},
+            "a box is [word, left, top, right, bottom]",
+        ),
         ({"file_name": "a.png", "text": "x", "boxes": [[[-1, 0, 0, 2, 2]]]}, "a box is"),
         ({"file_name": "a.png", "text": "x", "boxes": [[["0", 0, 0, 2, 2]]]}, "a box is"),
         (
@@ -475,18 +565,36 @@ def test_boxes(tmp_path: Path) -> None:
     box, lost, other = [1, 0, 0, 2.5, 3], [2, 0, 0, 1, 1], [0, 1, 1, 2, 2]
     whole = Box(1, 0.0, 0.0, 2.5, 3.0)
     rows = [
-        {"file_name": "a.png", "captions": ["a dog", "", "b"], "boxes": [[box], [lost], [dict(zip(Box._fields, other, strict=True))]]},
+        {
+            "file_name": "a.png",
+            "captions": ["a dog", "", "b"],
+            "boxes": [[box], [lost], [dict(zip(Box._fields, other, strict=True))]],
+        },
         {"file_name": "b.png", "captions": ["a cat", "no box"], "boxes": [[box, other], None]},
         {"file_name": "c.png", "captions": ["none"], "boxes": None},
         {"file_name": "d.png", "captions": ["a tree"], "boxes": json.dumps([[box]])},
     ]
     lines(tmp_path / "metadata.jsonl", rows)
     pictures = list(corpus_of(tmp_path).pictures())
-    assert [picture.captions for picture in pictures] == [("a dog", "b"), ("a cat", "no box"), ("none",), ("a tree",)]
+    assert [picture.captions for picture in pictures] == [
+        ("a dog", "b"),
+        ("a cat", "no box"),
+        ("none",),
+        ("a tree",),
+    ]
     second = Box(0, 1.0, 1.0, 2.0, 2.0)
-    assert [picture.boxes for picture in pictures] == [((whole,), (second,)), ((whole, second), ()), (), ((whole,),)]
+    assert [picture.boxes for picture in pictures] == [
+        ((whole,), (second,)),
+        ((whole, second), ()),
+        (),
+        ((whole,),),
+    ]
     lines(
-        tmp_path / "metadata.jsonl", [{"file_name": "a.png", "text": word, "boxes": boxes} for word, boxes in (("x y", [box]), ("z", [[other]]), ("w", None))]
+        tmp_path / "metadata.jsonl",
+        [
+            {"file_name": "a.png", "text": word, "boxes": boxes}
+            for word, boxes in (("x y", [box]), ("z", [[other]]), ("w", None))
+        ],
     )
     (picture,) = corpus_of(tmp_path).pictures()
     assert (picture.captions, picture.boxes) == (("x y", "z", "w"), ((whole,), (second,), ()))
@@ -497,9 +605,15 @@ def test_boxes(tmp_path: Path) -> None:
 
 def embedded(form: str) -> list[dict[str, object]]:
     def cell(name: str) -> object:
-        return {"struct": {"bytes": DATA[name], "path": name}, "bytes": DATA[name], "path alone": {"bytes": None, "path": name}}[form]
+        return {
+            "struct": {"bytes": DATA[name], "path": name},
+            "bytes": DATA[name],
+            "path alone": {"bytes": None, "path": name},
+        }[form]
 
-    return [{"image": cell(name), "captions": list(captions), "id": 3} for name, (_, captions) in EXPECTED.items()]
+    return [
+        {"image": cell(name), "captions": list(captions), "id": 3} for name, (_, captions) in EXPECTED.items()
+    ]
 
 
 @pytest.mark.parametrize("form", ["struct", "bytes", "path alone"])
@@ -509,16 +623,24 @@ def test_one_table(form: str, tmp_path: Path) -> None:
     pictures = list(corpus_of(path).pictures())
     assert [picture.content() for picture in pictures] == [[data] for data in DATA.values()]
     assert [picture.captions for picture in pictures] == [captions for _, captions in EXPECTED.values()]
-    assert [picture.name for picture in pictures] == ([f"pictures.parquet:{n}" for n in range(1, 5)] if form == "bytes" else list(DATA))
+    assert [picture.name for picture in pictures] == (
+        [f"pictures.parquet:{n}" for n in range(1, 5)] if form == "bytes" else list(DATA)
+    )
     packed = path.with_name("packed.parquet.gz")
     packed.write_bytes(gzip.compress(path.read_bytes()))
-    assert [picture.content() for picture in corpus_of(packed).pictures()] == [[data] for data in DATA.values()]
+    assert [picture.content() for picture in corpus_of(packed).pictures()] == [
+        [data] for data in DATA.values()
+    ]
 
 
 def split_tables(folder: Path, column: str = "image") -> Path:
     folder.mkdir(exist_ok=True, parents=True)
     for split in ("train", "valid", "test"):
-        rows = [{column: {"bytes": DATA[n], "path": n}, "captions": list(c), "boxes": [[]] * len(c)} for n, (s, c) in EXPECTED.items() if s == split]
+        rows = [
+            {column: {"bytes": DATA[n], "path": n}, "captions": list(c), "boxes": [[]] * len(c)}
+            for n, (s, c) in EXPECTED.items()
+            if s == split
+        ]
         pq.write_table(pa.Table.from_pylist(rows), folder / f"{split}.parquet")
     return folder
 
@@ -539,7 +661,9 @@ def test_a_table_a_split(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["scenes", "clips"])
-def test_bundled_corpora_are_found_by_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bundled_corpora_are_found_by_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = split_tables(tmp_path / name, "clip" if name == "clips" else "image")
     monkeypatch.setitem(sys.modules, f"seq2attn.data.samples.{name}", SimpleNamespace(folder=lambda: folder))
     corpus = corpus_of(name)
@@ -549,11 +673,22 @@ def test_bundled_corpora_are_found_by_name(name: str, tmp_path: Path, monkeypatc
 
 
 def test_a_row_a_caption_with_the_bytes_in_each(tmp_path: Path) -> None:
-    rows = [{"image": {"bytes": DATA[name], "path": name}, "text": caption} for name, (_, captions) in EXPECTED.items() for caption in captions]
-    rows += [{"image": {"bytes": png(200), "path": "a.png"}, "text": "another picture of that name"}, {"image": None, "text": "none"}]
+    rows = [
+        {"image": {"bytes": DATA[name], "path": name}, "text": caption}
+        for name, (_, captions) in EXPECTED.items()
+        for caption in captions
+    ]
+    rows += [
+        {"image": {"bytes": png(200), "path": "a.png"}, "text": "another picture of that name"},
+        {"image": None, "text": "none"},
+    ]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "x.parquet")
     pictures = list(corpus_of(tmp_path / "x.parquet").pictures())
-    assert [picture.captions for picture in pictures] == [*(c for _, c in EXPECTED.values()), ("another picture of that name",), ("none",)]
+    assert [picture.captions for picture in pictures] == [
+        *(c for _, c in EXPECTED.values()),
+        ("another picture of that name",),
+        ("none",),
+    ]
     assert [picture.name for picture in pictures] == [*DATA, "a.png (x.parquet:8)", "x.parquet:9"]
     with pytest.raises(UserError, match=r"x\.parquet:9: no picture in this row"):
         pictures[-1].content()
@@ -629,11 +764,16 @@ def test_a_clip_where_an_image_stands(layout: str, tmp_path: Path) -> None:
     if layout == "flickr":
         write(tmp_path / "x.token.txt", "a.gif#0\tit moves\n")
     elif layout == "karpathy":
-        write(tmp_path / "dataset_x.json", json.dumps({"images": [{"filename": "a.gif", "sentences": [{"raw": "it moves"}]}]}))
+        write(
+            tmp_path / "dataset_x.json",
+            json.dumps({"images": [{"filename": "a.gif", "sentences": [{"raw": "it moves"}]}]}),
+        )
     elif layout == "metadata":
         lines(tmp_path / "metadata.jsonl", [{"file_name": "a.gif", "text": "it moves"}])
     else:
-        pq.write_table(pa.Table.from_pylist([{"image": data, "text": "it moves"}]), tmp_path / "train.parquet")
+        pq.write_table(
+            pa.Table.from_pylist([{"image": data, "text": "it moves"}]), tmp_path / "train.parquet"
+        )
     corpus = corpus_of(tmp_path)
     assert corpus.clips
     (clip,) = corpus.pictures()
@@ -684,7 +824,11 @@ def test_what_datasets_saved(tmp_path: Path) -> None:
     put(tmp_path / "files")
     parts = {}
     for split, ours in (("train", "train"), ("validation", "valid"), ("test", "test")):
-        rows = [{"image": str(tmp_path / "files" / n), "captions": list(c)} for n, (s, c) in EXPECTED.items() if s == ours]
+        rows = [
+            {"image": str(tmp_path / "files" / n), "captions": list(c)}
+            for n, (s, c) in EXPECTED.items()
+            if s == ours
+        ]
         parts[split] = datasets.Dataset.from_list(rows, features=features())
     datasets.DatasetDict({**parts, "extra": parts["train"]}).save_to_disk(str(tmp_path / "saved"))
     for name in (tmp_path / "saved", f"hf:{tmp_path / 'saved'}"):
@@ -699,7 +843,9 @@ def test_what_datasets_saved_with_a_path_that_leads_elsewhere(tmp_path: Path) ->
     import datasets
 
     put(tmp_path / "elsewhere")
-    rows = pa.Table.from_pylist([{"image": {"bytes": None, "path": str(tmp_path / "elsewhere" / "a.png")}, "captions": ["x"]}])
+    rows = pa.Table.from_pylist(
+        [{"image": {"bytes": None, "path": str(tmp_path / "elsewhere" / "a.png")}, "captions": ["x"]}]
+    )
     saved = datasets.Dataset(pa.table(rows)).save_to_disk(str(tmp_path / "saved"))
     assert saved is None
     with pytest.raises(UserError, match="is no path inside"):
@@ -712,13 +858,19 @@ def test_a_dataset_of_the_hub(form: str, tmp_path: Path, monkeypatch: pytest.Mon
     """The library's own streams, as it gives them for a repository of the hub."""
     import datasets
 
-    rows = {split: [(name, captions) for name, (mine, captions) in EXPECTED.items() if mine == split] for split in ("train", "valid", "test")}
+    rows = {
+        split: [(name, captions) for name, (mine, captions) in EXPECTED.items() if mine == split]
+        for split in ("train", "valid", "test")
+    }
 
     def stream(split: str) -> object:
         def examples() -> Iterator[dict[str, object]]:
             for name, captions in rows[split]:
                 bare = {"bytes": None, "path": f"hf://datasets/me/set@main/{name}"}
-                yield {"image": {"bytes": DATA[name], "path": name} if form == "parquet" else bare, "captions": list(captions)}
+                yield {
+                    "image": {"bytes": DATA[name], "path": name} if form == "parquet" else bare,
+                    "captions": list(captions),
+                }
 
         return datasets.IterableDataset.from_generator(examples, features=features())
 
@@ -729,7 +881,9 @@ def test_a_dataset_of_the_hub(form: str, tmp_path: Path, monkeypatch: pytest.Mon
             return {split: stream(split) for split in rows}
 
     monkeypatch.setattr(datasets, "load_dataset_builder", lambda *_, **__: Builder())
-    monkeypatch.setattr("datasets.utils.file_utils.xopen", lambda name, _: io.BytesIO(DATA[name.rpartition("/")[2]]))
+    monkeypatch.setattr(
+        "datasets.utils.file_utils.xopen", lambda name, _: io.BytesIO(DATA[name.rpartition("/")[2]])
+    )
     corpus = corpus_of("hf:me/set")
     assert found(corpus) == EXPECTED
     assert [picture.place for picture in corpus.pictures()] == ["test:1", "train:1", "train:2", "valid:1"]
@@ -744,7 +898,12 @@ def test_a_path_of_the_hub_that_leads_to_this_machine(tmp_path: Path) -> None:
     from seq2attn.data.sources import _locate
 
     put(tmp_path)
-    for name in (str(tmp_path / "a.png"), f"file://{tmp_path}/a.png", "http://localhost/a.png", f"zip://a.png::{tmp_path}/x.zip"):
+    for name in (
+        str(tmp_path / "a.png"),
+        f"file://{tmp_path}/a.png",
+        "http://localhost/a.png",
+        f"zip://a.png::{tmp_path}/x.zip",
+    ):
         content = _locate("hf:me/set", None)(name, "train:1")[1]
         with pytest.raises(UserError, match="hf:me/set: train:1: its picture is elsewhere, as "):
             content()
@@ -753,6 +912,8 @@ def test_a_path_of_the_hub_that_leads_to_this_machine(tmp_path: Path) -> None:
 def test_pictures_are_read_when_they_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = flickr(tmp_path)
     corpus = corpus_of(folder)
-    monkeypatch.setattr("seq2attn.data.captions.files.read_file", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr(
+        "seq2attn.data.captions.files.read_file", lambda path: pytest.fail(f"{path} was read")
+    )
     pictures: list[Picture] = list(corpus.pictures())
     assert len(pictures) == 4

@@ -1,4 +1,6 @@
-"""Captioned pictures in a prepared folder: what was read is there, what was left out is counted and named, equal files are on one side, damage is one line."""
+"""Captioned pictures in a prepared folder: what was read is there, what was left out is counted and named,
+equal files are on one side, damage is one line.
+"""
 
 import math
 import os
@@ -33,7 +35,12 @@ def test_what_was_read_is_there(tmp_path: Path) -> None:
     report = toy.prepare(tmp_path / "out", ten())
     opened = Prepared(tmp_path / "out")
     assert opened.report == report
-    assert (opened.pictures, opened.clips, opened.splits, opened.languages) == (True, False, ["train", "valid", "test"], (None, "en"))
+    assert (opened.pictures, opened.clips, opened.splits, opened.languages) == (
+        True,
+        False,
+        ["train", "valid", "test"],
+        (None, "en"),
+    )
     assert (opened.source_size, opened.tokenizers) == (0, ("target.model",))
     assert report["vocabulary"] == {"source": 0, "target": opened.target_tokenizer.size}
     assert report["options"]["tokenizer"] == "word"  # type: ignore[index]
@@ -43,10 +50,16 @@ def test_what_was_read_is_there(tmp_path: Path) -> None:
         assert split.names == [picture.name for picture in wanted]
         assert split.sizes == [(toy.SIDE, toy.SIDE)] * len(wanted)
         assert split.captions == [list(picture.captions) for picture in wanted]
-        assert [split.content(number) for number in range(len(wanted))] == [picture.content() for picture in wanted]
+        assert [split.content(number) for number in range(len(wanted))] == [
+            picture.content() for picture in wanted
+        ]
         if name == "train":  # whose words are all known
-            assert [opened.target_tokenizer.decode(ids.tolist()) for ids in split.target_ids] == [text for picture in wanted for text in picture.captions]
-        assert split.target_lengths.tolist() == [len(text.split()) for picture in wanted for text in picture.captions]
+            assert [opened.target_tokenizer.decode(ids.tolist()) for ids in split.target_ids] == [
+                text for picture in wanted for text in picture.captions
+            ]
+        assert split.target_lengths.tolist() == [
+            len(text.split()) for picture in wanted for text in picture.captions
+        ]
         assert split.boxes is None
         facts = report["splits"][name]  # type: ignore[index]
         assert (facts["pictures"], facts["kept"], facts["dropped"]) == (len(wanted), len(split), {})
@@ -55,7 +68,10 @@ def test_what_was_read_is_there(tmp_path: Path) -> None:
 
 
 def test_boxes_are_as_they_were_read(tmp_path: Path) -> None:
-    toy.prepare(tmp_path / "out", [toy.boxed(0)._replace(split="train"), toy.picture(1, 2, "train"), toy.picture(2, 2, "valid")])
+    toy.prepare(
+        tmp_path / "out",
+        [toy.boxed(0)._replace(split="train"), toy.picture(1, 2, "train"), toy.picture(2, 2, "valid")],
+    )
     opened = Prepared(tmp_path / "out")
     boxes = opened.picture_split("train").boxes
     assert boxes == [[list(some) for some in toy.boxed(0).boxes], [[], []]]
@@ -77,12 +93,17 @@ def test_boxes_of_a_picture_that_is_turned_are_turned_too(tmp_path: Path) -> Non
 
 
 def test_frames_of_clips_are_kept_in_order(tmp_path: Path) -> None:
-    clips = [toy.picture(number, 1, split, frames=frames) for number, (split, frames) in enumerate([("train", 3), ("train", 1), ("valid", 2)])]
+    clips = [
+        toy.picture(number, 1, split, frames=frames)
+        for number, (split, frames) in enumerate([("train", 3), ("train", 1), ("valid", 2)])
+    ]
     report = toy.prepare(tmp_path / "out", clips, clips=True)
     opened = Prepared(tmp_path / "out")
     assert opened.clips
     assert report["clips"]
-    assert [opened.picture_split("train").content(number) for number in (0, 1)] == [clip.content() for clip in clips[:2]]
+    assert [opened.picture_split("train").content(number) for number in (0, 1)] == [
+        clip.content() for clip in clips[:2]
+    ]
     table = pa.ipc.open_stream((tmp_path / "out" / "train" / "pictures.arrow").read_bytes()).read_all()
     assert table.column("count").to_pylist() == [3, 1]
 
@@ -105,30 +126,48 @@ def test_many_pictures_are_in_several_batches(tmp_path: Path, monkeypatch: pytes
             assert split.content(number) == by_name[one].content()
             assert split.captions[number] == [text for text in by_name[one].captions if text]
     assert sorted(told) == sorted(name for name in by_name if name != "007.png")
-    dropped = [facts["dropped"].get("empty", {"pairs": 0, "examples": []}) for facts in report["splits"].values()]  # type: ignore[attr-defined]
+    dropped = [
+        facts["dropped"].get("empty", {"pairs": 0, "examples": []}) for facts in report["splits"].values()
+    ]  # type: ignore[attr-defined]
     assert sum(facts["pairs"] for facts in dropped) == 3
-    assert {place for facts in dropped for place in facts["examples"]} == {"captions.txt:8", "captions.txt:21"}
+    assert {place for facts in dropped for place in facts["examples"]} == {
+        "captions.txt:8",
+        "captions.txt:21",
+    }
 
 
 def test_long_captions_of_training_are_left_out_alone(tmp_path: Path) -> None:
-    pictures = [toy.picture(0, 3, "train"), toy.picture(1, 1, "train")._replace(captions=("one two three four five six",)), toy.picture(2, 3, "valid")]
+    pictures = [
+        toy.picture(0, 3, "train"),
+        toy.picture(1, 1, "train")._replace(captions=("one two three four five six",)),
+        toy.picture(2, 3, "valid"),
+    ]
     report = toy.prepare(tmp_path / "out", pictures, max_length=4)
     opened = Prepared(tmp_path / "out")
     assert opened.picture_split("train").names == ["000.png"]
     assert [len(some) for some in opened.picture_split("train").captions] == [2]
     assert [len(some) for some in opened.picture_split("valid").captions] == [3]
-    assert report["splits"]["train"]["dropped"] == {"too long": {"pairs": 2, "examples": ["captions.txt:1", "captions.txt:2"]}}  # type: ignore[index]
+    assert report["splits"]["train"]["dropped"] == {
+        "too long": {"pairs": 2, "examples": ["captions.txt:1", "captions.txt:2"]}
+    }  # type: ignore[index]
 
 
 def test_a_picture_without_a_caption_is_counted(tmp_path: Path) -> None:
-    report = toy.prepare(tmp_path / "out", [toy.picture(0, 1, "train"), toy.picture(1, 0, "train"), toy.picture(2, 1, "valid")])
-    assert report["splits"]["train"]["dropped"] == {"without a caption": {"pairs": 1, "examples": ["captions.txt:2"]}}  # type: ignore[index]
+    report = toy.prepare(
+        tmp_path / "out", [toy.picture(0, 1, "train"), toy.picture(1, 0, "train"), toy.picture(2, 1, "valid")]
+    )
+    assert report["splits"]["train"]["dropped"] == {
+        "without a caption": {"pairs": 1, "examples": ["captions.txt:2"]}
+    }  # type: ignore[index]
     assert Prepared(tmp_path / "out").picture_split("train").names == ["000.png"]
 
 
 def test_where_no_caption_is_left_it_says_why(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^valid: no caption is left: \{'empty': 1\}$"):
-        toy.prepare(tmp_path / "out", [toy.picture(0, 1, "train"), toy.picture(1, 1, "valid")._replace(captions=(" ",))])
+        toy.prepare(
+            tmp_path / "out",
+            [toy.picture(0, 1, "train"), toy.picture(1, 1, "valid")._replace(captions=(" ",))],
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -145,14 +184,20 @@ def test_missing_and_damaged_pictures_are_counted_and_named(tmp_path: Path) -> N
     assert names == [f"{number:03}.png" for number in range(18) if number not in (3, 9)]
     assert report["missing"]["pictures"] == 2  # type: ignore[index]
     (note,) = [note for note in report["notes"] if "missing" in note]  # type: ignore[attr-defined]
-    assert note.startswith("2 pictures are missing or damaged, and left out: 003.png: no such file; 009.png: ")
+    assert note.startswith(
+        "2 pictures are missing or damaged, and left out: 003.png: no such file; 009.png: "
+    )
     assert len(note.splitlines()) == 1
 
 
 def test_more_missing_than_allowed_prepares_nothing(tmp_path: Path) -> None:
-    pictures = [toy.broken(number)._replace(split="train") if number < 5 else toy.picture(number, 2, "train") for number in range(20)]
+    pictures = [
+        toy.broken(number)._replace(split="train") if number < 5 else toy.picture(number, 2, "train")
+        for number in range(20)
+    ]
     with pytest.raises(
-        UserError, match=r"^toy: 5 of 20 pictures are missing or damaged: 000\.png: no such file; 001.*; 002.*; \.\.\.; 24% are .*--max-missing"
+        UserError,
+        match=r"^toy: 5 of 20 pictures are missing or damaged: 000\.png: no such file; 001.*; 002.*; \.\.\.; 24% are .*--max-missing",
     ):
         toy.prepare(tmp_path / "out", pictures, max_missing=0.24)
     assert not (tmp_path / "out").exists()
@@ -165,7 +210,10 @@ def test_more_missing_than_allowed_prepares_nothing(tmp_path: Path) -> None:
 def test_equal_files_are_on_one_side(tmp_path: Path) -> None:
     """Under other names and captions too: a test must not show what was trained on."""
     pictures = [toy.picture(number, 1) for number in range(30)]
-    pictures += [toy.picture(number, 1)._replace(name=f"again-{number}.png", captions=(f"copy {number}",)) for number in range(15)]
+    pictures += [
+        toy.picture(number, 1)._replace(name=f"again-{number}.png", captions=(f"copy {number}",))
+        for number in range(15)
+    ]
     report = toy.prepare(tmp_path / "out", pictures, valid=8, test=8)
     opened = Prepared(tmp_path / "out")
     seen: dict[str, set[bytes]] = {}
@@ -181,18 +229,29 @@ def test_equal_files_are_on_one_side(tmp_path: Path) -> None:
 
 
 def test_pictures_of_train_in_other_splits_are_counted(tmp_path: Path) -> None:
-    pictures = [toy.picture(0, 1, "train"), toy.picture(1, 1, "train"), toy.picture(1, 1, "valid"), toy.picture(2, 1, "valid")]
+    pictures = [
+        toy.picture(0, 1, "train"),
+        toy.picture(1, 1, "train"),
+        toy.picture(1, 1, "valid"),
+        toy.picture(2, 1, "valid"),
+    ]
     assert toy.prepare(tmp_path / "out", pictures)["splits"]["valid"]["pictures_in_train"] == 1  # type: ignore[index]
 
 
 def test_where_fewer_can_be_set_aside_it_says_so(tmp_path: Path) -> None:
     same = toy.picture(0, 1)
     report = toy.prepare(tmp_path / "out", [same, same, same, toy.picture(1, 1), toy.picture(2, 1)], valid=4)
-    assert "valid: 2 pictures are set aside, not 4: equal pictures stay together" in report["notes"] or report["splits"]["valid"]["pictures"] == 4  # type: ignore[operator,index]
+    assert (
+        "valid: 2 pictures are set aside, not 4: equal pictures stay together" in report["notes"]
+        or report["splits"]["valid"]["pictures"] == 4
+    )  # type: ignore[operator,index]
 
 
 def test_nothing_to_train_on_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^6 pictures for validation and 0 for test leave nothing to train on: there are 6; ask for fewer"):
+    with pytest.raises(
+        UserError,
+        match=r"^6 pictures for validation and 0 for test leave nothing to train on: there are 6; ask for fewer",
+    ):
         toy.prepare(tmp_path / "out", [toy.picture(number) for number in range(6)], valid=6)
     with pytest.raises(UserError, match=r"^toy: no picture to train on; its splits are: valid"):
         toy.prepare(tmp_path / "out", [toy.picture(0, 1, "valid")])
@@ -227,7 +286,9 @@ def rewritten(path: Path, change: Callable[[pa.Table], pa.Table]) -> None:
 )
 def test_damaged_tables_are_one_line(out: Path, name: str, harm: Callable[[Path], object]) -> None:
     harm(out / "train" / f"{name}.arrow")
-    with pytest.raises(UserError, match=re.escape(f"{out / 'train'}: damaged (") + r".*\); run `seq2attn prepare` again$"):
+    with pytest.raises(
+        UserError, match=re.escape(f"{out / 'train'}: damaged (") + r".*\); run `seq2attn prepare` again$"
+    ):
         Prepared(out).picture_split("train")
 
 
@@ -242,7 +303,9 @@ def test_damaged_tables_are_one_line(out: Path, name: str, harm: Callable[[Path]
         ("pictures", lambda table: table.rename_columns(["name", "width", "height", "count", "pixels"])),
     ],
 )
-def test_tables_that_do_not_fit_are_one_line(out: Path, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
+def test_tables_that_do_not_fit_are_one_line(
+    out: Path, name: str, change: Callable[[pa.Table], pa.Table]
+) -> None:
     rewritten(out / "train" / f"{name}.arrow", change)
     with pytest.raises(UserError, match=r"train: damaged \(.*\); run `seq2attn prepare` again$"):
         Prepared(out).picture_split("train")
@@ -284,7 +347,9 @@ def changed(column: str, values: Callable[[list[object]], list[object]]) -> Call
         ("captions", lambda table: table.set_column(2, "target_ids", pa.array([["a"]] * len(table)))),
     ],
 )
-def test_cells_that_cannot_be_are_one_line(out: Path, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
+def test_cells_that_cannot_be_are_one_line(
+    out: Path, name: str, change: Callable[[pa.Table], pa.Table]
+) -> None:
     rewritten(out / "train" / f"{name}.arrow", change)
     with pytest.raises(UserError, match=r"train: damaged \(.*\); run `seq2attn prepare` again$"):
         Prepared(out).picture_split("train")
@@ -356,15 +421,25 @@ def test_captions_in_several_pieces_are_read_alike(out: Path) -> None:
 def test_pictures_are_no_text_and_text_no_pictures(out: Path, tmp_path: Path) -> None:
     for act in (lambda: Prepared(out).split("train"), lambda: Prepared(out).source_tokenizer):
         with pytest.raises(
-            UserError, match=re.escape(f"{out}: holds captioned pictures, where text is wanted: prepare a corpus of text, or use a model that reads")
+            UserError,
+            match=re.escape(
+                f"{out}: holds captioned pictures, where text is wanted: prepare a corpus of text, or use a model that reads"
+            ),
         ):
             act()
     text = tmp_path / "text"
     text.mkdir()
     for language in ("en", "de"):
         (text / f"train.{language}").write_text("".join(f"a b c{number}\n" for number in range(50)))
-    prepared.prepare(str(text), tmp_path / "texts", config.Data(source="en", target="de", vocab_size=40), shrink=True)
-    with pytest.raises(UserError, match=re.escape(f"{tmp_path / 'texts'}: holds text, where captioned pictures are wanted: prepare a corpus of pictures, or")):
+    prepared.prepare(
+        str(text), tmp_path / "texts", config.Data(source="en", target="de", vocab_size=40), shrink=True
+    )
+    with pytest.raises(
+        UserError,
+        match=re.escape(
+            f"{tmp_path / 'texts'}: holds text, where captioned pictures are wanted: prepare a corpus of pictures, or"
+        ),
+    ):
         Prepared(tmp_path / "texts").picture_split("train")
     with pytest.raises(UserError, match="no split nothing"):
         Prepared(out).picture_split("nothing")
@@ -387,19 +462,27 @@ def test_pictures_below_a_folder(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "gone.png").symlink_to("nowhere.png")
-    assert [path.relative_to(tmp_path).as_posix() for path in below(tmp_path)] == ["b.png", "a/1.gif", "a/2.JPG"]
+    assert [path.relative_to(tmp_path).as_posix() for path in below(tmp_path)] == [
+        "b.png",
+        "a/1.gif",
+        "a/2.JPG",
+    ]
 
 
 def test_folders_that_are_no_pictures_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=re.escape(f"{tmp_path}: a folder, not a picture")):
         content_of(tmp_path)
-    with pytest.raises(UserError, match=re.escape(f"{tmp_path}: no pictures in this folder, so it is no clip")):
+    with pytest.raises(
+        UserError, match=re.escape(f"{tmp_path}: no pictures in this folder, so it is no clip")
+    ):
         content_of(tmp_path, clip=True)
     with pytest.raises(UserError, match=r"nowhere\.png: no such file"):
         content_of(tmp_path / "nowhere.png")
 
 
-def test_of_many_frames_some_are_taken_evenly_and_large_ones_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_frames_some_are_taken_evenly_and_large_ones_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(5):
         (tmp_path / f"{number}.png").write_bytes(str(number).encode())
     monkeypatch.setattr("seq2attn.data.picture_files.MOST_FRAMES", 3)

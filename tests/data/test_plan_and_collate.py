@@ -1,4 +1,6 @@
-"""Laws of batches for any lengths: every pair once, within the budget, shifted by one, masked exactly where real."""
+"""Laws of batches for any lengths: every pair once, within the budget, shifted by one, masked exactly where
+real.
+"""
 
 import numpy as np
 from hypothesis import given, settings
@@ -12,7 +14,9 @@ lengths = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(lengths, st.integers(1, 200), st.integers(0, 5), st.integers(0, 5))
-def test_a_plan_holds_every_row_once_within_the_budget(pairs: list[tuple[int, int]], budget: int, seed: int, epoch: int) -> None:
+def test_a_plan_holds_every_row_once_within_the_budget(
+    pairs: list[tuple[int, int]], budget: int, seed: int, epoch: int
+) -> None:
     source, target = (np.array(side, dtype=np.int32) for side in zip(*pairs, strict=True))
     batches = plan(source, target, budget, seed, epoch)
     assert sorted(row for batch in batches for row in batch) == list(range(len(pairs)))
@@ -25,7 +29,11 @@ def test_a_plan_holds_every_row_once_within_the_budget(pairs: list[tuple[int, in
 
 def test_each_seed_and_epoch_has_an_order_of_its_own() -> None:
     source = np.random.default_rng(1).integers(1, 20, 300)
-    orders = {tuple(np.concatenate(plan(source, source, 100, seed, epoch))) for seed in range(3) for epoch in range(3)}
+    orders = {
+        tuple(np.concatenate(plan(source, source, 100, seed, epoch)))
+        for seed in range(3)
+        for epoch in range(3)
+    }
     assert len(orders) == 9
 
 

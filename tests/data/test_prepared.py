@@ -31,7 +31,9 @@ def sentences(count: int, seed: int) -> list[str]:
 def write(folder: Path, split: str, source: list[str], target: list[str]) -> None:
     folder.mkdir(exist_ok=True)
     for language, texts in (("en", source), ("de", target)):
-        (folder / f"{split}.{language}").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8", newline="")
+        (folder / f"{split}.{language}").write_text(
+            "".join(f"{text}\n" for text in texts), encoding="utf-8", newline=""
+        )
 
 
 @pytest.fixture
@@ -43,7 +45,11 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def files(folder: Path) -> dict[str, str]:
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_what_was_read_is_there(corpus: Path, tmp_path: Path) -> None:
@@ -70,7 +76,9 @@ def test_what_was_read_is_there(corpus: Path, tmp_path: Path) -> None:
         opened.split("dev")
 
 
-def test_rows_in_any_order_over_many_chunks(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_in_any_order_over_many_chunks(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(prepared, "BLOCK", 37)
     prepare(str(corpus), tmp_path / "out", OPTIONS)
     split = Prepared(tmp_path / "out").split("train")
@@ -85,10 +93,15 @@ def test_rows_in_any_order_over_many_chunks(corpus: Path, tmp_path: Path, monkey
     assert split.ids(np.empty(0, np.int64)) == ([], [])
 
 
-def test_workers_and_blocks_change_nothing(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_and_blocks_change_nothing(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(corpus, "train", [*sentences(300, 1), "", "a" * 90], [*sentences(300, 11), "b", "b"])
     monkeypatch.setattr(prepared, "WORTH_A_WORKER", 20)
-    reports = [prepare(str(corpus), tmp_path / "one", OPTIONS, workers=1), prepare(str(corpus), tmp_path / "three", OPTIONS, workers=3)]
+    reports = [
+        prepare(str(corpus), tmp_path / "one", OPTIONS, workers=1),
+        prepare(str(corpus), tmp_path / "three", OPTIONS, workers=3),
+    ]
     monkeypatch.setattr(prepared, "BLOCK", 90)
     reports.append(prepare(str(corpus), tmp_path / "blocks", OPTIONS, workers=2))
     assert reports[0] == reports[1] == reports[2]
@@ -96,7 +109,9 @@ def test_workers_and_blocks_change_nothing(corpus: Path, tmp_path: Path, monkeyp
     columns = []
     for name in ("one", "three", "blocks"):
         split = Prepared(tmp_path / name).split("train")
-        columns.append((split.texts(), [ids.tolist() for side in split.ids(np.arange(len(split))) for ids in side]))
+        columns.append(
+            (split.texts(), [ids.tolist() for side in split.ids(np.arange(len(split))) for ids in side])
+        )
     assert columns[0] == columns[1] == columns[2]
 
 
@@ -105,15 +120,29 @@ def test_the_same_again(corpus: Path, tmp_path: Path) -> None:
         prepare(str(corpus), tmp_path / name, OPTIONS, seed=3)
     assert files(tmp_path / "one") == files(tmp_path / "two")
     with (corpus / "train.en").open("rb") as file:
-        expected = {"file": str(corpus / "train.en"), "bytes": (corpus / "train.en").stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+        expected = {
+            "file": str(corpus / "train.en"),
+            "bytes": (corpus / "train.en").stat().st_size,
+            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
+        }
     assert expected in Prepared(tmp_path / "one").report["inputs"]
 
 
 def test_training_pairs_are_dropped_and_counted_others_kept(corpus: Path, tmp_path: Path) -> None:
-    bad = [("", "x"), ("x", " \t"), ("abc " * 40, "abc " * 40), ("ab", "ab cd ef gh ab cd ef gh"), ("abc " * 40, "ab")]
+    bad = [
+        ("", "x"),
+        ("x", " \t"),
+        ("abc " * 40, "abc " * 40),
+        ("ab", "ab cd ef gh ab cd ef gh"),
+        ("abc " * 40, "ab"),
+    ]
     write(corpus, "train", [s for s, _ in bad] + sentences(300, 1), [t for _, t in bad] + sentences(300, 11))
     write(corpus, "valid", [s for s, _ in bad], [t for _, t in bad])
-    report = prepare(str(corpus), tmp_path / "out", OPTIONS.model_copy(update={"max_length": 70, "max_ratio": 7.9, "tokenizer": "char"}))
+    report = prepare(
+        str(corpus),
+        tmp_path / "out",
+        OPTIONS.model_copy(update={"max_length": 70, "max_ratio": 7.9, "tokenizer": "char"}),
+    )
     train = report["splits"]["train"]
     assert train["read"] == 305
     dropped = train["dropped"]
@@ -122,7 +151,10 @@ def test_training_pairs_are_dropped_and_counted_others_kept(corpus: Path, tmp_pa
     assert dropped["lengths too unequal"]["examples"][0] == "train.en:4"
     assert train["kept"] == 305 - sum(facts["pairs"] for facts in dropped.values())
     kept = Prepared(tmp_path / "out").split("train")
-    longest, shortest = np.maximum(kept.source_lengths, kept.target_lengths), np.minimum(kept.source_lengths, kept.target_lengths)
+    longest, shortest = (
+        np.maximum(kept.source_lengths, kept.target_lengths),
+        np.minimum(kept.source_lengths, kept.target_lengths),
+    )
     assert longest.max() <= 70
     assert (longest <= 7.9 * shortest).all()
     assert report["splits"]["valid"]["kept"] == 5
@@ -130,19 +162,30 @@ def test_training_pairs_are_dropped_and_counted_others_kept(corpus: Path, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "reason"), [("", "a b", "empty"), ("a b", "", "empty"), ("a b", "a" * 30, "too long"), ("a", "aaaaaaaaa", "lengths too unequal")]
+    ("source", "target", "reason"),
+    [
+        ("", "a b", "empty"),
+        ("a b", "", "empty"),
+        ("a b", "a" * 30, "too long"),
+        ("a", "aaaaaaaaa", "lengths too unequal"),
+    ],
 )
 def test_each_reason_alone(source: str, target: str, reason: str, corpus: Path, tmp_path: Path) -> None:
     write(corpus, "train", [*["abcde"] * 8, source], [*["abcde"] * 8, target])
-    options = OPTIONS.model_copy(update={"max_length": 20, "max_ratio": 4.0, "tokenizer": "char"})  # one piece a character, and one for the space before
+    # one piece a character, and one for the space before
+    options = OPTIONS.model_copy(update={"max_length": 20, "max_ratio": 4.0, "tokenizer": "char"})
     report = prepare(str(corpus), tmp_path / "out", options)
     assert report["splits"]["train"]["dropped"] == {reason: {"pairs": 1, "examples": ["train.en:9"]}}
 
 
 def test_nothing_left(corpus: Path, tmp_path: Path) -> None:
     write(corpus, "train", ["abc def", ""], ["abc abc abc abc", "a"])
-    with pytest.raises(UserError, match=r"no training pair is left: 1 empty \(train\.en:2\); 1 too long \(train\.en:1\)"):
-        prepare(str(corpus), tmp_path / "out", OPTIONS.model_copy(update={"max_length": 3, "tokenizer": "char"}))
+    with pytest.raises(
+        UserError, match=r"no training pair is left: 1 empty \(train\.en:2\); 1 too long \(train\.en:1\)"
+    ):
+        prepare(
+            str(corpus), tmp_path / "out", OPTIONS.model_copy(update={"max_length": 3, "tokenizer": "char"})
+        )
     write(corpus, "train", [], [])
     with pytest.raises(UserError, match="no pair to train on; its splits are: "):
         prepare(str(corpus), tmp_path / "out", OPTIONS)
@@ -151,9 +194,14 @@ def test_nothing_left(corpus: Path, tmp_path: Path) -> None:
 
 def test_separate_vocabularies_and_unknown_tokens(corpus: Path, tmp_path: Path) -> None:
     write(corpus, "valid", ["abc ÿÿ", "ab"], ["abc", "ab"])
-    report = prepare(str(corpus), tmp_path / "out", OPTIONS.model_copy(update={"joint": False, "lowercase": True}))
+    report = prepare(
+        str(corpus), tmp_path / "out", OPTIONS.model_copy(update={"joint": False, "lowercase": True})
+    )
     opened = Prepared(tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").glob("*.model")) == ["source.model", "target.model"]
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.model")) == [
+        "source.model",
+        "target.model",
+    ]
     assert (opened.source_tokenizer.lowercase, opened.joint) == (True, False)
     facts = report["splits"]["valid"]
     ids = opened.split("valid").ids(np.arange(2))[0]
@@ -173,8 +221,12 @@ def test_gold_alignments(corpus: Path, tmp_path: Path) -> None:
 def test_setting_aside_never_shares_a_source_sentence(tmp_path: Path) -> None:
     source = [text.upper() if i % 7 == 0 else text for i, text in enumerate(sentences(150, 1) * 3)]
     path = tmp_path / "pairs.tsv"
-    path.write_text("".join(f"{s}\t{t}\n" for s, t in zip(source, sentences(450, 2), strict=True)), encoding="utf-8")
-    report = prepare(str(path), tmp_path / "out", OPTIONS.model_copy(update={"vocab_size": 80}), valid=30, test=60)
+    path.write_text(
+        "".join(f"{s}\t{t}\n" for s, t in zip(source, sentences(450, 2), strict=True)), encoding="utf-8"
+    )
+    report = prepare(
+        str(path), tmp_path / "out", OPTIONS.model_copy(update={"vocab_size": 80}), valid=30, test=60
+    )
     opened = Prepared(tmp_path / "out")
     sides = {name: {text.lower() for text in opened.split(name).texts()[0]} for name in opened.splits}
     assert [report["splits"][name]["read"] for name in ("train", "valid", "test")] == [360, 30, 60]
@@ -184,8 +236,19 @@ def test_setting_aside_never_shares_a_source_sentence(tmp_path: Path) -> None:
     everything = [pair for name in opened.splits for pair in zip(*opened.split(name).texts(), strict=True)]
     assert sorted(everything) == sorted(zip(source, sentences(450, 2), strict=True))
     usual = prepare(str(path), tmp_path / "usual", OPTIONS.model_copy(update={"vocab_size": 80}))
-    assert [usual["splits"][name]["read"] for name in ("train", "valid", "test")] == [450 - 2 * 21, 21, 21] or usual["notes"]
-    other = prepare(str(path), tmp_path / "other", OPTIONS.model_copy(update={"vocab_size": 80}), valid=30, test=60, seed=2)
+    assert [usual["splits"][name]["read"] for name in ("train", "valid", "test")] == [
+        450 - 2 * 21,
+        21,
+        21,
+    ] or usual["notes"]
+    other = prepare(
+        str(path),
+        tmp_path / "other",
+        OPTIONS.model_copy(update={"vocab_size": 80}),
+        valid=30,
+        test=60,
+        seed=2,
+    )
     assert Prepared(tmp_path / "other").split("test").texts() != opened.split("test").texts()
     assert other["splits"]["train"]["read"] == 360
 
@@ -238,7 +301,9 @@ def stop_at(stage: str, error: BaseException) -> Callable[[str, int, int | None]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("x")], ids=["interrupt", "failure"])
-@pytest.mark.parametrize("stage", ["reading", "training the tokenizer", "encoding train", "encoding test_two"])
+@pytest.mark.parametrize(
+    "stage", ["reading", "training the tokenizer", "encoding train", "encoding test_two"]
+)
 def test_a_stop_leaves_nothing(stage: str, error: BaseException, corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(type(error)):
@@ -270,7 +335,9 @@ def test_force_replaces_a_prepared_folder_and_nothing_else(corpus: Path, tmp_pat
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_one_line(number: int, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_one_line(
+    number: int, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(self: Any) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -310,7 +377,9 @@ def test_what_is_no_prepared_folder_is_refused(corpus: Path, tmp_path: Path) -> 
         Prepared(corpus)
     out = tmp_path / "out"
     report = prepare(str(corpus), out, OPTIONS)
-    (out / "prepared.json").write_text(json.dumps(report | {"format": 99, "seq2attn": "9.0"}), encoding="utf-8")
+    (out / "prepared.json").write_text(
+        json.dumps(report | {"format": 99, "seq2attn": "9.0"}), encoding="utf-8"
+    )
     with pytest.raises(UserError, match=r"prepared by seq2attn 9\.0, which is newer than this one"):
         Prepared(out)
     for text in ("{", "[]", "{}"):
@@ -335,7 +404,9 @@ def test_a_damaged_split_is_refused(harm: str, corpus: Path, tmp_path: Path) -> 
         Prepared(out).split("train")
 
 
-def test_nothing_is_printed_and_no_cache_written(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_printed_and_no_cache_written(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     import datasets
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
@@ -345,14 +416,23 @@ def test_nothing_is_printed_and_no_cache_written(corpus: Path, tmp_path: Path, m
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "out"]
 
 
-@pytest.mark.skipif(not (SHARED / "tatoeba-cmn-eng" / "cmn.txt").is_file(), reason="wants tatoeba-cmn-eng/ of the shared data (SEQ2ATTN_DATA)")
+@pytest.mark.skipif(
+    not (SHARED / "tatoeba-cmn-eng" / "cmn.txt").is_file(),
+    reason="wants tatoeba-cmn-eng/ of the shared data (SEQ2ATTN_DATA)",
+)
 def test_mandarin_without_any_preparation(tmp_path: Path) -> None:
     options = config.Data(source="en", target="zh", vocab_size=5000, joint=False)
-    report = prepare(str(SHARED / "tatoeba-cmn-eng" / "cmn.txt"), tmp_path / "out", options, valid=500, test=500)
+    report = prepare(
+        str(SHARED / "tatoeba-cmn-eng" / "cmn.txt"), tmp_path / "out", options, valid=500, test=500
+    )
     opened = Prepared(tmp_path / "out")
     assert opened.languages == ("en", "zh")
     assert [report["splits"][name]["read"] for name in opened.splits] == [19294, 500, 500]
     split = opened.split("test")
     ids = split.ids(np.arange(500))[1]
-    exact = sum(opened.target_tokenizer.decode(row) == text for row, text in zip(ids, split.texts()[1], strict=True) if UNK not in row)
+    exact = sum(
+        opened.target_tokenizer.decode(row) == text
+        for row, text in zip(ids, split.texts()[1], strict=True)
+        if UNK not in row
+    )
     assert exact == sum(UNK not in row for row in ids) > 450

@@ -1,4 +1,6 @@
-"""The corpus `scenes`: its captions against the scenes they speak of, its boxes against the pixels, the committed files against the generator."""
+"""The corpus `scenes`: its captions against the scenes they speak of, its boxes against the pixels, the
+committed files against the generator.
+"""
 
 import io
 import json
@@ -26,8 +28,14 @@ HOLDS = {
     "above": lambda a, b: b[1] - a[1] >= 20 and b[1] - a[1] > abs(a[0] - b[0]) - 8,
     "below": lambda a, b: a[1] - b[1] >= 20 and a[1] - b[1] > abs(a[0] - b[0]) - 8,
 }
-WORDINGS = {f"{text} of": f"{side} of" for side in ("left", "right") for text in (f"is {side}", f"is to the {side}", f"to the {side}")}
-WORDINGS |= {wording: side for side in ("above", "below") for wording in (f"is {side}", f"is placed {side}", side)}
+WORDINGS = {
+    f"{text} of": f"{side} of"
+    for side in ("left", "right")
+    for text in (f"is {side}", f"is to the {side}", f"to the {side}")
+}
+WORDINGS |= {
+    wording: side for side in ("above", "below") for wording in (f"is {side}", f"is placed {side}", side)
+}
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +76,21 @@ def faults(scene: scenes.Scene, text: str, boxes: list[list[int]]) -> list[str]:
     first, relation, second = parsed(text)
     found = []
     for described, (word, *box) in zip((first, second), boxes, strict=True):
-        fitting = [thing for thing in scene.things if described <= {thing.size, thing.colour, thing.texture, thing.shape}]
+        fitting = [
+            thing
+            for thing in scene.things
+            if described <= {thing.size, thing.colour, thing.texture, thing.shape}
+        ]
         if len(fitting) != 1:
             found.append(f"{sorted(described)} fits {len(fitting)} things")
         elif tuple(box) != fitting[0].box or text.split()[word] != fitting[0].shape:
             found.append(f"{text.split()[word]} is not at {box}")
-        elif len(described) > 2 and described != {fitting[0].size, fitting[0].colour, fitting[0].texture, fitting[0].shape} - {"plain"}:
+        elif len(described) > 2 and described != {
+            fitting[0].size,
+            fitting[0].colour,
+            fitting[0].texture,
+            fitting[0].shape,
+        } - {"plain"}:
             found.append("looks are missing")
     (a, b) = (((left + right) / 2, (top + bottom) / 2) for _, left, top, right, bottom in boxes)
     return found if HOLDS[relation](a, b) else [*found, f"{a} is not {relation} {b}"]
@@ -83,20 +100,28 @@ def faults(scene: scenes.Scene, text: str, boxes: list[list[int]]) -> list[str]:
 
 
 def test_the_committed_corpus_is_the_generator_s(made, committed):
-    assert {name: len(rows) for name, rows in committed.items()} == scenes.SIZES == {"train": 4_000, "valid": 500, "test": 500}
+    assert (
+        {name: len(rows) for name, rows in committed.items()}
+        == scenes.SIZES
+        == {"train": 4_000, "valid": 500, "test": 500}
+    )
     again = scenes.rows({name: kept[:40] for name, kept in made.items()})
     for name, rows in again.items():
         for row, scene, there in zip(rows, made[name], committed[name], strict=False):
             assert (row["captions"], row["boxes"]) == (there["captions"], there["boxes"])
             assert np.array_equal(decoded(there), scenes.render(scene))
-    assert [row["image"]["path"] for rows in committed.values() for row in rows] == [f"{number:05}.png" for number in range(1, 5_001)]
+    assert [row["image"]["path"] for rows in committed.values() for row in rows] == [
+        f"{number:05}.png" for number in range(1, 5_001)
+    ]
 
 
 def test_every_committed_caption_is_the_generator_s(made, committed):
     for name, rows in committed.items():
         for scene, row in zip(made[name], rows, strict=True):
             assert [caption.text for caption in scenes.captions(scene)] == row["captions"]
-            assert [[[word, *thing.box] for word, thing in caption.named] for caption in scenes.captions(scene)] == row["boxes"]
+            assert [
+                [[word, *thing.box] for word, thing in caption.named] for caption in scenes.captions(scene)
+            ] == row["boxes"]
 
 
 def test_other_seeds_are_other_scenes():
@@ -142,7 +167,10 @@ def test_things_vary_and_are_seen(made):
 
 def test_most_scenes_hold_things_that_share_a_colour_or_a_shape(made):
     def shared(scene: scenes.Scene) -> bool:
-        return any(len({getattr(thing, name) for thing in scene.things}) < len(scene.things) for name in ("colour", "shape"))
+        return any(
+            len({getattr(thing, name) for thing in scene.things}) < len(scene.things)
+            for name in ("colour", "shape")
+        )
 
     assert sum(map(shared, made["train"])) > 0.6 * len(made["train"])
 
@@ -212,7 +240,11 @@ def test_an_untrue_caption_is_found_out(made):
         assert faults(scene, said.text, [[boxes[0][0], *boxes[1][1:]], [boxes[1][0], *boxes[0][1:]]])
         colour = said.named[0][1].colour
         unseen = next(name for name in COLOURS if name not in {thing.colour for thing in scene.things})
-        changed = said.text.replace(f" {colour} ", f" {unseen} ").replace("a orange", "an orange").replace(f"an {unseen}", f"a {unseen}")
+        changed = (
+            said.text.replace(f" {colour} ", f" {unseen} ")
+            .replace("a orange", "an orange")
+            .replace(f"an {unseen}", f"a {unseen}")
+        )
         assert faults(scene, changed.replace("a orange", "an orange"), boxes)
 
 
@@ -220,7 +252,10 @@ def test_four_captions_speak_of_the_ends_of_the_longer_axis(made):
     for scene in made["train"]:
         centres = np.array([((t.left + t.side / 2), (t.top + t.side / 2)) for t in scene.things])
         axis = int(np.argmax(np.ptp(centres, axis=0)))
-        ends = {scene.things[int(np.argmin(centres[:, axis]))], scene.things[int(np.argmax(centres[:, axis]))]}
+        ends = {
+            scene.things[int(np.argmin(centres[:, axis]))],
+            scene.things[int(np.argmax(centres[:, axis]))],
+        }
         sides = ("left", "right") if axis == 0 else ("above", "below")
         said = [caption for caption in scenes.captions(scene) if set(caption.text.split()) & set(sides)]
         assert len(said) in (4, 5)
@@ -237,12 +272,20 @@ def test_written_as_tables_and_as_folders(tmp_path, monkeypatch, committed):
         monkeypatch.setattr(sys, "argv", ["scenes", str(tmp_path / out), *sizes, *more])
         command.main()
     for name, size in (("train", 5), ("valid", 3), ("test", 2)):
-        assert (tmp_path / "a" / f"{name}.parquet").read_bytes() == (tmp_path / "b" / f"{name}.parquet").read_bytes()
+        assert (tmp_path / "a" / f"{name}.parquet").read_bytes() == (
+            tmp_path / "b" / f"{name}.parquet"
+        ).read_bytes()
         rows = pq.read_table(tmp_path / "a" / f"{name}.parquet").to_pylist()
-        lines = [json.loads(line) for line in (tmp_path / "c" / name / "metadata.jsonl").read_text().splitlines()]
+        lines = [
+            json.loads(line) for line in (tmp_path / "c" / name / "metadata.jsonl").read_text().splitlines()
+        ]
         assert len(rows) == len(lines) == size
         for row, line in zip(rows, lines, strict=True):
-            assert line == {"file_name": row["image"]["path"], "captions": row["captions"], "boxes": row["boxes"]}
+            assert line == {
+                "file_name": row["image"]["path"],
+                "captions": row["captions"],
+                "boxes": row["boxes"],
+            }
             assert (tmp_path / "c" / name / line["file_name"]).read_bytes() == row["image"]["bytes"]
     first = pq.read_table(tmp_path / "a" / "train.parquet").to_pylist()
     assert [row["captions"] for row in first] == [row["captions"] for row in committed["train"][:5]]

@@ -40,13 +40,19 @@ def pairs(corpus: Corpus) -> list[tuple[str, str]]:
 
 def write_csv(path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([("en", "zh", "id"), *((s, t, i) for i, (s, t) in enumerate(PAIRS))])
+        csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(
+            [("en", "zh", "id"), *((s, t, i) for i, (s, t) in enumerate(PAIRS))]
+        )
 
 
 FILES: dict[str, Callable[[Path], object]] = {
-    "tsv": lambda path: path.write_text("en\tzh\tid\n" + "".join(f"{s}\t{t}\t1\n" for s, t in PAIRS), encoding="utf-8", newline=""),
+    "tsv": lambda path: path.write_text(
+        "en\tzh\tid\n" + "".join(f"{s}\t{t}\t1\n" for s, t in PAIRS), encoding="utf-8", newline=""
+    ),
     "csv": write_csv,
-    "jsonl": lambda path: path.write_text("\n".join(json.dumps(r, ensure_ascii=False) for r in RECORDS) + "\n\n", encoding="utf-8"),
+    "jsonl": lambda path: path.write_text(
+        "\n".join(json.dumps(r, ensure_ascii=False) for r in RECORDS) + "\n\n", encoding="utf-8"
+    ),
     "json": lambda path: path.write_text(json.dumps(RECORDS, indent=2), encoding="utf-8"),
     "parquet": lambda path: pq.write_table(pa.Table.from_pylist(RECORDS), path),
 }
@@ -87,7 +93,12 @@ def test_both_sides_in_one_column(ending: str, tmp_path: Path) -> None:
 def test_a_table_without_a_header(tmp_path: Path) -> None:
     path = tmp_path / "cmn.txt"
     path.write_text("".join(f"{s}\t{t}\n" for s, t in PAIRS), encoding="utf-8", newline="")
-    for source, target, languages in ((None, None, (None, None)), ("eng", "cmn", ("eng", "cmn")), ("1:en", "2:zh", ("en", "zh")), ("1", "2", (None, None))):
+    for source, target, languages in (
+        (None, None, (None, None)),
+        ("eng", "cmn", ("eng", "cmn")),
+        ("1:en", "2:zh", ("en", "zh")),
+        ("1", "2", (None, None)),
+    ):
         corpus = open_corpus(str(path), source, target)
         assert pairs(corpus) == PAIRS
         assert corpus.languages == languages
@@ -102,10 +113,15 @@ def test_a_header_is_no_pair_and_its_columns_are_asked_for_by_name(tmp_path: Pat
     path.write_text("English\tGerman\nyes\tja\n", encoding="utf-8")
     corpus = open_corpus(str(path), "English:en", "German:de")
     assert (pairs(corpus), corpus.languages) == ([("yes", "ja")], ("en", "de"))
-    with pytest.raises(UserError, match=r"no column english for --source \(did you mean English\?\); there are: English, German"):
+    with pytest.raises(
+        UserError,
+        match=r"no column english for --source \(did you mean English\?\); there are: English, German",
+    ):
         open_corpus(str(path), "english", "German")
     path.write_text("a\tb\tc\n1\t2\t3\n", encoding="utf-8")
-    with pytest.raises(UsageError, match="say which column is which with --source NAME --target NAME; there are: a, b, c"):
+    with pytest.raises(
+        UsageError, match="say which column is which with --source NAME --target NAME; there are: a, b, c"
+    ):
         open_corpus(str(path))
     with pytest.raises(UsageError, match="both the column a"):
         open_corpus(str(path), "a", "a")
@@ -113,7 +129,10 @@ def test_a_header_is_no_pair_and_its_columns_are_asked_for_by_name(tmp_path: Pat
 
 def test_columns_that_name_the_split_and_the_alignment(tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
-    rows = [{"split": split, "en": "a", "de": "b", "alignment": "0-0"} for split in ("train", "dev", "validation", "test_2016")]
+    rows = [
+        {"split": split, "en": "a", "de": "b", "alignment": "0-0"}
+        for split in ("train", "dev", "validation", "test_2016")
+    ]
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     found = list(open_corpus(str(path)).rows())
     assert [row.split for row in found] == ["train", "valid", "valid", "test_2016"]
@@ -127,7 +146,10 @@ def test_a_line_break_inside_a_cell_is_a_space(tmp_path: Path) -> None:
     path = tmp_path / "pairs.csv"
     path.write_text('en,de\n"two\nlines","zwei\r\nZeilen"\nx,y\n', encoding="utf-8", newline="")
     rows = list(open_corpus(str(path)).rows())
-    assert [(row.source, row.target, row.place) for row in rows] == [("two lines", "zwei Zeilen", "pairs.csv:2"), ("x", "y", "pairs.csv:5")]
+    assert [(row.source, row.target, row.place) for row in rows] == [
+        ("two lines", "zwei Zeilen", "pairs.csv:2"),
+        ("x", "y", "pairs.csv:5"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -141,10 +163,22 @@ def test_a_line_break_inside_a_cell_is_a_space(tmp_path: Path) -> None:
         ("a.json", '[{"en": "a", "de": "b"},\n{"en": "c", "d', r"a\.json:2: not a list of objects"),
         ("a.json", '[{"en": "a", "de": "b"},\n', r"a\.json: the list of objects does not end"),
         ("a.json", '[{"en": "a", "de": "b"},\n7]', r"a\.json:2: not a list of objects"),
-        ("a.json", '[{"en": "' + "a" * (LIMIT * 2), r"a\.json:1: not a list of objects: a record of more than 1,000,000 characters"),
-        ("a.tsv", "en\tde\na\tb\nc\n", r'a\.tsv:3: 1 column where the first line has 2: "c" \(a cell with a line break\?\)'),
+        (
+            "a.json",
+            '[{"en": "' + "a" * (LIMIT * 2),
+            r"a\.json:1: not a list of objects: a record of more than 1,000,000 characters",
+        ),
+        (
+            "a.tsv",
+            "en\tde\na\tb\nc\n",
+            r'a\.tsv:3: 1 column where the first line has 2: "c" \(a cell with a line break\?\)',
+        ),
         ("a.csv", 'en,de\n"a,b\n', r"a\.csv:2: not a row of CSV"),
-        ("a.csv", 'en,de\na,b\n"' + ("x" * 1000 + "\n") * 1100, r"a\.csv:3: not a row of CSV: a quote that does not close"),
+        (
+            "a.csv",
+            'en,de\na,b\n"' + ("x" * 1000 + "\n") * 1100,
+            r"a\.csv:3: not a row of CSV: a quote that does not close",
+        ),
         ("a.parquet", "PAR1 no", r"a\.parquet: not a Parquet file, or damaged"),
         ("a.tsv", "x" * (LIMIT + 100), r"a\.tsv:1: a line of more than 1,000,000 bytes"),
         ("a.xlsx", "", r"a\.xlsx: not a format that is known"),
@@ -161,9 +195,16 @@ def test_a_fault_is_one_line_with_its_place(name: str, content: str, message: st
     assert len(str(caught.value)) < 500
 
 
-def test_records_of_json_over_the_edges_of_what_is_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_of_json_over_the_edges_of_what_is_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.json"
-    for text in (json.dumps(RECORDS, ensure_ascii=False), json.dumps(RECORDS, indent=1), "\n".join(map(json.dumps, RECORDS)), "\ufeff" + json.dumps(RECORDS)):
+    for text in (
+        json.dumps(RECORDS, ensure_ascii=False),
+        json.dumps(RECORDS, indent=1),
+        "\n".join(map(json.dumps, RECORDS)),
+        "\ufeff" + json.dumps(RECORDS),
+    ):
         path.write_text(text, encoding="utf-8")
         for size in (1, 2, 3, 7, 64):
             monkeypatch.setattr(json_records, "_CHUNK", size)
@@ -180,7 +221,16 @@ def fill(folder: Path, **files: str) -> Path:
 
 
 def test_a_folder_of_line_aligned_files(tmp_path: Path) -> None:
-    fill(tmp_path, train__en="a\r\nb\u2028c\n", train__de="x\ny", val__en="v\n", val__de="w\n", test_2016__en="s\n", test_2016__de="t\n", README__md="# no")
+    fill(
+        tmp_path,
+        train__en="a\r\nb\u2028c\n",
+        train__de="x\ny",
+        val__en="v\n",
+        val__de="w\n",
+        test_2016__en="s\n",
+        test_2016__de="t\n",
+        README__md="# no",
+    )
     fill(tmp_path, test_2016__align="0-0\n", trainer__txt="no", **{"train_part2.de": "z\n"})
     (tmp_path / "train_part2.en.gz").write_bytes(gzip.compress(b"d\n"))
     corpus = open_corpus(str(tmp_path), "en", "de")
@@ -198,7 +248,9 @@ def test_a_folder_of_line_aligned_files(tmp_path: Path) -> None:
 
 def test_the_direction_is_never_guessed(tmp_path: Path) -> None:
     fill(tmp_path, train__en="a\n", train__de="b\n")
-    with pytest.raises(UsageError, match="say which way to translate, as in --source de --target en; its endings are: de, en"):
+    with pytest.raises(
+        UsageError, match="say which way to translate, as in --source de --target en; its endings are: de, en"
+    ):
         open_corpus(str(tmp_path))
     with pytest.raises(UserError, match="for --target fr; its endings are: de, en"):
         open_corpus(str(tmp_path), "en", "fr")
@@ -206,7 +258,10 @@ def test_the_direction_is_never_guessed(tmp_path: Path) -> None:
         open_corpus(str(tmp_path), "en", "en")
 
 
-@pytest.mark.parametrize(("english", "german", "line"), [("a\nb\nc\n", "x\n", 2), ("a\n", "x\ny\nz\n", 2), ("", "x\n", 1), ("a\nb", "x\ny\n\n", 3)])
+@pytest.mark.parametrize(
+    ("english", "german", "line"),
+    [("a\nb\nc\n", "x\n", 2), ("a\n", "x\ny\nz\n", 2), ("", "x\n", 1), ("a\nb", "x\ny\n\n", 3)],
+)
 def test_sides_of_different_length(english: str, german: str, line: int, tmp_path: Path) -> None:
     fill(tmp_path, train__en=english, train__de=german)
     counts = [len(re.findall(r"[^\n]+\n?|\n", text)) for text in (english, german)]
@@ -262,10 +317,24 @@ def test_a_line_of_the_largest_size_passes(tmp_path: Path) -> None:
 
 
 def test_split_names() -> None:
-    names = ("train", "Train-00", "training", "train.part1", "validation", "val", "dev", "valid_2", "development", "test", "test_2016_flickr")
+    names = (
+        "train",
+        "Train-00",
+        "training",
+        "train.part1",
+        "validation",
+        "val",
+        "dev",
+        "valid_2",
+        "development",
+        "test",
+        "test_2016_flickr",
+    )
     expected = ["train"] * 4 + ["valid"] * 5 + ["test", "test_2016_flickr"]
     assert [split_name(name) for name in names] == expected
-    assert not any(split_name(name) for name in ("trainer", "value", "device", "all", "", "test/../../elsewhere"))
+    assert not any(
+        split_name(name) for name in ("trainer", "value", "device", "all", "", "test/../../elsewhere")
+    )
 
 
 def test_pictures_without_captions(tmp_path: Path) -> None:
@@ -306,7 +375,8 @@ def collected() -> Iterator[None]:
     gc.collect()
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file")  # the CSV reader of `datasets` leaves that to the collector
+# the CSV reader of `datasets` leaves that to the collector
+@pytest.mark.filterwarnings("ignore:unclosed file")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl", "nested"])
 @pytest.mark.usefixtures("collected", "offline")
@@ -317,7 +387,9 @@ def test_the_layout_of_the_hub(kind: str, tmp_path: Path) -> None:
         if kind == "nested":
             pq.write_table(pa.Table.from_pylist(NESTED), folder / f"{split}-00000-of-00001.parquet")
         else:
-            FILES[kind](folder / (f"{split}-00000-of-00001.parquet" if kind == "parquet" else f"{split}.{kind}"))
+            FILES[kind](
+                folder / (f"{split}-00000-of-00001.parquet" if kind == "parquet" else f"{split}.{kind}")
+            )
     for name in (str(tmp_path / "set"), f"hf:{tmp_path / 'set'}"):
         corpus = open_corpus(name, "en", "zh")
         rows = list(corpus.rows())
@@ -354,9 +426,23 @@ def test_the_library_of_the_hub_reports_nothing_to_anybody() -> None:
         "import seq2attn.data.prepared, logging, huggingface_hub.constants as hub\n"
         "print(hub.HF_HUB_DISABLE_TELEMETRY, logging.getLogger('huggingface_hub').isEnabledFor(logging.WARNING))"
     )
-    names = ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_VERBOSITY", "HF_HUB_OFFLINE", "DISABLE_TELEMETRY", "DO_NOT_TRACK")
+    names = (
+        "HF_HUB_DISABLE_TELEMETRY",
+        "HF_HUB_VERBOSITY",
+        "HF_HUB_OFFLINE",
+        "DISABLE_TELEMETRY",
+        "DO_NOT_TRACK",
+    )
     environment = {name: value for name, value in os.environ.items() if name not in names}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environment,
+        timeout=60,
+        check=True,
+    )
     assert done.stdout == "True False\n"
 
 

@@ -32,14 +32,18 @@ def read(path: Path, **options: float) -> tuple[list[tuple[str, str]], list[str]
 
 def written(delimiter: str, times: int = 1, **how: object) -> str:
     file = io.StringIO()
-    csv.writer(file, delimiter=delimiter, **how).writerows([("en", "fr", "notes"), *((*row, "") for row in CELLS * times)])  # type: ignore[arg-type]
+    csv.writer(file, delimiter=delimiter, **how).writerows(
+        [("en", "fr", "notes"), *((*row, "") for row in CELLS * times)]
+    )  # type: ignore[arg-type]
     return file.getvalue()
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "txt"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_any_delimiter_with_quoted_cells_and_line_breaks(ending: str, delimiter: str, end: str, tmp_path: Path) -> None:
+def test_any_delimiter_with_quoted_cells_and_line_breaks(
+    ending: str, delimiter: str, end: str, tmp_path: Path
+) -> None:
     path = tmp_path / f"a.{ending}"
     path.write_text("\ufeff" + written(delimiter, lineterminator=end), encoding="utf-8", newline="")
     rows, notes = read(path)
@@ -76,7 +80,9 @@ def test_quotes_of_plain_text_stay_as_they_are(tmp_path: Path) -> None:
     ]
     path.write_text("en\tfr\n" + "".join(f"{s}\t{t}\n" for s, t in rows * 20), encoding="utf-8")
     assert read(path)[0] == rows * 20
-    path.write_text("en\tfr\n" + '"Yes," he said\t"Oui"\n' * 30 + '"Come\t"Viens\nhere"\tici"\n', encoding="utf-8")
+    path.write_text(
+        "en\tfr\n" + '"Yes," he said\t"Oui"\n' * 30 + '"Come\t"Viens\nhere"\tici"\n', encoding="utf-8"
+    )
     assert read(path)[0] == [('"Yes," he said', '"Oui"')] * 30 + [('"Come', '"Viens'), ('here"', 'ici"')]
     path.write_text("en\tfr\n" + '"Yes."\t"Oui."\n' * 30 + "a, b\tc, d\n", encoding="utf-8")
     rows_read, notes = read(path)
@@ -157,13 +163,17 @@ def test_rows_of_json_that_are_none(tmp_path: Path) -> None:
 
 def test_numbers_that_are_not_finite_are_nobodys_fault(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_text('{"en": "a", "fr": "b", "score": NaN}\n{"en": "a", "fr": "b", "score": 1e999}\n', encoding="utf-8")
+    path.write_text(
+        '{"en": "a", "fr": "b", "score": NaN}\n{"en": "a", "fr": "b", "score": 1e999}\n', encoding="utf-8"
+    )
     assert read(path)[0] == [("a", "b")] * 2
 
 
 def test_thousands_of_columns(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_text(",".join(f"column{n}" for n in range(30_000)) + "\n" + "a," * 29_999 + "\n", encoding="utf-8")
+    path.write_text(
+        ",".join(f"column{n}" for n in range(30_000)) + "\n" + "a," * 29_999 + "\n", encoding="utf-8"
+    )
     with pytest.raises(UserError, match="and 29,980 more") as error:
         read(path)
     assert len(str(error.value)) < 1000
@@ -174,7 +184,10 @@ def test_any_table_that_csv_writes_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     for delimiter in (",", ";", "\t", "|"):
         for _ in range(20):
-            rows = [["".join(draw.choices('ab ",;|\t\né', k=draw.randrange(1, 9))) + "x" for _ in range(2)] for _ in range(30)]
+            rows = [
+                ["".join(draw.choices('ab ",;|\t\né', k=draw.randrange(1, 9))) + "x" for _ in range(2)]
+                for _ in range(30)
+            ]
             file = io.StringIO()
             csv.writer(file, delimiter=delimiter, lineterminator="\n").writerows([("en", "fr"), *rows])
             path.write_text(file.getvalue(), encoding="utf-8", newline="")

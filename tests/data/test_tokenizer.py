@@ -83,7 +83,18 @@ def test_word_index_by_hand() -> None:
     assert tokenizer.word_index(tokenizer.encode("the unheard of  dog")) == [0, 1, 2, -1, 3]
     assert tokenizer.decode(tokenizer.encode("the unheard of dog")) == "the ⁇ ⁇ dog"
     tokenizer = _trained("char")
-    assert tokenizer.word_index([BOS, *tokenizer.encode("le chat"), EOS]) == [-1, -1, 0, 0, -1, 1, 1, 1, 1, -1]
+    assert tokenizer.word_index([BOS, *tokenizer.encode("le chat"), EOS]) == [
+        -1,
+        -1,
+        0,
+        0,
+        -1,
+        1,
+        1,
+        1,
+        1,
+        -1,
+    ]
 
 
 def test_specials_written_out_are_text_and_specials_are_dropped(tokenizer: Tokenizer) -> None:
@@ -125,7 +136,13 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     _trained("unigram").save(path)
     whole = path.read_bytes()
     middle = len(whole) // 2
-    for damaged in (b"", b"text", whole[:-1], whole[:middle], whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]):
+    for damaged in (
+        b"",
+        b"text",
+        whole[:-1],
+        whole[:middle],
+        whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
+    ):
         path.write_bytes(damaged)
         with pytest.raises(UserError, match=r"source\.model: .*damaged"):
             Tokenizer.load(path)
@@ -135,14 +152,18 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
 def test_a_vocabulary_too_large_names_the_largest(kind: str) -> None:
-    with pytest.raises(VocabularyTooLarge, match=r"vocabulary of 10000: the largest possible is \d+ ") as caught:
+    with pytest.raises(
+        VocabularyTooLarge, match=r"vocabulary of 10000: the largest possible is \d+ "
+    ) as caught:
         Tokenizer.train(TEXTS, 10_000, kind)
     assert Tokenizer.train(TEXTS, caught.value.largest, kind).size == caught.value.largest
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
 def test_a_vocabulary_too_small_names_the_smallest(kind: str) -> None:
-    with pytest.raises(UserError, match=r"vocabulary of 10 is too small .* --vocab-size (\d+) or more") as caught:
+    with pytest.raises(
+        UserError, match=r"vocabulary of 10 is too small .* --vocab-size (\d+) or more"
+    ) as caught:
         Tokenizer.train(TEXTS, 10, kind)
     smallest = int(str(caught.value).split("--vocab-size ")[1].split()[0])
     assert Tokenizer.train(TEXTS, smallest, kind).size == smallest

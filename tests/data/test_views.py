@@ -1,4 +1,6 @@
-"""What a model is given of captioned pictures: every caption in its turn, each picture once a batch, varied as the draw says and never in validation."""
+"""What a model is given of captioned pictures: every caption in its turn, each picture once a batch, varied
+as the draw says and never in validation.
+"""
 
 import threading
 from collections import Counter
@@ -22,7 +24,9 @@ STILLS, CLIPS = View(toy.SIDE, "stretch", 1), View(toy.SIDE, "stretch", 4)
 def stills(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     """Pictures of 1 to 5 captions."""
     path = tmp_path_factory.mktemp("stills") / "out"
-    pictures = [toy.picture(number, 1 + number % 5, "train" if number < 30 else "valid") for number in range(40)]
+    pictures = [
+        toy.picture(number, 1 + number % 5, "train" if number < 30 else "valid") for number in range(40)
+    ]
     toy.prepare(path, pictures)
     return Prepared(path)
 
@@ -47,7 +51,8 @@ def test_an_epoch_has_every_caption_once(stills: Prepared, batch_tokens: int) ->
         for batch in batches:
             assert (np.diff(batch) > 0).all()
             pictures = set(split.picture_of[batch])
-            assert len(batch) == sum(len(split.captions[picture]) for picture in pictures)  # all of a picture's in one batch: it is encoded once
+            # all of a picture's in one batch: it is encoded once
+            assert len(batch) == sum(len(split.captions[picture]) for picture in pictures)
             longest = split.target_lengths[batch].max() + 1
             assert longest * len(batch) <= batch_tokens or len(pictures) == 1
     assert len(of.plan(10**6, 1, 0)) == 1
@@ -62,7 +67,10 @@ def test_batches_are_well_filled(stills: Prepared) -> None:
 
 def test_plans_are_a_function_of_seed_and_epoch(stills: Prepared) -> None:
     def plan(seed: int, epoch: int, **settings: object) -> list[list[int]]:
-        return [batch.tolist() for batch in Views(stills.picture_split("train"), STILLS, Train(**settings)).plan(60, seed, epoch)]  # type: ignore[arg-type]
+        return [
+            batch.tolist()
+            for batch in Views(stills.picture_split("train"), STILLS, Train(**settings)).plan(60, seed, epoch)
+        ]  # type: ignore[arg-type]
 
     for settings in ({}, {"captions": 2}):
         assert plan(1, 1, **settings) == plan(1, 1, **settings)
@@ -72,7 +80,9 @@ def test_plans_are_a_function_of_seed_and_epoch(stills: Prepared) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_some_captions_of_each_picture_are_others_in_each_epoch(stills: Prepared, count: int) -> None:
-    """k captions a picture: over c/k epochs, rounded up, each comes, and none more than one time oftener than another."""
+    """k captions a picture: over c/k epochs, rounded up, each comes, and none more than one time oftener than
+    another.
+    """
     split = stills.picture_split("train")
     of = Views(split, STILLS, Train(captions=count))
     seen: Counter[int] = Counter()
@@ -80,7 +90,9 @@ def test_some_captions_of_each_picture_are_others_in_each_epoch(stills: Prepared
         chosen = rows(of.plan(60, 1, epoch))
         assert len(chosen) == len(set(chosen))
         taken = Counter(split.picture_of[chosen].tolist())
-        assert taken == {picture: min(count, len(captions)) for picture, captions in enumerate(split.captions)}
+        assert taken == {
+            picture: min(count, len(captions)) for picture, captions in enumerate(split.captions)
+        }
         seen.update(chosen)
         times = epoch + 1
         for picture, captions in enumerate(split.captions):
@@ -88,7 +100,11 @@ def test_some_captions_of_each_picture_are_others_in_each_epoch(stills: Prepared
             assert max(here) - min(here) <= 1
             if times * count >= len(captions):
                 assert min(here) >= 1
-    firsts = {int(split.first[picture]) in rows(of.plan(60, 1, 0)) for picture, captions in enumerate(split.captions) if len(captions) == 5}
+    firsts = {
+        int(split.first[picture]) in rows(of.plan(60, 1, 0))
+        for picture, captions in enumerate(split.captions)
+        if len(captions) == 5
+    }
     assert firsts == {True, False}  # not every picture begins with its first
 
 
@@ -102,8 +118,14 @@ def test_a_batch_has_each_picture_once_and_its_captions_know_it(stills: Prepared
         assert batch.source_of_B is not None
         numbers = batch.number_I.tolist()
         assert len(numbers) == len(set(numbers)) == len(batch.source)
-        assert [numbers[place] for place in batch.source_of_B.tolist()] == split.picture_of[batch_rows].tolist()
-        assert (batch.source.dtype, batch.source.shape[1:], batch.source_mask.shape) == (torch.uint8, (3, toy.SIDE, toy.SIDE), (len(numbers), 1))
+        assert [numbers[place] for place in batch.source_of_B.tolist()] == split.picture_of[
+            batch_rows
+        ].tolist()
+        assert (batch.source.dtype, batch.source.shape[1:], batch.source_mask.shape) == (
+            torch.uint8,
+            (3, toy.SIDE, toy.SIDE),
+            (len(numbers), 1),
+        )
         assert batch.source_mask.all()
         for place, number in enumerate(numbers):
             assert np.array_equal(batch.source[place].movedim(0, -1).numpy(), images[number][0])
@@ -130,7 +152,9 @@ def test_what_varies_is_a_function_of_the_draw(stills: Prepared) -> None:
 
 
 def test_what_varies_does_not_hang_on_company(stills: Prepared) -> None:
-    """A picture's change is of the draw and of its number, not of its place; equal pictures in a batch change apart."""
+    """A picture's change is of the draw and of its number, not of its place; equal pictures in a batch change
+    apart.
+    """
     of = Views(stills.picture_split("train"), STILLS, Train(crop=0.4, flip=True))
     together, _ = of.sources([3, 4, 5, 6], 9)
     assert torch.equal(of.sources([5], 9)[0][0], together[2])
@@ -145,8 +169,13 @@ def test_flips_are_half_and_only_where_they_are_asked_for(stills: Prepared) -> N
     for flip in (True, False):
         of = Views(split, STILLS, Train(flip=flip))
         found, _ = of.sources(range(30), 1)
-        mirrored = [torch.equal(picture, before.flip(-1)) for picture, before in zip(found, plain, strict=True)]
-        assert all(torch.equal(picture, before) or turned for picture, before, turned in zip(found, plain, mirrored, strict=True))
+        mirrored = [
+            torch.equal(picture, before.flip(-1)) for picture, before in zip(found, plain, strict=True)
+        ]
+        assert all(
+            torch.equal(picture, before) or turned
+            for picture, before, turned in zip(found, plain, mirrored, strict=True)
+        )
         assert 5 < sum(mirrored) < 25 if flip else not any(mirrored)
 
 
@@ -176,7 +205,8 @@ def test_clips_have_masks_of_their_real_frames(clips: Prepared) -> None:
     assert mask.tolist() == [[True, True, True, False], [True, False, False, False], [True] * 4, [True] * 4]
     assert (source[~mask] == 0).all()
     assert source[0, 2].any()
-    for frames, wanted in ((2, [0, 5]), (4, [0, 2, 3, 5])):  # evenly spaced, the first and the last among them
+    # evenly spaced, the first and the last among them
+    for frames, wanted in ((2, [0, 5]), (4, [0, 2, 3, 5])):
         seen = Views(split, View(toy.SIDE, "stretch", frames), None).sources([2])[0][0]
         every = Views(split, View(toy.SIDE, "stretch", 6), None).sources([2])[0][0]
         assert torch.equal(seen, every[wanted])
@@ -187,7 +217,11 @@ def test_clips_have_masks_of_their_real_frames(clips: Prepared) -> None:
 def test_stacking_keeps_every_pixel_in_its_place() -> None:
     frames = [np.arange(n * 12, dtype=np.uint8).reshape(n, 2, 2, 3) for n in (1, 3)]
     source, mask = stacked(frames, True)
-    assert (source.shape, source.dtype, mask.tolist()) == ((2, 3, 3, 2, 2), torch.uint8, [[True, False, False], [True] * 3])
+    assert (source.shape, source.dtype, mask.tolist()) == (
+        (2, 3, 3, 2, 2),
+        torch.uint8,
+        [[True, False, False], [True] * 3],
+    )
     for frame in range(3):
         assert np.array_equal(source[1, frame].permute(1, 2, 0).numpy(), frames[1][frame])
     source, mask = stacked(frames[:1], False)
@@ -224,7 +258,9 @@ def test_features_of_shorter_clips_end_before_the_first_that_is_no_number(clips:
 # Faults
 
 
-def test_a_picture_that_is_damaged_afterwards_is_named(stills: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_that_is_damaged_afterwards_is_named(
+    stills: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
     split = stills.picture_split("train")
     content = split.content
     monkeypatch.setattr(split, "content", lambda number: [b"nothing"] if number == 4 else content(number))
@@ -232,7 +268,9 @@ def test_a_picture_that_is_damaged_afterwards_is_named(stills: Prepared, monkeyp
         Views(split, STILLS, Train()).sources(range(8), 1)
 
 
-def test_pictures_are_decoded_beside_one_another_and_stay_in_order(stills: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_are_decoded_beside_one_another_and_stay_in_order(
+    stills: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
     split = stills.picture_split("train")
     threads = set()
     before = View.pixels

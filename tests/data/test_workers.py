@@ -24,14 +24,18 @@ class Unsendable(Exception):
         self.lock = threading.Lock()
 
 
-@pytest.mark.parametrize("error", [UserError("no room"), OSError(28, "No space left on device"), Unsendable()])
+@pytest.mark.parametrize(
+    "error", [UserError("no room"), OSError(28, "No space left on device"), Unsendable()]
+)
 def test_what_one_raises_is_raised_and_ends_the_others(error: Exception) -> None:
     def work(rank: int) -> None:
         if rank:
             raise error
         threading.Event().wait()
 
-    with pytest.raises(RuntimeError if isinstance(error, Unsendable) else type(error), match=str(error.args[-1])):
+    with pytest.raises(
+        RuntimeError if isinstance(error, Unsendable) else type(error), match=str(error.args[-1])
+    ):
         each(work, 2)
     assert not multiprocessing.active_children()
 

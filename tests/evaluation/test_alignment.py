@@ -1,4 +1,6 @@
-"""Alignment error rate by hand on small pairs, the Pharaoh format, and the published score of a known aligner."""
+"""Alignment error rate by hand on small pairs, the Pharaoh format, and the published score of a known
+aligner.
+"""
 
 import pytest
 from real_data import DATA
@@ -25,14 +27,27 @@ def test_every_sure_link_found_and_only_possible_ones_is_no_error():
 
 def test_a_share_of_nothing_is_none_and_nothing_against_something_is_an_error():
     assert str(alignment.score([set()], alignment.parse_lines([""]))) == "AER –  precision –  recall –"
-    assert str(alignment.score([set()], alignment.parse_lines(["0-0"]))) == "AER 100.0%  precision –  recall 0.0%"
-    assert str(alignment.score([{(0, 0)}], alignment.parse_lines([""]))) == "AER 100.0%  precision 0.0%  recall –"
-    assert str(alignment.score([{(0, 0)}], alignment.parse_lines(["0?0"]))) == "AER 0.0%  precision 100.0%  recall –"
+    assert (
+        str(alignment.score([set()], alignment.parse_lines(["0-0"])))
+        == "AER 100.0%  precision –  recall 0.0%"
+    )
+    assert (
+        str(alignment.score([{(0, 0)}], alignment.parse_lines([""])))
+        == "AER 100.0%  precision 0.0%  recall –"
+    )
+    assert (
+        str(alignment.score([{(0, 0)}], alignment.parse_lines(["0?0"])))
+        == "AER 0.0%  precision 100.0%  recall –"
+    )
     assert alignment.score([set()], alignment.parse_lines([""]))[:3] == (None, None, None)
 
 
 def test_counting_from_one_and_from_zero_is_the_same_alignment():
-    assert alignment.parse("1-1 3p2", first=1) == alignment.parse("0-0 2?1") == alignment.Links(frozenset({(0, 0)}), frozenset({(0, 0), (2, 1)}))
+    assert (
+        alignment.parse("1-1 3p2", first=1)
+        == alignment.parse("0-0 2?1")
+        == alignment.Links(frozenset({(0, 0)}), frozenset({(0, 0), (2, 1)}))
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,7 +70,9 @@ def test_a_line_that_is_no_alignment_is_refused_by_name(line, first, words):
         alignment.parse_lines([line], first, "gold.txt")
 
 
-@pytest.mark.parametrize("line", ["1" * 5000 + "-0", "0-" + "9" * 5000, "0?1" + "0" * 40, "x" * 900_000, "0-1" * 300_000])
+@pytest.mark.parametrize(
+    "line", ["1" * 5000 + "-0", "0-" + "9" * 5000, "0?1" + "0" * 40, "x" * 900_000, "0-1" * 300_000]
+)
 def test_absurd_numbers_are_refused_in_a_short_line(line):
     with pytest.raises(UserError, match=r"^gold, line 2: .* is no link") as error:
         alignment.parse_lines(["0-0", line], where="gold")
@@ -69,7 +86,9 @@ def test_different_numbers_of_lines_are_refused():
 
 def test_links_past_the_end_of_a_sentence_are_refused():
     gold = alignment.parse_lines(["0-0", "1-2"])
-    with pytest.raises(UserError, match=r"gold, line 2: the link 1-2 .* the source has 2 words, the target 2"):
+    with pytest.raises(
+        UserError, match=r"gold, line 2: the link 1-2 .* the source has 2 words, the target 2"
+    ):
         alignment.check_words(gold, ["a", "a b"], ["x", "x y"])
     with pytest.raises(UserError, match="2 lines of alignments for 1 pairs"):
         alignment.check_words(gold, ["a"], ["x"])
@@ -80,7 +99,11 @@ def test_a_known_aligner_scores_as_published():
     folder = DATA / "align-roen"
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent: the Romanian-English gold alignments are not part of the project")
-    gold = alignment.parse_lines((folder / "gold.1based.txt").read_text(encoding="utf-8").splitlines(), first=1)
-    predicted = alignment.parse_lines((folder / "giza-grow-diag-final.0based.txt").read_text(encoding="utf-8").splitlines())
+    gold = alignment.parse_lines(
+        (folder / "gold.1based.txt").read_text(encoding="utf-8").splitlines(), first=1
+    )
+    predicted = alignment.parse_lines(
+        (folder / "giza-grow-diag-final.0based.txt").read_text(encoding="utf-8").splitlines()
+    )
     result = alignment.score([links.sure for links in predicted], gold)
     assert str(result) == "AER 26.4%  precision 90.9%  recall 61.8%"

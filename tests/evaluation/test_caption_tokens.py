@@ -1,4 +1,6 @@
-"""Words of captions: what Stanford's tokenizer 3.4.1 gave for each line, less coco-caption's punctuation, and any text at all."""
+"""Words of captions: what Stanford's tokenizer 3.4.1 gave for each line, less coco-caption's punctuation, and
+any text at all.
+"""
 
 import pytest
 from hypothesis import given
@@ -14,14 +16,29 @@ from seq2attn.evaluation.caption_tokens import PUNCTUATION, tokens
         ("I don't know; can't, won't, cannot", "i do n't know ca n't wo n't can not"),
         ("gonna wanna gotta lemme gimme 'tis 'twas", "gon na wan na got ta lem me gim me 't is 't was"),
         ("The dogs' bowls -- and boys' toys... wait.... hm..", "the dogs bowls and boys toys wait hm"),
-        ("A well-known T-shirt-wearing man on a black-and-white photo", "a well-known t-shirt-wearing man on a black-and-white photo"),
-        ("3.5 apples and 1,000 pears, 1/2 cup $5.00 50% #1 & @home", "3.5 apples and 1,000 pears 1/2 cup $ 5.00 50 % # 1 & @home"),
-        ("\"Quoted\" text 'single' `tick` “curly” ‘curly’ it’s don’t", "quoted text single tick curly curly it 's do n't"),
+        (
+            "A well-known T-shirt-wearing man on a black-and-white photo",
+            "a well-known t-shirt-wearing man on a black-and-white photo",
+        ),
+        (
+            "3.5 apples and 1,000 pears, 1/2 cup $5.00 50% #1 & @home",
+            "3.5 apples and 1,000 pears 1/2 cup $ 5.00 50 % # 1 & @home",
+        ),
+        (
+            "\"Quoted\" text 'single' `tick` “curly” ‘curly’ it’s don’t",
+            "quoted text single tick curly curly it 's do n't",
+        ),
         ("the U.S. Mr. Smith etc. at 5 a.m. Dr. vs. St.", "the u.s. mr. smith etc. at 5 a.m. dr. vs. st."),
-        ("he'll they've I'm we're she'd o'clock ma'am y'all O'Reilly's", "he 'll they 've i 'm we 're she 'd o'clock ma'am y' all o'reilly 's"),
+        (
+            "he'll they've I'm we're she'd o'clock ma'am y'all O'Reilly's",
+            "he 'll they 've i 'm we 're she 'd o'clock ma'am y' all o'reilly 's",
+        ),
         ("foo/bar http://www.example.com/x?y=1 a@b.com", "foo/bar http://www.example.com/x?y=1 a@b.com"),
         ("dash – en-dash… it costs £3 or 5€", "dash en-dash it costs # 3 or 5 $"),
-        ("two-year-old 20-30 1980s '80s 90's the 5th 100mph", "two-year-old 20-30 1980s '80s 90 's the 5th 100mph"),
+        (
+            "two-year-old 20-30 1980s '80s 90's the 5th 100mph",
+            "two-year-old 20-30 1980s '80s 90 's the 5th 100mph",
+        ),
         ("A dog .A cat.The end", "a dog a cat.the end"),
         ("(brown) [is] {here}", "-lrb- brown -rrb- -lsb- is -rsb- -lcb- here -rcb-"),
         ("hello!!! what?! oh! no?", "hello !!! what ?! oh no"),

@@ -1,4 +1,6 @@
-"""Scores of captions: the numbers of coco-caption, the slow truth of the papers, and what holds for any captions."""
+"""Scores of captions: the numbers of coco-caption, the slow truth of the papers, and what holds for any
+captions.
+"""
 
 import random
 
@@ -17,11 +19,40 @@ from seq2attn.evaluation.caption_tokens import tokens
 from seq2attn.evaluation.cider import CiderD
 from seq2attn.evaluation.rouge import longest_common, rouge_l
 
-# What pycocoevalcap 1.2 says of the examples with Stanford's tokenizer of its own. It adds 1e-9 to counts of BLEU.
-FIVE = [90.55767337686217, 80.90915703757949, 66.17537406612436, 51.42511546513035, 1.544078821833784, 66.29058658145696]
-VARIED = [77.77777777720165, 62.08922985273724, 47.25278710344041, 33.32410684154705, 1.5735089495867058, 63.045217405395384]
-FIRST_CIDER = [1.2614173548311967, 1.3523740744205894, 1.981327544004559, 2.211971330112694, 1.959438344536831, 0.6697146217189711]
-FIRST_ROUGE = [55.70776255707762, 61.12224448897796, 76.72955974842766, 73.34669338677354, 78.00511508951408, 33.33333333333333]
+# What pycocoevalcap 1.2 says of the examples with Stanford's tokenizer of its own. It adds 1e-9 to counts of
+# BLEU.
+FIVE = [
+    90.55767337686217,
+    80.90915703757949,
+    66.17537406612436,
+    51.42511546513035,
+    1.544078821833784,
+    66.29058658145696,
+]
+VARIED = [
+    77.77777777720165,
+    62.08922985273724,
+    47.25278710344041,
+    33.32410684154705,
+    1.5735089495867058,
+    63.045217405395384,
+]
+FIRST_CIDER = [
+    1.2614173548311967,
+    1.3523740744205894,
+    1.981327544004559,
+    2.211971330112694,
+    1.959438344536831,
+    0.6697146217189711,
+]
+FIRST_ROUGE = [
+    55.70776255707762,
+    61.12224448897796,
+    76.72955974842766,
+    73.34669338677354,
+    78.00511508951408,
+    33.33333333333333,
+]
 
 words = st.lists(st.sampled_from(["a", "b", "c", "d", "the", "dog"]), max_size=9)
 corpora = st.lists(st.tuples(words, st.lists(words, min_size=1, max_size=4)), min_size=1, max_size=6)
@@ -31,7 +62,9 @@ def values(hypotheses, references):
     return [score.value for score in captions.scores(hypotheses, references)]
 
 
-@pytest.mark.parametrize(("references", "expected"), [(examples.CAPTIONS, FIVE), (examples.VARIED, VARIED)], ids=["five", "varied"])
+@pytest.mark.parametrize(
+    ("references", "expected"), [(examples.CAPTIONS, FIVE), (examples.VARIED, VARIED)], ids=["five", "varied"]
+)
 def test_real_captions_score_what_coco_caption_says(references, expected):
     found = captions.scores(examples.HYPOTHESES, references)
     assert [score.name for score in found] == list(captions.METRICS)
@@ -49,45 +82,66 @@ def test_each_caption_scores_what_coco_caption_says():
 @given(corpora)
 def test_any_captions_score_what_the_papers_say(corpus):
     ours, theirs = [hypothesis for hypothesis, _ in corpus], [references for _, references in corpus]
-    found = values([" ".join(line) for line in ours], [[" ".join(line) for line in lines] for lines in theirs])
-    assert found[:4] == pytest.approx([reference.corpus_bleu(ours, theirs, n) for n in (1, 2, 3, 4)], abs=1e-9)
+    found = values(
+        [" ".join(line) for line in ours], [[" ".join(line) for line in lines] for lines in theirs]
+    )
+    assert found[:4] == pytest.approx(
+        [reference.corpus_bleu(ours, theirs, n) for n in (1, 2, 3, 4)], abs=1e-9
+    )
     cider = [reference.cider_d(line, lines, theirs) for line, lines in zip(ours, theirs, strict=True)]
     assert CiderD(theirs).scores(ours).tolist() == pytest.approx(cider, abs=1e-9)
     assert found[4] == pytest.approx(sum(cider) / len(cider), abs=1e-9)
     rouge = [reference.rouge_l(line, lines) for line, lines in zip(ours, theirs, strict=True)]
-    assert [rouge_l(line, lines) for line, lines in zip(ours, theirs, strict=True)] == pytest.approx(rouge, abs=1e-9)
+    assert [rouge_l(line, lines) for line, lines in zip(ours, theirs, strict=True)] == pytest.approx(
+        rouge, abs=1e-9
+    )
     assert found[5] == pytest.approx(sum(rouge) / len(rouge), abs=1e-9)
 
 
 def test_bleu_by_hand():
-    # Of 3 words the references hold "cat" and one "the", of 2 pairs "the cat"; 2 and 4 words are equally near to 3, and the shorter is exceeded.
+    # Of 3 words the references hold "cat" and one "the", of 2 pairs "the cat"; 2 and 4 words are equally near
+    # to 3, and the shorter is exceeded.
     found = values(["the the cat"], [["a cat", "on the cat mat"]])
     assert found[0] == pytest.approx(100 * 2 / 3)
     assert found[1] == pytest.approx(100 * (2 / 3 * 1 / 2) ** 0.5)
     assert found[2:4] == [0, 0]
-    assert values(["stop !! now"], [["stop !! there"]])[0] == pytest.approx(100 * 2 / 3)  # no word is split again
+    # no word is split again
+    assert values(["stop !! now"], [["stop !! there"]])[0] == pytest.approx(100 * 2 / 3)
 
 
 def test_cider_by_hand():
-    # Two pictures; every word is of one alone, so each weighs log 2. Words: cosine 1/2; the pair differs; nothing is longer.
+    # Two pictures; every word is of one alone, so each weighs log 2. Words: cosine 1/2; the pair differs;
+    # nothing is longer.
     scorer = CiderD([["red dog"], ["old cat"]])
-    assert scorer.scores(["red cow", "cat"]).tolist() == pytest.approx([10 / 4 / 2, 10 / 4 / 2**0.5 * np.exp(-1 / 72)])
+    assert scorer.scores(["red cow", "cat"]).tolist() == pytest.approx(
+        [10 / 4 / 2, 10 / 4 / 2**0.5 * np.exp(-1 / 72)]
+    )
 
 
 def test_rouge_by_hand():
     # Best precision 3/3 of the second, best recall 2/2 of the first.
     assert rouge_l("abc", ["ac", "abxcd"]) == pytest.approx(100)
     precision, recall = 2 / 3, 2 / 4
-    assert rouge_l("abc", ["bcde"]) == pytest.approx(100 * 2.44 * precision * recall / (recall + 1.44 * precision))
+    assert rouge_l("abc", ["bcde"]) == pytest.approx(
+        100 * 2.44 * precision * recall / (recall + 1.44 * precision)
+    )
 
 
 @given(words, words)
 def test_the_longest_common_subsequence(first, second):
-    assert longest_common(first, second) == reference.common_words(first, second) == longest_common(second, first)
+    assert (
+        longest_common(first, second)
+        == reference.common_words(first, second)
+        == longest_common(second, first)
+    )
 
 
 def test_a_candidate_equal_to_a_reference():
-    references = [["a dog runs over the grass", "the dog"], ["two men sit on a bench"], ["a red bus stands in a street"]]
+    references = [
+        ["a dog runs over the grass", "the dog"],
+        ["two men sit on a bench"],
+        ["a red bus stands in a street"],
+    ]
     found = values([lines[0] for lines in references], references)
     assert found[:4] == pytest.approx([100] * 4)
     assert found[5] == pytest.approx(100)
@@ -107,18 +161,26 @@ def test_neither_the_order_of_pictures_nor_that_of_references_counts():
     order = list(range(20))
     random.Random(3).shuffle(order)
     shuffled = [[*reversed(examples.VARIED[i])] for i in order]
-    assert values([examples.HYPOTHESES[i] for i in order], shuffled) == pytest.approx(values(examples.HYPOTHESES, examples.VARIED), abs=1e-9)
+    assert values([examples.HYPOTHESES[i] for i in order], shuffled) == pytest.approx(
+        values(examples.HYPOTHESES, examples.VARIED), abs=1e-9
+    )
 
 
 def test_a_reward_of_many_candidates_is_that_of_each_alone():
     scorer = CiderD(examples.VARIED)
     rng = random.Random(1)
     pictures = [rng.randrange(20) for _ in range(50)]
-    candidates = [tuple(rng.choices(["a", "dog", "man", "on", "unseen", "new"], k=rng.randrange(9))) for _ in pictures]
+    candidates = [
+        tuple(rng.choices(["a", "dog", "man", "on", "unseen", "new"], k=rng.randrange(9))) for _ in pictures
+    ]
     together = scorer.scores(candidates, pictures)
-    assert together.tolist() == pytest.approx([scorer.scores([c], [p])[0] for c, p in zip(candidates, pictures, strict=True)])
+    assert together.tolist() == pytest.approx(
+        [scorer.scores([c], [p])[0] for c, p in zip(candidates, pictures, strict=True)]
+    )
     theirs = captions.tokenised([], examples.VARIED)[1]
-    assert together.tolist() == pytest.approx([reference.cider_d(c, theirs[p], theirs) for c, p in zip(candidates, pictures, strict=True)], abs=1e-9)
+    assert together.tolist() == pytest.approx(
+        [reference.cider_d(c, theirs[p], theirs) for c, p in zip(candidates, pictures, strict=True)], abs=1e-9
+    )
     assert together.max() > 0.5
     assert scorer.scores([], []).shape == (0,)
 
@@ -126,15 +188,22 @@ def test_a_reward_of_many_candidates_is_that_of_each_alone():
 def test_tokens_may_be_numbers():
     numbers: dict[str, int] = {}
     theirs = captions.tokenised([], examples.VARIED)[1]
-    as_numbers = [[[numbers.setdefault(word, len(numbers)) for word in line] for line in lines] for lines in theirs]
+    as_numbers = [
+        [[numbers.setdefault(word, len(numbers)) for word in line] for line in lines] for lines in theirs
+    ]
     ours = [[numbers.setdefault(word, len(numbers)) for word in tokens(line)] for line in examples.HYPOTHESES]
     assert CiderD(as_numbers).corpus(ours) == pytest.approx(VARIED[4], abs=1e-9)
 
 
 def test_signatures_tell_what_a_score_depends_on():
     by_name = {score.name: score.signature for score in captions.scores(examples.HYPOTHESES, examples.VARIED)}
-    assert by_name["BLEU-4"] == f"nrefs:1-5|case:lc|eff:no|tok:coco|smooth:none|version:{sacrebleu.__version__}|seq2attn:{__version__}"
-    assert by_name["CIDEr-D"] == f"nrefs:1-5|case:lc|tok:coco|n:4|sigma:6|df:references|seq2attn:{__version__}"
+    assert (
+        by_name["BLEU-4"]
+        == f"nrefs:1-5|case:lc|eff:no|tok:coco|smooth:none|version:{sacrebleu.__version__}|seq2attn:{__version__}"
+    )
+    assert (
+        by_name["CIDEr-D"] == f"nrefs:1-5|case:lc|tok:coco|n:4|sigma:6|df:references|seq2attn:{__version__}"
+    )
     assert by_name["ROUGE-L"] == f"nrefs:1-5|case:lc|tok:coco|beta:1.2|seq2attn:{__version__}"
     assert captions.signature("ROUGE-L", examples.CAPTIONS).startswith("nrefs:5|")
 
@@ -163,7 +232,9 @@ def test_a_picture_without_number_is_refused():
 def test_the_bootstrap_tells_better_captions_from_worse():
     worse = ["a man is here"] * 20
     found = caption_significance.paired_bootstrap_captions(
-        [("a", examples.HYPOTHESES), ("same", examples.HYPOTHESES), ("worse", worse)], examples.VARIED, samples=200
+        [("a", examples.HYPOTHESES), ("same", examples.HYPOTHESES), ("worse", worse)],
+        examples.VARIED,
+        samples=200,
     )
     by_name = dict(zip(captions.METRICS, VARIED, strict=True))
     for name in caption_significance.METRICS:
@@ -183,12 +254,19 @@ def test_scores_of_text_pass_over_references_that_a_picture_does_not_have():
     ]
     found = {score.name: score for score in text.scores(examples.HYPOTHESES, streams, "en")}
     assert all("nrefs:var|" in score.signature for score in found.values())
-    again = [[*some, *some[:1] * (5 - len(some))] for some in examples.VARIED]  # the first once more is as good as none
-    repeated = {score.name: score.value for score in text.scores(examples.HYPOTHESES, [list(stream) for stream in zip(*again, strict=True)], "en")}
+    # the first once more is as good as none
+    again = [[*some, *some[:1] * (5 - len(some))] for some in examples.VARIED]
+    repeated = {
+        score.name: score.value
+        for score in text.scores(
+            examples.HYPOTHESES, [list(stream) for stream in zip(*again, strict=True)], "en"
+        )
+    }
     assert found["BLEU"].value == pytest.approx(repeated["BLEU"])
     assert found["chrF2"].value == pytest.approx(repeated["chrF2"])
     alone = [
-        text.metric("TER", [[line] for line in some], "en").sentence_score(ours, some) for ours, some in zip(examples.HYPOTHESES, examples.VARIED, strict=True)
+        text.metric("TER", [[line] for line in some], "en").sentence_score(ours, some)
+        for ours, some in zip(examples.HYPOTHESES, examples.VARIED, strict=True)
     ]
     by_hand = 100 * sum(one.num_edits for one in alone) / sum(one.ref_length for one in alone)
     assert found["TER"].value == pytest.approx(by_hand)
@@ -208,4 +286,6 @@ def test_scores_of_text_pass_over_references_that_a_picture_does_not_have():
 def test_cider_that_can_be_nothing_but_zero_says_why(references, why):
     reason = captions.without_weight(references)
     assert (reason is None) == (why is None)
-    assert why is None or (why in reason and CiderD(references).scores([some[0] for some in references]).max() == 0)
+    assert why is None or (
+        why in reason and CiderD(references).scores([some[0] for some in references]).max() == 0
+    )

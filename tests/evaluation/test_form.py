@@ -40,13 +40,17 @@ def test_what_the_tokenizer_writes_scores_as_perfect(name: str, lowercase: bool)
     assert (bleu.value, chrf.value, ter.value) == (pytest.approx(100), pytest.approx(100), 0)
     assert ("case:lc" in bleu.signature, "case:lc" in chrf.signature) == (lowercase, lowercase)
     assert text.scores(reference, [output], language, lowercase)[0].value == pytest.approx(100)
-    compared = significance.paired_bootstrap([("a", output), ("b", reference)], [reference], language, 20, lowercase).systems
+    compared = significance.paired_bootstrap(
+        [("a", output), ("b", reference)], [reference], language, 20, lowercase
+    ).systems
     assert [compared[system]["BLEU"].value for system in "ab"] == [pytest.approx(100)] * 2
     assert compared["b"]["TER"].p_value == 1
     for bucket in text.by_length(["a b"] * 4, output, [reference], language, lowercase=lowercase):
         assert bucket.bleu == pytest.approx(100)
     for utility in text.UTILITIES:
-        assert text.utility(utility, language)(output[0], normalise(ODD[name], lowercase)) == pytest.approx(100)
+        assert text.utility(utility, language)(output[0], normalise(ODD[name], lowercase)) == pytest.approx(
+            100
+        )
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -56,14 +60,19 @@ def test_captions_too(name: str) -> None:
     assert captions.scores(output, references) == captions.scores([ODD[name], output[1]], references)
     rewarded = CiderD([[unicodedata.normalize("NFD", caption) for caption in some] for some in references])
     assert rewarded.scores(output).tolist() == CiderD(references).scores(output).tolist()
-    compared = caption_significance.paired_bootstrap_captions([("a", output), ("b", [ODD[name], output[1]])], references, samples=20)
+    compared = caption_significance.paired_bootstrap_captions(
+        [("a", output), ("b", [ODD[name], output[1]])], references, samples=20
+    )
     assert compared.systems["b"]["CIDEr-D"].p_value == 1
 
 
 def test_scores_of_composed_text_are_those_of_sacrebleu() -> None:
     import sacrebleu
 
-    output, reference = ["un Été à la mer, dit-il", "où est la gare de la ville ?"], ["un été à la mer, dit-il", "où est la gare ?"]
+    output, reference = (
+        ["un Été à la mer, dit-il", "où est la gare de la ville ?"],
+        ["un été à la mer, dit-il", "où est la gare ?"],
+    )
     assert text.bleu(output, [reference], "fr").value == sacrebleu.corpus_bleu(output, [reference]).score
     without = text.bleu(output, [reference], "fr", lowercase=True)
     assert without.value == sacrebleu.corpus_bleu(output, [reference], lowercase=True).score
@@ -95,7 +104,10 @@ def test_prefixes_and_forced_targets_are_read_in_that_form() -> None:
     translator = tiny.translator()
     composed = "où est la gare"
     decomposed = unicodedata.normalize("NFD", composed)
-    found = [translator.translate(["rain falls"], prefixes=[prefix])[0][0].text for prefix in (composed, decomposed)]
+    found = [
+        translator.translate(["rain falls"], prefixes=[prefix])[0][0].text
+        for prefix in (composed, decomposed)
+    ]
     assert found[0] == found[1]
     assert found[0].startswith(composed)
     forced = [translator.force(["rain falls"], [target])[0] for target in (composed, decomposed)]

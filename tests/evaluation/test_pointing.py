@@ -1,4 +1,6 @@
-"""Pointing accuracy: boxes in each view by hand, weights that point well, badly and nowhere, and mistakes that must be seen."""
+"""Pointing accuracy: boxes in each view by hand, weights that point well, badly and nowhere, and mistakes
+that must be seen.
+"""
 
 import numpy as np
 import pytest
@@ -66,7 +68,8 @@ def test_rows_are_not_columns():
     # On a grid of 2 rows and 5 columns, cell 7 is row 1, column 2.
     weights = np.eye(10)[[7]]
     assert pointing(weights, (2, 5), (100, 100), 100, "stretch", [(0, 40.0, 50.0, 60.0, 100.0)]).hits == 1
-    assert pointing(weights, (5, 2), (100, 100), 100, "stretch", [(0, 40.0, 50.0, 60.0, 100.0)]).words == 0  # no centre between 40 and 60
+    # no centre between 40 and 60
+    assert pointing(weights, (5, 2), (100, 100), 100, "stretch", [(0, 40.0, 50.0, 60.0, 100.0)]).words == 0
     assert pointing(weights, (5, 2), (100, 100), 100, "stretch", [(0, 50.0, 60.0, 100.0, 80.0)]).hits == 1
 
 
@@ -80,7 +83,10 @@ def test_each_word_reads_its_own_weights():
 
 @pytest.mark.parametrize(("fit", "cell"), [("stretch", (0, 1)), ("crop", (0, 0)), ("pad", (1, 1))])
 def test_each_fit_has_the_thing_elsewhere(fit, cell):
-    found = {other: pointing(peak((4, 4), cell), (4, 4), WIDE, 100, other, [(0, 100.0, 0.0, 160.0, 60.0)]).hits for other in FITS}
+    found = {
+        other: pointing(peak((4, 4), cell), (4, 4), WIDE, 100, other, [(0, 100.0, 0.0, 160.0, 60.0)]).hits
+        for other in FITS
+    }
     assert found == {other: float(other == fit) for other in FITS}
 
 
@@ -98,7 +104,12 @@ def test_equal_largest_weights_count_their_share():
 
 
 def test_boxes_no_cell_can_hit_are_left_out_and_counted():
-    boxes = [(0, 0.0, 0.0, 50.0, 200.0), (0, 100.0, 100.0, 101.0, 101.0), (0, 100.0, 0.0, 300.0, 200.0), (1, 350.0, 0.0, 400.0, 10.0)]
+    boxes = [
+        (0, 0.0, 0.0, 50.0, 200.0),
+        (0, 100.0, 100.0, 101.0, 101.0),
+        (0, 100.0, 0.0, 300.0, 200.0),
+        (1, 350.0, 0.0, 400.0, 10.0),
+    ]
     assert pointing(peak((2, 2), (0, 0), (0, 0)), (2, 2), WIDE, 100, "crop", boxes) == Counts(1, 1, 1, 3)
 
 
@@ -123,7 +134,9 @@ def test_every_word_counts_alike():
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(UserError, match=r"a.jpg: a box names word 1 \(counted from 0\), but the caption has 1 words"):
+    with pytest.raises(
+        UserError, match=r"a.jpg: a box names word 1 \(counted from 0\), but the caption has 1 words"
+    ):
         pointing(np.ones((1, 4)), (2, 2), WIDE, 100, "stretch", [(1, 0.0, 0.0, 1.0, 1.0)], "a.jpg")
     with pytest.raises(ValueError, match="3 weights a word on a grid of 2 x 2"):
         pointing(np.ones((1, 3)), (2, 2), WIDE, 100, "stretch", [])

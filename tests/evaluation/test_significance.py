@@ -1,4 +1,6 @@
-"""The paired bootstrap against what sacreBLEU's own scores say, and against systems whose difference is known."""
+"""The paired bootstrap against what sacreBLEU's own scores say, and against systems whose difference is
+known.
+"""
 
 import random
 
@@ -7,13 +9,32 @@ import pytest
 from seq2attn.errors import UserError
 from seq2attn.evaluation import significance, text
 
-WORDS = ["the", "a", "small", "big", "dog", "cat", "house", "tree", "sees", "takes", "likes", "finds", "under", "over", "near"]
+WORDS = [
+    "the",
+    "a",
+    "small",
+    "big",
+    "dog",
+    "cat",
+    "house",
+    "tree",
+    "sees",
+    "takes",
+    "likes",
+    "finds",
+    "under",
+    "over",
+    "near",
+]
 
 
 def corpus(lines: int, wrong: float, seed: int) -> tuple[list[str], list[str]]:
     rng = random.Random(seed)
     references = [" ".join(rng.choices(WORDS, k=8)) for _ in range(lines)]
-    outputs = [" ".join(rng.choice(WORDS) if rng.random() < wrong else word for word in line.split()) for line in references]
+    outputs = [
+        " ".join(rng.choice(WORDS) if rng.random() < wrong else word for word in line.split())
+        for line in references
+    ]
     return outputs, references
 
 
@@ -21,7 +42,9 @@ def test_a_much_worse_system_differs_and_an_equal_one_does_not():
     good, references = corpus(120, 0.1, 1)
     bad, _ = corpus(120, 0.6, 1)
     alike = ["the " + line.split(" ", 1)[1] if number % 40 == 0 else line for number, line in enumerate(good)]
-    result = significance.paired_bootstrap([("good", good), ("bad", bad), ("alike", alike)], [references], "en", samples=200)
+    result = significance.paired_bootstrap(
+        [("good", good), ("bad", bad), ("alike", alike)], [references], "en", samples=200
+    )
     assert list(result.systems) == ["good", "bad", "alike"]
     assert result.systems["good"]["BLEU"].p_value is None
     assert result.systems["bad"]["BLEU"].p_value < 0.01
@@ -31,18 +54,24 @@ def test_a_much_worse_system_differs_and_an_equal_one_does_not():
 
 def test_a_system_does_not_differ_from_itself():
     output, references = corpus(60, 0.3, 3)
-    result = significance.paired_bootstrap([("a", output), ("b", list(output))], [references], "en", samples=100)
+    result = significance.paired_bootstrap(
+        [("a", output), ("b", list(output))], [references], "en", samples=100
+    )
     assert {found.p_value for found in result.systems["b"].values()} == {1.0}
 
 
 def test_one_line_has_no_chance_to_differ():
-    result = significance.paired_bootstrap([("a", ["one two"]), ("b", ["x"])], [["one two three"]], "en", samples=20)
+    result = significance.paired_bootstrap(
+        [("a", ["one two"]), ("b", ["x"])], [["one two three"]], "en", samples=20
+    )
     assert {found.p_value for system in result.systems.values() for found in system.values()} == {None}
 
 
 def test_its_scores_are_the_plain_ones_and_inside_their_interval():
     output, references = corpus(60, 0.3, 2)
-    result = significance.paired_bootstrap([("a", output), ("b", references)], [references], "en", samples=100)
+    result = significance.paired_bootstrap(
+        [("a", output), ("b", references)], [references], "en", samples=100
+    )
     for score in text.scores(output, [references], "en"):
         compared = result.systems["a"][score.name]
         assert compared.value == pytest.approx(score.value)

@@ -1,4 +1,6 @@
-"""Text scores: sacreBLEU's own numbers and signatures, the tokenizer of each language, silence, and clear refusals."""
+"""Text scores: sacreBLEU's own numbers and signatures, the tokenizer of each language, silence, and clear
+refusals.
+"""
 
 import itertools
 import logging
@@ -24,7 +26,10 @@ def test_scores_are_those_of_sacrebleu():
 
 
 def test_signature_names_the_tokenizer_and_the_number_of_references():
-    assert text.bleu(HYPOTHESES, [FIRST, SECOND], "de").signature == f"nrefs:2|case:mixed|eff:no|tok:13a|smooth:exp|version:{sacrebleu.__version__}"
+    assert (
+        text.bleu(HYPOTHESES, [FIRST, SECOND], "de").signature
+        == f"nrefs:2|case:mixed|eff:no|tok:13a|smooth:exp|version:{sacrebleu.__version__}"
+    )
     assert "tok:zh" in text.bleu(["我喜欢猫。"], [["我很喜欢猫。"]], "zh").signature
 
 
@@ -62,7 +67,14 @@ def test_japanese_and_korean_use_mecab_where_it_is_installed(monkeypatch, langua
 
 @pytest.mark.parametrize("column", [None, "target", "column 2", "tgt"])
 @pytest.mark.parametrize(
-    ("line", "language"), [("他昨天去了北京。", "zh"), ("彼は昨日北京に行った", "ja"), ("ฉันรักแมว", "th"), ("Er fuhr nach 北京", "en"), ("12 + 3 = 15", "en")]
+    ("line", "language"),
+    [
+        ("他昨天去了北京。", "zh"),
+        ("彼は昨日北京に行った", "ja"),
+        ("ฉันรักแมว", "th"),
+        ("Er fuhr nach 北京", "en"),
+        ("12 + 3 = 15", "en"),
+    ],
 )
 def test_a_language_without_a_name_is_known_by_its_script(column, line, language):
     assert text.tokenizer_for(column, [line] * 3) == text.tokenizer_for(language)
@@ -136,12 +148,20 @@ def test_buckets_say_where_bleu_tells_nothing():
     sources = ["w"] * 12 + ["w w w w w"] * 12 + ["w w w w w w w w w"] * 9
     lines = ["one two"] * 12 + ["one two three four five"] * 21
     short, middle, few = text.by_length(sources, lines, [lines], "en")
-    assert (short.bleu, short.telling, middle.bleu, middle.telling, few.telling) == (0, False, pytest.approx(100), True, False)
+    assert (short.bleu, short.telling, middle.bleu, middle.telling, few.telling) == (
+        0,
+        False,
+        pytest.approx(100),
+        True,
+        False,
+    )
     assert [bucket.chrf for bucket in (short, middle, few)] == [100, 100, 100]
 
 
 def test_lengths_of_unspaced_scripts_are_characters():
-    buckets = text.by_length(["一二三四", "一二三四五六七八九十"], ["a b c d", "a b c d"], [["a b c d", "a b c d"]], "en", "zh")
+    buckets = text.by_length(
+        ["一二三四", "一二三四五六七八九十"], ["a b c d", "a b c d"], [["a b c d", "a b c d"]], "en", "zh"
+    )
     assert [(bucket.low, bucket.high, bucket.sentences) for bucket in buckets] == [(3, 4, 1), (9, 10, 1)]
 
 
@@ -153,16 +173,23 @@ def test_lengths_need_a_source_for_each_line():
 # Of one sentence
 
 
-@pytest.mark.parametrize(("name", "scorer"), [("chrf", sacrebleu.metrics.CHRF()), ("bleu", sacrebleu.metrics.BLEU(effective_order=True))])
+@pytest.mark.parametrize(
+    ("name", "scorer"),
+    [("chrf", sacrebleu.metrics.CHRF()), ("bleu", sacrebleu.metrics.BLEU(effective_order=True))],
+)
 def test_a_utility_is_sacrebleus_sentence_score(name, scorer):
     utility = text.utility(name, "en")
     for hypothesis, reference in itertools.product([*HYPOTHESES, "the dog", ""], FIRST):
-        assert utility(hypothesis, reference) == pytest.approx(scorer.sentence_score(hypothesis, [reference]).score)
+        assert utility(hypothesis, reference) == pytest.approx(
+            scorer.sentence_score(hypothesis, [reference]).score
+        )
     assert utility("a dog", "a dog") == pytest.approx(100)
 
 
 def test_a_utility_has_the_tokenizer_of_its_language_or_of_its_reference():
-    assert text.utility("bleu", "zh")("我喜欢猫", "我喜欢狗") == text.utility("bleu")("我喜欢猫", "我喜欢狗") > 0
+    assert (
+        text.utility("bleu", "zh")("我喜欢猫", "我喜欢狗") == text.utility("bleu")("我喜欢猫", "我喜欢狗") > 0
+    )
     assert text.utility("bleu", "en")("我喜欢猫", "我喜欢狗") == 0
 
 

@@ -1,4 +1,6 @@
-"""Small Transformers to export: settings by what differs, random or trained on a few sentences, and the run directory of each."""
+"""Small Transformers to export: settings by what differs, random or trained on a few sentences, and the run
+directory of each.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,17 @@ from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.training import checkpoint
 
 SIZE = 16
-TODAY = {"prenorm": True, "norm": "rms", "positions": "rotary", "activation": "swiglu", "bias": False}  # as the preset `transformer` has it
+# as the preset `transformer` has it
+TODAY = {"prenorm": True, "norm": "rms", "positions": "rotary", "activation": "swiglu", "bias": False}
 FIRST: dict[str, Any] = {}  # as `vaswani17` has it: the defaults
 
 
 def settings(
-    stack: dict[str, Any] = FIRST, decoder: dict[str, Any] = FIRST, attention: dict[str, Any] = FIRST, size: int = SIZE, tied: str = "output"
+    stack: dict[str, Any] = FIRST,
+    decoder: dict[str, Any] = FIRST,
+    attention: dict[str, Any] = FIRST,
+    size: int = SIZE,
+    tied: str = "output",
 ) -> Config:
     """`stack` changes both sides, `decoder` the decoder beyond that."""
     both = {"kind": "transformer", "size": size, "layers": 2, "heads": 4, "feedforward": 24} | stack
@@ -34,13 +41,21 @@ def settings(
 
 
 def random(of: Config) -> Seq2Seq:
-    """Sure of itself, biases and norms away from where they begin, and nothing but pieces of text and the end likely, so that banning the rest changes nothing."""
+    """Sure of itself, biases and norms away from where they begin, and nothing but pieces of text and the end
+    likely, so that banning the rest changes nothing.
+    """
     torch.manual_seed(1)
-    made = build(of.model, tiny.tokenizer("source").size, tiny.tokenizer("source" if of.data.joint else "target").size)
+    made = build(
+        of.model, tiny.tokenizer("source").size, tiny.tokenizer("source" if of.data.joint else "target").size
+    )
     with torch.no_grad():
         for name, weight in made.named_parameters():
             plain = torch.randn_like(weight)
-            weight.copy_(plain * 2 / max(weight.shape[-1], 9) ** 0.5 if weight.dim() > 1 else plain / 2 + ("norm" in name and name.endswith("weight")))
+            weight.copy_(
+                plain * 2 / max(weight.shape[-1], 9) ** 0.5
+                if weight.dim() > 1
+                else plain / 2 + ("norm" in name and name.endswith("weight"))
+            )
         made.decoder.output.bias[:EOS] -= 100
         made.decoder.output.bias[EOS] += 2
     return made.eval()
@@ -56,7 +71,9 @@ def trained(of: Config, steps: int = 150) -> Seq2Seq:
     optimizer = torch.optim.Adam(made.parameters(), 3e-3)
     for _ in range(steps):
         logits = made(sources, sources != PAD, targets[:, :-1]).logits
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets[:, 1:].flatten(), ignore_index=PAD, label_smoothing=0.1)
+        loss = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), targets[:, 1:].flatten(), ignore_index=PAD, label_smoothing=0.1
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -69,8 +86,13 @@ def save(path: Path, of: Config, model: Seq2Seq) -> Path:
     for side in ("source", "target"):
         tiny.tokenizer("source" if of.data.joint else side).save(path.parent / f"{side}.bin")
         files[f"{side}.model"] = (path.parent / f"{side}.bin").read_bytes()
-    sizes = {"source_size": len(model.encoder.embedding.weight), "target_size": len(model.decoder.target_embedding.weight)}
-    run = checkpoint.create(path, of, **sizes, languages=("en", "fr"), tokenizers=files, corpus="tiny", force=False)
+    sizes = {
+        "source_size": len(model.encoder.embedding.weight),
+        "target_size": len(model.decoder.target_embedding.weight),
+    }
+    run = checkpoint.create(
+        path, of, **sizes, languages=("en", "fr"), tokenizers=files, corpus="tiny", force=False
+    )
     checkpoint.save_weights(run, model)
     return path
 

@@ -1,4 +1,6 @@
-"""What CTranslate2 computes with an exported model is what we compute: outputs, scores, attention, for each setting that can be exported."""
+"""What CTranslate2 computes with an exported model is what we compute: outputs, scores, attention, for each
+setting that can be exported.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,9 @@ from seq2attn.data.tokenizer import BOS, EOS, PAD, Tokenizer
 from seq2attn.export.limits import refuse
 from seq2attn.inference import Translator
 
-ctranslate2 = pytest.importorskip("ctranslate2", reason="the package ctranslate2 is not installed: it is in the extra `test`")
+ctranslate2 = pytest.importorskip(
+    "ctranslate2", reason="the package ctranslate2 is not installed: it is in the extra `test`"
+)
 
 from seq2attn.export.ctranslate2 import ModelConverter
 
@@ -49,7 +53,15 @@ ALL = {
     "shared keys of the source alone": exported.settings(attention={"kv_heads": 1}),
     "one head": exported.settings({"heads": 1}, attention={"heads": 1}),
     "sides differ": exported.settings(
-        TODAY | {"heads": 2}, {"heads": 4, "layers": 1, "positions": "sinusoidal", "norm": "layer", "feedforward": 7, "activation": "gelu"}
+        TODAY | {"heads": 2},
+        {
+            "heads": 4,
+            "layers": 1,
+            "positions": "sinusoidal",
+            "norm": "layer",
+            "feedforward": 7,
+            "activation": "gelu",
+        },
     ),
     "dot": exported.settings(attention={"score": "dot"}),
     "general": exported.settings(attention={"score": "general"}),
@@ -65,15 +77,22 @@ class Both:
     """One model in both programs."""
 
     def __init__(self, of: Config, model: Any, folder: Path, **options: Any) -> None:
-        self.source, self.target = tiny.tokenizer("source"), tiny.tokenizer("source" if of.data.joint else "target")
+        self.source, self.target = (
+            tiny.tokenizer("source"),
+            tiny.tokenizer("source" if of.data.joint else "target"),
+        )
         self.ours = Translator(model, self.source, self.target, of)
         ModelConverter(model, of.model, self.source, self.target).convert(str(folder / "model"), **options)
-        self.theirs = ctranslate2.Translator(str(folder / "model"), device="cpu", compute_type="float32", intra_threads=1)
+        self.theirs = ctranslate2.Translator(
+            str(folder / "model"), device="cpu", compute_type="float32", intra_threads=1
+        )
 
     def translate(self, least: int = 0, **options: Any) -> list[Any]:
         """By CTranslate2, which would have one token at least, were it not told."""
         some = [pieces(self.source, text) for text in TEXTS]
-        found: list[Any] = self.theirs.translate_batch(some, return_scores=True, max_decoding_length=LONGEST, min_decoding_length=least, **options)
+        found: list[Any] = self.theirs.translate_batch(
+            some, return_scores=True, max_decoding_length=LONGEST, min_decoding_length=least, **options
+        )
         return found
 
     def score(self, text: str, tokens: list[int]) -> float:
@@ -105,10 +124,14 @@ def test_outputs_and_scores_are_ours(name: str, tmp_path: Path) -> None:
 def test_given_outputs_score_as_ours(name: str, tmp_path: Path) -> None:
     of = ALL[name]
     both = Both(of, exported.random(of), tmp_path)
-    scored = both.theirs.score_batch([pieces(both.source, text) for text in TEXTS], [pieces(both.target, text) for text in GIVEN])
+    scored = both.theirs.score_batch(
+        [pieces(both.source, text) for text in TEXTS], [pieces(both.target, text) for text in GIVEN]
+    )
     for mine, his in zip(both.ours.force(TEXTS, GIVEN), scored, strict=True):
         assert len(his.log_probs) == len(mine.tokens) + 1
-        assert sum(his.log_probs) / len(his.log_probs) == pytest.approx(mine.log_probability / len(his.log_probs), abs=1e-4)
+        assert sum(his.log_probs) / len(his.log_probs) == pytest.approx(
+            mine.log_probability / len(his.log_probs), abs=1e-4
+        )
 
 
 @pytest.mark.parametrize("preset", ["vaswani17", "transformer"])
@@ -125,11 +148,17 @@ def test_a_trained_model_is_searched_alike(preset: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("preset", ["vaswani17", "transformer", "vaswani17-paper"])
 def test_presets_of_transformers_are_exported(preset: str, tmp_path: Path) -> None:
     """As they are, but for their sizes."""
-    sizes = [f"model.{side}.{name}" for side in ("encoder", "decoder") for name in ("size=16", "layers=1", "feedforward=12")]
+    sizes = [
+        f"model.{side}.{name}"
+        for side in ("encoder", "decoder")
+        for name in ("size=16", "layers=1", "feedforward=12")
+    ]
     of = config.load(preset, ["model.embedding=16", *sizes])
     refuse(of, "tests")
     both = Both(of, exported.random(of), tmp_path)
-    for mine, his in zip(both.ours.translate(TEXTS, beam=1, max_length=LONGEST), both.translate(beam_size=1), strict=True):
+    for mine, his in zip(
+        both.ours.translate(TEXTS, beam=1, max_length=LONGEST), both.translate(beam_size=1), strict=True
+    ):
         assert his.hypotheses[0] == both.target.pieces(mine[0].tokens)
 
 
@@ -142,7 +171,11 @@ def test_attention_is_that_of_the_layer_that_is_shown(layer: int | None, tmp_pat
     if layer is None:
         last = exported.settings(TODAY, {"weights_of": 2})
         shown = Translator(exported.random(last), both.source, both.target, last)
-    for mine, his in zip(shown.translate(TEXTS, beam=1, max_length=LONGEST, min_length=3), both.translate(3, beam_size=1, return_attention=True), strict=True):
+    for mine, his in zip(
+        shown.translate(TEXTS, beam=1, max_length=LONGEST, min_length=3),
+        both.translate(3, beam_size=1, return_attention=True),
+        strict=True,
+    ):
         np.testing.assert_allclose(np.array(his.attention[0]), mine[0].piece_attention[:-1, :-1], atol=1e-5)
 
 
@@ -165,5 +198,7 @@ def test_quantised_it_is_smaller_and_near_and_leaves_our_weights_alone(tmp_path:
 def test_a_source_longer_than_any_that_we_read_has_positions_still(tmp_path: Path) -> None:
     of = exported.settings(LEARNED)
     both = Both(of, exported.random(of), tmp_path)
-    (found,) = both.theirs.translate_batch([pieces(both.source, "dog " * 1500)[:2200]], beam_size=1, max_decoding_length=2100, max_input_length=0)
+    (found,) = both.theirs.translate_batch(
+        [pieces(both.source, "dog " * 1500)[:2200]], beam_size=1, max_decoding_length=2100, max_input_length=0
+    )
     assert found.hypotheses

@@ -17,7 +17,10 @@ def test_presets_are_exported_where_they_are_transformers(preset: str) -> None:
     if preset in TRANSFORMERS:
         refuse(config.load(preset), "run")
     else:
-        with pytest.raises(UserError, match=r'^run: model\.encoder\.kind="(rnn|conv|image)" cannot be exported: .*transformer'):
+        with pytest.raises(
+            UserError,
+            match=r'^run: model\.encoder\.kind="(rnn|conv|image)" cannot be exported: .*transformer',
+        ):
             refuse(config.load(preset), "run")
 
 

@@ -1,6 +1,8 @@
-"""Every door through which a file or a word of somebody else's comes in: a sound sample behind it, and the command that opens it.
+"""Every door through which a file or a word of somebody else's comes in: a sound sample behind it, and the
+command that opens it.
 
-A sample is a folder, made once. `Loader.files` says which of its files are changed, and as what. Knows nothing of how they are changed.
+A sample is a folder, made once. `Loader.files` says which of its files are changed, and as what. Knows
+nothing of how they are changed.
 """
 
 import gzip
@@ -22,9 +24,40 @@ from seq2attn.config import Data, Model
 from seq2attn.data import prepared
 
 PAIRS = list(zip(tiny.ENGLISH, tiny.FRENCH, strict=True))
-SPARE = ("--set", "train.log_every=1", "--set", "train.validate_every=2", "--set", "train.validate_sentences=2", "--set", "model.embedding=8")
-SMALL = (*SPARE, "--set", "model.encoder.size=4", "--set", "model.decoder.size=8", "--set", "search.max_length=4", "--set", "search.beam=1")
-TRAIN = ("train", "first-try", "--data", "data", "--out", "run", "--max-steps", "2", "--precision", "fp32", *SMALL)
+SPARE = (
+    "--set",
+    "train.log_every=1",
+    "--set",
+    "train.validate_every=2",
+    "--set",
+    "train.validate_sentences=2",
+    "--set",
+    "model.embedding=8",
+)
+SMALL = (
+    *SPARE,
+    "--set",
+    "model.encoder.size=4",
+    "--set",
+    "model.decoder.size=8",
+    "--set",
+    "search.max_length=4",
+    "--set",
+    "search.beam=1",
+)
+TRAIN = (
+    "train",
+    "first-try",
+    "--data",
+    "data",
+    "--out",
+    "run",
+    "--max-steps",
+    "2",
+    "--precision",
+    "fp32",
+    *SMALL,
+)
 RESUME = ("train", "--resume", "--out", "run", "--data", "data", "--max-steps", "4")
 
 
@@ -32,20 +65,26 @@ RESUME = ("train", "--resume", "--out", "run", "--data", "data", "--max-steps", 
 class Loader:
     make: Callable[[Path], None]  # the sample, into an empty folder
     arguments: Sequence[str]
-    files: Mapping[str, str] = field(default_factory=dict)  # path in the sample, or a pattern -> kind of hostile.mutate
+    # path in the sample, or a pattern -> kind of hostile.mutate
+    files: Mapping[str, str] = field(default_factory=dict)
     stdin: str = ""  # a file of the sample
 
 
 def text(folder: Path) -> None:
     for split, pairs in (("train", PAIRS), ("valid", PAIRS[:3]), ("test", PAIRS[3:6])):
         for ending, side in (("en", 0), ("fr", 1)):
-            (folder / f"{split}.{ending}").write_text("".join(pair[side] + "\n" for pair in pairs), encoding="utf-8")
+            (folder / f"{split}.{ending}").write_text(
+                "".join(pair[side] + "\n" for pair in pairs), encoding="utf-8"
+            )
 
 
 def table(name: str) -> Callable[[Path], None]:
     def make(folder: Path) -> None:
         (folder / name).parent.mkdir(exist_ok=True)
-        records = [{"en": f"{source} {number}", "fr": f"{target} {number}", "id": number} for number, (source, target) in enumerate(PAIRS)]
+        records = [
+            {"en": f"{source} {number}", "fr": f"{target} {number}", "id": number}
+            for number, (source, target) in enumerate(PAIRS)
+        ]
         ending = Path(name).suffix
         if ending == ".parquet":
             pa.parquet.write_table(pa.Table.from_pylist(records), folder / name)
@@ -80,23 +119,35 @@ def images(form: str) -> Callable[[Path], None]:
         splits = ["train"] * 4 + ["valid", "test"]
         rows = list(zip(names, captions, splits, strict=True))
         if form == "flickr":
-            (corpus / "toy.token.txt").write_text("".join(f"{name}#0\t{caption}\n" for name, caption, _ in rows))
+            (corpus / "toy.token.txt").write_text(
+                "".join(f"{name}#0\t{caption}\n" for name, caption, _ in rows)
+            )
             for split in ("train", "dev", "test"):
                 named = [name for name, _, of in rows if of == {"dev": "valid"}.get(split, split)]
                 (corpus / f"toy.{split}Images.txt").write_text("".join(name + "\n" for name in named))
         elif form == "karpathy":
-            entries = [{"filename": n, "split": s.replace("valid", "val"), "sentences": [{"raw": c}], "imgid": i} for i, (n, c, s) in enumerate(rows)]
+            entries = [
+                {"filename": n, "split": s.replace("valid", "val"), "sentences": [{"raw": c}], "imgid": i}
+                for i, (n, c, s) in enumerate(rows)
+            ]
             (corpus / "dataset_toy.json").write_text(json.dumps({"images": entries}))
         elif form == "jsonl":
             box = [[2, 1, 1, 9, 9]]
             entries = [{"file_name": n, "captions": [c], "split": s, "boxes": [box]} for n, c, s in rows]
             (corpus / "metadata.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
         elif form == "csv":
-            (corpus / "captions.txt").write_text("image,caption\n" + "".join(f"{name},{caption}\n" for name, caption, _ in rows))
+            (corpus / "captions.txt").write_text(
+                "image,caption\n" + "".join(f"{name},{caption}\n" for name, caption, _ in rows)
+            )
         else:
             about = [{"id": number, "file_name": name} for number, name in enumerate(names)]
-            said = [{"image_id": number, "id": number, "caption": caption} for number, caption in enumerate(captions)]
-            (corpus / "captions_train2017.json").write_text(json.dumps({"images": about, "annotations": said}))
+            said = [
+                {"image_id": number, "id": number, "caption": caption}
+                for number, caption in enumerate(captions)
+            ]
+            (corpus / "captions_train2017.json").write_text(
+                json.dumps({"images": about, "annotations": said})
+            )
 
     return make
 
@@ -104,7 +155,9 @@ def images(form: str) -> Callable[[Path], None]:
 def prepared_text(folder: Path) -> None:
     (folder / "corpus").mkdir()
     text(folder / "corpus")
-    prepared.prepare(str(folder / "corpus"), folder / "data", Data(source="en", target="fr", vocab_size=60), shrink=True)
+    prepared.prepare(
+        str(folder / "corpus"), folder / "data", Data(source="en", target="fr", vocab_size=60), shrink=True
+    )
 
 
 def prepared_images(folder: Path) -> None:
@@ -126,7 +179,11 @@ def still(ending: str) -> Callable[[Path], None]:
     def make(folder: Path) -> None:
         image_run(folder)
         with Image.open(folder / "a.png") as image:
-            frames = [image.convert("RGB").rotate(90 * number) for number in range(3)] if ending in ("gif", "tiff", "webp") else []
+            frames = (
+                [image.convert("RGB").rotate(90 * number) for number in range(3)]
+                if ending in ("gif", "tiff", "webp")
+                else []
+            )
             more: dict[str, object] = {"save_all": True, "append_images": frames} if frames else {}
             image.convert("RGB").save(folder / f"in.{ending}", **more)
         (folder / "in.txt").write_text(f"in.{ending}\na.png\n")
@@ -150,24 +207,57 @@ def outputs(folder: Path) -> None:
 
 def gold(folder: Path) -> None:
     run(folder)
-    for name, content in (("source", tiny.ENGLISH[:4]), ("reference", tiny.FRENCH[:4]), ("gold", ["0-0 1-1", "0-0 2?1", "", "3-3"])):
+    for name, content in (
+        ("source", tiny.ENGLISH[:4]),
+        ("reference", tiny.FRENCH[:4]),
+        ("gold", ["0-0 1-1", "0-0 2?1", "", "3-3"]),
+    ):
         (folder / f"{name}.txt").write_text("".join(line + "\n" for line in content), encoding="utf-8")
 
 
 def attention(folder: Path) -> None:
     weights = [[0.9, 0.1], [0.2, 0.8]]
-    one = {"line": 0, "rank": 0, "source_words": ["a", "cat"], "target_words": ["un", "chat"], "attention": weights}
+    one = {
+        "line": 0,
+        "rank": 0,
+        "source_words": ["a", "cat"],
+        "target_words": ["un", "chat"],
+        "attention": weights,
+    }
     pieces = [[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.0, 0.1, 0.9]]  # with the end tokens
     one |= {"piece_attention": pieces, "source_pieces": ["▁a", "▁cat"], "target_pieces": ["▁un", "▁chat"]}
-    (folder / "in.jsonl").write_text(json.dumps(one, ensure_ascii=False) + "\n" + json.dumps(one | {"line": 1}) + "\n", encoding="utf-8")
+    (folder / "in.jsonl").write_text(
+        json.dumps(one, ensure_ascii=False) + "\n" + json.dumps(one | {"line": 1}) + "\n", encoding="utf-8"
+    )
     arrays = {f"0/{key}": np.array(value) for key, value in one.items() if key not in ("line", "rank")}
     np.savez(folder / "in.npz", allow_pickle=False, **arrays)
 
 
 def settings(folder: Path) -> None:
-    tree = ('about = "mine"', "[train]", "lr = 0.001", "max_steps = 5", "[model]", "embedding = 16", "[model.encoder]", "layers = 1", "size = 8")
+    tree = (
+        'about = "mine"',
+        "[train]",
+        "lr = 0.001",
+        "max_steps = 5",
+        "[model]",
+        "embedding = 16",
+        "[model.encoder]",
+        "layers = 1",
+        "size = 8",
+    )
     (folder / "in.toml").write_text(
-        "\n".join((*tree, "[model.decoder]", "size = 16", "[model.attention]", 'score = "additive"', "[search]", "beam = 2")) + "\n"
+        "\n".join(
+            (
+                *tree,
+                "[model.decoder]",
+                "size = 16",
+                "[model.attention]",
+                'score = "additive"',
+                "[search]",
+                "beam = 2",
+            )
+        )
+        + "\n"
     )
 
 
@@ -180,9 +270,20 @@ def published(folder: Path) -> None:
     from seq2attn.models.seq2seq import build
 
     torch.manual_seed(1)
-    encoder = {"kind": "image", "backbone": "resnet18", "stages": 1, "norm": "batch", "size": 8, "side": 32, "weights": "in.safetensors"}
+    encoder = {
+        "kind": "image",
+        "backbone": "resnet18",
+        "stages": 1,
+        "norm": "batch",
+        "size": 8,
+        "side": 32,
+        "weights": "in.safetensors",
+    }
     of = Model.model_validate({"encoder": encoder, "decoder": {"size": 8}})
-    weights = {name: tensor.clone() for name, tensor in build(of, 0, 9).encoder.get_submodule("backbone").state_dict().items()}
+    weights = {
+        name: tensor.clone()
+        for name, tensor in build(of, 0, 9).encoder.get_submodule("backbone").state_dict().items()
+    }
     save_file(weights, folder / "in.safetensors")
     file = io.BytesIO()
     torch.save(weights, file)
@@ -190,12 +291,34 @@ def published(folder: Path) -> None:
 
 
 IMAGES = (
-    *("train", "xu15-soft", "--data", "data", "--out", "run", "--max-steps", "1", "--precision", "fp32", *SPARE, "--set", "model.decoder.size=8"),
+    *(
+        "train",
+        "xu15-soft",
+        "--data",
+        "data",
+        "--out",
+        "run",
+        "--max-steps",
+        "1",
+        "--precision",
+        "fp32",
+        *SPARE,
+        "--set",
+        "model.decoder.size=8",
+    ),
     *("--set", "model.encoder.side=32", "--set", "search.max_length=4"),
 )
 IMAGE_MODEL = (*IMAGES, "--set", "model.encoder.blocks=[1,1]", "--set", "model.encoder.channels=8")
 PUBLISHED = (
-    *(*IMAGES, "--set", "model.encoder.backbone=resnet18", "--set", "model.encoder.norm=batch", "--set", "model.encoder.stages=1"),
+    *(
+        *IMAGES,
+        "--set",
+        "model.encoder.backbone=resnet18",
+        "--set",
+        "model.encoder.norm=batch",
+        "--set",
+        "model.encoder.stages=1",
+    ),
     *("--set", "model.encoder.blocks=[1,1,1]", "--set", "model.encoder.channels=32"),
 )
 
@@ -282,7 +405,59 @@ def everything(folder: Path) -> None:
 
 
 WORDS = (
-    *("", " ", "-1", "0", "nan", "inf", "-inf", "1e999", "1e-999", "9" * 40, "1" + "0" * 18, "2147483648", "9223372036854775808", "0.5", "true", "null", "[]"),
-    *("[1]", "{}", '"', "'", "x" * 5000, "a/b", "../x", "/", "/dev/full", "/dev/zero", "/proc/self/mem", "/etc/passwd", ".", "..", "~", "*", "%s%n", "\x1b[2J"),
-    *("\udcff", "x\udcffw", "\u202e", "e\u0301", "😀", "\u200b", "a,b", "hf:", "hf:a/b", "http://127.0.0.1:9/x", "runs\n", "a=b", "[" * 2000, "corpus"),
+    *(
+        "",
+        " ",
+        "-1",
+        "0",
+        "nan",
+        "inf",
+        "-inf",
+        "1e999",
+        "1e-999",
+        "9" * 40,
+        "1" + "0" * 18,
+        "2147483648",
+        "9223372036854775808",
+        "0.5",
+        "true",
+        "null",
+        "[]",
+    ),
+    *(
+        "[1]",
+        "{}",
+        '"',
+        "'",
+        "x" * 5000,
+        "a/b",
+        "../x",
+        "/",
+        "/dev/full",
+        "/dev/zero",
+        "/proc/self/mem",
+        "/etc/passwd",
+        ".",
+        "..",
+        "~",
+        "*",
+        "%s%n",
+        "\x1b[2J",
+    ),
+    *(
+        "\udcff",
+        "x\udcffw",
+        "\u202e",
+        "e\u0301",
+        "😀",
+        "\u200b",
+        "a,b",
+        "hf:",
+        "hf:a/b",
+        "http://127.0.0.1:9/x",
+        "runs\n",
+        "a=b",
+        "[" * 2000,
+        "corpus",
+    ),
 )

@@ -1,7 +1,10 @@
-"""Whatever comes in from outside, the program answers in one line: no traceback, no "internal error", no crash, bounded memory and time.
+"""Whatever comes in from outside, the program answers in one line: no traceback, no "internal error", no
+crash, bounded memory and time.
 
-Some hundred inputs run with the other tests; thousands with `pytest -m slow tests/fuzz`. An input is named by its door and a number, from which it is made:
-`FUZZ="run:17" pytest tests/fuzz` runs one, and leaves its folder where the message says. FUZZ="run:0-500" runs a range.
+Some hundred inputs run with the other tests; thousands with `pytest -m slow tests/fuzz`. An input is named by
+its door and a number, from which it is made:
+`FUZZ="run:17" pytest tests/fuzz` runs one, and leaves its folder where the message says. FUZZ="run:0-500"
+runs a range.
 """
 
 import json
@@ -33,10 +36,22 @@ class Zygote:
     """See zygote.py."""
 
     def __init__(self, home: Path) -> None:
-        environment = {**os.environ, "XDG_CACHE_HOME": str(home), "HOME": str(home), "COLUMNS": "80", "OMP_NUM_THREADS": "1"}
+        environment = {
+            **os.environ,
+            "XDG_CACHE_HOME": str(home),
+            "HOME": str(home),
+            "COLUMNS": "80",
+            "OMP_NUM_THREADS": "1",
+        }
         environment["PYTHONPATH"] = str(Path(__file__).parents[2])
         script = str(Path(__file__).with_name("zygote.py"))
-        self._process = subprocess.Popen([sys.executable, script], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            [sys.executable, script],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         self._answer()
 
     def _answer(self) -> dict[str, Any]:
@@ -44,7 +59,13 @@ class Zygote:
         return json.loads(self._process.stdout.readline())
 
     def run(self, arguments: list[str], folder: Path, stdin: str) -> dict[str, Any]:
-        job = {"arguments": arguments, "stdin": stdin or "/dev/null", "folder": str(folder), "limit_bytes": LIMIT_BYTES, "limit_seconds": LIMIT_SECONDS}
+        job = {
+            "arguments": arguments,
+            "stdin": stdin or "/dev/null",
+            "folder": str(folder),
+            "limit_bytes": LIMIT_BYTES,
+            "limit_seconds": LIMIT_SECONDS,
+        }
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
@@ -70,7 +91,9 @@ def samples() -> Iterator[dict[Any, Path]]:
 
 
 def sample(make: Any, zygote: Zygote, samples: dict[Any, Path], trained: bool) -> Path:
-    """The folder of a loader's sample, made at its first use; with a state to resume from, where that is what is read."""
+    """The folder of a loader's sample, made at its first use; with a state to resume from, where that is what
+    is read.
+    """
     key = (make, trained)
     if key not in samples:
         samples[key] = folder = Path(tempfile.mkdtemp(prefix="sample-"))
@@ -129,7 +152,11 @@ def word(number: int, zygote: Zygote, base: Path) -> str | None:
     arguments = [argument.replace("HOSTILE", hostile_word) for argument in loaders.words()[name]]
     folder = Path(tempfile.mkdtemp(prefix=f"words-{number}-"))
     shutil.copytree(base, folder, dirs_exist_ok=True)
-    if any("\0" in argument for argument in arguments) or ("-o" in arguments and hostile_word.startswith("/")) or hostile_word == "/dev/zero":
+    if (
+        any("\0" in argument for argument in arguments)
+        or ("-o" in arguments and hostile_word.startswith("/"))
+        or hostile_word == "/dev/zero"
+    ):
         shutil.rmtree(folder)
         return None
     wrong = problem(zygote.run(arguments, folder, ""), folder)

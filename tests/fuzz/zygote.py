@@ -1,7 +1,10 @@
-"""A process that has loaded the whole program and does nothing with it: each command runs in a child that is forked from it, at no cost of a start.
+"""A process that has loaded the whole program and does nothing with it: each command runs in a child that is
+forked from it, at no cost of a start.
 
-Read from standard input, a line of JSON each: {"arguments", "stdin" (a path), "folder", "limit_bytes", "limit_seconds"}. Written to standard output, likewise:
-{"code" (negative: killed by that signal), "bytes" (most memory that was resident), "over" ("", "memory" or "time")}. Its output goes to FOLDER/stdout and FOLDER/stderr.
+Read from standard input, a line of JSON each: {"arguments", "stdin" (a path), "folder", "limit_bytes",
+"limit_seconds"}. Written to standard output, likewise:
+{"code" (negative: killed by that signal), "bytes" (most memory that was resident), "over" ("", "memory" or
+"time")}. Its output goes to FOLDER/stdout and FOLDER/stderr.
 """
 
 import importlib
@@ -30,7 +33,9 @@ def main() -> None:
         print(json.dumps(_run(**json.loads(line))), file=answer, flush=True)
 
 
-def _run(arguments: list[str], stdin: str, folder: str, limit_bytes: int, limit_seconds: float) -> dict[str, object]:
+def _run(
+    arguments: list[str], stdin: str, folder: str, limit_bytes: int, limit_seconds: float
+) -> dict[str, object]:
     child = os.fork()
     if not child:
         _become(arguments, stdin, folder)
@@ -56,7 +61,11 @@ def _become(arguments: list[str], stdin: str, folder: str) -> None:
     try:
         os.setsid()
         os.chdir(folder)
-        for number, name, how in ((0, stdin, os.O_RDONLY), (1, "stdout", os.O_WRONLY | os.O_CREAT), (2, "stderr", os.O_WRONLY | os.O_CREAT)):
+        for number, name, how in (
+            (0, stdin, os.O_RDONLY),
+            (1, "stdout", os.O_WRONLY | os.O_CREAT),
+            (2, "stderr", os.O_WRONLY | os.O_CREAT),
+        ):
             os.dup2(os.open(name, how), number)
         sys.stdin = os.fdopen(0, encoding="utf-8", errors="surrogateescape", closefd=False)
         sys.stdout, sys.stderr = (

@@ -21,11 +21,20 @@ SIDE = 32
 
 
 def settings(name: str, **changed: Any) -> config.ImageEncoder:
-    return config.ImageEncoder.model_validate({"kind": "image", "backbone": name, "side": SIDE, "size": 8} | changed)
+    return config.ImageEncoder.model_validate(
+        {"kind": "image", "backbone": name, "side": SIDE, "size": 8} | changed
+    )
 
 
 def model(name: str) -> config.Model:
-    return config.Model.model_validate({"embedding": 8, "encoder": settings(name).model_dump(), "decoder": {"size": 8}, "attention": {"size": 8}})
+    return config.Model.model_validate(
+        {
+            "embedding": 8,
+            "encoder": settings(name).model_dump(),
+            "decoder": {"size": 8},
+            "attention": {"size": 8},
+        }
+    )
 
 
 class Net(nn.Module):
@@ -72,7 +81,9 @@ def test_code_is_run_with_permission_alone(offer: Offer) -> None:
     for _ in range(2):
         with pytest.raises(UserError) as refusal:
             backbone(chosen)
-        assert str(refusal.value).startswith('model.encoder.backbone="somebodys:net" runs code of the package somebodys: allow it with --allow-code')
+        assert str(refusal.value).startswith(
+            'model.encoder.backbone="somebodys:net" runs code of the package somebodys: allow it with --allow-code'
+        )
         with allow_code(False), pytest.raises(UserError):
             backbone(chosen)
         assert not called
@@ -99,7 +110,8 @@ def test_a_run_is_loaded_with_permission_alone(offer: Offer, monkeypatch: pytest
     of = types.SimpleNamespace(config=types.SimpleNamespace(model=types.SimpleNamespace(pictures=True)))
     monkeypatch.setattr("seq2attn.inference.open_run", lambda *_: of)
     monkeypatch.setattr(
-        "seq2attn.inference.captioner.opened", lambda *_, **__: seen.append(backbone(settings("somebodys:net"))) or (_ for _ in ()).throw(KeyError)
+        "seq2attn.inference.captioner.opened",
+        lambda *_, **__: seen.append(backbone(settings("somebodys:net"))) or (_ for _ in ()).throw(KeyError),
     )
     with pytest.raises(UserError, match="--allow-code"):
         seq2attn.load("run")
@@ -122,7 +134,9 @@ def test_a_run_is_loaded_with_permission_alone(offer: Offer, monkeypatch: pytest
         (lambda: nn.Flatten(1, 2), r"makes \(1, 96, 32\) of a picture"),
     ],
 )
-def test_what_is_no_backbone_is_refused_in_one_line(function: Callable[[], object], said: str, offer: Offer) -> None:
+def test_what_is_no_backbone_is_refused_in_one_line(
+    function: Callable[[], object], said: str, offer: Offer
+) -> None:
     offer(net=function)
     with allow_code(), pytest.raises(UserError, match=said) as refusal:
         backbone(settings("somebodys:net"))
@@ -139,7 +153,9 @@ def test_what_is_not_there_is_refused(name: str, offer: Offer) -> None:
 
 
 def test_a_model_of_it_is_looked_at_without_being_made(offer: Offer) -> None:
-    """As a run's settings are checked: on a device that computes nothing, where code that looks at numbers would break off."""
+    """As a run's settings are checked: on a device that computes nothing, where code that looks at numbers
+    would break off.
+    """
 
     class Looking(Net):
         def forward(self, x: Tensor) -> Tensor:
@@ -164,12 +180,18 @@ def test_its_weights_are_its_makers_and_are_kept_with_the_rest(offer: Offer) -> 
     kept = checkpoint.weights(made)
     assert {"encoder.backbone.module.norm.running_mean", "encoder.backbone.module.conv.bias"} <= kept.keys()
     checkpoint.restore(other, kept, "run")
-    source, mask, tokens = torch.randint(0, 256, (2, 3, SIDE, SIDE), dtype=torch.uint8), torch.ones(2, 1, dtype=torch.bool), torch.randint(4, 9, (2, 3))
+    source, mask, tokens = (
+        torch.randint(0, 256, (2, 3, SIDE, SIDE), dtype=torch.uint8),
+        torch.ones(2, 1, dtype=torch.bool),
+        torch.randint(4, 9, (2, 3)),
+    )
     assert torch.equal(other.eval()(source, mask, tokens).logits, made.eval()(source, mask, tokens).logits)
 
 
 def test_it_is_always_as_in_use(offer: Offer) -> None:
-    """Its norms keep their statistics, and none of its pictures knows another; its weights are trained all the same."""
+    """Its norms keep their statistics, and none of its pictures knows another; its weights are trained all
+    the same.
+    """
     offer(net=Net)
     with allow_code():
         made = build(model("somebodys:net"), 0, 9).train()
@@ -232,7 +254,9 @@ def test_what_timm_does_not_know_is_refused(offer: Offer) -> None:
         raise RuntimeError(f"Unknown model ({name})\nand more")
 
     offer("timm", create_model=create_model)
-    with pytest.raises(UserError, match=r"timm makes no such model: RuntimeError: Unknown model \(x\); choose"):
+    with pytest.raises(
+        UserError, match=r"timm makes no such model: RuntimeError: Unknown model \(x\); choose"
+    ):
         backbone(settings("timm:x"))
 
 
@@ -250,7 +274,11 @@ def file_of(net: nn.Module) -> dict[str, Tensor]:
             if tensor.is_floating_point():
                 nn.init.uniform_(tensor)
     whole = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
-    counts = {name.replace("running_mean", "num_batches_tracked"): torch.tensor(7) for name in whole if name.endswith("running_mean")}
+    counts = {
+        name.replace("running_mean", "num_batches_tracked"): torch.tensor(7)
+        for name in whole
+        if name.endswith("running_mean")
+    }
     return whole | counts | {"fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
 
 
@@ -260,34 +288,52 @@ def resnet18() -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("changed", [{}, {"stages": 2}, {"stages": 3, "self_attention": 2}], ids=str)
-def test_a_published_file_fits_as_many_stages_as_there_are(changed: dict[str, Any], resnet18: dict[str, Tensor]) -> None:
+def test_a_published_file_fits_as_many_stages_as_there_are(
+    changed: dict[str, Any], resnet18: dict[str, Tensor]
+) -> None:
     net = published(**changed)
     fill(net, resnet18, "file")
-    own = {name: tensor for name, tensor in net.state_dict().items() if not name.startswith("self_attention.")}
+    own = {
+        name: tensor for name, tensor in net.state_dict().items() if not name.startswith("self_attention.")
+    }
     assert all(torch.equal(tensor, resnet18[name]) for name, tensor in own.items())
-    assert {name.partition(".")[0] for name in own} == {"conv1", "bn1", *(f"layer{number}" for number in range(1, changed.get("stages", 4) + 1))}
+    assert {name.partition(".")[0] for name in own} == {
+        "conv1",
+        "bn1",
+        *(f"layer{number}" for number in range(1, changed.get("stages", 4) + 1)),
+    }
 
 
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda file: file.pop("layer2.0.downsample.1.running_var"), "file: has no layer2.0.downsample.1.running_var"),
+        (
+            lambda file: file.pop("layer2.0.downsample.1.running_var"),
+            "file: has no layer2.0.downsample.1.running_var",
+        ),
         (
             lambda file: file.update({"conv1.weight": torch.zeros(64, 3, 3, 3)}),
             r"file: conv1.weight is \(64, 3, 3, 3\), where the backbone has \(64, 3, 7, 7\)",
         ),
-        (lambda file: file.update({"layer1.0.conv3.weight": torch.zeros(1)}), "file: has layer1.0.conv3.weight, which the backbone has not"),
+        (
+            lambda file: file.update({"layer1.0.conv3.weight": torch.zeros(1)}),
+            "file: has layer1.0.conv3.weight, which the backbone has not",
+        ),
         (lambda file: file.clear(), "file: has no conv1.weight"),
     ],
 )
-def test_what_does_not_fit_is_refused_by_name_and_changes_nothing(spoil: Callable[[dict[str, Tensor]], object], said: str, resnet18: dict[str, Tensor]) -> None:
+def test_what_does_not_fit_is_refused_by_name_and_changes_nothing(
+    spoil: Callable[[dict[str, Tensor]], object], said: str, resnet18: dict[str, Tensor]
+) -> None:
     file = dict(resnet18)
     spoil(file)
     net = published(stages=2)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     with pytest.raises(UserError, match=said) as refusal:
         fill(net, file, "file")
-    assert str(refusal.value).endswith("choose the model.encoder.backbone that it was made for, or another file")
+    assert str(refusal.value).endswith(
+        "choose the model.encoder.backbone that it was made for, or another file"
+    )
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
 
 

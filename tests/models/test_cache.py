@@ -1,4 +1,6 @@
-"""The cache of keys and values: a value that grows, shares its buffers where that is safe, and copies where it is not."""
+"""The cache of keys and values: a value that grows, shares its buffers where that is safe, and copies where
+it is not.
+"""
 
 import pytest
 import torch
@@ -55,7 +57,8 @@ def test_two_that_grow_from_one_do_not_meet(already: int) -> None:
     assert torch.equal(keys_b[:, :, :-1], keys_a[:, :, :-1])
     assert torch.equal(keys_c[:, :, -2:], third[0])
     last = new()
-    for before, grown in ((kept[0], a), (keys_b.clone(), b), (keys_c.clone(), c)):  # and those that grow from them
+    # and those that grow from them
+    for before, grown in ((kept[0], a), (keys_b.clone(), b), (keys_c.clone(), c)):
         _, keys, _ = grown.add(*last)
         assert torch.equal(keys, torch.cat([before, last[0]], 2))
 

@@ -36,7 +36,11 @@ def test_a_step_is_the_papers(kind: str, fed_size: int) -> None:
     got = cell.step(cell.input(x), fed, state)
     for row in range(R):
         whole = x[row] if fed is None else torch.cat([x[row], fed[row]])
-        h, c = reference.CELLS[kind](weights(cell), whole.numpy(), (state.h[row].numpy(), None if state.c is None else state.c[row].numpy()))
+        h, c = reference.CELLS[kind](
+            weights(cell),
+            whole.numpy(),
+            (state.h[row].numpy(), None if state.c is None else state.c[row].numpy()),
+        )
         np.testing.assert_allclose(got.h[row].detach(), h, atol=1e-12)
         assert (c is None) == (got.c is None)
         if got.c is not None:
@@ -53,7 +57,9 @@ def test_gradients_of_a_step(kind: str) -> None:
     def step(x: Tensor, fed: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
         state, parameters = rest[: len(parts)], rest[len(parts) :]
         got = torch.func.functional_call(
-            _Step(cell), {f"cell.{name}": value for name, value in zip(names, parameters, strict=True)}, (x, fed, CellState(*state))
+            _Step(cell),
+            {f"cell.{name}": value for name, value in zip(names, parameters, strict=True)},
+            (x, fed, CellState(*state)),
         )
         return tuple(part for part in got if part is not None)
 
@@ -74,14 +80,19 @@ class _Step(nn.Module):
 def test_one_output_of_an_lstm_may_go_unused(unused: str) -> None:
     cell, state = Cell("lstm", IN, H), start("lstm")
     gates = torch.randn(R, GATES["lstm"] * H, requires_grad=True)
-    torch.autograd.gradcheck(lambda g: getattr(cell.step(g, None, state), "c" if unused == "h" else "h"), (gates,))
+    torch.autograd.gradcheck(
+        lambda g: getattr(cell.step(g, None, state), "c" if unused == "h" else "h"), (gates,)
+    )
 
 
 @pytest.mark.parametrize("fed_size", [0, FED])
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_at_once_is_one_by_one(kind: str, fed_size: int) -> None:
     cell, state = Cell(kind, IN, H, fed_size), start(kind)
-    x, fed = torch.randn(R, T, IN, requires_grad=True), torch.randn(R, fed_size, requires_grad=True) if fed_size else None
+    x, fed = (
+        torch.randn(R, T, IN, requires_grad=True),
+        torch.randn(R, fed_size, requires_grad=True) if fed_size else None,
+    )
     states, now = [], state
     for t in range(T):
         now = cell.step(cell.input(x[:, t]), fed, now)
@@ -90,7 +101,11 @@ def test_all_at_once_is_one_by_one(kind: str, fed_size: int) -> None:
     torch.testing.assert_close(fast, slow)
     wanted = (x, *cell.parameters()) if fed is None else (x, fed, *cell.parameters())
     weight = torch.randn_like(slow)
-    for a, b in zip(torch.autograd.grad((fast * weight).sum(), wanted), torch.autograd.grad((slow * weight).sum(), wanted), strict=True):
+    for a, b in zip(
+        torch.autograd.grad((fast * weight).sum(), wanted),
+        torch.autograd.grad((slow * weight).sum(), wanted),
+        strict=True,
+    ):
         torch.testing.assert_close(a, b)
 
 

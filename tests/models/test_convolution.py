@@ -1,4 +1,6 @@
-"""The convolutional model: held to the papers' equations and to torch's own, step by step and at once, and its gradients, which are scaled on purpose."""
+"""The convolutional model: held to the papers' equations and to torch's own, step by step and at once, and
+its gradients, which are scaled on purpose.
+"""
 
 import copy
 import itertools
@@ -35,14 +37,21 @@ SOURCE, TARGET = 9, 8  # vocabularies
 LENGTHS = [4, 1, 3]  # of the sources
 B, S, T = 3, 4, 5
 SIZE = 6  # of embeddings
-SCORES = tuple(score for score in recipes.SCORES if score != "concat-location")  # which asks with the embedding beside the state
+# which asks with the embedding beside the state
+SCORES = tuple(score for score in recipes.SCORES if score != "concat-location")
 POSITIONS = ("learned", "sinusoidal", "none")
 HEADS = ((1, None), (2, None), (2, 1), (3, None))
 KERNELS = {"encoder": (1, 3, 5), "decoder": (1, 2, 3, 4)}
 
 
 def side(draw: recipes.Draw, which: str, **chosen: Any) -> dict[str, Any]:
-    tree = {"kind": "conv", "size": draw((4, 5)), "layers": draw((1, 2, 3)), "kernel": draw(KERNELS[which]), "positions": draw(POSITIONS)}
+    tree = {
+        "kind": "conv",
+        "size": draw((4, 5)),
+        "layers": draw((1, 2, 3)),
+        "kernel": draw(KERNELS[which]),
+        "positions": draw(POSITIONS),
+    }
     if tree["positions"] == "learned":
         tree["max_positions"] = draw((3, 9))
     return tree | chosen
@@ -65,15 +74,38 @@ def asking(draw: recipes.Draw, score: str, normaliser: str, plain: int = 2) -> d
     return tree
 
 
-def make(encoder: dict[str, Any], decoder: dict[str, Any], attention: dict[str, Any], tied: str = "none", dropout: float = 0.0) -> config.Model:
+def make(
+    encoder: dict[str, Any],
+    decoder: dict[str, Any],
+    attention: dict[str, Any],
+    tied: str = "none",
+    dropout: float = 0.0,
+) -> config.Model:
     return config.Model.model_validate(
-        {"embedding": SIZE, "dropout": dropout, "tied": tied, "encoder": encoder, "decoder": decoder, "attention": attention},
+        {
+            "embedding": SIZE,
+            "dropout": dropout,
+            "tied": tied,
+            "encoder": encoder,
+            "decoder": decoder,
+            "attention": attention,
+        }
     )
 
 
-def made(attention: dict[str, Any] | None = None, encoder: dict[str, Any] | None = None, dropout: float = 0.0, **decoder: Any) -> config.Model:
+def made(
+    attention: dict[str, Any] | None = None,
+    encoder: dict[str, Any] | None = None,
+    dropout: float = 0.0,
+    **decoder: Any,
+) -> config.Model:
     plain = {"kind": "conv", "layers": 2, "kernel": 3}
-    return make(plain | {"size": 5} | (encoder or {}), plain | {"size": 4} | decoder, {"score": "dot", "values": "sum"} | (attention or {}), dropout=dropout)
+    return make(
+        plain | {"size": 5} | (encoder or {}),
+        plain | {"size": 4} | decoder,
+        {"score": "dot", "values": "sum"} | (attention or {}),
+        dropout=dropout,
+    )
 
 
 def sweep() -> list[config.Model]:
@@ -83,21 +115,37 @@ def sweep() -> list[config.Model]:
     for pair in itertools.product(SCORES, recipes.NORMALISERS):
         decoder = side(draw, "decoder")
         decoder["weights_of"] = draw((None, *range(1, decoder["layers"] + 1)))
-        found.append(make(side(draw, "encoder"), decoder, asking(draw, *pair), draw(("none", "output", "all"))))
+        found.append(
+            make(side(draw, "encoder"), decoder, asking(draw, *pair), draw(("none", "output", "all")))
+        )
     return found
 
 
 def name(chosen: config.Model) -> str:
     def differing(section: config.Section) -> list[str]:
         fields = type(section).model_fields
-        return [f"{key}={value}" for key, value in section if key not in ("kind", "size") and value != fields[key].default]
+        return [
+            f"{key}={value}"
+            for key, value in section
+            if key not in ("kind", "size") and value != fields[key].default
+        ]
 
-    return "-".join([*differing(chosen.attention), "ENC", *differing(chosen.encoder), "DEC", *differing(chosen.decoder), f"tied={chosen.tied}"])
+    return "-".join(
+        [
+            *differing(chosen.attention),
+            "ENC",
+            *differing(chosen.encoder),
+            "DEC",
+            *differing(chosen.decoder),
+            f"tied={chosen.tied}",
+        ]
+    )
 
 
 SWEEP = sweep()
 FEW = recipes.cover(SWEEP)  # for what takes longer
-SMOOTH = recipes.cover([chosen for chosen in SWEEP if chosen.attention.normaliser not in config.HARD])  # with a true gradient
+# with a true gradient
+SMOOTH = recipes.cover([chosen for chosen in SWEEP if chosen.attention.normaliser not in config.HARD])
 DRAWING = [chosen for chosen in SWEEP if chosen.attention.normaliser == "hard-sample"]
 
 
@@ -109,12 +157,20 @@ def models(draw: st.DrawFn) -> config.Model:
         return draw(st.sampled_from(list(values)))
 
     attention = asking(one, one(SCORES), one(recipes.NORMALISERS), plain=1)
-    return make(side(one, "encoder"), side(one, "decoder"), attention, one(("none", "output", "all")), dropout=one((0.0, 0.3)))
+    return make(
+        side(one, "encoder"),
+        side(one, "decoder"),
+        attention,
+        one(("none", "output", "all")),
+        dropout=one((0.0, 0.3)),
+    )
 
 
 @st.composite
 def anything(draw: st.DrawFn) -> tuple[config.Model, list[str]]:
-    """As `recipes.anything`: settings drawn without a thought for each other, and what the config said until it had none left to refuse."""
+    """As `recipes.anything`: settings drawn without a thought for each other, and what the config said until
+    it had none left to refuse.
+    """
 
     def one(values: Sequence[Any]) -> Any:
         return draw(st.sampled_from(list(values)))
@@ -137,10 +193,21 @@ def anything(draw: st.DrawFn) -> tuple[config.Model, list[str]]:
             "window": recipes.WINDOWS,
         },
     }
-    tree: dict[str, Any] = {"embedding": SIZE, "encoder": {"kind": "conv", "size": 4}, "decoder": {"kind": "conv", "size": 5}, "attention": {}}
-    loose = {"model.tied": one(("none", "output", "all")), "model.dropout": one((0.0, 0.3)), "model.init": one(("glorot", "uniform", "bahdanau15"))}
+    tree: dict[str, Any] = {
+        "embedding": SIZE,
+        "encoder": {"kind": "conv", "size": 4},
+        "decoder": {"kind": "conv", "size": 5},
+        "attention": {},
+    }
+    loose = {
+        "model.tied": one(("none", "output", "all")),
+        "model.dropout": one((0.0, 0.3)),
+        "model.init": one(("glorot", "uniform", "bahdanau15")),
+    }
     for section, options in sections.items():
-        loose |= {f"model.{section}.{key}": one(values) for key, values in options.items() if draw(st.booleans())}
+        loose |= {
+            f"model.{section}.{key}": one(values) for key, values in options.items() if draw(st.booleans())
+        }
     return recipes.settle(tree, loose)
 
 
@@ -157,7 +224,9 @@ def model_of(chosen: config.Model) -> Seq2Seq:
 
 
 def sentences(targets: int = T) -> tuple[Tensor, Tensor, Tensor]:
-    """Source ids, none twice in a row, for hard weights between equal keys would hang on rounding; their mask; target inputs. Padding holds any id."""
+    """Source ids, none twice in a row, for hard weights between equal keys would hang on rounding; their
+    mask; target inputs. Padding holds any id.
+    """
     source = 4 + torch.rand(B, TARGET - 4).argsort(1)[:, :S]
     return source, torch.arange(S) < torch.tensor(LENGTHS)[:, None], torch.randint(4, TARGET, (B, targets))
 
@@ -169,7 +238,10 @@ def attentions(model: Seq2Seq) -> list[Attention]:
 def read_by_head(model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor) -> tuple[Output, Tensor]:
     """Teacher forcing, and beside it the weights of each layer and head, (B, T, L, H, S)."""
     seen: list[Tensor] = []
-    hooks = [one.register_forward_hook(lambda _, __, reading: seen.append(reading.weights)) for one in attentions(model)]
+    hooks = [
+        one.register_forward_hook(lambda _, __, reading: seen.append(reading.weights))
+        for one in attentions(model)
+    ]
     with torch.no_grad():
         got = model(source, mask, inputs, weights=True)
     for hook in hooks:
@@ -189,9 +261,14 @@ def assert_is_the_papers(chosen: config.Model) -> None:
     with torch.no_grad():
         memory = model.encoder(source, mask)
     for b, length in enumerate(LENGTHS):
-        drawn = seen[b, ..., :length].numpy() if chosen.attention.decoding == "sample" else None  # what follows from them must be the papers'
+        # what follows from them must be the papers'
+        drawn = seen[b, ..., :length].numpy() if chosen.attention.decoding == "sample" else None
         encoded = reference.encode(recipe(chosen), named, source[b, :length].tolist())
-        np.testing.assert_allclose(memory.values_BSV[b, :length], np.stack(reference.memory(chosen.attention.values, encoded)), atol=1e-9)
+        np.testing.assert_allclose(
+            memory.values_BSV[b, :length],
+            np.stack(reference.memory(chosen.attention.values, encoded)),
+            atol=1e-9,
+        )
         np.testing.assert_allclose(memory.summary_BV[b], encoded.summary, atol=1e-9)
         want = reference.decode(recipe(chosen), named, encoded, inputs[b].tolist(), drawn)
         np.testing.assert_allclose(got.logits[b], np.stack(want.logits), atol=1e-9)
@@ -214,10 +291,21 @@ def test_the_sweep_has_every_choice_somewhere() -> None:
     for part in (SWEEP, FEW, SMOOTH):
         for which in ("encoder", "decoder"):
             stacks = [getattr(chosen, which) for chosen in part]
-            for key, values in {"kernel": KERNELS[which], "layers": (1, 2, 3), "positions": POSITIONS, "max_positions": (3, 9, 1024)}.items():
+            for key, values in {
+                "kernel": KERNELS[which],
+                "layers": (1, 2, 3),
+                "positions": POSITIONS,
+                "max_positions": (3, 9, 1024),
+            }.items():
                 assert {getattr(stack, key) for stack in stacks} == set(values), key
         assert {chosen.decoder.weights_of for chosen in part} == {None, 1, 2, 3}
-        for key, values in {"keys": recipes.PARTS, "values": recipes.PARTS, "window": recipes.WINDOWS, "heads": (1, 2, 3), "value_map": recipes.MAPS}.items():
+        for key, values in {
+            "keys": recipes.PARTS,
+            "values": recipes.PARTS,
+            "window": recipes.WINDOWS,
+            "heads": (1, 2, 3),
+            "value_map": recipes.MAPS,
+        }.items():
             assert {getattr(chosen.attention, key) for chosen in part} == set(values), key
     assert {chosen.attention.decoding for chosen in DRAWING} == {"argmax", "expected", "sample"}
     assert any(chosen.decoder.layers > 1 for chosen in DRAWING)
@@ -225,7 +313,9 @@ def test_the_sweep_has_every_choice_somewhere() -> None:
 
 @pytest.mark.parametrize("chosen", DRAWING, ids=name)
 def test_what_is_drawn_in_training_is_read_and_costs_what_the_papers_say(chosen: config.Model) -> None:
-    """In every layer: log-probabilities and entropies are of all that was drawn; a sentence reads the mean in all layers or in none."""
+    """In every layer: log-probabilities and entropies are of all that was drawn; a sentence reads the mean in
+    all layers or in none.
+    """
     model = model_of(chosen).train()
     source, mask, inputs = sentences()
     memory = model.encoder(source, mask)
@@ -241,7 +331,9 @@ def test_what_is_drawn_in_training_is_read_and_costs_what_the_papers_say(chosen:
             ones = drawn[b, ..., :length].numpy()
             mean = not np.isin(ones, (0, 1)).all()
             how = replace(recipe(chosen), decoding="expected" if mean else "argmax")
-            want = reference.run(how, named, source[b, :length].tolist(), inputs[b].tolist(), None if mean else ones)
+            want = reference.run(
+                how, named, source[b, :length].tolist(), inputs[b].tolist(), None if mean else ones
+            )
             np.testing.assert_allclose(got.logits[b], np.stack(want.logits), atol=1e-9)
             np.testing.assert_allclose(found.entropy_BT[b].detach(), want.entropy, atol=1e-9)
             if mean:
@@ -255,9 +347,13 @@ def test_what_is_drawn_in_training_is_read_and_costs_what_the_papers_say(chosen:
 
 @pytest.mark.parametrize("kernel", [None, 1, 3])
 def test_normalised_weights_are_torchs(kernel: int | None) -> None:
-    """torch.nn.utils.parametrizations.weight_norm with the same direction and length: what comes out, and every gradient."""
+    """torch.nn.utils.parametrizations.weight_norm with the same direction and length: what comes out, and
+    every gradient.
+    """
     ours = Map(4, 5) if kernel is None else Convolution(4, kernel, 1.0, padding=2)
-    theirs = nn.utils.parametrizations.weight_norm(nn.Linear(4, 5) if kernel is None else nn.Conv1d(4, 8, kernel, padding=2))
+    theirs = nn.utils.parametrizations.weight_norm(
+        nn.Linear(4, 5) if kernel is None else nn.Conv1d(4, 8, kernel, padding=2)
+    )
     for parameter in ours.parameters():
         nn.init.uniform_(parameter, -1, 1)
     held = theirs.parametrizations.weight  # type: ignore[union-attr,index]
@@ -285,7 +381,9 @@ def test_models_are_copied_built_without_memory_and_kept_without_pickle(tmp_path
     torch.testing.assert_close(copy.deepcopy(model)(*data).logits, want)
     with torch.device("meta"):
         empty = build(chosen, SOURCE, TARGET)
-    assert {key: one.shape for key, one in empty.named_parameters()} == {key: one.shape for key, one in model.named_parameters()}
+    assert {key: one.shape for key, one in empty.named_parameters()} == {
+        key: one.shape for key, one in model.named_parameters()
+    }
     checkpoint.write_tensors(tmp_path / "w.safetensors", checkpoint.weights(model))
     other = build(chosen, SOURCE, TARGET).eval()
     checkpoint.restore(other, checkpoint.read_tensors(tmp_path / "w.safetensors"), "here")
@@ -307,15 +405,23 @@ def test_steps_are_the_whole_sequence_and_a_beam_is_one_more_query(chosen: confi
         read, state = model.decoder.source(memory), model.decoder.start(memory, width)
         for t in range(T):
             out, state = model.decoder.step(inputs_BWT[:, :, t].flatten(), state, read)
-            torch.testing.assert_close(out.logits.view(B, width, -1), torch.stack([w.logits[:, t] for w in whole], 1))
-            torch.testing.assert_close(out.weights.view(B, width, -1), torch.stack([w.weights[:, t] for w in whole], 1))
+            torch.testing.assert_close(
+                out.logits.view(B, width, -1), torch.stack([w.logits[:, t] for w in whole], 1)
+            )
+            torch.testing.assert_close(
+                out.weights.view(B, width, -1), torch.stack([w.weights[:, t] for w in whole], 1)
+            )
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 @pytest.mark.parametrize("width", [1, 3])
 @pytest.mark.parametrize("chosen", FEW, ids=name)
-def test_rows_that_change_places_and_sentences_that_leave_go_on_as_they_were(chosen: config.Model, width: int, mode: Callable[[], Any]) -> None:
-    """A search of many steps, with its rows chosen anew after each: every row says at last what teacher forcing says of its tokens."""
+def test_rows_that_change_places_and_sentences_that_leave_go_on_as_they_were(
+    chosen: config.Model, width: int, mode: Callable[[], Any]
+) -> None:
+    """A search of many steps, with its rows chosen anew after each: every row says at last what teacher
+    forcing says of its tokens.
+    """
     steps, rows = 14, B * width
     model = model_of(chosen)
     source, mask, _ = sentences()
@@ -336,7 +442,12 @@ def test_rows_that_change_places_and_sentences_that_leave_go_on_as_they_were(cho
                 stay = torch.tensor([0, 2]) if t == 4 else torch.tensor([1])
                 read = select(read, stay)
             chosen_R = (stay[:, None] * width + torch.randint(0, width, (len(stay), width))).flatten()
-            state, tokens, sentence_R, rows = select(state, chosen_R), tokens[chosen_R], sentence_R[chosen_R], len(chosen_R)
+            state, tokens, sentence_R, rows = (
+                select(state, chosen_R),
+                tokens[chosen_R],
+                sentence_R[chosen_R],
+                len(chosen_R),
+            )
 
 
 @pytest.mark.parametrize("chosen", FEW, ids=name)
@@ -355,7 +466,9 @@ def test_a_state_is_a_value(chosen: config.Model) -> None:
         torch.testing.assert_close(first.logits, again.logits)
         for middle, after in ((other, after_second), (token, after_first)):
             out, _ = model.decoder.step(last, after, read)
-            want = model.decoder(torch.stack([token, middle, last], 1), select(memory, torch.arange(B).repeat_interleave(2)))
+            want = model.decoder(
+                torch.stack([token, middle, last], 1), select(memory, torch.arange(B).repeat_interleave(2))
+            )
             torch.testing.assert_close(out.logits, want.logits[:, -1])
 
 
@@ -379,7 +492,9 @@ def test_a_step_looks_back_at_what_its_kernels_see_and_keeps_no_more(kernel: int
 
 def test_weights_are_normalised_once_for_all_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     model, made_of = model_of(made()), []
-    monkeypatch.setattr(Normalised, "matrix", lambda self, matrix=Normalised.matrix: made_of.append(self) or matrix(self))
+    monkeypatch.setattr(
+        Normalised, "matrix", lambda self, matrix=Normalised.matrix: made_of.append(self) or matrix(self)
+    )
     source, mask, inputs = sentences()
     model(source, mask, inputs)
     every = [module for module in model.modules() if isinstance(module, Normalised)]
@@ -403,8 +518,15 @@ def test_gradients_go_through_single_steps_too(chosen: config.Model) -> None:
     for t in range(T):
         out, state = model.decoder.step(inputs[:, t], state, read)
         logits.append(out.logits)
-    got = torch.autograd.grad((torch.stack(logits, 1) * weight).sum(), parameters, allow_unused=True, materialize_grads=True)
-    want = torch.autograd.grad((model(source, mask, inputs).logits * weight).sum(), parameters, allow_unused=True, materialize_grads=True)
+    got = torch.autograd.grad(
+        (torch.stack(logits, 1) * weight).sum(), parameters, allow_unused=True, materialize_grads=True
+    )
+    want = torch.autograd.grad(
+        (model(source, mask, inputs).logits * weight).sum(),
+        parameters,
+        allow_unused=True,
+        materialize_grads=True,
+    )
     for a, b in zip(got, want, strict=True):
         torch.testing.assert_close(a, b)
 
@@ -421,7 +543,9 @@ def test_padding_future_and_neighbours_change_nothing(chosen: config.Model) -> N
         torch.testing.assert_close(padded.logits, got.logits)
         torch.testing.assert_close(padded.weights[..., :S], got.weights)
         assert (padded.weights[..., S:] == 0).all()
-        torch.testing.assert_close(model.encoder(longer, longer_mask).summary_BV, model.encoder(source, mask).summary_BV)
+        torch.testing.assert_close(
+            model.encoder(longer, longer_mask).summary_BV, model.encoder(source, mask).summary_BV
+        )
 
         for b, length in enumerate(LENGTHS):
             alone = model(source[b : b + 1, :length], mask[b : b + 1, :length], inputs[b : b + 1])
@@ -430,7 +554,9 @@ def test_padding_future_and_neighbours_change_nothing(chosen: config.Model) -> N
         for t in range(T - 1):
             changed = inputs.clone()
             changed[:, t + 1 :] = 11 - changed[:, t + 1 :]
-            torch.testing.assert_close(model(source, mask, changed).logits[:, : t + 1], got.logits[:, : t + 1])
+            torch.testing.assert_close(
+                model(source, mask, changed).logits[:, : t + 1], got.logits[:, : t + 1]
+            )
         assert not torch.allclose(model(source, mask, 11 - inputs).logits, got.logits)
 
 
@@ -446,7 +572,9 @@ def test_gradients_of_every_weight(chosen: config.Model) -> None:
     parameters = dict(model.named_parameters())
 
     def logits(*values: Tensor) -> Tensor:
-        got: Tensor = torch.func.functional_call(model, dict(zip(parameters, values, strict=True)), (source, mask, inputs)).logits
+        got: Tensor = torch.func.functional_call(
+            model, dict(zip(parameters, values, strict=True)), (source, mask, inputs)
+        ).logits
         return got
 
     torch.autograd.gradcheck(logits, tuple(parameters.values()), fast_mode=True)
@@ -454,8 +582,12 @@ def test_gradients_of_every_weight(chosen: config.Model) -> None:
 
 @pytest.mark.parametrize("values", ["states", "sum"])
 @pytest.mark.parametrize("layers", [1, 3])
-def test_the_encoder_gets_the_gradient_of_one_reading_and_its_embeddings_all(layers: int, values: str) -> None:
-    """Section 3.4: divided by the number of attentions, as keys and as values, but for what reaches the embeddings past the encoder."""
+def test_the_encoder_gets_the_gradient_of_one_reading_and_its_embeddings_all(
+    layers: int, values: str
+) -> None:
+    """Section 3.4: divided by the number of attentions, as keys and as values, but for what reaches the
+    embeddings past the encoder.
+    """
     model = model_of(made({"values": values}, layers=layers))
     data, weight = sentences(), torch.randn(B, T, TARGET)
 
@@ -469,14 +601,20 @@ def test_the_encoder_gets_the_gradient_of_one_reading_and_its_embeddings_all(lay
     assert share == 1 / (2 * layers)
     got, whole, past = gradients(share), gradients(1.0), gradients(0.0)
     for key, gradient in got.items():
-        outside = key.startswith("encoder.") and not key.startswith(("encoder.embedding", "encoder.positions"))
+        outside = key.startswith("encoder.") and not key.startswith(
+            ("encoder.embedding", "encoder.positions")
+        )
         assert (past[key] == 0).all() == (key.startswith("encoder.") and (outside or values == "states")), key
         want = past[key] + share * (whole[key] - past[key]) if key.startswith("encoder.") else whole[key]
         torch.testing.assert_close(gradient, want, msg=lambda text, key=key: f"{key}: {text}")
 
 
 def test_a_decoder_that_asks_once_leaves_the_gradient_whole() -> None:
-    model = build(config.Model.model_validate({"embedding": SIZE, "encoder": {"kind": "conv", "size": 4, "layers": 2}}), SOURCE, TARGET)
+    model = build(
+        config.Model.model_validate({"embedding": SIZE, "encoder": {"kind": "conv", "size": 4, "layers": 2}}),
+        SOURCE,
+        TARGET,
+    )
     assert type(model.encoder) is ConvEncoder
     assert model.encoder.share == 1
 
@@ -505,7 +643,9 @@ def test_asking_for_weights_changes_nothing(chosen: config.Model, training: bool
 
 
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("attention", [{}, {"score": "additive"}, {"score": "scaled-dot", "heads": 2}], ids=str)
+@pytest.mark.parametrize(
+    "attention", [{}, {"score": "additive"}, {"score": "scaled-dot", "heads": 2}], ids=str
+)
 def test_half_precision_is_close(attention: dict[str, Any], precision: torch.dtype) -> None:
     """The same numbers to its accuracy, gradients in the weights' own type, and a search that runs."""
     model = build(made(attention), SOURCE, TARGET).float().eval()
@@ -516,12 +656,19 @@ def test_half_precision_is_close(attention: dict[str, Any], precision: torch.dty
     source, mask, inputs = sentences()
     exact = model(source, mask, inputs).logits
     scale = exact.std().item()
-    want = torch.autograd.grad(exact.square().mean(), tuple(model.parameters()), allow_unused=True, materialize_grads=True)
+    want = torch.autograd.grad(
+        exact.square().mean(), tuple(model.parameters()), allow_unused=True, materialize_grads=True
+    )
     for asked in (False, True):
         with torch.autocast("cpu", precision):
             low = model(source, mask, inputs, weights=asked)
         assert (low.logits.float() - exact).abs().max() < 0.15 * scale
-        got = torch.autograd.grad(low.logits.float().square().mean(), tuple(model.parameters()), allow_unused=True, materialize_grads=True)
+        got = torch.autograd.grad(
+            low.logits.float().square().mean(),
+            tuple(model.parameters()),
+            allow_unused=True,
+            materialize_grads=True,
+        )
         for a, b in zip(got, want, strict=True):
             assert a.dtype == torch.float32
             assert (a - b).norm() < 0.15 * b.norm() + 0.03
@@ -557,14 +704,20 @@ def test_what_a_step_reads_changes_later_ones_where_the_decoder_says_so(layers: 
     model = model_of(made(layers=layers, kernel=kernel))
     source, mask, inputs = sentences()
     hook = attentions(model)[0].register_forward_hook(
-        lambda _, __, reading: reading._replace(context=reading.context + torch.eye(T)[0, :, None] * torch.arange(SIZE))
+        lambda _, __, reading: reading._replace(
+            context=reading.context + torch.eye(T)[0, :, None] * torch.arange(SIZE)
+        )
     )
     with torch.no_grad():
         changed = model(source, mask, inputs).logits
         hook.remove()
         plain = model(source, mask, inputs).logits
     assert not torch.allclose(changed[:, 0], plain[:, 0])
-    assert torch.allclose(changed[:, 1:], plain[:, 1:]) == (not model.decoder.carries) == (layers == 1 or kernel == 1)
+    assert (
+        torch.allclose(changed[:, 1:], plain[:, 1:])
+        == (not model.decoder.carries)
+        == (layers == 1 or kernel == 1)
+    )
 
 
 def test_layers_that_ask_alike_draw_by_themselves_outside_training_too() -> None:
@@ -572,7 +725,9 @@ def test_layers_that_ask_alike_draw_by_themselves_outside_training_too() -> None
     model = model_of(made({"normaliser": "hard-sample", "decoding": "sample", "score": "additive"}))
     for attention in attentions(model):
         nn.init.zeros_(cast(Tensor, attention.score.v))
-    _, seen = read_by_head(model, torch.tensor([[4, 5]]), torch.ones(1, 2, dtype=torch.bool), torch.full((1, steps), 5))
+    _, seen = read_by_head(
+        model, torch.tensor([[4, 5]]), torch.ones(1, 2, dtype=torch.bool), torch.full((1, steps), 5)
+    )
     both = torch.bincount((seen[0, :, :, 0, 0] @ torch.tensor([2.0, 1.0])).long(), minlength=4) / steps
     torch.testing.assert_close(both.double(), torch.full((4,), 0.25), rtol=0, atol=0.035)  # four deviations
 
@@ -597,7 +752,9 @@ def test_one_head_of_one_layer_can_be_shown(head: int) -> None:
     torch.testing.assert_close(got.weights, seen[:, :, 1, head - 1])
 
 
-def test_dropout_is_on_embeddings_inputs_of_convolutions_and_the_output(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dropout_is_on_embeddings_inputs_of_convolutions_and_the_output(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Section 4.2; on a block's input where it is convolved, not where it is the residual."""
     model, dropped = model_of(made(dropout=0.3)), []
 
@@ -611,7 +768,13 @@ def test_dropout_is_on_embeddings_inputs_of_convolutions_and_the_output(monkeypa
     for training in (True, False):
         dropped.clear()
         model.train(training)(source, mask, inputs)
-        assert [shape for shape, _, _ in dropped] == [(B, S, SIZE), *[(B, S, 5)] * 2, (B, T, SIZE), *[(B, T, 4)] * 2, (B, T, SIZE)]
+        assert [shape for shape, _, _ in dropped] == [
+            (B, S, SIZE),
+            *[(B, S, 5)] * 2,
+            (B, T, SIZE),
+            *[(B, T, 4)] * 2,
+            (B, T, SIZE),
+        ]
         assert {(p, flag) for _, p, flag in dropped} == {(0.3, training)}
 
 
@@ -633,18 +796,42 @@ def test_a_residual_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_preset_is_the_papers_model() -> None:
     for name in ("gehring17", "gehring17-paper"):
         chosen = config.load(name)
-        assert (chosen.model.encoder.kind, chosen.model.decoder.kind, chosen.model.encoder.layers) == ("conv", "conv", chosen.model.decoder.layers)
-        assert (chosen.model.attention.score, *chosen.model.parts, chosen.model.attention.heads) == ("dot", "states", "sum", 1)
+        assert (chosen.model.encoder.kind, chosen.model.decoder.kind, chosen.model.encoder.layers) == (
+            "conv",
+            "conv",
+            chosen.model.decoder.layers,
+        )
+        assert (chosen.model.attention.score, *chosen.model.parts, chosen.model.attention.heads) == (
+            "dot",
+            "states",
+            "sum",
+            1,
+        )
         assert chosen.model.encoder.kernel == chosen.model.decoder.kernel == 3
     assert chosen.model.encoder.size == chosen.model.decoder.size == chosen.model.embedding == 512
-    assert (chosen.train.momentum, chosen.train.lr, chosen.train.clip, chosen.train.decay) == (0.99, 0.25, 0.1, 0.1)  # section 4.2
+    # section 4.2
+    assert (chosen.train.momentum, chosen.train.lr, chosen.train.clip, chosen.train.decay) == (
+        0.99,
+        0.25,
+        0.1,
+        0.1,
+    )
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_glorot_starts_as_the_paper_has_it(dropout: float) -> None:
     """Section 3.5."""
     side = {"kind": "conv", "size": 96, "layers": 2, "kernel": 3}
-    chosen = config.Model.model_validate({"embedding": 64, "tied": "none", "dropout": dropout, "encoder": side, "decoder": side, "attention": {"score": "dot"}})
+    chosen = config.Model.model_validate(
+        {
+            "embedding": 64,
+            "tied": "none",
+            "dropout": dropout,
+            "encoder": side,
+            "decoder": side,
+            "attention": {"score": "dot"},
+        }
+    )
     model = build(chosen, 500, 400)
     assert type(model.encoder) is ConvEncoder
     assert type(model.decoder) is ConvDecoder
@@ -673,10 +860,18 @@ def test_glorot_starts_as_the_paper_has_it(dropout: float) -> None:
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_what_goes_through_the_layers_at_first_varies_as_what_came_in(dropout: float) -> None:
-    """What the scalings and first weights of sections 3.4 and 3.5 are for: ten layers deep, with attention that is nearly even."""
+    """What the scalings and first weights of sections 3.4 and 3.5 are for: ten layers deep, with attention
+    that is nearly even.
+    """
     side = {"kind": "conv", "size": 128, "layers": 10, "kernel": 3, "positions": "none"}
     chosen = config.Model.model_validate(
-        {"embedding": 128, "dropout": dropout, "encoder": side, "decoder": side, "attention": {"score": "dot", "values": "sum"}}
+        {
+            "embedding": 128,
+            "dropout": dropout,
+            "encoder": side,
+            "decoder": side,
+            "attention": {"score": "dot", "values": "sum"},
+        }
     )
     model = build(chosen, 200, 200).train()
     source, mask = torch.randint(4, 200, (8, 12)), torch.ones(8, 12, dtype=torch.bool)
@@ -697,7 +892,9 @@ def test_normalised_weights_start_as_they_were_drawn_whatever_the_rest(init: str
 
 
 def assert_it_trains(chosen: config.Model) -> None:
-    """Three steps: no number is lost, and every parameter has a gradient, if perhaps of zeros where what is read does not hang on it."""
+    """Three steps: no number is lost, and every parameter has a gradient, if perhaps of zeros where what is
+    read does not hang on it.
+    """
     torch.manual_seed(1)
     vocabulary = TARGET if chosen.tied == "all" else SOURCE
     model = build(chosen, vocabulary, TARGET).float().train()
@@ -707,7 +904,9 @@ def assert_it_trains(chosen: config.Model) -> None:
     for _ in range(3):
         optimizer.zero_grad(set_to_none=True)
         found = model.decoder.features(inputs, model.encoder(source, mask))
-        loss = nn.functional.cross_entropy(model.decoder.output(found.features_BTD).flatten(0, 1), targets.flatten())
+        loss = nn.functional.cross_entropy(
+            model.decoder.output(found.features_BTD).flatten(0, 1), targets.flatten()
+        )
         if found.log_p_BT is not None:
             assert found.entropy_BT is not None
             loss = loss - 0.1 * found.log_p_BT.mean() - 0.01 * found.entropy_BT.mean()
@@ -729,7 +928,9 @@ def test_any_valid_convolutional_model_trains(chosen: config.Model) -> None:
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(anything())
-def test_whatever_the_config_accepts_trains_and_what_it_refuses_it_names(drawn: tuple[config.Model, list[str]]) -> None:
+def test_whatever_the_config_accepts_trains_and_what_it_refuses_it_names(
+    drawn: tuple[config.Model, list[str]],
+) -> None:
     chosen, refusals = drawn
     assert all(re.match(r"any: model\.[a-z_.]+", refusal) for refusal in refusals)
     assert_it_trains(chosen)
@@ -739,11 +940,20 @@ def test_whatever_the_config_accepts_trains_and_what_it_refuses_it_names(drawn: 
     ("changes", "message"),
     [
         ({"model.encoder.kernel": 4}, "model.encoder.kernel is 4: .* odd"),
-        ({"model.encoder.positions": "none", "model.encoder.max_positions": 9}, 'model.encoder.max_positions is for model.encoder.positions="learned"'),
-        ({"model.decoder.positions": "none", "model.decoder.max_positions": 9}, 'model.decoder.max_positions is for model.decoder.positions="learned"'),
+        (
+            {"model.encoder.positions": "none", "model.encoder.max_positions": 9},
+            'model.encoder.max_positions is for model.encoder.positions="learned"',
+        ),
+        (
+            {"model.decoder.positions": "none", "model.decoder.max_positions": 9},
+            'model.decoder.max_positions is for model.decoder.positions="learned"',
+        ),
         ({"model.decoder.weights_of": 3}, "model.decoder.weights_of is 3: the decoder has 2 layers"),
         ({"model.decoder.heads": 2}, "model.decoder.heads is for model.decoder.kind"),
-        ({"model.attention.past": "coverage"}, 'model.attention.past="coverage" reads the weights of earlier steps, and a conv decoder'),
+        (
+            {"model.attention.past": "coverage"},
+            'model.attention.past="coverage" reads the weights of earlier steps, and a conv decoder',
+        ),
         ({"model.attention.queries": "both"}, 'model.attention.queries="both" is for a recurrent decoder'),
         ({"model.encoder.positions": "rotary"}, "model.encoder.positions"),
         ({"model.attention.heads": 4}, "model.attention.heads=4 must divide"),

@@ -1,4 +1,6 @@
-"""Every recipe of the recurrent decoder: held to the papers' equations, and the laws that any decoder must keep."""
+"""Every recipe of the recurrent decoder: held to the papers' equations, and the laws that any decoder must
+keep.
+"""
 
 import itertools
 from dataclasses import replace
@@ -37,7 +39,9 @@ def model_of(chosen: config.Model) -> Seq2Seq:
 
 
 def words(count: int, length: int) -> Tensor:
-    """Source ids (count, length), no word twice in a row: hard weights between equal keys would hang on rounding."""
+    """Source ids (count, length), no word twice in a row: hard weights between equal keys would hang on
+    rounding.
+    """
     return 4 + torch.rand(count, TARGET - 4).argsort(1)[:, :length]
 
 
@@ -95,7 +99,9 @@ def test_any_valid_recipe_is_the_papers(chosen: config.Model) -> None:
 
 
 def test_show_attend_and_tell_is_the_papers() -> None:
-    """The decoder of `xu15-soft`, small, asked and fed as the paper has it: gate, first state of the mean annotation, and a readout of word, state and context."""
+    """The decoder of `xu15-soft`, small, asked and fed as the paper has it: gate, first state of the mean
+    annotation, and a readout of word, state and context.
+    """
     preset = config.load("xu15-soft").model.decoder
     assert preset.kind == "rnn"
     parts = preset.model_dump(include={"cell", "gate", "bridge", "readout", "readout_embedding"})
@@ -123,8 +129,12 @@ def test_show_attend_and_tell_is_the_papers() -> None:
 
 
 def test_the_sweep_has_every_choice_somewhere() -> None:
-    """What is drawn must not leave a choice out, neither in the sweep nor in the parts of it that the longer tests take."""
-    assert {(chosen.attention.score, chosen.attention.normaliser) for chosen in ATTENDING} == set(itertools.product(recipes.SCORES, recipes.NORMALISERS))
+    """What is drawn must not leave a choice out, neither in the sweep nor in the parts of it that the longer
+    tests take.
+    """
+    assert {(chosen.attention.score, chosen.attention.normaliser) for chosen in ATTENDING} == set(
+        itertools.product(recipes.SCORES, recipes.NORMALISERS)
+    )
     for part in (SWEEP, FEW, SMOOTH):
         attending = [chosen for chosen in part if chosen.decoder.reads == "attention"]
         for name, kinds in {
@@ -145,12 +155,20 @@ def test_the_sweep_has_every_choice_somewhere() -> None:
         assert {chosen.attention.normaliser for chosen in attending} == soft
         assert {chosen.decoder.gate for chosen in attending} == set(recipes.GATES)
         assert {chosen.decoder.bridge for chosen in part} == set(recipes.BRIDGES)
-        assert {(chosen.decoder.readout, chosen.decoder.readout_size) for chosen in part} == set(recipes.READOUTS)
+        assert {(chosen.decoder.readout, chosen.decoder.readout_size) for chosen in part} == set(
+            recipes.READOUTS
+        )
         assert {chosen.tied for chosen in part} == {"none", "output", "all"}
         assert {chosen.encoder.cell for chosen in part} == set(recipes.CELLS)
-        assert {(chosen.encoder.bidirectional, chosen.encoder.reverse) for chosen in part} == {(True, False), (False, False), (False, True)}
+        assert {(chosen.encoder.bidirectional, chosen.encoder.reverse) for chosen in part} == {
+            (True, False),
+            (False, False),
+            (False, True),
+        }
         for choice in ("readout_embedding", "input_feeding", "query", "cell", "reads"):
-            assert len({getattr(chosen.decoder, choice) for chosen in part}) == (3 if choice in ("cell", "reads") else 2), choice
+            assert len({getattr(chosen.decoder, choice) for chosen in part}) == (
+                3 if choice in ("cell", "reads") else 2
+            ), choice
     assert {chosen.attention.decoding for chosen in DRAWING} == {"argmax", "expected", "sample"}
     assert {chosen.attention.k for chosen in DRAWING} == {1, 2}
     assert any(chosen.attention.heads > 1 for chosen in DRAWING)
@@ -158,7 +176,9 @@ def test_the_sweep_has_every_choice_somewhere() -> None:
 
 @pytest.mark.parametrize("chosen", DRAWING, ids=recipes.name)
 def test_what_is_drawn_in_training_is_read_and_costs_what_the_papers_say(chosen: config.Model) -> None:
-    """Xu 2015, section 4.1: what follows from the draws, their log-probability and the entropy of what they were drawn from; some sentences read the mean."""
+    """Xu 2015, section 4.1: what follows from the draws, their log-probability and the entropy of what they
+    were drawn from; some sentences read the mean.
+    """
     model = model_of(chosen).train()
     source, mask, inputs = sentences()
     memory = model.encoder(source, mask)
@@ -176,7 +196,9 @@ def test_what_is_drawn_in_training_is_read_and_costs_what_the_papers_say(chosen:
             mean = not np.isin(by_head, (0, 1)).all()
             assert chosen.attention.expected > 0 or not mean
             how = replace(recipe(chosen), decoding="expected" if mean else "argmax")
-            want = reference.run(how, named, source[b, :length].tolist(), inputs[b].tolist(), None if mean else by_head)
+            want = reference.run(
+                how, named, source[b, :length].tolist(), inputs[b].tolist(), None if mean else by_head
+            )
             np.testing.assert_allclose(got.logits[b], np.stack(want.logits), atol=1e-9)
             np.testing.assert_allclose(found.entropy_BT[b].detach(), want.entropy, atol=1e-9)
             if mean:
@@ -193,7 +215,9 @@ def test_a_decoder_that_would_never_see_the_source_is_refused() -> None:
 @pytest.mark.parametrize("chosen", ATTENDING, ids=recipes.name)
 @pytest.mark.parametrize("training", [False, True])
 def test_weights_are_what_their_normaliser_promises(chosen: config.Model, training: bool) -> None:
-    """Exactly 0 on padding and outside a fixed window; one in all, or one for each position that is chosen; a predicted window takes away from it."""
+    """Exactly 0 on padding and outside a fixed window; one in all, or one for each position that is chosen; a
+    predicted window takes away from it.
+    """
     model = model_of(chosen).train(training)
     source, mask, inputs = sentences()
     _, weights_BTHS = read_by_head(model, source, mask, inputs)
@@ -216,13 +240,17 @@ def test_weights_are_what_their_normaliser_promises(chosen: config.Model, traini
         assert (got_BTH > 0).all()
     else:
         torch.testing.assert_close(got_BTH, count_BT1.clamp(max=a.k).expand(-1, -1, a.heads).to(got_BTH))
-    if a.normaliser in ("hard-topk", "gumbel") or (a.normaliser == "hard-sample" and (a.expected == 0 if training else a.decoding != "expected")):
+    if a.normaliser in ("hard-topk", "gumbel") or (
+        a.normaliser == "hard-sample" and (a.expected == 0 if training else a.decoding != "expected")
+    ):
         assert ((weights_BTHS == 0) | (weights_BTHS == 1)).all()
 
 
 @pytest.mark.parametrize("chosen", SWEEP, ids=NAMES)
 def test_steps_are_the_whole_sequence_and_a_beam_is_one_more_query(chosen: config.Model) -> None:
-    """Two rows a sentence, fed with different targets and one memory, do step by step what each does alone and at once."""
+    """Two rows a sentence, fed with different targets and one memory, do step by step what each does alone
+    and at once.
+    """
     model = model_of(chosen)
     source, mask, inputs = sentences()
     inputs_BWT = torch.stack([inputs, torch.randint(4, TARGET, (B, T))], 1)
@@ -232,9 +260,13 @@ def test_steps_are_the_whole_sequence_and_a_beam_is_one_more_query(chosen: confi
         read, state = model.decoder.source(memory), model.decoder.start(memory, 2)
         for t in range(T):
             out, state = model.decoder.step(inputs_BWT[:, :, t].flatten(), state, read)
-            torch.testing.assert_close(out.logits.view(B, 2, -1), torch.stack([w.logits[:, t] for w in whole], 1))
+            torch.testing.assert_close(
+                out.logits.view(B, 2, -1), torch.stack([w.logits[:, t] for w in whole], 1)
+            )
             if out.weights is not None:
-                torch.testing.assert_close(out.weights.view(B, 2, -1), torch.stack([w.weights[:, t] for w in whole], 1))
+                torch.testing.assert_close(
+                    out.weights.view(B, 2, -1), torch.stack([w.weights[:, t] for w in whole], 1)
+                )
 
 
 @pytest.mark.parametrize("chosen", FEW, ids=recipes.name)
@@ -258,7 +290,9 @@ def test_rows_change_places_with_their_state(chosen: config.Model) -> None:
 
 @pytest.mark.parametrize("chosen", FEW, ids=recipes.name)
 def test_a_state_is_a_value(chosen: config.Model) -> None:
-    """A step changes neither the state that it is given nor the source that it reads: the same step again gives the same."""
+    """A step changes neither the state that it is given nor the source that it reads: the same step again
+    gives the same.
+    """
     model = model_of(chosen)
     source, mask, _ = sentences()
     with torch.no_grad():
@@ -291,19 +325,25 @@ def test_padding_future_and_neighbours_change_nothing(chosen: config.Model) -> N
         for t in range(T - 1):
             changed = inputs.clone()
             changed[:, t + 1 :] = 11 - changed[:, t + 1 :]
-            torch.testing.assert_close(model(source, mask, changed).logits[:, : t + 1], got.logits[:, : t + 1])
+            torch.testing.assert_close(
+                model(source, mask, changed).logits[:, : t + 1], got.logits[:, : t + 1]
+            )
         assert not torch.allclose(model(source, mask, 11 - inputs).logits, got.logits)
 
 
 @pytest.mark.parametrize("chosen", SMOOTH, ids=recipes.name)
 def test_gradients_of_every_weight(chosen: config.Model) -> None:
-    """By finite differences, through encoder, bridge, attention, cells and readout together; hard weights have an estimate in place of a gradient."""
+    """By finite differences, through encoder, bridge, attention, cells and readout together; hard weights
+    have an estimate in place of a gradient.
+    """
     model = model_of(chosen)
     source, mask, inputs = sentences()
     parameters = dict(model.named_parameters())
 
     def logits(*values: Tensor) -> Tensor:
-        got: Tensor = torch.func.functional_call(model, dict(zip(parameters, values, strict=True)), (source, mask, inputs)).logits
+        got: Tensor = torch.func.functional_call(
+            model, dict(zip(parameters, values, strict=True)), (source, mask, inputs)
+        ).logits
         return got
 
     torch.autograd.gradcheck(logits, tuple(parameters.values()), fast_mode=True)
@@ -311,21 +351,28 @@ def test_gradients_of_every_weight(chosen: config.Model) -> None:
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(recipes.models(), st.lists(st.integers(1, 4), min_size=1, max_size=3), st.integers(1, 4))
-def test_gradients_of_every_weight_are_those_of_single_steps(chosen: config.Model, lengths: list[int], steps: int) -> None:
-    """The whole sequence with its shared matrix gradients, against a plain chain of steps: weight by weight, for any shape."""
+def test_gradients_of_every_weight_are_those_of_single_steps(
+    chosen: config.Model, lengths: list[int], steps: int
+) -> None:
+    """The whole sequence with its shared matrix gradients, against a plain chain of steps: weight by weight,
+    for any shape.
+    """
     model = model_of(chosen)
     source = words(len(lengths), max(lengths))
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
     inputs, weight = torch.randint(4, TARGET, (len(lengths), steps)), torch.randn(len(lengths), steps, TARGET)
     parameters = tuple(model.parameters())
     loss = (model(source, mask, inputs).logits * weight).sum()
-    fast = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)  # one step alone may not read what the next one would
+    # one step alone may not read what the next one would
+    fast = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
     memory = model.encoder(source, mask)
     read, state, logits = model.decoder.source(memory), model.decoder.start(memory, 1), []
     for t in range(steps):
         out, state = model.decoder.step(inputs[:, t], state, read)
         logits.append(out.logits)
-    slow = torch.autograd.grad((torch.stack(logits, 1) * weight).sum(), parameters, allow_unused=True, materialize_grads=True)
+    slow = torch.autograd.grad(
+        (torch.stack(logits, 1) * weight).sum(), parameters, allow_unused=True, materialize_grads=True
+    )
     for (name, _), a, b in zip(model.named_parameters(), fast, slow, strict=True):
         torch.testing.assert_close(a, b, msg=lambda said, name=name: f"{name}: {said}")
 
@@ -348,7 +395,9 @@ def test_features_are_what_the_output_layer_reads(chosen: config.Model) -> None:
 @pytest.mark.parametrize("precision", [torch.bfloat16])
 @pytest.mark.parametrize("chosen", SMOOTH, ids=recipes.name)
 def test_autocast_gives_nearly_the_same(chosen: config.Model, precision: torch.dtype) -> None:
-    """Forward and backward in low precision: the same numbers to its accuracy, gradients in the weights' own type."""
+    """Forward and backward in low precision: the same numbers to its accuracy, gradients in the weights' own
+    type.
+    """
     model = model_of(chosen).float()
     source, mask, inputs = sentences()
     exact = model(source, mask, inputs).logits
@@ -363,8 +412,12 @@ def test_autocast_gives_nearly_the_same(chosen: config.Model, precision: torch.d
 
 
 @pytest.mark.parametrize("feeding", [False, True])
-def test_dropout_is_on_embeddings_between_layers_and_on_readouts(feeding: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = recipes.make({"layers": 2}, {"layers": 2, "readout_size": 6, "input_feeding": feeding}, dropout=0.3)
+def test_dropout_is_on_embeddings_between_layers_and_on_readouts(
+    feeding: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = recipes.make(
+        {"layers": 2}, {"layers": 2, "readout_size": 6, "input_feeding": feeding}, dropout=0.3
+    )
     model, dropped = model_of(chosen), []
 
     def note(x: Tensor, p: float, training: bool) -> Tensor:

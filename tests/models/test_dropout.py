@@ -16,7 +16,9 @@ def test_leaves_out_its_share_and_keeps_the_mean(share: float, dtype: torch.dtyp
     dropped = (y == 0).double().mean().item()
     assert dropped == pytest.approx(share, abs=4 * (share * (1 - share) / x.numel()) ** 0.5 + 2**-17)
     kept = y[y != 0]
-    torch.testing.assert_close(kept, torch.full_like(kept, 1 / (1 - share)), rtol=1e-2 if dtype == torch.bfloat16 else 2e-4, atol=0)
+    torch.testing.assert_close(
+        kept, torch.full_like(kept, 1 / (1 - share)), rtol=1e-2 if dtype == torch.bfloat16 else 2e-4, atol=0
+    )
 
 
 def test_every_place_is_drawn_by_itself() -> None:

@@ -1,4 +1,6 @@
-"""Pictures as a memory: which cell is where, what a clip's frames keep, that no picture hangs on its company, and what is never trained."""
+"""Pictures as a memory: which cell is where, what a clip's frames keep, that no picture hangs on its company,
+and what is never trained.
+"""
 
 import math
 import types
@@ -29,7 +31,15 @@ DECODERS: dict[str, dict[str, Any]] = {
 STILLS: dict[str, dict[str, Any]] = {
     "plain": {},
     "attending": {"self_attention": 2, "positions": "sinusoidal"},
-    "published": {"backbone": "resnet18", "blocks": (1, 1, 1), "channels": 32, "stages": 1, "norm": "batch", "weights": "x", "positions": "learned"},
+    "published": {
+        "backbone": "resnet18",
+        "blocks": (1, 1, 1),
+        "channels": 32,
+        "stages": 1,
+        "norm": "batch",
+        "weights": "x",
+        "positions": "learned",
+    },
 }
 CLIPS: dict[str, dict[str, Any]] = {
     "mean": {"frames": 5, "time": "mean", "positions": "sinusoidal"},
@@ -41,7 +51,15 @@ every = pytest.mark.parametrize("changed", [*STILLS.values(), *CLIPS.values()], 
 
 def settings(decoder: str = "rnn", dropout: float = 0.0, **changed: Any) -> config.Model:
     encoder = {"kind": "image", "side": SIDE, "blocks": (1, 1), "channels": 8, "size": SIZE} | changed
-    return config.Model.model_validate({"embedding": SIZE, "dropout": dropout, "encoder": encoder, "decoder": DECODERS[decoder], "attention": {"size": 8}})
+    return config.Model.model_validate(
+        {
+            "embedding": SIZE,
+            "dropout": dropout,
+            "encoder": encoder,
+            "decoder": DECODERS[decoder],
+            "attention": {"size": 8},
+        }
+    )
 
 
 def make(**changed: Any) -> ImageEncoder:
@@ -107,7 +125,9 @@ def test_a_still_is_a_grid(changed: dict[str, Any]) -> None:
 
 
 def test_positions_stand_row_by_row(pooled: dict[str, Any]) -> None:
-    """A bright spot in the second row and the fourth column of cells lights that position alone; pictures here are wider than high, so that no swap can hide."""
+    """A bright spot in the second row and the fourth column of cells lights that position alone; pictures
+    here are wider than high, so that no swap can hide.
+    """
     encoder = make(**pooled)
     dark = torch.zeros(1, 3, 24, 40, dtype=torch.uint8)
     bright = dark.clone()
@@ -142,7 +162,9 @@ def test_pixels_are_shifted_scaled_and_mapped_as_documented(pooled: dict[str, An
         for row in range(4):
             for column in range(4):
                 cell = picture[:, 8 * row : 8 * row + 8, 8 * column : 8 * column + 8].mean((1, 2))
-                place = np.concatenate([reference.sinusoid(row, SIZE // 2), reference.sinusoid(column, SIZE // 2)])
+                place = np.concatenate(
+                    [reference.sinusoid(row, SIZE // 2), reference.sinusoid(column, SIZE // 2)]
+                )
                 want = reference.linear(weight, (cell - [0.1, 0.2, 0.3]) / [0.5, 0.6, 0.7], bias) + place
                 np.testing.assert_allclose(one[4 * row + column], want, atol=1e-12)
 
@@ -203,7 +225,9 @@ def test_time_is_told_unless_the_mean_is_asked_for(changed: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("time", ["mean", "rnn", "transformer"])
 def test_time_goes_by_at_each_cell(time: str, pooled: dict[str, Any]) -> None:
-    """What changes in one cell of one frame changes that cell alone: in all frames or, where their mean is kept, in the mean."""
+    """What changes in one cell of one frame changes that cell alone: in all frames or, where their mean is
+    kept, in the mean.
+    """
     encoder = make(**pooled, frames=3, time=time, positions="sinusoidal")
     source = torch.zeros(2, 3, 3, SIDE, SIDE, dtype=torch.uint8)
     source[1, 1, :, 16:24, 8:16] = 255
@@ -226,7 +250,9 @@ def test_what_is_made_of_one_is_the_same_bits_in_any_company(changed: dict[str, 
         for first in range(0, 8 - count + 1, count):
             rows = slice(first, first + count)
             frames = int(mask[rows].sum(1).max())
-            some = read(encoder, source[rows, :frames] if "frames" in changed else source[rows], mask[rows, :frames])
+            some = read(
+                encoder, source[rows, :frames] if "frames" in changed else source[rows], mask[rows, :frames]
+            )
             length = some.keys_BSK.size(1)
             real = some.mask_BS[..., None]
             assert torch.equal(some.keys_BSK * real, together.keys_BSK[rows, :length] * real)
@@ -235,11 +261,15 @@ def test_what_is_made_of_one_is_the_same_bits_in_any_company(changed: dict[str, 
 
 @pytest.mark.parametrize("time", ["rnn", "transformer"])
 def test_outside_training_all_batches_are_of_one_size(time: str) -> None:
-    """Bits that are the same here may not be on another machine: products there may hang on their sizes in another way."""
+    """Bits that are the same here may not be on another machine: products there may hang on their sizes in
+    another way.
+    """
     encoder = make(frames=5, time=time)
     seen: dict[str, set[tuple[int, ...]]] = {"backbone": set(), "map": set(), "time": set()}
     for name, shapes in seen.items():
-        encoder.get_submodule(name).register_forward_pre_hook(lambda _, inputs, shapes=shapes: shapes.add(tuple(inputs[0].shape)))
+        encoder.get_submodule(name).register_forward_pre_hook(
+            lambda _, inputs, shapes=shapes: shapes.add(tuple(inputs[0].shape))
+        )
     for count in (1, 2, 3, 5, 8):
         source, mask = sources({"frames": 5}, count)
         read(encoder, source, mask)
@@ -251,7 +281,15 @@ def test_outside_training_all_batches_are_of_one_size(time: str) -> None:
 def test_kept_features_are_as_good_as_pixels_to_the_last_bit(changed: dict[str, Any], training: bool) -> None:
     """A frozen backbone's, in training too, and whatever batch the cache was filled in."""
     if "frames" in changed or "backbone" not in changed:
-        changed = changed | {"backbone": "resnet18", "stages": 1, "norm": "batch", "weights": "x", "blocks": (1, 1, 1), "channels": 32, "self_attention": None}
+        changed = changed | {
+            "backbone": "resnet18",
+            "stages": 1,
+            "norm": "batch",
+            "weights": "x",
+            "blocks": (1, 1, 1),
+            "channels": 32,
+            "self_attention": None,
+        }
     encoder = make(**changed, frozen=True).train(training)
     source, mask = sources(changed)
     kept = torch.cat([encoder.features(source[:1]), encoder.features(source[1:])])
@@ -272,16 +310,30 @@ def test_half_precision_trains(changed: dict[str, Any]) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         memory = encoder(source, mask)
     memory.keys_BSK.float().square().sum().backward()
-    assert all(torch.isfinite(parameter.grad).all() for parameter in encoder.parameters() if parameter.grad is not None)
+    assert all(
+        torch.isfinite(parameter.grad).all()
+        for parameter in encoder.parameters()
+        if parameter.grad is not None
+    )
     encoder.eval()
-    torch.testing.assert_close(read(encoder, source, mask).summary_BV, memory.summary_BV.float(), rtol=0.1, atol=0.15)
+    torch.testing.assert_close(
+        read(encoder, source, mask).summary_BV, memory.summary_BV.float(), rtol=0.1, atol=0.15
+    )
 
 
 # What is never trained
 
 
 def frozen() -> dict[str, Any]:
-    return {"backbone": "resnet18", "stages": 2, "norm": "batch", "weights": "x", "frozen": True, "blocks": (1, 1, 1), "channels": 32}
+    return {
+        "backbone": "resnet18",
+        "stages": 2,
+        "norm": "batch",
+        "weights": "x",
+        "frozen": True,
+        "blocks": (1, 1, 1),
+        "channels": 32,
+    }
 
 
 def test_a_frozen_backbone_has_no_gradient_and_builds_no_graph() -> None:
@@ -293,7 +345,9 @@ def test_a_frozen_backbone_has_no_gradient_and_builds_no_graph() -> None:
     assert not encoder.features(pixels(2)).requires_grad
     assert model(*sources({}), torch.randint(4, TARGET, (3, 4))).logits.requires_grad
     model(*sources({}), torch.randint(4, TARGET, (3, 4))).logits.sum().backward()
-    assert all(parameter.grad is None and not parameter.requires_grad for parameter in encoder.backbone.parameters())
+    assert all(
+        parameter.grad is None and not parameter.requires_grad for parameter in encoder.backbone.parameters()
+    )
     assert encoder.map.weight.grad is not None
     encoder.backbone.requires_grad_(True)  # whoever trains all there is
     assert not encoder.features(pixels(2)).requires_grad
@@ -304,7 +358,11 @@ def test_what_came_from_elsewhere_may_wait() -> None:
     encoder = build(settings(**frozen() | {"frozen": False, "self_attention": 2}), 0, TARGET).encoder
     late = {id(parameter) for parameter in encoder.late_parameters()}
     names = {name for name, parameter in encoder.named_parameters() if id(parameter) in late}
-    assert names == {name for name, _ in encoder.named_parameters() if name.startswith("backbone.") and "self_attention" not in name}
+    assert names == {
+        name
+        for name, _ in encoder.named_parameters()
+        if name.startswith("backbone.") and "self_attention" not in name
+    }
     assert not list(build(config.Model(), 9, 9).encoder.late_parameters())
 
 

@@ -1,4 +1,6 @@
-"""Our networks beside those whose names they have, and timm's own: where torchvision and timm are installed, which nothing else here needs."""
+"""Our networks beside those whose names they have, and timm's own: where torchvision and timm are installed,
+which nothing else here needs.
+"""
 
 from typing import Any
 
@@ -23,7 +25,12 @@ def test_a_network_of_torchvision_and_ours_with_its_weights_make_the_same(name: 
     theirs = getattr(torchvision.models, name)().eval()
     for norm in theirs.modules():
         if isinstance(norm, nn.BatchNorm2d):
-            for tensor, low, high in ((norm.running_mean, -0.2, 0.2), (norm.running_var, 0.5, 1.5), (norm.weight, 0.3, 0.8), (norm.bias, -0.2, 0.2)):
+            for tensor, low, high in (
+                (norm.running_mean, -0.2, 0.2),
+                (norm.running_var, 0.5, 1.5),
+                (norm.weight, 0.3, 0.8),
+                (norm.bias, -0.2, 0.2),
+            ):
                 nn.init.uniform_(tensor, low, high)  # type: ignore[arg-type]
     ours, channels, grid = backbone(settings(name, norm="batch", weights="published.pth"))
     fill(ours, theirs.state_dict(), "published.pth")
@@ -59,8 +66,14 @@ def test_maps_of_timm_come_out_whatever_its_network_is(name: str, shape: tuple[i
     with torch.no_grad():
         found = module(x)
         pooled = theirs(x)
-        if "patch16" not in name and not name.startswith("mobilenet"):  # those read tokens of their own, or widen what is pooled
+        # those read tokens of their own, or widen what is pooled
+        if "patch16" not in name and not name.startswith("mobilenet"):
             mean = found.mean((2, 3))
             norm = getattr(getattr(theirs, "head", None), "norm", None)
-            torch.testing.assert_close(norm(mean[..., None, None]).flatten(1) if name.startswith("convnext") and norm else mean, pooled, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(
+                norm(mean[..., None, None]).flatten(1) if name.startswith("convnext") and norm else mean,
+                pooled,
+                rtol=1e-4,
+                atol=1e-4,
+            )
     assert found.shape == (2, *shape)

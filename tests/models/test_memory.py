@@ -1,4 +1,6 @@
-"""Rows of a state chosen by number: how search reorders, repeats and drops hypotheses, whatever the state is made of."""
+"""Rows of a state chosen by number: how search reorders, repeats and drops hypotheses, whatever the state is
+made of.
+"""
 
 from typing import NamedTuple
 
@@ -21,7 +23,11 @@ class Outer(NamedTuple):
 
 
 def state() -> Outer:
-    return Outer((Inner(torch.arange(6.0).view(3, 2), None), Inner(torch.rand(3, 1, 4), torch.rand(3, 2))), None, torch.tensor([7, 8, 9]))
+    return Outer(
+        (Inner(torch.arange(6.0).view(3, 2), None), Inner(torch.rand(3, 1, 4), torch.rand(3, 2))),
+        None,
+        torch.tensor([7, 8, 9]),
+    )
 
 
 def test_every_tensor_at_any_depth_is_reordered() -> None:
@@ -63,7 +69,15 @@ def test_a_row_that_is_not_there_is_an_error() -> None:
 def test_targets_share_the_memory_of_their_source() -> None:
     """Every part of it is chosen, a grid stays, and what is not there is not there."""
     final = ((torch.rand(3, 2), torch.rand(3, 2)),)
-    whole = Memory(torch.rand(3, 4, 5), torch.rand(3, 4, 6), torch.rand(3, 4) < 0.5, torch.rand(3, 6), (2, 2), torch.tensor([5, 6, 7]), final)
+    whole = Memory(
+        torch.rand(3, 4, 5),
+        torch.rand(3, 4, 6),
+        torch.rand(3, 4) < 0.5,
+        torch.rand(3, 6),
+        (2, 2),
+        torch.tensor([5, 6, 7]),
+        final,
+    )
     chosen = torch.tensor([2, 0, 0, 1, 2])
     got = whole.of(chosen)
     assert got.grid == (2, 2)

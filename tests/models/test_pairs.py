@@ -46,7 +46,8 @@ ATTENTIONS: dict[str, dict[str, Any]] = {
     "window": {"score": "additive", "size": 8, "window": "local-m", "half_width": 1},
     "hard": {"score": "general", "size": 8, "normaliser": "hard-sample", "decoding": "sample"},
 }
-LOOP = {"query": "previous", "context": ("input", "readout"), "input_feeding": True}  # a recurrent decoder whose steps wait for what was read
+# a recurrent decoder whose steps wait for what was read
+LOOP = {"query": "previous", "context": ("input", "readout"), "input_feeding": True}
 PAIRS = list(itertools.product(ENCODERS, DECODERS))
 both = pytest.mark.parametrize(("encoder", "decoder"), PAIRS)
 every_attention = pytest.mark.parametrize("attention", ATTENTIONS)
@@ -60,7 +61,13 @@ exact = pytest.mark.usefixtures("_in_float64")
 
 
 def tree(encoder: str, decoder: str, attention: str, **changed: Any) -> dict[str, Any]:
-    chosen = {"embedding": SIZE, "dropout": 0.0, "encoder": ENCODERS[encoder], "decoder": DECODERS[decoder] | changed, "attention": ATTENTIONS[attention]}
+    chosen = {
+        "embedding": SIZE,
+        "dropout": 0.0,
+        "encoder": ENCODERS[encoder],
+        "decoder": DECODERS[decoder] | changed,
+        "attention": ATTENTIONS[attention],
+    }
     if decoder == "rnn" and attention in ("heads", "window"):
         chosen["decoder"] = chosen["decoder"] | LOOP
     return copy.deepcopy(chosen)
@@ -79,14 +86,17 @@ def model_of(chosen: config.Model) -> Seq2Seq:
 
 
 def sentences(targets: int = T) -> tuple[Tensor, Tensor, Tensor]:
-    """Source ids, none twice in a row, for hard weights between equal keys would hang on rounding; their mask; target inputs. Padding holds any id."""
+    """Source ids, none twice in a row, for hard weights between equal keys would hang on rounding; their
+    mask; target inputs. Padding holds any id.
+    """
     source = 4 + torch.rand(B, SOURCE - 4).argsort(1)[:, :S]
     return source, torch.arange(S) < torch.tensor(LENGTHS)[:, None], torch.randint(4, TARGET, (B, targets))
 
 
 @exact
 @both
-@pytest.mark.parametrize("attention", [name for name in ATTENTIONS if name != "hard"])  # draws are held to the papers in the tests of each decoder
+# draws are held to the papers in the tests of each decoder
+@pytest.mark.parametrize("attention", [name for name in ATTENTIONS if name != "hard"])
 def test_every_pair_is_the_papers(encoder: str, decoder: str, attention: str) -> None:
     chosen = settings(encoder, decoder, attention)
     model = model_of(chosen)
@@ -105,7 +115,9 @@ def test_every_pair_is_the_papers(encoder: str, decoder: str, attention: str) ->
 @pytest.mark.parametrize("width", [1, 3])
 @both
 @every_attention
-def test_steps_are_the_whole_sequence_wherever_their_rows_go(encoder: str, decoder: str, attention: str, width: int) -> None:
+def test_steps_are_the_whole_sequence_wherever_their_rows_go(
+    encoder: str, decoder: str, attention: str, width: int
+) -> None:
     model = model_of(settings(encoder, decoder, attention))
     source, mask, _ = sentences()
     tokens = torch.zeros(B * width, 0, dtype=torch.long)
@@ -135,7 +147,10 @@ def test_padding_and_the_future_change_nothing(encoder: str, decoder: str, atten
         other = torch.where(mask, source, 3 + (source - 2) % (SOURCE - 4))
         assert not torch.equal(other, source)
         torch.testing.assert_close(model(other, mask, inputs).logits, got.logits)
-        longer, longer_mask = torch.cat([source, torch.randint(0, SOURCE, (B, 3))], 1), nn.functional.pad(mask, (0, 3))
+        longer, longer_mask = (
+            torch.cat([source, torch.randint(0, SOURCE, (B, 3))], 1),
+            nn.functional.pad(mask, (0, 3)),
+        )
         padded = model(longer, longer_mask, inputs, weights=True)
         torch.testing.assert_close(padded.logits, got.logits)
         torch.testing.assert_close(padded.weights[..., :S], got.weights)
@@ -145,15 +160,21 @@ def test_padding_and_the_future_change_nothing(encoder: str, decoder: str, atten
         for t in range(T - 1):
             changed = inputs.clone()
             changed[:, t + 1 :] = 11 - changed[:, t + 1 :]
-            torch.testing.assert_close(model(source, mask, changed).logits[:, : t + 1], got.logits[:, : t + 1])
+            torch.testing.assert_close(
+                model(source, mask, changed).logits[:, : t + 1], got.logits[:, : t + 1]
+            )
         assert not torch.allclose(model(source, mask, 11 - inputs).logits, got.logits)
-        assert not torch.allclose(model(torch.where(mask, 3 + (source - 2) % (SOURCE - 4), source), mask, inputs).logits, got.logits)
+        assert not torch.allclose(
+            model(torch.where(mask, 3 + (source - 2) % (SOURCE - 4), source), mask, inputs).logits, got.logits
+        )
 
 
 @exact
 @both
 @every_attention
-def test_weights_are_of_the_real_positions_and_asking_for_them_changes_nothing(encoder: str, decoder: str, attention: str) -> None:
+def test_weights_are_of_the_real_positions_and_asking_for_them_changes_nothing(
+    encoder: str, decoder: str, attention: str
+) -> None:
     model = model_of(settings(encoder, decoder, attention))
     source, mask, inputs = sentences()
     with torch.no_grad():
@@ -165,7 +186,9 @@ def test_weights_are_of_the_real_positions_and_asking_for_them_changes_nothing(e
         torch.testing.assert_close(fused.logits, got.logits)
         memory = model.encoder(source, mask)
         read, state = model.decoder.source(memory), model.decoder.start(memory, 2)
-        (a, _), (b, _) = (model.decoder.step(torch.full((2 * B,), 5), state, read, weights=asked) for asked in (False, True))
+        (a, _), (b, _) = (
+            model.decoder.step(torch.full((2 * B,), 5), state, read, weights=asked) for asked in (False, True)
+        )
         assert a.weights is None
         torch.testing.assert_close(a.logits, b.logits)
 
@@ -176,14 +199,21 @@ def test_weights_are_of_the_real_positions_and_asking_for_them_changes_nothing(e
 def toy_settings(encoder: str, decoder: str, *changes: str) -> config.Config:
     sides = (("encoder", ENCODERS[encoder]), ("decoder", DECODERS[decoder]))
     kinds = [f"model.{side}.kind={one.get('kind', 'rnn')}" for side, one in sides]
-    sizes = [f"model.{side}.{key}={value}" for side, one in sides for key, value in one.items() if key != "kind"]
+    sizes = [
+        f"model.{side}.{key}={value}" for side, one in sides for key, value in one.items() if key != "kind"
+    ]
     return toy.settings("model.embedding=8", "model.attention.size=8", *kinds, *sizes, *changes)
 
 
 @both
 def test_every_pair_learns(encoder: str, decoder: str, tmp_path: Path) -> None:
-    """Sequences turned around, by the training loop itself: the validation loss is well below that of its first look."""
-    events = toy.fit(tmp_path / "run", toy_settings(encoder, decoder, "model.dropout=0.0", "train.max_steps=40", "train.validate_every=2"))
+    """Sequences turned around, by the training loop itself: the validation loss is well below that of its
+    first look.
+    """
+    events = toy.fit(
+        tmp_path / "run",
+        toy_settings(encoder, decoder, "model.dropout=0.0", "train.max_steps=40", "train.validate_every=2"),
+    )
     losses = [event.loss for event in toy.of(trainer.Validation, events)]
     assert len(losses) == 20
     assert all(map(math.isfinite, losses))
@@ -196,7 +226,16 @@ def test_ten_and_ten_steps_are_bit_for_bit_twenty(encoder: str, decoder: str, tm
     conf = toy_settings(encoder, decoder)
     toy.fit(tmp_path / "whole", conf)
     stop = toy.After(10)
-    stop.watch(trainer.train(toy.model(conf), toy.new_run(tmp_path / "cut", conf), toy.TRAINING, toy.VALIDATION, world=toy.ALONE, stop=stop))
+    stop.watch(
+        trainer.train(
+            toy.model(conf),
+            toy.new_run(tmp_path / "cut", conf),
+            toy.TRAINING,
+            toy.VALIDATION,
+            world=toy.ALONE,
+            stop=stop,
+        )
+    )
     torch.manual_seed(999)
     toy.fit(tmp_path / "cut", conf)
     whole, cut = (checkpoint.load_state(checkpoint.open_run(tmp_path / name)) for name in ("whole", "cut"))
@@ -222,7 +261,13 @@ def test_every_weight_has_a_gradient(encoder: str, decoder: str) -> None:
 # Search
 
 
-TEXTS = ["the small dog", "rain", "she sings, and they listen to her songs in the old house of the town", "", "we do not eat red apples today"]
+TEXTS = [
+    "the small dog",
+    "rain",
+    "she sings, and they listen to her songs in the old house of the town",
+    "",
+    "we do not eat red apples today",
+]
 
 
 def translator_of(encoder: str, decoder: str, attention: str = "additive") -> Translator:
@@ -238,19 +283,30 @@ def translator_of(encoder: str, decoder: str, attention: str = "additive") -> Tr
 
 @torch.no_grad()
 def forced(translator: Translator, translation: Translation) -> tuple[float, Tensor]:
-    """log p of the translation's tokens and end token, and the weights, by one pass over the whole target, one sentence, no padding."""
+    """log p of the translation's tokens and end token, and the weights, by one pass over the whole target,
+    one sentence, no padding.
+    """
     model = translator.members[0].model.eval()
     source = torch.tensor([[*translator.source_tokenizer.encode(translation.source), EOS]])
-    output = model(source, torch.ones_like(source, dtype=torch.bool), torch.tensor([[BOS, *translation.tokens]]), weights=True)
+    output = model(
+        source,
+        torch.ones_like(source, dtype=torch.bool),
+        torch.tensor([[BOS, *translation.tokens]]),
+        weights=True,
+    )
     log_p = output.logits.log_softmax(-1)[0]
     assert output.weights is not None
-    return sum(float(log_p[i, token]) for i, token in enumerate([*translation.tokens, EOS])), output.weights[0]
+    return sum(float(log_p[i, token]) for i, token in enumerate([*translation.tokens, EOS])), output.weights[
+        0
+    ]
 
 
 @exact
 @both
 @pytest.mark.parametrize("attention", ["additive", "heads", "window"])
-def test_every_hypothesis_scores_what_teacher_forcing_gives_it(encoder: str, decoder: str, attention: str) -> None:
+def test_every_hypothesis_scores_what_teacher_forcing_gives_it(
+    encoder: str, decoder: str, attention: str
+) -> None:
     translator = translator_of(encoder, decoder, attention)
     seen = 0
     for beam in (1, 3):
@@ -258,8 +314,11 @@ def test_every_hypothesis_scores_what_teacher_forcing_gives_it(encoder: str, dec
             for translation in translations:
                 if translation.source:
                     log_p, weights = forced(translator, translation)
-                    assert translation.log_probability == pytest.approx(log_p, rel=1e-6, abs=1e-5)  # float32 in the search
-                    assert translation.score == pytest.approx(log_p / (len(translation.tokens) + 1), rel=1e-6, abs=1e-5)
+                    # float32 in the search
+                    assert translation.log_probability == pytest.approx(log_p, rel=1e-6, abs=1e-5)
+                    assert translation.score == pytest.approx(
+                        log_p / (len(translation.tokens) + 1), rel=1e-6, abs=1e-5
+                    )
                     np.testing.assert_allclose(translation.piece_attention, weights, rtol=0, atol=1e-6)
                     seen += 1
     assert seen == 4 * (1 + 3)
@@ -285,7 +344,12 @@ def test_translations_hang_neither_on_company_nor_on_order(encoder: str, decoder
 def test_a_run_on_disk_translates_as_its_model_did(encoder: str, decoder: str, tmp_path: Path) -> None:
     translator = translator_of(encoder, decoder)
     model = translator.config.model
-    run = tiny.save_run(tmp_path / "run", encoder=model.encoder.model_dump(), attention=ATTENTIONS["additive"], **model.decoder.model_dump())
+    run = tiny.save_run(
+        tmp_path / "run",
+        encoder=model.encoder.model_dump(),
+        attention=ATTENTIONS["additive"],
+        **model.decoder.model_dump(),
+    )
     loaded = seq2attn.load(run)
     assert loaded.config.model == model
     assert [t[0].text for t in loaded.translate(TEXTS)] == [t[0].text for t in translator.translate(TEXTS)]
@@ -305,14 +369,20 @@ def test_a_recurrent_decoder_starts_from_what_any_encoder_says(encoder: str, bri
     with torch.no_grad():
         got = model(source, mask, inputs)
     for b, length in enumerate(LENGTHS):
-        want = reference.run(recipe(chosen), weights(model, chosen), source[b, :length].tolist(), inputs[b].tolist())
+        want = reference.run(
+            recipe(chosen), weights(model, chosen), source[b, :length].tolist(), inputs[b].tolist()
+        )
         np.testing.assert_allclose(got.logits[b], np.stack(want.logits), atol=1e-9)
 
 
 @exact
-@pytest.mark.parametrize("reads", [{"reads": "summary", "context": ("input",)}, {"reads": "nothing", "context": ()}], ids=str)
+@pytest.mark.parametrize(
+    "reads", [{"reads": "summary", "context": ("input",)}, {"reads": "nothing", "context": ()}], ids=str
+)
 @pytest.mark.parametrize("encoder", ["conv", "transformer"])
-def test_a_recurrent_decoder_without_attention_reads_the_summary_of_any_encoder(encoder: str, reads: dict[str, Any]) -> None:
+def test_a_recurrent_decoder_without_attention_reads_the_summary_of_any_encoder(
+    encoder: str, reads: dict[str, Any]
+) -> None:
     chosen = settings(encoder, "rnn", **reads)
     model = model_of(chosen)
     source, mask, inputs = sentences()
@@ -320,11 +390,16 @@ def test_a_recurrent_decoder_without_attention_reads_the_summary_of_any_encoder(
         got = model(source, mask, inputs)
     assert got.weights is None
     for b, length in enumerate(LENGTHS):
-        want = reference.run(recipe(chosen), weights(model, chosen), source[b, :length].tolist(), inputs[b].tolist())
+        want = reference.run(
+            recipe(chosen), weights(model, chosen), source[b, :length].tolist(), inputs[b].tolist()
+        )
         np.testing.assert_allclose(got.logits[b], np.stack(want.logits), atol=1e-9)
 
 
 @pytest.mark.parametrize("encoder", ["conv", "transformer"])
 def test_a_last_state_is_refused_where_the_encoder_has_none(encoder: str) -> None:
-    with pytest.raises(UsageError, match=f'model.decoder.bridge="last" copies a recurrent encoder\'s state: model.encoder.kind is "{encoder}"; choose linear'):
+    with pytest.raises(
+        UsageError,
+        match=f'model.decoder.bridge="last" copies a recurrent encoder\'s state: model.encoder.kind is "{encoder}"; choose linear',
+    ):
         config.validate({"model": tree(encoder, "rnn", "additive", bridge="last")}, "test")

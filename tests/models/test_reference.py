@@ -25,11 +25,16 @@ def test_the_reference_encoder_is_torchs(cell: str, bidirectional: bool) -> None
         suffixes = [f"_l{layer}", f"_l{layer}_reverse"][: 1 + bidirectional]
         layers.append(
             [
-                {name: array(getattr(rnn, name.replace("w_", "weight_").replace("b_", "bias_") + suffix)) for name in ("w_ih", "w_hh", "b_ih", "b_hh")}
+                {
+                    name: array(getattr(rnn, name.replace("w_", "weight_").replace("b_", "bias_") + suffix))
+                    for name in ("w_ih", "w_hh", "b_ih", "b_hh")
+                }
                 for suffix in suffixes
             ]
         )
-    got = reference.encode(reference.Recipe(encoder_cell=cell), {"source_embedding": array(embedding), "encoder": layers}, source)
+    got = reference.encode(
+        reference.Recipe(encoder_cell=cell), {"source_embedding": array(embedding), "encoder": layers}, source
+    )
 
     states, final = rnn(embedding[source][None])
     np.testing.assert_allclose(np.stack(got.annotations), array(states[0]), atol=1e-12)
@@ -55,15 +60,23 @@ def test_smoothed_cross_entropy_by_hand() -> None:
     assert reference.cross_entropy([np.zeros(4)], [2], 0.0) == pytest.approx(np.log(4))
     assert reference.cross_entropy([np.zeros(4)], [2], 0.3) == pytest.approx(np.log(4))
     logits = np.log([0.7, 0.1, 0.2])
-    assert reference.cross_entropy([logits], [0], 0.3) == pytest.approx(-0.7 * np.log(0.7) - 0.1 * np.log(0.7 * 0.1 * 0.2))
+    assert reference.cross_entropy([logits], [0], 0.3) == pytest.approx(
+        -0.7 * np.log(0.7) - 0.1 * np.log(0.7 * 0.1 * 0.2)
+    )
 
 
 def test_sparse_normalisers_by_hand() -> None:
-    """Sparsemax of (1, 0.6) is (0.7, 0.3), and a gap of 1 or more leaves one position; entmax-1.5 of (0, 0) is a half each, and a gap of 2 leaves one."""
+    """Sparsemax of (1, 0.6) is (0.7, 0.3), and a gap of 1 or more leaves one position; entmax-1.5 of (0, 0)
+    is a half each, and a gap of 2 leaves one.
+    """
     np.testing.assert_allclose(reference.sparsemax([1.0, 0.6, -0.5]), [0.7, 0.3, 0.0], atol=1e-15)
-    np.testing.assert_allclose(reference.sparsemax([1.0, 2.0, 7.0], [True, True, False]), [0.0, 1.0, 0.0], atol=1e-15)
+    np.testing.assert_allclose(
+        reference.sparsemax([1.0, 2.0, 7.0], [True, True, False]), [0.0, 1.0, 0.0], atol=1e-15
+    )
     np.testing.assert_allclose(reference.entmax15([3.0, 3.0, 1.0]), [0.5, 0.5, 0.0], atol=1e-15)
-    np.testing.assert_allclose(reference.entmax15([2.0, 0.0, 5.0], [True, True, False]), [1.0, 0.0, 0.0], atol=1e-15)
+    np.testing.assert_allclose(
+        reference.entmax15([2.0, 0.0, 5.0], [True, True, False]), [1.0, 0.0, 0.0], atol=1e-15
+    )
     gap = 0.2  # the roots of the weights are as far apart as half the scores
     high, low = np.sqrt(reference.entmax15([gap, 0.0]))
     assert high - low == pytest.approx(gap / 2)
@@ -75,7 +88,9 @@ def test_hard_normalisers_by_hand() -> None:
     assert reference.largest([1.0, 3.0, 3.0, 2.0], [True, False, True, True], k=2).tolist() == [0, 0, 1, 1]
     assert reference.largest([1.0, 3.0], [True, False], k=2).tolist() == [1, 0]
     assert reference.log_p_of_draws(np.log([2.0, 1.0, 1.0]), [1, 0]) == pytest.approx(np.log(1 / 4 * 2 / 3))
-    assert reference.entropy(reference.softmax([5.0, 5.0, 0.0], [True, True, False])) == pytest.approx(np.log(2))
+    assert reference.entropy(reference.softmax([5.0, 5.0, 0.0], [True, True, False])) == pytest.approx(
+        np.log(2)
+    )
 
 
 @pytest.mark.parametrize("name", reference.NORMALISERS)
@@ -86,7 +101,9 @@ def test_nothing_to_read_is_zeros(name: str) -> None:
 def test_past_terms_by_hand() -> None:
     history = [np.array([0.1, 0.9, 0.0]), np.array([0.3, 0.2, 0.5])]
     keys = [np.array([0.0]), np.array([1.0]), np.array([np.log(3)])]
-    np.testing.assert_allclose([reference.coverage({}, history, keys, j)[0] for j in range(3)], [0.4, 1.1, 0.5])
+    np.testing.assert_allclose(
+        [reference.coverage({}, history, keys, j)[0] for j in range(3)], [0.4, 1.1, 0.5]
+    )
     w = {"u": np.array([1.0]), "n": 2}  # Phi = 1, 2 / (1 + 1/e), 1.5
     np.testing.assert_allclose(reference.fertility(w, history, keys, 0), [0.4])
     np.testing.assert_allclose(reference.fertility(w, history, keys, 2), [1 / 3])

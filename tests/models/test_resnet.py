@@ -12,8 +12,20 @@ from seq2attn import config
 from seq2attn.models.resnet import ResNet, Statistics
 
 # As torchvision counts: weights, gains and shifts, without `fc`.
-PARAMETERS = {"resnet18": 11_176_512, "resnet34": 21_284_672, "resnet50": 23_508_032, "resnet101": 42_500_160, "resnet152": 58_143_808}
-BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3), "resnet152": (3, 8, 36, 3)}
+PARAMETERS = {
+    "resnet18": 11_176_512,
+    "resnet34": 21_284_672,
+    "resnet50": 23_508_032,
+    "resnet101": 42_500_160,
+    "resnet152": 58_143_808,
+}
+BLOCKS = {
+    "resnet18": (2, 2, 2, 2),
+    "resnet34": (3, 4, 6, 3),
+    "resnet50": (3, 4, 6, 3),
+    "resnet101": (3, 4, 23, 3),
+    "resnet152": (3, 8, 36, 3),
+}
 
 
 def settings(**changed: Any) -> config.ImageEncoder:
@@ -38,7 +50,11 @@ def large(net: ResNet) -> ResNet:
 
 def norm_of(module: nn.Module) -> dict[str, Any]:
     p = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
-    rest = {"mean": p["running_mean"], "variance": p["running_var"]} if isinstance(module, Statistics) else {"groups": module.num_groups}
+    rest = (
+        {"mean": p["running_mean"], "variance": p["running_var"]}
+        if isinstance(module, Statistics)
+        else {"groups": module.num_groups}
+    )
     return {"gain": p["weight"], "bias": p["bias"]} | rest
 
 
@@ -49,8 +65,15 @@ def step(filters: nn.Module, norm: nn.Module, stride: int) -> tuple[np.ndarray, 
 
 def block(module: Any, stride: int, wide: bool) -> dict[str, Any]:
     strides = (1, stride, 1) if wide else (stride, 1)  # of a wide one the 3x3 convolution takes it
-    steps = [step(getattr(module, f"conv{n}"), getattr(module, f"bn{n}"), s) for n, s in enumerate(strides, 1)]
-    return {"steps": steps, "short": None if module.downsample is None else step(module.downsample[0], module.downsample[1], stride)}
+    steps = [
+        step(getattr(module, f"conv{n}"), getattr(module, f"bn{n}"), s) for n, s in enumerate(strides, 1)
+    ]
+    return {
+        "steps": steps,
+        "short": None
+        if module.downsample is None
+        else step(module.downsample[0], module.downsample[1], stride),
+    }
 
 
 def named(net: Any, depth: int, wide: bool) -> dict[str, Any]:
@@ -60,13 +83,20 @@ def named(net: Any, depth: int, wide: bool) -> dict[str, Any]:
         first = net.conv1
         stem = [step(first[0], first[1], 2), step(first[3], first[4], 1), step(first[6], net.bn1, 1)]
     stages = [
-        [block(one, 2 if number > 1 and not index else 1, wide) for index, one in enumerate(getattr(net, f"layer{number}"))] for number in range(1, depth + 1)
+        [
+            block(one, 2 if number > 1 and not index else 1, wide)
+            for index, one in enumerate(getattr(net, f"layer{number}"))
+        ]
+        for number in range(1, depth + 1)
     ]
     attention = {}
     if net.attending is not None:
         own = net.self_attention
         parts = {"f": own.key, "g": own.query, "h": own.value, "v": own.out}
-        w: dict[str, Any] = {name: (part.weight[:, :, 0, 0].detach().numpy(), part.bias.detach().numpy()) for name, part in parts.items()}
+        w: dict[str, Any] = {
+            name: (part.weight[:, :, 0, 0].detach().numpy(), part.bias.detach().numpy())
+            for name, part in parts.items()
+        }
         attention[net.attending] = w | {"gamma": own.gain.item()}
     return {"stem": stem, "stages": stages, "attention": attention}
 
@@ -87,7 +117,9 @@ def test_ours_is_the_papers(changed: dict[str, Any]) -> None:
     with torch.no_grad():
         got = net(x)
     for one, of in zip(got, x, strict=True):
-        np.testing.assert_allclose(one, reference.residual_network(named(net, len(changed["blocks"]), False), of.numpy()), atol=1e-9)
+        np.testing.assert_allclose(
+            one, reference.residual_network(named(net, len(changed["blocks"]), False), of.numpy()), atol=1e-9
+        )
 
 
 @pytest.mark.usefixtures("float64")
@@ -100,7 +132,9 @@ def test_published_ones_are_the_papers(name: str, norm: str, monkeypatch: pytest
     x = torch.randn(1, 3, 13, 9)
     with torch.no_grad():
         got = net(x)[0]
-    np.testing.assert_allclose(got, reference.residual_network(named(net, 2, name == "resnet50"), x[0].numpy()), atol=1e-9)
+    np.testing.assert_allclose(
+        got, reference.residual_network(named(net, 2, name == "resnet50"), x[0].numpy()), atol=1e-9
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,7 +148,9 @@ def test_published_ones_are_the_papers(name: str, norm: str, monkeypatch: pytest
     ],
     ids=str,
 )
-def test_each_stage_halves_the_sides_and_doubles_the_channels(changed: dict[str, Any], shape: tuple[int, ...]) -> None:
+def test_each_stage_halves_the_sides_and_doubles_the_channels(
+    changed: dict[str, Any], shape: tuple[int, ...]
+) -> None:
     net = ResNet(settings(**changed))
     assert net.channels == shape[0]
     with torch.no_grad():
@@ -148,7 +184,11 @@ def torchvisions(name: str) -> dict[str, tuple[int, ...]]:
         outputs = channels * (4 if wide else 1)
         for index in range(count):
             where = f"layer{stage + 1}.{index}"
-            shapes = [(channels, inputs, 1), (channels, channels, 3), (outputs, channels, 1)] if wide else [(channels, inputs, 3), (channels, channels, 3)]
+            shapes = (
+                [(channels, inputs, 1), (channels, channels, 3), (outputs, channels, 1)]
+                if wide
+                else [(channels, inputs, 3), (channels, channels, 3)]
+            )
             for number, (out, into, size) in enumerate(shapes, 1):
                 add(f"{where}.conv{number}", f"{where}.bn{number}", out, into, size)
             if index == 0 and (stage or wide):
@@ -206,4 +246,6 @@ def test_first_weights_are_as_documented() -> None:
     assert (net.bn1.weight == 1).all()
     assert (net.bn1.bias == 0).all()
     assert net.self_attention.gain == 0
-    assert net.self_attention.query.weight.abs().max().item() == pytest.approx((6 / (128 + 16)) ** 0.5, rel=0.01)
+    assert net.self_attention.query.weight.abs().max().item() == pytest.approx(
+        (6 / (128 + 16)) ** 0.5, rel=0.01
+    )

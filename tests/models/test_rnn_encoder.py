@@ -21,10 +21,14 @@ def encoder(tree: dict[str, object], dropout: float, bridge: str = "linear") -> 
     """Of these settings, for a decoder that starts by this bridge."""
     size = H * (2 if tree.get("bidirectional", True) else 1)
     decoder = {"bridge": bridge, "size": size, "layers": tree["layers"]}
-    return RNNEncoder(Settings.model_validate({"embedding": E, "dropout": dropout, "encoder": tree, "decoder": decoder}), 9)
+    return RNNEncoder(
+        Settings.model_validate({"embedding": E, "dropout": dropout, "encoder": tree, "decoder": decoder}), 9
+    )
 
 
-def pair(cell: str, layers: int, bidirectional: bool, reverse: bool = False, keep_final: bool = True) -> tuple[RNNEncoder, nn.RNNBase]:
+def pair(
+    cell: str, layers: int, bidirectional: bool, reverse: bool = False, keep_final: bool = True
+) -> tuple[RNNEncoder, nn.RNNBase]:
     """Ours and torch's, with the same random weights."""
     tree = {"cell": cell, "size": H, "layers": layers, "bidirectional": bidirectional, "reverse": reverse}
     ours = encoder(tree, 0.0, "last" if keep_final else "linear")
@@ -34,7 +38,12 @@ def pair(cell: str, layers: int, bidirectional: bool, reverse: bool = False, kee
     with torch.no_grad():
         for number, layer in enumerate(ours.layers):
             for one, suffix in zip(layer, ("", "_reverse"), strict=False):  # type: ignore[arg-type]
-                for name, value in (("weight_ih", one.input.weight), ("bias_ih", one.input.bias), ("weight_hh", one.state.weight), ("bias_hh", one.state.bias)):
+                for name, value in (
+                    ("weight_ih", one.input.weight),
+                    ("bias_ih", one.input.bias),
+                    ("weight_hh", one.state.weight),
+                    ("bias_hh", one.state.bias),
+                ):
                     getattr(theirs, f"{name}_l{number}{suffix}").copy_(value)
     return ours, theirs
 
@@ -51,7 +60,9 @@ def test_torchs_packed_sequences(cell: str, layers: int, bidirectional: bool, ke
     ours, theirs = pair(cell, layers, bidirectional, keep_final=keep_final)
     source, mask = inputs()
     memory = ours(source, mask)
-    packed, final = theirs(pack_padded_sequence(ours.embedding(source), LENGTHS, batch_first=True, enforce_sorted=False))
+    packed, final = theirs(
+        pack_padded_sequence(ours.embedding(source), LENGTHS, batch_first=True, enforce_sorted=False)
+    )
     want = pad_packed_sequence(packed, batch_first=True)[0]
     torch.testing.assert_close(memory.keys_BSK[mask], want[mask])
     torch.testing.assert_close(memory.values_BSV[mask], want[mask])
@@ -66,7 +77,9 @@ def test_torchs_packed_sequences(cell: str, layers: int, bidirectional: bool, ke
     for number, layer in enumerate(memory.final):
         assert len(layer) == len(parts)
         for mine, whole in zip(layer, parts, strict=True):
-            torch.testing.assert_close(mine, torch.cat(list(whole[number * directions : (number + 1) * directions]), -1))
+            torch.testing.assert_close(
+                mine, torch.cat(list(whole[number * directions : (number + 1) * directions]), -1)
+            )
 
 
 @pytest.mark.parametrize("cell", TORCH)
@@ -74,10 +87,18 @@ def test_gradients_are_torchs(cell: str) -> None:
     ours, theirs = pair(cell, 2, True, keep_final=False)
     source, mask = inputs()
     weight = torch.randn(B, S, 2 * H) * mask[..., None]
-    packed, _ = theirs(pack_padded_sequence(ours.embedding(source), LENGTHS, batch_first=True, enforce_sorted=False))
-    want = torch.autograd.grad((pad_packed_sequence(packed, batch_first=True)[0] * weight).sum(), (ours.embedding.weight, *theirs.parameters()))
+    packed, _ = theirs(
+        pack_padded_sequence(ours.embedding(source), LENGTHS, batch_first=True, enforce_sorted=False)
+    )
+    want = torch.autograd.grad(
+        (pad_packed_sequence(packed, batch_first=True)[0] * weight).sum(),
+        (ours.embedding.weight, *theirs.parameters()),
+    )
     cells = [one for layer in ours.layers for one in layer]  # type: ignore[union-attr, attr-defined]
-    mine = [ours.embedding.weight, *(p for one in cells for p in (one.input.weight, one.state.weight, one.input.bias, one.state.bias))]
+    mine = [
+        ours.embedding.weight,
+        *(p for one in cells for p in (one.input.weight, one.state.weight, one.input.bias, one.state.bias)),
+    ]
     got = torch.autograd.grad((ours(source, mask).keys_BSK * weight).sum(), mine)
     for a, b in zip(got, want, strict=True):
         torch.testing.assert_close(a, b)
@@ -85,7 +106,9 @@ def test_gradients_are_torchs(cell: str) -> None:
 
 @pytest.mark.parametrize("cell", TORCH)
 def test_read_from_right_to_left(cell: str) -> None:
-    """Sutskever 2014: the sentence turned around; the annotations stay at their words, the summary is the one after the first word."""
+    """Sutskever 2014: the sentence turned around; the annotations stay at their words, the summary is the one
+    after the first word.
+    """
     ours, theirs = pair(cell, 2, bidirectional=False, reverse=True)
     source, mask = inputs()
     memory = ours(source, mask)

@@ -1,4 +1,6 @@
-"""Whole models: what is shared, how they start, that all of them learn, and that nothing outlives a training step."""
+"""Whole models: what is shared, how they start, that all of them learn, and that nothing outlives a training
+step.
+"""
 
 import copy
 import gc
@@ -22,14 +24,23 @@ PRESETS = sorted(config.presets())
 
 
 def settings_of(**changed: object) -> config.Model:
-    tree = {"embedding": 48, "encoder": {"size": 64, "layers": 2}, "decoder": {"size": 96, "layers": 2}, "attention": {"size": 80}} | changed
+    tree = {
+        "embedding": 48,
+        "encoder": {"size": 64, "layers": 2},
+        "decoder": {"size": 96, "layers": 2},
+        "attention": {"size": 80},
+    } | changed
     return config.Model.model_validate(tree)
 
 
 @pytest.mark.parametrize("tied", ["none", "output", "all"])
 def test_what_is_tied_is_one_parameter(tied: str) -> None:
     model = build(settings_of(tied=tied), 200, 200)
-    source, target, out = model.encoder.embedding.weight, model.decoder.target_embedding.weight, model.decoder.output.weight
+    source, target, out = (
+        model.encoder.embedding.weight,
+        model.decoder.target_embedding.weight,
+        model.decoder.output.weight,
+    )
     assert (out is target) == (tied != "none")
     assert (source is target) == (tied == "all")
     assert out.shape == (200, 48 if tied != "none" else 96)
@@ -51,7 +62,10 @@ def test_moving_and_copying_keeps_what_is_tied() -> None:
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_glorot_starts_as_documented(cell: str) -> None:
     model = build(
-        settings_of(encoder={"cell": cell, "size": 64, "layers": 2}, decoder={"cell": cell, "size": 96, "layers": 2, "context": ("input", "layer", "readout")}),
+        settings_of(
+            encoder={"cell": cell, "size": 64, "layers": 2},
+            decoder={"cell": cell, "size": 96, "layers": 2, "context": ("input", "layer", "readout")},
+        ),
         500,
         400,
     )
@@ -85,10 +99,14 @@ def test_uniform_starts_within_its_range() -> None:
 
 
 def test_bahdanau15_starts_as_the_paper_has_it() -> None:
-    """Appendix B.1: recurrent matrices orthogonal, W_a and U_a N(0, 0.001^2), v_a and every bias 0, all else N(0, 0.01^2)."""
+    """Appendix B.1: recurrent matrices orthogonal, W_a and U_a N(0, 0.001^2), v_a and every bias 0, all else
+    N(0, 0.01^2).
+    """
     model = build(
         settings_of(
-            init="bahdanau15", encoder={"cell": "gru", "size": 64}, decoder={"cell": "gru", "size": 96, "query": "previous", "context": ("input", "readout")}
+            init="bahdanau15",
+            encoder={"cell": "gru", "size": 64},
+            decoder={"cell": "gru", "size": 96, "query": "previous", "context": ("input", "readout")},
         ),
         500,
         400,
@@ -119,7 +137,9 @@ def test_the_first_loss_is_that_of_a_guess(init: str) -> None:
     """A model that knows nothing says every word with nearly the same probability."""
     model = build(settings_of(init=init), 300, 300).eval()
     with torch.no_grad():
-        logits = model(torch.randint(4, 300, (8, 7)), torch.ones(8, 7, dtype=torch.bool), torch.randint(4, 300, (8, 6))).logits
+        logits = model(
+            torch.randint(4, 300, (8, 7)), torch.ones(8, 7, dtype=torch.bool), torch.randint(4, 300, (8, 6))
+        ).logits
     loss = F.cross_entropy(logits.flatten(0, 1), torch.randint(4, 300, (48,)))
     assert loss.item() == pytest.approx(math.log(300), abs=0.5)
 
@@ -137,7 +157,9 @@ def batch(vocabulary: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def loss_of(model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
     """What is minimised, per token: the cross-entropy and, where attention draws, what is paid for the draws."""
     found = model.decoder.features(inputs, model.encoder(source, mask))
-    losses = F.cross_entropy(model.decoder.output(found.features_BTD).flatten(0, 1), targets.flatten(), reduction="none")
+    losses = F.cross_entropy(
+        model.decoder.output(found.features_BTD).flatten(0, 1), targets.flatten(), reduction="none"
+    )
     total = losses.sum()
     if found.log_p_BT is not None:
         assert found.entropy_BT is not None
@@ -169,7 +191,9 @@ def without_effect(name: str, chosen: config.Model) -> bool:
 
 
 def assert_it_trains(chosen: config.Model, must_fall: bool) -> None:
-    """Three steps on one batch: the loss is finite and, where nothing is random, less in the end; there is a finite gradient for every parameter, and it is not zero."""
+    """Three steps on one batch: the loss is finite and, where nothing is random, less in the end; there is a
+    finite gradient for every parameter, and it is not zero.
+    """
     torch.manual_seed(1)
     sizes = (recipes.TARGET, recipes.TARGET) if chosen.tied == "all" else (recipes.SOURCE, recipes.TARGET)
     model = build(chosen, *sizes)
@@ -195,7 +219,10 @@ def assert_it_trains(chosen: config.Model, must_fall: bool) -> None:
 
 @pytest.mark.parametrize("chosen", recipes.SWEEP, ids=recipes.NAMES)
 def test_every_recipe_trains(chosen: config.Model) -> None:
-    assert_it_trains(chosen, must_fall=chosen.decoder.reads != "attention" or chosen.attention.normaliser not in config.HARD)
+    assert_it_trains(
+        chosen,
+        must_fall=chosen.decoder.reads != "attention" or chosen.attention.normaliser not in config.HARD,
+    )
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
@@ -206,8 +233,12 @@ def test_any_valid_model_trains(chosen: config.Model) -> None:
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(recipes.anything())
-def test_whatever_the_config_accepts_trains_and_what_it_refuses_it_names(drawn: tuple[config.Model, list[str]]) -> None:
-    """Settings drawn without a thought for each other. A refusal must name a setting that was given; without it, in the end, there is a model, and it trains."""
+def test_whatever_the_config_accepts_trains_and_what_it_refuses_it_names(
+    drawn: tuple[config.Model, list[str]],
+) -> None:
+    """Settings drawn without a thought for each other. A refusal must name a setting that was given; without
+    it, in the end, there is a model, and it trains.
+    """
     chosen, refusals = drawn
     assert all(re.match(r"any: model\.[a-z_.]+", refusal) for refusal in refusals)
     assert_it_trains(chosen, must_fall=False)
@@ -226,8 +257,12 @@ def small(chosen: config.Model) -> config.Model:
     embedding = 6 if chosen.encoder.kind == chosen.decoder.kind == "rnn" else 8
     tree = chosen.model_dump() | {"embedding": embedding}
     tree["attention"]["size"] = 8
-    tree["encoder"] |= {"rnn": {"size": 4}, "transformer": {"size": embedding, "feedforward": 6}}.get(chosen.encoder.kind, {"size": 4})
-    tree["decoder"] |= {"transformer": {"size": embedding, "feedforward": 6}}.get(chosen.decoder.kind, {"size": 4})
+    tree["encoder"] |= {"rnn": {"size": 4}, "transformer": {"size": embedding, "feedforward": 6}}.get(
+        chosen.encoder.kind, {"size": 4}
+    )
+    tree["decoder"] |= {"transformer": {"size": embedding, "feedforward": 6}}.get(
+        chosen.decoder.kind, {"size": 4}
+    )
     if chosen.decoder.kind == "rnn":
         assert chosen.encoder.kind == "rnn"
         width = config.RNNEncoder.model_validate(tree["encoder"]).width
@@ -250,8 +285,14 @@ def test_every_preset_builds_and_steps(name: str) -> None:
 
 @pytest.mark.parametrize("backward", [True, False])
 def test_nothing_outlives_a_training_step(backward: bool) -> None:
-    """What an unrolled loop keeps is gone with its loss, gone back or not; nothing is left for the cycle collector's next round."""
-    model = build(recipes.make({}, {"cell": "gru", "context": ("input", "readout"), "input_feeding": True}), recipes.SOURCE, recipes.TARGET)
+    """What an unrolled loop keeps is gone with its loss, gone back or not; nothing is left for the cycle
+    collector's next round.
+    """
+    model = build(
+        recipes.make({}, {"cell": "gru", "context": ("input", "readout"), "input_feeding": True}),
+        recipes.SOURCE,
+        recipes.TARGET,
+    )
 
     def kept() -> int:
         return sum(issubclass(type(thing), Shared) for thing in gc.get_objects())

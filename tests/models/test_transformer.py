@@ -1,4 +1,6 @@
-"""The Transformer: held to the papers' equations and to torch's own, and the laws that any encoder and decoder must keep."""
+"""The Transformer: held to the papers' equations and to torch's own, and the laws that any encoder and
+decoder must keep.
+"""
 
 import itertools
 import re
@@ -46,13 +48,20 @@ def model_of(chosen: config.Model) -> Seq2Seq:
     return model
 
 
-def made(attention: dict[str, Any] | None = None, encoder: dict[str, Any] | None = None, dropout: float = 0.0, **decoder: Any) -> config.Model:
+def made(
+    attention: dict[str, Any] | None = None,
+    encoder: dict[str, Any] | None = None,
+    dropout: float = 0.0,
+    **decoder: Any,
+) -> config.Model:
     chosen = {"score": "scaled-dot", "heads": 2} | (attention or {})
     return transformer_recipes.make(PLAIN | (encoder or {}), PLAIN | decoder, chosen, dropout=dropout)
 
 
 def sentences(targets: int = T) -> tuple[Tensor, Tensor, Tensor]:
-    """Source ids, none twice in a row, for hard weights between equal keys would hang on rounding; their mask; target inputs. Padding holds any id."""
+    """Source ids, none twice in a row, for hard weights between equal keys would hang on rounding; their
+    mask; target inputs. Padding holds any id.
+    """
     source = 4 + torch.rand(B, TARGET - 4).argsort(1)[:, :S]
     return source, torch.arange(S) < torch.tensor(LENGTHS)[:, None], torch.randint(4, TARGET, (B, targets))
 
@@ -64,7 +73,10 @@ def attentions(model: Seq2Seq) -> list[Attention]:
 def read_by_head(model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor) -> tuple[Output, Tensor]:
     """Teacher forcing, and beside it the weights of each layer and head, (B, T, L, H, S)."""
     seen: list[Tensor] = []
-    hooks = [one.register_forward_hook(lambda _, __, reading: seen.append(reading.weights)) for one in attentions(model)]
+    hooks = [
+        one.register_forward_hook(lambda _, __, reading: seen.append(reading.weights))
+        for one in attentions(model)
+    ]
     with torch.no_grad():
         got = model(source, mask, inputs, weights=True)
     for hook in hooks:
@@ -82,7 +94,8 @@ def assert_is_the_papers(chosen: config.Model) -> None:
     assert got.weights is not None
     named = weights(model, chosen)
     for b, length in enumerate(LENGTHS):
-        drawn = seen[b, ..., :length].numpy() if chosen.attention.decoding == "sample" else None  # what follows from them must be the papers'
+        # what follows from them must be the papers'
+        drawn = seen[b, ..., :length].numpy() if chosen.attention.decoding == "sample" else None
         want = reference.run(recipe(chosen), named, source[b, :length].tolist(), inputs[b].tolist(), drawn)
         np.testing.assert_allclose(got.logits[b], np.stack(want.logits), atol=1e-9)
         np.testing.assert_allclose(got.weights[b, :, :length], np.stack(want.attention), atol=1e-9)
@@ -121,7 +134,13 @@ def test_the_sweep_has_every_choice_somewhere() -> None:
                 assert {getattr(stack, key) for stack in stacks} == set(values), key
         assert {chosen.decoder.weights_of for chosen in part} == {None, 1, 2}
         assert {chosen.attention.shown for chosen in part} == {None, 2, 4}
-        for key, values in {"keys": recipes.PARTS, "values": recipes.PARTS, "window": recipes.WINDOWS, "kv_heads": (None, 1, 2, 4), "heads": (1, 2, 4)}.items():
+        for key, values in {
+            "keys": recipes.PARTS,
+            "values": recipes.PARTS,
+            "window": recipes.WINDOWS,
+            "kv_heads": (None, 1, 2, 4),
+            "heads": (1, 2, 4),
+        }.items():
             assert {getattr(chosen.attention, key) for chosen in part} == set(values), key
         assert {chosen.tied for chosen in part} == {"none", "output", "all"}
     assert {chosen.attention.decoding for chosen in DRAWING} == {"argmax", "expected", "sample"}
@@ -130,7 +149,9 @@ def test_the_sweep_has_every_choice_somewhere() -> None:
 
 @pytest.mark.parametrize("chosen", DRAWING, ids=name)
 def test_what_is_drawn_in_training_is_read_and_costs_what_the_papers_say(chosen: config.Model) -> None:
-    """In every layer: log-probabilities and entropies are of all that was drawn; a sentence reads the mean in all layers or in none."""
+    """In every layer: log-probabilities and entropies are of all that was drawn; a sentence reads the mean in
+    all layers or in none.
+    """
     model = model_of(chosen).train()
     source, mask, inputs = sentences()
     memory = model.encoder(source, mask)
@@ -146,7 +167,9 @@ def test_what_is_drawn_in_training_is_read_and_costs_what_the_papers_say(chosen:
             ones = drawn[b, ..., :length].numpy()
             mean = not np.isin(ones, (0, 1)).all()
             how = replace(recipe(chosen), decoding="expected" if mean else "argmax")
-            want = reference.run(how, named, source[b, :length].tolist(), inputs[b].tolist(), None if mean else ones)
+            want = reference.run(
+                how, named, source[b, :length].tolist(), inputs[b].tolist(), None if mean else ones
+            )
             np.testing.assert_allclose(got.logits[b], np.stack(want.logits), atol=1e-9)
             np.testing.assert_allclose(found.entropy_BT[b].detach(), want.entropy, atol=1e-9)
             if mean:
@@ -173,13 +196,22 @@ def torchs(chosen: config.Model) -> tuple[nn.TransformerEncoder, nn.TransformerD
         }
 
     encoder = nn.TransformerEncoder(
-        nn.TransformerEncoderLayer(SIZE, e.heads, **options(e)), e.layers, nn.LayerNorm(SIZE, bias=e.bias) if e.prenorm else None, enable_nested_tensor=False
+        nn.TransformerEncoderLayer(SIZE, e.heads, **options(e)),
+        e.layers,
+        nn.LayerNorm(SIZE, bias=e.bias) if e.prenorm else None,
+        enable_nested_tensor=False,
     )
-    decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(SIZE, d.heads, **options(d)), d.layers, nn.LayerNorm(SIZE, bias=d.bias) if d.prenorm else None)
+    decoder = nn.TransformerDecoder(
+        nn.TransformerDecoderLayer(SIZE, d.heads, **options(d)),
+        d.layers,
+        nn.LayerNorm(SIZE, bias=d.bias) if d.prenorm else None,
+    )
     return encoder, decoder
 
 
-def pairs(model: Seq2Seq, encoder: nn.TransformerEncoder, decoder: nn.TransformerDecoder) -> Iterator[tuple[nn.Parameter, list[Tensor]]]:
+def pairs(
+    model: Seq2Seq, encoder: nn.TransformerEncoder, decoder: nn.TransformerDecoder
+) -> Iterator[tuple[nn.Parameter, list[Tensor]]]:
     """Each of torch's parameters, and ours that stand in it, one below the other."""
 
     def both(theirs: nn.Module, *ours: Any) -> Iterator[tuple[nn.Parameter, list[Tensor]]]:
@@ -187,7 +219,11 @@ def pairs(model: Seq2Seq, encoder: nn.TransformerEncoder, decoder: nn.Transforme
             end = "bias" if "bias" in key else "weight"
             yield parameter, [getattr(one, end) for one in ours]
 
-    for theirs, ours in zip([*encoder.layers, *decoder.layers], [*cast(Any, model.encoder.layers), *cast(Any, model.decoder.layers)], strict=True):
+    for theirs, ours in zip(
+        [*encoder.layers, *decoder.layers],
+        [*cast(Any, model.encoder.layers), *cast(Any, model.decoder.layers)],
+        strict=True,
+    ):
         yield from both(theirs.self_attn, ours.attention.maps)
         yield from both(theirs.self_attn.out_proj, ours.attention.out)
         yield from both(theirs.linear1, ours.feedforward.into)
@@ -210,7 +246,9 @@ def pairs(model: Seq2Seq, encoder: nn.TransformerEncoder, decoder: nn.Transforme
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
 @pytest.mark.parametrize("prenorm", [False, True])
 def test_stacks_are_torchs(prenorm: bool, activation: str, bias: bool) -> None:
-    """nn.TransformerEncoder and nn.TransformerDecoder with the same weights: what comes out, and the gradient of everything."""
+    """nn.TransformerEncoder and nn.TransformerDecoder with the same weights: what comes out, and the gradient
+    of everything.
+    """
     side = {"prenorm": prenorm, "activation": activation, "bias": bias, "positions": "none"}
     chosen = made(encoder=side, **side)
     model = model_of(chosen).train()  # torch has a fast path of its own outside training
@@ -221,7 +259,10 @@ def test_stacks_are_torchs(prenorm: bool, activation: str, bias: bool) -> None:
         named += theirs.numel()
     assert named == sum(one.numel() for side in (encoder, decoder) for one in side.parameters())
     source, mask, inputs = sentences()
-    vectors = [model.encoder.embedding.weight.detach().clone().requires_grad_(), model.decoder.target_embedding.weight.detach().clone().requires_grad_()]
+    vectors = [
+        model.encoder.embedding.weight.detach().clone().requires_grad_(),
+        model.decoder.target_embedding.weight.detach().clone().requires_grad_(),
+    ]
     memory = encoder(vectors[0][source] * SIZE**0.5, src_key_padding_mask=~mask)
     later = nn.Transformer.generate_square_subsequent_mask(T, dtype=torch.float64)
     want = decoder(vectors[1][inputs] * SIZE**0.5, memory, tgt_mask=later, memory_key_padding_mask=~mask)
@@ -250,7 +291,9 @@ def test_positions_go_on_where_the_last_step_ended() -> None:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "width"), [(chosen, 3) for chosen in SWEEP] + [(chosen, 1) for chosen in FEW], ids=lambda x: str(x) if type(x) is int else name(x)
+    ("chosen", "width"),
+    [(chosen, 3) for chosen in SWEEP] + [(chosen, 1) for chosen in FEW],
+    ids=lambda x: str(x) if type(x) is int else name(x),
 )
 def test_steps_are_the_whole_sequence_and_a_beam_is_one_more_query(chosen: config.Model, width: int) -> None:
     model = model_of(chosen)
@@ -262,15 +305,23 @@ def test_steps_are_the_whole_sequence_and_a_beam_is_one_more_query(chosen: confi
         read, state = model.decoder.source(memory), model.decoder.start(memory, width)
         for t in range(T):
             out, state = model.decoder.step(inputs_BWT[:, :, t].flatten(), state, read)
-            torch.testing.assert_close(out.logits.view(B, width, -1), torch.stack([w.logits[:, t] for w in whole], 1))
-            torch.testing.assert_close(out.weights.view(B, width, -1), torch.stack([w.weights[:, t] for w in whole], 1))
+            torch.testing.assert_close(
+                out.logits.view(B, width, -1), torch.stack([w.logits[:, t] for w in whole], 1)
+            )
+            torch.testing.assert_close(
+                out.weights.view(B, width, -1), torch.stack([w.weights[:, t] for w in whole], 1)
+            )
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 @pytest.mark.parametrize("width", [1, 3])
 @pytest.mark.parametrize("chosen", FEW, ids=name)
-def test_rows_that_change_places_and_sentences_that_leave_go_on_as_they_were(chosen: config.Model, width: int, mode: Callable[[], Any]) -> None:
-    """A search of many steps, with its rows chosen anew after each: every row says at last what teacher forcing says of its tokens."""
+def test_rows_that_change_places_and_sentences_that_leave_go_on_as_they_were(
+    chosen: config.Model, width: int, mode: Callable[[], Any]
+) -> None:
+    """A search of many steps, with its rows chosen anew after each: every row says at last what teacher
+    forcing says of its tokens.
+    """
     steps, rows = 20, B * width  # more than the first buffers hold
     model = model_of(chosen)
     source, mask, _ = sentences()
@@ -291,7 +342,12 @@ def test_rows_that_change_places_and_sentences_that_leave_go_on_as_they_were(cho
                 stay = torch.tensor([0, 2]) if t == 6 else torch.tensor([1])
                 read = select(read, stay)
             chosen_R = (stay[:, None] * width + torch.randint(0, width, (len(stay), width))).flatten()
-            state, tokens, sentence_R, rows = select(state, chosen_R), tokens[chosen_R], sentence_R[chosen_R], len(chosen_R)
+            state, tokens, sentence_R, rows = (
+                select(state, chosen_R),
+                tokens[chosen_R],
+                sentence_R[chosen_R],
+                len(chosen_R),
+            )
 
 
 @pytest.mark.parametrize("width", [1, 2])
@@ -312,7 +368,9 @@ def test_a_state_is_a_value(chosen: config.Model, width: int) -> None:
         prefixes = {"first": [token, token, last], "second": [token, other, last]}
         for key, after in (("second", after_second), ("first", after_first)):
             out, _ = model.decoder.step(last, after, read)
-            want = model.decoder(torch.stack(prefixes[key], 1), select(memory, torch.arange(B).repeat_interleave(width)))
+            want = model.decoder(
+                torch.stack(prefixes[key], 1), select(memory, torch.arange(B).repeat_interleave(width))
+            )
             torch.testing.assert_close(out.logits, want.logits[:, -1])
 
 
@@ -326,8 +384,15 @@ def test_gradients_go_through_single_steps_too(chosen: config.Model) -> None:
     for t in range(T):
         out, state = model.decoder.step(inputs[:, t], state, read)
         logits.append(out.logits)
-    got = torch.autograd.grad((torch.stack(logits, 1) * weight).sum(), parameters, allow_unused=True, materialize_grads=True)
-    want = torch.autograd.grad((model(source, mask, inputs).logits * weight).sum(), parameters, allow_unused=True, materialize_grads=True)
+    got = torch.autograd.grad(
+        (torch.stack(logits, 1) * weight).sum(), parameters, allow_unused=True, materialize_grads=True
+    )
+    want = torch.autograd.grad(
+        (model(source, mask, inputs).logits * weight).sum(),
+        parameters,
+        allow_unused=True,
+        materialize_grads=True,
+    )
     for a, b in zip(got, want, strict=True):
         torch.testing.assert_close(a, b)
 
@@ -354,7 +419,9 @@ def test_padding_future_and_neighbours_change_nothing(chosen: config.Model) -> N
         for t in range(T - 1):
             changed = inputs.clone()
             changed[:, t + 1 :] = 11 - changed[:, t + 1 :]
-            torch.testing.assert_close(model(source, mask, changed).logits[:, : t + 1], got.logits[:, : t + 1])
+            torch.testing.assert_close(
+                model(source, mask, changed).logits[:, : t + 1], got.logits[:, : t + 1]
+            )
         assert not torch.allclose(model(source, mask, 11 - inputs).logits, got.logits)
 
 
@@ -366,7 +433,9 @@ def test_gradients_of_every_weight(chosen: config.Model) -> None:
     parameters = dict(model.named_parameters())
 
     def logits(*values: Tensor) -> Tensor:
-        got: Tensor = torch.func.functional_call(model, dict(zip(parameters, values, strict=True)), (source, mask, inputs)).logits
+        got: Tensor = torch.func.functional_call(
+            model, dict(zip(parameters, values, strict=True)), (source, mask, inputs)
+        ).logits
         return got
 
     torch.autograd.gradcheck(logits, tuple(parameters.values()), fast_mode=True)
@@ -376,7 +445,9 @@ def test_gradients_of_every_weight(chosen: config.Model) -> None:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "training"), [(chosen, False) for chosen in SWEEP] + [(chosen, True) for chosen in FEW], ids=lambda x: str(x) if type(x) is bool else name(x)
+    ("chosen", "training"),
+    [(chosen, False) for chosen in SWEEP] + [(chosen, True) for chosen in FEW],
+    ids=lambda x: str(x) if type(x) is bool else name(x),
 )
 def test_asking_for_weights_changes_nothing(chosen: config.Model, training: bool) -> None:
     model = model_of(chosen).train(training)
@@ -402,7 +473,8 @@ def test_half_precision_is_close_fused_or_not(chosen: config.Model, precision: t
     """The same numbers to its accuracy, gradients in the weights' own type, and a search that runs."""
     model = model_of(chosen).float()
     with torch.no_grad():
-        for key, parameter in model.named_parameters():  # as norms start: small gains would leave nothing to be near to
+        # as norms start: small gains would leave nothing to be near to
+        for key, parameter in model.named_parameters():
             if "norm" in key:
                 parameter.fill_(1.0 if key.endswith("weight") else 0.0)
             else:
@@ -410,12 +482,19 @@ def test_half_precision_is_close_fused_or_not(chosen: config.Model, precision: t
     source, mask, inputs = sentences()
     exact = model(source, mask, inputs).logits
     scale = exact.std().item()
-    want = torch.autograd.grad(exact.square().mean(), tuple(model.parameters()), allow_unused=True, materialize_grads=True)
+    want = torch.autograd.grad(
+        exact.square().mean(), tuple(model.parameters()), allow_unused=True, materialize_grads=True
+    )
     for asked in (False, True):
         with torch.autocast("cpu", precision):
             low = model(source, mask, inputs, weights=asked)
         assert (low.logits.float() - exact).abs().max() < 0.15 * scale
-        got = torch.autograd.grad(low.logits.float().square().mean(), tuple(model.parameters()), allow_unused=True, materialize_grads=True)
+        got = torch.autograd.grad(
+            low.logits.float().square().mean(),
+            tuple(model.parameters()),
+            allow_unused=True,
+            materialize_grads=True,
+        )
         for a, b in zip(got, want, strict=True):
             assert a.dtype == torch.float32
             assert (a - b).norm() < 0.15 * b.norm() + 0.03
@@ -486,7 +565,9 @@ def test_an_order_is_seen_where_there_are_positions(kind: str) -> None:
     with torch.no_grad():
         states = encoder(source, mask).values_BSV
         turned = encoder(source.flip(1), mask).values_BSV.flip(1)
-        shifted = encoder(torch.tensor([[8, 4, 5, 6, 7]]), torch.tensor([[False, True, True, True, True]])).values_BSV[:, 1:]
+        shifted = encoder(
+            torch.tensor([[8, 4, 5, 6, 7]]), torch.tensor([[False, True, True, True, True]])
+        ).values_BSV[:, 1:]
     assert torch.allclose(states, turned) == (kind == "none")
     assert torch.allclose(states, shifted) == (kind in ("none", "rotary"))
 
@@ -499,7 +580,9 @@ def test_what_a_step_reads_changes_later_ones_where_the_decoder_says_so(layers: 
     model = model_of(made(layers=layers))
     source, mask, inputs = sentences()
     hook = attentions(model)[0].register_forward_hook(
-        lambda _, __, reading: reading._replace(context=reading.context + torch.eye(T)[0, :, None] * torch.arange(SIZE))
+        lambda _, __, reading: reading._replace(
+            context=reading.context + torch.eye(T)[0, :, None] * torch.arange(SIZE)
+        )
     )
     with torch.no_grad():
         changed = model(source, mask, inputs).logits
@@ -515,7 +598,9 @@ def test_layers_that_ask_alike_draw_by_themselves_outside_training_too() -> None
     for attention in attentions(model):
         nn.init.zeros_(cast(Any, attention.query).weight)
         nn.init.zeros_(cast(Any, attention.query).bias)
-    _, seen = read_by_head(model, torch.tensor([[4, 5]]), torch.ones(1, 2, dtype=torch.bool), torch.full((1, steps), 5))
+    _, seen = read_by_head(
+        model, torch.tensor([[4, 5]]), torch.ones(1, 2, dtype=torch.bool), torch.full((1, steps), 5)
+    )
     both = torch.bincount((seen[0, :, :, 0, 0] @ torch.tensor([2.0, 1.0])).long(), minlength=4) / steps
     torch.testing.assert_close(both.double(), torch.full((4,), 0.25), rtol=0, atol=0.035)  # four deviations
 
@@ -546,7 +631,9 @@ def test_dropout_is_on_embeddings_and_on_what_each_sublayer_adds(monkeypatch: py
     for training in (True, False):
         dropped.clear()
         model.train(training)(source, mask, inputs)
-        assert [shape for shape, _, _ in dropped] == [(B, S, SIZE)] * (1 + 2 * 2) + [(B, T, SIZE)] * (1 + 2 * 3)
+        assert [shape for shape, _, _ in dropped] == [(B, S, SIZE)] * (1 + 2 * 2) + [(B, T, SIZE)] * (
+            1 + 2 * 3
+        )
         assert {(p, flag) for _, p, flag in dropped} == {(0.3, training)}
 
 
@@ -563,9 +650,27 @@ def test_dropout_falls_on_what_a_sublayer_adds_and_not_on_what_it_adds_to(prenor
 
 
 def test_glorot_starts_as_documented() -> None:
-    """Queries, keys and values of one matrix apart, as are a gate and what it gates; embeddings so that times sqrt(d) they have the size of positions; norms do nothing yet."""
-    side = {"kind": "transformer", "size": 64, "heads": 4, "kv_heads": 2, "feedforward": 96, "activation": "swiglu", "positions": "learned", "layers": 2}
-    chosen = config.Model.model_validate({"embedding": 64, "tied": "output", "encoder": side, "decoder": side | {"norm": "rms", "prenorm": True}})
+    """Queries, keys and values of one matrix apart, as are a gate and what it gates; embeddings so that times
+    sqrt(d) they have the size of positions; norms do nothing yet.
+    """
+    side = {
+        "kind": "transformer",
+        "size": 64,
+        "heads": 4,
+        "kv_heads": 2,
+        "feedforward": 96,
+        "activation": "swiglu",
+        "positions": "learned",
+        "layers": 2,
+    }
+    chosen = config.Model.model_validate(
+        {
+            "embedding": 64,
+            "tied": "output",
+            "encoder": side,
+            "decoder": side | {"norm": "rms", "prenorm": True},
+        }
+    )
     model = build(chosen, 500, 400)
     for embedding in (model.encoder.embedding, model.decoder.target_embedding):
         assert embedding.weight.std().item() == pytest.approx(64**-0.5, rel=0.05)
@@ -573,7 +678,9 @@ def test_glorot_starts_as_documented() -> None:
     assert len(stacks) == 8
     for module in stacks:
         parts = module.parts()  # type: ignore[operator]
-        assert [part.shape for part in parts] == ([(64, 64), (32, 64), (32, 64)] if type(module) is SelfAttention else [(96, 64), (96, 64)])
+        assert [part.shape for part in parts] == (
+            [(64, 64), (32, 64), (32, 64)] if type(module) is SelfAttention else [(96, 64), (96, 64)]
+        )
         for part in (*parts, module.out.weight):  # type: ignore[union-attr]
             bound = (6 / sum(part.shape)) ** 0.5  # type: ignore[union-attr]
             assert 0.98 * bound < part.abs().max() <= bound
@@ -604,7 +711,9 @@ def batch(vocabulary: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def assert_it_trains(chosen: config.Model) -> None:
-    """Three steps: no number is lost, and every parameter has a gradient, if perhaps of zeros where what is read does not hang on it."""
+    """Three steps: no number is lost, and every parameter has a gradient, if perhaps of zeros where what is
+    read does not hang on it.
+    """
     torch.manual_seed(1)
     sizes = (TARGET, TARGET) if chosen.tied == "all" else (SOURCE, TARGET)
     model = build(chosen, *sizes).float().train()
@@ -613,7 +722,9 @@ def assert_it_trains(chosen: config.Model) -> None:
     for _ in range(3):
         optimizer.zero_grad(set_to_none=True)
         found = model.decoder.features(inputs, model.encoder(source, mask))
-        loss = nn.functional.cross_entropy(model.decoder.output(found.features_BTD).flatten(0, 1), targets.flatten())
+        loss = nn.functional.cross_entropy(
+            model.decoder.output(found.features_BTD).flatten(0, 1), targets.flatten()
+        )
         if found.log_p_BT is not None:
             assert found.entropy_BT is not None
             loss = loss - 0.1 * found.log_p_BT.mean() - 0.01 * found.entropy_BT.mean()
@@ -635,13 +746,17 @@ def test_any_valid_transformer_trains(chosen: config.Model) -> None:
 
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(transformer_recipes.anything())
-def test_whatever_the_config_accepts_trains_and_what_it_refuses_it_names(drawn: tuple[config.Model, list[str]]) -> None:
+def test_whatever_the_config_accepts_trains_and_what_it_refuses_it_names(
+    drawn: tuple[config.Model, list[str]],
+) -> None:
     chosen, refusals = drawn
     assert all(re.match(r"any: model\.[a-z_.]+", refusal) for refusal in refusals)
     assert_it_trains(chosen)
 
 
-@pytest.mark.parametrize("chosen", [chosen for chosen in SMOOTH if chosen.attention.normaliser == "softmax"] + [made()], ids=name)
+@pytest.mark.parametrize(
+    "chosen", [chosen for chosen in SMOOTH if chosen.attention.normaliser == "softmax"] + [made()], ids=name
+)
 def test_one_batch_is_learnt(chosen: config.Model) -> None:
     torch.manual_seed(1)
     sizes = (TARGET, TARGET) if chosen.tied == "all" else (SOURCE, TARGET)
@@ -650,7 +765,9 @@ def test_one_batch_is_learnt(chosen: config.Model) -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     losses = []
     for _ in range(60):
-        loss = nn.functional.cross_entropy(model(source, mask, inputs).logits.flatten(0, 1), targets.flatten())
+        loss = nn.functional.cross_entropy(
+            model(source, mask, inputs).logits.flatten(0, 1), targets.flatten()
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -676,6 +793,8 @@ def test_buffers_of_a_long_search_are_copied_a_few_times_alone(monkeypatch: pyte
         read, state = model.decoder.source(memory), model.decoder.start(memory, 3)
         held = []
         for _ in range(150):
-            _, state = model.decoder.step(torch.full((3 * B,), 5), select(state, torch.tensor([1, 0, 0, 5, 4, 3, 6, 6, 6])), read)
+            _, state = model.decoder.step(
+                torch.full((3 * B,), 5), select(state, torch.tensor([1, 0, 0, 5, 4, 3, 6, 6, 6])), read
+            )
             held.append(state)
     assert len(seen) <= 2 * 6  # two layers; room for 16 places, then 34, 74, ... of 450

@@ -64,7 +64,11 @@ def test_fonts_that_were_installed_later_are_found(tmp_path, monkeypatch):
     for cached in (fonts._look_again, fonts._families, fonts._font):
         cached.cache_clear()
     try:
-        character = next(chr(code) for code in font_manager.get_font(path).get_charmap() if code not in fonts._font(fonts.FIRST)[0] and chr(code).isprintable())
+        character = next(
+            chr(code)
+            for code in font_manager.get_font(path).get_charmap()
+            if code not in fonts._font(fonts.FIRST)[0] and chr(code).isprintable()
+        )
         assert fonts.covering([character]).missing == frozenset()
         assert fonts.covering([character]).families == (fonts.FIRST, "STIXGeneral")
         (kept,) = tmp_path.glob("fontlist-*.json")
@@ -86,14 +90,25 @@ def test_other_characters_are_no_emoji(character):
     assert not fonts.is_emoji(character)
 
 
-@pytest.mark.parametrize("setting", [{"MPLCONFIGDIR": "/proc/nowhere"}, {"XDG_CACHE_HOME": "/proc/x", "XDG_CONFIG_HOME": "/proc/x"}])
+@pytest.mark.parametrize(
+    "setting",
+    [{"MPLCONFIGDIR": "/proc/nowhere"}, {"XDG_CACHE_HOME": "/proc/x", "XDG_CONFIG_HOME": "/proc/x"}],
+)
 def test_a_cache_that_cannot_be_written_says_nothing(tmp_path, setting):
-    script = (
-        "import sys, numpy\nfrom pathlib import Path\nfrom seq2attn.plotting import heatmap\nheatmap.save(numpy.ones((1, 1)), ['a'], ['b'], Path(sys.argv[1]))"
-    )
-    kept = {name: value for name, value in os.environ.items() if name not in ("HOME", "MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")}
+    script = "import sys, numpy\nfrom pathlib import Path\nfrom seq2attn.plotting import heatmap\nheatmap.save(numpy.ones((1, 1)), ['a'], ['b'], Path(sys.argv[1]))"
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("HOME", "MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
+    }
     done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "a.png")], capture_output=True, text=True, cwd=ROOT, env=kept | setting, timeout=120, check=False
+        [sys.executable, "-c", script, str(tmp_path / "a.png")],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=kept | setting,
+        timeout=120,
+        check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (tmp_path / "a.png").is_file()

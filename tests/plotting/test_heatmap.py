@@ -1,4 +1,6 @@
-"""Heat maps: every format and script draws without a warning, the weights land in the right cells, and nothing is left behind."""
+"""Heat maps: every format and script draws without a warning, the weights land in the right cells, and
+nothing is left behind.
+"""
 
 import itertools
 import re
@@ -92,14 +94,19 @@ def test_no_control_character_is_in_a_file_of_text(tmp_path, ending):
     heatmap.save_alignments([Alignment(words, words, np.eye(6), title="\x1b")], path, title="\x1b\x07")
     if ending == ".svg":
         text = path.read_text(encoding="utf-8")
-        assert not [character for character in text if unicodedata.category(character) == "Cc" and character != "\n"]
+        assert not [
+            character for character in text if unicodedata.category(character) == "Cc" and character != "\n"
+        ]
         assert "\u202e" not in text
         xml.dom.minidom.parseString(text)
 
 
 def test_several_heads_share_one_scale_and_have_a_title_each(tmp_path):
     titles = [f"layer {layer}, head {head}" for layer in (1, 2) for head in (1, 2, 3)]
-    heads = [Alignment(["un", "deux"], ["one", "two", "three"], np.full((3, 2), 0.1 + 0.1 * n), title=title) for n, title in enumerate(titles)]
+    heads = [
+        Alignment(["un", "deux"], ["one", "two", "three"], np.full((3, 2), 0.1 + 0.1 * n), title=title)
+        for n, title in enumerate(titles)
+    ]
     svg = svg_of(tmp_path / "a.svg", heads)
     places = [svg.index(f">{title}</text>") for title in titles]
     assert places == sorted(places)
@@ -111,15 +118,22 @@ def test_several_heads_share_one_scale_and_have_a_title_each(tmp_path):
 
 @pytest.mark.parametrize("heads", [1, 2, 5, 7, 12, 48])
 def test_any_number_of_heads_is_drawn(tmp_path, heads):
-    drawn = [Alignment(["a", "b"], ["c"], np.array([[0.5, 0.5]]), title=f"head {number}") for number in range(heads)]
+    drawn = [
+        Alignment(["a", "b"], ["c"], np.array([[0.5, 0.5]]), title=f"head {number}")
+        for number in range(heads)
+    ]
     svg = svg_of(tmp_path / "a.svg", drawn)
     assert svg.count(">head ") == heads
 
 
-@pytest.mark.parametrize(("words", "size"), [(3, (8, 5)), (3, (2, 2)), (40, (20, 12)), (40, (6, 4)), (300, (10, 10))])
+@pytest.mark.parametrize(
+    ("words", "size"), [(3, (8, 5)), (3, (2, 2)), (40, (20, 12)), (40, (6, 4)), (300, (10, 10))]
+)
 def test_a_drawing_has_the_size_that_is_asked_for(tmp_path, words, size):
     labels = [f"word{number}" for number in range(words)]
-    heatmap.save_alignments([Alignment(labels, labels, even(words, words))], tmp_path / "a.png", size=size, dpi=100, title="Title")
+    heatmap.save_alignments(
+        [Alignment(labels, labels, even(words, words))], tmp_path / "a.png", size=size, dpi=100, title="Title"
+    )
     with Image.open(tmp_path / "a.png") as image:
         assert image.size == (100 * size[0], 100 * size[1])
         edges = np.asarray(image.convert("L"))
@@ -142,7 +156,9 @@ def test_a_long_title_is_broken_into_lines(tmp_path):
 
 def test_a_size_that_holds_no_words_is_refused(tmp_path):
     with pytest.raises(UsageError, match="too few for the words"):
-        heatmap.save_alignments([Alignment(["x" * 30], ["y" * 30] * 60, np.ones((60, 1)))], tmp_path / "a.png", size=(1, 1))
+        heatmap.save_alignments(
+            [Alignment(["x" * 30], ["y" * 30] * 60, np.ones((60, 1)))], tmp_path / "a.png", size=(1, 1)
+        )
 
 
 def test_source_words_that_were_hardly_read_are_marked_and_counted(tmp_path):
@@ -150,7 +166,9 @@ def test_source_words_that_were_hardly_read_are_marked_and_counted(tmp_path):
     one = Alignment(["a", "b", "c", "end"], ["d", "end"], weights, ends=True)
     svg = svg_of(tmp_path / "a.svg", [one])
     assert "2 of 3 source words were hardly read" in svg
-    colours = {word: re.findall(r"fill: (#\w+)[^>]*>" + word + "</text>", svg)[0] for word in ("a", "b", "c", "end")}
+    colours = {
+        word: re.findall(r"fill: (#\w+)[^>]*>" + word + "</text>", svg)[0] for word in ("a", "b", "c", "end")
+    }
     assert colours["b"] == colours["c"] != colours["a"]
     assert colours["end"] not in (colours["a"], colours["b"])
     assert "stroke-dasharray" in svg
@@ -166,7 +184,9 @@ def test_short_words_stand_upright_and_long_ones_lean():
 
 def test_a_very_long_pair_stays_within_a_poster_and_its_labels_apart(tmp_path):
     rows, columns = 400, 700
-    figure = heatmap.draw(even(rows, columns), [f"w{i}" for i in range(columns)], [f"m{i}" for i in range(rows)], [fonts.FIRST])
+    figure = heatmap.draw(
+        even(rows, columns), [f"w{i}" for i in range(columns)], [f"m{i}" for i in range(rows)], [fonts.FIRST]
+    )
     assert max(figure.get_size_inches()) <= 22.1
     tops = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text().startswith("w")]
     assert 50 < len(tops) < columns

@@ -1,4 +1,6 @@
-"""Overlays and film strips: the light falls exactly on the cell that has the weight, boxes on their things, in every format and size, without a warning."""
+"""Overlays and film strips: the light falls exactly on the cell that has the weight, boxes on their things,
+in every format and size, without a warning.
+"""
 
 import warnings
 
@@ -71,7 +73,11 @@ def test_brightness_at_a_cells_centre_is_that_of_its_weight():
 
 def test_more_weight_is_more_light_on_black_on_white_and_between():
     for value in (0, 30, 90, 150, 220, 255):
-        steps = light.lit(np.full((1, 50, 3), value, dtype=np.uint8), np.linspace(0, 1, 50)[None]).astype(int).sum(-1)[0]
+        steps = (
+            light.lit(np.full((1, 50, 3), value, dtype=np.uint8), np.linspace(0, 1, 50)[None])
+            .astype(int)
+            .sum(-1)[0]
+        )
         assert (np.diff(steps) >= 0).all()
         assert steps[-1] - steps[0] > 200
 
@@ -100,7 +106,9 @@ def test_a_box_is_outlined_where_it_is_in_the_picture_and_in_its_words_panel_alo
         coloured = np.argwhere(panel.max(-1).astype(int) - panel.min(-1) > 100)
         middle = (coloured.min(axis=0) + coloured.max(axis=0) + 1) / 2
         np.testing.assert_allclose(middle / times, (30, 42), atol=0.3)
-        np.testing.assert_allclose((coloured.max(axis=0) + 1 - coloured.min(axis=0)) / times, (36, 42), atol=1.0)
+        np.testing.assert_allclose(
+            (coloured.max(axis=0) + 1 - coloured.min(axis=0)) / times, (36, 42), atol=1.0
+        )
     assert (other.max(-1).astype(int) - other.min(-1)).max() < 60
 
 
@@ -112,13 +120,25 @@ def test_a_box_beyond_the_picture_is_drawn_at_its_edge(tmp_path):
 
 
 @pytest.mark.parametrize("ending", PICTURES)
-@pytest.mark.parametrize("words", [[], ["one"], ["北京", "القطط", "🐶", "$x_1$", "", "a\x07b", "\ud800"], ["w"] * 40], ids=["none", "one", "scripts", "forty"])
-def test_any_count_of_words_in_any_script_and_format_draws_without_a_warning(tmp_path, capfd, caplog, words, ending):
+@pytest.mark.parametrize(
+    "words",
+    [[], ["one"], ["北京", "القطط", "🐶", "$x_1$", "", "a\x07b", "\ud800"], ["w"] * 40],
+    ids=["none", "one", "scripts", "forty"],
+)
+def test_any_count_of_words_in_any_script_and_format_draws_without_a_warning(
+    tmp_path, capfd, caplog, words, ending
+):
     path = tmp_path / f"picture{ending}"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         overlay.save(GREY, words, even(len(words)), GRID, path, title="北京 $x$")
-        overlay.save_clip(np.stack([GREY] * 3), words, even(len(words), (1, 3)), tmp_path / f"clip{ending}", title="北京 $x$")
+        overlay.save_clip(
+            np.stack([GREY] * 3),
+            words,
+            even(len(words), (1, 3)),
+            tmp_path / f"clip{ending}",
+            title="北京 $x$",
+        )
     assert path.read_bytes().startswith({".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}[ending])
     assert sorted(file.name for file in tmp_path.iterdir()) == [f"clip{ending}", path.name]
     assert capfd.readouterr() == ("", "")
@@ -129,12 +149,16 @@ def test_any_count_of_words_in_any_script_and_format_draws_without_a_warning(tmp
 def test_the_same_picture_is_the_same_file(tmp_path, ending):
     for name in ("a", "b"):
         overlay.save(GREY, ["x", "y"], even(2), GRID, tmp_path / (name + ending), boxes=[(0, 1, 2, 30, 40)])
-        overlay.save_clip(np.stack([GREY, GREY]), ["x", "y"], even(2, (1, 2)), tmp_path / f"clip-{name}{ending}")
+        overlay.save_clip(
+            np.stack([GREY, GREY]), ["x", "y"], even(2, (1, 2)), tmp_path / f"clip-{name}{ending}"
+        )
     assert (tmp_path / f"a{ending}").read_bytes() == (tmp_path / f"b{ending}").read_bytes()
     assert (tmp_path / f"clip-a{ending}").read_bytes() == (tmp_path / f"clip-b{ending}").read_bytes()
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (7, 5), (96, 96), (159, 161), (700, 300), (300, 2000)])
+@pytest.mark.parametrize(
+    "size", [(1, 1), (1, 300), (300, 1), (7, 5), (96, 96), (159, 161), (700, 300), (300, 2000)]
+)
 @pytest.mark.parametrize("grid", [(1, 1), (1, 9), (24, 24), (7, 3)])
 def test_any_size_of_picture_and_grid(tmp_path, size, grid):
     weights = even(3, grid)
@@ -152,7 +176,9 @@ def test_a_row_is_never_longer_than_seven_panels_and_none_lie_on_each_other():
         assert len(corners) == 1 + count
         assert len({left for left, _ in corners}) <= 7
         width, height = figure.get_size_inches() * 200
-        assert all(0 <= left < right <= width and 0 <= top < bottom <= height for left, right, bottom, top in places)
+        assert all(
+            0 <= left < right <= width and 0 <= top < bottom <= height for left, right, bottom, top in places
+        )
 
 
 def test_words_stand_above_their_panels_and_none_is_wider():
@@ -171,18 +197,35 @@ def test_words_stand_above_their_panels_and_none_is_wider():
 def test_files_are_of_a_size_to_send(tmp_path):
     overlay.save(noise(96, 96), WORDS, even(10), GRID, tmp_path / "small.png")
     y, x = np.mgrid[:480, :640]
-    photo = np.clip(np.stack([120 + 60 * np.sin(x / 50 + k) + 50 * np.cos(y / 40) for k in range(3)], -1) + noise(480, 640) / 10, 0, 255).astype(np.uint8)
+    photo = np.clip(
+        np.stack([120 + 60 * np.sin(x / 50 + k) + 50 * np.cos(y / 40) for k in range(3)], -1)
+        + noise(480, 640) / 10,
+        0,
+        255,
+    ).astype(np.uint8)
     weights = np.random.default_rng(3).dirichlet([0.3] * 35, 10)
     for ending in PICTURES:
         overlay.save(photo, WORDS, weights, GRID, tmp_path / f"photo{ending}")
-    assert all(20_000 < file.stat().st_size < (1_000_000 if file.suffix == ".png" else 2_000_000) for file in tmp_path.iterdir()), {
-        file.name: file.stat().st_size for file in tmp_path.iterdir()
-    }
+    assert all(
+        20_000 < file.stat().st_size < (1_000_000 if file.suffix == ".png" else 2_000_000)
+        for file in tmp_path.iterdir()
+    ), {file.name: file.stat().st_size for file in tmp_path.iterdir()}
 
 
 @pytest.mark.parametrize(
     ("most", "highest"),
-    [(0.0, 1.0), (1e-9, 0.01), (0.0051, 0.01), (0.0101, 0.015), (0.21, 0.3), (0.7, 0.8), (0.9, 1.0), (1.0, 1.0), (1.7, 2.0), (1.0 + 1e-9, 1.0)],
+    [
+        (0.0, 1.0),
+        (1e-9, 0.01),
+        (0.0051, 0.01),
+        (0.0101, 0.015),
+        (0.21, 0.3),
+        (0.7, 0.8),
+        (0.9, 1.0),
+        (1.0, 1.0),
+        (1.7, 2.0),
+        (1.0 + 1e-9, 1.0),
+    ],
 )
 def test_the_scale_ends_at_the_next_round_number(most, highest):
     assert light.ceiling(np.array([[0.0, most]])) == highest
@@ -208,20 +251,27 @@ def test_a_clips_weights_are_depth_of_colour_below_their_frames(tmp_path):
         assert (drawn[top:bottom, left:right] == 40 * number).all()
         for row, text in enumerate(figure.axes[0].texts[:3]):
             around = text.get_window_extent()
-            shades[row, number] = drawn[round(height - (around.y0 + around.y1) / 2), (left + right) // 2].sum()
+            shades[row, number] = drawn[
+                round(height - (around.y0 + around.y1) / 2), (left + right) // 2
+            ].sum()
     np.testing.assert_array_equal(shades.argmin(axis=1), [3, 1, 1])
     assert shades[1, 1] < shades[2, 1] < shades[0, 0]
 
 
 @pytest.mark.parametrize(("count", "words"), [(1, 1), (2, 40), (16, 40), (60, 3)])
 def test_clips_of_any_length_stay_within_their_canvas(count, words):
-    figure = overlay.draw_clip(np.stack([GREY] * count), ["word"] * words, even(words, (1, count)), [fonts.FIRST], title="a clip")
+    figure = overlay.draw_clip(
+        np.stack([GREY] * count), ["word"] * words, even(words, (1, count)), [fonts.FIRST], title="a clip"
+    )
     width, height = figure.get_size_inches() * 200
     for text in figure.axes[0].texts:
         around = text.get_window_extent()
         assert 0 <= around.x0 <= around.x1 <= width
         assert 0 <= around.y0 <= around.y1 <= height
-    assert all(0 <= left < right <= width and 0 <= top < bottom <= height for left, right, bottom, top in extents(figure))
+    assert all(
+        0 <= left < right <= width and 0 <= top < bottom <= height
+        for left, right, bottom, top in extents(figure)
+    )
     lefts = [left for left, *_ in extents(figure)[:count]]
     assert len(set(np.diff(lefts))) <= 1
 

@@ -54,7 +54,13 @@ CONTROLS = "a\x00b\x1b[31mc\x7fd\x9be\u202ef\u2066g\u2069h\ufffei"
 def test_control_characters_are_written_as_escapes(place):
     """Raw, they are invalid in HTML, and drive the terminal of whoever looks at the file; marks of direction
     would turn what follows."""
-    one = page.Alignment(["a", CONTROLS if place == "word" else "b"], ["c"], np.ones((1, 2)), title=CONTROLS if place == "head" else "", score="x")
+    one = page.Alignment(
+        ["a", CONTROLS if place == "word" else "b"],
+        ["c"],
+        np.ones((1, 2)),
+        title=CONTROLS if place == "head" else "",
+        score="x",
+    )
     one = one._replace(score=CONTROLS) if place == "score" else one
     text = page.render([one], CONTROLS if place == "title" else "title")
     assert not {character for character in text if unicodedata.category(character) == "Cc"} - {"\n"}
@@ -67,12 +73,17 @@ def test_words_are_buttons_of_named_groups_and_one_stop_of_the_tab_key():
     words = [attributes for tag, attributes in tags if "data-word" in attributes]
     assert {attributes["role"] for attributes in words} == {"button"}
     assert [attributes["tabindex"] for attributes in words] == ["0", "-1", "-1", "-1"]
-    assert [attributes["aria-label"] for _, attributes in tags if attributes.get("role") == "group"] == ["source", "target"]
+    assert [attributes["aria-label"] for _, attributes in tags if attributes.get("role") == "group"] == [
+        "source",
+        "target",
+    ]
     assert [tag for tag, attributes in tags if attributes.get("aria-live") == "polite"] == ["p"]
 
 
 def test_words_that_were_hardly_read_and_the_end_are_marked():
-    one = page.Alignment(["a", "b", "c", "end"], ["d", "end"], np.array([[0.9, 0.05, 0, 0.05], [0, 0, 1, 0]]), ends=True)
+    one = page.Alignment(
+        ["a", "b", "c", "end"], ["d", "end"], np.array([[0.9, 0.05, 0, 0.05], [0, 0, 1, 0]]), ends=True
+    )
     text = page.render([one])
     kinds = [attributes["class"] for _, attributes in Reader(text).tags if "data-word" in attributes]
     assert kinds == ["word", "word hardly", "word hardly", "word end", "word", "word end"]
@@ -80,7 +91,10 @@ def test_words_that_were_hardly_read_and_the_end_are_marked():
 
 
 def test_every_head_is_on_the_page_behind_their_mean():
-    heads = [page.Alignment(["a", "b"], ["c"], np.array([row]), title=f"head {number}") for number, row in enumerate(([1.0, 0.0], [0.0, 1.0]), 1)]
+    heads = [
+        page.Alignment(["a", "b"], ["c"], np.array([row]), title=f"head {number}")
+        for number, row in enumerate(([1.0, 0.0], [0.0, 1.0]), 1)
+    ]
     reader = Reader(page.render([heads]))
     np.testing.assert_allclose(json.loads(reader.data), [[[[0.5, 0.5]], [[1, 0]], [[0, 1]]]])
     buttons = [attributes for tag, attributes in reader.tags if tag == "button"]
@@ -88,13 +102,18 @@ def test_every_head_is_on_the_page_behind_their_mean():
 
 
 def test_what_one_head_hardly_read_is_not_said_of_all():
-    heads = [page.Alignment(["a", "b"], ["c"], np.array([[1.0, 0.0]]), title=f"head {number}") for number in (1, 2)]
+    heads = [
+        page.Alignment(["a", "b"], ["c"], np.array([[1.0, 0.0]]), title=f"head {number}") for number in (1, 2)
+    ]
     assert "1 of 2 source words was hardly read:" in page.render([heads])
     assert "1 of 2 source words was hardly read by head 1:" in page.render([heads[:1]])
 
 
 def test_empty_lines_have_their_number_and_weights_stay_with_their_lines():
-    pairs = [page.Alignment(["a"], ["b"], np.full((1, 1), weight), line=line) for line, weight in ((1, 0.25), (3, 0.75))]
+    pairs = [
+        page.Alignment(["a"], ["b"], np.full((1, 1), weight), line=line)
+        for line, weight in ((1, 0.25), (3, 0.75))
+    ]
     text = page.render([pairs[0], page.Alignment([], [], np.zeros((0, 0)), line=2), pairs[1]])
     assert text.index("line 1") < text.index("line 2: empty") < text.index("line 3")
     reader = Reader(text)
@@ -115,7 +134,10 @@ def test_a_line_of_arabic_runs_from_right_to_left():
 
 
 def test_several_pairs_are_one_page(tmp_path):
-    pairs = [page.Alignment(["a"], ["b"], np.ones((1, 1))), page.Alignment(["c", "d"], ["\ud800"], np.ones((1, 2)))]
+    pairs = [
+        page.Alignment(["a"], ["b"], np.ones((1, 1))),
+        page.Alignment(["c", "d"], ["\ud800"], np.ones((1, 2))),
+    ]
     page.save(pairs, tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text(encoding="utf-8").count("<section") == 2
     assert len(list(tmp_path.iterdir())) == 1

@@ -45,7 +45,12 @@ class Reader(html.parser.HTMLParser):
 
     def pictures(self) -> list[np.ndarray]:
         sources = [str(attributes["src"]) for tag, attributes in self.tags if tag == "img"]
-        return [np.asarray(Image.open(io.BytesIO(base64.b64decode(source.removeprefix("data:image/png;base64,"))))) for source in sources]
+        return [
+            np.asarray(
+                Image.open(io.BytesIO(base64.b64decode(source.removeprefix("data:image/png;base64,"))))
+            )
+            for source in sources
+        ]
 
 
 def test_words_are_text_and_pixels_and_weights_are_read_back():
@@ -71,12 +76,18 @@ def test_a_clip_has_all_its_frames_in_order():
 
 def test_nothing_is_fetched_from_elsewhere():
     text = picture_page.render([Looked(PIXELS, ["a"], np.ones((1, 1)), (1, 1))])
-    assert all(str(attributes["src"]).startswith("data:image/png;base64,") for _, attributes in Reader(text).tags if "src" in attributes)
+    assert all(
+        str(attributes["src"]).startswith("data:image/png;base64,")
+        for _, attributes in Reader(text).tags
+        if "src" in attributes
+    )
     assert not any("href" in attributes for _, attributes in Reader(text).tags)
     assert "://" not in text
     assert "@import" not in text
     [policy] = [attributes["content"] for _, attributes in Reader(text).tags if attributes.get("http-equiv")]
-    assert policy == "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+    assert (
+        policy == "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+    )
 
 
 def test_a_large_picture_is_kept_small(tmp_path):
@@ -84,7 +95,10 @@ def test_a_large_picture_is_kept_small(tmp_path):
     large = np.stack([y % 256, x % 256, (x + y) % 256], -1).astype(np.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        picture_page.save([Looked(large, [], np.zeros((0, 9)), (3, 3)), Looked(large[None], ["x"], np.ones((1, 1)), None)], tmp_path / "page.html")
+        picture_page.save(
+            [Looked(large, [], np.zeros((0, 9)), (3, 3)), Looked(large[None], ["x"], np.ones((1, 1)), None)],
+            tmp_path / "page.html",
+        )
     pictures = Reader((tmp_path / "page.html").read_text(encoding="utf-8")).pictures()
     assert [picture.shape for picture in pictures] == [(512, 768, 3), (160, 240, 3)]
     assert len(list(tmp_path.iterdir())) == 1
@@ -101,7 +115,10 @@ def test_weights_that_do_not_fit_are_refused(weights):
         picture_page.render([Looked(PIXELS, ["a"], weights, (2, 3))])
 
 
-@pytest.mark.parametrize(("pixels", "grid"), [(PIXELS, None), (PIXELS[None], (1, 1)), (PIXELS.astype(float), (1, 1)), (PIXELS[:0], (1, 1))])
+@pytest.mark.parametrize(
+    ("pixels", "grid"),
+    [(PIXELS, None), (PIXELS[None], (1, 1)), (PIXELS.astype(float), (1, 1)), (PIXELS[:0], (1, 1))],
+)
 def test_pixels_that_are_no_picture_are_refused(pixels, grid):
     with pytest.raises(UsageError, match=r"a clip is \(F, Y, X, 3\)|a picture is \(Y, X, 3\)"):
         picture_page.render([Looked(pixels, ["a"], np.ones((1, 1)), grid)])

@@ -1,4 +1,6 @@
-"""What `translate --attention` writes is read back as it was, and anything else is refused with nothing executed."""
+"""What `translate --attention` writes is read back as it was, and anything else is refused with nothing
+executed.
+"""
 
 import io
 import json
@@ -25,7 +27,9 @@ FULL = Translation(
     target_words=["un", "deux", "trois"],
     attention=RNG.random((3, 2)).astype(np.float32),
 )
-SECOND = Translation("x", "y", -3.0, -3.0, source_words=["x"], target_words=["y"], attention=np.ones((1, 1), np.float32))
+SECOND = Translation(
+    "x", "y", -3.0, -3.0, source_words=["x"], target_words=["y"], attention=np.ones((1, 1), np.float32)
+)
 EMPTY = Translation("", "", 0.0, 0.0, attention=np.zeros((0, 0), np.float32))
 
 
@@ -51,7 +55,10 @@ def test_what_was_kept_comes_back(tmp_path: Path, ending: str) -> None:
 
 def test_other_programs_may_write_the_words_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_text(json.dumps({"source_words": ["a"], "target_words": ["b", "c"], "attention": [[1], [0.5]]}) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps({"source_words": ["a"], "target_words": ["b", "c"], "attention": [[1], [0.5]]}) + "\n",
+        encoding="utf-8",
+    )
     (entry,) = saved.read(path)
     assert (entry.line, entry.pieces, entry.words.attention.tolist()) == (1, None, [[1], [0.5]])
 
@@ -71,7 +78,9 @@ def test_other_programs_may_write_the_words_alone(tmp_path: Path) -> None:
 )
 def test_a_line_that_is_no_attention_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_text('{"source_words": ["a"], "target_words": ["b"], "attention": [[1]]}\n' + text + "\n", encoding="utf-8")
+    path.write_text(
+        '{"source_words": ["a"], "target_words": ["b"], "attention": [[1]]}\n' + text + "\n", encoding="utf-8"
+    )
     with pytest.raises(UserError, match=r"a\.jsonl:2: not attention") as error:
         list(saved.read(path))
     assert "\n" not in str(error.value)
@@ -79,14 +88,23 @@ def test_a_line_that_is_no_attention_is_named(tmp_path: Path, text: str) -> None
 
 def test_captions_are_told_what_draws_them(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"image": "a.png", "caption": "a dog"}\n', encoding="utf-8")
-    with pytest.raises(UserError, match=r"a\.jsonl:1: a caption, and no attention: .*plot-alignment RUN --image"):
+    with pytest.raises(
+        UserError, match=r"a\.jsonl:1: a caption, and no attention: .*plot-alignment RUN --image"
+    ):
         list(saved.read(tmp_path / "a.jsonl"))
 
 
 def test_pickled_arrays_are_never_loaded(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     words = np.array(["a"])
-    np.savez(path, **{"0/attention": np.array([[object()]], dtype=object), "0/source_words": words, "0/target_words": words})
+    np.savez(
+        path,
+        **{
+            "0/attention": np.array([[object()]], dtype=object),
+            "0/source_words": words,
+            "0/target_words": words,
+        },
+    )
     with pytest.raises(UserError, match=r"a\.npz: not attention"):
         list(saved.read(path))
 

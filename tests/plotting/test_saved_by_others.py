@@ -17,7 +17,11 @@ from seq2attn.errors import UserError
 from seq2attn.plotting import arrays, saved
 
 ROOT = Path(__file__).parents[2]
-GOOD = {"0/attention": np.ones((1, 2), np.float32) / 2, "0/source_words": np.array(["a", "b"]), "0/target_words": np.array(["x"])}
+GOOD = {
+    "0/attention": np.ones((1, 2), np.float32) / 2,
+    "0/source_words": np.array(["a", "b"]),
+    "0/target_words": np.array(["x"]),
+}
 
 
 def npz(path: Path, **changed: Any) -> Path:
@@ -58,10 +62,16 @@ def test_a_file_is_known_by_what_it_holds(tmp_path: Path) -> None:
     (tmp_path / "lines.npz").write_text(line, encoding="utf-8")
     for path in (tmp_path / "lines.npz", npz(tmp_path / "arrays.jsonl"), npz(tmp_path / "arrays.npz")):
         (entry,) = saved.read(path)
-        assert (entry.line, entry.words.source_words, entry.words.attention.tolist()) == (1, ["a", "b"], [[0.5, 0.5]])
+        assert (entry.line, entry.words.source_words, entry.words.attention.tolist()) == (
+            1,
+            ["a", "b"],
+            [[0.5, 0.5]],
+        )
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble, np.int8, np.uint64, ">f4"])
+@pytest.mark.parametrize(
+    "dtype", [np.float16, np.float32, np.float64, np.longdouble, np.int8, np.uint64, ">f4"]
+)
 def test_numbers_of_every_kind_are_weights(tmp_path: Path, dtype: Any) -> None:
     (entry,) = saved.read(npz(tmp_path / "a.npz", attention=np.array([[0, 1]]).astype(dtype)))
     assert entry.words.attention.tolist() == [[0, 1]]
@@ -97,7 +107,11 @@ def test_what_is_no_weight_of_these_words_is_refused(tmp_path: Path, attention: 
     assert "(line 1: " in refused(npz(tmp_path / "a.npz", attention=attention))
 
 
-@pytest.mark.parametrize("words", [np.array([1.0, 2.0]), np.array([["a", "b"]]), np.array(3), np.array(["a"]), np.array([b"a", b"b"])], ids=str)
+@pytest.mark.parametrize(
+    "words",
+    [np.array([1.0, 2.0]), np.array([["a", "b"]]), np.array(3), np.array(["a"]), np.array([b"a", b"b"])],
+    ids=str,
+)
 def test_what_is_no_list_of_words_is_refused(tmp_path: Path, words: Any) -> None:
     refused(npz(tmp_path / "a.npz", source_words=words))
 
@@ -105,7 +119,9 @@ def test_what_is_no_list_of_words_is_refused(tmp_path: Path, words: Any) -> None
 def test_halves_of_surrogate_pairs_are_replaced(tmp_path: Path) -> None:
     for path in (npz(tmp_path / "a.npz", source_words=np.array(["\ud83d", "b"])), tmp_path / "a.jsonl"):
         if path.suffix == ".jsonl":
-            path.write_text('{"source_words": ["\\ud83d", "b"], "target_words": ["x"], "attention": [[0, 1]]}\n')
+            path.write_text(
+                '{"source_words": ["\\ud83d", "b"], "target_words": ["x"], "attention": [[0, 1]]}\n'
+            )
         (entry,) = saved.read(path)
         assert entry.words.source_words == ["\ufffd", "b"]
 
@@ -136,7 +152,17 @@ def test_a_header_is_looked_at_before_anything_is_given(tmp_path: Path, name: st
     refused(packed(tmp_path / "a.npz", header(HEADERS[name], b"\0" * 8), name=key), "not attention")
 
 
-@pytest.mark.parametrize("raw", [b"", b"\x93NUMPY", b"\x93NUMPY\x09\x00", b"\x93NUMPY\x03\x00" + b"\0" * 9, b"text", header("", b"", b"\x02\x00")])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\x93NUMPY",
+        b"\x93NUMPY\x09\x00",
+        b"\x93NUMPY\x03\x00" + b"\0" * 9,
+        b"text",
+        header("", b"", b"\x02\x00"),
+    ],
+)
 def test_what_is_no_array_is_refused(tmp_path: Path, raw: bytes) -> None:
     refused(packed(tmp_path / "a.npz", raw), "not attention")
 
@@ -148,7 +174,13 @@ def test_other_ways_to_pack_are_refused(tmp_path: Path, how: int) -> None:
 
 @pytest.mark.parametrize(
     ("place", "value"),
-    [(8, (99).to_bytes(2, "little")), (8, (93).to_bytes(2, "little")), (6, b"\x01\x00"), (16, b"\0\0\0\0"), (42, b"\xff\xff\0\0")],
+    [
+        (8, (99).to_bytes(2, "little")),
+        (8, (93).to_bytes(2, "little")),
+        (6, b"\x01\x00"),
+        (16, b"\0\0\0\0"),
+        (42, b"\xff\xff\0\0"),
+    ],
     ids=["compression 99", "zstd", "encrypted", "checksum", "place"],
 )
 def test_an_archive_that_lies_is_refused(tmp_path: Path, place: int, value: bytes) -> None:
@@ -187,7 +219,9 @@ def test_two_arrays_of_one_name_are_refused(tmp_path: Path) -> None:
 
 def test_lines_of_other_names_are_none_of_ours(tmp_path: Path) -> None:
     with (tmp_path / "a.npz").open("wb") as file:
-        np.savez(file, **{f"{name}/attention": np.ones(1) for name in ("../0", "0.1", "٣", "9" * 5000, "-1", "x")})
+        np.savez(
+            file, **{f"{name}/attention": np.ones(1) for name in ("../0", "0.1", "٣", "9" * 5000, "-1", "x")}
+        )
     assert list(saved.read(tmp_path / "a.npz")) == []
 
 
@@ -236,14 +270,19 @@ def test_a_page_holds_so_much_and_no_more(tmp_path: Path, monkeypatch: pytest.Mo
     path = lines(tmp_path / "a.jsonl", *[line] * 5)
     monkeypatch.setattr(saved, "MOST_TOGETHER", 8)
     assert len(list(saved.read(path))) == 5
-    with pytest.raises(UserError, match=r"too many words for one page, up to line 5; choose one with --line N"):
+    with pytest.raises(
+        UserError, match=r"too many words for one page, up to line 5; choose one with --line N"
+    ):
         list(saved.read(path, together=True))
 
 
 @pytest.mark.parametrize("key", ["attention", "source_words"])
 def test_a_small_file_takes_little_memory_whatever_it_unpacks_to(tmp_path: Path, key: str) -> None:
     shape, kind = ((16_000, 16_000), "<f4") if key == "attention" else ((200_000_000,), "<U1")
-    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive, archive.open(f"0/{key}.npy", "w") as entry:
+    with (
+        zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open(f"0/{key}.npy", "w") as entry,
+    ):
         np.lib.format.write_array_header_1_0(entry, {"descr": kind, "fortran_order": False, "shape": shape})
         for _ in range(60):
             entry.write(bytes(1 << 24))
@@ -257,7 +296,14 @@ def test_a_small_file_takes_little_memory_whatever_it_unpacks_to(tmp_path: Path,
             buffer = io.BytesIO()
             np.save(buffer, GOOD[f"0/{name}"])
             archive.writestr(f"0/{name}.npy", buffer.getvalue())
-    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.npz")], capture_output=True, text=True, cwd=ROOT, timeout=120, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "a.npz")],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=120,
+        check=True,
+    )
     said, used = done.stdout.splitlines()
     assert "would take more than 64 MB" in said
     assert int(used) < 400_000  # kilobytes

@@ -1,4 +1,6 @@
-"""Blocks in the terminal: columns line up in every script, nothing is wider than the terminal, and no word can steer it."""
+"""Blocks in the terminal: columns line up in every script, nothing is wider than the terminal, and no word
+can steer it.
+"""
 
 import numpy as np
 import pytest
@@ -52,7 +54,9 @@ def test_a_short_sentence_keeps_whole_words_and_where_no_height_is_known_all_do(
 
 
 def test_letters_stand_below_too_where_the_rows_are_too_many():
-    text = terminal.render(np.eye(37, 38), [f"w{n}" for n in range(38)], [f"m{n}" for n in range(37)], 80, height=22)
+    text = terminal.render(
+        np.eye(37, 38), [f"w{n}" for n in range(38)], [f"m{n}" for n in range(37)], 80, height=22
+    )
     lines = text.split("\n")
     assert len(lines) < 50
     assert lines[0] == lines[38]
@@ -66,7 +70,10 @@ def test_neighbours_do_not_merge():
 
 def test_heads_stand_side_by_side_where_they_fit():
     panels = [terminal.Panel(f"layer 1, head {number}", np.roll(np.eye(3), number, 1)) for number in range(5)]
-    wide, narrow = (terminal.render_panels(panels, ["a", "b", "cat"], ["u", "v", "w"], width, hardly=[2]) for width in (80, 20))
+    wide, narrow = (
+        terminal.render_panels(panels, ["a", "b", "cat"], ["u", "v", "w"], width, hardly=[2])
+        for width in (80, 20)
+    )
     for text, width in ((wide, 80), (narrow, 20)):
         lines = text.split("\n")
         assert max(map(terminal.columns, lines)) <= width
@@ -86,14 +93,27 @@ def test_a_narrow_terminal_is_kept_to_where_it_can_be(width):
 
 
 @pytest.mark.parametrize(
-    ("text", "width"), [("abc", 3), ("北京", 4), ("e\u0301", 1), ("한국", 4), ("🐶", 2), ("👩\u200d👧", 4), ("القطط", 5), ("ｱｲ", 2), ("Ａ", 2)]
+    ("text", "width"),
+    [
+        ("abc", 3),
+        ("北京", 4),
+        ("e\u0301", 1),
+        ("한국", 4),
+        ("🐶", 2),
+        ("👩\u200d👧", 4),
+        ("القطط", 5),
+        ("ｱｲ", 2),
+        ("Ａ", 2),
+    ],
 )
 def test_columns_of_a_terminal(text, width):
     assert terminal.columns(text) == width
 
 
 def test_cells_begin_in_one_column_whatever_the_script():
-    lines = terminal.render(np.eye(3) * 0 + 1, ["a", "b", "c"], ["北京", "dog", "e\u0301te\u0301"]).split("\n")[3:]
+    lines = terminal.render(np.eye(3) * 0 + 1, ["a", "b", "c"], ["北京", "dog", "e\u0301te\u0301"]).split(
+        "\n"
+    )[3:]
     assert {terminal.columns(line[: line.index("█")]) for line in lines} == {5}
 
 
@@ -129,7 +149,9 @@ def test_colour_changes_no_block():
     words = list("abcde")
     coloured = terminal.render(weights, words, words[:4], colour=True)
     assert "\x1b[38;5;33m" in coloured
-    assert coloured.replace("\x1b[38;5;33m", "").replace("\x1b[0m", "") == terminal.render(weights, words, words[:4])
+    assert coloured.replace("\x1b[38;5;33m", "").replace("\x1b[0m", "") == terminal.render(
+        weights, words, words[:4]
+    )
 
 
 def test_the_legend_says_from_which_weight_each_block_is_drawn():
@@ -138,10 +160,15 @@ def test_the_legend_says_from_which_weight_each_block_is_drawn():
     blocks, least = legend[1::3], [float(number) for number in legend[3::3]]
     assert len(blocks) == len(terminal.SHADES) - 1
     for block, weight in zip(blocks, least, strict=True):
-        at, below = (terminal.render(np.array([[shown]]), ["a"], ["b"]).split("\n")[-1] for shown in (weight + 1e-6, weight - 1e-6))
+        at, below = (
+            terminal.render(np.array([[shown]]), ["a"], ["b"]).split("\n")[-1]
+            for shown in (weight + 1e-6, weight - 1e-6)
+        )
         assert at == f"b {block}"
         assert below != at
-    assert terminal.legend(colour=True).replace("\x1b[38;5;33m", "").replace("\x1b[0m", "") == terminal.legend()
+    assert (
+        terminal.legend(colour=True).replace("\x1b[38;5;33m", "").replace("\x1b[0m", "") == terminal.legend()
+    )
 
 
 def test_weights_that_do_not_fit_the_words_are_refused():

@@ -1,4 +1,6 @@
-"""Grids of shades: the right cell of the right word, one scale, nothing wider than the terminal, and no weight lost where cells are merged."""
+"""Grids of shades: the right cell of the right word, one scale, nothing wider than the terminal, and no
+weight lost where cells are merged.
+"""
 
 import re
 
@@ -22,7 +24,17 @@ def test_a_small_picture_in_full():
     ]
 
 
-@pytest.mark.parametrize(("grid", "shown"), [((24, 24), (8, 8)), ((14, 14), (8, 8)), ((7, 7), (7, 7)), ((24, 12), (8, 4)), ((1, 30), (1, 8)), ((9, 9), (8, 8))])
+@pytest.mark.parametrize(
+    ("grid", "shown"),
+    [
+        ((24, 24), (8, 8)),
+        ((14, 14), (8, 8)),
+        ((7, 7), (7, 7)),
+        ((24, 12), (8, 4)),
+        ((1, 30), (1, 8)),
+        ((9, 9), (8, 8)),
+    ],
+)
 def test_finer_grids_are_merged_in_place_and_lose_no_weight(grid, shown):
     for cell in np.ndindex(*grid):
         weights = np.zeros((1, *grid))
@@ -46,7 +58,12 @@ def test_no_line_is_wider_than_the_terminal_and_words_stand_above_their_grids(wi
     assert all(character.isprintable() or character == "\n" for character in text)
     assert [word for word in re.findall(r"w\d", text)] == words[3:]
     assert legend.startswith("weights: ")
-    starts = {line.index(word) for line in lines for word in re.findall(r"w\d", line) if not re.search("北|e\u0301", line)}
+    starts = {
+        line.index(word)
+        for line in lines
+        for word in re.findall(r"w\d", line)
+        if not re.search("北|e\u0301", line)
+    }
     assert all(start % 13 == 0 for start in starts)
 
 

@@ -154,7 +154,10 @@ def test_subwords_of_another_text_fit_nothing() -> None:
 def test_weights_are_conserved_and_each_word_looks_where_its_letters_do(window: str) -> None:
     settings = {} if window == "global" else {"window": window, "half_width": 1, "normaliser": "hard-topk"}
     translator = _translator(settings)
-    for source, target in (("my friends' books are on the table!", "Les livres, de mes amis."), ("rain", "où est la ville ?")):
+    for source, target in (
+        ("my friends' books are on the table!", "Les livres, de mes amis."),
+        ("rain", "où est la ville ?"),
+    ):
         found = translator.force([source], [target])[0]
         drawn = words.of_translation(found)
         side = words.side(found.target_words, found.target_pieces, whole=True)
@@ -183,12 +186,20 @@ def test_source_words_that_were_hardly_read_are_counted() -> None:
     weights = np.array([[0.9, 0.05, 0.0, 0.0, 0.05], [0.85, 0.1, 0.0, 0.0, 0.05], [0.0, 0.9, 0.05, 0, 0.05]])
     drawn = Alignment(["cats", "do", "eat", ".", END], ["chats", ".", END], weights, ends=True)
     assert hardly_read(drawn) == [1, 2]  # the row of the end does not count, and a stop is no word
-    assert count_line(drawn) == "2 of 3 source words were hardly read: weights that add up to less than 0.2 (do eat)"
+    assert (
+        count_line(drawn)
+        == "2 of 3 source words were hardly read: weights that add up to less than 0.2 (do eat)"
+    )
     assert count_line(drawn._replace(attention=np.ones((3, 5)))) == ""
     of_one = count_line(drawn._replace(title="layer 1, head 3"), named=False)
-    assert of_one == "2 of 3 source words were hardly read by layer 1, head 3: weights that add up to less than 0.2"
+    assert (
+        of_one
+        == "2 of 3 source words were hardly read by layer 1, head 3: weights that add up to less than 0.2"
+    )
     assert hardly_read(drawn._replace(pieces=True)) == []
-    assert count_line(Alignment(["cat"], ["a"], np.zeros((1, 1)))).startswith("the source word was hardly read")
+    assert count_line(Alignment(["cat"], ["a"], np.zeros((1, 1)))).startswith(
+        "the source word was hardly read"
+    )
 
 
 def test_the_mean_over_heads_says_what_was_hardly_read() -> None:

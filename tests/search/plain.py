@@ -1,4 +1,6 @@
-"""Beam search for one sentence in lists and loops, until no hypothesis is left alive: what the real one must find. Shares no code with it."""
+"""Beam search for one sentence in lists and loops, until no hypothesis is left alive: what the real one must
+find. Shares no code with it.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -31,7 +33,11 @@ def plain_beam(
         if token == eos:
             return len(written) >= shortest
         grams = [written[i : i + ngram] for i in range(len(written) - ngram + 1)] if ngram else []
-        return token not in banned and len(written) < limit and [*written, token][len(written) + 1 - ngram :] not in grams
+        return (
+            token not in banned
+            and len(written) < limit
+            and [*written, token][len(written) + 1 - ngram :] not in grams
+        )
 
     alive, pool = [(0.0, [bos])], []
     for length in range(limit + 1):
@@ -43,7 +49,11 @@ def plain_beam(
                 if may(tokens, token) and log_p + more > -math.inf:
                     candidates.append((log_p + more, [*tokens, token]))
         candidates.sort(key=lambda pair: -pair[0])
-        ended = [(log_p / (length + 1) ** length_penalty, tokens[1:-1]) for log_p, tokens in candidates[:beam] if tokens[-1] == eos]
+        ended = [
+            (log_p / (length + 1) ** length_penalty, tokens[1:-1])
+            for log_p, tokens in candidates[:beam]
+            if tokens[-1] == eos
+        ]
         pool = sorted(pool + ended, key=lambda pair: -pair[0])[:beam]
         alive = [pair for pair in candidates if pair[1][-1] != eos][:beam]
     return pool

@@ -1,4 +1,6 @@
-"""Beam search against Markov chains: by hand, by enumeration, and against a second beam search in plain loops that never stops early."""
+"""Beam search against Markov chains: by hand, by enumeration, and against a second beam search in plain loops
+that never stops early.
+"""
 
 import math
 
@@ -15,7 +17,14 @@ from seq2attn.search.step import Hypothesis
 
 
 def search(
-    chain: Chain, limits: list[int], *, beam: int, n_best: int = 1, length_penalty: float = 1.0, min_length: int = 0, **more: object
+    chain: Chain,
+    limits: list[int],
+    *,
+    beam: int,
+    n_best: int = 1,
+    length_penalty: float = 1.0,
+    min_length: int = 0,
+    **more: object,
 ) -> list[list[Hypothesis]]:
     return beam_search(
         chain.step,
@@ -94,7 +103,9 @@ def test_a_wide_beam_is_enumeration(length_penalty: float) -> None:
         chain = random_chain(seed, 5)
         expected = chain.every(4, length_penalty)
         assert len(expected) == 1 + 3 + 9 + 27 + 81
-        assert_same(pairs(search(chain, [4], beam=130, n_best=121, length_penalty=length_penalty)[0]), expected)
+        assert_same(
+            pairs(search(chain, [4], beam=130, n_best=121, length_penalty=length_penalty)[0]), expected
+        )
 
 
 @settings(max_examples=120, deadline=None)
@@ -110,19 +121,53 @@ def test_a_wide_beam_is_enumeration(length_penalty: float) -> None:
     data=st.data(),
 )
 def test_the_best_are_those_of_a_plain_search_that_never_stops_early(
-    seed: int, size: int, beam: int, limits: list[int], length_penalty: float, sharpness: float, ngram: int, shortest: int, data: st.DataObject
+    seed: int,
+    size: int,
+    beam: int,
+    limits: list[int],
+    length_penalty: float,
+    sharpness: float,
+    ngram: int,
+    shortest: int,
+    data: st.DataObject,
 ) -> None:
     n_best = data.draw(st.integers(1, beam))
     chain = random_chain(seed, size, sharpness)
     begins = [tuple(data.draw(st.lists(st.integers(2, size - 1), max_size=3))) for _ in limits]
-    prefix_BP = torch.tensor([[*tokens, *[-1] * (3 - len(tokens))] for tokens in begins]) if any(begins) else None
-    together = search(chain, limits, beam=beam, n_best=n_best, length_penalty=length_penalty, no_repeat_ngram=ngram, min_length=shortest, prefix_BP=prefix_BP)
+    prefix_BP = (
+        torch.tensor([[*tokens, *[-1] * (3 - len(tokens))] for tokens in begins]) if any(begins) else None
+    )
+    together = search(
+        chain,
+        limits,
+        beam=beam,
+        n_best=n_best,
+        length_penalty=length_penalty,
+        no_repeat_ngram=ngram,
+        min_length=shortest,
+        prefix_BP=prefix_BP,
+    )
     for limit, forced, hypotheses in zip(limits, begins, together, strict=True):
-        rules = {"bos": BOS, "eos": EOS, "banned": (BOS,), "ngram": ngram, "begins": forced, "shortest": shortest}
-        expected = plain_beam(lambda some: [chain.after(len(t) - 1)[t[-1]].tolist() for t in some], limit, beam, length_penalty, **rules)[:n_best]
+        rules = {
+            "bos": BOS,
+            "eos": EOS,
+            "banned": (BOS,),
+            "ngram": ngram,
+            "begins": forced,
+            "shortest": shortest,
+        }
+        expected = plain_beam(
+            lambda some: [chain.after(len(t) - 1)[t[-1]].tolist() for t in some],
+            limit,
+            beam,
+            length_penalty,
+            **rules,
+        )[:n_best]
         assert_same(pairs(hypotheses), expected or [(-math.inf, [])])
         for hypothesis in hypotheses if expected else ():
-            assert hypothesis.log_probability == pytest.approx(chain.log_probability(hypothesis.tokens), abs=1e-6)
+            assert hypothesis.log_probability == pytest.approx(
+                chain.log_probability(hypothesis.tokens), abs=1e-6
+            )
 
 
 def test_batched_is_one_by_one() -> None:
@@ -139,7 +184,9 @@ def test_a_sentence_that_cannot_gain_stops_and_leaves_the_batch() -> None:
     sure = Chain(torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.999, 0.001]], dtype=torch.float64))
     assert search(sure, [1000], beam=2, length_penalty=0.0)[0][0].tokens == [A]
     assert sure.steps < 5
-    endless = Chain(torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 1e-30, 1.0 - 1e-30]], dtype=torch.float64))
+    endless = Chain(
+        torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 1e-30, 1.0 - 1e-30]], dtype=torch.float64)
+    )
     search(endless, [30, 2, 2, 2], beam=2)
     assert endless.rows[0] == 8
     assert endless.rows[-1] == 2
@@ -155,7 +202,9 @@ def test_the_batch_stays_a_multiple_of_its_group(group: int, rows: int) -> None:
     assert chain.rows[-1] == rows
     assert all(count % (2 * group) == 0 for count in chain.rows)
     for limit, (hypothesis,) in zip(limits, found, strict=True):
-        assert hypothesis._replace(weights=None) == search(chain, [limit], beam=2, min_length=30)[0][0]._replace(weights=None)
+        assert hypothesis._replace(weights=None) == search(chain, [limit], beam=2, min_length=30)[0][
+            0
+        ]._replace(weights=None)
 
 
 def test_lengths_stay_within_their_limits() -> None:
@@ -202,7 +251,8 @@ def test_attention_belongs_to_the_hypothesis_it_came_with(beam: int) -> None:
     for hypotheses in search(chain, [9, 1, 5, 0, 9], beam=beam, n_best=beam):
         for hypothesis in hypotheses:
             assert hypothesis.weights is not None
-            assert hypothesis.weights.argmax(1).tolist() == [BOS, *hypothesis.tokens]  # the chain attends to what it read
+            # the chain attends to what it read
+            assert hypothesis.weights.argmax(1).tolist() == [BOS, *hypothesis.tokens]
 
 
 def test_a_step_without_weights_gives_none() -> None:
@@ -220,7 +270,10 @@ def test_a_step_without_weights_gives_none() -> None:
 
 def test_fewer_outputs_than_asked_for_are_all_there_are() -> None:
     chain = Chain(torch.tensor([[0.0, 0.5, 0.5], [0.0, 1.0, 0.0], [0.0, 1.0, 0.0]], dtype=torch.float64))
-    assert [h.tokens for h in search(chain, [7], beam=5, n_best=5, length_penalty=0.0)[0]] in ([[], [2]], [[2], []])
+    assert [h.tokens for h in search(chain, [7], beam=5, n_best=5, length_penalty=0.0)[0]] in (
+        [[], [2]],
+        [[2], []],
+    )
 
 
 def test_a_step_that_never_ends_gives_one_empty_output() -> None:
@@ -252,5 +305,6 @@ def test_half_precision_log_probabilities_are_summed_in_float32() -> None:
     chain = random_chain(0, 5)
     chain.log_p_LNN = chain.log_p_LNN.bfloat16()
     best = search(chain, [12], beam=2, min_length=12)[0][0]
-    chain.log_p_LNN = chain.log_p_LNN.float().log_softmax(-1)  # rounded, a row sums to one no more: what the search makes good
+    # rounded, a row sums to one no more: what the search makes good
+    chain.log_p_LNN = chain.log_p_LNN.float().log_softmax(-1)
     assert best.log_probability == pytest.approx(chain.log_probability(best.tokens), abs=1e-4)

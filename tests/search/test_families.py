@@ -1,6 +1,8 @@
-"""Search with models of every family of encoder and decoder: scores held to teacher forcing, outputs to enumeration and to plain loops, and bits to the batch.
+"""Search with models of every family of encoder and decoder: scores held to teacher forcing, outputs to
+enumeration and to plain loops, and bits to the batch.
 
-The models are random, over vocabularies of numbers, so that a text is its tokens and forcing a text forces them.
+The models are random, over vocabularies of numbers, so that a text is its tokens and forcing a text forces
+them.
 """
 
 import copy
@@ -33,7 +35,9 @@ KINDS = ("rnn", "conv", "transformer")
 
 @torch.no_grad()
 def a_model(settings: config.Config, vocabulary: int, seed: int, sharpness: float, ends: float) -> Seq2Seq:
-    """Random weights. The end token is as likely everywhere, and the likeliest of all at a share `ends` of the steps of random outputs: some end sooner, some later."""
+    """Random weights. The end token is as likely everywhere, and the likeliest of all at a share `ends` of
+    the steps of random outputs: some end sooner, some later.
+    """
     torch.manual_seed(seed)
     model = build(settings.model, vocabulary, vocabulary).eval()
     for parameter in model.parameters():
@@ -46,9 +50,17 @@ def a_model(settings: config.Config, vocabulary: int, seed: int, sharpness: floa
 
 
 def translator_of(
-    encoder: str, decoder: str, vocabulary: int = 40, attention: str = "heads", members: int = 1, sharpness: float = 2.0, ends: float = 0.2
+    encoder: str,
+    decoder: str,
+    vocabulary: int = 40,
+    attention: str = "heads",
+    members: int = 1,
+    sharpness: float = 2.0,
+    ends: float = 0.2,
 ) -> Translator:
-    settings = config.validate({"data": {"joint": False}, "model": tree(encoder, decoder, attention)}, "tests")
+    settings = config.validate(
+        {"data": {"joint": False}, "model": tree(encoder, decoder, attention)}, "tests"
+    )
     numbers: Any = tiny.Numbers(vocabulary)
     first, *others = (a_model(settings, vocabulary, seed, sharpness, ends) for seed in range(1, members + 1))
     return Translator(first, numbers, numbers, settings, others=[Member(other, numbers) for other in others])
@@ -61,28 +73,44 @@ def texts_of(vocabulary: int, lengths: Sequence[int] = LENGTHS, seed: int = 0) -
 
 @torch.no_grad()
 def following(translator: Translator, text: str, outputs: Sequence[Sequence[int]]) -> Tensor:
-    """log of the members' mean probability of every token behind each beginning, all of one length (rows, T, N): whole sequences at once, the source alone and unpadded."""
+    """log of the members' mean probability of every token behind each beginning, all of one length (rows, T,
+    N): whole sequences at once, the source alone and unpadded.
+    """
     log_ps = []
     for member in translator.members:
         source = torch.tensor([[*member.source_tokenizer.encode(text), EOS]] * len(outputs))
         inputs = torch.tensor([[BOS, *output] for output in outputs])
-        log_ps.append(member.model.eval()(source, torch.ones_like(source, dtype=torch.bool), inputs).logits.log_softmax(-1))
+        log_ps.append(
+            member.model.eval()(source, torch.ones_like(source, dtype=torch.bool), inputs).logits.log_softmax(
+                -1
+            )
+        )
     return torch.stack(log_ps).logsumexp(0) - math.log(len(log_ps))
 
 
 def forced(translator: Translator, translation: Translation) -> float:
     """log p of the translation's tokens and end token."""
     tokens = [*translation.tokens, EOS]
-    return float(following(translator, translation.source, [translation.tokens])[0].gather(1, torch.tensor(tokens)[:, None]).sum())
+    return float(
+        following(translator, translation.source, [translation.tokens])[0]
+        .gather(1, torch.tensor(tokens)[:, None])
+        .sum()
+    )
 
 
 def same(found: Sequence[tuple[float, list[int]]], expected: Sequence[tuple[float, list[int]]]) -> None:
-    """Each with its score, and the best first: the search adds in float32, so what is nearer than that may stand either way."""
+    """Each with its score, and the best first: the search adds in float32, so what is nearer than that may
+    stand either way.
+    """
     scores = {tuple(tokens): score for score, tokens in expected}
     assert {tuple(tokens) for _, tokens in found} == set(scores)
     assert len(found) == len(expected)
-    assert [score for score, _ in found] == pytest.approx([scores[tuple(tokens)] for _, tokens in found], rel=1e-6, abs=1e-5)
-    assert [score for score, _ in found] == pytest.approx([score for score, _ in expected], rel=1e-6, abs=1e-5)
+    assert [score for score, _ in found] == pytest.approx(
+        [scores[tuple(tokens)] for _, tokens in found], rel=1e-6, abs=1e-5
+    )
+    assert [score for score, _ in found] == pytest.approx(
+        [score for score, _ in expected], rel=1e-6, abs=1e-5
+    )
 
 
 def pairs(translations: Sequence[Translation]) -> list[tuple[float, list[int]]]:
@@ -100,7 +128,10 @@ SEARCHES: dict[str, tuple[int, dict[str, Any]]] = {  # members of the ensemble, 
     "prefix": (1, {"beam": 3, "n_best": 3, "prefixes": PREFIXES, "min_length": 3}),
     "no-repeat": (2, {"beam": 3, "n_best": 3, "no_repeat_ngram": 2, "min_length": 8, "prefixes": PREFIXES}),
     "samples-no-repeat": (1, {"sample": True, "n_best": 3, "no_repeat_ngram": 1, "prefixes": PREFIXES}),
-    "risk": (1, {"utility": lambda output, reference: -abs(len(output) - len(reference)), "samples": 6, "n_best": 2}),
+    "risk": (
+        1,
+        {"utility": lambda output, reference: -abs(len(output) - len(reference)), "samples": 6, "n_best": 2},
+    ),
 }
 
 
@@ -118,7 +149,9 @@ def test_every_hypothesis_scores_what_teacher_forcing_gives_it(encoder: str, dec
         log_p = forced(translator, translation)
         assert translation.log_probability == pytest.approx(log_p, rel=1e-6, abs=1e-5)
         if kind != "risk":
-            assert translation.score == pytest.approx(log_p / (len(translation.tokens) + 1) ** 0.7, rel=1e-6, abs=1e-5)
+            assert translation.score == pytest.approx(
+                log_p / (len(translation.tokens) + 1) ** 0.7, rel=1e-6, abs=1e-5
+            )
     for i, translations in enumerate(found):
         for translation in translations:
             begins = [int(token) for token in options["prefixes"][i].split()] if "prefixes" in options else []
@@ -126,8 +159,12 @@ def test_every_hypothesis_scores_what_teacher_forcing_gives_it(encoder: str, dec
             assert not {PAD, UNK, BOS, EOS} & set(translation.tokens[len(begins) :])
             if "no_repeat_ngram" in options:
                 assert not again(translation.tokens, options["no_repeat_ngram"], len(begins))
-    again_forced = translator.force([translation.source for translation in every], [translation.text for translation in every])
-    assert [t.log_probability for t in again_forced] == pytest.approx([t.log_probability for t in every], rel=1e-6, abs=1e-5)
+    again_forced = translator.force(
+        [translation.source for translation in every], [translation.text for translation in every]
+    )
+    assert [t.log_probability for t in again_forced] == pytest.approx(
+        [t.log_probability for t in every], rel=1e-6, abs=1e-5
+    )
 
 
 @pytest.mark.usefixtures("float64")
@@ -137,7 +174,11 @@ def test_the_rule_against_repeats_changes_what_is_found() -> None:
         translator, texts = translator_of(encoder, decoder, 9, ends=0.0), texts_of(9)
         free = [t.tokens for ts in translator.translate(texts, beam=3, n_best=3, attention=False) for t in ts]
         assert any(again(tokens, 2) for tokens in free)
-        assert not any(again(t.tokens, 2) for ts in translator.translate(texts, beam=3, n_best=3, no_repeat_ngram=2, attention=False) for t in ts)
+        assert not any(
+            again(t.tokens, 2)
+            for ts in translator.translate(texts, beam=3, n_best=3, no_repeat_ngram=2, attention=False)
+            for t in ts
+        )
 
 
 # What is found
@@ -149,23 +190,31 @@ def test_a_wide_beam_is_enumeration(encoder: str, decoder: str) -> None:
     vocabulary, longest = 9, 3
     translator = translator_of(encoder, decoder, vocabulary)
     words = range(4, vocabulary)
-    outputs = [[list(output) for output in itertools.product(words, repeat=length)] for length in range(longest + 1)]
+    outputs = [
+        [list(output) for output in itertools.product(words, repeat=length)] for length in range(longest + 1)
+    ]
     for text in texts_of(vocabulary)[:3]:
         every = []
         for length, some in enumerate(outputs):
             ends = torch.tensor([[*output, EOS] for output in some])
             log_p = following(translator, text, some).gather(2, ends[:, :, None])[:, :, 0].sum(1)
-            every += [(float(total) / (length + 1), output) for total, output in zip(log_p, some, strict=True)]
+            every += [
+                (float(total) / (length + 1), output) for total, output in zip(log_p, some, strict=True)
+            ]
         every.sort(key=lambda pair: -pair[0])
         assert len(every) == 1 + 5 + 25 + 125
-        same(pairs(translator.translate([text], beam=160, n_best=156, max_length=longest, attention=False)[0]), every)
+        same(
+            pairs(translator.translate([text], beam=160, n_best=156, max_length=longest, attention=False)[0]),
+            every,
+        )
 
 
 @pytest.mark.usefixtures("float64")
 @both
 def test_width_one_takes_the_likeliest_token_until_that_is_the_end(encoder: str, decoder: str) -> None:
     translator, texts = translator_of(encoder, decoder), texts_of(40)
-    found = translator.translate(texts, beam=1, max_length=12, length_penalty=2.0, attention=False)  # by which it would pay to go on
+    # by which it would pay to go on
+    found = translator.translate(texts, beam=1, max_length=12, length_penalty=2.0, attention=False)
     for text, (translation,) in zip(texts, found, strict=True):
         tokens: list[int] = []
         while len(tokens) < 12:
@@ -181,17 +230,32 @@ def test_width_one_takes_the_likeliest_token_until_that_is_the_end(encoder: str,
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("ngram", [0, 1])
 @both
-def test_the_best_are_those_of_a_plain_search_that_never_stops_early(encoder: str, decoder: str, ngram: int) -> None:
+def test_the_best_are_those_of_a_plain_search_that_never_stops_early(
+    encoder: str, decoder: str, ngram: int
+) -> None:
     translator, texts = translator_of(encoder, decoder, 12), texts_of(12)[:4]
     for length_penalty in (0.0, 1.0, 1.6):
-        found = translator.translate(texts, beam=4, n_best=4, length_penalty=length_penalty, max_length=9, no_repeat_ngram=ngram, attention=False)
+        found = translator.translate(
+            texts,
+            beam=4,
+            n_best=4,
+            length_penalty=length_penalty,
+            max_length=9,
+            no_repeat_ngram=ngram,
+            attention=False,
+        )
         for text, translations in zip(texts, found, strict=True):
 
             def more(outputs: list[list[int]], text: str = text) -> list[list[float]]:
-                steps: list[list[float]] = following(translator, text, [tokens[1:] for tokens in outputs])[:, -1].tolist()
+                steps: list[list[float]] = following(translator, text, [tokens[1:] for tokens in outputs])[
+                    :, -1
+                ].tolist()
                 return steps
 
-            same(pairs(translations), plain_beam(more, 9, 4, length_penalty, bos=BOS, eos=EOS, banned=BANNED, ngram=ngram))
+            same(
+                pairs(translations),
+                plain_beam(more, 9, 4, length_penalty, bos=BOS, eos=EOS, banned=BANNED, ngram=ngram),
+            )
 
 
 @pytest.mark.usefixtures("float64")
@@ -208,10 +272,14 @@ def test_the_choice_among_samples_is_that_of_the_samples(encoder: str, decoder: 
         means = {s.text: sum(utility(s.text, other.text) for other in samples) / 9 for s in samples}
         assert [t.score for t in best] == pytest.approx(sorted(means.values(), reverse=True)[:2])
         assert all(means[t.text] == pytest.approx(t.score) for t in best)
-        assert all(any((t.tokens, t.log_probability) == (s.tokens, s.log_probability) for s in samples) for t in best)
+        assert all(
+            any((t.tokens, t.log_probability) == (s.tokens, s.log_probability) for s in samples) for t in best
+        )
     for order in (range(5, -1, -1), (3, 0, 4, 1, 5, 2)):  # each text with its number: its stream is its own
         for i in order:
-            alone = translator.translate([texts[i]], utility=utility, samples=9, n_best=2, seed=4, attention=False, first=i)[0]
+            alone = translator.translate(
+                [texts[i]], utility=utility, samples=9, n_best=2, seed=4, attention=False, first=i
+            )[0]
             assert [(t.tokens, t.score) for t in alone] == [(t.tokens, t.score) for t in chosen[i]]
 
 
@@ -220,14 +288,21 @@ def test_the_choice_among_samples_is_that_of_the_samples(encoder: str, decoder: 
 
 @both
 @pytest.mark.parametrize("attention", ["additive", "heads", "sparse", "window", "hard"])
-def test_half_precision_goes_every_way_and_says_nearly_the_same(encoder: str, decoder: str, attention: str) -> None:
+def test_half_precision_goes_every_way_and_says_nearly_the_same(
+    encoder: str, decoder: str, attention: str
+) -> None:
     exact, texts = translator_of(encoder, decoder, attention=attention, sharpness=0.5), texts_of(40)
     model = copy.deepcopy(exact.members[0].model)
     halve([model])
     assert (next(model.parameters()).dtype == torch.bfloat16) == ("rnn" not in (encoder, decoder))
     numbers: Any = exact.source_tokenizer
     half = Translator(model, numbers, numbers, exact.config, precision="bf16")
-    for options in ({"beam": 3, "n_best": 2}, {"beam": 1, "attention": False}, {"sample": True}, {"beam": 2, "attention": False, "no_repeat_ngram": 2}):
+    for options in (
+        {"beam": 3, "n_best": 2},
+        {"beam": 1, "attention": False},
+        {"sample": True},
+        {"beam": 2, "attention": False, "no_repeat_ngram": 2},
+    ):
         assert len(half.translate(texts, **options)) == len(texts)  # type: ignore[arg-type]
     for shown in (False, True):
         wanted = exact.force(texts, texts[::-1], attention=shown)
@@ -259,14 +334,24 @@ def threads() -> Iterator[Callable[[int], None]]:
 
 @pytest.mark.parametrize(("attention", "count"), [("additive", 1), ("heads", 1), ("heads", 2)])
 @both
-def test_any_batch_and_any_order_give_the_same_bits(encoder: str, decoder: str, attention: str, count: int, threads: Callable[[int], None]) -> None:
-    """In float32, with every token twice in the output layer: each hypothesis has others of its very probability, and one bit would turn them.
+def test_any_batch_and_any_order_give_the_same_bits(
+    encoder: str, decoder: str, attention: str, count: int, threads: Callable[[int], None]
+) -> None:
+    """In float32, with every token twice in the output layer: each hypothesis has others of its very
+    probability, and one bit would turn them.
 
     Sources are of all lengths around the multiples of 8, from one a batch to all in one.
     """
     threads(count)
     sides = {"encoder": SIDE[encoder] | ({"size": 32} if encoder == "rnn" else {}), "decoder": SIDE[decoder]}
-    settings = config.validate({"model": copy.deepcopy({"embedding": 64, "dropout": 0.0, **sides, "attention": OF_REAL_SIZE[attention]})}, "tests")
+    settings = config.validate(
+        {
+            "model": copy.deepcopy(
+                {"embedding": 64, "dropout": 0.0, **sides, "attention": OF_REAL_SIZE[attention]}
+            )
+        },
+        "tests",
+    )
     model = a_model(settings, REAL, 1, 1.2, ends=0.2)
     with torch.no_grad():
         for part in (model.decoder.output.weight, model.decoder.output.bias):
@@ -284,12 +369,20 @@ def test_any_batch_and_any_order_give_the_same_bits(encoder: str, decoder: str, 
     for shown, options in [*searches, (True, {"sample": True, "n_best": 3})]:
         found: list[list[list[Translation]]] = []
         for batch_tokens, order in ((10**6, range(len(texts))), (1, range(len(texts))), (150, shuffled)):
-            lines = list(range(len(texts)) if "sample" in options else order)  # a stream goes with the number of a line, not with its text
-            results = translator.translate([texts[i] for i in lines], max_length=8, batch_tokens=batch_tokens, attention=shown, **options)
+            # a stream goes with the number of a line, not with its text
+            lines = list(range(len(texts)) if "sample" in options else order)
+            results = translator.translate(
+                [texts[i] for i in lines], max_length=8, batch_tokens=batch_tokens, attention=shown, **options
+            )
             found.append([results[lines.index(i)] for i in range(len(texts))])
         together, *others = found
         for a, b in (pair for other in others for pair in zip(together, other, strict=True)):
-            assert [(t.tokens, t.log_probability, t.score) for t in a] == [(t.tokens, t.log_probability, t.score) for t in b]
-            assert not shown or all(np.array_equal(one.piece_attention, other.piece_attention) for one, other in zip(a, b, strict=True))
+            assert [(t.tokens, t.log_probability, t.score) for t in a] == [
+                (t.tokens, t.log_probability, t.score) for t in b
+            ]
+            assert not shown or all(
+                np.array_equal(one.piece_attention, other.piece_attention)
+                for one, other in zip(a, b, strict=True)
+            )
         lengths |= {len(t.tokens) for ts in together for t in ts}
     assert len(lengths) > 1  # some left their batches before others

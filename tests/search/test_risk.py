@@ -15,7 +15,11 @@ def common(output: str, reference: str) -> float:
 
 def test_by_hand() -> None:
     # abc against itself, ab, ab, d: 1, 1, 1, 0; ab: 2/3, 1, 1, 0; d: 0, 0, 0, 1
-    assert by_utility(["abc", "ab", "ab", "d"], common) == [(0, pytest.approx(3 / 4)), (1, pytest.approx((2 / 3 + 2) / 4)), (3, pytest.approx(1 / 4))]
+    assert by_utility(["abc", "ab", "ab", "d"], common) == [
+        (0, pytest.approx(3 / 4)),
+        (1, pytest.approx((2 / 3 + 2) / 4)),
+        (3, pytest.approx(1 / 4)),
+    ]
 
 
 def test_what_was_drawn_often_counts_as_often() -> None:
@@ -26,7 +30,9 @@ def test_what_was_drawn_often_counts_as_often() -> None:
 
 def test_it_is_the_mean_over_all_samples() -> None:
     for seed in range(30):
-        drawn = random.Random(seed).choices(["".join(word) for word in itertools.product("abc", repeat=2)], k=12)
+        drawn = random.Random(seed).choices(
+            ["".join(word) for word in itertools.product("abc", repeat=2)], k=12
+        )
         means = {output: sum(common(output, reference) for reference in drawn) / 12 for output in drawn}
         found = by_utility(drawn, common)
         assert {drawn[place] for place, _ in found} == set(drawn)
@@ -42,5 +48,9 @@ def test_each_pair_is_compared_once() -> None:
 
 
 def test_of_equals_the_first_comes_first() -> None:
-    assert [place for place, _ in by_utility(["c", "a", "b", "a"], lambda output, reference: 1.0)] == [0, 1, 2]
+    assert [place for place, _ in by_utility(["c", "a", "b", "a"], lambda output, reference: 1.0)] == [
+        0,
+        1,
+        2,
+    ]
     assert by_utility(["", "", ""], common) == [(0, 0.0)]

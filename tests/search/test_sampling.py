@@ -1,4 +1,6 @@
-"""Sampling: the right distribution, the cuts by definition, one stream of random numbers per sentence whatever the batch."""
+"""Sampling: the right distribution, the cuts by definition, one stream of random numbers per sentence
+whatever the batch.
+"""
 
 import math
 from collections import Counter
@@ -11,8 +13,23 @@ from seq2attn.search.sampling import narrowed, sample, seed_of
 from seq2attn.search.step import Hypothesis
 
 
-def draw(chain: Chain, seeds: list[int], samples: int = 1, *, limit: int = 6, limits: list[int] | None = None, **more: object) -> list[list[Hypothesis]]:
-    settings: dict[str, object] = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "length_penalty": 1.0, "min_length": 0, "banned": (BOS,)} | more
+def draw(
+    chain: Chain,
+    seeds: list[int],
+    samples: int = 1,
+    *,
+    limit: int = 6,
+    limits: list[int] | None = None,
+    **more: object,
+) -> list[list[Hypothesis]]:
+    settings: dict[str, object] = {
+        "temperature": 1.0,
+        "top_k": 0,
+        "top_p": 1.0,
+        "length_penalty": 1.0,
+        "min_length": 0,
+        "banned": (BOS,),
+    } | more
     return sample(
         chain.step,
         chain.start(len(seeds) * samples),
@@ -71,7 +88,12 @@ P = torch.tensor([[0.4, 0.3, 0.2, 0.06, 0.04]]).log()
         (1.0, 0, 0.69, [4 / 7, 3 / 7, 0, 0, 0]),
         (1.0, 0, 0.01, [1, 0, 0, 0, 0]),
         (1.0, 2, 0.5, [1, 0, 0, 0, 0]),  # of what top_k leaves, the first holds 4/7
-        (0.5, 0, 1.0, [x * x / sum(y * y for y in (0.4, 0.3, 0.2, 0.06, 0.04)) for x in (0.4, 0.3, 0.2, 0.06, 0.04)]),
+        (
+            0.5,
+            0,
+            1.0,
+            [x * x / sum(y * y for y in (0.4, 0.3, 0.2, 0.06, 0.04)) for x in (0.4, 0.3, 0.2, 0.06, 0.04)],
+        ),
     ],
 )
 def test_temperature_and_cuts(temperature: float, top_k: int, top_p: float, expected: list[float]) -> None:
@@ -92,8 +114,12 @@ def test_a_sentence_draws_the_same_in_any_batch() -> None:
     limits = [3, 20, 7, 0, 20, 1]
     together = draw(chain, [10, 11, 12, 13, 14, 15], 3, limits=limits)
     for seed, limit, hypotheses in zip(range(10, 16), limits, together, strict=True):
-        assert [h.tokens for h in draw(chain, [seed], 3, limit=limit, limits=[limit])[0]] == [h.tokens for h in hypotheses]
-    assert [h.tokens for h in draw(chain, [11], 5, limit=20)[0]] != [h.tokens for h in draw(chain, [14], 5, limit=20)[0]]
+        assert [h.tokens for h in draw(chain, [seed], 3, limit=limit, limits=[limit])[0]] == [
+            h.tokens for h in hypotheses
+        ]
+    assert [h.tokens for h in draw(chain, [11], 5, limit=20)[0]] != [
+        h.tokens for h in draw(chain, [14], 5, limit=20)[0]
+    ]
 
 
 @pytest.mark.parametrize("group", [1, 4])
@@ -116,7 +142,15 @@ def test_samples_of_a_sentence_differ_and_repeat_with_the_seed() -> None:
 
 def test_limits_bans_and_prefixes_hold() -> None:
     chain = random_chain(6, 6)
-    found = draw(chain, [1, 2, 3], 40, limits=[4, 4, 1], min_length=3, banned=(BOS, 2), prefix_BP=torch.tensor([[2, 3], [5, -1], [-1, -1]]))
+    found = draw(
+        chain,
+        [1, 2, 3],
+        40,
+        limits=[4, 4, 1],
+        min_length=3,
+        banned=(BOS, 2),
+        prefix_BP=torch.tensor([[2, 3], [5, -1], [-1, -1]]),
+    )
     for hypotheses, lengths, begins in zip(found, [{3, 4}, {3, 4}, {1}], [[2, 3], [5], []], strict=True):
         assert {len(h.tokens) for h in hypotheses} == lengths
         assert all(h.tokens[: len(begins)] == begins for h in hypotheses)
@@ -138,6 +172,12 @@ def test_not_a_number_is_refused() -> None:
 def test_nothing_to_do_and_contradictions() -> None:
     chain = random_chain(0, 5)
     assert draw(chain, [], limits=[]) == []
-    for wrong in ({"temperature": 0.0}, {"top_p": 0.0}, {"top_p": 1.5}, {"top_k": -1}, {"length_penalty": -1.0}):
+    for wrong in (
+        {"temperature": 0.0},
+        {"top_p": 0.0},
+        {"top_p": 1.5},
+        {"top_k": -1},
+        {"length_penalty": -1.0},
+    ):
         with pytest.raises(ValueError, match="out of range"):
             draw(chain, [1], **wrong)

@@ -1,4 +1,5 @@
-"""The state goes with its hypothesis: searched on a step that remembers every token, so that a state of another row cannot go unseen.
+"""The state goes with its hypothesis: searched on a step that remembers every token, so that a state of
+another row cannot go unseen.
 
 A Markov chain forgets all but the last token; here each beginning has a distribution of its own.
 """
@@ -26,7 +27,9 @@ def select(state_RT: Tensor, index_R: Tensor) -> Tensor:
     return state_RT[index_R]
 
 
-def search(seeds: list[int], limits: list[int], beam: int, n_best: int) -> list[list[tuple[list[int], float]]]:
+def search(
+    seeds: list[int], limits: list[int], beam: int, n_best: int
+) -> list[list[tuple[list[int], float]]]:
     """The state of a row: the seed of its sentence, then all its tokens."""
 
     def step(token_R: Tensor, state_RT: Tensor) -> tuple[Tensor, Tensor, None]:
@@ -48,7 +51,9 @@ def search(seeds: list[int], limits: list[int], beam: int, n_best: int) -> list[
         eos=EOS,
         banned=(BOS,),
     )
-    return [[(hypothesis.tokens, hypothesis.log_probability) for hypothesis in hypotheses] for hypotheses in found]
+    return [
+        [(hypothesis.tokens, hypothesis.log_probability) for hypothesis in hypotheses] for hypotheses in found
+    ]
 
 
 def log_probability(tokens: list[int], seed: int) -> float:
@@ -65,7 +70,11 @@ def test_every_hypothesis_has_the_probability_of_its_own_tokens(beam: int) -> No
 
 
 def test_a_wide_beam_is_enumeration() -> None:
-    outputs = [list(tokens) for length in range(LONGEST + 1) for tokens in itertools.product(range(2, N), repeat=length)]
+    outputs = [
+        list(tokens)
+        for length in range(LONGEST + 1)
+        for tokens in itertools.product(range(2, N), repeat=length)
+    ]
     for seed in range(3):
         ranked = sorted(outputs, key=lambda tokens: -log_probability(tokens, seed) / (len(tokens) + 1))
         found = search([seed], [LONGEST], beam=130, n_best=20)[0]

@@ -37,7 +37,16 @@ def test_a_run_opens_as_it_was_created(run):
 
 def test_separate_tokenizers_keep_their_names(tmp_path):
     files = {"source.model": b"s", "target.model": b"t"}
-    run = checkpoint.create(tmp_path / "run", settings(), source_size=5, target_size=6, languages=(None, "de"), tokenizers=files, corpus="c", force=False)
+    run = checkpoint.create(
+        tmp_path / "run",
+        settings(),
+        source_size=5,
+        target_size=6,
+        languages=(None, "de"),
+        tokenizers=files,
+        corpus="c",
+        force=False,
+    )
     opened = checkpoint.open_run(run.path, trained=False)
     assert (opened.source_tokenizer.read_bytes(), opened.target_tokenizer.read_bytes()) == (b"s", b"t")
     assert (opened.source_size, opened.target_size, opened.languages) == (5, 6, (None, "de"))
@@ -53,9 +62,21 @@ def test_force_replaces_a_run_and_leaves_what_is_not_its_own(run):
     checkpoint.log(run, {"step": 3})
     (run.path / "notes.txt").write_text("mine")
     checkpoint.create(
-        run.path, settings(), source_size=9, target_size=9, languages=("a", "b"), tokenizers={"source.model": b"", "target.model": b""}, corpus="", force=True
+        run.path,
+        settings(),
+        source_size=9,
+        target_size=9,
+        languages=("a", "b"),
+        tokenizers={"source.model": b"", "target.model": b""},
+        corpus="",
+        force=True,
     )
-    assert sorted(path.name for path in run.path.iterdir()) == ["config.json", "notes.txt", "source.model", "target.model"]
+    assert sorted(path.name for path in run.path.iterdir()) == [
+        "config.json",
+        "notes.txt",
+        "source.model",
+        "target.model",
+    ]
 
 
 def test_a_folder_that_is_no_run_is_never_replaced(tmp_path):
@@ -86,18 +107,40 @@ def test_all_files_of_a_run_are_as_readable_as_the_umask_says(tmp_path):
         checkpoint.save_state(run, State(step=1), ONE)
     finally:
         os.umask(before)
-    for path in (run.weights, run.path / "training" / "1.safetensors", run.path / "training" / "state.json", run.path / "config.json"):
+    for path in (
+        run.weights,
+        run.path / "training" / "1.safetensors",
+        run.path / "training" / "state.json",
+        run.path / "config.json",
+    ):
         assert stat.S_IMODE(path.stat().st_mode) == 0o640, path
 
 
 def test_state_comes_back_as_it_went(run):
-    state = State(7, 1, 3, 12.5, 5, Course((31.25, -2.0), 1, 2, 3), (32.5, -1.5, 6), "abc", {"scale": 1024.0, "_growth_tracker": 3})
-    tensors = {"model/a": torch.randn(2, 3), "optimizer/0/step": torch.tensor(7.0), "b": torch.ones(2, dtype=torch.float64)}
+    state = State(
+        7,
+        1,
+        3,
+        12.5,
+        5,
+        Course((31.25, -2.0), 1, 2, 3),
+        (32.5, -1.5, 6),
+        "abc",
+        {"scale": 1024.0, "_growth_tracker": 3},
+    )
+    tensors = {
+        "model/a": torch.randn(2, 3),
+        "optimizer/0/step": torch.tensor(7.0),
+        "b": torch.ones(2, dtype=torch.float64),
+    }
     checkpoint.save_state(run, state, tensors)
     back, found = checkpoint.load_state(run)
     assert back == state
     assert found.keys() == tensors.keys()
-    assert all(torch.equal(found[name], tensors[name]) and found[name].dtype == tensors[name].dtype for name in tensors)
+    assert all(
+        torch.equal(found[name], tensors[name]) and found[name].dtype == tensors[name].dtype
+        for name in tensors
+    )
 
 
 def test_a_state_from_before_there_were_baselines_opens(run):
@@ -173,7 +216,10 @@ def test_a_disk_that_refuses_is_one_line_and_nothing_is_lost(run, monkeypatch):
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(os, "fsync", full)
-    for write in (lambda: checkpoint.save_state(run, State(step=2), TWO), lambda: checkpoint.write(run.path / "x", b"y")):
+    for write in (
+        lambda: checkpoint.save_state(run, State(step=2), TWO),
+        lambda: checkpoint.write(run.path / "x", b"y"),
+    ):
         with pytest.raises(UserError, match="cannot be written: No space left on device") as caught:
             write()
         assert "\n" not in str(caught.value)
@@ -187,7 +233,10 @@ def test_a_full_disk_leaves_no_half_line_in_the_log(run):
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limit[1]))
     try:
-        with pytest.raises(UserError, match=r"metrics\.jsonl: cannot be written: File too large; what was saved before is whole"):
+        with pytest.raises(
+            UserError,
+            match=r"metrics\.jsonl: cannot be written: File too large; what was saved before is whole",
+        ):
             checkpoint.log(run, {"step": 2, "loss": 2.25})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
@@ -243,7 +292,19 @@ def test_what_cannot_be_opened_is_refused_in_one_line(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"{}", b"\xff\xfe", b'{"format": "x"}', b'{"format": 1, "languages": []}', b"null", b'{"format": 1.5}', b"[" * 100_000]
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b"\xff\xfe",
+        b'{"format": "x"}',
+        b'{"format": 1, "languages": []}',
+        b"null",
+        b'{"format": 1.5}',
+        b"[" * 100_000,
+    ],
 )
 def test_a_damaged_config_is_refused_in_one_line(run, content):
     (run.path / "config.json").write_bytes(content)
@@ -284,7 +345,17 @@ def test_weights_come_back_also_where_parameters_are_shared(run, tied):
     assert (other.decoder.output.weight is other.decoder.target_embedding.weight) == (tied != "none")
 
 
-@pytest.mark.parametrize("damaged", [b"", b"{}", b'{"tensors": "1.safetensors", "course": {}, "unknown": 1}', b"\xff", b"null", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"",
+        b"{}",
+        b'{"tensors": "1.safetensors", "course": {}, "unknown": 1}',
+        b"\xff",
+        b"null",
+        b"[" * 100_000,
+    ],
+)
 def test_a_damaged_state_is_one_line(run, damaged):
     checkpoint.save_state(run, State(step=1), ONE)
     (run.path / "training" / "state.json").write_bytes(damaged)
@@ -310,12 +381,24 @@ def test_the_setting_that_changed_is_named():
 
 
 def test_nothing_is_pickled(tmp_path):
-    fit(tmp_path / "run", settings("train.max_steps=5", "train.ema=0.9", "train.average=2", "train.validate_every=2"))
+    fit(
+        tmp_path / "run",
+        settings("train.max_steps=5", "train.ema=0.9", "train.average=2", "train.validate_every=2"),
+    )
     kinds = {path.suffix for path in (tmp_path / "run").rglob("*") if path.is_file()}
     assert kinds == {".json", ".jsonl", ".safetensors", ".model"}
 
 
-OTHERS = (torch.int64, torch.int8, torch.uint8, torch.bool, torch.complex64, torch.float64, torch.float16, torch.bfloat16)
+OTHERS = (
+    torch.int64,
+    torch.int8,
+    torch.uint8,
+    torch.bool,
+    torch.complex64,
+    torch.float64,
+    torch.float16,
+    torch.bfloat16,
+)
 
 
 @pytest.mark.parametrize("dtype", OTHERS, ids=str)
@@ -335,7 +418,10 @@ def test_weights_of_another_dtype_are_refused_by_name(run, dtype):
 @pytest.mark.parametrize(
     "vocabulary",
     [
-        *({"source": wrong, "target": 14} for wrong in (float("inf"), -1, 0, 500.9, True, None, "14", [14], {})),
+        *(
+            {"source": wrong, "target": 14}
+            for wrong in (float("inf"), -1, 0, 500.9, True, None, "14", [14], {})
+        ),
         *({"source": wrong, "target": 14} for wrong in (10**30, 2**24 + 1)),
         *({"source": 14, "target": wrong} for wrong in (float("nan"), -5, 0, 0.5, False)),
         *({}, {"source": 14}, [14, 14], None, 3),

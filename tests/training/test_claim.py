@@ -72,8 +72,7 @@ ALL = ("model.safetensors", "metrics.jsonl", "training", "tensorboard", "scores"
 
 @pytest.mark.parametrize("left", ["model.safetensors", "metrics.jsonl", "tensorboard", "scores"])
 def test_going_on_without_a_state_is_refused_whatever_else_of_a_training_is_left(
-    trained: Path,
-    left: str,
+    trained: Path, left: str
 ) -> None:
     remove(trained, *(name for name in ALL if name != left))
     assert "no training/state.json to go on from" in refusal(trained, resume=True)
@@ -184,8 +183,7 @@ def holding() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
 
 
 def test_a_second_trainer_is_refused_however_it_comes_and_told_who_is_there(
-    trained: Path,
-    holding: Callable[..., "subprocess.Popen[str]"],
+    trained: Path, holding: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     process = holding(trained, "force")
     link = trained.parent / "link"
@@ -202,8 +200,7 @@ def test_a_second_trainer_is_refused_however_it_comes_and_told_who_is_there(
 
 
 def test_a_second_fresh_start_is_refused_before_the_first_one_has_written_anything(
-    tmp_path: Path,
-    holding: Callable[..., "subprocess.Popen[str]"],
+    tmp_path: Path, holding: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     process = holding(tmp_path / "run")
     assert f"process {process.pid}" in refusal(tmp_path / "run")
@@ -227,9 +224,7 @@ def test_the_lock_outlives_the_creation_that_replaces_a_run(trained: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "make",
-    [Path.mkdir, lambda path: path.symlink_to("elsewhere")],
-    ids=["folder", "link"],
+    "make", [Path.mkdir, lambda path: path.symlink_to("elsewhere")], ids=["folder", "link"]
 )
 def test_what_stands_where_the_lock_belongs_is_named(trained: Path, make: Callable[[Path], None]) -> None:
     make(trained / checkpoint.LOCK)
@@ -238,8 +233,7 @@ def test_what_stands_where_the_lock_belongs_is_named(trained: Path, make: Callab
 
 
 def test_a_place_that_takes_no_lock_is_one_line_and_a_file_system_without_locks_is_told(
-    trained: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(number: int) -> Callable[..., None]:
         def flock(*_: object) -> None:

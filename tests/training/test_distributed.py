@@ -109,14 +109,17 @@ def test_a_process_that_is_killed_is_one_line_of_the_other(rank):
     found = ended(DIES.format(rank=rank))
     assert found[rank][0] == -9
     status, out, err = found[1 - rank]
-    lines = [line for line in err.splitlines() if line.startswith("seq2attn:")]  # the library warns on its own
+    # the library warns on its own
+    lines = [line for line in err.splitlines() if line.startswith("seq2attn:")]
     assert (status, out, len(lines)) == (1, "", 1)
     assert f"process {2 - rank} of 2: another process of this training has ended" in lines[0]
     assert "--resume" in lines[0]
     assert "internal error" not in err
 
 
-@pytest.mark.parametrize(("name", "value"), [("WORLD_SIZE", "two"), ("WORLD_SIZE", "-1"), ("LOCAL_RANK", "x")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("WORLD_SIZE", "two"), ("WORLD_SIZE", "-1"), ("LOCAL_RANK", "x")]
+)
 def test_an_environment_that_torchrun_did_not_set_is_one_line(monkeypatch, name, value):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv(name, value)
@@ -129,40 +132,81 @@ def test_processes_that_cannot_meet_are_one_line(monkeypatch):
         monkeypatch.setenv(name, value)
     for name in ("MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(UserError, match="did not find each other") as caught, distributed.join(torch.device("cpu")):
+    with (
+        pytest.raises(UserError, match="did not find each other") as caught,
+        distributed.join(torch.device("cpu")),
+    ):
         pass
     assert "\n" not in str(caught.value)
 
 
 def together(path: Path, changes: tuple[str, ...], *stops: int) -> list[list[str]]:
-    """Two processes train a run at `path`, as torchrun would start them, as often as there are `stops`: steps until the second one asks to end. The lines each printed."""
+    """Two processes train a run at `path`, as torchrun would start them, as often as there are `stops`: steps
+    until the second one asks to end. The lines each printed.
+    """
     code = WORKER.format(toy=str(Path(__file__).parent), changes=changes, path=str(path), stops=stops)
     found = _started(code)
-    assert [status for _, _, status in found] == [0, 0], found  # of both: where one fails, the other tells how far it was
+    # of both: where one fails, the other tells how far it was
+    assert [status for _, _, status in found] == [0, 0], found
     return [out.splitlines() for out, _, _ in found]
 
 
-@pytest.mark.parametrize("more", [(), ("model.attention.normaliser=hard-sample",)], ids=["softmax", "hard-sample"])
+@pytest.mark.parametrize(
+    "more", [(), ("model.attention.normaliser=hard-sample",)], ids=["softmax", "hard-sample"]
+)
 def test_two_processes_are_one_and_stop_together(tmp_path, float64, more):
-    """With dropout, clipping and draws: a batch has the same seed whichever process it falls to. Rewards have one baseline."""
-    common = ("train.metric=bleu", "train.ema=0.9", "train.weight_decay=0.1", "train.validate_every=3", "train.average=3", *more)
-    one = fit(tmp_path / "one", settings(*common, "train.accumulate=2"), validate=lambda _: toy.trainer.Scores({"bleu": 3.0}))
+    """With dropout, clipping and draws: a batch has the same seed whichever process it falls to. Rewards have
+    one baseline.
+    """
+    common = (
+        "train.metric=bleu",
+        "train.ema=0.9",
+        "train.weight_decay=0.1",
+        "train.validate_every=3",
+        "train.average=3",
+        *more,
+    )
+    one = fit(
+        tmp_path / "one",
+        settings(*common, "train.accumulate=2"),
+        validate=lambda _: toy.trainer.Scores({"bleu": 3.0}),
+    )
     first, second = together(tmp_path / "two", common, 9, 10**9)
     assert first == second
-    assert [line.split()[:2] for line in first] == [["interrupted", "10"], [one[-1].reason, str(one[-1].step)]]
-    (state_1, alone), (state_2, both) = (checkpoint.load_state(checkpoint.open_run(tmp_path / name)) for name in ("one", "two"))
-    assert (state_1.epoch, state_1.position, state_1.kept[2]) == (state_2.epoch, state_2.position, state_2.kept[2])
+    assert [line.split()[:2] for line in first] == [
+        ["interrupted", "10"],
+        [one[-1].reason, str(one[-1].step)],
+    ]
+    (state_1, alone), (state_2, both) = (
+        checkpoint.load_state(checkpoint.open_run(tmp_path / name)) for name in ("one", "two")
+    )
+    assert (state_1.epoch, state_1.position, state_1.kept[2]) == (
+        state_2.epoch,
+        state_2.position,
+        state_2.kept[2],
+    )
     assert [state.baseline is not None for state in (state_1, state_2)] == [bool(more)] * 2
     assert alone.keys() == both.keys()
     for name, tensor in alone.items():
         torch.testing.assert_close(tensor, both[name], rtol=1e-8, atol=1e-11)
     assert "earlier/1/encoder.embedding.weight" in alone
-    told, best = [], [checkpoint.read_tensors(tmp_path / name / "model.safetensors") for name in ("one", "two")]
+    told, best = (
+        [],
+        [checkpoint.read_tensors(tmp_path / name / "model.safetensors") for name in ("one", "two")],
+    )
     for name, tensor in best[0].items():
         torch.testing.assert_close(tensor, best[1][name], rtol=1e-8, atol=1e-11)
     for name in ("one", "two"):
         lines = [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
-        told.append([line[fact] for line in lines if "loss" in line for fact in ("loss", "baseline", "entropy") if fact in line])
+        told.append(
+            [
+                line[fact]
+                for line in lines
+                if "loss" in line
+                for fact in ("loss", "baseline", "entropy")
+                if fact in line
+            ]
+        )
     assert told[0] == pytest.approx(told[1], rel=1e-9)
     assert len(told[0]) == (30 if more else 10)
 
@@ -182,5 +226,8 @@ def test_more_processes_than_cuda_devices_are_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("LOCAL_RANK", "2")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(UserError, match="there are 2; start fewer"), distributed.join(torch.device("cuda", 0)):
+    with (
+        pytest.raises(UserError, match="there are 2; start fewer"),
+        distributed.join(torch.device("cuda", 0)),
+    ):
         pass

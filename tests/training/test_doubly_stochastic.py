@@ -1,4 +1,6 @@
-"""The penalty on what attention leaves unread or reads too often: the equation, its gradient, and its part in training."""
+"""The penalty on what attention leaves unread or reads too often: the equation, its gradient, and its part in
+training.
+"""
 
 from pathlib import Path
 
@@ -19,7 +21,11 @@ LENGTHS, POSITIONS = [4, 1, 3], [5, 2, 3]
 def parts(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
     """Weights (B, T, S), the places of the real steps, and the mask of the sources."""
     mask_BS = torch.arange(max(POSITIONS)) < torch.tensor(POSITIONS)[:, None]
-    weights_BTS = torch.randn(3, max(LENGTHS), max(POSITIONS), dtype=dtype).masked_fill(~mask_BS[:, None], -torch.inf).softmax(-1)
+    weights_BTS = (
+        torch.randn(3, max(LENGTHS), max(POSITIONS), dtype=dtype)
+        .masked_fill(~mask_BS[:, None], -torch.inf)
+        .softmax(-1)
+    )
     real_M = (torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS)[:, None]).flatten().nonzero()[:, 0]
     return weights_BTS, real_M, mask_BS
 
@@ -43,16 +49,28 @@ def test_steps_and_positions_that_are_not_there_do_not_count() -> None:
 
 def test_gradients_are_finite_differences() -> None:
     weights_BTS, real_M, mask_BS = parts()
-    assert torch.autograd.gradcheck(lambda w: doubly_stochastic(w, real_M, mask_BS), weights_BTS.requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda w: doubly_stochastic(w, real_M, mask_BS), weights_BTS.requires_grad_()
+    )
 
 
 @pytest.mark.parametrize("kind", ["rnn", "conv", "transformer"])
 @pytest.mark.parametrize("heads", [1, 2])
 def test_every_decoder_learns_from_it(kind: str, heads: int) -> None:
     """Its gradient reaches what makes the weights, and nothing is detached on the way."""
-    shared = [f"model.decoder.kind={kind}", f"model.attention.heads={heads}", "model.attention.size=12", "model.encoder.size=6"]
-    more = {"transformer": ["model.decoder.size=12", "model.decoder.layers=2", "model.decoder.heads=2"], "rnn": ["model.decoder.size=16"]}.get(kind, [])
-    conf = toy.settings(*shared[:1], *more, *shared[1:]) if kind != "rnn" else toy.settings(*more, *shared[1:])
+    shared = [
+        f"model.decoder.kind={kind}",
+        f"model.attention.heads={heads}",
+        "model.attention.size=12",
+        "model.encoder.size=6",
+    ]
+    more = {
+        "transformer": ["model.decoder.size=12", "model.decoder.layers=2", "model.decoder.heads=2"],
+        "rnn": ["model.decoder.size=16"],
+    }.get(kind, [])
+    conf = (
+        toy.settings(*shared[:1], *more, *shared[1:]) if kind != "rnn" else toy.settings(*more, *shared[1:])
+    )
     torch.manual_seed(1)
     model = build(conf.model, toy.SIZE, toy.SIZE).train()
     source, inputs = torch.randint(4, toy.SIZE, (3, 6)), torch.randint(4, toy.SIZE, (3, 4))
@@ -60,7 +78,11 @@ def test_every_decoder_learns_from_it(kind: str, heads: int) -> None:
     found = model.decoder.features(inputs, memory, weights=True)
     assert found.weights_BTS is not None
     doubly_stochastic(found.weights_BTS, torch.arange(12), memory.mask_BS).backward()
-    reached = [name for name, parameter in model.named_parameters() if parameter.grad is not None and parameter.grad.any()]
+    reached = [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None and parameter.grad.any()
+    ]
     assert any("attention" in name or "attend" in name for name in reached), reached
     assert any(name.startswith("encoder.") for name in reached)
 
@@ -71,13 +93,20 @@ def penalty(model: torch.nn.Module) -> float:
     with torch.no_grad():
         memory = model.eval().encoder(batch.source, batch.source_mask)
         found = model.decoder.features(batch.inputs_BT, memory, weights=True)
-    return doubly_stochastic(found.weights_BTS, batch.target_mask_BT.flatten().nonzero()[:, 0], batch.source_mask).item() / len(rows)
+    return doubly_stochastic(
+        found.weights_BTS, batch.target_mask_BT.flatten().nonzero()[:, 0], batch.source_mask
+    ).item() / len(rows)
 
 
 def test_training_makes_it_smaller(tmp_path: Path) -> None:
     found = {}
     for weight in (0.0, 5.0):
-        conf = toy.settings(f"train.doubly_stochastic={weight}", "train.max_steps=60", "model.attention.size=8", "train.validate_every=60")
+        conf = toy.settings(
+            f"train.doubly_stochastic={weight}",
+            "train.max_steps=60",
+            "model.attention.size=8",
+            "train.validate_every=60",
+        )
         net = toy.model(conf)
         events = toy.fit(tmp_path / str(weight), conf, net)
         found[weight] = penalty(net)
@@ -88,7 +117,9 @@ def test_training_makes_it_smaller(tmp_path: Path) -> None:
 
 
 def test_validation_has_no_part_of_it(tmp_path: Path) -> None:
-    """Before a step that changes nothing, the loss of validation is the cross-entropy, whatever the penalty weighs."""
+    """Before a step that changes nothing, the loss of validation is the cross-entropy, whatever the penalty
+    weighs.
+    """
     found = []
     for weight in (0.0, 100.0):
         conf = toy.settings(f"train.doubly_stochastic={weight}", "train.max_steps=1", "train.lr=1e-30")

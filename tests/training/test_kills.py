@@ -1,6 +1,8 @@
-"""SIGKILL at random moments of small trainings of five families: each ends with the bytes of one that was left alone.
+"""SIGKILL at random moments of small trainings of five families: each ends with the bytes of one that was
+left alone.
 
-python -m pytest tests/training/test_kills.py -m slow          some minutes; a table of the kills stands at the end
+python -m pytest tests/training/test_kills.py -m slow          some minutes; a table of the kills stands at
+the end
 KILLS_SEED=7 python -m pytest tests/training/test_kills.py -m slow      other moments
 """
 
@@ -146,7 +148,9 @@ def step(out: Path) -> int:
 
 
 def kill(arguments: list[str], out: Path, until: int, draw: random.Random) -> str:
-    """Kill the training some milliseconds after step `until` or, for 0, while it starts; the step that it was at."""
+    """Kill the training some milliseconds after step `until` or, for 0, while it starts; the step that it was
+    at.
+    """
     process = start(arguments)
     deadline = time.monotonic() + 300
     begun = out / "training.lock"
@@ -177,10 +181,7 @@ def everything(out: Path) -> tuple[bytes, bytes, dict[str, Any], list[dict[str, 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(
-    family: str,
-    data: dict[bool, Path],
-    table: list[Row],
-    tmp_path: Path,
+    family: str, data: dict[bool, Path], table: list[Row], tmp_path: Path
 ) -> None:
     draw = random.Random(f"{SEED} {family}")
     of = data[family == "xu15-soft"]

@@ -1,4 +1,6 @@
-"""The chunked cross-entropy beside the definition, torch's own, and finite differences; in one piece or in many."""
+"""The chunked cross-entropy beside the definition, torch's own, and finite differences; in one piece or in
+many.
+"""
 
 import math
 
@@ -41,12 +43,19 @@ def test_the_definition(smoothing: float) -> None:
 def test_what_each_position_adds_has_no_gradient(smoothing: float) -> None:
     features, output, targets = parts()
     total, each_M = cross_entropies(features, output, targets, smoothing)
-    torch.testing.assert_close(each_M, F.cross_entropy(output(features).detach(), targets, label_smoothing=smoothing, reduction="none"))
+    torch.testing.assert_close(
+        each_M,
+        F.cross_entropy(output(features).detach(), targets, label_smoothing=smoothing, reduction="none"),
+    )
     assert total.requires_grad
     assert not each_M.requires_grad
     wanted = (features, output.weight, output.bias)
     together = torch.autograd.grad(total + (each_M * features[:, 0].detach()).sum(), wanted)
-    for a, b in zip(together, torch.autograd.grad(cross_entropy(features, output, targets, smoothing), wanted), strict=True):
+    for a, b in zip(
+        together,
+        torch.autograd.grad(cross_entropy(features, output, targets, smoothing), wanted),
+        strict=True,
+    ):
         assert torch.equal(a, b)
     with torch.no_grad():
         torch.testing.assert_close(cross_entropies(features, output, targets, smoothing)[1], each_M)
@@ -60,7 +69,9 @@ def test_value_and_gradients_are_torchs(smoothing: float) -> None:
     slow = F.cross_entropy(output(features), targets, label_smoothing=smoothing, reduction="sum")
     fast = cross_entropy(features, output, targets, smoothing)
     torch.testing.assert_close(fast, slow)
-    for a, b in zip(torch.autograd.grad(fast * 0.37, wanted), torch.autograd.grad(slow * 0.37, wanted), strict=True):
+    for a, b in zip(
+        torch.autograd.grad(fast * 0.37, wanted), torch.autograd.grad(slow * 0.37, wanted), strict=True
+    ):
         torch.testing.assert_close(a, b)
 
 
@@ -101,8 +112,13 @@ def test_a_tied_matrix_gets_both_its_gradients() -> None:
     output = nn.Linear(D, N, dtype=torch.float64)
     output.weight = embedding.weight
     tokens = torch.randint(0, N, (M,))
-    (fast,) = torch.autograd.grad(cross_entropy(embedding(tokens).tanh(), output, targets, 0.1), embedding.weight)
-    (slow,) = torch.autograd.grad(F.cross_entropy(output(embedding(tokens).tanh()), targets, label_smoothing=0.1, reduction="sum"), embedding.weight)
+    (fast,) = torch.autograd.grad(
+        cross_entropy(embedding(tokens).tanh(), output, targets, 0.1), embedding.weight
+    )
+    (slow,) = torch.autograd.grad(
+        F.cross_entropy(output(embedding(tokens).tanh()), targets, label_smoothing=0.1, reduction="sum"),
+        embedding.weight,
+    )
     torch.testing.assert_close(fast, slow)
 
 
@@ -138,7 +154,11 @@ def test_a_sure_guess_costs_nothing_and_a_blind_one_log_n() -> None:
     with torch.no_grad():
         output.weight.zero_()
         output.bias.zero_()
-    assert cross_entropy(torch.randn(3, D, dtype=torch.float64), output, torch.tensor([0, 1, 2]), 0.0).item() == pytest.approx(3 * math.log(N))
+    assert cross_entropy(
+        torch.randn(3, D, dtype=torch.float64), output, torch.tensor([0, 1, 2]), 0.0
+    ).item() == pytest.approx(3 * math.log(N))
     with torch.no_grad():
         output.bias[2] = 50.0
-    assert cross_entropy(torch.randn(3, D, dtype=torch.float64), output, torch.tensor([2, 2, 2]), 0.0).item() == pytest.approx(0.0, abs=1e-12)
+    assert cross_entropy(
+        torch.randn(3, D, dtype=torch.float64), output, torch.tensor([2, 2, 2]), 0.0
+    ).item() == pytest.approx(0.0, abs=1e-12)

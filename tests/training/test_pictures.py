@@ -1,4 +1,6 @@
-"""Training on captioned pictures: it learns, goes on as if it had never stopped, is the same over batches and processes; frozen, thawed and kept features."""
+"""Training on captioned pictures: it learns, goes on as if it had never stopped, is the same over batches and
+processes; frozen, thawed and kept features.
+"""
 
 import importlib
 import json
@@ -57,7 +59,13 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def from_file(published: Path, *changes: str) -> list[str]:
-    return ["model.encoder.backbone=resnet18", "model.encoder.stages=1", "model.encoder.norm=batch", f"model.encoder.weights={published}", *changes]
+    return [
+        "model.encoder.backbone=resnet18",
+        "model.encoder.stages=1",
+        "model.encoder.norm=batch",
+        f"model.encoder.weights={published}",
+        *changes,
+    ]
 
 
 def with_published(conf: toy.Config, of: Prepared, seed: int = 1) -> Seq2Seq:
@@ -71,19 +79,29 @@ def everything(path: Path) -> tuple[trainer.State, dict[str, torch.Tensor], list
     loaded = checkpoint.load_state(checkpoint.open_run(path, trained=False))
     assert loaded is not None
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-    return *loaded, [{name: value for name, value in line.items() if name not in ("speed", "elapsed")} for line in lines]
+    return *loaded, [
+        {name: value for name, value in line.items() if name not in ("speed", "elapsed")} for line in lines
+    ]
 
 
 def assert_same(one: Path, other: Path) -> None:
     (state, tensors, log), (state_2, tensors_2, log_2) = everything(one), everything(other)
-    assert (state.step, state.epoch, state.position, state.kept) == (state_2.step, state_2.epoch, state_2.position, state_2.kept)
+    assert (state.step, state.epoch, state.position, state.kept) == (
+        state_2.step,
+        state_2.epoch,
+        state_2.position,
+        state_2.kept,
+    )
     assert tensors.keys() == tensors_2.keys()
     assert [name for name in tensors if not torch.equal(tensors[name], tensors_2[name])] == []
     assert log == log_2
 
 
 def backbone_of(model: Seq2Seq) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in model.encoder.get_submodule("backbone").state_dict().items()}
+    return {
+        name: tensor.detach().clone()
+        for name, tensor in model.encoder.get_submodule("backbone").state_dict().items()
+    }
 
 
 def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> list[str]:
@@ -95,13 +113,17 @@ def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> 
 
 def test_it_learns_to_tell_colours_and_places(tmp_path: Path) -> None:
     of = toy.folder(tmp_path / "data", 72, 24, 1)
-    conf = toy.settings("train.max_steps=150", "train.validate_every=150", "model.dropout=0.0", "train.batch_tokens=36")
+    conf = toy.settings(
+        "train.max_steps=150", "train.validate_every=150", "model.dropout=0.0", "train.batch_tokens=36"
+    )
     net = toy.model(conf, of.target_tokenizer.size)
     toy.fit(tmp_path / "run", conf, of, net)
     split = of.picture_split("valid")
     captioner = Captioner(net, of.target_tokenizer, conf)
     found = captioner.caption([captioner.seen(split.content(number), "toy") for number in range(24)], beam=2)
-    right = sum(captions[0].text == references[0] for captions, references in zip(found, split.captions, strict=True))
+    right = sum(
+        captions[0].text == references[0] for captions, references in zip(found, split.captions, strict=True)
+    )
     assert right >= 22
 
 
@@ -110,11 +132,20 @@ def test_it_learns_which_way_clips_go(tmp_path: Path) -> None:
     pictures = []
     for number in range(48):
         ends = ("left", "right") if number % 2 else ("right", "left")
-        frames = [toy.encoded(toy.pixels("red", place, 10 * number + k)) for k, place in enumerate((ends[0], ends[0], ends[1]))]
-        pictures.append(toy.picture(number, 0, "train" if number < 40 else "valid", frames)._replace(captions=(f"to {ends[1]}",)))
+        frames = [
+            toy.encoded(toy.pixels("red", place, 10 * number + k))
+            for k, place in enumerate((ends[0], ends[0], ends[1]))
+        ]
+        pictures.append(
+            toy.picture(number, 0, "train" if number < 40 else "valid", frames)._replace(
+                captions=(f"to {ends[1]}",)
+            )
+        )
     toy.prepare(tmp_path / "data", pictures, clips=True)
     of = Prepared(tmp_path / "data")
-    conf = toy.settings("model.encoder.frames=3", "train.max_steps=80", "train.validate_every=80", "model.dropout=0.0")
+    conf = toy.settings(
+        "model.encoder.frames=3", "train.max_steps=80", "train.validate_every=80", "model.dropout=0.0"
+    )
     net = toy.model(conf, of.target_tokenizer.size)
     toy.fit(tmp_path / "run", conf, of, net)
     split, captioner = of.picture_split("valid"), Captioner(net, of.target_tokenizer, conf)
@@ -128,7 +159,12 @@ def test_it_learns_which_way_clips_go(tmp_path: Path) -> None:
 VARIANTS = {
     "plain": (),
     "varied": ("train.crop=0.3", "train.flip=true", "train.colour=0.2", "train.captions=1"),
-    "thawed": ("train.unfreeze=8", "train.backbone_lr=0.3", "train.weight_decay=0.1", "train.optimizer=adamw"),
+    "thawed": (
+        "train.unfreeze=8",
+        "train.backbone_lr=0.3",
+        "train.weight_decay=0.1",
+        "train.optimizer=adamw",
+    ),
     "thawed-before": ("train.unfreeze=3", "train.ema=0.9"),
     "critical": ("train.self_critical=8", "train.samples=2"),
     "penalised": ("train.doubly_stochastic=0.5",),
@@ -136,7 +172,9 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
-def test_six_and_six_steps_are_bit_for_bit_twelve(tmp_path: Path, stills: Prepared, changes: tuple[str, ...]) -> None:
+def test_six_and_six_steps_are_bit_for_bit_twelve(
+    tmp_path: Path, stills: Prepared, changes: tuple[str, ...]
+) -> None:
     conf = toy.settings("train.max_steps=12", *changes)
     toy.fit(tmp_path / "whole", conf, stills)
     stop = After(6)
@@ -148,7 +186,9 @@ def test_six_and_six_steps_are_bit_for_bit_twelve(tmp_path: Path, stills: Prepar
     assert_same(tmp_path / "whole", tmp_path / "cut")
 
 
-def test_the_same_model_goes_on_though_it_was_stopped_before_it_thawed(tmp_path: Path, stills: Prepared) -> None:
+def test_the_same_model_goes_on_though_it_was_stopped_before_it_thawed(
+    tmp_path: Path, stills: Prepared
+) -> None:
     """What training froze for a while it gives back: whoever goes on with the model trains all of it."""
     conf = toy.settings("train.max_steps=12", "train.unfreeze=8")
     toy.fit(tmp_path / "whole", conf, stills)
@@ -160,7 +200,9 @@ def test_the_same_model_goes_on_though_it_was_stopped_before_it_thawed(tmp_path:
 
 
 def test_clips_go_on_too(tmp_path: Path, clips: Prepared) -> None:
-    conf = toy.settings("train.max_steps=8", "model.encoder.frames=4", "train.flip=true", "train.validate_every=4")
+    conf = toy.settings(
+        "train.max_steps=8", "model.encoder.frames=4", "train.flip=true", "train.validate_every=4"
+    )
     toy.fit(tmp_path / "whole", conf, clips)
     stop = After(4)
     stop.watch(toy.events(tmp_path / "cut", conf, clips, stop=stop))
@@ -174,7 +216,12 @@ def test_clips_go_on_too(tmp_path: Path, clips: Prepared) -> None:
 def test_batches_of_an_update_are_one_large_batch(tmp_path: Path, stills: Prepared, float64: None) -> None:
     found = []
     for parts in (1, 3):
-        conf = toy.settings(f"train.accumulate={parts}", "train.max_steps=4", "model.dropout=0.0", "train.doubly_stochastic=0.3")
+        conf = toy.settings(
+            f"train.accumulate={parts}",
+            "train.max_steps=4",
+            "model.dropout=0.0",
+            "train.doubly_stochastic=0.3",
+        )
         net = toy.model(conf, stills.target_tokenizer.size)
         training, _ = toy.views(stills, conf)
         order = [np.arange(0, 48)] if parts == 1 else [np.arange(0, 10), np.arange(10, 32), np.arange(32, 48)]
@@ -204,7 +251,9 @@ with join(torch.device("cpu")) as world:
 
 
 def test_two_processes_are_one(tmp_path: Path, stills: Prepared, float64: None) -> None:
-    """With pictures varied at random, a backbone that thaws in between under weight decay, and captions that are drawn at the end."""
+    """With pictures varied at random, a backbone that thaws in between under weight decay, and captions that
+    are drawn at the end.
+    """
     common = (
         "train.max_steps=9",
         "train.crop=0.2",
@@ -229,7 +278,12 @@ def test_two_processes_are_one(tmp_path: Path, stills: Prepared, float64: None) 
         "GLOO_SOCKET_IFNAME": "lo",
     }
     workers = [
-        subprocess.Popen([sys.executable, "-c", code], env=os.environ | place | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env=os.environ | place | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         for rank in range(2)
     ]
     said = [(worker.communicate(timeout=240)[1], worker.returncode) for worker in workers]
@@ -241,11 +295,17 @@ def test_two_processes_are_one(tmp_path: Path, stills: Prepared, float64: None) 
         torch.testing.assert_close(tensor, both[name], rtol=1e-7, atol=1e-10)
 
 
-@pytest.mark.parametrize("more", [(), ("train.self_critical=2", "train.samples=2")], ids=["plain", "critical"])
+@pytest.mark.parametrize(
+    "more", [(), ("train.self_critical=2", "train.samples=2")], ids=["plain", "critical"]
+)
 def test_half_precision_learns_too(tmp_path: Path, stills: Prepared, more: tuple[str, ...]) -> None:
     conf = toy.settings("train.max_steps=6", "train.doubly_stochastic=0.1", "train.log_every=1", *more)
     net = toy.model(conf, stills.target_tokenizer.size)
-    losses = [event.loss for event in toy.fit(tmp_path / "run", conf, stills, net, format="bf16") if isinstance(event, Progress)]
+    losses = [
+        event.loss
+        for event in toy.fit(tmp_path / "run", conf, stills, net, format="bf16")
+        if isinstance(event, Progress)
+    ]
     assert len(losses) == 6
     assert losses[1] < losses[0]
     assert all(parameter.dtype == torch.float32 for parameter in net.parameters())
@@ -256,7 +316,13 @@ def test_half_precision_learns_too(tmp_path: Path, stills: Prepared, more: tuple
 
 def test_a_backbone_thaws_at_its_step(tmp_path: Path, stills: Prepared) -> None:
     """Weight decay and averages of the gradient leave it alone before, too."""
-    conf = toy.settings("train.max_steps=8", "train.unfreeze=5", "train.optimizer=adamw", "train.weight_decay=0.5", "train.warmup=0")
+    conf = toy.settings(
+        "train.max_steps=8",
+        "train.unfreeze=5",
+        "train.optimizer=adamw",
+        "train.weight_decay=0.5",
+        "train.warmup=0",
+    )
     net = toy.model(conf, stills.target_tokenizer.size)
     first, own = backbone_of(net), net.encoder.get_parameter("map.weight").detach().clone()
     seen = {}
@@ -271,20 +337,32 @@ def test_a_backbone_thaws_at_its_step(tmp_path: Path, stills: Prepared) -> None:
 def test_a_backbone_has_its_own_rate(tmp_path: Path, stills: Prepared) -> None:
     steps = {}
     for factor in (1.0, 0.25):
-        conf = toy.settings("train.max_steps=1", "train.optimizer=sgd", "train.warmup=0", "train.clip=0", f"train.backbone_lr={factor}")
+        conf = toy.settings(
+            "train.max_steps=1",
+            "train.optimizer=sgd",
+            "train.warmup=0",
+            "train.clip=0",
+            f"train.backbone_lr={factor}",
+        )
         net = toy.model(conf, stills.target_tokenizer.size)
         before = {name: parameter.detach().clone() for name, parameter in net.named_parameters()}
         toy.fit(tmp_path / str(factor), conf, stills, net)
-        steps[factor] = {name: parameter.detach() - before[name] for name, parameter in net.named_parameters()}
+        steps[factor] = {
+            name: parameter.detach() - before[name] for name, parameter in net.named_parameters()
+        }
     for name, step in steps[1.0].items():
         scale = 0.25 if name.startswith("encoder.backbone.") else 1.0
         torch.testing.assert_close(steps[0.25][name], step * scale, rtol=1e-3, atol=1e-7)
-    assert any(step.abs().max() > 1e-5 for name, step in steps[1.0].items() if name.startswith("encoder.backbone."))
+    assert any(
+        step.abs().max() > 1e-5 for name, step in steps[1.0].items() if name.startswith("encoder.backbone.")
+    )
 
 
 @pytest.fixture
 def frozen(published: Path) -> toy.Config:
-    return toy.settings(*from_file(published, "model.encoder.frozen=true", "train.max_steps=6", "model.dropout=0.0"))
+    return toy.settings(
+        *from_file(published, "model.encoder.frozen=true", "train.max_steps=6", "model.dropout=0.0")
+    )
 
 
 def test_a_frozen_backbone_stays_as_it_is(tmp_path: Path, stills: Prepared, frozen: toy.Config) -> None:
@@ -292,20 +370,31 @@ def test_a_frozen_backbone_stays_as_it_is(tmp_path: Path, stills: Prepared, froz
     first = backbone_of(net)
     toy.fit(tmp_path / "run", frozen, stills, net)
     assert changed(first, backbone_of(net)) == []
-    assert not any(parameter.requires_grad for parameter in net.encoder.get_submodule("backbone").parameters())
+    assert not any(
+        parameter.requires_grad for parameter in net.encoder.get_submodule("backbone").parameters()
+    )
     kept = checkpoint.read_tensors(tmp_path / "run" / "model.safetensors")
-    assert all(torch.equal(kept[f"encoder.backbone.{name}"], tensor) for name, tensor in first.items() if f"encoder.backbone.{name}" in kept)
+    assert all(
+        torch.equal(kept[f"encoder.backbone.{name}"], tensor)
+        for name, tensor in first.items()
+        if f"encoder.backbone.{name}" in kept
+    )
 
 
 def made_by(conf: toy.Config, of: Prepared, net: Seq2Seq, cache: Path) -> dict[str, np.ndarray]:
-    return {name: features.features(of.picture_split(name), net.encoder, conf.model.encoder, cache, quiet) for name in ("train", "valid")}  # type: ignore[arg-type]
+    return {
+        name: features.features(of.picture_split(name), net.encoder, conf.model.encoder, cache, quiet)
+        for name in ("train", "valid")
+    }  # type: ignore[arg-type]
 
 
 def quiet(stage: str, done: int, total: int | None) -> None: ...
 
 
 @pytest.mark.parametrize("moving", [False, True], ids=["stills", "clips"])
-def test_training_on_kept_features_is_training_on_pixels(tmp_path: Path, stills: Prepared, clips: Prepared, frozen: toy.Config, moving: bool) -> None:
+def test_training_on_kept_features_is_training_on_pixels(
+    tmp_path: Path, stills: Prepared, clips: Prepared, frozen: toy.Config, moving: bool
+) -> None:
     of, conf = (clips, toy.config.change(frozen, ["model.encoder.frames=4"])) if moving else (stills, frozen)
     losses, weights = [], []
     made = made_by(conf, of, with_published(conf, of), tmp_path / "cache")
@@ -322,7 +411,9 @@ def test_training_on_kept_features_is_training_on_pixels(tmp_path: Path, stills:
         torch.testing.assert_close(tensor, weights[1][key], rtol=0.05, atol=0.01)
 
 
-def test_kept_features_are_those_of_each_picture(tmp_path: Path, stills: Prepared, frozen: toy.Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kept_features_are_those_of_each_picture(
+    tmp_path: Path, stills: Prepared, frozen: toy.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever number is looked at together; made once, and read afterwards."""
     net, split = with_published(frozen, stills), stills.picture_split("train")
     made = made_by(frozen, stills, net, tmp_path)["train"]
@@ -332,7 +423,8 @@ def test_kept_features_are_those_of_each_picture(tmp_path: Path, stills: Prepare
     files = sorted(tmp_path.iterdir())
     assert len(files) == 2
     monkeypatch.setattr(features, "_make", None)
-    again = made_by(frozen, stills, with_published(frozen, stills, 9), tmp_path)["train"]  # the decoder's weights have no part in it
+    # the decoder's weights have no part in it
+    again = made_by(frozen, stills, with_published(frozen, stills, 9), tmp_path)["train"]
     assert np.array_equal(again, made)
     assert sorted(tmp_path.iterdir()) == files
 
@@ -350,7 +442,9 @@ def test_kept_features_are_those_of_each_picture(tmp_path: Path, stills: Prepare
         "model.encoder.size=16",
     ],
 )
-def test_features_are_made_anew_for_what_they_hang_on(tmp_path: Path, stills: Prepared, frozen: toy.Config, change: str) -> None:
+def test_features_are_made_anew_for_what_they_hang_on(
+    tmp_path: Path, stills: Prepared, frozen: toy.Config, change: str
+) -> None:
     split, net = stills.picture_split("valid"), with_published(frozen, stills)
     key = features._key(split, net.encoder, frozen.model.encoder)  # type: ignore[arg-type]
     conf = frozen
@@ -358,21 +452,33 @@ def test_features_are_made_anew_for_what_they_hang_on(tmp_path: Path, stills: Pr
         with torch.no_grad():
             net.encoder.get_parameter("backbone.conv1.weight")[0, 0, 0, 0] += 1e-3
     elif change == "pictures":
-        toy.prepare(tmp_path / "other", [toy.picture(number + 100 * (number == 3), 1, split) for number, split in enumerate(["train", "valid"] * 6)])
+        toy.prepare(
+            tmp_path / "other",
+            [
+                toy.picture(number + 100 * (number == 3), 1, split)
+                for number, split in enumerate(["train", "valid"] * 6)
+            ],
+        )
         split = Prepared(tmp_path / "other").picture_split("valid")
     else:
         conf = toy.config.change(frozen, [change])
         net = with_published(conf, stills)
-    assert (features._key(split, net.encoder, conf.model.encoder) == key) == (change == "model.encoder.size=16")  # type: ignore[arg-type]
+    assert (features._key(split, net.encoder, conf.model.encoder) == key) == (
+        change == "model.encoder.size=16"
+    )  # type: ignore[arg-type]
 
 
-def test_features_are_made_anew_where_somebody_elses_code_is_another(tmp_path: Path, stills: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_are_made_anew_where_somebody_elses_code_is_another(
+    tmp_path: Path, stills: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With the same name and the same weights."""
     monkeypatch.syspath_prepend(str(tmp_path))
     conf = toy.settings("model.encoder.backbone=changing_backbone:make", "model.encoder.frozen=true")
     split, keys = stills.picture_split("valid"), []
     for after in ("ReLU", "ReLU", "Sigmoid"):
-        (tmp_path / "changing_backbone.py").write_text(f"from torch import nn\n\ndef make():\n    return nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.{after}())\n")
+        (tmp_path / "changing_backbone.py").write_text(
+            f"from torch import nn\n\ndef make():\n    return nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.{after}())\n"
+        )
         monkeypatch.delitem(sys.modules, "changing_backbone", raising=False)
         importlib.invalidate_caches()
         with allow_code():
@@ -382,10 +488,14 @@ def test_features_are_made_anew_where_somebody_elses_code_is_another(tmp_path: P
     assert keys[0] != keys[2]
 
 
-def test_what_the_disk_refuses_is_one_line(tmp_path: Path, stills: Prepared, frozen: toy.Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_disk_refuses_is_one_line(
+    tmp_path: Path, stills: Prepared, frozen: toy.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
     net, split = with_published(frozen, stills), stills.picture_split("valid")
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"make room, or remove the file, or set XDG_CACHE_HOME to another folder$"):
+    with pytest.raises(
+        UserError, match=r"make room, or remove the file, or set XDG_CACHE_HOME to another folder$"
+    ):
         features.features(split, net.encoder, frozen.model.encoder, tmp_path / "file" / "cache", quiet)  # type: ignore[arg-type]
     made = features.features(split, net.encoder, frozen.model.encoder, tmp_path / "cache", quiet)  # type: ignore[arg-type]
     (path,) = (tmp_path / "cache").iterdir()
@@ -406,8 +516,12 @@ def test_what_the_disk_refuses_is_one_line(tmp_path: Path, stills: Prepared, fro
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_a_resumed_run_makes_features_with_its_own_backbone(tmp_path: Path, stills: Prepared, frozen: toy.Config) -> None:
-    """The file of published weights may be gone by then; a run that has saved nothing yet still starts from it."""
+def test_a_resumed_run_makes_features_with_its_own_backbone(
+    tmp_path: Path, stills: Prepared, frozen: toy.Config
+) -> None:
+    """The file of published weights may be gone by then; a run that has saved nothing yet still starts from
+    it.
+    """
     toy.run_at(tmp_path / "run", frozen, stills)
     run = checkpoint.open_run(tmp_path / "run", trained=False)
     first = backbone_of(with_published(frozen, stills))
@@ -419,15 +533,28 @@ def test_a_resumed_run_makes_features_with_its_own_backbone(tmp_path: Path, stil
 
 
 @pytest.mark.parametrize(
-    ("more", "kept"), [((), {"train", "valid"}), (("train.flip=true",), {"valid"}), (("train.colour=0.1",), {"valid"}), (("train.crop=0.1",), {"valid"})]
+    ("more", "kept"),
+    [
+        ((), {"train", "valid"}),
+        (("train.flip=true",), {"valid"}),
+        (("train.colour=0.1",), {"valid"}),
+        (("train.crop=0.1",), {"valid"}),
+    ],
 )
 def test_features_are_kept_where_nothing_varies(
-    tmp_path: Path, stills: Prepared, frozen: toy.Config, more: tuple[str, ...], kept: set[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    stills: Prepared,
+    frozen: toy.Config,
+    more: tuple[str, ...],
+    kept: set[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     conf = toy.config.change(frozen, more)
     task = Pictures(conf, stills, with_published(conf, stills), toy.ALONE)
-    assert {name for name, of in (("train", task.training), ("valid", task.validation)) if of.features is not None} == kept  # type: ignore[attr-defined]
+    assert {
+        name for name, of in (("train", task.training), ("valid", task.validation)) if of.features is not None
+    } == kept  # type: ignore[attr-defined]
     thawed = toy.settings()
     task = Pictures(thawed, stills, toy.model(thawed, stills.target_tokenizer.size), toy.ALONE)
     assert task.training.features is None  # type: ignore[attr-defined]
@@ -439,7 +566,9 @@ def test_features_are_kept_where_nothing_varies(
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_validation_scores_what_the_model_says(tmp_path: Path, stills: Prepared, frozen: toy.Config, keep: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validation_scores_what_the_model_says(
+    tmp_path: Path, stills: Prepared, frozen: toy.Config, keep: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of as many pictures as asked for, from pixels or kept features; it ends when training is to stop."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     conf = toy.config.change(frozen if keep else toy.settings(), ["train.validate_sentences=4"])
@@ -450,23 +579,33 @@ def test_validation_scores_what_the_model_says(tmp_path: Path, stills: Prepared,
     assert asked
     split = stills.picture_split("valid")
     captioner = Captioner(net, stills.target_tokenizer, conf)
-    said = [captioner.caption([captioner.seen(split.content(number), "toy")])[0][0].text for number in range(4)]
+    said = [
+        captioner.caption([captioner.seen(split.content(number), "toy")])[0][0].text for number in range(4)
+    ]
     assert scores.sample == (split.names[2], split.captions[2][0], said[2])
     assert set(scores.values) == {"bleu", "cider"}
     with pytest.raises(trainer.Interrupted):
         task.validation_of(lambda: True, lambda done, total: None)(net)
 
 
-def test_scores_are_full_where_captions_are_references(tmp_path: Path, stills: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_are_full_where_captions_are_references(
+    tmp_path: Path, stills: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
     conf = toy.settings()
     net = toy.model(conf, stills.target_tokenizer.size)
     task = Pictures(conf, stills, net, toy.ALONE)
     split = stills.picture_split("valid")
-    monkeypatch.setattr("seq2attn.cli.train_pictures.caption", lambda captioner, split, numbers, **_: [split.captions[number][1] for number in numbers])
+    monkeypatch.setattr(
+        "seq2attn.cli.train_pictures.caption",
+        lambda captioner, split, numbers, **_: [split.captions[number][1] for number in numbers],
+    )
     values = task.validation_of(lambda: False, lambda done, total: None)(net).values
     assert values["bleu"] == pytest.approx(100)
     assert values["cider"] > 0.4 * 10 * (100 if values["cider"] > 20 else 1)
-    monkeypatch.setattr("seq2attn.cli.train_pictures.caption", lambda captioner, split, numbers, **_: ["nothing"] * len(numbers))
+    monkeypatch.setattr(
+        "seq2attn.cli.train_pictures.caption",
+        lambda captioner, split, numbers, **_: ["nothing"] * len(numbers),
+    )
     assert task.validation_of(lambda: False, lambda done, total: None)(net).values["cider"] == 0
     assert len(split) == 12
 
@@ -484,13 +623,19 @@ def test_the_best_by_cider_is_kept(tmp_path: Path, stills: Prepared) -> None:
     assert [event.best for event in found if isinstance(event, Validation)] == [True, True, False, False]
     assert isinstance(found[-1], Finished)
     assert found[-1].best_step == 10
-    assert torch.equal(checkpoint.read_tensors(tmp_path / "run" / "model.safetensors")["encoder.map.weight"], weights[1])
+    assert torch.equal(
+        checkpoint.read_tensors(tmp_path / "run" / "model.safetensors")["encoder.map.weight"], weights[1]
+    )
 
 
-def test_a_picture_that_is_gone_ends_training_in_its_turn(tmp_path: Path, stills: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_that_is_gone_ends_training_in_its_turn(
+    tmp_path: Path, stills: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Batches are made beside training: what goes wrong there is raised here, in one line."""
     before = PictureSplit.content
-    monkeypatch.setattr(PictureSplit, "content", lambda split, number: [b"?"] if number == 3 else before(split, number))
+    monkeypatch.setattr(
+        PictureSplit, "content", lambda split, number: [b"?"] if number == 3 else before(split, number)
+    )
     events: Iterator[trainer.Event] = toy.events(tmp_path / "run", toy.settings(), stills)
     with pytest.raises(UserError, match=r"^003\.png: not an image"):
         list(events)

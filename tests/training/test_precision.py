@@ -62,7 +62,11 @@ def test_pages_can_be_kept_and_handed_back_anywhere(monkeypatch):
     def none(_):
         raise OSError
 
-    for change in (lambda: None, lambda: monkeypatch.setattr(precision.ctypes, "CDLL", none), lambda: monkeypatch.setattr(precision.sys, "platform", "darwin")):
+    for change in (
+        lambda: None,
+        lambda: monkeypatch.setattr(precision.ctypes, "CDLL", none),
+        lambda: monkeypatch.setattr(precision.sys, "platform", "darwin"),
+    ):
         change()
         precision.keep_pages()
         precision.hand_back_pages()

@@ -17,7 +17,8 @@ from seq2attn.training import pretrained as reading
 from seq2attn.training.pretrained import pretrained, read
 
 TENSORS = {"a": torch.arange(3.0), "b.c": torch.ones(2, 2)}
-STALE = {"_use_new_zipfile_serialization": False}  # as torch wrote files until 2020, and torchvision's older ones are
+# as torch wrote files until 2020, and torchvision's older ones are
+STALE = {"_use_new_zipfile_serialization": False}
 
 
 def old(thing: object, path: Path) -> None:
@@ -25,13 +26,25 @@ def old(thing: object, path: Path) -> None:
 
 
 def same(found: dict[str, Tensor]) -> bool:
-    return found.keys() == TENSORS.keys() and all(torch.equal(tensor, TENSORS[name]) for name, tensor in found.items())
+    return found.keys() == TENSORS.keys() and all(
+        torch.equal(tensor, TENSORS[name]) for name, tensor in found.items()
+    )
 
 
 @pytest.mark.parametrize(
-    ("save", "name"), [(torch.save, "a.pth"), (torch.save, "a"), (old, "a.pth"), (old, "a"), (save_file, "a.safetensors"), (save_file, "a.pth")]
+    ("save", "name"),
+    [
+        (torch.save, "a.pth"),
+        (torch.save, "a"),
+        (old, "a.pth"),
+        (old, "a"),
+        (save_file, "a.safetensors"),
+        (save_file, "a.pth"),
+    ],
 )
-def test_weights_are_read_whatever_the_file_is_called(save: Callable[[Any, Path], None], name: str, tmp_path: Path) -> None:
+def test_weights_are_read_whatever_the_file_is_called(
+    save: Callable[[Any, Path], None], name: str, tmp_path: Path
+) -> None:
     save(TENSORS, tmp_path / name)
     assert same(read(tmp_path / name))
 
@@ -85,7 +98,9 @@ def test_a_whole_module_is_no_table_of_weights(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("save", [torch.save, old, save_file])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.95])
-def test_a_file_that_was_cut_is_refused(save: Callable[[Any, Path], None], share: float, tmp_path: Path) -> None:
+def test_a_file_that_was_cut_is_refused(
+    save: Callable[[Any, Path], None], share: float, tmp_path: Path
+) -> None:
     path = tmp_path / "a.pth"
     save({"a": torch.zeros(5000)}, path)
     content = path.read_bytes()
@@ -96,7 +111,9 @@ def test_a_file_that_was_cut_is_refused(save: Callable[[Any, Path], None], share
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("content", [b"hello, this is no file of weights", b"\x80garbage", b"PK\x03\x04garbage"])
+@pytest.mark.parametrize(
+    "content", [b"hello, this is no file of weights", b"\x80garbage", b"PK\x03\x04garbage"]
+)
 def test_what_is_no_file_of_weights_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(content)
     with pytest.raises(UserError, match=r"model\.encoder\.weights="):
@@ -126,7 +143,14 @@ def test_an_archive_may_not_unpack_to_more(tmp_path: Path, monkeypatch: pytest.M
 
 
 def model(**changed: Any) -> config.Model:
-    encoder = {"kind": "image", "backbone": "resnet18", "stages": 1, "norm": "batch", "size": 8, "side": 32} | changed
+    encoder = {
+        "kind": "image",
+        "backbone": "resnet18",
+        "stages": 1,
+        "norm": "batch",
+        "size": 8,
+        "side": 32,
+    } | changed
     return config.Model.model_validate({"encoder": encoder, "decoder": {"size": 8}})
 
 
@@ -134,12 +158,21 @@ def test_the_backbone_is_given_what_its_settings_name(tmp_path: Path) -> None:
     path = tmp_path / "resnet18.safetensors"
     chosen = model(weights=str(path))
     other = build(chosen, 0, 9)
-    save_file({name: torch.rand_like(tensor) for name, tensor in other.encoder.get_submodule("backbone").state_dict().items()}, path)
+    save_file(
+        {
+            name: torch.rand_like(tensor)
+            for name, tensor in other.encoder.get_submodule("backbone").state_dict().items()
+        },
+        path,
+    )
     want = read(path)
     made = build(chosen, 0, 9)  # no file is asked for: a run that is loaded has its own
     assert not torch.equal(made.encoder.get_parameter("backbone.conv1.weight"), want["conv1.weight"])
     pretrained(made, chosen)
-    assert all(torch.equal(tensor, want[name]) for name, tensor in made.encoder.get_submodule("backbone").state_dict().items())
+    assert all(
+        torch.equal(tensor, want[name])
+        for name, tensor in made.encoder.get_submodule("backbone").state_dict().items()
+    )
     del want["bn1.bias"]
     save_file(want, path)
     with pytest.raises(UserError, match=f"{path}: has no bn1.bias"):
@@ -170,8 +203,7 @@ def test_models_without_such_weights_stay_as_they_are() -> None:
     ],
 )
 def test_weights_that_are_no_numbers_of_their_kind_are_named(
-    change: Callable[[Tensor], Tensor],
-    said: str | None,
+    change: Callable[[Tensor], Tensor], said: str | None
 ) -> None:
     from seq2attn.models.backbones import fill
 

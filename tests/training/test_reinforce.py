@@ -53,27 +53,53 @@ class InTurn(nn.Module):
 
 
 class Case:
-    """A sentence of T targets and S positions, a tiny model of a recipe, and the trainer of it, about to learn from that sentence."""
+    """A sentence of T targets and S positions, a tiny model of a recipe, and the trainer of it, about to
+    learn from that sentence.
+    """
 
     def __init__(self, path, recipe, k, *changes, steps=3, positions=3, common=0.0):
-        expected = () if any("expected" in change for change in changes) else ("model.attention.expected=0.0",)
-        small = ("model.dropout=0.0", "model.embedding=6", "model.encoder.size=3", "model.decoder.size=6", f"train.label_smoothing={SMOOTHING}")
+        expected = (
+            () if any("expected" in change for change in changes) else ("model.attention.expected=0.0",)
+        )
+        small = (
+            "model.dropout=0.0",
+            "model.embedding=6",
+            "model.encoder.size=3",
+            "model.decoder.size=6",
+            f"train.label_smoothing={SMOOTHING}",
+        )
         conf = settings(DRAWS, f"model.attention.k={k}", *small, *expected, *RECIPES[recipe], *changes)
         self.k, self.steps, self.positions, self.settings = k, steps, positions, conf.train
         self.net = toy.model(conf)
         with torch.no_grad():
             for parameter in self.net.parameters():  # what is read must matter
                 parameter.copy_(torch.randn(parameter.shape) * (0.8 if parameter.dim() > 1 else 0.3))
-            self.net.decoder.output.bias[:8] += common  # of the symbols that are not in the sentence: common to all rewards
+            # of the symbols that are not in the sentence: common to all rewards
+            self.net.decoder.output.bias[:8] += common
         self.own = self.net.decoder.attention.normalise
-        self.trainer = trainer._Trainer(self.net, toy.new_run(path, conf), toy.TRAINING, toy.VALIDATION, "fp32", toy.ALONE, None, lambda: False)
+        self.trainer = trainer._Trainer(
+            self.net,
+            toy.new_run(path, conf),
+            toy.TRAINING,
+            toy.VALIDATION,
+            "fp32",
+            toy.ALONE,
+            None,
+            lambda: False,
+        )
         self.net.train()
         self.source, self.targets = torch.arange(8, 8 + positions)[None], torch.arange(9, 9 + steps)[None]
 
     def batch(self, rows):
         source, targets = self.source.repeat(rows, 1), self.targets.repeat(rows, 1)
         inputs = F.pad(targets[:, :-1], (1, 0), value=2)
-        return trainer._Microbatch(source, torch.ones_like(source, dtype=torch.bool), inputs, torch.arange(targets.numel()), targets.flatten())
+        return trainer._Microbatch(
+            source,
+            torch.ones_like(source, dtype=torch.bool),
+            inputs,
+            torch.arange(targets.numel()),
+            targets.flatten(),
+        )
 
     def draws(self):
         """Every ordered draw of every step: (draws, T, k)."""
@@ -82,7 +108,12 @@ class Case:
 
     def gradient(self, objective):
         found = torch.autograd.grad(objective, self.trainer.parameters, allow_unused=True)
-        return torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for p, g in zip(self.trainer.parameters, found, strict=True)])
+        return torch.cat(
+            [
+                (torch.zeros_like(p) if g is None else g).flatten()
+                for p, g in zip(self.trainer.parameters, found, strict=True)
+            ]
+        )
 
     def all_draws(self):
         """Log-probability, loss and entropy of each draw, all with their gradients."""
@@ -91,7 +122,9 @@ class Case:
         batch = self.batch(len(draws))
         found = self.net.decoder.features(batch.inputs_BT, self.net.encoder(batch.source, batch.source_mask))
         logits = self.net.decoder.output(found.features_BTD)
-        losses = F.cross_entropy(logits.flatten(0, 1), batch.targets_M, reduction="none", label_smoothing=SMOOTHING).view(len(draws), -1)
+        losses = F.cross_entropy(
+            logits.flatten(0, 1), batch.targets_M, reduction="none", label_smoothing=SMOOTHING
+        ).view(len(draws), -1)
         return found.log_p_BT.sum(1), losses.sum(1), found.entropy_BT.sum(1)
 
     def exact(self):
@@ -121,12 +154,17 @@ class Case:
     def sampled(self, rows, count):
         """Mean gradients of `count` batches of `rows` copies of the sentence, with draws of the model's own."""
         self.net.decoder.attention.normalise = self.own
-        found = [self.gradient(self.trainer._sums(self.batch(rows), SMOOTHING).objective / rows) for _ in range(count)]
+        found = [
+            self.gradient(self.trainer._sums(self.batch(rows), SMOOTHING).objective / rows)
+            for _ in range(count)
+        ]
         return torch.stack(found)
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("train", [("train.baseline=0.0", "train.entropy=0.0"), ("train.entropy=0.0",), ("train.entropy=0.7",)])
+@pytest.mark.parametrize(
+    "train", [("train.baseline=0.0", "train.entropy=0.0"), ("train.entropy=0.0",), ("train.entropy=0.7",)]
+)
 @pytest.mark.parametrize(("k", "steps"), [(1, 3), (2, 2)])
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_expected_estimate_is_the_gradient_of_the_expected_loss(tmp_path, recipe, k, steps, train):
@@ -152,11 +190,15 @@ def test_sentences_that_read_the_expected_value_have_its_gradient(tmp_path):
     soft = Case(tmp_path / "soft", "input", 1, "train.entropy=0.0", steps=2)
     soft.net.decoder.attention.normalise = normaliser_named(settings().model.attention)
     soft.net.load_state_dict(case.net.state_dict())
-    assert_mean(found, 0.75 * hard + 0.25 * soft.gradient(soft.trainer._sums(soft.batch(1), SMOOTHING).objective))
+    assert_mean(
+        found, 0.75 * hard + 0.25 * soft.gradient(soft.trainer._sums(soft.batch(1), SMOOTHING).objective)
+    )
 
 
 def assert_mean(found, exact):
-    """The mean of independent estimates is `exact`, within five of its standard errors everywhere, which are small beside it."""
+    """The mean of independent estimates is `exact`, within five of its standard errors everywhere, which are
+    small beside it.
+    """
     error = found.std(0) / len(found) ** 0.5
     assert error.norm() < 0.1 * exact.norm()
     assert ((found.mean(0) - exact).abs() <= 5 * error + 1e-12).all()
@@ -165,7 +207,9 @@ def assert_mean(found, exact):
 @pytest.mark.usefixtures("float64")
 def test_a_baseline_takes_variance_where_rewards_have_much_in_common(tmp_path):
     print(f"\nvariance of one draw's gradient{'no baseline':>22}{'first':>12}{'learnt':>12}")
-    for (recipe, k), common in itertools.product([("readout", 1), ("readout", 2), ("input", 1), ("input feeding", 1)], [0.0, 3.0]):
+    for (recipe, k), common in itertools.product(
+        [("readout", 1), ("readout", 2), ("input", 1), ("input feeding", 1)], [0.0, 3.0]
+    ):
         case = Case(tmp_path / f"{recipe}{k}{common}", recipe, k, "train.entropy=0.0", steps=2, common=common)
         log_p, loss, _ = case.all_draws()
         learnt = -(log_p.exp() @ loss).item() / case.steps
@@ -173,7 +217,9 @@ def test_a_baseline_takes_variance_where_rewards_have_much_in_common(tmp_path):
         for baseline in (0.0, None, learnt):
             case.know(baseline)
             found.append(case.variance())
-        print(f"{recipe + f', k = {k}':<20}rewards {learnt:>6.2f}{found[0]:>19.4f}{found[1]:>12.4f}{found[2]:>12.4f}")
+        print(
+            f"{recipe + f', k = {k}':<20}rewards {learnt:>6.2f}{found[0]:>19.4f}{found[1]:>12.4f}{found[2]:>12.4f}"
+        )
         assert found[2] < found[0]
         if common:
             assert found[2] < 0.5 * found[0]
@@ -195,14 +241,23 @@ def slow(losses, log_p, entropy, lengths, to_go, baseline, settings):
 @pytest.mark.parametrize("to_go", [False, True])
 def test_the_sum_of_given_draws(to_go):
     lengths, longest, train = [3, 1, 5], 5, settings("train.reinforce=0.7", "train.entropy=0.3").train
-    losses, log_p, entropy = torch.rand(3, longest), -torch.rand(3, longest, requires_grad=True), torch.rand(3, longest, requires_grad=True)
+    losses, log_p, entropy = (
+        torch.rand(3, longest),
+        -torch.rand(3, longest, requires_grad=True),
+        torch.rand(3, longest, requires_grad=True),
+    )
     real = torch.arange(longest) < torch.tensor(lengths)[:, None]
     options = {"to_go": to_go, "baseline": -2.1, "settings": train}
     more, found = drawn(losses[real], log_p, entropy, real.flatten().nonzero()[:, 0], **options)
-    assert more.item() == pytest.approx(slow(losses.tolist(), log_p.tolist(), entropy.tolist(), lengths, to_go, -2.1, train), abs=1e-12)
+    assert more.item() == pytest.approx(
+        slow(losses.tolist(), log_p.tolist(), entropy.tolist(), lengths, to_go, -2.1, train), abs=1e-12
+    )
     assert found.item() == pytest.approx(entropy[real].sum().item())
     assert not found.requires_grad
-    alone = [drawn(losses[b, :n], log_p[b : b + 1, :n], entropy[b : b + 1, :n], torch.arange(n), **options)[0] for b, n in enumerate(lengths)]
+    alone = [
+        drawn(losses[b, :n], log_p[b : b + 1, :n], entropy[b : b + 1, :n], torch.arange(n), **options)[0]
+        for b, n in enumerate(lengths)
+    ]
     assert more.item() == pytest.approx(sum(alone).item(), abs=1e-12)
     for gradient in torch.autograd.grad(more, (log_p, entropy)):
         assert (gradient[~real] == 0).all()
@@ -230,16 +285,24 @@ def test_the_baseline_is_a_moving_average_from_knowing_nothing():
 def test_a_draw_is_paid_with_what_it_could_change(tmp_path, monkeypatch, changes, later):
     """By all later rewards where later steps hang on what it read, else by its own step's alone."""
     seen = []
-    monkeypatch.setattr(trainer, "drawn", lambda *tensors, **options: seen.append(options["to_go"]) or drawn(*tensors, **options))
+    monkeypatch.setattr(
+        trainer,
+        "drawn",
+        lambda *tensors, **options: seen.append(options["to_go"]) or drawn(*tensors, **options),
+    )
     fit(tmp_path / "run", settings(DRAWS, "train.max_steps=1", *changes))
     assert seen == [later]
 
 
 @pytest.mark.usefixtures("float64")
 def test_a_step_goes_down_the_objective_of_a_token_and_tells_its_cross_entropy(tmp_path):
-    conf = settings(DRAWS, "train.entropy=2.0", "train.optimizer=sgd", "train.lr=0.5", "train.warmup=0", "train.clip=0.0")
+    conf = settings(
+        DRAWS, "train.entropy=2.0", "train.optimizer=sgd", "train.lr=0.5", "train.warmup=0", "train.clip=0.0"
+    )
     net = toy.model(conf)
-    made = trainer._Trainer(net, toy.new_run(tmp_path, conf), toy.TRAINING, toy.VALIDATION, "fp32", toy.ALONE, None, lambda: False)
+    made = trainer._Trainer(
+        net, toy.new_run(tmp_path, conf), toy.TRAINING, toy.VALIDATION, "fp32", toy.ALONE, None, lambda: False
+    )
     made.state = replace(made.state, baseline=-5.0)
     update = next(made._updates())
     ((number, batch),) = update.batches
@@ -255,7 +318,9 @@ def test_a_step_goes_down_the_objective_of_a_token_and_tells_its_cross_entropy(t
 
 
 def lines(path):
-    return [line for line in map(json.loads, (path / "metrics.jsonl").read_text().splitlines()) if "loss" in line]
+    return [
+        line for line in map(json.loads, (path / "metrics.jsonl").read_text().splitlines()) if "loss" in line
+    ]
 
 
 def test_a_run_tells_baseline_and_entropy_and_its_loss_is_the_cross_entropy(tmp_path):
@@ -277,7 +342,16 @@ def test_a_run_tells_baseline_and_entropy_and_its_loss_is_the_cross_entropy(tmp_
 
 def test_a_validation_draws_nothing(tmp_path):
     net = toy.model(settings(DRAWS))
-    made = trainer._Trainer(net, toy.new_run(tmp_path / "run", settings(DRAWS)), toy.TRAINING, toy.VALIDATION, "fp32", toy.ALONE, None, lambda: False)
+    made = trainer._Trainer(
+        net,
+        toy.new_run(tmp_path / "run", settings(DRAWS)),
+        toy.TRAINING,
+        toy.VALIDATION,
+        "fp32",
+        toy.ALONE,
+        None,
+        lambda: False,
+    )
     net.eval()
     first = made._validation_loss()
     torch.manual_seed(99)
@@ -291,7 +365,14 @@ def test_accumulated_batches_are_one_large_batch_when_they_draw_the_same(tmp_pat
     results = []
     for name, order, accumulate in (("parts", [rows[:3], rows[3:20], rows[20:]], 3), ("one", [rows], 1)):
         monkeypatch.setattr("seq2attn.data.batches.plan", lambda *_, order=order: order)
-        conf = settings(DRAWS, "model.attention.expected=0.0", "model.dropout=0.0", "train.max_steps=3", f"train.accumulate={accumulate}", *RECIPES[recipe])
+        conf = settings(
+            DRAWS,
+            "model.attention.expected=0.0",
+            "model.dropout=0.0",
+            "train.max_steps=3",
+            f"train.accumulate={accumulate}",
+            *RECIPES[recipe],
+        )
         net = toy.model(conf)
         net.decoder.attention.normalise = InTurn()
         fit(tmp_path / name, conf, net, training=Pairs(24, 5))
@@ -304,36 +385,60 @@ def test_accumulated_batches_are_one_large_batch_when_they_draw_the_same(tmp_pat
 
 @pytest.mark.parametrize("format", ["bf16", "fp16"])
 def test_low_precision_takes_the_same_gradient(tmp_path, format):
-    conf = settings(DRAWS, "model.dropout=0.0", "model.attention.expected=0.0", "train.optimizer=sgd", "train.lr=1.0", "train.warmup=0")
+    conf = settings(
+        DRAWS,
+        "model.dropout=0.0",
+        "model.attention.expected=0.0",
+        "train.optimizer=sgd",
+        "train.lr=1.0",
+        "train.warmup=0",
+    )
     found = []
     for kind in ("fp32", format):
         net = toy.model(conf)
         net.decoder.attention.normalise = InTurn()
         run = toy.new_run(tmp_path / kind, conf)
         made = trainer._Trainer(net, run, toy.TRAINING, toy.VALIDATION, kind, toy.ALONE, None, lambda: False)
-        made.scaler = torch.amp.GradScaler("cpu", init_scale=256.0, enabled=kind == "fp16")  # small enough for the first step
+        # small enough for the first step
+        made.scaler = torch.amp.GradScaler("cpu", init_scale=256.0, enabled=kind == "fp16")
         before = torch.cat([p.detach().flatten() for p in net.parameters()])
         made._step(next(made._updates()))
-        found.append((made.state.baseline, torch.cat([p.detach().flatten() for p in net.parameters()]) - before))
+        found.append(
+            (made.state.baseline, torch.cat([p.detach().flatten() for p in net.parameters()]) - before)
+        )
     (baseline, moved), (low_baseline, low_moved) = found
     assert low_baseline == pytest.approx(baseline, rel=1e-3)
     assert F.cosine_similarity(moved, low_moved, 0) > 0.99
 
 
-BLIND = ("model.decoder.bridge=zero", "model.attention.values=embeddings")  # nothing but what is read tells the decoder of the source, and that of one word
+# nothing but what is read tells the decoder of the source, and that of one word
+BLIND = ("model.decoder.bridge=zero", "model.attention.values=embeddings")
 
 
 def copying(path, monkeypatch, *changes):
     """The validation loss, with the arg max read, of a model that was to learn to copy."""
     monkeypatch.setattr(toy, "VALIDATION", Pairs(40, 2, reverse=False))
-    conf = settings("model.dropout=0.0", "model.embedding=32", "model.encoder.size=32", "model.decoder.size=64", "train.batch_tokens=400",
-                    "train.schedule=cosine", "train.validate_every=1000", "train.label_smoothing=0.0", *BLIND, *changes)  # fmt: skip
+    conf = settings(
+        "model.dropout=0.0",
+        "model.embedding=32",
+        "model.encoder.size=32",
+        "model.decoder.size=64",
+        "train.batch_tokens=400",
+        "train.schedule=cosine",
+        "train.validate_every=1000",
+        "train.label_smoothing=0.0",
+        *BLIND,
+        *changes,
+    )
     return of(trainer.Validation, fit(path, conf, training=Pairs(2000, 1, reverse=False)))[-1].loss
 
 
 @pytest.mark.parametrize(
     "changes",
-    [(DRAWS, "model.attention.expected=0.0", "train.max_steps=400"), ("model.attention.normaliser=hard-topk", "train.max_steps=250")],
+    [
+        (DRAWS, "model.attention.expected=0.0", "train.max_steps=400"),
+        ("model.attention.normaliser=hard-topk", "train.max_steps=250"),
+    ],
     ids=["hard-sample", "hard-topk"],
 )
 def test_learns_to_copy_by_what_it_reads_alone(tmp_path, monkeypatch, changes):
@@ -342,4 +447,14 @@ def test_learns_to_copy_by_what_it_reads_alone(tmp_path, monkeypatch, changes):
 
 @pytest.mark.slow
 def test_without_a_reward_for_its_draws_it_does_not(tmp_path, monkeypatch):
-    assert copying(tmp_path / "run", monkeypatch, DRAWS, "model.attention.expected=0.0", "train.max_steps=400", "train.reinforce=0.0") > 1.5
+    assert (
+        copying(
+            tmp_path / "run",
+            monkeypatch,
+            DRAWS,
+            "model.attention.expected=0.0",
+            "train.max_steps=400",
+            "train.reinforce=0.0",
+        )
+        > 1.5
+    )

@@ -49,10 +49,7 @@ def contents(path: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def go_on(
-    path: Path,
-    training: toy.Pairs = toy.TRAINING,
-    validation: toy.Pairs = toy.VALIDATION,
-    *changes: str,
+    path: Path, training: toy.Pairs = toy.TRAINING, validation: toy.Pairs = toy.VALIDATION, *changes: str
 ) -> None:
     conf = toy.settings(*CHANGES, *(changes or ("train.max_steps=12",)))
     opened = checkpoint.Run(path, conf, toy.SIZE, toy.SIZE, ("en", "fr"), "toy")
@@ -182,7 +179,9 @@ def test_all_moments_of_a_parameter_and_all_weights_of_a_validation_are_missed(r
         (run / "training" / "10.safetensors").write_bytes(whole)
         edit_tensors(
             run,
-            lambda tensors, prefix=prefix: [tensors.pop(one) for one in list(tensors) if one.startswith(prefix)],
+            lambda tensors, prefix=prefix: [
+                tensors.pop(one) for one in list(tensors) if one.startswith(prefix)
+            ],
         )
         refusal(run)
 
@@ -224,7 +223,10 @@ def test_a_counter_of_another_type_or_range_is_refused(run: Path, field: str, va
         ("course", [None, [], {}, 3, {"best": None}, {"best": [1.0], "waited": 0, "flat": 0, "decays": 0}]),
         (
             "course",
-            [{"best": best, "waited": 0, "flat": 0, "decays": 0} for best in (0, "", [], [1.0, None], [1.0, 2.0, 3.0], {"a": 1}, [True, 1.0])],
+            [
+                {"best": best, "waited": 0, "flat": 0, "decays": 0}
+                for best in (0, "", [], [1.0, None], [1.0, 2.0, 3.0], {"a": 1}, [True, 1.0])
+            ],
         ),
         (
             "course",

@@ -108,7 +108,13 @@ def test_of_equal_losses_near_zero_the_higher_chrf_decides():
 
 
 def test_a_score_that_says_something_beats_any_loss():
-    scores = [(0.5, 4.0, 99, 30), (1.2, 5.0, 99, 10), (1.1, 3.0, 99, 50), (0.9, 2.0, 99, 60), (3.0, 6.0, 99, 0)]
+    scores = [
+        (0.5, 4.0, 99, 30),
+        (1.2, 5.0, 99, 10),
+        (1.1, 3.0, 99, 50),
+        (0.9, 2.0, 99, 60),
+        (3.0, 6.0, 99, 0),
+    ]
     best, now = compared(scores)
     assert best == [0, 1, 4]
     assert now.best == (3.0, -6.0)

@@ -1,4 +1,6 @@
-"""Self-critical training: the gradient is that of the expected reward, by enumeration and by drawing; what is drawn is the model's own; rewards rise."""
+"""Self-critical training: the gradient is that of the expected reward, by enumeration and by drawing; what is
+drawn is the model's own; rewards rise.
+"""
 
 import itertools
 import math
@@ -26,10 +28,19 @@ from seq2attn.training.self_critical import Drawn, expected_loss
 from seq2attn.training.trainer import Progress
 
 LONGEST = 2
-REFERENCES = [["red left", "there is red left"], ["blue top", "green right"], ["red right", "there is green top"]]
+REFERENCES = [
+    ["red left", "there is red left"],
+    ["blue top", "green right"],
+    ["red right", "there is green top"],
+]
 
 
-def drawn_of(outputs: Sequence[Sequence[int]], advantages: Sequence[float], source_of: Sequence[int] | None = None, longest: int = LONGEST) -> Drawn:
+def drawn_of(
+    outputs: Sequence[Sequence[int]],
+    advantages: Sequence[float],
+    source_of: Sequence[int] | None = None,
+    longest: int = LONGEST,
+) -> Drawn:
     """As a critic hands them over: an output of the greatest length was cut, and never chose to end."""
     inputs_RT, targets_RT, mask_RT = collate_target(outputs)
     whole_R1 = torch.tensor([[len(output) < longest] for output in outputs])
@@ -64,19 +75,31 @@ def test_nothing_drawn_is_no_loss() -> None:
 
 def every(size: int) -> list[list[int]]:
     """All that can be drawn: tokens but for the special ones, at most LONGEST."""
-    return [list(some) for count in range(LONGEST + 1) for some in itertools.product(range(4, size), repeat=count)]
+    return [
+        list(some) for count in range(LONGEST + 1) for some in itertools.product(range(4, size), repeat=count)
+    ]
 
 
 def picture_model(sharpness: float = 1.0, *changes: str) -> tuple[config.Config, Seq2Seq, Tensor, Tensor]:
     conf = toy.settings("model.dropout=0.0", f"search.max_length={LONGEST}", *changes)
     net = toy.model(conf, toy.tokenizer().size, sharpness=sharpness)
-    source = torch.from_numpy(np.stack([toy.pixels("red", "left", 1), toy.pixels("blue", "top", 2), toy.pixels("green", "right", 3)])).movedim(-1, 1)
+    source = torch.from_numpy(
+        np.stack(
+            [toy.pixels("red", "left", 1), toy.pixels("blue", "top", 2), toy.pixels("green", "right", 3)]
+        )
+    ).movedim(-1, 1)
     return conf, net, source, torch.ones(3, 1, dtype=torch.bool)
 
 
-def log_p(model: Seq2Seq, source: Tensor, mask: Tensor, outputs: Sequence[Sequence[int]], place: int) -> Tensor:
-    """Of each output of one picture, step by step: what is banned is out, and the end after LONGEST tokens is no choice."""
-    memory = model.encoder(source[place : place + 1], mask[place : place + 1]).of(torch.zeros(len(outputs), dtype=torch.long))
+def log_p(
+    model: Seq2Seq, source: Tensor, mask: Tensor, outputs: Sequence[Sequence[int]], place: int
+) -> Tensor:
+    """Of each output of one picture, step by step: what is banned is out, and the end after LONGEST tokens is
+    no choice.
+    """
+    memory = model.encoder(source[place : place + 1], mask[place : place + 1]).of(
+        torch.zeros(len(outputs), dtype=torch.long)
+    )
     inputs_BT, targets_BT, mask_BT = collate_target(outputs)
     logits = model.decoder(inputs_BT, memory).logits
     logits = logits.index_fill(2, torch.tensor(BANNED), -torch.inf).log_softmax(-1)
@@ -86,7 +109,9 @@ def log_p(model: Seq2Seq, source: Tensor, mask: Tensor, outputs: Sequence[Sequen
 
 def rewards(outputs: Sequence[Sequence[int]], place: int) -> Tensor:
     cider, own = CiderD([[tokens(text) for text in some] for some in REFERENCES]), toy.tokenizer()
-    return torch.from_numpy(cider.scores([tokens(own.decode(list(output))) for output in outputs], [place] * len(outputs)))
+    return torch.from_numpy(
+        cider.scores([tokens(own.decode(list(output))) for output in outputs], [place] * len(outputs))
+    )
 
 
 @pytest.mark.parametrize("baseline", [0.0, 3.7])
@@ -101,7 +126,9 @@ def test_over_all_outputs_it_is_the_gradient_of_the_expected_reward(float64: Non
     want = torch.autograd.grad((log_p_R.exp() * reward_R).sum(), parameters, allow_unused=True)
     drawn = drawn_of(outputs, (log_p_R.exp() * (reward_R - baseline)).tolist(), [1] * len(outputs))
     memory = net.encoder(source, mask).of(drawn.source_of_R)
-    loss = expected_loss(net.decoder.features(drawn.inputs_RT, memory).features_BTD, net.decoder.output, drawn)
+    loss = expected_loss(
+        net.decoder.features(drawn.inputs_RT, memory).features_BTD, net.decoder.output, drawn
+    )
     got = torch.autograd.grad(loss, parameters, allow_unused=True)
     for one, other in zip(got, want, strict=True):
         if one is not None:
@@ -109,8 +136,12 @@ def test_over_all_outputs_it_is_the_gradient_of_the_expected_reward(float64: Non
 
 
 def test_what_is_drawn_is_drawn_by_the_probabilities_that_are_differentiated() -> None:
-    """The run's own rules of search, a least length and no word twice, have no part in it: with them the gradient would be of another distribution."""
-    conf, net, source, mask = picture_model(1.5, "search.min_length=2", "search.no_repeat_ngram=1", "train.samples=3000")
+    """The run's own rules of search, a least length and no word twice, have no part in it: with them the
+    gradient would be of another distribution.
+    """
+    conf, net, source, mask = picture_model(
+        1.5, "search.min_length=2", "search.no_repeat_ngram=1", "train.samples=3000"
+    )
     judge = critic(REFERENCES, toy.tokenizer(), conf)
     drawn = judge(net, source[1:2], mask[1:2], torch.tensor([1]), 5)
     assert drawn.banned == BANNED
@@ -128,13 +159,23 @@ def test_what_is_drawn_is_drawn_by_the_probabilities_that_are_differentiated() -
 @pytest.mark.parametrize("compared", ["samples", "greedy"])
 def test_the_mean_over_draws_is_the_gradient_of_the_expected_reward(compared: str) -> None:
     conf, net, source, mask = picture_model(1.0, "train.samples=2000", f"train.compared={compared}")
-    outputs, parameters = every(toy.tokenizer().size), [net.decoder.output.bias, net.decoder.target_embedding.weight]
+    outputs, parameters = (
+        every(toy.tokenizer().size),
+        [net.decoder.output.bias, net.decoder.target_embedding.weight],
+    )
     net.eval()
-    want = torch.autograd.grad((log_p(net, source, mask, outputs, 1).exp() * rewards(outputs, 1)).sum(), parameters)
+    want = torch.autograd.grad(
+        (log_p(net, source, mask, outputs, 1).exp() * rewards(outputs, 1)).sum(), parameters
+    )
     drawn = critic(REFERENCES, toy.tokenizer(), conf)(net, source[1:2], mask[1:2], torch.tensor([1]), 3)
-    assert drawn.reward == pytest.approx(rewards([output_of(drawn, row) for row in range(2000)], 1).mean().item(), abs=1e-5)
+    assert drawn.reward == pytest.approx(
+        rewards([output_of(drawn, row) for row in range(2000)], 1).mean().item(), abs=1e-5
+    )
     memory = net.encoder(source[1:2], mask[1:2]).of(drawn.source_of_R)
-    loss = expected_loss(net.decoder.features(drawn.inputs_RT, memory).features_BTD, net.decoder.output, drawn) / 2000
+    loss = (
+        expected_loss(net.decoder.features(drawn.inputs_RT, memory).features_BTD, net.decoder.output, drawn)
+        / 2000
+    )
     got = torch.autograd.grad(loss, parameters)
     for one, other in zip(got, want, strict=True):
         assert F.cosine_similarity(-one.flatten().double(), other.flatten().double(), dim=0) > 0.97
@@ -150,7 +191,9 @@ def output_of(drawn: Drawn, row: int) -> list[int]:
 
 @pytest.mark.parametrize("compared", ["samples", "greedy"])
 def test_advantages_are_over_the_others_of_the_same_picture(compared: str) -> None:
-    conf, net, source, mask = picture_model(2.0, "train.samples=4", f"train.compared={compared}", "search.max_length=4")
+    conf, net, source, mask = picture_model(
+        2.0, "train.samples=4", f"train.compared={compared}", "search.max_length=4"
+    )
     numbers = torch.tensor([2, 0, 1])  # the pictures' places in the data, not in the batch
     drawn = critic(REFERENCES, toy.tokenizer(), conf)(net, source, mask, numbers, 3)
     assert drawn.source_of_R.tolist() == [0] * 4 + [1] * 4 + [2] * 4
@@ -162,7 +205,9 @@ def test_advantages_are_over_the_others_of_the_same_picture(compared: str) -> No
         else:
             from seq2attn.inference import Captioner
 
-            (best,) = Captioner(net, toy.tokenizer(), conf).caption([[source[place].movedim(0, -1)[None].numpy()]], beam=1)[0]
+            (best,) = Captioner(net, toy.tokenizer(), conf).caption(
+                [[source[place].movedim(0, -1)[None].numpy()]], beam=1
+            )[0]
             want = (reward - rewards([best.tokens], number)).tolist()
         assert drawn.advantage_R[rows.start : rows.stop].tolist() == pytest.approx(want, abs=1e-5)
 
@@ -182,9 +227,13 @@ def test_draws_hang_on_the_seed_and_the_model_is_left_as_it_was() -> None:
     conf, net, source, mask = picture_model()
     judge = critic(REFERENCES, toy.tokenizer(), conf)
     net.train()
-    first, again, other = (judge(net, source, mask, torch.arange(3), seed) for seed in (2**64 - 1, 2**64 - 1, 8))
+    first, again, other = (
+        judge(net, source, mask, torch.arange(3), seed) for seed in (2**64 - 1, 2**64 - 1, 8)
+    )
     assert torch.equal(first.targets_RT, again.targets_RT)
-    assert not torch.equal(first.targets_RT, other.targets_RT) or not torch.equal(first.advantage_R, other.advantage_R)
+    assert not torch.equal(first.targets_RT, other.targets_RT) or not torch.equal(
+        first.advantage_R, other.advantage_R
+    )
     assert all(module.training for module in net.modules())
     assert not any(parameter.grad is not None for parameter in net.parameters())
 
@@ -192,17 +241,27 @@ def test_draws_hang_on_the_seed_and_the_model_is_left_as_it_was() -> None:
 @pytest.mark.parametrize("frames", [1, 3])
 @pytest.mark.parametrize("features", [False, True])
 def test_features_and_clips_are_drawn_for_like_pixels(frames: int, features: bool) -> None:
-    """What the captioner is handed is what the trainer has, one by one: the greedy captions of both are the same."""
-    conf = toy.settings(*([f"model.encoder.frames={frames}"] if frames > 1 else []), "train.compared=greedy", "search.max_length=4")
+    """What the captioner is handed is what the trainer has, one by one: the greedy captions of both are the
+    same.
+    """
+    conf = toy.settings(
+        *([f"model.encoder.frames={frames}"] if frames > 1 else []),
+        "train.compared=greedy",
+        "search.max_length=4",
+    )
     net = toy.model(conf, toy.tokenizer().size, sharpness=2.0)
-    pixels = torch.from_numpy(np.stack([np.stack([toy.pixels("red", "left", 9 * n + f) for f in range(frames)]) for n in range(2)])).movedim(-1, -3)
+    pixels = torch.from_numpy(
+        np.stack([np.stack([toy.pixels("red", "left", 9 * n + f) for f in range(frames)]) for n in range(2)])
+    ).movedim(-1, -3)
     mask = torch.ones(2, frames, dtype=torch.bool)
     if frames > 1:
         mask[1, 2:] = False
     source = pixels if frames > 1 else pixels[:, 0]
     judge = critic(REFERENCES, toy.tokenizer(), conf)
     want = judge(net, source, mask, torch.arange(2), 4)
-    got = judge(net, net.eval().encoder.features(source).detach() if features else source, mask, torch.arange(2), 4)
+    got = judge(
+        net, net.eval().encoder.features(source).detach() if features else source, mask, torch.arange(2), 4
+    )
     assert torch.equal(got.targets_RT, want.targets_RT)
     torch.testing.assert_close(got.advantage_R, want.advantage_R)
 
@@ -214,28 +273,49 @@ def test_rewards_rise(tmp_path: Path) -> None:
     """From the step that is named on, and not before it, the loss is minus the mean reward."""
     of = toy.folder(tmp_path / "data", 24, 4, 1)
     conf = toy.settings(
-        "train.self_critical=30", "train.max_steps=80", "train.samples=4", "train.log_every=5", "train.validate_every=80", "search.max_length=3"
+        "train.self_critical=30",
+        "train.max_steps=80",
+        "train.samples=4",
+        "train.log_every=5",
+        "train.validate_every=80",
+        "search.max_length=3",
     )
-    losses = {event.step: event.loss for event in toy.fit(tmp_path / "run", conf, of) if isinstance(event, Progress) and event.logged}
+    losses = {
+        event.step: event.loss
+        for event in toy.fit(tmp_path / "run", conf, of)
+        if isinstance(event, Progress) and event.logged
+    }
     assert all(losses[step] > 0 for step in range(5, 31, 5))
     assert all(losses[step] < 0 for step in range(35, 81, 5))
-    assert np.mean([losses[step] for step in (70, 75, 80)]) < 1.2 * np.mean([losses[step] for step in (35, 40)])
+    assert np.mean([losses[step] for step in (70, 75, 80)]) < 1.2 * np.mean(
+        [losses[step] for step in (35, 40)]
+    )
 
 
 class Fixed:
     """A critic whose two draws of a picture hang on its number alone."""
 
     def __call__(self, model: Seq2Seq, source: Tensor, mask: Tensor, number_I: Tensor, seed: int) -> Drawn:
-        outputs = [[4 + (number + k) % 5] * (1 + (number + k) % 3) for number in number_I.tolist() for k in range(2)]
+        outputs = [
+            [4 + (number + k) % 5] * (1 + (number + k) % 3) for number in number_I.tolist() for k in range(2)
+        ]
         advantages = [float(number % 4 - 1 + k) for number in number_I.tolist() for k in range(2)]
-        return drawn_of(outputs, advantages, [place for place in range(len(number_I)) for _ in range(2)], longest=9)
+        return drawn_of(
+            outputs, advantages, [place for place in range(len(number_I)) for _ in range(2)], longest=9
+        )
 
 
 def test_batches_of_an_update_are_one_large_batch(tmp_path: Path, float64: None) -> None:
     of = toy.folder(tmp_path / "data", 8, 4, 1)
     found = []
     for name, parts in (("one", 1), ("two", 2)):
-        conf = toy.settings("train.self_critical=1", f"train.accumulate={parts}", "train.max_steps=3", "model.dropout=0.0", "train.metric=loss")
+        conf = toy.settings(
+            "train.self_critical=1",
+            f"train.accumulate={parts}",
+            "train.max_steps=3",
+            "model.dropout=0.0",
+            "train.metric=loss",
+        )
         net = toy.model(conf, of.target_tokenizer.size)
         training, _ = toy.views(of, conf)
         split = np.array_split(np.arange(8), 2) if parts == 2 else [np.arange(8)]
@@ -254,8 +334,12 @@ def test_what_cannot_be_learned_so_is_refused() -> None:
         config.load("xu15-hard", ["train.self_critical=5"])
     with pytest.raises(UsageError, match=r"train\.self_critical=5: does nothing, for it is of pictures"):
         config.load("luong15", ["train.self_critical=5"])
-    with pytest.raises(UsageError, match=r'train\.compared="samples" is the mean of the others, and train\.samples is 1'):
+    with pytest.raises(
+        UsageError, match=r'train\.compared="samples" is the mean of the others, and train\.samples is 1'
+    ):
         config.load("xu15-soft", ["train.self_critical=5", "train.samples=1"])
     config.load("xu15-soft", ["train.self_critical=5", "train.samples=1", "train.compared=greedy"])
-    with pytest.raises(UsageError, match=r"train\.samples=7: does nothing, for train\.self_critical is not set"):
+    with pytest.raises(
+        UsageError, match=r"train\.samples=7: does nothing, for train\.self_critical is not set"
+    ):
         config.load("xu15-soft", ["train.samples=7"])

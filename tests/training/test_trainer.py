@@ -29,7 +29,9 @@ def assert_same(one, other):
 
 
 def exact_share(net):
-    """How many of the validation sequences are reproduced whole, greedily, by teacher forcing of the truth (an upper mark of search)."""
+    """How many of the validation sequences are reproduced whole, greedily, by teacher forcing of the truth
+    (an upper mark of search).
+    """
     batch = toy.VALIDATION.batch(np.arange(len(toy.VALIDATION.sources)), None)
     net.eval()
     with torch.no_grad():
@@ -40,8 +42,18 @@ def exact_share(net):
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_learns_to_copy_and_to_reverse(tmp_path, monkeypatch, reverse):
-    conf = settings("model.dropout=0.0", "model.embedding=32", "model.encoder.size=32", "model.decoder.size=64", "train.max_steps=250", "train.batch_tokens=400",
-                    "train.lr=0.01", "train.schedule=cosine", "train.validate_every=250", "train.label_smoothing=0.0")  # fmt: skip
+    conf = settings(
+        "model.dropout=0.0",
+        "model.embedding=32",
+        "model.encoder.size=32",
+        "model.decoder.size=64",
+        "train.max_steps=250",
+        "train.batch_tokens=400",
+        "train.lr=0.01",
+        "train.schedule=cosine",
+        "train.validate_every=250",
+        "train.label_smoothing=0.0",
+    )
     monkeypatch.setattr(toy, "VALIDATION", Pairs(40, 2, reverse=reverse))
     net = toy.model(conf)
     events = fit(tmp_path / "run", conf, net, training=Pairs(2000, 1, reverse=reverse))
@@ -58,7 +70,14 @@ def test_learns_to_copy_and_to_reverse(tmp_path, monkeypatch, reverse):
     [
         (),
         ("train.ema=0.9", "train.accumulate=3", "train.optimizer=adamw", "train.weight_decay=0.1"),
-        ("train.optimizer=sgd", "train.momentum=0.9", "train.schedule=plateau", "train.lr=0.5", "train.decay_patience=1", "train.validate_every=2"),
+        (
+            "train.optimizer=sgd",
+            "train.momentum=0.9",
+            "train.schedule=plateau",
+            "train.lr=0.5",
+            "train.decay_patience=1",
+            "train.validate_every=2",
+        ),
         ("model.attention.normaliser=hard-sample", "train.accumulate=2", "train.ema=0.9"),
         ("train.average=3", "train.validate_every=3"),
         ("train.average=9", "train.ema=0.9", "train.validate_every=2"),
@@ -68,7 +87,14 @@ def test_ten_and_ten_steps_are_bit_for_bit_twenty(tmp_path, changes):
     conf = settings(*changes)
     fit(tmp_path / "whole", conf)
     stop = After(10)
-    cut = trainer.train(toy.model(conf), toy.new_run(tmp_path / "cut", conf), toy.TRAINING, toy.VALIDATION, world=toy.ALONE, stop=stop)
+    cut = trainer.train(
+        toy.model(conf),
+        toy.new_run(tmp_path / "cut", conf),
+        toy.TRAINING,
+        toy.VALIDATION,
+        world=toy.ALONE,
+        stop=stop,
+    )
     events = stop.watch(cut)
     assert events[-1] == replace(events[-1], reason="interrupted", step=10)
     torch.manual_seed(999)  # what a new process would have
@@ -81,19 +107,28 @@ def test_ten_and_ten_steps_are_bit_for_bit_twenty(tmp_path, changes):
     if "train.schedule=plateau" in changes:
         assert whole[0].course.decays > 0
     assert (whole[0].baseline is not None) == ("model.attention.normaliser=hard-sample" in changes)
-    best = [checkpoint.read_tensors(checkpoint.open_run(tmp_path / name).weights) for name in ("whole", "cut")]
+    best = [
+        checkpoint.read_tensors(checkpoint.open_run(tmp_path / name).weights) for name in ("whole", "cut")
+    ]
     assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
 
 
 @pytest.mark.parametrize("average", [1, 3])
 def test_a_run_goes_on_to_more_steps_as_if_it_had_never_stopped(tmp_path, average):
     """Its last validation, out of turn, leaves no mark."""
-    common = "train.validate_every=4", "train.schedule=plateau", "train.decay_patience=1", f"train.average={average}"
+    common = (
+        "train.validate_every=4",
+        "train.schedule=plateau",
+        "train.decay_patience=1",
+        f"train.average={average}",
+    )
     fit(tmp_path / "whole", settings(*common))
     fit(tmp_path / "parts", settings(*common, "train.max_steps=10"))
     fit(tmp_path / "parts", settings(*common))
     assert_same(everything(tmp_path / "whole"), everything(tmp_path / "parts"))
-    steps = [json.loads(line)["step"] for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
+    steps = [
+        json.loads(line)["step"] for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()
+    ]
     assert steps == sorted(steps)
 
 
@@ -105,7 +140,11 @@ def test_the_kept_weights_are_the_best_of_any_validation(tmp_path):
 
     def fit_to(steps):
         before = len(seen)
-        due = [step for step in sorted(scores) if step <= steps and (step % 4 == 0 or step == steps) and step not in seen]
+        due = [
+            step
+            for step in sorted(scores)
+            if step <= steps and (step % 4 == 0 or step == steps) and step not in seen
+        ]
         values = iter(due)
 
         def validate(_):
@@ -188,14 +227,24 @@ def test_a_non_finite_loss_or_gradient_stops_before_the_step(tmp_path, factor, w
 
 
 def test_clipping_bounds_the_step_and_reports_the_norm_before(tmp_path):
-    changes = ("train.optimizer=sgd", "train.lr=1.0", "train.warmup=0", "train.max_steps=1", "model.dropout=0.0")
+    changes = (
+        "train.optimizer=sgd",
+        "train.lr=1.0",
+        "train.warmup=0",
+        "train.max_steps=1",
+        "model.dropout=0.0",
+    )
     moved, norms = [], []
     for clip in (0.0, 0.01):
         conf = settings(*changes, f"train.clip={clip}")
         net = toy.model(conf)
         before = [p.detach().clone() for p in net.parameters()]
         events = fit(tmp_path / str(clip), conf, net)
-        moved.append(torch.cat([(p.detach() - b).flatten() for p, b in zip(net.parameters(), before, strict=True)]).norm().item())
+        moved.append(
+            torch.cat([(p.detach() - b).flatten() for p, b in zip(net.parameters(), before, strict=True)])
+            .norm()
+            .item()
+        )
         norms.append(of(Progress, events)[0].norm)
     assert norms[0] == norms[1] > 0.01
     assert moved == pytest.approx([norms[0], 0.01], rel=1e-3)
@@ -203,11 +252,26 @@ def test_clipping_bounds_the_step_and_reports_the_norm_before(tmp_path):
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "inverse-sqrt", "plateau"])
 def test_stops_early_under_every_schedule(tmp_path, schedule):
-    conf = settings(f"train.schedule={schedule}", "train.metric=bleu", "train.patience=3", "train.validate_every=1", "train.max_steps=50")
+    conf = settings(
+        f"train.schedule={schedule}",
+        "train.metric=bleu",
+        "train.patience=3",
+        "train.validate_every=1",
+        "train.max_steps=50",
+    )
     bleu = iter([1.0, 5.0, 4.0, 6.0, 6.0, 2.0, 3.0, 9.0])
     losses = iter(range(100, 200))
     run = toy.new_run(tmp_path / "run", conf)
-    made = trainer._Trainer(toy.model(conf), run, toy.TRAINING, toy.VALIDATION, "fp32", toy.ALONE, lambda _: Scores({"bleu": next(bleu)}), lambda: False)
+    made = trainer._Trainer(
+        toy.model(conf),
+        run,
+        toy.TRAINING,
+        toy.VALIDATION,
+        "fp32",
+        toy.ALONE,
+        lambda _: Scores({"bleu": next(bleu)}),
+        lambda: False,
+    )
     made._validation_loss = lambda: float(next(losses))  # rising: no tie is broken by it
     events = list(made.run())
     assert events[-1] == Finished("patience", 7, 4, events[-1].elapsed)
@@ -233,13 +297,21 @@ def test_the_best_weights_are_kept_not_the_last(tmp_path):
 
 
 def test_a_bleu_near_zero_neither_chooses_weights_nor_stops_training_and_resumes_alike(tmp_path):
-    common = ("train.metric=bleu", "train.validate_every=5", "train.patience=1", "train.schedule=plateau", "train.decay_patience=1")
+    common = (
+        "train.metric=bleu",
+        "train.validate_every=5",
+        "train.patience=1",
+        "train.schedule=plateau",
+        "train.decay_patience=1",
+    )
     falling = iter([3.9, 0.5, 0.0, 2.3])
 
     def of_four(value):  # of so few sentences less than 4 says nothing
         return Scores({"bleu": value}, sentences=4, chrf=50.0)
 
-    events = fit(tmp_path / "run", settings(*common, "train.max_steps=20"), validate=lambda _: of_four(next(falling)))
+    events = fit(
+        tmp_path / "run", settings(*common, "train.max_steps=20"), validate=lambda _: of_four(next(falling))
+    )
     said = [event for event in events if isinstance(event, Validation)]
     losses = [event.loss for event in said]
     assert losses == sorted(losses, reverse=True), "the toy is learned"
@@ -291,7 +363,9 @@ def test_the_average_is_that_of_the_weights_so_far(tmp_path):
 
 @pytest.mark.parametrize("ema", [0.0, 0.5])
 def test_the_mean_is_that_of_the_last_validations(tmp_path, ema):
-    """Of those there were, at first; a validation out of turn is the last of its own mean alone. Training goes on with the weights themselves."""
+    """Of those there were, at first; a validation out of turn is the last of its own mean alone. Training
+    goes on with the weights themselves.
+    """
     common = "train.metric=bleu", "train.validate_every=2", "train.max_steps=11", f"train.ema={ema}"
     bleu = iter([1.0, 2.0, 3.0, 9.0, 4.0, 5.0])
     seen, states, trained = [], {}, {}
@@ -303,20 +377,33 @@ def test_the_mean_is_that_of_the_last_validations(tmp_path, ema):
     conf = settings(*common, "train.average=3")
     net = toy.model(conf)
     moving = {name: tensor.clone() for name, tensor in checkpoint.weights(net).items()}
-    for event in trainer.train(net, toy.new_run(tmp_path / "run", conf), toy.TRAINING, toy.VALIDATION, world=toy.ALONE, validate=validate):
+    for event in trainer.train(
+        net,
+        toy.new_run(tmp_path / "run", conf),
+        toy.TRAINING,
+        toy.VALIDATION,
+        world=toy.ALONE,
+        validate=validate,
+    ):
         if isinstance(event, Progress):
             decay = min(ema, (1 + event.step) / (10 + event.step))
-            moving = {name: decay * moving[name] + (1 - decay) * tensor for name, tensor in checkpoint.weights(net).items()}
+            moving = {
+                name: decay * moving[name] + (1 - decay) * tensor
+                for name, tensor in checkpoint.weights(net).items()
+            }
             states[event.step] = moving
     for found, steps in zip(seen, [(2,), (2, 4), (2, 4, 6), (4, 6, 8), (6, 8, 10), (8, 10, 11)], strict=True):
         for name, tensor in found.items():
-            torch.testing.assert_close(tensor, sum(states[step][name] for step in steps) / len(steps), rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(
+                tensor, sum(states[step][name] for step in steps) / len(steps), rtol=1e-5, atol=1e-6
+            )
     kept = checkpoint.read_tensors(tmp_path / "run" / "model.safetensors")
     assert all(torch.equal(kept[name], seen[3][name]) for name in kept)
     assert not torch.equal(seen[3]["encoder.embedding.weight"], seen[2]["encoder.embedding.weight"])
     state, tensors = everything(tmp_path / "run")
     assert state.step == 11
-    assert {name.split("/")[1] for name in tensors if name.startswith("earlier/")} == {"0", "1"}  # bounded: those that the next one needs
+    # bounded: those that the next one needs
+    assert {name.split("/")[1] for name in tensors if name.startswith("earlier/")} == {"0", "1"}
     for number, step in enumerate((8, 10)):
         for name, tensor in states[step].items():
             torch.testing.assert_close(tensors[f"earlier/{number}/{name}"], tensor, rtol=1e-5, atol=1e-6)
@@ -328,13 +415,21 @@ def test_the_mean_is_that_of_the_last_validations(tmp_path, ema):
 
 
 def test_means_are_what_patience_waits_for_and_a_new_run_begins_without_those_of_the_old(tmp_path):
-    conf = settings("train.metric=bleu", "train.validate_every=2", "train.average=3", "train.patience=2", "train.max_steps=40")
+    conf = settings(
+        "train.metric=bleu",
+        "train.validate_every=2",
+        "train.average=3",
+        "train.patience=2",
+        "train.max_steps=40",
+    )
     lasts = []
     for _ in range(2):
         bleu = iter([5.0, 6.0, 4.0, 3.0])
         events = fit(tmp_path / "run", conf, validate=lambda _: Scores({"bleu": next(bleu)}))  # noqa: B023 - used up within the round
         assert (events[-1].reason, events[-1].step, events[-1].best_step) == ("patience", 8, 4)
-        lasts.append((everything(tmp_path / "run"), checkpoint.read_tensors(tmp_path / "run" / "model.safetensors")))
+        lasts.append(
+            (everything(tmp_path / "run"), checkpoint.read_tensors(tmp_path / "run" / "model.safetensors"))
+        )
         checkpoint.create(
             tmp_path / "run",
             conf,
@@ -366,7 +461,16 @@ def test_the_clock_ends_a_run_that_was_validated_and_counts_over_sessions(tmp_pa
     monkeypatch.setattr(trainer.time, "monotonic", tick)
     conf = settings("train.max_minutes=1", "train.max_steps=10000", "train.validate_every=3000")
     stop = After(10)
-    stop.watch(trainer.train(toy.model(conf), toy.new_run(tmp_path / "run", conf), toy.TRAINING, toy.VALIDATION, world=toy.ALONE, stop=stop))
+    stop.watch(
+        trainer.train(
+            toy.model(conf),
+            toy.new_run(tmp_path / "run", conf),
+            toy.TRAINING,
+            toy.VALIDATION,
+            world=toy.ALONE,
+            stop=stop,
+        )
+    )
     half = everything(tmp_path / "run")[0].step
     now[0] = 1e6  # a long night between
     events = fit(tmp_path / "run", conf)
@@ -379,7 +483,9 @@ def test_the_clock_ends_a_run_that_was_validated_and_counts_over_sessions(tmp_pa
 
 @pytest.mark.parametrize("average", [1, 2])
 def test_a_validation_that_is_interrupted_is_done_on_resuming(tmp_path, average):
-    conf = settings("train.metric=bleu", "train.validate_every=5", "train.max_steps=10", f"train.average={average}")
+    conf = settings(
+        "train.metric=bleu", "train.validate_every=5", "train.max_steps=10", f"train.average={average}"
+    )
 
     def interrupted(_):
         raise Interrupted
@@ -411,7 +517,9 @@ def test_metrics_have_a_line_for_each_fact_and_none_twice_after_a_crash(tmp_path
 
 
 def test_progress_tells_loss_tokens_rate_and_time(tmp_path):
-    conf = settings("train.label_smoothing=0.0", "model.dropout=0.0", "train.max_steps=4", "train.log_every=3")
+    conf = settings(
+        "train.label_smoothing=0.0", "model.dropout=0.0", "train.max_steps=4", "train.log_every=3"
+    )
     events = of(Progress, fit(tmp_path / "run", conf))
     assert [event.logged for event in events] == [False, False, True, False]
     assert [event.lr for event in events] == pytest.approx([0.0025, 0.005, 0.0075, 0.01])
@@ -441,7 +549,9 @@ def test_half_precision_on_the_cpu_learns_too(tmp_path):
 def test_an_overflow_of_fp16_is_left_out_and_the_scale_falls(tmp_path):
     conf = settings("train.max_steps=6")
     run = toy.new_run(tmp_path / "run", conf)
-    made = trainer._Trainer(toy.model(conf), run, toy.TRAINING, toy.VALIDATION, "fp16", toy.ALONE, None, lambda: False)
+    made = trainer._Trainer(
+        toy.model(conf), run, toy.TRAINING, toy.VALIDATION, "fp16", toy.ALONE, None, lambda: False
+    )
     before = {name: tensor.clone() for name, tensor in made.weights.items()}
     with trainer._ahead(made._updates()) as updates:
         made.scaler._lazy_init_scale_growth_tracker(made.world.device)

@@ -21,7 +21,9 @@ class Pairs(Texts):
 
     def __init__(self, count: int, seed: int, longest: int = 6, reverse: bool = True) -> None:
         random = np.random.default_rng(seed)
-        self.sources = [random.integers(4, SIZE, random.integers(1, longest + 1)).astype(np.int32) for _ in range(count)]
+        self.sources = [
+            random.integers(4, SIZE, random.integers(1, longest + 1)).astype(np.int32) for _ in range(count)
+        ]
         self.targets = [ids[::-1].copy() if reverse else ids for ids in self.sources]
         self.lengths = np.array([len(ids) for ids in self.sources], dtype=np.int32)
 
@@ -44,7 +46,9 @@ TRAINING, VALIDATION = Pairs(300, 1), Pairs(40, 2)
 
 
 def settings(*changes: str) -> config.Config:
-    """A tiny recurrent model with attention and dropout, 20 steps, validated by loss, changed by `train.lr=1` and the like."""
+    """A tiny recurrent model with attention and dropout, 20 steps, validated by loss, changed by `train.lr=1`
+    and the like.
+    """
     tree = {
         "model": {
             "embedding": 12,
@@ -77,11 +81,20 @@ def model(conf: config.Config) -> Seq2Seq:
 
 def new_run(path: Path, conf: config.Config) -> checkpoint.Run:
     return checkpoint.create(
-        path, conf, source_size=SIZE, target_size=SIZE, languages=("en", "fr"), tokenizers={"tokenizer.model": b"bytes"}, corpus="toy", force=False
+        path,
+        conf,
+        source_size=SIZE,
+        target_size=SIZE,
+        languages=("en", "fr"),
+        tokenizers={"tokenizer.model": b"bytes"},
+        corpus="toy",
+        force=False,
     )
 
 
-def fit(path: Path, conf: config.Config, net: Seq2Seq | None = None, training: Pairs = TRAINING, **options: object) -> list[trainer.Event]:
+def fit(
+    path: Path, conf: config.Config, net: Seq2Seq | None = None, training: Pairs = TRAINING, **options: object
+) -> list[trainer.Event]:
     """All events of a run at `path`, new or gone on with."""
     run = checkpoint.open_run(path, trained=False) if checkpoint.is_run(path) else new_run(path, conf)
     run = checkpoint.Run(run.path, conf, run.source_size, run.target_size, run.languages, run.corpus)

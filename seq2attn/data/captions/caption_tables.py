@@ -1,7 +1,9 @@
-"""Tables of captions beside a folder of images, a row a caption: Flickr8k's captions.txt, Flickr30k's results.csv.
+"""Tables of captions beside a folder of images, a row a caption: Flickr8k's captions.txt, Flickr30k's
+results.csv.
 
 The first line names the columns: "image,caption", "image_name| comment_number| comment" and the like. Between
-commas, semicolons and tabs cells may be quoted by the rules of CSV; between bars they stand as they are. A row that
+commas, semicolons and tabs cells may be quoted by the rules of CSV; between bars they stand as they are. A
+row that
 does not fit is mended where its caption is plain to see, and otherwise left out and counted.
 """
 

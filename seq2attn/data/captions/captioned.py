@@ -1,4 +1,6 @@
-"""What holds of the pictures of any layout: names are unique, each has a caption, and whether they are clips. Knows no format of captions."""
+"""What holds of the pictures of any layout: names are unique, each has a caption, and whether they are clips.
+Knows no format of captions.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -13,7 +15,9 @@ _LOOKED_AT = 4  # pictures, to say whether they are clips
 
 
 def captioned(pictures: Iterable[Picture], where: str, notes: list[str]) -> Iterator[Picture]:
-    """Those that have a caption; how many have none comes into `notes` at the end. Raises UserError when none has one."""
+    """Those that have a caption; how many have none comes into `notes` at the end. Raises UserError when none
+    has one.
+    """
     with_one = without = 0
     taken: set[str] = set()
     for picture in map(_legible, pictures):

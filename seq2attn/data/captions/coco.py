@@ -1,7 +1,10 @@
-"""COCO's own files (Lin et al. 2014; Chen et al. 2015), as captions_train2017.json: "images" and "annotations".
+"""COCO's own files (Lin et al. 2014; Chen et al. 2015), as captions_train2017.json: "images" and
+"annotations".
 
-They stand in a folder `annotations` beside the folders of images, `train2017` and so on, or together with them. The
-split is in the name of the file. Each file is read as a stream; what is held of it are names and captions. Knows no
+They stand in a folder `annotations` beside the folders of images, `train2017` and so on, or together with
+them. The
+split is in the name of the file. Each file is read as a stream; what is held of it are names and captions.
+Knows no
 image format.
 """
 
@@ -24,7 +27,11 @@ _OTHERS = re.compile(r"(instances|person_keypoints|panoptic|stuff|image_info)_.*
 
 def is_coco(path: Path) -> bool:
     """Whether a file is one by its name, or by what it begins with."""
-    if _OTHERS.fullmatch(path.name) or not path.name.lower().endswith((".json", ".json.gz")) or not path.is_file():
+    if (
+        _OTHERS.fullmatch(path.name)
+        or not path.name.lower().endswith((".json", ".json.gz"))
+        or not path.is_file()
+    ):
         return False
     lists = lists_in(path, "images", "annotations", "sentences")
     return "sentences" not in lists and bool(lists if NAME.fullmatch(path.name) else "images" in lists)
@@ -34,12 +41,16 @@ def files_of_captions(folder: Path) -> list[Path]:
     """Those in a folder, or in its folder `annotations`."""
     inside = [path for path in folder.iterdir() if path.is_dir() and path.name.lower() == _BESIDE]
     for place in (folder, *inside):
-        if files := sorted(path for path in place.iterdir() if not path.name.startswith(".") and is_coco(path)):
+        if files := sorted(
+            path for path in place.iterdir() if not path.name.startswith(".") and is_coco(path)
+        ):
             return files
     return []
 
 
-def open_coco(path: Path, source: str | None, target: str | None, follow_links: bool = False) -> PictureCorpus:
+def open_coco(
+    path: Path, source: str | None, target: str | None, follow_links: bool = False
+) -> PictureCorpus:
     """`path` is a file, its folder, or that of `annotations`. Raises UsageError for files of several years."""
     no_columns(str(path), source)
     files_ = [path] if path.is_file() else files_of_captions(path)
@@ -59,7 +70,9 @@ def open_coco(path: Path, source: str | None, target: str | None, follow_links: 
             yield from _pictures(file, split, files)
 
     where = str(path)
-    return PictureCorpus(where, language_of(target), lambda: captioned(pictures(), where, notes), False, files_, notes)
+    return PictureCorpus(
+        where, language_of(target), lambda: captioned(pictures(), where, notes), False, files_, notes
+    )
 
 
 def _pictures(file: Path, split: str | None, files: Files) -> Iterator[Picture]:
@@ -71,14 +84,18 @@ def _pictures(file: Path, split: str | None, files: Files) -> Iterator[Picture]:
             number = _id(record, "id", place)
             if number in images:
                 first = images[number][1]
-                raise UserError(f"{place}: two images have the id {str(number)[:40]}; the first is in line {first}")
+                raise UserError(
+                    f"{place}: two images have the id {str(number)[:40]}; the first is in line {first}"
+                )
             images[number] = (files.checked(_text(record, "file_name", place), place), line)
         else:
             caption = one_line(_text(record, "caption", place).strip(), place)
             captions.setdefault(_id(record, "image_id", place), []).append(caption)
     below = re.sub(r"(?i)^captions?_|\.json.*$", "", file.name)
     for key, (name, line) in images.items():
-        content = partial(files.content, name, f"{file.name}:{line}", (below, f"images/{below}", ""), anywhere=True)
+        content = partial(
+            files.content, name, f"{file.name}:{line}", (below, f"images/{below}", ""), anywhere=True
+        )
         texts = tuple(filter(None, captions.pop(key, ())))
         yield Picture(name, content, texts, f"{file.name}:{line}", split)
     if captions:

@@ -28,23 +28,28 @@ class Files:
         self._out: list[Path] | None = None
 
     def checked(self, name: str, place: str) -> str:
-        """`name` as it is, if it is a path below the root. Raises UserError for one that leads, or is meant to lead, elsewhere."""
+        """`name` as it is, if it is a path below the root. Raises UserError for one that leads, or is meant
+        to lead, elsewhere.
+        """
         parts = re.split(r"[/\\]", name)
-        if not name.strip() or not parts[0] or ".." in parts or "\0" in name or re.match(r"[A-Za-z][\w+.-]*://", name):
+        if (
+            not name.strip()
+            or not parts[0]
+            or ".." in parts
+            or "\0" in name
+            or re.match(r"[A-Za-z][\w+.-]*://", name)
+        ):
             told = f"{name[:100]!r} is no path inside {self.root}"
             raise UserError(f"{place}: {told}; pictures stand below the folder of their captions")
         return name
 
     def content(
-        self,
-        name: str,
-        place: str,
-        folders: tuple[str, ...] = ("",),
-        anywhere: bool = False,
+        self, name: str, place: str, folders: tuple[str, ...] = ("",), anywhere: bool = False
     ) -> list[bytes]:
         """The file of that name in one of `folders`, or anywhere below the root by its last part.
 
-        Of a folder, its frames as `frames_in` has them. Raises UserError when there is none, more than one, or it
+        Of a folder, its frames as `frames_in` has them. Raises UserError when there is none, more than one,
+        or it
         cannot be read, and LinkOut when it lies behind a link that is not followed.
         """
         path = self._find(name, place, folders, anywhere)
@@ -62,7 +67,9 @@ class Files:
                 return path
         found = self._named(Path(name).name) if anywhere else []
         if len(found) > 1:
-            raise UserError(f"{place}: {name} is there more than once: {found[0]} and {found[1]} in {self.root}")
+            raise UserError(
+                f"{place}: {name} is there more than once: {found[0]} and {found[1]} in {self.root}"
+            )
         if found:
             return self.root / found[0]
         if not self.follow_links and (links := self._links_out()):

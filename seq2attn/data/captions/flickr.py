@@ -1,6 +1,7 @@
 """Flickr8k and Flickr30k as they are handed out (Hodosh et al. 2013; Young et al. 2014).
 
-A file of captions has lines `NAME.jpg#K<TAB>caption`, or is a table as `caption_tables` reads it; lists of names say
+A file of captions has lines `NAME.jpg#K<TAB>caption`, or is a table as `caption_tables` reads it; lists of
+names say
 which split is whose. The pictures are in the folder itself or anywhere below it. Knows no image format.
 """
 
@@ -38,17 +39,18 @@ def is_table(path: Path) -> bool:
 
 
 def open_flickr(
-    path: Path,
-    source: str | None,
-    target: str | None,
-    follow_links: bool = False,
+    path: Path, source: str | None, target: str | None, follow_links: bool = False
 ) -> PictureCorpus:
-    """`path` is the folder, or its file of captions. Raises UsageError when it takes the user to say which file that is."""
+    """`path` is the folder, or its file of captions. Raises UsageError when it takes the user to say which
+    file that is.
+    """
     no_columns(str(path), source)
     folder = path if path.is_dir() else path.parent
     tokens = [path] if folder is not path else files_of_captions(path)
     if len(tokens) != 1:
-        raise UsageError(f"{path}: {', '.join(file.name for file in tokens) or 'no file of captions'}: name the file of captions instead of its folder")
+        raise UsageError(
+            f"{path}: {', '.join(file.name for file in tokens) or 'no file of captions'}: name the file of captions instead of its folder"
+        )
     token = tokens[0]
     others = (file for file in sorted(folder.iterdir()) if file != token and not NAME.fullmatch(file.name))
     lists = [(file, match[1]) for file in others if (match := _LIST.fullmatch(file.name.lower()))]
@@ -64,7 +66,11 @@ def open_flickr(
             (unlisted, token.name, "in no list of a split, and left out"),
             (uncaptioned, "the lists", f"not in {token.name}"),
         ):
-            note = f"{count:,} picture of {of} is {lack}" if count == 1 else f"{count:,} pictures of {of} are {lack}"
+            note = (
+                f"{count:,} picture of {of} is {lack}"
+                if count == 1
+                else f"{count:,} pictures of {of} are {lack}"
+            )
             if count and note not in notes:
                 notes.append(note)
         for name, (number, texts) in captions.items():
@@ -74,7 +80,9 @@ def open_flickr(
                 yield Picture(name, content, tuple(texts), place, split_of.get(name))
 
     inputs = [token, *(file for file, _ in lists)]
-    return PictureCorpus(str(path), language_of(target), lambda: captioned(pictures(), str(path), notes), False, inputs, notes)
+    return PictureCorpus(
+        str(path), language_of(target), lambda: captioned(pictures(), str(path), notes), False, inputs, notes
+    )
 
 
 def _captions(token: Path, files: Files) -> dict[str, tuple[int, list[str]]]:

@@ -24,7 +24,8 @@ _BEGINNING = 1 << 16  # bytes that tell what a file is
 def records(path: Path, *names: str) -> Iterator[tuple[str, int, Mapping[str, object]]]:
     """(name, line, object) of each object in the lists under `names`, in the order of the file.
 
-    Raises UserError with file and line for what is no JSON, for anything but objects in such a list, for a value of
+    Raises UserError with file and line for what is no JSON, for anything but objects in such a list, for a
+    value of
     more than LIMIT characters, and where the file has none of the lists.
     """
     met = False

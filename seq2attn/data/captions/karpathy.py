@@ -1,6 +1,8 @@
-"""Karpathy's `dataset_*.json` (Karpathy and Fei-Fei 2015): Flickr8k, Flickr30k or COCO in one list with the splits that papers report.
+"""Karpathy's `dataset_*.json` (Karpathy and Fei-Fei 2015): Flickr8k, Flickr30k or COCO in one list with the
+splits that papers report.
 
-The pictures are beside the file, under the `filepath` that it gives, or anywhere below. The file is read as a stream. Knows no image format.
+The pictures are beside the file, under the `filepath` that it gives, or anywhere below. The file is read as a
+stream. Knows no image format.
 """
 
 import re
@@ -31,17 +33,16 @@ def files_of_captions(folder: Path) -> list[Path]:
 
 
 def open_karpathy(
-    path: Path,
-    source: str | None,
-    target: str | None,
-    follow_links: bool = False,
+    path: Path, source: str | None, target: str | None, follow_links: bool = False
 ) -> PictureCorpus:
     """`path` is the file or its folder. Raises UsageError when the folder has several."""
     no_columns(str(path), source)
     folder = path if path.is_dir() else path.parent
     found = [path] if folder is not path else files_of_captions(path)
     if len(found) != 1:
-        raise UsageError(f"{path}: {', '.join(file.name for file in found) or 'no dataset_*.json'}: name the file instead of its folder")
+        raise UsageError(
+            f"{path}: {', '.join(file.name for file in found) or 'no dataset_*.json'}: name the file instead of its folder"
+        )
     file, files, notes = found[0], Files(folder, follow_links), list[str]()
 
     def pictures() -> Iterator[Picture]:
@@ -51,16 +52,21 @@ def open_karpathy(
             below = record.get("filepath")
             folders = (files.checked(below, place), "") if isinstance(below, str) and below else ("",)
             content = partial(files.content, name, place, folders, anywhere=True)
-            yield Picture(name, content, tuple(_captions(record, place)), f"{file.name}:{number}", _split(record, place))
+            yield Picture(
+                name, content, tuple(_captions(record, place)), f"{file.name}:{number}", _split(record, place)
+            )
 
-    return PictureCorpus(str(path), language_of(target), lambda: captioned(pictures(), str(path), notes), False, [file], notes)
+    return PictureCorpus(
+        str(path), language_of(target), lambda: captioned(pictures(), str(path), notes), False, [file], notes
+    )
 
 
 def _split(record: Mapping[str, object], place: str) -> str | None:
     if record.get("split") is None:
         return None
     named = _text(record, "split", place)
-    split = "train" if named == "restval" else split_name(named)  # COCO's: what validation left over, which all papers train on
+    # COCO's: what validation left over, which all papers train on
+    split = "train" if named == "restval" else split_name(named)
     if split is None:
         raise UserError(f'{place}: the split is "{named[:40]}"; it can be train, restval, val and test')
     return split

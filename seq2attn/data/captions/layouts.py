@@ -50,7 +50,9 @@ def nested(path: Path) -> tuple[Path, Open] | None:
 
     Raises UsageError where there are several.
     """
-    folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+    folders = sorted(
+        folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith(".")
+    )
     known = [(folder, found) for folder in folders if (found := opener(folder)) is not None]
     if len(known) > 1:
         raise UsageError(f"{path}: several folders of captioned images: name {known[0][0]} or {known[1][0]}")
@@ -63,7 +65,8 @@ def refusal(path: Path) -> UserError:
     mine = [
         file.relative_to(path)
         for file in files
-        if not any(part.startswith(".") for part in file.relative_to(path).parts) and not _NO_CAPTIONS.fullmatch(file.name)
+        if not any(part.startswith(".") for part in file.relative_to(path).parts)
+        and not _NO_CAPTIONS.fullmatch(file.name)
     ]
     if not mine:
         way = "they take a metadata.jsonl beside them, with file_name and captions in each line"

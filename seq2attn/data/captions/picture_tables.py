@@ -1,7 +1,10 @@
-"""Tables with a picture a row: image folders with metadata.jsonl or .csv as `datasets` has them, and .parquet, .jsonl or .csv with an image or clip column.
+"""Tables with a picture a row: image folders with metadata.jsonl or .csv as `datasets` has them, and
+.parquet, .jsonl or .csv with an image or clip column.
 
-A picture's cell is a path below the table's folder, the encoded bytes, `{"bytes", "path"}`, or a list of these, the frames of a clip. Its captions are a list,
-several columns, or several rows. Which columns those are is read off their names. Knows no image format and no data set library.
+A picture's cell is a path below the table's folder, the encoded bytes, `{"bytes", "path"}`, or a list of
+these, the frames of a clip. Its captions are a list,
+several columns, or several rows. Which columns those are is read off their names. Knows no image format and
+no data set library.
 """
 
 import re
@@ -22,8 +25,10 @@ from seq2attn.errors import UsageError, UserError
 
 CLIP, BOXES = "clip", "boxes"
 _PICTURES = ("image", CLIP, "file_name", "img", "image_path", "filename", "image_name")
-_CAPTIONS = (r"captions", r"caption(_?\d+)?", r"text(_?\d+)?", r"sentences", r"raw", r"comment")  # the first that any column has
-Locate = Callable[[str, str], tuple[str, Callable[[], list[bytes]]]]  # a cell's path and its place -> a name, unique in the corpus, and how to read it
+# the first that any column has
+_CAPTIONS = (r"captions", r"caption(_?\d+)?", r"text(_?\d+)?", r"sentences", r"raw", r"comment")
+# a cell's path and its place -> a name, unique in the corpus, and how to read it
+Locate = Callable[[str, str], tuple[str, Callable[[], list[bytes]]]]
 
 
 class PictureColumns(NamedTuple):
@@ -44,16 +49,24 @@ class PictureRow(NamedTuple):
     split: str | None
 
 
-def choose(first: Mapping[str, object], source: str | None, target: str | None, where: str) -> PictureColumns | None:
-    """The columns of a table with that first row; None when it is no table of pictures. `source` is the column of the pictures, `target` that of the
-    captions, NAME or NAME:LANG, where they have no usual name. Raises UsageError when the captions are to be named, UserError when there is no such column.
+def choose(
+    first: Mapping[str, object], source: str | None, target: str | None, where: str
+) -> PictureColumns | None:
+    """The columns of a table with that first row; None when it is no table of pictures. `source` is the
+    column of the pictures, `target` that of the
+    captions, NAME or NAME:LANG, where they have no usual name. Raises UsageError when the captions are to be
+    named, UserError when there is no such column.
     """
     if source is not None:
         if source not in first or not (source in _PICTURES or _is_picture(first[source])):
             return None
         picture = source
     else:
-        codes = [name for name in first if LANGUAGE.fullmatch(name) and name not in ("id", "img_id", "raw", *_PICTURES)]
+        codes = [
+            name
+            for name in first
+            if LANGUAGE.fullmatch(name) and name not in ("id", "img_id", "raw", *_PICTURES)
+        ]
         if (target is None and (len(codes) == 2 or {"source", "target"} <= set(first))) or NESTED in first:
             return None  # text, with a picture beside it
         usual = next((name for name in _PICTURES if name in first), None)
@@ -67,7 +80,9 @@ def choose(first: Mapping[str, object], source: str | None, target: str | None, 
             raise UserError(f"{where}: no column {column or target} for --target; there are: {names}")
         return PictureColumns(picture, (column,), language or None)
     for pattern in _CAPTIONS:
-        if found := sorted((name for name in first if re.fullmatch(pattern, name)), key=lambda name: (len(name), name)):
+        if found := sorted(
+            (name for name in first if re.fullmatch(pattern, name)), key=lambda name: (len(name), name)
+        ):
             return PictureColumns(picture, tuple(found))
     raise UsageError(f"{where}: say which column has the captions with --target NAME; there are: {names}")
 
@@ -80,7 +95,9 @@ def open_tables(
     target: str | None,
     follow_links: bool = False,
 ) -> PictureCorpus | None:
-    """A corpus of tables below `root`, each with the split that its rows are in, or None. None when the first is no table of pictures."""
+    """A corpus of tables below `root`, each with the split that its rows are in, or None. None when the first
+    is no table of pictures.
+    """
     first = next((record for table, _ in tables for _, record in read_records(table)), None)
     columns = choose(first, source, target, where) if first is not None else None
     if columns is None:
@@ -94,8 +111,12 @@ def open_tables(
             for number, record in read_records(table):
                 chosen = chosen or choose(record, source, target, str(table))
                 if chosen is None:
-                    raise UserError(f"{table}: no column of pictures ({', '.join(_PICTURES[:3])}); there are: {', '.join(record)}")
-                yield PictureRow(record, chosen, partial(locate, below), f"{table.relative_to(root)}:{number}", split)
+                    raise UserError(
+                        f"{table}: no column of pictures ({', '.join(_PICTURES[:3])}); there are: {', '.join(record)}"
+                    )
+                yield PictureRow(
+                    record, chosen, partial(locate, below), f"{table.relative_to(root)}:{number}", split
+                )
 
     def locate(below: str, name: str, place: str) -> tuple[str, Callable[[], list[bytes]]]:
         path = PurePosixPath(below, files.checked(name, place)).as_posix()
@@ -104,9 +125,22 @@ def open_tables(
     return corpus_of(where, rows, columns, [table for table, _ in tables], notes)
 
 
-def corpus_of(where: str, rows: Callable[[], Iterable[PictureRow]], columns: PictureColumns, inputs: list[Path], notes: list[str]) -> PictureCorpus:
+def corpus_of(
+    where: str,
+    rows: Callable[[], Iterable[PictureRow]],
+    columns: PictureColumns,
+    inputs: list[Path],
+    notes: list[str],
+) -> PictureCorpus:
     """The corpus of any rows with pictures in them."""
-    return PictureCorpus(where, columns.language, lambda: captioned(_pictures(rows()), where, notes), columns.picture == CLIP, inputs, notes)
+    return PictureCorpus(
+        where,
+        columns.language,
+        lambda: captioned(_pictures(rows()), where, notes),
+        columns.picture == CLIP,
+        inputs,
+        notes,
+    )
 
 
 class _Gathered:
@@ -127,7 +161,9 @@ class _Gathered:
 
 
 def _pictures(rows: Iterable[PictureRow]) -> Iterator[Picture]:
-    """A picture with its bytes in the row as soon as the next row has another one; those with a path when all rows are read: there is no telling before."""
+    """A picture with its bytes in the row as soon as the next row has another one; those with a path when all
+    rows are read: there is no telling before.
+    """
     by_path: dict[tuple[str, str | None], _Gathered] = {}
     last: tuple[str | None, list[bytes], _Gathered] | None = None
     for row in rows:
@@ -158,18 +194,26 @@ def _is_picture(value: object) -> bool:
 
 
 def _cell(value: object, row: PictureRow) -> tuple[str | None, list[bytes] | None]:
-    """(path, encoded frames) of a picture's cell, one of them None where the cell does not have it; both for an empty cell."""
+    """(path, encoded frames) of a picture's cell, one of them None where the cell does not have it; both for
+    an empty cell.
+    """
     if isinstance(value, list):
         if any(isinstance(part, list) for part in value):
-            raise UserError(f"{row.place}: a list of lists in {row.columns.picture}; the frames of a clip are one list")
+            raise UserError(
+                f"{row.place}: a list of lists in {row.columns.picture}; the frames of a clip are one list"
+            )
         parts = [_cell(part, row) for part in value]
         paths = [path for path, data in parts if data is None and path]
         if paths:
-            raise UserError(f"{row.place}: a list of paths in {row.columns.picture}; put the frames of a clip in a folder and name that")
+            raise UserError(
+                f"{row.place}: a list of paths in {row.columns.picture}; put the frames of a clip in a folder and name that"
+            )
         return None, [frame for _, data in parts for frame in data or []] or None
     if isinstance(value, Mapping):
         path, data = value.get("path"), value.get("bytes")
-        return (path if isinstance(path, str) and path else None), ([data] if isinstance(data, bytes) else None)
+        return (path if isinstance(path, str) and path else None), (
+            [data] if isinstance(data, bytes) else None
+        )
     if isinstance(value, bytes):
         return None, [value]
     if value is None or isinstance(value, str):
@@ -187,22 +231,32 @@ def _split(row: PictureRow) -> str | None:
         return row.split
     split = "train" if named == "restval" else split_name(named)
     if split is None:
-        raise UserError(f'{row.place}: the split is "{named[:40]}"; it can be train, valid (or val, dev) and test*')
+        raise UserError(
+            f'{row.place}: the split is "{named[:40]}"; it can be train, valid (or val, dev) and test*'
+        )
     return split
 
 
 def _captions_and_boxes(row: PictureRow) -> tuple[list[str], list[tuple[Box, ...]]]:
     """The captions that are not empty, and as many tuples of boxes."""
-    captions = [caption for column in row.columns.captions for caption in _texts(row.record.get(column), column, row.place)]
+    captions = [
+        caption
+        for column in row.columns.captions
+        for caption in _texts(row.record.get(column), column, row.place)
+    ]
     found = _listed(row.record.get(BOXES), row.place)
     if found and len(captions) == 1 and not _is_nested(found):
         found = [found]  # those of the only caption, not wrapped once more
     if found and len(found) != len(captions):
         raise UserError(f"{row.place}: {BOXES} for {len(found)} captions where there are {len(captions)}")
-    boxes = [tuple(_box(box, row.place) for box in _listed(of_one, row.place)) for of_one in found] or [()] * len(captions)
+    boxes = [tuple(_box(box, row.place) for box in _listed(of_one, row.place)) for of_one in found] or [
+        ()
+    ] * len(captions)
     for caption, of_one in zip(captions, boxes, strict=True):
         if caption and (beyond := [box.word for box in of_one if box.word >= len(caption.split())]):
-            raise UserError(f"{row.place}: a box names word {beyond[0]}, counted from 0, and its caption has {len(caption.split())}: {caption[:80]!r}")
+            raise UserError(
+                f"{row.place}: a box names word {beyond[0]}, counted from 0, and its caption has {len(caption.split())}: {caption[:80]!r}"
+            )
     kept = [number for number, caption in enumerate(captions) if caption]
     return [captions[number] for number in kept], [boxes[number] for number in kept]
 
@@ -251,4 +305,5 @@ def _box(value: object, place: str) -> Box:
 
 
 def _is_place(cell: object) -> bool:
-    return isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) <= FARTHEST  # not, where it is no number
+    # not, where it is no number
+    return isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) <= FARTHEST

@@ -1,4 +1,6 @@
-"""Grounds on which things are drawn: pale tints, plain or in tones too near each other to be taken for a thing. It knows nothing of what is drawn on them."""
+"""Grounds on which things are drawn: pale tints, plain or in tones too near each other to be taken for a
+thing. It knows nothing of what is drawn on them.
+"""
 
 import random
 

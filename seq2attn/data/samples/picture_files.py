@@ -1,4 +1,5 @@
-"""Captioned pictures as files: exact palette PNG and GIF, one Parquet table a split, or a folder that a person can open.
+"""Captioned pictures as files: exact palette PNG and GIF, one Parquet table a split, or a folder that a
+person can open.
 
 It knows arrays of pixels and rows, nothing of what they show.
 """
@@ -28,9 +29,13 @@ Row = Mapping[str, Any]  # "image" or "clip": {"bytes", "path"}, "captions" and 
 
 
 def indexed(frames: Sequence[Pixels]) -> list[Image.Image]:
-    """Frames (Y, X, 3) as palette images that share one palette, of their own colours alone; at most 256 of them."""
+    """Frames (Y, X, 3) as palette images that share one palette, of their own colours alone; at most 256 of
+    them.
+    """
     stacked = np.stack(frames)
-    codes, places = np.unique(stacked.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32), return_inverse=True)
+    codes, places = np.unique(
+        stacked.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32), return_inverse=True
+    )
     colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
     if len(colours) > 256:
         raise ValueError(f"{len(colours)} colours do not fit into a palette")
@@ -50,9 +55,13 @@ def png(pixels: Pixels) -> bytes:
 
 
 def gif(frames: Sequence[Pixels], milliseconds: Sequence[int]) -> bytes:
-    """A clip of frames (Y, X, 3), without loss and without end, each shown for its time; no two in a row may be equal, for they would become one."""
+    """A clip of frames (Y, X, 3), without loss and without end, each shown for its time; no two in a row may
+    be equal, for they would become one.
+    """
     (first, *more), file = indexed(frames), io.BytesIO()
-    first.save(file, "GIF", save_all=True, append_images=more, duration=list(milliseconds), loop=0, optimize=False)
+    first.save(
+        file, "GIF", save_all=True, append_images=more, duration=list(milliseconds), loop=0, optimize=False
+    )
     return file.getvalue()
 
 
@@ -61,7 +70,12 @@ def write_tables(folder: Path, splits: Mapping[str, Sequence[Row]]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for split, rows in splits.items():
         schema = pa.schema([(name, kind) for name, kind in COLUMNS.items() if name in rows[0]])
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), folder / f"{split}.parquet", compression="zstd", use_dictionary=False)
+        pq.write_table(
+            pa.Table.from_pylist(list(rows), schema=schema),
+            folder / f"{split}.parquet",
+            compression="zstd",
+            use_dictionary=False,
+        )
 
 
 def write_folders(folder: Path, splits: Mapping[str, Sequence[Row]]) -> None:
@@ -73,5 +87,13 @@ def write_folders(folder: Path, splits: Mapping[str, Sequence[Row]]) -> None:
         for row in rows:
             picture = row["image"] if "image" in row else row["clip"]
             (place / picture["path"]).write_bytes(picture["bytes"])
-            lines.append(json.dumps({"file_name": picture["path"], **{key: row[key] for key in ("captions", "boxes") if key in row}}) + "\n")
+            lines.append(
+                json.dumps(
+                    {
+                        "file_name": picture["path"],
+                        **{key: row[key] for key in ("captions", "boxes") if key in row},
+                    }
+                )
+                + "\n"
+            )
         (place / "metadata.jsonl").write_text("".join(lines), encoding="utf-8", newline="\n")

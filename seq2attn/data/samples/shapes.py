@@ -1,6 +1,8 @@
-"""Flat shapes as small rasters of our own: which pixel is outside, half covered, rim or inside, the same on every machine.
+"""Flat shapes as small rasters of our own: which pixel is outside, half covered, rim or inside, the same on
+every machine.
 
-The arithmetic is addition, multiplication and comparison alone, so no library's rules of drawing show. It knows nothing of scenes, clips or files.
+The arithmetic is addition, multiplication and comparison alone, so no library's rules of drawing show. It
+knows nothing of scenes, clips or files.
 """
 
 from collections.abc import Callable
@@ -65,7 +67,9 @@ SHAPES: dict[str, Callable[[Places, Places], Mask]] = {
 
 @lru_cache(maxsize=1024)
 def raster(shape: str, side: int) -> Pixels:
-    """(side, side): OUTSIDE, EDGE, RIM or INSIDE for each pixel of a shape that fills a square of `side` pixels. Not to be written to."""
+    """(side, side): OUTSIDE, EDGE, RIM or INSIDE for each pixel of a shape that fills a square of `side`
+    pixels. Not to be written to.
+    """
     fine = side * FINENESS
     middle: Places = (np.arange(fine, dtype=np.float64) + 0.5) * (2 / fine) - 1
     mask = SHAPES[shape](middle[None, :], middle[:, None])
@@ -99,7 +103,8 @@ def light(texture: str, side: int) -> Mask:
     if texture == "striped":
         white = (x + y) % 6 < 3
     elif texture == "dotted":
-        white = (abs(2 * (x % 6) - 3) + abs(2 * (y % 6) - 3) < 6) & (x % 6 < 4) & (y % 6 < 4)  # discs of twelve pixels
+        # discs of twelve pixels
+        white = (abs(2 * (x % 6) - 3) + abs(2 * (y % 6) - 3) < 6) & (x % 6 < 4) & (y % 6 < 4)
     elif texture == "checked":
         white = (x // 4 + y // 4) % 2 == 1
     return white
@@ -111,7 +116,9 @@ def mixed(first: Colour, second: Colour, share: int) -> Colour:
     return red, green, blue
 
 
-def paint(canvas: Pixels, shape: str, colour: Colour, side: int, left: int, top: int, texture: str = "plain") -> None:
+def paint(
+    canvas: Pixels, shape: str, colour: Colour, side: int, left: int, top: int, texture: str = "plain"
+) -> None:
     """Draws a shape into (Y, X, 3), over what is there; what lies outside the canvas is cut off."""
     height, width, _ = canvas.shape
     up, down, start, end = max(0, -top), min(side, height - top), max(0, -left), min(side, width - left)

@@ -1,1 +1,3 @@
-"""One file a way to process a sequence. Decoders never import the other half of the model: what passes between is in `models.memory`."""
+"""One file a way to process a sequence. Decoders never import the other half of the model: what passes
+between is in `models.memory`.
+"""

@@ -1,4 +1,5 @@
-"""The convolutional decoder: gated convolutions over the tokens written so far, each layer with an attention of its own (Gehring 2017).
+"""The convolutional decoder: gated convolutions over the tokens written so far, each layer with an attention
+of its own (Gehring 2017).
 
 At step i, with g_i = embedding + position of the last token, h_i = W g_i + b; then layer by layer
 
@@ -7,10 +8,13 @@ At step i, with g_i = embedding + position of the last token, h_i = W g_i + b; t
     c_i = sqrt(S) sum_j a_ij v_j                 what is read: the source's values, of which S are real
     h_i = sqrt(1/2) (h_i + sqrt(1/2) (u_i + W_c c_i + b_c))
 
-and what the output layer reads is W_e h_i + b_e. The equations are those of sections 3.1 to 3.4 in the order of the authors' own program: what is read
-joins the convolution's output before the residual does. That d_i is scaled as other sums are, and how c_i comes back to a layer's size, is said there alone.
+and what the output layer reads is W_e h_i + b_e. The equations are those of sections 3.1 to 3.4 in the order
+of the authors' own program: what is read
+joins the convolution's output before the residual does. That d_i is scaled as other sums are, and how c_i
+comes back to a layer's size, is said there alone.
 
-One walk through the layers serves training, where the T tokens of a sentence pass at once, and search, where one token of each of its W rows does:
+One walk through the layers serves training, where the T tokens of a sentence pass at once, and search, where
+one token of each of its W rows does:
 a row keeps the last inputs of each convolution, as many as it will look back to.
 """
 
@@ -40,7 +44,9 @@ class Matrices(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What every step reads and none changes: the memory as each layer has projected it, and the weights, normalised once."""
+    """What every step reads and none changes: the memory as each layer has projected it, and the weights,
+    normalised once.
+    """
 
     layers: tuple[Readable, ...]
     scale_B: Tensor  # of what is read: the root of the number of real positions
@@ -53,7 +59,8 @@ class State(NamedTuple):
     """What one step leaves to the next; dim 0 of tensors is the row."""
 
     time: Fixed[int]  # number of the step, from 0
-    before: tuple[Tensor, ...]  # of each layer, (R, kernel - 1, C): its convolution's inputs of the last steps, zeros before the first
+    # of each layer, (R, kernel - 1, C): its convolution's inputs of the last steps, zeros before the first
+    before: tuple[Tensor, ...]
     past: Past | None  # what the attentions keep of earlier steps
 
 
@@ -64,7 +71,14 @@ class Layer(nn.Module):
         channels, values = model.decoder.size, model.memory_size("values")
         self.convolution = Convolution(channels, model.decoder.kernel, 1 - model.dropout)
         self.asking = Map(channels, model.embedding)
-        self.attention = Attention(model.attention, model.query_size, model.memory_size("keys"), values, model.attention_size, number=number)
+        self.attention = Attention(
+            model.attention,
+            model.query_size,
+            model.memory_size("keys"),
+            values,
+            model.attention_size,
+            number=number,
+        )
         self.answer = Map(values, channels)
 
     def matrices(self) -> Matrices:
@@ -73,7 +87,9 @@ class Layer(nn.Module):
 
 class ConvDecoder(Decoder):
     def __init__(self, model: Settings, vocabulary: int) -> None:
-        """The decoder of `model.decoder`, over a target vocabulary of this size. The output layer is plain: its matrix may be the embedding's."""
+        """The decoder of `model.decoder`, over a target vocabulary of this size. The output layer is plain:
+        its matrix may be the embedding's.
+        """
         super().__init__()
         assert model.decoder.kind == "conv"
         settings, embedding, kept = model.decoder, model.embedding, 1 - model.dropout
@@ -88,11 +104,14 @@ class ConvDecoder(Decoder):
         self.output = nn.Linear(embedding, vocabulary)
         if model.tied != "none":
             self.output.weight = self.target_embedding.weight
-        self.carries = settings.layers > 1 and settings.kernel > 1  # the second layer's convolution sees what the first one read
+        # the second layer's convolution sees what the first one read
+        self.carries = settings.layers > 1 and settings.kernel > 1
 
     def source(self, memory: Memory) -> Source:
         layers = self._stack()
-        readable = tuple(layer.attention.source(memory.keys_BSK, memory.values_BSV, memory.mask_BS) for layer in layers)
+        readable = tuple(
+            layer.attention.source(memory.keys_BSK, memory.values_BSV, memory.mask_BS) for layer in layers
+        )
         scale_B = memory.mask_BS.sum(1).to(torch.promote_types(memory.values_BSV.dtype, torch.float32)).sqrt()
         matrices = Fixed(tuple(layer.matrices() for layer in layers))
         return Source(readable, scale_B, matrices, Fixed(self.into.matrix()), Fixed(self.out.matrix()))
@@ -103,7 +122,9 @@ class ConvDecoder(Decoder):
         past = self._stack()[0].attention.start(rows, memory.mask_BS, memory.values_BSV, memory.stream_B)
         return State(Fixed(0), (nothing,) * self.settings.layers, past)
 
-    def step(self, token_R: Tensor, state: State, source: Source, weights: bool = True) -> tuple[Output, State]:
+    def step(
+        self, token_R: Tensor, state: State, source: Source, weights: bool = True
+    ) -> tuple[Output, State]:
         past = None if state.past is None else state.past.of_sentences(len(source.scale_B))
         x_R1E, found, before = self._advance(token_R[:, None], state, source, past, weights)
         after = self._stack()[0].attention.after(state.past, None)
@@ -116,22 +137,32 @@ class ConvDecoder(Decoder):
         x_BTE, found, _ = self._advance(tokens_BT, state, self.source(memory), past, weights)
         return Features(x_BTE, found.weights, found.log_p, found.entropy)
 
-    def _advance(self, tokens_RT: Tensor, state: State, source: Source, past: Past | None, weights: bool) -> tuple[Tensor, Reading, tuple[Tensor, ...]]:
-        """T tokens of each row on: the features, what the layers read, in one, and what later steps look back to."""
+    def _advance(
+        self, tokens_RT: Tensor, state: State, source: Source, past: Past | None, weights: bool
+    ) -> tuple[Tensor, Reading, tuple[Tensor, ...]]:
+        """T tokens of each row on: the features, what the layers read, in one, and what later steps look back
+        to.
+        """
         steps = tokens_RT.size(1)
         embedded = self.target_embedding(tokens_RT)
         position = self.positions(state.time.parts, steps, embedded)
         embedded = dropout(embedded if position is None else embedded + position, self.dropout, self.training)
         x_RTC = self.into(embedded, source.into.parts)
         readings, after = [], []
-        for layer, readable, matrices, before in zip(self._stack(), source.layers, source.matrices.parts, state.before, strict=True):
+        for layer, readable, matrices, before in zip(
+            self._stack(), source.layers, source.matrices.parts, state.before, strict=True
+        ):
             seen = torch.cat([before, dropout(x_RTC, self.dropout, self.training)], 1)
             after.append(seen[:, steps:])
             y_RTC = layer.convolution(seen, matrices.convolution)
             query_RTE = (layer.asking(y_RTC, matrices.asking) + embedded) * ROOT_HALF
-            found = layer.attention(query_RTE.reshape(len(source.scale_B), -1, query_RTE.size(-1)), readable, past, weights)
+            found = layer.attention(
+                query_RTE.reshape(len(source.scale_B), -1, query_RTE.size(-1)), readable, past, weights
+            )
             context = cast(Tensor, found.context)
-            answer = layer.answer((context * source.scale_B[:, None, None]).to(context.dtype), matrices.answer)
+            answer = layer.answer(
+                (context * source.scale_B[:, None, None]).to(context.dtype), matrices.answer
+            )
             x_RTC = (x_RTC + (y_RTC + answer.reshape(y_RTC.shape)) * ROOT_HALF) * ROOT_HALF
             readings.append(found)
         x_RTE = dropout(self.out(x_RTC, source.out.parts), self.dropout, self.training)

@@ -1,14 +1,19 @@
-"""The recurrent decoder: every recipe of Sutskever 2014, Cho 2014, Bahdanau 2015 and Luong 2015 is a choice of settings.
+"""The recurrent decoder: every recipe of Sutskever 2014, Cho 2014, Bahdanau 2015 and Luong 2015 is a choice
+of settings.
 
 At step i, with the last token's embedding e_i = E y_{i-1}:
 
-    c_i  = what is read: attention over the memory, asked with s_{i-1} ("previous") or s_i ("current"); the fixed summary; or nothing
-    s_i  = cell([e_i; context where it goes to the input; r_{i-1} with input feeding], s_{i-1}), layer by layer
+    c_i  = what is read: attention over the memory, asked with s_{i-1} ("previous") or s_i ("current"); the
+    fixed summary; or nothing
+    s_i  = cell([e_i; context where it goes to the input; r_{i-1} with input feeding], s_{i-1}), layer by
+    layer
     r_i  = readout of s_i, and of c_i and e_i where they go there
     y_i  ~ softmax(W_o r_i + b_o)
 
-The context at the cell's input is c_i when the query is s_{i-1}, which is known before the step, and c_{i-1} when it is s_i.
-Only recipes in which a step waits for what an earlier one read loop over the steps; the others run the recurrence at once.
+The context at the cell's input is c_i when the query is s_{i-1}, which is known before the step, and c_{i-1}
+when it is s_i.
+Only recipes in which a step waits for what an earlier one read loop over the steps; the others run the
+recurrence at once.
 """
 
 from collections.abc import Iterable
@@ -61,114 +66,220 @@ class RNNDecoder(Decoder):
         values = model.memory_size("values")
         read_size = 0 if settings.reads == "nothing" else values
         self.target_embedding = nn.Embedding(vocabulary, embedding)
-        self.attention = Attention(model.attention, model.query_size, model.memory_size("keys"), values, model.attention_size) if attends else None
-        self.gate = {"none": lambda: None, "scalar": lambda: Linear(size, 1), "context": lambda: Linear(embedding + size + values, values)}[settings.gate]()
+        self.attention = (
+            Attention(
+                model.attention, model.query_size, model.memory_size("keys"), values, model.attention_size
+            )
+            if attends
+            else None
+        )
+        self.gate = {
+            "none": lambda: None,
+            "scalar": lambda: Linear(size, 1),
+            "context": lambda: Linear(embedding + size + values, values),
+        }[settings.gate]()
 
-        seen = size + (read_size if "readout" in settings.context else 0) + (embedding if settings.readout_embedding else 0)
+        seen = (
+            size
+            + (read_size if "readout" in settings.context else 0)
+            + (embedding if settings.readout_embedding else 0)
+        )
         direct = settings.readout == "linear" and settings.readout_size is None
         self.readout_size = seen if direct else settings.readout_size or size
-        self.readout = None if direct else Linear(seen, self.readout_size * (2 if settings.readout == "maxout" else 1))
+        self.readout = (
+            None if direct else Linear(seen, self.readout_size * (2 if settings.readout == "maxout" else 1))
+        )
 
-        fed_first = (read_size if "input" in settings.context else 0) + (self.readout_size if settings.input_feeding else 0)
+        fed_first = (read_size if "input" in settings.context else 0) + (
+            self.readout_size if settings.input_feeding else 0
+        )
         fed_later = read_size if "layer" in settings.context else 0
-        self.cells = nn.ModuleList(Cell(settings.cell, size if n else embedding, size, fed_later if n else fed_first) for n in range(settings.layers))
+        self.cells = nn.ModuleList(
+            Cell(settings.cell, size if n else embedding, size, fed_later if n else fed_first)
+            for n in range(settings.layers)
+        )
 
         parts = 2 if settings.cell == "lstm" else 1
         bridged = {"linear": model.width, "mean": values}.get(settings.bridge)
-        self.bridge = nn.ModuleList(nn.Linear(bridged, size) for _ in range(settings.layers * parts)) if bridged else None
-        self.down = nn.Linear(self.readout_size, embedding, bias=False) if tied and self.readout_size != embedding else None
+        self.bridge = (
+            nn.ModuleList(nn.Linear(bridged, size) for _ in range(settings.layers * parts))
+            if bridged
+            else None
+        )
+        self.down = (
+            nn.Linear(self.readout_size, embedding, bias=False)
+            if tied and self.readout_size != embedding
+            else None
+        )
         self.output = nn.Linear(embedding if tied else self.readout_size, vocabulary)
         if tied:
             self.output.weight = self.target_embedding.weight
 
         self.previous = settings.query == "previous"
         self.context_recurs = attends and bool({"input", "layer"} & set(settings.context))
-        self.carries = self.context_recurs or settings.input_feeding or (self.attention is not None and self.attention.remembers)
+        self.carries = (
+            self.context_recurs
+            or settings.input_feeding
+            or (self.attention is not None and self.attention.remembers)
+        )
 
     def source(self, memory: Memory) -> Source:
-        readable = None if self.attention is None else self.attention.source(memory.keys_BSK, memory.values_BSV, memory.mask_BS)
+        readable = (
+            None
+            if self.attention is None
+            else self.attention.source(memory.keys_BSK, memory.values_BSV, memory.mask_BS)
+        )
         return Source(readable, memory.mask_BS, memory.summary_BV)
 
     def start(self, memory: Memory, width: int = 1) -> State:
         """The state before the first step, of `width` rows a sentence."""
-        layers = tuple(CellState(*(part.repeat_interleave(width, 0) for part in layer if part is not None)) for layer in self._first(memory))
+        layers = tuple(
+            CellState(*(part.repeat_interleave(width, 0) for part in layer if part is not None))
+            for layer in self._first(memory)
+        )
         values = memory.values_BSV
         rows = len(values) * width
-        context = values.new_zeros(rows, values.size(-1)) if self.context_recurs and not self.previous else None
+        context = (
+            values.new_zeros(rows, values.size(-1)) if self.context_recurs and not self.previous else None
+        )
         readout = values.new_zeros(rows, self.readout_size) if self.settings.input_feeding else None
-        return State(layers, context, readout, None if self.attention is None else self.attention.start(rows, memory.mask_BS, values, memory.stream_B))
+        return State(
+            layers,
+            context,
+            readout,
+            None
+            if self.attention is None
+            else self.attention.start(rows, memory.mask_BS, values, memory.stream_B),
+        )
 
-    def step(self, token_R: Tensor, state: State, source: Source, weights: bool = True) -> tuple[Output, State]:
+    def step(
+        self, token_R: Tensor, state: State, source: Source, weights: bool = True
+    ) -> tuple[Output, State]:
         embedded = self._embed(token_R)
         found, readout, state = self._advance(embedded, self._stack()[0].input(embedded), state, source)
         if readout is None:
             readout = self._readout(state.layers[-1].h, found.context, embedded)
-        return Output(self.output(self._before_output(readout)), self._shown(found) if weights else None), state
+        return Output(
+            self.output(self._before_output(readout)), self._shown(found) if weights else None
+        ), state
 
     def features(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Features:
         embedded_BTE = self._embed(tokens_BT)
         walk = self._loop if self.carries else self._at_once
         readout_BTD, found = walk(embedded_BTE, self.source(memory), self.start(memory))
-        return Features(self._before_output(readout_BTD), self._shown(found) if weights else None, found.log_p, found.entropy)
+        return Features(
+            self._before_output(readout_BTD),
+            self._shown(found) if weights else None,
+            found.log_p,
+            found.entropy,
+        )
 
     def _loop(self, embedded_BTE: Tensor, source: Source, state: State) -> tuple[Tensor, Reading]:
         states, readings, readouts = [], [], []
         with unrolled():
-            for embedded, gates in zip(embedded_BTE.unbind(1), self._stack()[0].input(embedded_BTE).unbind(1), strict=True):
+            for embedded, gates in zip(
+                embedded_BTE.unbind(1), self._stack()[0].input(embedded_BTE).unbind(1), strict=True
+            ):
                 reading, readout, state = self._advance(embedded, gates, state, source)
                 states.append(state.layers[-1].h)
                 readings.append(reading)
                 readouts.append(readout)
         found = Reading(*(_stack_steps(parts) for parts in zip(*readings, strict=True)))
         readout_BTD = _stack_steps(readouts)
-        return self._readout(torch.stack(states, 1), found.context, embedded_BTE) if readout_BTD is None else readout_BTD, found
+        return self._readout(
+            torch.stack(states, 1), found.context, embedded_BTE
+        ) if readout_BTD is None else readout_BTD, found
 
     def _at_once(self, embedded_BTE: Tensor, source: Source, state: State) -> tuple[Tensor, Reading]:
-        """Where no step waits for what an earlier one read: all the states, then all the contexts, then all the readouts."""
+        """Where no step waits for what an earlier one read: all the states, then all the contexts, then all
+        the readouts.
+        """
         x = embedded_BTE
         fixed = source.summary_BV if self.settings.reads == "summary" else None
         first = state.layers[-1].h
         for number, (cell, start) in enumerate(zip(self._stack(), state.layers, strict=True)):
             x = cell.run(self._between(x) if number else x, fixed if cell.fed is not None else None, start)
         asking = torch.cat([first[:, None].to(x.dtype), x[:, :-1]], 1) if self.previous else x
-        found = self._read(asking, embedded_BTE, source, None if state.past is None else state.past.of_all_steps(x.size(1)))
+        found = self._read(
+            asking, embedded_BTE, source, None if state.past is None else state.past.of_all_steps(x.size(1))
+        )
         return self._readout(x, found.context, embedded_BTE), found
 
-    def _advance(self, embedded: Tensor, gates: Tensor, state: State, source: Source) -> tuple[Reading, Tensor | None, State]:
-        """One step from the embedding's part of the first layer's gates: what it read, the readout where it is fed back, the next state."""
+    def _advance(
+        self, embedded: Tensor, gates: Tensor, state: State, source: Source
+    ) -> tuple[Reading, Tensor | None, State]:
+        """One step from the embedding's part of the first layer's gates: what it read, the readout where it
+        is fed back, the next state.
+        """
         settings = self.settings
         found = Reading(state.context)
         if self.previous or self.attention is None:
             found = self._read_rows(state.layers[-1].h, embedded, source, state.past)
-        fed = [part for part, goes in ((found.context, "input" in settings.context), (state.readout, settings.input_feeding)) if goes and part is not None]
+        fed = [
+            part
+            for part, goes in (
+                (found.context, "input" in settings.context),
+                (state.readout, settings.input_feeding),
+            )
+            if goes and part is not None
+        ]
         lowest, *upper = self._stack()
         layers = [lowest.step(gates, torch.cat(fed, -1) if fed else None, state.layers[0])]
         for cell, before in zip(upper, state.layers[1:], strict=True):
-            layers.append(cell.step(cell.input(self._between(layers[-1].h)), found.context if "layer" in settings.context else None, before))
+            layers.append(
+                cell.step(
+                    cell.input(self._between(layers[-1].h)),
+                    found.context if "layer" in settings.context else None,
+                    before,
+                )
+            )
         if not self.previous and self.attention is not None:
             found = self._read_rows(layers[-1].h, embedded, source, state.past)
         readout = self._readout(layers[-1].h, found.context, embedded) if settings.input_feeding else None
         past = None if self.attention is None else self.attention.after(state.past, found.weights)
-        return found, readout, State(tuple(layers), found.context if state.context is not None else None, readout, past)
+        return (
+            found,
+            readout,
+            State(tuple(layers), found.context if state.context is not None else None, readout, past),
+        )
 
-    def _read_rows(self, asking_RQ: Tensor, embedded_RE: Tensor, source: Source, past: Past | None) -> Reading:
+    def _read_rows(
+        self, asking_RQ: Tensor, embedded_RE: Tensor, source: Source, past: Past | None
+    ) -> Reading:
         """A beam is one more query: the rows of a sentence read the same keys and values."""
         shape = (len(source.mask_BS), -1)
-        found = self._read(asking_RQ.unflatten(0, shape), embedded_RE.unflatten(0, shape), source, None if past is None else past.of_sentences(shape[0]))
+        found = self._read(
+            asking_RQ.unflatten(0, shape),
+            embedded_RE.unflatten(0, shape),
+            source,
+            None if past is None else past.of_sentences(shape[0]),
+        )
         return Reading(*(None if part is None else part.flatten(0, 1) for part in found))
 
     def _read(self, asking_BTH: Tensor, embedded_BTE: Tensor, source: Source, past: Past | None) -> Reading:
         """What the states that ask, each with the embedding of its step, get."""
         if self.attention is None or source.readable is None:
-            return Reading(source.summary_BV[:, None].expand(-1, asking_BTH.size(1), -1) if self.settings.reads == "summary" else None)
-        query = {"state": (asking_BTH,), "embedding": (embedded_BTE,), "both": (embedded_BTE, asking_BTH)}[self.queries]
+            return Reading(
+                source.summary_BV[:, None].expand(-1, asking_BTH.size(1), -1)
+                if self.settings.reads == "summary"
+                else None
+            )
+        query = {"state": (asking_BTH,), "embedding": (embedded_BTE,), "both": (embedded_BTE, asking_BTH)}[
+            self.queries
+        ]
         found = self.attention(query[0] if len(query) == 1 else torch.cat(query, -1), source.readable, past)
         if self.gate is None:
             return cast(Reading, found)
         context = found.context
-        seen = asking_BTH if self.settings.gate == "scalar" else torch.cat([embedded_BTE, asking_BTH, context], -1)
+        seen = (
+            asking_BTH
+            if self.settings.gate == "scalar"
+            else torch.cat([embedded_BTE, asking_BTH, context], -1)
+        )
         opening = self.gate(seen)
-        if not torch.is_grad_enabled():  # one number a row, torch's loop would take some of them together and the rest one by one, by how many rows there are
+        # one number a row, torch's loop would take some of them together and the rest one by one, by how many
+        # rows there are
+        if not torch.is_grad_enabled():
             opening = opening.expand_as(context)
         return cast(Reading, found._replace(context=opening.sigmoid() * context))
 
@@ -203,7 +314,9 @@ class RNNDecoder(Decoder):
         return tuple(CellState(h) for h in parts)
 
     def _fit(self, state: CellState, like: Tensor) -> CellState:
-        """An encoder's state for a decoder of another kind of cell: a missing c starts at zero, one too many is left."""
+        """An encoder's state for a decoder of another kind of cell: a missing c starts at zero, one too many
+        is left.
+        """
         if self.settings.cell != "lstm":
             return CellState(state.h)
         return state if state.c is not None else CellState(state.h, torch.zeros_like(like))

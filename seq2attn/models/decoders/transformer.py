@@ -1,6 +1,8 @@
-"""The Transformer decoder: masked self-attention, attention to the source, and a position-wise network, layer upon layer (Vaswani 2017).
+"""The Transformer decoder: masked self-attention, attention to the source, and a position-wise network, layer
+upon layer (Vaswani 2017).
 
-One walk through the layers serves training, where the T tokens of a sentence ask at once, and search, where its W rows do: they differ in
+One walk through the layers serves training, where the T tokens of a sentence ask at once, and search, where
+its W rows do: they differ in
 what self-attention may look at alone.
 """
 
@@ -30,13 +32,19 @@ class Layer(nn.Module):
         super().__init__()
         assert model.decoder.kind == "transformer"
         settings, size = model.decoder, model.decoder.size
-        self.attention = SelfAttention(size, settings.heads, settings.kv_heads, settings.positions == "rotary", settings.bias)
+        self.attention = SelfAttention(
+            size, settings.heads, settings.kv_heads, settings.positions == "rotary", settings.bias
+        )
         sizes = (size, model.memory_size("keys"), model.memory_size("values"), model.attention_size)
-        self.source_attention = Attention(model.attention, *sizes, out_size=size, bias=settings.bias, number=number)
+        self.source_attention = Attention(
+            model.attention, *sizes, out_size=size, bias=settings.bias, number=number
+        )
         self.feedforward = FeedForward(settings)
         self.attending, self.reading, self.feeding = (Sublayer(settings, model.dropout) for _ in range(3))
 
-    def forward(self, x_BTD: Tensor, look: Look, readable: Readable, past: Past | None, weights: bool) -> tuple[Tensor, Reading]:
+    def forward(
+        self, x_BTD: Tensor, look: Look, readable: Readable, past: Past | None, weights: bool
+    ) -> tuple[Tensor, Reading]:
         found = Reading(None)
 
         def read(x: Tensor) -> Tensor:
@@ -58,7 +66,9 @@ class State(NamedTuple):
     """What one step leaves to the next."""
 
     caches: Shared[tuple[Cache, ...]]  # one a layer
-    seen_RC: Tensor | None  # bool: the places of the caches that are the row's own past; None where a sentence has one row, whose are all
+    # bool: the places of the caches that are the row's own past; None where a sentence has one row, whose are
+    # all
+    seen_RC: Tensor | None
     past: Past | None  # what the attention to the source keeps of earlier steps
 
 
@@ -81,7 +91,12 @@ class TransformerDecoder(Decoder):
         self.carries = settings.layers > 1  # the second layer's self-attention sees what the first one read
 
     def source(self, memory: Memory) -> Source:
-        return Source(tuple(layer.source_attention.source(memory.keys_BSK, memory.values_BSV, memory.mask_BS) for layer in self._stack()))
+        return Source(
+            tuple(
+                layer.source_attention.source(memory.keys_BSK, memory.values_BSV, memory.mask_BS)
+                for layer in self._stack()
+            )
+        )
 
     def start(self, memory: Memory, width: int = 1) -> State:
         sentences, like = len(memory.mask_BS), memory.values_BSV
@@ -90,7 +105,9 @@ class TransformerDecoder(Decoder):
         seen = None if width == 1 else memory.mask_BS.new_zeros(sentences * width, 0)
         return State(Shared(caches, sentences, width), seen, self._past(memory, sentences * width))
 
-    def step(self, token_R: Tensor, state: State, source: Source, weights: bool = True) -> tuple[Output, State]:
+    def step(
+        self, token_R: Tensor, state: State, source: Source, weights: bool = True
+    ) -> tuple[Output, State]:
         sentences, width = state.caches.sentences, state.caches.width
         time = state.caches.parts[0].used // width
         x_BWD = self._embed(token_R.view(sentences, width), time, 1)
@@ -113,23 +130,33 @@ class TransformerDecoder(Decoder):
         x_BWD, found = self._walk(x_BWD, look, source, past, weights)
         logits_RN = self.output(x_BWD.flatten(0, 1))
         weights_RS = None if found.weights is None else found.weights.flatten(0, 1)
-        return Output(logits_RN, weights_RS), State(Shared(tuple(caches), sentences, width), seen_RC, self._stack()[0].source_attention.after(state.past, None))
+        return Output(logits_RN, weights_RS), State(
+            Shared(tuple(caches), sentences, width),
+            seen_RC,
+            self._stack()[0].source_attention.after(state.past, None),
+        )
 
     def features(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Features:
         past = self._past(memory, len(tokens_BT))
         past = None if past is None else past.of_all_steps(tokens_BT.size(1))
         x_BTD = self._embed(tokens_BT, 0, tokens_BT.size(1))
         turn = self._stack()[0].attention.turn(torch.arange(tokens_BT.size(1), device=x_BTD.device), x_BTD)
-        x_BTD, found = self._walk(x_BTD, lambda attention, x: attention(x, None, turn), self.source(memory), past, weights)
+        x_BTD, found = self._walk(
+            x_BTD, lambda attention, x: attention(x, None, turn), self.source(memory), past, weights
+        )
         return Features(x_BTD, found.weights, found.log_p, found.entropy)
 
-    def _walk(self, x_BTD: Tensor, look: Look, source: Source, past: Past | None, weights: bool) -> tuple[Tensor, Reading]:
+    def _walk(
+        self, x_BTD: Tensor, look: Look, source: Source, past: Past | None, weights: bool
+    ) -> tuple[Tensor, Reading]:
         """Through all layers: the features, and what the layers read, in one."""
         readings = []
         for layer, readable in zip(self._stack(), source.layers, strict=True):
             x_BTD, reading = layer(x_BTD, look, readable, past, weights)
             readings.append(reading)
-        return x_BTD if self.norm is None else self.norm(x_BTD), together(readings, self.settings.weights_of, self.shown, weights)
+        return x_BTD if self.norm is None else self.norm(x_BTD), together(
+            readings, self.settings.weights_of, self.shown, weights
+        )
 
     def _embed(self, tokens_BT: Tensor, first: int, count: int) -> Tensor:
         x_BTD = self.target_embedding(tokens_BT) * self.settings.size**0.5
@@ -137,7 +164,9 @@ class TransformerDecoder(Decoder):
         return dropout(x_BTD if position is None else x_BTD + position, self.dropout, self.training)
 
     def _past(self, memory: Memory, rows: int) -> Past | None:
-        return self._stack()[0].source_attention.start(rows, memory.mask_BS, memory.values_BSV, memory.stream_B)
+        return self._stack()[0].source_attention.start(
+            rows, memory.mask_BS, memory.values_BSV, memory.stream_B
+        )
 
     def _stack(self) -> list[Layer]:
         return cast(list[Layer], list(cast(Iterable[Layer], self.layers)))

@@ -1,6 +1,8 @@
-"""The encoder of pictures: a backbone's map of features as a grid of positions (Xu 2015, section 3.1.1), and, of a clip, as many for each frame.
+"""The encoder of pictures: a backbone's map of features as a grid of positions (Xu 2015, section 3.1.1), and,
+of a clip, as many for each frame.
 
-It knows neither files nor words, nor who reads it. Outside training, and through a backbone that is never trained, pictures go FOUR at a time
+It knows neither files nor words, nor who reads it. Outside training, and through a backbone that is never
+trained, pictures go FOUR at a time
 whatever the batch: what is made of one is the same to the last bit in any company.
 """
 
@@ -34,11 +36,15 @@ class Grid(nn.Module):
         self.rows, self.columns = (Positions(kind, size // 2, PLACES) for _ in range(2))
 
     def forward(self, height: int, width: int, like: Tensor) -> Tensor | None:
-        """The vectors (height width, D) of all cells, row by row, with type and device of `like`; None where positions are not added."""
+        """The vectors (height width, D) of all cells, row by row, with type and device of `like`; None where
+        positions are not added.
+        """
         rows, columns = self.rows(0, height, like), self.columns(0, width, like)
         if rows is None or columns is None:
             return None
-        return torch.cat([rows[:, None].expand(-1, width, -1), columns[None].expand(height, -1, -1)], -1).flatten(0, 1)
+        return torch.cat(
+            [rows[:, None].expand(-1, width, -1), columns[None].expand(height, -1, -1)], -1
+        ).flatten(0, 1)
 
 
 class SelfAttentionOverTime(nn.Module):
@@ -46,7 +52,9 @@ class SelfAttentionOverTime(nn.Module):
 
     def __init__(self, size: int, layers: int, heads: int, dropout: float) -> None:
         super().__init__()
-        settings = config.TransformerEncoder(kind="transformer", size=size, layers=layers, heads=heads, feedforward=4 * size, prenorm=True)
+        settings = config.TransformerEncoder(
+            kind="transformer", size=size, layers=layers, heads=heads, feedforward=4 * size, prenorm=True
+        )
         self.positions = Positions("sinusoidal", size, 0)
         self.layers = nn.ModuleList(Layer(settings, dropout) for _ in range(layers))
         self.norm = norm(settings)
@@ -62,7 +70,8 @@ class SelfAttentionOverTime(nn.Module):
 class ImageEncoder(Encoder):
     """Stills: the features of each cell, brought to `size`, with its position.
 
-    Clips: the same of every frame; then `time` goes from frame to frame at each cell, and the memory is of all cells of all frames, one frame after the other.
+    Clips: the same of every frame; then `time` goes from frame to frame at each cell, and the memory is of
+    all cells of all frames, one frame after the other.
     """
 
     halves = False  # a backbone's norms sum over a whole picture
@@ -96,15 +105,19 @@ class ImageEncoder(Encoder):
         return published(self.backbone)
 
     def features(self, pixels: Tensor) -> Tensor:
-        """What the backbone makes of bytes: of stills (B, 3, Y, X) a map (B, C, h, w), of clips (B, F, 3, Y, X) one a frame, (B, F, C, h, w)."""
+        """What the backbone makes of bytes: of stills (B, 3, Y, X) a map (B, C, h, w), of clips (B, F, 3, Y,
+        X) one a frame, (B, F, C, h, w).
+        """
         with torch.no_grad() if self.frozen else nullcontext():
             (found,) = _by_four(self._look, pixels.flatten(0, -4), whole=self.training and not self.frozen)
         return found.view(*pixels.shape[:-3], *found.shape[1:])
 
     def forward(self, source: Tensor, mask_BF: Tensor) -> Memory:
-        """Bytes, stills (B, 3, Y, X) or clips (B, F, 3, Y, X), or, of a floating type, what `features` made of them before. The mask is of real frames.
+        """Bytes, stills (B, 3, Y, X) or clips (B, F, 3, Y, X), or, of a floating type, what `features` made
+        of them before. The mask is of real frames.
 
-        A memory of h w positions, row by row; of a clip of F h w, or of h w where the mean of the frames is all that is kept.
+        A memory of h w positions, row by row; of a clip of F h w, or of h w where the mean of the frames is
+        all that is kept.
         """
         pictures = source[mask_BF] if self.clips else source  # a frame that is not there is not looked at
         features = pictures if pictures.is_floating_point() else self.features(pictures)
@@ -112,15 +125,29 @@ class ImageEncoder(Encoder):
         if self.clips:
             return self._clips(features, mask_BF)
         x_BSD, summary_BD = _by_four(self._still, features, whole=self.training)
-        return Memory(x_BSD, x_BSD, x_BSD.new_ones(x_BSD.shape[:2], dtype=torch.bool), summary_BD, (features.size(2), features.size(3)))
+        return Memory(
+            x_BSD,
+            x_BSD,
+            x_BSD.new_ones(x_BSD.shape[:2], dtype=torch.bool),
+            summary_BD,
+            (features.size(2), features.size(3)),
+        )
 
     def _clips(self, features: Tensor, mask_BF: Tensor) -> Memory:
         grid = features.size(2), features.size(3)
         (cells_MSD,) = _by_four(self._frame, features, whole=self.training)
-        x_BFSD = cells_MSD.new_zeros(*mask_BF.shape, *cells_MSD.shape[1:]).index_put(mask_BF.nonzero(as_tuple=True), cells_MSD)
+        x_BFSD = cells_MSD.new_zeros(*mask_BF.shape, *cells_MSD.shape[1:]).index_put(
+            mask_BF.nonzero(as_tuple=True), cells_MSD
+        )
         frames = mask_BF.size(1)
-        filling = 0 if self.training else max(0, self.frames - frames)  # the company of a longer clip makes no batch longer
-        x_BFSD, summary_BD = _by_four(self._over_time, F.pad(x_BFSD, (0, 0, 0, 0, 0, filling)), F.pad(mask_BF, (0, filling)), whole=self.training)
+        # the company of a longer clip makes no batch longer
+        filling = 0 if self.training else max(0, self.frames - frames)
+        x_BFSD, summary_BD = _by_four(
+            self._over_time,
+            F.pad(x_BFSD, (0, 0, 0, 0, 0, filling)),
+            F.pad(mask_BF, (0, filling)),
+            whole=self.training,
+        )
         if self.time is None:
             x_BSD = x_BFSD[:, 0]
             return Memory(x_BSD, x_BSD, x_BSD.new_ones(x_BSD.shape[:2], dtype=torch.bool), summary_BD, grid)
@@ -144,7 +171,9 @@ class ImageEncoder(Encoder):
         return (dropout(self._cells(features_BCYX), self.dropout, self.training),)
 
     def _over_time(self, x_BFSD: Tensor, mask_BF: Tensor) -> tuple[Tensor, Tensor]:
-        """Each cell by itself, from frame to frame: the states (B, F, S, D), or their mean (B, 1, S, D), and the mean of all."""
+        """Each cell by itself, from frame to frame: the states (B, F, S, D), or their mean (B, 1, S, D), and
+        the mean of all.
+        """
         if self.time is None:
             real_BF11 = mask_BF[:, :, None, None].to(x_BFSD.dtype)
             mean_B1SD = (x_BFSD * real_BF11).sum(1, keepdim=True) / real_BF11.sum(1, keepdim=True)
@@ -161,13 +190,16 @@ def _time(settings: config.ImageEncoder, dropout: float) -> nn.Module | None:
         case "mean":
             return None
         case "rnn":
-            return Recurrence("lstm", settings.size, settings.size // 2, settings.time_layers, 2, dropout=dropout)
+            return Recurrence(
+                "lstm", settings.size, settings.size // 2, settings.time_layers, 2, dropout=dropout
+            )
         case "transformer":
             return SelfAttentionOverTime(settings.size, settings.time_layers, settings.time_heads, dropout)
 
 
 def _by_four(function: Callable[..., tuple[Tensor, ...]], *inputs: Tensor, whole: bool) -> tuple[Tensor, ...]:
-    """What the function makes of FOUR rows at a time, together, or of all at once: products are added up in another order where there are more rows.
+    """What the function makes of FOUR rows at a time, together, or of all at once: products are added up in
+    another order where there are more rows.
     The last are filled up with the last row."""
     if whole:
         return function(*inputs)

@@ -1,7 +1,9 @@
 """The recurrent encoder: one- or bidirectional, stacked. It knows nothing of who reads its annotations.
 
-A sentence's padding comes last in either direction, since the backward RNN reads each sentence from its own last word; so no state
-of a real position depends on padding, and torch's fused loops run on the padded batch (2.3 times faster than its packed sequences on a CPU).
+A sentence's padding comes last in either direction, since the backward RNN reads each sentence from its own
+last word; so no state
+of a real position depends on padding, and torch's fused loops run on the padded batch (2.3 times faster than
+its packed sequences on a CPU).
 """
 
 from collections.abc import Iterable
@@ -22,10 +24,24 @@ class Recurrence(nn.ModuleList):
     """Layers of cells, one upon another, each in one direction or in both."""
 
     def __init__(
-        self, cell: Kind, inputs: int, size: int, layers: int, directions: int, *, reverse: bool = False, dropout: float = 0.0, keep_final: bool = False
+        self,
+        cell: Kind,
+        inputs: int,
+        size: int,
+        layers: int,
+        directions: int,
+        *,
+        reverse: bool = False,
+        dropout: float = 0.0,
+        keep_final: bool = False,
     ) -> None:
-        """Of `size` units a direction; with one, from the end where `reverse`. Without `keep_final` an LSTM's last c is not known."""
-        super().__init__(nn.ModuleList(Cell(cell, size * directions if layer else inputs, size) for _ in range(directions)) for layer in range(layers))
+        """Of `size` units a direction; with one, from the end where `reverse`. Without `keep_final` an LSTM's
+        last c is not known.
+        """
+        super().__init__(
+            nn.ModuleList(Cell(cell, size * directions if layer else inputs, size) for _ in range(directions))
+            for layer in range(layers)
+        )
         self.reverse, self.dropout, self.keep_final = reverse, dropout, keep_final
 
     def forward(self, x_BSI: Tensor, mask_BS: Tensor) -> Tensor:
@@ -53,7 +69,11 @@ class Recurrence(nn.ModuleList):
 
     def _read(self, cell: Cell, x_BSI: Tensor, last_B: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         start = cell.zero(x_BSI.size(0), x_BSI)
-        states = tuple(part for part in cell.steps(x_BSI, None, start) if part is not None) if self.keep_final else (cell.run(x_BSI, None, start),)
+        states = (
+            tuple(part for part in cell.steps(x_BSI, None, start) if part is not None)
+            if self.keep_final
+            else (cell.run(x_BSI, None, start),)
+        )
         rows = torch.arange(len(last_B), device=last_B.device)
         return states[0], tuple(state[rows, last_B] for state in states)
 
@@ -79,7 +99,8 @@ class RNNEncoder(TextEncoder):
             2 if settings.bidirectional else 1,
             reverse=settings.reverse,
             dropout=model.dropout,
-            # a decoder that starts from the last states needs an LSTM's c, which the fused call does not return
+            # a decoder that starts from the last states needs an LSTM's c, which the fused call does not
+            # return
             keep_final=model.decoder.kind == "rnn" and model.decoder.bridge == "last",
         )
 
@@ -92,7 +113,9 @@ class RNNEncoder(TextEncoder):
 
 
 def _from_the_end(mask_BS: Tensor) -> Tensor:
-    """Positions (B, S) that turn each sentence around and leave its padding where it is; applied twice, nothing changes."""
+    """Positions (B, S) that turn each sentence around and leave its padding where it is; applied twice,
+    nothing changes.
+    """
     position = torch.arange(mask_BS.size(1), device=mask_BS.device)
     length = mask_BS.sum(1, keepdim=True)
     return torch.where(position < length, length - 1 - position, position)

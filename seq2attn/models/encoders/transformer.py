@@ -1,4 +1,6 @@
-"""The Transformer encoder: self-attention and a position-wise network, layer upon layer (Vaswani 2017). It knows nothing of who reads it."""
+"""The Transformer encoder: self-attention and a position-wise network, layer upon layer (Vaswani 2017). It
+knows nothing of who reads it.
+"""
 
 from collections.abc import Iterable
 from typing import cast
@@ -19,7 +21,9 @@ from seq2attn.models.transformer import FeedForward, Sublayer, norm
 class Layer(nn.Module):
     def __init__(self, settings: Transformer, dropout: float) -> None:
         super().__init__()
-        self.attention = SelfAttention(settings.size, settings.heads, settings.kv_heads, settings.positions == "rotary", settings.bias)
+        self.attention = SelfAttention(
+            settings.size, settings.heads, settings.kv_heads, settings.positions == "rotary", settings.bias
+        )
         self.feedforward = FeedForward(settings)
         self.attending, self.feeding = Sublayer(settings, dropout), Sublayer(settings, dropout)
 
@@ -45,11 +49,15 @@ class TransformerEncoder(TextEncoder):
     def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
         embedded = self.embedding(source_BS) * self.embedding.embedding_dim**0.5
         position = self.positions(0, source_BS.size(1), embedded)
-        x = embedded = dropout(embedded if position is None else embedded + position, self.dropout, self.training)
+        x = embedded = dropout(
+            embedded if position is None else embedded + position, self.dropout, self.training
+        )
         layers = cast(list[Layer], list(cast(Iterable[Layer], self.layers)))
         turn = layers[0].attention.turn(torch.arange(source_BS.size(1), device=x.device), x)
         for layer in layers:
             x = layer(x, mask_BS, turn)
         if self.norm is not None:
             x = self.norm(x)
-        return Memory(part_of(self.keys, x, embedded), part_of(self.values, x, embedded), mask_BS, mean_over(mask_BS, x))
+        return Memory(
+            part_of(self.keys, x, embedded), part_of(self.values, x, embedded), mask_BS, mean_over(mask_BS, x)
+        )

@@ -1,6 +1,8 @@
-"""`clips`: short animations of coloured shapes that move, grow, turn colour or vanish, each with three captions that tell the events in order.
+"""`clips`: short animations of coloured shapes that move, grow, turn colour or vanish, each with three
+captions that tell the events in order.
 
-The same for the same seed. `folder()` finds the committed corpus; `splits` and `rows` make more; `events` reads a caption's events.
+The same for the same seed. `folder()` finds the committed corpus; `splits` and `rows` make more; `events`
+reads a caption's events.
 """
 
 from pathlib import Path
@@ -20,4 +22,6 @@ def folder() -> Path:
     for candidate in (here.parents[1] / "bundled" / "clips", here.parents[4] / "data" / "clips"):
         if (candidate / "train.parquet").is_file():
             return candidate
-    raise UserError("the bundled corpus `clips` is missing from this installation: make it with `python -m seq2attn.data.samples.clips OUT`")
+    raise UserError(
+        "the bundled corpus `clips` is missing from this installation: make it with `python -m seq2attn.data.samples.clips OUT`"
+    )

@@ -1,4 +1,5 @@
-"""Captions of a clip, which name its events in their order, and the way back: the events that a sentence of the same grammar tells.
+"""Captions of a clip, which name its events in their order, and the way back: the events that a sentence of
+the same grammar tells.
 
 It knows events, not how they look.
 """
@@ -24,7 +25,12 @@ WORDINGS = {  # of a verb; the first is the usual one
 RARE = 0.15  # of the verbs are not the usual ones
 
 ENDS = {"moves": [f" {move.split()[1]}" for move in MOVES], "turns": [f" {colour}" for colour in COLOURS]}
-ACTIONS = {f"{wording}{end}": f"{verb}{end}" for verb, wordings in WORDINGS.items() for wording in wordings for end in ENDS.get(verb, [""])}
+ACTIONS = {
+    f"{wording}{end}": f"{verb}{end}"
+    for verb, wordings in WORDINGS.items()
+    for wording in wordings
+    for end in ENDS.get(verb, [""])
+}
 EVENT = re.compile(f"(?:the ((?:{'|'.join(COLOURS)}) (?:{'|'.join(SHAPES)}))|it) ({'|'.join(ACTIONS)})")
 BETWEEN = re.compile(r" (?:and then|then|and last|before) ")
 
@@ -47,7 +53,8 @@ def captions(clip: Clip) -> tuple[str, ...]:
 def events(caption: str) -> tuple[Event, ...]:
     """What a caption tells, in its order; () where it is no sentence of the grammar.
 
-    "first the red circle goes up and then it grows" tells ("red circle", "moves up") and ("red circle", "grows").
+    "first the red circle goes up and then it grows" tells ("red circle", "moves up") and ("red circle",
+    "grows").
     """
     told: list[Event] = []
     for part in BETWEEN.split(caption.removeprefix("first ")):

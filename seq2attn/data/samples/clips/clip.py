@@ -1,6 +1,8 @@
-"""What happens in a clip: one or two things, and two or three events one after the other; drawn by chance, always in both orders.
+"""What happens in a clip: one or two things, and two or three events one after the other; drawn by chance,
+always in both orders.
 
-A clip and its twin begin alike and end alike, things and events are the same; only which event comes first differs. It knows no pixels and no sentences.
+A clip and its twin begin alike and end alike, things and events are the same; only which event comes first
+differs. It knows no pixels and no sentences.
 """
 
 import random
@@ -73,7 +75,9 @@ class Clip(NamedTuple):
 
     @property
     def deeds(self) -> tuple[tuple[str, ...], tuple[Event, ...]]:
-        """What tells a clip and its twin from others: which things there are and what they do, in whatever order."""
+        """What tells a clip and its twin from others: which things there are and what they do, in whatever
+        order.
+        """
         return tuple(sorted(thing.name for thing in self.things)), tuple(sorted(self.events))
 
 
@@ -103,7 +107,10 @@ def between(before: Look, done: Look, step: int, steps: int) -> Look:
 def looks(clip: Clip) -> list[tuple[Look, ...]]:
     """Every thing in every frame: the beginning, and then each event's steps, the last of which is its end."""
     unseen = {event.thing for event in clip.events if event.action == "appears"}
-    now = [Look(COLOURS[thing.colour], thing.side, thing.x, thing.y, 0 if thing.name in unseen else 100) for thing in clip.things]
+    now = [
+        Look(COLOURS[thing.colour], thing.side, thing.x, thing.y, 0 if thing.name in unseen else 100)
+        for thing in clip.things
+    ]
     frames = [tuple(now)]
     for event, steps in zip(clip.events, clip.steps, strict=True):
         who = [thing.name for thing in clip.things].index(event.thing)
@@ -115,24 +122,40 @@ def looks(clip: Clip) -> list[tuple[Look, ...]]:
 
 
 def fits(clip: Clip) -> bool:
-    """Whether things stay in the picture and clear of each other, seen or not, wherever an event takes them between its ends."""
+    """Whether things stay in the picture and clear of each other, seen or not, wherever an event takes them
+    between its ends.
+    """
     for before, done in pairwise(looks(clip._replace(steps=(1,) * len(clip.events)))):
-        (left, top, right, bottom), *others = (_hull(a.square, b.square) for a, b in zip(before, done, strict=True))
-        if any(min(hull) < APART or max(hull) > SIDE - APART for hull in ((left, top, right, bottom), *others)):
+        (left, top, right, bottom), *others = (
+            _hull(a.square, b.square) for a, b in zip(before, done, strict=True)
+        )
+        if any(
+            min(hull) < APART or max(hull) > SIDE - APART for hull in ((left, top, right, bottom), *others)
+        ):
             return False
-        if any(a < right + APART and left < c + APART and b < bottom + APART and top < d + APART for a, b, c, d in others):
+        if any(
+            a < right + APART and left < c + APART and b < bottom + APART and top < d + APART
+            for a, b, c, d in others
+        ):
             return False
     return True
 
 
 def _hull(first: Square, second: Square) -> Square:
-    return min(first[0], second[0]), min(first[1], second[1]), max(first[2], second[2]), max(first[3], second[3])
+    return (
+        min(first[0], second[0]),
+        min(first[1], second[1]),
+        max(first[2], second[2]),
+        max(first[3], second[3]),
+    )
 
 
 def _events(rng: random.Random, names: Sequence[str], count: int) -> tuple[Event, ...]:
-    """Different events, which can happen in any order and be told without doubt: none when chance has drawn others.
+    """Different events, which can happen in any order and be told without doubt: none when chance has drawn
+    others.
 
-    A thing does not do the same twice. One that appears or vanishes does nothing else; one that takes another colour has no other event,
+    A thing does not do the same twice. One that appears or vanishes does nothing else; one that takes another
+    colour has no other event,
     or all of them (a sentence then calls it "it").
     """
     made: list[Event] = []
@@ -140,9 +163,20 @@ def _events(rng: random.Random, names: Sequence[str], count: int) -> tuple[Event
     for _ in range(count):
         others = [name for name in names if made and name != made[-1].thing]
         kind, name = pick(rng, KINDS), pick(rng, others if others and rng.random() < 0.75 else names)
-        made.append(Event(name, f"turns {pick(rng, [colour for colour in COLOURS if colour not in used])}" if kind == "turns" else kind))
+        made.append(
+            Event(
+                name,
+                f"turns {pick(rng, [colour for colour in COLOURS if colour not in used])}"
+                if kind == "turns"
+                else kind,
+            )
+        )
     for event in made:
-        verbs = [other.action.split()[0] if "turns" in other.action else other.action for other in made if other.thing == event.thing]
+        verbs = [
+            other.action.split()[0] if "turns" in other.action else other.action
+            for other in made
+            if other.thing == event.thing
+        ]
         alone = event.action in ("appears", "vanishes") or ("turns" in event.action and len(verbs) < count)
         if len(set(verbs)) < len(verbs) or (alone and len(verbs) > 1):
             return ()
@@ -151,13 +185,17 @@ def _events(rng: random.Random, names: Sequence[str], count: int) -> tuple[Event
 
 def _thing(rng: random.Random, name: str) -> Thing:
     colour, shape = name.split()
-    return Thing(colour, shape, pick(rng, SIDES), pick(rng, range(SIDE)), pick(rng, range(SIDE)), pick(rng, FAR))
+    return Thing(
+        colour, shape, pick(rng, SIDES), pick(rng, range(SIDE)), pick(rng, range(SIDE)), pick(rng, FAR)
+    )
 
 
 def _twins(rng: random.Random) -> tuple[Clip, Clip]:
     while True:
         colours, shapes = ([pick(rng, tuple(known)) for _ in range(2)] for known in (COLOURS, SHAPES))
-        names = list(dict.fromkeys(f"{colour} {shape}" for colour, shape in zip(colours, shapes, strict=True)))[: 1 if rng.random() < 0.3 else 2]
+        names = list(
+            dict.fromkeys(f"{colour} {shape}" for colour, shape in zip(colours, shapes, strict=True))
+        )[: 1 if rng.random() < 0.3 else 2]
         count = 3 if rng.random() < 0.2 else 2
         events = _events(rng, names, count)
         if not events:
@@ -165,7 +203,9 @@ def _twins(rng: random.Random) -> tuple[Clip, Clip]:
         steps = (3,) * 3 if count == 3 else tuple(pick(rng, (4, 5)) for _ in range(2))
         for _ in range(TRIES):
             things = tuple(_thing(rng, name) for name in names)
-            clip = Clip(pick(rng, TINTS), pick(rng, PATTERNS), int(rng.random() * 2**31), things, events, steps)
+            clip = Clip(
+                pick(rng, TINTS), pick(rng, PATTERNS), int(rng.random() * 2**31), things, events, steps
+            )
             twin = clip._replace(events=events[::-1])
             if fits(clip) and fits(twin):
                 return clip, twin

@@ -1,6 +1,8 @@
-"""The corpus: how clips are divided into splits, a clip and its twin always into one, and a clip as a row of a table.
+"""The corpus: how clips are divided into splits, a clip and its twin always into one, and a clip as a row of
+a table.
 
-It knows which columns a row has; how a clip, its frames and its captions are made is told in the files beside it.
+It knows which columns a row has; how a clip, its frames and its captions are made is told in the files beside
+it.
 """
 
 from collections.abc import Mapping
@@ -16,15 +18,23 @@ SIZES = {"train": 4_000, "valid": 250, "test": 250}
 
 
 def splits(seed: int, sizes: Mapping[str, int]) -> dict[str, list[Clip]]:
-    """The splits named in `sizes`, in its order; no deeds are in two. Twins follow each other; of an odd number, the last clip has none."""
+    """The splits named in `sizes`, in its order; no deeds are in two. Twins follow each other; of an odd
+    number, the last clip has none.
+    """
     source = stream(seed)
-    return {name: list(chain.from_iterable(islice(source, (size + 1) // 2)))[:size] for name, size in sizes.items()}
+    return {
+        name: list(chain.from_iterable(islice(source, (size + 1) // 2)))[:size]
+        for name, size in sizes.items()
+    }
 
 
 def row(clip: Clip, number: int) -> dict[str, Any]:
     """A clip's animated GIF and its three captions."""
     frames = render(clip)
-    return {"clip": {"bytes": gif(list(frames), durations(len(frames))), "path": f"{number:05}.gif"}, "captions": list(captions(clip))}
+    return {
+        "clip": {"bytes": gif(list(frames), durations(len(frames))), "path": f"{number:05}.gif"},
+        "captions": list(captions(clip)),
+    }
 
 
 def rows(made: Mapping[str, list[Clip]]) -> dict[str, list[dict[str, Any]]]:

@@ -19,7 +19,9 @@ def render(clip: Clip) -> Pixels:
             drawn = canvas.copy()
             left, top, _, _ = look.square
             paint(drawn, thing.shape, look.colour, look.side, left, top)
-            canvas = ((drawn.astype(np.int64) * look.seen + canvas.astype(np.int64) * (100 - look.seen)) // 100).astype(np.uint8)
+            canvas = (
+                (drawn.astype(np.int64) * look.seen + canvas.astype(np.int64) * (100 - look.seen)) // 100
+            ).astype(np.uint8)
         frames.append(canvas)
     return np.stack(frames)
 

@@ -1,4 +1,5 @@
-"""`phrases`: English-French from a synchronous grammar of our own, any number of sentences, with gold word alignments.
+"""`phrases`: English-French from a synchronous grammar of our own, any number of sentences, with gold word
+alignments.
 
 Pure Python, the same for the same seed. `folder()` finds the committed corpus; `generate` makes more.
 """
@@ -18,4 +19,6 @@ def folder() -> Path:
     for candidate in (here.parents[1] / "bundled" / "phrases", here.parents[4] / "data" / "phrases"):
         if (candidate / "train.en").is_file():
             return candidate
-    raise UserError("the bundled corpus `phrases` is missing from this installation: make it with `python -m seq2attn.data.samples.phrases OUT`")
+    raise UserError(
+        "the bundled corpus `phrases` is missing from this installation: make it with `python -m seq2attn.data.samples.phrases OUT`"
+    )

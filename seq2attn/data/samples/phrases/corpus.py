@@ -1,4 +1,5 @@
-"""The corpus: distinct sentences of any number, splits that share none, combinations and lengths held out of training.
+"""The corpus: distinct sentences of any number, splits that share none, combinations and lengths held out of
+training.
 
 It knows how sentences are chosen and written to files; how they are made is the grammar's.
 """
@@ -22,7 +23,9 @@ SIZES = {"train": 20_000, "valid": 1_000, "test": 1_000, "test_compositional": 1
 
 
 def stream(seed: int, purpose: str = "") -> Iterator[Sentence]:
-    """Sentences of at most `LONGEST` words on either side, all different in English, without end. Equal arguments give equal sentences."""
+    """Sentences of at most `LONGEST` words on either side, all different in English, without end. Equal
+    arguments give equal sentences.
+    """
     rng = random.Random(f"phrases {seed} {purpose}")
     seen: set[str] = set()
     while True:
@@ -39,7 +42,9 @@ def generate(count: int, seed: int = 1) -> list[Sentence]:
 
 
 def held_out(pair: Pair, seed: int) -> bool:
-    """Whether a pair of lemmas (an adjective with a noun, a verb with its subject or object) is kept for test_compositional."""
+    """Whether a pair of lemmas (an adjective with a noun, a verb with its subject or object) is kept for
+    test_compositional.
+    """
     digest = hashlib.sha256(f"{seed} {' '.join(pair)}".encode()).digest()
     return int.from_bytes(digest[:4], "big") < HELD_OUT * 2**32
 
@@ -52,8 +57,10 @@ def forms(text: str) -> set[str]:
 def splits(seed: int, sizes: Mapping[str, int]) -> dict[str, list[Sentence]]:
     """The splits named in `sizes`, of those in `SIZES`; no English sentence is in two.
 
-    test_compositional: every sentence has a held-out pair, which no other split has, while every word form is in training and
-    every lemma of the pair in at least SEEN_OFTEN of its sentences. test_long: LONG words on both sides, no held-out pair,
+    test_compositional: every sentence has a held-out pair, which no other split has, while every word form is
+    in training and
+    every lemma of the pair in at least SEEN_OFTEN of its sentences. test_long: LONG words on both sides, no
+    held-out pair,
     every word form in training.
     """
     ordinary: list[Sentence] = []
@@ -88,7 +95,9 @@ def splits(seed: int, sizes: Mapping[str, int]) -> dict[str, list[Sentence]]:
 def parts(pair: Pair) -> tuple[tuple[str, str], tuple[str, str]]:
     """The two lemmas of a pair with the part of speech of each."""
     kind, first, second = pair
-    speech = {"adjective": ("adjective", "noun"), "subject": ("noun", "verb"), "object": ("verb", "noun")}[kind]
+    speech = {"adjective": ("adjective", "noun"), "subject": ("noun", "verb"), "object": ("verb", "noun")}[
+        kind
+    ]
     return (speech[0], first), (speech[1], second)
 
 
@@ -97,7 +106,11 @@ def _long(seed: int, count: int, known: Callable[[Sentence], bool]) -> list[Sent
     made: dict[str, Sentence] = {}
     while len(made) < count:
         drawn = long_sentence(rng, LONG[0] + int(rng.random() * 20))
-        if max(drawn.lengths) <= LONG[1] and known(drawn) and not any(held_out(pair, seed) for pair in drawn.pairs):
+        if (
+            max(drawn.lengths) <= LONG[1]
+            and known(drawn)
+            and not any(held_out(pair, seed) for pair in drawn.pairs)
+        ):
             made.setdefault(drawn.english, drawn)
     return list(made.values())
 
@@ -111,4 +124,6 @@ def write(folder: Path, made: Mapping[str, Sequence[Sentence]]) -> None:
             ("fr", [s.french for s in sentences]),
             ("align", [s.alignment for s in sentences]),
         ):
-            (folder / f"{name}.{ending}").write_text("".join(line + "\n" for line in lines), encoding="utf-8", newline="\n")
+            (folder / f"{name}.{ending}").write_text(
+                "".join(line + "\n" for line in lines), encoding="utf-8", newline="\n"
+            )

@@ -108,7 +108,9 @@ def article(following: str) -> str:
     return "an" if word[0] in VOWELS and not word.startswith(A_DESPITE_SPELLING) else "a"
 
 
-UNITS = listed("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen")
+UNITS = listed(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+)
 TENS = listed("zero ten twenty thirty forty fifty sixty seventy eighty ninety")
 
 

@@ -1,6 +1,8 @@
-"""French word forms by rule and by table: plurals, feminines, conjugation, determiners, numerals, elision, contraction.
+"""French word forms by rule and by table: plurals, feminines, conjugation, determiners, numerals, elision,
+contraction.
 
-It knows spelling and agreement, nothing of meaning, of English or of sentences. Traditional (pre-1990) spelling throughout.
+It knows spelling and agreement, nothing of meaning, of English or of sentences. Traditional (pre-1990)
+spelling throughout.
 """
 
 from typing import NamedTuple
@@ -87,7 +89,9 @@ def feminine(adjective: str) -> str:
 
 
 def agree(adjective: str, is_feminine: bool, is_plural: bool, following: str | None = None) -> str:
-    """An adjective or participle in the wanted gender and number; `following` is the word after it where that word is its noun."""
+    """An adjective or participle in the wanted gender and number; `following` is the word after it where that
+    word is its noun.
+    """
     if adjective in INVARIABLE:
         return adjective
     if is_feminine:
@@ -128,12 +132,16 @@ def possessive(owner: int, owners: bool, is_feminine: bool, is_plural: bool, fol
 
 # Numerals
 
-UNITS = listed("zéro un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize")
+UNITS = listed(
+    "zéro un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize"
+)
 TENS = {2: "vingt", 3: "trente", 4: "quarante", 5: "cinquante", 6: "soixante", 8: "quatre-vingt"}
 
 
 def number(value: int, is_feminine: bool) -> str:
-    """1 to 100 in words, before a noun; words that the traditional spelling separates are separated by spaces."""
+    """1 to 100 in words, before a noun; words that the traditional spelling separates are separated by
+    spaces.
+    """
     if value == 100:
         return "cent"
     if value < 17:
@@ -153,7 +161,9 @@ def number(value: int, is_feminine: bool) -> str:
 
 
 class Conjugation(NamedTuple):
-    """A verb's forms: the present in the order je, tu, il, nous, vous, ils; the future likewise; participle masculine singular."""
+    """A verb's forms: the present in the order je, tu, il, nous, vous, ils; the future likewise; participle
+    masculine singular.
+    """
 
     infinitive: str
     present: tuple[str, ...]
@@ -182,7 +192,8 @@ IRREGULAR = {
     "mettre": ("mets mets met mettons mettez mettent", "mettr", "mis"),
 }
 
-# How a verb ends, the endings of the present after the rest, of the future stem, and of the participle; the first that fits counts.
+# How a verb ends, the endings of the present after the rest, of the future stem, and of the participle; the
+# first that fits counts.
 FAMILIES = (
     ("prendre", "prends prends prend prenons prenez prennent", "prendr", "pris"),
     ("venir", "viens viens vient venons venez viennent", "viendr", "venu"),
@@ -201,7 +212,9 @@ FAMILIES = (
     ("re", "s s  ons ez ent", "r", "u"),
 )
 
-WITH_ETRE = among("aller venir revenir devenir arriver partir sortir entrer rentrer monter descendre tomber rester naître mourir")
+WITH_ETRE = among(
+    "aller venir revenir devenir arriver partir sortir entrer rentrer monter descendre tomber rester naître mourir"
+)
 DOUBLING = among("appeler jeter")
 GRAVE = among("acheter lever promener")
 FUTURE = listed("ai as a ons ez ont")

@@ -1,6 +1,8 @@
-"""The synchronous grammar: noun phrases, complements, relative clauses and clauses, derived in English and French at once.
+"""The synchronous grammar: noun phrases, complements, relative clauses and clauses, derived in English and
+French at once.
 
-Every choice is drawn from the generator's random numbers; every word is tied to the node of the derivation that it stands for.
+Every choice is drawn from the generator's random numbers; every word is tied to the node of the derivation
+that it stands for.
 It knows no sentence types (sentences.py) and no spelling (surface.py).
 """
 
@@ -13,7 +15,18 @@ from typing import NamedTuple, TypeVar
 from seq2attn.data.samples.phrases import english as en
 from seq2attn.data.samples.phrases import french as fr
 from seq2attn.data.samples.phrases import lexicon
-from seq2attn.data.samples.phrases.lexicon import ADJECTIVES, LANDS, NAMES, NOUNS, PREPOSITIONS, TIMES, VERBS, Adjective, Noun, Verb
+from seq2attn.data.samples.phrases.lexicon import (
+    ADJECTIVES,
+    LANDS,
+    NAMES,
+    NOUNS,
+    PREPOSITIONS,
+    TIMES,
+    VERBS,
+    Adjective,
+    Noun,
+    Verb,
+)
 from seq2attn.data.samples.phrases.surface import Words, words
 from seq2attn.data.samples.phrases.tables import among
 from seq2attn.data.samples.phrases.verb_groups import Agreement, Group, Nodes, english_group, french_group
@@ -66,9 +79,22 @@ DIRECT = (
     Pronoun("us", "nous", WE),
     Pronoun("them", "les", THEY),
 )
-INDIRECT = tuple(pronoun._replace(french=french) for pronoun, french in zip(DIRECT, ("me", "te", "lui", "lui", "nous", "leur"), strict=True))
-STRESSED = tuple(pronoun._replace(french=french) for pronoun, french in zip(DIRECT, ("moi", "toi", "lui", "elle", "nous", "eux"), strict=True))
-OWNERS = {"my": (1, False), "your": (2, False), "his": (3, False), "her": (3, False), "our": (1, True), "their": (3, True)}
+INDIRECT = tuple(
+    pronoun._replace(french=french)
+    for pronoun, french in zip(DIRECT, ("me", "te", "lui", "lui", "nous", "leur"), strict=True)
+)
+STRESSED = tuple(
+    pronoun._replace(french=french)
+    for pronoun, french in zip(DIRECT, ("moi", "toi", "lui", "elle", "nous", "eux"), strict=True)
+)
+OWNERS = {
+    "my": (1, False),
+    "your": (2, False),
+    "his": (3, False),
+    "her": (3, False),
+    "our": (1, True),
+    "their": (3, True),
+}
 
 # Kinds that few verbs take would be rare.
 NOUN_WEIGHTS = {"dish": 4.0, "drink": 2.0, "furniture": 1.5, "instrument": 1.5}
@@ -80,13 +106,21 @@ PLURAL = {"the": 36, "some": 16, "my": 12, "these": 8, "number": 18, "many": 5, 
 MASS_NOUN = {"the": 40, "some": 36, "my": 16, "this": 8}
 DETERMINERS = {
     "plain": (SINGULAR | {"every": 4}, PLURAL, MASS_NOUN),
-    "definite": ({"the": 60, "my": 24, "this": 12, "'s": 8}, {"the": 60, "my": 20, "these": 20}, {"the": 60, "my": 30, "this": 10}),
+    "definite": (
+        {"the": 60, "my": 24, "this": 12, "'s": 8},
+        {"the": 60, "my": 20, "these": 20},
+        {"the": 60, "my": 30, "this": 10},
+    ),
     "negated": (
         {"the": 40, "not a": 30, "my": 20, "this": 10},
         {"the": 40, "any": 30, "my": 20, "these": 10},
         {"the": 40, "any": 40, "my": 20},
     ),
-    "generic": ({"the": 50, "my": 30, "this": 20}, {"the": 20, "": 60, "my": 20}, {"the": 20, "": 60, "my": 20}),
+    "generic": (
+        {"the": 50, "my": 30, "this": 20},
+        {"the": 20, "": 60, "my": 20},
+        {"the": 20, "": 60, "my": 20},
+    ),
     "new": ({"a": 100}, {"some": 30, "number": 40, "many": 20, "several": 20}, {"some": 100}),
     "none": ({"no": 100}, {"no": 100}, {"no": 100}),
     "place": ({"the": 80, "my": 12, "this": 8}, {"the": 100}, {"the": 100}),
@@ -101,21 +135,31 @@ RELATIVISED = among("the a some number many")
 @cache
 def _suitable_nouns(allowed: frozenset[str], without: frozenset[str]) -> dict[str, float]:
     """Weights of the nouns that `allowed` names, by their English."""
-    nouns = [noun for noun in NOUNS.values() if (noun.kind in allowed or noun.english in allowed) and noun.kind not in without]
+    nouns = [
+        noun
+        for noun in NOUNS.values()
+        if (noun.kind in allowed or noun.english in allowed) and noun.kind not in without
+    ]
     return {noun.english: NOUN_WEIGHTS.get(noun.kind, 1.0) for noun in nouns}
 
 
 @cache
 def _suitable_adjectives(noun: Noun) -> list[Adjective]:
-    return [adjective for adjective in ADJECTIVES.values() if noun.kind in adjective.kinds or noun.english in adjective.kinds]
+    return [
+        adjective
+        for adjective in ADJECTIVES.values()
+        if noun.kind in adjective.kinds or noun.english in adjective.kinds
+    ]
 
 
 @dataclass
 class Derivation:
     """One derivation: random choices, and what they used.
 
-    `depth` bounds how deeply relative clauses nest. `pairs` are the lemmas brought together and `lemmas` all that were used;
-    `rejected` tells that it reads badly (a content word twice) and is to be thrown away. Relative clauses, feminine
+    `depth` bounds how deeply relative clauses nest. `pairs` are the lemmas brought together and `lemmas` all
+    that were used;
+    `rejected` tells that it reads badly (a content word twice) and is to be thrown away. Relative clauses,
+    feminine
     plurals and the pronouns they and them are counted for those who must avoid them.
     """
 
@@ -183,16 +227,30 @@ class Derivation:
             chosen.append(self.pick(others))
         return sorted(chosen, key=lambda adjective: not adjective.before)
 
-    def noun_phrase(self, noun: Noun, role: str = "plain", plural: bool | None = None, relative: bool = True, adjectives: bool = True) -> Phrase:
+    def noun_phrase(
+        self,
+        noun: Noun,
+        role: str = "plain",
+        plural: bool | None = None,
+        relative: bool = True,
+        adjectives: bool = True,
+    ) -> Phrase:
         """A phrase around `noun`; `role` limits its determiners; `plural` None: as it comes."""
         if plural is None:
             often = 0.25 if noun.human or noun.kind == "animal" else 0.35
-            plural = not noun.mass and role != "place" and (noun.kind != "kin" or noun.english in SEVERAL_KIN) and self.chance(often)
+            plural = (
+                not noun.mass
+                and role != "place"
+                and (noun.kind != "kin" or noun.english in SEVERAL_KIN)
+                and self.chance(often)
+            )
         choices = dict(DETERMINERS[role][2 if noun.mass else int(plural)])
         if noun.kind == "kin" and role in ("plain", "definite", "negated", "generic", "place"):
             choices = {"my": 60, "'s": 20, "the": 20} if not plural else {"my": 80, "the": 20}
         elif not noun.owned:
-            choices = {determiner: weight for determiner, weight in choices.items() if determiner not in ("my", "'s")}
+            choices = {
+                determiner: weight for determiner, weight in choices.items() if determiner not in ("my", "'s")
+            }
         if role == "plain" and noun.kind == "part":
             choices |= {"of": 60}
         determiner = self.weighted(choices)
@@ -200,7 +258,13 @@ class Derivation:
         if determiner == "'s":
             chosen = [adjective for adjective in chosen if adjective.english not in lexicon.TAKE_DE]
         phrase = self._noun_phrase(noun, determiner, plural, chosen)
-        if relative and self.depth > 0 and determiner in RELATIVISED and noun.kind != "part" and self.chance(self.relative_chance):
+        if (
+            relative
+            and self.depth > 0
+            and determiner in RELATIVISED
+            and noun.kind != "part"
+            and self.chance(self.relative_chance)
+        ):
             return self.with_relative(phrase)
         return phrase
 
@@ -215,7 +279,9 @@ class Derivation:
         # Words after the determiner. A French adjective before the noun may depend on the noun's first sound.
         noun_en = words(noun.english_plural if plural else noun.english, head)
         noun_fr = words(noun.french_plural if plural else noun.french, head)
-        rest_en = tuple(word for adjective, node in tagged for word in words(adjective.english, node)) + noun_en
+        rest_en = (
+            tuple(word for adjective, node in tagged for word in words(adjective.english, node)) + noun_en
+        )
         before: Words = ()
         after: Words = ()
         for adjective, node in tagged:
@@ -224,21 +290,36 @@ class Derivation:
             else:
                 after += words(fr.agree(adjective.french, noun.feminine, plural), node)
         rest_fr = before + noun_fr + after
-        det_en, det_fr, tail_en, tail_fr = self._determiner(determiner, noun, plural, det, rest_fr[0].text, bool(before))
+        det_en, det_fr, tail_en, tail_fr = self._determiner(
+            determiner, noun, plural, det, rest_fr[0].text, bool(before)
+        )
         if determiner == "":  # bare plurals and masses: the French article stands for the English noun
             det_fr = words(det_fr[0].text, head)
-        return Phrase(det_en + rest_en + tail_en, det_fr + rest_fr + tail_fr, Agreement(3, plural, noun.feminine), noun)
+        return Phrase(
+            det_en + rest_en + tail_en, det_fr + rest_fr + tail_fr, Agreement(3, plural, noun.feminine), noun
+        )
 
-    def _determiner(self, determiner: str, noun: Noun, plural: bool, det: int, following: str, preposed: bool) -> tuple[Words, Words, Words, Words]:
-        """The determiner in English and French, and what it sets after the noun (possessors) in English and French."""
+    def _determiner(
+        self, determiner: str, noun: Noun, plural: bool, det: int, following: str, preposed: bool
+    ) -> tuple[Words, Words, Words, Words]:
+        """The determiner in English and French, and what it sets after the noun (possessors) in English and
+        French.
+        """
         article = words(fr.definite(noun.feminine, plural), det)
         match determiner:
             case "the" | "of":
                 if determiner == "the":
                     return words("the", det), article, (), ()
                 of = self.node()
-                whole = self.noun_phrase(self.noun(among("public house shop car")), "definite", False, relative=False)
-                return words("the", det), article, words("of", of) + whole.english, words("de", of) + whole.french
+                whole = self.noun_phrase(
+                    self.noun(among("public house shop car")), "definite", False, relative=False
+                )
+                return (
+                    words("the", det),
+                    article,
+                    words("of", of) + whole.english,
+                    words("de", of) + whole.french,
+                )
             case "":
                 return (), article, (), ()
             case "a":
@@ -250,7 +331,12 @@ class Derivation:
             case "any" | "no" | "not a":
                 return words(determiner.removeprefix("not "), det), words("de", det), (), ()
             case "this" | "these":
-                return words(determiner, det), words(fr.demonstrative(noun.feminine, plural, following), det), (), ()
+                return (
+                    words(determiner, det),
+                    words(fr.demonstrative(noun.feminine, plural, following), det),
+                    (),
+                    (),
+                )
             case "my":
                 owner = self.pick(list(OWNERS))
                 french = fr.possessive(*OWNERS[owner], noun.feminine, plural, following)
@@ -263,13 +349,22 @@ class Derivation:
                 return words("many", det), words("beaucoup de", det), (), ()
             case "all the":
                 every = self.node()
-                return words("all", every) + words("the", det), words("toutes" if noun.feminine else "tous", every) + article, (), ()
+                return (
+                    words("all", every) + words("the", det),
+                    words("toutes" if noun.feminine else "tous", every) + article,
+                    (),
+                    (),
+                )
             case "number":
                 value = self.number()
                 self.use("number", en.number(value))
                 return words(en.number(value), det), words(fr.number(value, noun.feminine), det), (), ()
             case "'s":
-                owner_phrase = self.name() if self.chance(0.6) else self.noun_phrase(self.noun(among("person")), "the", False, relative=False)
+                owner_phrase = (
+                    self.name()
+                    if self.chance(0.6)
+                    else self.noun_phrase(self.noun(among("person")), "the", False, relative=False)
+                )
                 english = owner_phrase.english + words("'s", det)
                 return english, article, (), words("de", det) + owner_phrase.french
         raise ValueError(f"no determiner {determiner!r}")
@@ -293,7 +388,11 @@ class Derivation:
 
     def couple(self) -> Phrase:
         """Two joined subjects: masculine as soon as one of them is."""
-        second = self.name() if self.chance(0.6) else self.noun_phrase(self.noun(among("kin")), "mine", False, relative=False, adjectives=False)
+        second = (
+            self.name()
+            if self.chance(0.6)
+            else self.noun_phrase(self.noun(among("kin")), "mine", False, relative=False, adjectives=False)
+        )
         both = (self.name(), second)
         node = self.node()
         feminine = both[0].agreement.feminine and both[1].agreement.feminine
@@ -325,7 +424,9 @@ class Derivation:
         assert phrase.noun is not None
         noun, node = phrase.noun, self.node()
         as_subject = [v for v in VERBS if noun.kind in v.subjects or noun.english in v.subjects]
-        as_object = [v for v in VERBS if v.frame == "object" and (noun.kind in v.objects or noun.english in v.objects)]
+        as_object = [
+            v for v in VERBS if v.frame == "object" and (noun.kind in v.objects or noun.english in v.objects)
+        ]
         self.depth -= 1
         self.relatives += 1
         if as_subject and (not as_object or self.chance(0.55)):
@@ -346,11 +447,21 @@ class Derivation:
             self.depth += 1
             return phrase
         self.depth += 1
-        return replace(phrase, english=phrase.english + link_en + english, french=phrase.french + link_fr + french)
+        return replace(
+            phrase, english=phrase.english + link_en + english, french=phrase.french + link_fr + french
+        )
 
     # verbs and complements
 
-    def group(self, verb: Verb, subject: Agreement, tense: str = "", modal: bool = True, negation: bool = True, asked: bool = False) -> Group:
+    def group(
+        self,
+        verb: Verb,
+        subject: Agreement,
+        tense: str = "",
+        modal: bool = True,
+        negation: bool = True,
+        asked: bool = False,
+    ) -> Group:
         """Tense, negation, adverb and modal of a verb."""
         self.use("verb", verb.key)
         negated = self.weighted({"": 78.0, "not": 17.0, "never": 5.0}) if negation else ""
@@ -362,16 +473,26 @@ class Derivation:
             negated = "" if negated == "never" else negated
         tense = tense or self.tense(verb)
         # The simple past of cut, put and read looks like their present: past only where the verb shows it.
-        if tense == "past" and en.past(verb.english) == verb.english and negated != "not" and not asked and not (subject.person == 3 and not subject.plural):
+        if (
+            tense == "past"
+            and en.past(verb.english) == verb.english
+            and negated != "not"
+            and not asked
+            and not (subject.person == 3 and not subject.plural)
+        ):
             tense = "present"
         adverb = None
         if not chosen_modal and negated != "never" and self.chance(0.08):
-            english = self.pick([a for a in lexicon.FREQUENCIES if negated == "" or a in lexicon.PLAIN_NEGATABLE])
+            english = self.pick(
+                [a for a in lexicon.FREQUENCIES if negated == "" or a in lexicon.PLAIN_NEGATABLE]
+            )
             adverb = (english, lexicon.FREQUENCIES[english])
             self.use("adverb", english)
         return Group(verb, tense, self.nodes(), negated, adverb, chosen_modal)
 
-    def predicate(self, verb: Verb, subject: Agreement, tense: str = "", modal: bool = True) -> tuple[Words, Words]:
+    def predicate(
+        self, verb: Verb, subject: Agreement, tense: str = "", modal: bool = True
+    ) -> tuple[Words, Words]:
         """Verb and complement of a statement or relative clause."""
         group = self.group(verb, subject, tense, modal)
         return self.finish(group, subject)
@@ -386,14 +507,22 @@ class Derivation:
     def manner(self, group: Group) -> tuple[Words, Words, Words]:
         """An adverb of manner: English, French before the participle, French at the end."""
         verb = group.verb
-        suitable = [english for english, (_, _, verbs) in lexicon.MANNERS.items() if verb.english in verbs and not verb.particle]
+        suitable = [
+            english
+            for english, (_, _, verbs) in lexicon.MANNERS.items()
+            if verb.english in verbs and not verb.particle
+        ]
         if verb.frame or group.adverb or group.modal or not suitable or not self.chance(0.25):
             return (), (), ()
         english = self.pick(suitable)
         self.use("adverb", english)
         french, early, _ = lexicon.MANNERS[english]
         node = self.node()
-        return words(english, node), words(french, node) if early else (), () if early else words(french, node)
+        return (
+            words(english, node),
+            words(french, node) if early else (),
+            () if early else words(french, node),
+        )
 
     def complement(self, group: Group, subject: Agreement) -> Complement:
         verb = group.verb
@@ -406,7 +535,9 @@ class Derivation:
                 return self.gift(group, subject)
             case "place-object":
                 thing = self.direct_object(group, subject)
-                where = self.place(("on", "in", "under"), among("table bed chair kitchen bedroom sofa armchair"))
+                where = self.place(
+                    ("on", "in", "under"), among("table bed chair kitchen bedroom sofa armchair")
+                )
                 return replace(thing, english=thing.english + where[0], french=thing.french + where[1])
             case "à" if self.chance(0.35):
                 pronoun = self.pronoun(self.others(INDIRECT, subject))
@@ -441,7 +572,15 @@ class Derivation:
             return Complement(name.english, name.french)
         noun = self.noun(verb.objects)
         self.pair("object", verb.key, noun.english)
-        role = "generic" if verb.generic else "negated" if group.negation else "new" if verb.english == "have" else "plain"
+        role = (
+            "generic"
+            if verb.generic
+            else "negated"
+            if group.negation
+            else "new"
+            if verb.english == "have"
+            else "plain"
+        )
         phrase = self.noun_phrase(noun, role, relative=verb.frame != "place-object")
         return Complement(phrase.english, phrase.french)
 
@@ -454,9 +593,15 @@ class Derivation:
         if self.chance(0.5):
             pronoun = self.pronoun(self.others(INDIRECT, subject))
             return Complement(pronoun.english + thing.english, thing.french, clitics=pronoun.french)
-        whom = self.name() if self.chance(0.4) else self.noun_phrase(self.noun(among("kin person")), "definite", relative=False)
+        whom = (
+            self.name()
+            if self.chance(0.4)
+            else self.noun_phrase(self.noun(among("kin person")), "definite", relative=False)
+        )
         to = self.node()
-        return Complement(thing.english + words("to", to) + whom.english, thing.french + words("à", to) + whom.french)
+        return Complement(
+            thing.english + words("to", to) + whom.english, thing.french + words("à", to) + whom.french
+        )
 
     def destination(self, verb: Verb) -> Complement:
         """Where to, from or in: towns, countries and buildings."""
@@ -467,7 +612,9 @@ class Derivation:
             where = self.node()
             preposition = land.source() if verb.frame == "from" else land.inside()
             first, *article = preposition.split(" ")
-            french = words(first, node) + (words(article[0], where) if article else ()) + words(land.french, where)
+            french = (
+                words(first, node) + (words(article[0], where) if article else ()) + words(land.french, where)
+            )
             return Complement(words(verb.frame, node) + words(land.english, where), french)
         noun = self.noun(verb.objects)
         self.pair("object", verb.key, noun.english)
@@ -481,14 +628,21 @@ class Derivation:
         for preposition in PREPOSITIONS:
             if prepositions and preposition.english not in prepositions:
                 continue
-            nouns = [n for n in NOUNS.values() if (n.kind in preposition.kinds or n.english in preposition.kinds) and (not allowed or n.english in allowed)]
+            nouns = [
+                n
+                for n in NOUNS.values()
+                if (n.kind in preposition.kinds or n.english in preposition.kinds)
+                and (not allowed or n.english in allowed)
+            ]
             if nouns:
                 options.append((preposition, nouns))
         preposition, nouns = self.pick(options)
         self.use("preposition", preposition.english)
         where = self.noun_phrase(self.pick(nouns), "place", relative=False)
         node = self.node()
-        return words(preposition.english, node) + where.english, words(preposition.french, node) + where.french
+        return words(preposition.english, node) + where.english, words(
+            preposition.french, node
+        ) + where.french
 
     def company(self) -> tuple[Words, Words]:
         """with him, with Anna, without his sister."""
@@ -507,7 +661,13 @@ class Derivation:
 
     def time(self, group: Group) -> tuple[Words, Words]:
         """When; soon and the like say nothing about what does not happen."""
-        adverbial = self.pick([a for a in TIMES if group.tense in a.tenses and not (group.negation and a.english in AFFIRMATIVE)])
+        adverbial = self.pick(
+            [
+                a
+                for a in TIMES
+                if group.tense in a.tenses and not (group.negation and a.english in AFFIRMATIVE)
+            ]
+        )
         self.use("time", adverbial.english)
         node = self.node()
         return words(adverbial.english, node), words(adverbial.french, node)

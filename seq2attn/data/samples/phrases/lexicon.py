@@ -1,6 +1,8 @@
-"""The words of the phrases: English and French lemmas, their gender, what they mean (as classes) and how verbs are built.
+"""The words of the phrases: English and French lemmas, their gender, what they mean (as classes) and how
+verbs are built.
 
-Each English word has exactly one translation in each construction, so that the English sentence determines the French one.
+Each English word has exactly one translation in each construction, so that the English sentence determines
+the French one.
 It knows no word forms beyond irregular plurals, and no sentences.
 """
 
@@ -31,10 +33,15 @@ class Noun:
     @property
     def owned(self) -> bool:
         """Whether somebody can call it my ...; my valley and my wolf read oddly."""
-        return self.english in OWNED if self.kind in ("person", "animal", "public", "building", "outdoors", "vehicle") else self.kind != "part"
+        return (
+            self.english in OWNED
+            if self.kind in ("person", "animal", "public", "building", "outdoors", "vehicle")
+            else self.kind != "part"
+        )
 
 
-# kind gender: english[/plural]=french[/plural], ...; forms without a slash are regular. Kinds in MASS have no plural.
+# kind gender: english[/plural]=french[/plural], ...; forms without a slash are regular. Kinds in MASS have no
+# plural.
 MASS = among("dish drink")
 NOUNS_TEXT = """
 kin m: father=père, brother=frère, son=fils, uncle=oncle, grandfather=grand-père/grands-pères, husband=mari, nephew=neveu
@@ -102,7 +109,14 @@ def _nouns() -> dict[str, Noun]:
             english, french = entry.split("=")
             english, _, english_plural = english.partition("/")
             french, _, french_plural = french.partition("/")
-            nouns[english] = Noun(english, english_plural or en.plural(english), french, french_plural or fr.plural(french), gender == "f", kind)
+            nouns[english] = Noun(
+                english,
+                english_plural or en.plural(english),
+                french,
+                french_plural or fr.plural(french),
+                gender == "f",
+                kind,
+            )
     return nouns
 
 
@@ -116,9 +130,9 @@ class Name:
     feminine: bool
 
 
-NAMES = tuple(Name(name, name, False) for name in listed("Paul Marc Thomas Antoine Olivier Arthur Simon Nicolas")) + tuple(
-    Name(name, name, True) for name in listed("Anna Marie Julie Emma Alice Sophie Claire Sarah")
-)
+NAMES = tuple(
+    Name(name, name, False) for name in listed("Paul Marc Thomas Antoine Olivier Arthur Simon Nicolas")
+) + tuple(Name(name, name, True) for name in listed("Anna Marie Julie Emma Alice Sophie Claire Sarah"))
 
 
 @dataclass(frozen=True)
@@ -239,8 +253,10 @@ ADJECTIVES = _adjectives()
 class Verb:
     """A verb and what it takes.
 
-    `frame` says what stands after it: nothing; `object`; `gift` (an object given to somebody); `place-object` (put);
-    `place` (stay, live); `to`, `from` (go, come); or a French preposition before its noun (`à`, `de`, `dans`).
+    `frame` says what stands after it: nothing; `object`; `gift` (an object given to somebody); `place-object`
+    (put);
+    `place` (stay, live); `to`, `from` (go, come); or a French preposition before its noun (`à`, `de`,
+    `dans`).
     """
 
     english: str  # the verb alone; particles and prepositions in `particle`
@@ -251,11 +267,14 @@ class Verb:
     objects: frozenset[str]
     tenses: tuple[str, ...]
     noun: str = ""  # a bare noun between the French verb and its preposition: avoir besoin de
-    generic: bool = False  # its bare English plurals are definite in French: he likes apples, il aime les pommes
+    # its bare English plurals are definite in French: he likes apples, il aime les pommes
+    generic: bool = False
 
     @property
     def key(self) -> str:
-        return f"{self.english} {self.particle}".strip() + (f" ({self.frame})" if self.frame in ("", "place-object") else "")
+        return f"{self.english} {self.particle}".strip() + (
+            f" ({self.frame})" if self.frame in ("", "place-object") else ""
+        )
 
     @property
     def conjugation(self) -> fr.Conjugation:
@@ -410,7 +429,19 @@ def _verbs() -> tuple[Verb, ...]:
         english, _, particle = phrase.partition(" ")
         tenses = STATIVE if phrase in HELD_STATES else ("past", "future") if phrase == "die" else ALL
         between = NOUN_BETWEEN.get(phrase, "")
-        verbs.append(Verb(english, particle, french, frame, classes(subjects), classes(objects), tenses, between, phrase in GENERIC))
+        verbs.append(
+            Verb(
+                english,
+                particle,
+                french,
+                frame,
+                classes(subjects),
+                classes(objects),
+                tenses,
+                between,
+                phrase in GENERIC,
+            )
+        )
     return tuple(verbs)
 
 
@@ -437,7 +468,10 @@ class Preposition:
     kinds: frozenset[str]
 
 
-PREPOSITIONS = tuple(Preposition(e, f, classes(kinds)) for e, f, kinds in (line.split(" | ") for line in PREPOSITIONS_TEXT.strip().splitlines()))
+PREPOSITIONS = tuple(
+    Preposition(e, f, classes(kinds))
+    for e, f, kinds in (line.split(" | ") for line in PREPOSITIONS_TEXT.strip().splitlines())
+)
 
 # english | french | tenses
 TIMES_TEXT = """
@@ -473,7 +507,10 @@ class Adverbial:
     tenses: tuple[str, ...]
 
 
-TIMES = tuple(Adverbial(e, f, tuple(tenses.split())) for e, f, tenses in (line.split(" | ") for line in TIMES_TEXT.strip().splitlines()))
+TIMES = tuple(
+    Adverbial(e, f, tuple(tenses.split()))
+    for e, f, tenses in (line.split(" | ") for line in TIMES_TEXT.strip().splitlines())
+)
 FREQUENCIES = {"often": "souvent", "always": "toujours", "sometimes": "parfois", "rarely": "rarement"}
 PLAIN_NEGATABLE = among("often always")
 
@@ -486,6 +523,10 @@ MANNERS = {
     "a lot": ("beaucoup", True, among("sleep work laugh cry smile dance sing run walk study suffer")),
 }
 BE = Verb("be", "", "être", "adjective", classes("living"), frozenset(), STATIVE)
-HAVE = Verb("have", "", "avoir", "object", classes("people"), classes("animal goods house idea friend"), STATIVE)
+HAVE = Verb(
+    "have", "", "avoir", "object", classes("people"), classes("animal goods house idea friend"), STATIVE
+)
 MODALS = {"can": "pouvoir", "must": "devoir", "want": "vouloir"}
-CONJUGATIONS = {verb.french: fr.conjugate(verb.french) for verb in (*VERBS, BE, HAVE)} | {f: fr.conjugate(f) for f in MODALS.values()}
+CONJUGATIONS = {verb.french: fr.conjugate(verb.french) for verb in (*VERBS, BE, HAVE)} | {
+    f: fr.conjugate(f) for f in MODALS.values()
+}

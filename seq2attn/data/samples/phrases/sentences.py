@@ -1,4 +1,5 @@
-"""The kinds of sentences: statements, descriptions, questions, there is, ages, coordinations, and long chains of them.
+"""The kinds of sentences: statements, descriptions, questions, there is, ages, coordinations, and long chains
+of them.
 
 It knows how clauses make a sentence; what is in a clause is the grammar's.
 """
@@ -11,7 +12,15 @@ from seq2attn.data.samples.phrases import french as fr
 from seq2attn.data.samples.phrases import lexicon
 from seq2attn.data.samples.phrases.grammar import HE, SUBJECTS, Derivation, Pair, Phrase
 from seq2attn.data.samples.phrases.lexicon import ADJECTIVES, BE, HAVE, VERBS, Verb
-from seq2attn.data.samples.phrases.surface import Word, Words, align, punctuate, spell_english, spell_french, words
+from seq2attn.data.samples.phrases.surface import (
+    Word,
+    Words,
+    align,
+    punctuate,
+    spell_english,
+    spell_french,
+    words,
+)
 from seq2attn.data.samples.phrases.tables import among
 from seq2attn.data.samples.phrases.verb_groups import Agreement, Group, english_group, french_group
 
@@ -20,7 +29,9 @@ Both = tuple[Words, Words]
 
 @dataclass(frozen=True)
 class Sentence:
-    """A pair of sentences with its gold alignment; `pairs` and `lemmas` are what its derivation combined and used."""
+    """A pair of sentences with its gold alignment; `pairs` and `lemmas` are what its derivation combined and
+    used.
+    """
 
     english: str
     french: str
@@ -79,9 +90,21 @@ def _universal(subject: Phrase) -> bool:
 def _adjuncts(d: Derivation, group: Group) -> list[Both]:
     verb = group.verb
     if verb.frame == "" and verb.french not in ("mourir",):
-        return [d.place()] if d.chance(0.3) else [d.company()] if d.chance(0.12) and "person" in verb.subjects else []
+        return (
+            [d.place()]
+            if d.chance(0.3)
+            else [d.company()]
+            if d.chance(0.12) and "person" in verb.subjects
+            else []
+        )
     if verb.frame in ("object", "de") and verb.tenses == lexicon.ALL:
-        return [d.place()] if d.chance(0.07) else [d.company()] if d.chance(0.04) and "person" in verb.subjects else []
+        return (
+            [d.place()]
+            if d.chance(0.07)
+            else [d.company()]
+            if d.chance(0.04) and "person" in verb.subjects
+            else []
+        )
     return []
 
 
@@ -91,7 +114,11 @@ def description(d: Derivation) -> tuple[Words, Words, str]:
     group = d.group(BE, subject.agreement)
     aux, rest = english_group(group, subject.agreement, inverted=False)
     english, french = _adjective(d, adjective, subject.agreement)
-    return subject.english + aux + rest + english, subject.french + french_group(group, subject.agreement) + french, group.tense
+    return (
+        subject.english + aux + rest + english,
+        subject.french + french_group(group, subject.agreement) + french,
+        group.tense,
+    )
 
 
 def _described(d: Derivation) -> tuple[Phrase, lexicon.Adjective]:
@@ -99,7 +126,9 @@ def _described(d: Derivation) -> tuple[Phrase, lexicon.Adjective]:
     while adjective.english in ("fat", "new"):  # as predicates, gros and nouveau would mean something else
         adjective = d.pick(list(ADJECTIVES.values()))
     if "kin" in adjective.kinds and d.chance(0.6):
-        return (d.pronoun(SUBJECTS) if d.chance(0.6) else d.name() if d.chance(0.7) else d.couple()), adjective
+        return (
+            d.pronoun(SUBJECTS) if d.chance(0.6) else d.name() if d.chance(0.7) else d.couple()
+        ), adjective
     noun = d.noun(adjective.kinds)
     d.pair("adjective", adjective.english, noun.english)
     phrase = d.noun_phrase(noun, "definite", relative=False, adjectives=d.chance(0.25))
@@ -109,7 +138,9 @@ def _described(d: Derivation) -> tuple[Phrase, lexicon.Adjective]:
 def _adjective(d: Derivation, adjective: lexicon.Adjective, subject: Agreement) -> Both:
     d.use("adjective", adjective.english)
     node = d.node()
-    return words(adjective.english, node), words(fr.agree(adjective.french, subject.feminine, subject.plural), node)
+    return words(adjective.english, node), words(
+        fr.agree(adjective.french, subject.feminine, subject.plural), node
+    )
 
 
 def existence(d: Derivation, asked: bool = False) -> Both:
@@ -122,30 +153,56 @@ def existence(d: Derivation, asked: bool = False) -> Both:
     there, be = d.node(), d.node()
     no = phrase.english[0].nodes  # stands for ne, pas and de alike
     ne, pas = ((Word("ne", no),), (Word("pas", no),)) if negated else ((), ())
-    verb = words("will", be) + words("be", be) if future else words("are" if phrase.agreement.plural else "is", be)
+    verb = (
+        words("will", be) + words("be", be)
+        if future
+        else words("are" if phrase.agreement.plural else "is", be)
+    )
     english = (verb + words("there", there)) if asked else (words("there", there) + verb)
-    french = words("il", there) + ne + words("y", there) + words("aura" if future else "a", be) + pas + phrase.french
+    french = (
+        words("il", there)
+        + ne
+        + words("y", there)
+        + words("aura" if future else "a", be)
+        + pas
+        + phrase.french
+    )
     return english + phrase.english + place[0], french + place[1]
 
 
 def age(d: Derivation) -> Both:
     """Anna is twenty-one years old: Anna a vingt et un ans."""
-    subject = d.pronoun(SUBJECTS) if d.chance(0.5) else d.name() if d.chance(0.6) else d.noun_phrase(d.noun(among("kin")), "definite", False, relative=False)
+    subject = (
+        d.pronoun(SUBJECTS)
+        if d.chance(0.5)
+        else d.name()
+        if d.chance(0.6)
+        else d.noun_phrase(d.noun(among("kin")), "definite", False, relative=False)
+    )
     value = d.number()
     d.use("number", en.number(value))
     be, number, years = d.node(), d.node(), d.node()
     person, plural = subject.agreement.person, subject.agreement.plural
     finite = lexicon.CONJUGATIONS["avoir"].present[subject.agreement.form]
     english = words(en.be(person, plural), be) + words(en.number(value), number) + words("years old", years)
-    return subject.english + english, subject.french + words(finite, be) + words(fr.number(value, False), number) + words("ans", years)
+    return subject.english + english, subject.french + words(finite, be) + words(
+        fr.number(value, False), number
+    ) + words("ans", years)
 
 
 def anaphora(d: Derivation) -> Both:
     """Anna buys the apple and eats it: la, by the gender of what was named."""
-    objects = [v for v in VERBS if v.frame == "object" and v.tenses == lexicon.ALL and "person" in v.subjects and v.english != "drink"]
+    objects = [
+        v
+        for v in VERBS
+        if v.frame == "object" and v.tenses == lexicon.ALL and "person" in v.subjects and v.english != "drink"
+    ]
     first = d.pick(objects)
     noun = d.noun(first.objects, lexicon.MASS)
-    second = d.pick([v for v in objects if v.key != first.key and (noun.kind in v.objects or noun.english in v.objects)] or [first])
+    second = d.pick(
+        [v for v in objects if v.key != first.key and (noun.kind in v.objects or noun.english in v.objects)]
+        or [first]
+    )
     subject = d.subject(first, relative=False)
     tense = d.tense(first)
     if tense == "past" and {first.english, second.english} & {"cut", "read", "put"}:
@@ -163,14 +220,24 @@ def anaphora(d: Derivation) -> Both:
     pronoun_fr = words("les" if plural else "la" if feminine else "le", it)
     who = subject.agreement
     verbs_en = [sum(english_group(group, who, inverted=False), ()) for group in groups]
-    english = subject.english + verbs_en[0] + thing.english + words("and", link) + verbs_en[1] + words(pronoun_en, it)
+    english = (
+        subject.english
+        + verbs_en[0]
+        + thing.english
+        + words("and", link)
+        + verbs_en[1]
+        + words(pronoun_en, it)
+    )
     french = subject.french + french_group(groups[0], who) + thing.french + words("et", link)
     return english, french + french_group(groups[1], who, pronoun_fr, thing.agreement)
 
 
 def two_actions(d: Derivation) -> Both:
     """She sings and dances."""
-    first, second = d.pick([v for v in VERBS if not v.frame and v.tenses == lexicon.ALL]), d.pick([v for v in VERBS if not v.frame and "person" in v.subjects])
+    first, second = (
+        d.pick([v for v in VERBS if not v.frame and v.tenses == lexicon.ALL]),
+        d.pick([v for v in VERBS if not v.frame and "person" in v.subjects]),
+    )
     while second.key == first.key:
         second = d.pick([v for v in VERBS if not v.frame and "person" in v.subjects])
     subject = d.subject(first, relative=False)
@@ -186,10 +253,17 @@ def two_actions(d: Derivation) -> Both:
     auxiliaries = {(forms.auxiliary, forms.reflexive) for forms in (first.conjugation, second.conjugation)}
     same = tense == "past" and len(auxiliaries) == 1 and not first.conjugation.reflexive
     french = [french_group(group, who, after_same=same and group is groups[1]) for group in groups]
-    return subject.english + english[0] + words("and", link) + english[1], subject.french + french[0] + words("et", link) + french[1]
+    return subject.english + english[0] + words("and", link) + english[1], subject.french + french[0] + words(
+        "et", link
+    ) + french[1]
 
 
-CONJUNCTIONS = {"and": ("", "et"), "but": (",", "mais"), "because": ("", "parce que"), "while": ("", "pendant que")}
+CONJUNCTIONS = {
+    "and": ("", "et"),
+    "but": (",", "mais"),
+    "because": ("", "parce que"),
+    "while": ("", "pendant que"),
+}
 
 
 def join(d: Derivation, first: Both, second: Both, conjunction: str) -> Both:
@@ -197,7 +271,9 @@ def join(d: Derivation, first: Both, second: Both, conjunction: str) -> Both:
     d.use("conjunction", conjunction)
     node = d.node()
     mark = _mark(comma) if comma else ()
-    return first[0] + mark + words(conjunction, node) + second[0], first[1] + mark + words(french, node) + second[1]
+    return first[0] + mark + words(conjunction, node) + second[0], first[1] + mark + words(
+        french, node
+    ) + second[1]
 
 
 def coordination(d: Derivation) -> Both:
@@ -217,9 +293,18 @@ def _following(d: Derivation, tense: str) -> tuple[Words, Words, str]:
 
 
 def conjunction(d: Derivation, first: str, second: str, last: str = "") -> str:
-    """One that fits the tenses of both clauses, other than the `last` one of a chain (but and because in a row read badly)."""
-    weights = {"and": 35.0, "but": 25.0, "because": 25.0, "while": 15.0 if first == second == "present" else 0.0}
-    return d.weighted({word: 0.0 if word == last and last != "and" else weight for word, weight in weights.items()})
+    """One that fits the tenses of both clauses, other than the `last` one of a chain (but and because in a
+    row read badly).
+    """
+    weights = {
+        "and": 35.0,
+        "but": 25.0,
+        "because": 25.0,
+        "while": 15.0 if first == second == "present" else 0.0,
+    }
+    return d.weighted(
+        {word: 0.0 if word == last and last != "and" else weight for word, weight in weights.items()}
+    )
 
 
 # Questions
@@ -242,11 +327,15 @@ def question(d: Derivation) -> Both:
     complement = d.complement(group, subject.agreement)
     aux, rest = english_group(group, subject.agreement, inverted=True)
     rest = rest + complement.english
-    french = french_group(group, subject.agreement, complement.clitics, complement.accusative) + complement.french
+    french = (
+        french_group(group, subject.agreement, complement.clitics, complement.accusative) + complement.french
+    )
     return _ask(d, asked, ASKED.get(asked, ""), aux, subject, rest, french)
 
 
-def _ask(d: Derivation, word_en: str, word_fr: str, aux: Words, subject: Phrase, rest: Words, french: Words) -> Both:
+def _ask(
+    d: Derivation, word_en: str, word_fr: str, aux: Words, subject: Phrase, rest: Words, french: Words
+) -> Both:
     wh = d.node()
     if word_en:
         d.use("question", word_en)
@@ -263,7 +352,15 @@ def described_question(d: Derivation) -> Both:
     aux, rest = english_group(group, subject.agreement, inverted=True)
     english, french = _adjective(d, adjective, subject.agreement)
     asked = "why" if d.chance(0.35) else ""
-    return _ask(d, asked, ASKED.get(asked, ""), aux, subject, rest + english, french_group(group, subject.agreement) + french)
+    return _ask(
+        d,
+        asked,
+        ASKED.get(asked, ""),
+        aux,
+        subject,
+        rest + english,
+        french_group(group, subject.agreement) + french,
+    )
 
 
 def who_question(d: Derivation) -> Both:
@@ -277,7 +374,9 @@ def who_question(d: Derivation) -> Both:
 
 
 def object_question(d: Derivation) -> Both:
-    """What does she eat? Who does she see? How many apples, which apples did she eat? The participle agrees with what is asked for."""
+    """What does she eat? Who does she see? How many apples, which apples did she eat? The participle agrees
+    with what is asked for.
+    """
     kind = d.weighted({"what": 30.0, "who": 20.0, "how many": 25.0, "which": 25.0})
     verbs = [verb for verb in VERBS if verb.frame == "object" and "person" in verb.subjects]
     if kind == "who":

@@ -1,6 +1,8 @@
-"""From linked words to text: elision and contraction in French, a/an and 's in English, punctuation, capitals, and the gold alignment.
+"""From linked words to text: elision and contraction in French, a/an and 's in English, punctuation,
+capitals, and the gold alignment.
 
-Two words, one of each language, are aligned when they stand for a common node of the derivation. It knows spelling only.
+Two words, one of each language, are aligned when they stand for a common node of the derivation. It knows
+spelling only.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +32,9 @@ def _glue(text: str, *parts: Word) -> Word:
 
 
 def spell_french(phrase: Sequence[Word]) -> list[Word]:
-    """Elides and contracts from the right, so that `de le homme` becomes de l'homme and `de le garçon` du garçon."""
+    """Elides and contracts from the right, so that `de le homme` becomes de l'homme and `de le garçon` du
+    garçon.
+    """
     spelt: list[Word] = []
     for word in reversed(phrase):
         if spelt:
@@ -73,4 +77,6 @@ def punctuate(spelt: Iterable[Word]) -> list[Word]:
 
 def align(english: Sequence[Word], french: Sequence[Word]) -> str:
     """Pharaoh links `i-j` of the English word i and the French word j, sorted, counted from 0."""
-    return " ".join(f"{i}-{j}" for i, e in enumerate(english) for j, f in enumerate(french) if e.nodes & f.nodes)
+    return " ".join(
+        f"{i}-{j}" for i, e in enumerate(english) for j, f in enumerate(french) if e.nodes & f.nodes
+    )

@@ -1,4 +1,5 @@
-"""The verb group in both languages: auxiliaries, negation, adverbs, clitics and the participle's agreement, in their order.
+"""The verb group in both languages: auxiliaries, negation, adverbs, clitics and the participle's agreement,
+in their order.
 
 It is given every choice (tense, negation, subject, clitics) and makes none; it knows no noun phrases.
 """
@@ -51,7 +52,9 @@ REFLEXIVES = ("me", "te", "se", "nous", "vous", "se")
 
 
 def english_group(group: Group, subject: Agreement, inverted: bool) -> tuple[Words, Words]:
-    """What stands before the subject in a question (`inverted`), and the rest; a statement joins the two after its subject."""
+    """What stands before the subject in a question (`inverted`), and the rest; a statement joins the two
+    after its subject.
+    """
     verb, nodes = group.verb, group.nodes
     third = subject.person == 3 and not subject.plural
     middle = words("never", nodes.negation) if group.negation == "never" else ()
@@ -78,11 +81,17 @@ def english_group(group: Group, subject: Agreement, inverted: bool) -> tuple[Wor
 
 
 def french_group(
-    group: Group, subject: Agreement, clitics: Words = (), accusative: Agreement | None = None, manner: Words = (), after_same: bool = False
+    group: Group,
+    subject: Agreement,
+    clitics: Words = (),
+    accusative: Agreement | None = None,
+    manner: Words = (),
+    after_same: bool = False,
 ) -> Words:
     """The French group with its clitics.
 
-    `accusative` is the direct object when it stands before the verb (clitic, que, combien de, quel): the participle of a verb
+    `accusative` is the direct object when it stands before the verb (clitic, que, combien de, quel): the
+    participle of a verb
     with avoir agrees with it. `manner` is an adverb that stands before the participle. `after_same`: the
     auxiliary has just been said (j'ai chanté et dansé).
     """
@@ -101,9 +110,23 @@ def french_group(
     if group.tense == "past":
         auxiliary = CONJUGATIONS[forms.auxiliary].present[subject.form]
         owner = subject if forms.auxiliary == "être" else accusative
-        participle = forms.participle if owner is None else fr.agree(forms.participle, owner.feminine, owner.plural)
+        participle = (
+            forms.participle if owner is None else fr.agree(forms.participle, owner.feminine, owner.plural)
+        )
         if after_same:
             return words(participle, nodes.tense, nodes.meaning)
-        return ne + clitics + words(auxiliary, nodes.tense) + after + manner + words(participle, nodes.meaning) + between
-    finite = words((forms.present if group.tense == "present" else forms.future)[subject.form], nodes.tense, nodes.meaning)
+        return (
+            ne
+            + clitics
+            + words(auxiliary, nodes.tense)
+            + after
+            + manner
+            + words(participle, nodes.meaning)
+            + between
+        )
+    finite = words(
+        (forms.present if group.tense == "present" else forms.future)[subject.form],
+        nodes.tense,
+        nodes.meaning,
+    )
     return ne + clitics + finite + after + manner + between

@@ -1,4 +1,5 @@
-"""`scenes`: small pictures of coloured shapes, each with five captions and the box of every thing that they name, drawn by ourselves.
+"""`scenes`: small pictures of coloured shapes, each with five captions and the box of every thing that they
+name, drawn by ourselves.
 
 The same for the same seed. `folder()` finds the committed corpus; `splits` and `rows` make more.
 """
@@ -20,4 +21,6 @@ def folder() -> Path:
     for candidate in (here.parents[1] / "bundled" / "scenes", here.parents[4] / "data" / "scenes"):
         if (candidate / "train.parquet").is_file():
             return candidate
-    raise UserError("the bundled corpus `scenes` is missing from this installation: make it with `python -m seq2attn.data.samples.scenes OUT`")
+    raise UserError(
+        "the bundled corpus `scenes` is missing from this installation: make it with `python -m seq2attn.data.samples.scenes OUT`"
+    )

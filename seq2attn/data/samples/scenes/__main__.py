@@ -1,4 +1,6 @@
-"""`python -m seq2attn.data.samples.scenes OUT`: writes the corpus; with the default seed and sizes, the committed one."""
+"""`python -m seq2attn.data.samples.scenes OUT`: writes the corpus; with the default seed and sizes, the
+committed one.
+"""
 
 import argparse
 from pathlib import Path
@@ -8,12 +10,18 @@ from seq2attn.data.samples.scenes.corpus import SIZES, rows, splits
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m seq2attn.data.samples.scenes", description="Writes SPLIT.parquet for each split.")
+    parser = argparse.ArgumentParser(
+        prog="python -m seq2attn.data.samples.scenes", description="Writes SPLIT.parquet for each split."
+    )
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write, made where it is missing")
-    parser.add_argument("--folder", action="store_true", help="write SPLIT/ instead: PNG files and metadata.jsonl")
+    parser.add_argument(
+        "--folder", action="store_true", help="write SPLIT/ instead: PNG files and metadata.jsonl"
+    )
     parser.add_argument("--seed", type=int, default=1)
     for name, size in SIZES.items():
-        parser.add_argument(f"--{name}", type=int, default=size, metavar="N", help=f"scenes of {name} (default {size:,})")
+        parser.add_argument(
+            f"--{name}", type=int, default=size, metavar="N", help=f"scenes of {name} (default {size:,})"
+        )
     arguments = parser.parse_args()
     made = rows(splits(arguments.seed, {name: getattr(arguments, name) for name in SIZES}))
     (write_folders if arguments.folder else write_tables)(arguments.out, made)

@@ -1,7 +1,10 @@
-"""Captions of a scene, with the thing that each names: a small grammar of two things and how one lies to the other.
+"""Captions of a scene, with the thing that each names: a small grammar of two things and how one lies to the
+other.
 
-What is said follows a rule that can be seen: four captions of five set the first thing against the last along the axis on which the scene is longer
-(left to right, or top to bottom), three of them in that order; the fifth speaks of the other axis where that is clear. It knows no pixels.
+What is said follows a rule that can be seen: four captions of five set the first thing against the last along
+the axis on which the scene is longer
+(left to right, or top to bottom), three of them in that order; the fifth speaks of the other axis where that
+is clear. It knows no pixels.
 """
 
 import random
@@ -12,11 +15,19 @@ from seq2attn.data.samples.chance import mix, pick
 from seq2attn.data.samples.scenes.scene import Scene, Thing, along, ends_are_clear, main_axis
 
 FORWARDS = {
-    "x": ("{first} is left of {last}", "{first} is to the left of {last}", "there is {first} to the left of {last}"),
+    "x": (
+        "{first} is left of {last}",
+        "{first} is to the left of {last}",
+        "there is {first} to the left of {last}",
+    ),
     "y": ("{first} is above {last}", "{first} is placed above {last}", "there is {first} above {last}"),
 }
 BACKWARDS = {
-    "x": ("{last} is right of {first}", "{last} is to the right of {first}", "there is {last} to the right of {first}"),
+    "x": (
+        "{last} is right of {first}",
+        "{last} is to the right of {first}",
+        "there is {last} to the right of {first}",
+    ),
     "y": ("{last} is below {first}", "{last} is placed below {first}", "there is {last} below {first}"),
 }
 BRIEF = 0.15  # of the captions name colour and shape alone, where that is enough
@@ -65,6 +76,8 @@ def captions(scene: Scene) -> tuple[Caption, ...]:
     made = []
     for on, form in mix(rng, forms):
         first, *_, last = along(scene.things, on)
-        brief = rng.random() < BRIEF and all(len(fits(describe(thing, True), scene.things)) == 1 for thing in (first, last))
+        brief = rng.random() < BRIEF and all(
+            len(fits(describe(thing, True), scene.things)) == 1 for thing in (first, last)
+        )
         made.append(caption(form, first, last, brief))
     return tuple(made)

@@ -1,6 +1,7 @@
 """The corpus: how scenes are divided into splits, and a scene as a row of a table.
 
-It knows which columns a row has; how a scene, its picture and its captions are made is told in the files beside it.
+It knows which columns a row has; how a scene, its picture and its captions are made is told in the files
+beside it.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,9 @@ def splits(seed: int, sizes: Mapping[str, int]) -> dict[str, list[Scene]]:
 
 
 def row(scene: Scene, number: int) -> dict[str, Any]:
-    """A scene's PNG, five captions, and for each caption the boxes of the things that it names: [word, left, top, right, bottom]."""
+    """A scene's PNG, five captions, and for each caption the boxes of the things that it names: [word, left,
+    top, right, bottom].
+    """
     said = captions(scene)
     return {
         "image": {"bytes": png(render(scene)), "path": f"{number:05}.png"},

@@ -1,4 +1,6 @@
-"""The pixels of a scene: its ground, and the things upon it. It knows a scene's looks and places, nothing of words."""
+"""The pixels of a scene: its ground, and the things upon it. It knows a scene's looks and places, nothing of
+words.
+"""
 
 from seq2attn.data.samples.grounds import ground
 from seq2attn.data.samples.scenes.scene import SIDE, Scene

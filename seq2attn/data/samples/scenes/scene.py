@@ -1,6 +1,8 @@
-"""What is in a scene: two to four things of different looks, where they are, and on what ground; drawn by chance, kept where nothing is doubtful.
+"""What is in a scene: two to four things of different looks, where they are, and on what ground; drawn by
+chance, kept where nothing is doubtful.
 
-It knows neither pixels of the picture nor words beyond the names of looks; which relations are clear is said here.
+It knows neither pixels of the picture nor words beyond the names of looks; which relations are clear is said
+here.
 """
 
 import random
@@ -18,7 +20,8 @@ SIDES = {"small": range(20, 24), "large": range(32, 39)}  # pixels of a thing's 
 MARGIN = 2  # pixels between a thing's square and the picture's rim
 CLEAR = 28  # pixels between two centres along the axis on which one is said to be left of or above the other
 LEADS = 16  # pixels by which a scene is longer along its main axis
-APART = 7  # pixels between the centres of the first thing along an axis and the next, or the last and the one before
+# pixels between the centres of the first thing along an axis and the next, or the last and the one before
+APART = 7
 VISIBLE = 0.75  # of a thing's pixels at least
 TRIES = 200  # to place things, before others are drawn: four large ones may not fit
 
@@ -71,11 +74,17 @@ def extent(things: Sequence[Thing], axis: str) -> float:
 
 
 def ends_are_clear(things: Sequence[Thing], axis: str) -> bool:
-    """Whether nobody can doubt which thing is the first along an axis, which the last, and that one lies before the other rather than across."""
+    """Whether nobody can doubt which thing is the first along an axis, which the last, and that one lies
+    before the other rather than across.
+    """
     at = [centre(thing, axis) for thing in along(things, axis)]
     across = "y" if axis == "x" else "x"
     first, *_, last = along(things, axis)
-    return at[-1] - at[0] >= max(CLEAR, abs(centre(last, across) - centre(first, across))) and at[1] - at[0] >= APART and at[-1] - at[-2] >= APART
+    return (
+        at[-1] - at[0] >= max(CLEAR, abs(centre(last, across) - centre(first, across)))
+        and at[1] - at[0] >= APART
+        and at[-1] - at[-2] >= APART
+    )
 
 
 def main_axis(things: Sequence[Thing]) -> str:
@@ -89,7 +98,9 @@ def visible(things: Sequence[Thing]) -> list[float]:
     masks = []
     for number, thing in enumerate(things):
         mask = np.zeros((SIDE, SIDE), dtype=np.bool_)
-        mask[thing.top : thing.top + thing.side, thing.left : thing.left + thing.side] = raster(thing.shape, thing.side) > 0
+        mask[thing.top : thing.top + thing.side, thing.left : thing.left + thing.side] = (
+            raster(thing.shape, thing.side) > 0
+        )
         masks.append(mask)
         owner[mask] = number
     return [float((owner == number).sum() / mask.sum()) for number, mask in enumerate(masks)]
@@ -113,7 +124,12 @@ def _looks(rng: random.Random, count: int) -> list[tuple[str, str, str, str]]:
     """Different looks; most things share a colour or a shape with another, none its size, colour and shape."""
     made: list[tuple[str, str, str, str]] = []
     while len(made) < count:
-        size, colour, texture, shape = pick(rng, list(SIDES)), pick(rng, list(COLOURS)), pick(rng, TEXTURES), pick(rng, list(SHAPES))
+        size, colour, texture, shape = (
+            pick(rng, list(SIDES)),
+            pick(rng, list(COLOURS)),
+            pick(rng, TEXTURES),
+            pick(rng, list(SHAPES)),
+        )
         if made and rng.random() < 0.6:
             other = pick(rng, made)
             colour, shape = (other[1], shape) if rng.random() < 0.5 else (colour, other[3])
@@ -134,7 +150,9 @@ def _places(rng: random.Random, looks: Sequence[tuple[str, str, str, str]]) -> t
 
 def _is_clear(things: Sequence[Thing], overlapping: bool) -> bool:
     """Whether the longer axis and its ends are beyond doubt and every thing is seen."""
-    if abs(extent(things, "x") - extent(things, "y")) < LEADS or not ends_are_clear(things, main_axis(things)):
+    if abs(extent(things, "x") - extent(things, "y")) < LEADS or not ends_are_clear(
+        things, main_axis(things)
+    ):
         return False
     pairs = [(a, b) for number, a in enumerate(things) for b in things[:number]]
     if not all(far_enough(a, b) if overlapping else not touches(a, b) for a, b in pairs):
