@@ -25,7 +25,7 @@ def load(
     allow_code: bool = False,
     processes: bool = False,
 ) -> Translator | Captioner:
-    """A trained run, ready to translate, or to describe pictures; several runs joined by commas are an
+    """A trained run, ready to translate, or to describe images; several runs joined by commas are an
     ensemble.
 
     `device` is auto, cpu, cuda or cuda:N; `precision` is auto, fp32, bf16 or fp16; `settings` that hold no

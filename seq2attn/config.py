@@ -81,7 +81,7 @@ class Data(Section):
         4.0  # of the longer side's tokens to the shorter's; beyond it a training pair is dropped
     )
     max_bad: Share = 0.01  # of the rows of a table may be no rows of it; they are left out, and with more nothing is prepared
-    max_missing: Share = 0.05  # of the pictures that captions name may be missing or damaged; they are left out, and with more nothing is prepared
+    max_missing: Share = 0.05  # of the images that captions name may be missing or damaged; they are left out, and with more nothing is prepared
     follow_links: bool = False  # images of a corpus may be links to files outside of its folder
 
 
@@ -182,7 +182,7 @@ STAGES = 4  # of a residual network
 
 
 class ImageEncoder(Section):
-    """Xu 2015: a convolutional backbone makes a grid of positions of a picture; of a clip, one position a frame."""
+    """Xu 2015: a convolutional backbone makes a grid of positions of an image; of a clip, one position a frame."""
 
     kind: Literal["image"]
     backbone: str = "resnet"  # resnet: our own, of `blocks` and `channels`; resnet18, 34, 50, 101, 152: as He 2016 has them; timm:NAME; or package.module:function
@@ -204,8 +204,8 @@ class ImageEncoder(Section):
     self_attention: Annotated[int, Field(ge=1, le=STAGES)] | None = (
         None  # the stage of a residual network behind which positions read each other (Zhang 2019)
     )
-    frozen: bool = False  # never train the backbone: what it makes of a picture is kept, and made once
-    side: Annotated[int, Field(ge=16, le=1024)] = 96  # pixels: pictures are brought to side x side
+    frozen: bool = False  # never train the backbone: what it makes of an image is kept, and made once
+    side: Annotated[int, Field(ge=16, le=1024)] = 96  # pixels: images are brought to side x side
     fit: Literal["stretch", "crop", "pad"] = (
         "stretch"  # how: both sides apart, the middle of the shorter side, or all with grey beside it
     )
@@ -617,8 +617,8 @@ class Model(Section):
         return self.embedding if self.decoder.kind == "conv" else self.decoder.size
 
     @property
-    def pictures(self) -> bool:
-        """Whether sources are pictures, not text."""
+    def images(self) -> bool:
+        """Whether sources are images, not text."""
         return self.encoder.kind == "image"
 
     def memory_size(self, part: Literal["keys", "values"]) -> int:
@@ -761,16 +761,16 @@ class Model(Section):
     def _refuse_what_is_of_text(self, encoder: ImageEncoder) -> None:
         if self.tied == "all":
             raise ValueError(
-                'model.tied="all" shares the embedding of the source, and pictures have none: choose output'
+                'model.tied="all" shares the embedding of the source, and images have none: choose output'
             )
         for name, part in (("keys", self.attention.keys), ("values", self.attention.values)):
             if part != "states":
                 raise ValueError(
-                    f'model.attention.{name}="{part}" is of embedded tokens, and pictures have none: leave it at states'
+                    f'model.attention.{name}="{part}" is of embedded tokens, and images have none: leave it at states'
                 )
         if self.attention.window != "none" and not encoder.clips:
             raise ValueError(
-                f'model.attention.window="{self.attention.window}" is over a line of positions, and those of a picture are a grid: leave it out'
+                f'model.attention.window="{self.attention.window}" is over a line of positions, and those of an image are a grid: leave it out'
             )
 
 
@@ -863,19 +863,19 @@ class Train(Section):
     validate_sentences: Count = 1000  # of the validation split are translated for its score
     doubly_stochastic: NotNegative = 0.0  # weight of a penalty on positions whose weights over all steps do not add up to 1 (Xu 2015, section 4.2.1)
     captions: Count | None = (
-        None  # pictures: captions of one picture in a batch, others in the next epoch; None: all
+        None  # images: captions of one image in a batch, others in the next epoch; None: all
     )
-    crop: Share = 0.0  # pictures: the largest share of either side that a random crop cuts off
-    flip: bool = False  # pictures: half of them mirrored; not where captions name sides
-    colour: Share = 0.0  # pictures: the largest change of brightness, contrast and saturation
+    crop: Share = 0.0  # images: the largest share of either side that a random crop cuts off
+    flip: bool = False  # images: half of them mirrored; not where captions name sides
+    colour: Share = 0.0  # images: the largest change of brightness, contrast and saturation
     unfreeze: Annotated[int, Field(ge=0, le=1_000_000_000)] = (
-        0  # pictures: the step from which the backbone is trained too
+        0  # images: the step from which the backbone is trained too
     )
-    backbone_lr: Positive = 1.0  # pictures: factor on lr for the backbone
+    backbone_lr: Positive = 1.0  # images: factor on lr for the backbone
     self_critical: Count | None = (
-        None  # pictures: the step from which drawn captions are trained on by their CIDEr-D (Rennie 2017); None: never
+        None  # images: the step from which drawn captions are trained on by their CIDEr-D (Rennie 2017); None: never
     )
-    samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] = 5  # self_critical: captions drawn of each picture
+    samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] = 5  # self_critical: captions drawn of each image
     compared: Literal["greedy", "samples"] = (
         "samples"  # self_critical: what a caption has to be better than: the greedy one, or the mean of the others (Luo 2020)
     )
@@ -894,7 +894,7 @@ class Search(Section):
     )
     min_length: Annotated[int, Field(ge=0, le=MOST_TOKENS)] = 0  # tokens before the end token
     max_length: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = (
-        None  # tokens; None: 2 * source tokens + 10, and 50 for a picture
+        None  # tokens; None: 2 * source tokens + 10, and 50 for an image
     )
     no_repeat_ngram: Annotated[int, Field(ge=0, le=MOST_TOKENS)] = (
         0  # no output holds this many tokens in a row twice; 0: any may come again
@@ -940,7 +940,7 @@ class Config(Section):
             raise ValueError(
                 'train.self_critical gives attention that draws nothing to learn from, and model.attention.normaliser is "hard-sample": leave it out, or choose softmax'
             )
-        if train.metric == "cider" and not self.model.pictures:
+        if train.metric == "cider" and not self.model.images:
             raise ValueError('train.metric="cider" is of captions: choose bleu or loss')
         if train.doubly_stochastic and self.model.decoder.reads != "attention":
             raise ValueError(
@@ -1231,17 +1231,17 @@ def _idle(config: Config, trained: bool) -> Iterator[tuple[tuple[str, ...], str,
             f'train.schedule is "{train.schedule}"',
             'set train.schedule="plateau"',
         )
-    if not model.pictures:
+    if not model.images:
         names = ("captions", "crop", "flip", "colour", "unfreeze", "backbone_lr", "self_critical")
         yield (
             (*(f"train.{name}" for name in names), "data.max_missing", "data.follow_links"),
-            "it is of pictures, and the source is text",
+            "it is of images, and the source is text",
             "",
         )
     else:
         yield (
             ("data.joint", "data.max_ratio", "data.max_bad"),
-            "it is of sources of text, and they are pictures",
+            "it is of sources of text, and they are images",
             "",
         )
     if train.self_critical is None:

@@ -1,4 +1,4 @@
-"""Twenty pictures nobody took, five captions each, and a hypothesis for each; references vary in number where
+"""Twenty images nobody took, five captions each, and a hypothesis for each; references vary in number where
 `VARIED` is used.
 """
 

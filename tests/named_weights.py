@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from seq2attn import config
 from seq2attn.attention import Attention, Score
 from seq2attn.attention.self_attention import SelfAttention
-from seq2attn.models.cells import Cell
-from seq2attn.models.convolution import Normalised
+from seq2attn.models.layers.cells import Cell
+from seq2attn.models.layers.gated_conv import Normalised
+from seq2attn.models.layers.transformer import FeedForward
 from seq2attn.models.seq2seq import Seq2Seq
-from seq2attn.models.transformer import FeedForward
 
 
 def array(tensor: Tensor) -> np.ndarray:

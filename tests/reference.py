@@ -17,7 +17,7 @@ Of the Transformer beyond
 Vaswani: Ba, Kiros, Hinton 2016 (1607.06450); Zhang, Sennrich 2019 (1910.07467); Shazeer 2020 (2002.05202); Su
 et al. 2021 (2104.09864);
 Ainslie et al. 2023 (2305.13245). Of the convolutional model: Gehring et al. 2017 (1705.03122); Salimans,
-Kingma 2016 (1602.07868). Of pictures: He et al. 2016 (1512.03385);
+Kingma 2016 (1602.07868). Of images: He et al. 2016 (1512.03385);
 Ioffe, Szegedy 2015 (1502.03167); Wu, He 2018 (1803.08494); Zhang et al. 2019 (1805.08318).
 
 
@@ -931,7 +931,7 @@ class Blocks:
         )
 
 
-# Pictures: x is (channels, rows, columns)
+# Images: x is (channels, rows, columns)
 
 
 def convolution(w, x, stride=1, b=None):
@@ -954,7 +954,7 @@ def convolution(w, x, stride=1, b=None):
     return y
 
 
-def picture_norm(w, x):
+def image_norm(w, x):
     """With "mean" and "variance" by them (Ioffe 2015, algorithm 2), else by those of each of so many "groups"
     of channels (Wu 2018, equations 1 and 3).
     """
@@ -1001,10 +1001,10 @@ def residual_block(w, x):
     """
     y = x
     for number, (filters, norm, stride) in enumerate(w["steps"]):
-        y = picture_norm(norm, convolution(filters, y if not number else rectified(y), stride))
+        y = image_norm(norm, convolution(filters, y if not number else rectified(y), stride))
     if w["short"] is not None:
         filters, norm, stride = w["short"]
-        x = picture_norm(norm, convolution(filters, x, stride))
+        x = image_norm(norm, convolution(filters, x, stride))
     assert x.shape == y.shape
     return rectified(x + y)
 
@@ -1030,7 +1030,7 @@ def residual_network(w, x):
     blocks; "attention", by the number of the stage before it.
     """
     for filters, norm, stride in w["stem"]:
-        x = rectified(picture_norm(norm, convolution(filters, x, stride)))
+        x = rectified(image_norm(norm, convolution(filters, x, stride)))
     x = largest_of_nine(x)
     for number, stage in enumerate(w["stages"]):
         for block in stage:
@@ -1096,16 +1096,16 @@ def corpus_bleu(hypotheses, references, orders):
 
 
 def cider_d(words, captions, all_references, sigma=6.0):
-    """Vedantam et al. 2015, section 5 and equation 6, of one candidate against its picture's captions; as in
+    """Vedantam et al. 2015, section 5 and equation 6, of one candidate against its image's captions; as in
     the authors' code, a length is a number of pairs of words.
     """
-    pictures = len(all_references)
+    images = len(all_references)
 
     def weight(gram, caption):
         holding = sum(
-            any(gram in grams(other, len(gram)) for other in of_picture) for of_picture in all_references
+            any(gram in grams(other, len(gram)) for other in of_image) for of_image in all_references
         )
-        return grams(caption, len(gram)).count(gram) * math.log(pictures / max(1, holding))
+        return grams(caption, len(gram)).count(gram) * math.log(images / max(1, holding))
 
     def norm(caption, n):
         return math.sqrt(sum(weight(gram, caption) ** 2 for gram in set(grams(caption, n))))

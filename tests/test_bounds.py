@@ -16,7 +16,7 @@ from seq2attn import config
 from seq2attn.cli import app
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference import Translator, loading, searcher
-from seq2attn.training.checkpoint import read_shapes
+from seq2attn.runs.directory import read_shapes
 
 KINDS = {
     "model.encoder.kind": ("rnn", "conv", "transformer", "image"),
@@ -114,7 +114,7 @@ def test_the_estimate_of_parameters_is_near_the_truth(name: str) -> None:
     settings = config.load(name)
     pieces = settings.data.vocab_size
     with torch.device("meta"):
-        model = loading.build(settings.model, 0 if settings.model.pictures else pieces, pieces, draw=False)
+        model = loading.build(settings.model, 0 if settings.model.images else pieces, pieces, draw=False)
     real = sum(parameter.numel() for parameter in model.parameters())
     assert real / 2 < settings.model.parameters(pieces) < real * 2 + 1e6
 

@@ -831,9 +831,9 @@ IDLE = [
         'set train.optimizer="sgd"',
         ["train.optimizer=sgd"],
     ),
-    ("luong15", ["data.max_missing=0.2"], "it is of pictures, and the source is text", "", None),
-    ("luong15", ["data.follow_links=true"], "it is of pictures, and the source is text", "", None),
-    ("xu15-soft", ["data.max_ratio=2"], "it is of sources of text, and they are pictures", "", None),
+    ("luong15", ["data.max_missing=0.2"], "it is of images, and the source is text", "", None),
+    ("luong15", ["data.follow_links=true"], "it is of images, and the source is text", "", None),
+    ("xu15-soft", ["data.max_ratio=2"], "it is of sources of text, and they are images", "", None),
     (
         "xu15-soft",
         ["train.samples=9"],
@@ -842,7 +842,7 @@ IDLE = [
         ["train.self_critical=9"],
     ),
     *(
-        ("luong15", [f"train.{setting}"], "it is of pictures", "", None)
+        ("luong15", [f"train.{setting}"], "it is of images", "", None)
         for setting in ("captions=2", "crop=0.1", "flip=true", "unfreeze=5", "backbone_lr=0.1")
     ),
     *(

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from seq2attn import config
-from seq2attn.training.schedule import rate
+from seq2attn.training.schedules import rate
 
 PRESETS = sorted(config.presets())
 FAMILY = {  # what each changes of the attention of keyed-bilinear, and of its decoder

@@ -22,7 +22,7 @@ import pytest
 import typer
 
 from seq2attn.cli import app as application
-from seq2attn.data.samples import clips, picture_files, scenes
+from seq2attn.samples import clips, image_files, scenes
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -112,7 +112,7 @@ def test_test_it_is_what_the_checks_run() -> None:
     assert "pip install --quiet --disable-pip-version-check '.[test]'" in check
 
 
-def test_pictures_and_files_it_points_to_are_there() -> None:
+def test_images_and_files_it_points_to_are_there() -> None:
     links = [
         link for link in re.findall(r"\]\(([^)\s]+)\)", README) if not link.startswith(("https://", "#"))
     ]
@@ -124,7 +124,7 @@ def test_its_contents_name_every_section() -> None:
     contents = README.partition("## Run it")[0]
     links = set(re.findall(r"\]\(#([a-z-]+)\)", contents))
     anchors = {re.sub(r"[^a-z -]", "", name.lower()).replace(" ", "-") for name in SECTIONS}
-    assert links - {"pictures-to-text"} <= anchors
+    assert links - {"images-to-text"} <= anchors
     assert anchors - links <= {"licence"}
 
 
@@ -259,7 +259,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (clips, clips.rows(clips.splits(2, few))),
     ):
         bundled = path / "bundled" / sample.__name__
-        picture_files.write_tables(bundled, made)
+        image_files.write_tables(bundled, made)
         sample.folder = lambda bundled=bundled: bundled
     cwd, cache = Path.cwd(), os.environ.get("XDG_CACHE_HOME")
     os.chdir(path)
@@ -284,8 +284,8 @@ def test_the_examples_run() -> None:
     scores = [text for line, text in printed.items() if " evaluate " in line]
     assert all("BLEU" in text for text in scores)
     assert any("tok:zh" in text for text in scores)
-    for picture in ("alignment.png", "mandarin.png"):
-        assert Path(picture).read_bytes().startswith(b"\x89PNG")
+    for image in ("alignment.png", "mandarin.png"):
+        assert Path(image).read_bytes().startswith(b"\x89PNG")
     assert "bahdanau15" in printed["seq2attn train --list"]
 
 

@@ -14,7 +14,7 @@ from seq2attn.config import Config
 from seq2attn.data.tokenizer import EOS, Tokenizer
 from seq2attn.inference import Translator
 from seq2attn.models.seq2seq import Seq2Seq, build
-from seq2attn.training import checkpoint
+from seq2attn.runs import directory
 
 ENGLISH = [
     "the small dog sleeps in the garden",
@@ -116,8 +116,8 @@ def save_run(path: Path, seed: int = 1, **decoder: Any) -> Path:
         tokenizer(side).save(path.parent / f"{side}.bin")
         files[f"{side}.model"] = (path.parent / f"{side}.bin").read_bytes()
     sizes = {"source_size": tokenizer("source").size, "target_size": tokenizer("target").size}
-    run = checkpoint.create(
+    run = directory.create(
         path, of, **sizes, languages=("en", "fr"), tokenizers=files, corpus="tiny", force=False
     )
-    checkpoint.save_weights(run, model(of, seed))
+    directory.save_weights(run, model(of, seed))
     return path

@@ -1,4 +1,4 @@
-"""Tiny captioned pictures and random models that describe them, quick to make: for tests of what is around a
+"""Tiny captioned images and random models that describe them, quick to make: for tests of what is around a
 model rather than of the model.
 """
 
@@ -15,10 +15,10 @@ from PIL import Image
 from seq2attn import config
 from seq2attn.config import Config
 from seq2attn.data import prepared
-from seq2attn.data.pictures import Box, Picture, PictureCorpus
+from seq2attn.data.images.corpus import Box, CaptionedImage, ImageCorpus
 from seq2attn.data.tokenizer import EOS
 from seq2attn.models.seq2seq import build
-from seq2attn.training import checkpoint
+from seq2attn.runs import directory
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 160, 20), "blue": (20, 20, 220)}
 SPLITS = {"train": 12, "valid": 3, "test": 6, "test_plain": 2}
@@ -26,7 +26,7 @@ WIDTH, HEIGHT = 64, 32
 
 
 def captions(number: int) -> tuple[str, ...]:
-    """One to three of a picture: a bar of a colour on one side."""
+    """One to three of an image: a bar of a colour on one side."""
     colour, side = [*COLOURS][number % 3], ("left", "right")[number % 2]
     every = (
         f"a {colour} bar on the {side}",
@@ -54,27 +54,29 @@ def png(number: int) -> bytes:
     return file.getvalue()
 
 
-def corpus(boxed: bool = True, clips: bool = False) -> PictureCorpus:
-    def pictures() -> Iterator[Picture]:
+def corpus(boxed: bool = True, clips: bool = False) -> ImageCorpus:
+    def images() -> Iterator[CaptionedImage]:
         first = 0
         for split, count in SPLITS.items():
             for number in range(first, first + count):
                 frames = [png(number), png(number + 1)] if clips else [png(number)]
                 content = lambda frames=frames: frames
                 has = boxes(number) if boxed and split != "test_plain" else ()
-                yield Picture(f"{number}.png", content, captions(number), f"captions:{number}", split, has)
+                yield CaptionedImage(
+                    f"{number}.png", content, captions(number), f"captions:{number}", split, has
+                )
             first += count
 
-    return PictureCorpus("bars", "en", pictures, clips)
+    return ImageCorpus("bars", "en", images, clips)
 
 
 def numbers(split: str) -> range:
-    """Those of a split's pictures."""
+    """Those of a split's images."""
     first = sum(list(SPLITS.values())[: [*SPLITS].index(split)])
     return range(first, first + SPLITS[split])
 
 
-def prepare(out: Path, patch: pytest.MonkeyPatch, of: PictureCorpus | None = None) -> Path:
+def prepare(out: Path, patch: pytest.MonkeyPatch, of: ImageCorpus | None = None) -> Path:
     """The folder, now with that corpus or with our own."""
     patch.setattr(prepared, "open_corpus", lambda *name, **options: of or corpus())
     prepared.prepare("bars", out, config.Data(vocab_size=60), shrink=True)
@@ -105,7 +107,7 @@ def save_run(path: Path, data: Path, seed: int = 1, **parts: Any) -> Path:
     there, of = prepared.Prepared(data), settings(**parts)
     size = there.target_tokenizer.size
     files = {"target.model": (data / "target.model").read_bytes()}
-    run = checkpoint.create(
+    run = directory.create(
         path,
         of,
         source_size=0,
@@ -121,5 +123,5 @@ def save_run(path: Path, data: Path, seed: int = 1, **parts: Any) -> Path:
         for weight in model.decoder.parameters():
             weight.copy_(torch.randn_like(weight) * 3 / max(weight.shape[-1], 9) ** 0.5)
         model.decoder.output.bias[EOS] += 3
-    checkpoint.save_weights(run, model)
+    directory.save_weights(run, model)
     return path

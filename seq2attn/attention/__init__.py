@@ -5,8 +5,8 @@ Every variant lives in this package. It needs torch and the settings alone, and 
 """
 
 from seq2attn.attention.attention import Attention, Reading
+from seq2attn.attention.history import Past
 from seq2attn.attention.normalisers import Chosen, Normaliser, normaliser_named
-from seq2attn.attention.past import Past
 from seq2attn.attention.read import read
 from seq2attn.attention.scores import Score, score_named
 

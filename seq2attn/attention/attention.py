@@ -12,14 +12,14 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from seq2attn.attention.history import Past, term_named
 from seq2attn.attention.normalisers import normaliser_named
-from seq2attn.attention.past import Past, term_named
-from seq2attn.attention.products import products, readable
 from seq2attn.attention.read import read
 from seq2attn.attention.scores import Keyed, score_named
-from seq2attn.attention.unrolled import Linear, product_dtype
-from seq2attn.attention.window import window_named
+from seq2attn.attention.windows import window_named
 from seq2attn.config import Attention as Settings
+from seq2attn.kernels.deferred_gradients import Linear, product_dtype
+from seq2attn.kernels.dot_product import products, readable
 
 
 class Source(NamedTuple):

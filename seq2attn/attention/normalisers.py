@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from seq2attn.attention.hard import gumbel, gumbel_of, largest, log_p_of, ones_at, straight_through
-from seq2attn.attention.past import Past
-from seq2attn.attention.sparse import entmax15, sparsemax
+from seq2attn.attention.history import Past
+from seq2attn.attention.sparsemax import entmax15, sparsemax
 from seq2attn.config import Attention as Settings
 
 

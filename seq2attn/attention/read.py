@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
+from seq2attn.attention.history import Past
 from seq2attn.attention.normalisers import Chosen, Normaliser
-from seq2attn.attention.past import Past
 from seq2attn.attention.scores import Score
-from seq2attn.attention.unrolled import product
+from seq2attn.kernels.deferred_gradients import product
 
 
 def read(

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seq2attn.attention.energy import tanh_energy
-from seq2attn.attention.unrolled import Linear, product
 from seq2attn.config import Attention as Settings
 from seq2attn.config import Map
+from seq2attn.kernels.additive_score import tanh_energy
+from seq2attn.kernels.deferred_gradients import Linear, product
 
 # the score of a position that a location score has no weight for: finite in half precision, and nothing after
 # a softmax

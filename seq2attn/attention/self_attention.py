@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from seq2attn.attention.products import products
+from seq2attn.kernels.dot_product import products
 
 
 class SelfAttention(nn.Module):

@@ -1,11 +1,11 @@
 """Self-attention over a map of features: every cell reads all others (Zhang 2019, section 3). It knows
-tensors alone, and no picture.
+tensors alone, and no image.
 """
 
 import torch
 from torch import Tensor, nn
 
-from seq2attn.attention.products import products
+from seq2attn.kernels.dot_product import products
 
 LESS = 8  # channels of queries, keys and values: so many times fewer than of the map
 

@@ -1,4 +1,4 @@
-"""`seq2attn caption`: pictures in, captions out, in order and as they come."""
+"""`seq2attn caption`: images in, captions out, in order and as they come."""
 
 import time
 from contextlib import ExitStack
@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from seq2attn import config
-from seq2attn.cli import console, formats, mistaken, options, stream, writing
-from seq2attn.cli.search_options import Asked, refuse_blind
+from seq2attn.cli import console, flags, mistaken
+from seq2attn.cli.input import line_reader
+from seq2attn.cli.output import formats, result_files
+from seq2attn.cli.search_flags import Asked, refuse_blind
 from seq2attn.errors import UsageError, UserError
 
 FORMATS = ("text", "jsonl")
@@ -22,7 +24,7 @@ def caption(
             help="A trained run; several joined by commas are an ensemble.", metavar="RUN", show_default=False
         ),
     ],
-    pictures: Annotated[
+    images: Annotated[
         list[str] | None,
         typer.Argument(
             help="Images, or folders of them; for a run that reads clips, folders of frames, animated images, or folders of those. -: paths on standard input.",
@@ -34,25 +36,23 @@ def caption(
         Path | None,
         typer.Option("--output", "-o", help="Write here.", metavar="FILE", show_default="standard output"),
     ] = None,
-    beam: options.Beam = None,
-    length_penalty: options.LengthPenalty = None,
+    beam: flags.Beam = None,
+    length_penalty: flags.LengthPenalty = None,
     n_best: Annotated[
         int,
-        typer.Option(
-            help="Captions of each picture, best first.", min=1, max=config.MOST_SAMPLES, metavar="N"
-        ),
+        typer.Option(help="Captions of each image, best first.", min=1, max=config.MOST_SAMPLES, metavar="N"),
     ] = 1,
-    max_length: options.MaxLength = None,
-    min_length: options.MinLength = None,
-    no_repeat_ngram: options.NoRepeat = None,
-    sample: options.Sample = False,
-    temperature: options.Temperature = None,
-    top_k: options.TopK = None,
-    top_p: options.TopP = None,
-    mbr: options.Mbr = None,
-    samples: options.Samples = None,
-    seed: options.Seed = 1,
-    batch_tokens: options.BatchTokens = None,
+    max_length: flags.MaxLength = None,
+    min_length: flags.MinLength = None,
+    no_repeat_ngram: flags.NoRepeat = None,
+    sample: flags.Sample = False,
+    temperature: flags.Temperature = None,
+    top_k: flags.TopK = None,
+    top_p: flags.TopP = None,
+    mbr: flags.Mbr = None,
+    samples: flags.Samples = None,
+    seed: flags.Seed = 1,
+    batch_tokens: flags.BatchTokens = None,
     format: Annotated[
         str,
         typer.Option(
@@ -70,21 +70,21 @@ def caption(
     attention: Annotated[
         Path | None,
         typer.Option(
-            help="Draw where the words of each caption look, a PNG named after the picture, into here.",
+            help="Draw where the words of each caption look, a PNG named after the image, into here.",
             metavar="DIR",
             show_default=False,
         ),
     ] = None,
-    set_: options.Settings = None,
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    allow_code: options.AllowCode = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    set_: flags.Settings = None,
+    device: flags.Device = "auto",
+    precision: flags.Precision = "auto",
+    allow_code: flags.AllowCode = False,
+    quiet: flags.Quiet = False,
+    debug: flags.Debug = False,
 ) -> None:
-    """Describe pictures: a line for each, its path, a tab and the caption.
+    """Describe images: a line for each, its path, a tab and the caption.
 
-    Folders are walked one level deep, hidden files left out. A picture that cannot be read is one line on
+    Folders are walked one level deep, hidden files left out. An image that cannot be read is one line on
     stderr and an empty caption; the others are done,
     and the exit code is 1. Escapes such as \\n stand for control characters in a path. The output depends neither on the batch size nor on the order.
     """
@@ -108,17 +108,18 @@ def caption(
         batch_tokens,
     )
     asked.refuse(run, settings, precision)
-    writing.refuse_place(output, "-o")
-    _refuse_folder(attention, pictures or [])
+    result_files.refuse_place(output, "-o")
+    _refuse_folder(attention, images or [])
     mistaken.refuse_no_run(run)
-    if pictures and all(map(mistaken.is_text, pictures)):
-        mistaken.refuse_no_file(pictures[0], "Images are described: name files of images, or folders of them")
+    if images and all(map(mistaken.is_text, images)):
+        mistaken.refuse_no_file(images[0], "Images are described: name files of images, or folders of them")
 
-    from seq2attn.cli import ahead, overlays
-    from seq2attn.cli.picture_paths import Paths
-    from seq2attn.data.picture_files import content_of
+    from seq2attn.cli.input import image_prefetch
+    from seq2attn.cli.input.image_paths import Paths
+    from seq2attn.cli.output import overlays
+    from seq2attn.data.images.files import content_of
+    from seq2attn.devices import keep_pages
     from seq2attn.inference import Captioner
-    from seq2attn.training.precision import keep_pages
 
     keep_pages()
     captioner = Captioner.load(
@@ -127,15 +128,17 @@ def caption(
     if attention is not None:
         refuse_blind(run, captioner, "show", "; leave out --attention")
     keywords = asked.keywords(captioner.languages[1]) | {"attention": attention is not None}
-    if not pictures and stream.is_terminal():
+    if not images and line_reader.is_terminal():
         console.note("one path, one caption; Ctrl-D ends")
 
     done = described = failed = 0
     with ExitStack() as stack:
-        reading = stack.enter_context(ahead.Ahead(Paths(pictures or [], captioner.clips), captioner))
-        write = writing.writer(stack, output)
+        reading = stack.enter_context(image_prefetch.Ahead(Paths(images or [], captioner.clips), captioner))
+        write = result_files.writer(stack, output)
         folder = None if attention is None else overlays.Folder(attention)
-        show = stack.enter_context(console.progress()) if writing.shows_progress(pictures, output) else None
+        show = (
+            stack.enter_context(console.progress()) if result_files.shows_progress(images, output) else None
+        )
         started = time.monotonic()
         for block in reading.blocks():
             seen = [ready.seen for ready in block if ready.seen is not None]
@@ -169,28 +172,25 @@ def caption(
             write("".join(parts))
             if show is not None:
                 show(
-                    "describing",
-                    done,
-                    None,
-                    f"{done / max(time.monotonic() - started, 1e-9):,.0f} pictures/s",
+                    "describing", done, None, f"{done / max(time.monotonic() - started, 1e-9):,.0f} images/s"
                 )
     if failed:
-        raise UserError(f"{failed:,} of {done:,} pictures could not be read; their captions are empty")
+        raise UserError(f"{failed:,} of {done:,} images could not be read; their captions are empty")
 
 
-def _refuse_folder(folder: Path | None, pictures: list[str]) -> None:
-    """Raise where overlays cannot be put there, or could be written over pictures."""
+def _refuse_folder(folder: Path | None, images: list[str]) -> None:
+    """Raise where overlays cannot be put there, or could be written over images."""
     if folder is None:
         return
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--attention {folder}: a file; name a folder")
     if not folder.absolute().parent.is_dir():
         raise UserError(f"--attention {folder}: there is no folder {folder.parent}; make it first")
-    for picture in pictures:
-        if picture != "-" and folder.resolve() in (
-            Path(picture).resolve(),
-            Path(picture).absolute().parent.resolve(),
+    for image in images:
+        if image != "-" and folder.resolve() in (
+            Path(image).resolve(),
+            Path(image).absolute().parent.resolve(),
         ):
             raise UsageError(
-                f"--attention {folder}: there are pictures in it that could be written over; name another folder"
+                f"--attention {folder}: there are images in it that could be written over; name another folder"
             )

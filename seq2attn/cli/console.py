@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from seq2attn.cli.progress_line import Clock, counted, duration, fitted
+from seq2attn.cli.output.progress_line import Clock, counted, duration, fitted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,16 +8,25 @@ import typer
 from typer.core import TyperCommand
 
 from seq2attn import config
-from seq2attn.cli import console, mistaken, options, outline, train
+from seq2attn.cli import console, flags, mistaken, outline, train
 from seq2attn.cli.outline import Outline
-from seq2attn.cli.scored import Search, System, TestSet, alignment_record, keep, note_form, record, show
-from seq2attn.cli.scored import as_json as json_of
+from seq2attn.cli.output.report import (
+    Search,
+    System,
+    TestSet,
+    alignment_record,
+    keep,
+    note_form,
+    record,
+    show,
+)
+from seq2attn.cli.output.report import as_json as json_of
 from seq2attn.config import Config, Precision
 from seq2attn.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from seq2attn.inference import Captioner, Translator
-    from seq2attn.training.checkpoint import Run
+    from seq2attn.runs.directory import Run
 
 MOST_CHARACTERS, MOST_LINES = 100 << 20, 5_000_000  # of one file
 _LISTS = ("--reference", "--hypotheses")  # options that take one file or several
@@ -99,7 +108,7 @@ def evaluate(
         bool,
         typer.Option(
             "--captions",
-            help="The files are captions, a line a picture: BLEU-1 to 4, CIDEr-D and ROUGE-L too. A blank line is no reference.",
+            help="The files are captions, a line an image: BLEU-1 to 4, CIDEr-D and ROUGE-L too. A blank line is no reference.",
         ),
     ] = False,
     language: Annotated[
@@ -145,10 +154,10 @@ def evaluate(
             show_default="the run's",
         ),
     ] = None,
-    length_penalty: options.LengthPenalty = None,
-    no_repeat_ngram: options.NoRepeat = None,
-    mbr: options.Mbr = None,
-    samples: options.Samples = None,
+    length_penalty: flags.LengthPenalty = None,
+    no_repeat_ngram: flags.NoRepeat = None,
+    mbr: flags.Mbr = None,
+    samples: flags.Samples = None,
     batch_tokens: Annotated[
         int | None,
         typer.Option(
@@ -159,23 +168,23 @@ def evaluate(
             show_default="2048",
         ),
     ] = None,
-    set_: options.Settings = None,
-    seed: options.Seed = 1,
-    device: options.Device = "auto",
+    set_: flags.Settings = None,
+    seed: flags.Seed = 1,
+    device: flags.Device = "auto",
     precision: Annotated[
         Precision, typer.Option(help="Number format; auto is fp32.", metavar="auto|fp32|bf16|fp16")
     ] = "auto",
-    allow_code: options.AllowCode = False,
+    allow_code: flags.AllowCode = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a line, for each split and system.")
     ] = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    quiet: flags.Quiet = False,
+    debug: flags.Debug = False,
 ) -> None:
     """Score runs: BLEU first, with its sacreBLEU signature, then chrF and TER, and how likely the references
     are: cross-entropy and perplexity.
 
-    Of runs that describe pictures BLEU-1 to 4, CIDEr-D and ROUGE-L too, and where their attention points,
+    Of runs that describe images BLEU-1 to 4, CIDEr-D and ROUGE-L too, and where their attention points,
     where the data have boxes.
 
     Outputs and scores are kept in RUN/scores, what --set and options of the search change in the file's name.
@@ -203,20 +212,20 @@ def evaluate(
     if alignments is not None and gold is not None:
         _print_alignments(alignments, gold, gold_first, as_json)
         return
-    pictures = _look(runs, None if reference else splits, data)
-    if pictures:
+    images = _look(runs, None if reference else splits, data)
+    if images:
         _refuse_text(
             {"--source": source, "--reference": reference, "--by-length": by_length, "--gold": gold}, runs[0]
         )
     elif allow_code:
         raise UsageError(
-            f"--allow-code is for a run that describes pictures, and {runs[0]} translates text: leave it out"
+            f"--allow-code is for a run that describes images, and {runs[0]} translates text: leave it out"
         )
-    readers = _load(runs, pictures, device, precision, settings, gold is not None, allow_code)
+    readers = _load(runs, images, device, precision, settings, gold is not None, allow_code)
     tests = (
         [_of_files(source, reference, captions, by_length)]
         if reference
-        else _of_splits(runs, pictures, data, splits, by_length)
+        else _of_splits(runs, images, data, splits, by_length)
     )
     if gold is not None:
         _add_gold(tests[0], gold, gold_first)
@@ -298,7 +307,7 @@ def _refuse(
         raise UsageError("--gold belongs to one split: name one with --split")
     if captions and (runs or source or not reference):
         raise UsageError(
-            "--captions is for --hypotheses FILE with --reference FILE... alone; runs and prepared pictures are scored so without it: leave it out"
+            "--captions is for --hypotheses FILE with --reference FILE... alone; runs and prepared images are scored so without it: leave it out"
         )
     if gold_first and gold is None:
         raise UsageError("--gold-first says how the words of --gold FILE are counted: give the file too")
@@ -308,11 +317,11 @@ def _refuse(
                 f"--{name.replace('_', '-')} is for a run that searches: name a RUN, or leave it out"
             )
     if allow_code and not runs:
-        raise UsageError("--allow-code is for a run that describes pictures: name a RUN, or leave it out")
+        raise UsageError("--allow-code is for a run that describes images: name a RUN, or leave it out")
     if settings and not runs:
         raise UsageError("--set changes how a run translates: name a RUN, or leave it out")
-    options.refuse_utility(settings, search.mbr, search.samples, 1, search.beam, search.length_penalty)
-    options.refuse_twice(
+    flags.refuse_utility(settings, search.mbr, search.samples, 1, search.beam, search.length_penalty)
+    flags.refuse_twice(
         settings,
         **{name: value for name, value in search._asdict().items() if name in config.Search.model_fields},
     )
@@ -346,14 +355,12 @@ def _look(runs: list[str], splits: Sequence[str] | None, data: Path | None) -> b
     known = [member for member in members if member is not None]
     if len(known) < len(members):
         known = [_opened_outline(path) for run in runs for path in _paths(run)]
-    kinds = {member.path: member.pictures for member in known}
+    kinds = {member.path: member.images for member in known}
     if len({*kinds.values()}) > 1:
-        text, pictures = (
+        text, images = (
             next(path for path, kind in kinds.items() if kind == wanted) for wanted in (False, True)
         )
-        raise UsageError(
-            f"{pictures} describes pictures and {text} translates text: evaluate them one by one"
-        )
+        raise UsageError(f"{images} describes images and {text} translates text: evaluate them one by one")
     if splits is not None:
         first = known[0] if known else None
         if data is not None:
@@ -373,11 +380,11 @@ def _paths(run: str) -> list[str]:
 
 def _opened_outline(path: str) -> Outline:
     """Of a run whose config.json only its own reader makes out."""
-    from seq2attn.training.checkpoint import open_run
+    from seq2attn.runs.directory import open_run
 
     run = open_run(path)
     data = run.config.data
-    return Outline(path, run.config.model.pictures, run.corpus, data.source, data.target)
+    return Outline(path, run.config.model.images, run.corpus, data.source, data.target)
 
 
 def _without_case(runs: Sequence[str], readers: "Sequence[Translator | Captioner]") -> bool:
@@ -389,20 +396,20 @@ def _without_case(runs: Sequence[str], readers: "Sequence[Translator | Captioner
 
 
 def _refuse_text(asked: Mapping[str, object], run: str) -> None:
-    """Raise UsageError for what is asked of a run that describes pictures, and is of text."""
+    """Raise UsageError for what is asked of a run that describes images, and is of text."""
     ways = {
-        "--by-length": "pictures have no length to go by: leave it out",
-        "--gold": "pictures have no word alignments: leave it out; pointing accuracy is shown where the prepared data have boxes",
+        "--by-length": "images have no length to go by: leave it out",
+        "--gold": "images have no word alignments: leave it out; pointing accuracy is shown where the prepared data have boxes",
     }
     for option, value in asked.items():
         if value:
-            other = "prepare other pictures with their captions (`seq2attn prepare`), and name the folder with --data"
-            raise UsageError(f"{option} is for text, and {run} describes pictures: {ways.get(option, other)}")
+            other = "prepare other images with their captions (`seq2attn prepare`), and name the folder with --data"
+            raise UsageError(f"{option} is for text, and {run} describes images: {ways.get(option, other)}")
 
 
 def _load(
     runs: list[str],
-    pictures: bool,
+    images: bool,
     device: str,
     precision: str,
     settings: list[str],
@@ -411,11 +418,11 @@ def _load(
 ) -> "Sequence[Translator | Captioner]":
     if not runs:
         return []
+    from seq2attn.devices import keep_pages
     from seq2attn.inference import Captioner, Translator
-    from seq2attn.training.precision import keep_pages
 
     keep_pages()
-    if pictures:
+    if images:
         return [
             Captioner.load(run, device, precision, settings, processes=True, allow_code=allow_code)
             for run in runs
@@ -449,7 +456,7 @@ def _used(chosen: Config, search: Search) -> dict[str, object]:
         search._asdict(),
     )
     used = {name: getattr(chosen.search, name) if asked[name] is None else asked[name] for name in names}
-    return used | ({"mbr": search.mbr, "samples": search.samples or options.SAMPLES} if search.mbr else {})
+    return used | ({"mbr": search.mbr, "samples": search.samples or flags.SAMPLES} if search.mbr else {})
 
 
 def _changed(run: str, chosen: Config, search: Search) -> dict[str, object]:
@@ -469,7 +476,7 @@ def _changed(run: str, chosen: Config, search: Search) -> dict[str, object]:
 
 
 def _opened(run: str) -> "Run":
-    from seq2attn.training.checkpoint import open_run
+    from seq2attn.runs.directory import open_run
 
     return open_run(run if Path(run).is_dir() else run.split(",")[0].strip())
 
@@ -482,7 +489,7 @@ def _lines(path: Path, beside: tuple[str, int] | None = None) -> list[str]:
 
     Raises UserError for another number of lines, and for more text than memory should hold.
     """
-    from seq2attn.data.lines import read_lines
+    from seq2attn.data.formats.lines import read_lines
 
     lines, count, characters = list[str](), 0, 0
     for line in read_lines(path):
@@ -499,7 +506,7 @@ def _lines(path: Path, beside: tuple[str, int] | None = None) -> list[str]:
 
 
 def _of_files(source: Path | None, reference: list[Path], captions: bool, by_length: bool) -> TestSet:
-    from seq2attn.cli import evaluate_pictures, evaluate_texts
+    from seq2attn.cli import evaluate_images, evaluate_texts
 
     references: list[list[str]] = []
     for path in reference:
@@ -511,7 +518,7 @@ def _of_files(source: Path | None, reference: list[Path], captions: bool, by_len
         ", ".join(str(path) for path in ([source] if source else []) + reference),
     )
     if captions:
-        return evaluate_pictures.of_files(name, where, references, _ending(reference))
+        return evaluate_images.of_files(name, where, references, _ending(reference))
     return evaluate_texts.TextSet(
         name, where, references, sources, by_length=by_length, language=_ending(reference)
     )
@@ -525,25 +532,25 @@ def _same_length(path: Path, lines: int, other: str, others: int) -> None:
 
 
 def _of_splits(
-    runs: list[str], pictures: bool, data: Path | None, splits: list[str], by_length: bool
+    runs: list[str], images: bool, data: Path | None, splits: list[str], by_length: bool
 ) -> list[TestSet]:
-    from seq2attn.cli import evaluate_pictures, evaluate_texts
+    from seq2attn.cli import evaluate_images, evaluate_texts
     from seq2attn.data.prepared import Prepared
 
     prepared = Prepared(data if data is not None else _data_of(runs[0]))
     if runs:
-        outline.refuse_other_kind(prepared.path, prepared.pictures, runs[0], pictures)
-    if prepared.pictures and by_length:
+        outline.refuse_other_kind(prepared.path, prepared.images, runs[0], images)
+    if prepared.images and by_length:
         raise UsageError(
-            f"--by-length is for text, and {prepared.path} holds pictures, which have no length to go by: leave it out"
+            f"--by-length is for text, and {prepared.path} holds images, which have no length to go by: leave it out"
         )
     if not splits:
         tests = [name for name in prepared.splits if name.startswith("test")]
         splits = ["test"] if "test" in tests or not tests else tests
     found: list[TestSet] = []
     for name in splits:
-        if prepared.pictures:
-            found.append(evaluate_pictures.of_split(prepared, name))
+        if prepared.images:
+            found.append(evaluate_images.of_split(prepared, name))
         else:
             texts = evaluate_texts.of_split(prepared, name)
             texts.by_length = by_length
@@ -560,7 +567,7 @@ def _data_of(run: str) -> Path:
         try:
             path = train.prepared_folder(opened.corpus, opened.config)
         except UserError as error:
-            files = "" if opened.config.model.pictures else ", or files with --source and --reference"
+            files = "" if opened.config.model.images else ", or files with --source and --reference"
             raise UserError(
                 f"{run}: was trained on {opened.corpus}, which is not to be had here ({error}): name a prepared folder with --data{files}"
             ) from None
@@ -577,7 +584,7 @@ def _data_of(run: str) -> Path:
 def _add_gold(test: TestSet, file: Path, first: int) -> None:
     from seq2attn.cli.evaluate_texts import TextSet, add_gold
 
-    assert isinstance(test, TextSet)  # of pictures, it was refused
+    assert isinstance(test, TextSet)  # of images, it was refused
     add_gold(test, _lines(file), first, str(file))
 
 
@@ -586,7 +593,7 @@ def _of_file(file: Path, test: TestSet) -> System:
 
     outputs = _lines(file, (test.beside, len(test)))
     note_form(str(file), outputs)
-    # references of pictures are often so themselves
+    # references of images are often so themselves
     if test.unit == "sentences" and looks_tokenized(outputs):
         console.warn(
             f"{file}: many lines end in a full stop set apart; BLEU is comparable only on text that reads as people write it"

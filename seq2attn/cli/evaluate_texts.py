@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seq2attn.cli import console
-from seq2attn.cli.scored import Search, System, TestSet, named
+from seq2attn.cli.output.report import Search, System, TestSet, named
 from seq2attn.evaluation import alignment, model, significance, text
 from seq2attn.evaluation.alignment import Links
 

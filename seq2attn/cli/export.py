@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from seq2attn.cli import console, mistaken, options
+from seq2attn.cli import console, flags, mistaken
 
 if TYPE_CHECKING:
-    from seq2attn.training.checkpoint import Run
+    from seq2attn.runs.directory import Run
 
 Quantization = Literal[
     "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16", "float32"
@@ -39,8 +39,8 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Replace an exported model that stands there.")
     ] = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    quiet: flags.Quiet = False,
+    debug: flags.Debug = False,
 ) -> None:
     """Make a run usable without seq2attn: a Transformer for CTranslate2, its tokenizers beside it.
 

@@ -69,7 +69,7 @@ COMMANDS = {  # of other toolkits, and what is ours
     "caption": "captioning describe captions",
     "prepare": "preparation preprocess tokenize tokenise vocab build-vocab build_vocab binarize data learn-bpe spm-train dataset import corpus",
     "train": "training fit learn finetune fine-tune resume continue retrain pretrain",
-    "plot-alignment": "explain explore explorer visualize visualise show attention heatmap draw view matrix saliency align alignment picture",
+    "plot-alignment": "explain explore explorer visualize visualise show attention heatmap draw view matrix saliency align alignment image",
     "export": "exporting convert onnx quantize ctranslate2 ct2 deploy package",
 }
 SERVER = ("serve", "server", "api", "web", "demo", "gui", "rest", "http", "app", "ui")

@@ -19,7 +19,7 @@ class Outline(NamedTuple):
     """Of a run: whether it describes images, and its corpus, with the names of the sides."""
 
     path: str
-    pictures: bool
+    images: bool
     corpus: str
     source: str | None
     target: str | None
@@ -47,30 +47,30 @@ def check_splits(folder: Path, splits: Sequence[str], run: Outline | None) -> No
     if not report.is_file():
         return
     tree = _json(report)
-    pictures, there = bool(_at(tree, "pictures")), _at(tree, "splits")
+    images, there = bool(_at(tree, "images")), _at(tree, "splits")
     if run is not None:
-        refuse_other_kind(folder, pictures, run.path, run.pictures)
+        refuse_other_kind(folder, images, run.path, run.images)
     if isinstance(there, dict):
         _check(str(folder), splits, list(map(str, there)))
 
 
-def refuse_other_kind(folder: Path, holds_pictures: bool, run: str, reads_pictures: bool) -> None:
+def refuse_other_kind(folder: Path, holds_images: bool, run: str, reads_images: bool) -> None:
     """Raises UserError where a folder holds what the run does not read."""
-    if holds_pictures == reads_pictures:
+    if holds_images == reads_images:
         return
-    if reads_pictures:
-        holds, does, other = "text", "describes pictures", "captioned pictures"
+    if reads_images:
+        holds, does, other = "text", "describes images", "captioned images"
     else:
-        holds, does, other = "pictures", "translates text", "text"
+        holds, does, other = "images", "translates text", "text"
     way_out = f"name a prepared folder of {other} with --data"
     raise UserError(f"{folder}: holds {holds}, and {run} {does}: {way_out}")
 
 
 def check_corpus(run: Outline, splits: Sequence[str]) -> None:
     """The same of a corpus that is not prepared yet, where its files say which splits it has."""
-    from seq2attn.data import folder
     from seq2attn.data.corpus import split_name
     from seq2attn.data.sources import open_corpus
+    from seq2attn.data.text import folder
 
     path = Path(run.corpus)
     try:

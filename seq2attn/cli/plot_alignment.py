@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seq2attn import config
-from seq2attn.cli import console, mistaken, options, plot_pictures, writing
-from seq2attn.cli.plot_options import Canvas, Heads
-from seq2attn.cli.search_options import refuse_blind
+from seq2attn.cli import console, flags, mistaken, plot_images
+from seq2attn.cli.output import result_files
+from seq2attn.cli.plot_flags import Canvas, Heads
+from seq2attn.cli.search_flags import refuse_blind
 from seq2attn.config import Precision
 from seq2attn.errors import UsageError, UserError
-from seq2attn.plotting import PAGES, PICTURES
+from seq2attn.plotting import IMAGES, PAGES
 
 if TYPE_CHECKING:
     from seq2attn.inference import Translation, Translator
@@ -41,7 +42,7 @@ def plot_alignment(
     image: Annotated[
         Path | None,
         typer.Option(
-            help="The picture to describe; for a run that reads clips, a folder of frames or an animated image.",
+            help="The image to describe; for a run that reads clips, a folder of frames or an animated image.",
             metavar="FILE",
             show_default=False,
         ),
@@ -57,14 +58,14 @@ def plot_alignment(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Describe a picture of this prepared folder instead.", metavar="PREPARED", show_default=False
+            help="Describe an image of this prepared folder instead.", metavar="PREPARED", show_default=False
         ),
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="The split of --data.", metavar="NAME", show_default="test")
     ] = None,
     number: Annotated[
-        int | None, typer.Option(help="The picture in it, from 1.", min=1, metavar="N", show_default="1")
+        int | None, typer.Option(help="The image in it, from 1.", min=1, metavar="N", show_default="1")
     ] = None,
     reference: Annotated[
         int | None,
@@ -144,20 +145,20 @@ def plot_alignment(
         int | None,
         typer.Option(help="Dots an inch of a .png.", min=20, max=1200, metavar="N", show_default="160"),
     ] = None,
-    beam: options.Beam = None,
-    max_length: options.MaxLength = None,
-    set_: options.Settings = None,
-    seed: options.Seed = 1,
-    device: options.Device = "auto",
+    beam: flags.Beam = None,
+    max_length: flags.MaxLength = None,
+    set_: flags.Settings = None,
+    seed: flags.Seed = 1,
+    device: flags.Device = "auto",
     precision: Annotated[
         Precision, typer.Option(help="Number format; auto is fp32.", metavar="auto|fp32|bf16|fp16")
     ] = "auto",
-    allow_code: options.AllowCode = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    allow_code: flags.AllowCode = False,
+    quiet: flags.Quiet = False,
+    debug: flags.Debug = False,
 ) -> None:
     """Draw the attention of a translation: a row for each target word, a column for each source word; or, of
-    a caption, the picture as each word saw it.
+    a caption, the image as each word saw it.
 
     Without -o it is drawn in the terminal, on standard output. Any script works: what no installed font has
     is written as its code points.
@@ -168,20 +169,20 @@ def plot_alignment(
             raise UsageError(f'"{" ".join(text)}" and --source are each a text to translate: leave one out')
         source = " ".join(text)
     heads, canvas = Heads.parse(layer, head), Canvas.parse(title, size, dpi)
-    picture = plot_pictures.Asked(image, data, split, number, reference)
-    _refuse(run, source, picture, target, saved, line, output, heads, beam, max_length, settings)
-    canvas.refuse(output, picture.any)
-    if picture.any:
+    asked = plot_images.Asked(image, data, split, number, reference)
+    _refuse(run, source, asked, target, saved, line, output, heads, beam, max_length, settings)
+    canvas.refuse(output, asked.any)
+    if asked.any:
         heads.refuse_all("an image")
     if run is not None:
         mistaken.refuse_no_run(run)
-        _refuse_kind(run, picture.any)
+        _refuse_kind(run, asked.any)
         settings = [*settings, *_shown(run, heads)]
-    if picture.any:
+    if asked.any:
         assert run is not None
-        plot_pictures.draw(
+        plot_images.draw(
             run,
-            picture,
+            asked,
             target,
             output,
             words,
@@ -215,7 +216,7 @@ def plot_alignment(
 def _refuse(
     run: str | None,
     source: str | None,
-    picture: plot_pictures.Asked,
+    image: plot_images.Asked,
     target: str | None,
     saved: Path | None,
     line: int | None,
@@ -231,10 +232,10 @@ def _refuse(
             run is not None
             or source is not None
             or target is not None
-            or any(part is not None for part in picture)
+            or any(part is not None for part in image)
         ):
             raise UsageError(
-                "--from draws what was kept, without a run or a text of its own: leave out RUN, --source, --target, and pictures"
+                "--from draws what was kept, without a run or a text of its own: leave out RUN, --source, --target, and images"
             )
         if beam is not None or max_length is not None:
             raise UsageError("--from draws what was kept: --beam and --max-length are for a search")
@@ -255,28 +256,28 @@ def _refuse(
         raise UsageError(
             "name a RUN and --source TEXT or --image FILE, or give saved attention with --from FILE"
         )
-    elif source is None and not picture.any:
-        picture.refuse(source, target)
+    elif source is None and not image.any:
+        image.refuse(source, target)
         raise UsageError('say what to translate: --source "TEXT", or to describe: --image FILE')
     elif source is not None and not source.strip():
         raise UsageError("--source is blank: there is nothing to align")
     elif line is not None:
         raise UsageError("--line chooses a line of --from FILE")
-    picture.refuse(source, target)
+    image.refuse(source, target)
     if target is not None and not target.strip():
         raise UsageError("--target is blank: there is nothing to align")
     whole = "--target" if target is not None else "--reference"
-    if (target is not None or picture.reference is not None) and (beam is not None or max_length is not None):
+    if (target is not None or image.reference is not None) and (beam is not None or max_length is not None):
         raise UsageError(f"{whole} is given whole: --beam and --max-length are for a search")
-    if (target is not None or picture.reference is not None) and options.sets(
+    if (target is not None or image.reference is not None) and flags.sets(
         settings, *(f"search.{name}" for name in config.Search.model_fields if name != "length_penalty")
     ):
         raise UsageError(
             f"{whole} is given whole: --set search.* is for a search, but for search.length_penalty"
         )
-    options.refuse_twice(settings, beam=beam, max_length=max_length)
+    flags.refuse_twice(settings, beam=beam, max_length=max_length)
     if output is not None:
-        if output.suffix.lower() not in (*PICTURES, *PAGES):
+        if output.suffix.lower() not in (*IMAGES, *PAGES):
             raise UsageError(f"-o {output}: its name must end in .png, .svg, .pdf or .html")
         if output.is_dir():
             raise UsageError(f"-o {output}: a folder; name a file")
@@ -284,16 +285,16 @@ def _refuse(
             raise UserError(f"-o {output}: there is no folder {output.parent}; make it first")
 
 
-def _refuse_kind(run: str, picture: bool) -> None:
+def _refuse_kind(run: str, image: bool) -> None:
     """Raise where the run is for the other kind of source, with the option that it wants."""
-    from seq2attn.training.checkpoint import open_run
+    from seq2attn.runs.directory import open_run
 
     path = run if Path(run).is_dir() else run.split(",")[0].strip()
-    if open_run(path).config.model.pictures != picture:
+    if open_run(path).config.model.images != image:
         raise UsageError(
             f"{path}: it translates text: give it --source TEXT"
-            if picture
-            else f"{path}: it describes pictures: give it --image FILE"
+            if image
+            else f"{path}: it describes images: give it --image FILE"
         )
 
 
@@ -308,7 +309,7 @@ def _shown(run: str, heads: Heads) -> list[str]:
     if not heads.any:
         return []
     from seq2attn.inference import names
-    from seq2attn.training.checkpoint import open_run
+    from seq2attn.runs.directory import open_run
 
     models = [open_run(path).config.model for path in names(run)]
     counts = [_counts(model) for model in models]
@@ -346,7 +347,7 @@ def _from_run(
     if target is None:
         found = translator.translate([source], beam=beam, max_length=max_length, seed=seed)[0][0]
     else:
-        plot_pictures.refuse_long(target, translator.target_tokenizer)
+        plot_images.refuse_long(target, translator.target_tokenizer)
         found = translator.force([source], [" ".join(target.splitlines())], seed=seed)[0]
     if found.unread:
         console.warn(
@@ -355,7 +356,7 @@ def _from_run(
     score = f"score {found.score:.3f}, log p {found.log_probability:.2f}"
     console.note(f"{found.text}   ({score})")
     if target is not None:
-        plot_pictures.warn_of_unknown(target, translator.target_tokenizer)
+        plot_images.warn_of_unknown(target, translator.target_tokenizer)
     return [alignment._replace(score=score) for alignment in _views(translator, found, words, heads, seed)]
 
 
@@ -462,7 +463,7 @@ def _choose(
         )
     if words is None:
         words = between_pieces is None or not any(
-            map(plot_pictures.unspaced, (between_words.source_words, between_words.target_words))
+            map(plot_images.unspaced, (between_words.source_words, between_words.target_words))
         )
         if not words and not many:
             console.note(
@@ -500,44 +501,44 @@ def _draw(pairs: "list[list[Alignment]]", output: Path | None, canvas: Canvas, t
     if output is None:
         _in_the_terminal(pairs[0], canvas.title)
     elif output.suffix.lower() in PAGES:
-        from seq2attn.plotting import page
+        from seq2attn.plotting import html_alignment
 
-        page.save(pairs, output, title if canvas.title is None else canvas.title)
+        html_alignment.save(pairs, output, title if canvas.title is None else canvas.title)
     else:
         from seq2attn.plotting import heatmap
 
         above = canvas.title or ""
         fonts = heatmap.save_alignments(pairs[0], output, title=above, size=canvas.size, dpi=canvas.dpi)
-        writing.warn_of_fonts(fonts.unseen())
+        result_files.warn_of_fonts(fonts.unseen())
     if output is not None:
         console.note(f"wrote {output}")
 
 
 def _in_the_terminal(alignments: "list[Alignment]", title: str | None) -> None:
-    from seq2attn.plotting import terminal
+    from seq2attn.plotting import terminal_heatmap
     from seq2attn.plotting.alignment import count_line, hardly_read, mean
 
     colour = console.has_colour()
     width, height = shutil.get_terminal_size((100, 0))  # a pipe has no height
     first, together = alignments[0], mean(alignments)
     hardly = hardly_read(together)
-    notes = [terminal.legend(colour, width)]
+    notes = [terminal_heatmap.legend(colour, width)]
     if hardly:
         count = count_line(together, named=False).partition(":")[0]
         notes.append("\n".join(textwrap.wrap(f"(word): {count}", width)))
     if title is not None:
-        console.result(terminal.fit(title, width))
+        console.result(terminal_heatmap.fit(title, width))
     sides = (first.source_words, first.target_words)
     if len(alignments) > 1:
-        panels = [terminal.Panel(alignment.title, alignment.attention) for alignment in alignments]
-        console.result(terminal.render_panels(panels, *sides, width, colour, hardly))
+        panels = [terminal_heatmap.Panel(alignment.title, alignment.attention) for alignment in alignments]
+        console.result(terminal_heatmap.render_panels(panels, *sides, width, colour, hardly))
     else:
         if first.title:
-            console.result(terminal.fit(first.title, width))
+            console.result(terminal_heatmap.fit(first.title, width))
         above = bool(first.title) + (title is not None)
         # the prompt, and what is noted above
         above += sum(note.count("\n") + 1 for note in notes)
         left = None if height < 1 else max(height - 3 - above, 1)
-        console.result(terminal.render(first.attention, *sides, width, colour, left, hardly))
+        console.result(terminal_heatmap.render(first.attention, *sides, width, colour, left, hardly))
     for note in notes:
         console.result(note)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from seq2attn import config
-from seq2attn.cli import console, mistaken, options
+from seq2attn.cli import console, flags, mistaken
 
 DEFAULT = config.Data()
 
@@ -19,7 +19,7 @@ def prepare(
         str,
         typer.Argument(
             metavar="CORPUS",
-            help="phrases, scenes (pictures) or clips; a folder with train.en, train.de, ..., or of captioned pictures; a .tsv .csv .jsonl .json .parquet file; "
+            help="phrases, scenes (images) or clips; a folder with train.en, train.de, ..., or of captioned images; a .tsv .csv .jsonl .json .parquet file; "
             "or hf:OWNER/NAME[:CONFIG].",
             show_default=False,
         ),
@@ -91,7 +91,7 @@ def prepare(
     max_missing: Annotated[
         float,
         typer.Option(
-            help="Of pictures that captions name, the largest share that may be missing or damaged; they are left out.",
+            help="Of images that captions name, the largest share that may be missing or damaged; they are left out.",
             min=0,
             max=0.99,
             metavar="SHARE",
@@ -130,19 +130,19 @@ def prepare(
     force: Annotated[
         bool, typer.Option("--force", help="Replace a prepared folder that stands there.")
     ] = False,
-    seed: options.Seed = 1,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    seed: flags.Seed = 1,
+    quiet: flags.Quiet = False,
+    debug: flags.Debug = False,
 ) -> None:
-    """Make a corpus ready for training: tokenizer trained, text encoded, pictures looked at.
+    """Make a corpus ready for training: tokenizer trained, text encoded, images looked at.
 
     Raw text goes in as it is. A folder holds line-aligned text in SPLIT.LANG (train, valid, test*; also .gz),
     or
-    pictures and their captions: metadata.jsonl or .csv, Flickr's *.token.txt, captions.txt or results.csv,
+    images and their captions: metadata.jsonl or .csv, Flickr's *.token.txt, captions.txt or results.csv,
     COCO's
-    captions_*.json, or Karpathy's dataset_*.json; in a file a column "image" names the pictures. A corpus
+    captions_*.json, or Karpathy's dataset_*.json; in a file a column "image" names the images. A corpus
     without splits
-    is divided, never with the same source sentence or picture on two sides. The folder is made whole or not
+    is divided, never with the same source sentence or image on two sides. The folder is made whole or not
     at all.
     """
     mistaken.refuse_no_data(corpus)
@@ -171,8 +171,8 @@ def prepare(
             shrink=vocab_size is None,
             progress=progress,
         )
-    (_print_pictures if report.get("pictures") else _print)(report)
-    preset = ("video " if report["clips"] else "xu15-soft ") if report.get("pictures") else ""
+    (_print_images if report.get("images") else _print)(report)
+    preset = ("video " if report["clips"] else "xu15-soft ") if report.get("images") else ""
     if "valid" in report["splits"]:
         console.note(f"\nNext: seq2attn train {preset}--data {out}")
     else:
@@ -181,8 +181,8 @@ def prepare(
         )
 
 
-def _print_pictures(report: dict[str, Any]) -> None:
-    kind = "clips" if report["clips"] else "pictures"
+def _print_images(report: dict[str, Any]) -> None:
+    kind = "clips" if report["clips"] else "images"
     language, settings = report["languages"][1] or "captions", report["options"]
     corpus, size = console.printable(report["corpus"]), report["vocabulary"]["target"]
     console.result(f"{corpus}: {kind} to {language}; {settings['tokenizer']} pieces, vocabulary: {size:,}")
@@ -197,7 +197,7 @@ def _print_pictures(report: dict[str, Any]) -> None:
         rows.append(
             [
                 name,
-                f"{split['pictures']:,}",
+                f"{split['images']:,}",
                 f"{split['kept']:,}",
                 f"{facts['tokens']:,}",
                 *lengths,
@@ -207,8 +207,8 @@ def _print_pictures(report: dict[str, Any]) -> None:
     console.table(headers, rows)
     for name, split in report["splits"].items():
         _print_dropped(name, split["dropped"])
-        if split.get("pictures_in_train"):
-            count = split["pictures_in_train"]
+        if split.get("images_in_train"):
+            count = split["images_in_train"]
             are = f"{kind} are" if count > 1 else f"{kind.removesuffix('s')} is"
             console.result(
                 f"{name}: {count:,} {are} in train too, as equal files: what is scored there was seen in training"

@@ -42,7 +42,7 @@ def head(path: Path) -> Head:
     return Head(lines, said.get("Group", ""), said.get("In short", ""), said.get("Minutes", ""))
 
 
-_PICTURES = re.compile(r"^(pictures?|images|photos?|captions|captioning)$")  # the descriptions say image
+_IMAGES = re.compile(r"^(images?|images|photos?|captions|captioning)$")  # the descriptions say image
 
 
 def listed(presets: Mapping[str, Path], word: str = "") -> Iterator[str]:
@@ -51,7 +51,7 @@ def listed(presets: Mapping[str, Path], word: str = "") -> Iterator[str]:
 
     There are none where it is nowhere.
     """
-    word = _PICTURES.sub("image", word.lower())
+    word = _IMAGES.sub("image", word.lower())
     heads = {name: head(path) for name, path in presets.items()}
     chosen = {
         name: one

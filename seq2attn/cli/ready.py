@@ -21,46 +21,46 @@ def refuse_data(data: str, chosen: Config) -> None:
     if mistaken.is_prepared(Path(data)):
         try:
             report = json.loads((Path(data) / "prepared.json").read_text(encoding="utf-8"))
-            pictures, clips, splits = (
-                bool(report.get("pictures", False)),
+            images, clips, splits = (
+                bool(report.get("images", False)),
                 bool(report.get("clips", False)),
                 list(report["splits"]),
             )
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return  # who opens it says what is wrong with it
-        refuse_kind(data, chosen, pictures, clips)
+        refuse_kind(data, chosen, images, clips)
         for split in ("train", "valid"):
             if split not in splits:
                 raise UserError(no_pairs(data, split))
         return
     if data.startswith("hf:"):
         return
-    from seq2attn.data.pictures import PictureCorpus
+    from seq2attn.data.images.corpus import ImageCorpus
     from seq2attn.data.sources import open_corpus
 
     told = chosen.data
     corpus = open_corpus(data, told.source, told.target, told.max_bad, told.follow_links)
-    pictures = isinstance(corpus, PictureCorpus)
-    refuse_kind(data, chosen, pictures, isinstance(corpus, PictureCorpus) and corpus.clips)
+    images = isinstance(corpus, ImageCorpus)
+    refuse_kind(data, chosen, images, isinstance(corpus, ImageCorpus) and corpus.clips)
 
 
-def refuse_kind(data: str, chosen: Config, pictures: bool, clips: bool) -> None:
+def refuse_kind(data: str, chosen: Config, images: bool, clips: bool) -> None:
     """Raise UserError where data and model are not of one kind: text, images or clips."""
     encoder = chosen.model.encoder
-    if chosen.model.pictures != pictures:
-        if pictures:
+    if chosen.model.images != images:
+        if images:
             preset = "video" if clips else "xu15-soft"
             raise UserError(
-                f'{data}: holds pictures, and this model reads text: choose a preset for pictures, as {preset}, or set model.encoder.kind="image"'
+                f'{data}: holds images, and this model reads text: choose a preset for images, as {preset}, or set model.encoder.kind="image"'
             )
         raise UserError(
-            f"{data}: holds text, and this model reads pictures: choose a preset for text, as first-try, or other data"
+            f"{data}: holds text, and this model reads images: choose a preset for text, as first-try, or other data"
         )
     if clips and encoder.kind == "image" and not encoder.clips:
         raise UserError(
             f"{data}: holds clips, and this model reads stills: choose the preset video, or set model.encoder.frames to the frames that are read"
         )
-    if pictures and not clips and encoder.kind == "image" and encoder.clips:
+    if images and not clips and encoder.kind == "image" and encoder.clips:
         raise UserError(
             f"{data}: holds stills, and this model reads clips: choose a preset for stills, as xu15-soft, or other data"
         )

@@ -1,5 +1,5 @@
 """What a training needs that hangs on what its sources are: data, validation, the test at its end. Knows
-neither texts nor pictures.
+neither texts nor images.
 """
 
 import abc
@@ -11,8 +11,8 @@ from seq2attn.cli import console
 from seq2attn.data.batches import Pairs
 from seq2attn.evaluation.text import bleu, chrf
 from seq2attn.models.seq2seq import Seq2Seq
-from seq2attn.training.schedule import near_zero
-from seq2attn.training.self_critical import Critic
+from seq2attn.training.objectives.self_critical import Critic
+from seq2attn.training.schedules import near_zero
 from seq2attn.training.trainer import Interrupted, Scores
 
 Said = Callable[[int, int], None]  # is told how much is done, and of how much

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seq2attn import config, files
-from seq2attn.cli import console, explain, glossary, mistaken, options, presets, ready
+from seq2attn.cli import console, flags, glossary, mistaken, presets, ready, settings_help
 from seq2attn.cli.signals import Wishes, handled
 from seq2attn.config import Config, Precision
 from seq2attn.errors import UsageError, UserError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from seq2attn.cli.task import Task
     from seq2attn.data.prepared import Prepared
     from seq2attn.models.seq2seq import Seq2Seq
-    from seq2attn.training.checkpoint import Run
+    from seq2attn.runs.directory import Run
     from seq2attn.training.distributed import World
 
 FIRST_TRY = "first-try"
@@ -101,7 +101,7 @@ def train(
             show_default="auto",
         ),
     ] = None,
-    device: options.Device = "auto",
+    device: flags.Device = "auto",
     seed: Annotated[
         int | None,
         typer.Option(
@@ -128,7 +128,7 @@ def train(
             metavar="MINUTES",
         ),
     ] = None,
-    allow_code: options.AllowCode = False,
+    allow_code: flags.AllowCode = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run at --out as if it had never stopped.")
     ] = False,
@@ -150,10 +150,10 @@ def train(
     glossary_: Annotated[
         bool, typer.Option("--glossary", help="Explain the words of these pages, and stop.")
     ] = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    quiet: flags.Quiet = False,
+    debug: flags.Debug = False,
 ) -> None:
-    """Train a model on parallel text or captioned pictures, and score it on the test splits.
+    """Train a model on parallel text or captioned images, and score it on the test splits.
 
     With no argument: a small translator of the bundled corpus, in a few minutes. Ctrl-C saves and ends, as
     do the signals INT, TERM, HUP, USR1, USR2 and XCPU (kill -TERM where Ctrl-C does not reach); the same
@@ -211,7 +211,7 @@ def train(
         ready.refuse_data(data or _first_corpus(wanted), wanted)
     if not going_on:
         ready.refuse_place(out, force)
-    from seq2attn.models.backbones import allow_code as permitted
+    from seq2attn.models.vision.backbones import allow_code as permitted
 
     with permitted(allow_code):
         _train(wanted, settings, data, out, device, resume, force, ["seq2attn", *(context.obj or ())])
@@ -241,17 +241,19 @@ def _train(
     force: bool,
     command: Sequence[str],
 ) -> None:
-    from seq2attn.cli.live import Display
-    from seq2attn.training import checkpoint, precision, provenance, trainer
+    from seq2attn import devices
+    from seq2attn.cli.output.training_progress import Display
+    from seq2attn.runs import directory, provenance
+    from seq2attn.training import trainer
     from seq2attn.training.distributed import join
 
-    with join(precision.find_device(device)) as world, ExitStack() as claim:
+    with join(devices.find_device(device)) as world, ExitStack() as claim:
         console.quiet = console.quiet or not world.leads
         world.lead(lambda: _claim(claim, out, resume, force))
-        old = checkpoint.open_run(out, trained=False) if resume and checkpoint.is_run(out) else None
+        old = directory.open_run(out, trained=False) if resume and directory.is_run(out) else None
         chosen = wanted or config.change(old.config if old else Config(), settings)
         if old is not None:  # before any data are prepared; the data section is what they say it is
-            checkpoint.refuse_change(old.config, chosen.model_copy(update={"data": old.config.data}), FREE)
+            directory.refuse_change(old.config, chosen.model_copy(update={"data": old.config.data}), FREE)
         corpus = data or (old.corpus if old else _first_corpus(chosen))
         prepared = _prepared(corpus, chosen, settings, world)
         chosen = _with_data_of(prepared, chosen)
@@ -260,7 +262,7 @@ def _train(
             _resumed(old, chosen, prepared) if old else _created(out, chosen, prepared, corpus, force, world)
         )
         task = _task(chosen, prepared, model, world)
-        format = precision.find_format(chosen.train.precision, world.device)
+        format = devices.find_format(chosen.train.precision, world.device)
         parameters = sum(p.numel() for p in model.parameters())
         console.note(
             f"{len(task.training.target_lengths):,} training {task.unit}, {parameters:,} parameters, {format} on {world.device}, into {out}"
@@ -282,10 +284,10 @@ def _train(
             )
             if world.leads:  # now that all of the saved state is known to fit
                 if old is not None and chosen != old.config:
-                    checkpoint.describe(run)
+                    directory.describe(run)
                 marks = task.training.fingerprint, task.validation.fingerprint
                 of_data = provenance.of_data(corpus, prepared.report, *marks)
-                step = checkpoint.last_step(run)
+                step = directory.last_step(run)
                 provenance.record(run, step=step, command=command, world=world, format=format, data=of_data)
             with closing(events), display:
                 for event in events:
@@ -307,12 +309,12 @@ def _train(
 
 def _claim(stack: ExitStack, out: Path, resume: bool, force: bool) -> None:
     """Keep others out of the run until the stack is closed."""
-    from seq2attn.training import checkpoint
-    from seq2attn.training.claim import claimed
+    from seq2attn.runs import directory
+    from seq2attn.runs.claim import claimed
 
     if not stack.enter_context(claimed(out, resume=resume, force=force)):
         console.warn(f"{out}: this file system has no locks: nothing keeps a second training out of this run")
-    if resume and not checkpoint.is_run(out):
+    if resume and not directory.is_run(out):
         console.warn(f"{out}: no run to go on with; it starts from the beginning")
 
 
@@ -327,13 +329,13 @@ def _stopped(step: int, best: int, chosen: Config) -> str:
 
 
 def _task(chosen: Config, prepared: "Prepared", model: "Seq2Seq", world: "World") -> "Task":
-    if chosen.model.pictures:
-        from seq2attn.cli.train_pictures import Pictures
+    if chosen.model.images:
+        from seq2attn.cli.train_images import CaptioningTask
 
-        return Pictures(chosen, prepared, model, world)
-    from seq2attn.cli.train_texts import Texts
+        return CaptioningTask(chosen, prepared, model, world)
+    from seq2attn.cli.train_texts import TranslationTask
 
-    return Texts(chosen, prepared)
+    return TranslationTask(chosen, prepared)
 
 
 def _list(word: str) -> None:
@@ -353,7 +355,7 @@ def _show(chosen: Config, file: Path | None) -> None:
         for line in comment:
             console.result(line)
         console.result()
-    said = explain.explained(chosen)
+    said = settings_help.explained(chosen)
     for key, value in config.flat(chosen).items():
         setting = (
             f"{key} = {json.dumps(value, ensure_ascii=False)}" if value is not None else f"# {key} is not set"
@@ -390,23 +392,23 @@ def _prepared(data: str, chosen: Config, settings: Sequence[str], world: "World"
         shrink = not any(setting.partition("=")[0].strip() == "data.vocab_size" for setting in settings)
         world.lead(lambda: prepared_folder(data, chosen, shrink))
         prepared = Prepared(prepared_folder(data, chosen, shrink))
-        if missing := prepared.report.get("missing", {}).get("pictures"):
-            console.note(f"pictures of {data} that are missing or damaged, and left out: {missing:,}")
-    ready.refuse_kind(data, chosen, prepared.pictures, prepared.clips)
+        if missing := prepared.report.get("missing", {}).get("images"):
+            console.note(f"images of {data} that are missing or damaged, and left out: {missing:,}")
+    ready.refuse_kind(data, chosen, prepared.images, prepared.clips)
     for split in ("train", "valid"):
-        if split not in prepared.splits or not (prepared.pictures or len(prepared.split(split))):
+        if split not in prepared.splits or not (prepared.images or len(prepared.split(split))):
             raise UserError(ready.no_pairs(data, split))
     return prepared
 
 
 def _cache(corpus: str, chosen: Config) -> Path:
     """Where the corpus is prepared, by its options and by the path, size and time of each of its files, and
-    of each picture beside them.
+    of each image beside them.
     """
     import hashlib
 
-    from seq2attn.data.picture_files import below
-    from seq2attn.data.pictures import PictureCorpus
+    from seq2attn.data.images.corpus import ImageCorpus
+    from seq2attn.data.images.files import below
     from seq2attn.data.prepared import FORMAT, default_tokenizer
     from seq2attn.data.sources import open_corpus
 
@@ -414,7 +416,7 @@ def _cache(corpus: str, chosen: Config) -> Path:
         corpus, chosen.data.source, chosen.data.target, chosen.data.max_bad, chosen.data.follow_links
     )
     read = list(opened.inputs)
-    if isinstance(opened, PictureCorpus) and read and (path := Path(corpus)).exists():
+    if isinstance(opened, ImageCorpus) and read and (path := Path(corpus)).exists():
         read += below(path if path.is_dir() else path.parent, chosen.data.follow_links)
     files = [(str(path.resolve()), (facts := path.stat()).st_size, facts.st_mtime_ns) for path in read]
     asked = chosen.data.model_dump(mode="json")
@@ -480,7 +482,7 @@ def _with_data_of(prepared: "Prepared", chosen: Config) -> Config:
 
 
 def _stored(out: Path) -> Config:
-    from seq2attn.training.checkpoint import open_run
+    from seq2attn.runs.directory import open_run
 
     return open_run(out, trained=False).config
 
@@ -496,25 +498,25 @@ def _model(chosen: Config, prepared: "Prepared", world: "World", old: "Run | Non
     import torch
 
     from seq2attn.models.seq2seq import build
-    from seq2attn.training import checkpoint
-    from seq2attn.training.pretrained import pretrained as give_published_weights
+    from seq2attn.models.vision.pretrained import pretrained as give_published_weights
+    from seq2attn.runs import directory
 
     torch.manual_seed(chosen.train.seed)
     try:
         model = build(chosen.model, prepared.source_size, prepared.target_tokenizer.size)
     except ValueError as error:
         raise UserError(str(error)) from None
-    if old is None or not checkpoint.has_state(old):
+    if old is None or not directory.has_state(old):
         give_published_weights(model, chosen.model)
     elif chosen.model.encoder.kind == "image" and chosen.model.encoder.frozen:
-        saved = checkpoint.load_state(old)
+        saved = directory.load_state(old)
         assert saved is not None
         own = {
             name.removeprefix("model/"): tensor
             for name, tensor in saved[1].items()
             if name.startswith("model/")
         }
-        checkpoint.restore(model, own, f"{old.path}/training")
+        directory.restore(model, own, f"{old.path}/training")
     return model.to(world.device)
 
 
@@ -522,10 +524,10 @@ def _created(
     out: Path, chosen: Config, prepared: "Prepared", corpus: str, force: bool, world: "World"
 ) -> "Run":
     from seq2attn.data.seen import source_lengths
-    from seq2attn.training import checkpoint
+    from seq2attn.runs import directory
 
     def create() -> None:
-        checkpoint.create(
+        directory.create(
             out,
             chosen,
             source_size=prepared.source_size,
@@ -534,19 +536,19 @@ def _created(
             tokenizers=_tokenizer_files(prepared),
             corpus=corpus,
             force=force,
-            source_lengths=None if prepared.pictures else source_lengths(prepared.split("train")),
+            source_lengths=None if prepared.images else source_lengths(prepared.split("train")),
         )
 
     world.lead(create)
-    return checkpoint.open_run(out, trained=False)
+    return directory.open_run(out, trained=False)
 
 
 def _resumed(old: "Run", chosen: Config, prepared: "Prepared") -> "Run":
     from dataclasses import replace
 
-    from seq2attn.training import checkpoint
+    from seq2attn.runs import directory
 
-    checkpoint.refuse_change(old.config, chosen, FREE)
+    directory.refuse_change(old.config, chosen, FREE)
     for name, content in _tokenizer_files(prepared).items():
         if not (old.path / name).is_file() or (old.path / name).read_bytes() != content:
             raise UserError(

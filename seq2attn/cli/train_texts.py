@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from seq2attn.cli import console
-from seq2attn.cli.scored import note_form
+from seq2attn.cli.output.report import note_form
 from seq2attn.cli.task import SAMPLES, Said, Task, looking, quoted, say_next, text_scores
 from seq2attn.config import Config
 from seq2attn.data.prepared import Prepared
@@ -14,11 +14,11 @@ from seq2attn.evaluation.model import translate
 from seq2attn.evaluation.text import bleu, chrf, without_four
 from seq2attn.inference import Translator
 from seq2attn.models.seq2seq import Seq2Seq
-from seq2attn.training.self_critical import Critic
+from seq2attn.training.objectives.self_critical import Critic
 from seq2attn.training.trainer import Scores
 
 
-class Texts(Task):
+class TranslationTask(Task):
     unit, names = "pairs", ("source", "reference", "translation")
 
     def __init__(self, chosen: Config, prepared: Prepared) -> None:

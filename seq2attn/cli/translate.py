@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 
 from seq2attn import config
-from seq2attn.cli import console, formats, mistaken, options, stream, writing
+from seq2attn.cli import console, flags, mistaken
+from seq2attn.cli.input import line_reader
+from seq2attn.cli.output import formats, result_files
 from seq2attn.cli.repeated import Repeated
-from seq2attn.cli.search_options import Asked, refuse_blind
-from seq2attn.data.sentences import sentences
+from seq2attn.cli.search_flags import Asked, refuse_blind
+from seq2attn.data.text.sentences import sentences
 from seq2attn.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -43,25 +45,25 @@ def translate(
         Path | None,
         typer.Option("--output", "-o", help="Write here.", metavar="FILE", show_default="standard output"),
     ] = None,
-    beam: options.Beam = None,
-    length_penalty: options.LengthPenalty = None,
+    beam: flags.Beam = None,
+    length_penalty: flags.LengthPenalty = None,
     n_best: Annotated[
         int,
         typer.Option(
             help="Translations of each line, best first.", min=1, max=config.MOST_SAMPLES, metavar="N"
         ),
     ] = 1,
-    max_length: options.MaxLength = None,
-    min_length: options.MinLength = None,
-    no_repeat_ngram: options.NoRepeat = None,
-    sample: options.Sample = False,
-    temperature: options.Temperature = None,
-    top_k: options.TopK = None,
-    top_p: options.TopP = None,
-    mbr: options.Mbr = None,
-    samples: options.Samples = None,
-    seed: options.Seed = 1,
-    batch_tokens: options.BatchTokens = None,
+    max_length: flags.MaxLength = None,
+    min_length: flags.MinLength = None,
+    no_repeat_ngram: flags.NoRepeat = None,
+    sample: flags.Sample = False,
+    temperature: flags.Temperature = None,
+    top_k: flags.TopK = None,
+    top_p: flags.TopP = None,
+    mbr: flags.Mbr = None,
+    samples: flags.Samples = None,
+    seed: flags.Seed = 1,
+    batch_tokens: flags.BatchTokens = None,
     prefix: Annotated[
         Path | None,
         typer.Option(
@@ -97,11 +99,11 @@ def translate(
             help="Keep the attention weights here.", metavar="FILE.npz|FILE.jsonl", show_default=False
         ),
     ] = None,
-    set_: options.Settings = None,
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    set_: flags.Settings = None,
+    device: flags.Device = "auto",
+    precision: flags.Precision = "auto",
+    quiet: flags.Quiet = False,
+    debug: flags.Debug = False,
 ) -> None:
     """Translate lines of text: one line out for each line in, at once.
 
@@ -128,7 +130,7 @@ def translate(
     )
     asked.refuse(run, settings, precision)
     for path, name in ((output, "-o"), (attention, "--attention")):
-        writing.refuse_place(path, name)
+        result_files.refuse_place(path, name)
     if attention is not None and attention.suffix not in formats.AttentionFile.ENDINGS:
         raise UsageError(f"--attention {attention}: its name must end in .npz or .jsonl")
 
@@ -146,11 +148,13 @@ def translate(
         mistaken.refuse_no_file(
             str(prefix), "--prefix takes a file, a line for each line of input: put the text into one"
         )
-    lines = stream.Stream(files or [], longest=LONGEST_JSON if format == "jsonl" else stream.LONGEST)
-    prefixes = None if prefix is None else stream.Stream([str(prefix)])
+    lines = line_reader.Stream(
+        files or [], longest=LONGEST_JSON if format == "jsonl" else line_reader.LONGEST
+    )
+    prefixes = None if prefix is None else line_reader.Stream([str(prefix)])
 
+    from seq2attn.devices import keep_pages
     from seq2attn.inference import MAX_SOURCE, Translator
-    from seq2attn.training.precision import keep_pages
 
     keep_pages()
     translator = Translator.load(run, device=device, precision=precision, settings=settings, processes=True)
@@ -159,22 +163,22 @@ def translate(
             run, translator, "show", f"; leave out {'--alignments' if alignments else '--attention'}"
         )
     keywords = asked.keywords(translator.languages[1]) | {"attention": alignments or attention is not None}
-    if not files and stream.is_terminal():
+    if not files and line_reader.is_terminal():
         console.note("one line, one translation; Ctrl-D ends")
 
     with ExitStack() as stack:
-        write = writing.writer(stack, output)
+        write = result_files.writer(stack, output)
         kept = (
             None
             if attention is None
             else stack.enter_context(
-                formats.AttentionFile(stack.enter_context(writing.attention(attention)), attention)
+                formats.AttentionFile(stack.enter_context(result_files.attention(attention)), attention)
             )
         )
-        show = stack.enter_context(console.progress()) if writing.shows_progress(files, output) else None
+        show = stack.enter_context(console.progress()) if result_files.shows_progress(files, output) else None
         notices = stack.enter_context(_Notices(MAX_SOURCE, translator.source_lengths or {}))
         started, number, most = time.monotonic(), 0, FIRST_LINES
-        while taken := lines.take(most, stream.CHARACTERS if kept is None else SHOWN):
+        while taken := lines.take(most, line_reader.CHARACTERS if kept is None else SHOWN):
             begins = None if prefixes is None else _next(prefixes, prefix, len(taken), taken[-1].where)
             records = [_record(line, notices) if format == "jsonl" else {"text": line.text} for line in taken]
             texts = [record["text"] if isinstance(record.get("text"), str) else "" for record in records]
@@ -225,11 +229,11 @@ class _Notices:
         for repeated in (self.no_json, self.no_text, self.cut, self.unforced, self.unlike):
             repeated.close()
 
-    def of(self, line: stream.Line, text: object, translation: "Translation") -> None:
+    def of(self, line: line_reader.Line, text: object, translation: "Translation") -> None:
         """`text` is the source as it came."""
         if line.cut and text:
             self.cut.warn(
-                f"{line.where}: more than {stream.LONGEST:,} bytes without a line break; the rest of the line was dropped"
+                f"{line.where}: more than {line_reader.LONGEST:,} bytes without a line break; the rest of the line was dropped"
             )
         if translation.unread:
             least = "at least " if line.cut or text != translation.source else ""
@@ -244,7 +248,7 @@ class _Notices:
                 f"{line.where}: its prefix has {translation.unforced:,} tokens more than an output can hold; they were left out"
             )
 
-    def _compare(self, line: stream.Line, translation: "Translation") -> None:
+    def _compare(self, line: line_reader.Line, translation: "Translation") -> None:
         length = len(translation.source_pieces) + translation.unread
         count = sentences(translation.source) if self._several < FEW else 1
         if length > FAR * self._longest:
@@ -259,7 +263,7 @@ class _Notices:
             )
 
 
-def _record(line: stream.Line, notices: _Notices) -> dict[str, Any]:
+def _record(line: line_reader.Line, notices: _Notices) -> dict[str, Any]:
     if line.cut:  # its end is missing, so it is no JSON any more
         problem = f"more than {LONGEST_JSON:,} bytes without a line break: nothing of it was read"
         notices.cut.warn(f"{line.where}: {problem}")
@@ -270,7 +274,7 @@ def _record(line: stream.Line, notices: _Notices) -> dict[str, Any]:
     return record
 
 
-def _next(prefixes: stream.Stream, path: Path | None, count: int, where: str) -> list[str]:
+def _next(prefixes: line_reader.Stream, path: Path | None, count: int, where: str) -> list[str]:
     found: list[str] = []
     while len(found) < count and (more := prefixes.take(count - len(found))):
         found += [line.text for line in more]

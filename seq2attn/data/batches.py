@@ -25,13 +25,13 @@ class Batch(NamedTuple):
     target + BOS or EOS.
     """
 
-    source: Tensor  # (B, S): pieces, EOS; or I pictures, whatever an encoder of pictures takes
+    source: Tensor  # (B, S): pieces, EOS; or I images, whatever an encoder of images takes
     source_mask: Tensor  # (B, S), or (I, frames)
     inputs_BT: Tensor  # BOS, pieces
     targets_BT: Tensor  # pieces, EOS
     target_mask_BT: Tensor
     source_of_B: Tensor | None = None  # which of the I sources a target belongs to; None: each has its own
-    number_I: Tensor | None = None  # which of all the pictures the sources are
+    number_I: Tensor | None = None  # which of all the images the sources are
 
 
 class Pairs(abc.ABC):

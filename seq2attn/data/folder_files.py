@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from seq2attn.data.corpus import shown
-from seq2attn.data.packed import bare
+from seq2attn.data.formats.packed import bare
 
 _FACTS = {
     "config.json",

@@ -3,12 +3,12 @@ format of raw text and no model.
 
 prepared.json                  the report: what was read, kept, dropped and why, lengths, vocabularies, hashes
 of the inputs
-tokenizer.model                joint vocabulary; or source.model and target.model; of captioned pictures
+tokenizer.model                joint vocabulary; or source.model and target.model; of captioned images
 target.model alone
 train/ valid/ test*/           Arrow as `datasets` saves it: source, target (text as read), source_ids,
 target_ids (without BOS and
-                               EOS), and alignment where the corpus has gold word alignments; or pictures and
-                               captions, see `picture_split`
+                               EOS), and alignment where the corpus has gold word alignments; or images and
+                               captions, see `captioned_split`
 """
 
 import errno
@@ -29,13 +29,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from seq2attn import __version__, config, files, strict_json
-from seq2attn.data import picture_store, raw, saved
+from seq2attn.data import row_spool, saved
 from seq2attn.data.batches import Texts
 from seq2attn.data.corpus import Corpus, is_blank, is_split, shown
-from seq2attn.data.picture_split import PictureSplit
-from seq2attn.data.picture_store import Spool
-from seq2attn.data.pictures import PictureCorpus
-from seq2attn.data.raw import Raw
+from seq2attn.data.images import store
+from seq2attn.data.images.corpus import ImageCorpus
+from seq2attn.data.images.dataset import CaptionedSplit
+from seq2attn.data.images.store import Spool
+from seq2attn.data.row_spool import Raw
 from seq2attn.data.sources import open_corpus
 from seq2attn.data.tokenizer import SAMPLE, SPECIALS, UNK, Tokenizer, VocabularyTooLarge, is_changed
 from seq2attn.data.workers import each, end_with
@@ -210,7 +211,7 @@ def _checked(report: object) -> dict[str, Any]:
     ):
         raise ValueError("languages are not two names")
     flags = {
-        "pictures": report.get("pictures", False),
+        "images": report.get("images", False),
         "clips": report.get("clips", False),
         "joint": report["options"].get("joint"),
     }
@@ -252,9 +253,9 @@ class Prepared:
         source, target = self.report["languages"]
         self.languages: tuple[str | None, str | None] = (source, target)
         self.splits: list[str] = list(self.report["splits"])
-        self.pictures: bool = self.report.get("pictures", False)  # whether sources are pictures, not texts
+        self.images: bool = self.report.get("images", False)  # whether sources are images, not texts
         self.clips: bool = self.report.get("clips", False)
-        self.joint: bool = self.report["options"]["joint"] and not self.pictures
+        self.joint: bool = self.report["options"]["joint"] and not self.images
         if version > FORMAT:
             raise UserError(
                 f"{self.path}: prepared by seq2attn {made_by}, which is newer than this one ({__version__}): upgrade, or prepare it again"
@@ -262,10 +263,10 @@ class Prepared:
 
     @cached_property
     def source_tokenizer(self) -> Tokenizer:
-        """Raises UserError where sources are pictures: those have none."""
-        if self.pictures:
+        """Raises UserError where sources are images: those have none."""
+        if self.images:
             raise UserError(
-                f"{self.path}: holds captioned pictures, where text is wanted: prepare a corpus of text, or use a model that reads pictures"
+                f"{self.path}: holds captioned images, where text is wanted: prepare a corpus of text, or use a model that reads images"
             )
         return Tokenizer.load(self.path / ("tokenizer.model" if self.joint else "source.model"))
 
@@ -275,8 +276,8 @@ class Prepared:
 
     @property
     def source_size(self) -> int:
-        """Pieces of the source's vocabulary; 0 where sources are pictures."""
-        return 0 if self.pictures else self.source_tokenizer.size
+        """Pieces of the source's vocabulary; 0 where sources are images."""
+        return 0 if self.images else self.source_tokenizer.size
 
     @property
     def tokenizers(self) -> tuple[str, ...]:
@@ -285,15 +286,15 @@ class Prepared:
             ("tokenizer.model",)
             if self.joint
             else ("target.model",)
-            if self.pictures
+            if self.images
             else ("source.model", "target.model")
         )
 
     def split(self, name: str) -> Split:
-        """Of texts. Raises UserError where the folder holds pictures, or has no such split."""
-        if self.pictures:
+        """Of texts. Raises UserError where the folder holds images, or has no such split."""
+        if self.images:
             raise UserError(
-                f"{self.path}: holds captioned pictures, where text is wanted: prepare a corpus of text, or use a model that reads pictures"
+                f"{self.path}: holds captioned images, where text is wanted: prepare a corpus of text, or use a model that reads images"
             )
         split = Split(self._folder(name))
         kept = self.report["splits"][name].get("kept")
@@ -302,13 +303,13 @@ class Prepared:
             raise UserError(f"{self.path}: damaged ({problem}); run `seq2attn prepare` again")
         return split.within(self.source_tokenizer.size, self.target_tokenizer.size)
 
-    def picture_split(self, name: str) -> PictureSplit:
-        """Of captioned pictures, likewise."""
-        if not self.pictures:
+    def captioned_split(self, name: str) -> CaptionedSplit:
+        """Of captioned images, likewise."""
+        if not self.images:
             raise UserError(
-                f"{self.path}: holds text, where captioned pictures are wanted: prepare a corpus of pictures, or use a model that reads text"
+                f"{self.path}: holds text, where captioned images are wanted: prepare a corpus of images, or use a model that reads text"
             )
-        return PictureSplit(self._folder(name), self.target_tokenizer.size)
+        return CaptionedSplit(self._folder(name), self.target_tokenizer.size)
 
     def _folder(self, name: str) -> Path:
         if name not in self.splits:
@@ -316,9 +317,9 @@ class Prepared:
         return self.path / name
 
 
-def default_tokenizer(opened: Corpus | PictureCorpus) -> Literal["unigram", "word"]:
+def default_tokenizer(opened: Corpus | ImageCorpus) -> Literal["unigram", "word"]:
     """The kind of tokenizer of a corpus for which none is asked: captions are read word by word."""
-    return "word" if isinstance(opened, PictureCorpus) else "unigram"
+    return "word" if isinstance(opened, ImageCorpus) else "unigram"
 
 
 def prepare(
@@ -352,14 +353,20 @@ def prepare(
         work.mkdir()
         if options.tokenizer is None:
             options = options.model_copy(update={"tokenizer": default_tokenizer(opened)})
-        if isinstance(opened, PictureCorpus):
-            report = _prepare_pictures(
+        if isinstance(opened, ImageCorpus):
+            report = _prepare_images(
                 opened, folder, options, valid, test, workers, seed, shrink, work, progress
             )
             _finish(folder, report, opened.inputs)
             return report
         splits = _split(
-            opened, raw.write(opened.rows(), work, progress), work, valid, test, seed, raw.set_aside
+            opened,
+            row_spool.write(opened.rows(), work, progress),
+            work,
+            valid,
+            test,
+            seed,
+            row_spool.set_aside,
         )
         progress("training the tokenizer", 0, None)
         source, target = _tokenizers(splits["train"], options, seed, shrink)
@@ -391,8 +398,8 @@ def prepare(
     return report
 
 
-def _prepare_pictures(
-    corpus: PictureCorpus,
+def _prepare_images(
+    corpus: ImageCorpus,
     folder: Path,
     options: config.Data,
     valid: int | None,
@@ -403,10 +410,8 @@ def _prepare_pictures(
     work: Path,
     progress: Progress,
 ) -> dict[str, Any]:
-    read, missing = picture_store.read(corpus, work, options.max_missing, workers, progress)
-    splits = _split(
-        corpus, read, work, valid, test, seed, picture_store.set_aside, "picture", "equal pictures"
-    )
+    read, missing = store.read(corpus, work, options.max_missing, workers, progress)
+    splits = _split(corpus, read, work, valid, test, seed, store.set_aside, "image", "equal images")
     progress("training the tokenizer", 0, None)
     target = _trained(
         lambda: (caption for written in splits["train"].written for caption in written.captions),
@@ -416,24 +421,22 @@ def _prepare_pictures(
     )
     _note_size(corpus.notes, target.size, options)
     if missing.count:
-        are = "picture is" if missing.count == 1 else "pictures are"
+        are = "image is" if missing.count == 1 else "images are"
         corpus.notes.append(f"{missing.count:,} {are} missing or damaged, and left out: {missing}")
     target.save(folder / "target.model")
     report = _report(corpus.name, (None, corpus.language), options, seed, (0, target.size), corpus.notes)
     report |= {
-        "pictures": True,
+        "images": True,
         "clips": corpus.clips,
-        "missing": {"pictures": missing.count, "examples": missing.examples},
+        "missing": {"images": missing.count, "examples": missing.examples},
     }
     train_keys = set(splits["train"].keys)
     for name, spool in splits.items():
-        dropped = picture_store.encode(
-            spool, folder / name, target, options if name == "train" else None, progress
-        )
-        split = PictureSplit(folder / name)
+        dropped = store.encode(spool, folder / name, target, options if name == "train" else None, progress)
+        split = CaptionedSplit(folder / name)
         unknown = sum(int(np.count_nonzero(ids == UNK)) for ids in split.target_ids)
         shared = None if name == "train" else sum(key in train_keys for key in spool.keys)
-        report["splits"][name] = picture_store.described(
+        report["splits"][name] = store.described(
             split.target_lengths, unknown, len(split.names), dropped, shared
         )
         normalised = sum(is_changed(caption) for written in spool.written for caption in written.captions)
@@ -482,7 +485,7 @@ Part = TypeVar("Part", Raw, Spool)
 
 
 def _split(
-    corpus: Corpus | PictureCorpus,
+    corpus: Corpus | ImageCorpus,
     read: dict[str, Part],
     work: Path,
     valid: int | None,
@@ -493,7 +496,7 @@ def _split(
     together: str = "pairs of one source",
 ) -> dict[str, Part]:
     """Train first, then valid and the tests; set aside from train what is asked for and not there."""
-    undivided = read.pop(raw.UNDIVIDED, None)
+    undivided = read.pop(row_spool.UNDIVIDED, None)
     for option, asked, there in (
         ("--valid", valid, "valid" in read),
         ("--test", test, any(name.startswith("test") for name in read)),

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 
 from seq2attn.data.prepared import Split
-from seq2attn.data.sentences import sentences
+from seq2attn.data.text.sentences import sentences
 
 # sources whose sentences are counted, from so many places: a corpus may be in some order
 LOOKED_AT, PARTS = 2000, 10

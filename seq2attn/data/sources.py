@@ -1,5 +1,5 @@
 """What the CORPUS of a command line is: a bundled corpus, a folder, one file, or a dataset of the Hugging
-Face hub; of text or of captioned pictures.
+Face hub; of text or of captioned images.
 """
 
 import importlib
@@ -11,21 +11,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seq2attn.data import folder as folders
-from seq2attn.data import folder_files, saved, tables
-from seq2attn.data.bad_rows import SHARE, BadRow, without_bad
-from seq2attn.data.captions import layouts, picture_tables
-from seq2attn.data.captions.captioned import are_clips
-from seq2attn.data.captions.files import Files
+from seq2attn.data import folder_files, saved
 from seq2attn.data.columns import NESTED, WITHOUT_TEXT, BadCell, choose
 from seq2attn.data.corpus import SPLIT_NAMES, Corpus, Row, is_split, shown, split_name
-from seq2attn.data.images import MOST_BYTES
-from seq2attn.data.picture_files import ENDINGS, walk
-from seq2attn.data.pictures import PictureCorpus
+from seq2attn.data.formats.bad_rows import SHARE, BadRow, without_bad
+from seq2attn.data.images import image_tables, layouts
+from seq2attn.data.images.captioned import are_clips
+from seq2attn.data.images.corpus import ImageCorpus
+from seq2attn.data.images.decoding import MOST_BYTES
+from seq2attn.data.images.files import ENDINGS, walk
+from seq2attn.data.images.lookup import Files
+from seq2attn.data.text import folder as folders
+from seq2attn.data.text import tables
 from seq2attn.errors import UsageError, UserError
 
 HUB = "hf:"
-_SAMPLES = ("scenes", "clips")  # bundled corpora of pictures
+_SAMPLES = ("scenes", "clips")  # bundled corpora of images
 _METADATA = re.compile(r"metadata\.(jsonl|csv|parquet)")  # of the image folder that `datasets` knows
 _VIDEOS = {".mp4", ".avi", ".mov", ".webm", ".mkv"}
 _SHEETS = {".xlsx", ".xls", ".ods"}
@@ -47,7 +48,7 @@ def open_corpus(
     target: str | None = None,
     max_bad: float = SHARE,
     follow_links: bool = False,
-) -> Corpus | PictureCorpus:
+) -> Corpus | ImageCorpus:
     """The corpus of that name or path; `source` and `target` name its sides.
 
     Of the rows of a table of text, the share `max_bad` may be bad. With `follow_links`, images may be links
@@ -58,14 +59,14 @@ def open_corpus(
     if shown(name) != name:
         raise UserError(f"{shown(name)}: a path that is not UTF-8; rename it")
     corpus = _open(name, Reading(source, target, max_bad, follow_links))
-    if isinstance(corpus, PictureCorpus) and not corpus.clips and are_clips(corpus.pictures):
+    if isinstance(corpus, ImageCorpus) and not corpus.clips and are_clips(corpus.images):
         return replace(corpus, clips=True)
     return corpus
 
 
-def _open(name: str, how: Reading) -> Corpus | PictureCorpus:
+def _open(name: str, how: Reading) -> Corpus | ImageCorpus:
     if name == "phrases":
-        from seq2attn.data.samples import phrases
+        from seq2attn.samples import phrases
 
         return replace(
             folders.open_folder(phrases.folder(), how.source or "en", how.target or "fr"), name=name
@@ -93,19 +94,19 @@ def _open(name: str, how: Reading) -> Corpus | PictureCorpus:
     )
 
 
-def _open_sample(name: str, how: Reading) -> PictureCorpus:
-    folder: Path = importlib.import_module(f"seq2attn.data.samples.{name}").folder()
+def _open_sample(name: str, how: Reading) -> ImageCorpus:
+    folder: Path = importlib.import_module(f"seq2attn.samples.{name}").folder()
     corpus = _open_tables(folder, how)
-    if not isinstance(corpus, PictureCorpus):
-        raise UserError(f"{name}: has no column {how.source} of pictures")
+    if not isinstance(corpus, ImageCorpus):
+        raise UserError(f"{name}: has no column {how.source} of images")
     return replace(corpus, name=name, language=corpus.language or "en")
 
 
-def _open_file(path: Path, how: Reading) -> Corpus | PictureCorpus:
+def _open_file(path: Path, how: Reading) -> Corpus | ImageCorpus:
     kind = tables.kind(path)
     if kind in ENDINGS | _VIDEOS:
         raise UserError(
-            f"{path}: a picture without captions; a corpus has both, as a folder of pictures with metadata.jsonl in it"
+            f"{path}: an image without captions; a corpus has both, as a folder of images with metadata.jsonl in it"
         )
     if (known := layouts.opener(path)) is not None:
         return known(path, how.source, how.target, how.follow_links)
@@ -116,11 +117,11 @@ def _open_file(path: Path, how: Reading) -> Corpus | PictureCorpus:
         raise UserError(
             f"{path}: not a format that is known ({', '.join(tables.KINDS)}, each also packed); two files of text go into a folder, as train.en and train.de"
         )
-    pictures = _pictures(path, path.parent, [(path, None)], how) if content in _TABLES else None
-    return pictures or tables.open_table(path, how.source, how.target, how.max_bad)
+    images = _images(path, path.parent, [(path, None)], how) if content in _TABLES else None
+    return images or tables.open_table(path, how.source, how.target, how.max_bad)
 
 
-def _open_folder(path: Path, how: Reading) -> Corpus | PictureCorpus:
+def _open_folder(path: Path, how: Reading) -> Corpus | ImageCorpus:
     for prepared in (path, path.resolve().parent):
         if (prepared / "prepared.json").is_file() and (prepared is path or _is_saved(path)):
             raise UserError(f"{prepared} is prepared already: use it with `seq2attn train --data {prepared}`")
@@ -150,7 +151,7 @@ def _open_folder(path: Path, how: Reading) -> Corpus | PictureCorpus:
     )
 
 
-def _open_tables(path: Path, how: Reading, holds_images: bool = False) -> Corpus | PictureCorpus:
+def _open_tables(path: Path, how: Reading, holds_images: bool = False) -> Corpus | ImageCorpus:
     """A folder of tables, of text or with images. The split is in the name of the table or of a folder on its
     way.
 
@@ -174,10 +175,10 @@ def _open_tables(path: Path, how: Reading, holds_images: bool = False) -> Corpus
     left_out = sorted(shown(table.relative_to(path)) for table in {*found} - {table for table, _ in chosen})
     if left_out:
         notes.append(f"tables left out: {', '.join(left_out[:5])}{' ...' if len(left_out) > 5 else ''}")
-    corpus = _pictures(path, path, chosen, how)
+    corpus = _images(path, path, chosen, how)
     if corpus is None and metadata:
         raise UserError(
-            f"{metadata[0]}: no column file_name, image or clip; --source NAME says which one has the pictures"
+            f"{metadata[0]}: no column file_name, image or clip; --source NAME says which one has the images"
         )
     if corpus is not None:
         corpus.notes.extend(notes)
@@ -193,12 +194,12 @@ def _open_tables(path: Path, how: Reading, holds_images: bool = False) -> Corpus
     return texts
 
 
-def _pictures(
+def _images(
     where: Path, root: Path, chosen: list[tuple[Path, str | None]], how: Reading
-) -> PictureCorpus | None:
+) -> ImageCorpus | None:
     """Tables of images; None where they are of text, and where the first row does not say."""
     try:
-        return picture_tables.open_tables(str(where), root, chosen, how.source, how.target, how.follow_links)
+        return image_tables.open_tables(str(where), root, chosen, how.source, how.target, how.follow_links)
     except tables.BadRowMet:
         return None
 
@@ -241,7 +242,7 @@ def _is_saved(path: Path) -> bool:
     return (path / "dataset_dict.json").is_file() or (path / "state.json").is_file()
 
 
-def _open_hub(name: str, how: Reading) -> Corpus | PictureCorpus:
+def _open_hub(name: str, how: Reading) -> Corpus | ImageCorpus:
     """A dataset of the hub."""
     path, config = name.rpartition(":")[::2] if ":" in name else (name, None)
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path):
@@ -252,7 +253,7 @@ def _open_hub(name: str, how: Reading) -> Corpus | PictureCorpus:
     return _of_datasets(_load(path, config, where), where, None, [], how)
 
 
-def _open_saved(path: Path, how: Reading) -> Corpus | PictureCorpus:
+def _open_saved(path: Path, how: Reading) -> Corpus | ImageCorpus:
     """What `datasets` wrote with save_to_disk."""
     if found := folder_files.tables_in(path, _TABLES)[0]:
         both = f"a table, {found[0].name}, beside what `datasets` saved"
@@ -272,7 +273,7 @@ def _open_saved(path: Path, how: Reading) -> Corpus | PictureCorpus:
 
 def _of_datasets(
     splits: dict[Any, Any], where: str, root: Path | None, inputs: list[Path], how: Reading
-) -> Corpus | PictureCorpus:
+) -> Corpus | ImageCorpus:
     """A corpus of datasets by split; `root` is their folder where they have one."""
     used: dict[str, list[Any]] = {}
     for split, dataset in splits.items():
@@ -301,15 +302,14 @@ def _of_datasets(
                     number += 1
                     yield split, f"{split}:{number}", example
 
-    if pictures := picture_tables.choose(example, how.source, how.target, where):
+    if images := image_tables.choose(example, how.source, how.target, where):
         locate = _locate(where, Files(root, how.follow_links) if root is not None else None)
-        return picture_tables.corpus_of(
+        return image_tables.corpus_of(
             where,
             lambda: (
-                picture_tables.PictureRow(row, pictures, locate, place, split)
-                for split, place, row in examples()
+                image_tables.ImageRow(row, images, locate, place, split) for split, place, row in examples()
             ),
-            pictures,
+            images,
             inputs,
             notes,
         )
@@ -328,8 +328,8 @@ def _of_datasets(
     return Corpus(where, columns.languages, lambda: without_bad(rows(), how.max_bad, notes), inputs, notes)
 
 
-def _locate(where: str, files: Files | None) -> picture_tables.Locate:
-    """How a picture is read of which a dataset has the path alone: below its own folder, or where the hub
+def _locate(where: str, files: Files | None) -> image_tables.Locate:
+    """How an image is read of which a dataset has the path alone: below its own folder, or where the hub
     says.
     """
 
@@ -349,7 +349,7 @@ def _remote(where: str, name: str, place: str) -> list[bytes]:
     from datasets.utils.file_utils import xopen
 
     if not name.rpartition("::")[2].startswith((HUB + "//", datasets.config.HF_ENDPOINT + "/")):
-        raise UserError(f"{where}: {place}: its picture is elsewhere, as {name[:100]}")
+        raise UserError(f"{where}: {place}: its image is elsewhere, as {name[:100]}")
 
     def read() -> bytes:
         with xopen(name, "rb") as file:

@@ -180,7 +180,7 @@ class Tokenizer:
         return "".join([self._surfaces[i] for i in ids]).removeprefix(" ").replace(STAND_IN, SPACE)
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """The pieces as pictures show them: "▁" for a space, the specials by name."""
+        """The pieces as images show them: "▁" for a space, the specials by name."""
         return [self._shown[i] for i in ids]
 
     def word_index(self, ids: Sequence[int]) -> list[int]:

@@ -1,7 +1,7 @@
-"""Paired bootstrap of captions: BLEU-4, CIDEr-D and ROUGE-L of each system against the first, pictures drawn
+"""Paired bootstrap of captions: BLEU-4, CIDEr-D and ROUGE-L of each system against the first, images drawn
 anew with all their references.
 
-Document frequencies of CIDEr-D stay those of all pictures in every sample. Knows systems by name and output
+Document frequencies of CIDEr-D stay those of all images in every sample. Knows systems by name and output
 only.
 """
 
@@ -26,7 +26,7 @@ Values = Callable[[list[tuple[str, ...]]], NDArray[np.float64]]  # hypotheses ->
 def paired_bootstrap_captions(
     systems: Sequence[tuple[str, Sequence[str]]], references: Sequence[Sequence[str]], samples: int = SAMPLES
 ) -> Comparison:
-    """As `significance.paired_bootstrap`, of METRICS; `references` are grouped by picture. Units and errors
+    """As `significance.paired_bootstrap`, of METRICS; `references` are grouped by image. Units and errors
     as `captions.scores`.
     """
     for _, hypotheses in systems:

@@ -1,7 +1,7 @@
-"""Scores of captions against several references a picture: BLEU-1 to 4, CIDEr-D and ROUGE-L over
+"""Scores of captions against several references an image: BLEU-1 to 4, CIDEr-D and ROUGE-L over
 coco-caption's words, each with a signature.
 
-References are grouped by picture, and a picture may have any number of them. Text goes in raw. Knows no
+References are grouped by image, and an image may have any number of them. Text goes in raw. Knows no
 model, no file and no run.
 """
 
@@ -26,13 +26,13 @@ Words = tuple[str, ...]
 
 
 def scores(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[Score]:
-    """All of METRICS, in this order; `references[i]` are those of the picture that `hypotheses[i]` describes,
+    """All of METRICS, in this order; `references[i]` are those of the image that `hypotheses[i]` describes,
     and may vary in number.
 
     BLEU (no smoothing, closest reference length) and ROUGE-L in points, 0 to 100; CIDEr-D in its usual units,
     0 to 10, with document frequencies from `references`.
-    BLEU-n is 0 where no n-gram is right. Raises UserError where pictures and hypotheses differ in number, or
-    a picture has no reference.
+    BLEU-n is 0 where no n-gram is right. Raises UserError where images and hypotheses differ in number, or
+    an image has no reference.
     """
     check(hypotheses, references)
     ours, theirs = tokenised(hypotheses, references)
@@ -56,7 +56,7 @@ def scores(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> li
 
 
 def without_weight(references: Sequence[Sequence[str]]) -> str | None:
-    """Why CIDEr-D says nothing of these pictures, or None: it counts words by how few pictures have them."""
+    """Why CIDEr-D says nothing of these images, or None: it counts words by how few images have them."""
     if not CiderD(references).weightless:
         return None
     few = "there is one image alone" if len(references) == 1 else "every word is said of every image"
@@ -64,12 +64,12 @@ def without_weight(references: Sequence[Sequence[str]]) -> str | None:
 
 
 def check(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
-    """Raises UserError unless there is a picture, and each has a hypothesis and a reference."""
+    """Raises UserError unless there is an image, and each has a hypothesis and a reference."""
     if len(hypotheses) != len(references):
         raise UserError(
-            f"{len(hypotheses):,} captions to score, but references of {len(references):,} pictures: every picture needs its own"
+            f"{len(hypotheses):,} captions to score, but references of {len(references):,} images: every image needs its own"
         )
-    check_grouped([len(of_picture) for of_picture in references])
+    check_grouped([len(of_image) for of_image in references])
 
 
 def tokenised(
@@ -77,17 +77,14 @@ def tokenised(
 ) -> tuple[list[Words], list[list[Words]]]:
     """Hypotheses, and references grouped as they are, as coco-caption's words."""
     return [tokens(line) for line in hypotheses], [
-        [tokens(reference) for reference in of_picture] for of_picture in references
+        [tokens(reference) for reference in of_image] for of_image in references
     ]
 
 
 def rouge_l_values(hypotheses: Sequence[Words], references: Sequence[Sequence[Words]]) -> NDArray[np.float64]:
     """ROUGE-L of each hypothesis (S,), in points; the corpus's is their mean."""
     return np.array(
-        [
-            rouge_l(hypothesis, of_picture)
-            for hypothesis, of_picture in zip(hypotheses, references, strict=True)
-        ]
+        [rouge_l(hypothesis, of_image) for hypothesis, of_image in zip(hypotheses, references, strict=True)]
     )
 
 
@@ -97,27 +94,27 @@ def bleu() -> BLEU:
 
 
 def streams(references: Sequence[Sequence[Words]]) -> Any:
-    """Words grouped by picture as `parallel` lines."""
-    return parallel([[" ".join(words) for words in of_picture] for of_picture in references])
+    """Words grouped by image as `parallel` lines."""
+    return parallel([[" ".join(words) for words in of_image] for of_image in references])
 
 
 def parallel(references: Sequence[Sequence[str]]) -> Any:
-    """References grouped by picture as sacreBLEU's parallel sets, with None (which its types do not know)
-    where a picture has fewer than another.
+    """References grouped by image as sacreBLEU's parallel sets, with None (which its types do not know)
+    where an image has fewer than another.
 
-    All of sacreBLEU's metrics pass over None: BLEU and chrF as if the picture's own references stood there
+    All of sacreBLEU's metrics pass over None: BLEU and chrF as if the image's own references stood there
     again, TER with their own mean length.
     """
     most = max(map(len, references), default=0)
     return [
-        [of_picture[number] if number < len(of_picture) else None for of_picture in references]
+        [of_image[number] if number < len(of_image) else None for of_image in references]
         for number in range(most)
     ]
 
 
 def signature(name: str, references: Sequence[Sequence[str]]) -> str:
     """What one of METRICS depends on, in sacreBLEU's manner; `nrefs` is a range where it varies."""
-    fewest, most = (extreme(len(of_picture) for of_picture in references) for extreme in (min, max))
+    fewest, most = (extreme(len(of_image) for of_image in references) for extreme in (min, max))
     start = f"nrefs:{fewest if fewest == most else f'{fewest}-{most}'}|case:lc"
     if name.startswith("BLEU"):
         return f"{start}|eff:no|tok:coco|smooth:none|version:{sacrebleu.__version__}|seq2attn:{__version__}"

@@ -1,8 +1,8 @@
 """CIDEr-D (Vedantam, Zitnick and Parikh 2015, arXiv 1411.5726): how far a caption agrees with what people
-said of its picture, rare words counting most.
+said of its image, rare words counting most.
 
 Weights of the references are worked out once; a candidate may then be scored against the references of any
-picture, many at a time, which makes it fit to
+image, many at a time, which makes it fit to
 be a reward too. As coco-caption: no stemming, sigma 6, n-grams of 1 to 4 words, and the factor 10. Knows no
 model.
 """
@@ -47,22 +47,22 @@ class _Order(NamedTuple):
 
 
 class CiderD:
-    """CIDEr-D against the references of P pictures, `references[p]` those of picture p: text, which is
+    """CIDEr-D against the references of P images, `references[p]` those of image p: text, which is
     tokenised as coco-caption does, or tokens of any hashable kind.
 
-    Document frequencies are those of these pictures and stay fixed whatever is scored. Scores are in
+    Document frequencies are those of these images and stay fixed whatever is scored. Scores are in
     CIDEr-D's usual units: 0 to 10, good captions near 1.
-    Raises UserError where a picture has no reference, or where there is no picture.
+    Raises UserError where an image has no reference, or where there is no image.
     """
 
     def __init__(self, references: Sequence[Sequence[Caption]]) -> None:
-        counts = np.array([len(of_picture) for of_picture in references], dtype=np.int64)
+        counts = np.array([len(of_image) for of_image in references], dtype=np.int64)
         check_grouped(counts.tolist())
         self._words: dict[Hashable, int] = {}
         self._first_P = np.cumsum(counts) - counts
         self._count_P = counts
-        picture_R = np.repeat(np.arange(len(counts)), counts)
-        captions = [_as_tokens(caption) for of_picture in references for caption in of_picture]
+        image_R = np.repeat(np.arange(len(counts)), counts)
+        captions = [_as_tokens(caption) for of_image in references for caption in of_image]
         self._length_R = _lengths(captions)
         self._rarest = float(np.log(len(counts)))
         word_T = np.array(
@@ -72,16 +72,16 @@ class CiderD:
         self._orders: list[_Order] = []
         self._known: list[Ints] = []
         for n, grams in enumerate(_grams(word_T, self._length_R, self._known, learn=True)):
-            # each picture counts once
-            in_picture = np.unique(picture_R[grams.caption_G] << _WORD_BITS | grams.gram_G)
-            frequency_N = np.bincount(in_picture & (1 << _WORD_BITS) - 1, minlength=len(self._known[n]))
+            # each image counts once
+            in_image = np.unique(image_R[grams.caption_G] << _WORD_BITS | grams.gram_G)
+            frequency_N = np.bincount(in_image & (1 << _WORD_BITS) - 1, minlength=len(self._known[n]))
             idf_N = self._rarest - np.log(frequency_N)
             weight_G = grams.count_G * idf_N[grams.gram_G]
             norm_R = _norms(grams.caption_G, weight_G, len(captions))
             self._orders.append(_Order(idf_N, grams.caption_G << _WORD_BITS | grams.gram_G, weight_G, norm_R))
 
     def __len__(self) -> int:
-        """The number of pictures."""
+        """The number of images."""
         return len(self._count_P)
 
     @property
@@ -89,21 +89,21 @@ class CiderD:
         """Whether no n-gram of the references weighs anything, so that every score is 0."""
         return not any((order.idf_N > 0).any() for order in self._orders)
 
-    def scores(self, candidates: Sequence[Caption], pictures: Sequence[int] | None = None) -> Floats:
-        """CIDEr-D of each candidate (C,) against the references of its picture: number `pictures[c]`, or
+    def scores(self, candidates: Sequence[Caption], images: Sequence[int] | None = None) -> Floats:
+        """CIDEr-D of each candidate (C,) against the references of its image: number `images[c]`, or
         number c where none are named.
         """
-        if pictures is None and len(candidates) != len(self):
+        if images is None and len(candidates) != len(self):
             raise UserError(
-                f"{len(candidates):,} captions to score, but references of {len(self):,} pictures: every picture needs its own"
+                f"{len(candidates):,} captions to score, but references of {len(self):,} images: every image needs its own"
             )
-        picture_C = np.arange(len(self)) if pictures is None else np.array(pictures, dtype=np.int64)
-        if len(picture_C) != len(candidates):
-            raise ValueError(f"{len(candidates)} candidates for {len(picture_C)} pictures")
+        image_C = np.arange(len(self)) if images is None else np.array(images, dtype=np.int64)
+        if len(image_C) != len(candidates):
+            raise ValueError(f"{len(candidates)} candidates for {len(image_C)} images")
         if not len(candidates):
             return np.zeros(0)
-        if picture_C.min() < 0 or picture_C.max() >= len(self):
-            raise IndexError(f"pictures are numbered from 0 to {len(self) - 1}")
+        if image_C.min() < 0 or image_C.max() >= len(self):
+            raise IndexError(f"images are numbered from 0 to {len(self) - 1}")
         captions = [_as_tokens(candidate) for candidate in candidates]
         length_C = _lengths(captions)
         unknown: dict[Hashable, int] = {}
@@ -116,12 +116,10 @@ class CiderD:
             ],
             dtype=np.int64,
         )
-        # One row for each (candidate, reference of its picture): B of them.
-        candidate_B = np.repeat(np.arange(len(captions)), self._count_P[picture_C])
-        start_C = np.cumsum(self._count_P[picture_C]) - self._count_P[picture_C]
-        reference_B = (
-            np.arange(len(candidate_B)) - start_C[candidate_B] + self._first_P[picture_C][candidate_B]
-        )
+        # One row for each (candidate, reference of its image): B of them.
+        candidate_B = np.repeat(np.arange(len(captions)), self._count_P[image_C])
+        start_C = np.cumsum(self._count_P[image_C]) - self._count_P[image_C]
+        reference_B = np.arange(len(candidate_B)) - start_C[candidate_B] + self._first_P[image_C][candidate_B]
         sum_B = np.zeros(len(candidate_B))
         for grams, order in zip(_grams(word_T, length_C, self._known), self._orders, strict=True):
             known_G = grams.gram_G < len(order.idf_N)
@@ -137,27 +135,27 @@ class CiderD:
                 candidate_B,
                 reference_B,
                 start_C,
-                self._count_P[picture_C],
+                self._count_P[image_C],
                 norm_C,
             )
         # coco-caption counts pairs of words
         distance_B = np.maximum(length_C - 1, 0)[candidate_B] - np.maximum(self._length_R - 1, 0)[reference_B]
         sum_B *= np.exp(-(distance_B**2) / (2 * SIGMA**2))
         total_C = np.bincount(candidate_B, sum_B, minlength=len(captions))
-        return 10 * total_C / ORDERS / self._count_P[picture_C]
+        return 10 * total_C / ORDERS / self._count_P[image_C]
 
     def corpus(self, hypotheses: Sequence[Caption]) -> float:
-        """The mean over all pictures, hypothesis p being of picture p."""
+        """The mean over all images, hypothesis p being of image p."""
         return float(self.scores(hypotheses).mean())
 
 
 def check_grouped(counts: Sequence[int]) -> None:
-    """Raises UserError unless there is a picture, and each of them has a reference."""
+    """Raises UserError unless there is an image, and each of them has a reference."""
     if not counts:
-        raise UserError("a score needs at least one picture with its references")
+        raise UserError("a score needs at least one image with its references")
     if min(counts) < 1:
         raise UserError(
-            f"picture {counts.index(min(counts)) + 1} has no reference: every picture needs at least one"
+            f"image {counts.index(min(counts)) + 1} has no reference: every image needs at least one"
         )
 
 
@@ -177,7 +175,7 @@ def _cosines(
     """
     at_K = np.flatnonzero(known_G)
     repeats_K = count_C[grams.caption_G[at_K]]
-    gram_M = np.repeat(at_K, repeats_K)  # each known n-gram meets each reference of its candidate's picture
+    gram_M = np.repeat(at_K, repeats_K)  # each known n-gram meets each reference of its candidate's image
     within_M = np.arange(len(gram_M)) - np.repeat(np.cumsum(repeats_K) - repeats_K, repeats_K)
     row_M = start_C[grams.caption_G[gram_M]] + within_M
     key_M = reference_B[row_M] << _WORD_BITS | grams.gram_G[gram_M]

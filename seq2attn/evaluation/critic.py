@@ -1,5 +1,5 @@
 """Captions that a model in training draws itself, each with how much better it is than others of the same
-picture, by CIDEr-D (Rennie 2017).
+image, by CIDEr-D (Rennie 2017).
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from seq2attn.evaluation.cider import CiderD
 from seq2attn.inference import Caption, Captioner
 from seq2attn.inference.searcher import BANNED
 from seq2attn.models.seq2seq import Seq2Seq
-from seq2attn.training.self_critical import Critic, Drawn
+from seq2attn.training.objectives.self_critical import Critic, Drawn
 
 
 def critic(references: Sequence[Sequence[str]], tokenizer: Tokenizer, config: Config) -> Critic:
-    """What `training.trainer.train` is handed: `references` are the captions of each training picture, which
+    """What `training.trainer.train` is handed: `references` are the captions of each training image, which
     also say how telling an n-gram is.
 
-    `train.samples` captions are drawn of a picture. What one is worth is its CIDEr-D less that of the greedy
+    `train.samples` captions are drawn of an image. What one is worth is its CIDEr-D less that of the greedy
     caption, or less the mean of the others (`train.compared`).
     """
     cider = CiderD([[tokens(reference) for reference in some] for some in references])
@@ -31,12 +31,12 @@ def critic(references: Sequence[Sequence[str]], tokenizer: Tokenizer, config: Co
 
     def judge(model: Seq2Seq, source: Tensor, mask: Tensor, number_I: Tensor, seed: int) -> Drawn:
         captioner = Captioner(model, tokenizer, config)
-        pictures = [[seen] for seen in _seen(source, mask)]
+        images = [[seen] for seen in _seen(source, mask)]
         numbers = number_I.tolist()
         # By the model's probabilities alone: what other rules leave out would be drawn with others than those
         # whose gradient is taken.
         drawn = captioner.caption(
-            pictures,
+            images,
             sample=True,
             n_best=settings.samples,
             seed=seed,
@@ -46,7 +46,7 @@ def critic(references: Sequence[Sequence[str]], tokenizer: Tokenizer, config: Co
         )
         reward_IK = _rewards(cider, drawn, numbers)
         if settings.compared == "greedy":
-            compared = _rewards(cider, captioner.caption(pictures, beam=1, attention=False), numbers)
+            compared = _rewards(cider, captioner.caption(images, beam=1, attention=False), numbers)
         else:
             compared = (reward_IK.sum(1, keepdims=True) - reward_IK) / (settings.samples - 1)
         advantage_R = torch.from_numpy((reward_IK - compared).flatten()).float()
@@ -69,7 +69,7 @@ def critic(references: Sequence[Sequence[str]], tokenizer: Tokenizer, config: Co
 
 
 def _rewards(cider: CiderD, captions: Sequence[Sequence[Caption]], numbers: Sequence[int]) -> "np.ndarray":
-    """CIDEr-D (pictures, captions of each)."""
+    """CIDEr-D (images, captions of each)."""
     flat = [tokens(caption.text) for some in captions for caption in some]
     each = len(captions[0])
     return cider.scores(flat, [number for number in numbers for _ in range(each)]).reshape(
@@ -78,7 +78,7 @@ def _rewards(cider: CiderD, captions: Sequence[Sequence[Caption]], numbers: Sequ
 
 
 def _seen(source: Tensor, mask: Tensor) -> list["np.ndarray"]:
-    """Pictures or their features, one by one, as `Captioner.caption` takes them."""
+    """Images or their features, one by one, as `Captioner.caption` takes them."""
     rows = [
         row if mask.size(1) == 1 and source.dim() == 4 else row[real]
         for row, real in zip(source.cpu(), mask.cpu(), strict=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict, Unpack
 from seq2attn.data.corpus import is_blank
 from seq2attn.evaluation.alignment import Link
 from seq2attn.evaluation.forcing import within_bounds
-from seq2attn.search.risk import Utility
+from seq2attn.search.mbr import Utility
 
 if TYPE_CHECKING:
     from seq2attn.inference import Translator

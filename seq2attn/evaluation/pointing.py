@@ -2,7 +2,7 @@
 known (after Zhang et al. 2016, arXiv 1608.00507).
 
 The largest weight over the grid is to lie in the thing's box, as the model's square view shows it. Knows no
-model and no picture, only sizes.
+model and no image, only sizes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from seq2attn.errors import UserError
 from seq2attn.evaluation.alignment import percent
 
-Fit = Literal["stretch", "crop", "pad"]  # how a picture becomes a square
-# number of the word, left, top, right, bottom in pixels of the picture; right and bottom are outside
+Fit = Literal["stretch", "crop", "pad"]  # how an image becomes a square
+# number of the word, left, top, right, bottom in pixels of the image; right and bottom are outside
 Box = tuple[int, float, float, float, float]
 Sides = tuple[float, float, float, float]  # left, top, right, bottom
 
@@ -46,11 +46,11 @@ class Pointing(NamedTuple):
 
 
 def in_view(box: Sides, size: tuple[float, float], side: float, fit: Fit) -> Sides:
-    """A box (left, top, right, bottom) of a picture of `size` (width, height) in the square view of `side`
+    """A box (left, top, right, bottom) of an image of `size` (width, height) in the square view of `side`
     pixels; parts of it may be outside.
 
     stretch: both sides become `side`. crop: the shorter side becomes `side` and the middle is kept. pad: the
-    longer one does, and the picture lies in the middle.
+    longer one does, and the image lies in the middle.
     """
     if fit not in get_args(Fit):
         raise ValueError(f"fit {fit!r}: choose {', '.join(get_args(Fit))}")
@@ -73,7 +73,7 @@ def pointing(
     boxes: Sequence[Box],
     where: str = "boxes",
 ) -> Counts:
-    """Counts of one caption: weights of its T words over a row-major `grid` (h, w), S = h * w; the picture's
+    """Counts of one caption: weights of its T words over a row-major `grid` (h, w), S = h * w; the image's
     `size` (width, height); its boxes.
 
     A word with several boxes may point at any of them. Of equal largest weights each counts its share. Raises

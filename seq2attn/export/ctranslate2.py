@@ -27,9 +27,9 @@ from seq2attn.models.decoders.transformer import Layer as DecoderLayer
 from seq2attn.models.decoders.transformer import TransformerDecoder
 from seq2attn.models.encoders.transformer import Layer as EncoderLayer
 from seq2attn.models.encoders.transformer import TransformerEncoder
-from seq2attn.models.positions import Positions
+from seq2attn.models.layers.positions import Positions
+from seq2attn.models.layers.transformer import EPS, FeedForward, Sublayer
 from seq2attn.models.seq2seq import Seq2Seq
-from seq2attn.models.transformer import EPS, FeedForward, Sublayer
 
 VERSION: str = ctranslate2.__version__
 # rows of a table of positions: beyond the longest source, and the longest output, of `translate`

@@ -9,7 +9,7 @@ from seq2attn import files
 from seq2attn.errors import UserError
 from seq2attn.export.limits import refuse
 from seq2attn.inference import Translator
-from seq2attn.training.checkpoint import TOKENIZERS, Run, open_run
+from seq2attn.runs.directory import TOKENIZERS, Run, open_run
 
 # all that one may hold
 FILES = {

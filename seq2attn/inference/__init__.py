@@ -1,4 +1,4 @@
-"""A trained run at work: text or pictures in, translations or captions with scores and attention out."""
+"""A trained run at work: text or images in, translations or captions with scores and attention out."""
 
 import os
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from seq2attn.inference.loading import names
 from seq2attn.inference.searcher import BATCH_TOKENS
 from seq2attn.inference.translation import Translation
 from seq2attn.inference.translator import MAX_SOURCE, Translator
-from seq2attn.training.checkpoint import open_run
+from seq2attn.runs.directory import open_run
 
 __all__ = ["BATCH_TOKENS", "MAX_SOURCE", "Caption", "Captioner", "Translation", "Translator", "load", "names"]
 
@@ -22,10 +22,10 @@ def load(
     allow_code: bool = False,
     processes: bool = False,
 ) -> Translator | Captioner:
-    """What the (first) run is for: to translate text, or to describe pictures. Arguments and errors as the
+    """What the (first) run is for: to translate text, or to describe images. Arguments and errors as the
     two have them.
     """
-    if open_run(names(run)[0]).config.model.pictures:
+    if open_run(names(run)[0]).config.model.images:
         return Captioner.load(
             run,
             device=device,

@@ -1,4 +1,4 @@
-"""One caption: the text, its score, and where its words look in the picture."""
+"""One caption: the text, its score, and where its words look in the image."""
 
 from dataclasses import dataclass, field
 

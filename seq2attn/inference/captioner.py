@@ -1,7 +1,7 @@
-"""A model that describes pictures: files or pixels in, captions in their order out, each with where its words
+"""A model that describes images: files or pixels in, captions in their order out, each with where its words
 looked.
 
-It prints nothing. What comes out for a picture depends neither on the other pictures nor on the batch size.
+It prints nothing. What comes out for an image depends neither on the other images nor on the batch size.
 """
 
 import os
@@ -17,33 +17,33 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seq2attn.config import Config
-from seq2attn.data.picture_files import content_of
+from seq2attn.data.images.files import content_of
+from seq2attn.data.images.transforms import View, stacked
 from seq2attn.data.tokenizer import Tokenizer
-from seq2attn.data.views import View, stacked
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.batching import STEP
 from seq2attn.inference.caption import Caption
 from seq2attn.inference.loading import opened
 from seq2attn.inference.searcher import Searcher
 from seq2attn.inference.words import between_words, word_numbers
-from seq2attn.models import backbones
 from seq2attn.models.encoders.image import ImageEncoder
 from seq2attn.models.memory import Memory
 from seq2attn.models.seq2seq import Seq2Seq
-from seq2attn.search.risk import Utility
+from seq2attn.models.vision import backbones
+from seq2attn.search.mbr import Utility
 from seq2attn.search.step import Hypothesis
 
 LONGEST = 50  # tokens of a caption, where neither the run nor the caller says
 
-# a picture as a model is given it: bytes (F, side, side, 3), or features made of them before, (C, h, w) or
+# an image as a model is given it: bytes (F, side, side, 3), or features made of them before, (C, h, w) or
 # (F, C, h, w)
 Seen = NDArray[Any]
-# a picture as it comes: a file, a folder of frames, or what stands in a file
+# an image as it comes: a file, a folder of frames, or what stands in a file
 File = str | os.PathLike[str] | bytes
 
 
 class Captioner(Searcher[Seen, Caption]):
-    """Models and a tokenizer, ready to describe pictures: loaded from runs, or made around a model in
+    """Models and a tokenizer, ready to describe images: loaded from runs, or made around a model in
     training.
     """
 
@@ -58,7 +58,7 @@ class Captioner(Searcher[Seen, Caption]):
         others: Sequence[tuple[Seq2Seq, View]] = (),
         processes: bool = False,
     ) -> None:
-        """`others` are averaged with the model, each with its own view of a picture. Computes where the model
+        """`others` are averaged with the model, each with its own view of an image. Computes where the model
         is; precision and `processes` as `Translator` has them.
         """
         assert config.model.encoder.kind == "image"
@@ -88,7 +88,7 @@ class Captioner(Searcher[Seen, Caption]):
         `allow_code` lets a run whose backbone is a function of some package import and call it.
         """
         with backbones.allow_code() if allow_code else nullcontext():
-            found = opened(run, device, precision, settings, pictures=True)
+            found = opened(run, device, precision, settings, images=True)
         views = [
             View.of(encoder) for run in found.runs if (encoder := run.config.model.encoder).kind == "image"
         ]
@@ -96,7 +96,7 @@ class Captioner(Searcher[Seen, Caption]):
         for view, other in zip(views[1:], found.runs[1:], strict=True):
             if (view.frames > 1) != (views[0].frames > 1):
                 raise UserError(
-                    f"{other.path}: of {first.path} and this, one reads clips and the other stills; an ensemble sees one kind of picture"
+                    f"{other.path}: of {first.path} and this, one reads clips and the other stills; an ensemble sees one kind of image"
                 )
         others = list(zip(found.models[1:], views[1:], strict=True))
         return cls(
@@ -111,7 +111,7 @@ class Captioner(Searcher[Seen, Caption]):
 
     def caption(
         self,
-        pictures: Sequence[File | Sequence[Seen]],
+        images: Sequence[File | Sequence[Seen]],
         beam: int | None = None,
         n_best: int = 1,
         length_penalty: float | None = None,
@@ -130,14 +130,14 @@ class Captioner(Searcher[Seen, Caption]):
         utility: Utility | None = None,
         samples: int | None = None,
     ) -> list[list[Caption]]:
-        """The `n_best` captions of each picture, best first: a path, the bytes of a file, or what `see` made
+        """The `n_best` captions of each image, best first: a path, the bytes of a file, or what `see` made
         of one.
 
         Options are those of `Translator.translate`; a caption has at most LONGEST tokens where nothing else
-        is said. Raises UserError for what is no picture, naming it.
+        is said. Raises UserError for what is no image, naming it.
         """
-        if isinstance(pictures, str | bytes | os.PathLike):
-            raise UsageError("caption takes a list of pictures: put a single one in brackets")
+        if isinstance(images, str | bytes | os.PathLike):
+            raise UsageError("caption takes a list of images: put a single one in brackets")
         options = self._options(
             beam,
             n_best,
@@ -153,9 +153,9 @@ class Captioner(Searcher[Seen, Caption]):
             samples,
             attention,
         )
-        options.check(["" for _ in pictures], prefixes)
-        sources = self._sources(pictures)
-        results: list[list[Caption]] = [[] for _ in pictures]
+        options.check(["" for _ in images], prefixes)
+        sources = self._sources(images)
+        results: list[list[Caption]] = [[] for _ in images]
         limits = [
             max(LONGEST, options.min_length) if options.max_length is None else options.max_length
         ] * len(results)
@@ -178,19 +178,19 @@ class Captioner(Searcher[Seen, Caption]):
 
     def force(
         self,
-        pictures: Sequence[File | Sequence[Seen]],
+        images: Sequence[File | Sequence[Seen]],
         captions: Sequence[str],
         batch_tokens: int | None = None,
         attention: bool = True,
         seed: int = 1,
         first: int = 0,
     ) -> list[Caption]:
-        """Each picture with the caption it is given: the score and the attention that teacher forcing gives."""
-        if len(pictures) != len(captions):
+        """Each image with the caption it is given: the score and the attention that teacher forcing gives."""
+        if len(images) != len(captions):
             raise UsageError(
-                f"there are {len(pictures)} pictures and {len(captions)} captions: each picture needs its own"
+                f"there are {len(images)} images and {len(captions)} captions: each image needs its own"
             )
-        sources = self._sources(pictures)
+        sources = self._sources(images)
         ids = self.target_tokenizer.encode_batch(captions)
         found = self._forced_on(
             captions, sources, self._positions(sources), ids, attention, seed, first, batch_tokens
@@ -200,12 +200,12 @@ class Captioner(Searcher[Seen, Caption]):
             for source, hypothesis, caption in zip(sources[0], found, captions, strict=True)
         ]
 
-    def see(self, picture: File, where: str | None = None) -> list[Seen]:
-        """The pixels that each member is given of a picture. Raises UserError, naming it, where it is none."""
+    def see(self, image: File, where: str | None = None) -> list[Seen]:
+        """The pixels that each member is given of an image. Raises UserError, naming it, where it is none."""
         content, name = (
-            ([picture], "picture")
-            if isinstance(picture, bytes)
-            else (content_of(Path(picture), self.clips), os.fspath(picture))
+            ([image], "image")
+            if isinstance(image, bytes)
+            else (content_of(Path(image), self.clips), os.fspath(image))
         )
         return self.seen(content, where or name)
 
@@ -223,7 +223,7 @@ class Captioner(Searcher[Seen, Caption]):
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of the positions of a picture."""
+        """Rows and columns of the positions of an image."""
         return self._grids[0]
 
     @property
@@ -239,20 +239,19 @@ class Captioner(Searcher[Seen, Caption]):
     def clips(self) -> bool:
         return self.views[0].frames > 1
 
-    def _sources(self, pictures: Sequence[File | Sequence[Seen]]) -> list[list[Seen]]:
-        """What each member is given of each picture."""
+    def _sources(self, images: Sequence[File | Sequence[Seen]]) -> list[list[Seen]]:
+        """What each member is given of each image."""
         seen = [
-            self.see(picture) if isinstance(picture, str | bytes | os.PathLike) else picture
-            for picture in pictures
+            self.see(image) if isinstance(image, str | bytes | os.PathLike) else image for image in images
         ]
         if any(isinstance(one, np.ndarray) or len(one) != len(self.models) for one in seen):
             raise UsageError(
-                f"a picture is a path, the bytes of a file, or what `see` made of one: a list of {len(self.models)}, one a model"
+                f"an image is a path, the bytes of a file, or what `see` made of one: a list of {len(self.models)}, one a model"
             )
         return [[one[member] for one in seen] for member in range(len(self.models))]
 
     def _positions(self, sources: Sequence[Sequence[Seen]]) -> list[int]:
-        """How much reading each picture takes."""
+        """How much reading each image takes."""
         return [self.cells * (len(seen) if self.clips else 1) for seen in sources[0]]
 
     def _read(self, member: int, sources: Sequence[Seen]) -> tuple[Tensor, Tensor]:
@@ -283,7 +282,7 @@ class Captioner(Searcher[Seen, Caption]):
         )
 
     def _memory(self, member: int, sources: Sequence[Seen]) -> Memory:
-        """A picture that stands there several times, with other captions, is read once."""
+        """An image that stands there several times, with other captions, is read once."""
         places: dict[int, int] = {}
         of = [places.setdefault(id(source), len(places)) for source in sources]
         if len(places) == len(of):

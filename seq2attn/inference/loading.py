@@ -13,12 +13,12 @@ import torch
 
 from seq2attn.config import MOST_PARAMETERS, Precision, change, refuse_idle, refuse_spent
 from seq2attn.data.tokenizer import Tokenizer
+from seq2attn.devices import find_device
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.forks import at_work
 from seq2attn.models.seq2seq import Seq2Seq, build
-from seq2attn.training.checkpoint import Run, load_weights, open_run, read_shapes
-from seq2attn.training.checkpoint import weights as weights_of
-from seq2attn.training.precision import find_device
+from seq2attn.runs.directory import Run, load_weights, open_run, read_shapes
+from seq2attn.runs.directory import weights as weights_of
 
 SMALL = 2_000_000  # numbers that a model may have more than its weights say, before it is compared with them
 
@@ -60,17 +60,17 @@ def names(run: str | os.PathLike[str]) -> list[str]:
 
 
 def opened(
-    run: str | os.PathLike[str], device: str, precision: str, settings: Iterable[str], pictures: bool
+    run: str | os.PathLike[str], device: str, precision: str, settings: Iterable[str], images: bool
 ) -> Loaded:
-    """The runs, whose sources are `pictures` or texts. Raises UserError and UsageError as `Translator.load`
+    """The runs, whose sources are `images` or texts. Raises UserError and UsageError as `Translator.load`
     says.
     """
     with at_work("cpu" if device == "cpu" else "cuda"):
-        return _opened(run, device, precision, settings, pictures)
+        return _opened(run, device, precision, settings, images)
 
 
 def _opened(
-    run: str | os.PathLike[str], device: str, precision: str, settings: Iterable[str], pictures: bool
+    run: str | os.PathLike[str], device: str, precision: str, settings: Iterable[str], images: bool
 ) -> Loaded:
     if precision not in get_args(Precision):
         raise UsageError(f"precision is {precision}: choose {', '.join(get_args(Precision))}")
@@ -79,10 +79,10 @@ def _opened(
     settings = list(settings)
     stored = [open_run(path) for path in paths]
     for one in stored:
-        if one.config.model.pictures != pictures:
+        if one.config.model.images != images:
             raise UserError(
-                f"{one.path}: it describes pictures: use `seq2attn caption`"
-                if not pictures
+                f"{one.path}: it describes images: use `seq2attn caption`"
+                if not images
                 else f"{one.path}: it translates text: use `seq2attn translate`"
             )
     runs = [_changed(run, settings) for run in stored]

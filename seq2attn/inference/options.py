@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from seq2attn.config import MOST_BEAM, MOST_PENALTY, MOST_SAMPLES, MOST_TOKENS
 from seq2attn.errors import UsageError
-from seq2attn.search.risk import Utility
+from seq2attn.search.mbr import Utility
 
 
 def refuse_number(name: str, number: object, least: int, most: int | None) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from seq2attn.config import Config, Precision
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
+from seq2attn.devices import autocast, find_format
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.batching import GROUP, STEP, batches, encoded, padded
 from seq2attn.inference.forks import at_work
@@ -25,11 +26,10 @@ from seq2attn.inference.threads import shares, side_by_side
 from seq2attn.models import memory
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.search.beam import beam_search
-from seq2attn.search.risk import Utility, by_utility
+from seq2attn.search.mbr import Utility, by_utility
 from seq2attn.search.sampling import sample as sampled
 from seq2attn.search.sampling import seed_of
 from seq2attn.search.step import Hypothesis, NoNumbers, normalised
-from seq2attn.training.precision import autocast, find_format
 
 BATCH_TOKENS = {"cpu": 3072, "cuda": 16384}  # padded source positions of one batch, by the device's kind
 BANNED = (PAD, UNK, BOS)

@@ -22,7 +22,7 @@ from seq2attn.inference.searcher import Searcher
 from seq2attn.inference.translation import Translation
 from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models.seq2seq import Seq2Seq
-from seq2attn.search.risk import Utility
+from seq2attn.search.mbr import Utility
 from seq2attn.search.step import Hypothesis
 
 MAX_SOURCE = 1024  # tokens of one source; what is beyond is not read, so that memory and time stay bounded
@@ -91,7 +91,7 @@ class Translator(Searcher[list[int], Translation]):
         that are wrong, that act in training alone,
         that do nothing to any of the runs, or with which the weights would not fit.
         """
-        found = opened(run, device, precision, settings, pictures=False)
+        found = opened(run, device, precision, settings, images=False)
         members = [
             Member(model, tokenizer(run.source_tokenizer, run.source_size, found.tokenizers))
             for model, run in zip(found.models, found.runs, strict=True)

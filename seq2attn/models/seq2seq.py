@@ -12,7 +12,7 @@ from seq2attn.models.encoders.conv import ConvEncoder
 from seq2attn.models.encoders.image import ImageEncoder
 from seq2attn.models.encoders.rnn import RNNEncoder
 from seq2attn.models.encoders.transformer import TransformerEncoder
-from seq2attn.models.initial import initialise
+from seq2attn.models.initialisation import initialise
 from seq2attn.models.interfaces import Decoder, Encoder, TextEncoder
 from seq2attn.models.memory import Output
 
@@ -35,7 +35,7 @@ class Seq2Seq(nn.Module):
 
 def build(settings: Settings, source_size: int, target_size: int, draw: bool = True) -> Seq2Seq:
     """A model with first weights from torch's generator; sizes are of the two vocabularies, the source's 0
-    where it is pictures.
+    where it is images.
 
     Without `draw` its weights are of no use before others are loaded.
 

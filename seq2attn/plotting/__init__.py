@@ -7,5 +7,5 @@ import logging
 if logging.getLogger("matplotlib").level == logging.NOTSET:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
-PICTURES = (".png", ".svg", ".pdf")  # endings that `heatmap` writes
+IMAGES = (".png", ".svg", ".pdf")  # endings that `heatmap` writes
 PAGES = (".html", ".htm")  # and `page`

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from seq2attn import files
 from seq2attn.errors import UsageError
-from seq2attn.plotting import PICTURES
+from seq2attn.plotting import IMAGES
 
 
 def check_ending(path: Path, what: str) -> None:
@@ -21,9 +21,9 @@ def check_ending(path: Path, what: str) -> None:
     `what` says what was to be written.
     """
     ending = path.suffix.lower()
-    if ending not in PICTURES:
+    if ending not in IMAGES:
         raise UsageError(
-            f"{path}: {what} is written as {', '.join(PICTURES)}, not as {ending or 'a file without an ending'}"
+            f"{path}: {what} is written as {', '.join(IMAGES)}, not as {ending or 'a file without an ending'}"
         )
 
 

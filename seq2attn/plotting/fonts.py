@@ -2,7 +2,7 @@
 has.
 
 Every character is looked up in the fonts' own tables, so matplotlib never meets a missing glyph. Knows no
-picture.
+image.
 """
 
 import functools
@@ -172,7 +172,7 @@ def _font(family: str) -> tuple[frozenset[int], FT2Font | None]:
 
 
 def _has_outline(font: FT2Font, character: str) -> bool:
-    """A font of coloured emoji may know a character as a picture alone."""
+    """A font of coloured emoji may know a character as an image alone."""
     font.load_char(ord(character))
     vertices, _ = font.get_path()
     return len(vertices) > 0

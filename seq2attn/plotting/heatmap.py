@@ -365,7 +365,7 @@ def _labelled(count: int, cell: float, font: float) -> range:
 
 
 def _ceiling(weights: np.ndarray) -> float:
-    """The weight of the darkest colour: a round number, so that pictures of weak attention can be read and of
+    """The weight of the darkest colour: a round number, so that images of weak attention can be read and of
     strong ones compared."""
     most = float(weights.max())
     return next(step for step in (0.05, 0.1, 0.2, 0.5, 1.0, math.ceil(most)) if most <= step + 1e-6)

@@ -1,4 +1,4 @@
-"""What a caption model looked at, drawn over the picture: the picture itself, then one panel a word with the
+"""What a caption model looked at, drawn over the image: the image itself, then one panel a word with the
 word's weights as light on it.
 
 PNG, SVG or PDF, by the ending of the path. A clip becomes a film strip with a row of depth of colour for each
@@ -20,14 +20,14 @@ from matplotlib.text import Text
 from PIL import Image
 
 from seq2attn.errors import UsageError
-from seq2attn.plotting import light
+from seq2attn.plotting import spotlight
 from seq2attn.plotting.figures import check_ending, settings, write
 from seq2attn.plotting.fonts import Fonts, covering
 from seq2attn.plotting.heatmap import COLOURS, INK, LONGEST_LABEL
 
 _DPI = 200  # all other lengths are dots of it
 _PANEL = 288  # longer side of a panel: six in a row fill a projector
-_CRISP = 160  # pictures smaller than this show their pixels, whole dots each
+_CRISP = 160  # images smaller than this show their pixels, whole dots each
 _LEAST_PANEL = 240  # what those are enlarged to, at least
 _SLOT = 190  # least width of a panel with its word
 _ROWS_OF = (7, 6, 5)  # panels side by side where there are more than one row
@@ -40,7 +40,7 @@ _ROW = 50  # height of a word's row below them
 _WORD_FONT, _TITLE_FONT, _SMALL_FONT, _LEAST_FONT = 11.0, 12.0, 7.5, 6.0  # points
 _COMMON_FONT = 8.5  # to which all words shrink for one long word; that one may shrink further
 _SOFT = "#6b7785"
-# seen on a dark picture and on a bright one
+# seen on a dark image and on a bright one
 _OUTLINES = ("#ffb000", "#3ddbd9", "#ff6f91", "#8ce563", "#c49bff", "#ff8a3d", "#5cb3ff", "#f4f27a")
 _NOTE = "outlined: named things, as the corpus has them"
 
@@ -55,12 +55,12 @@ def save(
     boxes: Sequence[tuple[int, float, float, float, float]] = (),
     title: str = "",
 ) -> Fonts:
-    """Draw the picture (Y, X, 3), uint8, and what each word looked at, to `path` (written beside and
+    """Draw the image (Y, X, 3), uint8, and what each word looked at, to `path` (written beside and
     renamed).
 
     `weights_TS` has a row for each word and a column for each cell of `grid` (rows, columns), row by row from
     the upper left; rows need not sum to 1. A box is
-    (number of the word, left, top, right, bottom) in pixels: it is outlined on the picture and in its word's
+    (number of the word, left, top, right, bottom) in pixels: it is outlined on the image and in its word's
     panel. Returns the fonts that were
     used, with the characters that none has. Raises UsageError for another ending or shape, and for weights
     that are not finite.
@@ -113,14 +113,14 @@ def draw(
     title: str = "",
 ) -> Figure:
     """The overlay as a matplotlib figure; every character of the labels is in one of the font `families`."""
-    _check_picture(pixels, 3)
+    _check_image(pixels, 3)
     rows, columns = grid
     weights_TS = _checked(
         weights_TS, len(labels), rows * columns, f"{rows * columns} cells ({rows} x {columns})"
     )
     colours = _colours(boxes, len(labels))
-    picture = _panel(pixels)
-    high, wide = picture.shape[:2]
+    image = _panel(pixels)
+    high, wide = image.shape[:2]
     slot = max(wide, _SLOT)
     panels = 1 + len(labels)
     across = _across(panels)
@@ -133,7 +133,7 @@ def draw(
         + (_FOOT if labels else 0)
         + (_LABEL if boxes and width < 1000 else 0)
     )
-    highest = light.ceiling(weights_TS)
+    highest = spotlight.ceiling(weights_TS)
     with settings(families):
         figure, axes = _canvas(width, height)
         if title:
@@ -146,14 +146,16 @@ def draw(
             for n in range(panels)
         ]
         scale = (wide / pixels.shape[1], high / pixels.shape[0])
-        _place(axes, picture, *corners[0])
-        _outline(axes, boxes, colours, corners[0], picture, scale)
+        _place(axes, image, *corners[0])
+        _outline(axes, boxes, colours, corners[0], image, scale)
         texts = []
         for word, (corner, weights_S) in enumerate(zip(corners[1:], weights_TS, strict=True)):
             _place(
-                axes, light.lit(picture, light.glow(weights_S.reshape(grid), (high, wide), highest)), *corner
+                axes,
+                spotlight.lit(image, spotlight.glow(weights_S.reshape(grid), (high, wide), highest)),
+                *corner,
             )
-            _outline(axes, [box for box in boxes if box[0] == word], colours, corner, picture, scale)
+            _outline(axes, [box for box in boxes if box[0] == word], colours, corner, image, scale)
         for row in range(down):  # a line of words stands on one line of the page
             here = [
                 (corner[0] + wide / 2, label)
@@ -188,14 +190,14 @@ def draw_clip(
     title: str = "",
 ) -> Figure:
     """The film strip as a matplotlib figure; every character of the labels is in one of the font `families`."""
-    _check_picture(frames_FYXC, 4)
+    _check_image(frames_FYXC, 4)
     count = len(frames_FYXC)
     weights_TF = _checked(weights_TF, len(labels), count, f"{count} frames")
     longest = min(_FRAME, max(_LEAST_FRAME, _STRIP // count))
     frames = [_panel(frame, longest, 1) for frame in frames_FYXC]
     high, wide = frames[0].shape[:2]
     slot = max(wide, _LEAST_FRAME) + 8
-    highest = light.ceiling(weights_TF)
+    highest = spotlight.ceiling(weights_TF)
     top = _MARGIN + (_TITLE if title else 0) + _LABEL - 8
     with settings(families):
         figure, axes = _canvas(100, 100)  # grows when the widest word is known
@@ -229,11 +231,11 @@ def draw_clip(
     return figure
 
 
-def _check_picture(pixels: np.ndarray, dimensions: int) -> None:
+def _check_image(pixels: np.ndarray, dimensions: int) -> None:
     if pixels.ndim != dimensions or pixels.shape[-1] != 3 or pixels.dtype != np.uint8 or not pixels.size:
         wanted = "(Y, X, 3)" if dimensions == 3 else "(F, Y, X, 3)"
         raise UsageError(
-            f"pixels of shape {pixels.shape}, {pixels.dtype}: a picture to draw is {wanted}, uint8, with at least one pixel"
+            f"pixels of shape {pixels.shape}, {pixels.dtype}: an image to draw is {wanted}, uint8, with at least one pixel"
         )
 
 
@@ -265,7 +267,7 @@ def _colours(boxes: Sequence[tuple[int, float, float, float, float]], words: int
 
 
 def _panel(pixels: np.ndarray, longest: int = _PANEL, least: int = _LEAST_PANEL) -> np.ndarray:
-    """The picture in the size it is drawn in: a small one crisply, its pixels as squares of whole dots; a
+    """The image in the size it is drawn in: a small one crisply, its pixels as squares of whole dots; a
     larger one smoothly.
     """
     high, wide = pixels.shape[:2]
@@ -379,7 +381,7 @@ def _small(axes: Axes, x: float, y: float, label: str, ha: str = "left") -> Text
 
 def _light_on_grey(part: np.ndarray) -> np.ndarray:
     """The colours of the legend, for parts of the highest weight."""
-    return light.lit(np.full((*part.shape, 3), 160, dtype=np.uint8), light.brightness(part, 1.0))
+    return spotlight.lit(np.full((*part.shape, 3), 160, dtype=np.uint8), spotlight.brightness(part, 1.0))
 
 
 def _legend(

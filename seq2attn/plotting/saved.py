@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seq2attn import strict_json
-from seq2attn.data.lines import read_lines
+from seq2attn.data.formats.lines import read_lines
 from seq2attn.errors import UserError
 from seq2attn.plotting import arrays
-from seq2attn.plotting.page import Alignment
+from seq2attn.plotting.html_alignment import Alignment
 
-END = "</s>"  # the end token, in pictures of pieces
+END = "</s>"  # the end token, in images of pieces
 MOST_WEIGHTS = 1 << 22  # of one line: 2,000 words on both sides
 MOST_TOGETHER = 1 << 24  # of all lines that are held at once
 MOST_LINES = 10**12

@@ -7,7 +7,7 @@ word, several side by side.
         ▒▒▒▒▒▒    · · ·
         ▒▒▒▒▒▒    ·██ ·
 
-Rows and columns are those of the picture. Knows no pixels, no file and no device.
+Rows and columns are those of the image. Knows no pixels, no file and no device.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from seq2attn.errors import UsageError
-from seq2attn.plotting import light, terminal
+from seq2attn.plotting import spotlight, terminal_heatmap
 
 LARGEST = 8  # rows and columns that are shown; the cells of a finer grid are merged
 _NOTHING = " ·"  # shows where the grid is
@@ -47,8 +47,8 @@ def render(
     shown_THW = _merged(weights_TS.reshape(len(words), rows, columns))
     highest = float(shown_THW.max())
     least = [
-        highest * (shade / len(terminal.SHADES)) ** (1 / light.BENT)
-        for shade in range(1, len(terminal.SHADES))
+        highest * (shade / len(terminal_heatmap.SHADES)) ** (1 / spotlight.BENT)
+        for shade in range(1, len(terminal_heatmap.SHADES))
     ]  # weight that has each shade but the first
     wide = 2 * shown_THW.shape[2]
     side = max(1, (width + _BETWEEN) // (wide + _BETWEEN))
@@ -56,9 +56,11 @@ def render(
     for start in range(0, len(words), side):
         if lines:
             lines.append("")
-        fitted = [terminal.fit(word, wide) for word in words[start : start + side]]
+        fitted = [terminal_heatmap.fit(word, wide) for word in words[start : start + side]]
         lines.append(
-            (" " * _BETWEEN).join(word + " " * (wide - terminal.columns(word)) for word in fitted).rstrip()
+            (" " * _BETWEEN)
+            .join(word + " " * (wide - terminal_heatmap.columns(word)) for word in fitted)
+            .rstrip()
         )
         for row in range(shown_THW.shape[1]):
             cells = [_cells(weights_W, least, colour) for weights_W in shown_THW[start : start + side, row]]
@@ -87,15 +89,17 @@ def _shares(fine: int, coarse: int) -> np.ndarray:
 
 def _cells(weights_W: np.ndarray, least: Sequence[float], colour: bool) -> str:
     shades = [sum(0 < bound <= weight * (1 + 1e-9) for bound in least) for weight in weights_W]
-    return _painted("".join(2 * terminal.SHADES[shade] if shade else _NOTHING for shade in shades), colour)
+    return _painted(
+        "".join(2 * terminal_heatmap.SHADES[shade] if shade else _NOTHING for shade in shades), colour
+    )
 
 
 def _legend(least: Sequence[float], colour: bool) -> str:
-    shades = zip(terminal.SHADES[1:], least, strict=True)
+    shades = zip(terminal_heatmap.SHADES[1:], least, strict=True)
     return "weights: " + "  ".join(
         f"{_painted(2 * shade, colour)} from {bound:.2g}" for shade, bound in shades
     )
 
 
 def _painted(blocks: str, colour: bool) -> str:
-    return terminal.BLUE + blocks + terminal.PLAIN if colour else blocks
+    return terminal_heatmap.BLUE + blocks + terminal_heatmap.PLAIN if colour else blocks

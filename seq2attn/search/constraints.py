@@ -9,7 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from seq2attn.search.repeats import Repeats
+from seq2attn.search.no_repeat_ngram import Repeats
 
 
 class Constraints:

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from seq2attn.search.backpointers import History
+from seq2attn.search.compaction import staying
 from seq2attn.search.constraints import Constraints
-from seq2attn.search.history import History
-from seq2attn.search.leaving import staying
 from seq2attn.search.step import Hypothesis, NoNumbers, Select, State, Step, normalised
-from seq2attn.search.top import log_softmax
+from seq2attn.search.topk import log_softmax
 
 
 def seed_of(*parts: int) -> int:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from seq2attn import strict_json
-from seq2attn.training.schedule import Course
+from seq2attn.training.schedules import Course
 
 SCALER, SCALER_COUNTS = ("scale", "growth_factor", "backoff_factor"), ("growth_interval", "_growth_tracker")
 LARGEST = 2**53  # of a counter: what a file of JSON holds exactly, whoever wrote it

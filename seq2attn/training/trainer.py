@@ -35,18 +35,18 @@ from torch import Tensor, nn
 
 from seq2attn.config import Train
 from seq2attn.data.batches import Pairs
+from seq2attn.devices import Format, autocast, hand_back_pages, keep_pages
 from seq2attn.errors import UserError
+from seq2attn.kernels.linear_cross_entropy import cross_entropies
 from seq2attn.models.memory import Memory
 from seq2attn.models.seq2seq import Seq2Seq
-from seq2attn.training import checkpoint, saved
-from seq2attn.training.checkpoint import Run
+from seq2attn.runs import directory, saved
+from seq2attn.runs.directory import Run
 from seq2attn.training.distributed import World
-from seq2attn.training.doubly_stochastic import doubly_stochastic
-from seq2attn.training.loss import cross_entropies
-from seq2attn.training.precision import Format, autocast, hand_back_pages, keep_pages
-from seq2attn.training.reinforce import drawn, first_baseline, next_baseline
-from seq2attn.training.schedule import merit, rate
-from seq2attn.training.self_critical import Critic, expected_loss
+from seq2attn.training.objectives.doubly_stochastic import doubly_stochastic
+from seq2attn.training.objectives.reinforce import drawn, first_baseline, next_baseline
+from seq2attn.training.objectives.self_critical import Critic, expected_loss
+from seq2attn.training.schedules import merit, rate
 from seq2attn.training.state import State
 
 T = TypeVar("T")
@@ -199,7 +199,7 @@ class _Trainer:
             raise ValueError("train.self_critical is set: a critic must be handed in")
         if world.device.type == "cpu":
             keep_pages()
-        weights = checkpoint.weights(model)
+        weights = directory.weights(model)
         world.copy_from_leader(weights.values())
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.late = [p for p in model.encoder.late_parameters() if p.requires_grad]
@@ -470,7 +470,7 @@ class _Trainer:
             score = score_[0], score_[1]
             best = self.state.kept is None or score > self.state.kept[:2]
             if best and self.world.leads:
-                checkpoint.save_weights(self.directory, self.model)
+                directory.save_weights(self.directory, self.model)
         if best:
             self.state = replace(self.state, kept=(*score, self.state.step))
         if scheduled:
@@ -602,7 +602,7 @@ class _Trainer:
             moments=saved.marks(_with_moments(optimized), len(self.parameters)),
         )
         if self.world.leads:
-            tensors = {f"model/{name}": tensor for name, tensor in checkpoint.weights(self.model).items()}
+            tensors = {f"model/{name}": tensor for name, tensor in directory.weights(self.model).items()}
             tensors |= {f"average/{name}": tensor for name, tensor in self.average.items()}
             for number, before in enumerate(self.earlier):
                 tensors |= {f"earlier/{number}/{name}": tensor for name, tensor in before.items()}
@@ -612,7 +612,7 @@ class _Trainer:
                     for name, tensor in moments.items()
                     if tensor is not None
                 }
-            checkpoint.save_state(self.directory, self.state, tensors)
+            directory.save_state(self.directory, self.state, tensors)
         return Saved(self.state.step, self.directory.path)
 
     def _resume(self) -> None:
@@ -620,7 +620,7 @@ class _Trainer:
 
         Where there is none, the first is saved.
         """
-        loaded = checkpoint.load_state(self.directory)
+        loaded = directory.load_state(self.directory)
         if loaded is None:
             self.began = time.monotonic()
             self._save()  # so that nothing that follows is ever without a state to go on from
@@ -630,11 +630,11 @@ class _Trainer:
         where = f"{self.directory.path}/training"
         self._refuse_other_data(state)
         order = [p for group in self.optimizer.param_groups for p in group["params"]]
-        weights, scales = checkpoint.weights(self.model), self.scaler.is_enabled()
+        weights, scales = directory.weights(self.model), self.scaler.is_enabled()
         expected = saved.Expected(weights, self.weights, order, self.settings, scales)
         saved.refuse_unfit(state, tensors, expected, where)
         if state.kept is not None:
-            checkpoint.refuse_unfit_weights(self.directory, self.model)
+            directory.refuse_unfit_weights(self.directory, self.model)
         self.planned = self._order(state.epoch)
         if state.position > len(self.planned):
             raise UserError(
@@ -642,9 +642,9 @@ class _Trainer:
                 f"{len(self.planned)} batches); restore it, or train again with --force"
             )
         if self.world.leads:
-            checkpoint.cut_log(self.directory, state)
+            directory.cut_log(self.directory, state)
         self.world.wait()
-        checkpoint.restore(self.model, _under("model/", tensors), where)
+        directory.restore(self.model, _under("model/", tensors), where)
         for name, tensor in _under("average/", tensors).items():
             self.average[name].copy_(tensor)
         earlier = _numbered("earlier/", tensors)
@@ -662,7 +662,7 @@ class _Trainer:
 
     def _refuse_other_data(self, state: State) -> None:
         """By their content; by their lengths alone where the state is older than that."""
-        lengths = checkpoint.fingerprint(self.training.source_lengths, self.training.target_lengths)
+        lengths = directory.fingerprint(self.training.source_lengths, self.training.target_lengths)
         marks = {
             "training": (state.data, {self.state.data, lengths}),
             "validation": (state.validation or self.state.validation, {self.state.validation}),
@@ -676,7 +676,7 @@ class _Trainer:
 
     def _log(self, line: Mapping[str, object]) -> None:
         if self.world.leads:
-            checkpoint.log(self.directory, line)
+            directory.log(self.directory, line)
 
 
 class _Window:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seq2attn.attention.past import Past, term_named
+from seq2attn.attention.history import Past, term_named
 from seq2attn.attention.scores import Cosine, Location, Score, score_named
-from seq2attn.attention.unrolled import unrolled
 from seq2attn.config import Attention as Settings
+from seq2attn.kernels.deferred_gradients import unrolled
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -79,8 +79,8 @@ def measure(row: str, plain: bool, batch: int, source: int, target: int, units: 
     import torch
 
     from seq2attn.attention.scores import score_named
-    from seq2attn.attention.unrolled import unrolled
-    from seq2attn.training.precision import keep_pages
+    from seq2attn.devices import keep_pages
+    from seq2attn.kernels.deferred_gradients import unrolled
 
     keep_pages()  # as training does
     name = row.split(",")[0]

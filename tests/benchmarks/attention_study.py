@@ -377,9 +377,11 @@ def training_speed(preset: str, folder: str, updates: int) -> float:
     """Target tokens a second over that many updates, after as many that do not count."""
     import torch
 
+    from seq2attn import devices
     from seq2attn.data.prepared import Prepared
     from seq2attn.models.seq2seq import build
-    from seq2attn.training import checkpoint, precision, trainer
+    from seq2attn.runs import directory
+    from seq2attn.training import trainer
     from seq2attn.training.distributed import World
 
     prepared = Prepared(folder)
@@ -392,7 +394,7 @@ def training_speed(preset: str, folder: str, updates: int) -> float:
     model = build(chosen.model, *sizes.values())
     world = World(torch.device("cpu"))
     with tempfile.TemporaryDirectory() as out:
-        run = checkpoint.create(
+        run = directory.create(
             Path(out) / "run",
             chosen,
             **sizes,
@@ -401,7 +403,7 @@ def training_speed(preset: str, folder: str, updates: int) -> float:
             corpus="",
             force=False,
         )
-        format = precision.find_format(chosen.train.precision, world.device)
+        format = devices.find_format(chosen.train.precision, world.device)
         with closing(
             trainer.train(
                 model, run, prepared.split("train"), prepared.split("valid"), world=world, format=format
@@ -654,7 +656,7 @@ def _draw_corpus(axes: Any, corpus: str, presets: Mapping[str, Mapping[int, Sequ
 
 
 def report(study: Study, cells: Sequence[Cell]) -> list[str]:
-    """Tables, verdicts and the picture of the finished ones among the cells."""
+    """Tables, verdicts and the image of the finished ones among the cells."""
     lines: list[str] = []
     drawn: dict[str, dict[str, dict[int, list[Range]]]] = {}
     for corpus in dict.fromkeys(cell.corpus for cell in cells):
@@ -723,7 +725,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=3, help="of the measurement of speed")
     parser.add_argument(
-        "--report", action="store_true", help="make nothing: tables and picture of what is there"
+        "--report", action="store_true", help="make nothing: tables and image of what is there"
     )
     parser.add_argument("--evaluate", nargs=2, metavar=("RUN", "PREPARED"), help=argparse.SUPPRESS)
     parser.add_argument("--time", nargs=3, metavar=("PRESET", "PREPARED", "N"), help=argparse.SUPPRESS)

@@ -27,11 +27,11 @@ from typing import NamedTuple
 from seq2attn.cli import console
 from seq2attn.cli.train import prepared_folder
 from seq2attn.data.prepared import REPORT, Prepared
-from seq2attn.data.samples.clips.captions import Event, events
 from seq2attn.errors import UserError
-from seq2attn.evaluation.pictures import caption
+from seq2attn.evaluation.images import caption
 from seq2attn.inference import Captioner
-from seq2attn.training.checkpoint import open_run
+from seq2attn.runs.directory import open_run
+from seq2attn.samples.clips.captions import Event, events
 
 
 class Right(NamedTuple):
@@ -110,7 +110,7 @@ def main() -> None:
     rows = []
     try:
         for run in chosen.runs:
-            split = Prepared(chosen.data or folder_of(run)).picture_split(chosen.split)
+            split = Prepared(chosen.data or folder_of(run)).captioned_split(chosen.split)
             captioner = Captioner.load(run, device=chosen.device, processes=True)
             with console.progress() as progress:
                 written = caption(

@@ -95,8 +95,8 @@ def measure(job: Mapping[str, Any]) -> None:
 def own(job: Mapping[str, Any], sources: list[list[int]]) -> Engine:
     import torch
 
+    from seq2attn.devices import keep_pages
     from seq2attn.inference import Translator
-    from seq2attn.training.precision import keep_pages
 
     keep_pages()  # as `translate` does
     torch.set_num_threads(job["threads"])
@@ -239,7 +239,7 @@ def random_run(preset: str, data: Path, vocabulary: int, folder: Path) -> Path:
     from seq2attn import config
     from seq2attn.data.tokenizer import BOS, PAD, UNK, Tokenizer
     from seq2attn.models.seq2seq import build
-    from seq2attn.training import checkpoint
+    from seq2attn.runs import directory
 
     chosen = config.load(preset)
     texts = [
@@ -251,7 +251,7 @@ def random_run(preset: str, data: Path, vocabulary: int, folder: Path) -> Path:
     tokenizer.save(folder / "tokenizer.model")
     content = {"tokenizer.model": (folder / "tokenizer.model").read_bytes()}
     sizes = {"source_size": tokenizer.size, "target_size": tokenizer.size}
-    run = checkpoint.create(
+    run = directory.create(
         folder / "run",
         chosen,
         **sizes,
@@ -264,7 +264,7 @@ def random_run(preset: str, data: Path, vocabulary: int, folder: Path) -> Path:
     model = build(chosen.model, tokenizer.size, tokenizer.size)
     with torch.no_grad():  # what seq2attn never writes, and a trained model does not either
         model.decoder.output.bias[[PAD, UNK, BOS]] = -100
-    checkpoint.save_weights(run, model)
+    directory.save_weights(run, model)
     return run.path
 
 
@@ -275,7 +275,7 @@ def write_marian(run: Path, folder: Path) -> bool:
     from safetensors.torch import save_file
 
     from seq2attn.inference import Translator
-    from seq2attn.training.checkpoint import open_run
+    from seq2attn.runs.directory import open_run
 
     opened = open_run(run)
     settings = opened.config.model

@@ -16,7 +16,7 @@ INK, FAINT, GRID, SHADE = "#1f2933", "#5b6672", "#e3e7ec", "#f1f3f6"
 def panels(
     titles: Sequence[str], size: tuple[float, float], paths: Sequence[Path]
 ) -> Iterator[Sequence[Any]]:
-    """Axes side by side with one scale, for a block that draws on them; then the picture is in all `paths`,
+    """Axes side by side with one scale, for a block that draws on them; then the image is in all `paths`,
     by their endings. `size` in inches.
     """
     import matplotlib
@@ -40,7 +40,7 @@ def panels(
         yield axes
         for path in paths:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # the same picture is the same file
+            # the same image is the same file
             no_date = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix)
             figure.savefig(path, dpi=160, metadata=no_date)
 

@@ -1,7 +1,7 @@
 """How far a gradient has to travel: the norm of the gradient of one output's loss with respect to each source
 embedding, against distance.
 
-    python tests/benchmarks/gradient_path.py [--data PREPARED] [--steps 400] [--picture gradient-path.svg]...
+    python tests/benchmarks/gradient_path.py [--data PREPARED] [--steps 400] [--image gradient-path.svg]...
 
 The distance between source position j of S (from 0, the end token last) and output i (from 0) is how many
 steps of the recurrence lie between:
@@ -91,12 +91,13 @@ def build(chosen: config.Config, prepared: Any) -> Any:
 
 def learn(model: Any, chosen: config.Config, prepared: Any) -> float:
     """Train as the settings say; the last mean loss, in nats a token."""
-    from seq2attn.training import checkpoint, trainer
+    from seq2attn.runs import directory
+    from seq2attn.training import trainer
     from seq2attn.training.distributed import World
 
     sizes = {"source_size": prepared.source_tokenizer.size, "target_size": prepared.target_tokenizer.size}
     with tempfile.TemporaryDirectory() as out:
-        run = checkpoint.create(
+        run = directory.create(
             Path(out) / "run",
             chosen,
             **sizes,
@@ -226,7 +227,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=400, help="updates of training")
     parser.add_argument("--sentences", type=int, default=96, help="of test_long that are measured")
     parser.add_argument(
-        "--picture",
+        "--image",
         type=Path,
         action="append",
         default=[],
@@ -255,8 +256,8 @@ def main() -> int:
                     flush=True,
                 )
     print("\n".join([*tables(found), *verdict(found)][1:]))
-    if chosen.picture:
-        draw(found, chosen.picture)
+    if chosen.image:
+        draw(found, chosen.image)
     return 0
 
 

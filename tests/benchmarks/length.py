@@ -88,11 +88,11 @@ def measure(name: str, way: str, length: int, longest: int, threads: int) -> Cos
     import torch
 
     from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK
+    from seq2attn.devices import keep_pages
+    from seq2attn.kernels.linear_cross_entropy import cross_entropy
     from seq2attn.models.memory import select
     from seq2attn.models.seq2seq import build
     from seq2attn.search.beam import beam_search
-    from seq2attn.training.loss import cross_entropy
-    from seq2attn.training.precision import keep_pages
 
     keep_pages()  # as training and `translate` do
     torch.set_num_threads(threads)
@@ -250,7 +250,7 @@ def digits(number: float) -> str:
     return f"{number:,.0f}" if number >= 100 else f"{number:#.3g}"
 
 
-# The pictures
+# The images
 
 
 def draw(found: Found, lengths: Sequence[int], quantity: str, paths: Sequence[Path]) -> None:
@@ -322,7 +322,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--threads", type=int, default=int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
     )
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="for the tables and the pictures")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="for the tables and the images")
     # one measurement
     parser.add_argument(
         "--inner", nargs=4, metavar=("MODEL", "WAY", "LENGTH", "LONGEST"), help=argparse.SUPPRESS

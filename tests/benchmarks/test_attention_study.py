@@ -39,7 +39,7 @@ figures = sys.modules["figures"]
 
 def test_every_attention_of_a_recurrent_decoder_is_in_the_study() -> None:
     models = {name: config.load(name).model for name in config.presets()}
-    recurrent = {name for name, model in models.items() if model.decoder.kind == "rnn" and not model.pictures}
+    recurrent = {name for name, model in models.items() if model.decoder.kind == "rnn" and not model.images}
     names = {name for name in recurrent if not name.endswith("-paper")}
     assert names == study.PRESETS.keys() | study.SAME.keys()
     for name, kind in study.PRESETS.items():
@@ -307,7 +307,7 @@ def test_verdict_is_what_the_numbers_say() -> None:
     )
 
 
-def test_pictures_are_drawn_the_same_twice(tmp_path: Path) -> None:
+def test_images_are_drawn_the_same_twice(tmp_path: Path) -> None:
     found = presets(
         cho14={1: ranges(80, 40, 2)},
         luong15={1: ranges(90, 88, 30), 2: ranges(91, 88, 31)},

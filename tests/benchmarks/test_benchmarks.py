@@ -17,10 +17,10 @@ import tiny
 import tiny_captions
 
 from seq2attn import config
-from seq2attn.data.pictures import Picture, PictureCorpus
-from seq2attn.data.samples.clips import corpus as clips
+from seq2attn.data.images.corpus import CaptionedImage, ImageCorpus
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK
-from seq2attn.training import checkpoint
+from seq2attn.runs import directory
+from seq2attn.samples.clips import corpus as clips
 
 HERE = Path(__file__).parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(HERE.parents[1]), "OMP_NUM_THREADS": "1"}
@@ -150,14 +150,14 @@ def test_length_is_measured_for_every_model(monkeypatch: pytest.MonkeyPatch, way
 def translated(tmp_path: Path) -> Path:
     """A run of a Transformer, which writes no special piece, and a folder with the test set."""
     part = {"kind": "transformer", "size": 12, "layers": 1, "heads": 2, "feedforward": 16}
-    weights = checkpoint.open_run(
+    weights = directory.open_run(
         tiny.save_run(
             tmp_path / "run", encoder=part, attention={"score": "scaled-dot", "heads": 2, "size": 12}, **part
         )
     ).weights
-    tensors = checkpoint.read_tensors(weights)
+    tensors = directory.read_tensors(weights)
     tensors["decoder.output.bias"][[PAD, UNK, BOS]] = -100
-    checkpoint.write_tensors(weights, tensors)
+    directory.write_tensors(weights, tensors)
     for side, lines in (("en", tiny.ENGLISH), ("de", tiny.FRENCH)):
         (tmp_path / f"test_2016_flickr.{side}").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return tmp_path
@@ -286,10 +286,10 @@ def test_marian_trains_on_the_batches_that_seq2attn_takes(
 def test_the_order_of_events_is_a_row_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = clips.rows(clips.splits(1, {"train": 8, "valid": 2, "test": 4}))
 
-    def pictures() -> Iterator[Picture]:
+    def images() -> Iterator[CaptionedImage]:
         for split, some in made.items():
             for row in some:
-                yield Picture(
+                yield CaptionedImage(
                     row["clip"]["path"],
                     lambda row=row: [row["clip"]["bytes"]],
                     tuple(row["captions"]),
@@ -298,7 +298,7 @@ def test_the_order_of_events_is_a_row_a_run(tmp_path: Path, monkeypatch: pytest.
                 )
 
     data = tiny_captions.prepare(
-        tmp_path / "prepared", monkeypatch, PictureCorpus("clips", "en", pictures, clips=True)
+        tmp_path / "prepared", monkeypatch, ImageCorpus("clips", "en", images, clips=True)
     )
     runs = [
         tiny_captions.save_run(tmp_path / name, data, seed, encoder={"frames": 4})

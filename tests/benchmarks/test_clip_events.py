@@ -8,8 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from seq2attn.data.samples.clips import corpus as clips
 from seq2attn.errors import UserError
+from seq2attn.samples.clips import corpus as clips
 
 SIZES = {"train": 8, "valid": 2, "test": 4}
 

@@ -169,7 +169,8 @@ def measure(folder: Path, chosen, precision: str, steps: int, loop: bool = False
 
     from seq2attn.data.prepared import Prepared
     from seq2attn.models.seq2seq import build
-    from seq2attn.training import checkpoint, trainer
+    from seq2attn.runs import directory
+    from seq2attn.training import trainer
     from seq2attn.training.distributed import World
 
     prepared = Prepared(folder)
@@ -179,7 +180,7 @@ def measure(folder: Path, chosen, precision: str, steps: int, loop: bool = False
     model.decoder.carries |= loop
     training = Counted(prepared.split("train"))
     with tempfile.TemporaryDirectory() as out:
-        run = checkpoint.create(
+        run = directory.create(
             Path(out) / "run",
             chosen,
             source_size=source_size,

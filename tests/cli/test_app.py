@@ -14,7 +14,7 @@ import typer
 
 from seq2attn import __main__, __version__
 from seq2attn.cli import app as application
-from seq2attn.cli import options
+from seq2attn.cli import flags
 from seq2attn.errors import UsageError, UserError
 
 ROOT = Path(__file__).parents[2]
@@ -29,8 +29,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     def call(does: Callable[[], object], *arguments: str) -> tuple[int, str, str]:
         def fail(
             words: list[str] | None = typer.Argument(None),  # noqa: B008
-            debug: options.Debug = False,
-            quiet: options.Quiet = False,
+            debug: flags.Debug = False,
+            quiet: flags.Quiet = False,
         ) -> None:
             does()
 

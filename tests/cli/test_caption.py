@@ -1,4 +1,4 @@
-"""`caption` as a user meets it: files, folders and clips in, a line a picture out; whatever is no picture,
+"""`caption` as a user meets it: files, folders and clips in, a line an image out; whatever is no image,
 pipes, interruptions, wrong usage.
 """
 
@@ -20,11 +20,13 @@ from unittest.mock import ANY
 import numpy as np
 import pytest
 import tiny
-import tiny_pictures
+import tiny_images
 from PIL import Image
 
-from seq2attn.cli import ahead, app, formats
-from seq2attn.cli.picture_paths import Paths
+from seq2attn.cli import app
+from seq2attn.cli.input import image_prefetch
+from seq2attn.cli.input.image_paths import Paths
+from seq2attn.cli.output import formats
 from seq2attn.errors import UserError
 from seq2attn.evaluation import text as text_scores
 from seq2attn.inference import Captioner
@@ -36,12 +38,12 @@ Call = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tiny_pictures.save_run(tmp_path_factory.mktemp("runs") / "run"))
+    return str(tiny_images.save_run(tmp_path_factory.mktemp("runs") / "run"))
 
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tiny_pictures.save_run(tmp_path_factory.mktemp("runs") / "clips", frames=3))
+    return str(tiny_images.save_run(tmp_path_factory.mktemp("runs") / "clips", frames=3))
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +52,10 @@ def captioner(run: str) -> Captioner:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> list[str]:
+def images(tmp_path: Path) -> list[str]:
     """Twelve different ones, whose natural order is that of their numbers."""
     (tmp_path / "photos").mkdir()
-    return [str(tiny_pictures.draw(tmp_path / "photos" / f"{number}.png", number)) for number in range(1, 13)]
+    return [str(tiny_images.draw(tmp_path / "photos" / f"{number}.png", number)) for number in range(1, 13)]
 
 
 @pytest.fixture
@@ -76,39 +78,39 @@ def rows(out: str) -> list[list[str]]:
     return [line.split("\t") for line in out.split("\n")[:-1]]
 
 
-def expected(captioner: Captioner, pictures: list[str], **options: object) -> list[list[str]]:
-    found = captioner.caption(pictures, **options)  # type: ignore[arg-type]
+def expected(captioner: Captioner, images: list[str], **options: object) -> list[list[str]]:
+    found = captioner.caption(images, **options)  # type: ignore[arg-type]
     return [
-        [path, caption.text] for path, captions in zip(pictures, found, strict=True) for caption in captions
+        [path, caption.text] for path, captions in zip(images, found, strict=True) for caption in captions
     ]
 
 
-def test_a_line_a_picture_in_order(run: str, captioner: Captioner, call: Call, pictures: list[str]) -> None:
-    order = [*pictures[::-1], pictures[3], pictures[3]]
+def test_a_line_a_image_in_order(run: str, captioner: Captioner, call: Call, images: list[str]) -> None:
+    order = [*images[::-1], images[3], images[3]]
     code, out, err = call(run, *order)
     assert (code, err) == (0, "")
     assert rows(out) == expected(captioner, order)
     assert len({text for _, text in rows(out)}) > 3
 
 
-def test_paths_on_standard_input(run: str, captioner: Captioner, call: Call, pictures: list[str]) -> None:
-    text = "\r\n".join([*pictures[:3], "", pictures[3]]).encode()
+def test_paths_on_standard_input(run: str, captioner: Captioner, call: Call, images: list[str]) -> None:
+    text = "\r\n".join([*images[:3], "", images[3]]).encode()
     for arguments in ((), ("-",), ("-", "-")):
         code, out, err = call(run, *arguments, text=text)
         assert (code, err) == (0, "")
-        found = expected(captioner, pictures[:4])
+        found = expected(captioner, images[:4])
         assert rows(out) == [*found[:3], ["", ""], found[3]]
-    _, out, _ = call(run, pictures[5], "-", pictures[6], text=text)
-    assert [path for path, _ in rows(out)] == [pictures[5], *pictures[:3], "", pictures[3], pictures[6]]
+    _, out, _ = call(run, images[5], "-", images[6], text=text)
+    assert [path for path, _ in rows(out)] == [images[5], *images[:3], "", images[3], images[6]]
     assert call(run) == (0, "", "")
 
 
 def test_a_folder_is_walked_one_level_deep_in_the_order_of_numbers(
-    run: str, captioner: Captioner, call: Call, pictures: list[str]
+    run: str, captioner: Captioner, call: Call, images: list[str]
 ) -> None:
-    folder = Path(pictures[0]).parent
+    folder = Path(images[0]).parent
     (folder / "deeper").mkdir()
-    (folder / ".hidden.png").write_bytes(b"no picture")
+    (folder / ".hidden.png").write_bytes(b"no image")
     for name in ("captions.txt", "metadata.jsonl", "README", "LICENSE.md", "labels.csv", ".DS_Store"):
         (folder / name).write_text("what may stand beside images is no news")
     code, out, err = call(run, folder)
@@ -119,32 +121,32 @@ def test_a_folder_is_walked_one_level_deep_in_the_order_of_numbers(
     _, _, err = call(run, folder)
     assert err.count("\n") == 1
     assert f"{folder}: 1 folder and 4 other files (film.mp4, phone.heic, raw.nef, ...) in it left out" in err
-    assert rows(out) == expected(captioner, pictures)
+    assert rows(out) == expected(captioner, images)
     assert call(run, folder, "--quiet") == (0, out, "")
     assert rows(call(run, f"{folder}/", "-q")[1]) == rows(out)
     code, out, err = call(run, folder / "deeper")
     assert (code, rows(out)) == (1, [[str(folder / "deeper"), ""]])
-    assert "no pictures in this folder" in err
+    assert "no images in this folder" in err
 
 
 def test_links_in_a_folder(
-    run: str, captioner: Captioner, call: Call, pictures: list[str], tmp_path: Path
+    run: str, captioner: Captioner, call: Call, images: list[str], tmp_path: Path
 ) -> None:
     """What leads to a file is described, what leads nowhere is one line, a linked folder is left out as any
     other.
     """
     folder = tmp_path / "linked"
     folder.mkdir()
-    (folder / "1.png").symlink_to(pictures[0])
+    (folder / "1.png").symlink_to(images[0])
     (folder / "2.png").symlink_to(tmp_path / "gone.png")
     (folder / "3.png").symlink_to("3.png")
     (folder / "4.png").symlink_to("/dev/zero")
     os.mkfifo(folder / "5.png")
-    (folder / "6.png").symlink_to(pictures[1])
+    (folder / "6.png").symlink_to(images[1])
     (folder / "deeper").symlink_to(folder)
     code, out, err = call(run, folder)
     paths = [str(folder / f"{number}.png") for number in range(1, 7)]
-    texts = [text for _, text in expected(captioner, pictures[:2])]
+    texts = [text for _, text in expected(captioner, images[:2])]
     assert (code, rows(out)) == (
         1,
         [[path, text] for path, text in zip(paths, [texts[0], "", "", "", "", texts[1]], strict=True)],
@@ -160,11 +162,11 @@ def test_links_in_a_folder(
     for line, path, words in zip(warnings, paths[1:], said, strict=False):
         assert line.startswith(f"warning: {path}: ")
         assert words in line
-    assert last.startswith("seq2attn: 4 of 6 pictures could not be read")
+    assert last.startswith("seq2attn: 4 of 6 images could not be read")
 
 
 def test_a_folder_that_may_not_be_read_is_one_line(
-    run: str, call: Call, pictures: list[str], monkeypatch: pytest.MonkeyPatch
+    run: str, call: Call, images: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = Path.iterdir
 
@@ -173,19 +175,19 @@ def test_a_folder_that_may_not_be_read_is_one_line(
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return before(path)
 
-    shut = Path(pictures[0]).parent / "shut"
+    shut = Path(images[0]).parent / "shut"
     shut.mkdir()
     monkeypatch.setattr(Path, "iterdir", refused)
-    code, out, err = call(run, shut, pictures[0])
+    code, out, err = call(run, shut, images[0])
     assert (code, rows(out)[0]) == (1, [str(shut), ""])
     assert rows(out)[1][1]
     assert err.splitlines()[0] == f"warning: {shut}: Permission denied"
 
 
 def test_a_list_of_paths_that_is_named_as_an_image(
-    run: str, call: Call, pictures: list[str], tmp_path: Path
+    run: str, call: Call, images: list[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "list.txt").write_text("\n".join(pictures))
+    (tmp_path / "list.txt").write_text("\n".join(images))
     code, out, err = call(run, tmp_path / "list.txt")
     assert (code, rows(out)) == (1, [[str(tmp_path / "list.txt"), ""]])
     line = err.splitlines()[0]
@@ -207,7 +209,7 @@ def test_names_that_drive_a_terminal_are_escaped(run: str, call: Call, tmp_path:
         "f\u200d\ufeff.png",
         "g\x85.png",
     ]
-    paths = [tiny_pictures.draw(tmp_path / "in" / name, 1) for name in names if "gone" not in name]
+    paths = [tiny_images.draw(tmp_path / "in" / name, 1) for name in names if "gone" not in name]
     paths.insert(5, tmp_path / "in" / "gone\u202e.png")
     _, out, err = call(run, *paths, "--format", form, "--attention", tmp_path / "out")
     assert len(out.splitlines()) == 8
@@ -230,7 +232,7 @@ def test_names_that_drive_a_terminal_are_escaped(run: str, call: Call, tmp_path:
 
 
 def test_search_options_reach_the_search(
-    run: str, captioner: Captioner, call: Call, pictures: list[str]
+    run: str, captioner: Captioner, call: Call, images: list[str]
 ) -> None:
     for arguments, options in [
         (["--beam", 1], {"beam": 1}),
@@ -250,31 +252,31 @@ def test_search_options_reach_the_search(
             {"utility": text_scores.utility("bleu", "fr"), "samples": 7, "n_best": 2},
         ),
     ]:
-        code, out, _ = call(run, *pictures[:3], *arguments)
+        code, out, _ = call(run, *images[:3], *arguments)
         assert code == 0
-        assert rows(out) == expected(captioner, pictures[:3], **options)
+        assert rows(out) == expected(captioner, images[:3], **options)
 
 
 def test_more_than_the_longest_is_written_where_it_is_the_least(
-    run: str, captioner: Captioner, pictures: list[str]
+    run: str, captioner: Captioner, images: list[str]
 ) -> None:
-    ((found,),) = captioner.caption(pictures[:1], beam=1, min_length=60)
+    ((found,),) = captioner.caption(images[:1], beam=1, min_length=60)
     assert len(found.tokens) >= 60
 
 
 def test_blocks_batches_and_order_change_nothing(
-    run: str, call: Call, pictures: list[str], monkeypatch: pytest.MonkeyPatch
+    run: str, call: Call, images: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = str(Path(pictures[0]).parent / "gone.png")
-    order = [*pictures, broken, *pictures[:5]]
+    broken = str(Path(images[0]).parent / "gone.png")
+    order = [*images, broken, *images[:5]]
     for options in ((), ("--sample",)):
         code, whole, _ = call(run, *order, *options)
         assert code == 1
         assert call(run, *order, *options, "--batch-tokens", 1)[1] == whole
         for most, size in ((1, 1 << 26), (512, 1)):
             with monkeypatch.context() as patch:
-                patch.setattr(ahead, "FIRST", most)
-                patch.setattr(ahead, "BYTES", size)
+                patch.setattr(image_prefetch, "FIRST", most)
+                patch.setattr(image_prefetch, "BYTES", size)
                 assert call(run, *order, *options)[1] == whole
     _, plain, _ = call(run, *order)
     _, other, _ = call(run, *order[::-1])
@@ -282,40 +284,42 @@ def test_blocks_batches_and_order_change_nothing(
 
 
 def test_blocks_grow_and_hold_no_more_than_their_bytes(
-    captioner: Captioner, pictures: list[str], monkeypatch: pytest.MonkeyPatch
+    captioner: Captioner, images: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def sizes() -> list[int]:
-        with ahead.Ahead(Paths(pictures, clips=False), captioner) as reading:
+        with image_prefetch.Ahead(Paths(images, clips=False), captioner) as reading:
             return [len(block) for block in reading.blocks()]
 
-    monkeypatch.setattr(ahead, "FIRST", 2)
-    monkeypatch.setattr(ahead, "MOST", 5)
+    monkeypatch.setattr(image_prefetch, "FIRST", 2)
+    monkeypatch.setattr(image_prefetch, "MOST", 5)
     assert sizes() == [2, 4, 5, 1]
-    monkeypatch.setattr(ahead, "BYTES", 3 * 3 * tiny_pictures.SIDE**2)
+    monkeypatch.setattr(image_prefetch, "BYTES", 3 * 3 * tiny_images.SIDE**2)
     assert sizes() == [2, 3, 3, 3, 1]
 
 
 def test_whatever_stops_the_reading_is_raised_where_blocks_are_taken(
-    captioner: Captioner, pictures: list[str], monkeypatch: pytest.MonkeyPatch
+    captioner: Captioner, images: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def exhausted(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(ahead, "content_of", exhausted)
-    with ahead.Ahead(Paths(pictures, clips=False), captioner) as reading, pytest.raises(MemoryError):
+    monkeypatch.setattr(image_prefetch, "content_of", exhausted)
+    with image_prefetch.Ahead(Paths(images, clips=False), captioner) as reading, pytest.raises(MemoryError):
         next(reading.blocks())
 
 
 def test_nothing_is_decoded_while_processes_may_start(
-    run: str, pictures: list[str], monkeypatch: pytest.MonkeyPatch
+    run: str, images: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
     captioner = Captioner.load(run, "cpu", processes=True)
-    monkeypatch.setattr(ahead, "FIRST", 1)
-    before = ahead.content_of
+    monkeypatch.setattr(image_prefetch, "FIRST", 1)
+    before = image_prefetch.content_of
     read: list[Path] = []
-    monkeypatch.setattr(ahead, "content_of", lambda path, clip: (read.append(path), before(path, clip))[1])
-    reading = ahead.Ahead(Paths(pictures, clips=False), captioner)
+    monkeypatch.setattr(
+        image_prefetch, "content_of", lambda path, clip: (read.append(path), before(path, clip))[1]
+    )
+    reading = image_prefetch.Ahead(Paths(images, clips=False), captioner)
     with reading.paused(), reading:
         time.sleep(0.3)
         assert not read
@@ -323,11 +327,11 @@ def test_nothing_is_decoded_while_processes_may_start(
     captioner.close()
 
 
-# What is no picture
+# What is no image
 
 
 def png(width: int, height: int) -> bytes:
-    """The beginning of a picture of that size."""
+    """The beginning of an image of that size."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunk = (
         struct.pack(">I", len(header)) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
@@ -338,11 +342,11 @@ def png(width: int, height: int) -> bytes:
 
 
 def test_what_cannot_be_read_is_one_line_and_an_empty_caption(
-    run: str, captioner: Captioner, call: Call, pictures: list[str], tmp_path: Path
+    run: str, captioner: Captioner, call: Call, images: list[str], tmp_path: Path
 ) -> None:
-    whole = Path(pictures[0]).read_bytes()
+    whole = Path(images[0]).read_bytes()
     bad = {
-        "text.png": b"no picture at all",
+        "text.png": b"no image at all",
         "empty.png": b"",
         "cut.png": whole[: len(whole) // 2],
         "huge.png": png(60_000, 60_000),
@@ -356,20 +360,20 @@ def test_what_cannot_be_read_is_one_line_and_an_empty_caption(
         str(tmp_path / name)
         for name in (*bad, "gone.png", "pipe.png", "nothing", "x" * 300 + ".png", "text.png/a.png")
     ]
-    mixed = [path for pair in zip(pictures, paths, strict=False) for path in pair]
-    found = dict(expected(captioner, pictures))
+    mixed = [path for pair in zip(images, paths, strict=False) for path in pair]
+    found = dict(expected(captioner, images))
     code, out, err = call(run, "-q", *mixed)
     assert code == 1
     assert rows(out) == [[path, found.get(path, "")] for path in mixed]
     *lines, last = err.splitlines()
     assert (
-        last == f"seq2attn: {len(paths)} of {len(mixed)} pictures could not be read; their captions are empty"
+        last == f"seq2attn: {len(paths)} of {len(mixed)} images could not be read; their captions are empty"
     )
     assert len(lines) == len(paths)
     for line, path in zip(lines, paths, strict=True):
         assert line.startswith(f"warning: {path}: ")
     assert call(run, "-q", text="\n".join(mixed).encode()) == (code, out, err)
-    code, out, err = call(run, "--format", "jsonl", *paths[:2], pictures[0])
+    code, out, err = call(run, "--format", "jsonl", *paths[:2], images[0])
     trees = [json.loads(line) for line in out.splitlines()]
     assert trees[0] == {
         "image": paths[0],
@@ -379,16 +383,16 @@ def test_what_cannot_be_read_is_one_line_and_an_empty_caption(
         "error": err.splitlines()[0].removeprefix("warning: "),
     }
     assert "error" not in trees[2]
-    _, out, _ = call(run, paths[0], pictures[0], "--scores", "--n-best", 2)
+    _, out, _ = call(run, paths[0], images[0], "--scores", "--n-best", 2)
     assert [len(row) for row in rows(out)] == [3] * 4
     assert rows(out)[:2] == [[paths[0], "", ""]] * 2
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read(run: str, call: Call, pictures: list[str]) -> None:
-    Path(pictures[0]).chmod(0)
-    code, out, err = call(run, *pictures[:2])
-    assert (code, rows(out)[0]) == (1, [pictures[0], ""])
+def test_what_may_not_be_read(run: str, call: Call, images: list[str]) -> None:
+    Path(images[0]).chmod(0)
+    code, out, err = call(run, *images[:2])
+    assert (code, rows(out)[0]) == (1, [images[0], ""])
     assert "ermission denied" in err
 
 
@@ -412,7 +416,7 @@ def test_every_mode_is_described(
 
 def test_a_photograph_is_described_upright(run: str, call: Call, tmp_path: Path) -> None:
     pixels = np.random.default_rng(5).integers(
-        0, 256, (tiny_pictures.SIDE, tiny_pictures.SIDE, 3), dtype=np.uint8
+        0, 256, (tiny_images.SIDE, tiny_images.SIDE, 3), dtype=np.uint8
     )
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -425,11 +429,11 @@ def test_a_photograph_is_described_upright(run: str, call: Call, tmp_path: Path)
 
 
 def test_of_an_animated_image_the_first_frame_is_described(
-    run: str, call: Call, pictures: list[str], tmp_path: Path
+    run: str, call: Call, images: list[str], tmp_path: Path
 ) -> None:
-    frames = [Image.open(path).convert("RGB") for path in pictures[:3]]
+    frames = [Image.open(path).convert("RGB") for path in images[:3]]
     frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], lossless=True)
-    code, out, err = call(run, tmp_path / "a.webp", pictures[0])
+    code, out, err = call(run, tmp_path / "a.webp", images[0])
     assert (code, err) == (
         0,
         f"warning: {tmp_path / 'a.webp'}: an animated image: its first frame is described, for the model reads stills\n",
@@ -442,7 +446,7 @@ def test_of_an_animated_image_the_first_frame_is_described(
     ["a\nb.png", "a\tb.png", "a\x1b[31m.png", "\u2028.png", "é\u202f ü.png", os.fsdecode(b"\xff\xfe.png")],
 )
 def test_every_name_is_one_line(run: str, call: Call, tmp_path: Path, name: str) -> None:
-    path = tiny_pictures.draw(tmp_path / "in" / name, 1)
+    path = tiny_images.draw(tmp_path / "in" / name, 1)
     shown = {
         "a\nb.png": r"a\nb.png",
         "a\tb.png": r"a\tb.png",
@@ -465,7 +469,7 @@ def test_every_name_is_one_line(run: str, call: Call, tmp_path: Path, name: str)
 def test_no_overlay_takes_the_place_of_another(run: str, call: Call, tmp_path: Path) -> None:
     """The second best of dog.png is named as the best of dog.2.png would be."""
     paths = [
-        tiny_pictures.draw(tmp_path / "in" / name, number)
+        tiny_images.draw(tmp_path / "in" / name, number)
         for number, name in enumerate(("dog.png", "dog.2.png", "cat.2.png", "cat.png"))
     ]
     code, out, err = call(run, *paths, "--n-best", 2, "--format", "jsonl", "--attention", tmp_path / "out")
@@ -475,11 +479,11 @@ def test_no_overlay_takes_the_place_of_another(run: str, call: Call, tmp_path: P
     assert set(drawn) == set((tmp_path / "out").iterdir())
 
 
-def test_where_no_caption_is_possible_the_overlay_is_the_picture_alone(
-    run: str, call: Call, pictures: list[str], tmp_path: Path
+def test_where_no_caption_is_possible_the_overlay_is_the_image_alone(
+    run: str, call: Call, images: list[str], tmp_path: Path
 ) -> None:
     # more different words than there are
-    arguments = (*pictures[:2], "--min-length", 300, "--no-repeat-ngram", 1)
+    arguments = (*images[:2], "--min-length", 300, "--no-repeat-ngram", 1)
     plain = call(run, *arguments)
     assert {text for _, text in rows(plain[1])} == {""}
     assert call(run, *arguments, "--attention", tmp_path / "out") == plain
@@ -490,12 +494,10 @@ def test_where_no_caption_is_possible_the_overlay_is_the_picture_alone(
 
 
 def test_a_folder_of_frames_or_an_animated_image_is_one_clip(clips: str, call: Call, tmp_path: Path) -> None:
-    frames = [
-        tiny_pictures.draw(tmp_path / "all" / "walk" / f"{number}.png", number) for number in (1, 2, 10)
-    ]
+    frames = [tiny_images.draw(tmp_path / "all" / "walk" / f"{number}.png", number) for number in (1, 2, 10)]
     images = [Image.open(frame).convert("RGB") for frame in frames]
     images[0].save(tmp_path / "all" / "moving.webp", save_all=True, append_images=images[1:], lossless=True)
-    tiny_pictures.draw(tmp_path / "all" / "single.png", 4)
+    tiny_images.draw(tmp_path / "all" / "single.png", 4)
     (tmp_path / "all" / "empty").mkdir()
     (tmp_path / "all" / "notes.txt").write_text("left out")
     code, out, err = call(clips, tmp_path / "all" / "walk", "--scores")
@@ -507,14 +509,14 @@ def test_a_folder_of_frames_or_an_animated_image_is_one_clip(clips: str, call: C
     assert [Path(path).name for path, *_ in rows(out)] == ["empty", "moving.webp", "single.png", "walk"]
     assert rows(out)[0][1:] == ["", ""]
     assert rows(out)[1][1:] == rows(out)[3][1:] == [score, text]
-    assert "empty: no pictures in this folder, so it is no clip" in err
+    assert "empty: no images in this folder, so it is no clip" in err
     (tmp_path / "animated").mkdir()
     (tmp_path / "all" / "moving.webp").rename(tmp_path / "animated" / "moving.webp")
     assert rows(call(clips, tmp_path / "animated")[1])[0][0] == str(tmp_path / "animated" / "moving.webp")
 
 
 def test_what_is_hardly_a_clip_is_told(clips: str, call: Call, tmp_path: Path) -> None:
-    still = tiny_pictures.draw(tmp_path / "still.png", 4)
+    still = tiny_images.draw(tmp_path / "still.png", 4)
     images = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
     (tmp_path / "all" / "many").mkdir(parents=True)
     for name in ("1.gif", "2.gif"):
@@ -540,7 +542,7 @@ def test_a_film_strip_a_clip_whatever_is_beside_it_in_the_batch(
 ) -> None:
     for name, count in (("long", 5), ("short", 2)):
         for number in range(count):
-            tiny_pictures.draw(tmp_path / "all" / name / f"{number}.png", number)
+            tiny_images.draw(tmp_path / "all" / name / f"{number}.png", number)
     code, _, err = call(clips, tmp_path / "all", "--attention", tmp_path / "out")
     assert (code, err) == (0, "")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["long.png", "short.png"]
@@ -555,17 +557,17 @@ def test_a_film_strip_a_clip_whatever_is_beside_it_in_the_batch(
 
 
 def test_scores_and_json_lines(
-    run: str, captioner: Captioner, call: Call, pictures: list[str], tmp_path: Path
+    run: str, captioner: Captioner, call: Call, images: list[str], tmp_path: Path
 ) -> None:
-    found = captioner.caption(pictures[:2], n_best=2)
-    _, out, _ = call(run, *pictures[:2], "--n-best", 2, "--scores")
+    found = captioner.caption(images[:2], n_best=2)
+    _, out, _ = call(run, *images[:2], "--n-best", 2, "--scores")
     assert rows(out) == [
         [path, f"{best.score:.4f}", best.text]
-        for path, some in zip(pictures, found, strict=False)
+        for path, some in zip(images, found, strict=False)
         for best in some
     ]
-    _, out, _ = call(run, *pictures[:2], "--n-best", 2, "--format", "jsonl", "--attention", tmp_path / "out")
-    for line, path, some in zip(out.splitlines(), pictures, found, strict=False):
+    _, out, _ = call(run, *images[:2], "--n-best", 2, "--format", "jsonl", "--attention", tmp_path / "out")
+    for line, path, some in zip(out.splitlines(), images, found, strict=False):
         tree = json.loads(line)
         assert (tree["image"], tree["caption"]) == (path, some[0].text)
         assert tree["score"] == pytest.approx(some[0].score, abs=1e-5)
@@ -578,9 +580,9 @@ def test_scores_and_json_lines(
             assert Path(best["attention"]).read_bytes().startswith(b"\x89PNG")
 
 
-def test_overlays_of_two_pictures_of_one_name(run: str, call: Call, tmp_path: Path) -> None:
+def test_overlays_of_two_images_of_one_name(run: str, call: Call, tmp_path: Path) -> None:
     paths = [
-        tiny_pictures.draw(tmp_path / name, number)
+        tiny_images.draw(tmp_path / name, number)
         for number, name in enumerate(("a/dog.png", "b/Dog.png", "b/dog.jpg", "b/dog-2.png"))
     ]
     code, _, err = call(run, *paths, "--attention", tmp_path / "out")
@@ -595,38 +597,38 @@ def test_overlays_of_two_pictures_of_one_name(run: str, call: Call, tmp_path: Pa
     assert {"dog.png", "Dog-2.png", "dog-3.png"} <= {path.name for path in drawn}
 
 
-def test_overlays_never_lie_on_pictures(
-    run: str, call: Call, pictures: list[str], monkeypatch: pytest.MonkeyPatch
+def test_overlays_never_lie_on_images(
+    run: str, call: Call, images: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, before = Path(pictures[0]).parent, Path(pictures[0]).read_bytes()
-    for arguments, text in (((folder,), b""), ((pictures[0],), b""), ((), pictures[0].encode())):
+    folder, before = Path(images[0]).parent, Path(images[0]).read_bytes()
+    for arguments, text in (((folder,), b""), ((images[0],), b""), ((), images[0].encode())):
         code, out, err = call(run, *arguments, "--attention", folder, text=text)
         assert (code, out, err.count("\n")) == (2, "", 1)
         assert "could be written over" in err
     monkeypatch.chdir(folder)
     assert call(run, "1.png", "--attention", ".")[0] == 2
-    assert Path(pictures[0]).read_bytes() == before
+    assert Path(images[0]).read_bytes() == before
 
 
-def test_into_a_file(run: str, call: Call, pictures: list[str], tmp_path: Path) -> None:
-    _, out, _ = call(run, *pictures)
-    assert call(run, *pictures, "-o", tmp_path / "out") == (0, "", "")
+def test_into_a_file(run: str, call: Call, images: list[str], tmp_path: Path) -> None:
+    _, out, _ = call(run, *images)
+    assert call(run, *images, "-o", tmp_path / "out") == (0, "", "")
     assert (tmp_path / "out").read_text() == out
-    code, _, _ = call(run, pictures[0], tmp_path / "gone.png", "-o", tmp_path / "out")
+    code, _, _ = call(run, images[0], tmp_path / "gone.png", "-o", tmp_path / "out")
     assert code == 1
     assert len(rows((tmp_path / "out").read_text())) == 2
     assert not list(tmp_path.glob(".*"))
 
 
 def test_a_failure_before_the_first_line_leaves_what_stood_there(
-    run: str, call: Call, pictures: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: str, call: Call, images: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(*_: object, **__: object) -> None:
         raise UserError("no numbers")
 
     monkeypatch.setattr(Captioner, "caption", failing)
     (tmp_path / "out").write_text("of yesterday\n")
-    assert call(run, *pictures, "-o", tmp_path / "out") == (1, "", "seq2attn: no numbers\n")
+    assert call(run, *images, "-o", tmp_path / "out") == (1, "", "seq2attn: no numbers\n")
     assert (tmp_path / "out").read_text() == "of yesterday\n"
     assert not list(tmp_path.glob(".*"))
 
@@ -650,11 +652,11 @@ def answer(process: subprocess.Popen[bytes]) -> str:
 
 
 def test_each_path_is_answered_before_the_next_is_written(
-    run: str, captioner: Captioner, pictures: list[str]
+    run: str, captioner: Captioner, images: list[str]
 ) -> None:
     with start(run) as process:
         assert process.stdin is not None
-        for path, text in expected(captioner, pictures[:3]):
+        for path, text in expected(captioner, images[:3]):
             process.stdin.write(path.encode() + b"\n")
             process.stdin.flush()
             assert answer(process) == f"{path}\t{text}\n"
@@ -664,12 +666,12 @@ def test_each_path_is_answered_before_the_next_is_written(
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_keeps_what_was_done(
-    run: str, captioner: Captioner, pictures: list[str], tmp_path: Path, stop: signal.Signals
+    run: str, captioner: Captioner, images: list[str], tmp_path: Path, stop: signal.Signals
 ) -> None:
     out = tmp_path / "out"
     with start(run, "-o", out) as process:
         assert process.stdin is not None
-        process.stdin.write(pictures[0].encode() + b"\n")
+        process.stdin.write(images[0].encode() + b"\n")
         process.stdin.flush()
         until = time.monotonic() + 120
         while (
@@ -685,18 +687,18 @@ def test_interrupted_keeps_what_was_done(
             f"warning: {out}: not finished, so it is not there; what was finished is in {out}.partial (1 line)\nseq2attn: interrupted\n"
         )
     assert not out.exists()
-    assert rows((tmp_path / "out.partial").read_text()) == expected(captioner, pictures[:1])
+    assert rows((tmp_path / "out.partial").read_text()) == expected(captioner, images[:1])
 
 
-def test_a_closed_pipe_ends_quietly(run: str, pictures: list[str]) -> None:
+def test_a_closed_pipe_ends_quietly(run: str, images: list[str]) -> None:
     with start(run, "--beam", 1, "--max-length", 2) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(pictures[0].encode() + b"\n")
+        process.stdin.write(images[0].encode() + b"\n")
         process.stdin.flush()
         answer(process)
         process.stdout.close()
-        process.stdin.write(pictures[0].encode() + b"\n")
+        process.stdin.write(images[0].encode() + b"\n")
         process.stdin.close()
         assert process.wait(60) == 0
         assert process.stderr is not None
@@ -744,10 +746,10 @@ def test_usage_errors_come_first_and_import_nothing_heavy(
 
 
 def test_what_is_missing_is_named_in_one_line(
-    run: str, call: Call, pictures: list[str], tmp_path: Path
+    run: str, call: Call, images: list[str], tmp_path: Path
 ) -> None:
-    blind = tiny_pictures.save_run(tmp_path / "blind", reads="summary", context=["input"])
-    mean = tiny_pictures.save_run(tmp_path / "mean", frames=3, encoder={"time": "mean"})
+    blind = tiny_images.save_run(tmp_path / "blind", reads="summary", context=["input"])
+    mean = tiny_images.save_run(tmp_path / "mean", frames=3, encoder={"time": "mean"})
     for arguments, words in [
         ((tmp_path / "nowhere",), "no such run directory"),
         ((tiny.save_run(tmp_path / "text"),), "it translates text: use `seq2attn translate`"),
@@ -759,24 +761,22 @@ def test_what_is_missing_is_named_in_one_line(
             'reads the mean of all frames (model.encoder.time="mean"); leave out --attention',
         ),
     ]:
-        code, out, err = call(*arguments[:1], pictures[0], *arguments[1:])
+        code, out, err = call(*arguments[:1], images[0], *arguments[1:])
         assert (code, out, err.count("\n")) == (1, "", 1)
         assert words in err
-    code, out, err = call(blind, pictures[0])
+    code, out, err = call(blind, images[0])
     assert (code, err) == (0, "")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_list_of_one_picture_is_described_from_python(run: str, pictures: list[str]) -> None:
+def test_a_list_of_one_image_is_described_from_python(run: str, images: list[str]) -> None:
     import seq2attn
 
-    best = seq2attn.load(run).caption([pictures[0]], beam=5)[0][0]  # type: ignore[union-attr]
+    best = seq2attn.load(run).caption([images[0]], beam=5)[0][0]  # type: ignore[union-attr]
     assert best.attention is not None
     assert best.attention.shape == (len(best.words), best.grid[0] * best.grid[1])  # type: ignore[index]
 
 
-def test_the_run_of_pictures_sends_translate_here(
-    run: str, capfdbinary: pytest.CaptureFixture[bytes]
-) -> None:
+def test_the_run_of_images_sends_translate_here(run: str, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert app.run(["translate", run, __file__, "--device", "cpu"]) == 1
     assert b"use `seq2attn caption`" in capfdbinary.readouterr().err

@@ -15,7 +15,7 @@ from seq2attn import config
 from seq2attn.cli import app as application
 from seq2attn.evaluation import text
 from seq2attn.inference import Translator
-from seq2attn.training import checkpoint
+from seq2attn.runs import directory
 
 ROOT = Path(__file__).parents[2]
 Call = Callable[..., tuple[int, str, str]]
@@ -60,10 +60,10 @@ def save_run(path: Path, corpus: Path, seed: int = 1, **decoder: object) -> Path
         tiny.tokenizer(side).save(path.parent / f"{side}.bin")
         files[f"{side}.model"] = (path.parent / f"{side}.bin").read_bytes()
     sizes = {"source_size": tiny.tokenizer("source").size, "target_size": tiny.tokenizer("target").size}
-    run = checkpoint.create(
+    run = directory.create(
         path, settings, **sizes, languages=("en", "fr"), tokenizers=files, corpus=str(corpus), force=False
     )
-    checkpoint.save_weights(run, tiny.model(settings, seed))
+    directory.save_weights(run, tiny.model(settings, seed))
     return path
 
 
@@ -615,11 +615,9 @@ def test_names_and_kinds_are_looked_at_before_torch_is_loaded(
     (tmp_path / "empty").mkdir()
     assert "it has no config.json" in without_torch(f"{run},{tmp_path / 'empty'}")
     tree = json.loads((prepared / "prepared.json").read_text(encoding="utf-8"))
-    (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures" / "prepared.json").write_text(
-        json.dumps(tree | {"pictures": True}), encoding="utf-8"
-    )
-    assert "holds pictures, and" in without_torch(run, "--data", tmp_path / "pictures")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "prepared.json").write_text(json.dumps(tree | {"images": True}), encoding="utf-8")
+    assert "holds images, and" in without_torch(run, "--data", tmp_path / "images")
     other = tmp_path / "other"
     shutil.copytree(run, other)
     tree = json.loads((run / "config.json").read_text(encoding="utf-8"))
@@ -654,7 +652,7 @@ def test_a_split_is_a_name_and_no_path(call: Call, run: Path, prepared: Path, na
 
 
 def test_names_of_scores_stay_in_their_folder() -> None:
-    from seq2attn.cli.scored import _short
+    from seq2attn.cli.output.report import _short
 
     for name in ("../../out", "test,model.x=/etc/passwd", "a\\b", "te\0st", "\ud800", "x" * 300, "é" * 200):
         short = _short(name)

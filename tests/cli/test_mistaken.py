@@ -38,7 +38,7 @@ def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         Path(folder).mkdir(parents=True)
         for name in names:
             Path(folder, name).write_text("hello\n")
-    Path("prepared/prepared.json").write_text('{"pictures": false, "splits": {"train": {}, "valid": {}}}')
+    Path("prepared/prepared.json").write_text('{"images": false, "splits": {"train": {}, "valid": {}}}')
     for run, kind in (("runs/phrases", "rnn"), ("runs/scenes", "image")):
         Path(run, "config.json").write_text(json.dumps({"config": {"model": {"encoder": {"kind": kind}}}}))
         Path(run, "model.safetensors").write_bytes(b"")
@@ -334,10 +334,10 @@ def test_a_text_where_another_file_is_wanted(typed: Typed, arguments: list[str])
         (["train", "--data", "nowhere"], "nowhere: no such file or folder; the bundled corpora are called"),
         (
             ["train", "first-try", "--data", "scenes"],
-            "scenes: holds pictures, and this model reads text: choose a preset for pictures, as xu15-soft",
+            "scenes: holds images, and this model reads text: choose a preset for images, as xu15-soft",
         ),
         (["train", "first-try", "--data", "clips"], "as video"),
-        (["train", "xu15-soft", "--data", "phrases"], "phrases: holds text, and this model reads pictures"),
+        (["train", "xu15-soft", "--data", "phrases"], "phrases: holds text, and this model reads images"),
         (["train", "xu15-soft", "--data", "clips"], "choose the preset video"),
         (["train", "video", "--data", "scenes"], "choose a preset for stills, as xu15-soft"),
         (["train", "xu15-soft", "--data", "prepared"], "prepared: holds text"),

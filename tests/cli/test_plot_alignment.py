@@ -14,9 +14,9 @@ import pytest
 import tiny
 
 from seq2attn.cli import app as application
-from seq2attn.cli import formats
+from seq2attn.cli.output import formats
 from seq2attn.inference import Translator
-from seq2attn.training import checkpoint
+from seq2attn.runs import directory
 
 ROOT = Path(__file__).parents[2]
 Call = Callable[..., tuple[int, str, str]]
@@ -43,10 +43,10 @@ def save_run(path: Path, **decoder: object) -> Path:
         tiny.tokenizer(side).save(path.parent / f"{side}.bin")
         files[f"{side}.model"] = (path.parent / f"{side}.bin").read_bytes()
     sizes = {"source_size": tiny.tokenizer("source").size, "target_size": tiny.tokenizer("target").size}
-    run = checkpoint.create(
+    run = directory.create(
         path, settings, **sizes, languages=("en", "fr"), tokenizers=files, corpus="tiny", force=False
     )
-    checkpoint.save_weights(run, tiny.model(settings))
+    directory.save_weights(run, tiny.model(settings))
     return path
 
 
@@ -185,7 +185,7 @@ def test_a_translation_that_looks_at_the_end_is_told_of(call: Call, tmp_path: Pa
 
 @pytest.mark.parametrize("ending", STARTS)
 def test_a_file_of_each_kind(call: Call, run: Path, tmp_path: Path, ending: str) -> None:
-    path = tmp_path / f"picture{ending}"
+    path = tmp_path / f"image{ending}"
     code, out, err = call(run, "--source", SOURCE, "--target", "le petit chien dort", "-o", path)
     assert (code, out) == (0, ""), err
     assert path.read_bytes().startswith(STARTS[ending])
@@ -196,7 +196,7 @@ def test_one_layer_and_one_head_are_shown(call: Call, tmp_path: Path) -> None:
     """Forced on the model, so that only what is shown differs; the mean of all is neither."""
     deep = {"kind": "transformer", "size": 12, "heads": 2, "layers": 2, "feedforward": 8}
     path = save_run(tmp_path / "run", attention={"heads": 2, "score": "scaled-dot"}, **deep)
-    pictures = {}
+    images = {}
     for chosen in (
         (),
         ("--layer", 1),
@@ -205,12 +205,12 @@ def test_one_layer_and_one_head_are_shown(call: Call, tmp_path: Path) -> None:
         ("--head", 2),
         ("--layer", 2, "--head", 1),
     ):
-        code, pictures[chosen], err = call(
+        code, images[chosen], err = call(
             path, "--source", SOURCE, "--target", "le petit chien dort", "-o", tmp_path / "a.svg", *chosen
         )
         assert code == 0, err
-        pictures[chosen] = (tmp_path / "a.svg").read_text(encoding="utf-8")
-    assert len(set(pictures.values())) == len(pictures)
+        images[chosen] = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert len(set(images.values())) == len(images)
     code, out, err = call(path, "--source", SOURCE, "--layer", 3)
     assert (code, out) == (2, "")
     assert "has 2 layers, numbered from 1" in err
@@ -458,7 +458,7 @@ def test_a_page_holds_every_line_that_is_not_empty(call: Call, kept: Path, tmp_p
         (("run", "--source", "a", "--target", "b", "--beam", "2"), "--target is given whole"),
         (("--from", "kept.jsonl", "--layer", "1"), "leave out --layer and --head"),
         (("run", "--source", "a", "--line", "3"), "--line chooses"),
-        (("run", "--source", "a", "-o", "picture.jpg"), ".png, .svg, .pdf or .html"),
+        (("run", "--source", "a", "-o", "image.jpg"), ".png, .svg, .pdf or .html"),
         (("run", "--from", "kept.jsonl"), "leave out RUN"),
         (("--from", "kept.jsonl", "--beam", "2"), "--beam and --max-length are for a search"),
         (("--from", "kept.jsonl", "--max-length", "2"), "--beam and --max-length are for a search"),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import picture_toy as toy
+import image_toy as toy
 import pytest
 
 from seq2attn.cli import app, console
@@ -218,9 +218,9 @@ def test_each_refusal_is_one_line(
     names = {
         "CORPUS": str(corpus),
         "OUT": str(tmp_path / "out"),
-        "PICTURES": str(tmp_path / "pictures.token.txt"),
+        "IMAGES": str(tmp_path / "images.token.txt"),
     }
-    Path(names["PICTURES"]).write_text("a.jpg#0\ta dog\n", encoding="utf-8")
+    Path(names["IMAGES"]).write_text("a.jpg#0\ta dog\n", encoding="utf-8")
     ended, printed, said = call(
         *(
             argument.replace("CORPUS", names["CORPUS"])
@@ -326,79 +326,71 @@ def test_workers_end_when_the_command_is_killed(corpus: Path, tmp_path: Path) ->
         assert process.stdout.read() == ""  # which ends when no process holds the pipe
 
 
-# Pictures
+# Images
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """A folder of 24 pictures and metadata.jsonl, of which one is missing, one is cut off and one has a long
+def images(tmp_path: Path) -> Path:
+    """A folder of 24 images and metadata.jsonl, of which one is missing, one is cut off and one has a long
     caption.
     """
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     lines = []
     for number in range(24):
-        picture = toy.picture(number)
-        content = picture.content()[0]
+        image = toy.image(number)
+        content = image.content()[0]
         if number != 3:
-            (folder / picture.name).write_bytes(content[: len(content) // 2] if number == 5 else content)
-        captions = [*picture.captions, " ".join(["word"] * 30)] if number == 7 else list(picture.captions)
+            (folder / image.name).write_bytes(content[: len(content) // 2] if number == 5 else content)
+        captions = [*image.captions, " ".join(["word"] * 30)] if number == 7 else list(image.captions)
         lines.append(
             json.dumps(
-                {
-                    "file_name": picture.name,
-                    "captions": captions,
-                    "split": "train" if number < 20 else "valid",
-                }
+                {"file_name": image.name, "captions": captions, "split": "train" if number < 20 else "valid"}
             )
         )
     (folder / "metadata.jsonl").write_text("\n".join(lines), encoding="utf-8")
     return folder
 
 
-def test_the_report_on_pictures_is_printed(call: Call, pictures: Path, tmp_path: Path) -> None:
-    code, out, _ = call(pictures, tmp_path / "out", "--max-missing", "0.1", "--max-length", 20)
+def test_the_report_on_images_is_printed(call: Call, images: Path, tmp_path: Path) -> None:
+    code, out, _ = call(images, tmp_path / "out", "--max-missing", "0.1", "--max-length", 20)
     assert code == 0
     lines = out.splitlines()
-    assert re.fullmatch(
-        rf"{re.escape(str(pictures))}: pictures to .*; word pieces, vocabulary: \d+", lines[0]
-    )
+    assert re.fullmatch(rf"{re.escape(str(images))}: images to .*; word pieces, vocabulary: \d+", lines[0])
     assert any(
-        line.startswith("2 pictures are missing or damaged, and left out: 003.png: no such file; 005.png: ")
+        line.startswith("2 images are missing or damaged, and left out: 003.png: no such file; 005.png: ")
         or "003.png" in line
         for line in lines
     )
-    assert re.search(r"^split +pictures +captions +pieces +median +99% +longest +unknown$", out, re.MULTILINE)
+    assert re.search(r"^split +images +captions +pieces +median +99% +longest +unknown$", out, re.MULTILINE)
     assert re.search(r"^train +18 +36 +108 +2 +4 +4 +0\.00%$", out, re.MULTILINE)
     assert re.search(r"^valid +4 +8 +24 +2 +4 +4 +0\.00%$", out, re.MULTILINE)
     assert re.search(r"^train: 1 dropped, too long: \S*metadata\.jsonl:8$", out, re.MULTILINE)
     opened = Prepared(tmp_path / "out")
-    assert opened.report["missing"]["pictures"] == 2
+    assert opened.report["missing"]["images"] == 2
     assert opened.report["options"]["max_missing"] == 0.1
 
 
-def test_more_missing_pictures_than_allowed_are_refused(call: Call, pictures: Path, tmp_path: Path) -> None:
-    code, _, said = call(pictures, tmp_path / "out")
+def test_more_missing_images_than_allowed_are_refused(call: Call, images: Path, tmp_path: Path) -> None:
+    code, _, said = call(images, tmp_path / "out")
     assert code == 1
     assert re.search(
-        r"2 of 24 pictures are missing or damaged: .*003\.png.*; 5% are left out at most: mend them, or allow more with --max-missing\n$",
+        r"2 of 24 images are missing or damaged: .*003\.png.*; 5% are left out at most: mend them, or allow more with --max-missing\n$",
         said,
     )
     assert not (tmp_path / "out").exists()
     for wrong in ("-0.1", "1", "many"):
-        assert call(pictures, tmp_path / "out", "--max-missing", wrong)[0] == 2
+        assert call(images, tmp_path / "out", "--max-missing", wrong)[0] == 2
 
 
-def test_linked_pictures_are_allowed_or_the_link_is_the_cause(
-    call: Call, pictures: Path, tmp_path: Path
-) -> None:
+def test_linked_images_are_allowed_or_the_link_is_the_cause(call: Call, images: Path, tmp_path: Path) -> None:
     linked = tmp_path / "linked"
     linked.mkdir()
-    names = [path.name for path in pictures.iterdir() if path.suffix == ".png"]
+    names = [path.name for path in images.iterdir() if path.suffix == ".png"]
     rows = [json.dumps({"file_name": name, "text": "a red bar"}) for name in names]
     (linked / "metadata.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
     for name in names:
-        (linked / name).symlink_to(pictures / name)
+        (linked / name).symlink_to(images / name)
     code, _, said = call(linked, tmp_path / "out")
     assert code == 1
     assert re.search(

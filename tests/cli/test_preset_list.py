@@ -26,7 +26,7 @@ def test_every_preset_is_in_a_group_and_has_a_short_line() -> None:
         name for name in heads if name.endswith("-paper")
     }
     images = {name for name, one in heads.items() if one.group == "images and clips"}
-    assert images == {name for name in heads if config.load(name).model.pictures}
+    assert images == {name for name in heads if config.load(name).model.images}
     assert presets.head(config.presets()["first-try"]).group == "start here"
 
 
@@ -112,7 +112,7 @@ def test_the_glossary_explains_its_words_within_the_columns_of_a_terminal(
     assert max(map(len, out.splitlines())) <= glossary.COLUMNS
 
 
-@pytest.mark.parametrize("word", ["picture", "Pictures", "images", "photos", "captions"])
+@pytest.mark.parametrize("word", ["image", "Images", "images", "photos", "captions"])
 def test_presets_of_images_are_found_by_what_others_call_images(
     capsys: pytest.CaptureFixture[str], word: str
 ) -> None:

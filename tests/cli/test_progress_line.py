@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from seq2attn.cli.progress_line import Clock, fitted
+from seq2attn.cli.output.progress_line import Clock, fitted
 
 FACTS = "loss 5.694  valid 5.945  BLEU 0.2  2,732 tokens/s  lr 0.00087"
 

@@ -19,7 +19,9 @@ import pytest
 import tiny
 from peak_memory import PEAK
 
-from seq2attn.cli import app, formats, stream, translate
+from seq2attn.cli import app, translate
+from seq2attn.cli.input import line_reader
+from seq2attn.cli.output import formats
 from seq2attn.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -60,9 +62,9 @@ def lines_of(content: bytes, longest: int) -> list[tuple[str, bool]]:
     writer.start()
     found = []
     with open(reading, "rb", buffering=0) as source:
-        for lines in stream._split(source, longest):
+        for lines in line_reader._split(source, longest):
             found += [
-                stream._decoded(line, number, "", False, longest)
+                line_reader._decoded(line, number, "", False, longest)
                 for number, line in enumerate(lines, 1 + len(found))
             ]
     writer.join()
@@ -79,7 +81,7 @@ def test_of_a_long_line_the_beginning_is_kept_wherever_blocks_end(
     content = b"a\n\nabcd\nabcde\nabcdefgh\nabcdefghi\n" + b"x" * 5000 + b"\nlast"
     expected = [(line.decode()[:longest], len(line) > longest) for line in content.split(b"\n")]
     for block in (1, 2, 3, 7, 64, 1 << 16):
-        monkeypatch.setattr(stream, "BLOCK", block)
+        monkeypatch.setattr(line_reader, "BLOCK", block)
         assert lines_of(content, longest) == expected
 
 
@@ -90,7 +92,7 @@ def test_a_cut_in_the_middle_of_a_character_leaves_the_characters_before_it() ->
 def test_a_long_line_is_said_to_be_cut_and_counted(
     run: str, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "LONGEST", 40)
+    monkeypatch.setattr(line_reader, "LONGEST", 40)
     monkeypatch.setattr(translate.stream.Stream.__init__, "__defaults__", ((), False, 40))
     text = b"rain\n" + b"\n".join([b"the small dog " * 9] * 12) + b"\nrain"
     code, out, err = call(run, text=text)
@@ -202,10 +204,10 @@ def test_what_is_no_text_is_refused_in_a_line(run: str, call: Call, tmp_path: Pa
 def test_what_comes_before_damage_is_answered(run: str, call: Call) -> None:
     text = b"".join(b"%d rain\n" % number for number in range(30_000))
     packed = gzip.compress(text, 1)
-    taken: list[stream.Line] = []
+    taken: list[line_reader.Line] = []
 
     def take_all() -> None:
-        lines = stream.Stream([_file(packed[: len(packed) // 2])])
+        lines = line_reader.Stream([_file(packed[: len(packed) // 2])])
         while some := lines.take(4096):
             taken.extend(some)
 
@@ -230,7 +232,7 @@ def _file(content: bytes) -> str:
 
 def test_packed_lines_are_given_as_they_come() -> None:
     reading, writing = os.pipe()
-    lines = stream.Stream([f"/dev/fd/{reading}"])
+    lines = line_reader.Stream([f"/dev/fd/{reading}"])
     with open(writing, "wb", buffering=0) as pipe:
         packer = gzip.GzipFile(fileobj=pipe, mode="wb")
         for text in ("one", "two"):

@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import picture_toy
+import image_toy
 import pytest
-import tiny_pictures
+import tiny_images
 
 from seq2attn import config
 from seq2attn.cli import app, console
-from seq2attn.training import checkpoint
+from seq2attn.runs import directory
 
 ROOT = Path(__file__).parents[2]
 WORDS = {
@@ -145,7 +145,7 @@ def test_from_a_corpus_to_the_test_score(run: Run, home: Path) -> None:
         "metrics.jsonl",
         "training",
     }
-    stored = checkpoint.open_run("run")
+    stored = directory.open_run("run")
     assert stored.languages == ("en", "fr")
     assert stored.config.train.max_steps == 12
     assert stored.config.data.tokenizer == "word"
@@ -156,10 +156,8 @@ def test_from_a_corpus_to_the_test_score(run: Run, home: Path) -> None:
     assert "preparing" not in again
 
 
-def test_pictures_are_called_so_and_nothing_is_offered_that_would_be_refused(
-    run: Run, tmp_path: Path
-) -> None:
-    picture_toy.folder(tmp_path / "data", 6, 2)
+def test_images_are_called_so_and_nothing_is_offered_that_would_be_refused(run: Run, tmp_path: Path) -> None:
+    image_toy.folder(tmp_path / "data", 6, 2)
     sizes = (
         "model.embedding=4",
         "model.decoder.size=8",
@@ -178,13 +176,13 @@ def test_pictures_are_called_so_and_nothing_is_offered_that_would_be_refused(
         *(part for size in sizes for part in ("--set", size)),
     )
     assert (code, out) == (0, ""), err
-    assert re.search(r"\n  picture    \S+\n  reference  .*\n  caption    ", err)
+    assert re.search(r"\n  image    \S+\n  reference  .*\n  caption    ", err)
     # no attention to draw and no test split to score
-    assert err.endswith("\nnext:\n  seq2attn caption run PICTURE...\n  seq2attn evaluate run --split valid\n")
+    assert err.endswith("\nnext:\n  seq2attn caption run IMAGE...\n  seq2attn evaluate run --split valid\n")
 
 
 def test_stills_are_no_clips(run: Run, tmp_path: Path) -> None:
-    picture_toy.folder(tmp_path / "data", 6, 2)
+    image_toy.folder(tmp_path / "data", 6, 2)
     said = "seq2attn: data: holds stills, and this model reads clips: choose a preset for stills, as xu15-soft, or other data\n"
     assert run("video", "--data", "data", "--out", "run") == (1, "", said)
 
@@ -249,7 +247,7 @@ def test_a_finished_run_goes_on_to_more_steps_without_its_settings_being_typed_a
     assert len(out.splitlines()) == 2
     assert state("parts") == state("whole")
     assert same_tensors(Path("parts"), Path("whole"))
-    assert checkpoint.open_run("parts").config == checkpoint.open_run("whole").config
+    assert directory.open_run("parts").config == directory.open_run("whole").config
 
 
 def test_resuming_names_the_setting_that_would_make_it_another_run(run: Run, home: Path) -> None:
@@ -326,16 +324,16 @@ def test_wrong_usage(run: Run, home: Path) -> None:
     assert "no such" in err
 
 
-def test_pictures_that_come_or_change_are_prepared_and_missing_ones_told_of_each_time(
+def test_images_that_come_or_change_are_prepared_and_missing_ones_told_of_each_time(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    pictures = tmp_path / "pictures"
+    images = tmp_path / "images"
     for number in range(24):
-        tiny_pictures.draw(pictures / f"{number}.png", number)
+        tiny_images.draw(images / f"{number}.png", number)
     names = [*(f"{number}.png" for number in range(24)), "gone.png"]
-    (pictures / "metadata.jsonl").write_text(
-        "".join(json.dumps({"file_name": name, "text": "a picture"}) + "\n" for name in names)
+    (images / "metadata.jsonl").write_text(
+        "".join(json.dumps({"file_name": name, "text": "an image"}) + "\n" for name in names)
     )
     small = (
         "model.encoder.side=16",
@@ -349,27 +347,18 @@ def test_pictures_that_come_or_change_are_prepared_and_missing_ones_told_of_each
     def said(out: str) -> tuple[bool, bool]:
         settings = [part for setting in small for part in ("--set", setting)]
         code, _, err = run(
-            "xu15-soft",
-            "--data",
-            str(pictures),
-            "--out",
-            out,
-            "--max-steps",
-            "1",
-            "--device",
-            "cpu",
-            *settings,
+            "xu15-soft", "--data", str(images), "--out", out, "--max-steps", "1", "--device", "cpu", *settings
         )
         assert code == 0, err
         return (
             "preparing" in err,
-            f"pictures of {pictures} that are missing or damaged, and left out: 1\n" in err,
+            f"images of {images} that are missing or damaged, and left out: 1\n" in err,
         )
 
     assert [said("one"), said("two")] == [(True, True), (False, True)]
-    tiny_pictures.draw(pictures / "gone.png", 24)
+    tiny_images.draw(images / "gone.png", 24)
     assert [said("three"), said("four")] == [(True, False), (False, False)]
-    tiny_pictures.draw(pictures / "0.png", 25)
+    tiny_images.draw(images / "0.png", 25)
     assert said("five") == (True, False)
 
 
@@ -441,7 +430,7 @@ def test_show_says_what_every_setting_is(run: Run, preset: str) -> None:
         == "decay of the averaged weights that are validated and kept; 0: the weights themselves"
     )
     assert said["train.metric"] == 'bleu | loss | cider; what "best" means; cider: of captions'
-    assert said["search.max_length"] == "tokens; not set: 2 * source tokens + 10, and 50 for a picture"
+    assert said["search.max_length"] == "tokens; not set: 2 * source tokens + 10, and 50 for an image"
     where = {
         "luong15": ("model.decoder.query", "current | previous; the state that asks"),
         "gehring17": ("model.encoder.kernel", "positions that one convolution"),
@@ -497,7 +486,7 @@ def test_a_run_that_cannot_be_written_is_one_line(run: Run, home: Path) -> None:
 def test_a_bar_on_a_terminal_shows_the_facts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from contextlib import contextmanager
 
-    from seq2attn.cli import live
+    from seq2attn.cli.output import training_progress
     from seq2attn.training.trainer import Finished, Progress, Validation
 
     shown: list[tuple[object, ...]] = []
@@ -510,8 +499,10 @@ def test_a_bar_on_a_terminal_shows_the_facts(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(console, "is_terminal", lambda: True)
     monkeypatch.setattr(console, "progress", bar)
     monkeypatch.setattr(console, "note", notes.append)
-    monkeypatch.setattr(live.importlib.util, "find_spec", lambda _: None)  # as without tensorboard
-    with live.Display(tmp_path, True, "{} of {}: {}".format) as display:
+    monkeypatch.setattr(
+        training_progress.importlib.util, "find_spec", lambda _: None
+    )  # as without tensorboard
+    with training_progress.Display(tmp_path, True, "{} of {}: {}".format) as display:
         display.show(Progress(1, 9, 0, 5.25, 1234.5, 0.001, 2.0, 1.0, 8.0, False))
         display.show(Validation(1, 4.5, {"bleu": 31.26, "cider": 0.456}, ("a", "b", "c"), True, 2.0))
         display.show(Progress(2, 9, 0, 5.0, 1234.5, 0.001, 2.0, 1.0, 8.0, False))
@@ -536,16 +527,16 @@ def test_a_bar_on_a_terminal_shows_the_facts(monkeypatch: pytest.MonkeyPatch, tm
 def test_lines_come_at_once_then_by_time_and_under_minutes_their_total_is_the_time(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, max_steps: int
 ) -> None:
-    from seq2attn.cli import live
+    from seq2attn.cli.output import training_progress
     from seq2attn.training.trainer import Progress
 
     notes: list[str] = []
     now = [0.0]
     monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(console, "note", notes.append)
-    monkeypatch.setattr(live.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(training_progress.importlib.util, "find_spec", lambda _: None)
     settings = config.load("first-try", [f"train.max_steps={max_steps}", "train.max_minutes=12"]).train
-    with live.Display(tmp_path, True, str, settings) as display:
+    with training_progress.Display(tmp_path, True, str, settings) as display:
         for step in range(1, 201):
             now[0] += 1
             display.show(
@@ -684,17 +675,17 @@ def test_a_second_ctrl_c_later_ends_at_once(run: Run, home: Path, monkeypatch: p
 def test_ctrl_c_after_the_last_step_does_not_wait_for_the_test(
     run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from seq2attn.cli import live
+    from seq2attn.cli.output import training_progress
     from seq2attn.training.trainer import Finished
 
-    real = live.Display.show
+    real = training_progress.Display.show
 
     def show(self, event):  # type: ignore[no-untyped-def]
         real(self, event)
         if isinstance(event, Finished):
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(live.Display, "show", show)
+    monkeypatch.setattr(training_progress.Display, "show", show)
     code, out, err = train(run, home, "--max-steps", "1")
     assert (code, out) == (130, "")
     assert err.splitlines()[-1] == "stopped at step 1, before the test: `seq2attn evaluate run` scores it"

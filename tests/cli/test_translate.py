@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 import tiny
 
-from seq2attn.cli import app, formats, stream
+from seq2attn.cli import app
+from seq2attn.cli.input import line_reader
+from seq2attn.cli.output import formats
 from seq2attn.errors import UserError
 from seq2attn.evaluation import text as text_scores
 from seq2attn.inference import MAX_SOURCE, Translation, Translator
@@ -146,8 +148,8 @@ def test_batches_order_and_blocks_change_nothing(
     order = random.Random(7).sample(range(50), 50)
     _, shuffled, _ = call(*options, text="\n".join(texts[i] for i in order).encode())
     assert shuffled.split(b"\n")[:-1] == [whole.split(b"\n")[i] for i in order]
-    monkeypatch.setattr(stream, "BLOCK", 5)
-    monkeypatch.setattr(stream, "CHARACTERS", 40)
+    monkeypatch.setattr(line_reader, "BLOCK", 5)
+    monkeypatch.setattr(line_reader, "CHARACTERS", 40)
     _, trickled, _ = call(*options, text="\n".join(texts).encode())
     assert trickled == whole
 
@@ -373,7 +375,7 @@ def test_a_pipe_that_does_not_wait_is_read_to_its_end() -> None:
 
     threading.Thread(target=write).start()
     with open(reading, "rb", buffering=0) as source:
-        assert [line for lines in stream._split(source) for line in lines] == [b"one", b"two", b"three"]
+        assert [line for lines in line_reader._split(source) for line in lines] == [b"one", b"two", b"three"]
 
 
 def test_whatever_stops_the_reader_is_raised_where_lines_are_taken(
@@ -383,8 +385,8 @@ def test_whatever_stops_the_reader_is_raised_where_lines_are_taken(
         raise MemoryError
 
     (tmp_path / "a").write_text("rain\n")
-    monkeypatch.setattr(stream, "_split", exhausted)
-    lines = stream.Stream([str(tmp_path / "a")])
+    monkeypatch.setattr(line_reader, "_split", exhausted)
+    lines = line_reader.Stream([str(tmp_path / "a")])
     end = threading.Timer(10, lines._blocks.put, [None])  # or a reader that says nothing would be waited for
     end.start()
     with pytest.raises(MemoryError):
@@ -552,7 +554,7 @@ def test_usage_errors_come_first_and_name_the_option(
     def no_reading() -> io.BytesIO:
         raise AssertionError("input was read before the options were checked")
 
-    monkeypatch.setattr(stream, "Stream", lambda *_: no_reading())
+    monkeypatch.setattr(line_reader, "Stream", lambda *_: no_reading())
     assert app.run(["translate", run, *arguments]) == 2
     out, err = capfdbinary.readouterr()
     assert out == b""

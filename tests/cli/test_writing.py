@@ -18,12 +18,13 @@ import tiny
 from full_disk import largest_file
 
 from seq2attn import files
-from seq2attn.cli import app, console, formats, writing
+from seq2attn.cli import app, console
+from seq2attn.cli.output import formats, result_files
 from seq2attn.cli.train import prepared_folder
 from seq2attn.config import Config
 from seq2attn.data import prepared
 from seq2attn.errors import UserError
-from seq2attn.plotting import heatmap, page
+from seq2attn.plotting import heatmap, html_alignment
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -103,7 +104,7 @@ def test_what_a_full_disk_cuts_off_keeps_its_whole_lines(
 def test_a_piece_without_a_whole_line_is_dropped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, content in (("x", b"half a line"), ("x.npz", b"half an archive")):
         (tmp_path / name).write_bytes(content)
-        tell = writing._tell_archive if name.endswith("npz") else writing._tell_lines
+        tell = result_files._tell_archive if name.endswith("npz") else result_files._tell_lines
         tell(tmp_path / "o", tmp_path / name)
     assert (names(tmp_path), capsys.readouterr().err) == ([], "")
 
@@ -113,7 +114,7 @@ def test_an_archive_cut_by_a_full_disk_leaves_what_stood_there(tmp_path: Path) -
     path.write_bytes(b"of yesterday")
 
     def fill() -> None:
-        with writing.attention(path) as file, formats.AttentionFile(file, path) as kept:
+        with result_files.attention(path) as file, formats.AttentionFile(file, path) as kept:
             for number in range(1000):
                 kept.add(number, tiny.translator().translate(["the small dog"], attention=True)[0])
 
@@ -154,9 +155,9 @@ def test_standard_output_that_fails_is_named(run: Path, tmp_path: Path) -> None:
         ), arguments
 
 
-def test_pictures_and_pages_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
+def test_images_and_pages_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
     weights = np.full((2, 3), 1 / 3)
-    pair = page.Alignment(["a", "b", "c"], ["x", "y"], weights)
+    pair = html_alignment.Alignment(["a", "b", "c"], ["x", "y"], weights)
     for ending in (".png", ".svg", ".pdf", ".html"):
         path = tmp_path / f"p{ending}"
         path.write_bytes(b"of yesterday")
@@ -168,11 +169,11 @@ def test_pictures_and_pages_name_the_file_that_was_asked_for(tmp_path: Path) -> 
                     UserError, match=rf"^{re.escape(str(path))}: cannot be written: File too large"
                 ),
             ):
-                page.save([pair], path) if ending == ".html" else heatmap.save(
+                html_alignment.save([pair], path) if ending == ".html" else heatmap.save(
                     weights, pair.source_words, pair.target_words, path
                 )
         assert path.read_bytes() == b"of yesterday"
-        page.save([pair], path) if ending == ".html" else heatmap.save(
+        html_alignment.save([pair], path) if ending == ".html" else heatmap.save(
             weights, pair.source_words, pair.target_words, path
         )
         assert stat.S_IMODE(path.stat().st_mode) == 0o640

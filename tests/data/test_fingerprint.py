@@ -3,36 +3,38 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import image_toy
 import numpy as np
-import picture_toy
 import pytest
 from PIL import Image
 
-from seq2attn.data import picture_split
-from seq2attn.data.pictures import Picture
+from seq2attn.data.images import dataset
+from seq2attn.data.images.corpus import CaptionedImage
+from seq2attn.data.images.transforms import View, Views
 from seq2attn.data.prepared import Prepared
-from seq2attn.data.views import View, Views
 
 
-def mark(path: Path, pictures: list[Picture]) -> str:
-    picture_toy.prepare(path, pictures)
-    return Views(Prepared(path).picture_split("train"), View(picture_toy.SIDE, "pad", 1)).fingerprint
+def mark(path: Path, images: list[CaptionedImage]) -> str:
+    image_toy.prepare(path, images)
+    return Views(Prepared(path).captioned_split("train"), View(image_toy.SIDE, "pad", 1)).fingerprint
 
 
-def pictures(change: Callable[[int, Picture], Picture] = lambda number, one: one) -> list[Picture]:
+def images(
+    change: Callable[[int, CaptionedImage], CaptionedImage] = lambda number, one: one,
+) -> list[CaptionedImage]:
     split = ["train"] * 8 + ["valid"] * 4
-    return [change(number, picture_toy.picture(number, 2, name)) for number, name in enumerate(split)]
+    return [change(number, image_toy.image(number, 2, name)) for number, name in enumerate(split)]
 
 
 @pytest.mark.parametrize("most", [2**30, 1])
 def test_it_is_that_of_the_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
-    monkeypatch.setattr(picture_split, "MOST_READ", most)  # with 1, the first and the last 256 bytes of each
-    of = mark(tmp_path / "one", pictures())
-    assert mark(tmp_path / "same", pictures()) == of
-    captions = pictures()
+    monkeypatch.setattr(dataset, "MOST_READ", most)  # with 1, the first and the last 256 bytes of each
+    of = mark(tmp_path / "one", images())
+    assert mark(tmp_path / "same", images()) == of
+    captions = images()
     captions[2] = captions[2]._replace(captions=captions[2].captions[::-1])
-    fewer = [one for number, one in enumerate(pictures()) if number != 5]
-    swapped = pictures()
+    fewer = [one for number, one in enumerate(images()) if number != 5]
+    swapped = images()
     swapped[1:3] = (swapped[number]._replace(content=swapped[3 - number].content) for number in (1, 2))
     marks = [
         of,
@@ -42,19 +44,19 @@ def test_it_is_that_of_the_content(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_one_bit_is_enough(tmp_path: Path) -> None:
-    def damaged(number: int, one: Picture) -> Picture:
+    def damaged(number: int, one: CaptionedImage) -> CaptionedImage:
         (content,) = one.content()
         # Behind the image: it still opens.
         return one if number != 3 else one._replace(content=lambda: [content + b"\0"])
 
-    assert mark(tmp_path / "one", pictures()) != mark(tmp_path / "other", pictures(damaged))
-    pixels = np.zeros((picture_toy.SIDE, picture_toy.SIDE, 3), np.uint8)
+    assert mark(tmp_path / "one", images()) != mark(tmp_path / "other", images(damaged))
+    pixels = np.zeros((image_toy.SIDE, image_toy.SIDE, 3), np.uint8)
     files = []
     for value in (0, 1):
         pixels[0, 0, 0] = value
         Image.fromarray(pixels).save(tmp_path / "a.bmp")
         content = (tmp_path / "a.bmp").read_bytes()
-        files.append(pictures())
+        files.append(images())
         files[-1][3] = files[-1][3]._replace(content=lambda content=content: [content])
     assert len(files[0][3].content()[0]) == len(files[1][3].content()[0])
     assert mark(tmp_path / "black", files[0]) != mark(tmp_path / "nearly", files[1])

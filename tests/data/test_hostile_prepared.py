@@ -114,7 +114,7 @@ WRONG = [None, True, 3, -1.5, "x", [], ["x", "y", "z"], {}, {"train": 7}, [[]], 
 
 
 @pytest.mark.parametrize(
-    "key", ["format", "seq2attn", "languages", "splits", "options", "pictures", "clips", "options.joint"]
+    "key", ["format", "seq2attn", "languages", "splits", "options", "images", "clips", "options.joint"]
 )
 def test_a_report_of_other_types(key: str, folder: Path) -> None:
     file = folder / "prepared.json"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from seq2attn import config
-from seq2attn.data import prepared, raw
+from seq2attn.data import prepared, row_spool
 from seq2attn.data.prepared import Prepared, prepare
 from seq2attn.data.tokenizer import UNK
 from seq2attn.errors import UsageError, UserError
@@ -341,7 +341,7 @@ def test_a_full_disk_is_one_line(
     def full(self: Any) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(raw._Writer, "_flush", full)
+    monkeypatch.setattr(row_spool._Writer, "_flush", full)
     with pytest.raises(UserError, match=r"no space left on the disk; preparing takes about .* make room"):
         prepare(str(corpus), tmp_path / "out", OPTIONS)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus"]
@@ -349,10 +349,10 @@ def test_a_full_disk_is_one_line(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_the_writer_reports_a_full_disk_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [raw.Row(text, text, "x") for text in sentences(9000, 1)]
+    rows = [row_spool.Row(text, text, "x") for text in sentences(9000, 1)]
     monkeypatch.setattr(Path, "__truediv__", lambda self, name: Path("/dev/full"))
     with pytest.raises(OSError, match="No space left") as caught:
-        raw.write(rows, tmp_path, lambda task, done, total: None)
+        row_spool.write(rows, tmp_path, lambda task, done, total: None)
     assert caught.value.errno == errno.ENOSPC
 
 

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from seq2attn.data import columns, json_records, lines
+from seq2attn.data import columns
 from seq2attn.data.corpus import LIMIT, Corpus, split_name
+from seq2attn.data.formats import json_records, lines
 from seq2attn.data.sources import open_corpus
 from seq2attn.errors import UsageError, UserError
 
@@ -182,8 +183,8 @@ def test_a_line_break_inside_a_cell_is_a_space(tmp_path: Path) -> None:
         ("a.parquet", "PAR1 no", r"a\.parquet: not a Parquet file, or damaged"),
         ("a.tsv", "x" * (LIMIT + 100), r"a\.tsv:1: a line of more than 1,000,000 bytes"),
         ("a.xlsx", "", r"a\.xlsx: not a format that is known"),
-        ("a.jpg", "", r"a\.jpg: a picture without captions"),
-        ("a.mp4", "", r"a\.mp4: a picture without captions"),
+        ("a.jpg", "", r"a\.jpg: an image without captions"),
+        ("a.mp4", "", r"a\.mp4: an image without captions"),
     ],
 )
 def test_a_fault_is_one_line_with_its_place(name: str, content: str, message: str, tmp_path: Path) -> None:
@@ -337,13 +338,13 @@ def test_split_names() -> None:
     )
 
 
-def test_pictures_without_captions(tmp_path: Path) -> None:
+def test_images_without_captions(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "test.jpg").write_bytes(b"")
-    with pytest.raises(UserError, match="pictures without captions"):
+    with pytest.raises(UserError, match="images without captions"):
         open_corpus(str(tmp_path))
     (tmp_path / "test.jpg").write_bytes(b"")  # no corpus of the language jpg
-    with pytest.raises(UserError, match="pictures without captions"):
+    with pytest.raises(UserError, match="images without captions"):
         open_corpus(str(tmp_path))
 
 

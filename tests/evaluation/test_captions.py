@@ -110,7 +110,7 @@ def test_bleu_by_hand():
 
 
 def test_cider_by_hand():
-    # Two pictures; every word is of one alone, so each weighs log 2. Words: cosine 1/2; the pair differs;
+    # Two images; every word is of one alone, so each weighs log 2. Words: cosine 1/2; the pair differs;
     # nothing is longer.
     scorer = CiderD([["red dog"], ["old cat"]])
     assert scorer.scores(["red cow", "cat"]).tolist() == pytest.approx(
@@ -157,7 +157,7 @@ def test_an_empty_caption_scores_nothing():
     assert captions.rouge_l_values(ours, theirs).tolist() == pytest.approx([100, 0])
 
 
-def test_neither_the_order_of_pictures_nor_that_of_references_counts():
+def test_neither_the_order_of_images_nor_that_of_references_counts():
     order = list(range(20))
     random.Random(3).shuffle(order)
     shuffled = [[*reversed(examples.VARIED[i])] for i in order]
@@ -169,17 +169,17 @@ def test_neither_the_order_of_pictures_nor_that_of_references_counts():
 def test_a_reward_of_many_candidates_is_that_of_each_alone():
     scorer = CiderD(examples.VARIED)
     rng = random.Random(1)
-    pictures = [rng.randrange(20) for _ in range(50)]
+    images = [rng.randrange(20) for _ in range(50)]
     candidates = [
-        tuple(rng.choices(["a", "dog", "man", "on", "unseen", "new"], k=rng.randrange(9))) for _ in pictures
+        tuple(rng.choices(["a", "dog", "man", "on", "unseen", "new"], k=rng.randrange(9))) for _ in images
     ]
-    together = scorer.scores(candidates, pictures)
+    together = scorer.scores(candidates, images)
     assert together.tolist() == pytest.approx(
-        [scorer.scores([c], [p])[0] for c, p in zip(candidates, pictures, strict=True)]
+        [scorer.scores([c], [p])[0] for c, p in zip(candidates, images, strict=True)]
     )
     theirs = captions.tokenised([], examples.VARIED)[1]
     assert together.tolist() == pytest.approx(
-        [reference.cider_d(c, theirs[p], theirs) for c, p in zip(candidates, pictures, strict=True)], abs=1e-9
+        [reference.cider_d(c, theirs[p], theirs) for c, p in zip(candidates, images, strict=True)], abs=1e-9
     )
     assert together.max() > 0.5
     assert scorer.scores([], []).shape == (0,)
@@ -212,8 +212,8 @@ def test_signatures_tell_what_a_score_depends_on():
     ("hypotheses", "references", "message"),
     [
         (["a"], [["a"], ["b"]], "1 captions to score, but references of 2"),
-        (["a", "b"], [["a"], []], "picture 2 has no reference"),
-        ([], [], "at least one picture"),
+        (["a", "b"], [["a"], []], "image 2 has no reference"),
+        ([], [], "at least one image"),
     ],
 )
 def test_what_cannot_be_scored_is_refused(hypotheses, references, message):
@@ -221,7 +221,7 @@ def test_what_cannot_be_scored_is_refused(hypotheses, references, message):
         captions.scores(hypotheses, references)
 
 
-def test_a_picture_without_number_is_refused():
+def test_a_image_without_number_is_refused():
     scorer = CiderD([["a dog"], ["a cat"]])
     with pytest.raises(UserError, match="1 captions to score, but references of 2"):
         scorer.scores(["a dog"])
@@ -245,7 +245,7 @@ def test_the_bootstrap_tells_better_captions_from_worse():
         assert found.signatures[name] == captions.signature(name, examples.VARIED) + "|bs:200|seed:12345"
 
 
-def test_scores_of_text_pass_over_references_that_a_picture_does_not_have():
+def test_scores_of_text_pass_over_references_that_a_image_does_not_have():
     streams = captions.parallel(examples.VARIED)
     assert [len(stream) for stream in streams] == [len(examples.VARIED)] * 5
     assert [stream.count(None) for stream in streams] == [0, 4, 8, 12, 16]

@@ -39,7 +39,7 @@ def test_boxes_in_the_view_by_hand(fit, size, expected):
 
 @pytest.mark.parametrize("fit", FITS)
 @given(st.integers(1, 500), st.integers(1, 500), st.integers(1, 300))
-def test_the_middle_stays_the_middle_and_the_whole_picture_fits_as_it_says(fit, width, height, side):
+def test_the_middle_stays_the_middle_and_the_whole_image_fits_as_it_says(fit, width, height, side):
     left, top, right, bottom = in_view((0, 0, width, height), (width, height), side, fit)
     assert (left + right, top + bottom) == pytest.approx((side, side))
     lengths = right - left, bottom - top

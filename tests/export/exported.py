@@ -12,7 +12,7 @@ from seq2attn import config
 from seq2attn.config import Config
 from seq2attn.data.tokenizer import BOS, EOS, PAD
 from seq2attn.models.seq2seq import Seq2Seq, build
-from seq2attn.training import checkpoint
+from seq2attn.runs import directory
 
 SIZE = 16
 # as the preset `transformer` has it
@@ -90,10 +90,10 @@ def save(path: Path, of: Config, model: Seq2Seq) -> Path:
         "source_size": len(model.encoder.embedding.weight),
         "target_size": len(model.decoder.target_embedding.weight),
     }
-    run = checkpoint.create(
+    run = directory.create(
         path, of, **sizes, languages=("en", "fr"), tokenizers=files, corpus="tiny", force=False
     )
-    checkpoint.save_weights(run, model)
+    directory.save_weights(run, model)
     return path
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import tiny
-import tiny_pictures
+import tiny_images
 from PIL import Image
 
 from seq2attn.config import Data, Model
@@ -114,7 +114,7 @@ def images(form: str) -> Callable[[Path], None]:
         corpus = folder / "corpus"
         names = [f"{number}.png" for number in range(6)]
         for number, name in enumerate(names):
-            tiny_pictures.draw(corpus / name, number)
+            tiny_images.draw(corpus / name, number)
         captions = [f"a thing number {number} on a ground" for number in range(6)]
         splits = ["train"] * 4 + ["valid", "test"]
         rows = list(zip(names, captions, splits, strict=True))
@@ -171,8 +171,8 @@ def run(folder: Path) -> None:
 
 
 def image_run(folder: Path) -> None:
-    tiny_pictures.save_run(folder / "run")
-    tiny_pictures.draw(folder / "a.png", 1)
+    tiny_images.save_run(folder / "run")
+    tiny_images.draw(folder / "a.png", 1)
 
 
 def still(ending: str) -> Callable[[Path], None]:

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 import seq2attn
 from seq2attn import config
 from seq2attn.errors import UserError
-from seq2attn.models.backbones import Foreign, allow_code, backbone, fill
-from seq2attn.models.resnet import ResNet
 from seq2attn.models.seq2seq import build
-from seq2attn.training import checkpoint
+from seq2attn.models.vision.backbones import Foreign, allow_code, backbone, fill
+from seq2attn.models.vision.resnet import ResNet
+from seq2attn.runs import directory
 
 SIDE = 32
 
@@ -107,7 +107,7 @@ def test_nothing_is_imported_without_permission() -> None:
 def test_a_run_is_loaded_with_permission_alone(offer: Offer, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(net=Net)
     seen: list[object] = []
-    of = types.SimpleNamespace(config=types.SimpleNamespace(model=types.SimpleNamespace(pictures=True)))
+    of = types.SimpleNamespace(config=types.SimpleNamespace(model=types.SimpleNamespace(images=True)))
     monkeypatch.setattr("seq2attn.inference.open_run", lambda *_: of)
     monkeypatch.setattr(
         "seq2attn.inference.captioner.opened",
@@ -128,10 +128,10 @@ def test_a_run_is_loaded_with_permission_alone(offer: Offer, monkeypatch: pytest
     [
         (lambda: 3, "gives int, not a torch.nn.Module"),
         (lambda: 1 / 0, "cannot be had: ZeroDivisionError"),
-        (lambda: nn.Flatten(), r"makes \(1, 3072\) of a picture"),
-        (lambda: nn.AdaptiveMaxPool2d(2, return_indices=True), "makes tuple of a picture"),
-        (lambda: nn.Conv2d(4, 2, 3), "does not read pictures of 32 x 32 pixels: RuntimeError"),
-        (lambda: nn.Flatten(1, 2), r"makes \(1, 96, 32\) of a picture"),
+        (lambda: nn.Flatten(), r"makes \(1, 3072\) of an image"),
+        (lambda: nn.AdaptiveMaxPool2d(2, return_indices=True), "makes tuple of an image"),
+        (lambda: nn.Conv2d(4, 2, 3), "does not read images of 32 x 32 pixels: RuntimeError"),
+        (lambda: nn.Flatten(1, 2), r"makes \(1, 96, 32\) of an image"),
     ],
 )
 def test_what_is_no_backbone_is_refused_in_one_line(
@@ -177,9 +177,9 @@ def test_its_weights_are_its_makers_and_are_kept_with_the_rest(offer: Offer) -> 
         made = build(model("somebodys:net").model_copy(update={"init": "uniform"}), 0, 9)
         other = build(model("somebodys:net"), 0, 9)
     assert torch.equal(made.encoder.get_parameter("backbone.module.conv.weight"), net.conv.weight)
-    kept = checkpoint.weights(made)
+    kept = directory.weights(made)
     assert {"encoder.backbone.module.norm.running_mean", "encoder.backbone.module.conv.bias"} <= kept.keys()
-    checkpoint.restore(other, kept, "run")
+    directory.restore(other, kept, "run")
     source, mask, tokens = (
         torch.randint(0, 256, (2, 3, SIDE, SIDE), dtype=torch.uint8),
         torch.ones(2, 1, dtype=torch.bool),
@@ -189,7 +189,7 @@ def test_its_weights_are_its_makers_and_are_kept_with_the_rest(offer: Offer) -> 
 
 
 def test_it_is_always_as_in_use(offer: Offer) -> None:
-    """Its norms keep their statistics, and none of its pictures knows another; its weights are trained all
+    """Its norms keep their statistics, and none of its images knows another; its weights are trained all
     the same.
     """
     offer(net=Net)

@@ -6,7 +6,7 @@ import reference
 import torch
 from torch import Tensor, nn
 
-from seq2attn.models.cells import GATES, Cell, CellState
+from seq2attn.models.layers.cells import GATES, Cell, CellState
 
 R, T, IN, FED, H = 3, 4, 2, 5, 3
 

@@ -1,4 +1,4 @@
-"""Pictures as a memory: which cell is where, what a clip's frames keep, that no picture hangs on its company,
+"""Images as a memory: which cell is where, what a clip's frames keep, that no image hangs on its company,
 and what is never trained.
 """
 
@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seq2attn import config
-from seq2attn.models.backbones import allow_code
 from seq2attn.models.encoders.image import Grid, ImageEncoder
 from seq2attn.models.memory import Memory, select
 from seq2attn.models.seq2seq import Seq2Seq, build
+from seq2attn.models.vision.backbones import allow_code
 
 TARGET = 9  # vocabulary
 SIDE = 32
@@ -125,7 +125,7 @@ def test_a_still_is_a_grid(changed: dict[str, Any]) -> None:
 
 
 def test_positions_stand_row_by_row(pooled: dict[str, Any]) -> None:
-    """A bright spot in the second row and the fourth column of cells lights that position alone; pictures
+    """A bright spot in the second row and the fourth column of cells lights that position alone; images
     here are wider than high, so that no swap can hide.
     """
     encoder = make(**pooled)
@@ -158,10 +158,10 @@ def test_pixels_are_shifted_scaled_and_mapped_as_documented(pooled: dict[str, An
     got = read(encoder, source, torch.ones(2, 1, dtype=torch.bool)).keys_BSK
     weight, bias = encoder.map.weight.detach().numpy(), nn.init.uniform_(encoder.map.bias).detach().numpy()
     got = read(encoder, source, torch.ones(2, 1, dtype=torch.bool)).keys_BSK
-    for one, picture in zip(got, source.double().numpy() / 255, strict=True):
+    for one, image in zip(got, source.double().numpy() / 255, strict=True):
         for row in range(4):
             for column in range(4):
-                cell = picture[:, 8 * row : 8 * row + 8, 8 * column : 8 * column + 8].mean((1, 2))
+                cell = image[:, 8 * row : 8 * row + 8, 8 * column : 8 * column + 8].mean((1, 2))
                 place = np.concatenate(
                     [reference.sinusoid(row, SIZE // 2), reference.sinusoid(column, SIZE // 2)]
                 )
@@ -430,7 +430,7 @@ def test_steps_are_the_whole_caption_wherever_their_rows_go(decoder: str, change
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
-def test_captions_hang_on_no_other_picture(decoder: str) -> None:
+def test_captions_hang_on_no_other_image(decoder: str) -> None:
     """Four at a time, as a search has them: the same bits beside others."""
     model = build(settings(decoder, positions="sinusoidal"), 0, TARGET).eval()
     source, mask = sources({}, 8)

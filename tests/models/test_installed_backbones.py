@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2attn import config
-from seq2attn.models.backbones import backbone, fill
+from seq2attn.models.vision.backbones import backbone, fill
 
 SIDE = 224
 

@@ -11,9 +11,9 @@ import pytest
 import reference
 import tiny
 import torch
+import toy
 from named_weights import recipe, weights
 from torch import Tensor, nn
-from training import toy
 
 import seq2attn
 from seq2attn import config
@@ -22,7 +22,8 @@ from seq2attn.errors import UsageError
 from seq2attn.inference import Translation, Translator
 from seq2attn.models.memory import select
 from seq2attn.models.seq2seq import Seq2Seq, build
-from seq2attn.training import checkpoint, trainer
+from seq2attn.runs import directory
+from seq2attn.training import trainer
 
 SOURCE, TARGET = 9, 8  # vocabularies
 LENGTHS = [4, 1, 3]  # of the sources
@@ -238,7 +239,7 @@ def test_ten_and_ten_steps_are_bit_for_bit_twenty(encoder: str, decoder: str, tm
     )
     torch.manual_seed(999)
     toy.fit(tmp_path / "cut", conf)
-    whole, cut = (checkpoint.load_state(checkpoint.open_run(tmp_path / name)) for name in ("whole", "cut"))
+    whole, cut = (directory.load_state(directory.open_run(tmp_path / name)) for name in ("whole", "cut"))
     assert whole is not None
     assert cut is not None
     assert whole[0].step == cut[0].step == 20

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from seq2attn import config
-from seq2attn.models.resnet import ResNet, Statistics
+from seq2attn.models.vision.resnet import ResNet, Statistics
 
 # As torchvision counts: weights, gains and shifts, without `fc`.
 PARAMETERS = {
@@ -127,7 +127,7 @@ def test_ours_is_the_papers(changed: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 def test_published_ones_are_the_papers(name: str, norm: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As published, but four channels wide, so that loops get to an end."""
-    monkeypatch.setattr("seq2attn.models.resnet.FIRST", 4)
+    monkeypatch.setattr("seq2attn.models.vision.resnet.FIRST", 4)
     net = large(ResNet(settings(backbone=name, norm=norm, stages=2)))
     x = torch.randn(1, 3, 13, 9)
     with torch.no_grad():

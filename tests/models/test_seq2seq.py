@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seq2attn import config
-from seq2attn.attention.unrolled import Shared
-from seq2attn.models.cells import Cell
+from seq2attn.kernels.deferred_gradients import Shared
+from seq2attn.models.layers.cells import Cell
 from seq2attn.models.seq2seq import Seq2Seq, build
-from seq2attn.training import reinforce
+from seq2attn.training.objectives import reinforce
 
 PRESETS = sorted(config.presets())
 
@@ -245,7 +245,7 @@ def test_whatever_the_config_accepts_trains_and_what_it_refuses_it_names(
 
 
 def small(chosen: config.Model) -> config.Model:
-    """The same with a few units; of small pictures, where it reads them."""
+    """The same with a few units; of small images, where it reads them."""
     if chosen.encoder.kind == "image":
         few = {"channels": 4, "side": 16, "size": 8, "frames": min(chosen.encoder.frames, 2)}
         parts = {"size": 8, "feedforward": 6} if chosen.decoder.kind == "transformer" else {"size": 8}
@@ -273,7 +273,7 @@ def small(chosen: config.Model) -> config.Model:
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_builds_and_steps(name: str) -> None:
     chosen = small(config.load(name).model)
-    model = build(chosen, 0 if chosen.pictures else recipes.TARGET, recipes.TARGET)
+    model = build(chosen, 0 if chosen.images else recipes.TARGET, recipes.TARGET)
     source, mask, *rest = batch(recipes.TARGET)
     if chosen.encoder.kind == "image":
         frames = (chosen.encoder.frames,) if chosen.encoder.clips else ()

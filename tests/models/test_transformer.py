@@ -22,12 +22,12 @@ from transformer_recipes import FEW, FUSED, SIZE, SMOOTH, SWEEP, name
 from seq2attn import config, models
 from seq2attn.attention import Attention
 from seq2attn.attention.self_attention import SelfAttention
-from seq2attn.models.cache import Cache
 from seq2attn.models.decoders.transformer import TransformerDecoder
+from seq2attn.models.layers.kv_cache import Cache
+from seq2attn.models.layers.positions import Positions
+from seq2attn.models.layers.transformer import FeedForward, Sublayer
 from seq2attn.models.memory import Output, select
-from seq2attn.models.positions import Positions
 from seq2attn.models.seq2seq import Seq2Seq, build
-from seq2attn.models.transformer import FeedForward, Sublayer
 
 SOURCE, TARGET = 9, 8  # vocabularies
 LENGTHS = [4, 1, 3]  # of the sources

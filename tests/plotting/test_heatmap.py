@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from seq2attn.errors import UsageError
-from seq2attn.plotting import PICTURES, fonts, heatmap
+from seq2attn.plotting import IMAGES, fonts, heatmap
 from seq2attn.plotting.alignment import Alignment
 
 TEXTS = {
@@ -29,11 +29,11 @@ def even(rows: int, columns: int) -> np.ndarray:
     return np.full((rows, columns), 1 / columns)
 
 
-@pytest.mark.parametrize("ending", PICTURES)
+@pytest.mark.parametrize("ending", IMAGES)
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_any_script_in_any_format_draws_without_a_warning(tmp_path, capfd, caplog, text, ending):
     words = text.split(" ")
-    path = tmp_path / f"picture{ending}"
+    path = tmp_path / f"image{ending}"
     heatmap.save(even(len(words), 3), ["one", "two", "three"], words, path)
     heatmap.save(even(2, len(words)), words, ["un", "deux"], path)
     assert path.read_bytes().startswith({".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}[ending])
@@ -42,8 +42,8 @@ def test_any_script_in_any_format_draws_without_a_warning(tmp_path, capfd, caplo
     assert [record.message for record in caplog.records if record.levelname != "INFO"] == []
 
 
-@pytest.mark.parametrize("ending", PICTURES)
-def test_the_same_picture_is_the_same_file(tmp_path, ending):
+@pytest.mark.parametrize("ending", IMAGES)
+def test_the_same_image_is_the_same_file(tmp_path, ending):
     for name in ("a", "b"):
         heatmap.save(even(2, 2), ["x", "y"], ["u", "v"], tmp_path / (name + ending))
     assert (tmp_path / f"a{ending}").read_bytes() == (tmp_path / f"b{ending}").read_bytes()
@@ -87,7 +87,7 @@ def test_letters_stay_letters_in_an_svg_with_a_family_that_every_reader_has(tmp_
     assert {family.split(", ")[-1] for family in families} == {"sans-serif"}
 
 
-@pytest.mark.parametrize("ending", PICTURES)
+@pytest.mark.parametrize("ending", IMAGES)
 def test_no_control_character_is_in_a_file_of_text(tmp_path, ending):
     words = ["a\x1b[31m", "b\x00", "c\x9b", "d\x7f", "\u202ee", "\ufffe"]
     path = tmp_path / f"a{ending}"
@@ -198,7 +198,7 @@ def test_a_very_long_word_is_cut():
     assert {len(text.get_text()) for text in figure.axes[0].texts} == {heatmap.LONGEST_LABEL}
 
 
-@pytest.mark.parametrize("name", ["picture.jpg", "picture"])
+@pytest.mark.parametrize("name", ["image.jpg", "image"])
 def test_other_formats_are_refused(tmp_path, name):
     with pytest.raises(UsageError, match=r"\.png, \.svg, \.pdf"):
         heatmap.save(even(1, 1), ["a"], ["b"], tmp_path / name)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from seq2attn.errors import UsageError
-from seq2attn.plotting import PICTURES, fonts, light, overlay
+from seq2attn.plotting import IMAGES, fonts, overlay, spotlight
 
 GREY = np.full((60, 84, 3), 150, dtype=np.uint8)  # not square, or rows and columns could change places
 GRID = (5, 7)
@@ -31,7 +31,7 @@ def noise(high: int, wide: int) -> np.ndarray:
 
 
 def extents(figure) -> list[tuple[int, int, int, int]]:
-    """left, right, bottom, top of all pictures in a figure, in its dots."""
+    """left, right, bottom, top of all images in a figure, in its dots."""
     return [tuple(int(side) for side in image.get_extent()) for image in figure.axes[0].images]
 
 
@@ -65,8 +65,8 @@ def test_a_cell_of_a_corner_is_bright_to_the_very_edge(tmp_path, cell):
 
 def test_brightness_at_a_cells_centre_is_that_of_its_weight():
     weights = np.random.default_rng(2).random((6, 6)) * 0.4
-    smooth = light.glow(weights, (6 * 31, 6 * 31), 0.5)
-    np.testing.assert_allclose(smooth[15::31, 15::31], light.brightness(weights, 0.5), atol=0.01)
+    smooth = spotlight.glow(weights, (6 * 31, 6 * 31), 0.5)
+    np.testing.assert_allclose(smooth[15::31, 15::31], spotlight.brightness(weights, 0.5), atol=0.01)
     assert smooth.min() >= 0
     assert smooth.max() <= 1
 
@@ -74,7 +74,7 @@ def test_brightness_at_a_cells_centre_is_that_of_its_weight():
 def test_more_weight_is_more_light_on_black_on_white_and_between():
     for value in (0, 30, 90, 150, 220, 255):
         steps = (
-            light.lit(np.full((1, 50, 3), value, dtype=np.uint8), np.linspace(0, 1, 50)[None])
+            spotlight.lit(np.full((1, 50, 3), value, dtype=np.uint8), np.linspace(0, 1, 50)[None])
             .astype(int)
             .sum(-1)[0]
         )
@@ -90,18 +90,18 @@ def test_weights_of_one_stay_comparable_between_panels(tmp_path):
     assert len(np.unique(none)) <= 3
 
 
-def test_the_first_panel_is_the_picture_and_a_small_one_keeps_its_pixels(tmp_path):
+def test_the_first_panel_is_the_image_and_a_small_one_keeps_its_pixels(tmp_path):
     pixels = noise(40, 56)
-    picture, _ = panels(pixels, ["x"], even(1), GRID, tmp_path / "a.png")
-    times = picture.shape[0] // 40
+    image, _ = panels(pixels, ["x"], even(1), GRID, tmp_path / "a.png")
+    times = image.shape[0] // 40
     assert times > 3
-    np.testing.assert_array_equal(picture, pixels.repeat(times, 0).repeat(times, 1))
+    np.testing.assert_array_equal(image, pixels.repeat(times, 0).repeat(times, 1))
 
 
-def test_a_box_is_outlined_where_it_is_in_the_picture_and_in_its_words_panel_alone(tmp_path):
+def test_a_box_is_outlined_where_it_is_in_the_image_and_in_its_words_panel_alone(tmp_path):
     boxes = [(1, 21.0, 12.0, 63.0, 48.0)]
-    picture, other, own = panels(GREY, ["x", "y"], even(2), GRID, tmp_path / "a.png", boxes=boxes)
-    for panel in (picture, own):
+    image, other, own = panels(GREY, ["x", "y"], even(2), GRID, tmp_path / "a.png", boxes=boxes)
+    for panel in (image, own):
         times = panel.shape[0] / 60
         coloured = np.argwhere(panel.max(-1).astype(int) - panel.min(-1) > 100)
         middle = (coloured.min(axis=0) + coloured.max(axis=0) + 1) / 2
@@ -112,14 +112,14 @@ def test_a_box_is_outlined_where_it_is_in_the_picture_and_in_its_words_panel_alo
     assert (other.max(-1).astype(int) - other.min(-1)).max() < 60
 
 
-def test_a_box_beyond_the_picture_is_drawn_at_its_edge(tmp_path):
+def test_a_box_beyond_the_image_is_drawn_at_its_edge(tmp_path):
     inside = panels(GREY, ["x"], even(1), GRID, tmp_path / "a.png", boxes=[(0, -50.0, -50.0, 500.0, 500.0)])
     overlay.save(GREY, ["x"], even(1), GRID, tmp_path / "b.png", boxes=[(0, 0.0, 0.0, 84.0, 60.0)])
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert len(inside) == 2
 
 
-@pytest.mark.parametrize("ending", PICTURES)
+@pytest.mark.parametrize("ending", IMAGES)
 @pytest.mark.parametrize(
     "words",
     [[], ["one"], ["北京", "القطط", "🐶", "$x_1$", "", "a\x07b", "\ud800"], ["w"] * 40],
@@ -128,7 +128,7 @@ def test_a_box_beyond_the_picture_is_drawn_at_its_edge(tmp_path):
 def test_any_count_of_words_in_any_script_and_format_draws_without_a_warning(
     tmp_path, capfd, caplog, words, ending
 ):
-    path = tmp_path / f"picture{ending}"
+    path = tmp_path / f"image{ending}"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         overlay.save(GREY, words, even(len(words)), GRID, path, title="北京 $x$")
@@ -145,8 +145,8 @@ def test_any_count_of_words_in_any_script_and_format_draws_without_a_warning(
     assert [record.message for record in caplog.records if record.levelname != "INFO"] == []
 
 
-@pytest.mark.parametrize("ending", PICTURES)
-def test_the_same_picture_is_the_same_file(tmp_path, ending):
+@pytest.mark.parametrize("ending", IMAGES)
+def test_the_same_image_is_the_same_file(tmp_path, ending):
     for name in ("a", "b"):
         overlay.save(GREY, ["x", "y"], even(2), GRID, tmp_path / (name + ending), boxes=[(0, 1, 2, 30, 40)])
         overlay.save_clip(
@@ -160,7 +160,7 @@ def test_the_same_picture_is_the_same_file(tmp_path, ending):
     "size", [(1, 1), (1, 300), (300, 1), (7, 5), (96, 96), (159, 161), (700, 300), (300, 2000)]
 )
 @pytest.mark.parametrize("grid", [(1, 1), (1, 9), (24, 24), (7, 3)])
-def test_any_size_of_picture_and_grid(tmp_path, size, grid):
+def test_any_size_of_image_and_grid(tmp_path, size, grid):
     weights = even(3, grid)
     figure = overlay.draw(noise(*size), ["x", "y", "z"], weights, grid, [fonts.FIRST])
     places = extents(figure)
@@ -204,7 +204,7 @@ def test_files_are_of_a_size_to_send(tmp_path):
         255,
     ).astype(np.uint8)
     weights = np.random.default_rng(3).dirichlet([0.3] * 35, 10)
-    for ending in PICTURES:
+    for ending in IMAGES:
         overlay.save(photo, WORDS, weights, GRID, tmp_path / f"photo{ending}")
     assert all(
         20_000 < file.stat().st_size < (1_000_000 if file.suffix == ".png" else 2_000_000)
@@ -228,7 +228,7 @@ def test_files_are_of_a_size_to_send(tmp_path):
     ],
 )
 def test_the_scale_ends_at_the_next_round_number(most, highest):
-    assert light.ceiling(np.array([[0.0, most]])) == highest
+    assert spotlight.ceiling(np.array([[0.0, most]])) == highest
 
 
 def test_the_legend_says_the_highest_weight():
@@ -276,7 +276,7 @@ def test_clips_of_any_length_stay_within_their_canvas(count, words):
     assert len(set(np.diff(lefts))) <= 1
 
 
-@pytest.mark.parametrize("name", ["picture.jpg", "picture"])
+@pytest.mark.parametrize("name", ["image.jpg", "image"])
 def test_other_formats_are_refused(tmp_path, name):
     with pytest.raises(UsageError, match=r"an overlay is written as \.png, \.svg, \.pdf"):
         overlay.save(GREY, ["a"], even(1), GRID, tmp_path / name)
@@ -303,6 +303,6 @@ def test_boxes_of_no_word_and_without_a_place_are_refused(box):
 
 
 @pytest.mark.parametrize("pixels", [GREY[..., 0], GREY.astype(float), GREY[:0], GREY[None], GREY[..., :2]])
-def test_pixels_that_are_no_picture_are_refused(pixels):
-    with pytest.raises(UsageError, match=r"a picture to draw is \(Y, X, 3\), uint8"):
+def test_pixels_that_are_no_image_are_refused(pixels):
+    with pytest.raises(UsageError, match=r"an image to draw is \(Y, X, 3\), uint8"):
         overlay.draw(pixels, ["a"], even(1), GRID, [fonts.FIRST])

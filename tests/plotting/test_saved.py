@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seq2attn.cli.formats import AttentionFile
+from seq2attn.cli.output.formats import AttentionFile
 from seq2attn.errors import UserError
 from seq2attn.inference import Translation
 from seq2attn.plotting import saved

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from seq2attn.errors import UsageError
-from seq2attn.plotting import terminal, terminal_overlay
+from seq2attn.plotting import terminal_heatmap, terminal_overlay
 
 
-def test_a_small_picture_in_full():
+def test_a_small_image_in_full():
     weights = np.zeros((2, 2, 3))
     weights[0] = 1 / 6
     weights[1, 1, 1] = 1.0
@@ -54,7 +54,7 @@ def test_no_line_is_wider_than_the_terminal_and_words_stand_above_their_grids(wi
     weights = np.random.default_rng(1).dirichlet(np.ones(25), len(words))
     text = re.sub("\x1b\\[(38;5;33|0)m", "", terminal_overlay.render(words, weights, (5, 5), width, colour))
     *lines, _, legend = text.split("\n")
-    assert max(map(terminal.columns, lines)) <= width
+    assert max(map(terminal_heatmap.columns, lines)) <= width
     assert all(character.isprintable() or character == "\n" for character in text)
     assert [word for word in re.findall(r"w\d", text)] == words[3:]
     assert legend.startswith("weights: ")

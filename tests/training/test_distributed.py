@@ -11,7 +11,8 @@ import toy
 from toy import fit, settings
 
 from seq2attn.errors import UserError
-from seq2attn.training import checkpoint, distributed
+from seq2attn.runs import directory
+from seq2attn.training import distributed
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,14 +28,14 @@ torch.set_default_dtype(torch.float64)
 conf = toy.settings(*{changes!r})
 path = Path({path!r})
 with join(torch.device("cpu")) as world:
-    if world.leads and not checkpoint.is_run(path):
+    if world.leads and not directory.is_run(path):
         toy.new_run(path, conf)
     world.wait()
     validate = (lambda _: trainer.Scores({{"bleu": 3.0}})) if world.leads else (lambda _: 1 / 0)
     for steps in {stops!r}:
         net = toy.model(conf) if world.leads else toy.model(toy.settings(*{changes!r}, "train.seed=99"))
         stop = toy.After(steps if world.rank == 1 else 10**9)
-        events = trainer.train(net, checkpoint.open_run(path, trained=False), toy.TRAINING, toy.VALIDATION, world=world, validate=validate, stop=stop)
+        events = trainer.train(net, directory.open_run(path, trained=False), toy.TRAINING, toy.VALIDATION, world=world, validate=validate, stop=stop)
         end = stop.watch(events)[-1]
         total = sum(float(p.detach().sum()) for p in net.parameters())
         print(end.reason, end.step, repr(total))
@@ -178,7 +179,7 @@ def test_two_processes_are_one_and_stop_together(tmp_path, float64, more):
         [one[-1].reason, str(one[-1].step)],
     ]
     (state_1, alone), (state_2, both) = (
-        checkpoint.load_state(checkpoint.open_run(tmp_path / name)) for name in ("one", "two")
+        directory.load_state(directory.open_run(tmp_path / name)) for name in ("one", "two")
     )
     assert (state_1.epoch, state_1.position, state_1.kept[2]) == (
         state_2.epoch,
@@ -192,7 +193,7 @@ def test_two_processes_are_one_and_stop_together(tmp_path, float64, more):
     assert "earlier/1/encoder.embedding.weight" in alone
     told, best = (
         [],
-        [checkpoint.read_tensors(tmp_path / name / "model.safetensors") for name in ("one", "two")],
+        [directory.read_tensors(tmp_path / name / "model.safetensors") for name in ("one", "two")],
     )
     for name, tensor in best[0].items():
         torch.testing.assert_close(tensor, best[1][name], rtol=1e-8, atol=1e-11)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seq2attn.models.seq2seq import build
 from seq2attn.training import trainer
-from seq2attn.training.doubly_stochastic import doubly_stochastic
+from seq2attn.training.objectives.doubly_stochastic import doubly_stochastic
 from seq2attn.training.trainer import Progress
 
 LENGTHS, POSITIONS = [4, 1, 3], [5, 2, 3]

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import picture_toy
+import image_toy
 import pytest
 
 from seq2attn import config
@@ -82,7 +82,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
             (home / "corpus" / f"{split}.{side}").write_text("".join(f"{line}\n" for line in lines))
     of = config.Data(source="en", target="fr", tokenizer="word", vocab_size=20, joint=True)
     prepare(str(home / "corpus"), home / "text", of)
-    picture_toy.folder(home / "images")
+    image_toy.folder(home / "images")
     return {False: home / "text", True: home / "images"}
 
 

@@ -16,7 +16,8 @@ from torch import Tensor
 from seq2attn.config import Config
 from seq2attn.data.prepared import Prepared
 from seq2attn.errors import UserError
-from seq2attn.training import checkpoint, saved, trainer
+from seq2attn.runs import directory, saved
+from seq2attn.training import trainer
 
 Tensors = dict[str, Tensor]
 CHANGES = ("train.ema=0.9", "train.average=3", "train.validate_every=4", "train.optimizer=adamw")
@@ -52,7 +53,7 @@ def go_on(
     path: Path, training: toy.Pairs = toy.TRAINING, validation: toy.Pairs = toy.VALIDATION, *changes: str
 ) -> None:
     conf = toy.settings(*CHANGES, *(changes or ("train.max_steps=12",)))
-    opened = checkpoint.Run(path, conf, toy.SIZE, toy.SIZE, ("en", "fr"), "toy")
+    opened = directory.Run(path, conf, toy.SIZE, toy.SIZE, ("en", "fr"), "toy")
     list(trainer.train(toy.model(conf), opened, training, validation, world=toy.ALONE))
 
 
@@ -382,7 +383,7 @@ def test_the_moments_of_each_optimizer_are_known(tmp_path: Path, momentum: str) 
 
 
 def test_a_state_from_before_marks_of_content_is_gone_on_with(run: Path) -> None:
-    lengths = checkpoint.fingerprint(toy.TRAINING.source_lengths, toy.TRAINING.target_lengths)
+    lengths = directory.fingerprint(toy.TRAINING.source_lengths, toy.TRAINING.target_lengths)
 
     def older(tree: dict[str, Any]) -> None:
         tree["data"] = lengths
@@ -477,7 +478,7 @@ def test_a_run_has_a_state_before_its_first_step_and_goes_on_from_it_as_if_it_ha
     next(steps), next(steps), next(steps)
     events.close()
     assert (tmp_path / "cut" / "metrics.jsonl").exists()
-    checkpoint.refuse_going_on(tmp_path / "cut")
+    directory.refuse_going_on(tmp_path / "cut")
     toy.fit(tmp_path / "cut", conf, toy.model(toy.settings(*CHANGES, "train.max_steps=10", "train.seed=7")))
     toy.fit(tmp_path / "whole", conf)
     files = [(tmp_path / name / "training" / "10.safetensors").read_bytes() for name in ("cut", "whole")]

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import image_toy as toy
 import numpy as np
-import picture_toy as toy
 import pytest
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ from seq2attn.evaluation.cider import CiderD
 from seq2attn.evaluation.critic import critic
 from seq2attn.inference.searcher import BANNED
 from seq2attn.models.seq2seq import Seq2Seq
-from seq2attn.training.self_critical import Drawn, expected_loss
+from seq2attn.training.objectives.self_critical import Drawn, expected_loss
 from seq2attn.training.trainer import Progress
 
 LONGEST = 2
@@ -80,7 +80,7 @@ def every(size: int) -> list[list[int]]:
     ]
 
 
-def picture_model(sharpness: float = 1.0, *changes: str) -> tuple[config.Config, Seq2Seq, Tensor, Tensor]:
+def image_model(sharpness: float = 1.0, *changes: str) -> tuple[config.Config, Seq2Seq, Tensor, Tensor]:
     conf = toy.settings("model.dropout=0.0", f"search.max_length={LONGEST}", *changes)
     net = toy.model(conf, toy.tokenizer().size, sharpness=sharpness)
     source = torch.from_numpy(
@@ -94,7 +94,7 @@ def picture_model(sharpness: float = 1.0, *changes: str) -> tuple[config.Config,
 def log_p(
     model: Seq2Seq, source: Tensor, mask: Tensor, outputs: Sequence[Sequence[int]], place: int
 ) -> Tensor:
-    """Of each output of one picture, step by step: what is banned is out, and the end after LONGEST tokens is
+    """Of each output of one image, step by step: what is banned is out, and the end after LONGEST tokens is
     no choice.
     """
     memory = model.encoder(source[place : place + 1], mask[place : place + 1]).of(
@@ -117,7 +117,7 @@ def rewards(outputs: Sequence[Sequence[int]], place: int) -> Tensor:
 @pytest.mark.parametrize("baseline", [0.0, 3.7])
 def test_over_all_outputs_it_is_the_gradient_of_the_expected_reward(float64: None, baseline: float) -> None:
     """Sum over all outputs of p (r - b) grad log p = grad of sum p r, whatever the baseline."""
-    _, net, source, mask = picture_model()
+    _, net, source, mask = image_model()
     net.eval()
     outputs, parameters = every(toy.tokenizer().size), list(net.parameters())
     log_p_R, reward_R = log_p(net, source, mask, outputs, 1), rewards(outputs, 1)
@@ -139,7 +139,7 @@ def test_what_is_drawn_is_drawn_by_the_probabilities_that_are_differentiated() -
     """The run's own rules of search, a least length and no word twice, have no part in it: with them the
     gradient would be of another distribution.
     """
-    conf, net, source, mask = picture_model(
+    conf, net, source, mask = image_model(
         1.5, "search.min_length=2", "search.no_repeat_ngram=1", "train.samples=3000"
     )
     judge = critic(REFERENCES, toy.tokenizer(), conf)
@@ -158,7 +158,7 @@ def test_what_is_drawn_is_drawn_by_the_probabilities_that_are_differentiated() -
 
 @pytest.mark.parametrize("compared", ["samples", "greedy"])
 def test_the_mean_over_draws_is_the_gradient_of_the_expected_reward(compared: str) -> None:
-    conf, net, source, mask = picture_model(1.0, "train.samples=2000", f"train.compared={compared}")
+    conf, net, source, mask = image_model(1.0, "train.samples=2000", f"train.compared={compared}")
     outputs, parameters = (
         every(toy.tokenizer().size),
         [net.decoder.output.bias, net.decoder.target_embedding.weight],
@@ -190,11 +190,11 @@ def output_of(drawn: Drawn, row: int) -> list[int]:
 
 
 @pytest.mark.parametrize("compared", ["samples", "greedy"])
-def test_advantages_are_over_the_others_of_the_same_picture(compared: str) -> None:
-    conf, net, source, mask = picture_model(
+def test_advantages_are_over_the_others_of_the_same_image(compared: str) -> None:
+    conf, net, source, mask = image_model(
         2.0, "train.samples=4", f"train.compared={compared}", "search.max_length=4"
     )
-    numbers = torch.tensor([2, 0, 1])  # the pictures' places in the data, not in the batch
+    numbers = torch.tensor([2, 0, 1])  # the images' places in the data, not in the batch
     drawn = critic(REFERENCES, toy.tokenizer(), conf)(net, source, mask, numbers, 3)
     assert drawn.source_of_R.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     for place, number in enumerate(numbers.tolist()):
@@ -213,7 +213,7 @@ def test_advantages_are_over_the_others_of_the_same_picture(compared: str) -> No
 
 
 def test_what_was_cut_never_chose_to_end() -> None:
-    conf, net, source, mask = picture_model(1.0, "train.samples=50")
+    conf, net, source, mask = image_model(1.0, "train.samples=50")
     drawn = critic(REFERENCES, toy.tokenizer(), conf)(net, source, mask, torch.arange(3), 1)
     lengths = {len(output_of(drawn, row)) for row in range(150)}
     assert lengths == {0, 1, 2}
@@ -224,7 +224,7 @@ def test_what_was_cut_never_chose_to_end() -> None:
 
 
 def test_draws_hang_on_the_seed_and_the_model_is_left_as_it_was() -> None:
-    conf, net, source, mask = picture_model()
+    conf, net, source, mask = image_model()
     judge = critic(REFERENCES, toy.tokenizer(), conf)
     net.train()
     first, again, other = (
@@ -293,7 +293,7 @@ def test_rewards_rise(tmp_path: Path) -> None:
 
 
 class Fixed:
-    """A critic whose two draws of a picture hang on its number alone."""
+    """A critic whose two draws of an image hang on its number alone."""
 
     def __call__(self, model: Seq2Seq, source: Tensor, mask: Tensor, number_I: Tensor, seed: int) -> Drawn:
         outputs = [
@@ -332,7 +332,7 @@ def test_batches_of_an_update_are_one_large_batch(tmp_path: Path, float64: None)
 def test_what_cannot_be_learned_so_is_refused() -> None:
     with pytest.raises(UsageError, match="self_critical gives attention that draws nothing to learn from"):
         config.load("xu15-hard", ["train.self_critical=5"])
-    with pytest.raises(UsageError, match=r"train\.self_critical=5: does nothing, for it is of pictures"):
+    with pytest.raises(UsageError, match=r"train\.self_critical=5: does nothing, for it is of images"):
         config.load("luong15", ["train.self_critical=5"])
     with pytest.raises(
         UsageError, match=r'train\.compared="samples" is the mean of the others, and train\.samples is 1'

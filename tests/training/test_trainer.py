@@ -11,13 +11,14 @@ from torch import nn
 from toy import After, Pairs, fit, of, settings
 
 from seq2attn.errors import UserError
-from seq2attn.training import checkpoint, trainer
+from seq2attn.runs import directory
+from seq2attn.training import trainer
 from seq2attn.training.trainer import Finished, Interrupted, Progress, Saved, Scores, Validation
 
 
 def everything(path):
     """What determines the future of a run: all tensors of its last state, and its counters but the clock."""
-    state, tensors = checkpoint.load_state(checkpoint.open_run(path, trained=False))
+    state, tensors = directory.load_state(directory.open_run(path, trained=False))
     return replace(state, elapsed=0.0), tensors
 
 
@@ -107,9 +108,7 @@ def test_ten_and_ten_steps_are_bit_for_bit_twenty(tmp_path, changes):
     if "train.schedule=plateau" in changes:
         assert whole[0].course.decays > 0
     assert (whole[0].baseline is not None) == ("model.attention.normaliser=hard-sample" in changes)
-    best = [
-        checkpoint.read_tensors(checkpoint.open_run(tmp_path / name).weights) for name in ("whole", "cut")
-    ]
+    best = [directory.read_tensors(directory.open_run(tmp_path / name).weights) for name in ("whole", "cut")]
     assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
 
 
@@ -156,9 +155,9 @@ def test_the_kept_weights_are_the_best_of_any_validation(tmp_path):
         return events[-1].best_step
 
     assert fit_to(10) == 10
-    kept = checkpoint.read_tensors(checkpoint.open_run(tmp_path / "run").weights)
+    kept = directory.read_tensors(directory.open_run(tmp_path / "run").weights)
     assert fit_to(12) == 10
-    after = checkpoint.read_tensors(checkpoint.open_run(tmp_path / "run").weights)
+    after = directory.read_tensors(directory.open_run(tmp_path / "run").weights)
     assert all(torch.equal(kept[name], after[name]) for name in kept)
 
 
@@ -215,13 +214,13 @@ def test_a_non_finite_loss_or_gradient_stops_before_the_step(tmp_path, factor, w
     events = trainer.train(net, run, toy.TRAINING, toy.VALIDATION, world=toy.ALONE)
     while not isinstance(next(events), Saved):
         pass
-    before = {name: tensor.clone() for name, tensor in checkpoint.weights(net).items()}
+    before = {name: tensor.clone() for name, tensor in directory.weights(net).items()}
     saved = everything(tmp_path / "run")
     net.decoder.factor = factor
     with pytest.raises(UserError, match=rf"step 6: the .*{what}.*train\.lr") as caught:
         list(events)
     assert "\n" not in str(caught.value)
-    for name, tensor in checkpoint.weights(net).items():
+    for name, tensor in directory.weights(net).items():
         assert torch.equal(tensor, before[name]), name
     assert_same(saved, everything(tmp_path / "run"))
 
@@ -286,12 +285,12 @@ def test_the_best_weights_are_kept_not_the_last(tmp_path):
     kept = []
 
     def validate(net):
-        kept.append({name: tensor.clone() for name, tensor in checkpoint.weights(net).items()})
+        kept.append({name: tensor.clone() for name, tensor in directory.weights(net).items()})
         assert not net.training
         return Scores({"bleu": [3.0, 8.0, 5.0, 1.0][len(kept) - 1]})
 
     fit(tmp_path / "run", conf, validate=validate)
-    best = checkpoint.read_tensors(tmp_path / "run" / "model.safetensors")
+    best = directory.read_tensors(tmp_path / "run" / "model.safetensors")
     assert all(torch.equal(best[name], kept[1][name]) for name in best)
     assert not all(torch.equal(best[name], kept[2][name]) for name in best)
 
@@ -321,7 +320,7 @@ def test_a_bleu_near_zero_neither_chooses_weights_nor_stops_training_and_resumes
     first, second = iter([3.9, 0.5]), iter([0.0, 2.3])
     fit(tmp_path / "cut", settings(*common, "train.max_steps=10"), validate=lambda _: of_four(next(first)))
     fit(tmp_path / "cut", settings(*common, "train.max_steps=20"), validate=lambda _: of_four(next(second)))
-    one, other = (checkpoint.load_state(checkpoint.open_run(tmp_path / name))[0] for name in ("run", "cut"))
+    one, other = (directory.load_state(directory.open_run(tmp_path / name))[0] for name in ("run", "cut"))
     assert (one.course, one.kept) == (other.course, other.kept)
     assert one.course.decays == 0
     assert one.kept == (0.0, -round(losses[-1], 3) + 50e-6, 20)
@@ -331,7 +330,7 @@ def test_averaged_weights_are_validated_and_kept_and_leave_training_as_it_was(tm
     seen = []
 
     def validate(net):
-        seen.append({name: tensor.clone() for name, tensor in checkpoint.weights(net).items()})
+        seen.append({name: tensor.clone() for name, tensor in directory.weights(net).items()})
         return Scores({"bleu": 1.0})
 
     common = ("train.metric=bleu", "train.max_steps=5", "train.validate_every=5")
@@ -340,9 +339,9 @@ def test_averaged_weights_are_validated_and_kept_and_leave_training_as_it_was(tm
         conf = settings(*common, f"train.ema={ema}")
         nets.append(toy.model(conf))
         fit(tmp_path / name, conf, nets[-1], validate=validate)
-    for name, tensor in checkpoint.weights(nets[0]).items():
-        assert torch.equal(tensor, checkpoint.weights(nets[1])[name])
-    best = checkpoint.read_tensors(tmp_path / "averaged" / "model.safetensors")
+    for name, tensor in directory.weights(nets[0]).items():
+        assert torch.equal(tensor, directory.weights(nets[1])[name])
+    best = directory.read_tensors(tmp_path / "averaged" / "model.safetensors")
     assert all(torch.equal(best[name], seen[1][name]) for name in best)
     assert not all(torch.equal(best[name], seen[0][name]) for name in best)
 
@@ -350,14 +349,14 @@ def test_averaged_weights_are_validated_and_kept_and_leave_training_as_it_was(tm
 def test_the_average_is_that_of_the_weights_so_far(tmp_path):
     conf = settings("train.ema=0.5", "train.max_steps=4", "train.validate_every=100")
     net = toy.model(conf)
-    expected = {name: tensor.clone() for name, tensor in checkpoint.weights(net).items()}
+    expected = {name: tensor.clone() for name, tensor in directory.weights(net).items()}
     run = toy.new_run(tmp_path / "run", conf)
     for event in trainer.train(net, run, toy.TRAINING, toy.VALIDATION, world=toy.ALONE):
         if isinstance(event, Progress):
             decay = min(0.5, (1 + event.step) / (10 + event.step))
-            for name, tensor in checkpoint.weights(net).items():
+            for name, tensor in directory.weights(net).items():
                 expected[name] = decay * expected[name] + (1 - decay) * tensor
-    for name, tensor in checkpoint.read_tensors(tmp_path / "run" / "model.safetensors").items():
+    for name, tensor in directory.read_tensors(tmp_path / "run" / "model.safetensors").items():
         torch.testing.assert_close(tensor, expected[name])
 
 
@@ -371,12 +370,12 @@ def test_the_mean_is_that_of_the_last_validations(tmp_path, ema):
     seen, states, trained = [], {}, {}
 
     def validate(net):
-        seen.append({name: tensor.clone() for name, tensor in checkpoint.weights(net).items()})
+        seen.append({name: tensor.clone() for name, tensor in directory.weights(net).items()})
         return Scores({"bleu": next(bleu)})
 
     conf = settings(*common, "train.average=3")
     net = toy.model(conf)
-    moving = {name: tensor.clone() for name, tensor in checkpoint.weights(net).items()}
+    moving = {name: tensor.clone() for name, tensor in directory.weights(net).items()}
     for event in trainer.train(
         net,
         toy.new_run(tmp_path / "run", conf),
@@ -389,7 +388,7 @@ def test_the_mean_is_that_of_the_last_validations(tmp_path, ema):
             decay = min(ema, (1 + event.step) / (10 + event.step))
             moving = {
                 name: decay * moving[name] + (1 - decay) * tensor
-                for name, tensor in checkpoint.weights(net).items()
+                for name, tensor in directory.weights(net).items()
             }
             states[event.step] = moving
     for found, steps in zip(seen, [(2,), (2, 4), (2, 4, 6), (4, 6, 8), (6, 8, 10), (8, 10, 11)], strict=True):
@@ -397,7 +396,7 @@ def test_the_mean_is_that_of_the_last_validations(tmp_path, ema):
             torch.testing.assert_close(
                 tensor, sum(states[step][name] for step in steps) / len(steps), rtol=1e-5, atol=1e-6
             )
-    kept = checkpoint.read_tensors(tmp_path / "run" / "model.safetensors")
+    kept = directory.read_tensors(tmp_path / "run" / "model.safetensors")
     assert all(torch.equal(kept[name], seen[3][name]) for name in kept)
     assert not torch.equal(seen[3]["encoder.embedding.weight"], seen[2]["encoder.embedding.weight"])
     state, tensors = everything(tmp_path / "run")
@@ -409,8 +408,8 @@ def test_the_mean_is_that_of_the_last_validations(tmp_path, ema):
             torch.testing.assert_close(tensors[f"earlier/{number}/{name}"], tensor, rtol=1e-5, atol=1e-6)
     alone = toy.model(conf)
     fit(tmp_path / "alone", settings(*common), alone, validate=lambda _: Scores({"bleu": 1.0}))
-    for name, tensor in checkpoint.weights(net).items():
-        trained[name] = torch.equal(tensor, checkpoint.weights(alone)[name])
+    for name, tensor in directory.weights(net).items():
+        trained[name] = torch.equal(tensor, directory.weights(alone)[name])
     assert all(trained.values())
 
 
@@ -428,9 +427,9 @@ def test_means_are_what_patience_waits_for_and_a_new_run_begins_without_those_of
         events = fit(tmp_path / "run", conf, validate=lambda _: Scores({"bleu": next(bleu)}))  # noqa: B023 - used up within the round
         assert (events[-1].reason, events[-1].step, events[-1].best_step) == ("patience", 8, 4)
         lasts.append(
-            (everything(tmp_path / "run"), checkpoint.read_tensors(tmp_path / "run" / "model.safetensors"))
+            (everything(tmp_path / "run"), directory.read_tensors(tmp_path / "run" / "model.safetensors"))
         )
-        checkpoint.create(
+        directory.create(
             tmp_path / "run",
             conf,
             source_size=toy.SIZE,
@@ -563,7 +562,7 @@ def test_an_overflow_of_fp16_is_left_out_and_the_scale_falls(tmp_path):
         made._step(next(updates))
     assert not all(torch.equal(tensor, before[name]) for name, tensor in made.weights.items())
     made._save()
-    state, _ = checkpoint.load_state(run)
+    state, _ = directory.load_state(run)
     assert state.scaler["scale"] == 4.0
 
 
@@ -578,7 +577,7 @@ def test_a_full_disk_is_one_line_and_the_saved_state_stays(tmp_path, monkeypatch
     def full(*_):
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr(directory.os, "fsync", full)
     with pytest.raises(UserError, match="No space left on device"):
         list(events)
     assert_same(saved, everything(tmp_path / "run"))

@@ -28,11 +28,11 @@ from seq2attn.attention import Attention, Past, Reading
 from seq2attn.attention.attention import Source as Readable
 from seq2attn.attention.attention import together
 from seq2attn.config import Model as Settings
-from seq2attn.models.convolution import ROOT_HALF, Convolution, Map
-from seq2attn.models.dropout import dropout
+from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import Decoder
+from seq2attn.models.layers.gated_conv import ROOT_HALF, Convolution, Map
+from seq2attn.models.layers.positions import Positions
 from seq2attn.models.memory import Features, Fixed, Memory, Output
-from seq2attn.models.positions import Positions
 
 
 class Matrices(NamedTuple):

@@ -25,11 +25,11 @@ from torch import Tensor, nn
 from seq2attn.attention import Attention, Past, Reading
 from seq2attn.attention.attention import Source as Readable
 from seq2attn.attention.attention import shown
-from seq2attn.attention.unrolled import Linear, unrolled
 from seq2attn.config import Model as Settings
-from seq2attn.models.cells import Cell, CellState
-from seq2attn.models.dropout import dropout
+from seq2attn.kernels.deferred_gradients import Linear, unrolled
+from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import Decoder
+from seq2attn.models.layers.cells import Cell, CellState
 from seq2attn.models.memory import Features, Memory, Output, mean_over
 
 

@@ -17,12 +17,12 @@ from seq2attn.attention.attention import Source as Readable
 from seq2attn.attention.attention import together
 from seq2attn.attention.self_attention import SelfAttention
 from seq2attn.config import Model as Settings
-from seq2attn.models.cache import Cache
-from seq2attn.models.dropout import dropout
+from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import Decoder
+from seq2attn.models.layers.kv_cache import Cache
+from seq2attn.models.layers.positions import Positions
+from seq2attn.models.layers.transformer import FeedForward, Sublayer, norm
 from seq2attn.models.memory import Features, Memory, Output, Shared
-from seq2attn.models.positions import Positions
-from seq2attn.models.transformer import FeedForward, Sublayer, norm
 
 Look = Callable[[SelfAttention, Tensor], Tensor]  # self-attention over what the tokens (B, T, D) may look at
 

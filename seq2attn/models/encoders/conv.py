@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from seq2attn.config import Model as Settings
-from seq2attn.models.convolution import ROOT_HALF, Convolution, Map
-from seq2attn.models.dropout import dropout
+from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import TextEncoder
+from seq2attn.models.layers.gated_conv import ROOT_HALF, Convolution, Map
+from seq2attn.models.layers.positions import Positions
 from seq2attn.models.memory import Memory, mean_over, part_of
-from seq2attn.models.positions import Positions
 
 
 class _Share(torch.autograd.Function):

@@ -1,8 +1,8 @@
-"""The encoder of pictures: a backbone's map of features as a grid of positions (Xu 2015, section 3.1.1), and,
+"""The encoder of images: a backbone's map of features as a grid of positions (Xu 2015, section 3.1.1), and,
 of a clip, as many for each frame.
 
 It knows neither files nor words, nor who reads it. Outside training, and through a backbone that is never
-trained, pictures go FOUR at a time
+trained, images go FOUR at a time
 whatever the batch: what is made of one is the same to the last bit in any company.
 """
 
@@ -15,16 +15,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seq2attn import config
-from seq2attn.models.backbones import backbone, published
-from seq2attn.models.dropout import dropout
+from seq2attn.kernels.dropout import dropout
 from seq2attn.models.encoders.rnn import Recurrence
 from seq2attn.models.encoders.transformer import Layer
 from seq2attn.models.interfaces import Encoder
+from seq2attn.models.layers.positions import Positions
+from seq2attn.models.layers.transformer import norm
 from seq2attn.models.memory import Memory, mean_over
-from seq2attn.models.positions import Positions
-from seq2attn.models.transformer import norm
+from seq2attn.models.vision.backbones import backbone, published
 
-FOUR = 4  # pictures, or clips
+FOUR = 4  # images, or clips
 PLACES = 64  # learned: rows, and columns, that have a vector of their own
 
 
@@ -74,7 +74,7 @@ class ImageEncoder(Encoder):
     all cells of all frames, one frame after the other.
     """
 
-    halves = False  # a backbone's norms sum over a whole picture
+    halves = False  # a backbone's norms sum over a whole image
     mean: Tensor
     std: Tensor
 
@@ -119,8 +119,8 @@ class ImageEncoder(Encoder):
         A memory of h w positions, row by row; of a clip of F h w, or of h w where the mean of the frames is
         all that is kept.
         """
-        pictures = source[mask_BF] if self.clips else source  # a frame that is not there is not looked at
-        features = pictures if pictures.is_floating_point() else self.features(pictures)
+        images = source[mask_BF] if self.clips else source  # a frame that is not there is not looked at
+        features = images if images.is_floating_point() else self.features(images)
         features = features.to(self.map.weight.dtype)
         if self.clips:
             return self._clips(features, mask_BF)

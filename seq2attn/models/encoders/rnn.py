@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from seq2attn.config import Cell as Kind
 from seq2attn.config import Model as Settings
-from seq2attn.models.cells import Cell
-from seq2attn.models.dropout import dropout
+from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import TextEncoder
+from seq2attn.models.layers.cells import Cell
 from seq2attn.models.memory import Memory, part_of
 
 

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from seq2attn.attention.self_attention import SelfAttention, Turn
 from seq2attn.config import Model as Settings
 from seq2attn.config import Transformer
-from seq2attn.models.dropout import dropout
+from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import TextEncoder
+from seq2attn.models.layers.positions import Positions
+from seq2attn.models.layers.transformer import FeedForward, Sublayer, norm
 from seq2attn.models.memory import Memory, mean_over, part_of
-from seq2attn.models.positions import Positions
-from seq2attn.models.transformer import FeedForward, Sublayer, norm
 
 
 class Layer(nn.Module):

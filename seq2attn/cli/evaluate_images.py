@@ -1,0 +1,119 @@
+"""What `evaluate` does with captioned images: a run describes them, all their captions are forced on it,
+and BLEU, chrF, TER and the scores of captions
+compare systems. The test at the end of a training is the same. Knows no file."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seq2attn.cli import console
+from seq2attn.cli.output.report import Search, System, TestSet, named
+from seq2attn.data.corpus import is_blank
+from seq2attn.errors import UserError
+from seq2attn.evaluation import caption_significance, captions, significance, text
+
+if TYPE_CHECKING:
+    from seq2attn.data.images.dataset import CaptionedSplit
+    from seq2attn.data.prepared import Prepared
+    from seq2attn.inference import Captioner
+
+
+@dataclass
+class CaptionTestSet(TestSet):
+    unit = "images"
+
+    references: list[list[str]]  # of each image, any number
+    split: "CaptionedSplit | None" = None
+    clips: bool = False
+
+    def __len__(self) -> int:
+        return len(self.references)
+
+    @property
+    def beside(self) -> str:
+        return self.where if self.split is not None else "the reference"
+
+    def take(self, system: System, reader: "Captioner", search: Search, seed: int) -> None:
+        from seq2attn.evaluation import images
+
+        assert self.split is not None  # a run with files of captions was refused
+        if self.clips and not reader.clips:
+            raise UserError(
+                f"{self.where}: holds clips, and {system.name} reads stills: name prepared data of stills with --data"
+            )
+        if reader.clips and not self.clips:
+            raise UserError(
+                f"{self.where}: holds stills, and {system.name} reads clips: name prepared data of clips with --data"
+            )
+        with console.progress() as show:
+            system.outputs = images.caption(
+                reader,
+                self.split,
+                range(len(self)),
+                seed=seed,
+                progress=lambda done, total: show(f"describing {self.name}", done, total),
+                **search.options(reader.languages[1]),
+            )
+            forced = images.force(
+                reader,
+                self.split,
+                batch_tokens=search.batch_tokens,
+                seed=seed,
+                progress=lambda done, total: show(f"forcing the references of {self.name}", done, total),
+            )
+        system.likelihood, system.pointing = forced.likelihood, forced.pointing
+
+    def score(self, systems: Sequence[System]) -> None:
+        """Of several, BLEU and the scores of captions but BLEU-1 to 3 are compared, and the others are in the
+        record alone.
+        """
+        for system in systems:
+            captions.check(system.outputs, self.references)
+            system.scores = text.scores(system.outputs, self.parallel(), self.language, self.lowercase)
+            system.scores += captions.scores(system.outputs, self.references)
+        if len(systems) > 1:
+            streams = self.parallel()
+            bleu = {"BLEU": text.metric("BLEU", streams, self.language, self.lowercase)}
+            by_bleu = significance.compare(named(systems), bleu, streams, lowercase=self.lowercase)
+            by_captions = caption_significance.paired_bootstrap_captions(named(systems), self.references)
+            signatures = by_bleu.signatures | by_captions.signatures
+            compared = zip(by_bleu.systems.values(), by_captions.systems.values(), strict=True)
+            for system, (of_bleu, others) in zip(systems, compared, strict=True):
+                system.compared = of_bleu | others
+                system.scores = [
+                    score._replace(signature=signatures.get(score.name, score.signature))
+                    for score in system.scores
+                ]
+
+    def parallel(self) -> list[list[str]]:
+        sets: list[list[str]] = captions.parallel(self.references)
+        return sets
+
+    def why_zero(self, systems: Sequence[System]) -> Iterator[str]:
+        yield from super().why_zero(systems)
+        scores = (score for system in systems for score in system.scores)
+        zero = any(score.name == "CIDEr-D" and score.value == 0 for score in scores)
+        if zero and (reason := captions.without_weight(self.references)):
+            yield f"{self.name}: CIDEr-D says nothing here: {reason}"
+
+
+def of_split(prepared: "Prepared", name: str) -> CaptionTestSet:
+    """A split of a prepared folder. Raises UserError where an image has no caption to compare with."""
+    split = prepared.captioned_split(name)
+    where = f"{prepared.path}, split {name}"
+    blank = next(
+        (image for image, of_image in zip(split.names, split.captions, strict=True) if not of_image), None
+    )
+    if blank is not None:
+        raise UserError(
+            f"{where}: {blank} has no caption to compare with; give it one, or leave it out, and prepare again"
+        )
+    return CaptionTestSet(name, where, split.captions, split, prepared.clips, language=prepared.languages[1])
+
+
+def of_files(name: str, where: str, files: Sequence[Sequence[str]], language: str | None) -> CaptionTestSet:
+    """Captions in files with a line an image, those of one caption each; where an image has fewer than
+    others, lines are blank.
+    """
+    references = [[line for line in of_image if not is_blank(line)] for of_image in zip(*files, strict=True)]
+    return CaptionTestSet(name, where, references, language=language)

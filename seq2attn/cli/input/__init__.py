@@ -1,0 +1,1 @@
+"""What the commands read: lines of text, image paths."""

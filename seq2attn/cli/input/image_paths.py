@@ -1,0 +1,183 @@
+"""Which images `caption` is asked for: files, those in folders, and paths that come line by line on
+standard input, in their order.
+
+Folders are walked one level deep. It decodes nothing, but that a folder of clips is told from a clip by what
+is in it.
+"""
+
+import os
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from seq2attn.cli.input.line_reader import Stream
+from seq2attn.data.images.decoding import frames_in, read_file
+from seq2attn.data.images.files import ENDINGS, by_numbers, frames_of
+from seq2attn.errors import UserError
+
+_NAMED = 3  # files of those that are left out
+_LISTS = ("", ".txt", ".lst", ".list")  # endings of files that may hold paths
+_CAPTIONS = {
+    ".txt",
+    ".json",
+    ".jsonl",
+    ".csv",
+    ".tsv",
+    ".parquet",
+    ".arrow",
+    ".xml",
+    ".yaml",
+    ".yml",
+    ".toml",
+}
+_BESIDE = _CAPTIONS | {".md", ".rst", ".html", ".htm", ".ini", ".db", ".log", ".pdf"}
+_MAY_MOVE = (".gif", ".webp", ".png", ".tif", ".tiff")
+
+
+class Wanted(NamedTuple):
+    """One image to describe. An empty path is an empty line: nothing to describe."""
+
+    path: str
+    problem: str | None = None  # why there is none, on one line that names it
+    note: str | None = None  # on the folder that it is the first of
+
+
+class Paths:
+    def __init__(self, arguments: Sequence[str], clips: bool) -> None:
+        """No argument at all, or "-", is standard input. Raises UserError where there is none."""
+        self._arguments = deque(arguments or ["-"])
+        self._clips = clips
+        self._lines = Stream(paths=True) if "-" in self._arguments else None
+        self._waiting: deque[Wanted] = deque()
+
+    def take(self, most: int) -> list[Wanted]:
+        """Waits for one line at the most, then gives all that are known, `most` at the most. Nothing: the
+        end.
+        """
+        while len(self._waiting) < most and self._arguments:
+            if self._arguments[0] != "-":
+                self._waiting += wanted(self._arguments.popleft(), self._clips)
+                continue
+            if self._waiting:  # they shall not wait for a line
+                break
+            assert self._lines is not None
+            lines = self._lines.take(most)
+            for line in lines:
+                self._waiting += wanted(line.text, self._clips)
+            if not lines:
+                self._arguments.popleft()
+        return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+
+
+def wanted(path: str, clips: bool) -> list[Wanted]:
+    """The images at a path: itself, or those in a folder."""
+    try:
+        if not path or not Path(path).is_dir():
+            return [Wanted(path)]
+        return _clips_in(path) if clips else _stills_in(path)
+    except UserError as error:
+        return [Wanted(path, str(error))]
+    except (OSError, ValueError) as error:
+        return [Wanted(path, f"{path}: {getattr(error, 'strerror', None) or error}")]
+
+
+def taken_otherwise(content: Sequence[bytes], path: str, clips: bool) -> str | None:
+    """A warning where the content is described as what it hardly is: a still, a clip, or one clip of many.
+    Raises UserError, naming the path, for no image.
+    """
+    moves = frames_in(content[:1], path) > 1
+    if not clips:
+        return (
+            f"{path}: an animated image: its first frame is described, for the model reads stills"
+            if moves
+            else None
+        )
+    if len(content) == 1:
+        return (
+            None
+            if moves
+            else f"{path}: a still image: described as a clip of one frame, for the model reads clips"
+        )
+    return (
+        f"{path}: a folder of animated images: described as one clip of their first frames; name them to describe each"
+        if moves
+        else None
+    )
+
+
+def advised(path: str, problem: str) -> str:
+    """The problem of a path; of a file of text that may be a list of paths, with what can be done with it."""
+    if " but text (" in problem and Path(path).suffix.lower() in _LISTS:
+        return f"{problem}; the images that it may list are described with `-` in its place, and the file on standard input"
+    return problem
+
+
+def _stills_in(folder: str) -> list[Wanted]:
+    found, broken = frames_of(Path(folder)), _broken(folder)
+    images = {*found, *broken}
+    others = [
+        entry for entry in Path(folder).iterdir() if not entry.name.startswith(".") and entry not in images
+    ]
+    folders = sum(entry.is_dir() for entry in others)
+    if not images:
+        left = _counted(folders, len(others) - folders, "")
+        walked = f", only {left}; folders are walked one level deep" if left else ""
+        return [Wanted(folder, f"{folder}: no images in this folder{walked}")]
+    unknown = sorted(entry.name for entry in others if not entry.is_dir() and not _goes_with_images(entry))
+    names = ", ".join(unknown[:_NAMED]) + (", ..." if len(unknown) > _NAMED else "")
+    left = _counted(folders, len(unknown), f" ({names})")
+    why = "images are known by their endings, folders walked one level deep"
+    return _named(
+        folder, sorted(images, key=by_numbers), f"{folder}: {left} in it left out ({why})" if left else None
+    )
+
+
+def _counted(folders: int, files: int, names: str) -> str:
+    """ "1 folder and 2 other files (a.mp4, b.heic)"."""
+    counts = ((folders, "folder", ""), (files, "other file", names))
+    return " and ".join(
+        f"{count:,} {what}{'s' if count > 1 else ''}{after}" for count, what, after in counts if count
+    )
+
+
+def _goes_with_images(path: Path) -> bool:
+    """Whether a file stands beside images for a good reason: their captions, a licence, what a system leaves
+    behind.
+    """
+    return path.suffix.lower() in _BESIDE or path.name.lower().startswith(("readme", "licen", "metadata."))
+
+
+def _broken(folder: str) -> list[Path]:
+    """What has the name of an image and is neither a file nor a folder: links that lead nowhere, pipes,
+    devices.
+    """
+    return [
+        path
+        for path in Path(folder).iterdir()
+        if path.suffix.lower() in ENDINGS
+        and not path.name.startswith(".")
+        and not path.is_file()
+        and not path.is_dir()
+    ]
+
+
+def _clips_in(folder: str) -> list[Wanted]:
+    frames, broken = frames_of(Path(folder)), _broken(folder)
+    folders = [entry for entry in Path(folder).iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    if not folders and not any(_moves(frame) for frame in frames):
+        return [Wanted(folder, None if frames else f"{folder}: no images in this folder, so it is no clip")]
+    return _named(folder, sorted([*folders, *frames, *broken], key=by_numbers), None)
+
+
+def _named(folder: str, entries: Sequence[Path], note: str | None) -> list[Wanted]:
+    names = [os.path.join(folder, entry.name) for entry in entries]
+    return [Wanted(name, None, note if name == names[0] else None) for name in names]
+
+
+def _moves(path: Path) -> bool:
+    """Whether it is an animated image."""
+    try:
+        return path.suffix.lower() in _MAY_MOVE and frames_in([read_file(path)], str(path)) > 1
+    except UserError:
+        return False

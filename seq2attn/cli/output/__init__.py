@@ -1,0 +1,1 @@
+"""What the commands write: results, reports, progress."""

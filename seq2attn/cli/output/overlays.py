@@ -1,0 +1,145 @@
+"""What the words of captions looked at, as images in files: the part of an image that a model sees, and
+names for the overlays of many.
+
+Knows captions and images, and no search.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seq2attn import files
+from seq2attn.cli.output import result_files
+from seq2attn.cli.output.formats import one_path
+from seq2attn.data.images import decoding
+from seq2attn.data.images.corpus import Box
+from seq2attn.data.images.decoding import Pixels
+from seq2attn.errors import UsageError
+from seq2attn.inference import Caption, Captioner
+from seq2attn.plotting import overlay
+from seq2attn.plotting import words as words_of
+from seq2attn.plotting.fonts import Fonts
+
+_LONGEST_NAME = 180  # bytes of it that an overlay's name keeps: file systems take 255
+
+
+class Part(NamedTuple):
+    """What a model sees of an image, in the image's own proportions."""
+
+    pixels_FYX3: Pixels  # the frames that it reads
+    corner: tuple[int, int]  # left and top, in the whole image of these pixels
+    width: int  # of the whole image, in these pixels
+
+    def boxes(self, boxes: Sequence[Box], width: int) -> list[Box]:
+        """Those that lie in it at least in part, in its pixels; they come in those of an image of that
+        `width`.
+        """
+        scale, (left, top) = self.width / width, self.corner
+        moved = [
+            Box(
+                box.word,
+                box.left * scale - left,
+                box.top * scale - top,
+                box.right * scale - left,
+                box.bottom * scale - top,
+            )
+            for box in boxes
+        ]
+        _, high, wide, _ = self.pixels_FYX3.shape
+        return [
+            box for box in moved if box.left < wide and box.right > 0 and box.top < high and box.bottom > 0
+        ]
+
+
+def seen_part(content: Sequence[bytes], where: str, captioner: Captioner) -> Part:
+    """That which the (first) model sees: of "crop" the middle square, of "pad" grey around the image.
+    Raises UserError, naming `where`, for what is no image.
+    """
+    view = captioner.views[0]
+    pixels_FYX3 = decoding.pixels(content, where, clip=captioner.clips)
+    pixels_FYX3 = pixels_FYX3[decoding.spaced(len(pixels_FYX3), view.frames)]
+    frames, high, wide, _ = pixels_FYX3.shape
+    if view.fit == "stretch":
+        return Part(pixels_FYX3, (0, 0), wide)
+    side = min(high, wide) if view.fit == "crop" else max(high, wide)
+    left, top = (wide - side) // 2, (high - side) // 2  # below 0 where grey is added
+    if view.fit == "crop":
+        return Part(pixels_FYX3[:, top : top + side, left : left + side], (left, top), wide)
+    padded = np.empty((frames, side, side, 3), np.uint8)
+    padded[:] = decoding.GREY
+    padded[:, -top : high - top, -left : wide - left] = pixels_FYX3
+    return Part(padded, (left, top), wide)
+
+
+def save(
+    pixels_FYX3: Pixels,
+    words: Sequence[str],
+    weights_TS: NDArray[np.floating],
+    grid: tuple[int, int] | None,
+    path: Path,
+    boxes: Sequence[Box] = (),
+    title: str = "",
+) -> Fonts:
+    """The overlay of a still or, where there is no grid, the film strip of a clip, by the ending of the path."""
+    if grid is None:
+        return overlay.save_clip(pixels_FYX3, words, weights_TS, path, title=title)
+    return overlay.save(pixels_FYX3[0], words, weights_TS, grid, path, boxes=boxes, title=title)
+
+
+def looks(caption: Caption) -> tuple[list[str], NDArray[np.floating], list[int]]:
+    """The words and punctuation of a caption, where each looked, and of each white-space word the row that
+    stands for it; of no caption nothing."""
+    weights_PS = caption.piece_attention
+    if weights_PS is not None and (found := words_of.of_caption(caption.words, caption.pieces, weights_PS)):
+        return found.tokens, found.weights, found.of_words
+    weights_TS = np.zeros((0, 0)) if caption.attention is None else caption.attention
+    return caption.words, weights_TS, list(range(len(caption.words)))
+
+
+class Folder:
+    """Overlays of many images, each named after its image: dog.png; of two that are called so, dog-2.png;
+    of its second best caption, dog.2.png.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Makes the folder where it is missing."""
+        with files.refused(path):
+            path.mkdir(exist_ok=True)
+        files.sweep(path)
+        self._path = path
+        self._taken: set[str] = set()
+        self._unseen: set[str] = set()
+
+    def names(self, image: str, count: int) -> list[Path]:
+        """Files for `count` captions of one more image. Raises UsageError where images of this very
+        folder would be written over.
+        """
+        place = Path(image)
+        if place.absolute().parent.resolve() == self._path.resolve():
+            raise UsageError(
+                f"--attention {self._path}: {image} is in it, and could be written over; name another folder"
+            )
+        stem = one_path(place.stem or place.resolve().name or "image")
+        stem = stem.encode()[:_LONGEST_NAME].decode("utf-8", "ignore")
+        number = 1
+        names = _ranked(stem, count)
+        while not self._taken.isdisjoint(map(str.casefold, names)):
+            number += 1
+            names = _ranked(f"{stem}-{number}", count)
+        self._taken.update(map(str.casefold, names))
+        return [self._path / f"{name}.png" for name in names]
+
+    def draw(self, pixels_FYX3: Pixels, captions: Sequence[Caption], paths: Sequence[Path]) -> None:
+        for caption, path in zip(captions, paths, strict=True):
+            words, weights_TS, _ = looks(caption)
+            fonts = save(pixels_FYX3, words, weights_TS, caption.grid, path)
+            unseen = [character for character in fonts.unseen() if character not in self._unseen]
+            result_files.warn_of_fonts(unseen, page=False)
+            self._unseen.update(unseen)
+
+
+def _ranked(name: str, count: int) -> list[str]:
+    return [f"{name}.{rank}" if rank > 1 else name for rank in range(1, count + 1)]

@@ -1,0 +1,366 @@
+"""What `evaluate` knows of a system on a test: as lines and a table for people, as a record for programs, and
+kept in a run.
+
+What a test is made of, and how a run is put to it, is its own: see `evaluate_texts` and `evaluate_images`.
+No model is known here.
+"""
+
+import abc
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from seq2attn import __version__, files
+from seq2attn.cli import console
+from seq2attn.errors import UserError
+
+if TYPE_CHECKING:
+    from seq2attn.evaluation.alignment import AlignmentScore
+    from seq2attn.evaluation.model import Likelihood
+    from seq2attn.evaluation.model import Search as Options
+    from seq2attn.evaluation.pointing import Pointing
+    from seq2attn.evaluation.significance import Compared
+    from seq2attn.evaluation.text import Bucket, Score
+
+LONGEST = 240  # bytes of a file's name without its ending; most file systems take 255
+FEW = 10  # lines; a bootstrap of fewer says little
+KEYS = {"BLEU": "bleu", "chrF2": "chrf", "TER": "ter"}  # of a record
+KEYS |= {
+    "BLEU-1": "bleu_1",
+    "BLEU-2": "bleu_2",
+    "BLEU-3": "bleu_3",
+    "BLEU-4": "bleu_4",
+    "CIDEr-D": "cider",
+    "ROUGE-L": "rouge_l",
+}
+
+
+class Search(NamedTuple):
+    """How a run is to search; None: as its own settings say."""
+
+    beam: int | None = None
+    length_penalty: float | None = None
+    no_repeat_ngram: int | None = None
+    mbr: str | None = None
+    samples: int | None = None
+    batch_tokens: int | None = None
+
+    def options(self, language: str | None) -> "Options":
+        """For a translator or captioner into that language."""
+        from seq2attn.evaluation.text import utility
+
+        return {
+            "beam": self.beam,
+            "length_penalty": self.length_penalty,
+            "no_repeat_ngram": self.no_repeat_ngram,
+            "utility": None if self.mbr is None else utility(self.mbr, language),
+            "samples": self.samples,
+            "batch_tokens": self.batch_tokens,
+        }
+
+
+@dataclass
+class System:
+    """Who wrote the outputs, and what they and it are worth."""
+
+    name: str
+    outputs: list[str] = field(default_factory=list)
+    run: Path | None = None  # where its scores are kept
+    search: dict[str, object] = field(default_factory=dict)
+    changed: dict[str, object] = field(default_factory=dict)  # settings that are not as the run was trained
+    likelihood: "Likelihood | None" = None
+    alignment: "AlignmentScore | None" = None
+    pointing: "Pointing | None" = None
+    scores: "list[Score]" = field(default_factory=list)
+    compared: "dict[str, Compared]" = field(default_factory=dict)
+    buckets: "list[Bucket]" = field(default_factory=list)
+
+
+@dataclass
+class TestSet(abc.ABC):
+    """What systems are scored on."""
+
+    unit: ClassVar[str]  # of what each line of an output is one, in the plural
+
+    name: str
+    where: str  # for people: the files or the folder
+    language: str | None = field(default=None, kw_only=True)
+    lowercase: bool = field(default=False, kw_only=True)  # scored without case
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """Lines that an output has."""
+
+    @property
+    @abc.abstractmethod
+    def beside(self) -> str:
+        """What the number of its lines is said of, for people."""
+
+    @abc.abstractmethod
+    def take(self, system: System, reader: Any, search: Search, seed: int) -> None:
+        """Have a run's translator or captioner write the system's outputs, and force the references on it."""
+
+    @abc.abstractmethod
+    def score(self, systems: Sequence[System]) -> None:
+        """Score the outputs; several systems are compared with the first."""
+
+    @abc.abstractmethod
+    def parallel(self) -> list[list[str]]:
+        """Sets of references with a line for each line of an output."""
+
+    def why_zero(self, systems: Sequence[System]) -> Iterator[str]:
+        """What a score of 0 comes from that says nothing of the outputs, for people."""
+        from seq2attn.evaluation.text import without_four
+
+        references, of_reason = self.parallel(), dict[str, list[str]]()
+        for system in systems:
+            if reason := without_four(system.outputs, references, self.language):
+                of_reason.setdefault(reason, []).append(system.name)
+        for reason, names in of_reason.items():
+            whose = "" if len(names) == len(systems) else f" of {', '.join(names)}"
+            yield f"{self.name}: BLEU says nothing{whose}: {reason}; go by chrF2"
+
+
+def named(systems: Sequence[System]) -> list[tuple[str, list[str]]]:
+    """Names and outputs for a comparison, which asks for names of their own; the same run may stand there
+    twice.
+    """
+    return [(f"{number} {system.name}", system.outputs) for number, system in enumerate(systems)]
+
+
+# For people
+
+
+def note_form(where: str, texts: Sequence[str | None]) -> None:
+    """Say how many lines are compared in another form than they have: that of the tokenizer."""
+    from seq2attn.evaluation.form import changed
+
+    lines = [text for text in texts if text is not None]
+    if count := changed(lines):
+        some = f"{count:,} of {len(lines):,} lines"
+        console.note(f"{where}: {some} are not in Unicode's composed form (NFC); they are compared in it")
+
+
+def lines(system: System) -> Iterator[str]:
+    """Its scores, BLEU first."""
+    yield from map(str, system.scores)
+    if system.alignment is not None:
+        yield f"{system.alignment}  (attention to gold, the reference forced)"
+    if system.pointing is not None:
+        yield f"{system.pointing}"
+    if system.likelihood is not None:
+        yield _likely(system.likelihood, len(system.outputs))
+
+
+def show(systems: Sequence[System]) -> None:
+    """On stdout: lines, or a table of several; BLEU by length below."""
+    if len(systems) == 1:
+        for line in lines(systems[0]):
+            console.result(line)
+    else:
+        _show_table(systems)
+    if systems[0].buckets:
+        console.result()
+        names = [""] if len(systems) == 1 else [f" {system.name}" for system in systems]
+        measures = [f"{measure}{name}" for name in names for measure in ("BLEU", "chrF2")]
+        rows = [_of_bucket(buckets) for buckets in zip(*(system.buckets for system in systems), strict=True)]
+        console.table(["source length", "sentences", *measures], rows)
+        if not all(bucket.telling for system in systems for bucket in system.buckets):
+            from seq2attn.evaluation.text import FEWEST
+
+            console.note(
+                f"BLEU -: of fewer than {FEWEST} sentences, or without a line of the four words it needs"
+            )
+
+
+def _of_bucket(buckets: "Sequence[Bucket]") -> list[str]:
+    """One range of lengths, of each system."""
+    scores = ((f"{bucket.bleu:.2f}" if bucket.telling else "-", f"{bucket.chrf:.2f}") for bucket in buckets)
+    first = buckets[0]
+    return [f"{first.low}-{first.high}", f"{first.sentences:,}", *(cell for pair in scores for cell in pair)]
+
+
+def _show_table(systems: Sequence[System]) -> None:
+    from seq2attn.evaluation.alignment import percent
+
+    measures = list(systems[0].compared)
+    aligned, pointed, forced = (
+        any(getattr(system, name) for system in systems) for name in ("alignment", "pointing", "likelihood")
+    )
+    rows = []
+    for system in systems:
+        row = [system.name]
+        for measure in measures:
+            found = system.compared[measure]
+            row += [
+                f"{found.value:.2f}",
+                f"±{found.interval:.2f}",
+                "-" if found.p_value is None else f"{found.p_value:.3f}",
+            ]
+        row += [percent(system.alignment.error_rate) if system.alignment else "-"] if aligned else []
+        row += (
+            (
+                [percent(system.pointing.accuracy), percent(system.pointing.chance)]
+                if system.pointing
+                else ["-", "-"]
+            )
+            if pointed
+            else []
+        )
+        likely = system.likelihood
+        rows.append(
+            row
+            + (
+                ([f"{likely.cross_entropy:.3f}", f"{likely.perplexity:.2f}"] if likely else ["-", "-"])
+                if forced
+                else []
+            )
+        )
+    headers = ["system", *(header for measure in measures for header in (measure, "95%", "p"))]
+    headers += [
+        *(["AER"] if aligned else []),
+        *(["pointing", "chance"] if pointed else []),
+        *(["nats/token", "perplexity"] if forced else []),
+    ]
+    console.table(headers, rows)
+    for score in systems[0].scores:
+        if score.name in measures:
+            console.result(f"{score.name}  {score.signature}")
+    if len({system.likelihood.tokens for system in systems if system.likelihood}) > 1:
+        console.note(
+            "nats/token: of each run's own pieces; these runs part the references differently, so they do not compare"
+        )
+    console.note(
+        "p: the chance of so large a difference from the first, were both equally good (paired bootstrap)"
+    )
+    if len(systems[0].outputs) < FEW:
+        console.note(f"p and 95%: drawn from {len(systems[0].outputs)} lines, they say little")
+
+
+def _likely(likelihood: "Likelihood", outputs: int) -> str:
+    left_out = f", {likelihood.left_out:,} blank or too long left out" if likelihood.left_out else ""
+    several = likelihood.references + likelihood.left_out > outputs
+    what = f"of the reference{'s' if several else ''}, {likelihood.tokens:,} tokens with their end tokens{left_out}"
+    if not likelihood.tokens:
+        return f"perplexity -  cross-entropy -  ({what})"
+    return f"perplexity {likelihood.perplexity:.2f}  cross-entropy {likelihood.cross_entropy:.3f} nats a token  ({what})"
+
+
+# For programs
+
+
+def record(test: TestSet, system: System) -> dict[str, object]:
+    """What is known of a system on a test, for programs."""
+    found: dict[str, object] = {
+        "system": system.name,
+        "split": test.name,
+        "data": test.where,
+        test.unit: len(system.outputs),
+    }
+    found |= {KEYS[score.name]: round(score.value, 4) for score in system.scores}
+    found["signatures"] = {KEYS[score.name]: score.signature for score in system.scores}
+    found["search"] = system.search
+    if system.changed:
+        found["set"] = system.changed
+    if system.compared:
+        found["compared"] = {
+            KEYS[name]: {
+                "mean": round(against.mean, 4),
+                "interval": round(against.interval, 4),
+                "p": against.p_value,
+            }
+            for name, against in system.compared.items()
+        }
+    if system.likelihood is not None:
+        likely = system.likelihood
+        found |= {"cross_entropy": _number(likely.cross_entropy), "perplexity": _number(likely.perplexity)}
+        found["forced"] = {
+            "tokens": likely.tokens,
+            "references": likely.references,
+            "left_out": likely.left_out,
+        }
+    if system.alignment is not None:
+        found["alignment"] = alignment_record(system.alignment)
+    if system.pointing is not None:
+        found["pointing"] = system.pointing._asdict()
+    if system.buckets:
+        found["by_length"] = [_bucket_record(bucket) for bucket in system.buckets]
+    return found | {"seq2attn": __version__}
+
+
+def _bucket_record(bucket: "Bucket") -> dict[str, object]:
+    scores = {"bleu": round(bucket.bleu, 4) if bucket.telling else None, "chrf": round(bucket.chrf, 4)}
+    return {"low": bucket.low, "high": bucket.high, "sentences": bucket.sentences, **scores}
+
+
+def _number(value: float) -> float | None:
+    """None where there was nothing to measure: JSON has no other word for it."""
+    return round(value, 6) if math.isfinite(value) else None
+
+
+def as_json(tree: dict[str, object], indent: int | None = None) -> str:
+    """JSON that every program reads: what is not finite is null, what cannot be printed is an escape."""
+    text = json.dumps(_plain(tree), ensure_ascii=False, indent=indent, allow_nan=False)
+    return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {str(key): _plain(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(held) for held in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
+
+
+def alignment_record(score: "AlignmentScore") -> dict[str, object]:
+    return {
+        "aer": score.error_rate,
+        "precision": score.precision,
+        "recall": score.recall,
+        "links": score.links,
+        "sure": score.sure,
+        "possible": score.possible,
+    }
+
+
+def keep(test: TestSet, system: System) -> None:
+    """Scores and outputs into the run; a run that cannot be written to (somebody else's) is scored all the
+    same.
+    """
+    if system.run is None:
+        return
+    folder = system.run / "scores"
+    try:
+        folder.mkdir(exist_ok=True)
+        files.sweep(folder)
+        name = _short(",".join([test.name, *(f"{key}={value}" for key, value in system.changed.items())]))
+        files.write(folder / f"{name}.txt", "".join(line + "\n" for line in system.outputs).encode())
+        files.write(folder / f"{name}.json", (as_json(record(test, system), indent=1) + "\n").encode())
+    except (OSError, UserError) as error:
+        console.warn(
+            f"{folder}: the scores are not kept: {error.strerror if isinstance(error, OSError) else error}"
+        )
+
+
+def _short(name: str) -> str:
+    """The name, or as much of it as a file system takes, and a mark of the whole; what --set changed is in
+    the file too.
+
+    A name stays within its folder: separators, as of a path in --set, become "_", and so does what cannot be
+    printed.
+    """
+    whole = name.encode(errors="surrogatepass")
+    within = "".join(c if c.isprintable() and c not in "/\\" else "_" for c in name)
+    if within == name and len(whole) <= LONGEST:
+        return name
+    return f"{within.encode()[: LONGEST - 9].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:8]}"

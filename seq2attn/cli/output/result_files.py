@@ -1,0 +1,124 @@
+"""Where results go: standard output as they come, or a file that takes its place when all is done.
+
+It knows nothing of what is written.
+"""
+
+import os
+import sys
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO
+
+from seq2attn import files
+from seq2attn.cli import console
+from seq2attn.cli.input import line_reader
+from seq2attn.errors import UsageError, UserError
+
+
+def refuse_place(path: Path | None, name: str) -> None:
+    if path is not None and path.is_dir():
+        raise UsageError(f"{name} {path}: a folder; name a file")
+    if path is not None and not path.parent.is_dir():
+        raise UserError(f"{name} {path}: there is no folder {path.parent}; make it first")
+
+
+def _to_stdout(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        error.filename = "standard output"
+        raise
+
+
+def writer(stack: ExitStack, output: Path | None) -> Callable[[str], None]:
+    if output is None:
+        if sys.stdout is None:
+            raise UserError("there is no standard output: name a file by -o")
+
+        return _to_stdout
+    file = stack.enter_context(files.replace_file(output, piece=lambda piece: _tell_lines(output, piece)))
+
+    def keep(text: str) -> None:
+        file.write(text.encode("utf-8"))
+        file.flush()
+
+    return keep
+
+
+@contextmanager
+def attention(path: Path) -> Iterator[IO[bytes]]:
+    """A file for the weights of translations that takes its place when all is done.
+
+    What was finished before the work stopped keeps a name of its own.
+    """
+    tell = _tell_archive if path.suffix == ".npz" else _tell_lines
+    with files.replace_file(path, piece=lambda piece: tell(path, piece)) as file:
+        yield file
+
+
+def _tell_lines(path: Path, piece: Path) -> None:
+    """Say where the piece of a file is, and cut off a line that was begun."""
+    lines = whole = size = 0
+    with piece.open("rb") as file:
+        while block := file.read(1 << 20):
+            lines += block.count(b"\n")
+            whole = size + end + 1 if (end := block.rfind(b"\n")) >= 0 else whole
+            size += len(block)
+    if not lines:
+        piece.unlink()
+        return
+    if whole < size:
+        os.truncate(piece, whole)
+    _tell(path, piece, f"{lines:,} line{'s' if lines > 1 else ''}")
+
+
+def _tell_archive(path: Path, piece: Path) -> None:
+    if not zipfile.is_zipfile(piece):  # cut before its table of contents
+        piece.unlink()
+        return
+    with zipfile.ZipFile(piece) as archive:
+        count = sum(name.endswith("/attention.npy") for name in archive.namelist())
+    _tell(path, piece, f"the weights of {count:,} translation{'s' if count != 1 else ''}")
+
+
+def _tell(path: Path, piece: Path, content: str) -> None:
+    before = "is as it was" if path.exists() else "is not there"
+    console.warn(f"{path}: not finished, so it {before}; what was finished is in {piece} ({content})")
+
+
+def warn_of_fonts(unseen: Sequence[str], page: bool = True) -> None:
+    """A line on characters that no installed font has, if any, and one on emoji among them, which are in
+    fonts as coloured images; `page`: whether a page for the browser could be written instead."""
+    if not unseen:
+        return
+    from seq2attn.plotting.fonts import is_emoji
+
+    emoji, missing = [c for c in unseen if is_emoji(c)], [c for c in unseen if not is_emoji(c)]
+    if missing:
+        console.warn(
+            f"no installed font has {_some(missing)}: the image names what it cannot draw; "
+            "install a font for it (the Noto fonts have every script)"
+            + (", or write .html, which the reader's browser draws" if page else "")
+        )
+    if emoji:
+        are, them = ("are", "them") if len(emoji) > 1 else ("is", "it")
+        ways = f"; .html shows {them}" if page else ""
+        console.warn(
+            f"colour emoji cannot be drawn in .png, .svg or .pdf: {_some(emoji)} {are} named instead{ways}"
+        )
+
+
+def _some(characters: Sequence[str]) -> str:
+    return " ".join(characters[:10]) + (" ..." if len(characters) > 10 else "")
+
+
+def shows_progress(inputs: list[str] | None, output: Path | None) -> bool:
+    """Not where a person types them, nor where results come to the same screen."""
+    return (bool(inputs) or not line_reader.is_terminal()) and (
+        output is not None or not (sys.stdout and sys.stdout.isatty())
+    )

@@ -1,0 +1,123 @@
+"""A training on captioned images: scored by BLEU and CIDEr-D over all captions of an image, as `caption`
+searches and `evaluate` scores.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seq2attn.cli import console, evaluate_images, ready
+from seq2attn.cli.output.report import Search, System, lines, note_form
+from seq2attn.cli.task import SAMPLES, Said, Task, looking, say_next, text_scores
+from seq2attn.config import Config, ImageEncoder
+from seq2attn.data.images.dataset import CaptionedSplit
+from seq2attn.data.images.transforms import View, Views
+from seq2attn.data.prepared import Prepared
+from seq2attn.evaluation.captions import parallel
+from seq2attn.evaluation.cider import CiderD
+from seq2attn.evaluation.critic import critic
+from seq2attn.evaluation.images import caption
+from seq2attn.inference import Captioner
+from seq2attn.inference.feature_cache import features
+from seq2attn.models.encoders.image import ImageEncoder as Reader
+from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.training.distributed import World
+from seq2attn.training.objectives.self_critical import Critic
+from seq2attn.training.trainer import Scores
+
+
+class CaptioningTask(Task):
+    unit, names = "captions", ("image", "reference", "caption")
+
+    def __init__(self, chosen: Config, prepared: Prepared, model: Seq2Seq, world: World) -> None:
+        self.config, self.prepared = chosen, prepared
+        self.encoder = cast(ImageEncoder, chosen.model.encoder)
+        self.splits = {name: prepared.captioned_split(name) for name in ("train", "valid")}
+        made = {
+            name: self._features(split, model, world, name == "train") for name, split in self.splits.items()
+        }
+        view = View.of(self.encoder)
+        self.training = Views(self.splits["train"], view, chosen.train, made["train"])
+        self.validation = Views(self.splits["valid"], view, None, made["valid"])
+
+    def _features(
+        self, split: CaptionedSplit, model: Seq2Seq, world: World, varied: bool
+    ) -> NDArray[np.float16] | None:
+        """What a frozen backbone makes of the images, from the cache; None where it learns, or where
+        images are varied before it sees them.
+        """
+        train = self.config.train
+        if not self.encoder.frozen or (varied and (train.crop or train.flip or train.colour)):
+            return None
+        folder = ready.cache() / "features"
+        ready.refuse_cache(folder)
+        reader = cast(Reader, model.encoder)
+        if world.leads:
+            with console.progress() as progress:
+                features(split, reader, self.encoder, folder, progress)
+        world.wait()
+        return features(split, reader, self.encoder, folder, lambda stage, done, total: None)
+
+    def validation_of(self, stop: Callable[[], bool], said: Said) -> Callable[[Seq2Seq], Scores]:
+        split, prepared = self.splits["valid"], self.prepared
+        numbers = range(min(self.config.train.validate_sentences, len(split.names)))
+        references = [split.captions[number] for number in numbers]
+        shown = len(references) // 2
+        as_written = prepared.languages[1], prepared.target_tokenizer.lowercase
+        note_form(f"{prepared.path}, split valid", [line for of_image in references for line in of_image])
+
+        def validate(model: Seq2Seq) -> Scores:
+            captioner = Captioner(model, prepared.target_tokenizer, self.config, languages=prepared.languages)
+            found = caption(
+                captioner,
+                split,
+                numbers,
+                made=cast(Views, self.validation).features,
+                progress=looking(stop, said),
+            )
+            sample = split.names[shown], references[shown][0], found[shown]
+            by_text = text_scores(found, parallel(references), *as_written, sample)
+            cider = CiderD(references).corpus(found)
+            return replace(by_text, values={**by_text.values, "cider": cider})
+
+        return validate
+
+    def critic(self) -> Critic:
+        return critic(self.splits["train"].captions, self.prepared.target_tokenizer, self.config)
+
+    def test(self, run: Path, device: str) -> None:
+        captioner = Captioner.load(run, device=device, processes=True)
+        prepared, corpus = self.prepared, self.prepared.path
+        tests = [name for name in prepared.splits if name.startswith("test")]
+        for name in tests:
+            test, system, images = (
+                evaluate_images.of_split(prepared, name),
+                System(str(run)),
+                prepared.captioned_split(name).names,
+            )
+            if not images:
+                continue
+            note_form(test.where, [caption for of_image in test.references for caption in of_image])
+            test.lowercase = prepared.target_tokenizer.lowercase
+            test.take(system, captioner, Search(), seed=1)
+            test.score([system])
+            for reason in test.why_zero([system]):
+                console.note(reason)
+            for line in lines(system):
+                console.result(f"{line}  {name}")
+            for number in _spread(range(len(images)), SAMPLES):
+                console.note(
+                    f"{self.example(images[number], test.references[number][0], system.outputs[number])}\n"
+                )
+        captioner.close()
+        console.note(f"prepared data: {corpus}")
+        plot = f"seq2attn plot-alignment {run} --image IMAGE -o overlay.png" if captioner.attends else None
+        say_next(run, f"seq2attn caption {run} IMAGE...", plot, tests)
+
+
+def _spread(numbers: Sequence[int], count: int) -> Sequence[int]:
+    return [numbers[len(numbers) * place // count] for place in range(min(count, len(numbers)))]

@@ -1,1 +1,0 @@
-"""Captioned pictures as others have laid them out on disk, each layout a file."""

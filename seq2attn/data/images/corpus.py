@@ -1,0 +1,55 @@
+"""The nouns of captioned images: a box, an image and a corpus that yields its images one by one. Knows
+no format of captions or of images.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from seq2attn.errors import UserError
+
+FARTHEST = 1e6  # pixels from a corner that a box may lie, or words from the first
+
+
+class Box(NamedTuple):
+    """Where a named thing is, in pixels; right and bottom are outside. Of a corpus, as the image lies on
+    the disk; of a prepared folder, as a person sees it.
+    """
+
+    word: int  # number of the caption's white-space word that names it, from 0
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class CaptionedImage(NamedTuple):
+    """An image or a clip with its captions. The pixels are read when `content` is called, and not before."""
+
+    name: str  # for people, and unique in its corpus: "1000268201_693b08cb0e.jpg"
+    # the encoded file, or the frames of a clip in order; raises UserError when it is missing or cannot be
+    # read
+    content: Callable[[], list[bytes]]
+    captions: tuple[str, ...]
+    place: str  # for people: "Flickr8k.token.txt:17"
+    split: str | None = None  # "train", "valid", "test...", or None: still to be divided
+    boxes: tuple[tuple[Box, ...], ...] = ()  # one tuple a caption, or none at all
+
+
+@dataclass(frozen=True)
+class ImageCorpus:
+    """Where captioned images come from. `images()` reads everything once, in order, and holds one image
+    at a time.
+    """
+
+    name: str
+    language: str | None  # of the captions
+    images: Callable[[], Iterator[CaptionedImage]]
+    clips: bool = False  # whether it holds clips: a folder of frames or an animated image a row
+    inputs: list[Path] = field(default_factory=list)  # the files of captions and splits that are read
+    notes: list[str] = field(default_factory=list)  # what was decided for the user
+
+
+class LinkOut(UserError):
+    """An image that only a link out of its corpus leads to, where links are not followed."""

@@ -1,0 +1,164 @@
+"""What a model is given of captioned images: pixels of its own size, varied at random in training, or the
+features made of them before; and the batches of both.
+
+Images are decoded by threads, for Pillow works outside Python's lock. It knows no model.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seq2attn.config import ImageEncoder, Train
+from seq2attn.data.batches import Batch, Pairs, collate_target, plan
+from seq2attn.data.images import decoding
+from seq2attn.data.images.dataset import CaptionedSplit
+
+THREADS = 4  # that decode; more would wait for one another, and for the files
+
+
+class View(NamedTuple):
+    """How images are brought before a model."""
+
+    side: int  # pixels
+    fit: str
+    frames: int  # 1: stills
+
+    @classmethod
+    def of(cls, encoder: ImageEncoder) -> "View":
+        return cls(encoder.side, encoder.fit, encoder.frames)
+
+    def pixels(
+        self,
+        content: Sequence[bytes],
+        where: str,
+        augment: decoding.Augment | None = None,
+        seed: int | None = None,
+    ) -> NDArray[np.uint8]:
+        """(F, side, side, 3). Raises UserError, naming `where`, for what is no image."""
+        return decoding.decode(
+            content,
+            where,
+            self.side,
+            self.fit,
+            clip=self.frames > 1,
+            frames=self.frames,
+            augment=augment,
+            seed=seed,
+        )
+
+
+def stacked(frames: Sequence[NDArray[np.uint8]], clips: bool) -> tuple[Tensor, Tensor]:
+    """Images (F, Y, X, 3) as a model is given them, and the mask of their real frames: stills (I, 3, Y, X)
+    and (I, 1), clips (I, F, 3, Y, X) and (I, F).
+    """
+    lengths = np.array([len(some) for some in frames])
+    longest = int(lengths.max()) if clips else 1
+    pixels = np.zeros((len(frames), longest, *frames[0].shape[1:]), np.uint8)
+    for place, some in enumerate(frames):
+        pixels[place, : len(some)] = some[:longest]
+    source = torch.from_numpy(pixels).movedim(-1, -3)
+    return source if clips else source[:, 0], torch.from_numpy(np.arange(longest) < lengths[:, None])
+
+
+class Views(Pairs):
+    """The captions of a split and, for each, its image."""
+
+    ahead = True
+
+    def __init__(
+        self,
+        split: CaptionedSplit,
+        view: View,
+        settings: Train | None = None,
+        features: NDArray[np.float16] | None = None,
+    ) -> None:
+        """`settings` say how training varies images and how many captions of one are in a batch; without,
+        none are varied and all are.
+        With `features`, (images, C, h, w) or (images, F, C, h, w), they take the place of pixels; of a
+        clip of fewer frames the last ones are not numbers.
+        """
+        self.split, self.view, self.features = split, view, features
+        augment = (
+            None if settings is None else decoding.Augment(settings.crop, settings.flip, settings.colour)
+        )
+        self.augment = augment if augment is not None and any(augment) else None
+        self.captions = None if settings is None else settings.captions
+        self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="decode")
+
+    @property
+    def source_lengths(self) -> NDArray[np.integer]:
+        return np.zeros(len(self.split), np.int32)
+
+    @property
+    def target_lengths(self) -> NDArray[np.integer]:
+        return self.split.target_lengths
+
+    def content(self) -> Iterator[NDArray[Any] | memoryview]:
+        yield from (self.split.target_lengths, self.split.image_of)
+        if self.split.target_ids:
+            yield np.concatenate(self.split.target_ids)
+        yield from self.split.frames_content()
+
+    def plan(self, batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+        """Images are drawn, with all their captions or as many as the settings say, others in each epoch:
+        so an image is encoded once for all of them.
+        """
+        first, lengths = self.split.first, self.split.target_lengths
+        rows = self._rows(seed, epoch)
+        longest = np.array([lengths[some].max() for some in rows])
+        counts = np.array([len(some) for some in rows])
+        batches = plan(np.zeros(len(first) - 1, np.int32), longest, batch_tokens, seed, epoch, counts)
+        return [np.sort(np.concatenate([rows[image] for image in batch])) for batch in batches]
+
+    def _rows(self, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+        """The captions of each image that an epoch takes: one after the other, from a place drawn for each."""
+        first = self.split.first
+        every = [np.arange(start, end) for start, end in itertools.pairwise(first)]
+        if self.captions is None:
+            return every
+        begin = np.random.default_rng([seed, 1]).integers(1 << 30, size=len(every)) + epoch * self.captions
+        return [
+            some[(start + np.arange(min(self.captions, len(some)))) % len(some)]
+            for some, start in zip(every, begin, strict=True)
+        ]
+
+    def batch(self, rows: NDArray[np.integer], draw: int | None) -> Batch:
+        numbers, source_of = np.unique(self.split.image_of[rows], return_inverse=True)
+        source, mask = self.sources(numbers, draw)
+        targets = collate_target([self.split.target_ids[row] for row in rows])
+        return Batch(
+            source,
+            mask,
+            *targets,
+            torch.from_numpy(source_of.astype(np.int64)),
+            torch.from_numpy(numbers.astype(np.int64)),
+        )
+
+    def sources(
+        self, numbers: Sequence[int] | NDArray[np.integer], draw: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """What a model is given of those images, and their mask."""
+        if self.features is not None:
+            features = torch.from_numpy(self.features[np.asarray(numbers)])
+            if self.view.frames == 1:
+                return features, torch.ones(len(features), 1, dtype=torch.bool)
+            mask = ~features[:, :, 0, 0, 0].isnan()
+            longest = int(mask.sum(1).max())
+            return features[:, :longest].nan_to_num(0.0), mask[:, :longest]
+        augment = None if draw is None else self.augment
+
+        def pixels(image: int) -> NDArray[np.uint8]:
+            return self.view.pixels(
+                self.split.content(image),
+                self.split.names[image],
+                augment,
+                None if augment is None else hash((draw, image)) & (2**63 - 1),
+            )
+
+        return stacked(list(self.pool.map(pixels, map(int, numbers))), self.view.frames > 1)

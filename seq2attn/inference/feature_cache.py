@@ -1,0 +1,105 @@
+"""What a frozen backbone makes of the images of a split: made once, kept in a file, and mapped into memory
+by every training that has use for it.
+
+A file is named by all that its content hangs on: the backbone and its weights, how images are brought
+before it, and the images.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from seq2attn import files
+from seq2attn.config import ImageEncoder as Settings
+from seq2attn.data.images.dataset import CaptionedSplit
+from seq2attn.data.images.transforms import View, Views
+from seq2attn.errors import UserError
+from seq2attn.models.encoders.image import ImageEncoder
+
+AT_ONCE = 16  # images, or frames of one clip
+# out of what the disk refuses
+_WAY = "make room, or remove the file, or set XDG_CACHE_HOME to another folder"
+LARGEST = float(np.finfo(np.float16).max)
+
+Progress = Callable[[str, int, int | None], None]
+
+
+def features(
+    split: CaptionedSplit, encoder: ImageEncoder, settings: Settings, folder: Path, progress: Progress
+) -> NDArray[np.float16]:
+    """(images, C, h, w), or of clips (images, F, C, h, w) with NaN where a clip has fewer frames;
+    read-only, from `folder`, where it is made if it is not there.
+
+    Raises UserError where the disk refuses.
+    """
+    path = folder / f"{_key(split, encoder, settings)}.npy"
+    try:
+        if not path.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            files.sweep(folder)
+            _make(path, split, encoder, View.of(settings), progress)
+        # what is damaged in any way is a ValueError, and never a pickle
+        found: NDArray[np.float16] = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UserError(f"{path}: {reason}; {_WAY}") from None
+    return found
+
+
+def _key(split: CaptionedSplit, encoder: ImageEncoder, settings: Settings) -> str:
+    digest = hashlib.blake2b(digest_size=12)
+    seen = ("backbone", "stages", "norm", "self_attention", "side", "fit", "mean", "std", "frames")
+    digest.update(
+        json.dumps(
+            {name: value for name, value in settings.model_dump(mode="json").items() if name in seen}
+        ).encode()
+    )
+    for name, tensor in sorted(encoder.backbone.state_dict().items()):
+        digest.update(
+            name.encode() + tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        )
+    if not settings.residual:
+        digest.update(_answer(encoder, settings.side))
+    with (split.path / "images.arrow").open("rb") as file:
+        while block := file.read(1 << 24):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@torch.inference_mode()
+def _answer(encoder: ImageEncoder, side: int) -> bytes:
+    """What somebody else's backbone makes of a pattern, to a hundredth: its code may be another tomorrow with
+    the same weights.
+    """
+    pixels = (torch.arange(3 * side * side) * 97 % 256).to(torch.uint8).view(1, 3, side, side)
+    device = next(encoder.parameters()).device
+    found = encoder.features(pixels.to(device)).flatten().double().cpu().nan_to_num()
+    # few: none of them should be so near to the next hundredth that another device turns it
+    some = found[:: max(1, len(found) // 64)]
+    return (100 * some / found.abs().max().clamp(min=1e-30)).round().to(torch.int64).numpy().tobytes()
+
+
+@torch.inference_mode()
+def _make(path: Path, split: CaptionedSplit, encoder: ImageEncoder, view: View, progress: Progress) -> None:
+    views, images = Views(split, view), len(split.names)
+    device = next(encoder.parameters()).device
+    # written, not mapped: where the disk is full, a mapped file ends the program
+    with files.replace_file(path, way=_WAY) as file:
+        for start in range(0, images, AT_ONCE):
+            progress(f"features of {split.path.name}", start, images)
+            source, mask = views.sources(range(start, min(start + AT_ONCE, images)))
+            found = encoder.features(source.to(device)).float().clamp(-LARGEST, LARGEST).cpu()
+            if view.frames > 1:
+                found = found.masked_fill(~mask[:, :, None, None, None], torch.nan)
+                found = F.pad(found, (0, 0, 0, 0, 0, 0, 0, view.frames - found.size(1)), value=torch.nan)
+            if not start:
+                header = {"descr": "<f2", "fortran_order": False, "shape": (images, *found.shape[1:])}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(found.half().numpy().astype("<f2", copy=False).tobytes())
+    progress(f"features of {split.path.name}", images, images)

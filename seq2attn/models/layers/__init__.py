@@ -1,0 +1,1 @@
+"""What encoders and decoders are built from: cells, convolutions, Transformer layers, positions, caches."""

@@ -1,0 +1,1 @@
+"""Backbones that turn images into grids of features, and their published weights."""

@@ -1,0 +1,203 @@
+"""What makes a map of features of an image: our own residual network, or somebody else's, by name.
+
+Code that a run names is run with permission alone. Nothing else knows whose a backbone is.
+"""
+
+import importlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from seq2attn.config import STAGES
+from seq2attn.config import ImageEncoder as Settings
+from seq2attn.errors import UserError
+from seq2attn.models.vision.resnet import ResNet
+
+# first parts of the names of what a published network classifies with
+CLASSIFIERS = {"fc", "head", "heads", "classifier"}
+COUNT = "num_batches_tracked"  # of batches that a norm's statistics are of: nothing reads it
+_permitted: ContextVar[bool] = ContextVar("permitted", default=False)
+
+
+@contextmanager
+def allow_code(allowed: bool = True) -> Iterator[None]:
+    """Within it, where `allowed`, functions that a run names may be imported and called: they can do whatever
+    the user can. What is allowed around it stays so.
+    """
+    token = _permitted.set(allowed or _permitted.get())
+    try:
+        yield
+    finally:
+        _permitted.reset(token)
+
+
+class Foreign(nn.Module):
+    """Somebody else's network, (B, 3, Y, X) to (B, C, h, w). It is always in evaluation mode: no image may
+    change what is made of another.
+    """
+
+    def __init__(
+        self, module: nn.Module, read: Callable[[Any, Tensor], Tensor] = lambda module, x: module(x)
+    ) -> None:
+        super().__init__()
+        self.module = module.eval()
+        self.read = read
+
+    def train(self, mode: bool = True) -> Self:
+        return super().train(False)
+
+    def forward(self, x_BCYX: Tensor) -> Tensor:
+        return self.read(self.module, x_BCYX)
+
+
+def backbone(settings: Settings) -> tuple[nn.Module, int, tuple[int, int]]:
+    """The backbone with its first weights as its maker draws them, the channels of what it makes, and its
+    rows and columns.
+
+    Raises UserError where it is not ours and may not be run, cannot be had, or does not make maps of
+    features.
+    """
+    if settings.residual:
+        own = ResNet(settings)
+        return own, own.channels, (own.cells(settings.side), own.cells(settings.side))
+    with torch.device("cpu"):  # whatever the rest is built on: what it makes is looked at
+        foreign = (
+            Foreign(_called(settings.code))
+            if settings.code is not None
+            else _timm(settings.backbone.removeprefix("timm:"))
+        )
+        return foreign, *_shape(foreign, settings)
+
+
+def _called(code: str) -> nn.Module:
+    name, _, function = code.partition(":")
+    where = f'model.encoder.backbone="{code}"'
+    if not _permitted.get():
+        raise UserError(
+            f"{where} runs code of the package {name.partition('.')[0]}: allow it with --allow-code, or allow_code=True in Python"
+        )
+    try:
+        module = getattr(importlib.import_module(name), function)()
+    except Exception as error:
+        raise UserError(
+            f"{where}: cannot be had: {_line(error)}; mend it, or add its folder to PYTHONPATH"
+        ) from error
+    if not isinstance(module, nn.Module):
+        raise UserError(
+            f"{where}: {function}() gives {type(module).__name__}, not a torch.nn.Module; choose a function that makes one"
+        )
+    return module
+
+
+def _timm(name: str) -> Foreign:
+    where = f'model.encoder.backbone="timm:{name}"'
+    try:
+        timm = importlib.import_module("timm")
+    except ImportError:
+        raise UserError(f"{where}: timm is not installed: pip install timm") from None
+    try:
+        return Foreign(timm.create_model(name, pretrained=False, num_classes=0), _timm_features)
+    except Exception as error:
+        raise UserError(
+            f"{where}: timm makes no such model: {_line(error)}; choose one of timm.list_models()"
+        ) from error
+
+
+def _timm_features(module: Any, x_BCYX: Tensor) -> Tensor:
+    """Its maps, whichever way timm has them: channels first, channels last, or tokens with a class's before
+    them.
+    """
+    found: Tensor = module.forward_features(x_BCYX)
+    channels = int(module.num_features)
+    if found.dim() == 3:
+        found = found[:, int(getattr(module, "num_prefix_tokens", 0)) :]
+        side = math.isqrt(found.size(1))
+        found = found.reshape(len(found), side, side, channels)
+    return found if found.size(1) == channels else found.movedim(-1, 1)
+
+
+def _shape(foreign: Foreign, settings: Settings) -> tuple[int, tuple[int, int]]:
+    where = f'model.encoder.backbone="{settings.backbone}"'
+    try:
+        with torch.no_grad():
+            found: Any = foreign(torch.zeros(1, 3, settings.side, settings.side))
+    except Exception as error:
+        raise UserError(
+            f"{where}: does not read images of {settings.side} x {settings.side} pixels: {_line(error)}; set model.encoder.side to what it wants"
+        ) from error
+    if (
+        not isinstance(found, Tensor)
+        or not found.is_floating_point()
+        or found.dim() != 4
+        or found.size(0) != 1
+        or not found.numel()
+    ):
+        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise UserError(
+            f"{where}: makes {shape} of an image; a backbone makes a map of features, (1, channels, height, width)"
+        )
+    return found.size(1), (found.size(2), found.size(3))
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
+def published(module: nn.Module) -> list[nn.Parameter]:
+    """The weights of a backbone that a file of published ones holds."""
+    return list(module.published().values()) if isinstance(module, ResNet) else list(module.parameters())
+
+
+def _problem(tensor: Tensor, own: Tensor) -> str:
+    """Why a tensor of the right shape cannot be the backbone's, or ""."""
+    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta:
+        return "is no plain table of numbers"
+    if tensor.is_floating_point() != own.is_floating_point() or tensor.is_complex():
+        there, here = (str(one.dtype).removeprefix("torch.") for one in (tensor, own))
+        return f"is {there}, where the backbone has {here}"
+    if not bool(tensor.float().isfinite().all()):  # some types of eight bits have no such question
+        return "has values that are not finite"
+    return ""
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Copy published weights into a backbone. What a file has of later stages, of a classifier, or counts is
+    left out.
+
+    Floating-point numbers of another width are converted. Raises UserError, naming `where` and the tensor,
+    where one is missing, unknown, of another shape, no floating-point numbers where the backbone has them,
+    or not finite.
+    """
+    whole = module.module if isinstance(module, Foreign) else module
+    own = {
+        name: tensor
+        for name, tensor in whole.state_dict(keep_vars=True).items()
+        if not name.startswith("self_attention.")
+    }
+    left_out = CLASSIFIERS | (
+        {f"layer{number}" for number in range(module.depth + 1, STAGES + 1)}
+        if isinstance(module, ResNet)
+        else set()
+    )
+    way = "choose the model.encoder.backbone that it was made for, or another file"
+    found = {name: tensor for name, tensor in tensors.items() if name in own}
+    for name, tensor in own.items():
+        if name not in found and not name.endswith(COUNT):
+            raise UserError(f"{where}: has no {name}: {way}")
+        if name in found and found[name].shape != tensor.shape:
+            raise UserError(
+                f"{where}: {name} is {tuple(found[name].shape)}, where the backbone has {tuple(tensor.shape)}: {way}"
+            )
+        if name in found and not name.endswith(COUNT) and (problem := _problem(found[name], tensor)):
+            raise UserError(f"{where}: {name} {problem}: {way}")
+    for name in tensors:
+        if name not in own and not name.endswith(COUNT) and name.partition(".")[0] not in left_out:
+            raise UserError(f"{where}: has {name}, which the backbone has not: {way}")
+    with torch.no_grad():
+        for name, tensor in found.items():
+            own[name].copy_(tensor)

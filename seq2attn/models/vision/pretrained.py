@@ -1,0 +1,95 @@
+"""Published weights for the backbone of an encoder of images: read from a file when a training starts,
+without running anything that is in it.
+
+A run keeps all weights in its own model.safetensors afterwards, and never asks for the file again. It knows
+no network: what fits is for the backbone to say.
+"""
+
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from seq2attn.config import Model as Settings
+from seq2attn.errors import UserError
+from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.models.vision.backbones import fill
+
+MOST = 2**32  # bytes of a file, and of what it unpacks to
+INSIDE = ("state_dict", "model")  # where a checkpoint may have its weights
+CHECKPOINTS = (b"PK\x03\x04", b"\x80")  # how those of torch begin: an archive, or, of old, a pickle
+
+
+def pretrained(model: Seq2Seq, settings: Settings) -> None:
+    """Give the backbone of the model's encoder the weights that its settings name, if any. Raises UserError,
+    one line, where they are missing, damaged or do not fit.
+    """
+    if settings.encoder.kind == "image" and settings.encoder.weights is not None:
+        path = Path(settings.encoder.weights)
+        fill(model.encoder.get_submodule("backbone"), read(path), str(path))
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, or of a checkpoint of torch's that holds weights alone, by name; on
+    the CPU.
+
+    Raises UserError where it is missing, too large, damaged, or holds anything that would have to be run.
+    """
+    where = f"model.encoder.weights={path}"
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+        if path.stat().st_size > MOST:
+            raise UserError(
+                f"{where}: has {path.stat().st_size:,} bytes, and {MOST:,} are the most: choose a smaller network"
+            )
+        # whose first 8 bytes are any number
+        if path.suffix == ".safetensors" or start[8:] == b"{" or not start.startswith(CHECKPOINTS):
+            with safe_open(path, framework="pt") as tensors:
+                return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 - it is no mapping
+    except OSError as error:
+        raise UserError(
+            f"{where}: cannot be read: {error.strerror or error}; say where the file of weights is"
+        ) from None
+    except SafetensorError as error:
+        raise UserError(
+            f"{where}: neither safetensors nor a checkpoint of torch's, or damaged ({error}); fetch it again"
+        ) from None
+    return _weights(_checkpoint(path, where), where)
+
+
+def _checkpoint(path: Path, where: str) -> object:
+    try:
+        archive = zipfile.is_zipfile(path)
+        if archive:
+            with zipfile.ZipFile(path) as entries:
+                if sum(entry.file_size for entry in entries.infolist()) > MOST:
+                    raise UserError(f"{where}: unpacks to more than {MOST:,} bytes: choose a smaller network")
+        with warnings.catch_warnings(action="ignore"):  # what follows says it
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
+    except UserError:
+        raise
+    except Exception as error:
+        if type(error).__name__ == "UnpicklingError":
+            raise UserError(
+                f"{where}: holds more than weights, which could run code, or is damaged: save the network's state_dict() alone"
+            ) from error
+        raise UserError(f"{where}: damaged ({type(error).__name__}); fetch it again") from error
+
+
+def _weights(found: object, where: str) -> dict[str, Tensor]:
+    if isinstance(found, Mapping):
+        found = next((found[name] for name in INSIDE if isinstance(found.get(name), Mapping)), found)
+    if (
+        not isinstance(found, Mapping)
+        or not found
+        or not all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in found.items())
+    ):
+        raise UserError(
+            f"{where}: is no table of weights by name: save the state_dict() of the network alone"
+        )
+    return dict(found)

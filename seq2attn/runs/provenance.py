@@ -1,0 +1,74 @@
+"""What a run was made with: a line of RUN/provenance.jsonl for each time that training began or went on.
+
+No environment and no name of the machine is in it. It travels with the run and nothing reads it back: a run
+without it, or with a damaged one, opens as any other.
+"""
+
+import json
+import platform
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from seq2attn import __version__
+from seq2attn.devices import Format
+from seq2attn.errors import UserError
+from seq2attn.runs.directory import Run, write, writing
+from seq2attn.strict_json import whole_text
+from seq2attn.training.distributed import World
+
+MOST_INPUTS = 20  # files of a corpus that are listed
+
+
+def record(
+    run: Run, *, step: int, command: Sequence[str], world: World, format: Format, data: Mapping[str, object]
+) -> None:
+    """Append how the run is trained from `step` on. Raises UserError when the disk refuses."""
+    entry = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "step": step,  # at which it goes on; 0: it begins
+        "command": whole_text(shlex.join(command)),
+        "seq2attn": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": _device(world.device),
+        "processes": world.size,
+        "threads": torch.get_num_threads(),
+        "precision": format,
+        "data": data,
+    }
+    file = run.path / "provenance.jsonl"
+    with writing(file):
+        before = file.read_bytes() if file.is_file() else b""
+    if before and not before.endswith(b"\n"):
+        before += b"\n"
+    write(file, before + (json.dumps(entry) + "\n").encode())
+
+
+def of_data(corpus: str, report: Mapping[str, Any], training: str, validation: str) -> dict[str, object]:
+    """The data by name and by content: hashes of the files that were prepared, and of what came of them.
+
+    Raises UserError where the report has no such list.
+    """
+    try:
+        files = {str(one["file"]): str(one["sha256"]) for one in report.get("inputs", [])}
+    except (TypeError, LookupError) as error:
+        problem = f"prepared.json: damaged (its inputs: {error})"
+        raise UserError(f"{problem}; run `seq2attn prepare` again") from None
+    listed = [{"file": file, "sha256": mark} for file, mark in files.items()]
+    return {
+        "corpus": whole_text(corpus),
+        "inputs": listed[:MOST_INPUTS],
+        "inputs_in_all": len(listed),
+        "training": training,  # of ids and images: see Pairs.fingerprint
+        "validation": validation,
+    }
+
+
+def _device(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device} ({platform.machine()})"

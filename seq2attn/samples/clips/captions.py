@@ -1,0 +1,65 @@
+"""Captions of a clip, which name its events in their order, and the way back: the events that a sentence of
+the same grammar tells.
+
+It knows events, not how they look.
+"""
+
+import random
+import re
+
+from seq2attn.samples.clips.clip import COLOURS, MOVES, SHAPES, Clip, Event
+from seq2attn.samples.portable_random import mix, pick
+
+FORMS = {
+    2: ("{} and then {}", "first {} and then {}", "{} before {}"),
+    3: ("{} and then {} and then {}", "first {} and then {} and last {}", "{} and then {} before {}"),
+}
+WORDINGS = {  # of a verb; the first is the usual one
+    "grows": ("grows", "gets bigger"),
+    "shrinks": ("shrinks", "gets smaller"),
+    "turns": ("turns", "becomes"),
+    "vanishes": ("vanishes", "disappears"),
+    "appears": ("appears", "shows up"),
+    "moves": ("moves", "goes"),
+}
+RARE = 0.15  # of the verbs are not the usual ones
+
+ENDS = {"moves": [f" {move.split()[1]}" for move in MOVES], "turns": [f" {colour}" for colour in COLOURS]}
+ACTIONS = {
+    f"{wording}{end}": f"{verb}{end}"
+    for verb, wordings in WORDINGS.items()
+    for wording in wordings
+    for end in ENDS.get(verb, [""])
+}
+EVENT = re.compile(f"(?:the ((?:{'|'.join(COLOURS)}) (?:{'|'.join(SHAPES)}))|it) ({'|'.join(ACTIONS)})")
+BETWEEN = re.compile(r" (?:and then|then|and last|before) ")
+
+
+def captions(clip: Clip) -> tuple[str, ...]:
+    """Three sentences in an order of chance: lower case, no punctuation. Equal clips have equal captions."""
+    rng = random.Random(f"captions {clip.number} {' '.join(clip.events[0])}")
+    made = []
+    for form in mix(rng, FORMS[len(clip.events)]):
+        told, last = [], ""
+        for thing, action in clip.events:
+            verb, *rest = action.split()
+            wording = pick(rng, WORDINGS[verb][1:]) if rng.random() < RARE else verb
+            told.append(" ".join(["it" if thing == last else f"the {thing}", wording, *rest]))
+            last = thing
+        made.append(form.format(*told))
+    return tuple(made)
+
+
+def events(caption: str) -> tuple[Event, ...]:
+    """What a caption tells, in its order; () where it is no sentence of the grammar.
+
+    "first the red circle goes up and then it grows" tells ("red circle", "moves up") and ("red circle",
+    "grows").
+    """
+    told: list[Event] = []
+    for part in BETWEEN.split(caption.removeprefix("first ")):
+        found = EVENT.fullmatch(part)
+        if found is None or (found[1] is None and not told):
+            return ()
+        told.append(Event(found[1] or told[-1].thing, ACTIONS[found[2]]))
+    return tuple(told)

@@ -1,0 +1,31 @@
+"""`python -m seq2attn.samples.scenes OUT`: writes the corpus; with the default seed and sizes, the
+committed one.
+"""
+
+import argparse
+from pathlib import Path
+
+from seq2attn.samples.image_files import write_folders, write_tables
+from seq2attn.samples.scenes.corpus import SIZES, rows, splits
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m seq2attn.samples.scenes", description="Writes SPLIT.parquet for each split."
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write, made where it is missing")
+    parser.add_argument(
+        "--folder", action="store_true", help="write SPLIT/ instead: PNG files and metadata.jsonl"
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    for name, size in SIZES.items():
+        parser.add_argument(
+            f"--{name}", type=int, default=size, metavar="N", help=f"scenes of {name} (default {size:,})"
+        )
+    arguments = parser.parse_args()
+    made = rows(splits(arguments.seed, {name: getattr(arguments, name) for name in SIZES}))
+    (write_folders if arguments.folder else write_tables)(arguments.out, made)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""How many sentences a line holds, by many scripts and their habits."""
+
+import time
+
+import pytest
+
+from seq2attn.data.text.sentences import sentences
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (3, "The cat sleeps. The dog eats. The small child sings in the garden."),
+        (3, "Is it? Yes! No."),
+        (2, "the cat sleeps. the dog eats."),
+        (2, "the cat sleeps . the dog eats ."),
+        (2, "“Go.” “No.”"),
+        (2, "« Oui. » Non."),
+        (2, "Das war 1999. Dann kam er."),
+        (2, "你好。我很好。"),
+        (2, "「行く。」彼は言った。"),
+        (2, "本当？ はい！"),
+        (2, "हाँ। नहीं।"),
+        (2, "كيف حالك؟ أنا بخير."),
+        (2, "¿Qué? ¿No?"),
+        (2, "Он спит. Она ест."),
+        (2, "Wait... She is here."),
+        (2, "It costs 3.14. Buy it."),
+    ],
+)
+def test_several_sentences_are_seen(count: int, text: str) -> None:
+    assert sentences(text) == count
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hello!",
+        "你好。",
+        "Mr. Smith met Dr. J. R. Brown in Washington D.C. on Monday.",
+        "It costs 3.14 dollars.",
+        "Visit https://example.com/a.b?c=1 or www.example.org.",
+        "e.g. this and i.e. that",
+        "The U.S. Army was here.",
+        "At 5 p.m. Tom left.",
+        "Am 3. Mai kam er.",
+        "No. 5 is alive.",
+        'He said "Stop!" and left.',
+        "Wait... what is it?",
+        "Il est M. Dupont.",
+        "version 2.0.1 Beta",
+        "What?!",
+    ],
+)
+def test_one_sentence_is_one(text: str) -> None:
+    assert sentences(text) == 1
+
+
+@pytest.mark.parametrize("text", ["", " ", "...", "!!!", "\u200b"])
+def test_where_there_are_no_words_there_is_no_sentence(text: str) -> None:
+    assert sentences(text) == 0
+
+
+@pytest.mark.parametrize("piece", ["a. ", ".", "x", " ", "'", "。'", ". '", ".'\"", "! ", "a.b"])
+def test_no_text_takes_long(piece: str) -> None:
+    before = time.process_time()
+    sentences(piece * 1_000_000 + "x")
+    assert time.process_time() - before < 10  # what grows with the square would take hours

@@ -1,0 +1,241 @@
+"""v . tanh(q + k + U f) with its own backward: values by plain broadcasting, gradients by finite differences,
+memory by counting.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from seq2attn.kernels import additive_score
+from seq2attn.kernels.additive_score import tanh_energy
+from seq2attn.kernels.deferred_gradients import unrolled
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+past = pytest.mark.parametrize("features", [0, 2], ids=["no past", "past"])
+
+
+def plain(
+    query: Tensor, keys: Tensor, v: Tensor, features: Tensor | None = None, u: Tensor | None = None
+) -> Tensor:
+    before = query[:, :, None, :] + keys[:, None, :, :]
+    return (torch.tanh(before if features is None else before + features @ u) * v).sum(-1)
+
+
+def loop(
+    query: Tensor, keys: Tensor, v: Tensor, features: Tensor | None = None, u: Tensor | None = None
+) -> Tensor:
+    """As a decoder does it: one query a step, keys shared by all steps."""
+    with unrolled():
+        return torch.cat(
+            [
+                tanh_energy(
+                    query[:, t : t + 1], keys, v, None if features is None else features[:, t : t + 1], u
+                )
+                for t in range(query.size(1))
+            ],
+            1,
+        )
+
+
+def parts(
+    features: int, *, grad: bool = True, b: int = 2, t: int = 3, s: int = 5, a: int = 4
+) -> tuple[Tensor, ...]:
+    shapes = [(b, t, a), (b, s, a), (a,)] + ([(b, t, s, features), (features, a)] if features else [])
+    return tuple(torch.randn(shape, requires_grad=grad) for shape in shapes)
+
+
+@past
+def test_values(features: int) -> None:
+    args = parts(features)
+    torch.testing.assert_close(tanh_energy(*args), plain(*args))
+
+
+@past
+@pytest.mark.parametrize("chunk", [1, 60, 90, 1 << 22])
+def test_values_without_gradient_in_pieces(
+    features: int, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(additive_score, "CHUNK", chunk)
+    args = parts(features, grad=False)
+    torch.testing.assert_close(tanh_energy(*args), plain(*args))
+
+
+@past
+@pytest.mark.parametrize("way", [tanh_energy, loop])
+def test_gradients(features: int, way: Callable[..., Tensor]) -> None:
+    torch.autograd.gradcheck(way, parts(features))
+
+
+@pytest.mark.parametrize(
+    ("features", "wanted"), [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1), (2, 2), (2, 3), (2, 4)]
+)
+@pytest.mark.parametrize("way", [tanh_energy, loop])
+def test_gradient_of_one_part_alone(features: int, wanted: int, way: Callable[..., Tensor]) -> None:
+    got = list(parts(features, grad=False))
+    got[wanted].requires_grad_()
+    torch.autograd.gradcheck(way, tuple(got))
+
+
+@past
+def test_a_loop_is_plain_autograd(features: int) -> None:
+    """Over several steps, of which a loss takes some and weighs them unequally."""
+    args = parts(features, t=5)
+    weight = torch.randn(2, 5, 5) * torch.tensor([1.0, 0.0, 2.0, 1.0, 0.0])[:, None]
+    want = torch.autograd.grad((plain(*args) * weight).sum(), args)
+    for got, expected in zip(torch.autograd.grad((loop(*args) * weight).sum(), args), want, strict=True):
+        torch.testing.assert_close(got, expected)
+
+
+def test_features_made_of_earlier_scores() -> None:
+    """What coverage does: each step's features come from the steps before, and the gradient goes back through
+    all of them.
+    """
+    query, keys, v, _, u = parts(1, t=4)
+
+    def walk(energy: Callable[..., Tensor]) -> Tensor:
+        total, steps = torch.zeros(2, 1, 5), []
+        for t in range(4):
+            steps.append(energy(query[:, t : t + 1], keys, v, total[..., None], u))
+            total = total + steps[-1].softmax(-1)
+        return torch.cat(steps, 1)
+
+    with unrolled():
+        fast = walk(tanh_energy)
+    slow, weight = walk(plain), torch.randn(2, 4, 5)
+    torch.testing.assert_close(fast, slow)
+    args = (query, keys, v, u)
+    for got, want in zip(
+        torch.autograd.grad((fast * weight).sum(), args),
+        torch.autograd.grad((slow * weight).sum(), args),
+        strict=True,
+    ):
+        torch.testing.assert_close(got, want)
+
+
+@past
+def test_inputs_are_left_as_they_were(features: int) -> None:
+    args = parts(features)
+    before = [part.detach().clone() for part in args]
+    tanh_energy(*args).sum().backward()
+    with torch.no_grad():
+        tanh_energy(*args)
+    for part, was in zip(args, before, strict=True):
+        assert torch.equal(part.detach(), was)
+
+
+@past
+@pytest.mark.parametrize("way", [tanh_energy, loop])
+def test_going_back_twice_gives_the_same(features: int, way: Callable[..., Tensor]) -> None:
+    args = parts(features)
+    scores = way(*args).square().sum()
+    once = torch.autograd.grad(scores, args, retain_graph=True)
+    again = torch.autograd.grad(scores, args)
+    for a, b in zip(once, again, strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("wanted", range(5))
+@pytest.mark.parametrize("way", [tanh_energy, loop])
+def test_the_gradient_of_one_part_leaves_nothing_for_the_next(
+    wanted: int, way: Callable[..., Tensor]
+) -> None:
+    args = parts(2)
+    scores = way(*args).square().sum()
+    want = torch.autograd.grad(scores, args, retain_graph=True)
+    (alone,) = torch.autograd.grad(scores, args[wanted], retain_graph=True)
+    assert torch.equal(alone, want[wanted])
+    for got, expected in zip(torch.autograd.grad(scores, args), want, strict=True):
+        assert torch.equal(got, expected)
+
+
+@past
+@pytest.mark.parametrize("way", [tanh_energy, loop])
+def test_under_autocast(features: int, way: Callable[..., Tensor]) -> None:
+    """Products in bfloat16: scores near float32's, gradients in each part's own type, past weights in float32
+    among them.
+    """
+    args = tuple(part.detach().float().requires_grad_() for part in parts(features, a=16))
+    want = plain(*args)
+    with torch.autocast("cpu", torch.bfloat16):
+        got = way(*args)
+    assert got.dtype == torch.bfloat16
+    torch.testing.assert_close(got.float(), want, rtol=0.03, atol=0.1)
+    weight = torch.randn_like(want)
+    for a, b in zip(
+        torch.autograd.grad((got * weight).sum(), args),
+        torch.autograd.grad((want * weight).sum(), args),
+        strict=True,
+    ):
+        assert a.dtype == torch.float32
+        torch.testing.assert_close(a, b, rtol=0.05, atol=0.05 * b.abs().max().item())
+
+
+class Elements(TorchDispatchMode):
+    """The most elements that lived at once, of all that was made inside, the way back included."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.living: dict[int, tuple[StorageWeakRef, int]] = {}
+        self.most = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, Tensor):
+                storage = leaf.untyped_storage()
+                self.living[storage._cdata] = (
+                    StorageWeakRef(storage),
+                    storage.nbytes() // leaf.element_size(),
+                )
+        self.living = {key: (ref, size) for key, (ref, size) in self.living.items() if not ref.expired()}
+        self.most = max(self.most, sum(size for _, size in self.living.values()))
+        return out
+
+
+def most_elements(way: Callable[..., Tensor], args: tuple[Tensor, ...]) -> int:
+    with Elements() as elements:
+        way(*args).sum().backward()
+    return elements.most
+
+
+@past
+def test_memory_does_not_grow_with_queries_times_keys_times_units(features: int) -> None:
+    """A few (B, S, A) and (B, T, S) or (B, T, S, P) tensors, where plain autograd keeps (B, T, S, A)."""
+    b, t, s, a = 2, 64, 20, 40
+    args = parts(features, b=b, t=t, s=s, a=a)
+    room = 6 * b * s * a + b * t * (2 * s * (1 + features) + 4 * a)
+    assert most_elements(tanh_energy, args) < room
+    assert most_elements(loop, args) < room
+    assert most_elements(plain, args) > b * t * s * a > 2 * room  # the counting counts
+
+
+@pytest.mark.parametrize(
+    ("features", "wanted"), [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1), (2, 2), (2, 3), (2, 4)]
+)
+def test_nothing_large_is_saved_for_the_way_back(features: int, wanted: int) -> None:
+    """Whichever part the gradient is for."""
+    args, saved = parts(features, grad=False, b=2, t=16, s=6, a=50), []
+    args[wanted].requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda tensor: saved.append(tensor.numel()) or tensor, lambda tensor: tensor
+    ):
+        tanh_energy(*args)
+    assert saved
+    assert sum(saved) <= sum(part.numel() for part in args)
+
+
+@past
+def test_memory_without_gradient_is_a_chunk(features: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(additive_score, "CHUNK", 4 * 2 * 6 * 100)
+    args = parts(features, grad=False, b=2, t=64, s=6, a=100)
+    with Elements() as elements:
+        tanh_energy(*args)
+    seen = sum(part.numel() for part in args)  # views of them are counted too
+    assert elements.most <= seen + 2 * additive_score.CHUNK + 2 * 2 * 64 * 6

@@ -1,0 +1,124 @@
+"""The page of images: complete in itself, words as text, pixels and weights that a browser reads back."""
+
+import base64
+import html.parser
+import io
+import json
+import re
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seq2attn.errors import UsageError
+from seq2attn.plotting import html_overlay
+from seq2attn.plotting.html_overlay import Looked
+
+HOSTILE = ["<script>alert(1)</script>", "</script>", "&amp;", "\"'", "{x}", "北京", "القطط", "\ud800"]
+PIXELS = np.random.default_rng(1).integers(0, 256, (12, 20, 3), dtype=np.uint8)
+
+
+class Reader(html.parser.HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.data = ""
+        self.inside = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.inside = "weights" if dict(attrs).get("id") == "weights" else tag
+        if tag == "bdi":
+            self.words.append("")
+
+    def handle_endtag(self, tag):
+        self.inside = ""
+
+    def handle_data(self, data):
+        if self.inside == "bdi":
+            self.words[-1] += data
+        if self.inside == "weights":
+            self.data += data
+
+    def images(self) -> list[np.ndarray]:
+        sources = [str(attributes["src"]) for tag, attributes in self.tags if tag == "img"]
+        return [
+            np.asarray(
+                Image.open(io.BytesIO(base64.b64decode(source.removeprefix("data:image/png;base64,"))))
+            )
+            for source in sources
+        ]
+
+
+def test_words_are_text_and_pixels_and_weights_are_read_back():
+    weights = np.random.default_rng(1).random((len(HOSTILE), 6))
+    reader = Reader(html_overlay.render([Looked(PIXELS, HOSTILE, weights, (2, 3), "<b>name")], "<title>"))
+    assert reader.words == HOSTILE
+    [[rows, columns, highest, read]] = json.loads(reader.data)
+    assert (rows, columns, highest) == (2, 3, 1)
+    np.testing.assert_allclose(read, weights, atol=1e-5)
+    np.testing.assert_array_equal(reader.images(), [PIXELS])
+    tags = [tag for tag, _ in reader.tags]
+    assert tags.count("script") == 2
+    assert tags.count("b") == 1  # of the line itself: the name is text
+
+
+def test_a_clip_has_all_its_frames_in_order():
+    frames = np.stack([PIXELS, PIXELS[::-1], PIXELS[:, ::-1]])
+    reader = Reader(html_overlay.render([Looked(frames, ["a", "b"], np.ones((2, 3)) / 3, None)]))
+    np.testing.assert_array_equal(reader.images(), frames)
+    assert json.loads(reader.data)[0][:3] == [0, 0, 0.4]
+    assert not [tag for tag, _ in reader.tags if tag == "canvas"]
+
+
+def test_nothing_is_fetched_from_elsewhere():
+    text = html_overlay.render([Looked(PIXELS, ["a"], np.ones((1, 1)), (1, 1))])
+    assert all(
+        str(attributes["src"]).startswith("data:image/png;base64,")
+        for _, attributes in Reader(text).tags
+        if "src" in attributes
+    )
+    assert not any("href" in attributes for _, attributes in Reader(text).tags)
+    assert "://" not in text
+    assert "@import" not in text
+    [policy] = [attributes["content"] for _, attributes in Reader(text).tags if attributes.get("http-equiv")]
+    assert (
+        policy == "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+    )
+
+
+def test_a_large_image_is_kept_small(tmp_path):
+    y, x = np.mgrid[:2000, :3000]
+    large = np.stack([y % 256, x % 256, (x + y) % 256], -1).astype(np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        html_overlay.save(
+            [Looked(large, [], np.zeros((0, 9)), (3, 3)), Looked(large[None], ["x"], np.ones((1, 1)), None)],
+            tmp_path / "page.html",
+        )
+    images = Reader((tmp_path / "page.html").read_text(encoding="utf-8")).images()
+    assert [image.shape for image in images] == [(512, 768, 3), (160, 240, 3)]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_script_has_its_numbers():
+    text = html_overlay.render([])
+    assert not re.search(r"BENT|WARM|\{title\}|\{how\}", text)
+
+
+@pytest.mark.parametrize("weights", [np.ones((1, 5)), np.ones((2, 6)), np.full((1, 6), np.nan)])
+def test_weights_that_do_not_fit_are_refused(weights):
+    with pytest.raises(UsageError, match="for 1 words and 6 cells"):
+        html_overlay.render([Looked(PIXELS, ["a"], weights, (2, 3))])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "grid"),
+    [(PIXELS, None), (PIXELS[None], (1, 1)), (PIXELS.astype(float), (1, 1)), (PIXELS[:0], (1, 1))],
+)
+def test_pixels_that_are_no_image_are_refused(pixels, grid):
+    with pytest.raises(UsageError, match=r"a clip is \(F, Y, X, 3\)|an image is \(Y, X, 3\)"):
+        html_overlay.render([Looked(pixels, ["a"], np.ones((1, 1)), grid)])

@@ -1,0 +1,256 @@
+"""Who may train at a place, and what stands there: whatever was trained once is left as it is, to its times."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import toy
+
+from seq2attn.errors import UserError
+from seq2attn.runs import claim, directory
+
+ROOT = Path(__file__).parents[2]
+HOLDER = """
+import sys
+from pathlib import Path
+from seq2attn.runs.claim import claimed
+with claimed(Path(sys.argv[1]), resume=False, force=sys.argv[2] == "force"):
+    print("has it", flush=True)
+    sys.stdin.read()
+"""
+
+
+def fingerprint(path: Path) -> dict[str, tuple[int, bytes]]:
+    files = sorted(path.rglob("*"))
+    content = {file: file.read_bytes() if file.is_file() else b"" for file in [path, *files]}
+    return {str(file): (file.stat().st_mtime_ns, of) for file, of in content.items()}
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    """A run that was trained to its end, TensorBoard files and scores included."""
+    path = tmp_path / "run"
+    toy.fit(path, toy.settings())
+    for folder in ("tensorboard", "scores"):
+        (path / folder).mkdir()
+        (path / folder / "file").write_text("1")
+    return path
+
+
+def take(path: Path, resume: bool = False, force: bool = False) -> None:
+    with claim.claimed(path, resume=resume, force=force):
+        pass
+
+
+def refusal(path: Path, resume: bool = False, force: bool = False) -> str:
+    """Of a claim that must leave all as it is."""
+    before = fingerprint(path)
+    with pytest.raises(UserError) as caught:
+        take(path, resume, force)
+    assert fingerprint(path) == before
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def remove(path: Path, *names: str) -> None:
+    for name in names:
+        target = path / name
+        if target.is_dir():
+            for file in target.iterdir():
+                file.unlink()
+            target.rmdir()
+        else:
+            target.unlink()
+
+
+ALL = ("model.safetensors", "metrics.jsonl", "training", "tensorboard", "scores")
+
+
+@pytest.mark.parametrize("left", ["model.safetensors", "metrics.jsonl", "tensorboard", "scores"])
+def test_going_on_without_a_state_is_refused_whatever_else_of_a_training_is_left(
+    trained: Path, left: str
+) -> None:
+    remove(trained, *(name for name in ALL if name != left))
+    assert "no training/state.json to go on from" in refusal(trained, resume=True)
+
+
+def test_tensors_of_a_state_alone_are_what_a_training_has_left(trained: Path) -> None:
+    remove(trained, "training/state.json", *(name for name in ALL if name != "training"))
+    assert "a training state, but no training/state.json" in refusal(trained, resume=True)
+
+
+def test_going_on_without_the_tensors_or_the_best_weights_is_refused(trained: Path) -> None:
+    whole = (trained / "training" / "20.safetensors").read_bytes()
+    remove(trained, "training/20.safetensors")
+    assert "20.safetensors: missing" in refusal(trained, resume=True)
+    (trained / "training" / "20.safetensors").write_bytes(whole[:-8])
+    assert "20.safetensors: damaged" in refusal(trained, resume=True)
+    (trained / "training" / "20.safetensors").write_bytes(whole)
+    weights = (trained / "model.safetensors").read_bytes()
+    (trained / "model.safetensors").write_bytes(b"")
+    assert "model.safetensors: damaged" in refusal(trained, resume=True)
+    remove(trained, "model.safetensors")
+    assert "missing: the best weights so far, those of step" in refusal(trained, resume=True)
+    (trained / "model.safetensors").write_bytes(weights)
+    take(trained, resume=True)
+
+
+def test_without_its_config_a_run_is_neither_gone_on_with_nor_replaced_silently(trained: Path) -> None:
+    remove(trained, "config.json")
+    assert "but no config.json to go on from" in refusal(trained, resume=True)
+    assert "of a run without its config.json" in refusal(trained)
+    take(trained, force=True)
+
+
+@pytest.mark.parametrize("left", ["model.safetensors", "metrics.jsonl", "training", "tensorboard", "scores"])
+def test_each_trace_of_a_run_without_its_config_is_enough(trained: Path, left: str) -> None:
+    remove(trained, "config.json", *(name for name in ALL if name != left))
+    refusal(trained)
+    refusal(trained, resume=True)
+
+
+def test_what_a_first_start_leaves_that_was_killed_at_any_moment_is_no_obstacle(tmp_path: Path) -> None:
+    """Between the files that it writes: tokenizers, config.json, the tensors of the first state, state.json."""
+    path = tmp_path / "run"
+    path.mkdir()
+    for resume in (False, True):
+        take(path, resume=resume)
+        (path / "tokenizer.model").write_bytes(b"bytes")
+        (path / ".config.json.partial").mkdir()
+        (path / ".config.json.partial" / "new").write_bytes(b"{")
+        take(path, resume=resume)
+        remove(path, "tokenizer.model", ".config.json.partial")
+    toy.new_run(path, toy.settings())
+    take(path, resume=True)
+    (path / "training").mkdir()
+    (path / "training" / ".0.safetensors.partial").mkdir()
+    take(path, resume=True)
+    (path / "training" / "0.safetensors").write_bytes(b"")
+    take(path, resume=True)
+    (path / "metrics.jsonl").write_bytes(b"")
+    (path / "tensorboard").mkdir()
+    take(path, resume=True)
+
+
+def test_what_others_have_is_never_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "bert"
+    path.mkdir()
+    (path / "config.json").write_text(json.dumps({"architectures": ["BertModel"]}))
+    (path / "model.safetensors").write_bytes(b"theirs")
+    assert "not of seq2attn" in refusal(path, force=True)
+    (path / "config.json").write_text("{")  # damaged: it may have been ours
+    take(path, force=True)
+    remove(path, "config.json")
+    (path / "thesis.txt").write_text("years of work")
+    for resume, force in ((True, False), (False, True), (False, False)):
+        assert "is no run of seq2attn" in refusal(path, resume, force)
+
+
+def test_what_was_made_for_the_lock_alone_is_removed(tmp_path: Path) -> None:
+    take(tmp_path / "a" / "b" / "run")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mine").mkdir()
+    take(tmp_path / "mine")
+    assert [file.name for file in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.fixture
+def holding() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Start a process that claims a run until it is told or killed."""
+    started = []
+
+    def start(path: Path, how: str = "") -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(path), how],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "has it\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_second_trainer_is_refused_however_it_comes_and_told_who_is_there(
+    trained: Path, holding: Callable[..., "subprocess.Popen[str]"]
+) -> None:
+    process = holding(trained, "force")
+    link = trained.parent / "link"
+    link.symlink_to(trained)
+    for path in (trained, link, trained / ".." / "run"):
+        for resume, force in ((True, False), (False, True), (False, False)):
+            assert f"is being trained by process {process.pid} on " in refusal(path, resume, force)
+    directory.open_run(trained)  # reading is free
+    process.kill()
+    process.wait()
+    assert (trained / directory.LOCK).exists()  # a file that locks nothing, and no user's
+    take(trained, resume=True)
+    take(trained, force=True)
+
+
+def test_a_second_fresh_start_is_refused_before_the_first_one_has_written_anything(
+    tmp_path: Path, holding: Callable[..., "subprocess.Popen[str]"]
+) -> None:
+    process = holding(tmp_path / "run")
+    assert f"process {process.pid}" in refusal(tmp_path / "run")
+    assert f"process {process.pid}" in refusal(tmp_path / "run", resume=True)
+
+
+def test_the_lock_outlives_the_creation_that_replaces_a_run(trained: Path) -> None:
+    with claim.claimed(trained, resume=False, force=True):
+        directory.create(
+            trained,
+            toy.settings(),
+            source_size=toy.SIZE,
+            target_size=toy.SIZE,
+            languages=("en", "fr"),
+            tokenizers={"tokenizer.model": b"bytes"},
+            corpus="toy",
+            force=True,
+        )
+        assert claim.locks.holder(trained / directory.LOCK) is not None
+    assert sorted(file.name for file in trained.iterdir()) == ["config.json", "tokenizer.model"]
+
+
+@pytest.mark.parametrize(
+    "make", [Path.mkdir, lambda path: path.symlink_to("elsewhere")], ids=["folder", "link"]
+)
+def test_what_stands_where_the_lock_belongs_is_named(trained: Path, make: Callable[[Path], None]) -> None:
+    make(trained / directory.LOCK)
+    with pytest.raises(UserError, match=r"training\.lock: no file, so no lock either: remove it"):
+        take(trained, resume=True)
+
+
+def test_a_place_that_takes_no_lock_is_one_line_and_a_file_system_without_locks_is_told(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(number: int) -> Callable[..., None]:
+        def flock(*_: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        return flock
+
+    monkeypatch.setattr("fcntl.flock", refuse(claim.errno.EROFS))
+    with pytest.raises(UserError, match="cannot be written: Read-only file system"):
+        take(trained, resume=True)
+    monkeypatch.setattr("fcntl.flock", refuse(claim.errno.ENOLCK))
+    with claim.claimed(trained, resume=True, force=False) as is_locked:
+        assert not is_locked
+    monkeypatch.undo()
+    (trained / directory.LOCK).unlink(missing_ok=True)
+    (trained / directory.LOCK).symlink_to(trained / "config.json")
+    config = (trained / "config.json").read_bytes()
+    with pytest.raises(UserError, match="no file, so no lock"):
+        take(trained, resume=True)
+    assert (trained / "config.json").read_bytes() == config

@@ -1,0 +1,123 @@
+"""A task that needs attention and no data: sequences to copy or to reverse, and a small real model of them."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from seq2attn import config
+from seq2attn.data.batches import Texts
+from seq2attn.models.seq2seq import Seq2Seq, build
+from seq2attn.runs import directory
+from seq2attn.training import trainer
+from seq2attn.training.distributed import World
+
+SIZE = 14  # of the vocabulary, the four specials included
+ALONE = World(torch.device("cpu"))
+
+
+class Pairs(Texts):
+    """`count` random sequences of 1 to `longest` symbols, the target reversed (or the same)."""
+
+    def __init__(self, count: int, seed: int, longest: int = 6, reverse: bool = True) -> None:
+        random = np.random.default_rng(seed)
+        self.sources = [
+            random.integers(4, SIZE, random.integers(1, longest + 1)).astype(np.int32) for _ in range(count)
+        ]
+        self.targets = [ids[::-1].copy() if reverse else ids for ids in self.sources]
+        self.lengths = np.array([len(ids) for ids in self.sources], dtype=np.int32)
+
+    @property
+    def source_lengths(self) -> np.ndarray:
+        return self.lengths
+
+    @property
+    def target_lengths(self) -> np.ndarray:
+        return self.lengths
+
+    def content(self) -> Iterator[np.ndarray]:
+        yield from (self.lengths, *self.sources, *self.targets)
+
+    def ids(self, rows: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        return [self.sources[row] for row in rows], [self.targets[row] for row in rows]
+
+
+TRAINING, VALIDATION = Pairs(300, 1), Pairs(40, 2)
+
+
+def settings(*changes: str) -> config.Config:
+    """A tiny recurrent model with attention and dropout, 20 steps, validated by loss, changed by `train.lr=1`
+    and the like.
+    """
+    tree = {
+        "model": {
+            "embedding": 12,
+            "dropout": 0.2,
+            "encoder": {"cell": "gru", "size": 8},
+            "decoder": {"cell": "gru", "size": 16},
+        },
+        "train": {
+            "max_steps": 20,
+            "batch_tokens": 200,
+            "lr": 0.01,
+            "warmup": 4,
+            "schedule": "constant",
+            "validate_every": 5,
+            "log_every": 2,
+            "metric": "loss",
+            "reinforce": 1.0,  # at which the estimate is of the expected loss's own gradient
+            "entropy": 0.01,
+        },
+    }
+    for change in changes:
+        config._assign(tree, change)
+    return config.validate(tree, "test")
+
+
+def model(conf: config.Config) -> Seq2Seq:
+    torch.manual_seed(conf.train.seed)
+    return build(conf.model, SIZE, SIZE)
+
+
+def new_run(path: Path, conf: config.Config) -> directory.Run:
+    return directory.create(
+        path,
+        conf,
+        source_size=SIZE,
+        target_size=SIZE,
+        languages=("en", "fr"),
+        tokenizers={"tokenizer.model": b"bytes"},
+        corpus="toy",
+        force=False,
+    )
+
+
+def fit(
+    path: Path, conf: config.Config, net: Seq2Seq | None = None, training: Pairs = TRAINING, **options: object
+) -> list[trainer.Event]:
+    """All events of a run at `path`, new or gone on with."""
+    run = directory.open_run(path, trained=False) if directory.is_run(path) else new_run(path, conf)
+    run = directory.Run(run.path, conf, run.source_size, run.target_size, run.languages, run.corpus)
+    return list(trainer.train(net or model(conf), run, training, VALIDATION, **({"world": ALONE} | options)))  # type: ignore[arg-type]
+
+
+class After:
+    """A `stop` that says yes from the moment at which `steps` events of Progress were seen by `watch`."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def __call__(self) -> bool:
+        return self.left <= 0
+
+    def watch(self, events: Iterable[trainer.Event]) -> list[trainer.Event]:
+        seen = []
+        for event in events:
+            self.left -= isinstance(event, trainer.Progress)
+            seen.append(event)
+        return seen
+
+
+def of(kind: type, events: Iterable[trainer.Event]) -> list:
+    return [event for event in events if isinstance(event, kind)]
