@@ -63,7 +63,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
-class Data(Section):
+class DataConfig(Section):
     """How raw text becomes a prepared folder; read by `prepare`, and by `train` when it is given a raw corpus."""
 
     source: str | None = None  # file ending, column or key of the source side; None: as the corpus says
@@ -85,7 +85,7 @@ class Data(Section):
     follow_links: bool = False  # images of a corpus may be links to files outside of its folder
 
 
-class RNNEncoder(Section):
+class RNNEncoderConfig(Section):
     kind: Literal["rnn"] = "rnn"
     cell: Cell = (
         "lstm"  # of a layer: plain tanh, gated (Cho 2014), or with a memory (Hochreiter and Schmidhuber 1997)
@@ -109,7 +109,7 @@ class RNNEncoder(Section):
         return self
 
 
-class ConvEncoder(Section):
+class ConvEncoderConfig(Section):
     """Gehring 2017: blocks of a 1-D convolution and a gated linear unit, each with its residual. The states are as long as the embedding."""
 
     kind: Literal["conv"]
@@ -131,7 +131,7 @@ class ConvEncoder(Section):
         return self
 
 
-class Transformer(Section):
+class TransformerConfig(Section):
     """What a Transformer encoder and decoder have in common (Vaswani 2017)."""
 
     kind: Literal["transformer"]
@@ -166,7 +166,7 @@ class Transformer(Section):
             )
 
 
-class TransformerEncoder(Transformer):
+class TransformerEncoderConfig(TransformerConfig):
     @property
     def width(self) -> int:
         return self.size
@@ -181,7 +181,7 @@ BACKBONES = ("resnet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet1
 STAGES = 4  # of a residual network
 
 
-class ImageEncoder(Section):
+class ImageEncoderConfig(Section):
     """Xu 2015: a convolutional backbone makes a grid of positions of an image; of a clip, one position a frame."""
 
     kind: Literal["image"]
@@ -205,8 +205,10 @@ class ImageEncoder(Section):
         None  # the stage of a residual network behind which positions read each other (Zhang 2019)
     )
     frozen: bool = False  # never train the backbone: what it makes of an image is kept, and made once
-    side: Annotated[int, Field(ge=16, le=1024)] = 96  # pixels: images are brought to side x side
-    fit: Literal["stretch", "crop", "pad"] = (
+    image_size: Annotated[int, Field(ge=16, le=1024)] = (
+        96  # pixels: images are brought to image_size x image_size
+    )
+    resize: Literal["stretch", "crop", "pad"] = (
         "stretch"  # how: both sides apart, the middle of the shorter side, or all with grey beside it
     )
     mean: Annotated[tuple[float, float, float], Field(strict=False)] = (
@@ -223,14 +225,14 @@ class ImageEncoder(Section):
     positions: Literal["none", "sinusoidal", "learned"] = (
         "none"  # how places are told apart, rows and columns each; a clip needs it
     )
-    frames: Annotated[int, Field(ge=1, le=256)] = (
+    max_frames: Annotated[int, Field(ge=1, le=256)] = (
         1  # 1: stills; more: clips, of which so many frames at most are read, evenly spaced
     )
-    time: Literal["mean", "rnn", "transformer"] = (
+    temporal: Literal["mean", "rnn", "transformer"] = (
         "rnn"  # clips: what is made of the frames, at each cell: their mean, states that run both ways, or self-attention
     )
-    time_layers: Layers = 1  # clips: of rnn or transformer, one upon another
-    time_heads: Heads = 4  # clips: transformer: of self-attention
+    temporal_layers: Layers = 1  # clips: of rnn or transformer, one upon another
+    temporal_heads: Heads = 4  # clips: transformer: of self-attention
 
     @property
     def width(self) -> int:
@@ -238,7 +240,7 @@ class ImageEncoder(Section):
 
     @property
     def clips(self) -> bool:
-        return self.frames > 1
+        return self.max_frames > 1
 
     @property
     def residual(self) -> bool:
@@ -296,25 +298,28 @@ class ImageEncoder(Section):
                 "model.encoder.frozen=true keeps a backbone as it is, and one drawn at random sees nothing: set model.encoder.weights"
             )
         if not self.clips:
-            for name in ("time", "time_layers", "time_heads"):
+            for name in ("temporal", "temporal_layers", "temporal_heads"):
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(
-                        f"model.encoder.{name} is for clips: set model.encoder.frames to the frames that are read, or leave it out"
+                        f"model.encoder.{name} is for clips: set model.encoder.max_frames to the frames that are read, or leave it out"
                     )
         _refuse_idle(
             self,
             "model.encoder",
-            (("time_heads", "time", ("transformer",)), ("time_layers", "time", ("rnn", "transformer"))),
+            (
+                ("temporal_heads", "temporal", ("transformer",)),
+                ("temporal_layers", "temporal", ("rnn", "transformer")),
+            ),
         )
         if self.positions != "none" and self.size % 4:
             raise ValueError(
                 f"model.encoder.positions are of rows and columns, pairs of numbers each: model.encoder.size, {self.size}, must be divisible by 4"
             )
-        if self.clips and self.time == "transformer" and self.size % self.time_heads:
+        if self.clips and self.temporal == "transformer" and self.size % self.temporal_heads:
             raise ValueError(
-                f"model.encoder.time_heads={self.time_heads} must divide model.encoder.size, {self.size}, without rest"
+                f"model.encoder.temporal_heads={self.temporal_heads} must divide model.encoder.size, {self.size}, without rest"
             )
-        if self.clips and self.time == "rnn" and self.size % 2:
+        if self.clips and self.temporal == "rnn" and self.size % 2:
             raise ValueError(
                 f"model.encoder.size is {self.size}: states that run both ways have half of it each; make it even"
             )
@@ -326,20 +331,20 @@ class ImageEncoder(Section):
         return len(self.blocks) if self.backbone == "resnet" else self.stages
 
 
-class RNNDecoder(Section):
+class RNNDecoderConfig(Section):
     kind: Literal["rnn"] = "rnn"
     cell: Cell = (
         "lstm"  # of a layer: plain tanh, gated (Cho 2014), or with a memory (Hochreiter and Schmidhuber 1997)
     )
     size: Size = 512  # units of one layer
     layers: Layers = 1  # one upon another
-    reads: Literal["attention", "summary", "nothing"] = (
+    context_source: Literal["attention", "summary", "none"] = (
         "attention"  # what the context is: read anew each step, the fixed summary, or none
     )
-    query: Literal["current", "previous"] = (
+    query_state: Literal["current", "previous"] = (
         "current"  # the state that asks: s_i (Luong) or s_{i-1} (Bahdanau)
     )
-    context: Annotated[tuple[Place, ...], Field(strict=False)] = (
+    context_to: Annotated[tuple[Place, ...], Field(strict=False)] = (
         "readout",
     )  # where the context goes: any set of input, layer, readout
     gate: Literal["none", "scalar", "context"] = (
@@ -357,27 +362,27 @@ class RNNDecoder(Section):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
-        if len(set(self.context)) != len(self.context):
-            raise ValueError("model.decoder.context names a place twice")
-        if self.reads == "nothing" and self.context:
+        if len(set(self.context_to)) != len(self.context_to):
+            raise ValueError("model.decoder.context_to names a place twice")
+        if self.context_source == "none" and self.context_to:
             raise ValueError(
-                'model.decoder.reads="nothing" has no context to send anywhere: set model.decoder.context=[]'
+                'model.decoder.context_source="none" has no context to send anywhere: set model.decoder.context_to=[]'
             )
-        if self.reads != "nothing" and not self.context:
+        if self.context_source != "none" and not self.context_to:
             raise ValueError(
-                f'model.decoder.context is empty, so what is read is never used: name a place, or set model.decoder.reads="nothing" (it is "{self.reads}")'
+                f'model.decoder.context_to is empty, so what is read is never used: name a place, or set model.decoder.context_source="none" (it is "{self.context_source}")'
             )
-        if self.reads == "nothing" and self.bridge == "zero":
+        if self.context_source == "none" and self.bridge == "zero":
             raise ValueError(
-                'model.decoder.reads="nothing" with model.decoder.bridge="zero" never sees the source: choose another bridge'
+                'model.decoder.context_source="none" with model.decoder.bridge="zero" never sees the source: choose another bridge'
             )
-        if self.gate != "none" and self.reads != "attention":
+        if self.gate != "none" and self.context_source != "attention":
             raise ValueError(
-                f'model.decoder.gate is on what attention reads, and model.decoder.reads is "{self.reads}": leave the gate out'
+                f'model.decoder.gate is on what attention reads, and model.decoder.context_source is "{self.context_source}": leave the gate out'
             )
-        if "layer" in self.context and self.layers == 1:
+        if "layer" in self.context_to and self.layers == 1:
             raise ValueError(
-                'model.decoder.context holds "layer" (the next layer of the stack): model.decoder.layers must be at least 2'
+                'model.decoder.context_to holds "layer" (the next layer of the stack): model.decoder.layers must be at least 2'
             )
         if self.input_feeding and self.readout == "linear" and self.readout_size is None:
             raise ValueError(
@@ -386,17 +391,17 @@ class RNNDecoder(Section):
         return self
 
 
-class Parallel(Section):
+class ParallelDecoderConfig(Section):
     """What the decoders without recurrence have in common."""
 
     weights_of: Layers | None = None  # the layer whose attention weights are shown; None: the mean of all
 
     @property
-    def reads(self) -> Literal["attention"]:
+    def context_source(self) -> Literal["attention"]:
         return "attention"
 
 
-class ConvDecoder(Parallel):
+class ConvDecoderConfig(ParallelDecoderConfig):
     """Gehring 2017: causal blocks, each asking the source with an attention of its own. What asks is as long as the embedding."""
 
     kind: Literal["conv"]
@@ -415,7 +420,7 @@ class ConvDecoder(Parallel):
         return self
 
 
-class TransformerDecoder(Parallel, Transformer):
+class TransformerDecoderConfig(ParallelDecoderConfig, TransformerConfig):
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
         self._refuse("decoder")
@@ -459,22 +464,22 @@ def _kind(section: object) -> object:
     return section.get("kind", "rnn") if isinstance(section, dict) else getattr(section, "kind", None)
 
 
-Encoder = Annotated[
-    Annotated[RNNEncoder, Tag("rnn")]
-    | Annotated[ConvEncoder, Tag("conv")]
-    | Annotated[TransformerEncoder, Tag("transformer")]
-    | Annotated[ImageEncoder, Tag("image")],
+EncoderConfig = Annotated[
+    Annotated[RNNEncoderConfig, Tag("rnn")]
+    | Annotated[ConvEncoderConfig, Tag("conv")]
+    | Annotated[TransformerEncoderConfig, Tag("transformer")]
+    | Annotated[ImageEncoderConfig, Tag("image")],
     Discriminator(_kind),
 ]
-Decoder = Annotated[
-    Annotated[RNNDecoder, Tag("rnn")]
-    | Annotated[ConvDecoder, Tag("conv")]
-    | Annotated[TransformerDecoder, Tag("transformer")],
+DecoderConfig = Annotated[
+    Annotated[RNNDecoderConfig, Tag("rnn")]
+    | Annotated[ConvDecoderConfig, Tag("conv")]
+    | Annotated[TransformerDecoderConfig, Tag("transformer")],
     Discriminator(_kind),
 ]
 
 
-class Attention(Section):
+class AttentionConfig(Section):
     """score x normaliser x values, and what surrounds them."""
 
     score: Literal[
@@ -501,8 +506,10 @@ class Attention(Section):
     )
     query_map: Map = "linear"  # keyed: q(s)
     key_map: Map = "linear"  # keyed: k(h)
-    positions: Places = 256  # location scores: source positions that have a weight; later ones are never read
-    queries: Literal["state", "embedding", "both"] = (
+    max_positions: Places = (
+        256  # location scores: source positions that have a weight; later ones are never read
+    )
+    query_input: Literal["state", "embedding", "both"] = (
         "state"  # what asks: the decoder's state, the last token's embedding, or both
     )
     keys: Part = "states"  # what is compared: the encoder's states, its input embeddings, or their sum
@@ -513,7 +520,7 @@ class Attention(Section):
     kv_heads: Heads | None = (
         None  # keys and values that the heads share; None: as many as heads, 1: multi-query (Shazeer 2019), else grouped (Ainslie 2023)
     )
-    past: Literal["none", "coverage", "fertility", "location-aware"] = (
+    history: Literal["none", "coverage", "fertility", "location-aware"] = (
         "none"  # a term of the score that reads the weights of earlier steps
     )
     max_fertility: Positive = 2.0  # fertility: the most target words that one source word may answer for
@@ -524,8 +531,12 @@ class Attention(Section):
     ] = "softmax"  # makes weights of scores
     temperature: Positive = 1.0  # scores are divided by it
     k: Places = 1  # hard-topk and hard-sample: positions read at each step
-    expected: Share = 0.5  # hard-sample: training sentences that read the expected value instead of a draw
-    decoding: Literal["argmax", "expected", "sample"] = "argmax"  # hard-sample: what is read outside training
+    expectation_prob: Share = (
+        0.5  # hard-sample: training sentences that read the expected value instead of a draw
+    )
+    at_inference: Literal["argmax", "expected", "sample"] = (
+        "argmax"  # hard-sample: what is read outside training
+    )
     window: Literal["none", "local-m", "local-p"] = (
         "none"  # where the decoder looks: around the same position, or around a predicted one
     )
@@ -534,7 +545,7 @@ class Attention(Section):
     @property
     def compares(self) -> bool:
         """Whether anything looks at a key: location scores see the query alone."""
-        return self.score not in ("location", "concat-location") or self.past == "fertility"
+        return self.score not in ("location", "concat-location") or self.history == "fertility"
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
@@ -544,9 +555,9 @@ class Attention(Section):
             raise ValueError(
                 f"model.attention.kernel is {self.kernel}: a filter that is centred on a position has an odd width"
             )
-        if self.score == "concat-location" and self.queries != "both":
+        if self.score == "concat-location" and self.query_input != "both":
             raise ValueError(
-                'model.attention.score="concat-location" asks with state and embedding together: set model.attention.queries="both", or choose location'
+                'model.attention.score="concat-location" asks with state and embedding together: set model.attention.query_input="both", or choose location'
             )
         if not self.compares and self.keys != "states":
             raise ValueError(
@@ -557,9 +568,13 @@ class Attention(Section):
                 f'model.attention.window="local-p" multiplies weights by a Gaussian, and those of model.attention.normaliser="{self.normaliser}" are 0 or 1: '
                 "choose local-m, or softmax"
             )
-        if self.normaliser == "hard-sample" and self.k > 1 and (self.expected or self.decoding == "expected"):
-            ways = ["set model.attention.expected=0"] if self.expected else []
-            ways += ["choose another decoding than expected"] if self.decoding == "expected" else []
+        if (
+            self.normaliser == "hard-sample"
+            and self.k > 1
+            and (self.expectation_prob or self.at_inference == "expected")
+        ):
+            ways = ["set model.attention.expectation_prob=0"] if self.expectation_prob else []
+            ways += ["choose another decoding than expected"] if self.at_inference == "expected" else []
             raise ValueError(
                 f"model.attention.k is {self.k}: the expected value is read for one draw alone; {' and '.join(ways)}, or set model.attention.k=1"
             )
@@ -580,18 +595,18 @@ _LEARNED = (("max_positions", "positions", ("learned",)),)
 _ACTS = (
     ("query_map", "score", ("keyed",)),
     ("key_map", "score", ("keyed",)),
-    ("positions", "score", ("location", "concat-location")),
-    ("max_fertility", "past", ("fertility",)),
-    ("filters", "past", ("location-aware",)),
-    ("kernel", "past", ("location-aware",)),
+    ("max_positions", "score", ("location", "concat-location")),
+    ("max_fertility", "history", ("fertility",)),
+    ("filters", "history", ("location-aware",)),
+    ("kernel", "history", ("location-aware",)),
     ("k", "normaliser", ("hard-topk", "hard-sample")),
-    ("expected", "normaliser", ("hard-sample",)),
-    ("decoding", "normaliser", ("hard-sample",)),
+    ("expectation_prob", "normaliser", ("hard-sample",)),
+    ("at_inference", "normaliser", ("hard-sample",)),
     ("half_width", "window", ("local-m", "local-p")),
 )
 
 
-class Model(Section):
+class ModelConfig(Section):
     embedding: Size = 256  # size of a token's vector
     tied: Literal["none", "output", "all"] = (
         "output"  # output: target embedding = output matrix; all: the source embedding too
@@ -602,9 +617,9 @@ class Model(Section):
         # uniform: evenly within init_range of 0; bahdanau15: normal, of deviation 0.01, as its appendix B.1 says
     )
     init_range: Positive = 0.1  # uniform: the largest first weight
-    encoder: Encoder = RNNEncoder()
-    decoder: Decoder = RNNDecoder()
-    attention: Attention = Attention()
+    encoder: EncoderConfig = RNNEncoderConfig()
+    decoder: DecoderConfig = RNNDecoderConfig()
+    attention: AttentionConfig = AttentionConfig()
 
     @property
     def width(self) -> int:
@@ -630,7 +645,7 @@ class Model(Section):
         """What the encoder's keys and values are made of."""
         return (
             (self.attention.keys, self.attention.values)
-            if self.decoder.reads == "attention"
+            if self.decoder.context_source == "attention"
             else ("states", "states")
         )
 
@@ -641,7 +656,7 @@ class Model(Section):
             "state": self.decoder_size,
             "embedding": self.embedding,
             "both": self.decoder_size + self.embedding,
-        }[self.attention.queries]
+        }[self.attention.query_input]
 
     @property
     def attention_size(self) -> int:
@@ -663,7 +678,7 @@ class Model(Section):
             + _encoder_parameters(self)
             + _decoder_parameters(self)
             + heads
-            + self.attention.positions * self.query_size
+            + self.attention.max_positions * self.query_size
         )
 
     @property
@@ -676,7 +691,7 @@ class Model(Section):
     @model_validator(mode="after")
     def _attention_fits(self) -> Self:
         a, heads = self.attention, self.attention.heads
-        if self.decoder.reads != "attention":
+        if self.decoder.context_source != "attention":
             return self
         if "sum" in (a.keys, a.values) and self.embedding != self.width:
             raise ValueError(
@@ -711,17 +726,17 @@ class Model(Section):
 
     def _refuse_what_recurs(self) -> None:
         a, kind = self.attention, self.decoder.kind
-        if a.past != "none":
+        if a.history != "none":
             raise ValueError(
-                f'model.attention.past="{a.past}" reads the weights of earlier steps, and a {kind} decoder takes all steps at once: choose a recurrent one'
+                f'model.attention.history="{a.history}" reads the weights of earlier steps, and a {kind} decoder takes all steps at once: choose a recurrent one'
             )
         if a.score == "concat-location":
             raise ValueError(
                 f'model.attention.score="concat-location" is for a recurrent decoder, beside whose state the embedding stands: with {kind} choose location'
             )
-        if a.queries != "state":
+        if a.query_input != "state":
             raise ValueError(
-                f'model.attention.queries="{a.queries}" is for a recurrent decoder: the states of a {kind} decoder hold the embedding already; leave it at state'
+                f'model.attention.query_input="{a.query_input}" is for a recurrent decoder: the states of a {kind} decoder hold the embedding already; leave it at state'
             )
         if kind == "transformer" and a.value_map != "identity":
             raise ValueError(
@@ -758,7 +773,7 @@ class Model(Section):
             )
         return self
 
-    def _refuse_what_is_of_text(self, encoder: ImageEncoder) -> None:
+    def _refuse_what_is_of_text(self, encoder: ImageEncoderConfig) -> None:
         if self.tied == "all":
             raise ValueError(
                 'model.tied="all" shares the embedding of the source, and images have none: choose output'
@@ -781,14 +796,14 @@ def _recurrent_parameters(cell: Cell, inputs: int, size: int, layers: int, direc
     return directions * _GATES[cell] * size * (inputs + size + (layers - 1) * (directions + 1) * size)
 
 
-def _transformer_parameters(part: Transformer, attentions: int) -> int:
+def _transformer_parameters(part: TransformerConfig, attentions: int) -> int:
     feedforward = part.feedforward * (3 if part.activation == "swiglu" else 2)
     return (
         part.layers * part.size * (attentions * 4 * part.size + feedforward) + part.max_positions * part.size
     )
 
 
-def _encoder_parameters(model: Model) -> int:
+def _encoder_parameters(model: ModelConfig) -> int:
     e = model.encoder
     match e.kind:
         case "rnn":
@@ -806,10 +821,10 @@ def _encoder_parameters(model: Model) -> int:
                 if e.backbone == "resnet"
                 else 0
             )
-            return backbone + e.size * (channels[-1] + 12 * e.size * e.time_layers)
+            return backbone + e.size * (channels[-1] + 12 * e.size * e.temporal_layers)
 
 
-def _decoder_parameters(model: Model) -> int:
+def _decoder_parameters(model: ModelConfig) -> int:
     d = model.decoder
     match d.kind:
         case "rnn":
@@ -827,7 +842,29 @@ def _decoder_parameters(model: Model) -> int:
             return _transformer_parameters(d, 2)
 
 
-class Train(Section):
+class ReinforceConfig(Section):
+    """The objective of attention that draws its positions (Xu 2015, section 4.1)."""
+
+    weight: NotNegative = 0.1  # hard-sample attention: weight of the rewards of its draws; 1: the expected loss falls, less: steadier
+    entropy_weight: NotNegative = (
+        0.002  # hard-sample attention: weight of the entropy of its distribution, which keeps it spread
+    )
+    baseline_decay: Share = 0.9  # hard-sample attention: decay of the moving average that rewards are compared with; 0: no baseline
+
+
+class SelfCriticalConfig(Section):
+    """Training on the model's own captions by their CIDEr-D (Rennie 2017)."""
+
+    start_step: Count | None = (
+        None  # images: the step from which sampled captions are trained on by their CIDEr-D; None: never
+    )
+    samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] = 5  # self_critical: captions sampled of each image
+    baseline: Literal["greedy", "samples"] = (
+        "samples"  # self_critical: what a caption has to be better than: the greedy one, or the mean of the others (Luo 2020)
+    )
+
+
+class TrainConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1  # of everything random
     max_steps: Count = 10000  # optimizer updates
     max_minutes: Positive | None = None  # of training, validation included
@@ -846,14 +883,10 @@ class Train(Section):
         "cosine"  # cosine ends with max_steps or max_minutes, whichever is nearer
     )
     warmup: Annotated[int, Field(ge=0, le=1_000_000_000)] = 200  # steps from 0 to lr
-    decay: Annotated[float, Field(gt=0, lt=1)] = 0.5  # plateau: factor on lr
-    decay_patience: Count = 2  # plateau: validations without gain before a decay
-    reinforce: NotNegative = 0.1  # hard-sample attention: weight of what draws are paid (Xu 2015, section 4.1); 1: the expected loss falls, less: steadier
-    entropy: NotNegative = (
-        0.002  # hard-sample attention: reward for how far its weights are spread (their entropy)
-    )
-    baseline: Share = 0.9  # hard-sample attention: decay of the moving average that rewards are compared with; 0: no baseline
-    clip: NotNegative = 1.0  # largest norm of the gradient; 0: no clipping
+    plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5  # plateau: factor on lr
+    plateau_patience: Count = 2  # plateau: validations without gain before a decay
+    reinforce: ReinforceConfig = ReinforceConfig()
+    clip_norm: NotNegative = 1.0  # largest norm of the gradient; 0: no clipping
     label_smoothing: Share = 0.1  # share of a target's probability that all tokens have alike
     ema: Share = 0.0  # decay of the averaged weights that are validated and kept; 0: the weights themselves
     average: Annotated[int, Field(ge=1, le=1000)] = (
@@ -862,23 +895,17 @@ class Train(Section):
     validate_every: Count = 500  # steps from one validation to the next
     validate_sentences: Count = 1000  # of the validation split are translated for its score
     doubly_stochastic: NotNegative = 0.0  # weight of a penalty on positions whose weights over all steps do not add up to 1 (Xu 2015, section 4.2.1)
-    captions: Count | None = (
+    captions_per_image: Count | None = (
         None  # images: captions of one image in a batch, others in the next epoch; None: all
     )
-    crop: Share = 0.0  # images: the largest share of either side that a random crop cuts off
+    max_crop: Share = 0.0  # images: the largest share of either side that a random crop cuts off
     flip: bool = False  # images: half of them mirrored; not where captions name sides
-    colour: Share = 0.0  # images: the largest change of brightness, contrast and saturation
-    unfreeze: Annotated[int, Field(ge=0, le=1_000_000_000)] = (
+    color_jitter: Share = 0.0  # images: the largest change of brightness, contrast and saturation
+    unfreeze_step: Annotated[int, Field(ge=0, le=1_000_000_000)] = (
         0  # images: the step from which the backbone is trained too
     )
-    backbone_lr: Positive = 1.0  # images: factor on lr for the backbone
-    self_critical: Count | None = (
-        None  # images: the step from which drawn captions are trained on by their CIDEr-D (Rennie 2017); None: never
-    )
-    samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] = 5  # self_critical: captions drawn of each image
-    compared: Literal["greedy", "samples"] = (
-        "samples"  # self_critical: what a caption has to be better than: the greedy one, or the mean of the others (Luo 2020)
-    )
+    backbone_lr_factor: Positive = 1.0  # images: factor on lr for the backbone
+    self_critical: SelfCriticalConfig = SelfCriticalConfig()
     patience: Annotated[int, Field(ge=0, le=1_000_000_000)] = (
         0  # validations without gain before stopping; 0: never
     )
@@ -887,7 +914,7 @@ class Train(Section):
     precision: Precision = "auto"  # number format; auto: bf16 where the device multiplies it natively
 
 
-class Search(Section):
+class SearchConfig(Section):
     beam: Annotated[int, Field(ge=1, le=MOST_BEAM)] = 5  # hypotheses kept while searching; 1: greedy
     length_penalty: Annotated[float, Field(ge=0, le=MOST_PENALTY)] = (
         1.0  # score = log p / length ** length_penalty, the end token counted
@@ -911,10 +938,10 @@ class Search(Section):
 
 class Config(Section):
     about: str = ""  # one line: what the preset is, and its paper
-    data: Data = Data()
-    model: Model = Model()
-    train: Train = Train()
-    search: Search = Search()
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    search: SearchConfig = SearchConfig()
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
@@ -928,23 +955,27 @@ class Config(Section):
                 'model.tied="all" shares one embedding between both sides: it needs data.joint=true'
             )
         train = self.train
-        if train.compared == "samples" and train.self_critical is not None and train.samples == 1:
+        if (
+            train.self_critical.baseline == "samples"
+            and train.self_critical.start_step is not None
+            and train.self_critical.samples == 1
+        ):
             raise ValueError(
-                'train.compared="samples" is the mean of the others, and train.samples is 1: draw more, or choose greedy'
+                'train.self_critical.baseline="samples" is the mean of the others, and train.self_critical.samples is 1: draw more, or choose greedy'
             )
         if (
-            train.self_critical is not None
-            and self.model.decoder.reads == "attention"
+            train.self_critical.start_step is not None
+            and self.model.decoder.context_source == "attention"
             and self.model.attention.normaliser == "hard-sample"
         ):
             raise ValueError(
-                'train.self_critical gives attention that draws nothing to learn from, and model.attention.normaliser is "hard-sample": leave it out, or choose softmax'
+                'train.self_critical.start_step gives attention that draws nothing to learn from, and model.attention.normaliser is "hard-sample": leave it out, or choose softmax'
             )
         if train.metric == "cider" and not self.model.images:
             raise ValueError('train.metric="cider" is of captions: choose bleu or loss')
-        if train.doubly_stochastic and self.model.decoder.reads != "attention":
+        if train.doubly_stochastic and self.model.decoder.context_source != "attention":
             raise ValueError(
-                f'train.doubly_stochastic is on the weights of attention, and model.decoder.reads is "{self.model.decoder.reads}": leave it out'
+                f'train.doubly_stochastic is on the weights of attention, and model.decoder.context_source is "{self.model.decoder.context_source}": leave it out'
             )
         return self
 
@@ -1138,7 +1169,7 @@ def _assign(tree: dict[str, Any], setting: str) -> None:
     ):
         value = [
             word.strip() for word in value.split(",")
-        ]  # bare words for a list: --set model.decoder.context=input
+        ]  # bare words for a list: --set model.decoder.context_to=input
     *parents, last = key.split(".")
     for parent in parents:
         tree = tree.setdefault(parent, {})
@@ -1178,11 +1209,14 @@ def _idle(config: Config, trained: bool) -> Iterator[tuple[tuple[str, ...], str,
     there a preset would lead nowhere as soon as one setting of it is changed."""
     model, train = config.model, config.train
     a, d = model.attention, model.decoder
-    attends, drawn = d.reads == "attention", d.reads == "attention" and a.normaliser == "hard-sample"
+    attends, drawn = (
+        d.context_source == "attention",
+        d.context_source == "attention" and a.normaliser == "hard-sample",
+    )
     if not attends:
         yield (
-            ("model.attention.", "model.decoder.query"),
-            f'model.decoder.reads is "{d.reads}"',
+            ("model.attention.", "model.decoder.query_state"),
+            f'model.decoder.context_source is "{d.context_source}"',
             "choose a model with attention",
         )
     if not model.sized:
@@ -1196,20 +1230,25 @@ def _idle(config: Config, trained: bool) -> Iterator[tuple[tuple[str, ...], str,
             f'model.attention.score="{a.score}" {why}',
             "" if trained else "choose another score, or several heads",
         )
-    if d.kind == "rnn" and a.queries == "embedding" and set(d.context) == {"readout"} and d.gate == "none":
+    if (
+        d.kind == "rnn"
+        and a.query_input == "embedding"
+        and set(d.context_to) == {"readout"}
+        and d.gate == "none"
+    ):
         yield (
-            ("model.decoder.query",),
-            'model.attention.queries="embedding" asks with no state, and the readout alone sees what is read',
+            ("model.decoder.query_state",),
+            'model.attention.query_input="embedding" asks with no state, and the readout alone sees what is read',
             "",
         )
     if trained and drawn and a.k == 1:  # with more, validation wants it at 0
         yield (
-            ("model.attention.expected",),
+            ("model.attention.expectation_prob",),
             "it acts in training alone",
-            'set model.attention.decoding="expected"',
+            'set model.attention.at_inference="expected"',
         )
-    if trained and (a.normaliser in ("hard-topk", "gumbel") or (drawn and a.decoding == "argmax")):
-        way = 'set model.attention.decoding="sample"' if drawn else ""
+    if trained and (a.normaliser in ("hard-topk", "gumbel") or (drawn and a.at_inference == "argmax")):
+        way = 'set model.attention.at_inference="sample"' if drawn else ""
         yield (
             ("model.attention.temperature",),
             f'model.attention.normaliser="{a.normaliser}" reads the best at any temperature',
@@ -1227,12 +1266,20 @@ def _idle(config: Config, trained: bool) -> Iterator[tuple[tuple[str, ...], str,
         yield ("train.momentum",), f'train.optimizer is "{train.optimizer}"', 'set train.optimizer="sgd"'
     if train.schedule != "plateau":
         yield (
-            ("train.decay", "train.decay_patience"),
+            ("train.plateau_factor", "train.plateau_patience"),
             f'train.schedule is "{train.schedule}"',
             'set train.schedule="plateau"',
         )
     if not model.images:
-        names = ("captions", "crop", "flip", "colour", "unfreeze", "backbone_lr", "self_critical")
+        names = (
+            "captions_per_image",
+            "max_crop",
+            "flip",
+            "color_jitter",
+            "unfreeze_step",
+            "backbone_lr_factor",
+            "self_critical.start_step",
+        )
         yield (
             (*(f"train.{name}" for name in names), "data.max_missing", "data.follow_links"),
             "it is of images, and the source is text",
@@ -1244,15 +1291,15 @@ def _idle(config: Config, trained: bool) -> Iterator[tuple[tuple[str, ...], str,
             "it is of sources of text, and they are images",
             "",
         )
-    if train.self_critical is None:
+    if train.self_critical.start_step is None:
         yield (
-            ("train.samples", "train.compared"),
-            "train.self_critical is not set",
-            "set train.self_critical to a step",
+            ("train.self_critical.samples", "train.self_critical.baseline"),
+            "train.self_critical.start_step is not set",
+            "set train.self_critical.start_step to a step",
         )
     if model.encoder.kind == "image" and model.encoder.frozen:
         yield (
-            ("train.unfreeze", "train.backbone_lr"),
+            ("train.unfreeze_step", "train.backbone_lr_factor"),
             "model.encoder.frozen is true",
             "set model.encoder.frozen=false",
         )
@@ -1260,14 +1307,18 @@ def _idle(config: Config, trained: bool) -> Iterator[tuple[tuple[str, ...], str,
         why = (
             f'model.attention.normaliser is "{a.normaliser}"'
             if attends
-            else f'model.decoder.reads is "{d.reads}"'
+            else f'model.decoder.context_source is "{d.context_source}"'
         )
         way = (
             'set model.attention.normaliser="hard-sample"'
             if attends
             else "choose a model with attention that draws"
         )
-        yield ("train.reinforce", "train.entropy", "train.baseline"), f"nothing is drawn where {why}", way
+        yield (
+            ("train.reinforce.weight", "train.reinforce.entropy_weight", "train.reinforce.baseline_decay"),
+            f"nothing is drawn where {why}",
+            way,
+        )
 
 
 def _reason(key: str, idle: Iterable[tuple[tuple[str, ...], str, str]]) -> str | None:

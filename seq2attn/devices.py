@@ -71,7 +71,7 @@ def autocast(device: torch.device, format: Format) -> AbstractContextManager[obj
     return nullcontext() if format == "fp32" else torch.autocast(device.type, FLOATS[format])
 
 
-def keep_pages() -> None:
+def keep_freed_memory() -> None:
     """Tell glibc to keep freed memory for the process instead of returning it to the system. Does nothing
     elsewhere.
 
@@ -85,7 +85,7 @@ def keep_pages() -> None:
     _glibc("mallopt", M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def hand_back_pages() -> None:
+def trim_heap() -> None:
     """Return what was kept and is free, a fraction of a second: batches of many shapes leave pieces that fit
     none of the next, gigabytes of them in an hour.
     """

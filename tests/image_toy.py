@@ -17,7 +17,7 @@ from seq2attn import config
 from seq2attn.config import Config
 from seq2attn.data import prepared
 from seq2attn.data.images.corpus import Box, CaptionedImage, ImageCorpus
-from seq2attn.data.images.transforms import View, Views
+from seq2attn.data.images.transforms import CaptionedImages, ImageTransform
 from seq2attn.data.prepared import Prepared
 from seq2attn.data.tokenizer import EOS, Tokenizer
 from seq2attn.errors import UserError
@@ -98,8 +98,8 @@ def prepare(
     path: Path, images: Sequence[CaptionedImage], clips: bool = False, **options: object
 ) -> dict[str, object]:
     """The report of what stands prepared at `path` afterwards."""
-    data = config.Data.model_validate(
-        {name: options.pop(name) for name in list(options) if name in config.Data.model_fields}
+    data = config.DataConfig.model_validate(
+        {name: options.pop(name) for name in list(options) if name in config.DataConfig.model_fields}
     )
     with patch("seq2attn.data.prepared.open_corpus", return_value=corpus(images, clips)):
         return prepared.prepare("toy", path, data, **options)  # type: ignore[arg-type]
@@ -148,7 +148,7 @@ def settings(*changes: str) -> Config:
                 "backbone": "resnet",
                 "blocks": [1],
                 "channels": 8,
-                "side": SIDE,
+                "image_size": SIDE,
                 "size": 8,
                 "positions": "sinusoidal",
             },
@@ -193,12 +193,16 @@ def model(conf: Config, vocabulary: int, seed: int = 1, sharpness: float | None 
     return made
 
 
-def views(of: Prepared, conf: Config, made: dict[str, np.ndarray] | None = None) -> tuple[Views, Views]:
+def views(
+    of: Prepared, conf: Config, made: dict[str, np.ndarray] | None = None
+) -> tuple[CaptionedImages, CaptionedImages]:
     """Training and validation, of pixels or of what was made of them."""
     assert conf.model.encoder.kind == "image"
-    view, made = View.of(conf.model.encoder), made or {}
+    view, made = ImageTransform.of(conf.model.encoder), made or {}
     train, valid = of.captioned_split("train"), of.captioned_split("valid")
-    return Views(train, view, conf.train, made.get("train")), Views(valid, view, None, made.get("valid"))
+    return CaptionedImages(train, view, conf.train, made.get("train")), CaptionedImages(
+        valid, view, None, made.get("valid")
+    )
 
 
 def run_at(path: Path, conf: Config, of: Prepared) -> Run:
@@ -228,7 +232,7 @@ def events(
     **options: object,
 ) -> Iterator[trainer.Event]:
     """Of a run at `path`, new or gone on with; judged by CIDEr-D where it is self-critical."""
-    if conf.train.self_critical is not None and "critic" not in options:
+    if conf.train.self_critical.start_step is not None and "critic" not in options:
         options["critic"] = critic(of.captioned_split("train").captions, of.target_tokenizer, conf)
     net = net if net is not None else model(conf, of.target_tokenizer.size, conf.train.seed)
     training, validation = views(of, conf, made)
@@ -266,7 +270,7 @@ def boxed(number: int) -> CaptionedImage:
     )
 
 
-def images_of(of: Views) -> list[np.ndarray]:
+def images_of(of: CaptionedImages) -> list[np.ndarray]:
     return [
         cast(np.ndarray, of.view.pixels(of.split.content(number), "toy"))
         for number in range(len(of.split.names))

@@ -14,7 +14,7 @@ from seq2attn import config
 from seq2attn.attention import Attention, Score
 from seq2attn.attention.self_attention import SelfAttention
 from seq2attn.models.layers.cells import Cell
-from seq2attn.models.layers.gated_conv import Normalised
+from seq2attn.models.layers.gated_conv import WeightNorm
 from seq2attn.models.layers.transformer import FeedForward
 from seq2attn.models.seq2seq import Seq2Seq
 
@@ -45,13 +45,13 @@ def mapping(kind: str, module: nn.Module) -> dict[str, Any]:
     return {"kind": kind} | {key[0]: value for key, value in p.items()}
 
 
-def score(settings: config.Attention, module: Score) -> dict[str, Any]:
+def score(settings: config.AttentionConfig, module: Score) -> dict[str, Any]:
     """Past weights join additive and concat inside the tanh, by a matrix; every other score by one row of
     numbers.
     """
     p: dict[str, Any] = {key: array(value) for key, value in module.named_parameters()}
     name, past = settings.score, p.pop("past.weight", None)
-    assert (past is None) == (settings.past == "none")
+    assert (past is None) == (settings.history == "none")
     inside = {} if past is None else {"past": past if name in ("additive", "concat") else past[0]}
     if name == "keyed":
         return inside | {
@@ -76,12 +76,12 @@ def score(settings: config.Attention, module: Score) -> dict[str, Any]:
     return inside | {renamed[key]: value for key, value in p.items()}
 
 
-def attention(settings: config.Attention, module: Attention) -> dict[str, Any]:
+def attention(settings: config.AttentionConfig, module: Attention) -> dict[str, Any]:
     named: dict[str, Any] = {"score": score(settings, module.score)}
     terms = (
         {} if module.term is None else {key: array(value) for key, value in module.term.named_parameters()}
     )
-    match settings.past:
+    match settings.history:
         case "fertility":
             named["past"] = {"u": terms.pop("fertility.weight")[0], "n": settings.max_fertility}
         case "location-aware":
@@ -102,7 +102,7 @@ def attention(settings: config.Attention, module: Attention) -> dict[str, Any]:
     return named
 
 
-def self_attention(settings: config.Transformer, module: SelfAttention) -> dict[str, Any]:
+def self_attention(settings: config.TransformerConfig, module: SelfAttention) -> dict[str, Any]:
     """One matrix holds queries, keys and values, head after head. The pairs that rotary positions turn lie
     half a head apart there, side by side in the paper.
     """
@@ -123,7 +123,7 @@ def self_attention(settings: config.Transformer, module: SelfAttention) -> dict[
     return named
 
 
-def feed_forward(settings: config.Transformer, module: FeedForward) -> dict[str, Any]:
+def feed_forward(settings: config.TransformerConfig, module: FeedForward) -> dict[str, Any]:
     units = settings.feedforward
     named = {"w1": array(module.into.weight)[:units], "w2": array(module.out.weight)}
     if settings.activation == "swiglu":
@@ -143,7 +143,9 @@ def norm(module: nn.Module | None) -> dict[str, Any] | None:
     )
 
 
-def transformer(settings: config.Transformer, side: Any, attends: config.Attention | None) -> dict[str, Any]:
+def transformer(
+    settings: config.TransformerConfig, side: Any, attends: config.AttentionConfig | None
+) -> dict[str, Any]:
     layers = []
     for layer in side.layers:
         one = {
@@ -167,7 +169,7 @@ def transformer(settings: config.Transformer, side: Any, attends: config.Attenti
     }
 
 
-def normalised(module: Normalised) -> dict[str, np.ndarray]:
+def normalised(module: WeightNorm) -> dict[str, np.ndarray]:
     return {"v": array(module.weight), "g": array(module.gain), "b": array(module.bias)}
 
 
@@ -181,7 +183,7 @@ def convolutional(side: Any, layers: list[Any]) -> dict[str, Any]:
     }
 
 
-def convolutional_layer(settings: config.Attention, layer: Any) -> dict[str, Any]:
+def convolutional_layer(settings: config.AttentionConfig, layer: Any) -> dict[str, Any]:
     maps = {name: normalised(getattr(layer, name)) for name in ("convolution", "asking", "answer")}
     return maps | {"attention": attention(settings, layer.attention)}
 
@@ -198,7 +200,7 @@ def gate(kind: str, module: nn.Linear, embedding: int, state: int) -> dict[str, 
     }
 
 
-def weights(model: Seq2Seq, settings: config.Model) -> dict[str, Any]:
+def weights(model: Seq2Seq, settings: config.ModelConfig) -> dict[str, Any]:
     encoder, decoder = model.encoder, model.decoder
     named = {
         "source_embedding": array(encoder.embedding.weight),
@@ -213,24 +215,24 @@ def weights(model: Seq2Seq, settings: config.Model) -> dict[str, Any]:
     return named
 
 
-def encoder_weights(settings: config.Model, encoder: Any) -> Any:
+def encoder_weights(settings: config.ModelConfig, encoder: Any) -> Any:
     match settings.encoder:
-        case config.RNNEncoder():
+        case config.RNNEncoderConfig():
             return [[cell(direction) for direction in layer] for layer in encoder.layers]
-        case config.TransformerEncoder():
+        case config.TransformerEncoderConfig():
             return transformer(settings.encoder, encoder, None)
-        case config.ConvEncoder():
+        case config.ConvEncoderConfig():
             return convolutional(encoder, [normalised(layer) for layer in encoder.layers])
     raise NotImplementedError
 
 
-def decoder_weights(settings: config.Model, decoder: Any) -> dict[str, Any]:
+def decoder_weights(settings: config.ModelConfig, decoder: Any) -> dict[str, Any]:
     match settings.decoder:
-        case config.RNNDecoder():
+        case config.RNNDecoderConfig():
             return recurrent_decoder_weights(settings, settings.decoder, decoder)
-        case config.TransformerDecoder():
+        case config.TransformerDecoderConfig():
             return {"decoder": transformer(settings.decoder, decoder, settings.attention)}
-        case config.ConvDecoder():
+        case config.ConvDecoderConfig():
             return {
                 "decoder": convolutional(
                     decoder, [convolutional_layer(settings.attention, layer) for layer in decoder.layers]
@@ -240,7 +242,7 @@ def decoder_weights(settings: config.Model, decoder: Any) -> dict[str, Any]:
 
 
 def recurrent_decoder_weights(
-    settings: config.Model, chosen: config.RNNDecoder, decoder: Any
+    settings: config.ModelConfig, chosen: config.RNNDecoderConfig, decoder: Any
 ) -> dict[str, Any]:
     parts = 2 if chosen.cell == "lstm" else 1
     maps = [] if decoder.bridge is None else [affine(layer) for layer in decoder.bridge]
@@ -268,7 +270,7 @@ def size(tree: Any) -> int:
     )
 
 
-def layers(settings: config.Transformer, weights_of: int | None = None) -> reference.Layers:
+def layers(settings: config.TransformerConfig, weights_of: int | None = None) -> reference.Layers:
     return reference.Layers(
         heads=settings.heads,
         kv_heads=settings.kv_heads or settings.heads,
@@ -280,22 +282,22 @@ def layers(settings: config.Transformer, weights_of: int | None = None) -> refer
     )
 
 
-def recipe(settings: config.Model) -> reference.Recipe:
+def recipe(settings: config.ModelConfig) -> reference.Recipe:
     e, d, a = settings.encoder, settings.decoder, settings.attention
-    chosen: dict[str, Any] = {"reads": d.reads}
+    chosen: dict[str, Any] = {"context_source": d.context_source}
     match e:
-        case config.RNNEncoder():
+        case config.RNNEncoderConfig():
             chosen |= {"encoder_cell": e.cell, "reverse": e.reverse}
-        case config.TransformerEncoder():
+        case config.TransformerEncoderConfig():
             chosen |= {"encoder": layers(e)}
-        case config.ConvEncoder():
+        case config.ConvEncoderConfig():
             chosen |= {"encoder": reference.Blocks(e.positions)}
     match d:
-        case config.RNNDecoder():
+        case config.RNNDecoderConfig():
             names = (
                 "cell",
-                "query",
-                "context",
+                "query_state",
+                "context_to",
                 "input_feeding",
                 "readout",
                 "readout_embedding",
@@ -303,23 +305,23 @@ def recipe(settings: config.Model) -> reference.Recipe:
                 "gate",
             )
             chosen |= {name: getattr(d, name) for name in names}
-        case config.TransformerDecoder():
+        case config.TransformerDecoderConfig():
             chosen |= {"decoder": layers(d, d.weights_of)}
-        case config.ConvDecoder():
+        case config.ConvDecoderConfig():
             chosen |= {"decoder": reference.Blocks(d.positions, d.weights_of)}
     names = (
         "score",
-        "queries",
+        "query_input",
         "keys",
         "values",
         "heads",
         "kv_heads",
         "shown",
-        "past",
+        "history",
         "normaliser",
         "temperature",
         "k",
-        "decoding",
+        "at_inference",
         "window",
         "half_width",
     )

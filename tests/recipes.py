@@ -50,10 +50,10 @@ def make(
     attention: dict[str, Any] | None = None,
     tied: str = "none",
     dropout: float = 0.0,
-) -> config.Model:
+) -> config.ModelConfig:
     """The settings, with sizes made equal where another setting asks for it, and otherwise all different."""
     encoder = {"layers": 1} | encoder
-    decoder = {"layers": 2 if "layer" in decoder.get("context", ()) else 1} | decoder
+    decoder = {"layers": 2 if "layer" in decoder.get("context_to", ()) else 1} | decoder
     if decoder.get("bridge") == "last":
         decoder["layers"] = encoder["layers"] = max(decoder["layers"], encoder["layers"])
     if decoder.get("readout") == "linear" and decoder.get("readout_size") is None:
@@ -71,7 +71,7 @@ def make(
                 "encoder": encoder | {"size": units},
             }
             try:
-                return config.Model.model_validate(
+                return config.ModelConfig.model_validate(
                     tree | {"decoder": decoder | {"size": size}, "attention": {"size": 4} | (attention or {})}
                 )
             except ValidationError as error:
@@ -92,29 +92,29 @@ def attention(draw: Draw, score: str, normaliser: str, plain: int = 2) -> dict[s
         "score": score,
         "normaliser": normaliser,
         "heads": one(1, 2),
-        "past": one(*PASTS),
+        "history": one(*PASTS),
         "temperature": one(1.0, 0.7),
     }
-    tree |= {"queries": one("state", "embedding", "both"), "keys": one(*PARTS), "values": one(*PARTS)}
+    tree |= {"query_input": one("state", "embedding", "both"), "keys": one(*PARTS), "values": one(*PARTS)}
     if score == "keyed":
         tree |= {"query_map": draw(MAPS), "key_map": draw(MAPS)}
     if "location" in score:
-        tree["positions"] = draw((3, 9))
-        if tree["past"] != "fertility":  # nothing else reads a key
+        tree["max_positions"] = draw((3, 9))
+        if tree["history"] != "fertility":  # nothing else reads a key
             tree["keys"] = "states"
         if score == "concat-location":
-            tree["queries"] = "both"
+            tree["query_input"] = "both"
     equal = score in ("dot", "scaled-dot", "cosine") or (
         score == "keyed" and tree["query_map"] == tree["key_map"] == "identity"
     )
     # [e; s] is longer than x, and may be as long as h alone
-    if equal and tree["heads"] == 1 and tree["queries"] == "both":
+    if equal and tree["heads"] == 1 and tree["query_input"] == "both":
         tree["keys"] = tree["values"] = "states"
     if tree["heads"] == 1:
         tree["value_map"] = one(*MAPS)
-    if tree["past"] == "location-aware":
+    if tree["history"] == "location-aware":
         tree |= {"filters": 2, "kernel": draw((1, 3, 5))}
-    if tree["past"] == "fertility":
+    if tree["history"] == "fertility":
         tree["max_fertility"] = draw((2.0, 3.0))
     hard = normaliser in config.HARD
     tree["window"] = one("none", "local-m") if hard else one(*WINDOWS)
@@ -125,10 +125,10 @@ def attention(draw: Draw, score: str, normaliser: str, plain: int = 2) -> dict[s
     if normaliser == "hard-sample":
         tree |= draw(
             (
-                {"expected": 0.4, "decoding": "argmax"},
-                {"expected": 0.4, "decoding": "expected"},
-                {"expected": 0.0, "k": 2},
-                {"decoding": "sample"},
+                {"expectation_prob": 0.4, "at_inference": "argmax"},
+                {"expectation_prob": 0.4, "at_inference": "expected"},
+                {"expectation_prob": 0.0, "k": 2},
+                {"at_inference": "sample"},
             )
         )
     return tree
@@ -138,11 +138,11 @@ def fit(encoder: dict[str, Any], decoder: dict[str, Any], attention: dict[str, A
     """Change what cannot stand together: a copied state needs the encoder's size; an encoder that nobody
     reads is none.
     """
-    if decoder.get("bridge") == "last" and attention["queries"] == "both":
+    if decoder.get("bridge") == "last" and attention["query_input"] == "both":
         decoder["bridge"] = "linear"
     compared = (
         attention["keys"]
-        if "location" not in attention["score"] or attention["past"] == "fertility"
+        if "location" not in attention["score"] or attention["history"] == "fertility"
         else None
     )
     if (
@@ -153,10 +153,10 @@ def fit(encoder: dict[str, Any], decoder: dict[str, Any], attention: dict[str, A
         decoder["bridge"] = "linear"
 
 
-def name(settings: config.Model) -> str:
+def name(settings: config.ModelConfig) -> str:
     e, d, a = settings.encoder, settings.decoder, settings.attention
     ways = "bi" if e.bidirectional else "rev" if e.reverse else "uni"
-    parts = [f"{e.cell}{e.layers}{ways}", f"{d.cell}{d.layers}", d.query, "+".join(d.context)]
+    parts = [f"{e.cell}{e.layers}{ways}", f"{d.cell}{d.layers}", d.query_state, "+".join(d.context_to)]
     parts += [
         "fed" if d.input_feeding else "",
         d.readout,
@@ -165,8 +165,8 @@ def name(settings: config.Model) -> str:
         d.bridge,
         f"tied-{settings.tied}",
     ]
-    if d.reads == "attention":
-        plain = config.Attention()
+    if d.context_source == "attention":
+        plain = config.AttentionConfig()
         others = [
             f"{key}={value}"
             for key, value in a
@@ -174,11 +174,11 @@ def name(settings: config.Model) -> str:
         ]
         parts = [a.score, a.normaliser, *others, "" if d.gate == "none" else f"gate={d.gate}", *parts]
     else:
-        parts = [d.reads, *parts]
+        parts = [d.context_source, *parts]
     return "-".join(part for part in parts if part)
 
 
-def sweep() -> list[config.Model]:
+def sweep() -> list[config.ModelConfig]:
     """Scores x normalisers, beside cells x queries x places of the context x input feeding, all else drawn
     for each; then the systems without attention.
     """
@@ -190,7 +190,7 @@ def sweep() -> list[config.Model]:
         {"bidirectional": False, "reverse": True, "size": 3, "layers": 2},
     )
 
-    def one(cell: str, attention: dict[str, Any] | None = None, **decoder: Any) -> config.Model:
+    def one(cell: str, attention: dict[str, Any] | None = None, **decoder: Any) -> config.ModelConfig:
         kind, size = draw(READOUTS)
         encoder = {"cell": draw(CELLS)} | draw(ways)
         decoder = {
@@ -209,7 +209,7 @@ def sweep() -> list[config.Model]:
     pairs = list(itertools.product(SCORES, NORMALISERS))
     random.Random(1).shuffle(pairs)
     found = [
-        one(cell, attention(draw, *pair), query=query, context=context, input_feeding=feeding)
+        one(cell, attention(draw, *pair), query_state=query, context_to=context, input_feeding=feeding)
         for (cell, query, context, feeding), pair in zip(recurrences, itertools.cycle(pairs), strict=False)
     ]
     # all steps at once, where it matters which step it is
@@ -218,15 +218,22 @@ def sweep() -> list[config.Model]:
         "half_width": 1,
     }
     found += [
-        one("gru", windowed, query=query, context=("readout",), input_feeding=False)
+        one("gru", windowed, query_state=query, context_to=("readout",), input_feeding=False)
         for query in ("current", "previous")
     ]
     found += [
-        one(cell, reads="summary", context=context, input_feeding=n % 3 == 0)
+        one(cell, context_source="summary", context_to=context, input_feeding=n % 3 == 0)
         for n, (cell, context) in enumerate(itertools.product(CELLS, SETS))
     ]
     found += [
-        one(cell, reads="nothing", context=(), layers=layers, bridge=bridge, input_feeding=layers == 3)
+        one(
+            cell,
+            context_source="none",
+            context_to=(),
+            layers=layers,
+            bridge=bridge,
+            input_feeding=layers == 3,
+        )
         for (cell, layers), bridge in zip(
             itertools.product(CELLS, (1, 3)), itertools.cycle(BRIDGES[:3]), strict=False
         )
@@ -238,14 +245,14 @@ SWEEP = sweep()
 NAMES = [name(settings) for settings in SWEEP]
 
 
-def cover(models: Sequence[config.Model]) -> list[config.Model]:
+def cover(models: Sequence[config.ModelConfig]) -> list[config.ModelConfig]:
     """A few of the models that have every value of every setting between them that the models have."""
 
-    def values(settings: config.Model) -> set[tuple[str, Any]]:
+    def values(settings: config.ModelConfig) -> set[tuple[str, Any]]:
         sections = [
             settings.encoder,
             settings.decoder,
-            *([settings.attention] if settings.decoder.reads == "attention" else []),
+            *([settings.attention] if settings.decoder.context_source == "attention" else []),
         ]
         return {("tied", settings.tied)} | {
             (f"{type(section).__name__}.{key}", value) for section in sections for key, value in section
@@ -261,12 +268,16 @@ def cover(models: Sequence[config.Model]) -> list[config.Model]:
 FEW = cover(SWEEP)  # for what takes longer
 # with a true gradient
 SMOOTH = cover(
-    [one for one in SWEEP if one.decoder.reads != "attention" or one.attention.normaliser not in config.HARD]
+    [
+        one
+        for one in SWEEP
+        if one.decoder.context_source != "attention" or one.attention.normaliser not in config.HARD
+    ]
 )
 
 
 @st.composite
-def models(draw: st.DrawFn, attends: bool = False) -> config.Model:
+def models(draw: st.DrawFn, attends: bool = False) -> config.ModelConfig:
     """Any valid recurrent model, small."""
 
     def one(values: Sequence[Any]) -> Any:
@@ -285,18 +296,18 @@ def models(draw: st.DrawFn, attends: bool = False) -> config.Model:
     decoder = {
         "cell": one(CELLS),
         "layers": draw(st.integers(1, 3)),
-        "reads": reads,
-        "query": one(["current", "previous"]),
-        "context": () if reads == "nothing" else one(SETS),
+        "context_source": reads,
+        "query_state": one(["current", "previous"]),
+        "context_to": () if reads == "none" else one(SETS),
         "input_feeding": draw(st.booleans()),
         "readout": kind,
         "readout_size": size,
         "readout_embedding": draw(st.booleans()),
         "bridge": one(BRIDGES),
     }
-    if reads == "nothing" and decoder["bridge"] == "zero":
+    if reads == "none" and decoder["bridge"] == "zero":
         decoder["bridge"] = "mean"
-    if "layer" in decoder["context"]:
+    if "layer" in decoder["context_to"]:
         decoder["layers"] = max(2, decoder["layers"])
     asks = None
     if reads == "attention":
@@ -307,7 +318,7 @@ def models(draw: st.DrawFn, attends: bool = False) -> config.Model:
 
 
 @st.composite
-def anything(draw: st.DrawFn) -> tuple[config.Model, list[str]]:
+def anything(draw: st.DrawFn) -> tuple[config.ModelConfig, list[str]]:
     """Any tree of a model's settings, every value of the right kind; and while the config refuses it, one
     setting less, of those that the refusal names.
 
@@ -327,9 +338,9 @@ def anything(draw: st.DrawFn) -> tuple[config.Model, list[str]]:
         "decoder": {
             "cell": CELLS,
             "layers": (1, 2),
-            "reads": ("attention", "attention", "attention", "summary", "nothing"),
-            "query": ("current", "previous"),
-            "context": ((), *SETS, ("input", "input")),
+            "context_source": ("attention", "attention", "attention", "summary", "nothing"),
+            "query_state": ("current", "previous"),
+            "context_to": ((), *SETS, ("input", "input")),
             "gate": GATES,
             "input_feeding": (False, True),
             "readout": ("linear", "tanh", "maxout"),
@@ -342,21 +353,21 @@ def anything(draw: st.DrawFn) -> tuple[config.Model, list[str]]:
             "size": (None, 4),
             "query_map": MAPS,
             "key_map": MAPS,
-            "positions": (3, 256),
-            "queries": ("state", "embedding", "both"),
+            "max_positions": (3, 256),
+            "query_input": ("state", "embedding", "both"),
             "keys": PARTS,
             "values": PARTS,
             "value_map": MAPS,
             "heads": (1, 2, 3),
-            "past": PASTS,
+            "history": PASTS,
             "max_fertility": (2.0, 3.0),
             "filters": (2, 10),
             "kernel": (2, 3, 7),
             "normaliser": NORMALISERS,
             "temperature": (1.0, 0.5),
             "k": (1, 2),
-            "expected": (0.0, 0.5),
-            "decoding": ("argmax", "expected", "sample"),
+            "expectation_prob": (0.0, 0.5),
+            "at_inference": ("argmax", "expected", "sample"),
             "window": WINDOWS,
             "half_width": (1, 10),
         },
@@ -372,7 +383,7 @@ def anything(draw: st.DrawFn) -> tuple[config.Model, list[str]]:
         "model.dropout": one((0.0, 0.3)),
         "model.init": one(("glorot", "uniform", "bahdanau15")),
     }
-    kinds = ("score", "past", "normaliser", "window")  # what other settings depend on
+    kinds = ("score", "history", "normaliser", "window")  # what other settings depend on
     for section, settings in sections.items():
         loose |= {
             f"model.{section}.{key}": one(values)
@@ -382,7 +393,7 @@ def anything(draw: st.DrawFn) -> tuple[config.Model, list[str]]:
     return settle(tree, loose)
 
 
-def settle(tree: dict[str, Any], loose: dict[str, Any]) -> tuple[config.Model, list[str]]:
+def settle(tree: dict[str, Any], loose: dict[str, Any]) -> tuple[config.ModelConfig, list[str]]:
     """The model of a tree with `loose` settings; while the config refuses it, the first of them that the
     refusal names is left out. And every refusal on the way.
     """

@@ -320,7 +320,7 @@ def weigh(recipe, w, q, keys, history=(), t=0, drawn=None):
     """
     scores = []
     for j, k in enumerate(keys):
-        past = None if recipe.past == "none" else PAST[recipe.past](w["past"], list(history), keys, j)
+        past = None if recipe.history == "none" else PAST[recipe.history](w["past"], list(history), keys, j)
         scores.append(SCORES[recipe.score](w["score"], q, k, j, past) / recipe.temperature)
     # a position without a row is never read
     read = min(len(keys), w["score"]["w"].shape[0]) if "location" in recipe.score else len(keys)
@@ -328,7 +328,7 @@ def weigh(recipe, w, q, keys, history=(), t=0, drawn=None):
     if recipe.window != "none":
         mask, factor = WINDOWS[recipe.window](w.get("window"), q, t, read, recipe.half_width)
     mask, factor = [*mask, *[False] * (len(keys) - read)], np.append(factor, np.ones(len(keys) - read))
-    name = recipe.normaliser + ("-expected" if recipe.decoding == "expected" else "")
+    name = recipe.normaliser + ("-expected" if recipe.at_inference == "expected" else "")
     weights = NORMALISERS[name](scores, mask, recipe.k) if drawn is None else drawn
     return weights * factor, scores, mask
 
@@ -454,26 +454,26 @@ class Recipe:
     encoder_cell: str = "lstm"
     reverse: bool = False  # a one-way encoder reads from right to left
     cell: str = "lstm"
-    reads: str = "attention"  # attention | summary | nothing
+    context_source: str = "attention"  # attention | summary | nothing
     score: str = "additive"
-    query: str = "current"  # current | previous
-    context: tuple[str, ...] = ("readout",)  # any of input, layer, readout
+    query_state: str = "current"  # current | previous
+    context_to: tuple[str, ...] = ("readout",)  # any of input, layer, readout
     input_feeding: bool = False
     readout: str = "tanh"  # linear | tanh | maxout
     readout_embedding: bool = False
     bridge: str = "linear"  # last | linear | mean | zero
     gate: str = "none"  # scalar | context
-    queries: str = "state"  # state | embedding | both: what asks
+    query_input: str = "state"  # state | embedding | both: what asks
     keys: str = "states"  # states | embeddings | sum: what is compared
     values: str = "states"  # likewise: what is read
     heads: int = 1
     kv_heads: int | None = None  # keys and values that the heads share
     shown: int | None = None  # the head whose weights are told, from 1; None: the mean
-    past: str = "none"  # coverage | fertility | location-aware
+    history: str = "none"  # coverage | fertility | location-aware
     normaliser: str = "softmax"
     temperature: float = 1.0
     k: int = 1
-    decoding: str = "argmax"  # hard-sample: argmax | expected
+    at_inference: str = "argmax"  # hard-sample: argmax | expected
     window: str = "none"  # local-m | local-p
     half_width: int = 10
     encoder: "Layers | Blocks | None" = None  # None: recurrent, as `encoder_cell` says
@@ -536,7 +536,7 @@ def first_state(recipe, weights, encoded):
         if recipe.bridge == "zero":
             states.append(zero_state(recipe.cell, w["w_hh"].shape[1]))
             continue
-        values = memory(recipe.values if recipe.reads == "attention" else "states", encoded)
+        values = memory(recipe.values if recipe.context_source == "attention" else "states", encoded)
         start = sum(values) / len(values) if recipe.bridge == "mean" else encoded.summary
         maps = weights["bridge"][number]
         h = tanh(linear(maps["h"]["w"], start, maps["h"]["b"]))
@@ -564,7 +564,7 @@ def decode(recipe, weights, encoded, tokens, drawn=None):
     states = first_state(recipe, weights, encoded)
     keys, values = (
         memory(recipe.keys, encoded),
-        memory(recipe.values if recipe.reads == "attention" else "states", encoded),
+        memory(recipe.values if recipe.context_source == "attention" else "states", encoded),
     )
     context = np.zeros(len(values[0]))  # c_0
     fed = np.zeros(readout_size(recipe, weights)) if recipe.input_feeding else None  # r_0
@@ -572,7 +572,7 @@ def decode(recipe, weights, encoded, tokens, drawn=None):
     logits, attention, readouts, log_p, entropies = [], [], [], [], []
 
     def ask(state, embedding):
-        query = {"state": state, "embedding": embedding, "both": join(embedding, state)}[recipe.queries]
+        query = {"state": state, "embedding": embedding, "both": join(embedding, state)}[recipe.query_input]
         t = len(logits)
         found = attend(
             recipe,
@@ -593,26 +593,26 @@ def decode(recipe, weights, encoded, tokens, drawn=None):
     for token in tokens:
         embedding = weights["target_embedding"][token]
         alignment = None
-        if recipe.reads == "summary":
+        if recipe.context_source == "summary":
             context = encoded.summary
-        elif recipe.reads == "attention" and recipe.query == "previous":
+        elif recipe.context_source == "attention" and recipe.query_state == "previous":
             context, alignment = ask(states[-1][0], embedding)
 
-        x = join(embedding, context if "input" in recipe.context else None, fed)
+        x = join(embedding, context if "input" in recipe.context_to else None, fed)
         new = []
         for number, w in enumerate(weights["decoder"]):
             if number > 0:
-                x = join(new[-1][0], context if "layer" in recipe.context else None)
+                x = join(new[-1][0], context if "layer" in recipe.context_to else None)
             new.append(CELLS[recipe.cell](w, x, states[number]))
         states = new
         top = states[-1][0]
 
-        if recipe.reads == "attention" and recipe.query == "current":
+        if recipe.context_source == "attention" and recipe.query_state == "current":
             context, alignment = ask(top, embedding)
 
         x = join(
             top,
-            context if "readout" in recipe.context else None,
+            context if "readout" in recipe.context_to else None,
             embedding if recipe.readout_embedding else None,
         )
         r = read_out(recipe, weights, x)

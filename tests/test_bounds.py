@@ -168,7 +168,7 @@ def test_nothing_large_is_made_of_a_run_whose_weights_are_of_another_size(
     path = changed(key, value)
     build = loading.build
 
-    def in_small(settings: config.Model, *sizes: int, **options: Any) -> Any:
+    def in_small(settings: config.ModelConfig, *sizes: int, **options: Any) -> Any:
         assert torch.empty(1).device.type == "meta" or settings.parameters(max(sizes)) < 3_000_000, (
             "a large model was made"
         )

@@ -121,11 +121,11 @@ def test_score_variants_differ_in_the_score_alone(score: str) -> None:
         (["model.decoder.size=300"], ["model.decoder.bridge", "300", "512"]),
         (["model.decoder.layers=3"], ["model.decoder.bridge", "3", "2"]),
         (["model.encoder.reverse=true"], ["model.encoder.reverse", "model.encoder.bidirectional"]),
-        (["model.decoder.reads=nothing"], ["model.decoder.reads", "model.decoder.context"]),
-        (["model.decoder.context=[]"], ["model.decoder.context", "model.decoder.reads"]),
-        (['model.decoder.context=["readout", "readout"]'], ["model.decoder.context", "twice"]),
+        (["model.decoder.context_source=none"], ["model.decoder.context_source", "model.decoder.context_to"]),
+        (["model.decoder.context_to=[]"], ["model.decoder.context_to", "model.decoder.context_source"]),
+        (['model.decoder.context_to=["readout", "readout"]'], ["model.decoder.context_to", "twice"]),
         (
-            ["model.decoder.context=['layer']", "model.decoder.layers=1", "model.encoder.layers=1"],
+            ["model.decoder.context_to=['layer']", "model.decoder.layers=1", "model.encoder.layers=1"],
             ["layer", "model.decoder.layers"],
         ),
         (["model.decoder.readout=linear"], ["model.decoder.input_feeding", "model.decoder.readout_size"]),
@@ -150,7 +150,7 @@ def test_contradictions_are_refused_by_name(setting: list[str], named: list[str]
     [
         ("train.learning_rate=1", "train.learning_rate: no such setting"),
         ("train.batch_token=1", "train.batch_token: no such setting; did you mean train.batch_tokens?"),
-        # not train.crop, which is as near
+        # not train.max_crop, which is as near
         ("model.drop=0.1", "model.drop: no such setting; did you mean model.dropout?"),
         ("train.valid=3", "did you mean train.validate_every or train.validate_sentences?"),
         ("model.encoder.sise=3", "did you mean model.encoder.size?"),
@@ -186,7 +186,7 @@ def test_wrong_settings_are_refused_in_one_line(setting: str, message: str) -> N
         (" train.lr = 0.5 ", "train.lr", 0.5),
         ("model.encoder.cell=gru", "model.encoder.cell", "gru"),
         ('model.encoder.cell="gru"', "model.encoder.cell", "gru"),
-        ('model.decoder.context=["input","readout"]', "model.decoder.context", ["input", "readout"]),
+        ('model.decoder.context_to=["input","readout"]', "model.decoder.context_to", ["input", "readout"]),
         ("data.joint=false", "data.joint", False),
         ("about=what = it is", "about", "what = it is"),
         ("train.batch_tokens=8_192", "train.batch_tokens", 8192),
@@ -235,7 +235,7 @@ def test_a_wrong_setting_is_not_blamed_on_a_file_that_is_right(tmp_path) -> None
     file = tmp_path / "mine.toml"
     file.write_text("[train]\nlr = -1\n")
     with pytest.raises(UsageError, match=r"mine\.toml: train\.lr"):
-        config.load(str(file), ["train.clip=1"])
+        config.load(str(file), ["train.clip_norm=1"])
     assert config.load(str(file), ["train.lr=1"]).train.lr == 1
 
 
@@ -270,22 +270,22 @@ OWNED = {
     "filters": ("3", "past=location-aware", "past=fertility"),
     "kernel": ("3", "past=location-aware", "past=none"),
     "k": ("2", "normaliser=hard-topk", "normaliser=gumbel"),
-    "expected": ("0.25", "normaliser=hard-sample", "normaliser=hard-topk"),
-    "decoding": ("sample", "normaliser=hard-sample", "normaliser=softmax"),
+    "expectation_prob": ("0.25", "normaliser=hard-sample", "normaliser=hard-topk"),
+    "at_inference": ("sample", "normaliser=hard-sample", "normaliser=softmax"),
     "half_width": ("3", "window=local-m", "window=none"),
 }
 
 
-def of_attention(*settings: str) -> config.Attention:
+def of_attention(*settings: str) -> config.AttentionConfig:
     return config.change(config.Config(), [A + setting for setting in settings]).model.attention
 
 
 def test_every_setting_of_one_choice_is_tested() -> None:
     assert set(OWNED) == {name for name, _, _ in config._ACTS}
     for name, owner, kinds in config._ACTS:
-        choices = typing.get_args(config.Attention.model_fields[owner].annotation)
+        choices = typing.get_args(config.AttentionConfig.model_fields[owner].annotation)
         assert set(kinds) < set(choices), name
-        assert config.Attention.model_fields[owner].default not in kinds, name
+        assert config.AttentionConfig.model_fields[owner].default not in kinds, name
 
 
 @pytest.mark.parametrize(("name", "value", "acts", "idle"), [(name, *row) for name, row in OWNED.items()])
@@ -293,7 +293,7 @@ def test_a_setting_of_one_choice_is_refused_with_the_others(
     name: str, value: str, acts: str, idle: str, tmp_path
 ) -> None:
     owner, chosen = idle.split("=")
-    default = config.Attention.model_fields[name].default
+    default = config.AttentionConfig.model_fields[name].default
     expected = str(of_attention(acts, f"{name}={value}").model_dump()[name])
     assert (expected, str(default)) == (value, str(of_attention(acts).model_dump()[name]))
     of_attention(idle, f"{name}={json.dumps(default)}")  # what does nothing may be said
@@ -432,7 +432,7 @@ def test_an_encoder_that_nothing_reads_is_refused_by_name(bridge: str, attention
 @pytest.mark.parametrize("reads", ["summary", "nothing"])
 def test_a_gate_without_attention_is_refused_by_name(choice: str, reads: str) -> None:
     context = [] if reads == "nothing" else ["input"]
-    settings = [f"model.decoder.reads={reads}", f"model.decoder.context={json.dumps(context)}"]
+    settings = [f"model.decoder.context_source={reads}", f"model.decoder.context_to={json.dumps(context)}"]
     config.change(config.Config(), settings)
     with pytest.raises(
         UsageError,
@@ -443,13 +443,13 @@ def test_a_gate_without_attention_is_refused_by_name(choice: str, reads: str) ->
 
 
 def test_attention_is_not_held_to_sizes_where_nothing_attends() -> None:
-    settings = ["model.decoder.reads=summary", "model.attention.score=dot", "model.decoder.size=300"]
+    settings = ["model.decoder.context_source=summary", "model.attention.score=dot", "model.decoder.size=300"]
     assert config.change(config.Config(), settings).model.memory_size("values") == 512
 
 
 def test_sizes_of_what_is_compared_and_read() -> None:
     model = config.change(
-        config.Config(), ["model.attention.keys=embeddings", "model.attention.queries=both"]
+        config.Config(), ["model.attention.keys=embeddings", "model.attention.query_input=both"]
     ).model
     assert (
         model.memory_size("keys"),
@@ -466,7 +466,7 @@ def test_sizes_of_what_is_compared_and_read() -> None:
         model.query_size,
         model.attention_size,
     ) == (512, 512, 512, 64)
-    assert config.change(config.Config(), ["model.attention.queries=embedding"]).model.query_size == 256
+    assert config.change(config.Config(), ["model.attention.query_input=embedding"]).model.query_size == 256
 
 
 def test_a_config_of_before_these_settings_loads_as_what_it_was() -> None:
@@ -480,12 +480,12 @@ def test_a_config_of_before_these_settings_loads_as_what_it_was() -> None:
     loaded = config.validate(old, "config.json")
     assert loaded == config.load("luong15")
     plain = {
-        "queries": "state",
+        "query_input": "state",
         "keys": "states",
         "values": "states",
         "value_map": "identity",
         "heads": 1,
-        "past": "none",
+        "history": "none",
         "normaliser": "softmax",
     }
     found = loaded.model.attention.model_dump()
@@ -494,11 +494,22 @@ def test_a_config_of_before_these_settings_loads_as_what_it_was() -> None:
 
 
 def test_what_trains_draws_is_a_setting_of_training() -> None:
-    for setting in ("train.reinforce=-1", "train.entropy=-0.1", "train.baseline=1"):
+    for setting in (
+        "train.reinforce.weight=-1",
+        "train.reinforce.entropy_weight=-0.1",
+        "train.reinforce.baseline_decay=1",
+    ):
         with pytest.raises(UsageError, match=setting.split("=")[0].replace(".", r"\.")):
             config.load("hard-sample", [setting])
-    train = config.load("hard-sample", ["train.reinforce=0", "train.entropy=0", "train.baseline=0"]).train
-    assert (train.reinforce, train.entropy, train.baseline) == (0, 0, 0)
+    train = config.load(
+        "hard-sample",
+        ["train.reinforce.weight=0", "train.reinforce.entropy_weight=0", "train.reinforce.baseline_decay=0"],
+    ).train
+    assert (train.reinforce.weight, train.reinforce.entropy_weight, train.reinforce.baseline_decay) == (
+        0,
+        0,
+        0,
+    )
 
 
 # Kinds of encoders and decoders
@@ -509,13 +520,13 @@ ENCODER, DECODER = "model.encoder.kind=transformer", "model.decoder.kind=transfo
 def test_a_kind_starts_from_its_own_defaults() -> None:
     """What another kind was set to is gone: `luong15` has two layers of 256 units and reads both ways."""
     model = config.load("luong15", [ENCODER, DECODER]).model
-    assert model.encoder == config.TransformerEncoder(kind="transformer")
-    assert model.decoder == config.TransformerDecoder(kind="transformer")
+    assert model.encoder == config.TransformerEncoderConfig(kind="transformer")
+    assert model.decoder == config.TransformerDecoderConfig(kind="transformer")
     assert model.attention == config.load("luong15").model.attention
     back = config.change(
         config.Config(model=model), ["model.encoder.kind=rnn", "model.decoder.kind=rnn"]
     ).model
-    assert (back.encoder, back.decoder) == (config.RNNEncoder(), config.RNNDecoder())
+    assert (back.encoder, back.decoder) == (config.RNNEncoderConfig(), config.RNNDecoderConfig())
 
 
 def test_the_same_kind_again_changes_nothing() -> None:
@@ -533,17 +544,19 @@ def test_what_is_set_beside_a_kind_holds_in_any_order() -> None:
     # the later of two
     assert (
         config.change(config.Config(), [ENCODER, "model.encoder.kind=rnn"]).model.encoder
-        == config.RNNEncoder()
+        == config.RNNEncoderConfig()
     )
 
 
 def test_a_file_that_names_no_kind_is_recurrent_and_one_that_does_is_not(tmp_path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("[model.encoder]\nsize = 64\n")
-    assert config.load(str(file)).model.encoder == config.RNNEncoder(size=64)
+    assert config.load(str(file)).model.encoder == config.RNNEncoderConfig(size=64)
     file.write_text('[model]\nembedding = 64\n[model.encoder]\nkind = "transformer"\nsize = 64\n')
-    assert config.load(str(file)).model.encoder == config.TransformerEncoder(kind="transformer", size=64)
-    assert config.load(str(file)).model.decoder == config.RNNDecoder()
+    assert config.load(str(file)).model.encoder == config.TransformerEncoderConfig(
+        kind="transformer", size=64
+    )
+    assert config.load(str(file)).model.decoder == config.RNNDecoderConfig()
 
 
 @pytest.mark.parametrize(
@@ -629,16 +642,16 @@ def test_a_file_that_names_no_kind_is_recurrent_and_one_that_does_is_not(tmp_pat
         ),
         ([DECODER, "model.decoder.weights_of=0"], "model.decoder.weights_of"),
         (
-            [DECODER, "model.attention.past=coverage"],
-            'model.attention.past="coverage" reads the weights of earlier steps, and a transformer decoder takes all steps at once',
+            [DECODER, "model.attention.history=coverage"],
+            'model.attention.history="coverage" reads the weights of earlier steps, and a transformer decoder takes all steps at once',
         ),
-        ([DECODER, "model.attention.past=fertility"], 'model.attention.past="fertility"'),
+        ([DECODER, "model.attention.history=fertility"], 'model.attention.history="fertility"'),
         (
-            [DECODER, "model.attention.queries=embedding"],
-            'model.attention.queries="embedding" is for a recurrent decoder',
+            [DECODER, "model.attention.query_input=embedding"],
+            'model.attention.query_input="embedding" is for a recurrent decoder',
         ),
         (
-            [DECODER, "model.attention.score=concat-location", "model.attention.queries=both"],
+            [DECODER, "model.attention.score=concat-location", "model.attention.query_input=both"],
             'model.attention.score="concat-location" is for a recurrent decoder',
         ),
         (
@@ -686,10 +699,15 @@ def test_a_transformer_that_cannot_be_is_refused_by_name(settings: list[str], me
             "model.attention.k=3",
             "model.attention.window=local-m",
         ],
-        [DECODER, "model.attention.normaliser=hard-sample", "model.attention.decoding=sample"],
+        [DECODER, "model.attention.normaliser=hard-sample", "model.attention.at_inference=sample"],
         [ENCODER, DECODER, "model.attention.keys=sum", "model.attention.values=embeddings"],
-        [ENCODER, "model.attention.heads=4", "model.attention.kv_heads=2", "model.attention.past=coverage"],
-        ["model.decoder.reads=summary", "model.attention.heads=4", "model.attention.kv_heads=2"],
+        [
+            ENCODER,
+            "model.attention.heads=4",
+            "model.attention.kv_heads=2",
+            "model.attention.history=coverage",
+        ],
+        ["model.decoder.context_source=summary", "model.attention.heads=4", "model.attention.kv_heads=2"],
     ],
 )
 def test_a_transformer_that_can_be_is_taken(settings: list[str]) -> None:
@@ -764,21 +782,21 @@ IDLE = [
     (
         "cho14",
         ["model.attention.temperature=2"],
-        'model.decoder.reads is "summary"',
+        'model.decoder.context_source is "summary"',
         "choose a model with attention",
-        ["model.decoder.reads=attention"],
+        ["model.decoder.context_source=attention"],
     ),
     (
         "cho14",
-        ["model.decoder.query=previous"],
-        'model.decoder.reads is "summary"',
+        ["model.decoder.query_state=previous"],
+        'model.decoder.context_source is "summary"',
         "choose a model with attention",
-        ["model.decoder.reads=attention"],
+        ["model.decoder.context_source=attention"],
     ),
     (
         "sutskever14",
         ["model.attention.heads=4"],
-        'model.decoder.reads is "nothing"',
+        'model.decoder.context_source is "none"',
         "choose a model with attention",
         None,
     ),
@@ -812,8 +830,8 @@ IDLE = [
     ),
     (
         "luong15",
-        ["model.attention.queries=embedding", "model.decoder.query=previous"],
-        'model.attention.queries="embedding"',
+        ["model.attention.query_input=embedding", "model.decoder.query_state=previous"],
+        'model.attention.query_input="embedding"',
         "",
         ["model.decoder.gate=scalar"],
     ),
@@ -836,10 +854,10 @@ IDLE = [
     ("xu15-soft", ["data.max_ratio=2"], "it is of sources of text, and they are images", "", None),
     (
         "xu15-soft",
-        ["train.samples=9"],
-        "train.self_critical is not set",
-        "set train.self_critical to a step",
-        ["train.self_critical=9"],
+        ["train.self_critical.samples=9"],
+        "train.self_critical.start_step is not set",
+        "set train.self_critical.start_step to a step",
+        ["train.self_critical.start_step=9"],
     ),
     *(
         ("luong15", [f"train.{setting}"], "it is of images", "", None)
@@ -863,7 +881,7 @@ IDLE = [
             'set train.schedule="plateau"',
             ["train.schedule=plateau"],
         )
-        for setting in ("train.decay=0.1", "train.decay_patience=5")
+        for setting in ("train.plateau_factor=0.1", "train.plateau_patience=5")
     ),
     *(
         (
@@ -873,12 +891,16 @@ IDLE = [
             "hard-sample",
             ["model.attention.normaliser=hard-sample"],
         )
-        for setting in ("train.reinforce=1", "train.entropy=0", "train.baseline=0.5")
+        for setting in (
+            "train.reinforce.weight=1",
+            "train.reinforce.entropy_weight=0",
+            "train.reinforce.baseline_decay=0.5",
+        )
     ),
     (
         "cho14",
-        ["train.entropy=0"],
-        'nothing is drawn where model.decoder.reads is "summary"',
+        ["train.reinforce.entropy_weight=0"],
+        'nothing is drawn where model.decoder.context_source is "summary"',
         "with attention that draws",
         None,
     ),
@@ -936,14 +958,14 @@ def test_a_size_acts_in_keyed_attention_where_both_sides_are_mapped(maps: tuple[
 
 
 def test_what_stood_there_and_defaults_may_be_said() -> None:
-    config.load("luong15", ["train.momentum=0.0", "train.decay=0.5", "train.reinforce=0.1"])
+    config.load("luong15", ["train.momentum=0.0", "train.plateau_factor=0.5", "train.reinforce.weight=0.1"])
     config.load("cho14", ["model.attention.score=additive", "model.attention.temperature=1"])
 
 
 def test_files_may_hold_what_does_nothing(tmp_path) -> None:
     """One change to a preset must not need a second one to what it says of its attention."""
     config.load("luong15-concat", ["model.attention.score=dot"])  # the preset says a size
-    config.load("tu16", ["model.decoder.reads=summary"])
+    config.load("tu16", ["model.decoder.context_source=summary"])
     file = tmp_path / "mine.toml"
     file.write_text("[train]\nmomentum = 0.5\n")
     assert config.load(str(file), ["train.lr=0.5", "train.momentum=0.5"]).train.momentum == 0.5
@@ -961,14 +983,14 @@ TRAINED = [
     (
         ["normaliser=hard-sample"],
         "temperature=2",
-        'or set model.attention.decoding="sample"',
+        'or set model.attention.at_inference="sample"',
         ["decoding=sample"],
     ),
     (["normaliser=hard-sample"], "temperature=2", "reads the best at any temperature", ["decoding=expected"]),
     (
         ["normaliser=hard-sample"],
         "expected=0",
-        'it acts in training alone; leave it out, or set model.attention.decoding="expected"',
+        'it acts in training alone; leave it out, or set model.attention.at_inference="expected"',
         ["k=2"],
     ),
     (["score=general"], "size=64", "has no hidden units; leave it out", ["heads=4"]),
@@ -1034,10 +1056,10 @@ def test_idle_settings_are_settings() -> None:
 def test_bare_words_are_a_list_where_a_list_is_wanted(value: str, context: list[str] | None) -> None:
     if context is None:
         with pytest.raises(UsageError, match="name a place"):
-            config.load("bahdanau15", [f"model.decoder.context={value}"])
+            config.load("bahdanau15", [f"model.decoder.context_to={value}"])
     else:
         assert (
-            list(config.load("bahdanau15", [f"model.decoder.context={value}"]).model.decoder.context)
+            list(config.load("bahdanau15", [f"model.decoder.context_to={value}"]).model.decoder.context_to)
             == context
         )  # type: ignore[union-attr]
 
@@ -1046,10 +1068,13 @@ def test_bare_words_are_a_list_where_a_list_is_wanted(value: str, context: list[
     ("setting", "message"),
     [
         (
-            "model.decoder.context=3",
-            'model.decoder.context: write a list, of any of ["input", "layer", "readout"], not 3',
+            "model.decoder.context_to=3",
+            'model.decoder.context_to: write a list, of any of ["input", "layer", "readout"], not 3',
         ),
-        ("model.decoder.context=inptu", 'model.decoder.context: choose input, layer or readout, not "inptu"'),
+        (
+            "model.decoder.context_to=inptu",
+            'model.decoder.context_to: choose input, layer or readout, not "inptu"',
+        ),
         ("train=3", "train is a section, not 3: set what is in it, which `seq2attn train --show` lists"),
         ("train.lr=fast", 'train.lr: write a number, not "fast"'),
         ("train.lr=nan", "train.lr: write a number, not NaN"),
@@ -1101,10 +1126,10 @@ def test_no_message_speaks_of_python() -> None:
 @pytest.mark.parametrize(
     ("preset", "typed", "meant"),
     [
-        ("luong15", "decoding", "model.attention.decoding"),
-        ("luong15", "Decoding", "model.attention.decoding"),
+        ("luong15", "decoding", "model.attention.at_inference"),
+        ("luong15", "Decoding", "model.attention.at_inference"),
         ("luong15", "heads", "model.attention.heads"),
-        ("luong15", "past", "model.attention.past"),
+        ("luong15", "past", "model.attention.history"),
         ("luong15", "GATE", "model.decoder.gate"),
         ("luong15", "model.gate", "model.decoder.gate"),
         ("luong15", "train.LR", "train.lr"),
@@ -1154,10 +1179,10 @@ def test_a_file_that_is_no_toml_is_wrong_usage(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("settings", "said", "unsaid"),
     [
-        (["k=2"], "set model.attention.expected=0, or set model.attention.k=1", "decoding"),
+        (["k=2"], "set model.attention.expectation_prob=0, or set model.attention.k=1", "decoding"),
         (
             ["k=2", "decoding=expected"],
-            "set model.attention.expected=0 and choose another decoding than expected, or set",
+            "set model.attention.expectation_prob=0 and choose another decoding than expected, or set",
             "draws",
         ),
         (

@@ -68,8 +68,8 @@ def test_pages_can_be_kept_and_handed_back_anywhere(monkeypatch):
         lambda: monkeypatch.setattr(devices.sys, "platform", "darwin"),
     ):
         change()
-        devices.keep_pages()
-        devices.hand_back_pages()
+        devices.keep_freed_memory()
+        devices.trim_heap()
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")

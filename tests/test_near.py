@@ -77,7 +77,7 @@ def test_no_setting_of_ours_is_called_unknown() -> None:
         ("model.heads", "model.attention.heads"),
         ("model.emb_dim", "model.embedding"),
         ("optim", "train.optimizer"),
-        ("train.grad_clip", "train.clip"),
+        ("train.grad_clip", "train.clip_norm"),
         ("beam_size", "search.beam"),
         ("train.device", "--device cuda"),
         ("search.zebra", "search has beam, length_penalty"),
@@ -92,4 +92,4 @@ def test_settings_of_other_toolkits_are_told_ours(typed: str, said: str) -> None
     assert f"{typed}: no such setting; " in str(refusal.value)
     assert said in str(refusal.value)
     assert "train.eps" not in str(refusal.value)
-    assert "train.reinforce" not in str(refusal.value)
+    assert "train.reinforce.weight" not in str(refusal.value)

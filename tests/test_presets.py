@@ -17,7 +17,7 @@ FAMILY = {  # what each changes of the attention of keyed-bilinear, and of its d
     "keyed-values": {"score", "size", "value_map"},
     "sigmoid-score": {"score"},
     "concat-linear": {"score"},
-    "concat-location": {"score", "queries", "query", "context"},
+    "concat-location": {"score", "query_input", "query_state", "context_to"},
     "scaled-dot": {"score"},
     "multihead": {"score", "size", "heads"},
     "cosine": {"score"},
@@ -29,7 +29,7 @@ FAMILY = {  # what each changes of the attention of keyed-bilinear, and of its d
     "gumbel": {"normaliser"},
 }
 LUONG = {"luong15-location": {"score"}, "luong15-local-m": {"window"}, "luong15-local-p": {"window"}}
-BAHDANAU = {"tu16": {"past"}, "chorowski15": {"past"}, "tu17": {"gate"}}
+BAHDANAU = {"tu16": {"history"}, "chorowski15": {"history"}, "tu17": {"gate"}}
 RELATIVES = [("keyed-bilinear", FAMILY), ("luong15", LUONG), ("bahdanau15", BAHDANAU)]
 
 
@@ -56,7 +56,7 @@ def test_a_variant_differs_in_what_its_name_says_alone(base: str, name: str, cha
 def test_the_full_keyed_form_has_every_map_and_sends_the_context_everywhere() -> None:
     model = config.load("keyed").model
     assert {model.attention.key_map, model.attention.query_map, model.attention.value_map} == {"nonlinear"}
-    assert set(model.decoder.context) == {"input", "layer", "readout"}
+    assert set(model.decoder.context_to) == {"input", "layer", "readout"}
     assert model.decoder.layers == 2
 
 
@@ -67,7 +67,7 @@ def test_names_say_what_is_set() -> None:
     assert attention["sigmoid-weights"].normaliser == attention["sigmoid-score"].score == "sigmoid"
     for name in ("scaled-dot", "cosine", "concat-linear", "concat-location"):
         assert attention[name].score == name
-    assert (attention["tu16"].past, attention["chorowski15"].past) == ("fertility", "location-aware")
+    assert (attention["tu16"].history, attention["chorowski15"].history) == ("fertility", "location-aware")
     assert (
         attention["luong15-local-m"].window,
         attention["luong15-local-p"].window,

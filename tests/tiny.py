@@ -74,7 +74,7 @@ def settings(
     model.encoder.* and `decoder` model.decoder.*, whatever kind they are of.
     """
     recurrent = (
-        {"size": 16, "query": "previous", "context": ["input", "readout"]}
+        {"size": 16, "query_state": "previous", "context_to": ["input", "readout"]}
         if decoder.get("kind", "rnn") == "rnn"
         else {}
     )

@@ -79,7 +79,7 @@ def numbers(split: str) -> range:
 def prepare(out: Path, patch: pytest.MonkeyPatch, of: ImageCorpus | None = None) -> Path:
     """The folder, now with that corpus or with our own."""
     patch.setattr(prepared, "open_corpus", lambda *name, **options: of or corpus())
-    prepared.prepare("bars", out, config.Data(vocab_size=60), shrink=True)
+    prepared.prepare("bars", out, config.DataConfig(vocab_size=60), shrink=True)
     return out
 
 
@@ -91,12 +91,12 @@ def settings(encoder: dict[str, object] | None = None, **decoder: object) -> Con
             "backbone": "resnet",
             "blocks": [1],
             "channels": 4,
-            "side": 32,
+            "image_size": 32,
             "size": 8,
             "positions": "sinusoidal",
         }
         | (encoder or {}),
-        "decoder": {"size": 16, "query": "previous", "context": ["input", "readout"]} | decoder,
+        "decoder": {"size": 16, "query_state": "previous", "context_to": ["input", "readout"]} | decoder,
         "attention": {"score": "additive", "size": 8},
     }
     return config.validate({"model": model, "search": {"max_length": 12}}, "tests")

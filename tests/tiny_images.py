@@ -30,7 +30,7 @@ def settings(
     override model.attention, model.encoder and model.decoder.
     """
     recurrent = (
-        {"size": 16, "query": "previous", "context": ["input", "readout"], "bridge": "mean"}
+        {"size": 16, "query_state": "previous", "context_to": ["input", "readout"], "bridge": "mean"}
         if decoder.get("kind", "rnn") == "rnn"
         else {}
     )
@@ -39,9 +39,9 @@ def settings(
         "backbone": "resnet",
         "blocks": [1, 1],
         "channels": 8,
-        "side": SIDE,
+        "image_size": SIDE,
         "size": 8,
-        "frames": frames,
+        "max_frames": frames,
     }
     tree = {
         "data": {"joint": False},

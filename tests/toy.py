@@ -66,8 +66,8 @@ def settings(*changes: str) -> config.Config:
             "validate_every": 5,
             "log_every": 2,
             "metric": "loss",
-            "reinforce": 1.0,  # at which the estimate is of the expected loss's own gradient
-            "entropy": 0.01,
+            # with a weight of 1 the estimate is of the expected loss's own gradient
+            "reinforce": {"weight": 1.0, "entropy_weight": 0.01},
         },
     }
     for change in changes:

@@ -50,7 +50,7 @@ def positions(draw: recipes.Draw, kind: str) -> dict[str, Any]:
 def attention(draw: recipes.Draw, score: str, normaliser: str, plain: int = 2) -> dict[str, Any]:
     """Any attention that asks for no past and no embedding."""
     tree = recipes.attention(draw, score, normaliser, plain)
-    for name in ("past", "filters", "kernel", "max_fertility", "queries", "value_map"):
+    for name in ("history", "filters", "kernel", "max_fertility", "query_input", "value_map"):
         tree.pop(name, None)
     if "location" in score:
         tree["keys"] = "states"
@@ -69,8 +69,8 @@ def make(
     attention: dict[str, Any],
     tied: str = "none",
     dropout: float = 0.0,
-) -> config.Model:
-    return config.Model.model_validate(
+) -> config.ModelConfig:
+    return config.ModelConfig.model_validate(
         {
             "embedding": SIZE,
             "dropout": dropout,
@@ -82,7 +82,7 @@ def make(
     )
 
 
-def name(settings: config.Model) -> str:
+def name(settings: config.ModelConfig) -> str:
     def differing(section: config.Section) -> list[str]:
         fields = type(section).model_fields
         return [
@@ -105,7 +105,7 @@ def name(settings: config.Model) -> str:
     )
 
 
-def sweep() -> list[config.Model]:
+def sweep() -> list[config.ModelConfig]:
     """Scores x normalisers, beside heads x positions x norms, all else drawn for each."""
     draw = random.Random(3).choice
     pairs = list(itertools.product(SCORES, recipes.NORMALISERS))
@@ -138,7 +138,7 @@ FUSED = recipes.cover(
 
 
 @st.composite
-def models(draw: st.DrawFn) -> config.Model:
+def models(draw: st.DrawFn) -> config.ModelConfig:
     """Any valid Transformer, small."""
 
     def one(values: Sequence[Any]) -> Any:
@@ -156,7 +156,7 @@ def models(draw: st.DrawFn) -> config.Model:
 
 
 @st.composite
-def anything(draw: st.DrawFn) -> tuple[config.Model, list[str]]:
+def anything(draw: st.DrawFn) -> tuple[config.ModelConfig, list[str]]:
     """As `recipes.anything`: settings drawn without a thought for each other, and what the config said until
     it had none left to refuse.
     """
@@ -184,20 +184,20 @@ def anything(draw: st.DrawFn) -> tuple[config.Model, list[str]]:
             "size": (4, 12),
             "query_map": recipes.MAPS,
             "key_map": recipes.MAPS,
-            "positions": (3, 256),
-            "queries": ("state", "state", "embedding", "both"),
+            "max_positions": (3, 256),
+            "query_input": ("state", "state", "embedding", "both"),
             "keys": recipes.PARTS,
             "values": recipes.PARTS,
             "value_map": recipes.MAPS,
             "heads": (1, 2, 3, 4),
             "kv_heads": (1, 2, 3),
             "shown": (1, 2, 5),
-            "past": ("none", *recipes.PASTS),
+            "history": ("none", *recipes.PASTS),
             "normaliser": recipes.NORMALISERS,
             "temperature": (1.0, 0.5),
             "k": (1, 2),
-            "expected": (0.0, 0.5),
-            "decoding": ("argmax", "expected", "sample"),
+            "expectation_prob": (0.0, 0.5),
+            "at_inference": ("argmax", "expected", "sample"),
             "window": recipes.WINDOWS,
             "half_width": (1, 10),
         },

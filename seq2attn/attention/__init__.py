@@ -4,20 +4,20 @@ read.
 Every variant lives in this package. It needs torch and the settings alone, and knows no model.
 """
 
-from seq2attn.attention.attention import Attention, Reading
-from seq2attn.attention.history import Past
-from seq2attn.attention.normalisers import Chosen, Normaliser, normaliser_named
+from seq2attn.attention.attention import Attention, AttentionOutput
+from seq2attn.attention.history import AttentionHistory
+from seq2attn.attention.normalisers import Chosen, Normaliser, build_normaliser
 from seq2attn.attention.read import read
-from seq2attn.attention.scores import Score, score_named
+from seq2attn.attention.scores import Score, build_score
 
 __all__ = [
     "Attention",
+    "AttentionHistory",
+    "AttentionOutput",
     "Chosen",
     "Normaliser",
-    "Past",
-    "Reading",
     "Score",
-    "normaliser_named",
+    "build_normaliser",
+    "build_score",
     "read",
-    "score_named",
 ]

@@ -12,17 +12,17 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from seq2attn.attention.history import Past, term_named
-from seq2attn.attention.normalisers import normaliser_named
+from seq2attn.attention.history import AttentionHistory, build_history_feature
+from seq2attn.attention.normalisers import build_normaliser
 from seq2attn.attention.read import read
-from seq2attn.attention.scores import Keyed, score_named
-from seq2attn.attention.windows import window_named
-from seq2attn.config import Attention as Settings
+from seq2attn.attention.scores import Keyed, build_score
+from seq2attn.attention.windows import build_window
+from seq2attn.config import AttentionConfig
 from seq2attn.kernels.deferred_gradients import Linear, product_dtype
-from seq2attn.kernels.dot_product import products, readable
+from seq2attn.kernels.dot_product import products, to_compute_dtype
 
 
-class Source(NamedTuple):
+class ProjectedMemory(NamedTuple):
     """What every step reads and none changes; dim 0 is the sentence, dim 1 the head."""
 
     keys: Tensor  # (B, H, S, any)
@@ -31,7 +31,7 @@ class Source(NamedTuple):
     mask_BS: Tensor
 
 
-class Reading(NamedTuple):
+class AttentionOutput(NamedTuple):
     """What T queries of B sentences got, or R rows with the two first dimensions in one."""
 
     context: Tensor | None  # (B, T, V)
@@ -45,7 +45,9 @@ def shown(weights_THS: Tensor, head: int | None) -> Tensor:
     return weights_THS.mean(-2) if head is None else weights_THS.select(-2, head - 1)
 
 
-def together(layers: Sequence[Reading], layer: int | None, head: int | None, weights: bool) -> Reading:
+def combine_layers(
+    layers: Sequence[AttentionOutput], layer: int | None, head: int | None, weights: bool
+) -> AttentionOutput:
     """What several layers read at each step, as one reading without a context: weights (B, T, S) of one layer
     and one head, each counted from 1, or the mean
     over all, where they are asked for; probabilities and entropies of all that was drawn."""
@@ -59,7 +61,7 @@ def together(layers: Sequence[Reading], layer: int | None, head: int | None, wei
         [part for part in parts if part is not None]
         for parts in ((r.log_p for r in layers), (r.entropy for r in layers))
     )
-    return Reading(
+    return AttentionOutput(
         None,
         weights_BTS,
         torch.stack(log_p).sum(0) if log_p else None,
@@ -70,7 +72,7 @@ def together(layers: Sequence[Reading], layer: int | None, head: int | None, wei
 class Attention(nn.Module):
     def __init__(
         self,
-        settings: Settings,
+        settings: AttentionConfig,
         query_size: int,
         key_size: int,
         value_size: int,
@@ -113,20 +115,20 @@ class Attention(nn.Module):
         size //= self.heads
         if maps:
             query_size = key_size = size
-        self.term = term_named(settings, key_size)
-        self.score = score_named(
+        self.term = build_history_feature(settings, key_size)
+        self.score = build_score(
             settings, query_size, key_size, size, 0 if self.term is None else self.term.size
         )
-        self.window = window_named(settings, query_size, size)
-        self.normalise = normaliser_named(settings)
+        self.window = build_window(settings, query_size, size)
+        self.normalise = build_normaliser(settings)
         # a softmax of products, which torch has in one call where nobody asks for the weights
         simple = self.term is None and self.window is None and settings.normaliser == "softmax"
-        self.fuses = simple and self.score.scale(1) is not None
-        self.remembers = self.term is not None  # a step's weights wait for those of the steps before
+        self.can_fuse = simple and self.score.scale(1) is not None
+        self.needs_history = self.term is not None  # a step's weights wait for those of the steps before
         # it matters which step it is
         self.counts = settings.window == "local-m" or settings.normaliser == "hard-sample"
 
-    def source(self, keys_BSK: Tensor, values_BSV: Tensor, mask_BS: Tensor) -> Source:
+    def project_memory(self, keys_BSK: Tensor, values_BSV: Tensor, mask_BS: Tensor) -> ProjectedMemory:
         """The memory, projected once."""
         if self.key is not None:
             keys_BSK = self.key(keys_BSK)
@@ -141,35 +143,43 @@ class Attention(nn.Module):
         term = None if self.term is None else self.term.source(keys)
         if "location" in self.settings.score:  # a position that the score has no weight for is as padding
             mask_BS = mask_BS & (
-                torch.arange(mask_BS.size(1), device=mask_BS.device) < self.settings.positions
+                torch.arange(mask_BS.size(1), device=mask_BS.device) < self.settings.max_positions
             )
         keys_BHSd, values_BHSd = self._for_heads(self.score.keys(keys)), self._for_heads(values)
-        if self.fuses:
-            keys_BHSd, values_BHSd = readable(keys_BHSd), readable(values_BHSd)
-        return Source(keys_BHSd, values_BHSd, None if term is None else self._for_heads(term), mask_BS)
+        if self.can_fuse:
+            keys_BHSd, values_BHSd = to_compute_dtype(keys_BHSd), to_compute_dtype(values_BHSd)
+        return ProjectedMemory(
+            keys_BHSd, values_BHSd, None if term is None else self._for_heads(term), mask_BS
+        )
 
-    def start(self, rows: int, mask_BS: Tensor, like: Tensor, stream_B: Tensor | None = None) -> Past | None:
+    def initial_history(
+        self, rows: int, mask_BS: Tensor, like: Tensor, stream_B: Tensor | None = None
+    ) -> AttentionHistory | None:
         """The past of R rows before the first step: time (R), last and total (R, H, S), expected (R), stream
         (R); None where no step asks for it.
 
         `stream_B` numbers the random numbers of each sentence, for draws outside training.
         """
-        if not (self.remembers or self.counts):
+        if not (self.needs_history or self.counts):
             return None
         zeros = (
             like.new_zeros(
                 rows, self.heads, mask_BS.size(1), dtype=torch.promote_types(like.dtype, torch.float32)
             )
-            if self.remembers
+            if self.needs_history
             else None
         )
         expected = None
         if self.training and self.settings.normaliser == "hard-sample":
-            expected = torch.rand(rows, device=like.device) < self.settings.expected
+            expected = torch.rand(rows, device=like.device) < self.settings.expectation_prob
         stream = None if stream_B is None else stream_B.repeat_interleave(rows // len(mask_BS))
-        return Past(torch.zeros(rows, dtype=torch.long, device=like.device), zeros, zeros, expected, stream)
+        return AttentionHistory(
+            torch.zeros(rows, dtype=torch.long, device=like.device), zeros, zeros, expected, stream
+        )
 
-    def after(self, past: Past | None, weights_RHS: Tensor | None) -> Past | None:
+    def update_history(
+        self, past: AttentionHistory | None, weights_RHS: Tensor | None
+    ) -> AttentionHistory | None:
         """The past one step on."""
         if past is None or past.total is None:
             return None if past is None else past._replace(time=past.time + 1)
@@ -177,8 +187,12 @@ class Attention(nn.Module):
         return past._replace(time=past.time + 1, last=weights_RHS, total=past.total + weights_RHS)
 
     def forward(
-        self, query_BTQ: Tensor, source: Source, past: Past | None = None, weights: bool = True
-    ) -> Reading:
+        self,
+        query_BTQ: Tensor,
+        source: ProjectedMemory,
+        past: AttentionHistory | None = None,
+        weights: bool = True,
+    ) -> AttentionOutput:
         """T queries of each sentence at once; `past` is theirs: time (B, T), last and total (B, T, H, S),
         expected (B, T).
 
@@ -187,10 +201,10 @@ class Attention(nn.Module):
         """
         if self.query is not None:
             query_BTQ = self.query(query_BTQ)
-        if self.fuses and not weights:
+        if self.can_fuse and not weights:
             return self._fused(query_BTQ, source, cast(Keyed, self.score))
         dtype = query_BTQ.dtype
-        if self.fuses and not torch.is_grad_enabled():
+        if self.can_fuse and not torch.is_grad_enabled():
             query_BTQ = query_BTQ.to(source.keys.dtype)
         query, keys, values = (
             self._fold(query_BTQ, self.heads),
@@ -200,7 +214,7 @@ class Attention(nn.Module):
         mask_BS = source.mask_BS.repeat_interleave(self.heads, 0) if self.heads > 1 else source.mask_BS
         if past is not None:
             drawn = self._of_heads(past.expected), self._of_heads(past.stream)
-            past = Past(
+            past = AttentionHistory(
                 past.time.repeat_interleave(self.heads, 0),
                 self._by_heads(past.last),
                 self._by_heads(past.total),
@@ -213,7 +227,7 @@ class Attention(nn.Module):
         if self.window is not None:
             mask_BTS, factor_BTS = self.window(query, mask_BS, past)
         # each head of each layer from a stream of its own
-        if past is not None and self.settings.decoding == "sample":
+        if past is not None and self.settings.at_inference == "sample":
             head_BH = (
                 torch.arange(self.heads, device=past.time.device).repeat(len(source.mask_BS))
                 + self.number * self.heads
@@ -228,9 +242,9 @@ class Attention(nn.Module):
         if self.out is not None:
             context = self.out(context)
         log_p, entropy = (None if part is None else part.unflatten(0, shape).sum(1) for part in chosen[1:])
-        return Reading(context, chosen.weights.unflatten(0, shape).transpose(1, 2), log_p, entropy)
+        return AttentionOutput(context, chosen.weights.unflatten(0, shape).transpose(1, 2), log_p, entropy)
 
-    def _fused(self, query_BTQ: Tensor, source: Source, score: Keyed) -> Reading:
+    def _fused(self, query_BTQ: Tensor, source: ProjectedMemory, score: Keyed) -> AttentionOutput:
         query: Tensor = score.query(query_BTQ.unflatten(-1, (self.heads, -1)).transpose(1, 2))
         scale = score.scale(query.size(-1)) / self.settings.temperature
         read = products(
@@ -241,7 +255,7 @@ class Attention(nn.Module):
             scale=scale,
         )
         context = read.transpose(1, 2).flatten(2)
-        return Reading(context if self.out is None else self.out(context))
+        return AttentionOutput(context if self.out is None else self.out(context))
 
     @staticmethod
     def _fold(x_BTD: Tensor, heads: int) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seq2attn.config import Attention as Settings
+from seq2attn.config import AttentionConfig
 from seq2attn.kernels.deferred_gradients import Linear
 
 # of the greatest fertility: a quotient by nothing at all would be no number, and one by less would not fit
@@ -20,7 +20,7 @@ from seq2attn.kernels.deferred_gradients import Linear
 LEAST = 1e-3
 
 
-class Past(NamedTuple):
+class AttentionHistory(NamedTuple):
     """What earlier steps leave to scores, windows and draws: (B, T, ...) for T queries a sentence, (R, ...)
     in a decoder's state.
     """
@@ -32,7 +32,7 @@ class Past(NamedTuple):
     # (B, T) int64: which stream of random numbers is drawn from outside training; None: the first
     stream: Tensor | None = None
 
-    def of_all_steps(self, steps: int) -> Self:
+    def for_all_steps(self, steps: int) -> Self:
         """From that of B sentences before the first step, the past of T steps at once: what does not wait for
         a step, their number and what is drawn once a sentence.
         """
@@ -42,12 +42,12 @@ class Past(NamedTuple):
         )
         return type(self)(time, None, None, expected, stream)
 
-    def of_sentences(self, sentences: int) -> Self:
+    def by_sentence(self, sentences: int) -> Self:
         """From that of R rows, theirs as W queries of each of B sentences."""
         return type(self)(*(None if part is None else part.unflatten(0, (sentences, -1)) for part in self))  # type: ignore[arg-type]
 
 
-class Term(nn.Module):
+class HistoryFeature(nn.Module):
     size: int  # P, features of one position
 
     def source(self, memory_BSK: Tensor) -> Tensor | None:
@@ -57,21 +57,21 @@ class Term(nn.Module):
         return None
 
     @abstractmethod
-    def forward(self, past: Past, source: Tensor | None) -> Tensor:
+    def forward(self, past: AttentionHistory, source: Tensor | None) -> Tensor:
         """Features (B, T, S, P) of `past`, beside what `source` made."""
 
 
-class Coverage(Term):
+class Coverage(HistoryFeature):
     """C_j = sum of a_j over the steps before (Tu 2016, section 3.1, with a fertility of 1 and one dimension)."""
 
     size = 1
 
-    def forward(self, past: Past, source: Tensor | None) -> Tensor:
+    def forward(self, past: AttentionHistory, source: Tensor | None) -> Tensor:
         assert past.total is not None
         return past.total[..., None]
 
 
-class Fertility(Term):
+class Fertility(HistoryFeature):
     """C_j = sum of a_j over the steps before / Phi_j, with Phi_j = N sigma(U_f h_j) and N = `most` (Tu 2016,
     equations 8 and 9).
     """
@@ -88,13 +88,13 @@ class Fertility(Term):
         share: Tensor = self.fertility(memory_BSK).squeeze(-1).sigmoid()
         return self.most * share.clamp_min(LEAST)
 
-    def forward(self, past: Past, source: Tensor | None) -> Tensor:
+    def forward(self, past: AttentionHistory, source: Tensor | None) -> Tensor:
         assert past.total is not None
         assert source is not None
         return (past.total / source[:, None])[..., None]
 
 
-class LocationAware(Term):
+class LocationAware(HistoryFeature):
     """f_j = sum_m F_m a_{j+m} over the last weights, |m| <= (kernel - 1) / 2, zeros outside (Chorowski 2015,
     equation 8); F has `filters` columns.
     """
@@ -104,7 +104,7 @@ class LocationAware(Term):
         self.size = filters
         self.filters = nn.Parameter(torch.empty(filters, 1, kernel))
 
-    def forward(self, past: Past, source: Tensor | None) -> Tensor:
+    def forward(self, past: AttentionHistory, source: Tensor | None) -> Tensor:
         assert past.last is not None
         batch, steps, _ = past.last.shape
         features = F.conv1d(
@@ -113,9 +113,9 @@ class LocationAware(Term):
         return features.mT.view(batch, steps, -1, self.size)
 
 
-def term_named(settings: Settings, key_size: int) -> Term | None:
+def build_history_feature(settings: AttentionConfig, key_size: int) -> HistoryFeature | None:
     """The term that a config names, over a memory of `key_size`; None where scores read no past."""
-    match settings.past:
+    match settings.history:
         case "none":
             return None
         case "coverage":

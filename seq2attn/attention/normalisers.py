@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from seq2attn.attention.hard import gumbel, gumbel_of, largest, log_p_of, ones_at, straight_through
-from seq2attn.attention.history import Past
+from seq2attn.attention.history import AttentionHistory
 from seq2attn.attention.sparsemax import entmax15, sparsemax
-from seq2attn.config import Attention as Settings
+from seq2attn.config import AttentionConfig
 
 
 class Chosen(NamedTuple):
@@ -58,37 +58,37 @@ class Normaliser(nn.Module):
         self.temperature = temperature
 
     @abstractmethod
-    def forward(self, scores_BTS: Tensor, mask: Tensor, past: Past | None = None) -> Chosen:
+    def forward(self, scores_BTS: Tensor, mask: Tensor, past: AttentionHistory | None = None) -> Chosen:
         """Weights of scores (B, T, S), divided by the temperature first, over the real positions of a mask
         (B, 1 or T, S).
         """
 
-    def cooled(self, scores_BTS: Tensor) -> Tensor:
+    def apply_temperature(self, scores_BTS: Tensor) -> Tensor:
         """e / temperature, in float32 or wider."""
         scores_BTS = scores_BTS.to(torch.promote_types(scores_BTS.dtype, torch.float32))
         return scores_BTS if self.temperature == 1 else scores_BTS / self.temperature
 
 
 class Softmax(Normaliser):
-    def forward(self, scores_BTS: Tensor, mask: Tensor, past: Past | None = None) -> Chosen:
-        return Chosen(softmax(self.cooled(scores_BTS), mask))
+    def forward(self, scores_BTS: Tensor, mask: Tensor, past: AttentionHistory | None = None) -> Chosen:
+        return Chosen(softmax(self.apply_temperature(scores_BTS), mask))
 
 
 class Sparsemax(Normaliser):
-    def forward(self, scores_BTS: Tensor, mask: Tensor, past: Past | None = None) -> Chosen:
-        return Chosen(sparsemax(self.cooled(scores_BTS), mask))
+    def forward(self, scores_BTS: Tensor, mask: Tensor, past: AttentionHistory | None = None) -> Chosen:
+        return Chosen(sparsemax(self.apply_temperature(scores_BTS), mask))
 
 
 class Entmax15(Normaliser):
-    def forward(self, scores_BTS: Tensor, mask: Tensor, past: Past | None = None) -> Chosen:
-        return Chosen(entmax15(self.cooled(scores_BTS), mask))
+    def forward(self, scores_BTS: Tensor, mask: Tensor, past: AttentionHistory | None = None) -> Chosen:
+        return Chosen(entmax15(self.apply_temperature(scores_BTS), mask))
 
 
 class Sigmoid(Normaliser):
     """sigma(e_ij), each position by itself: a row sums to anything from 0 to S."""
 
-    def forward(self, scores_BTS: Tensor, mask: Tensor, past: Past | None = None) -> Chosen:
-        scores_BTS = self.cooled(scores_BTS)
+    def forward(self, scores_BTS: Tensor, mask: Tensor, past: AttentionHistory | None = None) -> Chosen:
+        scores_BTS = self.apply_temperature(scores_BTS)
         # exactly 0 there
         return Chosen(scores_BTS.masked_fill(~mask, torch.finfo(scores_BTS.dtype).min).sigmoid())
 
@@ -102,8 +102,8 @@ class HardTopK(Normaliser):
         super().__init__(temperature)
         self.k = k
 
-    def forward(self, scores_BTS: Tensor, mask: Tensor, past: Past | None = None) -> Chosen:
-        scores_BTS = self.cooled(scores_BTS)
+    def forward(self, scores_BTS: Tensor, mask: Tensor, past: AttentionHistory | None = None) -> Chosen:
+        scores_BTS = self.apply_temperature(scores_BTS)
         hard = ones_at(largest(scores_BTS, mask, self.k), scores_BTS, mask)
         return Chosen(straight_through(hard, softmax(scores_BTS, mask)))
 
@@ -113,8 +113,8 @@ class Gumbel(Normaliser):
     is Gumbel noise in training, else 0.
     """
 
-    def forward(self, scores_BTS: Tensor, mask: Tensor, past: Past | None = None) -> Chosen:
-        scores_BTS = self.cooled(scores_BTS)
+    def forward(self, scores_BTS: Tensor, mask: Tensor, past: AttentionHistory | None = None) -> Chosen:
+        scores_BTS = self.apply_temperature(scores_BTS)
         if self.training:
             scores_BTS = scores_BTS + gumbel(scores_BTS) / self.temperature
         hard = ones_at(largest(scores_BTS, mask, 1), scores_BTS, mask)
@@ -137,8 +137,8 @@ class HardSample(Normaliser):
         self.k = k
         self.decoding = decoding
 
-    def forward(self, scores_BTS: Tensor, mask: Tensor, past: Past | None = None) -> Chosen:
-        scores_BTS = self.cooled(scores_BTS)
+    def forward(self, scores_BTS: Tensor, mask: Tensor, past: AttentionHistory | None = None) -> Chosen:
+        scores_BTS = self.apply_temperature(scores_BTS)
         if self.training:
             return self._drawn(scores_BTS, mask, None if past is None else past.expected)
         if self.decoding == "expected":
@@ -163,7 +163,7 @@ class HardSample(Normaliser):
         return Chosen(weights, log_p, -(soft * logs).sum(-1))
 
 
-def normaliser_named(settings: Settings) -> Normaliser:
+def build_normaliser(settings: AttentionConfig) -> Normaliser:
     """The normaliser that a config names."""
     match settings.normaliser:
         case "softmax":
@@ -179,4 +179,4 @@ def normaliser_named(settings: Settings) -> Normaliser:
         case "gumbel":
             return Gumbel(settings.temperature)
         case "hard-sample":
-            return HardSample(settings.k, settings.decoding, settings.temperature)
+            return HardSample(settings.k, settings.at_inference, settings.temperature)

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from seq2attn.attention.history import Past
+from seq2attn.attention.history import AttentionHistory
 from seq2attn.attention.normalisers import Chosen, Normaliser
 from seq2attn.attention.scores import Score
 from seq2attn.kernels.deferred_gradients import product
@@ -15,7 +15,7 @@ def read(
     mask_BTS: Tensor,
     score: Score,
     normalise: Normaliser,
-    past: Past | None = None,
+    past: AttentionHistory | None = None,
     features_BTSP: Tensor | None = None,
     factor_BTS: Tensor | None = None,
 ) -> tuple[Tensor, Chosen]:

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seq2attn.config import Attention as Settings
-from seq2attn.config import Map
-from seq2attn.kernels.additive_score import tanh_energy
+from seq2attn.config import AttentionConfig, Map
+from seq2attn.kernels.additive_score import additive_score
 from seq2attn.kernels.deferred_gradients import Linear, product
 
 # the score of a position that a location score has no weight for: finite in half precision, and nothing after
@@ -191,7 +190,7 @@ class Additive(Score):
         return cast(Tensor, self.key(memory_BSK))
 
     def forward(self, query_BTQ: Tensor, keys: Tensor, features_BTSP: Tensor | None = None) -> Tensor:
-        return tanh_energy(
+        return additive_score(
             self.query(query_BTQ),
             keys,
             self.v,
@@ -218,7 +217,7 @@ class Concat(Score):
         query = product(query_BTQ.flatten(0, 1), self.weight[:, : self.query_size].t()).unflatten(
             0, query_BTQ.shape[:2]
         )
-        return tanh_energy(
+        return additive_score(
             query, keys, self.v, features_BTSP, None if self.past is None else self.past.weight.t()
         )
 
@@ -231,7 +230,7 @@ class Nonlinear(Linear):
         return y.tanh()
 
 
-def map_named(name: Map, size_in: int, size_out: int) -> nn.Module:
+def build_map(name: Map, size_in: int, size_out: int) -> nn.Module:
     """The map that a config names: x (of one size then), W x, or tanh(W x + b)."""
     match name:
         case "identity":
@@ -242,7 +241,9 @@ def map_named(name: Map, size_in: int, size_out: int) -> nn.Module:
             return Nonlinear(size_in, size_out)
 
 
-def score_named(settings: Settings, query_size: int, key_size: int, size: int, past_size: int = 0) -> Score:
+def build_score(
+    settings: AttentionConfig, query_size: int, key_size: int, size: int, past_size: int = 0
+) -> Score:
     """The score that a config names; `size` is the hidden size of those that have one, `past_size` the
     features a position of the past term.
     """
@@ -262,8 +263,8 @@ def score_named(settings: Settings, query_size: int, key_size: int, size: int, p
                 else size
             )
             return Keyed(
-                map_named(settings.query_map, query_size, common),
-                map_named(settings.key_map, key_size, common),
+                build_map(settings.query_map, query_size, common),
+                build_map(settings.key_map, key_size, common),
                 past_size,
             )
         case "cosine":
@@ -277,9 +278,9 @@ def score_named(settings: Settings, query_size: int, key_size: int, size: int, p
         case "sigmoid":
             return SigmoidScore(query_size, key_size, past_size)
         case "location":
-            return Location(query_size, settings.positions, past_size)
+            return Location(query_size, settings.max_positions, past_size)
         case "concat-location":
-            return Location(query_size, settings.positions, past_size, bias=True)
+            return Location(query_size, settings.max_positions, past_size, bias=True)
 
 
 def _direction(x: Tensor) -> Tensor:

@@ -31,11 +31,11 @@ class SelfAttention(nn.Module):
         queries, keys, values = self.maps.weight.split((self.heads * self.head_size, kv, kv))
         return queries, keys, values
 
-    def turn(self, position_T: Tensor, like: Tensor) -> "Turn | None":
+    def turn(self, position_T: Tensor, like: Tensor) -> "RotaryAngles | None":
         """What turns queries and keys at these positions, for all layers alike; None where nothing does."""
-        return Turn.at(position_T, self.head_size, like.dtype) if self.rotary else None
+        return RotaryAngles.at(position_T, self.head_size, like.dtype) if self.rotary else None
 
-    def project(self, x_BTD: Tensor, turn: "Turn | None") -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, x_BTD: Tensor, turn: "RotaryAngles | None") -> tuple[Tensor, Tensor, Tensor]:
         """Queries (B, H, T, d), keys and values (B, G, T, d) of tokens at the positions of `turn`."""
         heads_BHTd = self.maps(x_BTD).unflatten(-1, (-1, self.head_size)).transpose(1, 2)
         turned, value = heads_BHTd.split((self.heads + self.kv_heads, self.kv_heads), 1)
@@ -53,7 +53,7 @@ class SelfAttention(nn.Module):
         y: Tensor = self.out(products(query, key, value, mask, causal=causal).transpose(1, 2).flatten(2))
         return y
 
-    def forward(self, x_BTD: Tensor, mask_BS: Tensor | None, turn: "Turn | None" = None) -> Tensor:
+    def forward(self, x_BTD: Tensor, mask_BS: Tensor | None, turn: "RotaryAngles | None" = None) -> Tensor:
         """All tokens at once: each looks at the real ones of a mask, or, without one, at itself and those
         before it. `turn` is that of the first T positions,
         where several layers share it."""
@@ -66,7 +66,7 @@ class SelfAttention(nn.Module):
         )
 
 
-class Turn(NamedTuple):
+class RotaryAngles(NamedTuple):
     """Rotary positions (Su 2021): each pair (x_i, x_{i + d/2}) is turned by the angle position /
     10000^(2i/d).
     """
@@ -86,7 +86,7 @@ class Turn(NamedTuple):
         return cls(torch.cat([cos, cos], 1), torch.cat([-sin, sin], 1))
 
 
-def rotate(x: Tensor, turn: Turn) -> Tensor:
+def rotate(x: Tensor, turn: RotaryAngles) -> Tensor:
     """x (..., T, d) turned: products then know the distance alone (Su 2021, eq. 34, where a pair stands side
     by side).
     """

@@ -10,8 +10,8 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
-from seq2attn.attention.history import Past
-from seq2attn.config import Attention as Settings
+from seq2attn.attention.history import AttentionHistory
+from seq2attn.config import AttentionConfig
 from seq2attn.kernels.deferred_gradients import Linear
 
 
@@ -22,7 +22,9 @@ class Window(nn.Module):
         self.half_width = half_width
 
     @abstractmethod
-    def forward(self, query_BTQ: Tensor, mask_BS: Tensor, past: Past | None) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self, query_BTQ: Tensor, mask_BS: Tensor, past: AttentionHistory | None
+    ) -> tuple[Tensor, Tensor | None]:
         """The mask (B, T, S) of what each query may read, and a factor (B, T, S) on the weights it gets
         there, or None.
         """
@@ -33,7 +35,9 @@ class Monotonic(Window):
     is silent.
     """
 
-    def forward(self, query_BTQ: Tensor, mask_BS: Tensor, past: Past | None) -> tuple[Tensor, None]:
+    def forward(
+        self, query_BTQ: Tensor, mask_BS: Tensor, past: AttentionHistory | None
+    ) -> tuple[Tensor, None]:
         assert past is not None
         centre_BT = torch.minimum(past.time, mask_BS.sum(-1, keepdim=True) - 1)
         distance_BTS = (torch.arange(mask_BS.size(-1), device=mask_BS.device) - centre_BT[..., None]).abs()
@@ -52,7 +56,9 @@ class Predictive(Window):
         self.query = Linear(query_size, size, bias=False)
         self.v = nn.Parameter(torch.empty(size))
 
-    def forward(self, query_BTQ: Tensor, mask_BS: Tensor, past: Past | None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, query_BTQ: Tensor, mask_BS: Tensor, past: AttentionHistory | None
+    ) -> tuple[Tensor, Tensor]:
         # products and sums by hand, in float32 at least: a matrix product in half precision would leave 8
         # bits to tell positions apart
         hidden_BTA = self.query(query_BTQ).tanh()
@@ -63,7 +69,7 @@ class Predictive(Window):
         return mask_BS[:, None] & (distance_BTS.abs() <= self.half_width), factor_BTS
 
 
-def window_named(settings: Settings, query_size: int, size: int) -> Window | None:
+def build_window(settings: AttentionConfig, query_size: int, size: int) -> Window | None:
     """The window that a config names, for queries of `query_size`, with `size` hidden units where it has any;
     None where all is read.
     """

@@ -34,7 +34,7 @@ from seq2attn.cli import (
     train,
     translate,
 )
-from seq2attn.cli.signals import Wishes, handled
+from seq2attn.cli.signals import StopRequests, handled
 from seq2attn.errors import UsageError, UserError
 
 app = typer.Typer(
@@ -168,7 +168,7 @@ class _Stop:
     """Whatever asks a command to end, Ctrl-C or a closed terminal, ends it by KeyboardInterrupt."""
 
     def __init__(self) -> None:
-        self._wishes = Wishes()
+        self._wishes = StopRequests()
         self._stack = ExitStack()
 
     @property

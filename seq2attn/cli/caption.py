@@ -11,7 +11,7 @@ from seq2attn import config
 from seq2attn.cli import console, flags, mistaken
 from seq2attn.cli.input import line_reader
 from seq2attn.cli.output import formats, result_files
-from seq2attn.cli.search_flags import Asked, refuse_blind
+from seq2attn.cli.search_flags import Asked, require_attention
 from seq2attn.errors import UsageError, UserError
 
 FORMATS = ("text", "jsonl")
@@ -118,15 +118,15 @@ def caption(
     from seq2attn.cli.input.image_paths import Paths
     from seq2attn.cli.output import overlays
     from seq2attn.data.images.files import content_of
-    from seq2attn.devices import keep_pages
+    from seq2attn.devices import keep_freed_memory
     from seq2attn.inference import Captioner
 
-    keep_pages()
+    keep_freed_memory()
     captioner = Captioner.load(
         run, device=device, precision=precision, settings=settings, processes=True, allow_code=allow_code
     )
     if attention is not None:
-        refuse_blind(run, captioner, "show", "; leave out --attention")
+        require_attention(run, captioner, "show", "; leave out --attention")
     keywords = asked.keywords(captioner.languages[1]) | {"attention": attention is not None}
     if not images and line_reader.is_terminal():
         console.note("one path, one caption; Ctrl-D ends")

@@ -323,7 +323,11 @@ def _refuse(
     flags.refuse_utility(settings, search.mbr, search.samples, 1, search.beam, search.length_penalty)
     flags.refuse_twice(
         settings,
-        **{name: value for name, value in search._asdict().items() if name in config.Search.model_fields},
+        **{
+            name: value
+            for name, value in search._asdict().items()
+            if name in config.SearchConfig.model_fields
+        },
     )
     outline.check_names(splits)
     for file in [*reference, *hypotheses, *(path for path in (source, gold, alignments) if path is not None)]:
@@ -418,10 +422,10 @@ def _load(
 ) -> "Sequence[Translator | Captioner]":
     if not runs:
         return []
-    from seq2attn.devices import keep_pages
+    from seq2attn.devices import keep_freed_memory
     from seq2attn.inference import Captioner, Translator
 
-    keep_pages()
+    keep_freed_memory()
     if images:
         return [
             Captioner.load(run, device, precision, settings, processes=True, allow_code=allow_code)
@@ -431,7 +435,7 @@ def _load(
     for run, translator in zip(runs, translators, strict=True):
         if must_attend and not translator.attends:
             raise UserError(
-                f"{run}: has no attention (model.decoder.reads is {translator.config.model.decoder.reads}), so --gold has nothing to measure"
+                f"{run}: has no attention (model.decoder.context_source is {translator.config.model.decoder.context_source}), so --gold has nothing to measure"
             )
     return translators
 

@@ -48,7 +48,7 @@ KINDS = {
     "model.attention.score": "a score",
     "model.attention.normaliser": "a normaliser",
     "model.attention.window": "a window",
-    "model.attention.past": "a term of the score",
+    "model.attention.history": "a term of the score",
     "model.encoder.kind": "a kind of encoder",
     "model.decoder.kind": "a kind of decoder",
     "model.encoder.cell": "a cell",

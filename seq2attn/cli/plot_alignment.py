@@ -11,7 +11,7 @@ from seq2attn import config
 from seq2attn.cli import console, flags, mistaken, plot_images
 from seq2attn.cli.output import result_files
 from seq2attn.cli.plot_flags import Canvas, Heads
-from seq2attn.cli.search_flags import refuse_blind
+from seq2attn.cli.search_flags import require_attention
 from seq2attn.config import Precision
 from seq2attn.errors import UsageError, UserError
 from seq2attn.plotting import IMAGES, PAGES
@@ -270,7 +270,7 @@ def _refuse(
     if (target is not None or image.reference is not None) and (beam is not None or max_length is not None):
         raise UsageError(f"{whole} is given whole: --beam and --max-length are for a search")
     if (target is not None or image.reference is not None) and flags.sets(
-        settings, *(f"search.{name}" for name in config.Search.model_fields if name != "length_penalty")
+        settings, *(f"search.{name}" for name in config.SearchConfig.model_fields if name != "length_penalty")
     ):
         raise UsageError(
             f"{whole} is given whole: --set search.* is for a search, but for search.length_penalty"
@@ -298,7 +298,7 @@ def _refuse_kind(run: str, image: bool) -> None:
         )
 
 
-def _counts(model: config.Model) -> tuple[int, int]:
+def _counts(model: config.ModelConfig) -> tuple[int, int]:
     """How many layers of a decoder attend, and how many heads each has: a recurrent one has one such layer."""
     return 1 if model.decoder.kind == "rnn" else model.decoder.layers, model.attention.heads
 
@@ -342,16 +342,16 @@ def _from_run(
     from seq2attn.inference import MAX_SOURCE, Translator
 
     translator = Translator.load(run, device=device, precision=precision, settings=settings)
-    refuse_blind(run, translator, "draw")
+    require_attention(run, translator, "draw")
     source = " ".join(source.splitlines())
     if target is None:
         found = translator.translate([source], beam=beam, max_length=max_length, seed=seed)[0][0]
     else:
         plot_images.refuse_long(target, translator.target_tokenizer)
         found = translator.force([source], [" ".join(target.splitlines())], seed=seed)[0]
-    if found.unread:
+    if found.truncated_tokens:
         console.warn(
-            f"the source has {MAX_SOURCE + found.unread:,} tokens; only the first {MAX_SOURCE:,} are read"
+            f"the source has {MAX_SOURCE + found.truncated_tokens:,} tokens; only the first {MAX_SOURCE:,} are read"
         )
     score = f"score {found.score:.3f}, log p {found.log_probability:.2f}"
     console.note(f"{found.text}   ({score})")

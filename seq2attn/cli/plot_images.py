@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from seq2attn import config
 from seq2attn.cli import console
 from seq2attn.cli.output import result_files
-from seq2attn.cli.search_flags import refuse_blind
+from seq2attn.cli.search_flags import require_attention
 from seq2attn.errors import UsageError, UserError
 from seq2attn.plotting import PAGES
 
@@ -86,7 +86,7 @@ def draw(
     captioner = Captioner.load(
         run, device=device, precision=precision, settings=settings, allow_code=allow_code
     )
-    refuse_blind(run, captioner, "draw")
+    require_attention(run, captioner, "draw")
     chosen = _chosen(asked, captioner.clips)
     seen = captioner.seen(chosen.content, chosen.where)
     forced = " ".join(target.splitlines()) if target is not None else chosen.forced
@@ -123,11 +123,11 @@ def draw(
 
 def _chosen(asked: Asked, clips: bool) -> _Chosen:
     if asked.image is not None:
-        from seq2attn.cli.input.image_paths import taken_otherwise
+        from seq2attn.cli.input.image_paths import modality_warning
         from seq2attn.data.images.files import content_of
 
         content, where = content_of(asked.image, clips), str(asked.image)
-        if warning := taken_otherwise(content, where, clips):
+        if warning := modality_warning(content, where, clips):
             console.warn(warning)
         return _Chosen(content, where, 1, None, [])
     from seq2attn.data.prepared import Prepared

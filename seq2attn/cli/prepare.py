@@ -11,7 +11,7 @@ import typer
 from seq2attn import config
 from seq2attn.cli import console, flags, mistaken
 
-DEFAULT = config.Data()
+DEFAULT = config.DataConfig()
 
 
 def prepare(

@@ -58,7 +58,7 @@ def refuse_kind(data: str, chosen: Config, images: bool, clips: bool) -> None:
         )
     if clips and encoder.kind == "image" and not encoder.clips:
         raise UserError(
-            f"{data}: holds clips, and this model reads stills: choose the preset video, or set model.encoder.frames to the frames that are read"
+            f"{data}: holds clips, and this model reads stills: choose the preset video, or set model.encoder.max_frames to the frames that are read"
         )
     if images and not clips and encoder.kind == "image" and encoder.clips:
         raise UserError(

@@ -13,10 +13,10 @@ from seq2attn import config, strict_json
 from seq2attn.cli import flags
 from seq2attn.errors import UsageError, UserError
 
-if TYPE_CHECKING:
-    from seq2attn.inference.searcher import Searcher
-
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+if TYPE_CHECKING:
+    from seq2attn.inference.searcher import Predictor
 
 
 class Asked(NamedTuple):
@@ -99,22 +99,22 @@ class Asked(NamedTuple):
         }
 
 
-def refuse_blind(run: str, searcher: "Searcher[Any, Any]", what: str, way: str = "") -> None:
+def require_attention(run: str, searcher: "Predictor[Any, Any]", what: str, way: str = "") -> None:
     """Raise UserError where a model has no attention for `what` is asked of it, with the way out."""
     if not searcher.attends:
-        reads = searcher.config.model.decoder.reads
+        reads = searcher.config.model.decoder.context_source
         how = (
             "a fixed summary"
             if reads == "summary"
             else "nothing"
-            if reads == "nothing"
+            if reads == "none"
             else "the mean of all frames"
         )
-        setting = 'encoder.time="mean' if reads == "attention" else f'decoder.reads="{reads}'
+        setting = 'encoder.temporal="mean' if reads == "attention" else f'decoder.context_source="{reads}'
         raise UserError(f'{run}: has no attention to {what}: its decoder reads {how} (model.{setting}"){way}')
 
 
-def _search(run: str, settings: list[str]) -> config.Search:
+def _search(run: str, settings: list[str]) -> config.SearchConfig:
     """The run's search settings, changed, without loading it; what is wrong with the run is said when it is
     opened.
     """
@@ -123,5 +123,5 @@ def _search(run: str, settings: list[str]) -> config.Search:
         tree = strict_json.parse((first / "config.json").read_text(encoding="utf-8"))
         stored = config.validate(tree["config"], "")
     except (OSError, ValueError, LookupError, TypeError, UserError):
-        return config.Search()
+        return config.SearchConfig()
     return config.change(stored, settings, f"{first} with --set").search

@@ -21,7 +21,7 @@ EARLY = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 ENDING = (*PRESSING, *EARLY)
 
 
-class Wishes:
+class StopRequests:
     """Counts wishes to stop, not signals: what must be saved once a signal came is not broken off by its
     copy.
     """

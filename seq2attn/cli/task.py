@@ -11,7 +11,7 @@ from seq2attn.cli import console
 from seq2attn.data.batches import Pairs
 from seq2attn.evaluation.text import bleu, chrf
 from seq2attn.models.seq2seq import Seq2Seq
-from seq2attn.training.objectives.self_critical import Critic
+from seq2attn.training.objectives.self_critical import RewardFunction
 from seq2attn.training.schedules import near_zero
 from seq2attn.training.trainer import Interrupted, Scores
 
@@ -35,7 +35,7 @@ class Task(abc.ABC):
         and tells `said` how far it is."""
 
     @abc.abstractmethod
-    def critic(self) -> Critic:
+    def critic(self) -> RewardFunction:
         """Who judges what a model draws. Raises UserError where nobody can."""
 
     @abc.abstractmethod

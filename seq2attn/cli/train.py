@@ -16,7 +16,7 @@ import typer
 
 from seq2attn import config, files
 from seq2attn.cli import console, flags, glossary, mistaken, presets, ready, settings_help
-from seq2attn.cli.signals import Wishes, handled
+from seq2attn.cli.signals import StopRequests, handled
 from seq2attn.config import Config, Precision
 from seq2attn.errors import UsageError, UserError
 
@@ -45,7 +45,7 @@ FREE = (
             "precision",
         )
     ),
-    *(f"search.{key}" for key in config.Search.model_fields),
+    *(f"search.{key}" for key in config.SearchConfig.model_fields),
     "about",
 )
 
@@ -270,7 +270,7 @@ def _train(
         with _stoppable() as stop:
             display = Display(run.path, world.leads, task.example, chosen.train)
             validate = task.validation_of(stop, display.validating)
-            critic = task.critic() if chosen.train.self_critical is not None else None
+            critic = task.critic() if chosen.train.self_critical.start_step is not None else None
             events = trainer.train(
                 model,
                 run,
@@ -563,7 +563,7 @@ def _resumed(old: "Run", chosen: Config, prepared: "Prepared") -> "Run":
 @contextmanager
 def _stoppable() -> Iterator[Callable[[], bool]]:
     """Whether a signal asked to stop: the update ends and is saved. A second Ctrl-C or SIGTERM: at once."""
-    wishes = Wishes()
+    wishes = StopRequests()
 
     def handle(number: int) -> None:
         if wishes.heard(number) and wishes.pressing > 1:

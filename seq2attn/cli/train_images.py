@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from seq2attn.cli import console, evaluate_images, ready
 from seq2attn.cli.output.report import Search, System, lines, note_form
 from seq2attn.cli.task import SAMPLES, Said, Task, looking, say_next, text_scores
-from seq2attn.config import Config, ImageEncoder
+from seq2attn.config import Config, ImageEncoderConfig
 from seq2attn.data.images.dataset import CaptionedSplit
-from seq2attn.data.images.transforms import View, Views
+from seq2attn.data.images.transforms import CaptionedImages, ImageTransform
 from seq2attn.data.prepared import Prepared
 from seq2attn.evaluation.captions import parallel
 from seq2attn.evaluation.cider import CiderD
@@ -26,7 +26,7 @@ from seq2attn.inference.feature_cache import features
 from seq2attn.models.encoders.image import ImageEncoder as Reader
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training.distributed import World
-from seq2attn.training.objectives.self_critical import Critic
+from seq2attn.training.objectives.self_critical import RewardFunction
 from seq2attn.training.trainer import Scores
 
 
@@ -35,14 +35,14 @@ class CaptioningTask(Task):
 
     def __init__(self, chosen: Config, prepared: Prepared, model: Seq2Seq, world: World) -> None:
         self.config, self.prepared = chosen, prepared
-        self.encoder = cast(ImageEncoder, chosen.model.encoder)
+        self.encoder = cast(ImageEncoderConfig, chosen.model.encoder)
         self.splits = {name: prepared.captioned_split(name) for name in ("train", "valid")}
         made = {
             name: self._features(split, model, world, name == "train") for name, split in self.splits.items()
         }
-        view = View.of(self.encoder)
-        self.training = Views(self.splits["train"], view, chosen.train, made["train"])
-        self.validation = Views(self.splits["valid"], view, None, made["valid"])
+        view = ImageTransform.of(self.encoder)
+        self.training = CaptionedImages(self.splits["train"], view, chosen.train, made["train"])
+        self.validation = CaptionedImages(self.splits["valid"], view, None, made["valid"])
 
     def _features(
         self, split: CaptionedSplit, model: Seq2Seq, world: World, varied: bool
@@ -51,7 +51,7 @@ class CaptioningTask(Task):
         images are varied before it sees them.
         """
         train = self.config.train
-        if not self.encoder.frozen or (varied and (train.crop or train.flip or train.colour)):
+        if not self.encoder.frozen or (varied and (train.max_crop or train.flip or train.color_jitter)):
             return None
         folder = ready.cache() / "features"
         ready.refuse_cache(folder)
@@ -76,7 +76,7 @@ class CaptioningTask(Task):
                 captioner,
                 split,
                 numbers,
-                made=cast(Views, self.validation).features,
+                made=cast(CaptionedImages, self.validation).features,
                 progress=looking(stop, said),
             )
             sample = split.names[shown], references[shown][0], found[shown]
@@ -86,7 +86,7 @@ class CaptioningTask(Task):
 
         return validate
 
-    def critic(self) -> Critic:
+    def critic(self) -> RewardFunction:
         return critic(self.splits["train"].captions, self.prepared.target_tokenizer, self.config)
 
     def test(self, run: Path, device: str) -> None:

@@ -14,7 +14,7 @@ from seq2attn.evaluation.model import translate
 from seq2attn.evaluation.text import bleu, chrf, without_four
 from seq2attn.inference import Translator
 from seq2attn.models.seq2seq import Seq2Seq
-from seq2attn.training.objectives.self_critical import Critic
+from seq2attn.training.objectives.self_critical import RewardFunction
 from seq2attn.training.trainer import Scores
 
 
@@ -47,8 +47,8 @@ class TranslationTask(Task):
 
         return validate
 
-    def critic(self) -> Critic:
-        raise UsageError("train.self_critical is by CIDEr-D, of captions: leave it out for text")
+    def critic(self) -> RewardFunction:
+        raise UsageError("train.self_critical.start_step is by CIDEr-D, of captions: leave it out for text")
 
     def test(self, run: Path, device: str) -> None:
         translator = Translator.load(run, device=device)

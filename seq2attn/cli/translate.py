@@ -14,7 +14,7 @@ from seq2attn.cli import console, flags, mistaken
 from seq2attn.cli.input import line_reader
 from seq2attn.cli.output import formats, result_files
 from seq2attn.cli.repeated import Repeated
-from seq2attn.cli.search_flags import Asked, refuse_blind
+from seq2attn.cli.search_flags import Asked, require_attention
 from seq2attn.data.text.sentences import sentences
 from seq2attn.errors import UsageError, UserError
 
@@ -148,18 +148,18 @@ def translate(
         mistaken.refuse_no_file(
             str(prefix), "--prefix takes a file, a line for each line of input: put the text into one"
         )
-    lines = line_reader.Stream(
+    lines = line_reader.LineReader(
         files or [], longest=LONGEST_JSON if format == "jsonl" else line_reader.LONGEST
     )
-    prefixes = None if prefix is None else line_reader.Stream([str(prefix)])
+    prefixes = None if prefix is None else line_reader.LineReader([str(prefix)])
 
-    from seq2attn.devices import keep_pages
+    from seq2attn.devices import keep_freed_memory
     from seq2attn.inference import MAX_SOURCE, Translator
 
-    keep_pages()
+    keep_freed_memory()
     translator = Translator.load(run, device=device, precision=precision, settings=settings, processes=True)
     if alignments or attention is not None:
-        refuse_blind(
+        require_attention(
             run, translator, "show", f"; leave out {'--alignments' if alignments else '--attention'}"
         )
     keywords = asked.keywords(translator.languages[1]) | {"attention": alignments or attention is not None}
@@ -235,9 +235,9 @@ class _Notices:
             self.cut.warn(
                 f"{line.where}: more than {line_reader.LONGEST:,} bytes without a line break; the rest of the line was dropped"
             )
-        if translation.unread:
+        if translation.truncated_tokens:
             least = "at least " if line.cut or text != translation.source else ""
-            length = self._most + translation.unread
+            length = self._most + translation.truncated_tokens
             console.warn(
                 f"{line.where}: {least}{length:,} tokens long; only the first {self._most:,} are read"
             )
@@ -249,7 +249,7 @@ class _Notices:
             )
 
     def _compare(self, line: line_reader.Line, translation: "Translation") -> None:
-        length = len(translation.source_pieces) + translation.unread
+        length = len(translation.source_pieces) + translation.truncated_tokens
         count = sentences(translation.source) if self._several < FEW else 1
         if length > FAR * self._longest:
             self.unlike.warn(
@@ -274,7 +274,7 @@ def _record(line: line_reader.Line, notices: _Notices) -> dict[str, Any]:
     return record
 
 
-def _next(prefixes: line_reader.Stream, path: Path | None, count: int, where: str) -> list[str]:
+def _next(prefixes: line_reader.LineReader, path: Path | None, count: int, where: str) -> list[str]:
     found: list[str] = []
     while len(found) < count and (more := prefixes.take(count - len(found))):
         found += [line.text for line in more]

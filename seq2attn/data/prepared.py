@@ -325,7 +325,7 @@ def default_tokenizer(opened: Corpus | ImageCorpus) -> Literal["unigram", "word"
 def prepare(
     corpus: str,
     out: Path,
-    options: config.Data,
+    options: config.DataConfig,
     *,
     valid: int | None = None,
     test: int | None = None,
@@ -366,7 +366,7 @@ def prepare(
             valid,
             test,
             seed,
-            row_spool.set_aside,
+            row_spool.hold_out,
         )
         progress("training the tokenizer", 0, None)
         source, target = _tokenizers(splits["train"], options, seed, shrink)
@@ -401,7 +401,7 @@ def prepare(
 def _prepare_images(
     corpus: ImageCorpus,
     folder: Path,
-    options: config.Data,
+    options: config.DataConfig,
     valid: int | None,
     test: int | None,
     workers: int,
@@ -411,7 +411,7 @@ def _prepare_images(
     progress: Progress,
 ) -> dict[str, Any]:
     read, missing = store.read(corpus, work, options.max_missing, workers, progress)
-    splits = _split(corpus, read, work, valid, test, seed, store.set_aside, "image", "equal images")
+    splits = _split(corpus, read, work, valid, test, seed, store.hold_out, "image", "equal images")
     progress("training the tokenizer", 0, None)
     target = _trained(
         lambda: (caption for written in splits["train"].written for caption in written.captions),
@@ -449,7 +449,7 @@ def _prepare_images(
 def _report(
     name: str,
     languages: tuple[str | None, str | None],
-    options: config.Data,
+    options: config.DataConfig,
     seed: int,
     sizes: tuple[int, int],
     notes: list[str],
@@ -474,7 +474,7 @@ def _finish(folder: Path, report: dict[str, Any], inputs: list[Path]) -> None:
     files.write(folder / REPORT, (json.dumps(report, ensure_ascii=False, indent=2) + "\n").encode())
 
 
-def _note_size(notes: list[str], size: int, options: config.Data) -> None:
+def _note_size(notes: list[str], size: int, options: config.DataConfig) -> None:
     if size < options.vocab_size and options.tokenizer in ("unigram", "bpe"):
         notes.append(
             f"the text does not hold {options.vocab_size:,} different pieces: the vocabulary is smaller, {size:,}"
@@ -491,7 +491,7 @@ def _split(
     valid: int | None,
     test: int | None,
     seed: int,
-    set_aside: Callable[[Part, Path, int, int, int], dict[str, Part]],
+    hold_out: Callable[[Part, Path, int, int, int], dict[str, Part]],
     unit: str = "pair",
     together: str = "pairs of one source",
 ) -> dict[str, Part]:
@@ -519,7 +519,7 @@ def _split(
         usual = min(1000, int(np.count_nonzero(train.keys)) // 20)
         valid, test = usual if valid is None else valid, usual if test is None else test
     if valid or test:
-        read |= set_aside(train, work, valid or 0, test or 0, seed)
+        read |= hold_out(train, work, valid or 0, test or 0, seed)
         for name, asked in (("valid", valid), ("test", test)):
             got = len(read[name].keys) if name in read else 0
             if asked and got < asked:  # equal sentences stay together, and those left are too many
@@ -531,7 +531,9 @@ def _split(
     return {name: read[name] for name in sorted(read, key=lambda name: ("train", "valid", name).index(name))}
 
 
-def _trained(texts: Callable[[], Iterable[str]], options: config.Data, seed: int, shrink: bool) -> Tokenizer:
+def _trained(
+    texts: Callable[[], Iterable[str]], options: config.DataConfig, seed: int, shrink: bool
+) -> Tokenizer:
     """A tokenizer of as many pieces as the options wish for or, with `shrink`, as the texts have use for."""
 
     def of_size(size: int) -> Tokenizer:
@@ -550,7 +552,9 @@ def _trained(texts: Callable[[], Iterable[str]], options: config.Data, seed: int
         return of_size(largest)  # half is not enough for the characters
 
 
-def _tokenizers(train: Raw, options: config.Data, seed: int, shrink: bool) -> tuple[Tokenizer, Tokenizer]:
+def _tokenizers(
+    train: Raw, options: config.DataConfig, seed: int, shrink: bool
+) -> tuple[Tokenizer, Tokenizer]:
     def trained(*columns: str) -> Tokenizer:
         return _trained(lambda: train.texts(columns, SAMPLE // len(columns), seed), options, seed, shrink)
 
@@ -566,7 +570,7 @@ def _encode(
     name: str,
     source: Tokenizer,
     target: Tokenizer,
-    limits: config.Data | None,
+    limits: config.DataConfig | None,
     workers: int,
     work: Path,
     progress: Progress,
@@ -663,7 +667,7 @@ def _encode_table(
     *,
     source: Tokenizer,
     target: Tokenizer,
-    limits: config.Data | None,
+    limits: config.DataConfig | None,
     gold: bool,
     drops: Path,
     parent: int,
@@ -701,7 +705,7 @@ def _encode_table(
 
 
 def _reason(
-    source: str, target: str, source_length: int, target_length: int, limits: config.Data
+    source: str, target: str, source_length: int, target_length: int, limits: config.DataConfig
 ) -> str | None:
     if is_blank(source) or is_blank(target):
         return "empty"

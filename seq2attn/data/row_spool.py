@@ -97,9 +97,9 @@ def write(rows: Iterable[Row], folder: Path, progress: Progress) -> dict[str, Ra
     return {split: writer.close() for split, writer in writers.items()}
 
 
-def set_aside(raw: Raw, folder: Path, valid: int, test: int, seed: int) -> dict[str, Raw]:
+def hold_out(raw: Raw, folder: Path, valid: int, test: int, seed: int) -> dict[str, Raw]:
     """A split divided in train, valid and test (those that get a pair), the order of the rows kept."""
-    sides = splits.divide(raw.keys, valid, test, seed)
+    sides = splits.assign_splits(raw.keys, valid, test, seed)
     if valid + test and not (sides[raw.keys != splits.NEVER] == splits.TRAIN).any():
         raise UserError(
             f"{valid} pairs for validation and {test} for test leave nothing to train on: there are {len(raw.keys)}; ask for fewer with --valid and --test"

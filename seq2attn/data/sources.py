@@ -33,7 +33,7 @@ _SHEETS = {".xlsx", ".xls", ".ods"}
 _TABLES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
 
 
-class Reading(NamedTuple):
+class AttentionOutput(NamedTuple):
     """What the user says of how a corpus is read; see `open_corpus`."""
 
     source: str | None = None
@@ -58,13 +58,13 @@ def open_corpus(
     """
     if shown(name) != name:
         raise UserError(f"{shown(name)}: a path that is not UTF-8; rename it")
-    corpus = _open(name, Reading(source, target, max_bad, follow_links))
+    corpus = _open(name, AttentionOutput(source, target, max_bad, follow_links))
     if isinstance(corpus, ImageCorpus) and not corpus.clips and are_clips(corpus.images):
         return replace(corpus, clips=True)
     return corpus
 
 
-def _open(name: str, how: Reading) -> Corpus | ImageCorpus:
+def _open(name: str, how: AttentionOutput) -> Corpus | ImageCorpus:
     if name == "phrases":
         from seq2attn.samples import phrases
 
@@ -94,7 +94,7 @@ def _open(name: str, how: Reading) -> Corpus | ImageCorpus:
     )
 
 
-def _open_sample(name: str, how: Reading) -> ImageCorpus:
+def _open_sample(name: str, how: AttentionOutput) -> ImageCorpus:
     folder: Path = importlib.import_module(f"seq2attn.samples.{name}").folder()
     corpus = _open_tables(folder, how)
     if not isinstance(corpus, ImageCorpus):
@@ -102,7 +102,7 @@ def _open_sample(name: str, how: Reading) -> ImageCorpus:
     return replace(corpus, name=name, language=corpus.language or "en")
 
 
-def _open_file(path: Path, how: Reading) -> Corpus | ImageCorpus:
+def _open_file(path: Path, how: AttentionOutput) -> Corpus | ImageCorpus:
     kind = tables.kind(path)
     if kind in ENDINGS | _VIDEOS:
         raise UserError(
@@ -121,7 +121,7 @@ def _open_file(path: Path, how: Reading) -> Corpus | ImageCorpus:
     return images or tables.open_table(path, how.source, how.target, how.max_bad)
 
 
-def _open_folder(path: Path, how: Reading) -> Corpus | ImageCorpus:
+def _open_folder(path: Path, how: AttentionOutput) -> Corpus | ImageCorpus:
     for prepared in (path, path.resolve().parent):
         if (prepared / "prepared.json").is_file() and (prepared is path or _is_saved(path)):
             raise UserError(f"{prepared} is prepared already: use it with `seq2attn train --data {prepared}`")
@@ -151,7 +151,7 @@ def _open_folder(path: Path, how: Reading) -> Corpus | ImageCorpus:
     )
 
 
-def _open_tables(path: Path, how: Reading, holds_images: bool = False) -> Corpus | ImageCorpus:
+def _open_tables(path: Path, how: AttentionOutput, holds_images: bool = False) -> Corpus | ImageCorpus:
     """A folder of tables, of text or with images. The split is in the name of the table or of a folder on its
     way.
 
@@ -195,7 +195,7 @@ def _open_tables(path: Path, how: Reading, holds_images: bool = False) -> Corpus
 
 
 def _images(
-    where: Path, root: Path, chosen: list[tuple[Path, str | None]], how: Reading
+    where: Path, root: Path, chosen: list[tuple[Path, str | None]], how: AttentionOutput
 ) -> ImageCorpus | None:
     """Tables of images; None where they are of text, and where the first row does not say."""
     try:
@@ -204,7 +204,9 @@ def _images(
         return None
 
 
-def _texts(path: Path, chosen: list[tuple[Path, str | None]], how: Reading, notes: list[str]) -> Corpus:
+def _texts(
+    path: Path, chosen: list[tuple[Path, str | None]], how: AttentionOutput, notes: list[str]
+) -> Corpus:
     """Tables of text, those of one split one after another."""
     in_order = sorted(chosen, key=lambda one: (str(one[1]), one[0]))
     parts = [(tables.of_pairs(table, how.source, how.target), split) for table, split in in_order]
@@ -242,7 +244,7 @@ def _is_saved(path: Path) -> bool:
     return (path / "dataset_dict.json").is_file() or (path / "state.json").is_file()
 
 
-def _open_hub(name: str, how: Reading) -> Corpus | ImageCorpus:
+def _open_hub(name: str, how: AttentionOutput) -> Corpus | ImageCorpus:
     """A dataset of the hub."""
     path, config = name.rpartition(":")[::2] if ":" in name else (name, None)
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path):
@@ -253,7 +255,7 @@ def _open_hub(name: str, how: Reading) -> Corpus | ImageCorpus:
     return _of_datasets(_load(path, config, where), where, None, [], how)
 
 
-def _open_saved(path: Path, how: Reading) -> Corpus | ImageCorpus:
+def _open_saved(path: Path, how: AttentionOutput) -> Corpus | ImageCorpus:
     """What `datasets` wrote with save_to_disk."""
     if found := folder_files.tables_in(path, _TABLES)[0]:
         both = f"a table, {found[0].name}, beside what `datasets` saved"
@@ -272,7 +274,7 @@ def _open_saved(path: Path, how: Reading) -> Corpus | ImageCorpus:
 
 
 def _of_datasets(
-    splits: dict[Any, Any], where: str, root: Path | None, inputs: list[Path], how: Reading
+    splits: dict[Any, Any], where: str, root: Path | None, inputs: list[Path], how: AttentionOutput
 ) -> Corpus | ImageCorpus:
     """A corpus of datasets by split; `root` is their folder where they have one."""
     used: dict[str, list[Any]] = {}

@@ -21,7 +21,7 @@ def key(sentence: str) -> int:
     )
 
 
-def divide(keys: NDArray[np.uint64], valid: int, test: int, seed: int) -> NDArray[np.uint8]:
+def assign_splits(keys: NDArray[np.uint64], valid: int, test: int, seed: int) -> NDArray[np.uint8]:
     """TRAIN, VALID or TEST for each pair (N,): `valid` and `test` pairs drawn by `seed`, all pairs of one key
     on the same side.
 

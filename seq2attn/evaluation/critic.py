@@ -16,20 +16,20 @@ from seq2attn.evaluation.cider import CiderD
 from seq2attn.inference import Caption, Captioner
 from seq2attn.inference.searcher import BANNED
 from seq2attn.models.seq2seq import Seq2Seq
-from seq2attn.training.objectives.self_critical import Critic, Drawn
+from seq2attn.training.objectives.self_critical import RewardFunction, SampledTargets
 
 
-def critic(references: Sequence[Sequence[str]], tokenizer: Tokenizer, config: Config) -> Critic:
+def critic(references: Sequence[Sequence[str]], tokenizer: Tokenizer, config: Config) -> RewardFunction:
     """What `training.trainer.train` is handed: `references` are the captions of each training image, which
     also say how telling an n-gram is.
 
-    `train.samples` captions are drawn of an image. What one is worth is its CIDEr-D less that of the greedy
-    caption, or less the mean of the others (`train.compared`).
+    `train.self_critical.samples` captions are drawn of an image. What one is worth is its CIDEr-D less that of the greedy
+    caption, or less the mean of the others (`train.self_critical.baseline`).
     """
     cider = CiderD([[tokens(reference) for reference in some] for some in references])
-    settings = config.train
+    settings = config.train.self_critical
 
-    def judge(model: Seq2Seq, source: Tensor, mask: Tensor, number_I: Tensor, seed: int) -> Drawn:
+    def judge(model: Seq2Seq, source: Tensor, mask: Tensor, number_I: Tensor, seed: int) -> SampledTargets:
         captioner = Captioner(model, tokenizer, config)
         images = [[seen] for seen in _seen(source, mask)]
         numbers = number_I.tolist()
@@ -45,7 +45,7 @@ def critic(references: Sequence[Sequence[str]], tokenizer: Tokenizer, config: Co
             no_repeat_ngram=0,
         )
         reward_IK = _rewards(cider, drawn, numbers)
-        if settings.compared == "greedy":
+        if settings.baseline == "greedy":
             compared = _rewards(cider, captioner.caption(images, beam=1, attention=False), numbers)
         else:
             compared = (reward_IK.sum(1, keepdims=True) - reward_IK) / (settings.samples - 1)
@@ -63,7 +63,7 @@ def critic(references: Sequence[Sequence[str]], tokenizer: Tokenizer, config: Co
             mask_RT.to(device),
             advantage_R.to(device),
         )
-        return Drawn(*parts, reward=float(reward_IK.mean()), banned=BANNED)
+        return SampledTargets(*parts, reward=float(reward_IK.mean()), banned=BANNED)
 
     return judge
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from seq2attn.data.corpus import is_blank
 from seq2attn.data.images.dataset import CaptionedSplit
-from seq2attn.data.images.transforms import View
+from seq2attn.data.images.transforms import ImageTransform
 from seq2attn.evaluation.forcing import within_bounds
 from seq2attn.evaluation.model import Likelihood, Search
 from seq2attn.evaluation.pointing import Counts, Fit, Pointing, pointing, total
@@ -123,7 +123,7 @@ def force(
 
 
 def _pointed(
-    view: View, split: CaptionedSplit, numbers: Sequence[int], found: Sequence[Caption]
+    view: ImageTransform, split: CaptionedSplit, numbers: Sequence[int], found: Sequence[Caption]
 ) -> list[Counts]:
     """Of each caption of those images, its attention against its boxes."""
     assert split.boxes is not None

@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from seq2attn.attention import Attention
 from seq2attn.attention.scores import Keyed
 from seq2attn.attention.self_attention import SelfAttention
-from seq2attn.config import Model as ModelSettings
-from seq2attn.config import Transformer as Settings
+from seq2attn.config import ModelConfig, TransformerConfig
 from seq2attn.data.tokenizer import BOS, EOS, SPECIALS, UNK, Tokenizer
 from seq2attn.models.decoders.transformer import Layer as DecoderLayer
 from seq2attn.models.decoders.transformer import TransformerDecoder
@@ -42,7 +41,7 @@ ACTIVATIONS = {
 
 
 class ModelConverter(Converter):  # type: ignore[misc]
-    def __init__(self, model: Seq2Seq, settings: ModelSettings, source: Tokenizer, target: Tokenizer) -> None:
+    def __init__(self, model: Seq2Seq, settings: ModelConfig, source: Tokenizer, target: Tokenizer) -> None:
         """A Transformer that `limits.refuse` has nothing against, with its settings and the tokenizers of
         both sides.
         """
@@ -99,7 +98,7 @@ class ModelConverter(Converter):  # type: ignore[misc]
         return spec
 
 
-def _stack(settings: Settings) -> dict[str, Any]:
+def _stack(settings: TransformerConfig) -> dict[str, Any]:
     return {
         "num_layers": settings.layers,
         "num_heads": settings.heads,
@@ -113,7 +112,7 @@ def _stack(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _table(positions: Positions, settings: Settings) -> Tensor | None:
+def _table(positions: Positions, settings: TransformerConfig) -> Tensor | None:
     """What is added at each position, (POSITIONS, D): zeros where nothing is, for without a table CTranslate2
     adds sinusoids. None where queries and keys are turned.
     """

@@ -18,13 +18,13 @@ from torch.nn import functional as F
 
 from seq2attn.config import Config
 from seq2attn.data.images.files import content_of
-from seq2attn.data.images.transforms import View, stacked
+from seq2attn.data.images.transforms import ImageTransform, stacked
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.batching import STEP
 from seq2attn.inference.caption import Caption
 from seq2attn.inference.loading import opened
-from seq2attn.inference.searcher import Searcher
+from seq2attn.inference.searcher import Predictor
 from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models.encoders.image import ImageEncoder
 from seq2attn.models.memory import Memory
@@ -42,7 +42,7 @@ Seen = NDArray[Any]
 File = str | os.PathLike[str] | bytes
 
 
-class Captioner(Searcher[Seen, Caption]):
+class Captioner(Predictor[Seen, Caption]):
     """Models and a tokenizer, ready to describe images: loaded from runs, or made around a model in
     training.
     """
@@ -55,14 +55,14 @@ class Captioner(Searcher[Seen, Caption]):
         *,
         languages: tuple[str | None, str | None] = (None, None),
         precision: str = "fp32",
-        others: Sequence[tuple[Seq2Seq, View]] = (),
+        others: Sequence[tuple[Seq2Seq, ImageTransform]] = (),
         processes: bool = False,
     ) -> None:
         """`others` are averaged with the model, each with its own view of an image. Computes where the model
         is; precision and `processes` as `Translator` has them.
         """
         assert config.model.encoder.kind == "image"
-        self.views = (View.of(config.model.encoder), *(view for _, view in others))
+        self.views = (ImageTransform.of(config.model.encoder), *(view for _, view in others))
         super().__init__(
             [model, *(other for other, _ in others)],
             target_tokenizer,
@@ -90,7 +90,9 @@ class Captioner(Searcher[Seen, Caption]):
         with backbones.allow_code() if allow_code else nullcontext():
             found = opened(run, device, precision, settings, images=True)
         views = [
-            View.of(encoder) for run in found.runs if (encoder := run.config.model.encoder).kind == "image"
+            ImageTransform.of(encoder)
+            for run in found.runs
+            if (encoder := run.config.model.encoder).kind == "image"
         ]
         first = found.runs[0]
         for view, other in zip(views[1:], found.runs[1:], strict=True):
@@ -218,7 +220,7 @@ class Captioner(Searcher[Seen, Caption]):
     def attends(self) -> bool:
         encoder = self.config.model.encoder
         return super().attends and not (
-            self.clips and encoder.kind == "image" and encoder.time == "mean"
+            self.clips and encoder.kind == "image" and encoder.temporal == "mean"
         )  # where the mean of all frames stands, no frame was looked at
 
     @property

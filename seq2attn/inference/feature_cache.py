@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from seq2attn import files
-from seq2attn.config import ImageEncoder as Settings
+from seq2attn.config import ImageEncoderConfig
 from seq2attn.data.images.dataset import CaptionedSplit
-from seq2attn.data.images.transforms import View, Views
+from seq2attn.data.images.transforms import CaptionedImages, ImageTransform
 from seq2attn.errors import UserError
 from seq2attn.models.encoders.image import ImageEncoder
 
@@ -31,7 +31,11 @@ Progress = Callable[[str, int, int | None], None]
 
 
 def features(
-    split: CaptionedSplit, encoder: ImageEncoder, settings: Settings, folder: Path, progress: Progress
+    split: CaptionedSplit,
+    encoder: ImageEncoder,
+    settings: ImageEncoderConfig,
+    folder: Path,
+    progress: Progress,
 ) -> NDArray[np.float16]:
     """(images, C, h, w), or of clips (images, F, C, h, w) with NaN where a clip has fewer frames;
     read-only, from `folder`, where it is made if it is not there.
@@ -43,7 +47,7 @@ def features(
         if not path.is_file():
             folder.mkdir(parents=True, exist_ok=True)
             files.sweep(folder)
-            _make(path, split, encoder, View.of(settings), progress)
+            _make(path, split, encoder, ImageTransform.of(settings), progress)
         # what is damaged in any way is a ValueError, and never a pickle
         found: NDArray[np.float16] = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError) as error:
@@ -52,7 +56,7 @@ def features(
     return found
 
 
-def _key(split: CaptionedSplit, encoder: ImageEncoder, settings: Settings) -> str:
+def _key(split: CaptionedSplit, encoder: ImageEncoder, settings: ImageEncoderConfig) -> str:
     digest = hashlib.blake2b(digest_size=12)
     seen = ("backbone", "stages", "norm", "self_attention", "side", "fit", "mean", "std", "frames")
     digest.update(
@@ -65,7 +69,7 @@ def _key(split: CaptionedSplit, encoder: ImageEncoder, settings: Settings) -> st
             name.encode() + tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
         )
     if not settings.residual:
-        digest.update(_answer(encoder, settings.side))
+        digest.update(_answer(encoder, settings.image_size))
     with (split.path / "images.arrow").open("rb") as file:
         while block := file.read(1 << 24):
             digest.update(block)
@@ -86,8 +90,10 @@ def _answer(encoder: ImageEncoder, side: int) -> bytes:
 
 
 @torch.inference_mode()
-def _make(path: Path, split: CaptionedSplit, encoder: ImageEncoder, view: View, progress: Progress) -> None:
-    views, images = Views(split, view), len(split.names)
+def _make(
+    path: Path, split: CaptionedSplit, encoder: ImageEncoder, view: ImageTransform, progress: Progress
+) -> None:
+    views, images = CaptionedImages(split, view), len(split.names)
     device = next(encoder.parameters()).device
     # written, not mapped: where the disk is full, a mapped file ends the program
     with files.replace_file(path, way=_WAY) as file:

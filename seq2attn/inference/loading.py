@@ -175,7 +175,7 @@ def halve(models: Sequence[Seq2Seq]) -> None:
     """Put all weights in bfloat16, where every model of an ensemble may be computed so: a number once made is
     not made again at each of its uses.
     """
-    if all(model.encoder.halves and model.decoder.halves for model in models):
+    if all(model.encoder.supports_half_weights and model.decoder.supports_half_weights for model in models):
         for model in models:
             model.to(torch.bfloat16)
 

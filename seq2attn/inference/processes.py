@@ -32,7 +32,7 @@ CAN_FORK = sys.platform == "linux"  # elsewhere there is no fork, or system libr
 Children = list[tuple[BaseProcess, Connection]]
 
 
-class Processes(Generic[Job, Found]):
+class ForkPool(Generic[Job, Found]):
     def __init__(self, work: Callable[[Job], Found], count: int) -> None:
         """Up to `count` processes that do `work` with one thread of torch each. They are forked when there
         are jobs for them, and end with this object.

@@ -21,15 +21,15 @@ from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.batching import GROUP, STEP, batches, encoded, padded
 from seq2attn.inference.forks import at_work
 from seq2attn.inference.options import Options, refuse_number
-from seq2attn.inference.processes import CAN_FORK, Processes
-from seq2attn.inference.threads import shares, side_by_side
+from seq2attn.inference.processes import CAN_FORK, ForkPool
+from seq2attn.inference.threads import map_in_threads, shares
 from seq2attn.models import memory
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.search.beam import beam_search
-from seq2attn.search.mbr import Utility, by_utility
+from seq2attn.search.mbr import Utility, rank_by_expected_utility
 from seq2attn.search.sampling import sample as sampled
 from seq2attn.search.sampling import seed_of
-from seq2attn.search.step import Hypothesis, NoNumbers, normalised
+from seq2attn.search.step import Hypothesis, NonFiniteProbabilities, normalised
 
 BATCH_TOKENS = {"cpu": 3072, "cuda": 16384}  # padded source positions of one batch, by the device's kind
 BANNED = (PAD, UNK, BOS)
@@ -75,7 +75,7 @@ def _most_numbers(device: torch.device) -> int:
     return max(MOST_NUMBERS, torch.cuda.get_device_properties(device).total_memory // 4 // 4)  # of four bytes
 
 
-class Searcher(abc.ABC, Generic[Source, Result]):
+class Predictor(abc.ABC, Generic[Source, Result]):
     """Models and a target tokenizer, ready to search. A model's mode of training is given back after each
     call.
     """
@@ -100,7 +100,7 @@ class Searcher(abc.ABC, Generic[Source, Result]):
             "fp32" if halved or precision == "auto" else cast(Precision, precision), self.device
         )
         useful = processes and CAN_FORK and self.device.type == "cpu" and torch.get_num_threads() > 1
-        self._processes = Processes(self._search, torch.get_num_threads()) if useful else None
+        self._processes = ForkPool(self._search, torch.get_num_threads()) if useful else None
         # In half precision the last bits are not the same in every batch anyway, and padding is time.
         self._multiple = STEP if self.format == "fp32" and first.dtype.itemsize >= 4 else GROUP
 
@@ -133,7 +133,7 @@ class Searcher(abc.ABC, Generic[Source, Result]):
     @property
     def attends(self) -> bool:
         """Whether the model has attention to show."""
-        return self.config.model.decoder.reads == "attention"
+        return self.config.model.decoder.context_source == "attention"
 
     @property
     def batch_tokens(self) -> int:
@@ -220,7 +220,7 @@ class Searcher(abc.ABC, Generic[Source, Result]):
             with self._at_rest(), self._at_work(jobs) as found:
                 for some, results in zip(planned, found, strict=True):
                     yield from zip(some, results, strict=True)
-        except NoNumbers:
+        except NonFiniteProbabilities:
             raise UserError(NO_NUMBERS) from None
 
     def _prefixes(
@@ -271,7 +271,7 @@ class Searcher(abc.ABC, Generic[Source, Result]):
             or len(jobs) < 2
             or (not self._processes.running and work < FORK)
         ):
-            return side_by_side(self._search, jobs, self.device)
+            return map_in_threads(self._search, jobs, self.device)
         return self._processes.map(jobs)
 
     def _search(self, job: Job) -> list[list[Result]]:
@@ -314,7 +314,7 @@ class Searcher(abc.ABC, Generic[Source, Result]):
         """As they came or, with a utility, the best by it."""
         if options.utility is None:
             return hypotheses
-        ranked = by_utility(
+        ranked = rank_by_expected_utility(
             [self.target_tokenizer.decode(hypothesis.tokens) for hypothesis in hypotheses], options.utility
         )
         return [hypotheses[place]._replace(score=expected) for place, expected in ranked[: options.n_best]]
@@ -384,8 +384,8 @@ class Searcher(abc.ABC, Generic[Source, Result]):
             (decoder, memory)
             for decoder, memory in zip(decoders, self._memories(sources, seeds), strict=True)
         ]
-        read = memory.Shared(tuple(decoder.source(m) for decoder, m in pairs), len(sources[0]), width)
-        return _State(tuple(decoder.start(m, width) for decoder, m in pairs), read)
+        read = memory.Shared(tuple(decoder.project_memory(m) for decoder, m in pairs), len(sources[0]), width)
+        return _State(tuple(decoder.initial_state(m, width) for decoder, m in pairs), read)
 
     def _step(
         self, token_R: Tensor, state: _State, weights: bool = True
@@ -416,7 +416,7 @@ class Searcher(abc.ABC, Generic[Source, Result]):
         log_ps, weights = [], []
         for model, member_memory in zip(self.models, self._memories(sources, seeds), strict=True):
             decoder = model.decoder
-            features_BTD, weights_BTS, *_ = decoder.features(inputs_BT, member_memory, attention)
+            features_BTD, weights_BTS, *_ = decoder.hidden_states(inputs_BT, member_memory, attention)
             block = max(1, LOGITS // (len(inputs_BT) * self.target_tokenizer.size))
             parts = []
             for start in range(0, inputs_BT.shape[1], block):

@@ -27,7 +27,7 @@ def shares(device: torch.device) -> int:
 
 
 @contextmanager
-def side_by_side(
+def map_in_threads(
     work: Callable[[Batch], Found], batches: Sequence[Batch], device: torch.device
 ) -> Iterator[Iterator[Found]]:
     """What `work` makes of each batch, in order, on a CPU by as many threads as torch has. What it raises is

@@ -28,7 +28,7 @@ class Translation:
     finished: bool = True  # False: cut at the maximum length
     # source tokens beyond the bound, which the model never saw; of a text beyond LONGEST_TEXT at least so
     # many
-    unread: int = 0
+    truncated_tokens: int = 0
     unforced: int = 0  # tokens of the prefix beyond what an output can hold, which were left out
 
     def alignment(self) -> list[tuple[int, int]]:

@@ -18,7 +18,7 @@ from seq2attn.errors import UsageError
 from seq2attn.inference.batching import bounded, encoded, padded_sources
 from seq2attn.inference.heads import looking_at
 from seq2attn.inference.loading import opened, tokenizer
-from seq2attn.inference.searcher import Searcher
+from seq2attn.inference.searcher import Predictor
 from seq2attn.inference.translation import Translation
 from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models.seq2seq import Seq2Seq
@@ -36,7 +36,7 @@ class Member(NamedTuple):
     source_tokenizer: Tokenizer
 
 
-class Translator(Searcher[list[int], Translation]):
+class Translator(Predictor[list[int], Translation]):
     """Models and tokenizers, ready to translate: loaded from runs, or made around a model in training."""
 
     def __init__(
@@ -85,7 +85,7 @@ class Translator(Searcher[list[int], Translation]):
         """A run, or several joined by commas as an ensemble of the first one's languages and search settings.
         `processes` as the class has it.
 
-        `settings`, as in "model.attention.decoding=sample", are changed in every one before the model is
+        `settings`, as in "model.attention.at_inference=sample", are changed in every one before the model is
         made. Raises UserError when a run is missing,
         incomplete, damaged, from a newer version, or of another target vocabulary; UsageError for settings
         that are wrong, that act in training alone,
@@ -187,9 +187,13 @@ class Translator(Searcher[list[int], Translation]):
             texts, ids, positions, limits, real, forced, options, seed, first, batch_tokens
         ):
             if lengths[i] > MAX_SOURCE or (unforced and unforced[i]):
-                unread = max(0, lengths[i] - MAX_SOURCE)
+                truncated_tokens = max(0, lengths[i] - MAX_SOURCE)
                 ranked = [
-                    replace(translation, unread=unread, unforced=unforced[i] if unforced else 0)
+                    replace(
+                        translation,
+                        truncated_tokens=truncated_tokens,
+                        unforced=unforced[i] if unforced else 0,
+                    )
                     for translation in ranked
                 ]
             results[i] = ranked
@@ -231,7 +235,7 @@ class Translator(Searcher[list[int], Translation]):
             for text, source, hypothesis, target in zip(texts, ids[0], found, targets, strict=True)
         ]
         return [
-            replace(result, unread=length - MAX_SOURCE) if length > MAX_SOURCE else result
+            replace(result, truncated_tokens=length - MAX_SOURCE) if length > MAX_SOURCE else result
             for result, length in zip(results, lengths, strict=True)
         ]
 

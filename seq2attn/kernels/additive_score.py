@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seq2attn.kernels.deferred_gradients import Shared, awaited, product_dtype, shared
+from seq2attn.kernels.deferred_gradients import Shared, product_dtype, reaches, shared
 
 CHUNK = 1 << 22  # elements of tanh held at once where no gradient is asked for
 
@@ -74,7 +74,7 @@ class _TanhEnergy(torch.autograd.Function):
         # dv = g t; dq = v (sum_s g - sum_s g t^2); with d = g v (1 - t^2): df = U d, dU = f d
         query_BTA, v_A, features_BTSP, u_PA = ctx.saved_tensors
         keys: Keys = ctx.keys
-        keys_wanted = awaited(ctx, 1)
+        keys_wanted = reaches(ctx, 1)
         gradient_BTS = gradient_BTS.to(v_A.dtype)
         wide = torch.promote_types(v_A.dtype, torch.float32)
         grad_v, squares_T = torch.zeros_like(v_A, dtype=wide), []
@@ -126,7 +126,7 @@ def _tanh(
     return room.tanh_()
 
 
-def tanh_energy(
+def additive_score(
     query_BTA: Tensor,
     keys_BSA: Tensor,
     v_A: Tensor,

@@ -46,7 +46,7 @@ class Shared:
         raise NotImplementedError
 
 
-def awaited(ctx: Any, ticket: int) -> bool:
+def reaches(ctx: Any, ticket: int) -> bool:
     """Whether this way back comes to the ticket, a step's tensor argument of that number. Where it does not,
     as in the gradient of inputs alone,
     nothing would take what the step leaves for it: the next way back would find it, and count it too."""
@@ -101,7 +101,7 @@ class _Product(torch.autograd.Function):
         matrix: Matrix = ctx.matrix
         (x,) = ctx.saved_tensors
         gradient = gradient.to(matrix.low.dtype)
-        if awaited(ctx, 1):
+        if reaches(ctx, 1):
             matrix.inputs.append(x)
             matrix.gradients.append(gradient)
         return (gradient @ matrix.low.mT).to(ctx.dtype) if ctx.needs_input_grad[0] else None, None, None

@@ -49,7 +49,7 @@ def products(
     )
 
 
-def readable(x: Tensor) -> Tensor:
+def to_compute_dtype(x: Tensor) -> Tensor:
     """Keys or values as steps that come later read them fastest: in float32 at least, a head's positions side
     by side. As they are where gradients are kept.
     """

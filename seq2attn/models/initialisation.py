@@ -6,18 +6,18 @@ from torch import nn
 from seq2attn.attention.scores import Additive, Concat
 from seq2attn.attention.self_attention import SelfAttention
 from seq2attn.attention.windows import Predictive
-from seq2attn.config import Model as Settings
+from seq2attn.config import ModelConfig
 from seq2attn.models.decoders.conv import ConvDecoder
 from seq2attn.models.encoders.conv import ConvEncoder
 from seq2attn.models.layers.cells import Cell
-from seq2attn.models.layers.gated_conv import Normalised
+from seq2attn.models.layers.gated_conv import WeightNorm
 from seq2attn.models.layers.transformer import FeedForward
-from seq2attn.models.vision.backbones import Foreign
+from seq2attn.models.vision.backbones import ExternalBackbone
 from seq2attn.models.vision.resnet import ResNet
 
 
 @torch.no_grad()
-def initialise(model: nn.Module, settings: Settings) -> None:
+def initialise(model: nn.Module, settings: ModelConfig) -> None:
     """Draw the weights of `model` from torch's generator, as `settings.init` says.
 
     glorot: matrices Glorot-uniform, each apart where several stand in one, recurrent ones orthogonal gate by
@@ -34,7 +34,7 @@ def initialise(model: nn.Module, settings: Settings) -> None:
     apart = {
         parameter
         for module in model.modules()
-        if isinstance(module, ResNet | Foreign)
+        if isinstance(module, ResNet | ExternalBackbone)
         for parameter in module.parameters()
     }
     parameters = [parameter for parameter in model.parameters() if parameter not in apart]
@@ -72,7 +72,7 @@ def initialise(model: nn.Module, settings: Settings) -> None:
             for parameter in module.parameters():
                 if small and parameter.dim() == 2:
                     nn.init.normal_(parameter, 0, 0.001)
-        elif isinstance(module, Normalised) and not small:
+        elif isinstance(module, WeightNorm) and not small:
             inputs = module.weight[0].numel()
             nn.init.normal_(module.weight, 0, ((4 if module.gated else 1) * module.kept / inputs) ** 0.5)
     for side in model.modules():
@@ -90,5 +90,5 @@ def _set_norms(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.LayerNorm | nn.RMSNorm):
             module.reset_parameters()
-        elif isinstance(module, Normalised):
+        elif isinstance(module, WeightNorm):
             module.gain.copy_(module.lengths())

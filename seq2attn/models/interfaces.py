@@ -15,7 +15,7 @@ class Encoder(nn.Module, abc.ABC):
     """Reads sources."""
 
     # whether outside training all of it may be in half precision, weights and sums; else products alone
-    halves: bool = True
+    supports_half_weights: bool = True
 
     @abc.abstractmethod
     def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
@@ -23,7 +23,7 @@ class Encoder(nn.Module, abc.ABC):
         real position.
         """
 
-    def late_parameters(self) -> Iterable[nn.Parameter]:
+    def backbone_parameters(self) -> Iterable[nn.Parameter]:
         """Those that training may leave for later, or change at another rate: what came from elsewhere,
         trained.
         """
@@ -43,15 +43,15 @@ class Decoder(nn.Module, abc.ABC):
 
     target_embedding: nn.Embedding
     output: nn.Linear
-    carries: bool  # whether what one step reads changes later ones
-    halves: bool = True  # as an encoder's
+    context_feeds_later_steps: bool  # whether what one step reads changes later ones
+    supports_half_weights: bool = True  # as an encoder's
 
     @abc.abstractmethod
-    def source(self, memory: Memory) -> Any:
+    def project_memory(self, memory: Memory) -> Any:
         """What every step reads of B sources: fixed, dim 0 the sentence, never copied for the rows of a beam."""
 
     @abc.abstractmethod
-    def start(self, memory: Memory, width: int = 1) -> Any:
+    def initial_state(self, memory: Memory, width: int = 1) -> Any:
         """The state before the first step, of `width` rows a sentence: a nested tuple that `select`
         understands.
         """
@@ -63,12 +63,12 @@ class Decoder(nn.Module, abc.ABC):
         """
 
     @abc.abstractmethod
-    def features(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Features:
+    def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Features:
         """Teacher forcing: what the output layer reads after each of the tokens; attention weights (B, T, S)
         when asked for.
         """
 
     def forward(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Output:
         """Teacher forcing: logits (B, T, N) after each of the tokens, and weights (B, T, S) when asked for."""
-        found = self.features(tokens_BT, memory, weights)
+        found = self.hidden_states(tokens_BT, memory, weights)
         return Output(self.output(found.features_BTD), found.weights_BTS)

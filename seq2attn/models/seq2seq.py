@@ -4,7 +4,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from seq2attn.config import Model as Settings
+from seq2attn.config import ModelConfig
 from seq2attn.models.decoders.conv import ConvDecoder
 from seq2attn.models.decoders.rnn import RNNDecoder
 from seq2attn.models.decoders.transformer import TransformerDecoder
@@ -33,7 +33,7 @@ class Seq2Seq(nn.Module):
         return output
 
 
-def build(settings: Settings, source_size: int, target_size: int, draw: bool = True) -> Seq2Seq:
+def build(settings: ModelConfig, source_size: int, target_size: int, draw: bool = True) -> Seq2Seq:
     """A model with first weights from torch's generator; sizes are of the two vocabularies, the source's 0
     where it is images.
 
@@ -53,7 +53,7 @@ def build(settings: Settings, source_size: int, target_size: int, draw: bool = T
     return model
 
 
-def _encoder(settings: Settings, vocabulary: int) -> Encoder:
+def _encoder(settings: ModelConfig, vocabulary: int) -> Encoder:
     match settings.encoder.kind:
         case "rnn":
             return RNNEncoder(settings, vocabulary)
@@ -65,7 +65,7 @@ def _encoder(settings: Settings, vocabulary: int) -> Encoder:
             return ImageEncoder(settings)
 
 
-def _decoder(settings: Settings, vocabulary: int) -> Decoder:
+def _decoder(settings: ModelConfig, vocabulary: int) -> Decoder:
     match settings.decoder.kind:
         case "rnn":
             return RNNDecoder(settings, vocabulary)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seq2attn.config import Train
+from seq2attn.config import TrainConfig
 from seq2attn.errors import UserError
 from seq2attn.training.state import SCALER, SCALER_COUNTS, State
 
@@ -23,7 +23,7 @@ class Expected(NamedTuple):
     weights: Mapping[str, Tensor]  # of the model, by name
     averaged: Mapping[str, Tensor]  # those of them that are averaged over time
     parameters: Sequence[Tensor]  # in the order of the optimizer
-    settings: Train
+    settings: TrainConfig
     scales: bool  # whether the loss is scaled
 
 
@@ -61,7 +61,7 @@ def refuse_unfit(state: State, tensors: Mapping[str, Tensor], expected: Expected
             raise _unfit(where, f"scaler.{name} is missing in state.json")
 
 
-def _earlier(state: State, tensors: Mapping[str, Tensor], settings: Train, where: str) -> range:
+def _earlier(state: State, tensors: Mapping[str, Tensor], settings: TrainConfig, where: str) -> range:
     """The numbers of the earlier validations whose weights are averaged with the next ones."""
     numbers = {name.split("/")[1] for name in tensors if name.startswith("earlier/")}
     count = len(numbers) if state.averaged is None else state.averaged

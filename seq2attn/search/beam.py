@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from seq2attn.search.backpointers import History
-from seq2attn.search.compaction import staying
+from seq2attn.search.compaction import rows_to_keep
 from seq2attn.search.constraints import Constraints
-from seq2attn.search.step import Hypothesis, NoNumbers, Select, State, Step
-from seq2attn.search.topk import likeliest, log_softmax
+from seq2attn.search.step import Hypothesis, NonFiniteProbabilities, Select, State, Step
+from seq2attn.search.topk import log_softmax, top_candidates
 
 
 @torch.no_grad()
@@ -80,7 +80,7 @@ def beam_search(
         logits_RN, state, weights_RS = step(token_R, state)
         log_p_BWN = rules.apply(log_softmax(logits_RN).view(len(sentence_B), beam, -1), length)
         # A row has one end token, so twice the beam always holds a whole beam that goes on.
-        log_p_BK, row_BK, token_BK = likeliest(log_p_BWN, alive_BW, 2 * beam)
+        log_p_BK, row_BK, token_BK = top_candidates(log_p_BWN, alive_BW, 2 * beam)
         ends_BK = token_BK == eos
 
         # Only an end among the best `beam` candidates counts: with a beam of 1 that is greedy search.
@@ -110,7 +110,7 @@ def beam_search(
         if finished == len(sentence_B):
             break
         row_BW = torch.arange(len(sentence_B), device=device)[:, None] * beam + parent_BW
-        going_B = staying(done_B, finished, group)
+        going_B = rows_to_keep(done_B, finished, group)
         if going_B is not None:
             sentence_B, alive_BW, token_BW, row_BW = (
                 sentence_B[going_B],
@@ -126,7 +126,7 @@ def beam_search(
         token_R = token_BW.flatten()
 
     if bool(broken):
-        raise NoNumbers("a step gave log-probabilities that are not numbers")
+        raise NonFiniteProbabilities("a step gave log-probabilities that are not numbers")
     return _hypotheses(pool[:, :n_best], history, limits)
 
 

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 
-def staying(done_B: Tensor, finished: int, group: int) -> Tensor | None:
+def rows_to_keep(done_B: Tensor, finished: int, group: int) -> Tensor | None:
     """The sentences that go on, in order and filled up with finished ones to a multiple of `group`; None
     while too few are finished to be worth a copy of the rest.
     """

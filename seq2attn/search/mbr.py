@@ -13,7 +13,7 @@ Utility = Callable[[str, str], float]
 """(output, reference) -> how good the output is where the reference is right; the more the better."""
 
 
-def by_utility(outputs: Sequence[str], utility: Utility) -> list[tuple[int, float]]:
+def rank_by_expected_utility(outputs: Sequence[str], utility: Utility) -> list[tuple[int, float]]:
     """(place of the first of its kind, expected utility) of each distinct output, best first, and of equals
     the one that came first.
 

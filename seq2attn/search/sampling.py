@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from seq2attn.search.backpointers import History
-from seq2attn.search.compaction import staying
+from seq2attn.search.compaction import rows_to_keep
 from seq2attn.search.constraints import Constraints
-from seq2attn.search.step import Hypothesis, NoNumbers, Select, State, Step, normalised
+from seq2attn.search.step import Hypothesis, NonFiniteProbabilities, Select, State, Step, normalised
 from seq2attn.search.topk import log_softmax
 
 
@@ -24,7 +24,7 @@ def seed_of(*parts: int) -> int:
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=7).digest())
 
 
-def narrowed(log_p_RN: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:
+def top_k_top_p(log_p_RN: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:
     """The distribution to draw from, float64 (R, N): sharpened, and cut to the `top_k` likeliest tokens (0:
     all) and then to the fewest whose sum reaches `top_p`.
 
@@ -103,7 +103,9 @@ def sample(
         logits_RN, state, weights_RS = step(token_R, state)
         log_p_BWN = rules.apply(log_softmax(logits_RN).view(len(sentence_B), samples, -1), length)
         broken |= log_p_BWN.isnan().any()
-        sums_BWN = narrowed(log_p_BWN.flatten(0, 1), temperature, top_k, top_p).view_as(log_p_BWN).cumsum(2)
+        sums_BWN = (
+            top_k_top_p(log_p_BWN.flatten(0, 1), temperature, top_k, top_p).view_as(log_p_BWN).cumsum(2)
+        )
         # The first token whose sum is beyond the number; never one of no probability, even where the last
         # sums round.
         beyond_BW1 = uniform_BWT[sentence_B, :, length, None] * sums_BWN[:, :, -1:]
@@ -125,14 +127,14 @@ def sample(
         finished = int(done_B.sum())
         if finished == len(sentence_B):
             break
-        going_B = staying(done_B, finished, group)
+        going_B = rows_to_keep(done_B, finished, group)
         if going_B is not None:
             state = select(state, (going_B[:, None] * samples + row_BW[: len(going_B)]).flatten())
             sentence_B, token_R = sentence_B[going_B], token_BW[going_B].flatten()
             rules.keep(going_B)
 
     if bool(broken):
-        raise NoNumbers("a step gave log-probabilities that are not numbers")
+        raise NonFiniteProbabilities("a step gave log-probabilities that are not numbers")
     ended = [
         [
             (log_p, last) if math.isfinite(log_p) and last >= 0 else None

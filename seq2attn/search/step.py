@@ -34,7 +34,7 @@ class Hypothesis(NamedTuple):
     finished: bool  # False: cut by the maximum length, where only the end token was allowed
 
 
-class NoNumbers(ArithmeticError):
+class NonFiniteProbabilities(ArithmeticError):
     """A step gave log-probabilities that are not numbers."""
 
 

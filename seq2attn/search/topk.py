@@ -15,7 +15,7 @@ def log_softmax(logits_RN: Tensor) -> Tensor:
     return logits_RN.to(torch.promote_types(logits_RN.dtype, torch.float32)).log_softmax(1)
 
 
-def likeliest(log_p_BWN: Tensor, before_BW: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+def top_candidates(log_p_BWN: Tensor, before_BW: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     """The `count` largest sums of `before`, a hypothesis's own log p, and the log p of its next token,
     largest first (equal ones in any order).
 

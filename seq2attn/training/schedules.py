@@ -9,10 +9,10 @@ no optimizer and no clock: minutes are handed in.
 import math
 from dataclasses import dataclass, replace
 
-from seq2attn.config import Train
+from seq2attn.config import TrainConfig
 
 
-def rate(train: Train, step: int, *, decays: int = 0, minutes: float = 0.0) -> float:
+def rate(train: TrainConfig, step: int, *, decays: int = 0, minutes: float = 0.0) -> float:
     """Learning rate of update `step` (the first is 1) after `decays` plateau decays and `minutes` of
     training.
 
@@ -20,7 +20,7 @@ def rate(train: Train, step: int, *, decays: int = 0, minutes: float = 0.0) -> f
     just after the
     last step (Loshchilov and Hutter 2017, one cycle); inverse-sqrt falls as 1/sqrt(step) (Vaswani 2017);
     plateau is
-    multiplied by train.decay at each decay. Where train.max_minutes is set, cosine follows whichever end is
+    multiplied by train.plateau_factor at each decay. Where train.max_minutes is set, cosine follows whichever end is
     nearer, that
     of the steps or that of the time: a run cut by the clock still ends with a small rate.
     """
@@ -30,7 +30,7 @@ def rate(train: Train, step: int, *, decays: int = 0, minutes: float = 0.0) -> f
         case "constant":
             return train.lr
         case "plateau":
-            return train.lr * train.decay**decays
+            return train.lr * train.plateau_factor**decays
         case "inverse-sqrt":
             start = max(train.warmup, 1)
             return train.lr * math.sqrt(start / step)
@@ -56,7 +56,7 @@ def near_zero(metric: str, value: float, sentences: int = 0) -> bool:
 
 
 def merit(
-    train: Train, value: float, loss: float, sentences: int = 0, chrf: float = 0.0
+    train: TrainConfig, value: float, loss: float, sentences: int = 0, chrf: float = 0.0
 ) -> tuple[float, float]:
     """What a validation is compared by, higher is better: train.metric, then -loss in nats.
 
@@ -77,14 +77,14 @@ class Course:
     flat: int = 0  # validations since the best one or the last decay
     decays: int = 0
 
-    def after(self, train: Train, score: tuple[float, float]) -> "Course":
+    def after(self, train: TrainConfig, score: tuple[float, float]) -> "Course":
         """The course once a validation gave `score`."""
         if self.best is None or score > self.best:
             return replace(self, best=score, waited=0, flat=0)
-        if train.schedule == "plateau" and self.flat + 1 >= train.decay_patience:
+        if train.schedule == "plateau" and self.flat + 1 >= train.plateau_patience:
             return replace(self, waited=self.waited + 1, flat=0, decays=self.decays + 1)
         return replace(self, waited=self.waited + 1, flat=self.flat + 1)
 
-    def exhausted(self, train: Train) -> bool:
+    def exhausted(self, train: TrainConfig) -> bool:
         """Whether train.patience validations have passed without gain, under any schedule."""
         return train.patience > 0 and self.waited >= train.patience

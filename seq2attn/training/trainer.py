@@ -33,9 +33,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seq2attn.config import Train
+from seq2attn.config import TrainConfig
 from seq2attn.data.batches import Pairs
-from seq2attn.devices import Format, autocast, hand_back_pages, keep_pages
+from seq2attn.devices import Format, autocast, keep_freed_memory, trim_heap
 from seq2attn.errors import UserError
 from seq2attn.kernels.linear_cross_entropy import cross_entropies
 from seq2attn.models.memory import Memory
@@ -45,7 +45,7 @@ from seq2attn.runs.directory import Run
 from seq2attn.training.distributed import World
 from seq2attn.training.objectives.doubly_stochastic import doubly_stochastic
 from seq2attn.training.objectives.reinforce import drawn, first_baseline, next_baseline
-from seq2attn.training.objectives.self_critical import Critic, expected_loss
+from seq2attn.training.objectives.self_critical import RewardFunction, expected_loss
 from seq2attn.training.schedules import merit, rate
 from seq2attn.training.state import State
 
@@ -128,7 +128,7 @@ def train(
     world: World,
     format: Format = "fp32",
     validate: Callable[[Seq2Seq], Scores] | None = None,
-    critic: Critic | None = None,
+    critic: RewardFunction | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Generator[Event, None, None]:
     """Train `model` (initialised, on world.device) with the settings of `run`, from the run's last state
@@ -136,7 +136,7 @@ def train(
 
     `validate(model)` scores the model, averaged weights in place, in the leading process; its values must
     hold train.metric unless that is the loss.
-    `critic` draws targets from the model and judges them, where train.self_critical is set. `stop()` is asked
+    `critic` draws targets from the model and judges them, where train.self_critical.start_step is set. `stop()` is asked
     before each update: once it says yes, the state is saved and training ends. Raises UserError
     when loss or gradient are not finite (before they touch a weight), when the saved state does not fit, and
     when the
@@ -186,7 +186,7 @@ class _Trainer:
         world: World,
         validate: Callable[[Seq2Seq], Scores] | None,
         stop: Callable[[], bool],
-        critic: Critic | None = None,
+        critic: RewardFunction | None = None,
     ) -> None:
         self.model, self.directory, self.training, self.validation = model, run, training, validation
         self.format, self.world, self.validate, self.critic, self.stop = format, world, validate, critic, stop
@@ -195,14 +195,14 @@ class _Trainer:
             raise ValueError(
                 f'train.metric is "{self.settings.metric}": a validation that gives it must be handed in'
             )
-        if self.settings.self_critical is not None and critic is None:
-            raise ValueError("train.self_critical is set: a critic must be handed in")
+        if self.settings.self_critical.start_step is not None and critic is None:
+            raise ValueError("train.self_critical.start_step is set: a critic must be handed in")
         if world.device.type == "cpu":
-            keep_pages()
+            keep_freed_memory()
         weights = directory.weights(model)
         world.copy_from_leader(weights.values())
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.late = [p for p in model.encoder.late_parameters() if p.requires_grad]
+        self.late = [p for p in model.encoder.backbone_parameters() if p.requires_grad]
         self.optimizer = _optimizer(self.parameters, self.late, self.settings)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=format == "fp16")
         self.weights = {name: tensor for name, tensor in weights.items() if tensor.is_floating_point()}
@@ -278,10 +278,11 @@ class _Trainer:
     def _step(self, update: _Update) -> Progress:
         settings, step = self.settings, self.state.step + 1
         lr = rate(settings, step, decays=self.state.course.decays, minutes=self.spent / 60)
-        critical = settings.self_critical is not None and step > settings.self_critical
+        start = settings.self_critical.start_step
+        critical = start is not None and step > start
         self.model.train()
         for parameter in self.late:
-            parameter.requires_grad_(step > settings.unfreeze)
+            parameter.requires_grad_(step > settings.unfreeze_step)
         total = torch.zeros((), dtype=torch.float64, device=self.world.device)
         entropy = None
         for number, batch in update.batches:
@@ -322,8 +323,8 @@ class _Trainer:
         if not overflow:  # of fp16 at this loss scale: the scaler leaves the step out and lowers the scale
             self._refuse_non_finite(step, "loss", mean)
             self._refuse_non_finite(step, "gradient's norm", norm)
-        if settings.clip and norm > settings.clip and not overflow:
-            torch.nn.utils.clip_grads_with_norm_(self.parameters, settings.clip, norm_)
+        if settings.clip_norm and norm > settings.clip_norm and not overflow:
+            torch.nn.utils.clip_grads_with_norm_(self.parameters, settings.clip_norm, norm_)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad()
@@ -332,15 +333,17 @@ class _Trainer:
             decay = min(settings.ema, (1 + step) / (10 + step))
             torch._foreach_lerp_(list(self.average.values()), list(self.weights.values()), 1 - decay)
         if step % HAND_BACK_EVERY == 0 and self.world.device.type == "cpu":
-            hand_back_pages()
+            trim_heap()
         self.state = replace(self.state, step=step, epoch=update.epoch, position=update.position)
         if entropy is not None:
-            self.state = replace(self.state, baseline=next_baseline(settings, self._baseline(), -mean))
+            self.state = replace(
+                self.state, baseline=next_baseline(settings.reinforce, self._baseline(), -mean)
+            )
         return self._progress(mean, norm, lr, update.tokens, None if entropy is None else mean_entropy)
 
     def _baseline(self) -> float:
         return (
-            first_baseline(self.settings, self.directory.target_size)
+            first_baseline(self.settings.reinforce, self.directory.target_size)
             if self.state.baseline is None
             else self.state.baseline
         )
@@ -350,7 +353,7 @@ class _Trainer:
         penalty = self.settings.doubly_stochastic if self.model.training else 0.0
         with autocast(self.world.device, self.format):
             memory = self._memory(batch, batch.source_of_B)
-            found = self.model.decoder.features(batch.inputs_BT, memory, weights=penalty > 0)
+            found = self.model.decoder.hidden_states(batch.inputs_BT, memory, weights=penalty > 0)
             features_MD = found.features_BTD.flatten(0, 1).index_select(0, batch.real_M)
             loss, losses_M = cross_entropies(
                 features_MD, self.model.decoder.output, batch.targets_M, smoothing
@@ -362,7 +365,7 @@ class _Trainer:
             )
         if found.log_p_BT is None or found.entropy_BT is None:
             return _Sums(objective, loss)
-        to_go = self.model.decoder.carries
+        to_go = self.model.decoder.context_feeds_later_steps
         more, entropy = drawn(
             losses_M,
             found.log_p_BT,
@@ -370,7 +373,7 @@ class _Trainer:
             batch.real_M,
             to_go=to_go,
             baseline=self._baseline(),
-            settings=self.settings,
+            settings=self.settings.reinforce,
         )
         return _Sums(objective + more, loss, entropy)
 
@@ -383,7 +386,7 @@ class _Trainer:
         found = self.critic(self.model, batch.source, batch.source_mask, numbers_I, seed)
         tokens = len(batch.real_M)  # in which the update is divided, and the mean reward is taken
         with autocast(self.world.device, self.format):
-            features_RTD = self.model.decoder.features(
+            features_RTD = self.model.decoder.hidden_states(
                 found.inputs_RT, self._memory(batch, found.source_of_R)
             ).features_BTD
             objective = expected_loss(features_RTD, self.model.decoder.output, found)
@@ -402,7 +405,7 @@ class _Trainer:
         if not math.isfinite(value):
             raise UserError(
                 f"step {step}: the {what} is {value}: stopped before it touched a weight, and {self.directory.path} holds what was saved before; "
-                "try a lower train.lr, a longer train.warmup, train.clip=1, or --precision fp32"
+                "try a lower train.lr, a longer train.warmup, train.clip_norm=1, or --precision fp32"
             )
 
     def _progress(self, loss: float, norm: float, lr: float, tokens: int, entropy: float | None) -> Progress:
@@ -716,14 +719,17 @@ class _Window:
 
 
 def _optimizer(
-    parameters: Sequence[nn.Parameter], late: Sequence[nn.Parameter], settings: Train
+    parameters: Sequence[nn.Parameter], late: Sequence[nn.Parameter], settings: TrainConfig
 ) -> torch.optim.Optimizer:
     """Decay is for matrices: a bias or a gain has no reason to be small. The rate of `late` parameters has a
     factor.
     """
     groups = []
     theirs = {id(p) for p in late}
-    for factor, some in ((1.0, [p for p in parameters if id(p) not in theirs]), (settings.backbone_lr, late)):
+    for factor, some in (
+        (1.0, [p for p in parameters if id(p) not in theirs]),
+        (settings.backbone_lr_factor, late),
+    ):
         groups.append(
             {
                 "params": [p for p in some if p.dim() > 1],

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seq2attn.attention import Attention, Past
-from seq2attn.attention.attention import Source
-from seq2attn.config import Attention as Settings
+from seq2attn.attention import Attention, AttentionHistory
+from seq2attn.attention.attention import ProjectedMemory
+from seq2attn.config import AttentionConfig
 
 B, T, S = 3, 4, 5
 Q, K, V = 6, 7, 8  # sizes of queries, keys and values
@@ -36,7 +36,7 @@ def _in_float64(float64: None) -> None: ...
 
 
 def make(query: int = Q, key: int = K, value: int = V, size: int = 4, **settings: Any) -> Attention:
-    made = Attention(Settings.model_validate(settings), query, key, value, size).eval()
+    made = Attention(AttentionConfig.model_validate(settings), query, key, value, size).eval()
     for parameter in made.parameters():
         nn.init.uniform_(parameter, -0.8, 0.8)
     return made
@@ -45,7 +45,13 @@ def make(query: int = Q, key: int = K, value: int = V, size: int = 4, **settings
 def mapped(out: int = Q, bias: bool = True, size: int = 12, **settings: Any) -> Attention:
     """As a Transformer has it: with maps of its own even for one head."""
     made = Attention(
-        Settings.model_validate({"score": "scaled-dot"} | settings), Q, K, V, size, out_size=out, bias=bias
+        AttentionConfig.model_validate({"score": "scaled-dot"} | settings),
+        Q,
+        K,
+        V,
+        size,
+        out_size=out,
+        bias=bias,
     ).eval()
     for parameter in made.parameters():
         nn.init.uniform_(parameter, -0.8, 0.8)
@@ -62,13 +68,13 @@ def inputs(key: int = K) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     )
 
 
-def times(past: Past | None) -> Past | None:
+def times(past: AttentionHistory | None) -> AttentionHistory | None:
     """The past of T queries at once, of which nothing is asked but their number and what is drawn once a
     sentence.
     """
     if past is None:
         return None
-    return Past(
+    return AttentionHistory(
         torch.arange(T).expand(B, -1),
         expected=None if past.expected is None else past.expected[:, None].expand(-1, T),
     )
@@ -92,7 +98,7 @@ def test_heads_are_torchs(heads: int) -> None:
     _, keys, values, mask = inputs()
     query = torch.randn(B, T, V)
     want, weights = theirs(query, keys, values, key_padding_mask=~mask, average_attn_weights=False)
-    got = ours(query, ours.source(keys, values, mask))
+    got = ours(query, ours.project_memory(keys, values, mask))
     torch.testing.assert_close(got.context, want)
     torch.testing.assert_close(got.weights.transpose(1, 2), weights)
     assert got.log_p is None
@@ -108,7 +114,7 @@ def test_one_head_is_torchs_and_maps_nothing() -> None:
     assert not list(ours.parameters())
     query, keys, values, mask = inputs(Q)
     want = F.scaled_dot_product_attention(query, keys, values, mask[:, None])
-    torch.testing.assert_close(ours(query, ours.source(keys, values, mask)).context, want)
+    torch.testing.assert_close(ours(query, ours.project_memory(keys, values, mask)).context, want)
 
 
 @pytest.mark.parametrize("kind", ["linear", "nonlinear"])
@@ -119,27 +125,34 @@ def test_values_are_mapped_before_they_are_read(kind: str) -> None:
     assert (mapped.value.bias is None) == (kind == "linear")
     query, keys, values, mask = inputs()
     v = mapped.value(values)
-    want = plain(query, plain.source(keys, v.tanh() if kind == "nonlinear" else v, mask))
-    torch.testing.assert_close(mapped(query, mapped.source(keys, values, mask)).context, want.context)
+    want = plain(query, plain.project_memory(keys, v.tanh() if kind == "nonlinear" else v, mask))
+    torch.testing.assert_close(mapped(query, mapped.project_memory(keys, values, mask)).context, want.context)
 
 
 @pytest.mark.parametrize("past", ["none", "coverage", "fertility", "location-aware"])
 @pytest.mark.parametrize("score", SCORES)
 def test_a_head_knows_nothing_of_the_others(score: str, past: str) -> None:
     """What one head's projections are changes its own weights alone, now and after any number of steps."""
-    settings = {"score": score, "past": past, "heads": 2} | (
+    settings = {"score": score, "history": past, "heads": 2} | (
         {"filters": 3, "kernel": 3} if past == "location-aware" else {}
     )
     attention = make(**settings)
     query, keys, values, mask = inputs()
 
     def walk() -> Tensor:
-        source, past = attention.source(keys, values, mask), attention.start(B, mask, values)
+        source, past = (
+            attention.project_memory(keys, values, mask),
+            attention.initial_history(B, mask, values),
+        )
         steps = []
         for t in range(T):
-            now = None if past is None else Past(*(None if part is None else part[:, None] for part in past))  # type: ignore[arg-type]
+            now = (
+                None
+                if past is None
+                else AttentionHistory(*(None if part is None else part[:, None] for part in past))
+            )  # type: ignore[arg-type]
             read = attention(query[:, t : t + 1], source, now)
-            past = attention.after(past, read.weights[:, 0])
+            past = attention.update_history(past, read.weights[:, 0])
             steps.append(read.weights)
         return torch.cat(steps, 1)
 
@@ -163,21 +176,21 @@ def test_the_past_is_what_a_later_step_asks_for_and_no_more(
 ) -> None:
     if normaliser == "hard-sample" and window == "local-p":
         return
-    attention = make(heads=heads, past=past, normaliser=normaliser, window=window)
+    attention = make(heads=heads, history=past, normaliser=normaliser, window=window)
     _, _, values, mask = inputs()
-    start = attention.start(B, mask, values)
-    assert attention.remembers == (past != "none")
+    start = attention.initial_history(B, mask, values)
+    assert attention.needs_history == (past != "none")
     if past == "none" and normaliser == "softmax" and window != "local-m":
         assert start is None
-        assert attention.after(None, torch.rand(B, heads, S)) is None
+        assert attention.update_history(None, torch.rand(B, heads, S)) is None
         return
     assert start is not None
     assert start.time.tolist() == [0] * B
     assert start.expected is None
     steps = torch.rand(3, B, heads, S)
-    now: Past | None = start
+    now: AttentionHistory | None = start
     for weights in steps:
-        now = attention.after(now, weights)
+        now = attention.update_history(now, weights)
     assert now is not None
     assert now.time.tolist() == [3] * B
     assert start.time.tolist() == [0] * B
@@ -196,13 +209,13 @@ def test_the_past_is_what_a_later_step_asks_for_and_no_more(
 
 
 def test_a_share_of_the_sentences_reads_the_expected_value_in_training_alone() -> None:
-    attention = make(normaliser="hard-sample", expected=0.3).train()
+    attention = make(normaliser="hard-sample", expectation_prob=0.3).train()
     mask, values = torch.ones(1, S, dtype=torch.bool), torch.randn(1, S, V)
-    start = attention.start(20000, mask, values)
+    start = attention.initial_history(20000, mask, values)
     assert start is not None
     assert start.expected is not None
     assert start.expected.double().mean().item() == pytest.approx(0.3, abs=0.02)  # six deviations
-    late = attention.after(start, torch.rand(20000, 1, S))
+    late = attention.update_history(start, torch.rand(20000, 1, S))
     assert late is not None
     assert late.expected is start.expected
     start = attention.eval().start(4, mask, values)
@@ -224,7 +237,9 @@ def test_a_source_with_nothing_to_read_gives_zeros_and_finite_gradients(
     mask[1] = False
     for x in (query, keys, values):
         x.requires_grad_()
-    read = attention(query, attention.source(keys, values, mask), times(attention.start(B, mask, values)))
+    read = attention(
+        query, attention.project_memory(keys, values, mask), times(attention.initial_history(B, mask, values))
+    )
     assert not read.weights[1].any()
     assert not read.context[1].any()
     assert read.context[0].any()
@@ -246,8 +261,8 @@ def test_all_queries_at_once_are_one_by_one(score: str, normaliser: str, heads: 
         attention = make(key=Q, score=score, normaliser=normaliser, heads=heads, window=window)
         query, keys, values, mask = inputs(Q)
         with torch.no_grad():
-            source = attention.source(keys, values, mask)
-            past = attention.start(B, mask, values)
+            source = attention.project_memory(keys, values, mask)
+            past = attention.initial_history(B, mask, values)
             whole = attention(query, source, times(past))
             for t in range(T):
                 now = None if past is None else past._replace(time=past.time[:, None] + t)
@@ -261,7 +276,7 @@ def test_all_queries_at_once_are_one_by_one(score: str, normaliser: str, heads: 
 @pytest.mark.parametrize("score", SCORES)
 def test_gradients_of_every_part(score: str, past: str, heads: int) -> None:
     """By finite differences in the memory, the query, the weights of earlier steps and every parameter."""
-    attention = make(key=Q, score=score, past=past, heads=heads)
+    attention = make(key=Q, score=score, history=past, heads=heads)
     query, keys, values, mask = (x.requires_grad_() if x.is_floating_point() else x for x in inputs(Q))
     total = torch.rand(B, T, heads, S, requires_grad=True)
     parameters = dict(attention.named_parameters())
@@ -269,7 +284,7 @@ def test_gradients_of_every_part(score: str, past: str, heads: int) -> None:
     def read(
         query: Tensor, keys: Tensor, values: Tensor, total: Tensor, *given: Tensor
     ) -> tuple[Tensor, Tensor]:
-        past = Past(torch.arange(T).expand(B, -1), total, total)
+        past = AttentionHistory(torch.arange(T).expand(B, -1), total, total)
         found: tuple[Tensor, Tensor] = torch.func.functional_call(
             _Whole(attention),
             {f"attention.{name}": x for name, x in zip(parameters, given, strict=True)},
@@ -286,22 +301,22 @@ class _Whole(nn.Module):
         self.attention = attention
 
     def forward(
-        self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, past: Past
+        self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, past: AttentionHistory
     ) -> tuple[Tensor, Tensor]:
-        source: Source = self.attention.source(keys, values, mask)
+        source: ProjectedMemory = self.attention.project_memory(keys, values, mask)
         found = self.attention(query, source, past)
         return found.context, found.weights
 
 
 def test_the_log_probability_of_a_step_is_that_of_all_its_heads() -> None:
-    attention = make(normaliser="hard-sample", expected=0.0, heads=2).train()
+    attention = make(normaliser="hard-sample", expectation_prob=0.0, heads=2).train()
     query, keys, values, mask = inputs()
-    source = attention.source(keys, values, mask)
-    past = times(attention.start(B, mask, values))
+    source = attention.project_memory(keys, values, mask)
+    past = times(attention.initial_history(B, mask, values))
     with torch.no_grad():
         soft = make(heads=2)
         soft.load_state_dict(attention.state_dict())
-        p_BTHS = soft(query, soft.source(keys, values, mask)).weights
+        p_BTHS = soft(query, soft.project_memory(keys, values, mask)).weights
         read = attention(query, source, past)
     drawn = (p_BTHS * read.weights).sum(-1)
     torch.testing.assert_close(read.log_p, drawn.log().sum(-1))
@@ -312,8 +327,8 @@ def test_all_heads_of_a_sentence_read_the_expected_value_or_none() -> None:
     attention = make(normaliser="hard-sample", heads=2).train()
     query, keys, values, _ = inputs()
     expected = torch.tensor([True, False, False])
-    past = Past(torch.arange(T).expand(B, -1), expected=expected[:, None].expand(-1, T))
-    found = attention(query, attention.source(keys, values, torch.ones(B, S, dtype=torch.bool)), past)
+    past = AttentionHistory(torch.arange(T).expand(B, -1), expected=expected[:, None].expand(-1, T))
+    found = attention(query, attention.project_memory(keys, values, torch.ones(B, S, dtype=torch.bool)), past)
     drawn = ((found.weights == 0) | (found.weights == 1)).all(-1)  # (B, T, H)
     assert torch.equal(drawn, ~expected[:, None, None].expand_as(drawn))
     assert torch.equal(found.log_p == 0, expected[:, None].expand(-1, T))
@@ -322,24 +337,27 @@ def test_all_heads_of_a_sentence_read_the_expected_value_or_none() -> None:
 @pytest.mark.parametrize("score", ["location", "concat-location"])
 def test_heads_that_compare_no_keys_have_no_matrix_for_them(score: str) -> None:
     """A parameter that nothing reads would be weight decay's and the distributed sum's alone."""
-    settings = {"score": score, "queries": "both", "heads": 2}
+    settings = {"score": score, "query_input": "both", "heads": 2}
     assert make(**settings).key is None
-    assert make(**settings, past="fertility").key is not None
+    assert make(**settings, history="fertility").key is not None
 
 
 @pytest.mark.parametrize(
-    "settings", [{"window": "local-m", "half_width": 1}, {"normaliser": "hard-sample", "decoding": "sample"}]
+    "settings",
+    [{"window": "local-m", "half_width": 1}, {"normaliser": "hard-sample", "at_inference": "sample"}],
 )
 def test_each_sentence_is_at_its_own_step(settings: dict[str, Any]) -> None:
     attention = make(heads=2, **settings)
     query, keys, values, mask = inputs()
     time = torch.tensor([[0, 1, 2, 3], [7, 5, 6, 4], [3, 3, 0, 1]])
-    whole = attention(query, attention.source(keys, values, mask), Past(time)).weights
+    whole = attention(query, attention.project_memory(keys, values, mask), AttentionHistory(time)).weights
     for b in range(B):
         one = slice(b, b + 1)
         torch.testing.assert_close(
             attention(
-                query[one], attention.source(keys[one], values[one], mask[one]), Past(time[one])
+                query[one],
+                attention.project_memory(keys[one], values[one], mask[one]),
+                AttentionHistory(time[one]),
             ).weights,
             whole[one],
         )
@@ -348,14 +366,20 @@ def test_each_sentence_is_at_its_own_step(settings: dict[str, Any]) -> None:
 def test_heads_draw_independently_outside_training_too() -> None:
     """Heads that ask alike are not alike in what they draw, as in training; one head draws as it does alone."""
     steps, heads = 4000, 2
-    attention = make(score="location", positions=2, heads=heads, normaliser="hard-sample", decoding="sample")
+    attention = make(
+        score="location", max_positions=2, heads=heads, normaliser="hard-sample", at_inference="sample"
+    )
     assert attention.query is not None
     nn.init.zeros_(attention.query.weight)  # every position of every head scores 0
-    source = attention.source(torch.randn(1, 2, K), torch.randn(1, 2, V), torch.ones(1, 2, dtype=torch.bool))
-    drawn = attention(torch.randn(1, steps, Q), source, Past(torch.arange(steps)[None])).weights[0, :, :, 0]
-    together = torch.bincount((drawn @ torch.tensor([2.0, 1.0])).long(), minlength=4) / steps
+    source = attention.project_memory(
+        torch.randn(1, 2, K), torch.randn(1, 2, V), torch.ones(1, 2, dtype=torch.bool)
+    )
+    drawn = attention(torch.randn(1, steps, Q), source, AttentionHistory(torch.arange(steps)[None])).weights[
+        0, :, :, 0
+    ]
+    combine_layers = torch.bincount((drawn @ torch.tensor([2.0, 1.0])).long(), minlength=4) / steps
     # four deviations
-    torch.testing.assert_close(together.double(), torch.full((4,), 0.25), rtol=0, atol=0.03)
+    torch.testing.assert_close(combine_layers.double(), torch.full((4,), 0.25), rtol=0, atol=0.03)
 
 
 @pytest.mark.parametrize(
@@ -373,16 +397,16 @@ def test_a_position_without_a_weight_of_its_own_is_never_read(settings: dict[str
     """Location scores have as many rows as `positions`: what lies beyond is as padding, whatever comes after
     the score.
     """
-    attention = make(score="location", positions=2, **settings)
+    attention = make(score="location", max_positions=2, **settings)
     query, keys, values, mask = inputs()
-    source = attention.source(keys, values, mask)
-    weights = attention(query, source, Past(torch.arange(T).expand(B, -1))).weights
+    source = attention.project_memory(keys, values, mask)
+    weights = attention(query, source, AttentionHistory(torch.arange(T).expand(B, -1))).weights
     assert (weights[..., 2:] == 0).all()
     assert (weights[..., :2].sum(-1) > 0).all()
-    changed = attention.source(keys, torch.cat([values[:, :2], values[:, 2:] + 1], 1), mask)
+    changed = attention.project_memory(keys, torch.cat([values[:, :2], values[:, 2:] + 1], 1), mask)
     assert torch.equal(
-        attention(query, changed, Past(torch.arange(T).expand(B, -1))).context,
-        attention(query, source, Past(torch.arange(T).expand(B, -1))).context,
+        attention(query, changed, AttentionHistory(torch.arange(T).expand(B, -1))).context,
+        attention(query, source, AttentionHistory(torch.arange(T).expand(B, -1))).context,
     )
 
 
@@ -396,7 +420,9 @@ def test_maps_with_a_bias_are_torchs(heads: int, bias: bool) -> None:
     too.
     """
     theirs = nn.MultiheadAttention(Q * 2, heads, bias=bias, kdim=K, vdim=V, batch_first=True)
-    ours = Attention(Settings(score="scaled-dot", heads=heads), Q * 2, K, V, Q * 2, out_size=Q * 2, bias=bias)
+    ours = Attention(
+        AttentionConfig(score="scaled-dot", heads=heads), Q * 2, K, V, Q * 2, out_size=Q * 2, bias=bias
+    )
     maps: list[Any] = [ours.query, ours.key, ours.value, ours.out]
     pairs = [
         (to, one.weight)
@@ -419,7 +445,7 @@ def test_maps_with_a_bias_are_torchs(heads: int, bias: bool) -> None:
     _, keys, values, mask = inputs()
     query = torch.randn(B, T, Q * 2)
     want, weights = theirs(query, keys, values, key_padding_mask=~mask, average_attn_weights=False)
-    got = ours(query, ours.source(keys, values, mask))
+    got = ours(query, ours.project_memory(keys, values, mask))
     torch.testing.assert_close(got.context, want)
     torch.testing.assert_close(got.weights.transpose(1, 2), weights)
     loss = torch.randn_like(want)
@@ -430,15 +456,17 @@ def test_maps_with_a_bias_are_torchs(heads: int, bias: bool) -> None:
 
 @pytest.mark.parametrize("score", [*SCORES, "concat-location"])
 def test_the_context_has_the_size_that_is_asked_for(score: str) -> None:
-    attention = mapped(out=9, heads=2, score=score, queries="both" if score == "concat-location" else "state")
+    attention = mapped(
+        out=9, heads=2, score=score, query_input="both" if score == "concat-location" else "state"
+    )
     query, keys, values, mask = inputs()
-    read = attention(query, attention.source(keys, values, mask))
+    read = attention(query, attention.project_memory(keys, values, mask))
     assert read.context.shape == (B, T, 9)
     parameters = dict(attention.named_parameters())
     assert parameters["value.weight"].shape == (12, V)
     found = torch.autograd.grad(read.context.square().sum(), list(parameters.values()), allow_unused=True)
-    unread = {name for name, gradient in zip(parameters, found, strict=True) if gradient is None}
-    assert not unread, "a parameter that nothing reads"
+    truncated_tokens = {name for name, gradient in zip(parameters, found, strict=True) if gradient is None}
+    assert not truncated_tokens, "a parameter that nothing reads"
 
 
 # Keys and values that heads share
@@ -456,8 +484,8 @@ def test_shared_keys_and_values_are_those_of_equal_heads(
     settings = {
         "heads": heads,
         "score": score,
-        "past": past,
-        "queries": "both" if score == "concat-location" else "state",
+        "history": past,
+        "query_input": "both" if score == "concat-location" else "state",
     }
     shared, full = mapped(kv_heads=kv_heads, **settings), mapped(**settings)
     state = shared.state_dict()
@@ -471,8 +499,8 @@ def test_shared_keys_and_values_are_those_of_equal_heads(
     full.load_state_dict(state)
     query, keys, values, mask = inputs()
     total = torch.rand(B, T, heads, S)
-    now = Past(torch.arange(T).expand(B, -1), total, total)
-    want, got = (one(query, one.source(keys, values, mask), now) for one in (full, shared))
+    now = AttentionHistory(torch.arange(T).expand(B, -1), total, total)
+    want, got = (one(query, one.project_memory(keys, values, mask), now) for one in (full, shared))
     torch.testing.assert_close(got.context, want.context)
     torch.testing.assert_close(got.weights, want.weights)
     if score != "concat-linear":  # whose query a softmax does not see
@@ -492,7 +520,7 @@ def test_the_fused_call_says_the_same(
 ) -> None:
     """Context and every gradient; and nothing is kept that the loss or a search would ask for."""
     for training, out in itertools.product((False, True), (None, Q)):
-        settings = Settings(score=score, heads=heads, kv_heads=kv_heads, temperature=temperature)  # type: ignore[arg-type]
+        settings = AttentionConfig(score=score, heads=heads, kv_heads=kv_heads, temperature=temperature)  # type: ignore[arg-type]
         attention = Attention(settings, 8, 8, 8, 8, out_size=out, bias=out is not None).train(training)
         for parameter in attention.parameters():
             nn.init.uniform_(parameter, -0.8, 0.8)
@@ -500,7 +528,7 @@ def test_the_fused_call_says_the_same(
         given = [torch.randn(B, count, 8, requires_grad=True) for count in (T, S, S)]
         found = []
         for weights in (False, True):
-            read = attention(given[0], attention.source(given[1], given[2], mask), None, weights)
+            read = attention(given[0], attention.project_memory(given[1], given[2], mask), None, weights)
             assert (read.weights is not None) == weights
             assert read.log_p is read.entropy is None
             found.append(
@@ -518,22 +546,22 @@ def test_only_a_softmax_of_products_is_fused() -> None:
     fused = {
         score
         for score in (*SCORES, "dot", "concat-location")
-        if mapped(heads=2, score=score, queries="both" if "concat-l" in score else "state").fuses
+        if mapped(heads=2, score=score, query_input="both" if "concat-l" in score else "state").can_fuse
     }
     assert fused == set(PRODUCTS)
     for other in (
         {"normaliser": "sparsemax"},
         {"window": "local-m"},
         {"window": "local-p"},
-        {"past": "coverage"},
+        {"history": "coverage"},
     ):
         attention = mapped(heads=2, **other)
-        assert not attention.fuses
+        assert not attention.can_fuse
         query, keys, values, mask = inputs()
-        past = times(attention.start(B, mask, values))
-        if past is not None and other.get("past"):
+        past = times(attention.initial_history(B, mask, values))
+        if past is not None and other.get("history"):
             past = past._replace(last=torch.rand(B, T, 2, S), total=torch.rand(B, T, 2, S))
-        source = attention.source(keys, values, mask)
+        source = attention.project_memory(keys, values, mask)
         torch.testing.assert_close(
             attention(query, source, past, False).context, attention(query, source, past, True).context
         )
@@ -550,13 +578,13 @@ def test_a_source_with_nothing_to_read_gives_zeros_fused_too(
     dtype: torch.dtype, learns: bool, steps: int, device: str
 ) -> None:
     """Whichever of torch's kernels is chosen."""
-    attention = Attention(Settings(score="scaled-dot", heads=2), 8, 8, 8, 8).to(device, dtype)
+    attention = Attention(AttentionConfig(score="scaled-dot", heads=2), 8, 8, 8, 8).to(device, dtype)
     query, keys, values = (
         torch.randn(B, count, 8, dtype=dtype, device=device, requires_grad=learns) for count in (steps, S, S)
     )
     mask = (torch.arange(S) < torch.tensor([S, 0, 2])[:, None]).to(device)
     with torch.set_grad_enabled(learns):
-        context = attention(query, attention.source(keys, values, mask), None, False).context
+        context = attention(query, attention.project_memory(keys, values, mask), None, False).context
     assert torch.isfinite(context).all()
     assert not context[1].any()
     assert context[2].any()
@@ -570,10 +598,12 @@ def test_a_source_with_nothing_to_read_gives_zeros_fused_too(
 def test_the_fused_call_takes_part_in_autocast(precision: torch.dtype) -> None:
     attention = mapped(heads=2).float()
     query, keys, values, mask = (x.float() if x.is_floating_point() else x for x in inputs())
-    exact = attention(query, attention.source(keys, values, mask)).context
+    exact = attention(query, attention.project_memory(keys, values, mask)).context
     with torch.autocast("cpu", precision):
-        source = attention.source(keys, values, mask)
-        fused, readable = (attention(query, source, None, weights).context for weights in (False, True))
-    assert fused.dtype == readable.dtype == precision
+        source = attention.project_memory(keys, values, mask)
+        fused, to_compute_dtype = (
+            attention(query, source, None, weights).context for weights in (False, True)
+        )
+    assert fused.dtype == to_compute_dtype.dtype == precision
     torch.testing.assert_close(fused.float(), exact, atol=0.05, rtol=0.05)
-    torch.testing.assert_close(readable.float(), exact, atol=0.05, rtol=0.05)
+    torch.testing.assert_close(to_compute_dtype.float(), exact, atol=0.05, rtol=0.05)

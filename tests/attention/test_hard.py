@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seq2attn.attention import Past, normaliser_named
+from seq2attn.attention import AttentionHistory, build_normaliser
 from seq2attn.attention.hard import gumbel, gumbel_of, largest, log_p_of, ones_at
 from seq2attn.attention.normalisers import Gumbel, HardSample
-from seq2attn.config import Attention
+from seq2attn.config import AttentionConfig
 
 SCORES = [0.3, -1.2, 1.1, 0.4]
 
@@ -27,8 +27,8 @@ def real(scores: Tensor) -> Tensor:
     return torch.ones(1, 1, scores.size(-1), dtype=torch.bool)
 
 
-def at(time_BT: Tensor | list[list[int]], expected: Tensor | None = None) -> Past:
-    return Past(torch.as_tensor(time_BT), expected=expected)
+def at(time_BT: Tensor | list[list[int]], expected: Tensor | None = None) -> AttentionHistory:
+    return AttentionHistory(torch.as_tensor(time_BT), expected=expected)
 
 
 def training(k: int = 1, temperature: float = 1.0) -> HardSample:
@@ -58,7 +58,7 @@ def test_masked_positions_come_after_all_real_ones_and_are_no_weight() -> None:
 def test_hard_topk_has_exact_ones_and_the_gradient_of_softmax(float64: None) -> None:
     scores, mask = torch.randn(40, 5, 9, requires_grad=True), torch.rand(40, 5, 9) < 0.7
     weights, gradient = (
-        normaliser_named(Attention(normaliser="hard-topk", k=3, temperature=0.6))(scores, mask).weights,
+        build_normaliser(AttentionConfig(normaliser="hard-topk", k=3, temperature=0.6))(scores, mask).weights,
         torch.randn(40, 5, 9),
     )
     assert weights.unique().tolist() == [0.0, 1.0]
@@ -75,7 +75,7 @@ def test_hard_topk_has_exact_ones_and_the_gradient_of_softmax(float64: None) -> 
 @pytest.mark.parametrize("temperature", [1.0, 0.4])
 def test_gumbel_is_torchs_under_the_same_noise(temperature: float, float64: None) -> None:
     scores, gradient = torch.randn(6, 4, 7, requires_grad=True), torch.randn(6, 4, 7)
-    normalise = normaliser_named(Attention(normaliser="gumbel", temperature=temperature)).train()
+    normalise = build_normaliser(AttentionConfig(normaliser="gumbel", temperature=temperature)).train()
     torch.manual_seed(5)
     got = normalise(scores, real(scores)).weights
     torch.manual_seed(5)
@@ -158,11 +158,14 @@ def test_the_gradient_of_log_p_is_that_of_finite_differences(drawn: list[int], f
 @pytest.mark.parametrize("k", [1, 2, 3])
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_draws_are_as_frequent_as_enumeration_says(k: int, temperature: float) -> None:
-    draws, cooled = 20000, [e / temperature for e in SCORES]
+    draws, apply_temperature = 20000, [e / temperature for e in SCORES]
     scores = row(*SCORES, 3.0).expand(draws, 1, 5)
     found = training(k, temperature)(scores, torch.tensor([[[True] * 4 + [False]]]))
     assert (found.weights.sum(-1) == k).all()
-    every = {drawn: reference.log_p_of_draws(cooled, drawn) for drawn in itertools.permutations(range(4), k)}
+    every = {
+        drawn: reference.log_p_of_draws(apply_temperature, drawn)
+        for drawn in itertools.permutations(range(4), k)
+    }
     sets = [set(weights.nonzero().flatten().tolist()) for weights in found.weights[:, 0]]
     log_ps = torch.tensor(list(every.values()), dtype=torch.float64)
     for drawn, log_p in every.items():  # the log p that is handed out tells the order of a set
@@ -177,7 +180,7 @@ def test_draws_are_as_frequent_as_enumeration_says(k: int, temperature: float) -
     assert (found.log_p[:, 0, None] - log_ps).abs().amin(-1).max() < 1e-12
     torch.testing.assert_close(
         found.entropy,
-        torch.full((draws, 1), reference.entropy(reference.softmax(cooled)), dtype=torch.float64),
+        torch.full((draws, 1), reference.entropy(reference.softmax(apply_temperature)), dtype=torch.float64),
     )
 
 

@@ -12,18 +12,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seq2attn.attention import Chosen, Normaliser, Past, normaliser_named, read
+from seq2attn.attention import AttentionHistory, Chosen, Normaliser, build_normaliser, read
 from seq2attn.attention.scores import ScaledDot
-from seq2attn.config import Attention
+from seq2attn.config import AttentionConfig
 
-NAMES = get_args(Attention.model_fields["normaliser"].annotation)
+NAMES = get_args(AttentionConfig.model_fields["normaliser"].annotation)
 DISTRIBUTIONS = ("softmax", "sparsemax", "entmax15")
 VARIANTS: dict[str, dict[str, object]] = {name: {"normaliser": name} for name in NAMES}
 VARIANTS |= {
     "hard-topk-3": {"normaliser": "hard-topk", "k": 3},
-    "hard-sample-3": {"normaliser": "hard-sample", "k": 3, "expected": 0.0},
-    "hard-sample-expected": {"normaliser": "hard-sample", "decoding": "expected"},
-    "hard-sample-drawn": {"normaliser": "hard-sample", "k": 2, "expected": 0.0, "decoding": "sample"},
+    "hard-sample-3": {"normaliser": "hard-sample", "k": 3, "expectation_prob": 0.0},
+    "hard-sample-expected": {"normaliser": "hard-sample", "at_inference": "expected"},
+    "hard-sample-drawn": {
+        "normaliser": "hard-sample",
+        "k": 2,
+        "expectation_prob": 0.0,
+        "at_inference": "sample",
+    },
 }
 rows = st.lists(
     st.tuples(st.floats(-50, 50) | st.integers(-2, 2).map(float), st.booleans()), min_size=1, max_size=8
@@ -31,12 +36,12 @@ rows = st.lists(
 
 
 def named(variant: str, training: bool = False, **changes: object) -> Normaliser:
-    return normaliser_named(Attention.model_validate(VARIANTS[variant] | changes)).train(training)
+    return build_normaliser(AttentionConfig.model_validate(VARIANTS[variant] | changes)).train(training)
 
 
-def steps(scores: Tensor, expected: bool = False) -> Past:
+def steps(scores: Tensor, expected: bool = False) -> AttentionHistory:
     time = torch.arange(scores.size(1)).expand(len(scores), -1)
-    return Past(time, expected=torch.full_like(time, expected, dtype=torch.bool))
+    return AttentionHistory(time, expected=torch.full_like(time, expected, dtype=torch.bool))
 
 
 def weigh(normalise: Normaliser, scores: Tensor, mask: Tensor) -> Chosen:
@@ -103,10 +108,10 @@ def test_padding_is_a_shorter_row(variant: str) -> None:
 def test_each_query_has_a_mask_or_all_share_one(variant: str, training: bool) -> None:
     normalise, scores, mask = named(variant, training), torch.randn(2, 3, 6), torch.rand(2, 3, 6) < 0.5
     torch.manual_seed(3)
-    together = weigh(normalise, scores, mask[:, :1]).weights
+    combine_layers = weigh(normalise, scores, mask[:, :1]).weights
     torch.manual_seed(3)
     each = weigh(normalise, scores, mask[:, :1].expand(-1, 3, -1)).weights
-    assert together.equal(each)
+    assert combine_layers.equal(each)
     weights = weigh(normalise, scores, mask).weights
     assert (weights[~mask] == 0).all()
     assert (weights[mask] != 0).any()

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seq2attn.attention.history import Past, term_named
-from seq2attn.attention.scores import Cosine, Location, Score, score_named
-from seq2attn.config import Attention as Settings
+from seq2attn.attention.history import AttentionHistory, build_history_feature
+from seq2attn.attention.scores import Cosine, Location, Score, build_score
+from seq2attn.config import AttentionConfig
 from seq2attn.kernels.deferred_gradients import unrolled
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -24,7 +24,7 @@ B, T, S, A, P = 2, 3, 4, 5, 2
 MAPS = ("identity", "linear", "nonlinear")
 CHOICES = {
     **{
-        name: Settings(score=name)
+        name: AttentionConfig(score=name)
         for name in (
             "additive",
             "dot",
@@ -36,25 +36,29 @@ CHOICES = {
             "cosine",
         )
     },
-    **{f"keyed-{q}-{k}": Settings(score="keyed", query_map=q, key_map=k) for q in MAPS for k in MAPS},  # type: ignore[arg-type]
-    "location": Settings(score="location", positions=S),
-    "location-short": Settings(score="location", positions=S - 1),
-    "location-long": Settings(score="location", positions=S + 2),
-    "concat-location": Settings(score="concat-location", queries="both", positions=S),
-    "concat-location-short": Settings(score="concat-location", queries="both", positions=S - 1),
+    **{f"keyed-{q}-{k}": AttentionConfig(score="keyed", query_map=q, key_map=k) for q in MAPS for k in MAPS},  # type: ignore[arg-type]
+    "location": AttentionConfig(score="location", max_positions=S),
+    "location-short": AttentionConfig(score="location", max_positions=S - 1),
+    "location-long": AttentionConfig(score="location", max_positions=S + 2),
+    "concat-location": AttentionConfig(score="concat-location", query_input="both", max_positions=S),
+    "concat-location-short": AttentionConfig(
+        score="concat-location", query_input="both", max_positions=S - 1
+    ),
 }
 EQUAL = ("dot", "scaled-dot", "cosine", "keyed-identity-identity")  # queries and keys of one size
 every = pytest.mark.parametrize("name", CHOICES)
 past = pytest.mark.parametrize("past", [False, True], ids=["no past", "past"])
 
 
-def make(name: str, past: bool = False) -> tuple[Settings, Score, int, int]:
+def make(name: str, past: bool = False) -> tuple[AttentionConfig, Score, int, int]:
     """A score with random weights, the size of its queries and of its keys: unequal wherever they may be."""
     settings = (
-        CHOICES[name].model_copy(update={"past": "location-aware", "filters": P}) if past else CHOICES[name]
+        CHOICES[name].model_copy(update={"history": "location-aware", "filters": P})
+        if past
+        else CHOICES[name]
     )
     query, key = (3, 3) if name in EQUAL else (3, 2)
-    score = score_named(settings, query, key, A, P if past else 0)
+    score = build_score(settings, query, key, A, P if past else 0)
     for parameter in score.parameters():
         nn.init.normal_(parameter)
     return settings, score, query, key
@@ -126,7 +130,7 @@ def test_a_loop_whose_steps_feed_one_another_is_plain_autograd(name: str, past: 
     without `unrolled`.
     """
     settings, score, q, k = make(name, past)
-    term = term_named(settings, k)
+    term = build_history_feature(settings, k)
     for parameter in () if term is None else term.parameters():
         nn.init.normal_(parameter)
     query, memory, recur = (
@@ -138,7 +142,7 @@ def test_a_loop_whose_steps_feed_one_another_is_plain_autograd(name: str, past: 
     def walk() -> Tensor:
         keys, asks, steps, last = score.keys(memory), query, [], torch.zeros(B, 1, S)
         for t in range(T):
-            features = None if term is None else term(Past(torch.full((B, 1), t), last), None)
+            features = None if term is None else term(AttentionHistory(torch.full((B, 1), t), last), None)
             steps.append(score(asks[:, None], keys, features))
             last = steps[-1].softmax(-1)
             asks = asks + (last @ memory)[:, 0] @ recur
@@ -164,11 +168,11 @@ def test_a_beam_is_one_more_query(name: str, past: bool) -> None:
     """W queries of one sentence are answered as they would be each alone."""
     _, score, q, k = make(name, past)
     query, memory, features = inputs(q, k, past)
-    together = score(query, score.keys(memory), features)
+    combine_layers = score(query, score.keys(memory), features)
     for t in range(T):
         one = slice(t, t + 1)
         torch.testing.assert_close(
-            together[:, one],
+            combine_layers[:, one],
             score(query[:, one], score.keys(memory), None if features is None else features[:, one]),
         )
 
@@ -204,7 +208,7 @@ def test_a_past_of_nothing_adds_nothing(name: str, past: bool) -> None:
     query, memory, _ = inputs(q, k, past)
     query.requires_grad_()
     nothing = torch.zeros(B, T, S, P) if past else None
-    bare = score_named(CHOICES[name], q, k, A)
+    bare = build_score(CHOICES[name], q, k, A)
     bare.load_state_dict({key: value for key, value in score.state_dict().items() if key != "past.weight"})
     got, want = score(query, score.keys(memory), nothing), bare(query, bare.keys(memory))
     torch.testing.assert_close(got, want)

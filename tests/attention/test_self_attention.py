@@ -5,7 +5,7 @@ import reference
 import torch
 from torch import Tensor, nn
 
-from seq2attn.attention.self_attention import SelfAttention, Turn, rotate
+from seq2attn.attention.self_attention import RotaryAngles, SelfAttention, rotate
 
 B, T, D = 3, 5, 12
 LENGTHS = [5, 1, 3]
@@ -111,7 +111,7 @@ def test_a_sentence_with_nothing_to_look_at_gets_zeros_and_finite_gradients() ->
 
 
 def turned(x: Tensor, position: Tensor) -> Tensor:
-    return rotate(x, Turn.at(position, x.size(-1), x.dtype))
+    return rotate(x, RotaryAngles.at(position, x.size(-1), x.dtype))
 
 
 def paired(x: Tensor) -> Tensor:

@@ -7,24 +7,24 @@ import reference
 import torch
 from torch import Tensor
 
-from seq2attn.attention import Past
-from seq2attn.attention.windows import Window, window_named
-from seq2attn.config import Attention
+from seq2attn.attention import AttentionHistory
+from seq2attn.attention.windows import Window, build_window
+from seq2attn.config import AttentionConfig
 from seq2attn.kernels.deferred_gradients import unrolled
 
 Q, A = 4, 3
 
 
 def named(window: str, half_width: int = 2) -> Window:
-    found = window_named(Attention.model_validate({"window": window, "half_width": half_width}), Q, A)
+    found = build_window(AttentionConfig.model_validate({"window": window, "half_width": half_width}), Q, A)
     assert found is not None
     for parameter in found.parameters():
         torch.nn.init.normal_(parameter, 0, 1.5)
     return found
 
 
-def at(*times: int, rows: int = 1) -> Past:
-    return Past(torch.tensor(times).expand(rows, -1))
+def at(*times: int, rows: int = 1) -> AttentionHistory:
+    return AttentionHistory(torch.tensor(times).expand(rows, -1))
 
 
 def lengths(*each: int, positions: int) -> Tensor:
@@ -32,7 +32,7 @@ def lengths(*each: int, positions: int) -> Tensor:
 
 
 def test_no_window_is_none() -> None:
-    assert window_named(Attention(), Q, A) is None
+    assert build_window(AttentionConfig(), Q, A) is None
 
 
 @pytest.mark.parametrize("half_width", [1, 2, 5])
@@ -45,7 +45,7 @@ def test_masks_and_factors_are_the_references(name: str, half_width: int, float6
         if name == "local-p"
         else None
     )
-    got, factor = window(query, mask, Past(time))
+    got, factor = window(query, mask, AttentionHistory(time))
     assert got.shape == (4, 12, 9)
     assert (factor is None) == (name == "local-m")
     narrow = False
@@ -72,13 +72,13 @@ def test_local_m_moves_with_the_step_and_stays_at_the_last_real_position() -> No
 @pytest.mark.parametrize("name", ["local-m", "local-p"])
 def test_padding_and_steps_apart_change_nothing(name: str, float64: None) -> None:
     window, query, time = named(name), torch.randn(2, 5, Q), torch.arange(5).expand(2, 5)
-    mask, factor = window(query, lengths(4, 4, positions=4), Past(time))
-    padded, padded_factor = window(query, lengths(4, 4, positions=9), Past(time))
+    mask, factor = window(query, lengths(4, 4, positions=4), AttentionHistory(time))
+    padded, padded_factor = window(query, lengths(4, 4, positions=9), AttentionHistory(time))
     assert padded[..., :4].equal(mask)
     assert not padded[..., 4:].any()
     for step in range(5):
         alone, alone_factor = window(
-            query[:, step : step + 1], lengths(4, 4, positions=4), Past(time[:, step : step + 1])
+            query[:, step : step + 1], lengths(4, 4, positions=4), AttentionHistory(time[:, step : step + 1])
         )
         assert alone.equal(mask[:, step : step + 1])
         if factor is not None:

@@ -32,7 +32,7 @@ import peak
 from seq2attn import config
 
 STEPWISE = "additive, step by step"
-SCORES = typing.get_args(config.Attention.model_fields["score"].annotation)
+SCORES = typing.get_args(config.AttentionConfig.model_fields["score"].annotation)
 ROWS = ("additive", STEPWISE, *(score for score in SCORES if score != "additive"))
 # which the package does not just write down
 PLAIN = ("additive", "concat", "concat-linear", "sigmoid", "cosine")
@@ -78,14 +78,16 @@ def measure(row: str, plain: bool, batch: int, source: int, target: int, units: 
     """Print the peak memory in MB and the seconds of a pass."""
     import torch
 
-    from seq2attn.attention.scores import score_named
-    from seq2attn.devices import keep_pages
+    from seq2attn.attention.scores import build_score
+    from seq2attn.devices import keep_freed_memory
     from seq2attn.kernels.deferred_gradients import unrolled
 
-    keep_pages()  # as training does
+    keep_freed_memory()  # as training does
     name = row.split(",")[0]
     torch.manual_seed(1)
-    score = score_named(config.Attention.model_construct(score=name, positions=source), units, units, units)
+    score = build_score(
+        config.AttentionConfig.model_construct(score=name, positions=source), units, units, units
+    )
     for parameter in score.parameters():
         torch.nn.init.normal_(parameter, 0, units**-0.5)
     formula = plain_form(name, score) if plain else None

@@ -136,7 +136,7 @@ class Failed(Exception):
 def settings(preset: str, steps: int) -> list[str]:
     """The `--set` of a preset that make its size and its budget those of all the others."""
     model = config.load(preset).model
-    encoder, decoder, layers = model.encoder, model.decoder, 2 if "layer" in model.decoder.context else 1
+    encoder, decoder, layers = model.encoder, model.decoder, 2 if "layer" in model.decoder.context_to else 1
     size = {
         "encoder.size": SIZE // 2 if encoder.bidirectional else SIZE,
         "encoder.layers": layers,
@@ -145,9 +145,9 @@ def settings(preset: str, steps: int) -> list[str]:
     }
     if decoder.readout == "linear" or decoder.readout_size is not None:
         size["decoder.readout_size"] = SIZE
-    if decoder.reads == "attention" and model.sized:
+    if decoder.context_source == "attention" and model.sized:
         size["attention.size"] = SIZE
-    if decoder.reads == "attention" and model.attention.window != "none":
+    if decoder.context_source == "attention" and model.attention.window != "none":
         size["attention.half_width"] = HALF_WIDTH
     changes = [
         f"model.{key}={value}"
@@ -695,7 +695,7 @@ def prepared_folders(out: Path, corpora: Sequence[str], multi30k: Path | None) -
 
     folders = {"phrases": out / "prepared-phrases", "multi30k": multi30k}
     if "phrases" in corpora and not (folders["phrases"] / REPORT).is_file():
-        prepare("phrases", folders["phrases"], config.Data(vocab_size=VOCABULARY))
+        prepare("phrases", folders["phrases"], config.DataConfig(vocab_size=VOCABULARY))
     return {corpus: folder.resolve() for corpus in corpora if (folder := folders[corpus]) is not None}
 
 

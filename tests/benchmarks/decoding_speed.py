@@ -95,10 +95,10 @@ def measure(job: Mapping[str, Any]) -> None:
 def own(job: Mapping[str, Any], sources: list[list[int]]) -> Engine:
     import torch
 
-    from seq2attn.devices import keep_pages
+    from seq2attn.devices import keep_freed_memory
     from seq2attn.inference import Translator
 
-    keep_pages()  # as `translate` does
+    keep_freed_memory()  # as `translate` does
     torch.set_num_threads(job["threads"])
     # as `translate` does
     translator = Translator.load(job["model"], device="cpu", precision=job["format"], processes=True)

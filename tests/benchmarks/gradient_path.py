@@ -52,7 +52,9 @@ COLOURS = {"rnn": ORANGE, "gru": GREEN, "lstm": BLUE}
 
 def settings(cell: str, attention: bool, steps: int, size: int = 128) -> config.Config:
     read = (
-        {"reads": "attention", "context": ["readout"]} if attention else {"reads": "nothing", "context": []}
+        {"context_source": "attention", "context_to": ["readout"]}
+        if attention
+        else {"context_source": "none", "context_to": []}
     )
     model = {
         "embedding": size,
@@ -61,7 +63,7 @@ def settings(cell: str, attention: bool, steps: int, size: int = 128) -> config.
         "decoder": {
             "cell": cell,
             "size": size,
-            "query": "current",
+            "query_state": "current",
             "bridge": "last",
             "readout": "tanh",
             **read,
@@ -240,7 +242,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as work:
         folder = chosen.data or Path(work) / "prepared"
         if chosen.data is None:
-            prepare("phrases", folder, config.Data(vocab_size=2000))
+            prepare("phrases", folder, config.DataConfig(vocab_size=2000))
         prepared = Prepared(folder)
         split = prepared.split("test_long")
         for cell, name in CELLS.items():

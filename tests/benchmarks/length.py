@@ -88,13 +88,13 @@ def measure(name: str, way: str, length: int, longest: int, threads: int) -> Cos
     import torch
 
     from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK
-    from seq2attn.devices import keep_pages
+    from seq2attn.devices import keep_freed_memory
     from seq2attn.kernels.linear_cross_entropy import cross_entropy
     from seq2attn.models.memory import select
     from seq2attn.models.seq2seq import build
     from seq2attn.search.beam import beam_search
 
-    keep_pages()  # as training and `translate` do
+    keep_freed_memory()  # as training and `translate` do
     torch.set_num_threads(threads)
     torch.manual_seed(1)
     model = build(settings(name, longest).model, VOCABULARY, VOCABULARY).train(way == "training")
@@ -108,7 +108,7 @@ def measure(name: str, way: str, length: int, longest: int, threads: int) -> Cos
     def train(length: int) -> None:
         targets = tokens(length)
         inputs = torch.cat([torch.tensor([[BOS]]), targets[:, :-1]], 1)
-        features = model.decoder.features(inputs, memory_of(tokens(length))).features_BTD
+        features = model.decoder.hidden_states(inputs, memory_of(tokens(length))).features_BTD
         (
             cross_entropy(features.flatten(0, 1), model.decoder.output, targets.flatten(), 0.1) / length
         ).backward()
@@ -116,7 +116,7 @@ def measure(name: str, way: str, length: int, longest: int, threads: int) -> Cos
     @torch.inference_mode()
     def decode(length: int) -> None:
         memory = memory_of(tokens(length))
-        source = model.decoder.source(memory)
+        source = model.decoder.project_memory(memory)
 
         def step(token_R, state):
             output, state = model.decoder.step(token_R, state, source, False)
@@ -131,7 +131,7 @@ def measure(name: str, way: str, length: int, longest: int, threads: int) -> Cos
             "banned": (PAD, UNK, BOS),
         }
         ((found,),) = beam_search(
-            step, model.decoder.start(memory), select=select, sentences=1, beam=1, n_best=1, **rules
+            step, model.decoder.initial_state(memory), select=select, sentences=1, beam=1, n_best=1, **rules
         )
         assert len(found.tokens) == length
 

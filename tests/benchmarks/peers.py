@@ -24,7 +24,7 @@ def output_by(python: str, script: str, *arguments: str, folder: Path) -> str:
 
 def marian_facts(settings: Any, source_size: int, target_size: int) -> dict[str, Any]:
     """The configuration of the MarianMTModel that has the size of a Transformer with these settings
-    (`config.Model`): a post-norm one, whatever ours is.
+    (`config.ModelConfig`): a post-norm one, whatever ours is.
     """
     from seq2attn.data.tokenizer import BOS, EOS, PAD
 

@@ -46,7 +46,7 @@ def test_every_attention_of_a_recurrent_decoder_is_in_the_study() -> None:
         model = config.load(name).model
         hard = model.attention.normaliser in config.HARD
         assert kind == (
-            study.FIXED if model.decoder.reads != "attention" else study.HARD if hard else study.SOFT
+            study.FIXED if model.decoder.context_source != "attention" else study.HARD if hard else study.SOFT
         )
 
 
@@ -108,7 +108,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for a, b in zip(tiny.ENGLISH[:7], tiny.FRENCH[:7], strict=True)
     ]
     (folder / "raw" / "test.align").write_text("".join(f"{line}\n" for line in gold), encoding="utf-8")
-    prepare(str(folder / "raw"), folder / "prepared", config.Data(source="en", target="fr", vocab_size=90))
+    prepare(
+        str(folder / "raw"), folder / "prepared", config.DataConfig(source="en", target="fr", vocab_size=90)
+    )
     return folder / "prepared"
 
 
@@ -134,7 +136,7 @@ def test_a_run_is_measured_as_evaluate_does(corpus: Path, tmp_path: Path) -> Non
 
 
 def test_a_model_without_attention_has_no_weights_to_measure(corpus: Path, tmp_path: Path) -> None:
-    found = study.evaluate(str(tiny.save_run(tmp_path / "run", reads="summary")), str(corpus), 2)
+    found = study.evaluate(str(tiny.save_run(tmp_path / "run", context_source="summary")), str(corpus), 2)
     assert (found["aer"], found["entropy"]) == (None, None)
 
 

@@ -301,7 +301,7 @@ def test_the_order_of_events_is_a_row_a_run(tmp_path: Path, monkeypatch: pytest.
         tmp_path / "prepared", monkeypatch, ImageCorpus("clips", "en", images, clips=True)
     )
     runs = [
-        tiny_captions.save_run(tmp_path / name, data, seed, encoder={"frames": 4})
+        tiny_captions.save_run(tmp_path / name, data, seed, encoder={"max_frames": 4})
         for seed, name in enumerate(("one", "two"))
     ]
     found = rows(printed("clip_events.py", *runs, "--device", "cpu"))

@@ -99,7 +99,7 @@ def write_eole(folder: Path, work: Path, chosen: Any, steps: int, precision: str
             "adam_beta2": chosen.train.beta2,
             "learning_rate": chosen.train.lr,
             "decay_method": "none",
-            "max_grad_norm": chosen.train.clip,
+            "max_grad_norm": chosen.train.clip_norm,
             "dropout": [chosen.model.dropout],
             "attention_dropout": [0.0],
             "dropout_steps": [0],
@@ -201,7 +201,7 @@ def write_marian(folder: Path, work: Path, chosen: Any, steps: int, precision: s
         "lr": train.lr,
         "betas": (train.beta1, train.beta2),
         "eps": train.eps,
-        "clip": train.clip,
+        "clip": train.clip_norm,
         "label_smoothing": train.label_smoothing,
     }
     job = {

@@ -129,8 +129,8 @@ def recurrent(tied: str) -> dict:
         "decoder": {
             "cell": "lstm",
             "size": 512,
-            "query": "current",
-            "context": ["readout"],
+            "query_state": "current",
+            "context_to": ["readout"],
             "input_feeding": True,
             "bridge": "last",
             "readout": "tanh",
@@ -177,7 +177,7 @@ def measure(folder: Path, chosen, precision: str, steps: int, loop: bool = False
     torch.manual_seed(chosen.train.seed)
     source_size, target_size = prepared.source_tokenizer.size, prepared.target_tokenizer.size
     model = build(chosen.model, source_size, target_size)
-    model.decoder.carries |= loop
+    model.decoder.context_feeds_later_steps |= loop
     training = Counted(prepared.split("train"))
     with tempfile.TemporaryDirectory() as out:
         run = directory.create(
@@ -230,7 +230,7 @@ def prepare_once(data: str, vocabulary: int, folder: Path) -> None:
     from seq2attn import config
     from seq2attn.data.prepared import prepare
 
-    prepare(data, folder, config.Data(source="en", target="de", vocab_size=vocabulary))
+    prepare(data, folder, config.DataConfig(source="en", target="de", vocab_size=vocabulary))
 
 
 def table(speeds: dict[str, list[float]], failures: dict[str, str], bases: list[str]) -> list[str]:

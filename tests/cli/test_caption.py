@@ -546,8 +546,10 @@ def test_a_film_strip_a_clip_whatever_is_beside_it_in_the_batch(
     code, _, err = call(clips, tmp_path / "all", "--attention", tmp_path / "out")
     assert (code, err) == (0, "")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["long.png", "short.png"]
-    together = Captioner.load(clips, "cpu").caption([tmp_path / "all" / name for name in ("long", "short")])
-    for (best,), count in zip(together, (3, 2), strict=True):
+    combine_layers = Captioner.load(clips, "cpu").caption(
+        [tmp_path / "all" / name for name in ("long", "short")]
+    )
+    for (best,), count in zip(combine_layers, (3, 2), strict=True):
         assert best.attention is not None
         assert best.attention.shape == (len(best.words), count)
         assert best.grid is None
@@ -748,8 +750,8 @@ def test_usage_errors_come_first_and_import_nothing_heavy(
 def test_what_is_missing_is_named_in_one_line(
     run: str, call: Call, images: list[str], tmp_path: Path
 ) -> None:
-    blind = tiny_images.save_run(tmp_path / "blind", reads="summary", context=["input"])
-    mean = tiny_images.save_run(tmp_path / "mean", frames=3, encoder={"time": "mean"})
+    blind = tiny_images.save_run(tmp_path / "blind", context_source="summary", context_to=["input"])
+    mean = tiny_images.save_run(tmp_path / "mean", frames=3, encoder={"temporal": "mean"})
     for arguments, words in [
         ((tmp_path / "nowhere",), "no such run directory"),
         ((tiny.save_run(tmp_path / "text"),), "it translates text: use `seq2attn translate`"),
@@ -758,7 +760,7 @@ def test_what_is_missing_is_named_in_one_line(
         ((blind, "--attention", tmp_path / "out"), "no attention to show: its decoder reads a fixed summary"),
         (
             (mean, "--attention", tmp_path / "out"),
-            'reads the mean of all frames (model.encoder.time="mean"); leave out --attention',
+            'reads the mean of all frames (model.encoder.temporal="mean"); leave out --attention',
         ),
     ]:
         code, out, err = call(*arguments[:1], images[0], *arguments[1:])

@@ -46,7 +46,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{split}.fr").write_text("\n".join(tiny.FRENCH[lines]) + "\n", encoding="utf-8")
     (folder / "test.align").write_text("0-0 1-1\n0-0\n0-0 1-1 2-2\n\n1-1\n", encoding="utf-8")
     prepare(
-        str(folder), folder / "prepared", config.Data(source="en", target="fr", vocab_size=60, joint=False)
+        str(folder),
+        folder / "prepared",
+        config.DataConfig(source="en", target="fr", vocab_size=60, joint=False),
     )
     for side in ("source", "target"):
         tiny.tokenizer(side).save(folder / "prepared" / f"{side}.model")  # those of the runs below
@@ -164,9 +166,9 @@ def test_scores_are_kept_however_many_settings_are_changed(call: Call, run: Path
         "model.attention.window=local-m",
         "model.attention.half_width=3",
         "model.attention.normaliser=hard-sample",
-        "model.attention.decoding=sample",
+        "model.attention.at_inference=sample",
     ]
-    changes += ["model.decoder.query=current"]
+    changes += ["model.decoder.query_state=current"]
     for last in ("model.attention.temperature=1.25", "model.attention.temperature=1.75"):
         code, _, err = call(
             run, "--quiet", *(part for change in [*changes, last] for part in ("--set", change))
@@ -175,7 +177,7 @@ def test_scores_are_kept_however_many_settings_are_changed(call: Call, run: Path
     kept = list((run / "scores").glob("*.json"))
     assert len(kept) == 2
     assert all(
-        file.name.startswith("test,model.decoder.query=current,model.attention.")
+        file.name.startswith("test,model.decoder.query_state=current,model.attention.")
         and len(file.name.encode()) < 250
         for file in kept
     )
@@ -335,7 +337,7 @@ def test_gold_of_a_file_may_count_from_one(
 def test_a_run_without_attention_is_scored_but_not_aligned(
     call: Call, tmp_path: Path, prepared: Path
 ) -> None:
-    fixed = save_run(tmp_path / "fixed", prepared, reads="summary", context=["input"])
+    fixed = save_run(tmp_path / "fixed", prepared, context_source="summary", context_to=["input"])
     code, out, err = call(fixed)
     assert (code, "AER" in out) == (0, False), err
     (tmp_path / "gold").write_text("0-0\n" * 5)
@@ -772,7 +774,9 @@ def test_gold_of_a_split_points_at_words_that_are_there(
         for split in ("train", "valid", "test"):
             shutil.copy(prepared.parent / f"{split}.{ending}", tmp_path / f"{split}.{ending}")
     (tmp_path / "test.align").write_text("0-0\n0-99\n\n\n\n", encoding="utf-8")
-    prepare(str(tmp_path), tmp_path / "p", config.Data(source="en", target="fr", vocab_size=60, joint=False))
+    prepare(
+        str(tmp_path), tmp_path / "p", config.DataConfig(source="en", target="fr", vocab_size=60, joint=False)
+    )
     code, out, err = call(run, "--data", tmp_path / "p")
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "split test, line 2: the link 0-99 (counted from 0) points past the end" in err

@@ -149,11 +149,11 @@ def test_images_are_held_as_many_as_memory_is_meant_for(
     call: Call, run: Path, most: int, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, seen = call(run, "--mbr", "chrf", "--samples", 3), []
-    together = images.seen
+    combine_layers = images.seen
 
     def watched(*arguments: Any) -> list[Any]:
         seen.append(len(arguments[2]))
-        return together(*arguments)
+        return combine_layers(*arguments)
 
     monkeypatch.setattr(images, "seen", watched)
     monkeypatch.setattr(images, "BYTES", most)
@@ -318,7 +318,7 @@ def test_weights_of_another_word_or_image_are_seen(
 
 def test_a_run_that_reads_a_summary_points_nowhere(call: Call, tmp_path: Path, prepared: Path) -> None:
     blind = tiny_captions.save_run(
-        tmp_path / "blind", prepared, reads="summary", context=["input"], bridge="mean"
+        tmp_path / "blind", prepared, context_source="summary", context_to=["input"], bridge="mean"
     )
     code, out, err = call(blind)
     assert code == 0, err
@@ -330,7 +330,7 @@ def test_clips_are_evaluated_but_point_at_frames(
     call: Call, tmp_path: Path, prepared: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clips = tiny_captions.prepare(tmp_path / "clips", monkeypatch, tiny_captions.corpus(clips=True))
-    watching = tiny_captions.save_run(tmp_path / "watching", clips, encoder={"frames": 2})
+    watching = tiny_captions.save_run(tmp_path / "watching", clips, encoder={"max_frames": 2})
     code, out, err = call(watching)
     assert code == 0, err
     assert [line.split()[0] for line in out.splitlines()][-2:] == ["ROUGE-L", "perplexity"]
@@ -504,7 +504,9 @@ def test_a_image_run_asked_of_text_says_what_to_name(call: Call, run: Path, tmp_
         if file.suffix in (".en", ".fr"):
             (tmp_path / "raw").mkdir(exist_ok=True)
             file.rename(tmp_path / "raw" / file.name)
-    prepare(str(tmp_path / "raw"), tmp_path / "text", config.Data(source="en", target="fr", vocab_size=60))
+    prepare(
+        str(tmp_path / "raw"), tmp_path / "text", config.DataConfig(source="en", target="fr", vocab_size=60)
+    )
     code, out, err = call(run, "--data", tmp_path / "text")
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "name a prepared folder of captioned images with --data" in err

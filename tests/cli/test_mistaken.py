@@ -233,7 +233,7 @@ def test_every_answer_names_commands_and_options_that_there_are() -> None:
         ("rnn", "rnn is a kind of encoder: train first-try"),
         ("conv", "conv is a kind of encoder: train gehring17"),
         ("resnet18", "resnet18 is a backbone, a value of model.encoder.backbone"),
-        ("coverage", "did you mean|model.attention.past=coverage"),
+        ("coverage", "did you mean|model.attention.history=coverage"),
         ("bahdanau", "did you mean bahdanau15"),
         ("luong", "did you mean luong15"),
         ("Transformer", "did you mean transformer"),

@@ -544,7 +544,7 @@ def test_what_is_not_there_is_one_line(
 
 def test_a_model_with_a_fixed_context_has_nothing_to_draw(call: Call, tmp_path: Path) -> None:
     code, out, err = call(
-        save_run(tmp_path / "fixed", reads="summary", context=["input"]), "--source", SOURCE
+        save_run(tmp_path / "fixed", context_source="summary", context_to=["input"]), "--source", SOURCE
     )
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "no attention to draw: its decoder reads a fixed summary" in err

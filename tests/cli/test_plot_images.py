@@ -161,7 +161,7 @@ def test_light_falls_on_what_the_model_sees(
 ) -> None:
     path = tiny_images.draw(tmp_path / "wide.png", 3, (60, 40))
     whole = np.asarray(Image.open(path))
-    part = overlays.seen_part([path.read_bytes()], "wide.png", tiny_images.captioner(encoder={"fit": fit}))
+    part = overlays.seen_part([path.read_bytes()], "wide.png", tiny_images.captioner(encoder={"resize": fit}))
     assert (part.corner, part.width, part.pixels_FYX3.shape) == (corner, 60, (1, *shape, 3))
     left, top = corner
     if fit == "pad":
@@ -289,7 +289,7 @@ def test_what_is_not_there_is_one_line(
 ) -> None:
     (tmp_path / "text.png").write_text("no image")
     (tmp_path / "folder").mkdir()
-    blind = tiny_images.save_run(tmp_path / "blind", reads="summary", context=["input"])
+    blind = tiny_images.save_run(tmp_path / "blind", context_source="summary", context_to=["input"])
     for arguments, words in [
         ((tmp_path / "nowhere", "--image", image), "no such run directory"),
         ((run, "--image", tmp_path / "gone.png"), "gone.png: no such file"),

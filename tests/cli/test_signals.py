@@ -163,7 +163,7 @@ def test_what_the_system_repeats_is_heard_once(monkeypatch: pytest.MonkeyPatch) 
     """
     now = [100.0]
     monkeypatch.setattr(signals.time, "monotonic", lambda: now[0])
-    wishes = signals.Wishes()
+    wishes = signals.StopRequests()
     assert wishes.heard(signal.SIGXCPU)
     for _ in range(5):
         now[0] += 1.5

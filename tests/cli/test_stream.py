@@ -93,7 +93,7 @@ def test_a_long_line_is_said_to_be_cut_and_counted(
     run: str, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(line_reader, "LONGEST", 40)
-    monkeypatch.setattr(translate.stream.Stream.__init__, "__defaults__", ((), False, 40))
+    monkeypatch.setattr(translate.stream.LineReader.__init__, "__defaults__", ((), False, 40))
     text = b"rain\n" + b"\n".join([b"the small dog " * 9] * 12) + b"\nrain"
     code, out, err = call(run, text=text)
     assert (code, out.count(b"\n")) == (0, 14)
@@ -207,7 +207,7 @@ def test_what_comes_before_damage_is_answered(run: str, call: Call) -> None:
     taken: list[line_reader.Line] = []
 
     def take_all() -> None:
-        lines = line_reader.Stream([_file(packed[: len(packed) // 2])])
+        lines = line_reader.LineReader([_file(packed[: len(packed) // 2])])
         while some := lines.take(4096):
             taken.extend(some)
 
@@ -232,7 +232,7 @@ def _file(content: bytes) -> str:
 
 def test_packed_lines_are_given_as_they_come() -> None:
     reading, writing = os.pipe()
-    lines = line_reader.Stream([f"/dev/fd/{reading}"])
+    lines = line_reader.LineReader([f"/dev/fd/{reading}"])
     with open(writing, "wb", buffering=0) as pipe:
         packer = gzip.GzipFile(fileobj=pipe, mode="wb")
         for text in ("one", "two"):

@@ -161,7 +161,7 @@ def test_images_are_called_so_and_nothing_is_offered_that_would_be_refused(run: 
     sizes = (
         "model.embedding=4",
         "model.decoder.size=8",
-        "model.encoder.side=32",
+        "model.encoder.image_size=32",
         "model.encoder.size=8",
         "search.max_length=5",
     )
@@ -188,7 +188,7 @@ def test_stills_are_no_clips(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_fixed_context_is_not_offered_to_be_drawn(run: Run, home: Path) -> None:
-    code, _, err = train(run, home, "--max-steps", "10", "--set", 'model.decoder.reads="summary"')
+    code, _, err = train(run, home, "--max-steps", "10", "--set", 'model.decoder.context_source="summary"')
     assert code == 0, err
     assert "seq2attn translate run\n  seq2attn evaluate run\n" in err
     assert "plot-alignment" not in err
@@ -336,7 +336,7 @@ def test_images_that_come_or_change_are_prepared_and_missing_ones_told_of_each_t
         "".join(json.dumps({"file_name": name, "text": "an image"}) + "\n" for name in names)
     )
     small = (
-        "model.encoder.side=16",
+        "model.encoder.image_size=16",
         "model.encoder.blocks=[1]",
         "model.encoder.channels=4",
         "model.encoder.size=8",
@@ -432,7 +432,7 @@ def test_show_says_what_every_setting_is(run: Run, preset: str) -> None:
     assert said["train.metric"] == 'bleu | loss | cider; what "best" means; cider: of captions'
     assert said["search.max_length"] == "tokens; not set: 2 * source tokens + 10, and 50 for an image"
     where = {
-        "luong15": ("model.decoder.query", "current | previous; the state that asks"),
+        "luong15": ("model.decoder.query_state", "current | previous; the state that asks"),
         "gehring17": ("model.encoder.kernel", "positions that one convolution"),
     }
     # of a class that the decoder's inherits from

@@ -274,7 +274,7 @@ def test_attention_files(run: str, call: Call, tmp_path: Path, ending: str) -> N
 
 
 def test_a_model_without_attention_says_so(call: Call, tmp_path: Path) -> None:
-    run = tiny.save_run(tmp_path / "run", reads="summary", context=["input"])
+    run = tiny.save_run(tmp_path / "run", context_source="summary", context_to=["input"])
     assert call(run, text=b"rain\n")[0] == 0
     code, out, err = call(run, "--alignments", text=b"rain\n")
     assert (code, out) == (1, b"")
@@ -386,7 +386,7 @@ def test_whatever_stops_the_reader_is_raised_where_lines_are_taken(
 
     (tmp_path / "a").write_text("rain\n")
     monkeypatch.setattr(line_reader, "_split", exhausted)
-    lines = line_reader.Stream([str(tmp_path / "a")])
+    lines = line_reader.LineReader([str(tmp_path / "a")])
     end = threading.Timer(10, lines._blocks.put, [None])  # or a reader that says nothing would be waited for
     end.start()
     with pytest.raises(MemoryError):

@@ -10,13 +10,15 @@ from PIL import Image
 
 from seq2attn.data.images import dataset
 from seq2attn.data.images.corpus import CaptionedImage
-from seq2attn.data.images.transforms import View, Views
+from seq2attn.data.images.transforms import CaptionedImages, ImageTransform
 from seq2attn.data.prepared import Prepared
 
 
 def mark(path: Path, images: list[CaptionedImage]) -> str:
     image_toy.prepare(path, images)
-    return Views(Prepared(path).captioned_split("train"), View(image_toy.SIDE, "pad", 1)).fingerprint
+    return CaptionedImages(
+        Prepared(path).captioned_split("train"), ImageTransform(image_toy.SIDE, "pad", 1)
+    ).fingerprint
 
 
 def images(

@@ -22,7 +22,7 @@ TSV = "en\tfr\n" + "".join(f"one {n} two three\tun {n} deux trois\n" for n in ra
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     (folder / "a.tsv").write_text(TSV, encoding="utf-8")
-    options = config.Data(source="en", target="fr", vocab_size=60, tokenizer="char")
+    options = config.DataConfig(source="en", target="fr", vocab_size=60, tokenizer="char")
     prepare(str(folder / "a.tsv"), folder / "p", options)
     return folder / "p"
 
@@ -265,7 +265,7 @@ def test_lines_that_nfc_changes_are_counted(tmp_path: Path) -> None:
     )
     (tmp_path / "test.en").write_text("a\n\n", encoding="utf-8")
     (tmp_path / "test.fr").write_text("\u212b\n\n", encoding="utf-8")
-    options = config.Data(source="en", target="fr", vocab_size=60, tokenizer="char")
+    options = config.DataConfig(source="en", target="fr", vocab_size=60, tokenizer="char")
     report = prepare(str(tmp_path), tmp_path / "p", options, valid=5, workers=2)
     counts = {
         name: (split["source"]["normalised"], split["target"]["normalised"])
@@ -287,6 +287,6 @@ def test_lines_without_anything_to_read_are_empty(tmp_path: Path) -> None:
     (tmp_path / "train.fr").write_text(
         "\n".join(["x"] + ["c d"] * (60 + len(unseen))) + "\n", encoding="utf-8"
     )
-    options = config.Data(source="en", target="fr", vocab_size=60, tokenizer="char")
+    options = config.DataConfig(source="en", target="fr", vocab_size=60, tokenizer="char")
     report = prepare(str(tmp_path), tmp_path / "p", options, valid=0, test=0)
     assert report["splits"]["train"]["dropped"]["empty"]["pairs"] == len(unseen)

@@ -18,7 +18,7 @@ from seq2attn.data.prepared import Prepared, prepare
 from seq2attn.data.tokenizer import UNK
 from seq2attn.errors import UsageError, UserError
 
-OPTIONS = config.Data(source="en", target="de", vocab_size=60, max_ratio=100.0)
+OPTIONS = config.DataConfig(source="en", target="de", vocab_size=60, max_ratio=100.0)
 SHARED = Path(os.environ.get("SEQ2ATTN_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
@@ -421,7 +421,7 @@ def test_nothing_is_printed_and_no_cache_written(
     reason="wants tatoeba-cmn-eng/ of the shared data (SEQ2ATTN_DATA)",
 )
 def test_mandarin_without_any_preparation(tmp_path: Path) -> None:
-    options = config.Data(source="en", target="zh", vocab_size=5000, joint=False)
+    options = config.DataConfig(source="en", target="zh", vocab_size=5000, joint=False)
     report = prepare(
         str(SHARED / "tatoeba-cmn-eng" / "cmn.txt"), tmp_path / "out", options, valid=500, test=500
     )

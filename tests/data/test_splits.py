@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from seq2attn.data.splits import NEVER, TEST, TRAIN, VALID, divide, key
+from seq2attn.data.splits import NEVER, TEST, TRAIN, VALID, assign_splits, key
 
 
 def test_no_key_is_on_two_sides_and_the_numbers_are_right() -> None:
     keys = np.random.default_rng(0).integers(1, 400, 3000).astype(np.uint64)
-    sides = divide(keys, 200, 300, seed=1)
+    sides = assign_splits(keys, 200, 300, seed=1)
     assert [(sides == side).sum() for side in (TRAIN, VALID, TEST)] == [2500, 200, 300]
     groups = [set(keys[sides == side].tolist()) for side in (TRAIN, VALID, TEST)]
     assert not groups[0] & groups[1]
@@ -17,14 +17,14 @@ def test_no_key_is_on_two_sides_and_the_numbers_are_right() -> None:
 
 def test_by_seed() -> None:
     keys = np.arange(1, 1000, dtype=np.uint64)
-    assert np.array_equal(divide(keys, 50, 50, 1), divide(keys, 50, 50, 1))
-    assert not np.array_equal(divide(keys, 50, 50, 1), divide(keys, 50, 50, 2))
+    assert np.array_equal(assign_splits(keys, 50, 50, 1), assign_splits(keys, 50, 50, 1))
+    assert not np.array_equal(assign_splits(keys, 50, 50, 1), assign_splits(keys, 50, 50, 2))
 
 
 def test_never_is_never_drawn_and_large_groups_do_not_overflow() -> None:
-    assert (divide(np.full(50, NEVER, np.uint64), 10, 10, 1) == TRAIN).all()
+    assert (assign_splits(np.full(50, NEVER, np.uint64), 10, 10, 1) == TRAIN).all()
     keys = np.array([7] * 90 + [8] * 10 + [9], dtype=np.uint64)
-    sides = divide(keys, 11, 0, 1)
+    sides = assign_splits(keys, 11, 0, 1)
     assert set(sides[keys == 7]) == {TRAIN}
     assert (sides == VALID).sum() == 11
 

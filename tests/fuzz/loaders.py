@@ -20,7 +20,7 @@ import tiny
 import tiny_images
 from PIL import Image
 
-from seq2attn.config import Data, Model
+from seq2attn.config import DataConfig, ModelConfig
 from seq2attn.data import prepared
 
 PAIRS = list(zip(tiny.ENGLISH, tiny.FRENCH, strict=True))
@@ -156,13 +156,16 @@ def prepared_text(folder: Path) -> None:
     (folder / "corpus").mkdir()
     text(folder / "corpus")
     prepared.prepare(
-        str(folder / "corpus"), folder / "data", Data(source="en", target="fr", vocab_size=60), shrink=True
+        str(folder / "corpus"),
+        folder / "data",
+        DataConfig(source="en", target="fr", vocab_size=60),
+        shrink=True,
     )
 
 
 def prepared_images(folder: Path) -> None:
     images("jsonl")(folder)
-    prepared.prepare(str(folder / "corpus"), folder / "data", Data(vocab_size=60), shrink=True)
+    prepared.prepare(str(folder / "corpus"), folder / "data", DataConfig(vocab_size=60), shrink=True)
 
 
 def run(folder: Path) -> None:
@@ -276,10 +279,10 @@ def published(folder: Path) -> None:
         "stages": 1,
         "norm": "batch",
         "size": 8,
-        "side": 32,
+        "image_size": 32,
         "weights": "in.safetensors",
     }
-    of = Model.model_validate({"encoder": encoder, "decoder": {"size": 8}})
+    of = ModelConfig.model_validate({"encoder": encoder, "decoder": {"size": 8}})
     weights = {
         name: tensor.clone()
         for name, tensor in build(of, 0, 9).encoder.get_submodule("backbone").state_dict().items()
@@ -306,7 +309,7 @@ IMAGES = (
         "--set",
         "model.decoder.size=8",
     ),
-    *("--set", "model.encoder.side=32", "--set", "search.max_length=4"),
+    *("--set", "model.encoder.image_size=32", "--set", "search.max_length=4"),
 )
 IMAGE_MODEL = (*IMAGES, "--set", "model.encoder.blocks=[1,1]", "--set", "model.encoder.channels=8")
 PUBLISHED = (

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from seq2attn import config
 from seq2attn.config import Config
-from seq2attn.data.images.transforms import View
+from seq2attn.data.images.transforms import ImageTransform
 from seq2attn.data.tokenizer import BOS, EOS
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference import Caption, Captioner, Translator, searcher
@@ -26,12 +26,12 @@ from seq2attn.models.seq2seq import Seq2Seq
 KINDS = {
     "recurrent": (),
     "xu15": (
-        "model.decoder.query=previous",
-        "model.decoder.context=input,readout",
+        "model.decoder.query_state=previous",
+        "model.decoder.context_to=input,readout",
         "model.decoder.gate=scalar",
     ),
-    "hard": ("model.attention.normaliser=hard-sample", "model.attention.decoding=sample"),
-    "fixed": ("model.decoder.reads=summary", "model.decoder.bridge=linear"),
+    "hard": ("model.attention.normaliser=hard-sample", "model.attention.at_inference=sample"),
+    "fixed": ("model.decoder.context_source=summary", "model.decoder.bridge=linear"),
     "transformer": (
         "model.decoder.kind=transformer",
         "model.decoder.size=32",
@@ -40,14 +40,14 @@ KINDS = {
         "model.attention.heads=2",
     ),
     "conv": ("model.decoder.kind=conv", "model.decoder.size=32", "model.decoder.layers=2"),
-    "clips": ("model.encoder.frames=6",),
+    "clips": ("model.encoder.max_frames=6",),
     "clips-transformer": (
-        "model.encoder.frames=6",
-        "model.encoder.time=transformer",
-        "model.encoder.time_heads=2",
-        "model.decoder.query=previous",
+        "model.encoder.max_frames=6",
+        "model.encoder.temporal=transformer",
+        "model.encoder.temporal_heads=2",
+        "model.decoder.query_state=previous",
     ),
-    "clips-mean": ("model.encoder.frames=6", "model.encoder.time=mean"),
+    "clips-mean": ("model.encoder.max_frames=6", "model.encoder.temporal=mean"),
 }
 SIZES = ("model.embedding=32", "model.encoder.size=32", "model.decoder.size=32", "model.attention.size=32")
 CLIPS = [kind for kind in KINDS if "clips" in kind]
@@ -353,9 +353,9 @@ def test_an_ensemble_averages_probabilities() -> None:
     """Each member with its own view of the image."""
     first, second = (
         captioner("recurrent", seed=3),
-        captioner("transformer", "model.encoder.side=24", "model.encoder.fit=crop", seed=7),
+        captioner("transformer", "model.encoder.image_size=24", "model.encoder.resize=crop", seed=7),
     )
-    view = View.of(second.config.model.encoder)  # type: ignore[arg-type]
+    view = ImageTransform.of(second.config.model.encoder)  # type: ignore[arg-type]
     both = Captioner(first.models[0], toy.tokenizer(), first.config, others=[(second.models[0], view)])
     content = [toy.image(number).content() for number in range(5)]
     seen = [both.seen(one, "toy") for one in content]

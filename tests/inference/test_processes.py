@@ -16,20 +16,20 @@ import torch
 
 from seq2attn.errors import UserError
 from seq2attn.inference import searcher
-from seq2attn.inference.processes import CAN_FORK, Processes
+from seq2attn.inference.processes import CAN_FORK, ForkPool
 from seq2attn.inference.translator import Translator
 
 pytestmark = pytest.mark.skipif(not CAN_FORK, reason="no fork is used on this system")
 
-Make = Callable[[Callable[[int], object]], "Processes[int, object]"]
+Make = Callable[[Callable[[int], object]], "ForkPool[int, object]"]
 
 
 @pytest.fixture
 def two() -> Iterator[Make]:
     made = []
 
-    def make(work: Callable[[int], object]) -> "Processes[int, object]":
-        made.append(Processes(work, 2))
+    def make(work: Callable[[int], object]) -> "ForkPool[int, object]":
+        made.append(ForkPool(work, 2))
         return made[-1]
 
     yield make
@@ -107,7 +107,7 @@ def test_ctrl_c_is_for_the_caller_alone(two: Make) -> None:
 def test_they_end_with_what_they_work_for() -> None:
     class Owner:
         def __init__(self) -> None:
-            self.processes = Processes(self.work, 2)
+            self.processes = ForkPool(self.work, 2)
 
         def work(self, number: int) -> int:
             return os.getpid()

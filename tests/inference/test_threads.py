@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from seq2attn.inference.threads import shares, side_by_side
+from seq2attn.inference.threads import map_in_threads, shares
 
 CPU = torch.device("cpu")
 
@@ -24,14 +24,14 @@ def test_results_come_in_order_whichever_is_done_first() -> None:
         time.sleep(0.02 if number == 0 else 0)
         return number, torch.get_num_threads()
 
-    with side_by_side(slow, range(7), CPU) as found:
+    with map_in_threads(slow, range(7), CPU) as found:
         assert list(found) == [(number, 1) for number in range(7)]
     assert torch.get_num_threads() == 3
 
 
 def test_as_many_batches_at_once_as_torch_has_threads() -> None:
-    together = threading.Barrier(3, timeout=10)
-    with side_by_side(lambda _: together.wait(), range(3), CPU) as found:
+    combine_layers = threading.Barrier(3, timeout=10)
+    with map_in_threads(lambda _: combine_layers.wait(), range(3), CPU) as found:
         assert sorted(found) == [0, 1, 2]
     assert shares(CPU) == 3
     assert shares(torch.device("meta")) == 1
@@ -42,17 +42,17 @@ def test_an_error_is_raised_and_the_threads_are_given_back(batches: range) -> No
     def fail(number: int) -> None:
         raise ArithmeticError(f"batch {number}")
 
-    with pytest.raises(ArithmeticError, match="batch 0"), side_by_side(fail, batches, CPU) as found:
+    with pytest.raises(ArithmeticError, match="batch 0"), map_in_threads(fail, batches, CPU) as found:
         list(found)
     assert torch.get_num_threads() == 3
 
 
 def test_one_within_another() -> None:
     def inner(number: int) -> list[int]:
-        with side_by_side(lambda _: torch.get_num_threads(), [number], CPU) as found:
+        with map_in_threads(lambda _: torch.get_num_threads(), [number], CPU) as found:
             return [*found, torch.get_num_threads()]
 
-    with side_by_side(inner, range(5), CPU) as found:
+    with map_in_threads(inner, range(5), CPU) as found:
         assert list(found) == [[1, 1]] * 5
     assert torch.get_num_threads() == 3
 
@@ -70,7 +70,7 @@ def test_callers_that_overlap_leave_the_threads_of_all_as_they_were() -> None:
         return torch.get_num_threads()
 
     def first() -> None:
-        with side_by_side(hold, range(1), CPU) as found:
+        with map_in_threads(hold, range(1), CPU) as found:
             assert list(found) == [1]
         count()
 
@@ -79,7 +79,7 @@ def test_callers_that_overlap_leave_the_threads_of_all_as_they_were() -> None:
     holding.start()
     assert inside.wait(10)
     assert _count_of_a_new_thread() == before  # while another is at work
-    with side_by_side(count, range(2), CPU) as found:
+    with map_in_threads(count, range(2), CPU) as found:
         assert list(found) == [1, 1]
     done.set()
     holding.join()

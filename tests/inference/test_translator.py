@@ -25,11 +25,16 @@ from seq2attn.inference.words import between_words, word_numbers
 
 RECIPES = {
     "bahdanau": {},
-    "luong": {"query": "current", "context": ["readout"], "input_feeding": True},
-    "plain": {"query": "current", "context": ["readout"]},
-    "stack": {"query": "previous", "context": ["input", "layer", "readout"], "layers": 2, "cell": "gru"},
-    "summary": {"reads": "summary", "context": ["input"]},
-    "nothing": {"reads": "nothing", "context": []},
+    "luong": {"query_state": "current", "context_to": ["readout"], "input_feeding": True},
+    "plain": {"query_state": "current", "context_to": ["readout"]},
+    "stack": {
+        "query_state": "previous",
+        "context_to": ["input", "layer", "readout"],
+        "layers": 2,
+        "cell": "gru",
+    },
+    "summary": {"context_source": "summary", "context_to": ["input"]},
+    "nothing": {"context_source": "none", "context_to": []},
 }
 TEXTS = [
     "the small dog",
@@ -101,13 +106,15 @@ def test_batches_and_order_change_nothing(recipe: str) -> None:
     ]
     order = random.Random(0).sample(range(len(texts)), len(texts))
     for options in ({"beam": 1, "max_length": 30}, {"beam": 3, "n_best": 3, "max_length": 20}):
-        together = [flat([one]) for one in translator.translate(texts, batch_tokens=600, **options)]
-        assert [flat([one]) for one in translator.translate(texts, batch_tokens=1, **options)] == together
+        combine_layers = [flat([one]) for one in translator.translate(texts, batch_tokens=600, **options)]
+        assert [
+            flat([one]) for one in translator.translate(texts, batch_tokens=1, **options)
+        ] == combine_layers
         shuffled = [
             flat([one]) for one in translator.translate([texts[i] for i in order], batch_tokens=97, **options)
         ]
-        assert shuffled == [together[i] for i in order]
-    assert len({one[0][0] for one in together}) > 20
+        assert shuffled == [combine_layers[i] for i in order]
+    assert len({one[0][0] for one in combine_layers}) > 20
 
 
 @pytest.mark.parametrize("cores", [1, 2, 3])
@@ -150,11 +157,11 @@ def test_batches_have_even_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_samples_depend_on_the_number_of_the_line_and_the_seed_alone() -> None:
     translator = tiny.translator(sharpness=1.5)
     texts = ["the small dog"] * 12
-    together = flat(translator.translate(texts, sample=True, seed=3))
-    assert flat(translator.translate(texts, sample=True, seed=3, batch_tokens=1)) == together
-    assert flat(translator.translate(texts[5:], sample=True, seed=3, first=5)) == together[5:]
-    assert flat(translator.translate(texts, sample=True, seed=4)) != together
-    assert len({text for text, _ in together}) > 6
+    combine_layers = flat(translator.translate(texts, sample=True, seed=3))
+    assert flat(translator.translate(texts, sample=True, seed=3, batch_tokens=1)) == combine_layers
+    assert flat(translator.translate(texts[5:], sample=True, seed=3, first=5)) == combine_layers[5:]
+    assert flat(translator.translate(texts, sample=True, seed=4)) != combine_layers
+    assert len({text for text, _ in combine_layers}) > 6
 
 
 def test_attention_left_out_changes_nothing_else() -> None:
@@ -200,12 +207,12 @@ def test_a_very_long_text_is_read_up_to_the_bound() -> None:
     translator = tiny.translator()
     long, other = "the small dog " * 3600, "the small dog " * 3000
     found, short, blank, same = translator.translate([long, "rain", "", other], beam=2, max_length=20)
-    assert found[0].unread == len(translator.source_tokenizer.encode(long)) - MAX_SOURCE > 0
+    assert found[0].truncated_tokens == len(translator.source_tokenizer.encode(long)) - MAX_SOURCE > 0
     assert len(found[0].source_pieces) == MAX_SOURCE
     assert found[0].source_words == long.split()
     assert found[0].attention is not None
     assert found[0].attention.shape == (len(found[0].target_words), 3 * 3600)
-    assert short[0].unread == blank[0].unread == 0
+    assert short[0].truncated_tokens == blank[0].truncated_tokens == 0
     assert found[0].text == same[0].text  # what is not read makes no difference
 
 
@@ -468,7 +475,7 @@ def test_an_ensemble_averages_probabilities(tmp_path: Path) -> None:
 def test_an_ensemble_of_attention_and_none_shows_the_attention_there_is(tmp_path: Path) -> None:
     one, two = (
         tiny.save_run(tmp_path / "one"),
-        tiny.save_run(tmp_path / "two", 2, reads="summary", context=["input"]),
+        tiny.save_run(tmp_path / "two", 2, context_source="summary", context_to=["input"]),
     )
     for translation in Translator.load(f"{one}, {two}", device="cpu").translate(["the small dog"])[0]:
         assert translation.attention is not None
@@ -498,7 +505,7 @@ def test_what_a_hard_model_reads_is_chosen_when_it_is_loaded(tmp_path: Path) -> 
     texts = [*TEXTS, *tiny.ENGLISH[:7]]
     found = {}
     for decoding in ("argmax", "expected", "sample"):
-        translator = seq2attn.load(path, "cpu", settings=iter([f"model.attention.decoding={decoding}"]))
+        translator = seq2attn.load(path, "cpu", settings=iter([f"model.attention.at_inference={decoding}"]))
         found[decoding] = [translations[0] for translations in translator.translate(texts, beam=2)]
         alone = [
             translator.translate([text], beam=2, batch_tokens=1, first=number)[0][0].text
@@ -542,10 +549,10 @@ def test_what_a_hard_model_reads_is_chosen_when_it_is_loaded(tmp_path: Path) -> 
         (
             [
                 "model.attention.temperature=2",
-                "model.attention.past=location-aware",
+                "model.attention.history=location-aware",
                 "model.attention.kernel=3",
             ],
-            "model.attention.past=location-aware",
+            "model.attention.history=location-aware",
         ),
         (
             ["model.encoder.reverse=true", "model.encoder.bidirectional=false"],

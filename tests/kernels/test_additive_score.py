@@ -12,8 +12,8 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from seq2attn.kernels import additive_score
-from seq2attn.kernels.additive_score import tanh_energy
+from seq2attn.kernels import additive_score as module
+from seq2attn.kernels.additive_score import additive_score
 from seq2attn.kernels.deferred_gradients import unrolled
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -35,7 +35,7 @@ def loop(
     with unrolled():
         return torch.cat(
             [
-                tanh_energy(
+                additive_score(
                     query[:, t : t + 1], keys, v, None if features is None else features[:, t : t + 1], u
                 )
                 for t in range(query.size(1))
@@ -54,7 +54,7 @@ def parts(
 @past
 def test_values(features: int) -> None:
     args = parts(features)
-    torch.testing.assert_close(tanh_energy(*args), plain(*args))
+    torch.testing.assert_close(additive_score(*args), plain(*args))
 
 
 @past
@@ -62,13 +62,13 @@ def test_values(features: int) -> None:
 def test_values_without_gradient_in_pieces(
     features: int, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(additive_score, "CHUNK", chunk)
+    monkeypatch.setattr(module, "CHUNK", chunk)
     args = parts(features, grad=False)
-    torch.testing.assert_close(tanh_energy(*args), plain(*args))
+    torch.testing.assert_close(additive_score(*args), plain(*args))
 
 
 @past
-@pytest.mark.parametrize("way", [tanh_energy, loop])
+@pytest.mark.parametrize("way", [additive_score, loop])
 def test_gradients(features: int, way: Callable[..., Tensor]) -> None:
     torch.autograd.gradcheck(way, parts(features))
 
@@ -76,7 +76,7 @@ def test_gradients(features: int, way: Callable[..., Tensor]) -> None:
 @pytest.mark.parametrize(
     ("features", "wanted"), [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1), (2, 2), (2, 3), (2, 4)]
 )
-@pytest.mark.parametrize("way", [tanh_energy, loop])
+@pytest.mark.parametrize("way", [additive_score, loop])
 def test_gradient_of_one_part_alone(features: int, wanted: int, way: Callable[..., Tensor]) -> None:
     got = list(parts(features, grad=False))
     got[wanted].requires_grad_()
@@ -107,7 +107,7 @@ def test_features_made_of_earlier_scores() -> None:
         return torch.cat(steps, 1)
 
     with unrolled():
-        fast = walk(tanh_energy)
+        fast = walk(additive_score)
     slow, weight = walk(plain), torch.randn(2, 4, 5)
     torch.testing.assert_close(fast, slow)
     args = (query, keys, v, u)
@@ -123,15 +123,15 @@ def test_features_made_of_earlier_scores() -> None:
 def test_inputs_are_left_as_they_were(features: int) -> None:
     args = parts(features)
     before = [part.detach().clone() for part in args]
-    tanh_energy(*args).sum().backward()
+    additive_score(*args).sum().backward()
     with torch.no_grad():
-        tanh_energy(*args)
+        additive_score(*args)
     for part, was in zip(args, before, strict=True):
         assert torch.equal(part.detach(), was)
 
 
 @past
-@pytest.mark.parametrize("way", [tanh_energy, loop])
+@pytest.mark.parametrize("way", [additive_score, loop])
 def test_going_back_twice_gives_the_same(features: int, way: Callable[..., Tensor]) -> None:
     args = parts(features)
     scores = way(*args).square().sum()
@@ -142,7 +142,7 @@ def test_going_back_twice_gives_the_same(features: int, way: Callable[..., Tenso
 
 
 @pytest.mark.parametrize("wanted", range(5))
-@pytest.mark.parametrize("way", [tanh_energy, loop])
+@pytest.mark.parametrize("way", [additive_score, loop])
 def test_the_gradient_of_one_part_leaves_nothing_for_the_next(
     wanted: int, way: Callable[..., Tensor]
 ) -> None:
@@ -156,7 +156,7 @@ def test_the_gradient_of_one_part_leaves_nothing_for_the_next(
 
 
 @past
-@pytest.mark.parametrize("way", [tanh_energy, loop])
+@pytest.mark.parametrize("way", [additive_score, loop])
 def test_under_autocast(features: int, way: Callable[..., Tensor]) -> None:
     """Products in bfloat16: scores near float32's, gradients in each part's own type, past weights in float32
     among them.
@@ -211,7 +211,7 @@ def test_memory_does_not_grow_with_queries_times_keys_times_units(features: int)
     b, t, s, a = 2, 64, 20, 40
     args = parts(features, b=b, t=t, s=s, a=a)
     room = 6 * b * s * a + b * t * (2 * s * (1 + features) + 4 * a)
-    assert most_elements(tanh_energy, args) < room
+    assert most_elements(additive_score, args) < room
     assert most_elements(loop, args) < room
     assert most_elements(plain, args) > b * t * s * a > 2 * room  # the counting counts
 
@@ -226,16 +226,16 @@ def test_nothing_large_is_saved_for_the_way_back(features: int, wanted: int) -> 
     with torch.autograd.graph.saved_tensors_hooks(
         lambda tensor: saved.append(tensor.numel()) or tensor, lambda tensor: tensor
     ):
-        tanh_energy(*args)
+        additive_score(*args)
     assert saved
     assert sum(saved) <= sum(part.numel() for part in args)
 
 
 @past
 def test_memory_without_gradient_is_a_chunk(features: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(additive_score, "CHUNK", 4 * 2 * 6 * 100)
+    monkeypatch.setattr(module, "CHUNK", 4 * 2 * 6 * 100)
     args = parts(features, grad=False, b=2, t=64, s=6, a=100)
     with Elements() as elements:
-        tanh_energy(*args)
+        additive_score(*args)
     seen = sum(part.numel() for part in args)  # views of them are counted too
-    assert elements.most <= seen + 2 * additive_score.CHUNK + 2 * 2 * 64 * 6
+    assert elements.most <= seen + 2 * module.CHUNK + 2 * 2 * 64 * 6

@@ -50,9 +50,9 @@ def test_what_each_position_adds_has_no_gradient(smoothing: float) -> None:
     assert total.requires_grad
     assert not each_M.requires_grad
     wanted = (features, output.weight, output.bias)
-    together = torch.autograd.grad(total + (each_M * features[:, 0].detach()).sum(), wanted)
+    combine_layers = torch.autograd.grad(total + (each_M * features[:, 0].detach()).sum(), wanted)
     for a, b in zip(
-        together,
+        combine_layers,
         torch.autograd.grad(cross_entropy(features, output, targets, smoothing), wanted),
         strict=True,
     ):

@@ -13,21 +13,21 @@ import seq2attn
 from seq2attn import config
 from seq2attn.errors import UserError
 from seq2attn.models.seq2seq import build
-from seq2attn.models.vision.backbones import Foreign, allow_code, backbone, fill
+from seq2attn.models.vision.backbones import ExternalBackbone, allow_code, backbone, fill
 from seq2attn.models.vision.resnet import ResNet
 from seq2attn.runs import directory
 
 SIDE = 32
 
 
-def settings(name: str, **changed: Any) -> config.ImageEncoder:
-    return config.ImageEncoder.model_validate(
-        {"kind": "image", "backbone": name, "side": SIDE, "size": 8} | changed
+def settings(name: str, **changed: Any) -> config.ImageEncoderConfig:
+    return config.ImageEncoderConfig.model_validate(
+        {"kind": "image", "backbone": name, "image_size": SIDE, "size": 8} | changed
     )
 
 
-def model(name: str) -> config.Model:
-    return config.Model.model_validate(
+def model(name: str) -> config.ModelConfig:
+    return config.ModelConfig.model_validate(
         {
             "embedding": 8,
             "encoder": settings(name).model_dump(),
@@ -91,7 +91,7 @@ def test_code_is_run_with_permission_alone(offer: Offer) -> None:
             found, channels, _ = backbone(chosen)
             with allow_code(False):  # what is around it said so
                 backbone(chosen)
-        assert isinstance(found, Foreign)
+        assert isinstance(found, ExternalBackbone)
         assert channels == 6
         assert len(called) == 2
         called.clear()
@@ -201,7 +201,7 @@ def test_it_is_always_as_in_use(offer: Offer) -> None:
     net(x).sum().backward()
     assert net.get_parameter("module.conv.weight").grad is not None
     assert (net.get_buffer("module.norm.running_mean") == 0).all()
-    assert len(list(made.encoder.late_parameters())) == 4
+    assert len(list(made.encoder.backbone_parameters())) == 4
 
 
 # timm
@@ -237,7 +237,7 @@ def test_timm_is_asked_by_name_and_needs_no_permission(offer: Offer) -> None:
     for kind in ("first", "last", "tokens"):
         found, channels, _ = backbone(settings(f"timm:{kind}"))
         assert channels == 5
-        assert isinstance(found, Foreign)
+        assert isinstance(found, ExternalBackbone)
         assert asked.pop() == (kind, {"pretrained": False, "num_classes": 0})
         with torch.no_grad():
             torch.testing.assert_close(found(x), found.module.get_submodule("conv")(x))

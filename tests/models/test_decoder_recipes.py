@@ -20,7 +20,7 @@ from seq2attn import config, models
 from seq2attn.models.memory import Output, select
 from seq2attn.models.seq2seq import Seq2Seq, build
 
-ATTENDING = [chosen for chosen in SWEEP if chosen.decoder.reads == "attention"]
+ATTENDING = [chosen for chosen in SWEEP if chosen.decoder.context_source == "attention"]
 DRAWING = [chosen for chosen in ATTENDING if chosen.attention.normaliser == "hard-sample"]
 LENGTHS = [4, 1, 3]  # of the sources
 B, S, T = 3, 4, 5
@@ -30,7 +30,7 @@ B, S, T = 3, 4, 5
 def _in_float64(float64: None) -> None: ...
 
 
-def model_of(chosen: config.Model) -> Seq2Seq:
+def model_of(chosen: config.ModelConfig) -> Seq2Seq:
     """With weights large enough for every part to matter, biases included."""
     model = build(chosen, TARGET if chosen.tied == "all" else SOURCE, TARGET).eval()
     for parameter in model.parameters():
@@ -62,11 +62,11 @@ def read_by_head(model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor) -
     return got, torch.cat(seen, 1)
 
 
-def draws(chosen: config.Model) -> bool:
-    return chosen.decoder.reads == "attention" and chosen.attention.decoding == "sample"
+def draws(chosen: config.ModelConfig) -> bool:
+    return chosen.decoder.context_source == "attention" and chosen.attention.at_inference == "sample"
 
 
-def assert_is_the_papers(chosen: config.Model) -> None:
+def assert_is_the_papers(chosen: config.ModelConfig) -> None:
     model = model_of(chosen)
     source, mask, inputs = sentences()
     drawn = None
@@ -80,7 +80,7 @@ def assert_is_the_papers(chosen: config.Model) -> None:
         ones = None if drawn is None else drawn[b, :, :, :length].numpy()
         want = reference.run(recipe(chosen), named, source[b, :length].tolist(), inputs[b].tolist(), ones)
         np.testing.assert_allclose(got.logits[b], np.stack(want.logits), atol=1e-9)
-        if chosen.decoder.reads == "attention":
+        if chosen.decoder.context_source == "attention":
             np.testing.assert_allclose(got.weights[b, :, :length], np.stack(want.attention), atol=1e-9)
             assert (got.weights[b, :, length:] == 0).all()
         else:
@@ -88,13 +88,13 @@ def assert_is_the_papers(chosen: config.Model) -> None:
 
 
 @pytest.mark.parametrize("chosen", SWEEP, ids=NAMES)
-def test_forward_is_the_papers(chosen: config.Model) -> None:
+def test_forward_is_the_papers(chosen: config.ModelConfig) -> None:
     assert_is_the_papers(chosen)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(recipes.models())
-def test_any_valid_recipe_is_the_papers(chosen: config.Model) -> None:
+def test_any_valid_recipe_is_the_papers(chosen: config.ModelConfig) -> None:
     assert_is_the_papers(chosen)
 
 
@@ -105,7 +105,9 @@ def test_show_attend_and_tell_is_the_papers() -> None:
     preset = config.load("xu15-soft").model.decoder
     assert preset.kind == "rnn"
     parts = preset.model_dump(include={"cell", "gate", "bridge", "readout", "readout_embedding"})
-    chosen = recipes.make({"cell": "gru"}, parts | {"query": "previous", "context": ("input", "readout")})
+    chosen = recipes.make(
+        {"cell": "gru"}, parts | {"query_state": "previous", "context_to": ("input", "readout")}
+    )
     model = model_of(chosen)
     source, mask, inputs = sentences()
     with torch.no_grad():
@@ -136,17 +138,17 @@ def test_the_sweep_has_every_choice_somewhere() -> None:
         itertools.product(recipes.SCORES, recipes.NORMALISERS)
     )
     for part in (SWEEP, FEW, SMOOTH):
-        attending = [chosen for chosen in part if chosen.decoder.reads == "attention"]
+        attending = [chosen for chosen in part if chosen.decoder.context_source == "attention"]
         for name, kinds in {
             "score": recipes.SCORES,
             "query_map": recipes.MAPS,
             "key_map": recipes.MAPS,
-            "queries": ("state", "embedding", "both"),
+            "query_input": ("state", "embedding", "both"),
             "keys": recipes.PARTS,
             "values": recipes.PARTS,
             "value_map": recipes.MAPS,
             "heads": (1, 2),
-            "past": recipes.PASTS,
+            "history": recipes.PASTS,
             "window": recipes.WINDOWS,
             "temperature": (1.0, 0.7),
         }.items():
@@ -169,13 +171,13 @@ def test_the_sweep_has_every_choice_somewhere() -> None:
             assert len({getattr(chosen.decoder, choice) for chosen in part}) == (
                 3 if choice in ("cell", "reads") else 2
             ), choice
-    assert {chosen.attention.decoding for chosen in DRAWING} == {"argmax", "expected", "sample"}
+    assert {chosen.attention.at_inference for chosen in DRAWING} == {"argmax", "expected", "sample"}
     assert {chosen.attention.k for chosen in DRAWING} == {1, 2}
     assert any(chosen.attention.heads > 1 for chosen in DRAWING)
 
 
 @pytest.mark.parametrize("chosen", DRAWING, ids=recipes.name)
-def test_what_is_drawn_in_training_is_read_and_costs_what_the_papers_say(chosen: config.Model) -> None:
+def test_what_is_drawn_in_training_is_read_and_costs_what_the_papers_say(chosen: config.ModelConfig) -> None:
     """Xu 2015, section 4.1: what follows from the draws, their log-probability and the entropy of what they
     were drawn from; some sentences read the mean.
     """
@@ -187,15 +189,15 @@ def test_what_is_drawn_in_training_is_read_and_costs_what_the_papers_say(chosen:
         with torch.no_grad():
             got, drawn = read_by_head(model, source, mask, inputs)
         torch.manual_seed(seed)
-        found = model.decoder.features(inputs, memory)
+        found = model.decoder.hidden_states(inputs, memory)
         assert found.log_p_BT is not None
         assert found.entropy_BT is not None
         named = weights(model, chosen)
         for b, length in enumerate(LENGTHS):
             by_head = drawn[b, :, :, :length].numpy()
             mean = not np.isin(by_head, (0, 1)).all()
-            assert chosen.attention.expected > 0 or not mean
-            how = replace(recipe(chosen), decoding="expected" if mean else "argmax")
+            assert chosen.attention.expectation_prob > 0 or not mean
+            how = replace(recipe(chosen), at_inference="expected" if mean else "argmax")
             want = reference.run(
                 how, named, source[b, :length].tolist(), inputs[b].tolist(), None if mean else by_head
             )
@@ -209,12 +211,12 @@ def test_what_is_drawn_in_training_is_read_and_costs_what_the_papers_say(chosen:
 
 def test_a_decoder_that_would_never_see_the_source_is_refused() -> None:
     with pytest.raises(ValueError, match="never sees the source"):
-        config.RNNDecoder(reads="nothing", context=(), bridge="zero")
+        config.RNNDecoderConfig(context_source="none", context_to=(), bridge="zero")
 
 
 @pytest.mark.parametrize("chosen", ATTENDING, ids=recipes.name)
 @pytest.mark.parametrize("training", [False, True])
-def test_weights_are_what_their_normaliser_promises(chosen: config.Model, training: bool) -> None:
+def test_weights_are_what_their_normaliser_promises(chosen: config.ModelConfig, training: bool) -> None:
     """Exactly 0 on padding and outside a fixed window; one in all, or one for each position that is chosen; a
     predicted window takes away from it.
     """
@@ -247,7 +249,7 @@ def test_weights_are_what_their_normaliser_promises(chosen: config.Model, traini
 
 
 @pytest.mark.parametrize("chosen", SWEEP, ids=NAMES)
-def test_steps_are_the_whole_sequence_and_a_beam_is_one_more_query(chosen: config.Model) -> None:
+def test_steps_are_the_whole_sequence_and_a_beam_is_one_more_query(chosen: config.ModelConfig) -> None:
     """Two rows a sentence, fed with different targets and one memory, do step by step what each does alone
     and at once.
     """
@@ -257,7 +259,7 @@ def test_steps_are_the_whole_sequence_and_a_beam_is_one_more_query(chosen: confi
     with torch.no_grad():
         memory = model.encoder(source, mask)
         whole = [model.decoder(inputs_BWT[:, w], memory, weights=True) for w in range(2)]
-        read, state = model.decoder.source(memory), model.decoder.start(memory, 2)
+        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, 2)
         for t in range(T):
             out, state = model.decoder.step(inputs_BWT[:, :, t].flatten(), state, read)
             torch.testing.assert_close(
@@ -270,13 +272,13 @@ def test_steps_are_the_whole_sequence_and_a_beam_is_one_more_query(chosen: confi
 
 
 @pytest.mark.parametrize("chosen", FEW, ids=recipes.name)
-def test_rows_change_places_with_their_state(chosen: config.Model) -> None:
+def test_rows_change_places_with_their_state(chosen: config.ModelConfig) -> None:
     """After `select`, each row goes on as the row it was taken from."""
     model = model_of(chosen)
     source, mask, _ = sentences()
     with torch.no_grad():
         memory = model.encoder(source, mask)
-        read, state = model.decoder.source(memory), model.decoder.start(memory, 2)
+        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, 2)
         _, state = model.decoder.step(torch.randint(4, TARGET, (2 * B,)), state, read)
         swap = torch.tensor([1, 0, 3, 3, 4, 5])  # within each sentence, as a beam does
         token = torch.randint(4, TARGET, (2 * B,))
@@ -289,7 +291,7 @@ def test_rows_change_places_with_their_state(chosen: config.Model) -> None:
 
 
 @pytest.mark.parametrize("chosen", FEW, ids=recipes.name)
-def test_a_state_is_a_value(chosen: config.Model) -> None:
+def test_a_state_is_a_value(chosen: config.ModelConfig) -> None:
     """A step changes neither the state that it is given nor the source that it reads: the same step again
     gives the same.
     """
@@ -297,7 +299,7 @@ def test_a_state_is_a_value(chosen: config.Model) -> None:
     source, mask, _ = sentences()
     with torch.no_grad():
         memory = model.encoder(source, mask)
-        read, state = model.decoder.source(memory), model.decoder.start(memory, 1)
+        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, 1)
         first, _ = model.decoder.step(torch.tensor([4, 5, 6]), state, read)
         model.decoder.step(torch.tensor([7, 7, 7]), state, read)
         again, _ = model.decoder.step(torch.tensor([4, 5, 6]), state, read)
@@ -305,7 +307,7 @@ def test_a_state_is_a_value(chosen: config.Model) -> None:
 
 
 @pytest.mark.parametrize("chosen", SWEEP, ids=NAMES)
-def test_padding_future_and_neighbours_change_nothing(chosen: config.Model) -> None:
+def test_padding_future_and_neighbours_change_nothing(chosen: config.ModelConfig) -> None:
     model = model_of(chosen)
     source, mask, inputs = sentences()
     with torch.no_grad():
@@ -332,7 +334,7 @@ def test_padding_future_and_neighbours_change_nothing(chosen: config.Model) -> N
 
 
 @pytest.mark.parametrize("chosen", SMOOTH, ids=recipes.name)
-def test_gradients_of_every_weight(chosen: config.Model) -> None:
+def test_gradients_of_every_weight(chosen: config.ModelConfig) -> None:
     """By finite differences, through encoder, bridge, attention, cells and readout together; hard weights
     have an estimate in place of a gradient.
     """
@@ -352,7 +354,7 @@ def test_gradients_of_every_weight(chosen: config.Model) -> None:
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(recipes.models(), st.lists(st.integers(1, 4), min_size=1, max_size=3), st.integers(1, 4))
 def test_gradients_of_every_weight_are_those_of_single_steps(
-    chosen: config.Model, lengths: list[int], steps: int
+    chosen: config.ModelConfig, lengths: list[int], steps: int
 ) -> None:
     """The whole sequence with its shared matrix gradients, against a plain chain of steps: weight by weight,
     for any shape.
@@ -366,7 +368,7 @@ def test_gradients_of_every_weight_are_those_of_single_steps(
     # one step alone may not read what the next one would
     fast = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
     memory = model.encoder(source, mask)
-    read, state, logits = model.decoder.source(memory), model.decoder.start(memory, 1), []
+    read, state, logits = model.decoder.project_memory(memory), model.decoder.initial_state(memory, 1), []
     for t in range(steps):
         out, state = model.decoder.step(inputs[:, t], state, read)
         logits.append(out.logits)
@@ -378,12 +380,12 @@ def test_gradients_of_every_weight_are_those_of_single_steps(
 
 
 @pytest.mark.parametrize("chosen", FEW, ids=recipes.name)
-def test_features_are_what_the_output_layer_reads(chosen: config.Model) -> None:
+def test_features_are_what_the_output_layer_reads(chosen: config.ModelConfig) -> None:
     model = model_of(chosen)
     source, mask, inputs = sentences()
     with torch.no_grad():
         memory = model.encoder(source, mask)
-        found = model.decoder.features(inputs, memory)
+        found = model.decoder.hidden_states(inputs, memory)
         whole = model.decoder(inputs, memory)
     assert found.weights_BTS is None
     assert found.log_p_BT is None
@@ -394,7 +396,7 @@ def test_features_are_what_the_output_layer_reads(chosen: config.Model) -> None:
 
 @pytest.mark.parametrize("precision", [torch.bfloat16])
 @pytest.mark.parametrize("chosen", SMOOTH, ids=recipes.name)
-def test_autocast_gives_nearly_the_same(chosen: config.Model, precision: torch.dtype) -> None:
+def test_autocast_gives_nearly_the_same(chosen: config.ModelConfig, precision: torch.dtype) -> None:
     """Forward and backward in low precision: the same numbers to its accuracy, gradients in the weights' own
     type.
     """

@@ -28,7 +28,7 @@ from seq2attn.models.decoders import conv as conv_decoders
 from seq2attn.models.decoders.conv import ConvDecoder
 from seq2attn.models.encoders import conv as conv_encoders
 from seq2attn.models.encoders.conv import ConvEncoder
-from seq2attn.models.layers.gated_conv import Convolution, Map, Normalised
+from seq2attn.models.layers.gated_conv import Convolution, Map, WeightNorm
 from seq2attn.models.memory import Output, select
 from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.runs import directory
@@ -80,8 +80,8 @@ def make(
     attention: dict[str, Any],
     tied: str = "none",
     dropout: float = 0.0,
-) -> config.Model:
-    return config.Model.model_validate(
+) -> config.ModelConfig:
+    return config.ModelConfig.model_validate(
         {
             "embedding": SIZE,
             "dropout": dropout,
@@ -98,7 +98,7 @@ def made(
     encoder: dict[str, Any] | None = None,
     dropout: float = 0.0,
     **decoder: Any,
-) -> config.Model:
+) -> config.ModelConfig:
     plain = {"kind": "conv", "layers": 2, "kernel": 3}
     return make(
         plain | {"size": 5} | (encoder or {}),
@@ -108,7 +108,7 @@ def made(
     )
 
 
-def sweep() -> list[config.Model]:
+def sweep() -> list[config.ModelConfig]:
     """Scores x normalisers, all else drawn for each."""
     draw = random.Random(7).choice
     found = []
@@ -121,7 +121,7 @@ def sweep() -> list[config.Model]:
     return found
 
 
-def name(chosen: config.Model) -> str:
+def name(chosen: config.ModelConfig) -> str:
     def differing(section: config.Section) -> list[str]:
         fields = type(section).model_fields
         return [
@@ -150,7 +150,7 @@ DRAWING = [chosen for chosen in SWEEP if chosen.attention.normaliser == "hard-sa
 
 
 @st.composite
-def models(draw: st.DrawFn) -> config.Model:
+def models(draw: st.DrawFn) -> config.ModelConfig:
     """Any valid convolutional model, small."""
 
     def one(values: Sequence[Any]) -> Any:
@@ -167,7 +167,7 @@ def models(draw: st.DrawFn) -> config.Model:
 
 
 @st.composite
-def anything(draw: st.DrawFn) -> tuple[config.Model, list[str]]:
+def anything(draw: st.DrawFn) -> tuple[config.ModelConfig, list[str]]:
     """As `recipes.anything`: settings drawn without a thought for each other, and what the config said until
     it had none left to refuse.
     """
@@ -182,13 +182,13 @@ def anything(draw: st.DrawFn) -> tuple[config.Model, list[str]]:
         "attention": {
             "score": recipes.SCORES,
             "size": (4, 12),
-            "queries": ("state", "state", "both"),
+            "query_input": ("state", "state", "both"),
             "keys": recipes.PARTS,
             "values": recipes.PARTS,
             "value_map": recipes.MAPS,
             "heads": (1, 2, 3, 4),
             "kv_heads": (1, 2),
-            "past": ("none", "none", "coverage"),
+            "history": ("none", "none", "coverage"),
             "normaliser": recipes.NORMALISERS,
             "window": recipes.WINDOWS,
         },
@@ -215,7 +215,7 @@ def anything(draw: st.DrawFn) -> tuple[config.Model, list[str]]:
 def _in_float64(float64: None) -> None: ...
 
 
-def model_of(chosen: config.Model) -> Seq2Seq:
+def model_of(chosen: config.ModelConfig) -> Seq2Seq:
     """With weights large enough for every part to matter, biases included."""
     model = build(chosen, TARGET if chosen.tied == "all" else SOURCE, TARGET).eval()
     for parameter in model.parameters():
@@ -252,7 +252,7 @@ def read_by_head(model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor) -
 # The papers
 
 
-def assert_is_the_papers(chosen: config.Model) -> None:
+def assert_is_the_papers(chosen: config.ModelConfig) -> None:
     model = model_of(chosen)
     source, mask, inputs = sentences()
     got, seen = read_by_head(model, source, mask, inputs)
@@ -262,7 +262,7 @@ def assert_is_the_papers(chosen: config.Model) -> None:
         memory = model.encoder(source, mask)
     for b, length in enumerate(LENGTHS):
         # what follows from them must be the papers'
-        drawn = seen[b, ..., :length].numpy() if chosen.attention.decoding == "sample" else None
+        drawn = seen[b, ..., :length].numpy() if chosen.attention.at_inference == "sample" else None
         encoded = reference.encode(recipe(chosen), named, source[b, :length].tolist())
         np.testing.assert_allclose(
             memory.values_BSV[b, :length],
@@ -277,13 +277,13 @@ def assert_is_the_papers(chosen: config.Model) -> None:
 
 
 @pytest.mark.parametrize("chosen", SWEEP, ids=name)
-def test_forward_is_the_papers(chosen: config.Model) -> None:
+def test_forward_is_the_papers(chosen: config.ModelConfig) -> None:
     assert_is_the_papers(chosen)
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(models())
-def test_any_valid_convolutional_model_is_the_papers(chosen: config.Model) -> None:
+def test_any_valid_convolutional_model_is_the_papers(chosen: config.ModelConfig) -> None:
     assert_is_the_papers(chosen)
 
 
@@ -307,12 +307,12 @@ def test_the_sweep_has_every_choice_somewhere() -> None:
             "value_map": recipes.MAPS,
         }.items():
             assert {getattr(chosen.attention, key) for chosen in part} == set(values), key
-    assert {chosen.attention.decoding for chosen in DRAWING} == {"argmax", "expected", "sample"}
+    assert {chosen.attention.at_inference for chosen in DRAWING} == {"argmax", "expected", "sample"}
     assert any(chosen.decoder.layers > 1 for chosen in DRAWING)
 
 
 @pytest.mark.parametrize("chosen", DRAWING, ids=name)
-def test_what_is_drawn_in_training_is_read_and_costs_what_the_papers_say(chosen: config.Model) -> None:
+def test_what_is_drawn_in_training_is_read_and_costs_what_the_papers_say(chosen: config.ModelConfig) -> None:
     """In every layer: log-probabilities and entropies are of all that was drawn; a sentence reads the mean in
     all layers or in none.
     """
@@ -323,14 +323,14 @@ def test_what_is_drawn_in_training_is_read_and_costs_what_the_papers_say(chosen:
         torch.manual_seed(seed)
         got, drawn = read_by_head(model, source, mask, inputs)
         torch.manual_seed(seed)
-        found = model.decoder.features(inputs, memory)
+        found = model.decoder.hidden_states(inputs, memory)
         assert found.log_p_BT is not None
         assert found.entropy_BT is not None
         named = weights(model, chosen)
         for b, length in enumerate(LENGTHS):
             ones = drawn[b, ..., :length].numpy()
             mean = not np.isin(ones, (0, 1)).all()
-            how = replace(recipe(chosen), decoding="expected" if mean else "argmax")
+            how = replace(recipe(chosen), at_inference="expected" if mean else "argmax")
             want = reference.run(
                 how, named, source[b, :length].tolist(), inputs[b].tolist(), None if mean else ones
             )
@@ -395,14 +395,16 @@ def test_models_are_copied_built_without_memory_and_kept_without_pickle(tmp_path
 
 @pytest.mark.parametrize("width", [1, 3])
 @pytest.mark.parametrize("chosen", SWEEP, ids=name)
-def test_steps_are_the_whole_sequence_and_a_beam_is_one_more_query(chosen: config.Model, width: int) -> None:
+def test_steps_are_the_whole_sequence_and_a_beam_is_one_more_query(
+    chosen: config.ModelConfig, width: int
+) -> None:
     model = model_of(chosen)
     source, mask, _ = sentences()
     inputs_BWT = torch.randint(4, TARGET, (B, width, T))
     with torch.no_grad():
         memory = model.encoder(source, mask)
         whole = [model.decoder(inputs_BWT[:, w], memory, weights=True) for w in range(width)]
-        read, state = model.decoder.source(memory), model.decoder.start(memory, width)
+        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, width)
         for t in range(T):
             out, state = model.decoder.step(inputs_BWT[:, :, t].flatten(), state, read)
             torch.testing.assert_close(
@@ -417,7 +419,7 @@ def test_steps_are_the_whole_sequence_and_a_beam_is_one_more_query(chosen: confi
 @pytest.mark.parametrize("width", [1, 3])
 @pytest.mark.parametrize("chosen", FEW, ids=name)
 def test_rows_that_change_places_and_sentences_that_leave_go_on_as_they_were(
-    chosen: config.Model, width: int, mode: Callable[[], Any]
+    chosen: config.ModelConfig, width: int, mode: Callable[[], Any]
 ) -> None:
     """A search of many steps, with its rows chosen anew after each: every row says at last what teacher
     forcing says of its tokens.
@@ -429,7 +431,7 @@ def test_rows_that_change_places_and_sentences_that_leave_go_on_as_they_were(
     sentence_R = torch.arange(B).repeat_interleave(width)
     with mode():
         memory = model.encoder(source, mask)
-        read, state = model.decoder.source(memory), model.decoder.start(memory, width)
+        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, width)
         for t in range(steps):
             token = torch.randint(4, TARGET, (rows,))
             tokens = torch.cat([tokens, token[:, None]], 1)
@@ -451,15 +453,15 @@ def test_rows_that_change_places_and_sentences_that_leave_go_on_as_they_were(
 
 
 @pytest.mark.parametrize("chosen", FEW, ids=name)
-def test_a_state_is_a_value(chosen: config.Model) -> None:
+def test_a_state_is_a_value(chosen: config.ModelConfig) -> None:
     """Two steps from one state, each gone on from: neither knows of the other, and the state is what it was."""
     model = model_of(chosen)
     source, mask, _ = sentences()
     token, other, last = torch.randint(4, TARGET, (3, B * 2))
     with torch.no_grad():
         memory = model.encoder(source, mask)
-        read = model.decoder.source(memory)
-        _, state = model.decoder.step(token, model.decoder.start(memory, 2), read)
+        read = model.decoder.project_memory(memory)
+        _, state = model.decoder.step(token, model.decoder.initial_state(memory, 2), read)
         first, after_first = model.decoder.step(token, state, read)
         _, after_second = model.decoder.step(other, state, read)
         again, _ = model.decoder.step(token, state, read)
@@ -478,7 +480,7 @@ def test_a_step_looks_back_at_what_its_kernels_see_and_keeps_no_more(kernel: int
     source, mask, inputs = sentences(9)
     with torch.no_grad():
         memory = model.encoder(source, mask)
-        read, state = model.decoder.source(memory), model.decoder.start(memory, 2)
+        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, 2)
         for t in range(9):
             _, state = model.decoder.step(inputs[:, t].repeat_interleave(2), state, read)
         assert [part.shape for part in state.before] == [(2 * B, kernel - 1, 4)] * 3
@@ -493,15 +495,15 @@ def test_a_step_looks_back_at_what_its_kernels_see_and_keeps_no_more(kernel: int
 def test_weights_are_normalised_once_for_all_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     model, made_of = model_of(made()), []
     monkeypatch.setattr(
-        Normalised, "matrix", lambda self, matrix=Normalised.matrix: made_of.append(self) or matrix(self)
+        WeightNorm, "matrix", lambda self, matrix=WeightNorm.matrix: made_of.append(self) or matrix(self)
     )
     source, mask, inputs = sentences()
     model(source, mask, inputs)
-    every = [module for module in model.modules() if isinstance(module, Normalised)]
+    every = [module for module in model.modules() if isinstance(module, WeightNorm)]
     assert len(every) == 2 + 2 + 2 + 2 * 3
     assert sorted(map(id, made_of)) == sorted(map(id, every))
     memory = model.encoder(source, mask)
-    read, state = model.decoder.source(memory), model.decoder.start(memory)
+    read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory)
     made_of.clear()
     for t in range(T):
         _, state = model.decoder.step(inputs[:, t], state, select(read, torch.arange(B)))
@@ -509,12 +511,12 @@ def test_weights_are_normalised_once_for_all_steps(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("chosen", SMOOTH, ids=name)
-def test_gradients_go_through_single_steps_too(chosen: config.Model) -> None:
+def test_gradients_go_through_single_steps_too(chosen: config.ModelConfig) -> None:
     model = model_of(chosen)
     source, mask, inputs = sentences()
     parameters, weight = tuple(model.parameters()), torch.randn(B, T, TARGET)
     memory = model.encoder(source, mask)
-    read, state, logits = model.decoder.source(memory), model.decoder.start(memory), []
+    read, state, logits = model.decoder.project_memory(memory), model.decoder.initial_state(memory), []
     for t in range(T):
         out, state = model.decoder.step(inputs[:, t], state, read)
         logits.append(out.logits)
@@ -532,7 +534,7 @@ def test_gradients_go_through_single_steps_too(chosen: config.Model) -> None:
 
 
 @pytest.mark.parametrize("chosen", SWEEP, ids=name)
-def test_padding_future_and_neighbours_change_nothing(chosen: config.Model) -> None:
+def test_padding_future_and_neighbours_change_nothing(chosen: config.ModelConfig) -> None:
     model = model_of(chosen)
     source, mask, inputs = sentences()
     with torch.no_grad():
@@ -564,7 +566,7 @@ def test_padding_future_and_neighbours_change_nothing(chosen: config.Model) -> N
 
 
 @pytest.mark.parametrize("chosen", SMOOTH, ids=name)
-def test_gradients_of_every_weight(chosen: config.Model) -> None:
+def test_gradients_of_every_weight(chosen: config.ModelConfig) -> None:
     """By finite differences, through every part together, with the encoder's share whole."""
     model = model_of(chosen)
     model.encoder.share = 1.0  # type: ignore[assignment]
@@ -611,7 +613,9 @@ def test_the_encoder_gets_the_gradient_of_one_reading_and_its_embeddings_all(
 
 def test_a_decoder_that_asks_once_leaves_the_gradient_whole() -> None:
     model = build(
-        config.Model.model_validate({"embedding": SIZE, "encoder": {"kind": "conv", "size": 4, "layers": 2}}),
+        config.ModelConfig.model_validate(
+            {"embedding": SIZE, "encoder": {"kind": "conv", "size": 4, "layers": 2}}
+        ),
         SOURCE,
         TARGET,
     )
@@ -624,18 +628,18 @@ def test_a_decoder_that_asks_once_leaves_the_gradient_whole() -> None:
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("chosen", SWEEP, ids=name)
-def test_asking_for_weights_changes_nothing(chosen: config.Model, training: bool) -> None:
+def test_asking_for_weights_changes_nothing(chosen: config.ModelConfig, training: bool) -> None:
     model = model_of(chosen).train(training)
     source, mask, inputs = sentences()
     with torch.no_grad():
         torch.manual_seed(5)
         fused = model(source, mask, inputs)
         torch.manual_seed(5)
-        readable = model(source, mask, inputs, weights=True)
+        to_compute_dtype = model(source, mask, inputs, weights=True)
         assert fused.weights is None
-        torch.testing.assert_close(fused.logits, readable.logits, rtol=0, atol=1e-9)
+        torch.testing.assert_close(fused.logits, to_compute_dtype.logits, rtol=0, atol=1e-9)
         memory = model.eval().encoder(source, mask)
-        read, state = model.decoder.source(memory), model.decoder.start(memory, 2)
+        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, 2)
         a, _ = model.decoder.step(torch.full((2 * B,), 5), state, read, weights=False)
         b, _ = model.decoder.step(torch.full((2 * B,), 5), state, read, weights=True)
         assert a.weights is None
@@ -674,7 +678,7 @@ def test_half_precision_is_close(attention: dict[str, Any], precision: torch.dty
             assert (a - b).norm() < 0.15 * b.norm() + 0.03
     with torch.autocast("cpu", precision), torch.no_grad():
         memory = model.encoder(source, mask)
-        read, state = model.decoder.source(memory), model.decoder.start(memory, 2)
+        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, 2)
         assert read.into.parts.dtype == precision
         for t in range(T):
             out, state = model.decoder.step(inputs[:, t].repeat_interleave(2), state, read)
@@ -693,7 +697,7 @@ def test_sequences_longer_than_any_seen_are_read_and_written(kind: str) -> None:
         memory = model.encoder(source, torch.ones(1, 300, dtype=torch.bool))
         whole = model.decoder(inputs, memory)
         assert torch.isfinite(whole.logits).all()
-        read, state = model.decoder.source(memory), model.decoder.start(memory)
+        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory)
         for t in range(300):
             out, state = model.decoder.step(inputs[:, t], state, read)
             torch.testing.assert_close(out.logits, whole.logits[:, t])
@@ -715,14 +719,14 @@ def test_what_a_step_reads_changes_later_ones_where_the_decoder_says_so(layers: 
     assert not torch.allclose(changed[:, 0], plain[:, 0])
     assert (
         torch.allclose(changed[:, 1:], plain[:, 1:])
-        == (not model.decoder.carries)
+        == (not model.decoder.context_feeds_later_steps)
         == (layers == 1 or kernel == 1)
     )
 
 
 def test_layers_that_ask_alike_draw_by_themselves_outside_training_too() -> None:
     steps = 3000
-    model = model_of(made({"normaliser": "hard-sample", "decoding": "sample", "score": "additive"}))
+    model = model_of(made({"normaliser": "hard-sample", "at_inference": "sample", "score": "additive"}))
     for attention in attentions(model):
         nn.init.zeros_(cast(Tensor, attention.score.v))
     _, seen = read_by_head(
@@ -810,7 +814,7 @@ def test_the_preset_is_the_papers_model() -> None:
         assert chosen.model.encoder.kernel == chosen.model.decoder.kernel == 3
     assert chosen.model.encoder.size == chosen.model.decoder.size == chosen.model.embedding == 512
     # section 4.2
-    assert (chosen.train.momentum, chosen.train.lr, chosen.train.clip, chosen.train.decay) == (
+    assert (chosen.train.momentum, chosen.train.lr, chosen.train.clip_norm, chosen.train.plateau_factor) == (
         0.99,
         0.25,
         0.1,
@@ -822,7 +826,7 @@ def test_the_preset_is_the_papers_model() -> None:
 def test_glorot_starts_as_the_paper_has_it(dropout: float) -> None:
     """Section 3.5."""
     side = {"kind": "conv", "size": 96, "layers": 2, "kernel": 3}
-    chosen = config.Model.model_validate(
+    chosen = config.ModelConfig.model_validate(
         {
             "embedding": 64,
             "tied": "none",
@@ -848,7 +852,7 @@ def test_glorot_starts_as_the_paper_has_it(dropout: float) -> None:
     }
     seen = set()
     for key, module in model.named_modules():
-        if isinstance(module, Normalised):
+        if isinstance(module, WeightNorm):
             kind = next(part for part in reversed(key.split(".")) if not part.isdigit())
             seen.add(kind)
             assert module.weight.std().item() == pytest.approx(deviations[kind], rel=0.05), key
@@ -864,7 +868,7 @@ def test_what_goes_through_the_layers_at_first_varies_as_what_came_in(dropout: f
     that is nearly even.
     """
     side = {"kind": "conv", "size": 128, "layers": 10, "kernel": 3, "positions": "none"}
-    chosen = config.Model.model_validate(
+    chosen = config.ModelConfig.model_validate(
         {
             "embedding": 128,
             "dropout": dropout,
@@ -877,21 +881,21 @@ def test_what_goes_through_the_layers_at_first_varies_as_what_came_in(dropout: f
     source, mask = torch.randint(4, 200, (8, 12)), torch.ones(8, 12, dtype=torch.bool)
     memory = model.encoder(source, mask)
     assert 0.05 < memory.keys_BSK.std() < 0.2
-    assert 0.05 < model.decoder.features(torch.randint(4, 200, (8, 12)), memory).features_BTD.std() < 0.3
+    assert 0.05 < model.decoder.hidden_states(torch.randint(4, 200, (8, 12)), memory).features_BTD.std() < 0.3
 
 
 @pytest.mark.parametrize("init", ["uniform", "bahdanau15"])
 def test_normalised_weights_start_as_they_were_drawn_whatever_the_rest(init: str) -> None:
     model = build(made().model_copy(update={"init": init}), SOURCE, TARGET)
     for module in model.modules():
-        if isinstance(module, Normalised):
+        if isinstance(module, WeightNorm):
             torch.testing.assert_close(module.matrix(), module.weight)
 
 
 # Training
 
 
-def assert_it_trains(chosen: config.Model) -> None:
+def assert_it_trains(chosen: config.ModelConfig) -> None:
     """Three steps: no number is lost, and every parameter has a gradient, if perhaps of zeros where what is
     read does not hang on it.
     """
@@ -903,7 +907,7 @@ def assert_it_trains(chosen: config.Model) -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     for _ in range(3):
         optimizer.zero_grad(set_to_none=True)
-        found = model.decoder.features(inputs, model.encoder(source, mask))
+        found = model.decoder.hidden_states(inputs, model.encoder(source, mask))
         loss = nn.functional.cross_entropy(
             model.decoder.output(found.features_BTD).flatten(0, 1), targets.flatten()
         )
@@ -922,14 +926,14 @@ def assert_it_trains(chosen: config.Model) -> None:
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(models())
-def test_any_valid_convolutional_model_trains(chosen: config.Model) -> None:
+def test_any_valid_convolutional_model_trains(chosen: config.ModelConfig) -> None:
     assert_it_trains(chosen)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(anything())
 def test_whatever_the_config_accepts_trains_and_what_it_refuses_it_names(
-    drawn: tuple[config.Model, list[str]],
+    drawn: tuple[config.ModelConfig, list[str]],
 ) -> None:
     chosen, refusals = drawn
     assert all(re.match(r"any: model\.[a-z_.]+", refusal) for refusal in refusals)
@@ -951,10 +955,13 @@ def test_whatever_the_config_accepts_trains_and_what_it_refuses_it_names(
         ({"model.decoder.weights_of": 3}, "model.decoder.weights_of is 3: the decoder has 2 layers"),
         ({"model.decoder.heads": 2}, "model.decoder.heads is for model.decoder.kind"),
         (
-            {"model.attention.past": "coverage"},
-            'model.attention.past="coverage" reads the weights of earlier steps, and a conv decoder',
+            {"model.attention.history": "coverage"},
+            'model.attention.history="coverage" reads the weights of earlier steps, and a conv decoder',
         ),
-        ({"model.attention.queries": "both"}, 'model.attention.queries="both" is for a recurrent decoder'),
+        (
+            {"model.attention.query_input": "both"},
+            'model.attention.query_input="both" is for a recurrent decoder',
+        ),
         ({"model.encoder.positions": "rotary"}, "model.encoder.positions"),
         ({"model.attention.heads": 4}, "model.attention.heads=4 must divide"),
     ],

@@ -42,16 +42,21 @@ STILLS: dict[str, dict[str, Any]] = {
     },
 }
 CLIPS: dict[str, dict[str, Any]] = {
-    "mean": {"frames": 5, "time": "mean", "positions": "sinusoidal"},
-    "rnn": {"frames": 5, "time": "rnn", "time_layers": 2, "positions": "learned"},
-    "transformer": {"frames": 5, "time": "transformer", "time_heads": 2, "positions": "sinusoidal"},
+    "mean": {"max_frames": 5, "temporal": "mean", "positions": "sinusoidal"},
+    "rnn": {"max_frames": 5, "temporal": "rnn", "temporal_layers": 2, "positions": "learned"},
+    "transformer": {
+        "max_frames": 5,
+        "temporal": "transformer",
+        "temporal_heads": 2,
+        "positions": "sinusoidal",
+    },
 }
 every = pytest.mark.parametrize("changed", [*STILLS.values(), *CLIPS.values()], ids=[*STILLS, *CLIPS])
 
 
-def settings(decoder: str = "rnn", dropout: float = 0.0, **changed: Any) -> config.Model:
-    encoder = {"kind": "image", "side": SIDE, "blocks": (1, 1), "channels": 8, "size": SIZE} | changed
-    return config.Model.model_validate(
+def settings(decoder: str = "rnn", dropout: float = 0.0, **changed: Any) -> config.ModelConfig:
+    encoder = {"kind": "image", "image_size": SIDE, "blocks": (1, 1), "channels": 8, "size": SIZE} | changed
+    return config.ModelConfig.model_validate(
         {
             "embedding": SIZE,
             "dropout": dropout,
@@ -74,7 +79,7 @@ def pixels(*shape: int, side: int = SIDE) -> Tensor:
 
 def sources(changed: dict[str, Any], count: int = 3) -> tuple[Tensor, Tensor]:
     """Stills and their mask, or clips of 1 to 4 frames."""
-    if "frames" not in changed:
+    if "max_frames" not in changed:
         return pixels(count), torch.ones(count, 1, dtype=torch.bool)
     lengths = torch.tensor([4, 1, 3, 2, 4, 4, 1, 2])[:count]
     return pixels(count, int(lengths.max())), torch.arange(int(lengths.max())) < lengths[:, None]
@@ -140,7 +145,7 @@ def test_positions_stand_row_by_row(pooled: dict[str, Any]) -> None:
 
 
 def test_our_own_network_keeps_places_too() -> None:
-    encoder = make(side=96, blocks=(1, 1))
+    encoder = make(image_size=96, blocks=(1, 1))
     dark = torch.full((1, 3, 96, 96), 60, dtype=torch.uint8)
     bright = dark.clone()
     bright[:, :, 8:16, 64:72] = 255  # of 12 x 12 cells: row 1, column 8
@@ -190,7 +195,7 @@ def test_a_clip_is_its_frames(changed: dict[str, Any]) -> None:
     memory = read(make(**changed), source, mask)
     assert memory.grid is not None
     cells = memory.grid[0] * memory.grid[1]
-    if changed["time"] == "mean":
+    if changed["temporal"] == "mean":
         assert memory.keys_BSK.shape == (3, cells, SIZE)
         assert memory.mask_BS.all()
     else:
@@ -220,7 +225,7 @@ def test_time_is_told_unless_the_mean_is_asked_for(changed: dict[str, Any]) -> N
     encoder = make(**changed)
     source, mask = pixels(1, 4), torch.ones(1, 4, dtype=torch.bool)
     forth, back = read(encoder, source, mask).summary_BV, read(encoder, source.flip(1), mask).summary_BV
-    assert torch.allclose(forth, back, atol=1e-6) == (changed["time"] == "mean")
+    assert torch.allclose(forth, back, atol=1e-6) == (changed["temporal"] == "mean")
 
 
 @pytest.mark.parametrize("time", ["mean", "rnn", "transformer"])
@@ -228,7 +233,7 @@ def test_time_goes_by_at_each_cell(time: str, pooled: dict[str, Any]) -> None:
     """What changes in one cell of one frame changes that cell alone: in all frames or, where their mean is
     kept, in the mean.
     """
-    encoder = make(**pooled, frames=3, time=time, positions="sinusoidal")
+    encoder = make(**pooled, max_frames=3, temporal=time, positions="sinusoidal")
     source = torch.zeros(2, 3, 3, SIDE, SIDE, dtype=torch.uint8)
     source[1, 1, :, 16:24, 8:16] = 255
     memory = read(encoder, source, torch.ones(2, 3, dtype=torch.bool))
@@ -245,18 +250,20 @@ def test_time_goes_by_at_each_cell(time: str, pooled: dict[str, Any]) -> None:
 def test_what_is_made_of_one_is_the_same_bits_in_any_company(changed: dict[str, Any]) -> None:
     encoder = make(**changed)
     source, mask = sources(changed, 8)
-    together = read(encoder, source, mask)
+    combine_layers = read(encoder, source, mask)
     for count in (1, 3):
         for first in range(0, 8 - count + 1, count):
             rows = slice(first, first + count)
             frames = int(mask[rows].sum(1).max())
             some = read(
-                encoder, source[rows, :frames] if "frames" in changed else source[rows], mask[rows, :frames]
+                encoder,
+                source[rows, :frames] if "max_frames" in changed else source[rows],
+                mask[rows, :frames],
             )
             length = some.keys_BSK.size(1)
             real = some.mask_BS[..., None]
-            assert torch.equal(some.keys_BSK * real, together.keys_BSK[rows, :length] * real)
-            assert torch.equal(some.summary_BV, together.summary_BV[rows])
+            assert torch.equal(some.keys_BSK * real, combine_layers.keys_BSK[rows, :length] * real)
+            assert torch.equal(some.summary_BV, combine_layers.summary_BV[rows])
 
 
 @pytest.mark.parametrize("time", ["rnn", "transformer"])
@@ -264,14 +271,14 @@ def test_outside_training_all_batches_are_of_one_size(time: str) -> None:
     """Bits that are the same here may not be on another machine: products there may hang on their sizes in
     another way.
     """
-    encoder = make(frames=5, time=time)
+    encoder = make(max_frames=5, temporal=time)
     seen: dict[str, set[tuple[int, ...]]] = {"backbone": set(), "map": set(), "time": set()}
     for name, shapes in seen.items():
         encoder.get_submodule(name).register_forward_pre_hook(
             lambda _, inputs, shapes=shapes: shapes.add(tuple(inputs[0].shape))
         )
     for count in (1, 2, 3, 5, 8):
-        source, mask = sources({"frames": 5}, count)
+        source, mask = sources({"max_frames": 5}, count)
         read(encoder, source, mask)
     assert seen == {"backbone": {(4, 3, SIDE, SIDE)}, "map": {(4, 16, 16)}, "time": {(64, 5, SIZE)}}
 
@@ -280,7 +287,7 @@ def test_outside_training_all_batches_are_of_one_size(time: str) -> None:
 @pytest.mark.parametrize("training", [False, True])
 def test_kept_features_are_as_good_as_pixels_to_the_last_bit(changed: dict[str, Any], training: bool) -> None:
     """A frozen backbone's, in training too, and whatever batch the cache was filled in."""
-    if "frames" in changed or "backbone" not in changed:
+    if "max_frames" in changed or "backbone" not in changed:
         changed = changed | {
             "backbone": "resnet18",
             "stages": 1,
@@ -356,14 +363,14 @@ def test_a_frozen_backbone_has_no_gradient_and_builds_no_graph() -> None:
 def test_what_came_from_elsewhere_may_wait() -> None:
     """All of the backbone, but not what self-attention adds to it."""
     encoder = build(settings(**frozen() | {"frozen": False, "self_attention": 2}), 0, TARGET).encoder
-    late = {id(parameter) for parameter in encoder.late_parameters()}
+    late = {id(parameter) for parameter in encoder.backbone_parameters()}
     names = {name for name, parameter in encoder.named_parameters() if id(parameter) in late}
     assert names == {
         name
         for name, _ in encoder.named_parameters()
         if name.startswith("backbone.") and "self_attention" not in name
     }
-    assert not list(build(config.Model(), 9, 9).encoder.late_parameters())
+    assert not list(build(config.ModelConfig(), 9, 9).encoder.backbone_parameters())
 
 
 def test_what_pixels_are_scaled_by_is_no_weight() -> None:
@@ -415,7 +422,7 @@ def test_steps_are_the_whole_caption_wherever_their_rows_go(decoder: str, change
     with torch.no_grad():
         memory = model.encoder(source, mask)
         rows = select(memory._replace(grid=None), torch.arange(3).repeat_interleave(2))
-        read, state = model.decoder.source(memory), model.decoder.start(memory, 2)
+        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, 2)
         for _ in range(4):
             token = torch.randint(4, TARGET, (6,))
             tokens = torch.cat([tokens, token[:, None]], 1)
@@ -436,10 +443,10 @@ def test_captions_hang_on_no_other_image(decoder: str) -> None:
     source, mask = sources({}, 8)
     tokens = torch.randint(4, TARGET, (8, 5))
     with torch.no_grad():
-        together = model(source, mask, tokens).logits
+        combine_layers = model(source, mask, tokens).logits
         for first in (0, 4):
             rows = slice(first, first + 4)
-            assert torch.equal(model(source[rows], mask[rows], tokens[rows]).logits, together[rows])
+            assert torch.equal(model(source[rows], mask[rows], tokens[rows]).logits, combine_layers[rows])
 
 
 @pytest.mark.parametrize("init", ["glorot", "uniform", "bahdanau15"])

@@ -14,8 +14,10 @@ from seq2attn.models.vision.backbones import backbone, fill
 SIDE = 224
 
 
-def settings(name: str, **changed: Any) -> config.ImageEncoder:
-    return config.ImageEncoder.model_validate({"kind": "image", "backbone": name, "side": SIDE} | changed)
+def settings(name: str, **changed: Any) -> config.ImageEncoderConfig:
+    return config.ImageEncoderConfig.model_validate(
+        {"kind": "image", "backbone": name, "image_size": SIDE} | changed
+    )
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])

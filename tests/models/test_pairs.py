@@ -45,10 +45,10 @@ ATTENTIONS: dict[str, dict[str, Any]] = {
     "heads": {"score": "scaled-dot", "heads": 2, "size": 8, "values": "sum"},
     "sparse": {"score": "general", "size": 8, "keys": "sum", "normaliser": "sparsemax"},
     "window": {"score": "additive", "size": 8, "window": "local-m", "half_width": 1},
-    "hard": {"score": "general", "size": 8, "normaliser": "hard-sample", "decoding": "sample"},
+    "hard": {"score": "general", "size": 8, "normaliser": "hard-sample", "at_inference": "sample"},
 }
 # a recurrent decoder whose steps wait for what was read
-LOOP = {"query": "previous", "context": ("input", "readout"), "input_feeding": True}
+LOOP = {"query_state": "previous", "context_to": ("input", "readout"), "input_feeding": True}
 PAIRS = list(itertools.product(ENCODERS, DECODERS))
 both = pytest.mark.parametrize(("encoder", "decoder"), PAIRS)
 every_attention = pytest.mark.parametrize("attention", ATTENTIONS)
@@ -74,11 +74,11 @@ def tree(encoder: str, decoder: str, attention: str, **changed: Any) -> dict[str
     return copy.deepcopy(chosen)
 
 
-def settings(encoder: str, decoder: str, attention: str = "additive", **changed: Any) -> config.Model:
-    return config.Model.model_validate(tree(encoder, decoder, attention, **changed))
+def settings(encoder: str, decoder: str, attention: str = "additive", **changed: Any) -> config.ModelConfig:
+    return config.ModelConfig.model_validate(tree(encoder, decoder, attention, **changed))
 
 
-def model_of(chosen: config.Model) -> Seq2Seq:
+def model_of(chosen: config.ModelConfig) -> Seq2Seq:
     """With weights large enough for every part to matter, biases included."""
     model = build(chosen, SOURCE, TARGET).eval()
     for parameter in model.parameters():
@@ -125,7 +125,7 @@ def test_steps_are_the_whole_sequence_wherever_their_rows_go(
     with torch.no_grad():
         memory = model.encoder(source, mask)
         rows = select(memory, torch.arange(B).repeat_interleave(width))
-        read, state = model.decoder.source(memory), model.decoder.start(memory, width)
+        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, width)
         for _ in range(T):
             token = torch.randint(4, TARGET, (B * width,))
             tokens = torch.cat([tokens, token[:, None]], 1)
@@ -186,7 +186,7 @@ def test_weights_are_of_the_real_positions_and_asking_for_them_changes_nothing(
         assert fused.weights is None
         torch.testing.assert_close(fused.logits, got.logits)
         memory = model.encoder(source, mask)
-        read, state = model.decoder.source(memory), model.decoder.start(memory, 2)
+        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, 2)
         (a, _), (b, _) = (
             model.decoder.step(torch.full((2 * B,), 5), state, read, weights=asked) for asked in (False, True)
         )
@@ -329,13 +329,13 @@ def test_every_hypothesis_scores_what_teacher_forcing_gives_it(
 @both
 def test_translations_hang_neither_on_company_nor_on_order(encoder: str, decoder: str) -> None:
     translator = translator_of(encoder, decoder)
-    together = translator.translate(TEXTS, beam=3)
+    combine_layers = translator.translate(TEXTS, beam=3)
     alone = [translator.translate([text], beam=3)[0] for text in reversed(TEXTS)]
-    assert [[(t.text, pytest.approx(t.score, rel=1e-6, abs=1e-5)) for t in ts] for ts in together] == [
+    assert [[(t.text, pytest.approx(t.score, rel=1e-6, abs=1e-5)) for t in ts] for ts in combine_layers] == [
         [(t.text, t.score) for t in ts] for ts in reversed(alone)
     ]
-    forced_again = translator.force(TEXTS, [ts[0].text for ts in together])
-    for again, (best, *_) in zip(forced_again, together, strict=True):
+    forced_again = translator.force(TEXTS, [ts[0].text for ts in combine_layers])
+    for again, (best, *_) in zip(forced_again, combine_layers, strict=True):
         assert again.text == best.text
         if best.source and again.tokens == best.tokens:
             assert again.score == pytest.approx(best.score, rel=1e-6, abs=1e-5)
@@ -378,7 +378,9 @@ def test_a_recurrent_decoder_starts_from_what_any_encoder_says(encoder: str, bri
 
 @exact
 @pytest.mark.parametrize(
-    "reads", [{"reads": "summary", "context": ("input",)}, {"reads": "nothing", "context": ()}], ids=str
+    "reads",
+    [{"context_source": "summary", "context_to": ("input",)}, {"context_source": "none", "context_to": ()}],
+    ids=str,
 )
 @pytest.mark.parametrize("encoder", ["conv", "transformer"])
 def test_a_recurrent_decoder_without_attention_reads_the_summary_of_any_encoder(

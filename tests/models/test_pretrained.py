@@ -142,16 +142,16 @@ def test_an_archive_may_not_unpack_to_more(tmp_path: Path, monkeypatch: pytest.M
         read(tmp_path / "a.pth")
 
 
-def model(**changed: Any) -> config.Model:
+def model(**changed: Any) -> config.ModelConfig:
     encoder = {
         "kind": "image",
         "backbone": "resnet18",
         "stages": 1,
         "norm": "batch",
         "size": 8,
-        "side": 32,
+        "image_size": 32,
     } | changed
-    return config.Model.model_validate({"encoder": encoder, "decoder": {"size": 8}})
+    return config.ModelConfig.model_validate({"encoder": encoder, "decoder": {"size": 8}})
 
 
 def test_the_backbone_is_given_what_its_settings_name(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_the_backbone_is_given_what_its_settings_name(tmp_path: Path) -> None:
 
 
 def test_models_without_such_weights_stay_as_they_are() -> None:
-    for chosen in (config.Model(), model(norm="group")):
+    for chosen in (config.ModelConfig(), model(norm="group")):
         made = build(chosen, 9, 9)
         before = {name: tensor.clone() for name, tensor in made.state_dict().items()}
         pretrained(made, chosen)

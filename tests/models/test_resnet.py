@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from seq2attn import config
-from seq2attn.models.vision.resnet import ResNet, Statistics
+from seq2attn.models.vision.resnet import FrozenBatchNorm, ResNet
 
 # As torchvision counts: weights, gains and shifts, without `fc`.
 PARAMETERS = {
@@ -28,10 +28,10 @@ BLOCKS = {
 }
 
 
-def settings(**changed: Any) -> config.ImageEncoder:
+def settings(**changed: Any) -> config.ImageEncoderConfig:
     if changed.get("norm") == "batch":
         changed = {"weights": "some.safetensors"} | changed
-    return config.ImageEncoder.model_validate({"kind": "image"} | changed)
+    return config.ImageEncoderConfig.model_validate({"kind": "image"} | changed)
 
 
 def large(net: ResNet) -> ResNet:
@@ -52,7 +52,7 @@ def norm_of(module: nn.Module) -> dict[str, Any]:
     p = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
     rest = (
         {"mean": p["running_mean"], "variance": p["running_var"]}
-        if isinstance(module, Statistics)
+        if isinstance(module, FrozenBatchNorm)
         else {"groups": module.num_groups}
     )
     return {"gain": p["weight"], "bias": p["bias"]} | rest

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from seq2attn.config import Model as Settings
+from seq2attn.config import ModelConfig
 from seq2attn.models.encoders.rnn import RNNEncoder
 
 TORCH = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -22,7 +22,8 @@ def encoder(tree: dict[str, object], dropout: float, bridge: str = "linear") -> 
     size = H * (2 if tree.get("bidirectional", True) else 1)
     decoder = {"bridge": bridge, "size": size, "layers": tree["layers"]}
     return RNNEncoder(
-        Settings.model_validate({"embedding": E, "dropout": dropout, "encoder": tree, "decoder": decoder}), 9
+        ModelConfig.model_validate({"embedding": E, "dropout": dropout, "encoder": tree, "decoder": decoder}),
+        9,
     )
 
 

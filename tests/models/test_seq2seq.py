@@ -23,14 +23,14 @@ from seq2attn.training.objectives import reinforce
 PRESETS = sorted(config.presets())
 
 
-def settings_of(**changed: object) -> config.Model:
+def settings_of(**changed: object) -> config.ModelConfig:
     tree = {
         "embedding": 48,
         "encoder": {"size": 64, "layers": 2},
         "decoder": {"size": 96, "layers": 2},
         "attention": {"size": 80},
     } | changed
-    return config.Model.model_validate(tree)
+    return config.ModelConfig.model_validate(tree)
 
 
 @pytest.mark.parametrize("tied", ["none", "output", "all"])
@@ -64,7 +64,7 @@ def test_glorot_starts_as_documented(cell: str) -> None:
     model = build(
         settings_of(
             encoder={"cell": cell, "size": 64, "layers": 2},
-            decoder={"cell": cell, "size": 96, "layers": 2, "context": ("input", "layer", "readout")},
+            decoder={"cell": cell, "size": 96, "layers": 2, "context_to": ("input", "layer", "readout")},
         ),
         500,
         400,
@@ -106,7 +106,12 @@ def test_bahdanau15_starts_as_the_paper_has_it() -> None:
         settings_of(
             init="bahdanau15",
             encoder={"cell": "gru", "size": 64},
-            decoder={"cell": "gru", "size": 96, "query": "previous", "context": ("input", "readout")},
+            decoder={
+                "cell": "gru",
+                "size": 96,
+                "query_state": "previous",
+                "context_to": ("input", "readout"),
+            },
         ),
         500,
         400,
@@ -156,7 +161,7 @@ def batch(vocabulary: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def loss_of(model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
     """What is minimised, per token: the cross-entropy and, where attention draws, what is paid for the draws."""
-    found = model.decoder.features(inputs, model.encoder(source, mask))
+    found = model.decoder.hidden_states(inputs, model.encoder(source, mask))
     losses = F.cross_entropy(
         model.decoder.output(found.features_BTD).flatten(0, 1), targets.flatten(), reduction="none"
     )
@@ -168,18 +173,18 @@ def loss_of(model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor, target
             found.log_p_BT,
             found.entropy_BT,
             torch.arange(targets.numel()),
-            to_go=model.decoder.carries,
+            to_go=model.decoder.context_feeds_later_steps,
             baseline=-2.0,
-            settings=config.Train(),
+            settings=config.TrainConfig(),
         )
         total = total + paid[0]
     return total / targets.numel()
 
 
-def without_effect(name: str, chosen: config.Model) -> bool:
+def without_effect(name: str, chosen: config.ModelConfig) -> bool:
     """Whether the gradient of a weight may be zero by what the settings mean."""
     a, inside = chosen.attention, name.removeprefix("decoder.attention.")
-    if chosen.decoder.reads != "attention" or inside == name:
+    if chosen.decoder.context_source != "attention" or inside == name:
         return False
     if a.normaliser in ("sparsemax", "entmax15") and (
         a.window != "none" or a.score == "cosine"
@@ -190,7 +195,7 @@ def without_effect(name: str, chosen: config.Model) -> bool:
     return False
 
 
-def assert_it_trains(chosen: config.Model, must_fall: bool) -> None:
+def assert_it_trains(chosen: config.ModelConfig, must_fall: bool) -> None:
     """Three steps on one batch: the loss is finite and, where nothing is random, less in the end; there is a
     finite gradient for every parameter, and it is not zero.
     """
@@ -218,23 +223,24 @@ def assert_it_trains(chosen: config.Model, must_fall: bool) -> None:
 
 
 @pytest.mark.parametrize("chosen", recipes.SWEEP, ids=recipes.NAMES)
-def test_every_recipe_trains(chosen: config.Model) -> None:
+def test_every_recipe_trains(chosen: config.ModelConfig) -> None:
     assert_it_trains(
         chosen,
-        must_fall=chosen.decoder.reads != "attention" or chosen.attention.normaliser not in config.HARD,
+        must_fall=chosen.decoder.context_source != "attention"
+        or chosen.attention.normaliser not in config.HARD,
     )
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(recipes.models())
-def test_any_valid_model_trains(chosen: config.Model) -> None:
+def test_any_valid_model_trains(chosen: config.ModelConfig) -> None:
     assert_it_trains(chosen, must_fall=False)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(recipes.anything())
 def test_whatever_the_config_accepts_trains_and_what_it_refuses_it_names(
-    drawn: tuple[config.Model, list[str]],
+    drawn: tuple[config.ModelConfig, list[str]],
 ) -> None:
     """Settings drawn without a thought for each other. A refusal must name a setting that was given; without
     it, in the end, there is a model, and it trains.
@@ -244,16 +250,16 @@ def test_whatever_the_config_accepts_trains_and_what_it_refuses_it_names(
     assert_it_trains(chosen, must_fall=False)
 
 
-def small(chosen: config.Model) -> config.Model:
+def small(chosen: config.ModelConfig) -> config.ModelConfig:
     """The same with a few units; of small images, where it reads them."""
     if chosen.encoder.kind == "image":
-        few = {"channels": 4, "side": 16, "size": 8, "frames": min(chosen.encoder.frames, 2)}
+        few = {"channels": 4, "image_size": 16, "size": 8, "max_frames": min(chosen.encoder.max_frames, 2)}
         parts = {"size": 8, "feedforward": 6} if chosen.decoder.kind == "transformer" else {"size": 8}
         tree = chosen.model_dump() | {"embedding": 8}
         tree["attention"]["size"] = 8
         tree["encoder"] |= few
         tree["decoder"] |= parts
-        return config.Model.model_validate(tree)
+        return config.ModelConfig.model_validate(tree)
     embedding = 6 if chosen.encoder.kind == chosen.decoder.kind == "rnn" else 8
     tree = chosen.model_dump() | {"embedding": embedding}
     tree["attention"]["size"] = 8
@@ -265,9 +271,9 @@ def small(chosen: config.Model) -> config.Model:
     )
     if chosen.decoder.kind == "rnn":
         assert chosen.encoder.kind == "rnn"
-        width = config.RNNEncoder.model_validate(tree["encoder"]).width
+        width = config.RNNEncoderConfig.model_validate(tree["encoder"]).width
         tree["decoder"] |= {"size": width, "readout_size": chosen.decoder.readout_size and 4}
-    return config.Model.model_validate(tree)
+    return config.ModelConfig.model_validate(tree)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -276,7 +282,7 @@ def test_every_preset_builds_and_steps(name: str) -> None:
     model = build(chosen, 0 if chosen.images else recipes.TARGET, recipes.TARGET)
     source, mask, *rest = batch(recipes.TARGET)
     if chosen.encoder.kind == "image":
-        frames = (chosen.encoder.frames,) if chosen.encoder.clips else ()
+        frames = (chosen.encoder.max_frames,) if chosen.encoder.clips else ()
         source = torch.randint(0, 256, (len(source), *frames, 3, 16, 16), dtype=torch.uint8)
         mask = torch.ones(len(source), *(frames or (1,)), dtype=torch.bool)
     loss_of(model, source, mask, *rest).backward()
@@ -289,7 +295,7 @@ def test_nothing_outlives_a_training_step(backward: bool) -> None:
     collector's next round.
     """
     model = build(
-        recipes.make({}, {"cell": "gru", "context": ("input", "readout"), "input_feeding": True}),
+        recipes.make({}, {"cell": "gru", "context_to": ("input", "readout"), "input_feeding": True}),
         recipes.SOURCE,
         recipes.TARGET,
     )

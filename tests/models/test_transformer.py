@@ -40,7 +40,7 @@ PLAIN = {"kind": "transformer", "size": SIZE, "heads": 2, "feedforward": 12, "la
 def _in_float64(float64: None) -> None: ...
 
 
-def model_of(chosen: config.Model) -> Seq2Seq:
+def model_of(chosen: config.ModelConfig) -> Seq2Seq:
     """With weights large enough for every part to matter, biases included."""
     model = build(chosen, TARGET if chosen.tied == "all" else SOURCE, TARGET).eval()
     for parameter in model.parameters():
@@ -53,7 +53,7 @@ def made(
     encoder: dict[str, Any] | None = None,
     dropout: float = 0.0,
     **decoder: Any,
-) -> config.Model:
+) -> config.ModelConfig:
     chosen = {"score": "scaled-dot", "heads": 2} | (attention or {})
     return transformer_recipes.make(PLAIN | (encoder or {}), PLAIN | decoder, chosen, dropout=dropout)
 
@@ -87,7 +87,7 @@ def read_by_head(model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor) -
 # The papers
 
 
-def assert_is_the_papers(chosen: config.Model) -> None:
+def assert_is_the_papers(chosen: config.ModelConfig) -> None:
     model = model_of(chosen)
     source, mask, inputs = sentences()
     got, seen = read_by_head(model, source, mask, inputs)
@@ -95,7 +95,7 @@ def assert_is_the_papers(chosen: config.Model) -> None:
     named = weights(model, chosen)
     for b, length in enumerate(LENGTHS):
         # what follows from them must be the papers'
-        drawn = seen[b, ..., :length].numpy() if chosen.attention.decoding == "sample" else None
+        drawn = seen[b, ..., :length].numpy() if chosen.attention.at_inference == "sample" else None
         want = reference.run(recipe(chosen), named, source[b, :length].tolist(), inputs[b].tolist(), drawn)
         np.testing.assert_allclose(got.logits[b], np.stack(want.logits), atol=1e-9)
         np.testing.assert_allclose(got.weights[b, :, :length], np.stack(want.attention), atol=1e-9)
@@ -103,13 +103,13 @@ def assert_is_the_papers(chosen: config.Model) -> None:
 
 
 @pytest.mark.parametrize("chosen", SWEEP, ids=name)
-def test_forward_is_the_papers(chosen: config.Model) -> None:
+def test_forward_is_the_papers(chosen: config.ModelConfig) -> None:
     assert_is_the_papers(chosen)
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(transformer_recipes.models())
-def test_any_valid_transformer_is_the_papers(chosen: config.Model) -> None:
+def test_any_valid_transformer_is_the_papers(chosen: config.ModelConfig) -> None:
     assert_is_the_papers(chosen)
 
 
@@ -143,12 +143,12 @@ def test_the_sweep_has_every_choice_somewhere() -> None:
         }.items():
             assert {getattr(chosen.attention, key) for chosen in part} == set(values), key
         assert {chosen.tied for chosen in part} == {"none", "output", "all"}
-    assert {chosen.attention.decoding for chosen in DRAWING} == {"argmax", "expected", "sample"}
+    assert {chosen.attention.at_inference for chosen in DRAWING} == {"argmax", "expected", "sample"}
     assert any(chosen.decoder.layers > 1 for chosen in DRAWING)
 
 
 @pytest.mark.parametrize("chosen", DRAWING, ids=name)
-def test_what_is_drawn_in_training_is_read_and_costs_what_the_papers_say(chosen: config.Model) -> None:
+def test_what_is_drawn_in_training_is_read_and_costs_what_the_papers_say(chosen: config.ModelConfig) -> None:
     """In every layer: log-probabilities and entropies are of all that was drawn; a sentence reads the mean in
     all layers or in none.
     """
@@ -159,14 +159,14 @@ def test_what_is_drawn_in_training_is_read_and_costs_what_the_papers_say(chosen:
         torch.manual_seed(seed)
         got, drawn = read_by_head(model, source, mask, inputs)
         torch.manual_seed(seed)
-        found = model.decoder.features(inputs, memory)
+        found = model.decoder.hidden_states(inputs, memory)
         assert found.log_p_BT is not None
         assert found.entropy_BT is not None
         named = weights(model, chosen)
         for b, length in enumerate(LENGTHS):
             ones = drawn[b, ..., :length].numpy()
             mean = not np.isin(ones, (0, 1)).all()
-            how = replace(recipe(chosen), decoding="expected" if mean else "argmax")
+            how = replace(recipe(chosen), at_inference="expected" if mean else "argmax")
             want = reference.run(
                 how, named, source[b, :length].tolist(), inputs[b].tolist(), None if mean else ones
             )
@@ -181,11 +181,11 @@ def test_what_is_drawn_in_training_is_read_and_costs_what_the_papers_say(chosen:
 # torch's own
 
 
-def torchs(chosen: config.Model) -> tuple[nn.TransformerEncoder, nn.TransformerDecoder]:
+def torchs(chosen: config.ModelConfig) -> tuple[nn.TransformerEncoder, nn.TransformerDecoder]:
     e, d = chosen.encoder, chosen.decoder
     assert e.kind == d.kind == "transformer"
 
-    def options(one: config.Transformer) -> dict[str, Any]:
+    def options(one: config.TransformerConfig) -> dict[str, Any]:
         return {
             "dim_feedforward": one.feedforward,
             "dropout": 0.0,
@@ -266,7 +266,7 @@ def test_stacks_are_torchs(prenorm: bool, activation: str, bias: bool) -> None:
     memory = encoder(vectors[0][source] * SIZE**0.5, src_key_padding_mask=~mask)
     later = nn.Transformer.generate_square_subsequent_mask(T, dtype=torch.float64)
     want = decoder(vectors[1][inputs] * SIZE**0.5, memory, tgt_mask=later, memory_key_padding_mask=~mask)
-    got = model.decoder.features(inputs, model.encoder(source, mask)).features_BTD
+    got = model.decoder.hidden_states(inputs, model.encoder(source, mask)).features_BTD
     torch.testing.assert_close(got, want)
 
     loss = torch.randn_like(want)
@@ -295,14 +295,16 @@ def test_positions_go_on_where_the_last_step_ended() -> None:
     [(chosen, 3) for chosen in SWEEP] + [(chosen, 1) for chosen in FEW],
     ids=lambda x: str(x) if type(x) is int else name(x),
 )
-def test_steps_are_the_whole_sequence_and_a_beam_is_one_more_query(chosen: config.Model, width: int) -> None:
+def test_steps_are_the_whole_sequence_and_a_beam_is_one_more_query(
+    chosen: config.ModelConfig, width: int
+) -> None:
     model = model_of(chosen)
     source, mask, _ = sentences()
     inputs_BWT = torch.randint(4, TARGET, (B, width, T))
     with torch.no_grad():
         memory = model.encoder(source, mask)
         whole = [model.decoder(inputs_BWT[:, w], memory, weights=True) for w in range(width)]
-        read, state = model.decoder.source(memory), model.decoder.start(memory, width)
+        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, width)
         for t in range(T):
             out, state = model.decoder.step(inputs_BWT[:, :, t].flatten(), state, read)
             torch.testing.assert_close(
@@ -317,7 +319,7 @@ def test_steps_are_the_whole_sequence_and_a_beam_is_one_more_query(chosen: confi
 @pytest.mark.parametrize("width", [1, 3])
 @pytest.mark.parametrize("chosen", FEW, ids=name)
 def test_rows_that_change_places_and_sentences_that_leave_go_on_as_they_were(
-    chosen: config.Model, width: int, mode: Callable[[], Any]
+    chosen: config.ModelConfig, width: int, mode: Callable[[], Any]
 ) -> None:
     """A search of many steps, with its rows chosen anew after each: every row says at last what teacher
     forcing says of its tokens.
@@ -329,7 +331,7 @@ def test_rows_that_change_places_and_sentences_that_leave_go_on_as_they_were(
     sentence_R = torch.arange(B).repeat_interleave(width)
     with mode():
         memory = model.encoder(source, mask)
-        read, state = model.decoder.source(memory), model.decoder.start(memory, width)
+        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, width)
         for t in range(steps):
             token = torch.randint(4, TARGET, (rows,))
             tokens = torch.cat([tokens, token[:, None]], 1)
@@ -352,15 +354,15 @@ def test_rows_that_change_places_and_sentences_that_leave_go_on_as_they_were(
 
 @pytest.mark.parametrize("width", [1, 2])
 @pytest.mark.parametrize("chosen", FEW, ids=name)
-def test_a_state_is_a_value(chosen: config.Model, width: int) -> None:
+def test_a_state_is_a_value(chosen: config.ModelConfig, width: int) -> None:
     """Two steps from one state, each gone on from: neither knows of the other, and the state is what it was."""
     model = model_of(chosen)
     source, mask, _ = sentences()
     token, other, last = torch.randint(4, TARGET, (3, B * width))
     with torch.no_grad():
         memory = model.encoder(source, mask)
-        read = model.decoder.source(memory)
-        _, state = model.decoder.step(token, model.decoder.start(memory, width), read)
+        read = model.decoder.project_memory(memory)
+        _, state = model.decoder.step(token, model.decoder.initial_state(memory, width), read)
         first, after_first = model.decoder.step(token, state, read)
         _, after_second = model.decoder.step(other, state, read)
         again, _ = model.decoder.step(token, state, read)
@@ -375,12 +377,12 @@ def test_a_state_is_a_value(chosen: config.Model, width: int) -> None:
 
 
 @pytest.mark.parametrize("chosen", SMOOTH, ids=name)
-def test_gradients_go_through_single_steps_too(chosen: config.Model) -> None:
+def test_gradients_go_through_single_steps_too(chosen: config.ModelConfig) -> None:
     model = model_of(chosen)
     source, mask, inputs = sentences()
     parameters, weight = tuple(model.parameters()), torch.randn(B, T, TARGET)
     memory = model.encoder(source, mask)
-    read, state, logits = model.decoder.source(memory), model.decoder.start(memory), []
+    read, state, logits = model.decoder.project_memory(memory), model.decoder.initial_state(memory), []
     for t in range(T):
         out, state = model.decoder.step(inputs[:, t], state, read)
         logits.append(out.logits)
@@ -398,7 +400,7 @@ def test_gradients_go_through_single_steps_too(chosen: config.Model) -> None:
 
 
 @pytest.mark.parametrize("chosen", SWEEP, ids=name)
-def test_padding_future_and_neighbours_change_nothing(chosen: config.Model) -> None:
+def test_padding_future_and_neighbours_change_nothing(chosen: config.ModelConfig) -> None:
     model = model_of(chosen)
     source, mask, inputs = sentences()
     with torch.no_grad():
@@ -426,7 +428,7 @@ def test_padding_future_and_neighbours_change_nothing(chosen: config.Model) -> N
 
 
 @pytest.mark.parametrize("chosen", SMOOTH, ids=name)
-def test_gradients_of_every_weight(chosen: config.Model) -> None:
+def test_gradients_of_every_weight(chosen: config.ModelConfig) -> None:
     """By finite differences, through every part together."""
     model = model_of(chosen)
     source, mask, inputs = sentences(3)
@@ -449,18 +451,18 @@ def test_gradients_of_every_weight(chosen: config.Model) -> None:
     [(chosen, False) for chosen in SWEEP] + [(chosen, True) for chosen in FEW],
     ids=lambda x: str(x) if type(x) is bool else name(x),
 )
-def test_asking_for_weights_changes_nothing(chosen: config.Model, training: bool) -> None:
+def test_asking_for_weights_changes_nothing(chosen: config.ModelConfig, training: bool) -> None:
     model = model_of(chosen).train(training)
     source, mask, inputs = sentences()
     with torch.no_grad():
         torch.manual_seed(5)
         fused = model(source, mask, inputs)
         torch.manual_seed(5)
-        readable = model(source, mask, inputs, weights=True)
+        to_compute_dtype = model(source, mask, inputs, weights=True)
         assert fused.weights is None
-        torch.testing.assert_close(fused.logits, readable.logits, rtol=0, atol=1e-9)
+        torch.testing.assert_close(fused.logits, to_compute_dtype.logits, rtol=0, atol=1e-9)
         memory = model.eval().encoder(source, mask)
-        read, state = model.decoder.source(memory), model.decoder.start(memory, 2)
+        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, 2)
         a, _ = model.decoder.step(torch.full((2 * B,), 5), state, read, weights=False)
         b, _ = model.decoder.step(torch.full((2 * B,), 5), state, read, weights=True)
         assert a.weights is None
@@ -469,7 +471,7 @@ def test_asking_for_weights_changes_nothing(chosen: config.Model, training: bool
 
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("chosen", FUSED, ids=name)
-def test_half_precision_is_close_fused_or_not(chosen: config.Model, precision: torch.dtype) -> None:
+def test_half_precision_is_close_fused_or_not(chosen: config.ModelConfig, precision: torch.dtype) -> None:
     """The same numbers to its accuracy, gradients in the weights' own type, and a search that runs."""
     model = model_of(chosen).float()
     with torch.no_grad():
@@ -500,7 +502,7 @@ def test_half_precision_is_close_fused_or_not(chosen: config.Model, precision: t
             assert (a - b).norm() < 0.15 * b.norm() + 0.03
     with torch.autocast("cpu", precision), torch.no_grad():
         memory = model.encoder(source, mask)
-        read, state = model.decoder.source(memory), model.decoder.start(memory, 2)
+        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, 2)
         for t in range(T):
             out, state = model.decoder.step(inputs[:, t].repeat_interleave(2), state, read)
             assert (out.logits[::2].float() - exact[:, t]).abs().max() < 0.15 * scale
@@ -551,7 +553,7 @@ def test_sequences_longer_than_any_seen_are_read_and_written(kind: str) -> None:
         memory = model.encoder(source, torch.ones(1, 300, dtype=torch.bool))
         whole = model.decoder(inputs, memory)
         assert torch.isfinite(whole.logits).all()
-        read, state = model.decoder.source(memory), model.decoder.start(memory)
+        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory)
         for t in range(300):
             out, state = model.decoder.step(inputs[:, t], state, read)
             torch.testing.assert_close(out.logits, whole.logits[:, t])
@@ -589,12 +591,16 @@ def test_what_a_step_reads_changes_later_ones_where_the_decoder_says_so(layers: 
         hook.remove()
         plain = model(source, mask, inputs).logits
     assert not torch.allclose(changed[:, 0], plain[:, 0])
-    assert torch.allclose(changed[:, 1:], plain[:, 1:]) == (not model.decoder.carries) == (layers == 1)
+    assert (
+        torch.allclose(changed[:, 1:], plain[:, 1:])
+        == (not model.decoder.context_feeds_later_steps)
+        == (layers == 1)
+    )
 
 
 def test_layers_that_ask_alike_draw_by_themselves_outside_training_too() -> None:
     steps = 3000
-    model = model_of(made({"normaliser": "hard-sample", "decoding": "sample", "heads": 1}))
+    model = model_of(made({"normaliser": "hard-sample", "at_inference": "sample", "heads": 1}))
     for attention in attentions(model):
         nn.init.zeros_(cast(Any, attention.query).weight)
         nn.init.zeros_(cast(Any, attention.query).bias)
@@ -639,7 +645,7 @@ def test_dropout_is_on_embeddings_and_on_what_each_sublayer_adds(monkeypatch: py
 
 @pytest.mark.parametrize("prenorm", [False, True])
 def test_dropout_falls_on_what_a_sublayer_adds_and_not_on_what_it_adds_to(prenorm: bool) -> None:
-    chosen = config.TransformerEncoder(kind="transformer", size=SIZE, heads=2, prenorm=prenorm)
+    chosen = config.TransformerEncoderConfig(kind="transformer", size=SIZE, heads=2, prenorm=prenorm)
     sublayer = Sublayer(chosen, 0.999999).train()
     x = torch.randn(2, 3, SIZE)
     got = sublayer(x, lambda _: torch.ones_like(x))
@@ -663,7 +669,7 @@ def test_glorot_starts_as_documented() -> None:
         "positions": "learned",
         "layers": 2,
     }
-    chosen = config.Model.model_validate(
+    chosen = config.ModelConfig.model_validate(
         {
             "embedding": 64,
             "tied": "output",
@@ -710,7 +716,7 @@ def batch(vocabulary: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return source % vocabulary, mask, torch.cat([torch.full((B, 1), 2), targets[:, :-1]], 1), targets
 
 
-def assert_it_trains(chosen: config.Model) -> None:
+def assert_it_trains(chosen: config.ModelConfig) -> None:
     """Three steps: no number is lost, and every parameter has a gradient, if perhaps of zeros where what is
     read does not hang on it.
     """
@@ -721,7 +727,7 @@ def assert_it_trains(chosen: config.Model) -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     for _ in range(3):
         optimizer.zero_grad(set_to_none=True)
-        found = model.decoder.features(inputs, model.encoder(source, mask))
+        found = model.decoder.hidden_states(inputs, model.encoder(source, mask))
         loss = nn.functional.cross_entropy(
             model.decoder.output(found.features_BTD).flatten(0, 1), targets.flatten()
         )
@@ -740,14 +746,14 @@ def assert_it_trains(chosen: config.Model) -> None:
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(transformer_recipes.models())
-def test_any_valid_transformer_trains(chosen: config.Model) -> None:
+def test_any_valid_transformer_trains(chosen: config.ModelConfig) -> None:
     assert_it_trains(chosen)
 
 
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(transformer_recipes.anything())
 def test_whatever_the_config_accepts_trains_and_what_it_refuses_it_names(
-    drawn: tuple[config.Model, list[str]],
+    drawn: tuple[config.ModelConfig, list[str]],
 ) -> None:
     chosen, refusals = drawn
     assert all(re.match(r"any: model\.[a-z_.]+", refusal) for refusal in refusals)
@@ -757,7 +763,7 @@ def test_whatever_the_config_accepts_trains_and_what_it_refuses_it_names(
 @pytest.mark.parametrize(
     "chosen", [chosen for chosen in SMOOTH if chosen.attention.normaliser == "softmax"] + [made()], ids=name
 )
-def test_one_batch_is_learnt(chosen: config.Model) -> None:
+def test_one_batch_is_learnt(chosen: config.ModelConfig) -> None:
     torch.manual_seed(1)
     sizes = (TARGET, TARGET) if chosen.tied == "all" else (SOURCE, TARGET)
     model = build(chosen, *sizes)
@@ -790,7 +796,7 @@ def test_buffers_of_a_long_search_are_copied_a_few_times_alone(monkeypatch: pyte
     source, mask, _ = sentences()
     with torch.no_grad():
         memory = model.encoder(source, mask)
-        read, state = model.decoder.source(memory), model.decoder.start(memory, 3)
+        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, 3)
         held = []
         for _ in range(150):
             _, state = model.decoder.step(

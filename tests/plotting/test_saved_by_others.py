@@ -89,7 +89,7 @@ def test_columns_may_come_first(tmp_path: Path) -> None:
         np.ones((1, 2), complex),
         np.ones((1, 2), bool),
         np.array([["1", "0"]]),
-        np.array([[object(), 1]], dtype=object),
+        np.array([[None, 1]], dtype=object),
         np.ones((1, 2), "M8[s]"),
         np.ones((1, 2), [("x", "f4")]),
         np.array([[np.nan, 1]]),
@@ -273,7 +273,7 @@ def test_a_page_holds_so_much_and_no_more(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(
         UserError, match=r"too many words for one page, up to line 5; choose one with --line N"
     ):
-        list(saved.read(path, together=True))
+        list(saved.read(path, combine_layers=True))
 
 
 @pytest.mark.parametrize("key", ["attention", "source_words"])

@@ -137,7 +137,7 @@ def test_the_best_are_those_of_a_plain_search_that_never_stops_early(
     prefix_BP = (
         torch.tensor([[*tokens, *[-1] * (3 - len(tokens))] for tokens in begins]) if any(begins) else None
     )
-    together = search(
+    combine_layers = search(
         chain,
         limits,
         beam=beam,
@@ -147,7 +147,7 @@ def test_the_best_are_those_of_a_plain_search_that_never_stops_early(
         min_length=shortest,
         prefix_BP=prefix_BP,
     )
-    for limit, forced, hypotheses in zip(limits, begins, together, strict=True):
+    for limit, forced, hypotheses in zip(limits, begins, combine_layers, strict=True):
         rules = {
             "bos": BOS,
             "eos": EOS,
@@ -174,8 +174,8 @@ def test_batched_is_one_by_one() -> None:
     limits = [0, 12, 3, 7, 1, 12, 9, 2]
     for beam in (1, 4):
         chain = random_chain(3, 7, 2.0)
-        together = search(chain, limits, beam=beam, n_best=beam)
-        for limit, hypotheses in zip(limits, together, strict=True):
+        combine_layers = search(chain, limits, beam=beam, n_best=beam)
+        for limit, hypotheses in zip(limits, combine_layers, strict=True):
             alone = search(chain, [limit], beam=beam, n_best=beam)[0]
             assert [h._replace(weights=None) for h in hypotheses] == [h._replace(weights=None) for h in alone]
 

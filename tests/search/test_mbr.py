@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from seq2attn.search.mbr import by_utility
+from seq2attn.search.mbr import rank_by_expected_utility
 
 
 def common(output: str, reference: str) -> float:
@@ -15,7 +15,7 @@ def common(output: str, reference: str) -> float:
 
 def test_by_hand() -> None:
     # abc against itself, ab, ab, d: 1, 1, 1, 0; ab: 2/3, 1, 1, 0; d: 0, 0, 0, 1
-    assert by_utility(["abc", "ab", "ab", "d"], common) == [
+    assert rank_by_expected_utility(["abc", "ab", "ab", "d"], common) == [
         (0, pytest.approx(3 / 4)),
         (1, pytest.approx((2 / 3 + 2) / 4)),
         (3, pytest.approx(1 / 4)),
@@ -23,7 +23,10 @@ def test_by_hand() -> None:
 
 
 def test_what_was_drawn_often_counts_as_often() -> None:
-    once, often = by_utility(["ab", "ac", "bc"], common), by_utility(["ab", "ac", "bc", "bc", "bc"], common)
+    once, often = (
+        rank_by_expected_utility(["ab", "ac", "bc"], common),
+        rank_by_expected_utility(["ab", "ac", "bc", "bc", "bc"], common),
+    )
     assert [place for place, _ in once] == [0, 1, 2]
     assert often[0] == (2, pytest.approx((0.5 + 0.5 + 3) / 5))
 
@@ -34,7 +37,7 @@ def test_it_is_the_mean_over_all_samples() -> None:
             ["".join(word) for word in itertools.product("abc", repeat=2)], k=12
         )
         means = {output: sum(common(output, reference) for reference in drawn) / 12 for output in drawn}
-        found = by_utility(drawn, common)
+        found = rank_by_expected_utility(drawn, common)
         assert {drawn[place] for place, _ in found} == set(drawn)
         assert all(drawn.index(drawn[place]) == place for place, _ in found)
         assert [value for _, value in found] == pytest.approx(sorted(means.values(), reverse=True))
@@ -43,14 +46,14 @@ def test_it_is_the_mean_over_all_samples() -> None:
 
 def test_each_pair_is_compared_once() -> None:
     asked = []
-    by_utility(["a", "b", "a", "c", "a"], lambda output, reference: asked.append((output, reference)) or 0.0)
+    rank_by_expected_utility(
+        ["a", "b", "a", "c", "a"], lambda output, reference: asked.append((output, reference)) or 0.0
+    )
     assert sorted(asked) == sorted(itertools.product("abc", repeat=2))
 
 
 def test_of_equals_the_first_comes_first() -> None:
-    assert [place for place, _ in by_utility(["c", "a", "b", "a"], lambda output, reference: 1.0)] == [
-        0,
-        1,
-        2,
-    ]
-    assert by_utility(["", "", ""], common) == [(0, 0.0)]
+    assert [
+        place for place, _ in rank_by_expected_utility(["c", "a", "b", "a"], lambda output, reference: 1.0)
+    ] == [0, 1, 2]
+    assert rank_by_expected_utility(["", "", ""], common) == [(0, 0.0)]

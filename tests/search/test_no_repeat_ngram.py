@@ -167,9 +167,9 @@ def test_samples_under_the_rule_come_as_often_as_what_is_left_says() -> None:
 @pytest.mark.parametrize("group", [1, 4])
 def test_batched_is_one_by_one_whoever_leaves(beam: int, group: int) -> None:
     chain, limits = random_chain(4, 6, 2.0), [0, 12, 3, 20, 1, 12, 9, 2]
-    together = search(chain, limits, beam=beam, n_best=beam, no_repeat_ngram=2, group=group)
+    combine_layers = search(chain, limits, beam=beam, n_best=beam, no_repeat_ngram=2, group=group)
     sampled = draw(chain, list(range(8)), 3, limits=limits, no_repeat_ngram=2, group=group)
-    for seed, (limit, hypotheses, samples) in enumerate(zip(limits, together, sampled, strict=True)):
+    for seed, (limit, hypotheses, samples) in enumerate(zip(limits, combine_layers, sampled, strict=True)):
         alone = search(chain, [limit], beam=beam, n_best=beam, no_repeat_ngram=2)[0]
         assert [h._replace(weights=None) for h in hypotheses] == [h._replace(weights=None) for h in alone]
         assert [h.tokens for h in draw(chain, [seed], 3, limits=[limit], no_repeat_ngram=2)[0]] == [

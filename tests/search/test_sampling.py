@@ -9,7 +9,7 @@ import pytest
 import torch
 from search.markov import BOS, EOS, Chain, random_chain, select
 
-from seq2attn.search.sampling import narrowed, sample, seed_of
+from seq2attn.search.sampling import sample, seed_of, top_k_top_p
 from seq2attn.search.step import Hypothesis
 
 
@@ -98,7 +98,7 @@ P = torch.tensor([[0.4, 0.3, 0.2, 0.06, 0.04]]).log()
 )
 def test_temperature_and_cuts(temperature: float, top_k: int, top_p: float, expected: list[float]) -> None:
     for order in ([0, 1, 2, 3, 4], [3, 0, 4, 2, 1]):
-        found = narrowed(P[:, order], temperature, top_k, top_p)[0].tolist()
+        found = top_k_top_p(P[:, order], temperature, top_k, top_p)[0].tolist()
         assert found == pytest.approx([expected[place] for place in order], abs=1e-6)
 
 
@@ -112,8 +112,8 @@ def test_top_k_of_one_and_a_cold_sample_are_greedy() -> None:
 def test_a_sentence_draws_the_same_in_any_batch() -> None:
     chain = random_chain(1, 9)
     limits = [3, 20, 7, 0, 20, 1]
-    together = draw(chain, [10, 11, 12, 13, 14, 15], 3, limits=limits)
-    for seed, limit, hypotheses in zip(range(10, 16), limits, together, strict=True):
+    combine_layers = draw(chain, [10, 11, 12, 13, 14, 15], 3, limits=limits)
+    for seed, limit, hypotheses in zip(range(10, 16), limits, combine_layers, strict=True):
         assert [h.tokens for h in draw(chain, [seed], 3, limit=limit, limits=[limit])[0]] == [
             h.tokens for h in hypotheses
         ]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from seq2attn.search.topk import BLOCK, likeliest, log_softmax
+from seq2attn.search.topk import BLOCK, log_softmax, top_candidates
 
 
 @pytest.mark.parametrize("size", [3, BLOCK, 8 * BLOCK, 8000, 8000 + 17, 100 * BLOCK - 1])
@@ -13,7 +13,7 @@ def test_the_likeliest_are_those_of_a_sort_of_all(size: int, width: int, count: 
     log_p, before = torch.randn(4, width, size, generator=chance), torch.randn(4, width, generator=chance)
     log_p[0, 0, -1] = 9.0  # in what no whole block holds
     before[1, 0] = -torch.inf
-    sums, rows, tokens = likeliest(log_p, before, count)
+    sums, rows, tokens = top_candidates(log_p, before, count)
     whole = before[:, :, None] + log_p
     assert sums.equal(whole.flatten(1).topk(min(count, width * size)).values)
     for b in range(4):
@@ -24,7 +24,7 @@ def test_the_likeliest_are_those_of_a_sort_of_all(size: int, width: int, count: 
 def test_equal_and_impossible_continuations_are_found_once_each() -> None:
     log_p = torch.full((2, 2, 40 * BLOCK), -torch.inf)
     log_p[0, 1, 70:75] = -1.0
-    sums, rows, tokens = likeliest(log_p, torch.zeros(2, 2), 4)
+    sums, rows, tokens = top_candidates(log_p, torch.zeros(2, 2), 4)
     assert sums[0].tolist() == [-1.0] * 4
     assert rows[0].tolist() == [1] * 4
     assert set(tokens[0].tolist()) <= set(range(70, 75))
@@ -35,7 +35,7 @@ def test_equal_and_impossible_continuations_are_found_once_each() -> None:
 def test_what_is_no_number_comes_first() -> None:
     log_p = torch.zeros(1, 2, 40 * BLOCK)
     log_p[0, 1, 9] = torch.nan
-    assert likeliest(log_p, torch.zeros(1, 2), 2)[0].isnan().tolist() == [[True, False]]
+    assert top_candidates(log_p, torch.zeros(1, 2), 2)[0].isnan().tolist() == [[True, False]]
 
 
 def test_half_precision_is_widened_and_double_kept() -> None:

@@ -16,7 +16,7 @@ def test_fp16_clips_the_gradient_not_its_scaled_image(tmp_path, scale: float) ->
         "train.optimizer=sgd",
         "train.lr=1.0",
         "train.warmup=0",
-        "train.clip=0.01",
+        "train.clip_norm=0.01",
         "train.max_steps=1",
         "model.dropout=0.0",
     )

@@ -141,7 +141,7 @@ def test_processes_that_cannot_meet_are_one_line(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-def together(path: Path, changes: tuple[str, ...], *stops: int) -> list[list[str]]:
+def combine_layers(path: Path, changes: tuple[str, ...], *stops: int) -> list[list[str]]:
     """Two processes train a run at `path`, as torchrun would start them, as often as there are `stops`: steps
     until the second one asks to end. The lines each printed.
     """
@@ -172,7 +172,7 @@ def test_two_processes_are_one_and_stop_together(tmp_path, float64, more):
         settings(*common, "train.accumulate=2"),
         validate=lambda _: toy.trainer.Scores({"bleu": 3.0}),
     )
-    first, second = together(tmp_path / "two", common, 9, 10**9)
+    first, second = combine_layers(tmp_path / "two", common, 9, 10**9)
     assert first == second
     assert [line.split()[:2] for line in first] == [
         ["interrupted", "10"],

@@ -75,7 +75,7 @@ def test_every_decoder_learns_from_it(kind: str, heads: int) -> None:
     model = build(conf.model, toy.SIZE, toy.SIZE).train()
     source, inputs = torch.randint(4, toy.SIZE, (3, 6)), torch.randint(4, toy.SIZE, (3, 4))
     memory = model.encoder(source, torch.ones(3, 6, dtype=torch.bool))
-    found = model.decoder.features(inputs, memory, weights=True)
+    found = model.decoder.hidden_states(inputs, memory, weights=True)
     assert found.weights_BTS is not None
     doubly_stochastic(found.weights_BTS, torch.arange(12), memory.mask_BS).backward()
     reached = [
@@ -92,7 +92,7 @@ def penalty(model: torch.nn.Module) -> float:
     batch = toy.VALIDATION.batch(rows, None)
     with torch.no_grad():
         memory = model.eval().encoder(batch.source, batch.source_mask)
-        found = model.decoder.features(batch.inputs_BT, memory, weights=True)
+        found = model.decoder.hidden_states(batch.inputs_BT, memory, weights=True)
     return doubly_stochastic(
         found.weights_BTS, batch.target_mask_BT.flatten().nonzero()[:, 0], batch.source_mask
     ).item() / len(rows)

@@ -21,7 +21,7 @@ from toy import After
 from seq2attn.cli import train as command
 from seq2attn.cli.train_images import CaptioningTask
 from seq2attn.data.images.dataset import CaptionedSplit
-from seq2attn.data.images.transforms import View, Views
+from seq2attn.data.images.transforms import CaptionedImages, ImageTransform
 from seq2attn.data.prepared import Prepared
 from seq2attn.errors import UserError
 from seq2attn.inference import Captioner, feature_cache
@@ -145,7 +145,7 @@ def test_it_learns_which_way_clips_go(tmp_path: Path) -> None:
     toy.prepare(tmp_path / "data", images, clips=True)
     of = Prepared(tmp_path / "data")
     conf = toy.settings(
-        "model.encoder.frames=3", "train.max_steps=80", "train.validate_every=80", "model.dropout=0.0"
+        "model.encoder.max_frames=3", "train.max_steps=80", "train.validate_every=80", "model.dropout=0.0"
     )
     net = toy.model(conf, of.target_tokenizer.size)
     toy.fit(tmp_path / "run", conf, of, net)
@@ -159,15 +159,20 @@ def test_it_learns_which_way_clips_go(tmp_path: Path) -> None:
 
 VARIANTS = {
     "plain": (),
-    "varied": ("train.crop=0.3", "train.flip=true", "train.colour=0.2", "train.captions=1"),
+    "varied": (
+        "train.max_crop=0.3",
+        "train.flip=true",
+        "train.color_jitter=0.2",
+        "train.captions_per_image=1",
+    ),
     "thawed": (
-        "train.unfreeze=8",
-        "train.backbone_lr=0.3",
+        "train.unfreeze_step=8",
+        "train.backbone_lr_factor=0.3",
         "train.weight_decay=0.1",
         "train.optimizer=adamw",
     ),
-    "thawed-before": ("train.unfreeze=3", "train.ema=0.9"),
-    "critical": ("train.self_critical=8", "train.samples=2"),
+    "thawed-before": ("train.unfreeze_step=3", "train.ema=0.9"),
+    "critical": ("train.self_critical.start_step=8", "train.self_critical.samples=2"),
     "penalised": ("train.doubly_stochastic=0.5",),
 }
 
@@ -191,7 +196,7 @@ def test_the_same_model_goes_on_though_it_was_stopped_before_it_thawed(
     tmp_path: Path, stills: Prepared
 ) -> None:
     """What training froze for a while it gives back: whoever goes on with the model trains all of it."""
-    conf = toy.settings("train.max_steps=12", "train.unfreeze=8")
+    conf = toy.settings("train.max_steps=12", "train.unfreeze_step=8")
     toy.fit(tmp_path / "whole", conf, stills)
     net, stop = toy.model(conf, stills.target_tokenizer.size), After(6)
     stop.watch(toy.events(tmp_path / "cut", conf, stills, net, stop=stop))
@@ -202,7 +207,7 @@ def test_the_same_model_goes_on_though_it_was_stopped_before_it_thawed(
 
 def test_clips_go_on_too(tmp_path: Path, clips: Prepared) -> None:
     conf = toy.settings(
-        "train.max_steps=8", "model.encoder.frames=4", "train.flip=true", "train.validate_every=4"
+        "train.max_steps=8", "model.encoder.max_frames=4", "train.flip=true", "train.validate_every=4"
     )
     toy.fit(tmp_path / "whole", conf, clips)
     stop = After(4)
@@ -257,12 +262,12 @@ def test_two_processes_are_one(tmp_path: Path, stills: Prepared, float64: None) 
     """
     common = (
         "train.max_steps=9",
-        "train.crop=0.2",
-        "train.unfreeze=4",
+        "train.max_crop=0.2",
+        "train.unfreeze_step=4",
         "train.optimizer=adamw",
         "train.weight_decay=0.5",
-        "train.self_critical=7",
-        "train.samples=2",
+        "train.self_critical.start_step=7",
+        "train.self_critical.samples=2",
     )
     toy.fit(tmp_path / "one", toy.settings(*common, "train.accumulate=2"), stills)
     with socket.socket() as free:
@@ -297,7 +302,9 @@ def test_two_processes_are_one(tmp_path: Path, stills: Prepared, float64: None) 
 
 
 @pytest.mark.parametrize(
-    "more", [(), ("train.self_critical=2", "train.samples=2")], ids=["plain", "critical"]
+    "more",
+    [(), ("train.self_critical.start_step=2", "train.self_critical.samples=2")],
+    ids=["plain", "critical"],
 )
 def test_half_precision_learns_too(tmp_path: Path, stills: Prepared, more: tuple[str, ...]) -> None:
     conf = toy.settings("train.max_steps=6", "train.doubly_stochastic=0.1", "train.log_every=1", *more)
@@ -319,7 +326,7 @@ def test_a_backbone_thaws_at_its_step(tmp_path: Path, stills: Prepared) -> None:
     """Weight decay and averages of the gradient leave it alone before, too."""
     conf = toy.settings(
         "train.max_steps=8",
-        "train.unfreeze=5",
+        "train.unfreeze_step=5",
         "train.optimizer=adamw",
         "train.weight_decay=0.5",
         "train.warmup=0",
@@ -342,8 +349,8 @@ def test_a_backbone_has_its_own_rate(tmp_path: Path, stills: Prepared) -> None:
             "train.max_steps=1",
             "train.optimizer=sgd",
             "train.warmup=0",
-            "train.clip=0",
-            f"train.backbone_lr={factor}",
+            "train.clip_norm=0",
+            f"train.backbone_lr_factor={factor}",
         )
         net = toy.model(conf, stills.target_tokenizer.size)
         before = {name: parameter.detach().clone() for name, parameter in net.named_parameters()}
@@ -396,7 +403,9 @@ def quiet(stage: str, done: int, total: int | None) -> None: ...
 def test_training_on_kept_features_is_training_on_pixels(
     tmp_path: Path, stills: Prepared, clips: Prepared, frozen: toy.Config, moving: bool
 ) -> None:
-    of, conf = (clips, toy.config.change(frozen, ["model.encoder.frames=4"])) if moving else (stills, frozen)
+    of, conf = (
+        (clips, toy.config.change(frozen, ["model.encoder.max_frames=4"])) if moving else (stills, frozen)
+    )
     losses, weights = [], []
     made = made_by(conf, of, with_published(conf, of), tmp_path / "cache")
     assert made["train"].dtype == np.float16
@@ -418,7 +427,7 @@ def test_kept_features_are_those_of_each_image(
     """Whatever number is looked at together; made once, and read afterwards."""
     net, split = with_published(frozen, stills), stills.captioned_split("train")
     made = made_by(frozen, stills, net, tmp_path)["train"]
-    images = toy.images_of(Views(split, View.of(frozen.model.encoder), None))  # type: ignore[arg-type]
+    images = toy.images_of(CaptionedImages(split, ImageTransform.of(frozen.model.encoder), None))  # type: ignore[arg-type]
     pixels = torch.from_numpy(np.stack([image[0] for image in images])).movedim(-1, 1)
     assert np.array_equal(made, net.encoder.features(pixels).half().numpy())
     files = sorted(tmp_path.iterdir())
@@ -433,11 +442,11 @@ def test_kept_features_are_those_of_each_image(
 @pytest.mark.parametrize(
     "change",
     [
-        "model.encoder.side=20",
-        "model.encoder.fit=crop",
+        "model.encoder.image_size=20",
+        "model.encoder.resize=crop",
         "model.encoder.mean=[0.1,0.2,0.3]",
         "model.encoder.std=[0.3,0.3,0.3]",
-        "model.encoder.frames=2",
+        "model.encoder.max_frames=2",
         "weights",
         "images",
         "model.encoder.size=16",
@@ -538,8 +547,8 @@ def test_a_resumed_run_makes_features_with_its_own_backbone(
     [
         ((), {"train", "valid"}),
         (("train.flip=true",), {"valid"}),
-        (("train.colour=0.1",), {"valid"}),
-        (("train.crop=0.1",), {"valid"}),
+        (("train.color_jitter=0.1",), {"valid"}),
+        (("train.max_crop=0.1",), {"valid"}),
     ],
 )
 def test_features_are_kept_where_nothing_varies(

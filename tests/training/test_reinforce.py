@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 from toy import Pairs, fit, of, settings
 
-from seq2attn.attention import Chosen, normaliser_named
+from seq2attn.attention import Chosen, build_normaliser
 from seq2attn.runs import directory
 from seq2attn.training import trainer
 from seq2attn.training.objectives.reinforce import drawn, first_baseline, next_baseline
@@ -22,8 +22,8 @@ DRAWS = "model.attention.normaliser=hard-sample"
 SMOOTHING = 0.1
 RECIPES = {
     "readout": (),
-    "input": ("model.decoder.query=previous", 'model.decoder.context=["input"]'),
-    "input and readout, asked late": ('model.decoder.context=["input", "readout"]',),
+    "input": ("model.decoder.query_state=previous", 'model.decoder.context_to=["input"]'),
+    "input and readout, asked late": ('model.decoder.context_to=["input", "readout"]',),
     "input feeding": ("model.decoder.input_feeding=true", "model.decoder.cell=lstm"),
 }
 
@@ -60,7 +60,9 @@ class Case:
 
     def __init__(self, path, recipe, k, *changes, steps=3, positions=3, common=0.0):
         expected = (
-            () if any("expected" in change for change in changes) else ("model.attention.expected=0.0",)
+            ()
+            if any("expected" in change for change in changes)
+            else ("model.attention.expectation_prob=0.0",)
         )
         small = (
             "model.dropout=0.0",
@@ -121,7 +123,9 @@ class Case:
         draws = self.draws()
         self.net.decoder.attention.normalise = Given(draws)
         batch = self.batch(len(draws))
-        found = self.net.decoder.features(batch.inputs_BT, self.net.encoder(batch.source, batch.source_mask))
+        found = self.net.decoder.hidden_states(
+            batch.inputs_BT, self.net.encoder(batch.source, batch.source_mask)
+        )
         logits = self.net.decoder.output(found.features_BTD)
         losses = F.cross_entropy(
             logits.flatten(0, 1), batch.targets_M, reduction="none", label_smoothing=SMOOTHING
@@ -164,7 +168,12 @@ class Case:
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize(
-    "train", [("train.baseline=0.0", "train.entropy=0.0"), ("train.entropy=0.0",), ("train.entropy=0.7",)]
+    "train",
+    [
+        ("train.reinforce.baseline_decay=0.0", "train.reinforce.entropy_weight=0.0"),
+        ("train.reinforce.entropy_weight=0.0",),
+        ("train.reinforce.entropy_weight=0.7",),
+    ],
 )
 @pytest.mark.parametrize(("k", "steps"), [(1, 3), (2, 2)])
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -186,10 +195,17 @@ def test_the_models_own_draws_have_that_mean(tmp_path, recipe, k):
 
 @pytest.mark.usefixtures("float64")
 def test_sentences_that_read_the_expected_value_have_its_gradient(tmp_path):
-    case = Case(tmp_path, "input", 1, "model.attention.expected=0.25", "train.entropy=0.0", steps=2)
+    case = Case(
+        tmp_path,
+        "input",
+        1,
+        "model.attention.expectation_prob=0.25",
+        "train.reinforce.entropy_weight=0.0",
+        steps=2,
+    )
     hard, found = case.exact(), case.sampled(500, 60)
-    soft = Case(tmp_path / "soft", "input", 1, "train.entropy=0.0", steps=2)
-    soft.net.decoder.attention.normalise = normaliser_named(settings().model.attention)
+    soft = Case(tmp_path / "soft", "input", 1, "train.reinforce.entropy_weight=0.0", steps=2)
+    soft.net.decoder.attention.normalise = build_normaliser(settings().model.attention)
     soft.net.load_state_dict(case.net.state_dict())
     assert_mean(
         found, 0.75 * hard + 0.25 * soft.gradient(soft.trainer._sums(soft.batch(1), SMOOTHING).objective)
@@ -211,7 +227,14 @@ def test_a_baseline_takes_variance_where_rewards_have_much_in_common(tmp_path):
     for (recipe, k), common in itertools.product(
         [("readout", 1), ("readout", 2), ("input", 1), ("input feeding", 1)], [0.0, 3.0]
     ):
-        case = Case(tmp_path / f"{recipe}{k}{common}", recipe, k, "train.entropy=0.0", steps=2, common=common)
+        case = Case(
+            tmp_path / f"{recipe}{k}{common}",
+            recipe,
+            k,
+            "train.reinforce.entropy_weight=0.0",
+            steps=2,
+            common=common,
+        )
         log_p, loss, _ = case.all_draws()
         learnt = -(log_p.exp() @ loss).item() / case.steps
         found = []
@@ -241,7 +264,11 @@ def slow(losses, log_p, entropy, lengths, to_go, baseline, settings):
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("to_go", [False, True])
 def test_the_sum_of_given_draws(to_go):
-    lengths, longest, train = [3, 1, 5], 5, settings("train.reinforce=0.7", "train.entropy=0.3").train
+    lengths, longest, train = (
+        [3, 1, 5],
+        5,
+        settings("train.reinforce.weight=0.7", "train.reinforce.entropy_weight=0.3").train,
+    )
     losses, log_p, entropy = (
         torch.rand(3, longest),
         -torch.rand(3, longest, requires_grad=True),
@@ -266,10 +293,10 @@ def test_the_sum_of_given_draws(to_go):
 
 
 def test_the_baseline_is_a_moving_average_from_knowing_nothing():
-    train = settings("train.baseline=0.8").train
+    train = settings("train.reinforce.baseline_decay=0.8").train
     assert first_baseline(train, 50) == pytest.approx(-math.log(50))
     assert next_baseline(train, -4.0, -2.0) == pytest.approx(-3.6)
-    none = settings("train.baseline=0.0").train
+    none = settings("train.reinforce.baseline_decay=0.0").train
     assert first_baseline(none, 50) == next_baseline(none, -4.0, -2.0) == 0.0
 
 
@@ -277,10 +304,10 @@ def test_the_baseline_is_a_moving_average_from_knowing_nothing():
     ("changes", "later"),
     [
         ((), False),
-        (("model.decoder.query=previous",), False),
-        (('model.decoder.context=["input"]',), True),
+        (("model.decoder.query_state=previous",), False),
+        (('model.decoder.context_to=["input"]',), True),
         (("model.decoder.input_feeding=true",), True),
-        (("model.attention.past=coverage",), True),
+        (("model.attention.history=coverage",), True),
     ],
 )
 def test_a_draw_is_paid_with_what_it_could_change(tmp_path, monkeypatch, changes, later):
@@ -298,7 +325,12 @@ def test_a_draw_is_paid_with_what_it_could_change(tmp_path, monkeypatch, changes
 @pytest.mark.usefixtures("float64")
 def test_a_step_goes_down_the_objective_of_a_token_and_tells_its_cross_entropy(tmp_path):
     conf = settings(
-        DRAWS, "train.entropy=2.0", "train.optimizer=sgd", "train.lr=0.5", "train.warmup=0", "train.clip=0.0"
+        DRAWS,
+        "train.reinforce.entropy_weight=2.0",
+        "train.optimizer=sgd",
+        "train.lr=0.5",
+        "train.warmup=0",
+        "train.clip_norm=0.0",
     )
     net = toy.model(conf)
     made = trainer._Trainer(
@@ -368,7 +400,7 @@ def test_accumulated_batches_are_one_large_batch_when_they_draw_the_same(tmp_pat
         monkeypatch.setattr("seq2attn.data.batches.plan", lambda *_, order=order: order)
         conf = settings(
             DRAWS,
-            "model.attention.expected=0.0",
+            "model.attention.expectation_prob=0.0",
             "model.dropout=0.0",
             "train.max_steps=3",
             f"train.accumulate={accumulate}",
@@ -389,7 +421,7 @@ def test_low_precision_takes_the_same_gradient(tmp_path, format):
     conf = settings(
         DRAWS,
         "model.dropout=0.0",
-        "model.attention.expected=0.0",
+        "model.attention.expectation_prob=0.0",
         "train.optimizer=sgd",
         "train.lr=1.0",
         "train.warmup=0",
@@ -437,7 +469,7 @@ def copying(path, monkeypatch, *changes):
 @pytest.mark.parametrize(
     "changes",
     [
-        (DRAWS, "model.attention.expected=0.0", "train.max_steps=400"),
+        (DRAWS, "model.attention.expectation_prob=0.0", "train.max_steps=400"),
         ("model.attention.normaliser=hard-topk", "train.max_steps=250"),
     ],
     ids=["hard-sample", "hard-topk"],
@@ -453,9 +485,9 @@ def test_without_a_reward_for_its_draws_it_does_not(tmp_path, monkeypatch):
             tmp_path / "run",
             monkeypatch,
             DRAWS,
-            "model.attention.expected=0.0",
+            "model.attention.expectation_prob=0.0",
             "train.max_steps=400",
-            "train.reinforce=0.0",
+            "train.reinforce.weight=0.0",
         )
         > 1.5
     )

@@ -424,7 +424,7 @@ def test_the_mark_of_texts_is_that_of_their_ids_however_they_are_stored(tmp_path
     prepare(
         str(tmp_path),
         tmp_path / "out",
-        config.Data(source="en", target="fr", tokenizer="word", vocab_size=30),
+        config.DataConfig(source="en", target="fr", tokenizer="word", vocab_size=30),
     )
     split = Prepared(tmp_path / "out").split("train")
 

@@ -2,25 +2,27 @@ import math
 
 import pytest
 
-from seq2attn.config import Train
+from seq2attn.config import TrainConfig
 from seq2attn.training.schedules import Course, merit, rate
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "inverse-sqrt", "plateau"])
 def test_every_schedule_rises_linearly_to_the_highest_rate(schedule):
-    train = Train(lr=0.8, warmup=4, max_steps=100, schedule=schedule)
+    train = TrainConfig(lr=0.8, warmup=4, max_steps=100, schedule=schedule)
     assert [rate(train, step) for step in (1, 2, 3, 4)] == pytest.approx([0.2, 0.4, 0.6, 0.8])
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "inverse-sqrt", "plateau"])
 def test_without_warmup_the_first_rate_is_the_highest_or_just_below(schedule):
-    train = Train(lr=0.5, warmup=0, max_steps=1000, schedule=schedule)
+    train = TrainConfig(lr=0.5, warmup=0, max_steps=1000, schedule=schedule)
     assert rate(train, 1) == pytest.approx(0.5, rel=1e-5)
 
 
 def test_values_after_warmup():
     def at(schedule, step, **more):
-        return rate(Train(lr=1.0, warmup=10, max_steps=109, schedule=schedule, decay=0.25), step, **more)
+        return rate(
+            TrainConfig(lr=1.0, warmup=10, max_steps=109, schedule=schedule, decay=0.25), step, **more
+        )
 
     assert at("constant", 60) == 1.0
     assert at("inverse-sqrt", 40) == pytest.approx(0.5)  # sqrt(10 / 40)
@@ -32,16 +34,16 @@ def test_values_after_warmup():
 
 
 def test_cosine_follows_the_clock_when_that_ends_first():
-    train = Train(lr=1.0, warmup=10, max_steps=10**6, schedule="cosine", max_minutes=30.0)
+    train = TrainConfig(lr=1.0, warmup=10, max_steps=10**6, schedule="cosine", max_minutes=30.0)
     assert rate(train, 100, minutes=15.0) == pytest.approx(0.5)
     assert rate(train, 100, minutes=31.0) == 0.0
 
 
 def test_warmup_longer_than_the_run_is_no_error():
-    assert rate(Train(lr=1.0, warmup=500, max_steps=10, schedule="cosine"), 10) == pytest.approx(0.02)
+    assert rate(TrainConfig(lr=1.0, warmup=500, max_steps=10, schedule="cosine"), 10) == pytest.approx(0.02)
 
 
-def course(train: Train, scores: list[float]) -> Course:
+def course(train: TrainConfig, scores: list[float]) -> Course:
     now = Course()
     for score in scores:
         now = now.after(train, (score, 0.0))
@@ -49,29 +51,31 @@ def course(train: Train, scores: list[float]) -> Course:
 
 
 def test_the_best_score_is_kept():
-    now = course(Train(), [1.0, 3.0, 2.0])
+    now = course(TrainConfig(), [1.0, 3.0, 2.0])
     assert (now.best, now.waited) == ((3.0, 0.0), 1)
 
 
 def test_of_equal_scores_the_smaller_loss_is_better():
-    train = Train()
+    train = TrainConfig()
     now = Course().after(train, (0.0, -5.0)).after(train, (0.0, -4.0)).after(train, (0.0, -4.0))
     assert (now.best, now.waited) == ((0.0, -4.0), 1)
 
 
 def test_plateau_decays_after_every_so_many_validations_without_gain():
-    train = Train(schedule="plateau", decay_patience=2)
+    train = TrainConfig(schedule="plateau", decay_patience=2)
     assert [course(train, [5.0] * (1 + more)).decays for more in range(6)] == [0, 0, 1, 1, 2, 2]
     assert course(train, [5, 5, 6, 5, 7, 5]).decays == 0
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "inverse-sqrt", "plateau"])
 def test_patience_runs_out_under_every_schedule(schedule):
-    train = Train(schedule=schedule, patience=3, decay_patience=1)
+    train = TrainConfig(schedule=schedule, patience=3, decay_patience=1)
     assert not course(train, [5, 4, 4]).exhausted(train)
     assert course(train, [5, 4, 4, 4]).exhausted(train)
     assert not course(train, [5, 4, 4, 6]).exhausted(train)
-    assert not course(train.model_copy(update={"patience": 0}), [5] * 50).exhausted(Train(schedule=schedule))
+    assert not course(train.model_copy(update={"patience": 0}), [5] * 50).exhausted(
+        TrainConfig(schedule=schedule)
+    )
 
 
 # A metric near zero
@@ -79,7 +83,7 @@ def test_patience_runs_out_under_every_schedule(schedule):
 
 def compared(scores: list[tuple[float, float, int, float]], **settings: object) -> tuple[list[int], Course]:
     """Which of (metric, loss, sentences, chrF) were the best so far, and the course after them."""
-    train, now, best = Train(**settings), Course(), []
+    train, now, best = TrainConfig(**settings), Course(), []
     for number, score in enumerate(scores):
         before, now = now, now.after(train, merit(train, *score))
         best += [number] if now.best != before.best else []
@@ -121,5 +125,5 @@ def test_a_score_that_says_something_beats_any_loss():
 
 
 def test_a_loss_is_never_near_zero():
-    train = Train(metric="loss")
+    train = TrainConfig(metric="loss")
     assert merit(train, -0.5, 0.5) == (-0.5, -0.5)

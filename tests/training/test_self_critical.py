@@ -24,7 +24,7 @@ from seq2attn.evaluation.cider import CiderD
 from seq2attn.evaluation.critic import critic
 from seq2attn.inference.searcher import BANNED
 from seq2attn.models.seq2seq import Seq2Seq
-from seq2attn.training.objectives.self_critical import Drawn, expected_loss
+from seq2attn.training.objectives.self_critical import SampledTargets, expected_loss
 from seq2attn.training.trainer import Progress
 
 LONGEST = 2
@@ -40,13 +40,13 @@ def drawn_of(
     advantages: Sequence[float],
     source_of: Sequence[int] | None = None,
     longest: int = LONGEST,
-) -> Drawn:
+) -> SampledTargets:
     """As a critic hands them over: an output of the greatest length was cut, and never chose to end."""
     inputs_RT, targets_RT, mask_RT = collate_target(outputs)
     whole_R1 = torch.tensor([[len(output) < longest] for output in outputs])
     mask_RT = mask_RT & (whole_R1 | (targets_RT != EOS))
     source_of_R = torch.tensor(source_of if source_of is not None else [0] * len(outputs))
-    return Drawn(source_of_R, inputs_RT, targets_RT, mask_RT, torch.tensor(advantages), 0.0, BANNED)
+    return SampledTargets(source_of_R, inputs_RT, targets_RT, mask_RT, torch.tensor(advantages), 0.0, BANNED)
 
 
 def test_the_definition(float64: None) -> None:
@@ -127,7 +127,7 @@ def test_over_all_outputs_it_is_the_gradient_of_the_expected_reward(float64: Non
     drawn = drawn_of(outputs, (log_p_R.exp() * (reward_R - baseline)).tolist(), [1] * len(outputs))
     memory = net.encoder(source, mask).of(drawn.source_of_R)
     loss = expected_loss(
-        net.decoder.features(drawn.inputs_RT, memory).features_BTD, net.decoder.output, drawn
+        net.decoder.hidden_states(drawn.inputs_RT, memory).features_BTD, net.decoder.output, drawn
     )
     got = torch.autograd.grad(loss, parameters, allow_unused=True)
     for one, other in zip(got, want, strict=True):
@@ -140,7 +140,7 @@ def test_what_is_drawn_is_drawn_by_the_probabilities_that_are_differentiated() -
     gradient would be of another distribution.
     """
     conf, net, source, mask = image_model(
-        1.5, "search.min_length=2", "search.no_repeat_ngram=1", "train.samples=3000"
+        1.5, "search.min_length=2", "search.no_repeat_ngram=1", "train.self_critical.samples=3000"
     )
     judge = critic(REFERENCES, toy.tokenizer(), conf)
     drawn = judge(net, source[1:2], mask[1:2], torch.tensor([1]), 5)
@@ -158,7 +158,9 @@ def test_what_is_drawn_is_drawn_by_the_probabilities_that_are_differentiated() -
 
 @pytest.mark.parametrize("compared", ["samples", "greedy"])
 def test_the_mean_over_draws_is_the_gradient_of_the_expected_reward(compared: str) -> None:
-    conf, net, source, mask = image_model(1.0, "train.samples=2000", f"train.compared={compared}")
+    conf, net, source, mask = image_model(
+        1.0, "train.self_critical.samples=2000", f"train.self_critical.baseline={compared}"
+    )
     outputs, parameters = (
         every(toy.tokenizer().size),
         [net.decoder.output.bias, net.decoder.target_embedding.weight],
@@ -173,7 +175,9 @@ def test_the_mean_over_draws_is_the_gradient_of_the_expected_reward(compared: st
     )
     memory = net.encoder(source[1:2], mask[1:2]).of(drawn.source_of_R)
     loss = (
-        expected_loss(net.decoder.features(drawn.inputs_RT, memory).features_BTD, net.decoder.output, drawn)
+        expected_loss(
+            net.decoder.hidden_states(drawn.inputs_RT, memory).features_BTD, net.decoder.output, drawn
+        )
         / 2000
     )
     got = torch.autograd.grad(loss, parameters)
@@ -185,14 +189,17 @@ def test_the_mean_over_draws_is_the_gradient_of_the_expected_reward(compared: st
 # The critic
 
 
-def output_of(drawn: Drawn, row: int) -> list[int]:
+def output_of(drawn: SampledTargets, row: int) -> list[int]:
     return [token for token in drawn.targets_RT[row].tolist() if token >= 4]
 
 
 @pytest.mark.parametrize("compared", ["samples", "greedy"])
 def test_advantages_are_over_the_others_of_the_same_image(compared: str) -> None:
     conf, net, source, mask = image_model(
-        2.0, "train.samples=4", f"train.compared={compared}", "search.max_length=4"
+        2.0,
+        "train.self_critical.samples=4",
+        f"train.self_critical.baseline={compared}",
+        "search.max_length=4",
     )
     numbers = torch.tensor([2, 0, 1])  # the images' places in the data, not in the batch
     drawn = critic(REFERENCES, toy.tokenizer(), conf)(net, source, mask, numbers, 3)
@@ -213,7 +220,7 @@ def test_advantages_are_over_the_others_of_the_same_image(compared: str) -> None
 
 
 def test_what_was_cut_never_chose_to_end() -> None:
-    conf, net, source, mask = image_model(1.0, "train.samples=50")
+    conf, net, source, mask = image_model(1.0, "train.self_critical.samples=50")
     drawn = critic(REFERENCES, toy.tokenizer(), conf)(net, source, mask, torch.arange(3), 1)
     lengths = {len(output_of(drawn, row)) for row in range(150)}
     assert lengths == {0, 1, 2}
@@ -245,8 +252,8 @@ def test_features_and_clips_are_drawn_for_like_pixels(frames: int, features: boo
     same.
     """
     conf = toy.settings(
-        *([f"model.encoder.frames={frames}"] if frames > 1 else []),
-        "train.compared=greedy",
+        *([f"model.encoder.max_frames={frames}"] if frames > 1 else []),
+        "train.self_critical.baseline=greedy",
         "search.max_length=4",
     )
     net = toy.model(conf, toy.tokenizer().size, sharpness=2.0)
@@ -273,9 +280,9 @@ def test_rewards_rise(tmp_path: Path) -> None:
     """From the step that is named on, and not before it, the loss is minus the mean reward."""
     of = toy.folder(tmp_path / "data", 24, 4, 1)
     conf = toy.settings(
-        "train.self_critical=30",
+        "train.self_critical.start_step=30",
         "train.max_steps=80",
-        "train.samples=4",
+        "train.self_critical.samples=4",
         "train.log_every=5",
         "train.validate_every=80",
         "search.max_length=3",
@@ -295,7 +302,9 @@ def test_rewards_rise(tmp_path: Path) -> None:
 class Fixed:
     """A critic whose two draws of an image hang on its number alone."""
 
-    def __call__(self, model: Seq2Seq, source: Tensor, mask: Tensor, number_I: Tensor, seed: int) -> Drawn:
+    def __call__(
+        self, model: Seq2Seq, source: Tensor, mask: Tensor, number_I: Tensor, seed: int
+    ) -> SampledTargets:
         outputs = [
             [4 + (number + k) % 5] * (1 + (number + k) % 3) for number in number_I.tolist() for k in range(2)
         ]
@@ -310,7 +319,7 @@ def test_batches_of_an_update_are_one_large_batch(tmp_path: Path, float64: None)
     found = []
     for name, parts in (("one", 1), ("two", 2)):
         conf = toy.settings(
-            "train.self_critical=1",
+            "train.self_critical.start_step=1",
             f"train.accumulate={parts}",
             "train.max_steps=3",
             "model.dropout=0.0",
@@ -331,15 +340,22 @@ def test_batches_of_an_update_are_one_large_batch(tmp_path: Path, float64: None)
 
 def test_what_cannot_be_learned_so_is_refused() -> None:
     with pytest.raises(UsageError, match="self_critical gives attention that draws nothing to learn from"):
-        config.load("xu15-hard", ["train.self_critical=5"])
+        config.load("xu15-hard", ["train.self_critical.start_step=5"])
     with pytest.raises(UsageError, match=r"train\.self_critical=5: does nothing, for it is of images"):
-        config.load("luong15", ["train.self_critical=5"])
+        config.load("luong15", ["train.self_critical.start_step=5"])
     with pytest.raises(
         UsageError, match=r'train\.compared="samples" is the mean of the others, and train\.samples is 1'
     ):
-        config.load("xu15-soft", ["train.self_critical=5", "train.samples=1"])
-    config.load("xu15-soft", ["train.self_critical=5", "train.samples=1", "train.compared=greedy"])
+        config.load("xu15-soft", ["train.self_critical.start_step=5", "train.self_critical.samples=1"])
+    config.load(
+        "xu15-soft",
+        [
+            "train.self_critical.start_step=5",
+            "train.self_critical.samples=1",
+            "train.self_critical.baseline=greedy",
+        ],
+    )
     with pytest.raises(
         UsageError, match=r"train\.samples=7: does nothing, for train\.self_critical is not set"
     ):
-        config.load("xu15-soft", ["train.samples=7"])
+        config.load("xu15-soft", ["train.self_critical.samples=7"])

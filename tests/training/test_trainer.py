@@ -76,7 +76,7 @@ def test_learns_to_copy_and_to_reverse(tmp_path, monkeypatch, reverse):
             "train.momentum=0.9",
             "train.schedule=plateau",
             "train.lr=0.5",
-            "train.decay_patience=1",
+            "train.plateau_patience=1",
             "train.validate_every=2",
         ),
         ("model.attention.normaliser=hard-sample", "train.accumulate=2", "train.ema=0.9"),
@@ -118,7 +118,7 @@ def test_a_run_goes_on_to_more_steps_as_if_it_had_never_stopped(tmp_path, averag
     common = (
         "train.validate_every=4",
         "train.schedule=plateau",
-        "train.decay_patience=1",
+        "train.plateau_patience=1",
         f"train.average={average}",
     )
     fit(tmp_path / "whole", settings(*common))
@@ -201,7 +201,7 @@ class Exploding(nn.Module):
         return self.decoder.output
 
     def features(self, tokens_BT, memory, weights=False):
-        found = self.decoder.features(tokens_BT, memory, weights)
+        found = self.decoder.hidden_states(tokens_BT, memory, weights)
         return found._replace(features_BTD=found.features_BTD * self.factor)
 
 
@@ -235,7 +235,7 @@ def test_clipping_bounds_the_step_and_reports_the_norm_before(tmp_path):
     )
     moved, norms = [], []
     for clip in (0.0, 0.01):
-        conf = settings(*changes, f"train.clip={clip}")
+        conf = settings(*changes, f"train.clip_norm={clip}")
         net = toy.model(conf)
         before = [p.detach().clone() for p in net.parameters()]
         events = fit(tmp_path / str(clip), conf, net)
@@ -301,7 +301,7 @@ def test_a_bleu_near_zero_neither_chooses_weights_nor_stops_training_and_resumes
         "train.validate_every=5",
         "train.patience=1",
         "train.schedule=plateau",
-        "train.decay_patience=1",
+        "train.plateau_patience=1",
     )
     falling = iter([3.9, 0.5, 0.0, 2.3])
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from seq2attn.cli.input.line_reader import Stream
+from seq2attn.cli.input.line_reader import LineReader
 from seq2attn.data.images.decoding import frames_in, read_file
 from seq2attn.data.images.files import ENDINGS, by_numbers, frames_of
 from seq2attn.errors import UserError
@@ -48,7 +48,7 @@ class Paths:
         """No argument at all, or "-", is standard input. Raises UserError where there is none."""
         self._arguments = deque(arguments or ["-"])
         self._clips = clips
-        self._lines = Stream(paths=True) if "-" in self._arguments else None
+        self._lines = LineReader(paths=True) if "-" in self._arguments else None
         self._waiting: deque[Wanted] = deque()
 
     def take(self, most: int) -> list[Wanted]:
@@ -82,7 +82,7 @@ def wanted(path: str, clips: bool) -> list[Wanted]:
         return [Wanted(path, f"{path}: {getattr(error, 'strerror', None) or error}")]
 
 
-def taken_otherwise(content: Sequence[bytes], path: str, clips: bool) -> str | None:
+def modality_warning(content: Sequence[bytes], path: str, clips: bool) -> str | None:
     """A warning where the content is described as what it hardly is: a still, a clip, or one clip of many.
     Raises UserError, naming the path, for no image.
     """

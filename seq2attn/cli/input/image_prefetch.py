@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from seq2attn.cli.input.image_paths import Paths, Wanted, advised, taken_otherwise
+from seq2attn.cli.input.image_paths import Paths, Wanted, advised, modality_warning
 from seq2attn.cli.input.line_reader import next_of
 from seq2attn.data.images.files import content_of
 from seq2attn.data.images.transforms import THREADS
@@ -84,7 +84,7 @@ class Ahead:
         try:
             content = content_of(Path(path), self._captioner.clips)
             seen = self._captioner.seen(content, path)
-            warning = taken_otherwise(content, path, self._captioner.clips)
+            warning = modality_warning(content, path, self._captioner.clips)
         except UserError as error:
             return Ready(path, None, advised(path, str(error)), note=note)
         except (OSError, ValueError) as error:  # a name that the system takes for none

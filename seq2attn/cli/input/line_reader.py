@@ -41,7 +41,7 @@ class Line(NamedTuple):
         return f"{self.file}, line {self.number}" if self.file else f"line {self.number}"
 
 
-class Stream:
+class LineReader:
     """The lines of several files after each other, or of standard input ("-", or no file at all)."""
 
     def __init__(self, files: Sequence[str] = (), paths: bool = False, longest: int = LONGEST) -> None:

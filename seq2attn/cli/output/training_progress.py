@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 from seq2attn import files
 from seq2attn.cli import console
 from seq2attn.cli.console import Clock
-from seq2attn.config import Train
+from seq2attn.config import TrainConfig
 from seq2attn.training.trainer import Event, Finished, Progress, Saved, Validation
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Display:
     """Shows the events of one run as they come. Only the leading process writes TensorBoard files."""
 
     def __init__(
-        self, run: Path, leads: bool, example: Callable[..., str], settings: Train | None = None
+        self, run: Path, leads: bool, example: Callable[..., str], settings: TrainConfig | None = None
     ) -> None:
         """`example` writes a source, its reference and the model's output as lines; `settings` say whether
         steps or minutes end the training.

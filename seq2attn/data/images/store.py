@@ -196,11 +196,11 @@ class _Writer:
         return self.spool
 
 
-def set_aside(spool: Spool, folder: Path, valid: int, test: int, seed: int) -> dict[str, Spool]:
+def hold_out(spool: Spool, folder: Path, valid: int, test: int, seed: int) -> dict[str, Spool]:
     """A split divided in train, valid and test (those that get an image), the order kept; equal files are on
     one side.
     """
-    sides = splits.divide(np.frombuffer(spool.keys, dtype=np.uint64), valid, test, seed)
+    sides = splits.assign_splits(np.frombuffer(spool.keys, dtype=np.uint64), valid, test, seed)
     if valid + test and not (sides == splits.TRAIN).any():
         raise UserError(
             f"{valid} images for validation and {test} for test leave nothing to train on: there are {len(sides)}; ask for fewer with --valid and --test"
@@ -224,7 +224,7 @@ def set_aside(spool: Spool, folder: Path, valid: int, test: int, seed: int) -> d
 
 
 def encode(
-    spool: Spool, out: Path, tokenizer: Tokenizer, limits: config.Data | None, progress: Progress
+    spool: Spool, out: Path, tokenizer: Tokenizer, limits: config.DataConfig | None, progress: Progress
 ) -> dict[str, dict[str, object]]:
     """Put the split in its place, captions encoded; what was left out, by reason. With `limits`, captions
     that are too long are; images without a caption always.

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seq2attn.config import ImageEncoder, Train
+from seq2attn.config import ImageEncoderConfig, TrainConfig
 from seq2attn.data.batches import Batch, Pairs, collate_target, plan
 from seq2attn.data.images import decoding
 from seq2attn.data.images.dataset import CaptionedSplit
@@ -22,7 +22,7 @@ from seq2attn.data.images.dataset import CaptionedSplit
 THREADS = 4  # that decode; more would wait for one another, and for the files
 
 
-class View(NamedTuple):
+class ImageTransform(NamedTuple):
     """How images are brought before a model."""
 
     side: int  # pixels
@@ -30,8 +30,8 @@ class View(NamedTuple):
     frames: int  # 1: stills
 
     @classmethod
-    def of(cls, encoder: ImageEncoder) -> "View":
-        return cls(encoder.side, encoder.fit, encoder.frames)
+    def of(cls, encoder: ImageEncoderConfig) -> "ImageTransform":
+        return cls(encoder.image_size, encoder.resize, encoder.max_frames)
 
     def pixels(
         self,
@@ -66,7 +66,7 @@ def stacked(frames: Sequence[NDArray[np.uint8]], clips: bool) -> tuple[Tensor, T
     return source if clips else source[:, 0], torch.from_numpy(np.arange(longest) < lengths[:, None])
 
 
-class Views(Pairs):
+class CaptionedImages(Pairs):
     """The captions of a split and, for each, its image."""
 
     ahead = True
@@ -74,8 +74,8 @@ class Views(Pairs):
     def __init__(
         self,
         split: CaptionedSplit,
-        view: View,
-        settings: Train | None = None,
+        view: ImageTransform,
+        settings: TrainConfig | None = None,
         features: NDArray[np.float16] | None = None,
     ) -> None:
         """`settings` say how training varies images and how many captions of one are in a batch; without,
@@ -85,10 +85,12 @@ class Views(Pairs):
         """
         self.split, self.view, self.features = split, view, features
         augment = (
-            None if settings is None else decoding.Augment(settings.crop, settings.flip, settings.colour)
+            None
+            if settings is None
+            else decoding.Augment(settings.max_crop, settings.flip, settings.color_jitter)
         )
         self.augment = augment if augment is not None and any(augment) else None
-        self.captions = None if settings is None else settings.captions
+        self.captions = None if settings is None else settings.captions_per_image
         self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="decode")
 
     @property

@@ -24,10 +24,9 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from seq2attn.attention import Attention, Past, Reading
-from seq2attn.attention.attention import Source as Readable
-from seq2attn.attention.attention import together
-from seq2attn.config import Model as Settings
+from seq2attn.attention import Attention, AttentionHistory, AttentionOutput
+from seq2attn.attention.attention import ProjectedMemory, combine_layers
+from seq2attn.config import ModelConfig
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import Decoder
 from seq2attn.models.layers.gated_conv import ROOT_HALF, Convolution, Map
@@ -48,7 +47,7 @@ class Source(NamedTuple):
     normalised once.
     """
 
-    layers: tuple[Readable, ...]
+    layers: tuple[ProjectedMemory, ...]
     scale_B: Tensor  # of what is read: the root of the number of real positions
     matrices: Fixed[tuple[Matrices, ...]]
     into: Fixed[Tensor]
@@ -61,11 +60,11 @@ class State(NamedTuple):
     time: Fixed[int]  # number of the step, from 0
     # of each layer, (R, kernel - 1, C): its convolution's inputs of the last steps, zeros before the first
     before: tuple[Tensor, ...]
-    past: Past | None  # what the attentions keep of earlier steps
+    past: AttentionHistory | None  # what the attentions keep of earlier steps
 
 
 class Layer(nn.Module):
-    def __init__(self, model: Settings, number: int) -> None:
+    def __init__(self, model: ModelConfig, number: int) -> None:
         super().__init__()
         assert model.decoder.kind == "conv"
         channels, values = model.decoder.size, model.memory_size("values")
@@ -86,7 +85,7 @@ class Layer(nn.Module):
 
 
 class ConvDecoder(Decoder):
-    def __init__(self, model: Settings, vocabulary: int) -> None:
+    def __init__(self, model: ModelConfig, vocabulary: int) -> None:
         """The decoder of `model.decoder`, over a target vocabulary of this size. The output layer is plain:
         its matrix may be the embedding's.
         """
@@ -105,41 +104,46 @@ class ConvDecoder(Decoder):
         if model.tied != "none":
             self.output.weight = self.target_embedding.weight
         # the second layer's convolution sees what the first one read
-        self.carries = settings.layers > 1 and settings.kernel > 1
+        self.context_feeds_later_steps = settings.layers > 1 and settings.kernel > 1
 
-    def source(self, memory: Memory) -> Source:
+    def project_memory(self, memory: Memory) -> Source:
         layers = self._stack()
-        readable = tuple(
-            layer.attention.source(memory.keys_BSK, memory.values_BSV, memory.mask_BS) for layer in layers
+        to_compute_dtype = tuple(
+            layer.attention.project_memory(memory.keys_BSK, memory.values_BSV, memory.mask_BS)
+            for layer in layers
         )
         scale_B = memory.mask_BS.sum(1).to(torch.promote_types(memory.values_BSV.dtype, torch.float32)).sqrt()
         matrices = Fixed(tuple(layer.matrices() for layer in layers))
-        return Source(readable, scale_B, matrices, Fixed(self.into.matrix()), Fixed(self.out.matrix()))
+        return Source(
+            to_compute_dtype, scale_B, matrices, Fixed(self.into.matrix()), Fixed(self.out.matrix())
+        )
 
-    def start(self, memory: Memory, width: int = 1) -> State:
+    def initial_state(self, memory: Memory, width: int = 1) -> State:
         rows = len(memory.mask_BS) * width
         nothing = memory.values_BSV.new_zeros(rows, self.settings.kernel - 1, self.settings.size)
-        past = self._stack()[0].attention.start(rows, memory.mask_BS, memory.values_BSV, memory.stream_B)
+        past = self._stack()[0].attention.initial_history(
+            rows, memory.mask_BS, memory.values_BSV, memory.stream_B
+        )
         return State(Fixed(0), (nothing,) * self.settings.layers, past)
 
     def step(
         self, token_R: Tensor, state: State, source: Source, weights: bool = True
     ) -> tuple[Output, State]:
-        past = None if state.past is None else state.past.of_sentences(len(source.scale_B))
+        past = None if state.past is None else state.past.by_sentence(len(source.scale_B))
         x_R1E, found, before = self._advance(token_R[:, None], state, source, past, weights)
-        after = self._stack()[0].attention.after(state.past, None)
+        after = self._stack()[0].attention.update_history(state.past, None)
         weights_RS = None if found.weights is None else found.weights.flatten(0, 1)
         return Output(self.output(x_R1E[:, 0]), weights_RS), State(Fixed(state.time.parts + 1), before, after)
 
-    def features(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Features:
-        state = self.start(memory)
-        past = None if state.past is None else state.past.of_all_steps(tokens_BT.size(1))
-        x_BTE, found, _ = self._advance(tokens_BT, state, self.source(memory), past, weights)
+    def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Features:
+        state = self.initial_state(memory)
+        past = None if state.past is None else state.past.for_all_steps(tokens_BT.size(1))
+        x_BTE, found, _ = self._advance(tokens_BT, state, self.project_memory(memory), past, weights)
         return Features(x_BTE, found.weights, found.log_p, found.entropy)
 
     def _advance(
-        self, tokens_RT: Tensor, state: State, source: Source, past: Past | None, weights: bool
-    ) -> tuple[Tensor, Reading, tuple[Tensor, ...]]:
+        self, tokens_RT: Tensor, state: State, source: Source, past: AttentionHistory | None, weights: bool
+    ) -> tuple[Tensor, AttentionOutput, tuple[Tensor, ...]]:
         """T tokens of each row on: the features, what the layers read, in one, and what later steps look back
         to.
         """
@@ -149,7 +153,7 @@ class ConvDecoder(Decoder):
         embedded = dropout(embedded if position is None else embedded + position, self.dropout, self.training)
         x_RTC = self.into(embedded, source.into.parts)
         readings, after = [], []
-        for layer, readable, matrices, before in zip(
+        for layer, to_compute_dtype, matrices, before in zip(
             self._stack(), source.layers, source.matrices.parts, state.before, strict=True
         ):
             seen = torch.cat([before, dropout(x_RTC, self.dropout, self.training)], 1)
@@ -157,7 +161,10 @@ class ConvDecoder(Decoder):
             y_RTC = layer.convolution(seen, matrices.convolution)
             query_RTE = (layer.asking(y_RTC, matrices.asking) + embedded) * ROOT_HALF
             found = layer.attention(
-                query_RTE.reshape(len(source.scale_B), -1, query_RTE.size(-1)), readable, past, weights
+                query_RTE.reshape(len(source.scale_B), -1, query_RTE.size(-1)),
+                to_compute_dtype,
+                past,
+                weights,
             )
             context = cast(Tensor, found.context)
             answer = layer.answer(
@@ -166,7 +173,7 @@ class ConvDecoder(Decoder):
             x_RTC = (x_RTC + (y_RTC + answer.reshape(y_RTC.shape)) * ROOT_HALF) * ROOT_HALF
             readings.append(found)
         x_RTE = dropout(self.out(x_RTC, source.out.parts), self.dropout, self.training)
-        return x_RTE, together(readings, self.settings.weights_of, self.shown, weights), tuple(after)
+        return x_RTE, combine_layers(readings, self.settings.weights_of, self.shown, weights), tuple(after)
 
     def _stack(self) -> list[Layer]:
         return cast(list[Layer], list(cast(Iterable[Layer], self.layers)))

@@ -22,10 +22,9 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from seq2attn.attention import Attention, Past, Reading
-from seq2attn.attention.attention import Source as Readable
-from seq2attn.attention.attention import shown
-from seq2attn.config import Model as Settings
+from seq2attn.attention import Attention, AttentionHistory, AttentionOutput
+from seq2attn.attention.attention import ProjectedMemory, shown
+from seq2attn.config import ModelConfig
 from seq2attn.kernels.deferred_gradients import Linear, unrolled
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import Decoder
@@ -36,7 +35,7 @@ from seq2attn.models.memory import Features, Memory, Output, mean_over
 class Source(NamedTuple):
     """What every step reads and none changes; dim 0 is the sentence."""
 
-    readable: Readable | None  # None without attention
+    to_compute_dtype: ProjectedMemory | None  # None without attention
     mask_BS: Tensor
     summary_BV: Tensor
 
@@ -47,24 +46,24 @@ class State(NamedTuple):
     layers: tuple[CellState, ...]
     context: Tensor | None  # (R, V), where the next step's cell takes it
     readout: Tensor | None  # (R, D), with input feeding
-    past: Past | None  # what the attention keeps of earlier steps
+    past: AttentionHistory | None  # what the attention keeps of earlier steps
 
 
 class RNNDecoder(Decoder):
-    halves = False  # a cell sums over all steps
+    supports_half_weights = False  # a cell sums over all steps
 
-    def __init__(self, model: Settings, vocabulary: int) -> None:
+    def __init__(self, model: ModelConfig, vocabulary: int) -> None:
         """The decoder of `model.decoder`, over a target vocabulary of this size."""
         super().__init__()
         assert model.decoder.kind == "rnn"
         settings, embedding, size = model.decoder, model.embedding, model.decoder.size
         self.settings = settings
-        self.queries = model.attention.queries
+        self.queries = model.attention.query_input
         self.shown = model.attention.shown
         self.dropout = model.dropout
-        attends, tied = settings.reads == "attention", model.tied != "none"
+        attends, tied = settings.context_source == "attention", model.tied != "none"
         values = model.memory_size("values")
-        read_size = 0 if settings.reads == "nothing" else values
+        read_size = 0 if settings.context_source == "none" else values
         self.target_embedding = nn.Embedding(vocabulary, embedding)
         self.attention = (
             Attention(
@@ -81,7 +80,7 @@ class RNNDecoder(Decoder):
 
         seen = (
             size
-            + (read_size if "readout" in settings.context else 0)
+            + (read_size if "readout" in settings.context_to else 0)
             + (embedding if settings.readout_embedding else 0)
         )
         direct = settings.readout == "linear" and settings.readout_size is None
@@ -90,10 +89,10 @@ class RNNDecoder(Decoder):
             None if direct else Linear(seen, self.readout_size * (2 if settings.readout == "maxout" else 1))
         )
 
-        fed_first = (read_size if "input" in settings.context else 0) + (
+        fed_first = (read_size if "input" in settings.context_to else 0) + (
             self.readout_size if settings.input_feeding else 0
         )
-        fed_later = read_size if "layer" in settings.context else 0
+        fed_later = read_size if "layer" in settings.context_to else 0
         self.cells = nn.ModuleList(
             Cell(settings.cell, size if n else embedding, size, fed_later if n else fed_first)
             for n in range(settings.layers)
@@ -115,23 +114,23 @@ class RNNDecoder(Decoder):
         if tied:
             self.output.weight = self.target_embedding.weight
 
-        self.previous = settings.query == "previous"
-        self.context_recurs = attends and bool({"input", "layer"} & set(settings.context))
-        self.carries = (
+        self.previous = settings.query_state == "previous"
+        self.context_recurs = attends and bool({"input", "layer"} & set(settings.context_to))
+        self.context_feeds_later_steps = (
             self.context_recurs
             or settings.input_feeding
-            or (self.attention is not None and self.attention.remembers)
+            or (self.attention is not None and self.attention.needs_history)
         )
 
-    def source(self, memory: Memory) -> Source:
-        readable = (
+    def project_memory(self, memory: Memory) -> Source:
+        to_compute_dtype = (
             None
             if self.attention is None
-            else self.attention.source(memory.keys_BSK, memory.values_BSV, memory.mask_BS)
+            else self.attention.project_memory(memory.keys_BSK, memory.values_BSV, memory.mask_BS)
         )
-        return Source(readable, memory.mask_BS, memory.summary_BV)
+        return Source(to_compute_dtype, memory.mask_BS, memory.summary_BV)
 
-    def start(self, memory: Memory, width: int = 1) -> State:
+    def initial_state(self, memory: Memory, width: int = 1) -> State:
         """The state before the first step, of `width` rows a sentence."""
         layers = tuple(
             CellState(*(part.repeat_interleave(width, 0) for part in layer if part is not None))
@@ -149,7 +148,7 @@ class RNNDecoder(Decoder):
             readout,
             None
             if self.attention is None
-            else self.attention.start(rows, memory.mask_BS, values, memory.stream_B),
+            else self.attention.initial_history(rows, memory.mask_BS, values, memory.stream_B),
         )
 
     def step(
@@ -163,10 +162,10 @@ class RNNDecoder(Decoder):
             self.output(self._before_output(readout)), self._shown(found) if weights else None
         ), state
 
-    def features(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Features:
+    def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Features:
         embedded_BTE = self._embed(tokens_BT)
-        walk = self._loop if self.carries else self._at_once
-        readout_BTD, found = walk(embedded_BTE, self.source(memory), self.start(memory))
+        walk = self._loop if self.context_feeds_later_steps else self._at_once
+        readout_BTD, found = walk(embedded_BTE, self.project_memory(memory), self.initial_state(memory))
         return Features(
             self._before_output(readout_BTD),
             self._shown(found) if weights else None,
@@ -174,7 +173,7 @@ class RNNDecoder(Decoder):
             found.entropy,
         )
 
-    def _loop(self, embedded_BTE: Tensor, source: Source, state: State) -> tuple[Tensor, Reading]:
+    def _loop(self, embedded_BTE: Tensor, source: Source, state: State) -> tuple[Tensor, AttentionOutput]:
         states, readings, readouts = [], [], []
         with unrolled():
             for embedded, gates in zip(
@@ -184,41 +183,41 @@ class RNNDecoder(Decoder):
                 states.append(state.layers[-1].h)
                 readings.append(reading)
                 readouts.append(readout)
-        found = Reading(*(_stack_steps(parts) for parts in zip(*readings, strict=True)))
+        found = AttentionOutput(*(_stack_steps(parts) for parts in zip(*readings, strict=True)))
         readout_BTD = _stack_steps(readouts)
         return self._readout(
             torch.stack(states, 1), found.context, embedded_BTE
         ) if readout_BTD is None else readout_BTD, found
 
-    def _at_once(self, embedded_BTE: Tensor, source: Source, state: State) -> tuple[Tensor, Reading]:
+    def _at_once(self, embedded_BTE: Tensor, source: Source, state: State) -> tuple[Tensor, AttentionOutput]:
         """Where no step waits for what an earlier one read: all the states, then all the contexts, then all
         the readouts.
         """
         x = embedded_BTE
-        fixed = source.summary_BV if self.settings.reads == "summary" else None
+        fixed = source.summary_BV if self.settings.context_source == "summary" else None
         first = state.layers[-1].h
         for number, (cell, start) in enumerate(zip(self._stack(), state.layers, strict=True)):
             x = cell.run(self._between(x) if number else x, fixed if cell.fed is not None else None, start)
         asking = torch.cat([first[:, None].to(x.dtype), x[:, :-1]], 1) if self.previous else x
         found = self._read(
-            asking, embedded_BTE, source, None if state.past is None else state.past.of_all_steps(x.size(1))
+            asking, embedded_BTE, source, None if state.past is None else state.past.for_all_steps(x.size(1))
         )
         return self._readout(x, found.context, embedded_BTE), found
 
     def _advance(
         self, embedded: Tensor, gates: Tensor, state: State, source: Source
-    ) -> tuple[Reading, Tensor | None, State]:
+    ) -> tuple[AttentionOutput, Tensor | None, State]:
         """One step from the embedding's part of the first layer's gates: what it read, the readout where it
         is fed back, the next state.
         """
         settings = self.settings
-        found = Reading(state.context)
+        found = AttentionOutput(state.context)
         if self.previous or self.attention is None:
             found = self._read_rows(state.layers[-1].h, embedded, source, state.past)
         fed = [
             part
             for part, goes in (
-                (found.context, "input" in settings.context),
+                (found.context, "input" in settings.context_to),
                 (state.readout, settings.input_feeding),
             )
             if goes and part is not None
@@ -229,14 +228,14 @@ class RNNDecoder(Decoder):
             layers.append(
                 cell.step(
                     cell.input(self._between(layers[-1].h)),
-                    found.context if "layer" in settings.context else None,
+                    found.context if "layer" in settings.context_to else None,
                     before,
                 )
             )
         if not self.previous and self.attention is not None:
             found = self._read_rows(layers[-1].h, embedded, source, state.past)
         readout = self._readout(layers[-1].h, found.context, embedded) if settings.input_feeding else None
-        past = None if self.attention is None else self.attention.after(state.past, found.weights)
+        past = None if self.attention is None else self.attention.update_history(state.past, found.weights)
         return (
             found,
             readout,
@@ -244,32 +243,36 @@ class RNNDecoder(Decoder):
         )
 
     def _read_rows(
-        self, asking_RQ: Tensor, embedded_RE: Tensor, source: Source, past: Past | None
-    ) -> Reading:
+        self, asking_RQ: Tensor, embedded_RE: Tensor, source: Source, past: AttentionHistory | None
+    ) -> AttentionOutput:
         """A beam is one more query: the rows of a sentence read the same keys and values."""
         shape = (len(source.mask_BS), -1)
         found = self._read(
             asking_RQ.unflatten(0, shape),
             embedded_RE.unflatten(0, shape),
             source,
-            None if past is None else past.of_sentences(shape[0]),
+            None if past is None else past.by_sentence(shape[0]),
         )
-        return Reading(*(None if part is None else part.flatten(0, 1) for part in found))
+        return AttentionOutput(*(None if part is None else part.flatten(0, 1) for part in found))
 
-    def _read(self, asking_BTH: Tensor, embedded_BTE: Tensor, source: Source, past: Past | None) -> Reading:
+    def _read(
+        self, asking_BTH: Tensor, embedded_BTE: Tensor, source: Source, past: AttentionHistory | None
+    ) -> AttentionOutput:
         """What the states that ask, each with the embedding of its step, get."""
-        if self.attention is None or source.readable is None:
-            return Reading(
+        if self.attention is None or source.to_compute_dtype is None:
+            return AttentionOutput(
                 source.summary_BV[:, None].expand(-1, asking_BTH.size(1), -1)
-                if self.settings.reads == "summary"
+                if self.settings.context_source == "summary"
                 else None
             )
         query = {"state": (asking_BTH,), "embedding": (embedded_BTE,), "both": (embedded_BTE, asking_BTH)}[
             self.queries
         ]
-        found = self.attention(query[0] if len(query) == 1 else torch.cat(query, -1), source.readable, past)
+        found = self.attention(
+            query[0] if len(query) == 1 else torch.cat(query, -1), source.to_compute_dtype, past
+        )
         if self.gate is None:
-            return cast(Reading, found)
+            return cast(AttentionOutput, found)
         context = found.context
         seen = (
             asking_BTH
@@ -281,11 +284,11 @@ class RNNDecoder(Decoder):
         # rows there are
         if not torch.is_grad_enabled():
             opening = opening.expand_as(context)
-        return cast(Reading, found._replace(context=opening.sigmoid() * context))
+        return cast(AttentionOutput, found._replace(context=opening.sigmoid() * context))
 
     def _readout(self, state: Tensor, context: Tensor | None, embedded: Tensor) -> Tensor:
         parts = [state]
-        if context is not None and "readout" in self.settings.context:
+        if context is not None and "readout" in self.settings.context_to:
             parts.append(context)
         if self.settings.readout_embedding:
             parts.append(embedded)
@@ -321,7 +324,7 @@ class RNNDecoder(Decoder):
             return CellState(state.h)
         return state if state.c is not None else CellState(state.h, torch.zeros_like(like))
 
-    def _shown(self, found: Reading) -> Tensor | None:
+    def _shown(self, found: AttentionOutput) -> Tensor | None:
         return None if found.weights is None else shown(found.weights, self.shown)
 
     def _stack(self) -> list[Cell]:

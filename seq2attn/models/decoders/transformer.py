@@ -12,11 +12,10 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from seq2attn.attention import Attention, Past, Reading
-from seq2attn.attention.attention import Source as Readable
-from seq2attn.attention.attention import together
+from seq2attn.attention import Attention, AttentionHistory, AttentionOutput
+from seq2attn.attention.attention import ProjectedMemory, combine_layers
 from seq2attn.attention.self_attention import SelfAttention
-from seq2attn.config import Model as Settings
+from seq2attn.config import ModelConfig
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import Decoder
 from seq2attn.models.layers.kv_cache import Cache
@@ -28,7 +27,7 @@ Look = Callable[[SelfAttention, Tensor], Tensor]  # self-attention over what the
 
 
 class Layer(nn.Module):
-    def __init__(self, model: Settings, number: int) -> None:
+    def __init__(self, model: ModelConfig, number: int) -> None:
         super().__init__()
         assert model.decoder.kind == "transformer"
         settings, size = model.decoder, model.decoder.size
@@ -43,13 +42,18 @@ class Layer(nn.Module):
         self.attending, self.reading, self.feeding = (Sublayer(settings, model.dropout) for _ in range(3))
 
     def forward(
-        self, x_BTD: Tensor, look: Look, readable: Readable, past: Past | None, weights: bool
-    ) -> tuple[Tensor, Reading]:
-        found = Reading(None)
+        self,
+        x_BTD: Tensor,
+        look: Look,
+        to_compute_dtype: ProjectedMemory,
+        past: AttentionHistory | None,
+        weights: bool,
+    ) -> tuple[Tensor, AttentionOutput]:
+        found = AttentionOutput(None)
 
         def read(x: Tensor) -> Tensor:
             nonlocal found
-            found = self.source_attention(x, readable, past, weights)
+            found = self.source_attention(x, to_compute_dtype, past, weights)
             return cast(Tensor, found.context)
 
         x_BTD = self.reading(self.attending(x_BTD, lambda x: look(self.attention, x)), read)
@@ -59,7 +63,7 @@ class Layer(nn.Module):
 class Source(NamedTuple):
     """What every step reads and none changes: the memory as each layer has projected it."""
 
-    layers: tuple[Readable, ...]
+    layers: tuple[ProjectedMemory, ...]
 
 
 class State(NamedTuple):
@@ -69,11 +73,11 @@ class State(NamedTuple):
     # bool: the places of the caches that are the row's own past; None where a sentence has one row, whose are
     # all
     seen_RC: Tensor | None
-    past: Past | None  # what the attention to the source keeps of earlier steps
+    past: AttentionHistory | None  # what the attention to the source keeps of earlier steps
 
 
 class TransformerDecoder(Decoder):
-    def __init__(self, model: Settings, vocabulary: int) -> None:
+    def __init__(self, model: ModelConfig, vocabulary: int) -> None:
         """The decoder of `model.decoder`, over a target vocabulary of this size."""
         super().__init__()
         assert model.decoder.kind == "transformer"
@@ -88,17 +92,19 @@ class TransformerDecoder(Decoder):
         self.output = nn.Linear(settings.size, vocabulary)
         if model.tied != "none":
             self.output.weight = self.target_embedding.weight
-        self.carries = settings.layers > 1  # the second layer's self-attention sees what the first one read
+        self.context_feeds_later_steps = (
+            settings.layers > 1
+        )  # the second layer's self-attention sees what the first one read
 
-    def source(self, memory: Memory) -> Source:
+    def project_memory(self, memory: Memory) -> Source:
         return Source(
             tuple(
-                layer.source_attention.source(memory.keys_BSK, memory.values_BSV, memory.mask_BS)
+                layer.source_attention.project_memory(memory.keys_BSK, memory.values_BSV, memory.mask_BS)
                 for layer in self._stack()
             )
         )
 
-    def start(self, memory: Memory, width: int = 1) -> State:
+    def initial_state(self, memory: Memory, width: int = 1) -> State:
         sentences, like = len(memory.mask_BS), memory.values_BSV
         heads = self._stack()[0].attention
         caches = tuple(Cache.empty(sentences, heads.kv_heads, heads.head_size, like) for _ in self.layers)
@@ -126,35 +132,35 @@ class TransformerDecoder(Decoder):
             caches.append(cache)
             return attention.read(query, keys, values, mask)
 
-        past = None if state.past is None else state.past.of_sentences(sentences)
+        past = None if state.past is None else state.past.by_sentence(sentences)
         x_BWD, found = self._walk(x_BWD, look, source, past, weights)
         logits_RN = self.output(x_BWD.flatten(0, 1))
         weights_RS = None if found.weights is None else found.weights.flatten(0, 1)
         return Output(logits_RN, weights_RS), State(
             Shared(tuple(caches), sentences, width),
             seen_RC,
-            self._stack()[0].source_attention.after(state.past, None),
+            self._stack()[0].source_attention.update_history(state.past, None),
         )
 
-    def features(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Features:
+    def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Features:
         past = self._past(memory, len(tokens_BT))
-        past = None if past is None else past.of_all_steps(tokens_BT.size(1))
+        past = None if past is None else past.for_all_steps(tokens_BT.size(1))
         x_BTD = self._embed(tokens_BT, 0, tokens_BT.size(1))
         turn = self._stack()[0].attention.turn(torch.arange(tokens_BT.size(1), device=x_BTD.device), x_BTD)
         x_BTD, found = self._walk(
-            x_BTD, lambda attention, x: attention(x, None, turn), self.source(memory), past, weights
+            x_BTD, lambda attention, x: attention(x, None, turn), self.project_memory(memory), past, weights
         )
         return Features(x_BTD, found.weights, found.log_p, found.entropy)
 
     def _walk(
-        self, x_BTD: Tensor, look: Look, source: Source, past: Past | None, weights: bool
-    ) -> tuple[Tensor, Reading]:
+        self, x_BTD: Tensor, look: Look, source: Source, past: AttentionHistory | None, weights: bool
+    ) -> tuple[Tensor, AttentionOutput]:
         """Through all layers: the features, and what the layers read, in one."""
         readings = []
-        for layer, readable in zip(self._stack(), source.layers, strict=True):
-            x_BTD, reading = layer(x_BTD, look, readable, past, weights)
+        for layer, to_compute_dtype in zip(self._stack(), source.layers, strict=True):
+            x_BTD, reading = layer(x_BTD, look, to_compute_dtype, past, weights)
             readings.append(reading)
-        return x_BTD if self.norm is None else self.norm(x_BTD), together(
+        return x_BTD if self.norm is None else self.norm(x_BTD), combine_layers(
             readings, self.settings.weights_of, self.shown, weights
         )
 
@@ -163,8 +169,8 @@ class TransformerDecoder(Decoder):
         position = self.positions(first, count, x_BTD)
         return dropout(x_BTD if position is None else x_BTD + position, self.dropout, self.training)
 
-    def _past(self, memory: Memory, rows: int) -> Past | None:
-        return self._stack()[0].source_attention.start(
+    def _past(self, memory: Memory, rows: int) -> AttentionHistory | None:
+        return self._stack()[0].source_attention.initial_history(
             rows, memory.mask_BS, memory.values_BSV, memory.stream_B
         )
 

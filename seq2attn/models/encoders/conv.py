@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from seq2attn.config import Model as Settings
+from seq2attn.config import ModelConfig
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import TextEncoder
 from seq2attn.models.layers.gated_conv import ROOT_HALF, Convolution, Map
@@ -20,7 +20,7 @@ from seq2attn.models.layers.positions import Positions
 from seq2attn.models.memory import Memory, mean_over, part_of
 
 
-class _Share(torch.autograd.Function):
+class _ScaleGradient(torch.autograd.Function):
     """x as it is, a share of its gradient."""
 
     @staticmethod
@@ -38,7 +38,7 @@ class ConvEncoder(TextEncoder):
     h); states z = V h + c, as long as e.
     """
 
-    def __init__(self, model: Settings, vocabulary: int) -> None:
+    def __init__(self, model: ModelConfig, vocabulary: int) -> None:
         """The encoder of `model.encoder`, over a source vocabulary of this size."""
         super().__init__()
         assert model.encoder.kind == "conv"
@@ -66,7 +66,7 @@ class ConvEncoder(TextEncoder):
         for layer in cast(Iterable[Convolution], self.layers):
             x = (x + layer(dropout(x, self.dropout, self.training).masked_fill(padding_BS1, 0.0))) * ROOT_HALF
         # the embeddings' own gradient, where values hold them, is whole
-        x = cast(Tensor, _Share.apply(self.out(x), self.share))
+        x = cast(Tensor, _ScaleGradient.apply(self.out(x), self.share))
         return Memory(
             part_of(self.keys, x, embedded), part_of(self.values, x, embedded), mask_BS, mean_over(mask_BS, x)
         )

@@ -52,7 +52,7 @@ class SelfAttentionOverTime(nn.Module):
 
     def __init__(self, size: int, layers: int, heads: int, dropout: float) -> None:
         super().__init__()
-        settings = config.TransformerEncoder(
+        settings = config.TransformerEncoderConfig(
             kind="transformer", size=size, layers=layers, heads=heads, feedforward=4 * size, prenorm=True
         )
         self.positions = Positions("sinusoidal", size, 0)
@@ -74,16 +74,16 @@ class ImageEncoder(Encoder):
     all cells of all frames, one frame after the other.
     """
 
-    halves = False  # a backbone's norms sum over a whole image
+    supports_half_weights = False  # a backbone's norms sum over a whole image
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: config.Model) -> None:
+    def __init__(self, model: config.ModelConfig) -> None:
         """The encoder of `model.encoder`. Raises UserError where its backbone cannot be had."""
         super().__init__()
         assert model.encoder.kind == "image"
         settings = model.encoder
-        self.clips, self.frames, self.frozen = settings.clips, settings.frames, settings.frozen
+        self.clips, self.frames, self.frozen = settings.clips, settings.max_frames, settings.frozen
         self.dropout = model.dropout
         for name, values in (("mean", settings.mean), ("std", settings.std)):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
@@ -101,7 +101,7 @@ class ImageEncoder(Encoder):
             self.backbone.eval()
         return self
 
-    def late_parameters(self) -> Iterable[nn.Parameter]:
+    def backbone_parameters(self) -> Iterable[nn.Parameter]:
         return published(self.backbone)
 
     def features(self, pixels: Tensor) -> Tensor:
@@ -185,16 +185,18 @@ class ImageEncoder(Encoder):
         return y_BFSD, mean_over(mask_BF, y_BFSD.mean(2))
 
 
-def _time(settings: config.ImageEncoder, dropout: float) -> nn.Module | None:
-    match settings.time:
+def _time(settings: config.ImageEncoderConfig, dropout: float) -> nn.Module | None:
+    match settings.temporal:
         case "mean":
             return None
         case "rnn":
             return Recurrence(
-                "lstm", settings.size, settings.size // 2, settings.time_layers, 2, dropout=dropout
+                "lstm", settings.size, settings.size // 2, settings.temporal_layers, 2, dropout=dropout
             )
         case "transformer":
-            return SelfAttentionOverTime(settings.size, settings.time_layers, settings.time_heads, dropout)
+            return SelfAttentionOverTime(
+                settings.size, settings.temporal_layers, settings.temporal_heads, dropout
+            )
 
 
 def _by_four(function: Callable[..., tuple[Tensor, ...]], *inputs: Tensor, whole: bool) -> tuple[Tensor, ...]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2attn.config import Cell as Kind
-from seq2attn.config import Model as Settings
+from seq2attn.config import ModelConfig
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import TextEncoder
 from seq2attn.models.layers.cells import Cell
@@ -81,9 +81,9 @@ class Recurrence(nn.ModuleList):
 class RNNEncoder(TextEncoder):
     """h_j = [forward state; backward state] of each source position j (Bahdanau 2015, section 3.2)."""
 
-    halves = False  # a cell sums over all steps
+    supports_half_weights = False  # a cell sums over all steps
 
-    def __init__(self, model: Settings, vocabulary: int) -> None:
+    def __init__(self, model: ModelConfig, vocabulary: int) -> None:
         """The encoder of `model.encoder`, over a source vocabulary of this size."""
         super().__init__()
         assert model.encoder.kind == "rnn"

@@ -8,9 +8,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from seq2attn.attention.self_attention import SelfAttention, Turn
-from seq2attn.config import Model as Settings
-from seq2attn.config import Transformer
+from seq2attn.attention.self_attention import RotaryAngles, SelfAttention
+from seq2attn.config import ModelConfig, TransformerConfig
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import TextEncoder
 from seq2attn.models.layers.positions import Positions
@@ -19,7 +18,7 @@ from seq2attn.models.memory import Memory, mean_over, part_of
 
 
 class Layer(nn.Module):
-    def __init__(self, settings: Transformer, dropout: float) -> None:
+    def __init__(self, settings: TransformerConfig, dropout: float) -> None:
         super().__init__()
         self.attention = SelfAttention(
             settings.size, settings.heads, settings.kv_heads, settings.positions == "rotary", settings.bias
@@ -27,14 +26,14 @@ class Layer(nn.Module):
         self.feedforward = FeedForward(settings)
         self.attending, self.feeding = Sublayer(settings, dropout), Sublayer(settings, dropout)
 
-    def forward(self, x_BSD: Tensor, mask_BS: Tensor, turn: Turn | None) -> Tensor:
+    def forward(self, x_BSD: Tensor, mask_BS: Tensor, turn: RotaryAngles | None) -> Tensor:
         x_BSD = self.attending(x_BSD, lambda x: self.attention(x, mask_BS, turn))
         y: Tensor = self.feeding(x_BSD, self.feedforward)
         return y
 
 
 class TransformerEncoder(TextEncoder):
-    def __init__(self, model: Settings, vocabulary: int) -> None:
+    def __init__(self, model: ModelConfig, vocabulary: int) -> None:
         """The encoder of `model.encoder`, over a source vocabulary of this size."""
         super().__init__()
         assert model.encoder.kind == "transformer"

@@ -15,7 +15,7 @@ from seq2attn.kernels.deferred_gradients import product_dtype
 ROOT_HALF = 0.5**0.5
 
 
-class Normalised(nn.Module):
+class WeightNorm(nn.Module):
     """A matrix W = g v / |v|, row by row: the length of a row is learned apart from its direction (Salimans
     2016, eq. 2). `weight` is v, `gain` g.
     """
@@ -41,7 +41,7 @@ class Normalised(nn.Module):
         return (self.weight * scale.view(-1, *[1] * (self.weight.dim() - 1))).to(product_dtype(self.weight))
 
 
-class Map(Normalised):
+class Map(WeightNorm):
     """y = W x + b."""
 
     def __init__(self, inputs: int, outputs: int, kept: float = 1.0) -> None:
@@ -52,7 +52,7 @@ class Map(Normalised):
         return F.linear(x, self.matrix() if matrix is None else matrix, self.bias)
 
 
-class Convolution(Normalised):
+class Convolution(WeightNorm):
     """a * sigma(b) of [a; b] = W [x_j; ...; x_{j+k-1}] + b: a gated linear unit (section 3.2; Dauphin 2017)."""
 
     def __init__(self, channels: int, kernel: int, kept: float, padding: int = 0) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seq2attn.config import Transformer as Settings
+from seq2attn.config import TransformerConfig
 from seq2attn.kernels.dropout import dropout
 
 EPS = 1e-5  # added to what a norm divides by the root of; torch's own for RMSNorm would hang on the type
 
 
-def norm(settings: Settings) -> nn.Module:
+def norm(settings: TransformerConfig) -> nn.Module:
     """Layer normalisation (Ba 2016), or by the root mean square alone (Zhang 2019)."""
     return (
         nn.LayerNorm(settings.size, EPS, bias=settings.bias)
@@ -27,7 +27,7 @@ class FeedForward(nn.Module):
     2020, eq. 6).
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: TransformerConfig) -> None:
         super().__init__()
         self.activation = settings.activation
         self.into = nn.Linear(
@@ -58,7 +58,7 @@ class Sublayer(nn.Module):
     function is handed in.
     """
 
-    def __init__(self, settings: Settings, dropout: float) -> None:
+    def __init__(self, settings: TransformerConfig, dropout: float) -> None:
         super().__init__()
         self.norm = norm(settings)
         self.first = settings.prenorm

@@ -13,8 +13,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from seq2attn.config import STAGES
-from seq2attn.config import ImageEncoder as Settings
+from seq2attn.config import STAGES, ImageEncoderConfig
 from seq2attn.errors import UserError
 from seq2attn.models.vision.resnet import ResNet
 
@@ -36,7 +35,7 @@ def allow_code(allowed: bool = True) -> Iterator[None]:
         _permitted.reset(token)
 
 
-class Foreign(nn.Module):
+class ExternalBackbone(nn.Module):
     """Somebody else's network, (B, 3, Y, X) to (B, C, h, w). It is always in evaluation mode: no image may
     change what is made of another.
     """
@@ -55,7 +54,7 @@ class Foreign(nn.Module):
         return self.read(self.module, x_BCYX)
 
 
-def backbone(settings: Settings) -> tuple[nn.Module, int, tuple[int, int]]:
+def backbone(settings: ImageEncoderConfig) -> tuple[nn.Module, int, tuple[int, int]]:
     """The backbone with its first weights as its maker draws them, the channels of what it makes, and its
     rows and columns.
 
@@ -64,10 +63,10 @@ def backbone(settings: Settings) -> tuple[nn.Module, int, tuple[int, int]]:
     """
     if settings.residual:
         own = ResNet(settings)
-        return own, own.channels, (own.cells(settings.side), own.cells(settings.side))
+        return own, own.channels, (own.cells(settings.image_size), own.cells(settings.image_size))
     with torch.device("cpu"):  # whatever the rest is built on: what it makes is looked at
         foreign = (
-            Foreign(_called(settings.code))
+            ExternalBackbone(_called(settings.code))
             if settings.code is not None
             else _timm(settings.backbone.removeprefix("timm:"))
         )
@@ -94,14 +93,14 @@ def _called(code: str) -> nn.Module:
     return module
 
 
-def _timm(name: str) -> Foreign:
+def _timm(name: str) -> ExternalBackbone:
     where = f'model.encoder.backbone="timm:{name}"'
     try:
         timm = importlib.import_module("timm")
     except ImportError:
         raise UserError(f"{where}: timm is not installed: pip install timm") from None
     try:
-        return Foreign(timm.create_model(name, pretrained=False, num_classes=0), _timm_features)
+        return ExternalBackbone(timm.create_model(name, pretrained=False, num_classes=0), _timm_features)
     except Exception as error:
         raise UserError(
             f"{where}: timm makes no such model: {_line(error)}; choose one of timm.list_models()"
@@ -121,14 +120,14 @@ def _timm_features(module: Any, x_BCYX: Tensor) -> Tensor:
     return found if found.size(1) == channels else found.movedim(-1, 1)
 
 
-def _shape(foreign: Foreign, settings: Settings) -> tuple[int, tuple[int, int]]:
+def _shape(foreign: ExternalBackbone, settings: ImageEncoderConfig) -> tuple[int, tuple[int, int]]:
     where = f'model.encoder.backbone="{settings.backbone}"'
     try:
         with torch.no_grad():
-            found: Any = foreign(torch.zeros(1, 3, settings.side, settings.side))
+            found: Any = foreign(torch.zeros(1, 3, settings.image_size, settings.image_size))
     except Exception as error:
         raise UserError(
-            f"{where}: does not read images of {settings.side} x {settings.side} pixels: {_line(error)}; set model.encoder.side to what it wants"
+            f"{where}: does not read images of {settings.image_size} x {settings.image_size} pixels: {_line(error)}; set model.encoder.image_size to what it wants"
         ) from error
     if (
         not isinstance(found, Tensor)
@@ -173,7 +172,7 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     where one is missing, unknown, of another shape, no floating-point numbers where the backbone has them,
     or not finite.
     """
-    whole = module.module if isinstance(module, Foreign) else module
+    whole = module.module if isinstance(module, ExternalBackbone) else module
     own = {
         name: tensor
         for name, tensor in whole.state_dict(keep_vars=True).items()

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from seq2attn.config import Model as Settings
+from seq2attn.config import ModelConfig
 from seq2attn.errors import UserError
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.models.vision.backbones import fill
@@ -24,7 +24,7 @@ INSIDE = ("state_dict", "model")  # where a checkpoint may have its weights
 CHECKPOINTS = (b"PK\x03\x04", b"\x80")  # how those of torch begin: an archive, or, of old, a pickle
 
 
-def pretrained(model: Seq2Seq, settings: Settings) -> None:
+def pretrained(model: Seq2Seq, settings: ModelConfig) -> None:
     """Give the backbone of the model's encoder the weights that its settings name, if any. Raises UserError,
     one line, where they are missing, damaged or do not fit.
     """

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seq2attn.attention.self_attention_2d import SelfAttention2d
-from seq2attn.config import ImageEncoder as Settings
+from seq2attn.config import ImageEncoderConfig
 
 EPS = 1e-5  # added to a variance
 GROUP = 16  # channels of a group (Wu and He 2018, table 3)
@@ -20,7 +20,7 @@ FIRST = 64  # channels of the first stage of the published ones
 Norm = Callable[[int], nn.Module]
 
 
-class Statistics(nn.Module):
+class FrozenBatchNorm(nn.Module):
     """Batch normalisation (Ioffe and Szegedy 2015) by the mean and the variance that a file of weights
     brings: they never change. Gain and shift are trained.
     """
@@ -117,9 +117,9 @@ class ResNet(nn.Module):
     stage, and of twice as many a side after each other.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ImageEncoderConfig) -> None:
         super().__init__()
-        norm: Norm = Statistics if settings.norm == "batch" else _groups
+        norm: Norm = FrozenBatchNorm if settings.norm == "batch" else _groups
         block, blocks = PUBLISHED.get(settings.backbone, (Basic, settings.blocks))
         published = settings.backbone in PUBLISHED
         first = FIRST if published else settings.channels

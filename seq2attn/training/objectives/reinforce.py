@@ -20,7 +20,7 @@ import math
 
 from torch import Tensor
 
-from seq2attn.config import Train
+from seq2attn.config import ReinforceConfig
 
 
 def drawn(
@@ -31,7 +31,7 @@ def drawn(
     *,
     to_go: bool,
     baseline: float,
-    settings: Train,
+    settings: ReinforceConfig,
 ) -> tuple[Tensor, Tensor]:
     """What is added to the cross-entropy, and the entropy, both summed over the M real target tokens, 0-dim.
 
@@ -48,14 +48,18 @@ def drawn(
         x_BT.flatten().index_select(0, real_M) for x_BT in (log_p_BT, gain_BT, entropy_BT)
     )
     entropy = entropy_M.sum()
-    return -settings.reinforce * (gain_M * log_p_M).sum() - settings.entropy * entropy, entropy.detach()
+    return -settings.weight * (gain_M * log_p_M).sum() - settings.entropy_weight * entropy, entropy.detach()
 
 
-def first_baseline(settings: Train, vocabulary: int) -> float:
+def first_baseline(settings: ReinforceConfig, vocabulary: int) -> float:
     """The reward per token of a model that knows nothing yet."""
-    return -math.log(vocabulary) if settings.baseline else 0.0
+    return -math.log(vocabulary) if settings.baseline_decay else 0.0
 
 
-def next_baseline(settings: Train, baseline: float, reward: float) -> float:
+def next_baseline(settings: ReinforceConfig, baseline: float, reward: float) -> float:
     """The moving average once an update had this mean reward per token (Xu 2015, equation 12)."""
-    return settings.baseline * baseline + (1 - settings.baseline) * reward if settings.baseline else 0.0
+    return (
+        settings.baseline_decay * baseline + (1 - settings.baseline_decay) * reward
+        if settings.baseline_decay
+        else 0.0
+    )

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from seq2attn.models.seq2seq import Seq2Seq
 
 
-class Drawn(NamedTuple):
+class SampledTargets(NamedTuple):
     """Targets (R, T) that a model drew of I sources itself, and what they are worth."""
 
     source_of_R: Tensor  # the place of each one's source among the I
@@ -29,10 +29,10 @@ class Drawn(NamedTuple):
 
 
 # the model, its sources and their mask, their numbers in the data, a seed
-Critic = Callable[[Seq2Seq, Tensor, Tensor, Tensor, int], Drawn]
+RewardFunction = Callable[[Seq2Seq, Tensor, Tensor, Tensor, int], SampledTargets]
 
 
-def expected_loss(features_RTD: Tensor, output: nn.Linear, drawn: Drawn) -> Tensor:
+def expected_loss(features_RTD: Tensor, output: nn.Linear, drawn: SampledTargets) -> Tensor:
     """The sum over all that was drawn of -(r - b) log p, 0-dim: over the number of draws a source its
     gradient is that of the sources' expected reward, turned around.
 

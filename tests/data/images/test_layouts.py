@@ -240,7 +240,11 @@ def test_the_real_flickr8k_as_it_is_downloaded_today(listed: bool, tmp_path: Pat
         write(tmp_path / "Flickr_8k.trainImages.txt", "\n".join(names[:40]))
         write(tmp_path / "Flickr_8k.devImages.txt", "\n".join(names[40:]))
     report = prepared.prepare(
-        str(tmp_path), tmp_path / "out", prepared.config.Data(), valid=None if listed else 5, shrink=True
+        str(tmp_path),
+        tmp_path / "out",
+        prepared.config.DataConfig(),
+        valid=None if listed else 5,
+        shrink=True,
     )
     counts = {name: (split["images"], split["kept"]) for name, split in report["splits"].items()}
     assert counts == (

@@ -429,7 +429,7 @@ def test_images_are_no_text_and_text_no_images(out: Path, tmp_path: Path) -> Non
     for language in ("en", "de"):
         (text / f"train.{language}").write_text("".join(f"a b c{number}\n" for number in range(50)))
     prepared.prepare(
-        str(text), tmp_path / "texts", config.Data(source="en", target="de", vocab_size=40), shrink=True
+        str(text), tmp_path / "texts", config.DataConfig(source="en", target="de", vocab_size=40), shrink=True
     )
     with pytest.raises(
         UserError,

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from seq2attn.config import Train
-from seq2attn.data.images.transforms import View, Views, stacked
+from seq2attn.config import TrainConfig
+from seq2attn.data.images.transforms import CaptionedImages, ImageTransform, stacked
 from seq2attn.data.prepared import Prepared
 from seq2attn.data.tokenizer import BOS, EOS, PAD
 from seq2attn.errors import UserError
 
-STILLS, CLIPS = View(toy.SIDE, "stretch", 1), View(toy.SIDE, "stretch", 4)
+STILLS, CLIPS = ImageTransform(toy.SIDE, "stretch", 1), ImageTransform(toy.SIDE, "stretch", 4)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def rows(batches: list[np.ndarray]) -> list[int]:
 @pytest.mark.parametrize("batch_tokens", [1, 20, 64, 10**6])
 def test_an_epoch_has_every_caption_once(stills: Prepared, batch_tokens: int) -> None:
     split = stills.captioned_split("train")
-    of = Views(split, STILLS, Train())
+    of = CaptionedImages(split, STILLS, TrainConfig())
     for epoch in range(3):
         batches = of.plan(batch_tokens, 1, epoch)
         assert sorted(rows(batches)) == list(range(len(split)))
@@ -58,7 +58,7 @@ def test_an_epoch_has_every_caption_once(stills: Prepared, batch_tokens: int) ->
 
 def test_batches_are_well_filled(stills: Prepared) -> None:
     split = stills.captioned_split("train")
-    batches = Views(split, STILLS, Train()).plan(120, 1, 0)
+    batches = CaptionedImages(split, STILLS, TrainConfig()).plan(120, 1, 0)
     padded = sum((split.target_lengths[batch].max() + 1) * len(batch) for batch in batches)
     assert padded > 0.6 * 120 * (len(batches) - 1)
 
@@ -67,9 +67,9 @@ def test_plans_are_a_function_of_seed_and_epoch(stills: Prepared) -> None:
     def plan(seed: int, epoch: int, **settings: object) -> list[list[int]]:
         return [
             batch.tolist()
-            for batch in Views(stills.captioned_split("train"), STILLS, Train(**settings)).plan(
-                60, seed, epoch
-            )
+            for batch in CaptionedImages(
+                stills.captioned_split("train"), STILLS, TrainConfig(**settings)
+            ).plan(60, seed, epoch)
         ]  # type: ignore[arg-type]
 
     for settings in ({}, {"captions": 2}):
@@ -84,7 +84,7 @@ def test_some_captions_of_each_image_are_others_in_each_epoch(stills: Prepared, 
     another.
     """
     split = stills.captioned_split("train")
-    of = Views(split, STILLS, Train(captions=count))
+    of = CaptionedImages(split, STILLS, TrainConfig(captions=count))
     seen: Counter[int] = Counter()
     for epoch in range(5):
         chosen = rows(of.plan(60, 1, epoch))
@@ -108,7 +108,7 @@ def test_some_captions_of_each_image_are_others_in_each_epoch(stills: Prepared, 
 
 def test_a_batch_has_each_image_once_and_its_captions_know_it(stills: Prepared) -> None:
     split = stills.captioned_split("train")
-    of = Views(split, STILLS, Train())
+    of = CaptionedImages(split, STILLS, TrainConfig())
     images = toy.images_of(of)
     for batch_rows in of.plan(60, 1, 0):
         batch = of.batch(batch_rows, 7)
@@ -138,10 +138,12 @@ def test_a_batch_has_each_image_once_and_its_captions_know_it(stills: Prepared) 
 
 def test_what_varies_is_a_function_of_the_draw(stills: Prepared) -> None:
     split = stills.captioned_split("train")
-    varied = Train(crop=0.3, flip=True, colour=0.3)
+    varied = TrainConfig(crop=0.3, flip=True, colour=0.3)
     some = np.arange(0, len(split), 3)
-    first, again, other = (Views(split, STILLS, varied).batch(some, draw).source for draw in (5, 5, 6))
-    plain = Views(split, STILLS, None).batch(some, 5).source
+    first, again, other = (
+        CaptionedImages(split, STILLS, varied).batch(some, draw).source for draw in (5, 5, 6)
+    )
+    plain = CaptionedImages(split, STILLS, None).batch(some, 5).source
     assert torch.equal(first, again)
     assert sum(torch.equal(*pair) for pair in zip(first, other, strict=True)) <= 1
     assert sum(torch.equal(*pair) for pair in zip(first, plain, strict=True)) <= 1
@@ -151,9 +153,9 @@ def test_what_varies_does_not_hang_on_company(stills: Prepared) -> None:
     """An image's change is of the draw and of its number, not of its place; equal images in a batch change
     apart.
     """
-    of = Views(stills.captioned_split("train"), STILLS, Train(crop=0.4, flip=True))
-    together, _ = of.sources([3, 4, 5, 6], 9)
-    assert torch.equal(of.sources([5], 9)[0][0], together[2])
+    of = CaptionedImages(stills.captioned_split("train"), STILLS, TrainConfig(crop=0.4, flip=True))
+    combine_layers, _ = of.sources([3, 4, 5, 6], 9)
+    assert torch.equal(of.sources([5], 9)[0][0], combine_layers[2])
     of.split.content = lambda _: toy.image(0).content()  # type: ignore[method-assign]
     alike, _ = of.sources(list(range(12)), 9)
     assert len({image.numpy().tobytes() for image in alike}) > 6
@@ -161,9 +163,9 @@ def test_what_varies_does_not_hang_on_company(stills: Prepared) -> None:
 
 def test_flips_are_half_and_only_where_they_are_asked_for(stills: Prepared) -> None:
     split = stills.captioned_split("train")
-    plain, _ = Views(split, STILLS, None).sources(range(30))
+    plain, _ = CaptionedImages(split, STILLS, None).sources(range(30))
     for flip in (True, False):
-        of = Views(split, STILLS, Train(flip=flip))
+        of = CaptionedImages(split, STILLS, TrainConfig(flip=flip))
         found, _ = of.sources(range(30), 1)
         mirrored = [torch.equal(image, before.flip(-1)) for image, before in zip(found, plain, strict=True)]
         assert all(
@@ -174,15 +176,15 @@ def test_flips_are_half_and_only_where_they_are_asked_for(stills: Prepared) -> N
 
 
 def test_nothing_varies_without_a_draw_or_settings(stills: Prepared) -> None:
-    split, varied = stills.captioned_split("train"), Train(crop=0.5, flip=True, colour=0.5)
-    plain, _ = Views(split, STILLS, Train()).sources(range(10), 3)
-    assert torch.equal(Views(split, STILLS, varied).sources(range(10), None)[0], plain)
-    assert torch.equal(Views(split, STILLS, None).sources(range(10), 3)[0], plain)
+    split, varied = stills.captioned_split("train"), TrainConfig(crop=0.5, flip=True, colour=0.5)
+    plain, _ = CaptionedImages(split, STILLS, TrainConfig()).sources(range(10), 3)
+    assert torch.equal(CaptionedImages(split, STILLS, varied).sources(range(10), None)[0], plain)
+    assert torch.equal(CaptionedImages(split, STILLS, None).sources(range(10), 3)[0], plain)
 
 
 def test_frames_of_a_clip_change_alike(clips: Prepared) -> None:
-    of = Views(clips.captioned_split("train"), CLIPS, Train(flip=True))
-    plain, mask = Views(clips.captioned_split("train"), CLIPS, None).sources(range(8))
+    of = CaptionedImages(clips.captioned_split("train"), CLIPS, TrainConfig(flip=True))
+    plain, mask = CaptionedImages(clips.captioned_split("train"), CLIPS, None).sources(range(8))
     found, _ = of.sources(range(8), 2)
     for clip, before, real in zip(found, plain, mask, strict=True):
         assert torch.equal(clip[real], before[real]) or torch.equal(clip[real], before[real].flip(-1))
@@ -193,7 +195,7 @@ def test_frames_of_a_clip_change_alike(clips: Prepared) -> None:
 
 def test_clips_have_masks_of_their_real_frames(clips: Prepared) -> None:
     split = clips.captioned_split("train")
-    of = Views(split, CLIPS, Train())
+    of = CaptionedImages(split, CLIPS, TrainConfig())
     source, mask = of.sources([0, 1, 2, 3])
     assert source.shape == (4, 4, 3, toy.SIDE, toy.SIDE)
     assert mask.tolist() == [[True, True, True, False], [True, False, False, False], [True] * 4, [True] * 4]
@@ -201,8 +203,8 @@ def test_clips_have_masks_of_their_real_frames(clips: Prepared) -> None:
     assert source[0, 2].any()
     # evenly spaced, the first and the last among them
     for frames, wanted in ((2, [0, 5]), (4, [0, 2, 3, 5])):
-        seen = Views(split, View(toy.SIDE, "stretch", frames), None).sources([2])[0][0]
-        every = Views(split, View(toy.SIDE, "stretch", 6), None).sources([2])[0][0]
+        seen = CaptionedImages(split, ImageTransform(toy.SIDE, "stretch", frames), None).sources([2])[0][0]
+        every = CaptionedImages(split, ImageTransform(toy.SIDE, "stretch", 6), None).sources([2])[0][0]
         assert torch.equal(seen, every[wanted])
     source, mask = of.sources([1, 5])
     assert (source.shape[1], mask.tolist()) == (1, [[True], [True]])
@@ -228,7 +230,7 @@ def test_stacking_keeps_every_pixel_in_its_place() -> None:
 def test_features_take_the_place_of_pixels(stills: Prepared) -> None:
     split = stills.captioned_split("train")
     made = np.random.default_rng(1).normal(size=(30, 5, 2, 2)).astype(np.float16)
-    of = Views(split, STILLS, Train(), made)
+    of = CaptionedImages(split, STILLS, TrainConfig(), made)
     some = np.array([0, 1, 2, 9, 40])
     batch = of.batch(some, 3)
     assert batch.source.dtype == torch.float16
@@ -239,7 +241,7 @@ def test_features_take_the_place_of_pixels(stills: Prepared) -> None:
 def test_features_of_shorter_clips_end_before_the_first_that_is_no_number(clips: Prepared) -> None:
     made = np.random.default_rng(1).normal(size=(8, 4, 5, 2, 2)).astype(np.float16)
     made[0, 3:] = made[1, 1:] = np.nan
-    of = Views(clips.captioned_split("train"), CLIPS, Train(), made)
+    of = CaptionedImages(clips.captioned_split("train"), CLIPS, TrainConfig(), made)
     source, mask = of.sources([0, 1, 2])
     assert mask.tolist() == [[True, True, True, False], [True, False, False, False], [True] * 4]
     assert (source[~mask] == 0).all()
@@ -259,7 +261,7 @@ def test_a_image_that_is_damaged_afterwards_is_named(
     content = split.content
     monkeypatch.setattr(split, "content", lambda number: [b"nothing"] if number == 4 else content(number))
     with pytest.raises(UserError, match=r"^004\.png: not an image"):
-        Views(split, STILLS, Train()).sources(range(8), 1)
+        CaptionedImages(split, STILLS, TrainConfig()).sources(range(8), 1)
 
 
 def test_images_are_decoded_beside_one_another_and_stay_in_order(
@@ -267,21 +269,21 @@ def test_images_are_decoded_beside_one_another_and_stay_in_order(
 ) -> None:
     split = stills.captioned_split("train")
     threads = set()
-    before = View.pixels
+    before = ImageTransform.pixels
 
-    def pixels(view: View, *arguments: object) -> np.ndarray:
+    def pixels(view: ImageTransform, *arguments: object) -> np.ndarray:
         threads.add(threading.get_ident())
         return before(view, *arguments)  # type: ignore[arg-type]
 
-    plain = Views(split, STILLS, None).sources(range(30))[0]
-    monkeypatch.setattr(View, "pixels", pixels)
-    of = Views(split, STILLS, None)
+    plain = CaptionedImages(split, STILLS, None).sources(range(30))[0]
+    monkeypatch.setattr(ImageTransform, "pixels", pixels)
+    of = CaptionedImages(split, STILLS, None)
     assert all(torch.equal(of.sources(range(30))[0], plain) for _ in range(3))
     assert threading.get_ident() not in threads
 
 
 def test_nothing_that_training_reads_changes_with_the_sources(stills: Prepared, tmp_path: Path) -> None:
-    of = Views(stills.captioned_split("train"), STILLS, Train())
+    of = CaptionedImages(stills.captioned_split("train"), STILLS, TrainConfig())
     assert of.ahead
     assert of.source_lengths.tolist() == [0] * len(of.split)
     assert np.array_equal(of.target_lengths, of.split.target_lengths)

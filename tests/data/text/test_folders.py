@@ -19,8 +19,8 @@ TSV = "en\tfr\n" + "".join(f"one {n} two three\tun {n} deux trois\n" for n in ra
 README = "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: {}\n---\n"
 
 
-def options(**changes: object) -> config.Data:
-    return config.Data.model_validate(
+def options(**changes: object) -> config.DataConfig:
+    return config.DataConfig.model_validate(
         {"source": "en", "target": "fr", "vocab_size": 60, "tokenizer": "char", **changes}
     )
 
