@@ -98,8 +98,8 @@ def save_alignments(
     words.
     """
     check_ending(path, "a heat map")
-    first, combine_layers = alignments[0], mean(alignments)
-    note = count_line(combine_layers, named=False)
+    first, together = alignments[0], mean(alignments)
+    note = count_line(together, named=False)
     fonts = covering(
         [
             "…",
@@ -116,7 +116,7 @@ def save_alignments(
         [fonts.legible(word) for word in first.source_words],
         [fonts.legible(word) for word in first.target_words],
         first.ends,
-        hardly_read(combine_layers),
+        hardly_read(together),
         note,
         fonts.legible(title),
     )

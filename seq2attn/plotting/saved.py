@@ -39,7 +39,7 @@ class Saved(NamedTuple):
     pieces: Alignment | None
 
 
-def read(path: Path, combine_layers: bool = False) -> Iterator[Saved]:
+def read(path: Path, together: bool = False) -> Iterator[Saved]:
     """The lines of a file in their order; `together` where the caller holds them all.
 
     Raises UserError that names file and line when it is not what `translate --attention` writes, or too
@@ -48,7 +48,7 @@ def read(path: Path, combine_layers: bool = False) -> Iterator[Saved]:
     weights = 0
     for saved in _arrays(path) if arrays.is_archive(path) else _objects(path):
         weights += saved.words.attention.size + (0 if saved.pieces is None else saved.pieces.attention.size)
-        if combine_layers and weights > MOST_TOGETHER:
+        if together and weights > MOST_TOGETHER:
             way_out = "choose one with --line N"
             raise UserError(f"{path}: too many words for one page, up to line {saved.line}; {way_out}")
         yield saved
