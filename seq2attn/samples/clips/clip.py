@@ -155,8 +155,7 @@ def _events(rng: random.Random, names: Sequence[str], count: int) -> tuple[Event
     others.
 
     A thing does not do the same twice. One that appears or vanishes does nothing else; one that takes another
-    colour has no other event,
-    or all of them (a sentence then calls it "it").
+    colour has no other event, or all of them (a sentence then calls it "it").
     """
     made: list[Event] = []
     used = {name.split()[0] for name in names}

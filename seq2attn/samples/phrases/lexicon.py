@@ -2,8 +2,7 @@
 verbs are built.
 
 Each English word has exactly one translation in each construction, so that the English sentence determines
-the French one.
-It knows no word forms beyond irregular plurals, and no sentences.
+the French one. It knows no word forms beyond irregular plurals, and no sentences.
 """
 
 from dataclasses import dataclass
@@ -254,8 +253,7 @@ class Verb:
     """A verb and what it takes.
 
     `frame` says what stands after it: nothing; `object`; `gift` (an object given to somebody); `place-object`
-    (put);
-    `place` (stay, live); `to`, `from` (go, come); or a French preposition before its noun (`à`, `de`,
+    (put); `place` (stay, live); `to`, `from` (go, come); or a French preposition before its noun (`à`, `de`,
     `dans`).
     """
 
