@@ -5,13 +5,22 @@ from collections.abc import Iterable
 
 from seq2attn.inference.caption import Caption
 from seq2attn.inference.captioner import Captioner
-from seq2attn.inference.loading import names
 from seq2attn.inference.searcher import BATCH_TOKENS
 from seq2attn.inference.translation import Translation
 from seq2attn.inference.translator import MAX_SOURCE, Translator
 from seq2attn.runs.directory import open_run
+from seq2attn.runs.loading import run_paths
 
-__all__ = ["BATCH_TOKENS", "MAX_SOURCE", "Caption", "Captioner", "Translation", "Translator", "load", "names"]
+__all__ = [
+    "BATCH_TOKENS",
+    "MAX_SOURCE",
+    "Caption",
+    "Captioner",
+    "Translation",
+    "Translator",
+    "load",
+    "run_paths",
+]
 
 
 def load(
@@ -25,7 +34,7 @@ def load(
     """What the (first) run is for: to translate text, or to describe images. Arguments and errors as the
     two have them.
     """
-    if open_run(names(run)[0]).config.model.images:
+    if open_run(run_paths(run)[0]).config.model.images:
         return Captioner.load(
             run,
             device=device,
