@@ -308,12 +308,12 @@ def _check_heads(run: str, heads: Heads) -> None:
     """Raise where a run has no such layer or head."""
     if not heads.any:
         return
-    from seq2attn.inference import names
+    from seq2attn.inference import run_paths
     from seq2attn.runs.directory import open_run
 
-    models = [open_run(path).config.model for path in names(run)]
+    models = [open_run(path).config.model for path in run_paths(run)]
     counts = [_counts(model) for model in models]
-    for path, (layers, most) in zip(names(run), counts, strict=True):
+    for path, (layers, most) in zip(run_paths(run), counts, strict=True):
         heads.check(path, layers, most)
     if heads.every and len(set(counts)) > 1:
         raise UsageError(f"{run}: different numbers of layers or heads: draw all of one run at a time")

@@ -17,6 +17,7 @@ from seq2attn.cli import app as application
 from seq2attn.inference import Translator
 from seq2attn.inference.attention_file import AttentionWriter
 from seq2attn.runs import directory
+from seq2attn.runs.tensors import save_weights
 
 ROOT = Path(__file__).parents[2]
 Call = Callable[..., tuple[int, str, str]]
@@ -46,7 +47,7 @@ def save_run(path: Path, **decoder: object) -> Path:
     run = directory.create(
         path, settings, **sizes, languages=("en", "fr"), tokenizers=files, corpus="tiny", force=False
     )
-    directory.save_weights(run, tiny.model(settings))
+    save_weights(run, tiny.model(settings))
     return path
 
 
