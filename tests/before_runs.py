@@ -262,7 +262,7 @@ def outputs_and_attention(run: directory.Run) -> tuple[dict[str, Any], dict[str,
         "greedy": search(True, beam=1),
         "beam4": search(False, beam=4),
         "sampled": search(False, sample=True, seed=5, temperature=0.9),
-        "forced": system.force(inputs[:FORCED], references[:FORCED], attention=True),
+        "forced": system.score_targets(inputs[:FORCED], references[:FORCED], attention=True),
     }
     number = SLICES if is_of_images(run) else ATTENTION
     arrays: dict[str, np.ndarray] = {}

@@ -22,7 +22,7 @@ from seq2attn.errors import UsageError
 from seq2attn.evaluation.caption_tokens import tokens
 from seq2attn.evaluation.cider import CiderD
 from seq2attn.evaluation.critic import critic
-from seq2attn.inference.searcher import BANNED
+from seq2attn.inference.predictor import BANNED
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training.events import Update
 from seq2attn.training.objectives.self_critical import SampledTargets, expected_loss
