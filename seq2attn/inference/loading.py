@@ -11,7 +11,7 @@ from typing import NamedTuple, get_args
 
 import torch
 
-from seq2attn.config import MOST_PARAMETERS, Precision, change, refuse_idle, refuse_spent
+from seq2attn.config import MOST_PARAMETERS, Precision, change, estimate_parameters, refuse_idle, refuse_spent
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.devices import find_device
 from seq2attn.errors import UsageError, UserError
@@ -153,7 +153,7 @@ def _refuse_other_weights(run: Run) -> None:
     take a third of a second at each start.
     """
     encoder, largest = run.config.model.encoder, max(run.source_size, run.target_size)
-    if run.config.model.parameters(largest) > MOST_PARAMETERS:
+    if estimate_parameters(run.config.model, largest) > MOST_PARAMETERS:
         raise UserError(
             f"{run.path / 'config.json'}: damaged (a vocabulary of {largest:.2g} pieces); restore it, or train again"
         )
@@ -161,7 +161,7 @@ def _refuse_other_weights(run: Run) -> None:
     if encoder.kind == "image" and not encoder.residual:
         return
     stored = read_shapes(run.weights)
-    if run.config.model.parameters(largest) < 3 * sum(map(math.prod, stored.values())) + SMALL:
+    if estimate_parameters(run.config.model, largest) < 3 * sum(map(math.prod, stored.values())) + SMALL:
         return
     own = _shapes(run)
     for name in sorted(own.keys() | stored.keys()):
