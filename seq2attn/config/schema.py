@@ -341,7 +341,6 @@ class ParallelDecoderConfig(Section):
     """What the decoders without recurrence have in common."""
 
     path = "model.decoder"
-    weights_of: Layers | None = setting(None, "Layer whose weights are shown; not set: their mean.")
 
     @property
     def context_source(self) -> Literal["attention"]:
@@ -441,7 +440,6 @@ class AttentionConfig(Section):
     keys: Part = setting("states", "Keys: encoder states, source embeddings, or their sum.")
     values: Part = setting("states", "Values: encoder states, source embeddings, or their sum.")
     value_map: Map = setting("identity", "Value map: v(h) is h, W h or tanh(W h + b).")
-    shown: Heads | None = setting(None, "Head whose weights are shown; not set: their mean.")
     heads: Heads = setting(1, "Heads: parallel attentions, each with its own maps (Vaswani 2017).")
     kv_heads: Heads | None = setting(
         None,
