@@ -72,7 +72,7 @@ def settings(*changes: str) -> config.Config:
         },
     }
     for change in changes:
-        config._assign(tree, change)
+        config.assign(tree, change)
     return config.validate(tree, "test")
 
 

@@ -59,7 +59,7 @@ def settings(kind: str, *changes: str) -> Config:
     own: see `batching.padded_sources`.
     """
     tree = toy.settings(*SIZES).model_dump(mode="json")
-    config._assign_all(tree, (*KINDS[kind], *changes))
+    config.assign_all(tree, (*KINDS[kind], *changes))
     return config.validate(tree, "test")
 
 
