@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "models": {"attention", "kernels"},
     "search": set(),
     "samples": set(),
-    "data": {"samples"},
+    "data": set(),
     "runs": {"devices", "training.state", "training.distributed"},
     "training": {"models", "attention", "kernels", "devices", "runs", "data.batches"},
     "inference": {"models", "attention", "search", "data", "devices", "runs"},
