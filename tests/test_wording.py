@@ -1,4 +1,4 @@
-"""Rules of wording, read off the syntax tree: names say what a thing is, the library's texts name arguments."""
+"""Rules of wording, read off the syntax tree: names say what a thing is, errors name arguments, not flags."""
 
 import ast
 import re
@@ -69,7 +69,8 @@ def test_names_are_no_participles(folder: str) -> None:
 
 
 def test_participles_are_counted_wherever_a_name_is_bound() -> None:
-    text = "def made(found, _seen=1):\n  found_BT = x.found = 1\nclass Kept: shown: int = made(taken=2)\nfinder = 1"
+    text = "def made(found, _seen=1):\n  found_BT = x.found = 1\n"
+    text += "class Kept: shown: int = made(taken=2)\nfinder = 1"
     counts = participles([ast.parse(text)], set(PARTICIPLES["tests"]))
     assert counts == {"made": 1, "found": 3, "seen": 1, "kept": 1, "shown": 1}
 
