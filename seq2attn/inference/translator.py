@@ -248,7 +248,7 @@ class Translator(Predictor[list[int], Translation]):
         positions = [len(ids[0][0]) + 1]
         results = []
         for layer, head in chosen:
-            with looking_at(self.models, layer, head):
+            with looking_at(self, layer, head):
                 forced = self._forced_on(
                     [translation.source], ids, positions, [translation.tokens], True, seed, 0, None
                 )

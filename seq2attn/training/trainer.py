@@ -38,7 +38,7 @@ from seq2attn.data.batches import Pairs
 from seq2attn.devices import Format, autocast, keep_freed_memory, trim_heap
 from seq2attn.errors import UserError
 from seq2attn.kernels.linear_cross_entropy import cross_entropies
-from seq2attn.models.memory import Memory
+from seq2attn.models.memory import Memory, mean_attention
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.runs import directory, saved
 from seq2attn.runs.directory import Run
@@ -359,9 +359,9 @@ class _Trainer:
                 features_MD, self.model.decoder.output, batch.targets_M, smoothing
             )
         objective = loss
-        if penalty and found.weights_BTS is not None:
+        if penalty and found.weights_BTLHS is not None:
             objective = objective + penalty * doubly_stochastic(
-                found.weights_BTS, batch.real_M, memory.mask_BS
+                mean_attention(found.weights_BTLHS), batch.real_M, memory.mask_BS
             )
         if found.log_p_BT is None or found.entropy_BT is None:
             return _Sums(objective, loss)

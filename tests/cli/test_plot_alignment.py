@@ -265,11 +265,8 @@ def test_heads_are_those_that_are_drawn_one_at_a_time_and_their_mean_is_that_of_
     chosen = [(layer, head) for layer in (1, 2) for head in (1, 2, 3)]
     heads = translator.heads(found, chosen)
     for (layer, head), one in zip(chosen, heads, strict=True):
-        alone = Translator.load(
-            deep,
-            device="cpu",
-            settings=[f"model.decoder.weights_of={layer}", f"model.attention.shown={head}"],
-        )
+        alone = Translator.load(deep, device="cpu")
+        alone.layer, alone.head = layer, head
         np.testing.assert_allclose(
             one.piece_attention, alone.force(["the small dog"], ["le petit chien dort"])[0].piece_attention
         )

@@ -200,7 +200,7 @@ class Exploding(nn.Module):
     def output(self):
         return self.decoder.output
 
-    def features(self, tokens_BT, memory, weights=False):
+    def hidden_states(self, tokens_BT, memory, weights=False):
         found = self.decoder.hidden_states(tokens_BT, memory, weights)
         return found._replace(features_BTD=found.features_BTD * self.factor)
 
