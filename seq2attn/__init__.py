@@ -1,11 +1,13 @@
 """seq2attn: sequence-to-sequence models with attention, to train, run and look into.
 
-Importing this is cheap: torch and the rest come with the first `load`.
+Importing this package is cheap: torch and the rest are imported by the first `load`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from seq2attn.version import __version__ as __version__
 
 if TYPE_CHECKING:
     import os
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
 
     from seq2attn.inference import Captioner, Translator
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "load"]
 
 
@@ -25,18 +26,17 @@ def load(
     allow_code: bool = False,
     processes: bool = False,
 ) -> Translator | Captioner:
-    """A trained run, ready to translate, or to describe images; several runs joined by commas are an
-    ensemble.
+    """A trained run, ready to translate text or to describe images.
 
-    `device` is auto, cpu, cuda or cuda:N; `precision` is auto, fp32, bf16 or fp16; `settings` that hold no
-    weights are changed, as in
-    `["model.attention.temperature=2"]`. With `allow_code`, code that the run names (its
-    `model.encoder.backbone`) may be run: say so for runs that you trust.
-    With `processes`, large calls on a CPU are shared out to processes of its own instead of threads: faster,
-    and the same to the last bit; they end with
-    `close()`, or with the model. Leave it out where other threads of the program compute.
-    Raises `seq2attn.errors.UserError` when the run is missing, incomplete, damaged or from a newer version,
-    and `UsageError` for settings that do not suit it.
+    `run` is a run directory; several, joined by commas, are an ensemble. `device` is auto, cpu, cuda or
+    cuda:N. `precision` is auto, fp32, bf16 or fp16. `settings` change the run's settings, as in
+    `["model.attention.temperature=2"]`: those that change no shape of a parameter. `allow_code` allows the run
+    to import and call the function named in its `model.encoder.backbone`: only for runs that you trust.
+    `processes` computes large calls on a CPU in processes instead of threads. That is faster and gives the
+    same bits; the processes end with `close()`. Do not use it where other threads of the program compute.
+
+    Raises `seq2attn.errors.UserError` when the run is missing, incomplete, damaged or from a newer version, and
+    `UsageError` for settings that do not suit it.
     """
     from seq2attn import inference
 

@@ -1,17 +1,52 @@
-"""Errors of the user's making: each is one line that names the file, line or setting and the way out.
+"""Errors that the user can mend: each is one line that names the file, line or setting, and the way out.
 
-The command line prints the message alone and exits with `exit_code`; anything else that escapes is a defect
-of ours.
+The command line prints the message alone and exits with `exit_code`; any other exception that escapes is a
+defect of the program.
+
+A library error names an argument or setting, never a flag with dashes. An argument that is wrong comes first in
+the message and is repeated as `setting`; any other argument stands in backquotes:
+
+    raise UsageError("device gpu: choose auto, cpu, cuda or cuda:N", setting="device")
+    raise UserError(f"{path}: a run is here already; continue it with `resume`")
+
+The command line prints `--device gpu: ...` and `... continue it with --resume`: `with_flags` below.
 """
+
+import re
+from collections.abc import Collection
 
 
 class UserError(Exception):
-    """Work failed for a reason that the user can mend: a missing file, a damaged run, a full disk."""
+    """Work failed for a reason that the user can mend: a missing file, a damaged run, a full disk.
+
+    `setting` is the argument or setting at fault, where there is one.
+    """
 
     exit_code = 1
 
+    def __init__(self, message: str, setting: str | None = None) -> None:
+        super().__init__(message)
+        self.setting = setting
+
 
 class UsageError(UserError):
-    """The request itself makes no sense: an unknown setting, settings that contradict each other."""
+    """The request itself makes no sense: an unknown setting, or settings that contradict each other."""
 
     exit_code = 2
+
+
+def with_flags(error: UserError, flags: Collection[str]) -> str:
+    """The message of the error for a command that has these `flags`, as `--device` and `--follow-links`.
+
+    The setting at the start, and names in backquotes, are written as flags where the command has them; all
+    others stay.
+    """
+
+    def flag(name: str) -> str | None:
+        name = f"--{name.replace('_', '-')}"
+        return name if name in flags else None
+
+    message, setting = str(error), error.setting
+    if setting is not None and re.match(rf"{re.escape(setting)}\b", message):
+        message = (flag(setting) or setting) + message.removeprefix(setting)
+    return re.sub(r"`(\w+)`", lambda name: flag(name[1]) or name[0], message)

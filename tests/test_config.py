@@ -75,22 +75,22 @@ def test_systems_differ_where_their_papers_do() -> None:
         config.load(name).model for name in ("sutskever14", "cho14", "bahdanau15", "luong15")
     )
     assert (
-        sutskever.decoder.reads,
+        sutskever.decoder.context_source,
         sutskever.decoder.bridge,
         sutskever.encoder.reverse,
         sutskever.encoder.bidirectional,
-    ) == ("nothing", "last", True, False)
-    assert (cho.decoder.reads, set(cho.decoder.context), cho.decoder.readout) == (
+    ) == ("none", "last", True, False)
+    assert (cho.decoder.context_source, set(cho.decoder.context_to), cho.decoder.readout) == (
         "summary",
         {"input", "readout"},
         "maxout",
     )
-    assert (bahdanau.decoder.query, set(bahdanau.decoder.context), bahdanau.attention.score) == (
+    assert (bahdanau.decoder.query_state, set(bahdanau.decoder.context_to), bahdanau.attention.score) == (
         "previous",
         {"input", "readout"},
         "additive",
     )
-    assert (luong.decoder.query, luong.decoder.input_feeding, luong.decoder.readout) == (
+    assert (luong.decoder.query_state, luong.decoder.input_feeding, luong.decoder.readout) == (
         "current",
         True,
         "tanh",
@@ -265,10 +265,10 @@ A = "model.attention."
 OWNED = {
     "query_map": ("identity", "score=keyed", "score=general"),
     "key_map": ("nonlinear", "score=keyed", "score=additive"),
-    "positions": ("9", "score=location", "score=concat"),
-    "max_fertility": ("3.5", "past=fertility", "past=coverage"),
-    "filters": ("3", "past=location-aware", "past=fertility"),
-    "kernel": ("3", "past=location-aware", "past=none"),
+    "max_positions": ("9", "score=location", "score=concat"),
+    "max_fertility": ("3.5", "history=fertility", "history=coverage"),
+    "filters": ("3", "history=location-aware", "history=fertility"),
+    "kernel": ("3", "history=location-aware", "history=none"),
     "k": ("2", "normaliser=hard-topk", "normaliser=gumbel"),
     "expectation_prob": ("0.25", "normaliser=hard-sample", "normaliser=hard-topk"),
     "at_inference": ("sample", "normaliser=hard-sample", "normaliser=softmax"),
@@ -324,17 +324,20 @@ def test_all_owners_of_a_setting_are_named() -> None:
         match=r'model\.attention\.k is for model\.attention\.normaliser="hard-topk" or "hard-sample": with "softmax"',
     ):
         of_attention("k=2")
-    of_attention("normaliser=hard-sample", "k=2", "expected=0")
-    of_attention("score=concat-location", "queries=both", "positions=9")
+    of_attention("normaliser=hard-sample", "k=2", "expectation_prob=0")
+    of_attention("score=concat-location", "query_input=both", "max_positions=9")
     of_attention("window=local-p", "half_width=3")
 
 
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        (["past=location-aware", "kernel=4"], ["kernel is 4", "odd"]),
-        (["score=concat-location"], ['score="concat-location"', 'queries="both"']),
-        (["score=concat-location", "queries=embedding"], ['score="concat-location"', 'queries="both"']),
+        (["history=location-aware", "kernel=4"], ["kernel is 4", "odd"]),
+        (["score=concat-location"], ['score="concat-location"', 'query_input="both"']),
+        (
+            ["score=concat-location", "query_input=embedding"],
+            ['score="concat-location"', 'query_input="both"'],
+        ),
         (["score=location", "keys=embeddings"], ["keys is what a score compares", 'score="location"']),
         (
             ["window=local-p", "normaliser=hard-topk"],
@@ -342,9 +345,9 @@ def test_all_owners_of_a_setting_are_named() -> None:
         ),
         (["window=local-p", "normaliser=hard-sample"], ['window="local-p"', 'normaliser="hard-sample"']),
         (["window=local-p", "normaliser=gumbel"], ['window="local-p"', 'normaliser="gumbel"']),
-        (["normaliser=hard-sample", "k=2"], ["k is 2", "expected=0", "k=1"]),
+        (["normaliser=hard-sample", "k=2"], ["k is 2", "expectation_prob=0", "k=1"]),
         (
-            ["normaliser=hard-sample", "k=2", "expected=0", "decoding=expected"],
+            ["normaliser=hard-sample", "k=2", "expectation_prob=0", "at_inference=expected"],
             ["k is 2", "another decoding"],
         ),
         (["heads=4", "value_map=linear"], ["heads is 4", "value_map"]),
@@ -353,9 +356,9 @@ def test_all_owners_of_a_setting_are_named() -> None:
         (["keys=sum"], ['keys="sum"', "512", "model.embedding is 256"]),
         (["values=sum"], ['values="sum"', "512", "model.embedding is 256"]),
         (["score=dot", "keys=embeddings"], ['score="dot"', "512", "256", "general"]),
-        (["score=cosine", "queries=both"], ['score="cosine"', "768", "512"]),
+        (["score=cosine", "query_input=both"], ['score="cosine"', "768", "512"]),
         (
-            ["score=keyed", "key_map=identity", "query_map=identity", "queries=embedding"],
+            ["score=keyed", "key_map=identity", "query_map=identity", "query_input=embedding"],
             ['score="keyed"', "256", "512"],
         ),
         (["score=dott"], ["score", "dott"]),
@@ -364,10 +367,10 @@ def test_all_owners_of_a_setting_are_named() -> None:
         (["k=0", "normaliser=hard-topk"], ["k"]),
         (["half_width=0", "window=local-m"], ["half_width"]),
         (["temperature=0"], ["temperature"]),
-        (["expected=1", "normaliser=hard-sample"], ["expected"]),
-        (["max_fertility=0", "past=fertility"], ["max_fertility"]),
+        (["expectation_prob=1", "normaliser=hard-sample"], ["expectation_prob"]),
+        (["max_fertility=0", "history=fertility"], ["max_fertility"]),
         (
-            ["filter=3", "past=location-aware"],
+            ["filter=3", "history=location-aware"],
             ["filter: no such setting", "did you mean model.attention.filters"],
         ),
     ],
@@ -387,16 +390,16 @@ def test_attention_that_contradicts_itself_is_refused_by_name(settings: list[str
     [
         ["heads=4"],
         # each head's projections make the sizes equal
-        ["heads=4", "score=dot", "keys=embeddings", "queries=both"],
+        ["heads=4", "score=dot", "keys=embeddings", "query_input=both"],
         ["score=keyed", "key_map=identity"],
         ["score=keyed", "key_map=identity", "query_map=identity"],
-        ["score=dot", "keys=embeddings", "queries=embedding"],
-        ["score=location", "keys=embeddings", "past=fertility"],  # whose fertility is read off the keys
+        ["score=dot", "keys=embeddings", "query_input=embedding"],
+        ["score=location", "keys=embeddings", "history=fertility"],  # whose fertility is read off the keys
         ["values=embeddings", "value_map=nonlinear"],
         ["window=local-m", "normaliser=hard-topk", "k=3"],
         ["window=local-p", "normaliser=sigmoid"],
-        ["normaliser=hard-sample", "k=2", "expected=0", "decoding=sample"],
-        ["past=coverage", "normaliser=sparsemax", "temperature=2"],
+        ["normaliser=hard-sample", "k=2", "expectation_prob=0", "at_inference=sample"],
+        ["history=coverage", "normaliser=sparsemax", "temperature=2"],
     ],
 )
 def test_attention_that_agrees_is_taken(settings: list[str]) -> None:
@@ -429,14 +432,14 @@ def test_an_encoder_that_nothing_reads_is_refused_by_name(bridge: str, attention
 
 
 @pytest.mark.parametrize("choice", ["scalar", "context"])
-@pytest.mark.parametrize("reads", ["summary", "nothing"])
+@pytest.mark.parametrize("reads", ["summary", "none"])
 def test_a_gate_without_attention_is_refused_by_name(choice: str, reads: str) -> None:
-    context = [] if reads == "nothing" else ["input"]
+    context = [] if reads == "none" else ["input"]
     settings = [f"model.decoder.context_source={reads}", f"model.decoder.context_to={json.dumps(context)}"]
     config.change(config.Config(), settings)
     with pytest.raises(
         UsageError,
-        match=rf'model\.decoder\.gate is on what attention reads, and model\.decoder\.reads is "{reads}"',
+        match=rf'model\.decoder\.gate is on what attention reads, and model\.decoder\.context_source is "{reads}"',
     ):
         config.change(config.Config(), [*settings, f"model.decoder.gate={choice}"])
     assert config.change(config.Config(), [f"model.decoder.gate={choice}"]).model.decoder.gate == choice
@@ -475,8 +478,7 @@ def test_a_config_of_before_these_settings_loads_as_what_it_was() -> None:
     old = json.loads(json.dumps(tree))
     old["model"]["attention"] = {key: tree["model"]["attention"][key] for key in ("score", "size")}
     del old["model"]["decoder"]["gate"]
-    for name in ("reinforce", "entropy", "baseline"):
-        del old["train"][name]
+    del old["train"]["reinforce"]
     loaded = config.validate(old, "config.json")
     assert loaded == config.load("luong15")
     plain = {
@@ -851,7 +853,13 @@ IDLE = [
     ),
     *(
         ("luong15", [f"train.{setting}"], "it is of images", "", None)
-        for setting in ("captions=2", "crop=0.1", "flip=true", "unfreeze=5", "backbone_lr=0.1")
+        for setting in (
+            "captions_per_image=2",
+            "max_crop=0.1",
+            "flip=true",
+            "unfreeze_step=5",
+            "backbone_lr_factor=0.1",
+        )
     ),
     *(
         (
@@ -974,12 +982,17 @@ TRAINED = [
         ["normaliser=hard-sample"],
         "temperature=2",
         'or set model.attention.at_inference="sample"',
-        ["decoding=sample"],
+        ["at_inference=sample"],
     ),
-    (["normaliser=hard-sample"], "temperature=2", "reads the best at any temperature", ["decoding=expected"]),
     (
         ["normaliser=hard-sample"],
-        "expected=0",
+        "temperature=2",
+        "reads the best at any temperature",
+        ["at_inference=expected"],
+    ),
+    (
+        ["normaliser=hard-sample"],
+        "expectation_prob=0",
         'it acts in training alone; leave it out, or set model.attention.at_inference="expected"',
         ["k=2"],
     ),
@@ -1116,10 +1129,10 @@ def test_no_message_speaks_of_python() -> None:
 @pytest.mark.parametrize(
     ("preset", "typed", "meant"),
     [
-        ("luong15", "decoding", "model.attention.at_inference"),
-        ("luong15", "Decoding", "model.attention.at_inference"),
+        ("luong15", "at_inference", "model.attention.at_inference"),
+        ("luong15", "At_Inference", "model.attention.at_inference"),
         ("luong15", "heads", "model.attention.heads"),
-        ("luong15", "past", "model.attention.history"),
+        ("luong15", "history", "model.attention.history"),
         ("luong15", "GATE", "model.decoder.gate"),
         ("luong15", "model.gate", "model.decoder.gate"),
         ("luong15", "train.LR", "train.lr"),
@@ -1171,14 +1184,14 @@ def test_a_file_that_is_no_toml_is_wrong_usage(tmp_path) -> None:
     [
         (["k=2"], "set model.attention.expectation_prob=0, or set model.attention.k=1", "decoding"),
         (
-            ["k=2", "decoding=expected"],
+            ["k=2", "at_inference=expected"],
             "set model.attention.expectation_prob=0 and choose another decoding than expected, or set",
             "draws",
         ),
         (
-            ["k=2", "decoding=expected", "expected=0"],
+            ["k=2", "at_inference=expected", "expectation_prob=0"],
             "choose another decoding than expected, or set model.attention.k=1",
-            "expected=0",
+            "expectation_prob=0",
         ),
     ],
 )

@@ -22,7 +22,6 @@ from typing import Annotated, Any, NoReturn, Self
 
 import typer
 
-from seq2attn import __version__
 from seq2attn.cli import (
     caption,
     console,
@@ -35,7 +34,8 @@ from seq2attn.cli import (
     translate,
 )
 from seq2attn.cli.signals import StopRequests, handled
-from seq2attn.errors import UsageError, UserError
+from seq2attn.errors import UsageError, UserError, with_flags
+from seq2attn.version import __version__
 
 app = typer.Typer(
     help="Train, run and explain sequence-to-sequence models with attention.",
@@ -100,7 +100,7 @@ def run(arguments: Sequence[str]) -> int:
         except BaseException as error:  # noqa: BLE001 (whatever ends a command is reported here)
             if "--debug" in options and not isinstance(error, SystemExit):
                 traceback.print_exc()
-            code = _ended_by(error, stop)
+            code = _ended_by(error, stop, arguments)
     _close_stdout()
     return code
 
@@ -150,6 +150,13 @@ def _worded(error: typer.TyperException, arguments: Sequence[str]) -> UserError:
     return (UsageError if error.exit_code == 2 else UserError)(f"{message[:1].lower()}{message[1:]}{see}")
 
 
+def _flags(arguments: Sequence[str]) -> set[str]:
+    """The options of the command that the arguments name."""
+    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    named = [commands[name] for name in arguments[:1] if name in commands]
+    return {flag for command in named for option in command.params for flag in option.opts}
+
+
 def _kind(said: re.Match[str]) -> str:
     return "a whole number" if said[1] == "integer" else "a number"
 
@@ -188,7 +195,7 @@ class _Stop:
             raise KeyboardInterrupt
 
 
-def _ended_by(error: BaseException, stop: _Stop) -> int:
+def _ended_by(error: BaseException, stop: _Stop, arguments: Sequence[str]) -> int:
     """Say in one line what `error` means to the user; the exit code."""
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1 if error.code else 0
@@ -199,7 +206,7 @@ def _ended_by(error: BaseException, stop: _Stop) -> int:
         console.error("interrupted")
         return 130
     if isinstance(error, UserError):
-        console.error(str(error))
+        console.error(with_flags(error, _flags(arguments)))
         return error.exit_code
     if isinstance(error, OSError) and error.errno is not None:
         console.error(_system(error))

@@ -28,7 +28,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from seq2attn import __version__, config, files, strict_json
+from seq2attn import config, files, strict_json
 from seq2attn.data import row_spool, saved
 from seq2attn.data.batches import Texts
 from seq2attn.data.corpus import Corpus, is_blank, is_split, shown
@@ -41,6 +41,7 @@ from seq2attn.data.sources import open_corpus
 from seq2attn.data.tokenizer import SAMPLE, SPECIALS, UNK, Tokenizer, VocabularyTooLarge, is_changed
 from seq2attn.data.workers import each, end_with
 from seq2attn.errors import UsageError, UserError
+from seq2attn.version import __version__
 
 FORMAT = 2  # 1 where no program before this one would misread it: of texts
 REPORT = "prepared.json"

@@ -13,12 +13,12 @@ import sacrebleu
 from numpy.typing import NDArray
 from sacrebleu.metrics.bleu import BLEU
 
-from seq2attn import __version__
 from seq2attn.errors import UserError
 from seq2attn.evaluation.caption_tokens import tokens
 from seq2attn.evaluation.cider import ORDERS, SIGMA, CiderD, check_grouped
 from seq2attn.evaluation.rouge import BETA, rouge_l
 from seq2attn.evaluation.text import Score
+from seq2attn.version import __version__
 
 METRICS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "CIDEr-D", "ROUGE-L")
 

@@ -30,11 +30,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from seq2attn import __version__, config, files, strict_json
+from seq2attn import config, files, strict_json
 from seq2attn.config import Config
 from seq2attn.errors import UsageError, UserError
 from seq2attn.training import state as states
 from seq2attn.training.state import State as State  # noqa: PLC0414 - those who save one need no other module
+from seq2attn.version import __version__
 
 # out of a refusal to write
 _WAY = "what was saved before is whole: free the disk or choose another --out, then go on"

@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 
-from seq2attn import __version__
 from seq2attn.devices import Format
 from seq2attn.errors import UserError
 from seq2attn.runs.directory import Run, write, writing
 from seq2attn.strict_json import whole_text
 from seq2attn.training.distributed import World
+from seq2attn.version import __version__
 
 MOST_INPUTS = 20  # files of a corpus that are listed
 

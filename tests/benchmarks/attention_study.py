@@ -104,7 +104,7 @@ TRAIN = (
     "schedule=cosine",
     "warmup=100",
     "label_smoothing=0.05",
-    "clip=1.0",
+    "clip_norm=1.0",
     "optimizer=adam",
     "metric=loss",
 )

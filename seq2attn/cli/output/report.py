@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from seq2attn import __version__, files
+from seq2attn import files
 from seq2attn.cli import console
 from seq2attn.errors import UserError
+from seq2attn.version import __version__
 
 if TYPE_CHECKING:
     from seq2attn.evaluation.alignment import AlignmentScore
