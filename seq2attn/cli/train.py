@@ -302,15 +302,9 @@ def _claim(stack: ExitStack, out: Path, resume: bool, force: bool) -> None:
     """Keep others out of the run until the stack is closed."""
     from seq2attn.runs import directory
     from seq2attn.runs.claim import claimed
-    from seq2attn.training.resume import refuse_resume
+    from seq2attn.training.resume import check_start
 
-    def check() -> None:
-        if resume:
-            refuse_resume(out)
-        else:
-            directory.refuse_existing(out, force)
-
-    if not stack.enter_context(claimed(out, check)):
+    if not stack.enter_context(claimed(out, lambda: check_start(out, resume=resume, force=force))):
         console.warn(f"{out}: this file system has no locks: nothing keeps a second training out of this run")
     if resume and not directory.is_run(out):
         console.warn(f"{out}: no run to go on with; it starts from the beginning")
