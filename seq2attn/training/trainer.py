@@ -396,7 +396,7 @@ class _Trainer:
 
     def _memory(self, batch: _Microbatch, source_of: Tensor | None) -> Memory:
         memory: Memory = self.model.encoder(batch.source, batch.source_mask)
-        return memory if source_of is None else memory.of(source_of)
+        return memory if source_of is None else memory.repeat_for(source_of)
 
     def _to_device(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.world.device, non_blocking=True)

@@ -633,7 +633,7 @@ def test_the_best_by_cider_is_kept(tmp_path: Path, stills: Prepared) -> None:
     assert isinstance(found[-1], Finished)
     assert found[-1].best_step == 10
     assert torch.equal(
-        directory.read_tensors(tmp_path / "run" / "model.safetensors")["encoder.map.weight"], weights[1]
+        directory.read_tensors(tmp_path / "run" / "model.safetensors")["encoder.proj.weight"], weights[1]
     )
 
 
