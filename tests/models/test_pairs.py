@@ -406,6 +406,7 @@ def test_a_recurrent_decoder_without_attention_reads_the_summary_of_any_encoder(
 def test_a_last_state_is_refused_where_the_encoder_has_none(encoder: str) -> None:
     with pytest.raises(
         UsageError,
-        match=f'model.decoder.bridge="last" copies a recurrent encoder\'s state: model.encoder.kind is "{encoder}"; choose linear',
+        match=f'model.decoder.bridge="last" copies a recurrent encoder\'s state: model.encoder.kind is '
+        f'"{encoder}"; choose linear',
     ):
         config.validate({"model": tree(encoder, "rnn", "additive", bridge="last")}, "test")
