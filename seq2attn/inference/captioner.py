@@ -27,6 +27,7 @@ from seq2attn.inference.predictor import Predictor
 from seq2attn.inference.results import Caption, Weights
 from seq2attn.inference.scheduling.batches import STEP
 from seq2attn.inference.scheduling.fork_safety import at_work
+from seq2attn.inference.self_attention import SelfAttention, self_attention
 from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models.encoders.image import ImageEncoder
 from seq2attn.models.memory import Memory
@@ -205,6 +206,12 @@ class Captioner(Predictor[Pixels, Caption]):
             for source, hypothesis, caption in zip(sources[0], hypotheses, captions, strict=True)
         ]
 
+    def self_attention(self, image: File | Sequence[Pixels], caption: str | None = None) -> SelfAttention:
+        """As `Translator.self_attention`: between the cells of an image's map, or the frames of a clip."""
+        source = self._sources([image])[0][0]
+        target_ids = None if caption is None else self.target_tokenizer.encode(caption)
+        return self_attention(self, source, len(source) if self.clips else None, target_ids, [])
+
     def load_pixels(self, image: File, where: str | None = None) -> list[Pixels]:
         """The pixels of an image for each member. Raises UserError, which names the file, if it is no image."""
         content, name = (
@@ -294,7 +301,7 @@ class Captioner(Predictor[Pixels, Caption]):
         if len(distinct) == len(index):
             return super()._encode(member, sources)
         encoded = super()._encode(member, [sources[index.index(number)] for number in range(len(distinct))])
-        return encoded.of(torch.tensor(index, device=self.device))
+        return encoded.repeat_for(torch.tensor(index, device=self.device))
 
     def _padding_source(self, sources: Sequence[Pixels]) -> Pixels:
         return sources[0]

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from seq2attn.inference.attention_weights import AttentionOption
-from seq2attn.models import memory
 from seq2attn.models.memory import Memory, mean_attention
 from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.models.state import PerSentence
 
 LOGITS = 2**24  # numbers of one block of logits in `score_targets`: 64 MiB
 
@@ -22,7 +22,7 @@ class EnsembleState(NamedTuple):
     """What a step needs of each member."""
 
     decoders: tuple[Any, ...]  # the state of its decoder, by rows
-    sources: memory.Shared[tuple[Any, ...]]  # its projected memory, by sentences
+    sources: PerSentence[tuple[Any, ...]]  # its projected memory, by sentences
 
 
 class Ensemble:
@@ -41,7 +41,7 @@ class Ensemble:
         sources = tuple(decoder.project_memory(m) for decoder, m in members)
         return EnsembleState(
             tuple(decoder.initial_state(m, width) for decoder, m in members),
-            memory.Shared(sources, len(memories[0].mask_BS), width),
+            PerSentence(sources, len(memories[0].mask_BS), width),
         )
 
     def step(

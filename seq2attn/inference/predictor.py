@@ -23,9 +23,9 @@ from seq2attn.inference.scheduling.batches import GROUP, STEP, batches
 from seq2attn.inference.scheduling.fork_pool import CAN_FORK, ForkPool
 from seq2attn.inference.scheduling.fork_safety import at_work
 from seq2attn.inference.scheduling.threads import map_in_threads, thread_count
-from seq2attn.models import memory
 from seq2attn.models.memory import Memory
 from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.models.state import select
 from seq2attn.search.beam import beam_search
 from seq2attn.search.constraints import Limits
 from seq2attn.search.mbr import Utility, rank_by_expected_utility
@@ -307,7 +307,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
             options.no_repeat_ngram,
         )
         shared: dict[str, Any] = {
-            "select": memory.select,
+            "select": select,
             "length_penalty": options.length_penalty,
             "batch_multiple": group,
         }

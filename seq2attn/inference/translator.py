@@ -13,7 +13,7 @@ from torch import Tensor
 
 from seq2attn.config import Config
 from seq2attn.data.corpus import is_blank
-from seq2attn.data.tokenizer import PAD, Tokenizer
+from seq2attn.data.tokenizer import EOS, PAD, Tokenizer
 from seq2attn.errors import UsageError
 from seq2attn.inference import forced
 from seq2attn.inference.attention_weights import AttentionOption, as_arrays
@@ -21,6 +21,7 @@ from seq2attn.inference.encoding import encode_texts, pad_sources, truncate_text
 from seq2attn.inference.predictor import Predictor
 from seq2attn.inference.results import Translation
 from seq2attn.inference.scheduling.fork_safety import at_work
+from seq2attn.inference.self_attention import SelfAttention, self_attention
 from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.runs.loading import load_runs, load_tokenizer
@@ -218,6 +219,15 @@ class Translator(Predictor[list[int], Translation]):
             replace(result, truncated_tokens=length - MAX_SOURCE) if length > MAX_SOURCE else result
             for result, length in zip(results, lengths, strict=True)
         ]
+
+    def self_attention(self, text: str, target: str | None = None) -> SelfAttention:
+        """The self-attention of the encoder and, with a target, of the decoder that reads it. Of an ensemble, that
+        of the first model. Raises UsageError if the model has none.
+        """
+        ids = encode_texts(self.source_tokenizer, [text], MAX_SOURCE)[0]
+        target_ids = None if target is None else self.target_tokenizer.encode(target)
+        labels = self.source_tokenizer.pieces([*ids, EOS])
+        return self_attention(self, ids, len(ids) + 1, target_ids, labels)
 
     def _encode_sources(self, texts: Sequence[str]) -> tuple[list[list[list[int]]], list[int]]:
         """The ids of each text for each member, and the number of ids of each text for the first member."""

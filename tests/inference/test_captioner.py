@@ -269,7 +269,7 @@ def test_attention_forced_to_a_cell_is_shown_there(cell: tuple[int, int]) -> Non
     """A model that looks at what is bright, and an image that is bright in one cell of the grid."""
     of = captioner("recurrent")
     encoder, scorer = of.models[0].encoder, of.models[0].decoder.attention.score  # type: ignore[union-attr]
-    encoder.backbone, encoder.map, encoder.positions = Bright(), nn.Linear(3, 32), Nowhere()
+    encoder.backbone, encoder.proj, encoder.positions = Bright(), nn.Linear(3, 32), Nowhere()
     with torch.no_grad():
         for name, parameter in scorer.named_parameters():
             parameter.zero_()
@@ -277,8 +277,8 @@ def test_attention_forced_to_a_cell_is_shown_there(cell: tuple[int, int]) -> Non
                 parameter += 50
             elif name == "key.weight":
                 parameter += torch.eye(len(parameter))
-        encoder.map.weight.fill_(1.0)
-        encoder.map.bias.zero_()
+        encoder.proj.weight.fill_(1.0)
+        encoder.proj.bias.zero_()
     pixels = np.zeros((1, toy.SIDE, toy.SIDE, 3), np.uint8)
     row, column = cell
     pixels[0, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = 255
@@ -513,10 +513,7 @@ def test_code_is_run_with_permission_alone(tmp_path: Path, monkeypatch: pytest.M
     conf = toy.settings("model.encoder.backbone=somebodys:net")
     with allow_code():
         run = toy.save_run(tmp_path / "run", conf)
-    with pytest.raises(
-        UserError,
-        match="runs code of the package somebodys: allow it with --allow-code, or allow_code=True in Python",
-    ):
+    with pytest.raises(UserError, match="runs code of the package somebodys: allow it with `allow_code`"):
         Captioner.load(run, device="cpu")
     assert Captioner.load(run, device="cpu", allow_code=True).models
     # what was allowed once is not for ever

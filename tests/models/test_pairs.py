@@ -20,8 +20,9 @@ from seq2attn import config
 from seq2attn.data.tokenizer import BOS, EOS
 from seq2attn.errors import UsageError
 from seq2attn.inference import Translation, Translator
-from seq2attn.models.memory import mean_attention, select
+from seq2attn.models.memory import mean_attention
 from seq2attn.models.seq2seq import Seq2Seq, build
+from seq2attn.models.state import select
 from seq2attn.runs import directory
 from seq2attn.training import resume, trainer
 
@@ -405,6 +406,7 @@ def test_a_recurrent_decoder_without_attention_reads_the_summary_of_any_encoder(
 def test_a_last_state_is_refused_where_the_encoder_has_none(encoder: str) -> None:
     with pytest.raises(
         UsageError,
-        match=f'model.decoder.bridge="last" copies a recurrent encoder\'s state: model.encoder.kind is "{encoder}"; choose linear',
+        match=f'model.decoder.bridge="last" copies a recurrent encoder\'s state: model.encoder.kind is '
+        f'"{encoder}"; choose linear',
     ):
         config.validate({"model": tree(encoder, "rnn", "additive", bridge="last")}, "test")
