@@ -412,7 +412,7 @@ BUGS = (
     Bug("cli/output/progress_line.py", "counted(done, None if clock.limit else total)", "counted(done, total)", ("cli/test_progress_line.py", "-k", "limit")),
     Bug("cli/console.py", "return self._last is None or ", "return self._last is not None and ", ("cli/test_console.py", "-k", "plain")),
     Bug("config/idle.py", "if mark.holds(value) or", "if not mark.holds(value) or", ("config/test_schema.py", "-k", "idle")),
-    Bug("config/schema.py", "When(\"history\", \"fertility\")", "When(\"history\", \"coverage\")", ("config/test_schema.py", "-k", "broken")),
+    Bug("config/schema.py", "When(\"history\", \"fertility\")", "When(\"history\", \"coverage\")", ("config/test_schema.py", "-k", "conditions")),
     Bug("config/sizes.py", "return model.embedding if embeddings", "return model.embedding if not embeddings", ("config/test_sizes.py",)),
     Bug("config/files.py", 'if "kind" in value and value["kind"] != below', 'if False and value["kind"] != below', ("cli/test_preset_list.py", "-k", "another_kind")),
     Bug("cli/ready.py", "if mistaken.is_run(out) and not force and", "if False and", ("cli/test_mistaken.py", "-k", "torch")),
