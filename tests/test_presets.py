@@ -7,7 +7,7 @@ import re
 import pytest
 
 from seq2attn import config
-from seq2attn.training.schedules import rate
+from seq2attn.training.schedules import learning_rate
 
 PRESETS = sorted(config.presets())
 SCORES = ("dot", "general", "concat", "scaled-dot")
@@ -167,7 +167,7 @@ def test_vaswani17_follows_the_paper(name: str) -> None:
     )
     for step in (1, 100, train.warmup - 1, train.warmup, train.warmup + 1, 10 * train.warmup):
         paper = settings.model.embedding**-0.5 * min(step**-0.5, step * train.warmup**-1.5)  # equation 3
-        assert rate(train, step) == pytest.approx(paper, rel=3e-3)
+        assert learning_rate(train, step) == pytest.approx(paper, rel=3e-3)
 
 
 def test_vaswani17_paper_is_the_base_model() -> None:

@@ -27,6 +27,7 @@ from seq2attn.inference.threads import map_in_threads, shares
 from seq2attn.models import memory
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.search.beam import beam_search
+from seq2attn.search.constraints import Limits
 from seq2attn.search.mbr import Utility, rank_by_expected_utility
 from seq2attn.search.sampling import sample as sampled
 from seq2attn.search.sampling import seed_of
@@ -283,32 +284,39 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         group = GROUP if options.width <= WIDE else 1
         filling = -len(job.inputs) % group
         sources = [[*side, *[self._filling(side)] * filling] for side in job.sources]
-        limits = job.limits + [0] * filling
-        rules: dict[str, Any] = {
+        prefixes = None if job.prefixes is None else padded([*job.prefixes, *[[]] * filling], -1)
+        limits = Limits(
+            torch.tensor(job.limits + [0] * filling, device=self.device),
+            BOS,
+            EOS,
+            BANNED,
+            options.min_length,
+            prefixes,
+            options.no_repeat_ngram,
+        )
+        ranking: dict[str, Any] = {
             "select": memory.select,
             "length_penalty": options.length_penalty,
-            "min_length": options.min_length,
-            "max_length_B": torch.tensor(limits, device=self.device),
-            "bos": BOS,
-            "eos": EOS,
-            "banned": BANNED,
-            "prefix_BP": None
-            if job.prefixes is None
-            else padded([*job.prefixes, *[[]] * filling], -1).to(self.device),
-            "no_repeat_ngram": options.no_repeat_ngram,
-            "group": group,
+            "batch_multiple": group,
         }
         seeds = job.seeds + [0] * filling
         step = self._step if options.attention else self._blind_step
         with torch.inference_mode(), autocast(self.device, self.format):
             state = self._start(sources, options.width, seeds)
             if options.drawn:
-                rules |= {"temperature": options.temperature, "top_k": options.top_k, "top_p": options.top_p}
-                found = sampled(step, state, seeds=seeds, samples=options.drawn, **rules)
-            else:
-                found = beam_search(
-                    step, state, sentences=len(limits), beam=options.beam, n_best=options.n_best, **rules
+                found = sampled(
+                    step,
+                    state,
+                    limits,
+                    seeds=seeds,
+                    samples=options.drawn,
+                    temperature=options.temperature,
+                    top_k=options.top_k,
+                    top_p=options.top_p,
+                    **ranking,
                 )
+            else:
+                found = beam_search(step, state, limits, beam=options.beam, n_best=options.n_best, **ranking)
         return [
             [self._result(input, source, hypothesis) for hypothesis in self._ranked(hypotheses, options)]
             for input, source, hypotheses in zip(job.inputs, job.sources[0], found, strict=False)

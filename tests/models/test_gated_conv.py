@@ -31,7 +31,7 @@ from seq2attn.models.encoders.conv import ConvEncoder
 from seq2attn.models.layers.gated_conv import Convolution, Map, WeightNorm
 from seq2attn.models.memory import Output, mean_attention, select
 from seq2attn.models.seq2seq import Seq2Seq, build
-from seq2attn.runs import directory
+from seq2attn.runs.tensors import load_tensors, named_tensors, read_tensors, write_tensors
 
 SOURCE, TARGET = 9, 8  # vocabularies
 LENGTHS = [4, 1, 3]  # of the sources
@@ -384,9 +384,9 @@ def test_models_are_copied_built_without_memory_and_kept_without_pickle(tmp_path
     assert {key: one.shape for key, one in empty.named_parameters()} == {
         key: one.shape for key, one in model.named_parameters()
     }
-    directory.write_tensors(tmp_path / "w.safetensors", directory.weights(model))
+    write_tensors(tmp_path / "w.safetensors", named_tensors(model))
     other = build(chosen, SOURCE, TARGET).eval()
-    directory.restore(other, directory.read_tensors(tmp_path / "w.safetensors"), "here")
+    load_tensors(other, read_tensors(tmp_path / "w.safetensors"), "here")
     assert torch.equal(other(*data).logits, want)
 
 

@@ -23,7 +23,7 @@ from seq2attn.inference import Translation, Translator
 from seq2attn.models.memory import mean_attention, select
 from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.runs import directory
-from seq2attn.training import trainer
+from seq2attn.training import resume, trainer
 
 SOURCE, TARGET = 9, 8  # vocabularies
 LENGTHS = [4, 1, 3]  # of the sources
@@ -217,7 +217,7 @@ def test_every_pair_learns(encoder: str, decoder: str, tmp_path: Path) -> None:
         tmp_path / "run",
         toy_settings(encoder, decoder, "model.dropout=0.0", "train.max_steps=40", "train.validate_every=2"),
     )
-    losses = [event.loss for event in toy.of(trainer.Validation, events)]
+    losses = [event.loss for event in toy.of(events.Validation, events)]
     assert len(losses) == 20
     assert all(map(math.isfinite, losses))
     assert losses[-1] < losses[0] - 0.3
@@ -241,7 +241,7 @@ def test_ten_and_ten_steps_are_bit_for_bit_twenty(encoder: str, decoder: str, tm
     )
     torch.manual_seed(999)
     toy.fit(tmp_path / "cut", conf)
-    whole, cut = (directory.load_state(directory.open_run(tmp_path / name)) for name in ("whole", "cut"))
+    whole, cut = (resume.load_state(directory.open_run(tmp_path / name)) for name in ("whole", "cut"))
     assert whole is not None
     assert cut is not None
     assert whole[0].step == cut[0].step == 20
@@ -322,7 +322,7 @@ def test_every_hypothesis_scores_what_teacher_forcing_gives_it(
                     assert translation.score == pytest.approx(
                         log_p / (len(translation.tokens) + 1), rel=1e-6, abs=1e-5
                     )
-                    np.testing.assert_allclose(translation.piece_attention, weights, rtol=0, atol=1e-6)
+                    np.testing.assert_allclose(translation.subword_attention, weights, rtol=0, atol=1e-6)
                     seen += 1
     assert seen == 4 * (1 + 3)
 
