@@ -152,8 +152,8 @@ BUGS = (
     Bug("models/layers/kv_cache.py", "if written[0] != self.used or count", "if count", ("models/test_kv_cache.py",)),
     Bug("models/layers/kv_cache.py", "max(INITIAL_CAPACITY, 2 * count)", "count + INITIAL_CAPACITY", ("models/test_kv_cache.py",)),
     Bug("models/layers/kv_cache.py", "if keys.requires_grad:", "if False:", ("models/test_kv_cache.py",)),
-    Bug("config/typed.py", '"rnn") != value:', '"rnn") != text:', ("test_config.py", "-k", "kind")),
-    Bug("config/typed.py", "in sorted(settings, key=lambda setting: not split(setting, where)[0].endswith(\".kind\"))", "in settings", ("test_config.py", "-k", "any_order")),
+    Bug("config/typed.py", '"rnn") != value:', '"rnn") != text:', ("config/test_files.py", "-k", "kind")),
+    Bug("config/typed.py", "in sorted(settings, key=lambda setting: not split(setting, where)[0].endswith(\".kind\"))", "in settings", ("config/test_files.py", "-k", "any_order")),
     # models: convolutions
     Bug("models/layers/gated_conv.py", "self.gain / self.lengths()", "self.gain", ("models/test_gated_conv.py", "-k", "torchs")),
     Bug("models/layers/gated_conv.py", "padding=self.padding), 1).mT", "padding=self.padding).flip(1), 1).mT", ("models/test_gated_conv.py", "-k", "papers or torchs")),
@@ -411,6 +411,9 @@ BUGS = (
     Bug("cli/output/progress_line.py", "if size(line) + len(GAP) + size(fact) > width:", "if size(line) > width:", ("cli/test_progress_line.py",)),
     Bug("cli/output/progress_line.py", "counted(done, None if clock.limit else total)", "counted(done, total)", ("cli/test_progress_line.py", "-k", "limit")),
     Bug("cli/console.py", "return self._last is None or ", "return self._last is not None and ", ("cli/test_console.py", "-k", "plain")),
+    Bug("config/idle.py", "if mark.holds(value) or", "if not mark.holds(value) or", ("config/test_schema.py", "-k", "idle")),
+    Bug("config/schema.py", "When(\"history\", \"fertility\")", "When(\"history\", \"coverage\")", ("config/test_schema.py", "-k", "conditions")),
+    Bug("config/sizes.py", "return model.embedding if embeddings", "return model.embedding if not embeddings", ("config/test_sizes.py",)),
     Bug("config/files.py", 'if "kind" in value and value["kind"] != below', 'if False and value["kind"] != below', ("cli/test_preset_list.py", "-k", "another_kind")),
     Bug("cli/ready.py", "if mistaken.is_run(out) and not force and", "if False and", ("cli/test_mistaken.py", "-k", "torch")),
 )
@@ -441,7 +444,7 @@ def run(folder: Path, arguments: tuple[str, ...]) -> int | None:
 
 def origin(folder: Path) -> Path:
     """The package that a test in the folder imports: an installed one must not stand in for the copy."""
-    code = "import seq2attn.config; print(seq2attn.config.__file__)"
+    code = "import seq2attn.errors; print(seq2attn.errors.__file__)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder / "tests",
