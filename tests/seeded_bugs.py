@@ -42,7 +42,6 @@ class Bug(NamedTuple):
 
 # A row is one line, however long.
 # fmt: off
-# ruff: disable[E501]
 BUGS = (
     # attention: scores
     Bug("attention/scores.py", "* self.scale(keys.size(-1))", "* self.scale(keys.size(-2))", ("attention/test_scores.py", "-k", "papers")),
@@ -419,7 +418,6 @@ BUGS = (
     Bug("config.py", 'if "kind" in value and value["kind"] != below', 'if False and value["kind"] != below', ("cli/test_preset_list.py", "-k", "another_kind")),
     Bug("cli/ready.py", "if mistaken.is_run(out) and not force and", "if False and", ("cli/test_mistaken.py", "-k", "torch")),
 )
-# ruff: enable[E501]
 # fmt: on
 
 
