@@ -66,7 +66,7 @@ DOORS = {
     "sacrebleu": ("evaluation/",),
     "matplotlib": ("plotting/",),
     "PIL": ("data/images/decoding.py", "samples/image_files.py", "plotting/"),
-    "pydantic": ("config.py",),
+    "pydantic": ("config/",),
     "safetensors": ("runs/directory.py", "models/vision/pretrained.py"),
     "ctranslate2": ("export/ctranslate2.py",),
 }
