@@ -292,7 +292,7 @@ class Captioner(Predictor[Seen, Caption]):
         if len(places) == len(of):
             return super()._memory(member, sources)
         made = super()._memory(member, [sources[of.index(place)] for place in range(len(places))])
-        return made.of(torch.tensor(of, device=self.device))
+        return made.repeat_for(torch.tensor(of, device=self.device))
 
     def _filling(self, sources: Sequence[Seen]) -> Seen:
         return sources[0]

@@ -24,8 +24,9 @@ from seq2attn.inference.heads import select_weights
 from seq2attn.inference.options import Options, refuse_number
 from seq2attn.inference.processes import CAN_FORK, ForkPool
 from seq2attn.inference.threads import map_in_threads, shares
-from seq2attn.models import memory
+from seq2attn.models.memory import Memory
 from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.models.state import PerSentence, select
 from seq2attn.search.beam import beam_search
 from seq2attn.search.constraints import Limits
 from seq2attn.search.mbr import Utility, rank_by_expected_utility
@@ -68,7 +69,7 @@ class _State(NamedTuple):
     """
 
     decoders: tuple[Any, ...]
-    sources: memory.Shared[tuple[Any, ...]]
+    sources: PerSentence[tuple[Any, ...]]
 
 
 def _most_numbers(device: torch.device) -> int:
@@ -295,7 +296,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
             options.no_repeat_ngram,
         )
         ranking: dict[str, Any] = {
-            "select": memory.select,
+            "select": select,
             "length_penalty": options.length_penalty,
             "batch_multiple": group,
         }
@@ -381,13 +382,13 @@ class Predictor(abc.ABC, Generic[Source, Result]):
             for module, training in before:
                 module.training = training
 
-    def _memories(self, sources: Sequence[Sequence[Source]], seeds: Sequence[int]) -> list[memory.Memory]:
+    def _memories(self, sources: Sequence[Sequence[Source]], seeds: Sequence[int]) -> list[Memory]:
         stream_B = torch.tensor([seed % STREAMS for seed in seeds], device=self.device)
         return [self._memory(member, side)._replace(stream_B=stream_B) for member, side in enumerate(sources)]
 
-    def _memory(self, member: int, sources: Sequence[Source]) -> memory.Memory:
+    def _memory(self, member: int, sources: Sequence[Source]) -> Memory:
         source, mask = (tensor.to(self.device) for tensor in self._read(member, sources))
-        made: memory.Memory = self.models[member].encoder(source, mask)
+        made: Memory = self.models[member].encoder(source, mask)
         return made
 
     def _start(self, sources: Sequence[Sequence[Source]], width: int, seeds: Sequence[int]) -> _State:
@@ -396,7 +397,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
             (decoder, memory)
             for decoder, memory in zip(decoders, self._memories(sources, seeds), strict=True)
         ]
-        read = memory.Shared(tuple(decoder.project_memory(m) for decoder, m in pairs), len(sources[0]), width)
+        read = PerSentence(tuple(decoder.project_memory(m) for decoder, m in pairs), len(sources[0]), width)
         return _State(tuple(decoder.initial_state(m, width) for decoder, m in pairs), read)
 
     def _step(

@@ -20,8 +20,9 @@ from seq2attn import config
 from seq2attn.data.tokenizer import BOS, EOS
 from seq2attn.errors import UsageError
 from seq2attn.inference import Translation, Translator
-from seq2attn.models.memory import mean_attention, select
+from seq2attn.models.memory import mean_attention
 from seq2attn.models.seq2seq import Seq2Seq, build
+from seq2attn.models.state import select
 from seq2attn.runs import directory
 from seq2attn.training import resume, trainer
 

@@ -74,9 +74,9 @@ def test_glorot_starts_as_documented(cell: str) -> None:
     cells = [module for module in model.modules() if isinstance(module, Cell)]
     assert len(cells) == 6
     for module in cells:
-        for gate in module.state.weight.split(module.size):
+        for gate in module.hidden_to_gates.weight.split(module.size):
             torch.testing.assert_close(gate @ gate.t(), torch.eye(module.size), atol=1e-5, rtol=0)
-        bias = module.input.bias + module.state.bias
+        bias = module.input_to_gates.bias + module.hidden_to_gates.bias
         forget = torch.zeros_like(bias)
         if cell == "lstm":
             forget[module.size : 2 * module.size] = 1
@@ -117,7 +117,7 @@ def test_bahdanau15_starts_as_the_paper_has_it() -> None:
         400,
     )
     for name, parameter in model.named_parameters():
-        if name.endswith("state.weight"):
+        if name.endswith("hidden_to_gates.weight"):
             for gate in parameter.split(parameter.size(1)):
                 torch.testing.assert_close(gate @ gate.t(), torch.eye(parameter.size(1)), atol=1e-5, rtol=0)
         elif "score" in name and parameter.dim() == 2:

@@ -633,7 +633,9 @@ def test_the_best_by_cider_is_kept(tmp_path: Path, stills: Prepared) -> None:
     assert [event.best for event in found if isinstance(event, Validation)] == [True, True, False, False]
     assert isinstance(found[-1], Finished)
     assert found[-1].best_step == 10
-    assert torch.equal(read_tensors(tmp_path / "run" / "model.safetensors")["encoder.map.weight"], weights[1])
+    assert torch.equal(
+        read_tensors(tmp_path / "run" / "model.safetensors")["encoder.proj.weight"], weights[1]
+    )
 
 
 def test_a_image_that_is_gone_ends_training_in_its_turn(

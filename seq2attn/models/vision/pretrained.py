@@ -17,7 +17,7 @@ from torch import Tensor
 from seq2attn.config import ModelConfig
 from seq2attn.errors import UserError
 from seq2attn.models.seq2seq import Seq2Seq
-from seq2attn.models.vision.backbones import fill
+from seq2attn.models.vision.backbones import load_pretrained
 
 MOST = 2**32  # bytes of a file, and of what it unpacks to
 INSIDE = ("state_dict", "model")  # where a checkpoint may have its weights
@@ -30,7 +30,7 @@ def pretrained(model: Seq2Seq, settings: ModelConfig) -> None:
     """
     if settings.encoder.kind == "image" and settings.encoder.weights is not None:
         path = Path(settings.encoder.weights)
-        fill(model.encoder.get_submodule("backbone"), read(path), str(path))
+        load_pretrained(model.encoder.get_submodule("backbone"), read(path), str(path))
 
 
 def read(path: Path) -> dict[str, Tensor]:
