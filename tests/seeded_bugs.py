@@ -1,11 +1,12 @@
-"""Does the suite catch bugs? Plants one-line bugs, one at a time, in a copy of the package and runs the tests that should fail.
+"""Does the suite catch bugs? Plants one-line bugs, one at a time, in a copy of the package, and runs the
+tests that should fail.
 
     python tests/seeded_bugs.py             all of them (minutes)
     python tests/seeded_bugs.py beam mask   those whose file or text holds one of the words
 
-Each row of BUGS is (file, old text, new text, tests): the old text must stand in the file exactly once, however the
-formatter breaks its lines. The named tests must pass on the clean copy and fail (not merely break off) with the bug.
-Prints a table; exit 1 when a bug is missed. JOBS=2 tries so many rows at a time.
+Each row of BUGS is (file, old text, new text, tests): the file must hold the old text exactly once, however
+the formatter breaks its lines. The tests must pass on the clean copy and fail (not merely break off) with the
+bug. It prints a table, and exits with status 1 when a bug is missed. JOBS=2 tries two rows at a time.
 """
 
 import os
@@ -25,6 +26,8 @@ ROOT = Path(__file__).parents[1]
 Result = TypeVar("Result")
 
 LIMIT = 300  # seconds a row; a bug that makes a test hang is caught, too
+NO_TESTS = 5  # pytest's exit status where it selects none
+VERDICTS = {1: "caught", None: "caught (hangs)", 0: "MISSED"}  # by pytest's exit status
 
 
 class Bug(NamedTuple):
@@ -37,6 +40,7 @@ class Bug(NamedTuple):
         return f"{self.file}: {self.old.strip()}  ->  {self.new.strip()}"
 
 
+# A row is one line, however long.
 # fmt: off
 BUGS = (
     # attention: scores
@@ -420,7 +424,7 @@ BUGS = (
 # fmt: on
 
 
-def copy(folder: Path) -> None:
+def copy_project(folder: Path) -> None:
     for name in ("seq2attn", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md"):
@@ -429,17 +433,29 @@ def copy(folder: Path) -> None:
         (folder / "data").symlink_to(ROOT / "data")
 
 
-def run(folder: Path, arguments: tuple[str, ...]) -> int | None:
-    """pytest's exit code, None when it ran out of time. Compiled files are neither written nor read: an edit within the same
-    second would go unseen."""
+def run(folder: Path, tests: tuple[str, ...]) -> int | None:
+    """pytest's exit status, None when it ran out of time. Slow tests run where no others are named.
+
+    Compiled files are neither written nor read: an edit within the same second would go unnoticed.
+    """
     environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *arguments]
-    try:
-        return subprocess.run(
-            command, cwd=folder / "tests", env=environment, capture_output=True, timeout=LIMIT, check=False
-        ).returncode
-    except subprocess.TimeoutExpired:
-        return None
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    status = None
+    for marks in ([], ["-m", "slow"]):
+        try:
+            status = subprocess.run(
+                [*command, *marks],
+                cwd=folder / "tests",
+                env=environment,
+                capture_output=True,
+                timeout=LIMIT,
+                check=False,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            return None
+        if status != NO_TESTS:
+            break
+    return status
 
 
 def origin(folder: Path) -> Path:
@@ -457,9 +473,9 @@ def origin(folder: Path) -> Path:
 
 
 def pattern(text: str) -> re.Pattern[str]:
-    """The text, with any white space where the formatter may break a line, and any trailing comma before a bracket.
-
-    White space at its two ends is literal: it tells an indented line from another."""
+    """The text, with any white space where the formatter may break a line, and any trailing comma before a
+    bracket. White space at its two ends is literal: it tells an indented line from another.
+    """
     body = text.strip()
     start, end = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
     parts = re.findall(r"\w+|\s+|[^\w\s]", body)
@@ -478,7 +494,7 @@ def pattern(text: str) -> re.Pattern[str]:
     return re.compile(re.escape(start) + regex + re.escape(end))
 
 
-def planted(clean: str, bug: Bug) -> str:
+def with_bug(clean: str, bug: Bug) -> str:
     """The file's text with the bug in it."""
     return pattern(bug.old).sub(lambda _: bug.new, clean, count=1)
 
@@ -488,22 +504,19 @@ def refusals(bugs: list[Bug]) -> list[str]:
     wrong = []
     for bug in bugs:
         path = ROOT / "seq2attn" / bug.file
-        text = path.read_text(encoding="utf-8") if path.is_file() else None
-        found = -1 if text is None else len(pattern(bug.old).findall(text))
-        if found != 1 or bug.old == bug.new:
-            wrong.append(
-                f"{bug}: "
-                + (
-                    "no such file"
-                    if found < 0
-                    else f"the old text stands {found} times in the file, not once"
-                )
-            )
+        if not path.is_file():
+            wrong.append(f"{bug}: no such file")
+            continue
+        count = len(pattern(bug.old).findall(path.read_text(encoding="utf-8")))
+        if count != 1:
+            wrong.append(f"{bug}: the file holds the old text {count} times, not once")
+        elif bug.old == bug.new:
+            wrong.append(f"{bug}: the new text is the old one")
     return wrong
 
 
 def in_a_copy(folders: "Queue[Path]", work: Callable[[Path], Result]) -> Result:
-    """What the work gives in a copy of the project that nobody else uses meanwhile."""
+    """The result of the work in a copy of the project that nobody else uses meanwhile."""
     folder = folders.get()
     try:
         return work(folder)
@@ -511,15 +524,15 @@ def in_a_copy(folders: "Queue[Path]", work: Callable[[Path], Result]) -> Result:
         folders.put(folder)
 
 
-def tried(folder: Path, bug: Bug) -> tuple[int | None, float]:
-    """pytest's exit code with the bug planted, and the seconds it took."""
+def run_with_bug(folder: Path, bug: Bug) -> tuple[int | None, float]:
+    """pytest's exit status with the bug planted, and the seconds it took."""
     path = folder / "seq2attn" / bug.file
     clean = path.read_text(encoding="utf-8")
-    path.write_text(planted(clean, bug), encoding="utf-8")
+    path.write_text(with_bug(clean, bug), encoding="utf-8")
     start = time.monotonic()
-    code = run(folder, bug.tests)
+    status = run(folder, bug.tests)
     path.write_text(clean, encoding="utf-8")
-    return code, time.monotonic() - start
+    return status, time.monotonic() - start
 
 
 def main(words: list[str]) -> int:
@@ -534,26 +547,21 @@ def main(words: list[str]) -> int:
         for number in range(jobs):
             folder = Path(name).resolve() / str(number)
             folder.mkdir()
-            copy(folder)
+            copy_project(folder)
             folders.put(folder)
         if origin(folder) != folder:
             print(f"the copy in {folder} is not what Python imports, but {origin(folder)}", file=sys.stderr)
             return 2
         with ThreadPoolExecutor(jobs) as pool:
             selections = sorted({bug.tests for bug in bugs})
-            clean = pool.map(lambda tests: in_a_copy(folders, lambda folder: run(folder, tests)), selections)
-            for tests, code in zip(selections, clean, strict=True):
-                if code != 0:
-                    print(f"without any bug, pytest {' '.join(tests)} exits {code}", file=sys.stderr)
+            clean = pool.map(lambda tests: in_a_copy(folders, lambda copy: run(copy, tests)), selections)
+            for tests, status in zip(selections, clean, strict=True):
+                if status != 0:
+                    print(f"without any bug, pytest {' '.join(tests)} exits {status}", file=sys.stderr)
                     return 2
-            for bug, (code, seconds) in zip(
-                bugs,
-                pool.map(lambda bug: in_a_copy(folders, lambda folder: tried(folder, bug)), bugs),
-                strict=True,
-            ):
-                verdict = {1: "caught", None: "caught (hangs)", 0: "MISSED"}.get(
-                    code, f"BROKEN (pytest exits {code})"
-                )
+            results = pool.map(lambda bug: in_a_copy(folders, lambda copy: run_with_bug(copy, bug)), bugs)
+            for bug, (status, seconds) in zip(bugs, results, strict=True):
+                verdict = VERDICTS.get(status, f"BROKEN (pytest exits {status})")
                 missed += not verdict.startswith("caught")
                 print(f"{verdict:15}{seconds:6.1f} s  {bug}", flush=True)
     print(f"{len(bugs) - missed} of {len(bugs)} bugs caught")
