@@ -17,7 +17,8 @@ import tiny
 import torch
 
 from seq2attn import config
-from seq2attn.data.prepared import Prepared, prepare
+from seq2attn.data.prepare import prepare
+from seq2attn.data.prepared import Prepared
 
 
 def script(name: str) -> ModuleType:
