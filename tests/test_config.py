@@ -75,22 +75,22 @@ def test_systems_differ_where_their_papers_do() -> None:
         config.load(name).model for name in ("sutskever14", "cho14", "bahdanau15", "luong15")
     )
     assert (
-        sutskever.decoder.reads,
+        sutskever.decoder.context_source,
         sutskever.decoder.bridge,
         sutskever.encoder.reverse,
         sutskever.encoder.bidirectional,
-    ) == ("nothing", "last", True, False)
-    assert (cho.decoder.reads, set(cho.decoder.context), cho.decoder.readout) == (
+    ) == ("none", "last", True, False)
+    assert (cho.decoder.context_source, set(cho.decoder.context_to), cho.decoder.readout) == (
         "summary",
         {"input", "readout"},
         "maxout",
     )
-    assert (bahdanau.decoder.query, set(bahdanau.decoder.context), bahdanau.attention.score) == (
+    assert (bahdanau.decoder.query_state, set(bahdanau.decoder.context_to), bahdanau.attention.score) == (
         "previous",
         {"input", "readout"},
         "additive",
     )
-    assert (luong.decoder.query, luong.decoder.input_feeding, luong.decoder.readout) == (
+    assert (luong.decoder.query_state, luong.decoder.input_feeding, luong.decoder.readout) == (
         "current",
         True,
         "tanh",
@@ -230,7 +230,7 @@ def test_files(tmp_path) -> None:
 
 
 def test_a_wrong_setting_is_not_blamed_on_a_file_that_is_right(tmp_path) -> None:
-    with pytest.raises(UsageError, match=r"^--set: train\.lrr: no such setting; did you mean train\.lr"):
+    with pytest.raises(UsageError, match=r"^settings: train\.lrr: no such setting; did you mean train\.lr"):
         config.load("luong15", ["train.lrr=1"])
     file = tmp_path / "mine.toml"
     file.write_text("[train]\nlr = -1\n")
@@ -265,10 +265,10 @@ A = "model.attention."
 OWNED = {
     "query_map": ("identity", "score=keyed", "score=general"),
     "key_map": ("nonlinear", "score=keyed", "score=additive"),
-    "positions": ("9", "score=location", "score=concat"),
-    "max_fertility": ("3.5", "past=fertility", "past=coverage"),
-    "filters": ("3", "past=location-aware", "past=fertility"),
-    "kernel": ("3", "past=location-aware", "past=none"),
+    "max_positions": ("9", "score=location", "score=concat"),
+    "max_fertility": ("3.5", "history=fertility", "history=coverage"),
+    "filters": ("3", "history=location-aware", "history=fertility"),
+    "kernel": ("3", "history=location-aware", "history=none"),
     "k": ("2", "normaliser=hard-topk", "normaliser=gumbel"),
     "expectation_prob": ("0.25", "normaliser=hard-sample", "normaliser=hard-topk"),
     "at_inference": ("sample", "normaliser=hard-sample", "normaliser=softmax"),
@@ -324,17 +324,20 @@ def test_all_owners_of_a_setting_are_named() -> None:
         match=r'model\.attention\.k is for model\.attention\.normaliser="hard-topk" or "hard-sample": with "softmax"',
     ):
         of_attention("k=2")
-    of_attention("normaliser=hard-sample", "k=2", "expected=0")
-    of_attention("score=concat-location", "queries=both", "positions=9")
+    of_attention("normaliser=hard-sample", "k=2", "expectation_prob=0")
+    of_attention("score=concat-location", "query_input=both", "max_positions=9")
     of_attention("window=local-p", "half_width=3")
 
 
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        (["past=location-aware", "kernel=4"], ["kernel is 4", "odd"]),
-        (["score=concat-location"], ['score="concat-location"', 'queries="both"']),
-        (["score=concat-location", "queries=embedding"], ['score="concat-location"', 'queries="both"']),
+        (["history=location-aware", "kernel=4"], ["kernel is 4", "odd"]),
+        (["score=concat-location"], ['score="concat-location"', 'query_input="both"']),
+        (
+            ["score=concat-location", "query_input=embedding"],
+            ['score="concat-location"', 'query_input="both"'],
+        ),
         (["score=location", "keys=embeddings"], ["keys is what a score compares", 'score="location"']),
         (
             ["window=local-p", "normaliser=hard-topk"],
@@ -342,10 +345,10 @@ def test_all_owners_of_a_setting_are_named() -> None:
         ),
         (["window=local-p", "normaliser=hard-sample"], ['window="local-p"', 'normaliser="hard-sample"']),
         (["window=local-p", "normaliser=gumbel"], ['window="local-p"', 'normaliser="gumbel"']),
-        (["normaliser=hard-sample", "k=2"], ["k is 2", "expected=0", "k=1"]),
+        (["normaliser=hard-sample", "k=2"], ["k is 2", "expectation_prob=0", "k=1"]),
         (
-            ["normaliser=hard-sample", "k=2", "expected=0", "decoding=expected"],
-            ["k is 2", "another decoding"],
+            ["normaliser=hard-sample", "k=2", "expectation_prob=0", "at_inference=expected"],
+            ["k is 2", "another model.attention.at_inference"],
         ),
         (["heads=4", "value_map=linear"], ["heads is 4", "value_map"]),
         (["heads=3"], ["heads=3", "512"]),
@@ -353,9 +356,9 @@ def test_all_owners_of_a_setting_are_named() -> None:
         (["keys=sum"], ['keys="sum"', "512", "model.embedding is 256"]),
         (["values=sum"], ['values="sum"', "512", "model.embedding is 256"]),
         (["score=dot", "keys=embeddings"], ['score="dot"', "512", "256", "general"]),
-        (["score=cosine", "queries=both"], ['score="cosine"', "768", "512"]),
+        (["score=cosine", "query_input=both"], ['score="cosine"', "768", "512"]),
         (
-            ["score=keyed", "key_map=identity", "query_map=identity", "queries=embedding"],
+            ["score=keyed", "key_map=identity", "query_map=identity", "query_input=embedding"],
             ['score="keyed"', "256", "512"],
         ),
         (["score=dott"], ["score", "dott"]),
@@ -364,10 +367,10 @@ def test_all_owners_of_a_setting_are_named() -> None:
         (["k=0", "normaliser=hard-topk"], ["k"]),
         (["half_width=0", "window=local-m"], ["half_width"]),
         (["temperature=0"], ["temperature"]),
-        (["expected=1", "normaliser=hard-sample"], ["expected"]),
-        (["max_fertility=0", "past=fertility"], ["max_fertility"]),
+        (["expectation_prob=1", "normaliser=hard-sample"], ["expectation_prob"]),
+        (["max_fertility=0", "history=fertility"], ["max_fertility"]),
         (
-            ["filter=3", "past=location-aware"],
+            ["filter=3", "history=location-aware"],
             ["filter: no such setting", "did you mean model.attention.filters"],
         ),
     ],
@@ -376,7 +379,7 @@ def test_attention_that_contradicts_itself_is_refused_by_name(settings: list[str
     with pytest.raises(UsageError) as refusal:
         of_attention(*settings)
     message = str(refusal.value)
-    assert message.startswith("--set: ")
+    assert message.startswith("settings: ")
     assert "\n" not in message
     for name in [A, *named]:
         assert name in message
@@ -387,16 +390,16 @@ def test_attention_that_contradicts_itself_is_refused_by_name(settings: list[str
     [
         ["heads=4"],
         # each head's projections make the sizes equal
-        ["heads=4", "score=dot", "keys=embeddings", "queries=both"],
+        ["heads=4", "score=dot", "keys=embeddings", "query_input=both"],
         ["score=keyed", "key_map=identity"],
         ["score=keyed", "key_map=identity", "query_map=identity"],
-        ["score=dot", "keys=embeddings", "queries=embedding"],
-        ["score=location", "keys=embeddings", "past=fertility"],  # whose fertility is read off the keys
+        ["score=dot", "keys=embeddings", "query_input=embedding"],
+        ["score=location", "keys=embeddings", "history=fertility"],  # whose fertility is read off the keys
         ["values=embeddings", "value_map=nonlinear"],
         ["window=local-m", "normaliser=hard-topk", "k=3"],
         ["window=local-p", "normaliser=sigmoid"],
-        ["normaliser=hard-sample", "k=2", "expected=0", "decoding=sample"],
-        ["past=coverage", "normaliser=sparsemax", "temperature=2"],
+        ["normaliser=hard-sample", "k=2", "expectation_prob=0", "at_inference=sample"],
+        ["history=coverage", "normaliser=sparsemax", "temperature=2"],
     ],
 )
 def test_attention_that_agrees_is_taken(settings: list[str]) -> None:
@@ -429,14 +432,14 @@ def test_an_encoder_that_nothing_reads_is_refused_by_name(bridge: str, attention
 
 
 @pytest.mark.parametrize("choice", ["scalar", "context"])
-@pytest.mark.parametrize("reads", ["summary", "nothing"])
+@pytest.mark.parametrize("reads", ["summary", "none"])
 def test_a_gate_without_attention_is_refused_by_name(choice: str, reads: str) -> None:
-    context = [] if reads == "nothing" else ["input"]
+    context = [] if reads == "none" else ["input"]
     settings = [f"model.decoder.context_source={reads}", f"model.decoder.context_to={json.dumps(context)}"]
     config.change(config.Config(), settings)
     with pytest.raises(
         UsageError,
-        match=rf'model\.decoder\.gate is on what attention reads, and model\.decoder\.reads is "{reads}"',
+        match=rf'model\.decoder\.gate scales the context of attention, and model\.decoder\.context_source is "{reads}"',
     ):
         config.change(config.Config(), [*settings, f"model.decoder.gate={choice}"])
     assert config.change(config.Config(), [f"model.decoder.gate={choice}"]).model.decoder.gate == choice
@@ -475,8 +478,7 @@ def test_a_config_of_before_these_settings_loads_as_what_it_was() -> None:
     old = json.loads(json.dumps(tree))
     old["model"]["attention"] = {key: tree["model"]["attention"][key] for key in ("score", "size")}
     del old["model"]["decoder"]["gate"]
-    for name in ("reinforce", "entropy", "baseline"):
-        del old["train"][name]
+    del old["train"]["reinforce"]
     loaded = config.validate(old, "config.json")
     assert loaded == config.load("luong15")
     plain = {
@@ -575,10 +577,6 @@ def test_a_file_that_names_no_kind_is_recurrent_and_one_that_does_is_not(tmp_pat
             "model.encoder.head: no such setting; did you mean model.encoder.heads?",
         ),
         (
-            [DECODER, "model.decoder.weight_of=1"],
-            "model.decoder.weight_of: no such setting; did you mean model.decoder.weights_of?",
-        ),
-        (
             [DECODER, "model.decoder.bridges=last"],
             "model.decoder.bridges: no such setting; did you mean model.decoder.bridge?",
         ),  # of another kind, but that is what was meant
@@ -637,11 +635,6 @@ def test_a_file_that_names_no_kind_is_recurrent_and_one_that_does_is_not(tmp_pat
         ([ENCODER, "model.encoder.size=128"], "model.encoder.size is 128 and model.embedding 256"),
         ([DECODER, "model.decoder.size=128"], "model.decoder.size is 128 and model.embedding 256"),
         (
-            [DECODER, "model.decoder.weights_of=4"],
-            "model.decoder.weights_of is 4: the decoder has 3 layers, numbered from 1",
-        ),
-        ([DECODER, "model.decoder.weights_of=0"], "model.decoder.weights_of"),
-        (
             [DECODER, "model.attention.history=coverage"],
             'model.attention.history="coverage" reads the weights of earlier steps, and a transformer decoder takes all steps at once',
         ),
@@ -681,7 +674,7 @@ def test_a_file_that_names_no_kind_is_recurrent_and_one_that_does_is_not(tmp_pat
 def test_a_transformer_that_cannot_be_is_refused_by_name(settings: list[str], message: str) -> None:
     with pytest.raises(UsageError) as refusal:
         config.change(config.Config(), settings)
-    assert f"--set: {message}" in str(refusal.value)
+    assert f"settings: {message}" in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
@@ -690,7 +683,6 @@ def test_a_transformer_that_cannot_be_is_refused_by_name(settings: list[str], me
     [
         [ENCODER, DECODER, "model.encoder.kv_heads=4", "model.decoder.kv_heads=1"],
         [ENCODER, "model.encoder.positions=learned", "model.encoder.max_positions=9"],
-        [DECODER, "model.decoder.weights_of=3"],
         # maps make the sizes equal, with one head too
         [DECODER, "model.attention.score=dot", "model.attention.size=64"],
         [
@@ -748,7 +740,7 @@ def test_sizes_of_a_transformer() -> None:
 )
 def test_settings_that_training_has_used_up_are_refused_by_name(setting: str) -> None:
     with pytest.raises(
-        UsageError, match=f"^--set {re.escape(setting)}: acts before or in training alone"
+        UsageError, match=f"^settings {re.escape(setting)}: acts before or in training alone"
     ) as refusal:
         config.refuse_spent(["search.beam=3", setting])
     assert "\n" not in str(refusal.value)
@@ -756,14 +748,14 @@ def test_settings_that_training_has_used_up_are_refused_by_name(setting: str) ->
 
 def test_settings_that_act_in_a_trained_run_are_not_refused() -> None:
     every = [key for key in config.flat(config.Config()) if key.split(".")[0] in ("model", "search")]
-    config.refuse_spent([f"{key}=1" for key in every if key not in config.SPENT])
-    assert set(config.SPENT) <= {"data", "train", *(name for name, _, _ in config.fields())}
+    config.refuse_spent([f"{key}=1" for key in every if key not in config.names_marked(config.TRAINING_ONLY)])
+    assert set(config.names_marked(config.TRAINING_ONLY)) <= {"data", "train", *(name for name, _, _ in config.fields())}
     with pytest.raises(UsageError, match="KEY=VALUE"):
         config.refuse_spent(["search.beam"])
 
 
 def test_a_change_names_where_it_was_made() -> None:
-    with pytest.raises(UsageError, match=r"^run with --set: model\.attention\.k is for"):
+    with pytest.raises(UsageError, match=r"^run with settings: model\.attention\.k is for"):
         config.change(config.Config(), ["model.attention.k=2"], "run with --set")
 
 
@@ -849,9 +841,9 @@ IDLE = [
         'set train.optimizer="sgd"',
         ["train.optimizer=sgd"],
     ),
-    ("luong15", ["data.max_missing=0.2"], "it is of images, and the source is text", "", None),
-    ("luong15", ["data.follow_links=true"], "it is of images, and the source is text", "", None),
-    ("xu15-soft", ["data.max_ratio=2"], "it is of sources of text, and they are images", "", None),
+    ("luong15", ["data.max_missing=0.2"], "it is for images, and the source is text", "", None),
+    ("luong15", ["data.follow_links=true"], "it is for images, and the source is text", "", None),
+    ("xu15-soft", ["data.max_ratio=2"], "it is for text, and the source is images", "", None),
     (
         "xu15-soft",
         ["train.self_critical.samples=9"],
@@ -860,8 +852,14 @@ IDLE = [
         ["train.self_critical.start_step=9"],
     ),
     *(
-        ("luong15", [f"train.{setting}"], "it is of images", "", None)
-        for setting in ("captions=2", "crop=0.1", "flip=true", "unfreeze=5", "backbone_lr=0.1")
+        ("luong15", [f"train.{setting}"], "it is for images", "", None)
+        for setting in (
+            "captions_per_image=2",
+            "max_crop=0.1",
+            "flip=true",
+            "unfreeze_step=5",
+            "backbone_lr_factor=0.1",
+        )
     ),
     *(
         (
@@ -887,7 +885,7 @@ IDLE = [
         (
             "gumbel",
             [setting],
-            'nothing is drawn where model.attention.normaliser is "gumbel"',
+            'model.attention.normaliser is "gumbel"',
             "hard-sample",
             ["model.attention.normaliser=hard-sample"],
         )
@@ -900,8 +898,8 @@ IDLE = [
     (
         "cho14",
         ["train.reinforce.entropy_weight=0"],
-        'nothing is drawn where model.decoder.context_source is "summary"',
-        "with attention that draws",
+        'model.decoder.context_source is "summary"',
+        "with hard-sample attention",
         None,
     ),
     (
@@ -921,7 +919,7 @@ def test_a_setting_that_would_do_nothing_is_refused_where_it_is_named(
     with pytest.raises(UsageError) as refusal:
         config.load(preset, ["search.beam=2", *settings])
     message = str(refusal.value)
-    assert message.startswith(f"--set {settings[-1]}: does nothing, for ")
+    assert message.startswith(f"settings {settings[-1]}: does nothing, for ")
     assert f"{why}" in message
     assert (
         message.endswith("; leave it out")
@@ -984,12 +982,17 @@ TRAINED = [
         ["normaliser=hard-sample"],
         "temperature=2",
         'or set model.attention.at_inference="sample"',
-        ["decoding=sample"],
+        ["at_inference=sample"],
     ),
-    (["normaliser=hard-sample"], "temperature=2", "reads the best at any temperature", ["decoding=expected"]),
     (
         ["normaliser=hard-sample"],
-        "expected=0",
+        "temperature=2",
+        "reads the best at any temperature",
+        ["at_inference=expected"],
+    ),
+    (
+        ["normaliser=hard-sample"],
+        "expectation_prob=0",
         'it acts in training alone; leave it out, or set model.attention.at_inference="expected"',
         ["k=2"],
     ),
@@ -1091,7 +1094,7 @@ def test_bare_words_are_a_list_where_a_list_is_wanted(value: str, context: list[
 def test_what_to_write_instead_is_said(setting: str, message: str) -> None:
     with pytest.raises(UsageError) as refusal:
         config.load("luong15", [setting])
-    assert str(refusal.value) == f"--set: {message}"
+    assert str(refusal.value) == f"settings: {message}"
 
 
 def test_no_message_speaks_of_python() -> None:
@@ -1126,10 +1129,10 @@ def test_no_message_speaks_of_python() -> None:
 @pytest.mark.parametrize(
     ("preset", "typed", "meant"),
     [
-        ("luong15", "decoding", "model.attention.at_inference"),
-        ("luong15", "Decoding", "model.attention.at_inference"),
+        ("luong15", "at_inference", "model.attention.at_inference"),
+        ("luong15", "At_Inference", "model.attention.at_inference"),
         ("luong15", "heads", "model.attention.heads"),
-        ("luong15", "past", "model.attention.history"),
+        ("luong15", "history", "model.attention.history"),
         ("luong15", "GATE", "model.decoder.gate"),
         ("luong15", "model.gate", "model.decoder.gate"),
         ("luong15", "train.LR", "train.lr"),
@@ -1150,12 +1153,12 @@ def test_no_message_speaks_of_python() -> None:
 def test_a_misspelt_setting_is_known_by_its_last_name(preset: str, typed: str, meant: str) -> None:
     with pytest.raises(UsageError) as refusal:
         config.load(preset, [f"{typed}=1"])
-    assert str(refusal.value) == f"--set: {typed}: no such setting; did you mean {meant}?"
+    assert str(refusal.value) == f"settings: {typed}: no such setting; did you mean {meant}?"
 
 
 def test_what_is_like_nothing_is_not_guessed_at() -> None:
     with pytest.raises(
-        UsageError, match=r"^--set: xyzzy: no such setting; `seq2attn train PRESET --show` lists all$"
+        UsageError, match=r"^settings: xyzzy: no such setting; `seq2attn train PRESET --show` lists all$"
     ):
         config.load("luong15", ["xyzzy=1"])
 
@@ -1163,7 +1166,7 @@ def test_what_is_like_nothing_is_not_guessed_at() -> None:
 def test_the_example_for_a_trained_run_works_there() -> None:
     with pytest.raises(UsageError) as refusal:
         config.refuse_spent(["search.beam"])
-    example = str(refusal.value).split("as in --set ")[1]
+    example = str(refusal.value).split("as in ")[1]
     config.refuse_spent([example])
     config.change(config.Config(), [example])
 
@@ -1181,14 +1184,14 @@ def test_a_file_that_is_no_toml_is_wrong_usage(tmp_path) -> None:
     [
         (["k=2"], "set model.attention.expectation_prob=0, or set model.attention.k=1", "decoding"),
         (
-            ["k=2", "decoding=expected"],
-            "set model.attention.expectation_prob=0 and choose another decoding than expected, or set",
+            ["k=2", "at_inference=expected"],
+            "set model.attention.expectation_prob=0 and choose another model.attention.at_inference than expected, or set",
             "draws",
         ),
         (
-            ["k=2", "decoding=expected", "expected=0"],
-            "choose another decoding than expected, or set model.attention.k=1",
-            "expected=0",
+            ["k=2", "at_inference=expected", "expectation_prob=0"],
+            "choose another model.attention.at_inference than expected, or set model.attention.k=1",
+            "expectation_prob=0",
         ),
     ],
 )

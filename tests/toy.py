@@ -73,7 +73,7 @@ def settings(*changes: str) -> config.Config:
         },
     }
     for change in changes:
-        config._assign(tree, change)
+        config.assign(tree, change)
     return config.validate(tree, "test")
 
 

@@ -18,8 +18,8 @@ from seq2attn.errors import UsageError
 from seq2attn.inference.batching import bounded, encoded, padded_sources
 from seq2attn.inference.forks import at_work
 from seq2attn.inference.heads import looking_at
+from seq2attn.inference.results import Translation
 from seq2attn.inference.searcher import Predictor
-from seq2attn.inference.translation import Translation
 from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.runs.loading import load_runs, load_tokenizer
@@ -250,7 +250,7 @@ class Translator(Predictor[list[int], Translation]):
         positions = [len(ids[0][0]) + 1]
         results = []
         for layer, head in chosen:
-            with looking_at(self.models, layer, head):
+            with looking_at(self, layer, head):
                 forced = self._forced_on(
                     [translation.source], ids, positions, [translation.tokens], True, seed, 0, None
                 )

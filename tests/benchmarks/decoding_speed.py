@@ -303,16 +303,7 @@ def is_first_form(settings: Any) -> bool:
         for side in ("encoder", "decoder")
         for name in ("size", "layers", "heads", "feedforward")
     ]
-    free = {
-        "embedding",
-        "dropout",
-        "init",
-        "init_range",
-        "attention.heads",
-        "attention.shown",
-        "decoder.weights_of",
-        *sizes,
-    }
+    free = {"embedding", "dropout", "init", "init_range", "attention.heads", *sizes}
     ours, theirs = (
         {
             key.removeprefix("model."): value

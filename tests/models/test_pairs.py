@@ -20,7 +20,7 @@ from seq2attn import config
 from seq2attn.data.tokenizer import BOS, EOS
 from seq2attn.errors import UsageError
 from seq2attn.inference import Translation, Translator
-from seq2attn.models.memory import select
+from seq2attn.models.memory import mean_attention, select
 from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.runs import directory
 from seq2attn.training import resume, trainer
@@ -109,7 +109,9 @@ def test_every_pair_is_the_papers(encoder: str, decoder: str, attention: str) ->
     for b, length in enumerate(LENGTHS):
         want = reference.run(recipe(chosen), named, source[b, :length].tolist(), inputs[b].tolist())
         np.testing.assert_allclose(got.logits[b], np.stack(want.logits), atol=1e-9)
-        np.testing.assert_allclose(got.weights[b, :, :length], np.stack(want.attention), atol=1e-9)
+        np.testing.assert_allclose(
+            mean_attention(got.weights)[b, :, :length], np.stack(want.attention), atol=1e-9
+        )
 
 
 @exact
@@ -181,8 +183,8 @@ def test_weights_are_of_the_real_positions_and_asking_for_them_changes_nothing(
     with torch.no_grad():
         got, fused = model(source, mask, inputs, weights=True), model(source, mask, inputs)
         assert got.weights is not None
-        torch.testing.assert_close(got.weights.sum(-1), torch.ones(B, T))
-        assert (got.weights.masked_select(~mask[:, None].expand_as(got.weights)) == 0).all()
+        torch.testing.assert_close(got.weights.sum(-1), torch.ones(got.weights.shape[:-1]))
+        assert (got.weights.masked_select(~mask[:, None, None, None].expand_as(got.weights)) == 0).all()
         assert fused.weights is None
         torch.testing.assert_close(fused.logits, got.logits)
         memory = model.encoder(source, mask)
@@ -297,9 +299,9 @@ def forced(translator: Translator, translation: Translation) -> tuple[float, Ten
     )
     log_p = output.logits.log_softmax(-1)[0]
     assert output.weights is not None
-    return sum(float(log_p[i, token]) for i, token in enumerate([*translation.tokens, EOS])), output.weights[
-        0
-    ]
+    return sum(float(log_p[i, token]) for i, token in enumerate([*translation.tokens, EOS])), mean_attention(
+        output.weights
+    )[0]
 
 
 @exact
@@ -320,7 +322,7 @@ def test_every_hypothesis_scores_what_teacher_forcing_gives_it(
                     assert translation.score == pytest.approx(
                         log_p / (len(translation.tokens) + 1), rel=1e-6, abs=1e-5
                     )
-                    np.testing.assert_allclose(translation.piece_attention, weights, rtol=0, atol=1e-6)
+                    np.testing.assert_allclose(translation.subword_attention, weights, rtol=0, atol=1e-6)
                     seen += 1
     assert seen == 4 * (1 + 3)
 

@@ -10,6 +10,7 @@ import torch
 import toy
 from torch import Tensor
 
+from seq2attn.models.memory import mean_attention
 from seq2attn.models.seq2seq import build
 from seq2attn.training.events import Update, Validation
 from seq2attn.training.objectives.doubly_stochastic import doubly_stochastic
@@ -75,8 +76,8 @@ def test_every_decoder_learns_from_it(kind: str, heads: int) -> None:
     source, inputs = torch.randint(4, toy.SIZE, (3, 6)), torch.randint(4, toy.SIZE, (3, 4))
     memory = model.encoder(source, torch.ones(3, 6, dtype=torch.bool))
     found = model.decoder.hidden_states(inputs, memory, weights=True)
-    assert found.weights_BTS is not None
-    doubly_stochastic(found.weights_BTS, torch.arange(12), memory.mask_BS).backward()
+    assert found.weights_BTLHS is not None
+    doubly_stochastic(mean_attention(found.weights_BTLHS), torch.arange(12), memory.mask_BS).backward()
     reached = [
         name
         for name, parameter in model.named_parameters()
@@ -93,7 +94,7 @@ def penalty(model: torch.nn.Module) -> float:
         memory = model.eval().encoder(batch.source, batch.source_mask)
         found = model.decoder.hidden_states(batch.inputs_BT, memory, weights=True)
     return doubly_stochastic(
-        found.weights_BTS, batch.target_mask_BT.flatten().nonzero()[:, 0], batch.source_mask
+        mean_attention(found.weights_BTLHS), batch.target_mask_BT.flatten().nonzero()[:, 0], batch.source_mask
     ).item() / len(rows)
 
 

@@ -191,7 +191,7 @@ class _Ahead(io.RawIOBase):
             self._head += data
         return self._head
 
-    def to_compute_dtype(self) -> bool:
+    def readable(self) -> bool:
         return True
 
     def fileno(self) -> int:
@@ -230,7 +230,7 @@ class _Unpacked(io.RawIOBase):
     def __init__(self, kind: str, inside: io.BufferedIOBase, packed: _Ahead, name: str) -> None:
         self._kind, self._inside, self._packed, self._name = kind, inside, packed, name
 
-    def to_compute_dtype(self) -> bool:
+    def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seq2attn.config import TrainConfig
 from seq2attn.kernels.linear_cross_entropy import cross_entropies
-from seq2attn.models.memory import Features, Memory
+from seq2attn.models.memory import Features, Memory, mean_attention
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training.microbatches import Microbatch
 from seq2attn.training.objectives.doubly_stochastic import doubly_stochastic
@@ -53,9 +53,9 @@ class CrossEntropy:
                 self.model, batch, self.settings.label_smoothing, weights=penalty > 0
             )
         objective = loss
-        if penalty and output.weights_BTS is not None:
+        if penalty and output.weights_BTLHS is not None:
             objective = objective + penalty * doubly_stochastic(
-                output.weights_BTS, batch.real_M, memory.mask_BS
+                mean_attention(output.weights_BTLHS), batch.real_M, memory.mask_BS
             )
         if output.log_p_BT is None or output.entropy_BT is None:
             return Sums(objective, loss)
