@@ -16,7 +16,7 @@ from seq2attn import config
 from seq2attn.cli import app
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference import Translator, loading, searcher
-from seq2attn.runs.directory import read_shapes
+from seq2attn.runs.headers import read_shapes
 
 KINDS = {
     "model.encoder.kind": ("rnn", "conv", "transformer", "image"),

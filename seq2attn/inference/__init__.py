@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from seq2attn.inference.translator import MAX_SOURCE, Translator
     from seq2attn.runs.loading import run_paths
 
-__all__ = ["BATCH_TOKENS", "MAX_SOURCE", "Caption", "Captioner", "Translation", "Translator", "load", "run_paths"]
+__all__ = [
+    "BATCH_TOKENS",
+    "MAX_SOURCE",
+    "Caption",
+    "Captioner",
+    "Translation",
+    "Translator",
+    "load",
+    "run_paths",
+]
 _MODULES = {
     "BATCH_TOKENS": "seq2attn.inference.searcher",
     "MAX_SOURCE": "seq2attn.inference.translator",
