@@ -71,7 +71,7 @@ DOORS = {
     "matplotlib": ("plotting/",),
     "PIL": ("data/images/", "samples/", "plotting/"),
     "pydantic": ("config/",),
-    "safetensors": ("runs/", "models/vision/pretrained.py"),
+    "safetensors": ("runs/headers.py", "runs/tensors.py", "models/vision/pretrained.py"),
     "ctranslate2": ("export/ctranslate2.py",),
 }
 
