@@ -29,7 +29,7 @@ _NAMES = {  # ours: theirs, without "-" and "_"
     "train.max_steps": "steps trainsteps numsteps nsteps maxupdate maxupdates updates iterations maxiters maxiterations niters totalsteps numupdates",
     "train.max_minutes": "maxtime minutes timelimit maxhours hours maxduration",
     "train.warmup": "warmupsteps warmupupdates numwarmupsteps warmupratio lrwarmup",
-    "train.clip_norm": "gradclip clipnorm maxgradnorm gradientclip clipgrad clipgradnorm clipgradient gradientclipping gradientclipval maxnorm",
+    "train.clip_norm": "gradclip clip maxgradnorm gradientclip clipgrad clipgradnorm clipgradient gradientclipping gradientclipval maxnorm",
     "train.patience": "earlystopping earlystop earlystoppingpatience stopafter",
     "train.optimizer": "optim optimiser",
     "train.schedule": "scheduler lrscheduler lrschedule decaymethod lrdecay scheduling lrdecaymethod",
@@ -50,7 +50,7 @@ _NAMES = {  # ours: theirs, without "-" and "_"
     "search.max_length": "maxlen maxoutputlength maxnewtokens maxdecodinglength maxgenlength maxtargetlength",
     "search.no_repeat_ngram": "norepeatngramsize blockngramrepeat",
     "model.encoder.backbone": "cnn encodercnn imageencoder visionmodel",
-    "model.encoder.image_size": "imagesize imgsize inputsize cropsize",
+    "model.encoder.image_size": "imgsize inputsize cropsize side",
 }
 BASES = ("preset", "base", "extends", "extend", "inherit", "inherits", "parent")
 SETTINGS = {name: f"here it is {ours}" for ours, names in _NAMES.items() for name in names.split()}

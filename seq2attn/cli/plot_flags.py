@@ -48,6 +48,13 @@ class Heads(NamedTuple):
         if self.every:
             raise UsageError(f"--heads all is for texts; of {what} choose one at a time: --layer N --head N")
 
+    @property
+    def one(self) -> tuple[int | None, int | None]:
+        """The layer and the head, if neither is `all`."""
+        assert not isinstance(self.layer, str)
+        assert not isinstance(self.head, str)
+        return self.layer, self.head
+
     def chosen(self, layers: int, heads: int) -> list[tuple[int | None, int | None]]:
         """Each (layer, head) to draw: every head of every layer, where it is not said of which."""
         return [(layer, head) for layer in self._layers(layers) for head in _each(self.head, heads)]

@@ -176,7 +176,7 @@ class Tokenizer:
         """The text of the tokens; PAD, BOS and EOS are dropped, UNK becomes UNKNOWN."""
         return "".join([self._surfaces[i] for i in ids]).removeprefix(" ").replace(STAND_IN, SPACE)
 
-    def pieces(self, ids: Sequence[int]) -> list[str]:
+    def subwords(self, ids: Sequence[int]) -> list[str]:
         """The subwords for people: "▁" for a space, the specials by name."""
         return [self._shown[i] for i in ids]
 

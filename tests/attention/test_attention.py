@@ -218,7 +218,7 @@ def test_a_share_of_the_sentences_reads_the_expected_value_in_training_alone() -
     late = attention.update_history(start, torch.rand(20000, 1, S))
     assert late is not None
     assert late.expected is start.expected
-    start = attention.eval().start(4, mask, values)
+    start = attention.eval().initial_history(4, mask, values)
     assert start is not None
     assert start.expected is None
 

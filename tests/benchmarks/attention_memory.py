@@ -86,7 +86,7 @@ def measure(row: str, plain: bool, batch: int, source: int, target: int, units: 
     name = row.split(",")[0]
     torch.manual_seed(1)
     score = build_score(
-        config.AttentionConfig.model_construct(score=name, positions=source), units, units, units
+        config.AttentionConfig.model_construct(score=name, max_positions=source), units, units, units
     )
     for parameter in score.parameters():
         torch.nn.init.normal_(parameter, 0, units**-0.5)

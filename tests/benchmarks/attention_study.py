@@ -104,7 +104,7 @@ TRAIN = (
     "schedule=cosine",
     "warmup=100",
     "label_smoothing=0.05",
-    "clip=1.0",
+    "clip_norm=1.0",
     "optimizer=adam",
     "metric=loss",
 )
@@ -348,8 +348,8 @@ def evaluate(run: str, folder: str, sentences: int | None) -> dict[str, Any]:
             outputs,
         )
         if translator.attends and name == ("test" if "test" in tests else tests[0]):
-            forced = translator.force(sources, targets)
-            found["entropy"] = entropy([translation.piece_attention for translation in forced])
+            forced = translator.score_targets(sources, targets)
+            found["entropy"] = entropy([translation.subword_attention for translation in forced])
             if split.gold is not None:
                 gold = alignment.parse_lines(split.gold[:sentences], where=name)
                 links = alignment.score([set(translation.alignment()) for translation in forced], gold)

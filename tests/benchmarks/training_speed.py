@@ -109,7 +109,7 @@ def settings(name: str):
         "batch_tokens": BATCH,
         "optimizer": "adam",
         "lr": RATE,
-        "clip": CLIP,
+        "clip_norm": CLIP,
         "label_smoothing": SMOOTHING,
         "max_steps": 10**6,
         "validate_every": 10**6,

@@ -127,7 +127,7 @@ def test_given_outputs_score_as_ours(name: str, tmp_path: Path) -> None:
     scored = both.theirs.score_batch(
         [pieces(both.source, text) for text in TEXTS], [pieces(both.target, text) for text in GIVEN]
     )
-    for mine, his in zip(both.ours.force(TEXTS, GIVEN), scored, strict=True):
+    for mine, his in zip(both.ours.score_targets(TEXTS, GIVEN), scored, strict=True):
         assert len(his.log_probs) == len(mine.tokens) + 1
         assert sum(his.log_probs) / len(his.log_probs) == pytest.approx(
             mine.log_probability / len(his.log_probs), abs=1e-4
@@ -141,7 +141,7 @@ def test_a_trained_model_is_searched_alike(preset: str, tmp_path: Path) -> None:
     ours = both.ours.translate(TEXTS, beam=5, max_length=LONGEST)
     assert [h[0].text for h in ours] == GIVEN
     for mine, his in zip(ours, both.translate(beam_size=5), strict=True):
-        assert his.hypotheses[0] == both.target.pieces(mine[0].tokens)
+        assert his.hypotheses[0] == both.target.subwords(mine[0].tokens)
         assert his.scores[0] == pytest.approx(mine[0].score, abs=1e-4)
 
 
@@ -159,24 +159,20 @@ def test_presets_of_transformers_are_exported(preset: str, tmp_path: Path) -> No
     for mine, his in zip(
         both.ours.translate(TEXTS, beam=1, max_length=LONGEST), both.translate(beam_size=1), strict=True
     ):
-        assert his.hypotheses[0] == both.target.pieces(mine[0].tokens)
+        assert his.hypotheses[0] == both.target.subwords(mine[0].tokens)
 
 
-@pytest.mark.parametrize("layer", [1, 2, None])
-def test_attention_is_that_of_the_layer_that_is_shown(layer: int | None, tmp_path: Path) -> None:
-    """Else of the last. The end tokens, which CTranslate2 leaves out, aside."""
-    of = exported.settings(TODAY, {"weights_of": layer})
+def test_attention_is_that_of_the_last_layer(tmp_path: Path) -> None:
+    """The end tokens, which CTranslate2 leaves out, aside."""
+    of = exported.settings(TODAY)
     both = Both(of, exported.random(of), tmp_path)
-    shown = Translator(both.ours.members[0].model, both.source, both.target, of)
-    if layer is None:
-        last = exported.settings(TODAY, {"weights_of": 2})
-        shown = Translator(exported.random(last), both.source, both.target, last)
+    both.ours.layer = of.model.decoder.layers
     for mine, his in zip(
-        shown.translate(TEXTS, beam=1, max_length=LONGEST, min_length=3),
+        both.ours.translate(TEXTS, beam=1, max_length=LONGEST, min_length=3),
         both.translate(3, beam_size=1, return_attention=True),
         strict=True,
     ):
-        np.testing.assert_allclose(np.array(his.attention[0]), mine[0].piece_attention[:-1, :-1], atol=1e-5)
+        np.testing.assert_allclose(np.array(his.attention[0]), mine[0].subword_attention[:-1, :-1], atol=1e-5)
 
 
 def test_quantised_it_is_smaller_and_near_and_leaves_our_weights_alone(tmp_path: Path) -> None:

@@ -28,10 +28,11 @@ from seq2attn.models.decoders import conv as conv_decoders
 from seq2attn.models.decoders.conv import ConvDecoder
 from seq2attn.models.encoders import conv as conv_encoders
 from seq2attn.models.encoders.conv import ConvEncoder
-from seq2attn.models.layers.gated_conv import Convolution, Map, WeightNorm
-from seq2attn.models.memory import Output, select
+from seq2attn.models.layers.gated_conv import GatedConvolution, WeightNorm, WeightNormLinear
+from seq2attn.models.memory import DecoderOutput, mean_attention
 from seq2attn.models.seq2seq import Seq2Seq, build
-from seq2attn.runs import directory
+from seq2attn.models.state import select
+from seq2attn.runs.tensors import load_tensors, named_tensors, read_tensors, write_tensors
 
 SOURCE, TARGET = 9, 8  # vocabularies
 LENGTHS = [4, 1, 3]  # of the sources
@@ -60,7 +61,7 @@ def side(draw: recipes.Draw, which: str, **chosen: Any) -> dict[str, Any]:
 def asking(draw: recipes.Draw, score: str, normaliser: str, plain: int = 2) -> dict[str, Any]:
     """Any attention that asks for no past and no embedding."""
     tree = recipes.attention(draw, score, normaliser, plain)
-    for name in ("past", "filters", "kernel", "max_fertility", "queries"):
+    for name in ("history", "filters", "kernel", "max_fertility", "query_input"):
         tree.pop(name, None)
     if "location" in score:
         tree["keys"] = "states"
@@ -114,7 +115,6 @@ def sweep() -> list[config.ModelConfig]:
     found = []
     for pair in itertools.product(SCORES, recipes.NORMALISERS):
         decoder = side(draw, "decoder")
-        decoder["weights_of"] = draw((None, *range(1, decoder["layers"] + 1)))
         found.append(
             make(side(draw, "encoder"), decoder, asking(draw, *pair), draw(("none", "output", "all")))
         )
@@ -178,7 +178,7 @@ def anything(draw: st.DrawFn) -> tuple[config.ModelConfig, list[str]]:
     stack = {"layers": (1, 2), "kernel": (1, 2, 3), "positions": POSITIONS, "max_positions": (3, 9)}
     sections: dict[str, dict[str, tuple[Any, ...]]] = {
         "encoder": stack,
-        "decoder": stack | {"weights_of": (1, 2, 5)},
+        "decoder": stack,
         "attention": {
             "score": recipes.SCORES,
             "size": (4, 12),
@@ -235,7 +235,9 @@ def attentions(model: Seq2Seq) -> list[Attention]:
     return [module for module in model.decoder.modules() if type(module) is Attention]
 
 
-def read_by_head(model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor) -> tuple[Output, Tensor]:
+def read_by_head(
+    model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor
+) -> tuple[DecoderOutput, Tensor]:
     """Teacher forcing, and beside it the weights of each layer and head, (B, T, L, H, S)."""
     seen: list[Tensor] = []
     hooks = [
@@ -272,8 +274,10 @@ def assert_is_the_papers(chosen: config.ModelConfig) -> None:
         np.testing.assert_allclose(memory.summary_BV[b], encoded.summary, atol=1e-9)
         want = reference.decode(recipe(chosen), named, encoded, inputs[b].tolist(), drawn)
         np.testing.assert_allclose(got.logits[b], np.stack(want.logits), atol=1e-9)
-        np.testing.assert_allclose(got.weights[b, :, :length], np.stack(want.attention), atol=1e-9)
-        assert (got.weights[b, :, length:] == 0).all()
+        np.testing.assert_allclose(
+            mean_attention(got.weights)[b, :, :length], np.stack(want.attention), atol=1e-9
+        )
+        assert (got.weights[b, ..., length:] == 0).all()
 
 
 @pytest.mark.parametrize("chosen", SWEEP, ids=name)
@@ -298,7 +302,6 @@ def test_the_sweep_has_every_choice_somewhere() -> None:
                 "max_positions": (3, 9, 1024),
             }.items():
                 assert {getattr(stack, key) for stack in stacks} == set(values), key
-        assert {chosen.decoder.weights_of for chosen in part} == {None, 1, 2, 3}
         for key, values in {
             "keys": recipes.PARTS,
             "values": recipes.PARTS,
@@ -350,7 +353,7 @@ def test_normalised_weights_are_torchs(kernel: int | None) -> None:
     """torch.nn.utils.parametrizations.weight_norm with the same direction and length: what comes out, and
     every gradient.
     """
-    ours = Map(4, 5) if kernel is None else Convolution(4, kernel, 1.0, padding=2)
+    ours = WeightNormLinear(4, 5) if kernel is None else GatedConvolution(4, kernel, 1.0, padding=2)
     theirs = nn.utils.parametrizations.weight_norm(
         nn.Linear(4, 5) if kernel is None else nn.Conv1d(4, 8, kernel, padding=2)
     )
@@ -364,7 +367,7 @@ def test_normalised_weights_are_torchs(kernel: int | None) -> None:
     want = theirs(x) if kernel is None else nn.functional.glu(theirs(x.mT).mT, -1)
     got = ours(x)
     torch.testing.assert_close(got, want)
-    torch.testing.assert_close(ours(x, ours.matrix()), want)
+    torch.testing.assert_close(ours(x, ours.normalised_weight()), want)
     loss = torch.randn_like(want)
     (got * loss).sum().backward()
     (want * loss).sum().backward()
@@ -384,9 +387,9 @@ def test_models_are_copied_built_without_memory_and_kept_without_pickle(tmp_path
     assert {key: one.shape for key, one in empty.named_parameters()} == {
         key: one.shape for key, one in model.named_parameters()
     }
-    directory.write_tensors(tmp_path / "w.safetensors", directory.weights(model))
+    write_tensors(tmp_path / "w.safetensors", named_tensors(model))
     other = build(chosen, SOURCE, TARGET).eval()
-    directory.restore(other, directory.read_tensors(tmp_path / "w.safetensors"), "here")
+    load_tensors(other, read_tensors(tmp_path / "w.safetensors"), "here")
     assert torch.equal(other(*data).logits, want)
 
 
@@ -411,7 +414,7 @@ def test_steps_are_the_whole_sequence_and_a_beam_is_one_more_query(
                 out.logits.view(B, width, -1), torch.stack([w.logits[:, t] for w in whole], 1)
             )
             torch.testing.assert_close(
-                out.weights.view(B, width, -1), torch.stack([w.weights[:, t] for w in whole], 1)
+                out.weights.unflatten(0, (B, width)), torch.stack([w.weights[:, t] for w in whole], 1)
             )
 
 
@@ -454,7 +457,7 @@ def test_rows_that_change_places_and_sentences_that_leave_go_on_as_they_were(
 
 @pytest.mark.parametrize("chosen", FEW, ids=name)
 def test_a_state_is_a_value(chosen: config.ModelConfig) -> None:
-    """Two steps from one state, each gone on from: neither knows of the other, and the state is what it was."""
+    """Two steps from one state, each continued: neither changes the other, nor the state."""
     model = model_of(chosen)
     source, mask, _ = sentences()
     token, other, last = torch.randint(4, TARGET, (3, B * 2))
@@ -495,7 +498,9 @@ def test_a_step_looks_back_at_what_its_kernels_see_and_keeps_no_more(kernel: int
 def test_weights_are_normalised_once_for_all_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     model, made_of = model_of(made()), []
     monkeypatch.setattr(
-        WeightNorm, "matrix", lambda self, matrix=WeightNorm.matrix: made_of.append(self) or matrix(self)
+        WeightNorm,
+        "normalised_weight",
+        lambda self, matrix=WeightNorm.normalised_weight: made_of.append(self) or matrix(self),
     )
     source, mask, inputs = sentences()
     model(source, mask, inputs)
@@ -569,7 +574,7 @@ def test_padding_future_and_neighbours_change_nothing(chosen: config.ModelConfig
 def test_gradients_of_every_weight(chosen: config.ModelConfig) -> None:
     """By finite differences, through every part together, with the encoder's share whole."""
     model = model_of(chosen)
-    model.encoder.share = 1.0  # type: ignore[assignment]
+    model.encoder.gradient_share = 1.0  # type: ignore[assignment]
     source, mask, inputs = sentences(3)
     parameters = dict(model.named_parameters())
 
@@ -594,12 +599,12 @@ def test_the_encoder_gets_the_gradient_of_one_reading_and_its_embeddings_all(
     data, weight = sentences(), torch.randn(B, T, TARGET)
 
     def gradients(share: float) -> dict[str, Tensor]:
-        model.encoder.share = share  # type: ignore[assignment]
+        model.encoder.gradient_share = share  # type: ignore[assignment]
         model.zero_grad()
         (model(*data).logits * weight).sum().backward()
         return {key: cast(Tensor, one.grad).clone() for key, one in model.named_parameters()}
 
-    share = cast(float, model.encoder.share)
+    share = cast(float, model.encoder.gradient_share)
     assert share == 1 / (2 * layers)
     got, whole, past = gradients(share), gradients(1.0), gradients(0.0)
     for key, gradient in got.items():
@@ -620,7 +625,7 @@ def test_a_decoder_that_asks_once_leaves_the_gradient_whole() -> None:
         TARGET,
     )
     assert type(model.encoder) is ConvEncoder
-    assert model.encoder.share == 1
+    assert model.encoder.gradient_share == 1
 
 
 # One fused call, or each weight
@@ -679,7 +684,7 @@ def test_half_precision_is_close(attention: dict[str, Any], precision: torch.dty
     with torch.autocast("cpu", precision), torch.no_grad():
         memory = model.encoder(source, mask)
         read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, 2)
-        assert read.into.parts.dtype == precision
+        assert read.in_proj.parts.dtype == precision
         for t in range(T):
             out, state = model.decoder.step(inputs[:, t].repeat_interleave(2), state, read)
             assert (out.logits[::2].float() - exact[:, t]).abs().max() < 0.15 * scale
@@ -736,24 +741,12 @@ def test_layers_that_ask_alike_draw_by_themselves_outside_training_too() -> None
     torch.testing.assert_close(both.double(), torch.full((4,), 0.25), rtol=0, atol=0.035)  # four deviations
 
 
-def test_the_layer_whose_weights_are_shown_is_counted_from_one() -> None:
+def test_attention_weights_are_by_layer_and_head() -> None:
     source, mask, inputs = sentences()
-    model = model_of(made(layers=3))
-    _, seen = read_by_head(model, source, mask, inputs)
-    for shown in (None, 1, 2, 3):
-        other = build(made(layers=3, weights_of=shown), SOURCE, TARGET).eval()
-        other.load_state_dict(model.state_dict())
-        with torch.no_grad():
-            got = other(source, mask, inputs, weights=True).weights
-        torch.testing.assert_close(got, seen.mean((2, 3)) if shown is None else seen[:, :, shown - 1].mean(2))
-
-
-@pytest.mark.parametrize("head", [1, 2])
-def test_one_head_of_one_layer_can_be_shown(head: int) -> None:
-    source, mask, inputs = sentences()
-    model = model_of(made({"heads": 2, "shown": head}, weights_of=2))
-    got, seen = read_by_head(model, source, mask, inputs)
-    torch.testing.assert_close(got.weights, seen[:, :, 1, head - 1])
+    got, by_head = read_by_head(model_of(made({"heads": 2}, layers=3)), source, mask, inputs)
+    assert got.weights is not None
+    assert got.weights.shape == (B, T, 3, 2, S)
+    torch.testing.assert_close(got.weights, by_head)
 
 
 def test_dropout_is_on_embeddings_inputs_of_convolutions_and_the_output(
@@ -787,11 +780,11 @@ def test_a_residual_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     source, mask, _ = sentences()
     monkeypatch.setattr(conv_encoders, "dropout", lambda x, p, training: x if x.size(-1) == SIZE else x * 0)
     encoder = cast(ConvEncoder, model.encoder)
-    convolution = cast(Convolution, encoder.layers[0])
+    convolution = cast(GatedConvolution, encoder.layers[0])
     with torch.no_grad():
-        x = encoder.into(encoder.embedding(source))
+        x = encoder.in_proj(encoder.embedding(source))
         nothing = convolution(torch.zeros(B, S, 5))
-        torch.testing.assert_close(encoder(source, mask).keys_BSK, encoder.out((x + nothing) * 0.5**0.5))
+        torch.testing.assert_close(encoder(source, mask).keys_BSK, encoder.out_proj((x + nothing) * 0.5**0.5))
 
 
 # First weights
@@ -843,10 +836,10 @@ def test_glorot_starts_as_the_paper_has_it(dropout: float) -> None:
         assert embedding.weight.std().item() == pytest.approx(0.1, rel=0.05)
     kept = 1 - dropout
     deviations = {
-        "into": (kept / 64) ** 0.5,
-        "out": 96**-0.5,
-        "asking": 96**-0.5,
-        "answer": 64**-0.5,
+        "in_proj": (kept / 64) ** 0.5,
+        "out_proj": 96**-0.5,
+        "query_proj": 96**-0.5,
+        "context_proj": 64**-0.5,
         "convolution": (4 * kept / (3 * 96)) ** 0.5,
         "layers": (4 * kept / (3 * 96)) ** 0.5,
     }
@@ -856,7 +849,7 @@ def test_glorot_starts_as_the_paper_has_it(dropout: float) -> None:
             kind = next(part for part in reversed(key.split(".")) if not part.isdigit())
             seen.add(kind)
             assert module.weight.std().item() == pytest.approx(deviations[kind], rel=0.05), key
-            torch.testing.assert_close(module.matrix(), module.weight)
+            torch.testing.assert_close(module.normalised_weight(), module.weight)
             assert not module.bias.any()
     assert seen == set(deviations)
     assert not model.decoder.output.bias.any()
@@ -889,7 +882,7 @@ def test_normalised_weights_start_as_they_were_drawn_whatever_the_rest(init: str
     model = build(made().model_copy(update={"init": init}), SOURCE, TARGET)
     for module in model.modules():
         if isinstance(module, WeightNorm):
-            torch.testing.assert_close(module.matrix(), module.weight)
+            torch.testing.assert_close(module.normalised_weight(), module.weight)
 
 
 # Training
@@ -952,7 +945,6 @@ def test_whatever_the_config_accepts_trains_and_what_it_refuses_it_names(
             {"model.decoder.positions": "none", "model.decoder.max_positions": 9},
             'model.decoder.max_positions is for model.decoder.positions="learned"',
         ),
-        ({"model.decoder.weights_of": 3}, "model.decoder.weights_of is 3: the decoder has 2 layers"),
         ({"model.decoder.heads": 2}, "model.decoder.heads is for model.decoder.kind"),
         (
             {"model.attention.history": "coverage"},
