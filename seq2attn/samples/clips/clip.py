@@ -105,7 +105,7 @@ def between(before: Look, done: Look, step: int, steps: int) -> Look:
 
 
 def looks(clip: Clip) -> list[tuple[Look, ...]]:
-    """Every thing in every frame: the beginning, and then each event's steps, the last of which is its end."""
+    """Every thing in every frame: the first frame, and then the steps of each event up to its end."""
     unseen = {event.thing for event in clip.events if event.action == "appears"}
     now = [
         Look(COLOURS[thing.colour], thing.side, thing.x, thing.y, 0 if thing.name in unseen else 100)
