@@ -337,7 +337,7 @@ def test_translations_hang_neither_on_company_nor_on_order(encoder: str, decoder
     assert [[(t.text, pytest.approx(t.score, rel=1e-6, abs=1e-5)) for t in ts] for ts in combine_layers] == [
         [(t.text, t.score) for t in ts] for ts in reversed(alone)
     ]
-    forced_again = translator.force(TEXTS, [ts[0].text for ts in combine_layers])
+    forced_again = translator.score_targets(TEXTS, [ts[0].text for ts in combine_layers])
     for again, (best, *_) in zip(forced_again, combine_layers, strict=True):
         assert again.text == best.text
         if best.source and again.tokens == best.tokens:
