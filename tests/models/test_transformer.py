@@ -224,7 +224,7 @@ def pairs(
         [*cast(Any, model.encoder.layers), *cast(Any, model.decoder.layers)],
         strict=True,
     ):
-        yield from both(theirs.self_attn, ours.attention.maps)
+        yield from both(theirs.self_attn, ours.attention.qkv)
         yield from both(theirs.self_attn.out_proj, ours.attention.out)
         yield from both(theirs.linear1, ours.feedforward.into)
         yield from both(theirs.linear2, ours.feedforward.out)

@@ -76,7 +76,7 @@ class Layer(nn.Module):
             model.memory_size("keys"),
             values,
             model.attention_size,
-            number=number,
+            layer_index=number,
         )
         self.answer = Map(values, channels)
 
@@ -144,7 +144,7 @@ class ConvDecoder(Decoder):
         return Features(
             x_BTE,
             stack_layers(readings) if weights else None,
-            sum_layers([reading.log_p for reading in readings]),
+            sum_layers([reading.log_prob for reading in readings]),
             sum_layers([reading.entropy for reading in readings]),
         )
 

@@ -165,7 +165,7 @@ class RNNDecoder(Decoder):
         walk = self._loop if self.context_feeds_later_steps else self._at_once
         readout_BTD, found = walk(embedded_BTE, self.project_memory(memory), self.initial_state(memory))
         weights_BTLHS = found.weights[:, :, None] if weights and found.weights is not None else None
-        return Features(self._before_output(readout_BTD), weights_BTLHS, found.log_p, found.entropy)
+        return Features(self._before_output(readout_BTD), weights_BTLHS, found.log_prob, found.entropy)
 
     def _loop(self, embedded_BTE: Tensor, source: Source, state: State) -> tuple[Tensor, AttentionOutput]:
         states, readings, readouts = [], [], []

@@ -36,7 +36,7 @@ class Layer(nn.Module):
         )
         sizes = (size, model.memory_size("keys"), model.memory_size("values"), model.attention_size)
         self.source_attention = Attention(
-            model.attention, *sizes, out_size=size, bias=settings.bias, number=number
+            model.attention, *sizes, out_size=size, bias=settings.bias, layer_index=number
         )
         self.feedforward = FeedForward(settings)
         self.attending, self.reading, self.feeding = (Sublayer(settings, model.dropout) for _ in range(3))
@@ -116,7 +116,9 @@ class TransformerDecoder(Decoder):
         sentences, width = state.caches.sentences, state.caches.width
         time = state.caches.parts[0].used // width
         x_BWD = self._embed(token_R.view(sentences, width), time, 1)
-        turn = self._stack()[0].attention.turn(torch.full((width,), time, device=token_R.device), x_BWD)
+        turn = self._stack()[0].attention.rotary_angles(
+            torch.full((width,), time, device=token_R.device), x_BWD
+        )
         mask = seen_RC = None
         if state.seen_RC is not None:
             own = torch.eye(width, dtype=torch.bool, device=token_R.device).repeat(sentences, 1)
@@ -146,14 +148,16 @@ class TransformerDecoder(Decoder):
         past = self._past(memory, len(tokens_BT))
         past = None if past is None else past.for_all_steps(tokens_BT.size(1))
         x_BTD = self._embed(tokens_BT, 0, tokens_BT.size(1))
-        turn = self._stack()[0].attention.turn(torch.arange(tokens_BT.size(1), device=x_BTD.device), x_BTD)
+        turn = self._stack()[0].attention.rotary_angles(
+            torch.arange(tokens_BT.size(1), device=x_BTD.device), x_BTD
+        )
         x_BTD, readings = self._walk(
             x_BTD, lambda attention, x: attention(x, None, turn), self.project_memory(memory), past, weights
         )
         return Features(
             x_BTD,
             stack_layers(readings) if weights else None,
-            sum_layers([reading.log_p for reading in readings]),
+            sum_layers([reading.log_prob for reading in readings]),
             sum_layers([reading.entropy for reading in readings]),
         )
 

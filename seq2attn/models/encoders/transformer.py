@@ -52,7 +52,7 @@ class TransformerEncoder(TextEncoder):
             embedded if position is None else embedded + position, self.dropout, self.training
         )
         layers = cast(list[Layer], list(cast(Iterable[Layer], self.layers)))
-        turn = layers[0].attention.turn(torch.arange(source_BS.size(1), device=x.device), x)
+        turn = layers[0].attention.rotary_angles(torch.arange(source_BS.size(1), device=x.device), x)
         for layer in layers:
             x = layer(x, mask_BS, turn)
         if self.norm is not None:
