@@ -15,9 +15,9 @@ from PIL import Image
 
 from seq2attn import config
 from seq2attn.config import Config
-from seq2attn.data import prepared
 from seq2attn.data.images.corpus import Box, CaptionedImage, ImageCorpus
 from seq2attn.data.images.transforms import CaptionedImages, ImageTransform
+from seq2attn.data.prepare import prepare as prepare_folder
 from seq2attn.data.prepared import Prepared
 from seq2attn.data.tokenizer import EOS, Tokenizer
 from seq2attn.errors import UserError
@@ -25,8 +25,10 @@ from seq2attn.evaluation.critic import critic
 from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.runs import directory
 from seq2attn.runs.directory import Run
+from seq2attn.runs.tensors import save_weights
 from seq2attn.training import trainer
 from seq2attn.training.distributed import World
+from seq2attn.training.events import Event
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 50, 220)}
 PLACES = ("left", "right", "top", "bottom")
@@ -101,8 +103,8 @@ def prepare(
     data = config.DataConfig.model_validate(
         {name: options.pop(name) for name in list(options) if name in config.DataConfig.model_fields}
     )
-    with patch("seq2attn.data.prepared.open_corpus", return_value=corpus(images, clips)):
-        return prepared.prepare("toy", path, data, **options)  # type: ignore[arg-type]
+    with patch("seq2attn.data.prepare.open_corpus", return_value=corpus(images, clips)):
+        return prepare_folder("toy", path, data, **options)  # type: ignore[arg-type]
 
 
 def folder(
@@ -168,7 +170,7 @@ def settings(*changes: str) -> Config:
         },
         "search": {"max_length": 8},
     }
-    config._assign_all(tree, changes)
+    config.assign_all(tree, changes)
     if tree["model"]["encoder"]["backbone"] != "resnet":  # whose these are alone
         tree["model"]["encoder"] = {
             name: value
@@ -230,17 +232,17 @@ def events(
     net: Seq2Seq | None = None,
     made: dict[str, np.ndarray] | None = None,
     **options: object,
-) -> Iterator[trainer.Event]:
+) -> Iterator[Event]:
     """Of a run at `path`, new or gone on with; judged by CIDEr-D where it is self-critical."""
-    if conf.train.self_critical.start_step is not None and "critic" not in options:
-        options["critic"] = critic(of.captioned_split("train").captions, of.target_tokenizer, conf)
+    if conf.train.self_critical.start_step is not None and "reward_function" not in options:
+        options["reward_function"] = critic(of.captioned_split("train").captions, of.target_tokenizer, conf)
     net = net if net is not None else model(conf, of.target_tokenizer.size, conf.train.seed)
     training, validation = views(of, conf, made)
     pairs = options.pop("training", training)
     yield from trainer.train(net, run_at(path, conf, of), pairs, validation, **({"world": ALONE} | options))  # type: ignore[arg-type]
 
 
-def fit(*arguments: Any, **options: object) -> list[trainer.Event]:
+def fit(*arguments: Any, **options: object) -> list[Event]:
     return list(events(*arguments, **options))
 
 
@@ -259,7 +261,7 @@ def save_run(path: Path, conf: Config, seed: int = 1) -> Path:
         corpus="toy",
         force=False,
     )
-    directory.save_weights(run, model(conf, own.size, seed, 3.0))
+    save_weights(run, model(conf, own.size, seed, 3.0))
     return path
 
 

@@ -15,8 +15,9 @@ import seq2attn
 from seq2attn import config
 from seq2attn.cli import app
 from seq2attn.errors import UsageError, UserError
-from seq2attn.inference import Translator, loading, searcher
-from seq2attn.runs.directory import read_shapes
+from seq2attn.inference import Translator, predictor
+from seq2attn.runs import loading
+from seq2attn.runs.headers import read_shapes
 
 KINDS = {
     "model.encoder.kind": ("rnn", "conv", "transformer", "image"),
@@ -64,7 +65,7 @@ def test_every_number_has_bounds(value: float) -> None:
 
 def test_a_bound_is_named_with_the_setting_and_the_value() -> None:
     with pytest.raises(
-        UsageError, match=r"^--set: model.encoder.layers: it must be at most 256, not 1000000$"
+        UsageError, match=r"^settings: model.encoder.layers: it must be at most 256, not 1000000$"
     ):
         config.load("first-try", ["model.encoder.layers=1000000"])
     with pytest.raises(UsageError, match=r"search.beam: it must be at most 1,024, not 100000$"):
@@ -116,7 +117,7 @@ def test_the_estimate_of_parameters_is_near_the_truth(name: str) -> None:
     with torch.device("meta"):
         model = loading.build(settings.model, 0 if settings.model.images else pieces, pieces, draw=False)
     real = sum(parameter.numel() for parameter in model.parameters())
-    assert real / 2 < settings.model.parameters(pieces) < real * 2 + 1e6
+    assert real / 2 < config.estimate_parameters(settings.model, pieces) < real * 2 + 1e6
 
 
 # Runs
@@ -169,9 +170,10 @@ def test_nothing_large_is_made_of_a_run_whose_weights_are_of_another_size(
     build = loading.build
 
     def in_small(settings: config.ModelConfig, *sizes: int, **options: Any) -> Any:
-        assert torch.empty(1).device.type == "meta" or settings.parameters(max(sizes)) < 3_000_000, (
-            "a large model was made"
-        )
+        assert (
+            torch.empty(1).device.type == "meta"
+            or config.estimate_parameters(settings, max(sizes)) < 3_000_000
+        ), "a large model was made"
         return build(settings, *sizes, **options)
 
     monkeypatch.setattr(loading, "build", in_small)
@@ -276,10 +278,10 @@ def test_absurd_numbers_on_the_command_line_are_wrong_usage(
 def test_a_wide_search_is_as_good_as_a_narrow_one_is_at_its_width() -> None:
     translator = tiny.translator()
     wide = translator.translate(
-        ["the small dog", "rain falls"], beam=searcher.WIDE + 44, max_length=6, attention=False
+        ["the small dog", "rain falls"], beam=predictor.WIDE + 44, max_length=6, attention=False
     )
     for texts in (["the small dog"], ["rain falls", "a big cat", "the small dog"]):
-        again = translator.translate(texts, beam=searcher.WIDE + 44, max_length=6, attention=False)
+        again = translator.translate(texts, beam=predictor.WIDE + 44, max_length=6, attention=False)
         assert again[-1][0] == wide[0][0] if len(texts) > 1 else again[0][0] == wide[0][0]
 
 
@@ -287,7 +289,8 @@ def test_a_search_that_could_take_gigabytes_says_so_before_it_begins() -> None:
     translator = tiny.translator()
     long = "the small dog " * 600
     with pytest.raises(
-        UsageError, match=r"beam is 1000: .* GB; make beam or max_length smaller, or leave out the attention"
+        UsageError,
+        match=r"beam is 1000: .* GB; make `beam` or `max_length` smaller, or leave out the attention",
     ):
         translator.translate(["rain", long], beam=1000)
     assert translator.translate(["rain"], beam=1000, max_length=3)[0][0].text is not None
@@ -300,7 +303,7 @@ def test_a_large_model_of_research_is_within_the_bounds() -> None:
         f"model.{side}.{name}={value}" for side in ("encoder", "decoder") for name, value in sides.items()
     ]
     large = config.load("vaswani17", [*settings, "model.embedding=1024", "data.vocab_size=250000"])
-    assert 8e8 < large.model.parameters(250_000) < 9e8
+    assert 8e8 < config.estimate_parameters(large.model, 250_000) < 9e8
     with pytest.raises(UsageError, match="at most 1,000,000,000"):
         config.load("vaswani17", [*settings, "model.embedding=1024", "data.vocab_size=1000000"])
 
@@ -309,9 +312,9 @@ def test_a_large_gpu_takes_a_wide_search_that_a_small_one_does_not(monkeypatch: 
     facts = {"total_memory": 4 * 2**30}
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(**facts))
     gpu = torch.device("cuda", 0)
-    assert searcher._most_numbers(gpu) == searcher._most_numbers(torch.device("cpu")) == searcher.MOST_NUMBERS
+    assert predictor._max_numbers(gpu) == predictor._max_numbers(torch.device("cpu")) == predictor.MAX_NUMBERS
     facts["total_memory"] = 80 * 2**30
-    assert searcher._most_numbers(gpu) * 4 == 20 * 2**30
+    assert predictor._max_numbers(gpu) * 4 == 20 * 2**30
 
 
 def test_run_names_of_any_kind_are_a_line(

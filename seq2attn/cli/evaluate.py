@@ -377,9 +377,9 @@ def _look(runs: list[str], splits: Sequence[str] | None, data: Path | None) -> b
 
 
 def _paths(run: str) -> list[str]:
-    from seq2attn.inference.loading import names
+    from seq2attn.runs.loading import run_paths
 
-    return names(run)
+    return run_paths(run)
 
 
 def _opened_outline(path: str) -> Outline:

@@ -308,12 +308,12 @@ def _check_heads(run: str, heads: Heads) -> None:
     """Raise where a run has no such layer or head."""
     if not heads.any:
         return
-    from seq2attn.inference import names
+    from seq2attn.inference import run_paths
     from seq2attn.runs.directory import open_run
 
-    models = [open_run(path).config.model for path in names(run)]
+    models = [open_run(path).config.model for path in run_paths(run)]
     counts = [_counts(model) for model in models]
-    for path, (layers, most) in zip(names(run), counts, strict=True):
+    for path, (layers, most) in zip(run_paths(run), counts, strict=True):
         heads.check(path, layers, most)
     if heads.every and len(set(counts)) > 1:
         raise UsageError(f"{run}: different numbers of layers or heads: draw all of one run at a time")
@@ -334,16 +334,21 @@ def _from_run(
 ) -> "list[Alignment]":
     """What is to be drawn of one pair: one alignment, or one of each head."""
     from seq2attn.inference import MAX_SOURCE, Translator
+    from seq2attn.inference.attention_weights import AttentionOption
 
     translator = Translator.load(run, device=device, precision=precision, settings=settings)
-    heads.choose(translator)
     require_attention(run, translator, "draw")
+    attention: AttentionOption = "all" if heads.any else True
     source = " ".join(source.splitlines())
     if target is None:
-        found = translator.translate([source], beam=beam, max_length=max_length, seed=seed)[0][0]
+        found = translator.translate(
+            [source], beam=beam, max_length=max_length, seed=seed, attention=attention
+        )[0][0]
     else:
         plot_images.refuse_long(target, translator.target_tokenizer)
-        found = translator.force([source], [" ".join(target.splitlines())], seed=seed)[0]
+        found = translator.score_targets(
+            [source], [" ".join(target.splitlines())], seed=seed, attention=attention
+        )[0]
     if found.truncated_tokens:
         console.warn(
             f"the source has {MAX_SOURCE + found.truncated_tokens:,} tokens; only the first {MAX_SOURCE:,} are read"
@@ -352,38 +357,44 @@ def _from_run(
     console.note(f"{found.text}   ({score})")
     if target is not None:
         plot_images.warn_of_unknown(target, translator.target_tokenizer)
-    return [alignment._replace(score=score) for alignment in _views(translator, found, words, heads, seed)]
+    return [alignment._replace(score=score) for alignment in _views(translator, found, words, heads)]
 
 
 def _views(
-    translator: "Translator", found: "Translation", words: bool | None, heads: Heads, seed: int
+    translator: "Translator", found: "Translation", words: bool | None, heads: Heads
 ) -> "list[Alignment]":
+    from seq2attn.inference.attention_weights import select_attention
+
     layers, most = _counts(translator.config.model)
+    if not heads.any:
+        return [_choose(*_both(found), words)]
     if not heads.every:
-        alignment = _choose(*_both(found), words)
+        one = select_attention(found, *heads.one)
+        alignment = _choose(*_both(one), words)
         return [alignment._replace(title=heads.name(heads.layer, heads.head, layers, most))]
     first = _choose(*_both(found), words)
     chosen = heads.chosen(layers, most)
     return [
         _choose(*_both(one, first.ends), not first.pieces)._replace(title=heads.name(*which, layers, most))
-        for which, one in zip(chosen, translator.heads(found, chosen, seed), strict=True)
+        for which in chosen
+        for one in [select_attention(found, *which)]
     ]
 
 
 def _both(found: "Translation", ends: bool | None = None) -> "tuple[Alignment, Alignment | None]":
     import numpy as np
 
+    from seq2attn.inference.attention_file import END
     from seq2attn.plotting.alignment import Alignment
-    from seq2attn.plotting.saved import END
 
     between_words = Alignment(
         found.source_words,
         found.target_words,
         found.attention if found.attention is not None else np.zeros((0, 0)),
     )
-    if found.piece_attention is None or not found.target_words:
+    if found.subword_attention is None or not found.target_words:
         return between_words, None
-    pieces = Alignment([*found.source_pieces, END], [*found.target_pieces, END], found.piece_attention)
+    pieces = Alignment([*found.source_subwords, END], [*found.target_subwords, END], found.subword_attention)
     return _with_punctuation(between_words, pieces, ends), pieces
 
 
@@ -410,14 +421,17 @@ def _with_punctuation(
 
 
 def _from_file(path: Path, line: int | None, words: bool | None, every: bool) -> "list[Alignment]":
-    from seq2attn.plotting.saved import read
+    from seq2attn.inference.attention_file import read_attention
+    from seq2attn.plotting.alignment import Alignment
 
-    entries = read(path, together=every)
+    entries = read_attention(path, keep_all=every)
     if every:
         found, drawn = [], 0
         for entry in entries:
-            if not entry.words.attention.size:
-                found.append(entry.words._replace(line=entry.line))
+            between_words = Alignment(*entry.words[:3])
+            between_subwords = entry.subwords and Alignment(*entry.subwords[:3])
+            if not between_words.attention.size:
+                found.append(between_words._replace(line=entry.line))
                 continue
             if drawn == MOST_PAIRS:
                 console.warn(
@@ -425,7 +439,8 @@ def _from_file(path: Path, line: int | None, words: bool | None, every: bool) ->
                 )
                 break
             drawn += 1
-            chosen = _choose(_with_punctuation(entry.words, entry.pieces), entry.pieces, words, many=True)
+            with_punctuation = _with_punctuation(between_words, between_subwords)
+            chosen = _choose(with_punctuation, between_subwords, words, many=True)
             found.append(chosen._replace(line=entry.line))
         if not drawn:
             raise UserError(f"{path}: there is no attention in it")
@@ -434,9 +449,11 @@ def _from_file(path: Path, line: int | None, words: bool | None, every: bool) ->
     for entry in entries:
         last = entry.line
         if entry.line == (line or 1):
-            if not entry.words.attention.size:
-                return [_choose(entry.words, None, words)]
-            alignment = _choose(_with_punctuation(entry.words, entry.pieces), entry.pieces, words)
+            between_words = Alignment(*entry.words[:3])
+            if not between_words.attention.size:
+                return [_choose(between_words, None, words)]
+            between_subwords = entry.subwords and Alignment(*entry.subwords[:3])
+            alignment = _choose(_with_punctuation(between_words, between_subwords), between_subwords, words)
             return [alignment._replace(line=entry.line)]
     raise UserError(f"{path}: has no line {line or 1}: " + (f"its last is {last}" if last else "it is empty"))
 

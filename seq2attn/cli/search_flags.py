@@ -9,14 +9,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from seq2attn import config, strict_json
+from seq2attn import config
 from seq2attn.cli import flags
 from seq2attn.errors import UsageError, UserError
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 if TYPE_CHECKING:
-    from seq2attn.inference.searcher import Predictor
+    from seq2attn.inference.predictor import Predictor
 
 
 class Asked(NamedTuple):
@@ -118,10 +118,11 @@ def _search(run: str, settings: list[str]) -> config.SearchConfig:
     """The run's search settings, changed, without loading it; what is wrong with the run is said when it is
     opened.
     """
+    from seq2attn.runs.directory import open_run
+
     first = Path(run) if os.path.isdir(run) else Path(run.split(",")[0].strip())
     try:
-        tree = strict_json.parse((first / "config.json").read_text(encoding="utf-8"))
-        stored = config.validate(tree["config"], "")
-    except (OSError, ValueError, LookupError, TypeError, UserError):
+        stored = open_run(first, trained=False).config
+    except (OSError, ValueError, UserError):
         return config.SearchConfig()
-    return config.change(stored, settings, f"{first} with --set").search
+    return config.change(stored, settings, f"{first} with {' '.join(settings)}").search

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,25 +30,7 @@ if TYPE_CHECKING:
 
 FIRST_TRY = "first-try"
 FIRST_CORPUS = "phrases"
-SAID_AT = 46  # the column behind which `--show` says what a setting is
-# What a resumed run may change: how long, how often it looks, how it searches. All else would make it another
-# run.
-FREE = (
-    *(
-        f"train.{key}"
-        for key in (
-            "max_steps",
-            "max_minutes",
-            "patience",
-            "validate_every",
-            "validate_sentences",
-            "log_every",
-            "precision",
-        )
-    ),
-    *(f"search.{key}" for key in config.SearchConfig.model_fields),
-    "about",
-)
+FREE = tuple(config.names_marked(config.MAY_CHANGE_ON_RESUME))
 
 
 def train(
@@ -184,10 +167,10 @@ def train(
     ]
     if resume and force:
         raise UsageError("--resume goes on with a run and --force replaces it: choose one")
-    config.refuse_bare(settings)
+    config.refuse_bare(settings, "--set")
     if preset is not None:
         mistaken.refuse_no_preset(preset)
-    given = config.load(preset or FIRST_TRY, settings) if preset is not None or not resume else None
+    given = config.load(preset or FIRST_TRY, settings, "--set") if preset is not None or not resume else None
     named = out is not None
     out = out or Path(
         "runs",
@@ -195,10 +178,10 @@ def train(
         + (f"-{_name(preset)}" if preset else ""),
     )
     going_on = resume and (out / "config.json").is_file()
-    wanted = None if going_on and preset is None else given or config.load(FIRST_TRY, settings)
+    wanted = None if going_on and preset is None else given or config.load(FIRST_TRY, settings, "--set")
     if show:
         _show(
-            wanted or config.change(_stored(out), settings),
+            wanted or config.change(_stored(out), settings, "--set"),
             None if wanted is None else config.file_of(preset or FIRST_TRY),
         )
         return
@@ -244,16 +227,17 @@ def _train(
     from seq2attn import devices
     from seq2attn.cli.output.training_progress import Display
     from seq2attn.runs import directory, provenance
-    from seq2attn.training import trainer
-    from seq2attn.training.distributed import join
+    from seq2attn.training import events, trainer
+    from seq2attn.training import resume as saved
+    from seq2attn.training.distributed import init_distributed
 
-    with join(devices.find_device(device)) as world, ExitStack() as claim:
-        console.quiet = console.quiet or not world.leads
-        world.lead(lambda: _claim(claim, out, resume, force))
+    with init_distributed(devices.find_device(device)) as world, ExitStack() as claim:
+        console.quiet = console.quiet or not world.is_main
+        world.run_on_main(lambda: _claim(claim, out, resume, force))
         old = directory.open_run(out, trained=False) if resume and directory.is_run(out) else None
-        chosen = wanted or config.change(old.config if old else Config(), settings)
+        chosen = wanted or config.change(old.config if old else Config(), settings, "--set")
         if old is not None:  # before any data are prepared; the data section is what they say it is
-            directory.refuse_change(old.config, chosen.model_copy(update={"data": old.config.data}), FREE)
+            saved.refuse_change(old.config, chosen.model_copy(update={"data": old.config.data}), FREE)
         corpus = data or (old.corpus if old else _first_corpus(chosen))
         prepared = _prepared(corpus, chosen, settings, world)
         chosen = _with_data_of(prepared, chosen)
@@ -268,10 +252,10 @@ def _train(
             f"{len(task.training.target_lengths):,} training {task.unit}, {parameters:,} parameters, {format} on {world.device}, into {out}"
         )
         with _stoppable() as stop:
-            display = Display(run.path, world.leads, task.example, chosen.train)
+            display = Display(run.path, world.is_main, task.example, chosen.train)
             validate = task.validation_of(stop, display.validating)
             critic = task.critic() if chosen.train.self_critical.start_step is not None else None
-            events = trainer.train(
+            updates = trainer.train(
                 model,
                 run,
                 task.training,
@@ -279,20 +263,28 @@ def _train(
                 world=world,
                 format=format,
                 validate=validate,
-                critic=critic,
+                reward_function=critic,
                 stop=stop,
             )
-            if world.leads:  # now that all of the saved state is known to fit
+            if world.is_main:  # now that all of the saved state is known to fit
                 if old is not None and chosen != old.config:
-                    directory.describe(run)
+                    directory.write_config(run)
                 marks = task.training.fingerprint, task.validation.fingerprint
                 of_data = provenance.of_data(corpus, prepared.report, *marks)
-                step = directory.last_step(run)
-                provenance.record(run, step=step, command=command, world=world, format=format, data=of_data)
-            with closing(events), display:
-                for event in events:
+                step = saved.last_step(run)
+                provenance.record(
+                    run,
+                    step=step,
+                    command=command,
+                    device=world.device,
+                    processes=world.size,
+                    format=format,
+                    data=of_data,
+                )
+            with closing(updates), display:
+                for event in updates:
                     display.show(event)
-        assert isinstance(event, trainer.Finished)
+        assert isinstance(event, events.Finished)
         if event.reason == "interrupted":
             console.note(_stopped(event.step, event.best_step, chosen))
             raise typer.Exit(130)
@@ -301,7 +293,7 @@ def _train(
             console.note(f"stopped at step {event.step}, before the test: {way}")
             raise typer.Exit(130)
         claim.close()  # what follows reads the run as anybody may
-        if world.leads:
+        if world.is_main:
             if chosen.train.max_minutes is not None:
                 console.note("scoring the test splits, which --max-minutes does not count")
             task.test(run.path, device)
@@ -311,8 +303,9 @@ def _claim(stack: ExitStack, out: Path, resume: bool, force: bool) -> None:
     """Keep others out of the run until the stack is closed."""
     from seq2attn.runs import directory
     from seq2attn.runs.claim import claimed
+    from seq2attn.training.resume import check_start
 
-    if not stack.enter_context(claimed(out, resume=resume, force=force)):
+    if not stack.enter_context(claimed(out, lambda: check_start(out, resume=resume, force=force))):
         console.warn(f"{out}: this file system has no locks: nothing keeps a second training out of this run")
     if resume and not directory.is_run(out):
         console.warn(f"{out}: no run to go on with; it starts from the beginning")
@@ -355,12 +348,8 @@ def _show(chosen: Config, file: Path | None) -> None:
         for line in comment:
             console.result(line)
         console.result()
-    said = settings_help.explained(chosen)
-    for key, value in config.flat(chosen).items():
-        setting = (
-            f"{key} = {json.dumps(value, ensure_ascii=False)}" if value is not None else f"# {key} is not set"
-        )
-        console.result(f"{setting:<{SAID_AT}}  # {said[key]}" if said[key] else setting)
+    for line in settings_help.lines(chosen):
+        console.result(line)
 
 
 # Data
@@ -390,7 +379,7 @@ def _prepared(data: str, chosen: Config, settings: Sequence[str], world: "World"
     else:
         # How many pieces a preset wishes for gives way to a small corpus; what the user asks for does not.
         shrink = not any(setting.partition("=")[0].strip() == "data.vocab_size" for setting in settings)
-        world.lead(lambda: prepared_folder(data, chosen, shrink))
+        world.run_on_main(lambda: prepared_folder(data, chosen, shrink))
         prepared = Prepared(prepared_folder(data, chosen, shrink))
         if missing := prepared.report.get("missing", {}).get("images"):
             console.note(f"images of {data} that are missing or damaged, and left out: {missing:,}")
@@ -408,8 +397,9 @@ def _cache(corpus: str, chosen: Config) -> Path:
     import hashlib
 
     from seq2attn.data.images.corpus import ImageCorpus
-    from seq2attn.data.images.files import below
-    from seq2attn.data.prepared import FORMAT, default_tokenizer
+    from seq2attn.data.images.files import image_files
+    from seq2attn.data.prepare import default_tokenizer
+    from seq2attn.data.prepared import FORMAT
     from seq2attn.data.sources import open_corpus
 
     opened = open_corpus(
@@ -417,7 +407,7 @@ def _cache(corpus: str, chosen: Config) -> Path:
     )
     read = list(opened.inputs)
     if isinstance(opened, ImageCorpus) and read and (path := Path(corpus)).exists():
-        read += below(path if path.is_dir() else path.parent, chosen.data.follow_links)
+        read += image_files(path if path.is_dir() else path.parent, chosen.data.follow_links)
     files = [(str(path.resolve()), (facts := path.stat()).st_size, facts.st_mtime_ns) for path in read]
     asked = chosen.data.model_dump(mode="json")
     if asked["tokenizer"] is None:  # a run that was trained on it says which: that asks for the same data
@@ -430,7 +420,8 @@ def prepared_folder(corpus: str, chosen: Config, shrink: bool = True) -> Path:
     """Where the corpus stands prepared with these settings, now if it did not before; with `shrink`, with
     fewer pieces where it does not hold so many.
     """
-    from seq2attn.data.prepared import REPORT, prepare
+    from seq2attn.data.prepare import prepare
+    from seq2attn.data.prepared import REPORT
 
     folder = _cache(corpus, chosen)
     while not (made := (folder / REPORT).is_file()) or not (shrink or _holds_what_was_asked(folder)):
@@ -445,7 +436,7 @@ def prepared_folder(corpus: str, chosen: Config, shrink: bool = True) -> Path:
                     workers=os.cpu_count() or 1,
                     force=made,
                     shrink=shrink,
-                    progress=progress,
+                    stage=lambda name: partial(progress, name),
                 )
         except UserError as error:
             if isinstance(error, files.Taken) and error.holder is not None:
@@ -499,31 +490,32 @@ def _model(chosen: Config, prepared: "Prepared", world: "World", old: "Run | Non
 
     from seq2attn.models.seq2seq import build
     from seq2attn.models.vision.pretrained import pretrained as give_published_weights
-    from seq2attn.runs import directory
+    from seq2attn.runs.tensors import load_tensors
+    from seq2attn.training import resume
 
     torch.manual_seed(chosen.train.seed)
     try:
         model = build(chosen.model, prepared.source_size, prepared.target_tokenizer.size)
     except ValueError as error:
         raise UserError(str(error)) from None
-    if old is None or not directory.has_state(old):
+    if old is None or not resume.has_state(old):
         give_published_weights(model, chosen.model)
     elif chosen.model.encoder.kind == "image" and chosen.model.encoder.frozen:
-        saved = directory.load_state(old)
+        saved = resume.load_state(old)
         assert saved is not None
         own = {
             name.removeprefix("model/"): tensor
             for name, tensor in saved[1].items()
             if name.startswith("model/")
         }
-        directory.restore(model, own, f"{old.path}/training")
+        load_tensors(model, own, f"{old.path}/training")
     return model.to(world.device)
 
 
 def _created(
     out: Path, chosen: Config, prepared: "Prepared", corpus: str, force: bool, world: "World"
 ) -> "Run":
-    from seq2attn.data.seen import source_lengths
+    from seq2attn.data.text.source_statistics import source_statistics
     from seq2attn.runs import directory
 
     def create() -> None:
@@ -536,19 +528,19 @@ def _created(
             tokenizers=_tokenizer_files(prepared),
             corpus=corpus,
             force=force,
-            source_lengths=None if prepared.images else source_lengths(prepared.split("train")),
+            source_lengths=None if prepared.images else source_statistics(prepared.split("train")),
         )
 
-    world.lead(create)
+    world.run_on_main(create)
     return directory.open_run(out, trained=False)
 
 
 def _resumed(old: "Run", chosen: Config, prepared: "Prepared") -> "Run":
     from dataclasses import replace
 
-    from seq2attn.runs import directory
+    from seq2attn.training.resume import refuse_change
 
-    directory.refuse_change(old.config, chosen, FREE)
+    refuse_change(old.config, chosen, FREE)
     for name, content in _tokenizer_files(prepared).items():
         if not (old.path / name).is_file() or (old.path / name).read_bytes() != content:
             raise UserError(

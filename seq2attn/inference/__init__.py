@@ -1,17 +1,45 @@
-"""A trained run at work: text or images in, translations or captions with scores and attention out."""
+"""Inference with a trained run: text or images in, translations or captions with scores and attention out.
 
+Names are imported on first use, so that reading a file of saved attention does not import torch.
+"""
+
+import importlib
 import os
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
-from seq2attn.inference.caption import Caption
-from seq2attn.inference.captioner import Captioner
-from seq2attn.inference.loading import names
-from seq2attn.inference.searcher import BATCH_TOKENS
-from seq2attn.inference.translation import Translation
-from seq2attn.inference.translator import MAX_SOURCE, Translator
-from seq2attn.runs.directory import open_run
+if TYPE_CHECKING:
+    from seq2attn.inference.captioner import Captioner
+    from seq2attn.inference.predictor import BATCH_TOKENS
+    from seq2attn.inference.results import Caption, Translation
+    from seq2attn.inference.translator import MAX_SOURCE, Translator
+    from seq2attn.runs.loading import run_paths
 
-__all__ = ["BATCH_TOKENS", "MAX_SOURCE", "Caption", "Captioner", "Translation", "Translator", "load", "names"]
+__all__ = [
+    "BATCH_TOKENS",
+    "MAX_SOURCE",
+    "Caption",
+    "Captioner",
+    "Translation",
+    "Translator",
+    "load",
+    "run_paths",
+]
+_MODULES = {
+    "BATCH_TOKENS": "seq2attn.inference.predictor",
+    "MAX_SOURCE": "seq2attn.inference.translator",
+    "Caption": "seq2attn.inference.results",
+    "Captioner": "seq2attn.inference.captioner",
+    "Translation": "seq2attn.inference.results",
+    "Translator": "seq2attn.inference.translator",
+    "run_paths": "seq2attn.runs.loading",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), name)
 
 
 def load(
@@ -21,17 +49,13 @@ def load(
     settings: Iterable[str] = (),
     allow_code: bool = False,
     processes: bool = False,
-) -> Translator | Captioner:
-    """What the (first) run is for: to translate text, or to describe images. Arguments and errors as the
-    two have them.
-    """
-    if open_run(names(run)[0]).config.model.images:
-        return Captioner.load(
-            run,
-            device=device,
-            precision=precision,
-            settings=settings,
-            processes=processes,
-            allow_code=allow_code,
-        )
-    return Translator.load(run, device=device, precision=precision, settings=settings, processes=processes)
+) -> "Translator | Captioner":
+    """A `Translator` or a `Captioner`, by the task of the (first) run. Arguments and errors: see their `load`."""
+    from seq2attn.inference.captioner import Captioner
+    from seq2attn.inference.translator import Translator
+    from seq2attn.runs.directory import open_run
+    from seq2attn.runs.loading import run_paths
+
+    if open_run(run_paths(run)[0]).config.model.images:
+        return Captioner.load(run, device, precision, settings, processes, allow_code)
+    return Translator.load(run, device, precision, settings, processes)

@@ -1,5 +1,5 @@
-"""The benchmarks run, on sizes that take seconds: what they print can be read, and the memory of additive
-attention is what it is said to be.
+"""The benchmarks run on small sizes: what they print can be read, and additive attention takes as little memory
+as documented.
 """
 
 import importlib
@@ -20,8 +20,10 @@ from seq2attn import config
 from seq2attn.data.images.corpus import CaptionedImage, ImageCorpus
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK
 from seq2attn.runs import directory
+from seq2attn.runs.tensors import read_tensors, write_tensors
 from seq2attn.samples.clips import corpus as clips
 
+pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(HERE.parents[1]), "OMP_NUM_THREADS": "1"}
 
@@ -155,9 +157,9 @@ def translated(tmp_path: Path) -> Path:
             tmp_path / "run", encoder=part, attention={"score": "scaled-dot", "heads": 2, "size": 12}, **part
         )
     ).weights
-    tensors = directory.read_tensors(weights)
+    tensors = read_tensors(weights)
     tensors["decoder.output.bias"][[PAD, UNK, BOS]] = -100
-    directory.write_tensors(weights, tensors)
+    write_tensors(weights, tensors)
     for side, lines in (("en", tiny.ENGLISH), ("de", tiny.FRENCH)):
         (tmp_path / f"test_2016_flickr.{side}").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return tmp_path

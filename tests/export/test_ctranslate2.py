@@ -127,7 +127,7 @@ def test_given_outputs_score_as_ours(name: str, tmp_path: Path) -> None:
     scored = both.theirs.score_batch(
         [pieces(both.source, text) for text in TEXTS], [pieces(both.target, text) for text in GIVEN]
     )
-    for mine, his in zip(both.ours.force(TEXTS, GIVEN), scored, strict=True):
+    for mine, his in zip(both.ours.score_targets(TEXTS, GIVEN), scored, strict=True):
         assert len(his.log_probs) == len(mine.tokens) + 1
         assert sum(his.log_probs) / len(his.log_probs) == pytest.approx(
             mine.log_probability / len(his.log_probs), abs=1e-4
@@ -172,7 +172,7 @@ def test_attention_is_that_of_the_last_layer(tmp_path: Path) -> None:
         both.translate(3, beam_size=1, return_attention=True),
         strict=True,
     ):
-        np.testing.assert_allclose(np.array(his.attention[0]), mine[0].piece_attention[:-1, :-1], atol=1e-5)
+        np.testing.assert_allclose(np.array(his.attention[0]), mine[0].subword_attention[:-1, :-1], atol=1e-5)
 
 
 def test_quantised_it_is_smaller_and_near_and_leaves_our_weights_alone(tmp_path: Path) -> None:

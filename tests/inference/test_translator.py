@@ -19,8 +19,9 @@ from seq2attn import config
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer, normalise
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference import MAX_SOURCE, Translation, Translator
-from seq2attn.inference.batching import GROUP, STEP, batches
-from seq2attn.inference.searcher import SAMPLES, WIDTH
+from seq2attn.inference.ensemble import Ensemble
+from seq2attn.inference.predictor import SAMPLES, WIDTH
+from seq2attn.inference.scheduling.batches import GROUP, STEP, batches
 from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models.memory import mean_attention
 
@@ -83,9 +84,9 @@ def test_every_hypothesis_scores_what_teacher_forcing_gives_it(recipe: str, beam
             log_p, weights = teacher(translator, translation)
             assert translation.log_probability == pytest.approx(log_p, abs=2e-4)
             assert translation.score == pytest.approx(log_p / (len(translation.tokens) + 1) ** 0.7, abs=2e-4)
-            assert (translation.piece_attention is None) == (weights is None) == (not translator.attends)
+            assert (translation.subword_attention is None) == (weights is None) == (not translator.attends)
             if weights is not None:
-                np.testing.assert_allclose(translation.piece_attention, weights, atol=1e-5)
+                np.testing.assert_allclose(translation.subword_attention, weights, atol=1e-5)
             seen += 1
     assert seen == 6 * beam
 
@@ -170,7 +171,7 @@ def test_attention_left_out_changes_nothing_else() -> None:
     without = translator.translate(TEXTS, attention=False)
     assert flat(without) == flat(translator.translate(TEXTS))
     assert all(
-        t.attention is None and t.piece_attention is None and t.alignment() == []
+        t.attention is None and t.subword_attention is None and t.alignment() == []
         for ts in without
         for t in ts
     )
@@ -209,7 +210,7 @@ def test_a_very_long_text_is_read_up_to_the_bound() -> None:
     long, other = "the small dog " * 3600, "the small dog " * 3000
     found, short, blank, same = translator.translate([long, "rain", "", other], beam=2, max_length=20)
     assert found[0].truncated_tokens == len(translator.source_tokenizer.encode(long)) - MAX_SOURCE > 0
-    assert len(found[0].source_pieces) == MAX_SOURCE
+    assert len(found[0].source_subwords) == MAX_SOURCE
     assert found[0].source_words == long.split()
     assert found[0].attention is not None
     assert found[0].attention.shape == (len(found[0].target_words), 3 * 3600)
@@ -311,13 +312,9 @@ def test_samples_are_as_many_as_are_said() -> None:
 def test_a_wide_search_has_fewer_sentences_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     translator = tiny.translator()
     rows: list[int] = []
-    step = Translator._step
+    step = Ensemble.step
     monkeypatch.setattr(
-        Translator,
-        "_step",
-        lambda self, token_R, *more, **named: (
-            rows.append(len(token_R)) or step(self, token_R, *more, **named)
-        ),
+        Ensemble, "step", lambda self, token_R, *more: rows.append(len(token_R)) or step(self, token_R, *more)
     )
     batch_tokens = 64 * (len(translator.source_tokenizer.encode("rain")) + 1)
     for width in (WIDTH, 4 * WIDTH, 32 * WIDTH):
@@ -335,7 +332,7 @@ def test_force_gives_what_translate_found() -> None:
     texts_found = [translation.text for translation in found]
     # Texts, not tokens, are forced: where the search cut a text in another way than the tokenizer, the score
     # is another.
-    forced = translator.force(texts, texts_found, batch_tokens=40)
+    forced = translator.score_targets(texts, texts_found, batch_tokens=40)
     alike = 0
     for again, translation in zip(forced, found, strict=True):
         assert again.text == translation.text
@@ -344,7 +341,7 @@ def test_force_gives_what_translate_found() -> None:
             alike += 1
             assert again.score == pytest.approx(translation.score, abs=1e-4)
             np.testing.assert_allclose(again.attention, translation.attention, atol=1e-5)
-    references = translator.force(["the small dog", "", "rain"], ["le petit  chien", "la pluie", ""])
+    references = translator.score_targets(["the small dog", "", "rain"], ["le petit  chien", "la pluie", ""])
     assert [r.target_words for r in references] == [["le", "petit", "chien"], ["la", "pluie"], []]
     assert [r.attention.shape for r in references if r.attention is not None] == [(3, 3), (2, 0), (0, 1)]
     assert all(math.isfinite(r.score) for r in references)
@@ -352,9 +349,9 @@ def test_force_gives_what_translate_found() -> None:
 
 def test_forced_logits_in_blocks_are_those_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     translator = tiny.translator()
-    whole = translator.force(tiny.ENGLISH[:7], tiny.FRENCH[:7])
-    monkeypatch.setattr("seq2attn.inference.searcher.LOGITS", 1)
-    for a, b in zip(whole, translator.force(tiny.ENGLISH[:7], tiny.FRENCH[:7]), strict=True):
+    whole = translator.score_targets(tiny.ENGLISH[:7], tiny.FRENCH[:7])
+    monkeypatch.setattr("seq2attn.inference.ensemble.LOGITS", 1)
+    for a, b in zip(whole, translator.score_targets(tiny.ENGLISH[:7], tiny.FRENCH[:7]), strict=True):
         assert a.log_probability == pytest.approx(b.log_probability, abs=1e-4)
 
 
@@ -419,12 +416,12 @@ def test_attention_between_words_is_a_sum_of_sources_and_a_mean_of_targets() -> 
 def test_word_attention_keeps_what_falls_on_words() -> None:
     translator = tiny.translator()
     for translation, *_ in translator.translate(["  the   small dog", "where is\tthe station?"]):
-        pieces, words = translation.piece_attention, translation.attention
+        pieces, words = translation.subword_attention, translation.attention
         assert pieces is not None
         assert words is not None
         assert words.shape == (len(translation.text.split()), len(translation.source.split()))
-        assert len(translation.target_pieces) + 1 == len(pieces)
-        assert len(translation.source_pieces) + 1 == pieces.shape[1]
+        assert len(translation.target_subwords) + 1 == len(pieces)
+        assert len(translation.source_subwords) + 1 == pieces.shape[1]
         np.testing.assert_allclose(pieces.sum(1), 1, atol=1e-5)
         numbers = translator.target_tokenizer.word_index(translation.tokens)
         rows = [
@@ -464,11 +461,11 @@ def test_an_ensemble_averages_probabilities(tmp_path: Path) -> None:
         expected = sum(math.log(p[i, token]) for i, token in enumerate([*translation.tokens, EOS]))
         assert translation.log_probability == pytest.approx(expected, abs=2e-4)
         np.testing.assert_allclose(
-            translation.piece_attention,
+            translation.subword_attention,
             sum(mean_attention(output.weights)[0] for output in outputs) / 2,
             atol=1e-5,
         )
-        assert both.force([translation.source], [translation.text])[0].score == pytest.approx(
+        assert both.score_targets([translation.source], [translation.text])[0].score == pytest.approx(
             translation.score, abs=1e-3
         ) or (both.target_tokenizer.encode(translation.text) != translation.tokens)
     twins = Translator.load(f"{one},{one}", device="cpu")
@@ -522,16 +519,16 @@ def test_what_a_hard_model_reads_is_chosen_when_it_is_loaded(tmp_path: Path) -> 
         assert (again[1] == again[2]) == (decoding != "sample")
         forced = [
             [
-                t.piece_attention.tolist()
-                for t in translator.force(texts[-1:] * 3, tiny.FRENCH[:1] * 3, seed=seed)
-                if t.piece_attention is not None
+                t.subword_attention.tolist()
+                for t in translator.score_targets(texts[-1:] * 3, tiny.FRENCH[:1] * 3, seed=seed)
+                if t.subword_attention is not None
             ]
             for seed in (1, 2)
         ]
         # equal texts draw apart
         assert (forced[0] == forced[1]) == (forced[0][0] == forced[0][1]) == (decoding != "sample")
         weights = np.concatenate(
-            [t.piece_attention.flatten() for t in found[decoding] if t.piece_attention is not None]
+            [t.subword_attention.flatten() for t in found[decoding] if t.subword_attention is not None]
         )
         assert set(weights) == {0.0, 1.0} if decoding != "expected" else len(set(weights)) > 10
     texts_found = {decoding: tuple(t.text for t in translations) for decoding, translations in found.items()}
@@ -574,7 +571,8 @@ def test_settings_that_need_other_weights_are_refused_by_name(
         seq2attn.load(path, "cpu", settings=settings)
     assert (
         str(refusal.value)
-        == f"{path} with --set {culprit}: its weights are not those of such a model; leave it out, or train one"
+        == f"{path} with {culprit}: the setting changes the shape of the model's parameters, "
+        "so the trained weights do not fit; leave it out, or train a new model"
     )
     assert torch.equal(torch.random.get_rng_state(), before)
 
@@ -584,8 +582,14 @@ def test_settings_that_suit_no_trained_run_are_refused_by_name(tmp_path: Path) -
     for changes, words in (
         (["train.lr=1"], r"^--set train\.lr=1: acts before or in training alone"),
         (["search.beam=1", "data.lowercase=true"], r"^--set data\.lowercase=true: acts before"),
-        (["model.attention.k=2"], r"run with --set: model\.attention\.k is for model\.attention\.normaliser"),
-        (["search.baem=2"], r"run with --set: search\.baem: no such setting; did you mean search\.beam"),
+        (
+            ["model.attention.k=2"],
+            r"run with model\.attention\.k=2: model\.attention\.k is for model\.attention\.normaliser",
+        ),
+        (
+            ["search.baem=2"],
+            r"run with search\.baem=2: search\.baem: no such setting; did you mean search\.beam",
+        ),
         (["search.beam"], r"write KEY=VALUE, as in --set search\.length_penalty=0\.6"),
     ):
         with pytest.raises(UsageError, match=words):
@@ -593,7 +597,7 @@ def test_settings_that_suit_no_trained_run_are_refused_by_name(tmp_path: Path) -
     hard = tiny.save_run(tmp_path / "hard", attention={"normaliser": "hard-topk"})
     with pytest.raises(
         UsageError,
-        match=r'hard with --set model\.attention\.temperature=2: does nothing, for model\.attention\.normaliser="hard-topk"',
+        match=r'hard with model\.attention\.temperature=2: does nothing, for model\.attention\.normaliser="hard-topk"',
     ):
         seq2attn.load(hard, "cpu", settings=["search.beam=2", "model.attention.temperature=2"])
 
@@ -615,7 +619,7 @@ def test_settings_are_changed_in_every_run_of_an_ensemble(tmp_path: Path) -> Non
         others=singles[1].members,
     )
     assert flat(both.translate(TEXTS)) == flat(alone.translate(TEXTS))
-    with pytest.raises(UsageError, match=r"one with --set: model\.attention\.k"):
+    with pytest.raises(UsageError, match=r"one with model\.attention\.k=3: model\.attention\.k"):
         Translator.load(f"{two},{one}", "cpu", settings=["model.attention.k=3"])
 
 
@@ -652,7 +656,7 @@ def test_a_model_of_no_numbers_is_one_clear_line() -> None:
     for call in (
         lambda: translator.translate(["rain"]),
         lambda: translator.translate(["rain"], sample=True),
-        lambda: translator.force(["rain"], ["pluie"]),
+        lambda: translator.score_targets(["rain"], ["pluie"]),
     ):
         with pytest.raises(UserError, match="not numbers"):
             call()
@@ -679,7 +683,7 @@ def test_a_model_of_no_numbers_is_one_clear_line() -> None:
         ({"utility": letters, "samples": 1}, "samples is 1: it must be at least 2"),
         (
             {"utility": letters, "samples": 4097},
-            "samples is 4097: each is compared with each other, so at most 4,096",
+            "samples is 4097: each is compared with every other, so at most 4,096",
         ),
         ({"utility": letters, "sample": True}, "leave one out"),
         ({"utility": letters, "n_best": 33}, "n_best is 33 and samples 32"),
@@ -695,7 +699,7 @@ def test_a_single_text_is_not_a_list_of_letters() -> None:
     with pytest.raises(UsageError, match="list of texts"):
         tiny.translator().translate("rain")
     with pytest.raises(UsageError, match="1 texts and 2 targets"):
-        tiny.translator().force(["rain"], ["la", "pluie"])
+        tiny.translator().score_targets(["rain"], ["la", "pluie"])
 
 
 def test_bfloat16_translates_nearly_alike() -> None:
@@ -704,7 +708,10 @@ def test_bfloat16_translates_nearly_alike() -> None:
     half = Translator(
         tiny.model(of), tiny.tokenizer("source"), tiny.tokenizer("target"), of, precision="bf16"
     )
-    a, b = exact.force(tiny.ENGLISH[:4], tiny.FRENCH[:4]), half.force(tiny.ENGLISH[:4], tiny.FRENCH[:4])
+    a, b = (
+        exact.score_targets(tiny.ENGLISH[:4], tiny.FRENCH[:4]),
+        half.score_targets(tiny.ENGLISH[:4], tiny.FRENCH[:4]),
+    )
     assert [x.score for x in a] == pytest.approx([x.score for x in b], rel=0.1)
     assert [x.score for x in a] != [x.score for x in b]
     assert len(half.translate(TEXTS)) == len(TEXTS)

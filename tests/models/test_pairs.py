@@ -20,10 +20,11 @@ from seq2attn import config
 from seq2attn.data.tokenizer import BOS, EOS
 from seq2attn.errors import UsageError
 from seq2attn.inference import Translation, Translator
-from seq2attn.models.memory import mean_attention, select
+from seq2attn.models.memory import mean_attention
 from seq2attn.models.seq2seq import Seq2Seq, build
+from seq2attn.models.state import select
 from seq2attn.runs import directory
-from seq2attn.training import trainer
+from seq2attn.training import resume, trainer
 
 SOURCE, TARGET = 9, 8  # vocabularies
 LENGTHS = [4, 1, 3]  # of the sources
@@ -217,7 +218,7 @@ def test_every_pair_learns(encoder: str, decoder: str, tmp_path: Path) -> None:
         tmp_path / "run",
         toy_settings(encoder, decoder, "model.dropout=0.0", "train.max_steps=40", "train.validate_every=2"),
     )
-    losses = [event.loss for event in toy.of(trainer.Validation, events)]
+    losses = [event.loss for event in toy.of(events.Validation, events)]
     assert len(losses) == 20
     assert all(map(math.isfinite, losses))
     assert losses[-1] < losses[0] - 0.3
@@ -241,7 +242,7 @@ def test_ten_and_ten_steps_are_bit_for_bit_twenty(encoder: str, decoder: str, tm
     )
     torch.manual_seed(999)
     toy.fit(tmp_path / "cut", conf)
-    whole, cut = (directory.load_state(directory.open_run(tmp_path / name)) for name in ("whole", "cut"))
+    whole, cut = (resume.load_state(directory.open_run(tmp_path / name)) for name in ("whole", "cut"))
     assert whole is not None
     assert cut is not None
     assert whole[0].step == cut[0].step == 20
@@ -322,7 +323,7 @@ def test_every_hypothesis_scores_what_teacher_forcing_gives_it(
                     assert translation.score == pytest.approx(
                         log_p / (len(translation.tokens) + 1), rel=1e-6, abs=1e-5
                     )
-                    np.testing.assert_allclose(translation.piece_attention, weights, rtol=0, atol=1e-6)
+                    np.testing.assert_allclose(translation.subword_attention, weights, rtol=0, atol=1e-6)
                     seen += 1
     assert seen == 4 * (1 + 3)
 
@@ -336,7 +337,7 @@ def test_translations_hang_neither_on_company_nor_on_order(encoder: str, decoder
     assert [[(t.text, pytest.approx(t.score, rel=1e-6, abs=1e-5)) for t in ts] for ts in combine_layers] == [
         [(t.text, t.score) for t in ts] for ts in reversed(alone)
     ]
-    forced_again = translator.force(TEXTS, [ts[0].text for ts in combine_layers])
+    forced_again = translator.score_targets(TEXTS, [ts[0].text for ts in combine_layers])
     for again, (best, *_) in zip(forced_again, combine_layers, strict=True):
         assert again.text == best.text
         if best.source and again.tokens == best.tokens:
@@ -405,6 +406,7 @@ def test_a_recurrent_decoder_without_attention_reads_the_summary_of_any_encoder(
 def test_a_last_state_is_refused_where_the_encoder_has_none(encoder: str) -> None:
     with pytest.raises(
         UsageError,
-        match=f'model.decoder.bridge="last" copies a recurrent encoder\'s state: model.encoder.kind is "{encoder}"; choose linear',
+        match=f'model.decoder.bridge="last" copies a recurrent encoder\'s state: model.encoder.kind is '
+        f'"{encoder}"; choose linear',
     ):
         config.validate({"model": tree(encoder, "rnn", "additive", bridge="last")}, "test")

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from seq2attn.models.memory import mean_attention
 from seq2attn.models.seq2seq import build
-from seq2attn.training import trainer
+from seq2attn.training.events import Update, Validation
 from seq2attn.training.objectives.doubly_stochastic import doubly_stochastic
-from seq2attn.training.trainer import Progress
 
 LENGTHS, POSITIONS = [4, 1, 3], [5, 2, 3]
 
@@ -111,7 +110,7 @@ def test_training_makes_it_smaller(tmp_path: Path) -> None:
         net = toy.model(conf)
         events = toy.fit(tmp_path / str(weight), conf, net)
         found[weight] = penalty(net)
-        losses = [event.loss for event in events if isinstance(event, Progress)]
+        losses = [event.loss for event in events if isinstance(event, Update)]
         assert losses[-1] < losses[0]  # what is shown is the cross-entropy alone
         assert max(losses) < 5
     assert found[5.0] < 0.8 * found[0.0]
@@ -125,5 +124,5 @@ def test_validation_has_no_part_of_it(tmp_path: Path) -> None:
     for weight in (0.0, 100.0):
         conf = toy.settings(f"train.doubly_stochastic={weight}", "train.max_steps=1", "train.lr=1e-30")
         events = toy.fit(tmp_path / str(weight), conf)
-        found.append(next(event.loss for event in events if isinstance(event, trainer.Validation)))
+        found.append(next(event.loss for event in events if isinstance(event, Validation)))
     assert found[0] == found[1]
