@@ -15,8 +15,9 @@ import seq2attn
 from seq2attn import config
 from seq2attn.cli import app
 from seq2attn.errors import UsageError, UserError
-from seq2attn.inference import Translator, loading, predictor
-from seq2attn.runs.directory import read_shapes
+from seq2attn.inference import Translator, predictor
+from seq2attn.runs import loading
+from seq2attn.runs.headers import read_shapes
 
 KINDS = {
     "model.encoder.kind": ("rnn", "conv", "transformer", "image"),

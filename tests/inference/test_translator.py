@@ -619,7 +619,7 @@ def test_settings_are_changed_in_every_run_of_an_ensemble(tmp_path: Path) -> Non
         others=singles[1].members,
     )
     assert flat(both.translate(TEXTS)) == flat(alone.translate(TEXTS))
-    with pytest.raises(UsageError, match=r"one with model\.attention\.k=2: model\.attention\.k"):
+    with pytest.raises(UsageError, match=r"one with model\.attention\.k=3: model\.attention\.k"):
         Translator.load(f"{two},{one}", "cpu", settings=["model.attention.k=3"])
 
 

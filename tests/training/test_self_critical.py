@@ -329,7 +329,7 @@ def test_batches_of_an_update_are_one_large_batch(tmp_path: Path, float64: None)
         training, _ = toy.views(of, conf)
         split = np.array_split(np.arange(8), 2) if parts == 2 else [np.arange(8)]
         training.plan = lambda *_, split=split: split  # type: ignore[method-assign]
-        toy.fit(tmp_path / name, conf, of, net, training=training, critic=Fixed())
+        toy.fit(tmp_path / name, conf, of, net, training=training, reward_function=Fixed())
         found.append({key: tensor.clone() for key, tensor in net.state_dict().items()})
     for key, tensor in found[0].items():
         torch.testing.assert_close(tensor, found[1][key], rtol=1e-8, atol=1e-10)
