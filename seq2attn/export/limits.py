@@ -24,13 +24,14 @@ def _refusals(settings: Config) -> Iterator[tuple[str, object, str]]:
             yield (
                 f"model.{side}.kind",
                 kind,
-                "CTranslate2 runs Transformers; train one, or use `seq2attn translate`",
+                "CTranslate2 runs Transformers; train one (preset transformer), or translate here",
             )
+    scores = f"{', '.join(PRODUCTS[:-1])} or {PRODUCTS[-1]}"
     if a.score not in PRODUCTS:
         yield (
             "model.attention.score",
             a.score,
-            f"CTranslate2 has only dot-product scores; train with {', '.join(PRODUCTS[:-1])} or {PRODUCTS[-1]}",
+            f"CTranslate2 has only dot-product scores; train with {scores}",
         )
     for name, way in (("query_map", a.query_map), ("key_map", a.key_map)):
         if a.score == "keyed" and way == "nonlinear":
@@ -54,5 +55,5 @@ def _refusals(settings: Config) -> Iterator[tuple[str, object, str]]:
         yield (
             "model.attention.heads",
             a.heads,
-            f"CTranslate2 has one number of heads, and model.decoder.heads is {model.decoder.heads}; make them equal",
+            f"CTranslate2 has one number of heads; make it {model.decoder.heads}, as model.decoder.heads",
         )
