@@ -597,7 +597,8 @@ def test_settings_that_suit_no_trained_run_are_refused_by_name(tmp_path: Path) -
     hard = tiny.save_run(tmp_path / "hard", attention={"normaliser": "hard-topk"})
     with pytest.raises(
         UsageError,
-        match=r'hard with model\.attention\.temperature=2: does nothing, for model\.attention\.normaliser="hard-topk"',
+        match=r"hard with model\.attention\.temperature=2: does nothing, "
+        r'for model\.attention\.normaliser="hard-topk"',
     ):
         seq2attn.load(hard, "cpu", settings=["search.beam=2", "model.attention.temperature=2"])
 
