@@ -252,7 +252,7 @@ conf, of = toy.settings(*{changes!r}), Prepared({data!r})
 with init_distributed(torch.device("cpu")) as world:
     if world.is_main:
         toy.run_at(Path({path!r}), conf, of)
-    world.wait()
+    world.barrier()
     toy.fit(Path({path!r}), conf, of, toy.model(conf, of.target_tokenizer.size, 1 if world.is_main else 99), world=world)
 """
 
@@ -570,7 +570,7 @@ def test_features_are_kept_where_nothing_varies(
     task = CaptioningTask(thawed, stills, toy.model(thawed, stills.target_tokenizer.size), toy.ALONE)
     assert task.training.features is None  # type: ignore[attr-defined]
     assert task.validation.features is None  # type: ignore[attr-defined]
-    assert task.example("a.png", "one", "two") == "  image    a.png\n  reference  one\n  caption    two"
+    assert task.example("a.png", "one", "two") == "  image      a.png\n  reference  one\n  caption    two"
 
 
 # Validation
