@@ -49,7 +49,7 @@ with init_distributed(torch.device("cpu")) as world:
 
 
 def _started(code: str) -> list[tuple[str, str, int]]:
-    """What two processes of that code, started as torchrun would, print on stdout and stderr, and their ends."""
+    """Two processes of that code, started as torchrun would: stdout, stderr and exit code of each."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -360,6 +360,6 @@ def test_what_cannot_be_learned_so_is_refused() -> None:
     )
     with pytest.raises(
         UsageError,
-        match=r"train\.self_critical\.samples=7: does nothing, for train\.self_critical\.start_step is not set",
+        match=r"self_critical\.samples=7: does nothing, for train\.self_critical\.start_step is not set",
     ):
         config.load("xu15-soft", ["train.self_critical.samples=7"])
