@@ -61,8 +61,8 @@ def load_runs(
     """The runs that `run` names, with `settings` changed; `images` says whether their sources must be images.
 
     Raises UserError where a run is missing, incomplete, damaged, from a newer version, of another kind of
-    source or of another target vocabulary; UsageError for settings that are wrong, that act in training alone,
-    that have no effect on any of the runs, or that change the shape of a parameter.
+    source or of another target vocabulary; UsageError for settings that are wrong, that act in training
+    alone, that have no effect on any of the runs, or that change the shape of a parameter.
     """
     if precision not in get_args(Precision):
         raise UsageError(

@@ -339,12 +339,15 @@ def test_batches_of_an_update_are_one_large_batch(tmp_path: Path, float64: None)
 
 
 def test_what_cannot_be_learned_so_is_refused() -> None:
-    with pytest.raises(UsageError, match="self_critical gives attention that draws nothing to learn from"):
+    with pytest.raises(UsageError, match=r"self_critical\.start_step does not train attention that samples"):
         config.load("xu15-hard", ["train.self_critical.start_step=5"])
-    with pytest.raises(UsageError, match=r"train\.self_critical=5: does nothing, for it is of images"):
+    with pytest.raises(
+        UsageError, match=r"train\.self_critical\.start_step=5: does nothing, for it is for images"
+    ):
         config.load("luong15", ["train.self_critical.start_step=5"])
     with pytest.raises(
-        UsageError, match=r'train\.compared="samples" is the mean of the others, and train\.samples is 1'
+        UsageError,
+        match=r'baseline="samples" is the mean of the other samples, and train\.self_critical\.samples is 1',
     ):
         config.load("xu15-soft", ["train.self_critical.start_step=5", "train.self_critical.samples=1"])
     config.load(
@@ -356,6 +359,7 @@ def test_what_cannot_be_learned_so_is_refused() -> None:
         ],
     )
     with pytest.raises(
-        UsageError, match=r"train\.samples=7: does nothing, for train\.self_critical is not set"
+        UsageError,
+        match=r"self_critical\.samples=7: does nothing, for train\.self_critical\.start_step is not set",
     ):
         config.load("xu15-soft", ["train.self_critical.samples=7"])
