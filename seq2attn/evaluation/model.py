@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypedDict, Unpack
 
-from seq2attn.data.corpus import is_blank
+from seq2attn.data.formats.text import is_blank
 from seq2attn.evaluation.alignment import Link
 from seq2attn.evaluation.forcing import within_bounds
 from seq2attn.search.mbr import Utility
@@ -110,7 +110,7 @@ def force(
             some = sources[start : start + BLOCK]
             theirs = within_bounds(targets[start : start + BLOCK], translator.target_tokenizer)
             shown = align and number == 0
-            found = translator.force(
+            found = translator.score_targets(
                 some, theirs, batch_tokens=batch_tokens, attention=shown, seed=seed, first=start
             )
             links += [set(translation.alignment()) for translation in found if shown]

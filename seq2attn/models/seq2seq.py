@@ -31,16 +31,16 @@ class Seq2Seq(nn.Module):
     def forward(
         self, source_BS: Tensor, mask_BS: Tensor, inputs_BT: Tensor, weights: bool = False
     ) -> DecoderOutput:
-        """Teacher forcing: logits (B, T, N) after each target token; attention weights (B, T, L, H, S) when asked
-        for.
+        """Teacher forcing: logits (B, T, N) after each target token; attention weights (B, T, L, H, S) when
+        asked for.
         """
         output: DecoderOutput = self.decoder(inputs_BT, self.encoder(source_BS, mask_BS), weights)
         return output
 
 
 def build(model: ModelConfig, source_size: int, target_size: int, draw: bool = True) -> Seq2Seq:
-    """A model with first weights from torch's generator. The sizes are of the vocabularies, the source's 0 where
-    it is images.
+    """A model with first weights from torch's generator. The sizes are of the vocabularies, the source's 0
+    where it is images.
 
     Without `draw` the weights are of no use before others are loaded.
 
@@ -48,7 +48,8 @@ def build(model: ModelConfig, source_size: int, target_size: int, draw: bool = T
     """
     if model.tied == "all" and source_size != target_size:
         raise ValueError(
-            f'model.tied="all" needs one vocabulary for both sides: they have {source_size} and {target_size} entries'
+            f'model.tied="all" needs one vocabulary for both sides: they have {source_size} and '
+            f"{target_size} entries"
         )
     sizes = Sizes(
         model.embedding,
@@ -70,12 +71,13 @@ def _encoder(model: ModelConfig, vocabulary: int) -> Encoder:
     embedding, parts, dropout, decoder = model.embedding, memory_parts(model), model.dropout, model.decoder
     match model.encoder:
         case config.RNNEncoderConfig() as encoder:
-            # a decoder that starts from the last states needs an LSTM's c, which torch's fused call does not return
+            # a decoder that starts from the last states needs an LSTM's c, which torch's fused call does not
+            # return
             keep_final = decoder.kind == "rnn" and decoder.bridge == "last"
             return RNNEncoder(encoder, vocabulary, embedding, parts, dropout=dropout, keep_final=keep_final)
         case config.ConvEncoderConfig() as encoder:
-            # each layer of a convolutional decoder reads the states twice, as keys and as values: the sum of those
-            # gradients is scaled to that of one (Gehring 2017, section 3.4)
+            # each layer of a convolutional decoder reads the states twice, as keys and as values: the sum of
+            # those gradients is scaled to that of one (Gehring 2017, section 3.4)
             share = 1 / (2 * decoder.layers) if decoder.kind == "conv" else 1.0
             return ConvEncoder(encoder, vocabulary, embedding, parts, dropout=dropout, gradient_share=share)
         case config.TransformerEncoderConfig() as encoder:
