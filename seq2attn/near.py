@@ -25,7 +25,7 @@ def nearest(word: str, names: Iterable[str], most: int = 3) -> list[str]:
 
 
 def distance(one: str, other: str) -> int:
-    """Letters to change, add, leave out or exchange with a neighbour (Damerau) to turn one word into the other.
+    """Letters to change, add, drop or exchange with a neighbour (Damerau) to turn one word into the other.
 
     A distance above MOST is any number above MOST.
     """

@@ -6,12 +6,12 @@ COLUMNS = 80
 
 WORDS = {
     "alignment": "the source word that a target word belongs to; read off the attention weights",
-    "attention weights": "a distribution over source tokens at each step: how much of each goes into the context",
+    "attention weights": "a distribution over source tokens at each step: the share of each in the context",
     "beam search": "keeps the N best partial outputs at each step; with N = 1 it is greedy search",
     "bridge": "the map from the encoder's states to the decoder's initial state",
     "context": "the result of attention: the sum of the values, weighted by the attention weights",
     "cross-entropy": (
-        "negative log probability of the right token, in nats (natural logarithm); e to its power is the perplexity"
+        "negative log probability of the right token, in nats; e to its power is the perplexity"
     ),
     "ensemble": "several models that decode together: their probabilities are averaged at each step",
     "head": "one of several attentions side by side, each with its own maps of queries, keys and values",
@@ -25,7 +25,7 @@ WORDS = {
     "score": "a number for a query and a key: how well they fit; a normaliser turns scores into weights",
     "self-attention": "attention between the positions of one sequence, as in a Transformer",
     "step": "in training, one update of the weights; in decoding, one token of the output",
-    "teacher forcing": "decoding along a given output: each word is predicted after the right words before it",
+    "teacher forcing": "decoding along a given output: each word is predicted from the right words",
     "token": "the unit that a model reads and writes: a subword, a character or a word",
     "value": "an encoder state, mapped or not, that goes into the context",
 }

@@ -1,7 +1,7 @@
 """Facts of runs and prepared folders, read from their JSON before anything heavy is imported.
 
-Mistakes in names are reported at once. A file that cannot be read here is skipped: the code that opens the run
-or the folder reports what is wrong with it.
+Mistakes in names are reported at once. A file that cannot be read here is skipped: the code that opens the
+run or the folder reports what is wrong with it.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Outline(NamedTuple):
 
 
 def of_run(run: str) -> list[Outline | None]:
-    """The outline of each member of a run or an ensemble, None if unreadable. Raises UserError without a run."""
+    """The outline of each member of an ensemble, None if unreadable. Raises UserError without a run."""
     members = [run] if Path(run).is_dir() else [name.strip() for name in run.split(",") if name.strip()]
     return [_of_member(member) for member in members]
 
@@ -40,18 +40,18 @@ def check_names(splits: Sequence[str]) -> None:
 
 
 def check_splits(folder: Path, splits: Sequence[str], run: Outline | None) -> None:
-    """Raises UserError if a prepared folder is missing, lacks a split, or holds what the run does not read."""
+    """Raises UserError if a prepared folder is missing, lacks a split, or is not for this run."""
     report = folder / "prepared.json"
     if not folder.exists():
         raise UserError(f"{folder}: no such folder; make one with `seq2attn prepare CORPUS {folder}`")
     if not report.is_file():
         return
     tree = _json(report)
-    images, there = bool(_at(tree, "images")), _at(tree, "splits")
+    images, names = bool(_at(tree, "images")), _at(tree, "splits")
     if run is not None:
         refuse_other_kind(folder, images, run.path, run.images)
-    if isinstance(there, dict):
-        _check(str(folder), splits, list(map(str, there)))
+    if isinstance(names, dict):
+        _check(str(folder), splits, list(map(str, names)))
 
 
 def refuse_other_kind(folder: Path, holds_images: bool, run: str, reads_images: bool) -> None:
@@ -83,10 +83,10 @@ def check_corpus(run: Outline, splits: Sequence[str]) -> None:
     _check(run.corpus, splits, sorted(map(str, names)))
 
 
-def _check(where: str, splits: Sequence[str], there: Sequence[str]) -> None:
+def _check(where: str, splits: Sequence[str], names: Sequence[str]) -> None:
     for name in splits:
-        if name not in there:
-            raise UserError(f"{where}: no split {name}; there are {', '.join(there)}")
+        if name not in names:
+            raise UserError(f"{where}: no split {name}; there are {', '.join(names)}")
 
 
 def _of_member(path: str) -> Outline | None:
