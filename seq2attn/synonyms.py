@@ -112,7 +112,7 @@ BASES = ("preset", "base", "extends", "extend", "inherit", "inherits", "parent")
 SETTINGS = {name: f"here it is {ours}" for ours, names in _NAMES.items() for name in names.split()}
 SETTINGS |= dict.fromkeys(
     ("epochs", "epoch", "numepochs", "nepochs", "maxepochs", "maxepoch", "numtrainepochs", "trainepochs"),
-    "there are no epochs: --max-steps, or --max-minutes (the log names the epoch that a step is in)",
+    "there are no epochs: set train.max_steps or train.max_minutes (the log names the epoch of a step)",
 )
 SETTINGS |= dict.fromkeys(
     (
@@ -126,7 +126,7 @@ SETTINGS |= dict.fromkeys(
         "perdevicetrainbatchsize",
         "trainbatchsize",
     ),
-    "batches are counted in tokens, not in sentences: --set train.batch_tokens=4096",
+    "batches are counted in tokens, not in sentences: set train.batch_tokens, such as 4096",
 )
 SETTINGS |= dict.fromkeys(
     (
@@ -144,7 +144,7 @@ SETTINGS |= dict.fromkeys(
         "usegpu",
         "accelerator",
     ),
-    "--device cuda or --device cpu says where to compute",
+    "the device is no setting: `seq2attn train --device cuda` or `--device cpu` chooses it",
 )
 SETTINGS |= dict.fromkeys(
     ("teacherforcing", "teacherforcingratio", "scheduledsampling"),
@@ -163,7 +163,7 @@ SETTINGS |= dict.fromkeys(
         "restorefile",
         "loadcheckpoint",
     ),
-    "no run starts from another one's weights; --resume goes on with a run",
+    "no run starts from another one's weights; `seq2attn train --resume` goes on with a run",
 )
 SETTINGS |= dict.fromkeys(
     BASES,
