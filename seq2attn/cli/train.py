@@ -167,7 +167,7 @@ def train(
     ]
     if resume and force:
         raise UsageError("--resume goes on with a run and --force replaces it: choose one")
-    config.refuse_bare(settings, "--set")
+    config.refuse_incomplete(settings, "--set")
     if preset is not None:
         mistaken.refuse_no_preset(preset)
     given = config.load(preset or FIRST_TRY, settings, "--set") if preset is not None or not resume else None
