@@ -15,7 +15,7 @@ from seq2attn.cli.input import line_reader
 from seq2attn.cli.output import formats, result_files
 from seq2attn.cli.repeated import Repeated
 from seq2attn.cli.search_flags import Asked, require_attention
-from seq2attn.data.text.sentences import sentences
+from seq2attn.data.text.sentences import count_sentences
 from seq2attn.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ class _Notices:
 
     def _compare(self, line: line_reader.Line, translation: "Translation") -> None:
         length = len(translation.source_subwords) + translation.truncated_tokens
-        count = sentences(translation.source) if self._several < FEW else 1
+        count = count_sentences(translation.source) if self._several < FEW else 1
         if length > FAR * self._longest:
             self.unlike.warn(
                 f"{line.where}: {length:,} tokens, where the longest source in training had {self._longest:,.0f}: "
