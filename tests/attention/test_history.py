@@ -65,7 +65,7 @@ def test_features_are_the_papers(chosen: AttentionConfig, steps: int) -> None:
     assert got.shape == (B, 1, S, term.size)
     for b in range(B):
         for j in range(S):
-            want = reference.PAST[chosen.history](
+            want = reference.HISTORY[chosen.history](
                 reference_weights(chosen, term), list(history[b].numpy()), list(memory[b].numpy()), j
             )
             np.testing.assert_allclose(got[b, 0, j].detach(), want, atol=1e-12)

@@ -125,7 +125,7 @@ def test_rotation_is_the_papers(size: int) -> None:
     got = paired(turned(x, position))
     for row, where in enumerate(position.tolist()):
         torch.testing.assert_close(
-            got[row], torch.from_numpy(reference.turned(paired(x[row]).numpy(), where))
+            got[row], torch.from_numpy(reference.rotate(paired(x[row]).numpy(), where))
         )
 
 

@@ -36,7 +36,7 @@ def test_it_is_the_papers(channels: int, graph: bool) -> None:
     }
     for one, of in zip(got, x, strict=True):
         np.testing.assert_allclose(
-            one, reference.attention_over_cells({"gamma": made.gain.item(), **w}, of.numpy()), atol=1e-12
+            one, reference.self_attention_2d({"gamma": made.gain.item(), **w}, of.numpy()), atol=1e-12
         )
 
 

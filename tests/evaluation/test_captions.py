@@ -131,7 +131,7 @@ def test_rouge_by_hand():
 def test_the_longest_common_subsequence(first, second):
     assert (
         longest_common(first, second)
-        == reference.common_words(first, second)
+        == reference.longest_common_subsequence(first, second)
         == longest_common(second, first)
     )
 
