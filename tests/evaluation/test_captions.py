@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from seq2attn import __version__
 from seq2attn.errors import UserError
 from seq2attn.evaluation import caption_significance, captions, text
-from seq2attn.evaluation.caption_tokens import tokens
 from seq2attn.evaluation.cider import CiderD
+from seq2attn.evaluation.ptb_tokenizer import tokens
 from seq2attn.evaluation.rouge import longest_common, rouge_l
 
 # What pycocoevalcap 1.2 says of the examples with Stanford's tokenizer of its own. It adds 1e-9 to counts of

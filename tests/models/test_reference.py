@@ -50,7 +50,9 @@ def test_one_worked_example_by_hand() -> None:
     """Two keys, scores log 3 and 0: weights 3/4 and 1/4, the masked third key is never read."""
     keys = [np.array([np.log(3.0)]), np.array([0.0]), np.array([50.0])]
     values = [np.array([4.0]), np.array([8.0]), np.array([1000.0])]
-    context, weights = reference.soft_attention("dot", {}, np.array([1.0]), keys, values, mask=[True, True, False])
+    context, weights = reference.soft_attention(
+        "dot", {}, np.array([1.0]), keys, values, mask=[True, True, False]
+    )
     np.testing.assert_allclose(weights, [0.75, 0.25, 0.0])
     np.testing.assert_allclose(context, [5.0])
 
