@@ -37,7 +37,7 @@ def translate(
     progress: Progress = silent,
     **search: Unpack[Search],
 ) -> list[str]:
-    """The best translation of each source, as text on one line, by search or, with `utility`, among samples."""
+    """The best translation of each source as text on one line, by search or, with `utility`, of samples."""
     outputs: list[str] = []
     for start in range(0, len(sources), BLOCK):
         progress(start, len(sources))

@@ -198,8 +198,8 @@ def test_tokens_may_be_numbers():
 def test_signatures_tell_what_a_score_depends_on():
     by_name = {score.name: score.signature for score in captions.scores(examples.HYPOTHESES, examples.VARIED)}
     assert (
-        by_name["BLEU-4"]
-        == f"nrefs:1-5|case:lc|eff:no|tok:coco|smooth:none|version:{sacrebleu.__version__}|seq2attn:{__version__}"
+        by_name["BLEU-4"] == "nrefs:1-5|case:lc|eff:no|tok:coco|smooth:none"
+        f"|version:{sacrebleu.__version__}|seq2attn:{__version__}"
     )
     assert (
         by_name["CIDEr-D"] == f"nrefs:1-5|case:lc|tok:coco|n:4|sigma:6|df:references|seq2attn:{__version__}"
