@@ -185,7 +185,8 @@ def convolutional(side: Any, layers: list[Any]) -> dict[str, Any]:
 
 
 def convolutional_layer(settings: config.AttentionConfig, layer: Any) -> dict[str, Any]:
-    maps = {name: normalised(getattr(layer, name)) for name in ("convolution", "asking", "answer")}
+    names = {"convolution": "convolution", "asking": "query_proj", "answer": "context_proj"}
+    maps = {theirs: normalised(getattr(layer, ours)) for theirs, ours in names.items()}
     return maps | {"attention": attention(settings, layer.attention)}
 
 

@@ -334,16 +334,21 @@ def _from_run(
 ) -> "list[Alignment]":
     """What is to be drawn of one pair: one alignment, or one of each head."""
     from seq2attn.inference import MAX_SOURCE, Translator
+    from seq2attn.inference.attention_weights import AttentionOption
 
     translator = Translator.load(run, device=device, precision=precision, settings=settings)
-    heads.choose(translator)
     require_attention(run, translator, "draw")
+    attention: AttentionOption = "all" if heads.any else True
     source = " ".join(source.splitlines())
     if target is None:
-        found = translator.translate([source], beam=beam, max_length=max_length, seed=seed)[0][0]
+        found = translator.translate(
+            [source], beam=beam, max_length=max_length, seed=seed, attention=attention
+        )[0][0]
     else:
         plot_images.refuse_long(target, translator.target_tokenizer)
-        found = translator.force([source], [" ".join(target.splitlines())], seed=seed)[0]
+        found = translator.score_targets(
+            [source], [" ".join(target.splitlines())], seed=seed, attention=attention
+        )[0]
     if found.truncated_tokens:
         console.warn(
             f"the source has {MAX_SOURCE + found.truncated_tokens:,} tokens; only the first {MAX_SOURCE:,} are read"
@@ -352,21 +357,27 @@ def _from_run(
     console.note(f"{found.text}   ({score})")
     if target is not None:
         plot_images.warn_of_unknown(target, translator.target_tokenizer)
-    return [alignment._replace(score=score) for alignment in _views(translator, found, words, heads, seed)]
+    return [alignment._replace(score=score) for alignment in _views(translator, found, words, heads)]
 
 
 def _views(
-    translator: "Translator", found: "Translation", words: bool | None, heads: Heads, seed: int
+    translator: "Translator", found: "Translation", words: bool | None, heads: Heads
 ) -> "list[Alignment]":
+    from seq2attn.inference.attention_weights import select_attention
+
     layers, most = _counts(translator.config.model)
+    if not heads.any:
+        return [_choose(*_both(found), words)]
     if not heads.every:
-        alignment = _choose(*_both(found), words)
+        one = select_attention(found, *heads.one)
+        alignment = _choose(*_both(one), words)
         return [alignment._replace(title=heads.name(heads.layer, heads.head, layers, most))]
     first = _choose(*_both(found), words)
     chosen = heads.chosen(layers, most)
     return [
         _choose(*_both(one, first.ends), not first.pieces)._replace(title=heads.name(*which, layers, most))
-        for which, one in zip(chosen, translator.heads(found, chosen, seed), strict=True)
+        for which in chosen
+        for one in [select_attention(found, *which)]
     ]
 
 

@@ -84,20 +84,25 @@ def draw(
     """Describe the image, or force a caption on it, and draw where the words look."""
     from seq2attn.cli.output import overlays
     from seq2attn.inference import Captioner
+    from seq2attn.inference.attention_weights import AttentionOption, select_attention
 
     captioner = Captioner.load(
         run, device=device, precision=precision, settings=settings, allow_code=allow_code
     )
-    heads.choose(captioner)
+    attention: AttentionOption = "all" if heads.any else True
     require_attention(run, captioner, "draw")
     chosen = _chosen(asked, captioner.clips)
-    seen = captioner.seen(chosen.content, chosen.where)
+    seen = captioner.decode_pixels(chosen.content, chosen.where)
     forced = " ".join(target.splitlines()) if target is not None else chosen.forced
     if forced is not None:
         refuse_long(forced, captioner.target_tokenizer)
-        found = captioner.force([seen], [forced], seed=seed)[0]
+        found = captioner.score_targets([seen], [forced], seed=seed, attention=attention)[0]
     else:
-        found = captioner.caption([seen], beam=beam, max_length=max_length, seed=seed)[0][0]
+        found = captioner.caption([seen], beam=beam, max_length=max_length, seed=seed, attention=attention)[
+            0
+        ][0]
+    if heads.any:
+        found = select_attention(found, *heads.one)
     console.note(f"{found.text}   (score {found.score:.3f}, log p {found.log_probability:.2f})")
     if forced is not None:
         warn_of_unknown(forced, captioner.target_tokenizer)

@@ -1,8 +1,9 @@
-"""`prepare`: a corpus and a place for the prepared folder; the work is `data.prepared.prepare`. Here its
+"""`prepare`: a corpus and a place for the prepared folder; the work is `data.prepare.prepare`. Here its
 options are named and its report printed.
 """
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -156,10 +157,10 @@ def prepare(
     asked |= {"lowercase": lowercase, "max_length": max_length, "max_ratio": max_ratio}
     asked |= {"max_bad": max_bad, "max_missing": max_missing, "follow_links": follow_links}
     data = config.validate({"data": asked}, "prepare").data
-    from seq2attn.data import prepared
+    from seq2attn.data.prepare import prepare as prepare_folder
 
     with console.progress() as progress:
-        report = prepared.prepare(
+        report = prepare_folder(
             corpus,
             out,
             data,
@@ -169,7 +170,7 @@ def prepare(
             force=force,
             seed=seed,
             shrink=vocab_size is None,
-            progress=progress,
+            stage=lambda name: partial(progress, name),
         )
     (_print_images if report.get("images") else _print)(report)
     preset = ("video " if report["clips"] else "xu15-soft ") if report.get("images") else ""

@@ -16,7 +16,7 @@ from seq2attn.errors import UsageError, UserError
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 if TYPE_CHECKING:
-    from seq2attn.inference.searcher import Predictor
+    from seq2attn.inference.predictor import Predictor
 
 
 class Asked(NamedTuple):

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -396,8 +397,9 @@ def _cache(corpus: str, chosen: Config) -> Path:
     import hashlib
 
     from seq2attn.data.images.corpus import ImageCorpus
-    from seq2attn.data.images.files import below
-    from seq2attn.data.prepared import FORMAT, default_tokenizer
+    from seq2attn.data.images.files import image_files
+    from seq2attn.data.prepare import default_tokenizer
+    from seq2attn.data.prepared import FORMAT
     from seq2attn.data.sources import open_corpus
 
     opened = open_corpus(
@@ -405,7 +407,7 @@ def _cache(corpus: str, chosen: Config) -> Path:
     )
     read = list(opened.inputs)
     if isinstance(opened, ImageCorpus) and read and (path := Path(corpus)).exists():
-        read += below(path if path.is_dir() else path.parent, chosen.data.follow_links)
+        read += image_files(path if path.is_dir() else path.parent, chosen.data.follow_links)
     files = [(str(path.resolve()), (facts := path.stat()).st_size, facts.st_mtime_ns) for path in read]
     asked = chosen.data.model_dump(mode="json")
     if asked["tokenizer"] is None:  # a run that was trained on it says which: that asks for the same data
@@ -418,7 +420,8 @@ def prepared_folder(corpus: str, chosen: Config, shrink: bool = True) -> Path:
     """Where the corpus stands prepared with these settings, now if it did not before; with `shrink`, with
     fewer pieces where it does not hold so many.
     """
-    from seq2attn.data.prepared import REPORT, prepare
+    from seq2attn.data.prepare import prepare
+    from seq2attn.data.prepared import REPORT
 
     folder = _cache(corpus, chosen)
     while not (made := (folder / REPORT).is_file()) or not (shrink or _holds_what_was_asked(folder)):
@@ -433,7 +436,7 @@ def prepared_folder(corpus: str, chosen: Config, shrink: bool = True) -> Path:
                     workers=os.cpu_count() or 1,
                     force=made,
                     shrink=shrink,
-                    progress=progress,
+                    stage=lambda name: partial(progress, name),
                 )
         except UserError as error:
             if isinstance(error, files.Taken) and error.holder is not None:
@@ -512,7 +515,7 @@ def _model(chosen: Config, prepared: "Prepared", world: "World", old: "Run | Non
 def _created(
     out: Path, chosen: Config, prepared: "Prepared", corpus: str, force: bool, world: "World"
 ) -> "Run":
-    from seq2attn.data.seen import source_lengths
+    from seq2attn.data.text.source_statistics import source_statistics
     from seq2attn.runs import directory
 
     def create() -> None:
@@ -525,7 +528,7 @@ def _created(
             tokenizers=_tokenizer_files(prepared),
             corpus=corpus,
             force=force,
-            source_lengths=None if prepared.images else source_lengths(prepared.split("train")),
+            source_lengths=None if prepared.images else source_statistics(prepared.split("train")),
         )
 
     world.run_on_main(create)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Unpack, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2attn.data.corpus import is_blank
+from seq2attn.data.formats.text import is_blank
 from seq2attn.data.images.dataset import CaptionedSplit
 from seq2attn.data.images.transforms import ImageTransform
 from seq2attn.evaluation import forced_decoding
@@ -32,14 +32,14 @@ def load_images(
     `inference.feature_cache`); NaN stands for the frames that a clip does not have.
     """
     if features is None:
-        return [captioner.seen(split.content(number), split.names[number]) for number in numbers]
+        return [captioner.decode_pixels(split.content(number), split.names[number]) for number in numbers]
     images = [np.asarray(features[number]) for number in numbers]
     return [[one[~np.isnan(one[:, 0, 0, 0])] if one.ndim == 4 else one] for one in images]
 
 
 def image_blocks(captioner: Captioner, count: int) -> Iterator[range]:
     """The numbers from 0 to `count` in blocks, each of as many images as may be held decoded."""
-    most = max(1, min(BLOCK, BYTES // sum(view.side**2 * 3 * view.frames for view in captioner.views)))
+    most = max(1, min(BLOCK, BYTES // sum(view.side**2 * 3 * view.frames for view in captioner.transforms)))
     return (range(start, min(start + most, count)) for start in range(0, count, most))
 
 
@@ -107,7 +107,9 @@ def force(
             for number, output in enumerate(captions, block.first):
                 image = int(split.image_of[number])
                 where = f"{split.path}, {split.names[image]}"
-                counts.append(_pointing(output, boxes[number], split.sizes[image], captioner.views[0], where))
+                counts.append(
+                    _pointing(output, boxes[number], split.sizes[image], captioner.transforms[0], where)
+                )
 
     likelihood = forced_decoding.force(
         captioner,

@@ -41,7 +41,7 @@ class Likelihood(NamedTuple):
 class Block(NamedTuple):
     """References that are forced together, each with its source."""
 
-    sources: Sequence[Any]  # as the model's `force` takes them
+    sources: Sequence[Any]  # as the model's `score_targets` takes them
     references: Sequence[str]
     first: int  # number of the first source, which seeds what attention draws at random
     attention: bool = False  # whether `take` needs it
@@ -61,7 +61,7 @@ def force(
     """
     log_probability, tokens, scored, count = 0.0, 0, 0, 0
     for block in blocks:
-        outputs = model.force(
+        outputs = model.score_targets(
             block.sources,
             within_bounds(block.references, model.target_tokenizer),
             batch_tokens=batch_tokens,

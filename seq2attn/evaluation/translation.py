@@ -5,7 +5,7 @@ its attention.
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypedDict, Unpack
 
-from seq2attn.data.corpus import is_blank
+from seq2attn.data.formats.text import is_blank
 from seq2attn.evaluation import forced_decoding
 from seq2attn.evaluation.alignment import Link
 from seq2attn.evaluation.forced_decoding import Block, Likelihood

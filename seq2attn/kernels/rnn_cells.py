@@ -1,7 +1,8 @@
 """The pointwise half of an LSTM's and a GRU's step, each one autograd function with its own derivative.
 
-A loop of plain operations would put a dozen nodes a step on the graph. The results are those of `torch.nn.LSTMCell`
-and `torch.nn.GRUCell`; `tests/models/test_cells.py` holds both to the papers' equations and to numerical gradients.
+A loop of plain operations would put a dozen nodes a step on the graph. The results are those of
+`torch.nn.LSTMCell` and `torch.nn.GRUCell`; `tests/models/test_cells.py` holds both to the papers' equations
+and to numerical gradients.
 """
 
 from typing import Any, cast
@@ -21,7 +22,8 @@ def lstm(from_input: Tensor, from_hidden: Tensor, c: Tensor) -> tuple[Tensor, Te
 
 
 def gru(from_input: Tensor, from_hidden: Tensor, h: Tensor) -> Tensor:
-    """The gates' two parts, r, z, n side by side, each (R, 3H), and h (R, H) -> h (Cho 2014, in torch's form).
+    """The gates' two parts, r, z, n side by side, each (R, 3H), and h (R, H) -> h (Cho 2014, in torch's
+    form).
 
     n' = tanh(n_input + sigmoid(r) n_hidden)        h' = n' + sigmoid(z) (h - n')
     """

@@ -1,8 +1,8 @@
-"""What every encoder, decoder and backbone is to those who train, search and translate. Nobody else asks of which
-kind they are.
+"""What every encoder, decoder and backbone is to those who train, search and translate. Nobody else asks of
+which kind they are.
 
-Shapes: B sentences, S source positions, T target tokens, R = B x width rows of a search, N entries of the target
-vocabulary, L layers with attention, H heads.
+Shapes: B sentences, S source positions, T target tokens, R = B x width rows of a search, N entries of the
+target vocabulary, L layers with attention, H heads.
 """
 
 import abc
@@ -33,7 +33,9 @@ class Encoder(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
-        """Sources and their mask, True = real, to a memory. Text: ids (B, S). Every row needs a real position."""
+        """Sources and their mask, True = real, to a memory. Text: ids (B, S). Every row needs a real
+        position.
+        """
 
     def self_attention(self, source_BS: Tensor, mask_BS: Tensor) -> list[Tensor] | None:
         """The weights of self-attention, (B, H, S, S) of each layer; None where there is none. A second, slow
@@ -87,23 +89,23 @@ class Decoder(nn.Module, abc.ABC):
     def step(
         self, token_R: Tensor, state: Any, source: Any, weights: bool = True
     ) -> tuple[DecoderOutput, Any]:
-        """One more token of each row: logits (R, N), and weights (R, L, H, S) where they are asked for and there
-        is attention. Row r belongs to sentence r // width.
+        """One more token of each row: logits (R, N), and weights (R, L, H, S) where they are asked for and
+        there is attention. Row r belongs to sentence r // width.
         """
 
     @abc.abstractmethod
     def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> HiddenStates:
-        """Teacher forcing: the output layer's input after each token, and weights where they are asked for."""
+        """Teacher forcing: the input of `output` after each token, and weights where they are asked for."""
 
     def forward(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> DecoderOutput:
-        """Teacher forcing: logits (B, T, N) after each token, and weights (B, T, L, H, S) where they are asked
-        for.
+        """Teacher forcing: logits (B, T, N) after each token, and weights (B, T, L, H, S) where they are
+        asked for.
         """
         hidden = self.hidden_states(tokens_BT, memory, weights)
         return DecoderOutput(self.output(hidden.features_BTD), hidden.weights_BTLHS)
 
     def self_attention(self, tokens_BT: Tensor, memory: Memory) -> Tensor | None:
-        """The weights of self-attention, (B, L, H, T, T), by teacher forcing; None where there is none. A second,
-        slow pass.
+        """The weights of self-attention, (B, L, H, T, T), by teacher forcing; None where there is none. A
+        second, slow pass.
         """
         return None

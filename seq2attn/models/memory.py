@@ -31,7 +31,7 @@ class Memory(NamedTuple):
 
 
 def part_of(part: Part, states_BSV: Tensor, embedded_BSV: Tensor) -> Tensor:
-    """Keys or values: the encoder's states, its input embeddings, or their sum (Gehring 2017, section 3.3)."""
+    """Keys or values: the encoder's states, its input embeddings, or their sum (Gehring 2017, 3.3)."""
     if part == "sum":
         return states_BSV + embedded_BSV
     return states_BSV if part == "states" else embedded_BSV

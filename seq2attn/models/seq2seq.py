@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from seq2attn import config
 from seq2attn.config import ModelConfig
+from seq2attn.config.sizes import attention_size, encoder_width, memory_parts, memory_size, query_size
 from seq2attn.models.decoders.conv import ConvDecoder
 from seq2attn.models.decoders.rnn import RNNDecoder
 from seq2attn.models.decoders.transformer import TransformerDecoder
@@ -30,16 +31,16 @@ class Seq2Seq(nn.Module):
     def forward(
         self, source_BS: Tensor, mask_BS: Tensor, inputs_BT: Tensor, weights: bool = False
     ) -> DecoderOutput:
-        """Teacher forcing: logits (B, T, N) after each target token; attention weights (B, T, L, H, S) when asked
-        for.
+        """Teacher forcing: logits (B, T, N) after each target token; attention weights (B, T, L, H, S) when
+        asked for.
         """
         output: DecoderOutput = self.decoder(inputs_BT, self.encoder(source_BS, mask_BS), weights)
         return output
 
 
 def build(model: ModelConfig, source_size: int, target_size: int, draw: bool = True) -> Seq2Seq:
-    """A model with first weights from torch's generator. The sizes are of the vocabularies, the source's 0 where
-    it is images.
+    """A model with first weights from torch's generator. The sizes are of the vocabularies, the source's 0
+    where it is images.
 
     Without `draw` the weights are of no use before others are loaded.
 
@@ -47,15 +48,16 @@ def build(model: ModelConfig, source_size: int, target_size: int, draw: bool = T
     """
     if model.tied == "all" and source_size != target_size:
         raise ValueError(
-            f'model.tied="all" needs one vocabulary for both sides: they have {source_size} and {target_size} entries'
+            f'model.tied="all" needs one vocabulary for both sides: they have {source_size} and '
+            f"{target_size} entries"
         )
     sizes = Sizes(
         model.embedding,
-        model.width,
-        model.memory_size("keys"),
-        model.memory_size("values"),
-        model.query_size,
-        model.attention_size,
+        encoder_width(model),
+        memory_size(model, "keys"),
+        memory_size(model, "values"),
+        query_size(model),
+        attention_size(model),
     )
     seq2seq = Seq2Seq(_encoder(model, source_size), _decoder(model, target_size, sizes))
     if model.tied == "all":
@@ -66,15 +68,16 @@ def build(model: ModelConfig, source_size: int, target_size: int, draw: bool = T
 
 
 def _encoder(model: ModelConfig, vocabulary: int) -> Encoder:
-    embedding, parts, dropout, decoder = model.embedding, model.parts, model.dropout, model.decoder
+    embedding, parts, dropout, decoder = model.embedding, memory_parts(model), model.dropout, model.decoder
     match model.encoder:
         case config.RNNEncoderConfig() as encoder:
-            # a decoder that starts from the last states needs an LSTM's c, which torch's fused call does not return
+            # a decoder that starts from the last states needs an LSTM's c, which torch's fused call does not
+            # return
             keep_final = decoder.kind == "rnn" and decoder.bridge == "last"
             return RNNEncoder(encoder, vocabulary, embedding, parts, dropout=dropout, keep_final=keep_final)
         case config.ConvEncoderConfig() as encoder:
-            # each layer of a convolutional decoder reads the states twice, as keys and as values: the sum of those
-            # gradients is scaled to that of one (Gehring 2017, section 3.4)
+            # each layer of a convolutional decoder reads the states twice, as keys and as values: the sum of
+            # those gradients is scaled to that of one (Gehring 2017, section 3.4)
             share = 1 / (2 * decoder.layers) if decoder.kind == "conv" else 1.0
             return ConvEncoder(encoder, vocabulary, embedding, parts, dropout=dropout, gradient_share=share)
         case config.TransformerEncoderConfig() as encoder:

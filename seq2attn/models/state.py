@@ -1,7 +1,7 @@
 """States of a search as values: nested tuples of tensors, of which `select` takes rows.
 
-Dim 0 of a tensor in a state is the row: R = B x width, and the rows of a sentence stay side by side. What differs
-from that says so by its type: `PerSentence` or `Constant`.
+Dim 0 of a tensor in a state is the row: R = B x width, and the rows of a sentence stay side by side. What
+differs from that says so by its type: `PerSentence` or `Constant`.
 """
 
 import abc
@@ -24,8 +24,8 @@ class Selectable(abc.ABC):
 
 @dataclass(frozen=True)
 class PerSentence(Selectable, Generic[Parts]):
-    """Parts that the `width` rows of a sentence share; dim 0 of their tensors is the sentence. Rows that change
-    places within their sentence leave it as it is.
+    """Parts that the `width` rows of a sentence share; dim 0 of their tensors is the sentence. Rows that
+    change places within their sentence leave it as it is.
     """
 
     parts: Parts

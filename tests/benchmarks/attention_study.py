@@ -348,7 +348,7 @@ def evaluate(run: str, folder: str, sentences: int | None) -> dict[str, Any]:
             outputs,
         )
         if translator.attends and name == ("test" if "test" in tests else tests[0]):
-            forced = translator.force(sources, targets)
+            forced = translator.score_targets(sources, targets)
             found["entropy"] = entropy([translation.subword_attention for translation in forced])
             if split.gold is not None:
                 gold = alignment.parse_lines(split.gold[:sentences], where=name)
@@ -691,7 +691,8 @@ def report(study: Study, cells: Sequence[Cell]) -> list[str]:
 
 
 def prepared_folders(out: Path, corpora: Sequence[str], multi30k: Path | None) -> dict[str, Path]:
-    from seq2attn.data.prepared import REPORT, prepare
+    from seq2attn.data.prepare import prepare
+    from seq2attn.data.prepared import REPORT
 
     folders = {"phrases": out / "prepared-phrases", "multi30k": multi30k}
     if "phrases" in corpora and not (folders["phrases"] / REPORT).is_file():

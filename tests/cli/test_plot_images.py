@@ -14,8 +14,9 @@ from PIL import Image
 
 from seq2attn.cli import app as application
 from seq2attn.cli.output import overlays
-from seq2attn.data.images import decoding
 from seq2attn.data.images.corpus import Box
+from seq2attn.data.images.pixels import display_pixels
+from seq2attn.data.images.resizing import GREY
 from seq2attn.inference import Captioner
 from seq2attn.plotting import overlay, terminal_overlay
 
@@ -85,7 +86,7 @@ def test_the_best_caption_is_drawn_in_the_terminal(call: Call, run: Path, image:
 def test_punctuation_of_a_caption_has_a_panel_of_its_own_and_boxes_keep_their_words(
     call: Call, run: Path, image: Path, prepared: Path, tmp_path: Path
 ) -> None:
-    found = Captioner.load(run, "cpu").force([image], ["un chat, noir"])[0]
+    found = Captioner.load(run, "cpu").score_targets([image], ["un chat, noir"])[0]
     words, weights, of_words = overlays.looks(found)
     assert (words, of_words) == (["un", "chat", ",", "noir"], [0, 1, 3])
     assert weights.sum(1) == pytest.approx([1.0] * 4, abs=1e-6)
@@ -129,7 +130,7 @@ def test_a_file_of_each_kind(call: Call, run: Path, image: Path, tmp_path: Path,
 
 
 def test_the_overlay_is_that_of_the_model(call: Call, run: Path, image: Path, tmp_path: Path) -> None:
-    best = Captioner.load(run, "cpu").force([image], [CAPTION])[0]
+    best = Captioner.load(run, "cpu").score_targets([image], [CAPTION])[0]
     assert best.attention is not None
     assert best.grid is not None
     overlay.save(
@@ -166,7 +167,7 @@ def test_light_falls_on_what_the_model_sees(
     left, top = corner
     if fit == "pad":
         np.testing.assert_array_equal(part.pixels_FYX3[0, 10:50], whole)
-        assert (part.pixels_FYX3[0, :10] == decoding.GREY).all()
+        assert (part.pixels_FYX3[0, :10] == GREY).all()
     else:
         np.testing.assert_array_equal(
             part.pixels_FYX3[0], whole[top : top + shape[0], left : left + shape[1]]
@@ -182,10 +183,10 @@ def test_a_prepared_image_with_the_boxes_of_its_caption(
     call: Call, run: Path, prepared: Path, tmp_path: Path
 ) -> None:
     image = (prepared.parent / "3.png").read_bytes()
-    best = Captioner.load(run, "cpu").force([image], ["le chien 3"])[0]
+    best = Captioner.load(run, "cpu").score_targets([image], ["le chien 3"])[0]
     assert best.attention is not None
     assert best.grid is not None
-    pixels = decoding.pixels([image], "3.png")[0]
+    pixels = display_pixels([image], "3.png")[0]
     for name, boxes in (("boxes", [(1, 10, 20, 30, 40), (2, 0, 0, 5, 5)]), ("none", [])):
         overlay.save(pixels, best.words, best.attention, best.grid, tmp_path / f"{name}.png", boxes=boxes)
     code, _, err = call(
@@ -233,7 +234,7 @@ def test_a_clip_is_a_film_strip(call: Call, clips: Path, tmp_path: Path) -> None
         err
         == f"warning: {tmp_path / 'clip' / '0.png'}: a still image: described as a clip of one frame, for the model reads clips\n"
     )
-    forced = Captioner.load(clips, "cpu").force([tmp_path / "clip"], [CAPTION])[0]
+    forced = Captioner.load(clips, "cpu").score_targets([tmp_path / "clip"], [CAPTION])[0]
     assert forced.attention is not None
     read = np.stack([np.asarray(Image.open(tmp_path / "clip" / f"{number}.png")) for number in (0, 3, 6)])
     overlay.save_clip(read, forced.words, forced.attention, tmp_path / "wanted.png")

@@ -82,7 +82,8 @@ def test_code_is_run_with_permission_alone(offer: Offer) -> None:
         with pytest.raises(UserError) as refusal:
             build_backbone(chosen)
         assert str(refusal.value).startswith(
-            'model.encoder.backbone="somebodys:net" runs code of the package somebodys: allow it with --allow-code'
+            'model.encoder.backbone="somebodys:net" runs code of the package somebodys: allow it '
+            "with `allow_code`"
         )
         with allow_code(False), pytest.raises(UserError):
             build_backbone(chosen)
@@ -99,7 +100,7 @@ def test_code_is_run_with_permission_alone(offer: Offer) -> None:
 
 def test_nothing_is_imported_without_permission() -> None:
     assert "this" not in sys.modules
-    with pytest.raises(UserError, match="--allow-code"):
+    with pytest.raises(UserError, match="allow_code"):
         build_backbone(settings("this:s"))
     assert "this" not in sys.modules
 
@@ -108,14 +109,14 @@ def test_a_run_is_loaded_with_permission_alone(offer: Offer, monkeypatch: pytest
     offer(net=Net)
     seen: list[object] = []
     of = types.SimpleNamespace(config=types.SimpleNamespace(model=types.SimpleNamespace(images=True)))
-    monkeypatch.setattr("seq2attn.inference.open_run", lambda *_: of)
+    monkeypatch.setattr("seq2attn.runs.directory.open_run", lambda *_: of)
     monkeypatch.setattr(
-        "seq2attn.inference.captioner.opened",
+        "seq2attn.inference.captioner.load_runs",
         lambda *_, **__: (
             seen.append(build_backbone(settings("somebodys:net"))) or (_ for _ in ()).throw(KeyError)
         ),
     )
-    with pytest.raises(UserError, match="--allow-code"):
+    with pytest.raises(UserError, match="allow_code"):
         seq2attn.load("run")
     with pytest.raises(KeyError):  # it comes to the rest of loading, which there is none of here
         seq2attn.load("run", allow_code=True)
@@ -201,8 +202,8 @@ def test_it_is_always_as_in_use(offer: Offer) -> None:
     x = torch.rand(3, 3, SIDE, SIDE)
     assert torch.equal(net(x), net(x))
     net(x).sum().backward()
-    assert net.get_parameter("module.conv.weight").grad is not None
-    assert (net.get_buffer("module.norm.running_mean") == 0).all()
+    assert net.get_parameter("net.conv.weight").grad is not None
+    assert (net.get_buffer("net.norm.running_mean") == 0).all()
     assert len(list(made.encoder.backbone_parameters())) == 4
 
 
@@ -346,8 +347,8 @@ def test_weights_fit_the_networks_of_others_too(offer: Offer) -> None:
     file = file_of(Net())
     del file["norm.num_batches_tracked"]
     load_pretrained(found, file | {"head.weight": torch.zeros(2), "classifier.bias": torch.zeros(2)}, "file")
-    assert torch.equal(found.get_parameter("module.conv.weight"), file["conv.weight"])
-    assert torch.equal(found.get_buffer("module.norm.running_var"), file["norm.running_var"])
+    assert torch.equal(found.get_parameter("net.conv.weight"), file["conv.weight"])
+    assert torch.equal(found.get_buffer("net.norm.running_var"), file["norm.running_var"])
     with pytest.raises(UserError, match=r"has no conv\.weight"):
         load_pretrained(
             found, {name: tensor for name, tensor in file.items() if name != "conv.weight"}, "file"

@@ -230,8 +230,8 @@ def test_weights_are_what_their_normaliser_promises(chosen: config.ModelConfig, 
     _, weights_BTHS = read_by_head(model, source, mask, inputs)
     a, time, position, lengths = chosen.attention, torch.arange(T), torch.arange(S), torch.tensor(LENGTHS)
     if "location" in a.score:
-        lengths = lengths.clamp(max=a.positions)  # the others are as padding
-        mask = mask & (position < a.positions)
+        lengths = lengths.clamp(max=a.max_positions)  # the others are as padding
+        mask = mask & (position < a.max_positions)
     readable_BTS = mask[:, None].expand(-1, T, -1)
     if a.window == "local-m":
         centre_BT = torch.minimum(time, lengths[:, None] - 1)

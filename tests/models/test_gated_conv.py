@@ -457,7 +457,7 @@ def test_rows_that_change_places_and_sentences_that_leave_go_on_as_they_were(
 
 @pytest.mark.parametrize("chosen", FEW, ids=name)
 def test_a_state_is_a_value(chosen: config.ModelConfig) -> None:
-    """Two steps from one state, each gone on from: neither knows of the other, and the state is what it was."""
+    """Two steps from one state, each continued: neither changes the other, nor the state."""
     model = model_of(chosen)
     source, mask, _ = sentences()
     token, other, last = torch.randint(4, TARGET, (3, B * 2))

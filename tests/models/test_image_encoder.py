@@ -273,7 +273,7 @@ def test_outside_training_all_batches_are_of_one_size(time: str) -> None:
     another way.
     """
     encoder = make(max_frames=5, temporal=time)
-    seen: dict[str, set[tuple[int, ...]]] = {"backbone": set(), "map": set(), "time": set()}
+    seen: dict[str, set[tuple[int, ...]]] = {"backbone": set(), "proj": set(), "temporal": set()}
     for name, shapes in seen.items():
         encoder.get_submodule(name).register_forward_pre_hook(
             lambda _, inputs, shapes=shapes: shapes.add(tuple(inputs[0].shape))
@@ -281,7 +281,7 @@ def test_outside_training_all_batches_are_of_one_size(time: str) -> None:
     for count in (1, 2, 3, 5, 8):
         source, mask = sources({"max_frames": 5}, count)
         read(encoder, source, mask)
-    assert seen == {"backbone": {(4, 3, SIDE, SIDE)}, "map": {(4, 16, 16)}, "time": {(64, 5, SIZE)}}
+    assert seen == {"backbone": {(4, 3, SIDE, SIDE)}, "proj": {(4, 16, 16)}, "temporal": {(64, 5, SIZE)}}
 
 
 @every
@@ -459,4 +459,4 @@ def test_the_networks_first_weights_are_its_own_whatever_the_rest(init: str) -> 
     assert (net.bn1.weight == 1).all()
     assert net.self_attention.gain == 0
     if init == "uniform":
-        assert model.encoder.get_parameter("map.weight").abs().max() <= chosen.init_range
+        assert model.encoder.get_parameter("proj.weight").abs().max() <= chosen.init_range

@@ -168,7 +168,7 @@ def test_groups_are_of_sixteen_channels() -> None:
 
 
 def torchvisions(name: str) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the published weights and statistics, by the rule that they follow, without `fc`."""
+    """Names and shapes of the published weights and statistics, by their rule, without `fc`."""
     found: dict[str, tuple[int, ...]] = {}
 
     def add(convolution: str, norm: str, outputs: int, inputs: int, size: int) -> None:

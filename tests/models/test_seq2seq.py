@@ -160,7 +160,7 @@ def batch(vocabulary: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def loss_of(model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
-    """What is minimised, per token: the cross-entropy and, where attention draws, what is paid for the draws."""
+    """The objective per token: cross-entropy and, where attention draws, the REINFORCE terms."""
     found = model.decoder.hidden_states(inputs, model.encoder(source, mask))
     losses = F.cross_entropy(
         model.decoder.output(found.features_BTD).flatten(0, 1), targets.flatten(), reduction="none"
@@ -175,7 +175,7 @@ def loss_of(model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor, target
             torch.arange(targets.numel()),
             to_go=model.decoder.context_feeds_later_steps,
             baseline=-2.0,
-            settings=config.TrainConfig(),
+            settings=config.ReinforceConfig(),
         )
         total = total + paid[0]
     return total / targets.numel()

@@ -18,6 +18,7 @@ from seq2attn.data.prepared import Prepared
 from seq2attn.errors import UserError
 from seq2attn.runs import directory
 from seq2attn.training import resume, trainer
+from seq2attn.training.events import Event
 
 Tensors = dict[str, Tensor]
 CHANGES = ("train.ema=0.9", "train.average=3", "train.validate_every=4", "train.optimizer=adamw")
@@ -426,7 +427,7 @@ def test_the_mark_of_texts_is_that_of_their_ids_however_they_are_stored(tmp_path
     """One path reads the Arrow buffers, the other each row."""
     from seq2attn import config
     from seq2attn.data.batches import Texts
-    from seq2attn.data.prepared import prepare
+    from seq2attn.data.prepare import prepare
 
     for split, words in (("train", "a b c d"), ("valid", "b a")):
         for side in ("en", "fr"):
@@ -485,7 +486,7 @@ def test_a_run_has_a_state_before_its_first_step_and_goes_on_from_it_as_if_it_ha
         "0.safetensors",
         "state.json",
     ]
-    steps: Iterator[events.Event] = iter(events)
+    steps: Iterator[Event] = iter(events)
     next(steps), next(steps), next(steps)
     events.close()
     assert (tmp_path / "cut" / "metrics.jsonl").exists()

@@ -22,7 +22,7 @@ from seq2attn.errors import UsageError
 from seq2attn.evaluation.cider import CiderD
 from seq2attn.evaluation.ptb_tokenizer import tokens
 from seq2attn.evaluation.rewards import cider_rewards
-from seq2attn.inference.searcher import BANNED
+from seq2attn.inference.predictor import BANNED
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training.events import Update
 from seq2attn.training.objectives.self_critical import SampledTargets, expected_loss
@@ -331,7 +331,7 @@ def test_batches_of_an_update_are_one_large_batch(tmp_path: Path, float64: None)
         training, _ = toy.views(of, conf)
         split = np.array_split(np.arange(8), 2) if parts == 2 else [np.arange(8)]
         training.plan = lambda *_, split=split: split  # type: ignore[method-assign]
-        toy.fit(tmp_path / name, conf, of, net, training=training, critic=Fixed())
+        toy.fit(tmp_path / name, conf, of, net, training=training, reward_function=Fixed())
         found.append({key: tensor.clone() for key, tensor in net.state_dict().items()})
     for key, tensor in found[0].items():
         torch.testing.assert_close(tensor, found[1][key], rtol=1e-8, atol=1e-10)

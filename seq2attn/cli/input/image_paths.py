@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seq2attn.cli.input.line_reader import LineReader
-from seq2attn.data.images.decoding import frames_in, read_file
-from seq2attn.data.images.files import ENDINGS, by_numbers, frames_of
+from seq2attn.data.images.decoding import count_frames
+from seq2attn.data.images.files import ENDINGS, by_numbers, frame_files, read_file
 from seq2attn.errors import UserError
 
 _NAMED = 3  # files of those that are left out
@@ -86,7 +86,7 @@ def modality_warning(content: Sequence[bytes], path: str, clips: bool) -> str | 
     """A warning where the content is described as what it hardly is: a still, a clip, or one clip of many.
     Raises UserError, naming the path, for no image.
     """
-    moves = frames_in(content[:1], path) > 1
+    moves = count_frames(content[:1], path) > 1
     if not clips:
         return (
             f"{path}: an animated image: its first frame is described, for the model reads stills"
@@ -114,7 +114,7 @@ def advised(path: str, problem: str) -> str:
 
 
 def _stills_in(folder: str) -> list[Wanted]:
-    found, broken = frames_of(Path(folder)), _broken(folder)
+    found, broken = frame_files(Path(folder)), _broken(folder)
     images = {*found, *broken}
     others = [
         entry for entry in Path(folder).iterdir() if not entry.name.startswith(".") and entry not in images
@@ -163,7 +163,7 @@ def _broken(folder: str) -> list[Path]:
 
 
 def _clips_in(folder: str) -> list[Wanted]:
-    frames, broken = frames_of(Path(folder)), _broken(folder)
+    frames, broken = frame_files(Path(folder)), _broken(folder)
     folders = [entry for entry in Path(folder).iterdir() if entry.is_dir() and not entry.name.startswith(".")]
     if not folders and not any(_moves(frame) for frame in frames):
         return [Wanted(folder, None if frames else f"{folder}: no images in this folder, so it is no clip")]
@@ -178,6 +178,6 @@ def _named(folder: str, entries: Sequence[Path], note: str | None) -> list[Wante
 def _moves(path: Path) -> bool:
     """Whether it is an animated image."""
     try:
-        return path.suffix.lower() in _MAY_MOVE and frames_in([read_file(path)], str(path)) > 1
+        return path.suffix.lower() in _MAY_MOVE and count_frames([read_file(path)], str(path)) > 1
     except UserError:
         return False

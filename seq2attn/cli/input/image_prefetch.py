@@ -18,7 +18,7 @@ from seq2attn.cli.input.line_reader import next_of
 from seq2attn.data.images.files import content_of
 from seq2attn.data.images.transforms import THREADS
 from seq2attn.errors import UserError
-from seq2attn.inference.captioner import Captioner, Seen
+from seq2attn.inference.captioner import Captioner, Pixels
 
 FIRST, MOST = 64, 512  # images of a block: few at first, for an early answer
 BYTES = 1 << 26  # of pixels in one block; three are held at once
@@ -26,7 +26,7 @@ BYTES = 1 << 26  # of pixels in one block; three are held at once
 
 class Ready(NamedTuple):
     path: str
-    seen: list[Seen] | None  # as the models are given it; None: there is nothing to describe
+    seen: list[Pixels] | None  # as the models are given it; None: there is nothing to describe
     problem: str | None = None  # why
     warning: str | None = None
     note: str | None = None
@@ -35,7 +35,7 @@ class Ready(NamedTuple):
 class Ahead:
     def __init__(self, paths: Paths, captioner: Captioner) -> None:
         self._paths, self._captioner = paths, captioner
-        self._most = max(1, BYTES // sum(view.side**2 * 3 * view.frames for view in captioner.views))
+        self._most = max(1, BYTES // sum(view.side**2 * 3 * view.frames for view in captioner.transforms))
         self._blocks: queue.Queue[list[Ready] | BaseException | None] = queue.Queue(1)
         self._decoding = threading.Lock()
         self._ended = False
@@ -83,7 +83,7 @@ class Ahead:
             return Ready(path, None, problem)
         try:
             content = content_of(Path(path), self._captioner.clips)
-            seen = self._captioner.seen(content, path)
+            seen = self._captioner.decode_pixels(content, path)
             warning = modality_warning(content, path, self._captioner.clips)
         except UserError as error:
             return Ready(path, None, advised(path, str(error)), note=note)

@@ -1,5 +1,5 @@
-"""The convolutional decoder: gated convolutions over the tokens written so far, each layer with an attention of its
-own (Gehring 2017).
+"""The convolutional decoder: gated convolutions over the tokens written so far, each layer with an attention
+of its own (Gehring 2017).
 
 At step i, with g_i = embedding + position of the last token, h_i = W g_i + b; then layer by layer
 
@@ -8,12 +8,12 @@ At step i, with g_i = embedding + position of the last token, h_i = W g_i + b; t
     c_i = sqrt(S) sum_j a_ij v_j                 the context, of S real source positions
     h_i = sqrt(1/2) (h_i + sqrt(1/2) (u_i + W_c c_i + b_c))
 
-and the output layer reads W_e h_i + b_e. The equations are those of sections 3.1 to 3.4 in the order of the authors'
-program: the context joins the convolution's output before the residual does. Only the program says that d_i is
-scaled as other sums are, and how c_i is mapped to a layer's size.
+and the output layer reads W_e h_i + b_e. The equations are those of sections 3.1 to 3.4 in the order of the
+authors' program: the context joins the convolution's output before the residual does. Only the program says
+that d_i is scaled as other sums are, and how c_i is mapped to a layer's size.
 
-The same layers serve training, where the T tokens of a sentence pass at once, and search, where one token of each of
-its W rows does: a row keeps the last kernel - 1 inputs of each convolution.
+The same layers serve training, where the T tokens of a sentence pass at once, and search, where one token of
+each of its W rows does: a row keeps the last kernel - 1 inputs of each convolution.
 """
 
 from typing import NamedTuple, cast

@@ -1,17 +1,18 @@
-"""The recurrent decoder: every recipe of Sutskever 2014, Cho 2014, Bahdanau 2015 and Luong 2015 is a choice of
-settings.
+"""The recurrent decoder: every recipe of Sutskever 2014, Cho 2014, Bahdanau 2015 and Luong 2015 is a choice
+of settings.
 
 At step i, with the last token's embedding e_i = E y_{i-1}:
 
-    c_i  = the context: attention over the memory, with the query s_{i-1} ("previous") or s_i ("current"); or the
-           fixed summary; or nothing
-    s_i  = cell([e_i; context, where it goes to the input; r_{i-1}, with input feeding], s_{i-1}), layer by layer
+    c_i  = the context: attention over the memory, with the query s_{i-1} ("previous") or s_i ("current");
+           or the fixed summary; or nothing
+    s_i  = cell([e_i; context, where it goes to the input; r_{i-1}, with input feeding], s_{i-1}),
+           layer by layer
     r_i  = readout of s_i, and of c_i and e_i where they go there
     y_i  ~ softmax(W_o r_i + b_o)
 
-The context at the cell's input is c_i where the query is s_{i-1}, which is known before the step, and c_{i-1} where
-it is s_i. Only recipes in which a step waits for the context of an earlier one loop over the steps; the others run
-the recurrence at once.
+The context at the cell's input is c_i where the query is s_{i-1}, which is known before the step, and c_{i-1}
+where it is s_i. Only recipes in which a step waits for the context of an earlier one loop over the steps; the
+others run the recurrence at once.
 """
 
 from collections.abc import Iterable
@@ -167,7 +168,9 @@ class RNNDecoder(Decoder):
     def _parallel(
         self, embedded_BTE: Tensor, source: RNNSource, state: RNNState
     ) -> tuple[Tensor, AttentionOutput]:
-        """Where no step waits for the context of an earlier one: all states, then all contexts, then all readouts."""
+        """Where no step waits for the context of an earlier one: all states, then all contexts, then all
+        readouts.
+        """
         x = embedded_BTE
         summary = source.summary_BV if self.config.context_source == "summary" else None
         for index, (cell, start) in enumerate(zip(self.cells, state.layers, strict=True)):
@@ -182,8 +185,8 @@ class RNNDecoder(Decoder):
     def _step(
         self, embedded: Tensor, gates: Tensor, state: RNNState, source: RNNSource
     ) -> tuple[AttentionOutput, Tensor | None, RNNState]:
-        """One step from the embedding's part of the first layer's gates: the context, the readout where it is fed
-        back, the next state.
+        """One step from the embedding's part of the first layer's gates: the context, the readout where it is
+        fed back, the next state.
         """
         config = self.config
         read = AttentionOutput(state.context)

@@ -1,8 +1,8 @@
-"""The Transformer decoder: layers of masked self-attention, attention to the source and a feed-forward network
-(Vaswani 2017).
+"""The Transformer decoder: layers of masked self-attention, attention to the source and a feed-forward
+network (Vaswani 2017).
 
-The same layers serve training, where the queries are the T tokens of a sentence, and search, where they are the last
-tokens of its W rows. Only what self-attention may read differs: `Past` says it.
+The same layers serve training, where the queries are the T tokens of a sentence, and search, where they are
+the last tokens of its W rows. Only what self-attention may read differs: `Past` says it.
 """
 
 from collections.abc import Iterable
@@ -81,7 +81,7 @@ class DecoderLayer(ResidualLayer):
         history: AttentionHistory | None,
         weights: bool,
     ) -> tuple[Tensor, Cache | None, AttentionOutput]:
-        """The layer's output, the cache with the new tokens, and the output of the attention to the source."""
+        """The layer's output, the cache with the new tokens, and the output of cross-attention."""
         y_BTD, cache = self._self_attend(self.before(x_BTD, self.self_attn_norm), past)
         x_BTD = self.add(x_BTD, y_BTD, self.self_attn_norm)
         read = self.cross_attn(self.before(x_BTD, self.cross_attn_norm), memory, history, weights)

@@ -1,9 +1,10 @@
 """The convolutional encoder: layers of gated convolutions over a window of the source (Gehring 2017).
 
-    h = W (embedding + position) + b;  layer by layer h = sqrt(1/2) (h + gated convolution of h);  states V h + c
+    h = W (embedding + position) + b;  layer by layer h = sqrt(1/2) (h + gated convolution of h);  states V h
+    + c
 
-Each layer sees `kernel` positions of the one below. Beyond either end of a sentence stand zeros; its padding is set
-to zero before each convolution, so that it reads as they do.
+Each layer sees `kernel` positions of the one below. Beyond either end of a sentence stand zeros; its padding
+is set to zero before each convolution, so that it reads as they do.
 """
 
 from typing import Any, cast
@@ -44,8 +45,8 @@ class ConvEncoder(TextEncoder):
         dropout: float,
         gradient_share: float = 1.0,
     ) -> None:
-        """`parts` are what keys and values of the memory are made of; the gradient of the states is multiplied by
-        `gradient_share`.
+        """`parts` are what keys and values of the memory are made of; the gradient of the states is
+        multiplied by `gradient_share`.
         """
         super().__init__()
         self.parts, self.gradient_share, self.dropout = parts, gradient_share, dropout

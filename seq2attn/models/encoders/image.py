@@ -30,8 +30,8 @@ class GridPositions(nn.Module):
         self.rows, self.columns = (Positions(kind, size // 2, MAX_SIDE) for _ in range(2))
 
     def forward(self, height: int, width: int, like: Tensor) -> Tensor | None:
-        """The vectors (height width, D) of all cells, row by row, with type and device of `like`; None where none
-        are added.
+        """The vectors (height width, D) of all cells, row by row, with type and device of `like`; None where
+        none are added.
         """
         rows, columns = self.rows(0, height, like), self.columns(0, width, like)
         if rows is None or columns is None:
@@ -86,8 +86,8 @@ class ImageEncoder(Encoder):
         return Memory(x_BSD, x_BSD, mask_BS, summary_BD, (features.size(2), features.size(3)))
 
     def self_attention(self, source: Tensor, mask_BF: Tensor) -> list[Tensor] | None:
-        """Of the layer that `model.encoder.self_attention` adds to the backbone: (B, 1, S, S) for the S cells of
-        its map, row by row. Of bytes alone: features do not hold it.
+        """Of the layer that `model.encoder.self_attention` adds to the backbone: (B, 1, S, S) for the S cells
+        of its map, row by row. Of bytes alone: features do not hold it.
         """
         if not isinstance(self.backbone, ResNet) or source.is_floating_point():
             return None

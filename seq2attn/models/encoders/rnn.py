@@ -1,9 +1,9 @@
-"""The recurrent encoder: h_j = [forward state; backward state] of each source position j (Bahdanau 2015, section
-3.2), in one direction or both, in one layer or several.
+"""The recurrent encoder: h_j = [forward state; backward state] of each source position j (Bahdanau 2015,
+section 3.2), in one direction or both, in one layer or several.
 
-A sentence's padding comes last in either direction, since the backward RNN reads each sentence from its own last
-word. So no state of a real position depends on padding, and torch's fused loops run on the padded batch: 2.3 times
-faster than its packed sequences on a CPU.
+A sentence's padding comes last in either direction, since the backward RNN reads each sentence from its own
+last word. So no state of a real position depends on padding, and torch's fused loops run on the padded batch:
+2.3 times faster than its packed sequences on a CPU.
 """
 
 import torch
@@ -49,7 +49,9 @@ class Recurrence(Stack[Stack[Cell]]):
         return self.states_and_final(x_BSI, mask_BS)[0]
 
     def states_and_final(self, x_BSI: Tensor, mask_BS: Tensor) -> tuple[Tensor, tuple[Vectors, ...]]:
-        """The states (B, S, V) of the last layer, and the final one of each layer, (h,) or (h, c), each (B, V)."""
+        """The states (B, S, V) of the last layer, and the final one of each layer, (h,) or (h, c), each (B,
+        V).
+        """
         x, final = x_BSI, []
         from_the_end = _from_the_end(mask_BS)
         last_B = mask_BS.sum(1) - 1
@@ -90,8 +92,8 @@ class RNNEncoder(TextEncoder):
         dropout: float,
         keep_final: bool = False,
     ) -> None:
-        """`parts` are what keys and values of the memory are made of. With `keep_final` the memory has the final
-        state of each layer.
+        """`parts` are what keys and values of the memory are made of. With `keep_final` the memory has the
+        final state of each layer.
         """
         super().__init__()
         self.parts = parts
@@ -116,7 +118,7 @@ class RNNEncoder(TextEncoder):
 
 
 def _from_the_end(mask_BS: Tensor) -> Tensor:
-    """Positions (B, S) that reverse each sentence and leave its padding last; applied twice, nothing changes."""
+    """Positions (B, S) that reverse each sentence and leave its padding last. Twice changes nothing."""
     position = torch.arange(mask_BS.size(1), device=mask_BS.device)
     length = mask_BS.sum(1, keepdim=True)
     return torch.where(position < length, length - 1 - position, position)

@@ -1,4 +1,6 @@
-"""The encoder of clips: an image encoder of each frame, then, at each cell, a model of time from frame to frame."""
+"""The encoder of clips: an image encoder of each frame, then, at each cell, a model of time from frame to
+frame.
+"""
 
 from typing import cast
 
@@ -45,8 +47,8 @@ class TemporalTransformer(nn.Module):
 
 
 class VideoEncoder(ImageEncoder):
-    """The memory is of all cells of all frames, one frame after the other; or, where `temporal` is the mean over
-    frames, of as many cells as an image has.
+    """The memory is of all cells of all frames, one frame after the other; or, where `temporal` is the mean
+    over frames, of as many cells as an image has.
     """
 
     def __init__(self, config: ImageEncoderConfig, *, dropout: float) -> None:
@@ -55,8 +57,8 @@ class VideoEncoder(ImageEncoder):
         self.temporal = _temporal(config, dropout)
 
     def forward(self, source: Tensor, mask_BF: Tensor) -> Memory:
-        """Clips (B, F, 3, Y, X) of bytes, or their `features`, which are of a floating type, with the mask of real
-        frames.
+        """Clips (B, F, 3, Y, X) of bytes, or their `features`, which are of a floating type, with the mask of
+        real frames.
         """
         features = self._features(source[mask_BF])  # of real frames alone
         grid = features.size(2), features.size(3)
@@ -77,7 +79,7 @@ class VideoEncoder(ImageEncoder):
         return Memory(x_BSD, x_BSD, mask_BF.repeat_interleave(grid[0] * grid[1], 1), summary_BD, grid)
 
     def self_attention(self, source: Tensor, mask_BF: Tensor) -> list[Tensor] | None:
-        """Of the temporal Transformer, from frame to frame: (B, H, F, F) of each layer, the mean over cells."""
+        """Of the temporal Transformer, from frame to frame: (B, H, F, F) of each layer, mean over cells."""
         if not isinstance(self.temporal, TemporalTransformer):
             return None
         x_BFSD = self._frames(self._features(source[mask_BF]), mask_BF)

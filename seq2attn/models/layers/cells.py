@@ -1,7 +1,7 @@
 """Recurrent cells: tanh RNN, GRU and LSTM with torch's gates, one step at a time or all steps at once.
 
-The input's part of the gates does not wait for the last step, so a loop takes it of all steps first. The pointwise
-half of a step is in `kernels.rnn_cells`.
+The input's part of the gates does not wait for the last step, so a loop takes it of all steps first. The
+pointwise half of a step is in `kernels.rnn_cells`.
 """
 
 import abc
@@ -21,8 +21,8 @@ class CellState(NamedTuple):
 
 
 class Cell(nn.Module, abc.ABC):
-    """One recurrent layer of `size` units over inputs of `input_size`, and, beside them, of what the decoder feeds
-    back, `feedback_size` numbers (0: nothing).
+    """One recurrent layer of `size` units over inputs of `input_size`, and, beside them, of what the decoder
+    feeds back, `feedback_size` numbers (0: nothing).
     """
 
     gates: int  # gates of a unit
@@ -59,7 +59,9 @@ class Cell(nn.Module, abc.ABC):
         return self.update(gates, self.hidden_to_gates(state.h), state)
 
     def steps(self, x_BTI: Tensor, feedback_BF: Tensor | None, state: CellState) -> CellState:
-        """Every state of a loop over T inputs: h, and c of an LSTM, (B, T, H). The same is fed back at each step."""
+        """Every state of a loop over T inputs: h, and c of an LSTM, (B, T, H). The same is fed back at each
+        step.
+        """
         gates_BTG = self.input_to_gates(x_BTI)
         if self.feedback is not None and feedback_BF is not None:
             gates_BTG = gates_BTG + self.feedback(feedback_BF)[:, None]

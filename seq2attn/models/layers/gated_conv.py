@@ -23,13 +23,13 @@ def draw_embeddings(side: nn.Module, init: str) -> None:
 
 
 class WeightNorm(nn.Module):
-    """A matrix W = g v / |v|, row by row: the length of a row is learned apart from its direction (Salimans 2016,
-    eq. 2). `weight` is v, `gain` g.
+    """A matrix W = g v / |v|, row by row: the length of a row is learned apart from its direction (Salimans
+    2016, eq. 2). `weight` is v, `gain` g.
     """
 
     def __init__(self, shape: tuple[int, ...], keep_prob: float, gated: bool) -> None:
-        """(out, in) or (out, in, kernel). The first weights depend on `keep_prob`, the share of the input that
-        dropout keeps, and on whether a gate follows.
+        """(out, in) or (out, in, kernel). The first weights depend on `keep_prob`, the share of the input
+        that dropout keeps, and on whether a gate follows.
         """
         super().__init__()
         self.keep_prob, self.gated = keep_prob, gated
@@ -38,8 +38,8 @@ class WeightNorm(nn.Module):
         self.bias = nn.Parameter(torch.empty(shape[0]))
 
     def draw_parameters(self, init: str, init_range: float) -> None:
-        """Glorot: of n inputs to a unit, of which dropout keeps the share p, v is N(0, 4p/n) before a gate and
-        N(0, p/n) before none (Gehring 2017, section 3.5). Always: g = |v|, so that W is v.
+        """Glorot: of n inputs to a unit, of which dropout keeps the share p, v is N(0, 4p/n) before a gate
+        and N(0, p/n) before none (Gehring 2017, section 3.5). Always: g = |v|, so that W is v.
         """
         if init == "glorot":
             inputs = self.weight[0].numel()
@@ -69,7 +69,9 @@ class WeightNormLinear(WeightNorm):
 
 
 class GatedConvolution(WeightNorm):
-    """a * sigmoid(b) of [a; b] = W [x_j; ...; x_{j+k-1}] + b: a gated linear unit (section 3.2; Dauphin 2017)."""
+    """a * sigmoid(b) of [a; b] = W [x_j; ...; x_{j+k-1}] + b: a gated linear unit (section 3.2; Dauphin
+    2017).
+    """
 
     def __init__(self, channels: int, kernel: int, keep_prob: float, padding: int = 0) -> None:
         """`padding` zeros stand before the first position and after the last."""

@@ -1,6 +1,7 @@
 """Keys and values of the tokens that a search has written, one cache for all rows of a sentence.
 
-Each step of each row has a slot of its own, for good. A mask that follows the row says which slots are its past:
+Each step of each row has a slot of its own, for good. A mask that follows the row says which slots are its
+past:
 
     slot      0 1 2 | 3 4 5 | 6 7 8        width 3; slots 3 t to 3 t + 2 are written in step t
     row 0     x     |   x   |   x          came from row 1, in steps 1 and 2, and from row 0 before
@@ -17,15 +18,16 @@ from torch import Tensor
 
 from seq2attn.models.state import Selectable
 
-# Slots of the first buffers. The next have twice as many as are needed: all copies together are no more than twice
-# the slots.
+# Slots of the first buffers. The next have twice as many as are needed: all copies together are no more than
+# twice the slots.
 INITIAL_CAPACITY = 16
 
 
 class Cache(Selectable):
     def __init__(self, keys: Tensor, values: Tensor, used: int, written: list[int]) -> None:
-        """Buffers (B, G, capacity, d), of which the first `used` slots are this cache's. `written` is one number
-        that all caches on the same buffers share: the slots that this cache, or one made from it, has written.
+        """Buffers (B, G, capacity, d), of which the first `used` slots are this cache's. `written` is one
+        number that all caches on the same buffers share: the slots that this cache, or one made from it, has
+        written.
         """
         self._keys, self._values, self.used, self._written = keys, values, used, written
 
@@ -37,8 +39,8 @@ class Cache(Selectable):
         return cls(nothing, nothing, 0, [0])
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Self, Tensor, Tensor]:
-        """The cache with keys and values (B, G, W, d) in its next W slots, and all of its keys and values. The old
-        cache stays as it is.
+        """The cache with keys and values (B, G, W, d) in its next W slots, and all of its keys and values.
+        The old cache stays as it is.
         """
         count = self.used + keys.size(2)
         old = (self._keys, self._values)

@@ -17,8 +17,8 @@ def build_norm(config: TransformerConfig) -> nn.Module:
 
 
 class FeedForward(nn.Module):
-    """W_2 f(W_1 x + b_1) + b_2 at each position (Vaswani 2017, eq. 2), or W_2 (silu(W x) * V x) (Shazeer 2020,
-    eq. 6).
+    """W_2 f(W_1 x + b_1) + b_2 at each position (Vaswani 2017, eq. 2), or W_2 (silu(W x) * V x) (Shazeer
+    2020, eq. 6).
     """
 
     def __init__(self, config: TransformerConfig) -> None:

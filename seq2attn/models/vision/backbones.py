@@ -37,7 +37,7 @@ def allow_code(allowed: bool = True) -> Iterator[None]:
 
 
 class ExternalBackbone(Backbone):
-    """Somebody else's network. It is always in evaluation mode: no image may change the features of another."""
+    """Somebody else's network, always in evaluation mode: no image changes the features of another."""
 
     def __init__(self, net: nn.Module, read: Callable[[Any, Tensor], Tensor] = lambda net, x: net(x)) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ def _called(code: str) -> nn.Module:
     where = f'model.encoder.backbone="{code}"'
     if not _permitted.get():
         raise UserError(
-            f"{where} runs code of the package {name.partition('.')[0]}: allow it with --allow-code, or allow_code=True in Python"
+            f"{where} runs code of the package {name.partition('.')[0]}: allow it with `allow_code`"
         )
     try:
         module = getattr(importlib.import_module(name), function)()
@@ -88,7 +88,8 @@ def _called(code: str) -> nn.Module:
         ) from error
     if not isinstance(module, nn.Module):
         raise UserError(
-            f"{where}: {function}() gives {type(module).__name__}, not a torch.nn.Module; choose a function that makes one"
+            f"{where}: {function}() gives {type(module).__name__}, not a torch.nn.Module; "
+            "choose a function that makes one"
         )
     return module
 
@@ -127,7 +128,8 @@ def _shape(foreign: ExternalBackbone, settings: ImageEncoderConfig) -> tuple[int
             found: Any = foreign(torch.zeros(1, 3, settings.image_size, settings.image_size))
     except Exception as error:
         raise UserError(
-            f"{where}: does not read images of {settings.image_size} x {settings.image_size} pixels: {_line(error)}; set model.encoder.image_size to what it wants"
+            f"{where}: does not read images of {settings.image_size} x {settings.image_size} pixels: "
+            f"{_line(error)}; set model.encoder.image_size to what it wants"
         ) from error
     if (
         not isinstance(found, Tensor)
@@ -138,7 +140,8 @@ def _shape(foreign: ExternalBackbone, settings: ImageEncoderConfig) -> tuple[int
     ):
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise UserError(
-            f"{where}: makes {shape} of an image; a backbone makes a map of features, (1, channels, height, width)"
+            f"{where}: makes {shape} of an image; "
+            "a backbone makes a map of features, (1, channels, height, width)"
         )
     return found.size(1), (found.size(2), found.size(3))
 
@@ -194,7 +197,8 @@ def load_pretrained(module: nn.Module, tensors: Mapping[str, Tensor], where: str
             raise UserError(f"{where}: has no {name}: {way}")
         if name in found and found[name].shape != tensor.shape:
             raise UserError(
-                f"{where}: {name} is {tuple(found[name].shape)}, where the backbone has {tuple(tensor.shape)}: {way}"
+                f"{where}: {name} is {tuple(found[name].shape)}, where the backbone has "
+                f"{tuple(tensor.shape)}: {way}"
             )
         if name in found and not name.endswith(COUNT) and (problem := _problem(found[name], tensor)):
             raise UserError(f"{where}: {name} {problem}: {way}")

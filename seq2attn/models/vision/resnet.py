@@ -114,7 +114,9 @@ PUBLISHED: dict[str, tuple[type[Block], tuple[int, ...]]] = {  # He 2016, table 
 
 
 class ResNet(Backbone):
-    """A position is of 4 x 4 pixels after the first stage, and of twice as many a side after each further one."""
+    """A position is of 4 x 4 pixels after the first stage, and of twice as many a side after each further
+    one.
+    """
 
     def __init__(self, settings: ImageEncoderConfig) -> None:
         super().__init__()
@@ -154,7 +156,7 @@ class ResNet(Backbone):
         return x_BCYX
 
     def self_attention_weights(self, x_BCYX: Tensor) -> Tensor | None:
-        """The weights (B, 1, S, S) of self-attention over the S cells of its map; None where there is none."""
+        """The weights (B, 1, S, S) of self-attention over the S cells of its map; None without one."""
         if not self.attending:
             return None
         for number in range(self.attending + 1):

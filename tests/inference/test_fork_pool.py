@@ -1,0 +1,175 @@
+"""Work in forked processes: in order, errors in their turn, and no process left behind, whatever ends the
+work.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+from seq2attn.errors import UserError
+from seq2attn.inference import predictor
+from seq2attn.inference.scheduling.fork_pool import CAN_FORK, ForkPool
+from seq2attn.inference.translator import Translator
+
+pytestmark = pytest.mark.skipif(not CAN_FORK, reason="no fork is used on this system")
+
+Make = Callable[[Callable[[int], object]], "ForkPool[int, object]"]
+
+
+@pytest.fixture
+def two() -> Iterator[Make]:
+    made = []
+
+    def make(work: Callable[[int], object]) -> "ForkPool[int, object]":
+        made.append(ForkPool(work, 2))
+        return made[-1]
+
+    yield make
+    for processes in made:
+        processes.close()
+
+
+def ends(pid: int) -> bool:
+    """Whether that process is no more, within ten seconds."""
+    for _ in range(200):
+        state = Path(f"/proc/{pid}/stat")
+        try:
+            if state.read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_results_come_in_order_whichever_is_done_first(two: Make) -> None:
+    def slow(number: int) -> tuple[int, int]:
+        time.sleep(0.1 if number == 0 else 0)
+        return number, torch.get_num_threads()
+
+    threads = torch.get_num_threads()
+    processes = two(slow)
+    for count in (7, 1, 0, 2):  # the same two serve again
+        with processes.map(range(count)) as found:
+            assert list(found) == [(number, 1) for number in range(count)]
+    assert torch.get_num_threads() == threads
+
+
+def test_both_are_at_work_and_none_is_this_one(two: Make) -> None:
+    processes = two(lambda _: time.sleep(0.05) or os.getpid())
+    assert not processes.running
+    with processes.map(range(6)) as found:
+        pids = set(found)
+    assert processes.running
+    assert len(pids) == 2
+    assert os.getpid() not in pids
+    del processes
+
+
+def test_an_error_is_raised_in_its_turn_and_others_take_over(two: Make) -> None:
+    def fail(number: int) -> int:
+        if number == 3:
+            raise ArithmeticError(f"job {number}")
+        return os.getpid()
+
+    processes = two(fail)
+    before: list[object] = []
+    with pytest.raises(ArithmeticError, match="job 3") as caught, processes.map(range(9)) as found:
+        before.extend(found)
+    assert len(before) == 3
+    assert "in fail" in caught.value.__notes__[0]  # where it was raised
+    assert all(ends(int(str(pid))) for pid in before)
+    with processes.map(range(3)) as found:
+        assert len(list(found)) == 3
+
+
+def test_a_process_that_is_killed_is_named_and_nothing_waits_for_it(two: Make) -> None:
+    processes = two(lambda number: os.kill(os.getpid(), signal.SIGKILL) if number == 1 else number)
+    with pytest.raises(UserError, match="`batch_tokens`"), processes.map(range(4)) as found:
+        list(found)
+    assert not processes.running
+
+
+def test_ctrl_c_is_for_the_caller_alone(two: Make) -> None:
+    processes = two(lambda number: os.kill(os.getpid(), signal.SIGINT) or number)
+    with processes.map(range(4)) as found:
+        assert list(found) == [0, 1, 2, 3]
+
+
+def test_they_end_with_what_they_work_for() -> None:
+    class Owner:
+        def __init__(self) -> None:
+            self.processes = ForkPool(self.work, 2)
+
+        def work(self, number: int) -> int:
+            return os.getpid()
+
+    owner = Owner()
+    with owner.processes.map(range(8)) as found:
+        pids = set(found)
+    del owner  # at once: nothing waits for the garbage collector
+    assert all(ends(pid) for pid in pids)
+
+
+PARENT = """
+import os, sys, time
+from seq2attn.inference.scheduling.fork_pool import ForkPool
+def work(number):
+    os.write(1, f'{os.getpid()}\\n'.encode())
+    time.sleep(0.5)
+with ForkPool(work, 2).map(range(100)) as found:
+    list(found)
+"""
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_none_outlives_the_program(end: signal.Signals) -> None:
+    # Whoever runs the tests in the background has Ctrl-C ignored, which children would inherit.
+    code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler){PARENT}"
+    program = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert program.stdout is not None
+    pids = {int(program.stdout.readline()) for _ in range(4)}
+    assert len(pids) == 2
+    if end == signal.SIGINT:
+        os.killpg(program.pid, end)  # as a terminal does
+    else:
+        program.send_signal(end)
+    _, err = program.communicate(timeout=30)
+    assert program.returncode == (1 if end == signal.SIGINT else -end) or (
+        end == signal.SIGINT and program.returncode == -end
+    )
+    assert err.count("Traceback") <= 1  # of the children none
+    assert all(ends(pid) for pid in pids)
+
+
+def test_processes_translate_as_threads_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predictor, "MIN_FORK_WORK", 0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    one = tiny.translator()
+    other = Translator(*one.members[0], one.target_tokenizer, one.config, processes=True)
+    texts = ["the small dog sleeps .", "", "rain"] * 60
+    for options in (
+        {"beam": 3, "n_best": 2},
+        {"sample": True},
+        {"beam": 1, "prefixes": ["der"] * len(texts)},
+    ):
+        expected = one.translate(texts, batch_tokens=200, **options)  # type: ignore[arg-type]
+        assert other.translate(texts, batch_tokens=200, **options) == expected  # type: ignore[arg-type]
+        assert other._processes is not None
+        assert other._processes.running
+    other.close()
+    assert not other._processes.running
