@@ -34,7 +34,7 @@ class CaptionTestSet(TestSet):
         return self.where if self.split is not None else "the reference"
 
     def take(self, system: System, reader: "Captioner", search: Search, seed: int) -> None:
-        from seq2attn.evaluation import images
+        from seq2attn.evaluation import captioning
 
         assert self.split is not None  # a run with files of captions was refused
         if self.clips and not reader.clips:
@@ -46,7 +46,7 @@ class CaptionTestSet(TestSet):
                 f"{self.where}: holds stills, and {system.name} reads clips: name prepared data of clips with --data"
             )
         with console.progress() as show:
-            system.outputs = images.caption(
+            system.outputs = captioning.caption(
                 reader,
                 self.split,
                 range(len(self)),
@@ -54,7 +54,7 @@ class CaptionTestSet(TestSet):
                 progress=lambda done, total: show(f"describing {self.name}", done, total),
                 **search.options(reader.languages[1]),
             )
-            forced = images.force(
+            forced = captioning.force(
                 reader,
                 self.split,
                 batch_tokens=search.batch_tokens,

@@ -208,7 +208,7 @@ def _in_the_terminal(
 
 def refuse_long(forced: str, tokenizer: "Tokenizer") -> None:
     """Raise UsageError where a forced text has more tokens than can be drawn in bounded memory."""
-    from seq2attn.evaluation.forcing import is_too_long
+    from seq2attn.evaluation.forced_decoding import is_too_long
 
     if is_too_long(forced, tokenizer):
         raise UsageError(f"the text to force has more than {config.MOST_TOKENS:,} tokens: give a part of it")
@@ -228,6 +228,6 @@ def warn_of_unknown(forced: str, tokenizer: "Tokenizer") -> None:
 
 def unspaced(words: Sequence[str]) -> bool:
     """Whether these are no words: long, and of a language that sets no spaces between its words."""
-    from seq2attn.evaluation.text import spaced
+    from seq2attn.evaluation.text import uses_spaces
 
-    return sum(map(len, words)) > 3 * len(words) and not spaced(words)
+    return sum(map(len, words)) > 3 * len(words) and not uses_spaces(words)

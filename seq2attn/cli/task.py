@@ -15,7 +15,7 @@ from seq2attn.training.events import Interrupted, Scores
 from seq2attn.training.objectives.self_critical import RewardFunction
 from seq2attn.training.schedules import near_zero
 
-Said = Callable[[int, int], None]  # is told how much is done, and of how much
+Said = Callable[[int, int | None], None]  # is told how much is done, and of how much
 
 SAMPLES = 3  # outputs of the test data that are shown at the end
 
@@ -65,7 +65,7 @@ def say_next(run: Path, answer: str, plot: str | None, tests: Sequence[str]) -> 
 def looking(stop: Callable[[], bool], said: Said) -> Said:
     """A sign of progress that ends a validation when training shall stop."""
 
-    def look(done: int, total: int) -> None:
+    def look(done: int, total: int | None) -> None:
         if stop():
             raise Interrupted
         said(done, total)

@@ -614,9 +614,9 @@ def test_sigterm_saves_and_the_run_goes_on_as_if_nothing_had_happened(
 def test_ctrl_c_during_validation_is_heard(
     run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, signals: int
 ) -> None:
-    from seq2attn.evaluation import model
+    from seq2attn.evaluation import translation
 
-    real = model.translate
+    real = translation.translate
 
     def interrupted(*arguments, **keywords):  # type: ignore[no-untyped-def]
         for _ in range(signals):

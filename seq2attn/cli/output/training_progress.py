@@ -84,7 +84,7 @@ class Display:
                     f"step {event.step}: {REASONS[event.reason]} after {console.duration(event.elapsed)}; {kept}"
                 )
 
-    def validating(self, done: int, total: int) -> None:
+    def validating(self, done: int, total: int | None) -> None:
         """How far a validation is, which may take minutes."""
         if self._line is not None and self._now is not None:
             step, steps, facts, clock = self._now
