@@ -420,9 +420,7 @@ def test_images_are_no_text_and_text_no_images(out: Path, tmp_path: Path) -> Non
     for act in (lambda: Prepared(out).split("train"), lambda: Prepared(out).source_tokenizer):
         with pytest.raises(
             UserError,
-            match=re.escape(
-                f"{out}: holds captioned images, where text is wanted: prepare a corpus of text"
-            ),
+            match=re.escape(f"{out}: holds captioned images, where text is wanted: prepare a corpus of text"),
         ):
             act()
     text = tmp_path / "text"
