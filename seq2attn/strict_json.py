@@ -21,6 +21,16 @@ def parse(text: str, *, constants: bool = False) -> Any:
     return value
 
 
+def dump(tree: dict[str, Any]) -> str:
+    """`tree` as one line of JSON that can be encoded as UTF-8. Raises ValueError for NaN and infinity."""
+    text = json.dumps(tree, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can write
+        text = json.dumps(tree)
+    return text
+
+
 def _loads(text: str, **how: Any) -> Any:
     try:
         return json.loads(text, **how)

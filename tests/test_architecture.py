@@ -292,7 +292,7 @@ WRITERS = {
     "runs/claim.py": {"mkdir", "rmdir"},  # for the lock
     "cli/signals.py": {"open"},  # nowhere, in place of a terminal that is gone
     "inference/feature_cache.py": {"mkdir"},
-    "cli/archive.py": {"TemporaryFile"},  # which has no name
+    "inference/zip_writer.py": {"TemporaryFile"},  # which has no name
     "cli/output/overlays.py": {"mkdir"},
     "cli/output/report.py": {"mkdir"},
     "cli/output/result_files.py": {"unlink", "truncate"},

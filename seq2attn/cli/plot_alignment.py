@@ -378,17 +378,17 @@ def _views(
 def _both(found: "Translation", ends: bool | None = None) -> "tuple[Alignment, Alignment | None]":
     import numpy as np
 
+    from seq2attn.inference.attention_file import END
     from seq2attn.plotting.alignment import Alignment
-    from seq2attn.plotting.saved import END
 
     between_words = Alignment(
         found.source_words,
         found.target_words,
         found.attention if found.attention is not None else np.zeros((0, 0)),
     )
-    if found.piece_attention is None or not found.target_words:
+    if found.subword_attention is None or not found.target_words:
         return between_words, None
-    pieces = Alignment([*found.source_pieces, END], [*found.target_pieces, END], found.piece_attention)
+    pieces = Alignment([*found.source_subwords, END], [*found.target_subwords, END], found.subword_attention)
     return _with_punctuation(between_words, pieces, ends), pieces
 
 
@@ -415,14 +415,17 @@ def _with_punctuation(
 
 
 def _from_file(path: Path, line: int | None, words: bool | None, every: bool) -> "list[Alignment]":
-    from seq2attn.plotting.saved import read
+    from seq2attn.inference.attention_file import read_attention
+    from seq2attn.plotting.alignment import Alignment
 
-    entries = read(path, together=every)
+    entries = read_attention(path, keep_all=every)
     if every:
         found, drawn = [], 0
         for entry in entries:
-            if not entry.words.attention.size:
-                found.append(entry.words._replace(line=entry.line))
+            between_words = Alignment(*entry.words[:3])
+            between_subwords = entry.subwords and Alignment(*entry.subwords[:3])
+            if not between_words.attention.size:
+                found.append(between_words._replace(line=entry.line))
                 continue
             if drawn == MOST_PAIRS:
                 console.warn(
@@ -430,7 +433,8 @@ def _from_file(path: Path, line: int | None, words: bool | None, every: bool) ->
                 )
                 break
             drawn += 1
-            chosen = _choose(_with_punctuation(entry.words, entry.pieces), entry.pieces, words, many=True)
+            with_punctuation = _with_punctuation(between_words, between_subwords)
+            chosen = _choose(with_punctuation, between_subwords, words, many=True)
             found.append(chosen._replace(line=entry.line))
         if not drawn:
             raise UserError(f"{path}: there is no attention in it")
@@ -439,9 +443,11 @@ def _from_file(path: Path, line: int | None, words: bool | None, every: bool) ->
     for entry in entries:
         last = entry.line
         if entry.line == (line or 1):
-            if not entry.words.attention.size:
-                return [_choose(entry.words, None, words)]
-            alignment = _choose(_with_punctuation(entry.words, entry.pieces), entry.pieces, words)
+            between_words = Alignment(*entry.words[:3])
+            if not between_words.attention.size:
+                return [_choose(between_words, None, words)]
+            between_subwords = entry.subwords and Alignment(*entry.subwords[:3])
+            alignment = _choose(_with_punctuation(between_words, between_subwords), between_subwords, words)
             return [alignment._replace(line=entry.line)]
     raise UserError(f"{path}: has no line {line or 1}: " + (f"its last is {last}" if last else "it is empty"))
 

@@ -168,16 +168,16 @@ def _rows(caption: "Caption", words: bool | None) -> "tuple[list[str], NDArray[n
     Subwords are shown by themselves where words are not spaced.
     """
     from seq2attn.cli.output import overlays
-    from seq2attn.plotting.saved import END
+    from seq2attn.inference.attention_file import END
 
-    assert caption.piece_attention is not None
+    assert caption.subword_attention is not None
     if words is None and unspaced(caption.words):
         words = False
         console.note(
             "drawn by subwords, for the caption has no spaces between its words; --words overrules this"
         )
     if words is False:
-        return [*caption.pieces, END], caption.piece_attention, []
+        return [*caption.subwords, END], caption.subword_attention, []
     return overlays.looks(caption)
 
 

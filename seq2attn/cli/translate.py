@@ -131,7 +131,7 @@ def translate(
     asked.refuse(run, settings, precision)
     for path, name in ((output, "-o"), (attention, "--attention")):
         result_files.refuse_place(path, name)
-    if attention is not None and attention.suffix not in formats.AttentionFile.ENDINGS:
+    if attention is not None and attention.suffix not in formats.ATTENTION_ENDINGS:
         raise UsageError(f"--attention {attention}: its name must end in .npz or .jsonl")
 
     if output is not None and attention is not None and output.resolve() == attention.resolve():
@@ -155,6 +155,7 @@ def translate(
 
     from seq2attn.devices import keep_freed_memory
     from seq2attn.inference import MAX_SOURCE, Translator
+    from seq2attn.inference.attention_file import AttentionWriter
 
     keep_freed_memory()
     translator = Translator.load(run, device=device, precision=precision, settings=settings, processes=True)
@@ -172,7 +173,7 @@ def translate(
             None
             if attention is None
             else stack.enter_context(
-                formats.AttentionFile(stack.enter_context(result_files.attention(attention)), attention)
+                AttentionWriter(stack.enter_context(result_files.attention(attention)), attention)
             )
         )
         show = stack.enter_context(console.progress()) if result_files.shows_progress(files, output) else None
@@ -241,7 +242,7 @@ class _Notices:
             console.warn(
                 f"{line.where}: {least}{length:,} tokens long; only the first {self._most:,} are read"
             )
-        if translation.source_pieces and not console.quiet:
+        if translation.source_subwords and not console.quiet:
             self._compare(line, translation)
         if translation.unforced:
             self.unforced.warn(
@@ -249,7 +250,7 @@ class _Notices:
             )
 
     def _compare(self, line: line_reader.Line, translation: "Translation") -> None:
-        length = len(translation.source_pieces) + translation.truncated_tokens
+        length = len(translation.source_subwords) + translation.truncated_tokens
         count = sentences(translation.source) if self._several < FEW else 1
         if length > FAR * self._longest:
             self.unlike.warn(

@@ -18,7 +18,7 @@ from seq2attn.evaluation.forcing import within_bounds
 from seq2attn.evaluation.model import Likelihood, Search
 from seq2attn.evaluation.pointing import Counts, Fit, Pointing, pointing, total
 from seq2attn.inference import Captioner
-from seq2attn.inference.caption import Caption
+from seq2attn.inference.results import Caption
 
 BLOCK = 128  # images between two signs of progress, at most
 BYTES = 1 << 28  # of pixels in one block

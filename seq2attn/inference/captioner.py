@@ -22,8 +22,8 @@ from seq2attn.data.images.transforms import ImageTransform, stacked
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.batching import STEP
-from seq2attn.inference.caption import Caption
 from seq2attn.inference.loading import opened
+from seq2attn.inference.results import Caption
 from seq2attn.inference.searcher import Predictor
 from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models.encoders.image import ImageEncoder

@@ -18,8 +18,8 @@ from seq2attn.errors import UsageError
 from seq2attn.inference.batching import bounded, encoded, padded_sources
 from seq2attn.inference.heads import looking_at
 from seq2attn.inference.loading import opened, tokenizer
+from seq2attn.inference.results import Translation
 from seq2attn.inference.searcher import Predictor
-from seq2attn.inference.translation import Translation
 from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.search.mbr import Utility

@@ -38,11 +38,11 @@ class _Output(Protocol):
     @property
     def target_words(self) -> list[str]: ...
     @property
-    def source_pieces(self) -> list[str]: ...
+    def source_subwords(self) -> list[str]: ...
     @property
-    def target_pieces(self) -> list[str]: ...
+    def target_subwords(self) -> list[str]: ...
     @property
-    def piece_attention(self) -> np.ndarray | None: ...
+    def subword_attention(self) -> np.ndarray | None: ...
 
 
 class Side(NamedTuple):
@@ -57,22 +57,22 @@ class Side(NamedTuple):
 def of_translation(translation: _Output) -> Alignment | None:
     """Between the tokens of a translation; None where it has no attention between subwords, or they do not
     fit its words."""
-    if translation.piece_attention is None:
+    if translation.subword_attention is None:
         return None
     return between(
         translation.source_words,
-        translation.source_pieces,
+        translation.source_subwords,
         translation.target_words,
-        translation.target_pieces,
-        translation.piece_attention,
+        translation.target_subwords,
+        translation.subword_attention,
     )
 
 
 def between(
     source_words: Sequence[str],
-    source_pieces: Sequence[str],
+    source_subwords: Sequence[str],
     target_words: Sequence[str],
-    target_pieces: Sequence[str],
+    target_subwords: Sequence[str],
     attention: np.ndarray,
     ends: bool | None = None,
 ) -> Alignment | None:
@@ -82,11 +82,11 @@ def between(
     The end tokens stand on both sides where any row leaves weight at the end of the source, unless `ends`
     says otherwise. None where subwords do not fit the words, or a side is empty.
     """
-    source, target = side(source_words, source_pieces), side(target_words, target_pieces, whole=True)
+    source, target = side(source_words, source_subwords), side(target_words, target_subwords, whole=True)
     if source is None or target is None:
         return None
     weights_PQ = np.asarray(attention, dtype=np.float64)
-    if weights_PQ.shape != (len(target_pieces) + 1, len(source_pieces) + 1):
+    if weights_PQ.shape != (len(target_subwords) + 1, len(source_subwords) + 1):
         return None
     columns = [*source.token_of, len(source.tokens)]
     weights_PS = np.zeros((len(weights_PQ), len(source.tokens) + 1))

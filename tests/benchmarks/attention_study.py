@@ -349,7 +349,7 @@ def evaluate(run: str, folder: str, sentences: int | None) -> dict[str, Any]:
         )
         if translator.attends and name == ("test" if "test" in tests else tests[0]):
             forced = translator.force(sources, targets)
-            found["entropy"] = entropy([translation.piece_attention for translation in forced])
+            found["entropy"] = entropy([translation.subword_attention for translation in forced])
             if split.gold is not None:
                 gold = alignment.parse_lines(split.gold[:sentences], where=name)
                 links = alignment.score([set(translation.alignment()) for translation in forced], gold)

@@ -21,7 +21,7 @@ from seq2attn.cli.output.report import System
 from seq2attn.data.prepared import Prepared
 from seq2attn.evaluation import captions, images, text
 from seq2attn.inference import Captioner
-from seq2attn.inference.caption import Caption
+from seq2attn.inference.results import Caption
 
 Call = Callable[..., tuple[int, str, str]]
 REFERENCES = [list(tiny_captions.captions(number)) for number in tiny_captions.numbers("test")]

@@ -14,8 +14,8 @@ import pytest
 import tiny
 
 from seq2attn.cli import app as application
-from seq2attn.cli.output import formats
 from seq2attn.inference import Translator
+from seq2attn.inference.attention_file import AttentionWriter
 from seq2attn.runs import directory
 
 ROOT = Path(__file__).parents[2]
@@ -155,7 +155,7 @@ def test_words_that_look_at_the_end_are_told_of(
 ) -> None:
     target = words.split()
     tree = {"source_words": ["a", "b"], "target_words": target, "attention": [[0.0, 0.0]] * len(target)}
-    tree |= {"source_pieces": ["▁a", "▁b"], "target_pieces": pieces, "piece_attention": [*weights, END]}
+    tree |= {"source_subwords": ["▁a", "▁b"], "target_subwords": pieces, "subword_attention": [*weights, END]}
     (tmp_path / "kept.jsonl").write_text(json.dumps(tree) + "\n", encoding="utf-8")
     code, _, err = call("--from", tmp_path / "kept.jsonl")
     assert (code, err.count("\n")) == (0, 0 if said is None else 1)
@@ -271,16 +271,17 @@ def test_heads_are_those_that_are_drawn_one_at_a_time_and_their_mean_is_that_of_
             settings=[f"model.decoder.weights_of={layer}", f"model.attention.shown={head}"],
         )
         np.testing.assert_allclose(
-            one.piece_attention, alone.force(["the small dog"], ["le petit chien dort"])[0].piece_attention
+            one.subword_attention,
+            alone.force(["the small dog"], ["le petit chien dort"])[0].subword_attention,
         )
         assert (one.text, one.score, one.tokens) == (found.text, found.score, found.tokens)
     np.testing.assert_allclose(
-        np.mean([one.piece_attention for one in heads], axis=0), found.piece_attention, atol=1e-6
+        np.mean([one.subword_attention for one in heads], axis=0), found.subword_attention, atol=1e-6
     )
     assert translator.force(["the small dog"], ["le petit chien dort"])[0] == found
     best = translator.translate(["the small dog"])[0][0]
     mean = translator.heads(best, [(None, None)])[0]
-    np.testing.assert_allclose(mean.piece_attention, best.piece_attention, atol=1e-5)
+    np.testing.assert_allclose(mean.subword_attention, best.subword_attention, atol=1e-5)
 
 
 def test_heads_of_an_ensemble_are_means_and_need_to_be_as_many(
@@ -300,7 +301,7 @@ def test_saved_attention_is_drawn_as_its_run_is(call: Call, run: Path, tmp_path:
     """A file holds white-space words and subwords: the subwords say where the punctuation is."""
     found = Translator.load(run, device="cpu").force(["the dog, sleeps"], ["le chien, dort,"])
     path = tmp_path / f"kept{ending}"
-    with path.open("wb") as file, formats.AttentionFile(file, path) as kept:
+    with path.open("wb") as file, AttentionWriter(file, path) as kept:
         kept.add(0, found)
     code, out, err = call("--from", path)
     assert (code, err) == (0, "")

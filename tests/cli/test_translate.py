@@ -267,10 +267,10 @@ def test_attention_files(run: str, call: Call, tmp_path: Path, ending: str) -> N
     for (line, rank), row in rows.items():
         translation = found[line][rank]
         assert list(row["source_words"]) == translation.source_words
-        assert list(row["target_pieces"]) == translation.target_pieces
+        assert list(row["target_subwords"]) == translation.target_subwords
         if line != 1:
             np.testing.assert_allclose(row["attention"], translation.attention, atol=1e-5)
-            np.testing.assert_allclose(row["piece_attention"], translation.piece_attention, atol=1e-5)
+            np.testing.assert_allclose(row["subword_attention"], translation.subword_attention, atol=1e-5)
 
 
 def test_a_model_without_attention_says_so(call: Call, tmp_path: Path) -> None:

@@ -19,11 +19,12 @@ from full_disk import largest_file
 
 from seq2attn import files
 from seq2attn.cli import app, console
-from seq2attn.cli.output import formats, result_files
+from seq2attn.cli.output import result_files
 from seq2attn.cli.train import prepared_folder
 from seq2attn.config import Config
 from seq2attn.data import prepared
 from seq2attn.errors import UserError
+from seq2attn.inference.attention_file import AttentionWriter
 from seq2attn.plotting import heatmap, html_alignment
 
 ROOT = Path(__file__).parents[2]
@@ -114,7 +115,7 @@ def test_an_archive_cut_by_a_full_disk_leaves_what_stood_there(tmp_path: Path) -
     path.write_bytes(b"of yesterday")
 
     def fill() -> None:
-        with result_files.attention(path) as file, formats.AttentionFile(file, path) as kept:
+        with result_files.attention(path) as file, AttentionWriter(file, path) as kept:
             for number in range(1000):
                 kept.add(number, tiny.translator().translate(["the small dog"], attention=True)[0])
 

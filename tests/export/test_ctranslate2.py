@@ -176,7 +176,7 @@ def test_attention_is_that_of_the_layer_that_is_shown(layer: int | None, tmp_pat
         both.translate(3, beam_size=1, return_attention=True),
         strict=True,
     ):
-        np.testing.assert_allclose(np.array(his.attention[0]), mine[0].piece_attention[:-1, :-1], atol=1e-5)
+        np.testing.assert_allclose(np.array(his.attention[0]), mine[0].subword_attention[:-1, :-1], atol=1e-5)
 
 
 def test_quantised_it_is_smaller_and_near_and_leaves_our_weights_alone(tmp_path: Path) -> None:

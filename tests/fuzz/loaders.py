@@ -228,7 +228,11 @@ def attention(folder: Path) -> None:
         "attention": weights,
     }
     pieces = [[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.0, 0.1, 0.9]]  # with the end tokens
-    one |= {"piece_attention": pieces, "source_pieces": ["▁a", "▁cat"], "target_pieces": ["▁un", "▁chat"]}
+    one |= {
+        "subword_attention": pieces,
+        "source_subwords": ["▁a", "▁cat"],
+        "target_subwords": ["▁un", "▁chat"],
+    }
     (folder / "in.jsonl").write_text(
         json.dumps(one, ensure_ascii=False) + "\n" + json.dumps(one | {"line": 1}) + "\n", encoding="utf-8"
     )

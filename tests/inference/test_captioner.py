@@ -95,7 +95,7 @@ def same(one: Caption, other: Caption) -> bool:
         one.attention is None
         or (
             np.array_equal(one.attention, other.attention)
-            and np.array_equal(one.piece_attention, other.piece_attention)
+            and np.array_equal(one.subword_attention, other.subword_attention)
         )
     )
 
@@ -190,8 +190,8 @@ def test_scores_are_those_of_teacher_forcing(kind: str) -> None:
                 continue
             assert other.log_probability == pytest.approx(caption.log_probability, rel=1e-5, abs=1e-3)
             assert other.score == pytest.approx(caption.score, rel=1e-5, abs=1e-3)
-            if caption.piece_attention is not None:
-                np.testing.assert_allclose(other.piece_attention, caption.piece_attention, atol=1e-5)
+            if caption.subword_attention is not None:
+                np.testing.assert_allclose(other.subword_attention, caption.subword_attention, atol=1e-5)
                 np.testing.assert_allclose(other.attention, caption.attention, atol=1e-5)
 
 
@@ -234,12 +234,12 @@ def test_rows_of_soft_attention_sum_to_one(kind: str) -> None:
     for captions, frames in zip(of.caption(images(of), n_best=2), FRAMES, strict=True):
         for caption in captions:
             assert caption.attention is not None
-            assert caption.piece_attention is not None
+            assert caption.subword_attention is not None
             positions = 1 if kind == "clips-mean" else frames if of.clips else 16
-            assert caption.piece_attention.shape == (len(caption.tokens) + 1, positions)
+            assert caption.subword_attention.shape == (len(caption.tokens) + 1, positions)
             assert caption.attention.shape == (len(caption.words), positions)
             assert caption.grid == (None if of.clips else (4, 4))
-            np.testing.assert_allclose(caption.piece_attention.sum(1), 1, atol=1e-5)
+            np.testing.assert_allclose(caption.subword_attention.sum(1), 1, atol=1e-5)
             np.testing.assert_allclose(caption.attention.sum(1), 1, atol=1e-5)
 
 
@@ -295,7 +295,7 @@ def test_attention_is_left_out_where_it_is_not_asked_for_or_not_there() -> None:
     with_, without = of.caption(images(of)), of.caption(images(of), attention=False)
     assert [(one[0].text, one[0].score) for one in with_] == [(one[0].text, one[0].score) for one in without]
     for captions in (*without, *fixed.caption(images(fixed))):
-        assert (captions[0].attention, captions[0].piece_attention, captions[0].grid) == (None, None, None)
+        assert (captions[0].attention, captions[0].subword_attention, captions[0].grid) == (None, None, None)
     assert of.attends
     assert not fixed.attends
 

@@ -82,9 +82,9 @@ def test_every_hypothesis_scores_what_teacher_forcing_gives_it(recipe: str, beam
             log_p, weights = teacher(translator, translation)
             assert translation.log_probability == pytest.approx(log_p, abs=2e-4)
             assert translation.score == pytest.approx(log_p / (len(translation.tokens) + 1) ** 0.7, abs=2e-4)
-            assert (translation.piece_attention is None) == (weights is None) == (not translator.attends)
+            assert (translation.subword_attention is None) == (weights is None) == (not translator.attends)
             if weights is not None:
-                np.testing.assert_allclose(translation.piece_attention, weights, atol=1e-5)
+                np.testing.assert_allclose(translation.subword_attention, weights, atol=1e-5)
             seen += 1
     assert seen == 6 * beam
 
@@ -169,7 +169,7 @@ def test_attention_left_out_changes_nothing_else() -> None:
     without = translator.translate(TEXTS, attention=False)
     assert flat(without) == flat(translator.translate(TEXTS))
     assert all(
-        t.attention is None and t.piece_attention is None and t.alignment() == []
+        t.attention is None and t.subword_attention is None and t.alignment() == []
         for ts in without
         for t in ts
     )
@@ -208,7 +208,7 @@ def test_a_very_long_text_is_read_up_to_the_bound() -> None:
     long, other = "the small dog " * 3600, "the small dog " * 3000
     found, short, blank, same = translator.translate([long, "rain", "", other], beam=2, max_length=20)
     assert found[0].truncated_tokens == len(translator.source_tokenizer.encode(long)) - MAX_SOURCE > 0
-    assert len(found[0].source_pieces) == MAX_SOURCE
+    assert len(found[0].source_subwords) == MAX_SOURCE
     assert found[0].source_words == long.split()
     assert found[0].attention is not None
     assert found[0].attention.shape == (len(found[0].target_words), 3 * 3600)
@@ -418,12 +418,12 @@ def test_attention_between_words_is_a_sum_of_sources_and_a_mean_of_targets() -> 
 def test_word_attention_keeps_what_falls_on_words() -> None:
     translator = tiny.translator()
     for translation, *_ in translator.translate(["  the   small dog", "where is\tthe station?"]):
-        pieces, words = translation.piece_attention, translation.attention
+        pieces, words = translation.subword_attention, translation.attention
         assert pieces is not None
         assert words is not None
         assert words.shape == (len(translation.text.split()), len(translation.source.split()))
-        assert len(translation.target_pieces) + 1 == len(pieces)
-        assert len(translation.source_pieces) + 1 == pieces.shape[1]
+        assert len(translation.target_subwords) + 1 == len(pieces)
+        assert len(translation.source_subwords) + 1 == pieces.shape[1]
         np.testing.assert_allclose(pieces.sum(1), 1, atol=1e-5)
         numbers = translator.target_tokenizer.word_index(translation.tokens)
         rows = [
@@ -463,7 +463,7 @@ def test_an_ensemble_averages_probabilities(tmp_path: Path) -> None:
         expected = sum(math.log(p[i, token]) for i, token in enumerate([*translation.tokens, EOS]))
         assert translation.log_probability == pytest.approx(expected, abs=2e-4)
         np.testing.assert_allclose(
-            translation.piece_attention, sum(output.weights[0] for output in outputs) / 2, atol=1e-5
+            translation.subword_attention, sum(output.weights[0] for output in outputs) / 2, atol=1e-5
         )
         assert both.force([translation.source], [translation.text])[0].score == pytest.approx(
             translation.score, abs=1e-3
@@ -519,16 +519,16 @@ def test_what_a_hard_model_reads_is_chosen_when_it_is_loaded(tmp_path: Path) -> 
         assert (again[1] == again[2]) == (decoding != "sample")
         forced = [
             [
-                t.piece_attention.tolist()
+                t.subword_attention.tolist()
                 for t in translator.force(texts[-1:] * 3, tiny.FRENCH[:1] * 3, seed=seed)
-                if t.piece_attention is not None
+                if t.subword_attention is not None
             ]
             for seed in (1, 2)
         ]
         # equal texts draw apart
         assert (forced[0] == forced[1]) == (forced[0][0] == forced[0][1]) == (decoding != "sample")
         weights = np.concatenate(
-            [t.piece_attention.flatten() for t in found[decoding] if t.piece_attention is not None]
+            [t.subword_attention.flatten() for t in found[decoding] if t.subword_attention is not None]
         )
         assert set(weights) == {0.0, 1.0} if decoding != "expected" else len(set(weights)) > 10
     texts_found = {decoding: tuple(t.text for t in translations) for decoding, translations in found.items()}

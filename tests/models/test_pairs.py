@@ -320,7 +320,7 @@ def test_every_hypothesis_scores_what_teacher_forcing_gives_it(
                     assert translation.score == pytest.approx(
                         log_p / (len(translation.tokens) + 1), rel=1e-6, abs=1e-5
                     )
-                    np.testing.assert_allclose(translation.piece_attention, weights, rtol=0, atol=1e-6)
+                    np.testing.assert_allclose(translation.subword_attention, weights, rtol=0, atol=1e-6)
                     seen += 1
     assert seen == 4 * (1 + 3)
 

@@ -160,13 +160,13 @@ def test_weights_are_conserved_and_each_word_looks_where_its_letters_do(window: 
     ):
         found = translator.force([source], [target])[0]
         drawn = words.of_translation(found)
-        side = words.side(found.target_words, found.target_pieces, whole=True)
-        reads = words.side(found.source_words, found.source_pieces)
+        side = words.side(found.target_words, found.target_subwords, whole=True)
+        reads = words.side(found.source_words, found.source_subwords)
         assert drawn is not None
         assert side is not None
         assert reads is not None
-        assert found.piece_attention is not None
-        weights = found.piece_attention
+        assert found.subword_attention is not None
+        weights = found.subword_attention
         for token in range(len(side.tokens)):
             own = [piece for piece, its in enumerate(side.token_of) if its == token]
             best = max(side.ranks[piece] for piece in own)

@@ -381,7 +381,7 @@ def test_any_batch_and_any_order_give_the_same_bits(
                 (t.tokens, t.log_probability, t.score) for t in b
             ]
             assert not shown or all(
-                np.array_equal(one.piece_attention, other.piece_attention)
+                np.array_equal(one.subword_attention, other.subword_attention)
                 for one, other in zip(a, b, strict=True)
             )
         lengths |= {len(t.tokens) for ts in combine_layers for t in ts}

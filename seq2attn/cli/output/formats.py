@@ -1,25 +1,22 @@
-"""How translations and captions are written: as text, JSON lines or Moses n-best lists; and attention of
-translations, as npz or JSON lines.
+"""How translations and captions are written: as text, JSON lines or Moses n-best lists.
 
 It knows what a translation and a caption hold, and neither models nor streams.
 """
 
-import io
 import json
 import math
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from seq2attn import strict_json
-from seq2attn.cli.archive import Archive
 
 if TYPE_CHECKING:
     from seq2attn.inference import Caption, Translation
 
 
+ATTENTION_ENDINGS = (".npz", ".jsonl")
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # controls, formats as U+202E, half surrogates, ends of lines
 
 
@@ -94,7 +91,7 @@ def as_json(
     tree = record | facts(translations[0])
     if n_best > 1:
         tree["n_best"] = [facts(translation) for translation in translations]
-    return _json(tree) + "\n"
+    return strict_json.dump(tree) + "\n"
 
 
 def captions_as_json(
@@ -113,7 +110,7 @@ def captions_as_json(
         tree["n_best"] = rows
     if problem is not None:
         tree["error"] = problem
-    return _visible(_json(tree)) + "\n"
+    return _visible(strict_json.dump(tree)) + "\n"
 
 
 def _numbers(output: "Translation | Caption") -> dict[str, Any]:
@@ -135,10 +132,12 @@ def read_json(line: str) -> tuple[dict[str, Any], str | None]:
     try:
         record = strict_json.parse(line, constants=True)
         try:
-            _json(record)  # what is nested just not too deep to be read may be too deep to be written
+            strict_json.dump(
+                record
+            )  # what is nested just not too deep to be read may be too deep to be written
         except ValueError:
             _drop_infinite(record)
-            _json(record)
+            strict_json.dump(record)
     except (ValueError, RecursionError):
         return {"text": line}, NOT_JSON
     if not isinstance(record.get("text"), str):
@@ -160,91 +159,8 @@ def _drop_infinite(tree: Any) -> None:
                 waiting.append(value)
 
 
-def _json(tree: dict[str, Any]) -> str:
-    text = json.dumps(tree, ensure_ascii=False, allow_nan=False)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can write
-        text = json.dumps(tree)
-    return text
-
-
 def _visible(text: str) -> str:
     """JSON with all that is not seen as escapes: names of files come from anybody, and lines go to terminals."""
     if text.isprintable():
         return text
     return "".join(json.dumps(c)[1:-1] if unicodedata.category(c) in _UNSEEN else c for c in text)
-
-
-class AttentionFile:
-    """Attention of every translation, written as it comes: to JSON lines, or to arrays in an npz, by the
-    file's ending.
-
-    An npz holds, for line i (from 0), `i/attention`, `i/source_words`, `i/target_words`, and the same of
-    pieces, `i/piece_attention`,
-    `i/source_pieces`, `i/target_pieces`; for the second best and on, i is `i.1`, `i.2`. In JSON lines those
-    are keys beside `line`, `rank` and `text`.
-    """
-
-    ENDINGS = (".npz", ".jsonl")
-
-    def __init__(self, file: IO[bytes], path: Path) -> None:
-        self._file = file
-        self._archive = Archive(file) if path.suffix == ".npz" else None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._archive is not None:
-            self._archive.close()
-            # failed before anything was kept: no file, rather than an archive of nothing
-            if kind is not None and not self._archive.count:
-                self._file.seek(0)
-                self._file.truncate()
-
-    def add(self, number: int, translations: Sequence["Translation"]) -> None:
-        for rank, translation in enumerate(translations):
-            if self._archive is None:
-                self._file.write((_json(_lists(number, rank, translation)) + "\n").encode())
-            else:
-                self._add_arrays(f"{number}.{rank}" if rank else str(number), translation)
-        if self._archive is None:
-            self._file.flush()
-
-    def _add_arrays(self, name: str, translation: "Translation") -> None:
-        import numpy as np
-
-        assert self._archive is not None
-        for key, value in _attention(translation).items():
-            array = value if isinstance(value, np.ndarray) else np.array(value, dtype=np.str_)
-            content = io.BytesIO()
-            np.lib.format.write_array(content, np.ascontiguousarray(array), allow_pickle=False)
-            self._archive.add(f"{name}/{key}.npy", content.getvalue())
-
-
-def _attention(translation: "Translation") -> dict[str, Any]:
-    import numpy as np
-
-    none = np.zeros((0, 0), np.float32)  # of an empty line
-    return {
-        "attention": none if translation.attention is None else translation.attention,
-        "source_words": translation.source_words,
-        "target_words": translation.target_words,
-        "piece_attention": none if translation.piece_attention is None else translation.piece_attention,
-        "source_pieces": translation.source_pieces,
-        "target_pieces": translation.target_pieces,
-    }
-
-
-def _lists(number: int, rank: int, translation: "Translation") -> dict[str, Any]:
-    tree: dict[str, Any] = {"line": number, "rank": rank, "text": translation.text}
-    for key, value in _attention(translation).items():
-        tree[key] = (
-            value
-            if isinstance(value, list)
-            else [[round(float(weight), 6) for weight in row] for row in value]
-        )
-    return tree

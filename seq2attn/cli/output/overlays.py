@@ -92,8 +92,8 @@ def save(
 def looks(caption: Caption) -> tuple[list[str], NDArray[np.floating], list[int]]:
     """The words and punctuation of a caption, where each looked, and of each white-space word the row that
     stands for it; of no caption nothing."""
-    weights_PS = caption.piece_attention
-    if weights_PS is not None and (found := words_of.of_caption(caption.words, caption.pieces, weights_PS)):
+    weights_PS = caption.subword_attention
+    if weights_PS is not None and (found := words_of.of_caption(caption.words, caption.subwords, weights_PS)):
         return found.tokens, found.weights, found.of_words
     weights_TS = np.zeros((0, 0)) if caption.attention is None else caption.attention
     return caption.words, weights_TS, list(range(len(caption.words)))

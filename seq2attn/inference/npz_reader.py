@@ -1,14 +1,15 @@
-"""Arrays of an npz from anybody, one by one: packing, size and type are looked at before memory is given.
+"""Reads the arrays of an untrusted npz file one by one. Compression, size and type are checked before memory is
+allocated.
 
-numpy's own reader allocates what a header asks for, and unpacks what it is given. Nothing is ever executed,
-and no object is read.
+numpy's own reader allocates what a header asks for and unpacks whatever is there. Here nothing is executed, and
+no Python object is read.
 """
 
 import math
 import tokenize
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -17,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_BYTES = 1 << 26  # of one array
-MOST_DIRECTORY = 48 << 20  # bytes of the archive's own list of what it holds
+MOST_DIRECTORY = 48 << 20  # bytes of the archive's directory
 ENDING = ".npy"
 _MAGIC = b"PK"
-_END, _WIDE_END = b"PK\x05\x06", b"PK\x06\x06"  # stand before the facts of a list, the second of a large one
+_END, _WIDE_END = b"PK\x05\x06", b"PK\x06\x06"  # signatures of the end record, and of zip64's
 
 
-class Archive:
+class NpzReader:
     def __init__(self, file: zipfile.ZipFile) -> None:
         """Raises ValueError where two arrays have one name."""
         self._file = file
@@ -34,30 +35,32 @@ class Archive:
                 raise ValueError(f"two arrays are called {name[:40]!r}")
             self._infos[name] = info
 
-    def getinfo_by_name(self) -> dict[str, zipfile.ZipInfo]:
-        return self._infos
+    @property
+    def names(self) -> Collection[str]:
+        return self._infos.keys()
 
     def array(self, name: str) -> NDArray[Any]:
-        """Numbers or text. Raises ValueError, and what zipfile raises, for what is damaged, too large or
-        neither.
+        """An array of numbers or text. Raises ValueError, and the errors of zipfile, for a damaged array, one
+        that is too large and one of another type.
         """
         info = self._infos[name]
         if info.flag_bits & 1:
             raise ValueError(f"{name} is encrypted")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError(f"{name} is packed in a way that numpy does not write")
+            raise ValueError(f"{name} has a compression that numpy does not write")
         with self._file.open(info) as entry:
-            shape, in_columns, dtype = _header(entry, name)
+            shape, fortran_order, dtype = _header(entry, name)
             size = math.prod(shape) * dtype.itemsize
             content = entry.read(size + 1)
         if len(content) != size:
-            raise ValueError(f"{name} holds {'more' if len(content) > size else 'less'} than it says")
-        return np.frombuffer(content, dtype).reshape(shape, order="F" if in_columns else "C")
+            raise ValueError(f"{name} holds {'more' if len(content) > size else 'less'} than its header says")
+        return np.frombuffer(content, dtype).reshape(shape, order="F" if fortran_order else "C")
 
 
 def is_archive(path: Path) -> bool:
-    """Whether the file begins as an archive does, whatever its name; an .npz that is no text is to be read as
-    one, too."""
+    """True if the file begins like a zip archive, whatever its name, or is an .npz that does not look like
+    text.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(len(_MAGIC))
@@ -67,19 +70,19 @@ def is_archive(path: Path) -> bool:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Archive]:
-    """Raises ValueError and what zipfile raises for what is no archive of arrays."""
+def open_npz(path: Path) -> Iterator[NpzReader]:
+    """Raises ValueError, and the errors of zipfile, for a file that is no archive of arrays."""
     if not path.is_file():
         raise ValueError("no file")
     with path.open("rb") as file:
         if _directory(file) > MOST_DIRECTORY:
             raise ValueError("too many arrays: keep attention of fewer lines, or as .jsonl")
         with zipfile.ZipFile(file) as archive:
-            yield Archive(archive)
+            yield NpzReader(archive)
 
 
 def _directory(file: IO[bytes]) -> int:
-    """Bytes of the archive's list, which zipfile reads as a whole; 0 where there is none to be seen."""
+    """Size in bytes of the archive's directory, which zipfile reads as a whole."""
     length = file.seek(0, 2)
     file.seek(max(0, length - (1 << 17)))
     tail = file.read(1 << 17)
@@ -95,7 +98,7 @@ def _directory(file: IO[bytes]) -> int:
 
 
 def _header(entry: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether columns come first, and type, as an array's beginning tells them."""
+    """Shape, whether the order is Fortran's, and type, from the header of an array."""
     readers: dict[tuple[int, int], Any] = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
@@ -103,8 +106,8 @@ def _header(entry: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtyp
     try:
         version = np.lib.format.read_magic(entry)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of old Pythons' headers
-            shape, in_columns, dtype = readers[version](entry)
+            warnings.simplefilter("ignore")  # about headers written by Python 2
+            shape, fortran_order, dtype = readers[version](entry)
     except (
         ValueError,
         LookupError,
@@ -116,9 +119,9 @@ def _header(entry: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtyp
     ):
         raise ValueError(f"{name} has a damaged header") from None
     if dtype.hasobject or dtype.kind not in "fiuU" or not dtype.itemsize:
-        raise ValueError(f"{name} holds {dtype.name[:40]}, and neither numbers nor text")
+        raise ValueError(f"{name} holds {dtype.name[:40]}, not numbers or text")
     if not all(isinstance(side, int) and not isinstance(side, bool) and side >= 0 for side in shape):
-        raise ValueError(f"{name} has no shape that an array has")
+        raise ValueError(f"{name} has an impossible shape")
     if math.prod(shape) * dtype.itemsize > MOST_BYTES:
         raise ValueError(f"{name} would take more than {MOST_BYTES >> 20} MB")
-    return shape, bool(in_columns), dtype
+    return shape, bool(fortran_order), dtype

@@ -1,8 +1,7 @@
-"""A zip archive of many small files, written as it comes in memory that does not grow: `zipfile` keeps a few
-hundred bytes of each file until its end.
+"""Writes a zip archive of many small files in constant memory. (`zipfile` keeps a few hundred bytes of each file
+until the archive is closed.)
 
-The directory, which a zip archive has at its end, waits in a temporary file without a name. Whatever reads
-zip archives reads it.
+The directory, which stands at the end of an archive, is collected in a temporary file without a name.
 """
 
 import struct
@@ -11,23 +10,21 @@ import zlib
 from typing import IO
 
 _DEFLATED, _VERSION, _VERSION_64 = 8, 20, 45
-_DAY = (1 << 5) | 1  # 1 January 1980: what is written does not depend on when
+_DAY = (1 << 5) | 1  # 1 January 1980, so that equal content gives equal bytes
 _UTF8 = 1 << 11  # names are UTF-8
 _MOST_32, _MOST_16 = 2**32 - 1, 2**16 - 1
 
 
-class Archive:
+class ZipWriter:
     def __init__(self, file: IO[bytes]) -> None:
-        """`file` stands at its beginning, and nobody else writes to it. Raises OSError where the system has
-        no room for temporary files.
-        """
+        """`file` is empty, and nobody else writes to it. Raises OSError if no temporary file can be made."""
         self._file = file
         self._directory = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self._offset = 0
         self.count = 0
 
     def add(self, name: str, content: bytes) -> None:
-        """A file of less than 4 GiB."""
+        """Add a file of less than 4 GiB."""
         packer = zlib.compressobj(zlib.Z_DEFAULT_COMPRESSION, zlib.DEFLATED, -15)
         packed = packer.compress(content) + packer.flush()
         title = name.encode()
@@ -58,8 +55,8 @@ class Archive:
         self.count += 1
 
     def close(self) -> None:
-        """Write the directory. Without it the archive is none."""
-        with self._directory:  # which goes, also where the disk is full
+        """Write the directory; without it the file is no archive."""
+        with self._directory:  # closed even if the disk is full
             size = self._directory.tell()
             self._directory.seek(0)
             while block := self._directory.read(1 << 16):

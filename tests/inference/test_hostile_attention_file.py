@@ -14,7 +14,8 @@ import pytest
 from peak_memory import PEAK
 
 from seq2attn.errors import UserError
-from seq2attn.plotting import arrays, saved
+from seq2attn.inference import attention_file, npz_reader
+from seq2attn.inference.attention_file import read_attention
 
 ROOT = Path(__file__).parents[2]
 GOOD = {
@@ -49,7 +50,7 @@ def header(text: str, body: bytes = b"", version: bytes = b"\x01\x00") -> bytes:
 
 def refused(path: Path, words: str = "") -> str:
     with pytest.raises(UserError) as error:
-        list(saved.read(path))
+        list(read_attention(path))
     text = str(error.value)
     assert path.name in text
     assert words in text
@@ -61,7 +62,7 @@ def test_a_file_is_known_by_what_it_holds(tmp_path: Path) -> None:
     line = json.dumps({"source_words": ["a", "b"], "target_words": ["x"], "attention": [[0.5, 0.5]]}) + "\n"
     (tmp_path / "lines.npz").write_text(line, encoding="utf-8")
     for path in (tmp_path / "lines.npz", npz(tmp_path / "arrays.jsonl"), npz(tmp_path / "arrays.npz")):
-        (entry,) = saved.read(path)
+        (entry,) = read_attention(path)
         assert (entry.line, entry.words.source_words, entry.words.attention.tolist()) == (
             1,
             ["a", "b"],
@@ -73,13 +74,13 @@ def test_a_file_is_known_by_what_it_holds(tmp_path: Path) -> None:
     "dtype", [np.float16, np.float32, np.float64, np.longdouble, np.int8, np.uint64, ">f4"]
 )
 def test_numbers_of_every_kind_are_weights(tmp_path: Path, dtype: Any) -> None:
-    (entry,) = saved.read(npz(tmp_path / "a.npz", attention=np.array([[0, 1]]).astype(dtype)))
+    (entry,) = read_attention(npz(tmp_path / "a.npz", attention=np.array([[0, 1]]).astype(dtype)))
     assert entry.words.attention.tolist() == [[0, 1]]
 
 
 def test_columns_may_come_first(tmp_path: Path) -> None:
     weights = np.asfortranarray(np.array([[0.1, 0.2], [0.3, 0.4]]))
-    (entry,) = saved.read(npz(tmp_path / "a.npz", attention=weights, target_words=np.array(["x", "y"])))
+    (entry,) = read_attention(npz(tmp_path / "a.npz", attention=weights, target_words=np.array(["x", "y"])))
     assert entry.words.attention.tolist() == weights.tolist()
 
 
@@ -122,7 +123,7 @@ def test_halves_of_surrogate_pairs_are_replaced(tmp_path: Path) -> None:
             path.write_text(
                 '{"source_words": ["\\ud83d", "b"], "target_words": ["x"], "attention": [[0, 1]]}\n'
             )
-        (entry,) = saved.read(path)
+        (entry,) = read_attention(path)
         assert entry.words.source_words == ["\ufffd", "b"]
 
 
@@ -169,7 +170,7 @@ def test_what_is_no_array_is_refused(tmp_path: Path, raw: bytes) -> None:
 
 @pytest.mark.parametrize("how", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_other_ways_to_pack_are_refused(tmp_path: Path, how: int) -> None:
-    refused(packed(tmp_path / "a.npz", b"text", how), "packed in a way")
+    refused(packed(tmp_path / "a.npz", b"text", how), "a compression")
 
 
 @pytest.mark.parametrize(
@@ -203,7 +204,7 @@ def test_damage_anywhere_is_one_line_or_nothing(tmp_path: Path) -> None:
             changed[place] = int(draw.integers(0, 256))
         path.write_bytes(changed[: int(draw.integers(1, len(data) + 1))] if draw.random() < 0.3 else changed)
         try:
-            list(saved.read(path))
+            list(read_attention(path))
         except UserError as error:
             said.append(str(error))
     assert len(said) > 50
@@ -222,7 +223,7 @@ def test_lines_of_other_names_are_none_of_ours(tmp_path: Path) -> None:
         np.savez(
             file, **{f"{name}/attention": np.ones(1) for name in ("../0", "0.1", "٣", "9" * 5000, "-1", "x")}
         )
-    assert list(saved.read(tmp_path / "a.npz")) == []
+    assert list(read_attention(tmp_path / "a.npz")) == []
 
 
 def lines(path: Path, *texts: str) -> Path:
@@ -254,8 +255,14 @@ def lines(path: Path, *texts: str) -> Path:
         '"source_words": "ab"',
         '"source_words": ["a", 1]',
         '"source_words": [["a"], "b"]',
-        '"piece_attention": [[1]]',
-        '"piece_attention": [[1]], "source_pieces": 1, "target_pieces": []',
+        '"attention_heads": [[[0, 1]]]',
+        '"attention_heads": [[[[0, 1, 0]]]]',
+        '"attention_heads": [[[[0, -1]]]]',
+        '"attention_heads": [[[[0, 1]], [[0]]]]',
+        '"attention_heads": [[]]',
+        '"attention_heads": 1',
+        '"subword_attention": [[1]]',
+        '"subword_attention": [[1]], "source_subwords": 1, "target_subwords": []',
     ],
     ids=lambda change: change[:30],
 )
@@ -268,12 +275,12 @@ def test_lines_of_nonsense_are_named(tmp_path: Path, change: str) -> None:
 def test_a_page_holds_so_much_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     line = json.dumps({"source_words": ["a", "b"], "target_words": ["x"], "attention": [[0, 1]]})
     path = lines(tmp_path / "a.jsonl", *[line] * 5)
-    monkeypatch.setattr(saved, "MOST_TOGETHER", 8)
-    assert len(list(saved.read(path))) == 5
+    monkeypatch.setattr(attention_file, "MAX_TOTAL_WEIGHTS", 8)
+    assert len(list(read_attention(path))) == 5
     with pytest.raises(
-        UserError, match=r"too many words for one page, up to line 5; choose one with --line N"
+        UserError, match=r"too many words for one page, up to line 5; draw one line at a time"
     ):
-        list(saved.read(path, combine_layers=True))
+        list(read_attention(path, keep_all=True))
 
 
 @pytest.mark.parametrize("key", ["attention", "source_words"])
@@ -287,8 +294,8 @@ def test_a_small_file_takes_little_memory_whatever_it_unpacks_to(tmp_path: Path,
         for _ in range(60):
             entry.write(bytes(1 << 24))
     script = (
-        "import sys\nfrom pathlib import Path\nfrom seq2attn.errors import UserError\nfrom seq2attn.plotting import saved\n"
-        "try:\n    list(saved.read(Path(sys.argv[1])))\nexcept UserError as error:\n    print(error)\n"
+        "import sys\nfrom pathlib import Path\nfrom seq2attn.errors import UserError\nfrom seq2attn.inference.attention_file import read_attention\n"
+        "try:\n    list(read_attention(Path(sys.argv[1])))\nexcept UserError as error:\n    print(error)\n"
         f"print({PEAK})"
     )
     with zipfile.ZipFile(tmp_path / "a.npz", "a") as archive:
@@ -312,5 +319,5 @@ def test_a_small_file_takes_little_memory_whatever_it_unpacks_to(tmp_path: Path,
 
 def test_a_list_of_millions_of_names_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = npz(tmp_path / "a.npz")
-    monkeypatch.setattr(arrays, "MOST_DIRECTORY", 100)
+    monkeypatch.setattr(npz_reader, "MOST_DIRECTORY", 100)
     refused(path, "too many arrays")

@@ -6,13 +6,13 @@ import zipfile
 import numpy as np
 import pytest
 
-from seq2attn.cli import archive
+from seq2attn.inference import zip_writer
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 70_000])
 def test_zipfile_reads_what_was_written(count: int) -> None:
     file = io.BytesIO()
-    written = archive.Archive(file)
+    written = zip_writer.ZipWriter(file)
     for number in range(count):
         written.add(f"{number}/é", str(number).encode() * (number % 7))
     written.close()
@@ -24,9 +24,9 @@ def test_zipfile_reads_what_was_written(count: int) -> None:
 
 
 def test_far_places_have_wide_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "_MOST_32", 200)
+    monkeypatch.setattr(zip_writer, "_MOST_32", 200)
     file = io.BytesIO()
-    written = archive.Archive(file)
+    written = zip_writer.ZipWriter(file)
     for number in range(9):
         written.add(str(number), bytes(range(100)))
     written.close()
@@ -40,7 +40,7 @@ def test_the_same_content_gives_the_same_bytes_and_numpy_reads_it() -> None:
     def whole() -> bytes:
         file, array = io.BytesIO(), io.BytesIO()
         np.lib.format.write_array(array, np.arange(6.0).reshape(2, 3), allow_pickle=False)
-        written = archive.Archive(file)
+        written = zip_writer.ZipWriter(file)
         written.add("0/attention.npy", array.getvalue())
         written.close()
         return file.getvalue()
