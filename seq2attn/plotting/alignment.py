@@ -30,7 +30,7 @@ def is_word(text: str) -> bool:
     return any(unicodedata.category(character)[0] in "LNS" for character in text)
 
 
-def to_compute_dtype(alignment: Alignment) -> list[int]:
+def word_columns(alignment: Alignment) -> list[int]:
     """The columns that count as source words: no punctuation, and not the end token."""
     columns = len(alignment.source_words) - alignment.ends
     return [column for column in range(columns) if is_word(alignment.source_words[column])]
@@ -46,7 +46,7 @@ def hardly_read(alignment: Alignment) -> list[int]:
     if alignment.pieces or rows < 1:
         return []
     sums_S = np.asarray(alignment.attention, dtype=np.float64)[:rows].sum(0)
-    return [column for column in to_compute_dtype(alignment) if sums_S[column] < LITTLE]
+    return [column for column in word_columns(alignment) if sums_S[column] < LITTLE]
 
 
 def count_line(alignment: Alignment, named: bool = True) -> str:
@@ -55,7 +55,7 @@ def count_line(alignment: Alignment, named: bool = True) -> str:
     columns = hardly_read(alignment)
     if not columns:
         return ""
-    total = len(to_compute_dtype(alignment))
+    total = len(word_columns(alignment))
     were = "were" if len(columns) > 1 else "was"
     start = f"{len(columns)} of {total} source words {were}" if total > 1 else "the source word was"
     whose = f" by {alignment.title}" if alignment.title else ""

@@ -45,14 +45,16 @@ def render(images: Sequence[Looked], title: str = "Attention") -> str:
     numbers = [
         [
             *(image.grid or (0, 0)),
-            spotlight.ceiling(image.weights),
+            spotlight.scale_max(image.weights),
             np.round(np.asarray(image.weights, dtype=np.float64), 5).tolist(),
         ]
         for image in images
     ]
     # numbers and brackets alone: nothing that could end the script element
     data = json.dumps(numbers, separators=(",", ":"), allow_nan=False)
-    script = _SCRIPT.replace("BENT", str(spotlight.BENT)).replace("WARM", ", ".join(map(str, spotlight.WARM)))
+    script = _SCRIPT.replace("BENT", str(spotlight.GAMMA)).replace(
+        "WARM", ", ".join(map(str, spotlight.WARM))
+    )
     return html_alignment.PAGE.format(
         title=escape(html_alignment.harmless(title)),
         allowed="; img-src data:",
@@ -79,7 +81,9 @@ def _section(image: Looked, number: int) -> str:
         )
     name = f"<h2>{escape(html_alignment.harmless(image.name))}</h2>\n" if image.name else ""
     shown = _frames(pixels) if clip else _stage(pixels)
-    full = f'<p class="how">{"full bar" if clip else "full light"}: weight {spotlight.ceiling(weights):g}</p>'
+    full = (
+        f'<p class="how">{"full bar" if clip else "full light"}: weight {spotlight.scale_max(weights):g}</p>'
+    )
     return f'<section data-image="{number}">\n{name}{shown}\n{html_alignment.line("caption", image.words)}\n{full}\n</section>'
 
 

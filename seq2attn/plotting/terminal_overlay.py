@@ -47,7 +47,7 @@ def render(
     shown_THW = _merged(weights_TS.reshape(len(words), rows, columns))
     highest = float(shown_THW.max())
     least = [
-        highest * (shade / len(terminal_heatmap.SHADES)) ** (1 / spotlight.BENT)
+        highest * (shade / len(terminal_heatmap.SHADES)) ** (1 / spotlight.GAMMA)
         for shade in range(1, len(terminal_heatmap.SHADES))
     ]  # weight that has each shade but the first
     wide = 2 * shown_THW.shape[2]

@@ -65,7 +65,7 @@ def test_a_cell_of_a_corner_is_bright_to_the_very_edge(tmp_path, cell):
 
 def test_brightness_at_a_cells_centre_is_that_of_its_weight():
     weights = np.random.default_rng(2).random((6, 6)) * 0.4
-    smooth = spotlight.glow(weights, (6 * 31, 6 * 31), 0.5)
+    smooth = spotlight.upsample(weights, (6 * 31, 6 * 31), 0.5)
     np.testing.assert_allclose(smooth[15::31, 15::31], spotlight.brightness(weights, 0.5), atol=0.01)
     assert smooth.min() >= 0
     assert smooth.max() <= 1
@@ -74,7 +74,7 @@ def test_brightness_at_a_cells_centre_is_that_of_its_weight():
 def test_more_weight_is_more_light_on_black_on_white_and_between():
     for value in (0, 30, 90, 150, 220, 255):
         steps = (
-            spotlight.lit(np.full((1, 50, 3), value, dtype=np.uint8), np.linspace(0, 1, 50)[None])
+            spotlight.relight(np.full((1, 50, 3), value, dtype=np.uint8), np.linspace(0, 1, 50)[None])
             .astype(int)
             .sum(-1)[0]
         )
@@ -228,7 +228,7 @@ def test_files_are_of_a_size_to_send(tmp_path):
     ],
 )
 def test_the_scale_ends_at_the_next_round_number(most, highest):
-    assert spotlight.ceiling(np.array([[0.0, most]])) == highest
+    assert spotlight.scale_max(np.array([[0.0, most]])) == highest
 
 
 def test_the_legend_says_the_highest_weight():

@@ -19,7 +19,7 @@ from seq2attn.data.images.corpus import Box
 from seq2attn.data.images.decoding import Pixels
 from seq2attn.errors import UsageError
 from seq2attn.inference import Caption, Captioner
-from seq2attn.plotting import overlay
+from seq2attn.plotting import filmstrip, overlay
 from seq2attn.plotting import words as words_of
 from seq2attn.plotting.fonts import Fonts
 
@@ -85,7 +85,7 @@ def save(
 ) -> Fonts:
     """The overlay of a still or, where there is no grid, the film strip of a clip, by the ending of the path."""
     if grid is None:
-        return overlay.save_clip(pixels_FYX3, words, weights_TS, path, title=title)
+        return filmstrip.save(pixels_FYX3, words, weights_TS, path, title=title)
     return overlay.save(pixels_FYX3[0], words, weights_TS, grid, path, boxes=boxes, title=title)
 
 
