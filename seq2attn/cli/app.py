@@ -2,8 +2,7 @@
 options.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. A reader that closes the pipe has what it
-wanted: that ends the program
-quietly with 0. A failure is one line on stderr; a traceback only with --debug.
+wanted: that ends the program quietly with 0. A failure is one line on stderr; a traceback only with --debug.
 """
 
 import errno

@@ -85,8 +85,8 @@ def caption(
     """Describe images: a line for each, its path, a tab and the caption.
 
     Folders are walked one level deep, hidden files left out. An image that cannot be read is one line on
-    stderr and an empty caption; the others are done,
-    and the exit code is 1. Escapes such as \\n stand for control characters in a path. The output depends neither on the batch size nor on the order.
+    stderr and an empty caption; the others are done, and the exit code is 1. Escapes such as \\n stand for
+    control characters in a path. The output depends neither on the batch size nor on the order.
     """
     settings = set_ or []
     if format not in FORMATS:

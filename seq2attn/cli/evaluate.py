@@ -1,4 +1,5 @@
-"""`seq2attn evaluate`: scores of runs on a split or on files, of other systems' outputs, and of alignments."""
+"""`seq2attn evaluate`: scores of runs on a split or on files, of other systems' outputs, and of alignments.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -184,8 +185,8 @@ def evaluate(
     """Score runs: BLEU first, with its sacreBLEU signature, then chrF and TER, and how likely the references
     are: cross-entropy and perplexity.
 
-    Of runs that describe images BLEU-1 to 4, CIDEr-D and ROUGE-L too, and where their attention points,
-    where the data have boxes.
+    Of runs that describe images BLEU-1 to 4, CIDEr-D and ROUGE-L too, and where their attention points, where
+    the data have boxes.
 
     Outputs and scores are kept in RUN/scores, what --set and options of the search change in the file's name.
     Several systems are compared with the first by a paired bootstrap.

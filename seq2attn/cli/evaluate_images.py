@@ -1,6 +1,6 @@
-"""What `evaluate` does with captioned images: a run describes them, all their captions are forced on it,
-and BLEU, chrF, TER and the scores of captions
-compare systems. The test at the end of a training is the same. Knows no file."""
+"""What `evaluate` does with captioned images: a run describes them, all their captions are forced on it, and
+BLEU, chrF, TER and the scores of captions compare systems. The test at the end of a training is the same.
+Knows no file."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -112,7 +112,7 @@ def draw(
         from seq2attn.plotting import html_overlay
 
         pixels = part.pixels_FYX3 if found.grid is None else part.pixels_FYX3[0]
-        looked = html_overlay.Looked(pixels, labels, weights_TS, found.grid, chosen.where)
+        looked = html_overlay.CaptionAttention(pixels, labels, weights_TS, found.grid, chosen.where)
         html_overlay.save([looked], output, title or f"Attention of {run}")
     else:
         fonts = overlays.save(part.pixels_FYX3, labels, weights_TS, found.grid, output, boxes, title or "")

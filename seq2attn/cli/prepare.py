@@ -137,13 +137,10 @@ def prepare(
     """Make a corpus ready for training: tokenizer trained, text encoded, images looked at.
 
     Raw text goes in as it is. A folder holds line-aligned text in SPLIT.LANG (train, valid, test*; also .gz),
-    or
-    images and their captions: metadata.jsonl or .csv, Flickr's *.token.txt, captions.txt or results.csv,
-    COCO's
-    captions_*.json, or Karpathy's dataset_*.json; in a file a column "image" names the images. A corpus
-    without splits
-    is divided, never with the same source sentence or image on two sides. The folder is made whole or not
-    at all.
+    or images and their captions: metadata.jsonl or .csv, Flickr's *.token.txt, captions.txt or results.csv,
+    COCO's captions_*.json, or Karpathy's dataset_*.json; in a file a column "image" names the images. A
+    corpus without splits is divided, never with the same source sentence or image on two sides. The folder is
+    made whole or not at all.
     """
     mistaken.refuse_no_data(corpus)
     asked: dict[str, object] = {

@@ -15,8 +15,7 @@ LOCK = "training.lock"  # in a run while it is trained
 
 def refuse_data(data: str, chosen: Config) -> None:
     """Raise UserError or UsageError where a corpus or prepared folder is not there, is no data, has no such
-    columns, or is not what the model reads.
-    What lies elsewhere, at hf:, is looked at later."""
+    columns, or is not what the model reads. What lies elsewhere, at hf:, is looked at later."""
     mistaken.refuse_no_data(data)
     if mistaken.is_prepared(Path(data)):
         try:

@@ -31,8 +31,7 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def validation_of(self, stop: Callable[[], bool], said: Said) -> Callable[[Seq2Seq], Scores]:
         """A function that scores a model as `evaluate` does, on the first part of the validation split; it
-        raises Interrupted once `stop` says so,
-        and tells `said` how far it is."""
+        raises Interrupted once `stop` says so, and tells `said` how far it is."""
 
     @abc.abstractmethod
     def critic(self) -> RewardFunction:
@@ -40,7 +39,8 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def test(self, run: Path, device: str) -> None:
-        """Print the score of the run's best weights on each test split, some outputs, and what to type next."""
+        """Print the score of the run's best weights on each test split, some outputs, and what to type next.
+        """
 
     def example(self, *values: str) -> str:
         """A source, its reference and what a model made of it, a line each."""

@@ -155,10 +155,9 @@ def train(
 ) -> None:
     """Train a model on parallel text or captioned images, and score it on the test splits.
 
-    With no argument: a small translator of the bundled corpus, in a few minutes. Ctrl-C saves and ends, as
-    do the signals INT, TERM, HUP, USR1, USR2 and XCPU (kill -TERM where Ctrl-C does not reach); the same
-    command with --resume goes on.
-    Several devices or machines: torchrun --nproc-per-node N -m seq2attn train ...
+    With no argument: a small translator of the bundled corpus, in a few minutes. Ctrl-C saves and ends, as do
+    the signals INT, TERM, HUP, USR1, USR2 and XCPU (kill -TERM where Ctrl-C does not reach); the same command
+    with --resume goes on. Several devices or machines: torchrun --nproc-per-node N -m seq2attn train ...
     """
     if glossary_:
         for line in glossary.lines():

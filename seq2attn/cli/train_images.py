@@ -47,8 +47,8 @@ class CaptioningTask(Task):
     def _features(
         self, split: CaptionedSplit, model: Seq2Seq, world: World, varied: bool
     ) -> NDArray[np.float16] | None:
-        """What a frozen backbone makes of the images, from the cache; None where it learns, or where
-        images are varied before it sees them.
+        """What a frozen backbone makes of the images, from the cache; None where it learns, or where images
+        are varied before it sees them.
         """
         train = self.config.train
         if not self.encoder.frozen or (varied and (train.max_crop or train.flip or train.color_jitter)):

@@ -1,5 +1,5 @@
-"""A clip as a film strip in a file: its frames side by side, and below them a row for each word, whose depth of
-colour is the word's weight on each frame.
+"""A clip as a film strip in a file: its frames side by side, and below them a row for each word, whose depth
+of colour is the word's weight on each frame.
 
 The ending of the path chooses PNG, SVG or PDF. It knows pixels, words and weights, and no model.
 """
@@ -29,8 +29,8 @@ def save(
 ) -> Fonts:
     """Write the film strip of a clip (F, Y, X, 3), uint8, to `path`; `weights_TF` has a row for each word.
 
-    Returns the fonts of the drawing and the characters that no font has. Raises UsageError for another ending or
-    shape, and for weights that are not finite.
+    Returns the fonts of the drawing and the characters that no font has. Raises UsageError for another ending
+    or shape, and for weights that are not finite.
     """
     check_ending(path, "a film strip")
     fonts = covering(["…", *words, title])

@@ -1,5 +1,5 @@
-"""What a captioner attends to, drawn over the image in a file: the image, then one panel for each word, with the
-word's weights as light on the image.
+"""What a captioner attends to, drawn over the image in a file: the image, then one panel for each word, with
+the word's weights as light on the image.
 
 The ending of the path chooses PNG, SVG or PDF. It knows pixels, words and weights, and no model.
 """
@@ -41,11 +41,11 @@ def save(
     """Write the overlay of the image (Y, X, 3), uint8, to `path`.
 
     `weights_TS` has a row for each word and a column for each cell of `grid` (rows, columns), row by row from
-    the upper left; rows need not sum to 1. A box is (number of the word, left, top, right, bottom) in pixels: it
-    is outlined on the image and in the panel of its word.
+    the upper left; rows need not sum to 1. A box is (number of the word, left, top, right, bottom) in pixels:
+    it is outlined on the image and in the panel of its word.
 
-    Returns the fonts of the drawing and the characters that no font has. Raises UsageError for another ending or
-    shape, and for weights that are not finite.
+    Returns the fonts of the drawing and the characters that no font has. Raises UsageError for another ending
+    or shape, and for weights that are not finite.
     """
     check_ending(path, "an overlay")
     fonts = covering(["…", *words, title])

@@ -1,5 +1,5 @@
-"""What overlays and film strips share: a matplotlib canvas whose coordinates are dots, images and texts on it, and
-the checks of pixels and weights.
+"""What overlays and film strips share: a matplotlib canvas whose coordinates are dots, images and texts on
+it, and the checks of pixels and weights.
 
 An image is placed with one dot a pixel, so that matplotlib does not resample it.
 """
@@ -105,7 +105,8 @@ def fitted_texts(
     size: float,
     ha: str = "center",
 ) -> list[Text]:
-    """Texts on one line, each at most `width` wide: in a smaller font if needed, and then cut with an ellipsis."""
+    """Texts on one line, each at most `width` wide: in a smaller font if needed, and then cut with an
+    ellipsis."""
     labels = [
         label if len(label) <= LONGEST_LABEL or ha == "left" else label[: LONGEST_LABEL - 1] + "…"
         for _, label in places

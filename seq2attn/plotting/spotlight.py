@@ -1,5 +1,5 @@
-"""Attention as light on an image: the image is dim and grey, and has its colours, under a warm light, where a word
-attends.
+"""Attention as light on an image: the image is dim and grey, and has its colours, under a warm light, where a
+word attends.
 
 All words of an image share one scale. It knows arrays, and no file or figure.
 """

@@ -98,8 +98,7 @@ def between(
 
 
 class Looks(NamedTuple):
-    """The tokens of a caption, where each looked, and of each white-space word the token that stands for
-    it."""
+    """The tokens of a caption, where each looked, and of each white-space word the token that stands for it."""
 
     tokens: list[str]
     weights: np.ndarray  # (tokens, positions)

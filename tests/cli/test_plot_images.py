@@ -17,7 +17,7 @@ from seq2attn.cli.output import overlays
 from seq2attn.data.images import decoding
 from seq2attn.data.images.corpus import Box
 from seq2attn.inference import Captioner
-from seq2attn.plotting import overlay, terminal_overlay
+from seq2attn.plotting import filmstrip, overlay, terminal_overlay
 
 Call = Callable[..., tuple[int, str, str]]
 CAPTION = "le petit chien dort"
@@ -236,7 +236,7 @@ def test_a_clip_is_a_film_strip(call: Call, clips: Path, tmp_path: Path) -> None
     forced = Captioner.load(clips, "cpu").force([tmp_path / "clip"], [CAPTION])[0]
     assert forced.attention is not None
     read = np.stack([np.asarray(Image.open(tmp_path / "clip" / f"{number}.png")) for number in (0, 3, 6)])
-    overlay.save_clip(read, forced.words, forced.attention, tmp_path / "wanted.png")
+    filmstrip.save(read, forced.words, forced.attention, tmp_path / "wanted.png")
     assert (tmp_path / "strip.png").read_bytes() == (tmp_path / "wanted.png").read_bytes()
 
 

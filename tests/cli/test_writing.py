@@ -26,6 +26,7 @@ from seq2attn.data import prepared
 from seq2attn.errors import UserError
 from seq2attn.inference.attention_file import AttentionWriter
 from seq2attn.plotting import heatmap, html_alignment
+from seq2attn.plotting.alignment import Alignment
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -158,7 +159,7 @@ def test_standard_output_that_fails_is_named(run: Path, tmp_path: Path) -> None:
 
 def test_images_and_pages_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
     weights = np.full((2, 3), 1 / 3)
-    pair = html_alignment.Alignment(["a", "b", "c"], ["x", "y"], weights)
+    pair = Alignment(["a", "b", "c"], ["x", "y"], weights)
     for ending in (".png", ".svg", ".pdf", ".html"):
         path = tmp_path / f"p{ending}"
         path.write_bytes(b"of yesterday")

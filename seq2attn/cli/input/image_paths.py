@@ -1,5 +1,5 @@
-"""Which images `caption` is asked for: files, those in folders, and paths that come line by line on
-standard input, in their order.
+"""Which images `caption` is asked for: files, those in folders, and paths that come line by line on standard
+input, in their order.
 
 Folders are walked one level deep. It decodes nothing, but that a folder of clips is told from a clip by what
 is in it.

@@ -1,7 +1,7 @@
 """Images decoded by threads while those before them are described, block by block, in bounded memory.
 
-An image that cannot be read is handed on with the reason: it stops nothing. Knows a captioner by what it
-sees of an image, and prints nothing.
+An image that cannot be read is handed on with the reason: it stops nothing. Knows a captioner by what it sees
+of an image, and prints nothing.
 """
 
 import queue

@@ -1,7 +1,8 @@
-r"""Lines of text as they come: from standard input or from files, packed or not, read ahead by a thread, in bounded memory.
+r"""Lines of text as they come: from standard input or from files, packed or not, read ahead by a thread, in
+bounded memory.
 
-A line ends at "\n" and nowhere else; a "\r" before it is dropped. Of a line longer than a bound the rest is dropped while it is read. Invalid UTF-8 is replaced
-and reported. It knows nothing of what becomes of a line.
+A line ends at "\n" and nowhere else; a "\r" before it is dropped. Of a line longer than a bound the rest is
+dropped while it is read. Invalid UTF-8 is replaced and reported. It knows nothing of what becomes of a line.
 """
 
 import codecs

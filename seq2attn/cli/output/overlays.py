@@ -1,5 +1,5 @@
-"""What the words of captions looked at, as images in files: the part of an image that a model sees, and
-names for the overlays of many.
+"""What the words of captions looked at, as images in files: the part of an image that a model sees, and names
+for the overlays of many.
 
 Knows captions and images, and no search.
 """
@@ -55,8 +55,8 @@ class Part(NamedTuple):
 
 
 def seen_part(content: Sequence[bytes], where: str, captioner: Captioner) -> Part:
-    """That which the (first) model sees: of "crop" the middle square, of "pad" grey around the image.
-    Raises UserError, naming `where`, for what is no image.
+    """That which the (first) model sees: of "crop" the middle square, of "pad" grey around the image. Raises
+    UserError, naming `where`, for what is no image.
     """
     view = captioner.views[0]
     pixels_FYX3 = decoding.pixels(content, where, clip=captioner.clips)
@@ -83,7 +83,8 @@ def save(
     boxes: Sequence[Box] = (),
     title: str = "",
 ) -> Fonts:
-    """The overlay of a still or, where there is no grid, the film strip of a clip, by the ending of the path."""
+    """The overlay of a still or, where there is no grid, the film strip of a clip, by the ending of the path.
+    """
     if grid is None:
         return filmstrip.save(pixels_FYX3, words, weights_TS, path, title=title)
     return overlay.save(pixels_FYX3[0], words, weights_TS, grid, path, boxes=boxes, title=title)
@@ -100,8 +101,8 @@ def looks(caption: Caption) -> tuple[list[str], NDArray[np.floating], list[int]]
 
 
 class Folder:
-    """Overlays of many images, each named after its image: dog.png; of two that are called so, dog-2.png;
-    of its second best caption, dog.2.png.
+    """Overlays of many images, each named after its image: dog.png; of two that are called so, dog-2.png; of
+    its second best caption, dog.2.png.
     """
 
     def __init__(self, path: Path) -> None:
@@ -114,8 +115,8 @@ class Folder:
         self._unseen: set[str] = set()
 
     def names(self, image: str, count: int) -> list[Path]:
-        """Files for `count` captions of one more image. Raises UsageError where images of this very
-        folder would be written over.
+        """Files for `count` captions of one more image. Raises UsageError where images of this very folder
+        would be written over.
         """
         place = Path(image)
         if place.absolute().parent.resolve() == self._path.resolve():

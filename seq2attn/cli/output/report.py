@@ -1,8 +1,8 @@
 """What `evaluate` knows of a system on a test: as lines and a table for people, as a record for programs, and
 kept in a run.
 
-What a test is made of, and how a run is put to it, is its own: see `evaluate_texts` and `evaluate_images`.
-No model is known here.
+What a test is made of, and how a run is put to it, is its own: see `evaluate_texts` and `evaluate_images`. No
+model is known here.
 """
 
 import abc

@@ -1,8 +1,6 @@
 """What training shows: on a terminal a line that moves, with the facts of the moment; elsewhere a line for
-the first step, for each logged one
-and at least every half a minute; validations and one sample as lines on both; and the same numbers as
-TensorBoard files in RUN/tensorboard
-wherever tensorboard is installed.
+the first step, for each logged one and at least every half a minute; validations and one sample as lines on
+both; and the same numbers as TensorBoard files in RUN/tensorboard wherever tensorboard is installed.
 
 It knows the events of training and nothing else.
 """
