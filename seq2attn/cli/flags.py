@@ -1,14 +1,11 @@
-"""Options that several commands have in common, as typer annotations: one name, one meaning, one line of
-help.
+"""Options that several commands share, as typer annotations: one name, one meaning, one line of help.
 
-    def evaluate(..., device: options.Device = "auto", seed: options.Seed = 1, quiet: options.Quiet = False,
-    debug: options.Debug = False)
+    def evaluate(..., device: flags.Device = "auto", seed: flags.Seed = 1, quiet: flags.Quiet = False, ...)
 
-Quiet and Debug work by being declared: `--quiet` silences `console`, `--debug` is read by `app.main`.
+Declaring `Quiet` and `Debug` is enough: `--quiet` silences `console`, and `app.main` reads `--debug`.
 """
 
 import re
-from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -24,7 +21,7 @@ def _quiet(value: bool) -> bool:
 
 
 def _device(name: str) -> str:
-    # Said by its form alone, before torch is there; whether the machine has it is seen later.
+    # by its form alone, before torch is imported; later the machine says whether it has the device
     if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", name):
         raise UsageError(f"--device {name}: choose auto, cpu, cuda or cuda:N")
     return name
@@ -35,59 +32,9 @@ def _settings(settings: list[str] | None) -> list[str] | None:
     return settings
 
 
-def refuse_twice(settings: Iterable[str], **options: object) -> None:
-    """Raise UsageError where --set names the search setting of an option that was given, too."""
-    for name, value in options.items():
-        if value is not None and sets(settings, f"search.{name}"):
-            raise UsageError(
-                f"--{name.replace('_', '-')} and --set search.{name} say one thing twice: leave one out"
-            )
-
-
-def sets(settings: Iterable[str], *keys: str) -> bool:
-    return any(setting.partition("=")[0].strip() in keys for setting in settings)
-
-
-UTILITIES = ("chrf", "bleu")  # those of evaluation.text, which is too heavy to be imported for a wrong option
-SAMPLES = 32  # as in inference.translator
-
-
-def refuse_utility(
-    settings: Iterable[str],
-    mbr: str | None,
-    samples: int | None,
-    n_best: int,
-    beam: int | None,
-    length_penalty: float | None,
-    sample: bool = False,
-) -> None:
-    """Raise UsageError for what makes no sense with --mbr, or without it."""
-    if mbr is None:
-        if samples is not None:
-            raise UsageError(
-                "--samples are what --mbr chooses from: give --mbr too"
-                + ("; with --sample, --n-best N draws N" if sample else "")
-            )
-        return
-    if mbr not in UTILITIES:
-        raise UsageError(f"--mbr {mbr}: choose {' or '.join(UTILITIES)}")
-    if sample:
-        raise UsageError(
-            "--sample gives the draws themselves, and --mbr chooses among draws of its own: leave one out"
-        )
-    for name, value, why in (
-        ("beam", beam, "it draws samples and searches for nothing"),
-        ("length_penalty", length_penalty, "it chooses by utility alone"),
-    ):
-        if value is not None or sets(settings, f"search.{name}"):
-            raise UsageError(
-                f"--{name.replace('_', '-') if value is not None else f'set search.{name}'} and --mbr: {why}; leave one out"
-            )
-    if n_best > (samples or SAMPLES):
-        raise UsageError(
-            f"--n-best {n_best}: no more can be chosen than the {samples or SAMPLES} samples that are drawn; set --samples {n_best} or more"
-        )
-
+# As in `evaluation.text` and `inference.searcher`, which take seconds to import; a test holds them equal.
+UTILITIES = ("chrf", "bleu")
+SAMPLES = 32
 
 Device = Annotated[
     str, typer.Option(help="Where to compute: auto, cpu, cuda or cuda:N.", metavar="DEVICE", callback=_device)

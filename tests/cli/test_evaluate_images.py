@@ -531,7 +531,7 @@ def test_a_training_ends_with_the_scores_that_evaluate_gives(
         "encoder.size=16",
         "encoder.channels=4",
         "encoder.blocks=[1]",
-        "encoder.side=32",
+        "encoder.image_size=32",
         "decoder.size=16",
         "attention.size=8",
     ]

@@ -176,7 +176,7 @@ def test_images_are_called_so_and_nothing_is_offered_that_would_be_refused(run: 
         *(part for size in sizes for part in ("--set", size)),
     )
     assert (code, out) == (0, ""), err
-    assert re.search(r"\n  image    \S+\n  reference  .*\n  caption    ", err)
+    assert re.search(r"\n  image      \S+\n  reference  .*\n  caption    ", err)
     # no attention to draw and no test split to score
     assert err.endswith("\nnext:\n  seq2attn caption run IMAGE...\n  seq2attn evaluate run --split valid\n")
 

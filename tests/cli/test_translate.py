@@ -554,7 +554,7 @@ def test_usage_errors_come_first_and_name_the_option(
     def no_reading() -> io.BytesIO:
         raise AssertionError("input was read before the options were checked")
 
-    monkeypatch.setattr(line_reader, "Stream", lambda *_: no_reading())
+    monkeypatch.setattr(line_reader, "LineReader", lambda *_: no_reading())
     assert app.run(["translate", run, *arguments]) == 2
     out, err = capfdbinary.readouterr()
     assert out == b""
