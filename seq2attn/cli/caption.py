@@ -11,7 +11,7 @@ from seq2attn import config
 from seq2attn.cli import console, flags, mistaken
 from seq2attn.cli.input import line_reader
 from seq2attn.cli.output import formats, result_files
-from seq2attn.cli.search_flags import Asked, require_attention
+from seq2attn.cli.search_flags import SearchFlags, require_attention
 from seq2attn.errors import UsageError, UserError
 
 FORMATS = ("text", "jsonl")
@@ -91,7 +91,7 @@ def caption(
     settings = set_ or []
     if format not in FORMATS:
         raise UsageError(f"--format {format}: choose text or jsonl")
-    asked = Asked(
+    search = SearchFlags(
         n_best,
         beam,
         length_penalty,
@@ -107,7 +107,7 @@ def caption(
         seed,
         batch_tokens,
     )
-    asked.refuse(run, settings, precision)
+    search.check(run, settings, precision)
     result_files.refuse_place(output, "-o")
     _refuse_folder(attention, images or [])
     mistaken.refuse_no_run(run)
@@ -127,7 +127,7 @@ def caption(
     )
     if attention is not None:
         require_attention(run, captioner, "show", "; leave out --attention")
-    keywords = asked.keywords(captioner.languages[1]) | {"attention": attention is not None}
+    keywords = search.keywords(captioner.languages[1]) | {"attention": attention is not None}
     if not images and line_reader.is_terminal():
         console.note("one path, one caption; Ctrl-D ends")
 

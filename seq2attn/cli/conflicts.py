@@ -1,10 +1,10 @@
 """Options that exclude each other, and options that need another: rules in tables, checked before a run is loaded.
 
-    RULES = (
-        Conflict("--resume", "--force", "one continues the run and the other replaces it"),
-        Needs("--line", "--from FILE", "it chooses a line of that file"),
-    )
-    check(RULES, {"--resume": resume, "--force": force, ...})
+RULES = (
+    Conflict("--resume", "--force", "one continues the run and the other replaces it"),
+    Needs("--line", "--from FILE", "it chooses a line of that file"),
+)
+check(RULES, {"--resume": resume, "--force": force, ...})
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,7 +37,9 @@ def check(rules: Iterable[Conflict | Needs], values: Mapping[str, object]) -> No
 
     None, False and an empty list stand for an option that was not given, and so does an option without a value.
     """
-    given = {name for name, value in values.items() if value is not None and value is not False and value != []}
+    given = {
+        name for name, value in values.items() if value is not None and value is not False and value != []
+    }
     for rule in rules:
         if isinstance(rule, Conflict):
             other = next((name for name in rule.others.split(", ") if name in given), None)

@@ -299,14 +299,12 @@ def _refuse_kind(run: str, image: bool) -> None:
 
 
 def _counts(model: config.ModelConfig) -> tuple[int, int]:
-    """How many layers of a decoder attend, and how many heads each has: a recurrent one has one such layer.
-    """
+    """How many layers of a decoder attend, and how many heads each has: a recurrent one has one such layer."""
     return 1 if model.decoder.kind == "rnn" else model.decoder.layers, model.attention.heads
 
 
 def _shown(run: str, heads: Heads) -> list[str]:
-    """The settings with which a run shows one layer and one head. Raises where it has no such layer or head.
-    """
+    """The settings with which a run shows one layer and one head. Raises where it has no such layer or head."""
     if not heads.any:
         return []
     from seq2attn.inference import names

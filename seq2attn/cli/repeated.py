@@ -1,5 +1,4 @@
-"""A warning that many lines may deserve: said for the first ones, then counted. Knows no warning of its own.
-"""
+"""A warning that many lines may deserve: said for the first ones, then counted. Knows no warning of its own."""
 
 from seq2attn.cli import console
 
@@ -7,8 +6,7 @@ MOST = 10
 
 
 class Repeated:
-    """`what` says of the lines that are only counted what is the matter with them, as in "not a JSON object".
-    """
+    """`what` says of the lines that are only counted what is the matter with them, as in "not a JSON object"."""
 
     def __init__(self, what: str, most: int = MOST) -> None:
         self._what, self._most = what, most

@@ -39,8 +39,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def test(self, run: Path, device: str) -> None:
-        """Print the score of the run's best weights on each test split, some outputs, and what to type next.
-        """
+        """Print the score of the run's best weights on each test split, some outputs, and what to type next."""
 
     def example(self, *values: str) -> str:
         """A source, its reference and what a model made of it, a line each."""

@@ -14,7 +14,7 @@ from seq2attn.cli import console, flags, mistaken
 from seq2attn.cli.input import line_reader
 from seq2attn.cli.output import formats, result_files
 from seq2attn.cli.repeated import Repeated
-from seq2attn.cli.search_flags import Asked, require_attention
+from seq2attn.cli.search_flags import SearchFlags, require_attention
 from seq2attn.data.text.sentences import sentences
 from seq2attn.errors import UsageError, UserError
 
@@ -112,7 +112,7 @@ def translate(
     settings = set_ or []
     if format not in FORMATS:
         raise UsageError(f"--format {format}: choose text, jsonl or moses")
-    asked = Asked(
+    search = SearchFlags(
         n_best,
         beam,
         length_penalty,
@@ -128,7 +128,7 @@ def translate(
         seed,
         batch_tokens,
     )
-    asked.refuse(run, settings, precision)
+    search.check(run, settings, precision)
     for path, name in ((output, "-o"), (attention, "--attention")):
         result_files.refuse_place(path, name)
     if attention is not None and attention.suffix not in formats.ATTENTION_ENDINGS:
@@ -163,7 +163,7 @@ def translate(
         require_attention(
             run, translator, "show", f"; leave out {'--alignments' if alignments else '--attention'}"
         )
-    keywords = asked.keywords(translator.languages[1]) | {"attention": alignments or attention is not None}
+    keywords = search.keywords(translator.languages[1]) | {"attention": alignments or attention is not None}
     if not files and line_reader.is_terminal():
         console.note("one line, one translation; Ctrl-D ends")
 

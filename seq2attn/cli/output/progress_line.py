@@ -13,8 +13,7 @@ GAP = "  "  # between facts
 
 
 class Clock(NamedTuple):
-    """Seconds. `left` is an estimate, None where nobody knows; `limit` is set where the clock ends the task.
-    """
+    """Seconds. `left` is an estimate, None where nobody knows; `limit` is set where the clock ends the task."""
 
     gone: float
     left: float | None = None
