@@ -394,8 +394,6 @@ class RNNDecoderConfig(Section):
 class ParallelDecoderConfig(Section):
     """What the decoders without recurrence have in common."""
 
-    weights_of: Layers | None = None  # the layer whose attention weights are shown; None: the mean of all
-
     @property
     def context_source(self) -> Literal["attention"]:
         return "attention"
@@ -416,7 +414,6 @@ class ConvDecoderConfig(ParallelDecoderConfig):
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
         _refuse_idle(self, "model.decoder", _LEARNED)
-        _refuse_layer(self.weights_of, self.layers)
         return self
 
 
@@ -424,7 +421,6 @@ class TransformerDecoderConfig(ParallelDecoderConfig, TransformerConfig):
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
         self._refuse("decoder")
-        _refuse_layer(self.weights_of, self.layers)
         return self
 
 
@@ -450,13 +446,6 @@ def _refuse_kv_heads(name: str, heads: int, kv_heads: int | None) -> None:
         )
     if kv_heads is not None and heads % kv_heads:
         raise ValueError(f"{name}.kv_heads={kv_heads} must divide {name}.heads, {heads}, without rest")
-
-
-def _refuse_layer(number: int | None, layers: int) -> None:
-    if number is not None and number > layers:
-        raise ValueError(
-            f"model.decoder.weights_of is {number}: the decoder has {layers} layers, numbered from 1"
-        )
 
 
 def _kind(section: object) -> object:
@@ -516,7 +505,6 @@ class AttentionConfig(Section):
     values: Part = "states"  # what is read
     value_map: Map = "identity"  # of what is read: v(h)
     heads: Heads = 1  # attentions side by side, each with maps of its own (Vaswani 2017)
-    shown: Heads | None = None  # the head whose weights are shown; None: the mean of all
     kv_heads: Heads | None = (
         None  # keys and values that the heads share; None: as many as heads, 1: multi-query (Shazeer 2019), else grouped (Ainslie 2023)
     )
@@ -577,10 +565,6 @@ class AttentionConfig(Section):
             ways += ["choose another decoding than expected"] if self.at_inference == "expected" else []
             raise ValueError(
                 f"model.attention.k is {self.k}: the expected value is read for one draw alone; {' and '.join(ways)}, or set model.attention.k=1"
-            )
-        if self.shown is not None and self.shown > self.heads:
-            raise ValueError(
-                f"model.attention.shown is {self.shown}: the attention has {self.heads} heads, numbered from 1"
             )
         if self.heads > 1 and self.value_map != "identity":
             raise ValueError(

@@ -1,7 +1,6 @@
-"""Where and in which number format to compute: the device by name, fp32, bf16 or fp16, and the allocator of
-the machine.
+"""Where and in which number format to compute: the device by name; fp32, bf16 or fp16; the memory allocator.
 
-It knows the machine and nothing of models.
+It knows the machine, and no model.
 """
 
 import ctypes
@@ -20,48 +19,48 @@ FLOATS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def find_device(name: str) -> torch.device:
-    """`auto|cpu|cuda|cuda:N` as a device; auto is the first CUDA device, or the CPU. UsageError for another
-    name, UserError where there is no such device.
+    """The device of that name: auto, cpu, cuda or cuda:N; auto is the first CUDA device, or the CPU.
+
+    Raises UsageError for another name, UserError where there is no such device.
     """
     if name == "auto":
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     kind, colon, number = name.partition(":")
     if kind not in ("cpu", "cuda") or (colon and not (kind == "cuda" and number.isdecimal())):
-        raise UsageError(f"--device {name}: choose auto, cpu, cuda or cuda:N")
+        raise UsageError(f"device {name}: choose auto, cpu, cuda or cuda:N", setting="device")
     if kind == "cpu":
         return torch.device("cpu")
     if not torch.cuda.is_available():
         raise UserError(
-            f"--device {name}: this machine, or this build of torch ({torch.__version__}), has no CUDA; choose --device cpu"
+            f"device {name}: this machine, or this build of torch ({torch.__version__}), has no CUDA; "
+            "choose `device` cpu",
+            setting="device",
         )
     index = int(number or 0)
     if index >= torch.cuda.device_count():
         raise UserError(
-            f"--device {name}: there are {torch.cuda.device_count()} CUDA devices, numbered from 0"
+            f"device {name}: there are {torch.cuda.device_count()} CUDA devices, numbered from 0",
+            setting="device",
         )
     return torch.device("cuda", index)
 
 
 def find_format(precision: Precision, device: torch.device) -> Format:
-    """`auto` becomes bf16 where the device multiplies it natively, else fp32; the others stay."""
+    """The number format of a precision: auto is bf16 where the device computes it in hardware, else fp32."""
     if precision != "auto":
         return precision
-    native = (
-        torch.cuda.is_bf16_supported(including_emulation=False)
-        if device.type == "cuda"
-        else _cpu_multiplies_bf16()
+    in_hardware = (
+        torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else _cpu_has_bf16()
     )
-    return "bf16" if native else "fp32"
+    return "bf16" if in_hardware else "fp32"
 
 
-def _cpu_multiplies_bf16() -> bool:
-    # torch has the question only as private functions, which may go; the kernel's list of flags answers it on
-    # Linux alone.
-    asked = [
-        getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    ]
-    if any(ask is not None for ask in asked):
-        return any(ask() for ask in asked if ask is not None)
+def _cpu_has_bf16() -> bool:
+    # torch answers by private functions, which may disappear; the kernel's list of flags exists on Linux alone.
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    functions = [getattr(torch.cpu, name) for name in names if hasattr(torch.cpu, name)]
+    if functions:
+        return any(is_supported() for is_supported in functions)
     cpuinfo = Path("/proc/cpuinfo")
     return cpuinfo.exists() and any(flag in cpuinfo.read_text() for flag in (" avx512_bf16", " amx_bf16"))
 
@@ -72,13 +71,11 @@ def autocast(device: torch.device, format: Format) -> AbstractContextManager[obj
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to keep freed memory for the process instead of returning it to the system. Does nothing
-    elsewhere.
+    """Tell glibc to keep freed memory for the process instead of returning it to the system.
 
-    By default every tensor beyond some megabytes is mapped anew, and each of its pages faults and is zeroed
-    at first
-    touch: for the largest products of a training step that costs as much as a third of their time, at every
-    step.
+    By default every tensor of more than some megabytes is mapped anew, and each of its pages faults and is
+    zeroed at first touch: at every step that costs up to a third of the time of the largest products. Other C
+    libraries stay as they are.
     """
     M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
     _glibc("mallopt", M_MMAP_THRESHOLD, 1 << 30)
@@ -86,8 +83,9 @@ def keep_freed_memory() -> None:
 
 
 def trim_heap() -> None:
-    """Return what was kept and is free, a fraction of a second: batches of many shapes leave pieces that fit
-    none of the next, gigabytes of them in an hour.
+    """Return free memory to the system, in a fraction of a second.
+
+    Batches of many shapes leave pieces that fit none of the next batches, gigabytes of them in an hour.
     """
     _glibc("malloc_trim", 0)
 
@@ -96,7 +94,7 @@ def _glibc(function: str, *arguments: int) -> None:
     if sys.platform != "linux":
         return
     try:
-        called = getattr(ctypes.CDLL("libc.so.6"), function)
+        c_function = getattr(ctypes.CDLL("libc.so.6"), function)
     except (OSError, AttributeError):  # musl has none of these
         return
-    called(*arguments)
+    c_function(*arguments)

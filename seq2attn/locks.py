@@ -1,42 +1,44 @@
-"""A lock on a place on the disk that one process holds and that ends with it, however it ends.
+"""A lock file that one process holds, and that the system releases when the process ends, however it ends.
 
-Knows no run and no corpus.
+It knows no run and no corpus.
 """
 
+import errno
 import fcntl
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
 class Held(Exception):
-    """Another process holds the lock; the message says which, as far as that is known."""
+    """Another process holds the lock; the message is its name, as far as that is known."""
 
 
 _held: set[int] = set()  # descriptors of this process
 
 
 def keep(descriptor: int) -> None:
-    """Note that a lock of this process is on that descriptor, so that no forked child keeps it."""
+    """Note that a lock of this process is on that descriptor, so that a forked child closes it."""
     _held.add(descriptor)
 
 
 def is_kept(descriptor: int) -> bool:
-    """Whether it is still noted: in a child that was forked meanwhile it is not, and it is closed there."""
+    """Whether the descriptor is noted; in a forked child it is not, and it is closed there."""
     return descriptor in _held
 
 
 def let_go(descriptor: int) -> None:
-    """Close a descriptor that is kept, and with it end the lock; in a forked child it is closed already."""
+    """Close a noted descriptor, which releases the lock; in a forked child it is closed already."""
     if descriptor in _held:
         _held.discard(descriptor)
         os.close(descriptor)
 
 
 def own_name() -> str:
-    """What this process is called where another asks who has a lock."""
+    """The name of this process for others that find its lock."""
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
@@ -49,7 +51,7 @@ def is_at(path: Path, descriptor: int) -> bool:
 
 
 def _let_go_in_child() -> None:
-    """A child gets a copy of each descriptor, and with it the lock, which would outlive its process."""
+    """A child has a copy of each descriptor: through it the lock would outlive the process that took it."""
     for descriptor in _held:
         with suppress(OSError):
             os.close(descriptor)
@@ -61,11 +63,11 @@ os.register_at_fork(after_in_child=_let_go_in_child)
 
 @contextmanager
 def lock(path: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock whose file is `path`, which is made and, at the end, removed.
+    """Hold the lock whose file is `path`, which is created and, at the end, removed.
 
-    With `wait`, waits for whoever has it; without, raises Held. Raises OSError where the file cannot be made.
-    The lock is advisory (`flock`): it keeps out those who ask for it, and the system releases it when the
-    process ends, so that a crash leaves at most a file that locks nothing.
+    With `wait`, waits for the process that holds it; without, raises Held. Raises OSError where the file cannot
+    be created, or something that is no file is there. The lock is advisory (`flock`): it keeps out processes
+    that ask for it. A crash leaves at most a file that locks nothing.
     """
     descriptor = _locked(path, wait)
     keep(descriptor)
@@ -74,14 +76,14 @@ def lock(path: Path, *, wait: bool = False) -> Iterator[None]:
         os.write(descriptor, f"{own_name()}\n".encode())
         yield
     finally:
-        if is_kept(descriptor):  # not in a child that was forked meanwhile
+        if is_kept(descriptor):  # else: a child that was forked meanwhile
             with suppress(OSError):
-                path.unlink()  # before the lock ends: who has opened the file by then sees that it is gone
+                path.unlink()  # before the release: whoever has opened the file by then sees that it is gone
             let_go(descriptor)
 
 
 def holder(path: Path) -> str | None:
-    """Who holds the lock whose file is `path`, as Held would say; None where nobody does. Makes no file."""
+    """The process that holds the lock whose file is `path`, as in Held, or None. Creates no file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -103,8 +105,11 @@ def _name(descriptor: int) -> str:
 
 def _locked(path: Path, wait: bool) -> int:
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(path, flags, 0o666)
         try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # a pipe, which must stay as it is
+                raise OSError(errno.EINVAL, "not a regular file", str(path))
             fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             if is_at(path, descriptor):
                 return descriptor

@@ -25,8 +25,10 @@ from seq2attn.evaluation.critic import critic
 from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.runs import directory
 from seq2attn.runs.directory import Run
+from seq2attn.runs.tensors import save_weights
 from seq2attn.training import trainer
 from seq2attn.training.distributed import World
+from seq2attn.training.events import Event
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 50, 220)}
 PLACES = ("left", "right", "top", "bottom")
@@ -230,7 +232,7 @@ def events(
     net: Seq2Seq | None = None,
     made: dict[str, np.ndarray] | None = None,
     **options: object,
-) -> Iterator[trainer.Event]:
+) -> Iterator[Event]:
     """Of a run at `path`, new or gone on with; judged by CIDEr-D where it is self-critical."""
     if conf.train.self_critical.start_step is not None and "critic" not in options:
         options["critic"] = critic(of.captioned_split("train").captions, of.target_tokenizer, conf)
@@ -240,7 +242,7 @@ def events(
     yield from trainer.train(net, run_at(path, conf, of), pairs, validation, **({"world": ALONE} | options))  # type: ignore[arg-type]
 
 
-def fit(*arguments: Any, **options: object) -> list[trainer.Event]:
+def fit(*arguments: Any, **options: object) -> list[Event]:
     return list(events(*arguments, **options))
 
 
@@ -259,7 +261,7 @@ def save_run(path: Path, conf: Config, seed: int = 1) -> Path:
         corpus="toy",
         force=False,
     )
-    directory.save_weights(run, model(conf, own.size, seed, 3.0))
+    save_weights(run, model(conf, own.size, seed, 3.0))
     return path
 
 

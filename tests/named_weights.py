@@ -270,7 +270,7 @@ def size(tree: Any) -> int:
     )
 
 
-def layers(settings: config.TransformerConfig, weights_of: int | None = None) -> reference.Layers:
+def layers(settings: config.TransformerConfig) -> reference.Layers:
     return reference.Layers(
         heads=settings.heads,
         kv_heads=settings.kv_heads or settings.heads,
@@ -278,7 +278,6 @@ def layers(settings: config.TransformerConfig, weights_of: int | None = None) ->
         norm=settings.norm,
         prenorm=settings.prenorm,
         positions=settings.positions,
-        weights_of=weights_of,
     )
 
 
@@ -306,9 +305,9 @@ def recipe(settings: config.ModelConfig) -> reference.Recipe:
             )
             chosen |= {name: getattr(d, name) for name in names}
         case config.TransformerDecoderConfig():
-            chosen |= {"decoder": layers(d, d.weights_of)}
+            chosen |= {"decoder": layers(d)}
         case config.ConvDecoderConfig():
-            chosen |= {"decoder": reference.Blocks(d.positions, d.weights_of)}
+            chosen |= {"decoder": reference.Blocks(d.positions)}
     names = (
         "score",
         "query_input",
@@ -316,7 +315,6 @@ def recipe(settings: config.ModelConfig) -> reference.Recipe:
         "values",
         "heads",
         "kv_heads",
-        "shown",
         "history",
         "normaliser",
         "temperature",

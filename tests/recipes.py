@@ -283,7 +283,7 @@ def models(draw: st.DrawFn, attends: bool = False) -> config.ModelConfig:
     def one(values: Sequence[Any]) -> Any:
         return draw(st.sampled_from(list(values)))
 
-    reads = "attention" if attends else one(["attention", "attention", "attention", "summary", "nothing"])
+    reads = "attention" if attends else one(["attention", "attention", "attention", "summary", "none"])
     kind, size = one(READOUTS)
     bidirectional = draw(st.booleans())
     encoder = {

@@ -577,10 +577,6 @@ def test_a_file_that_names_no_kind_is_recurrent_and_one_that_does_is_not(tmp_pat
             "model.encoder.head: no such setting; did you mean model.encoder.heads?",
         ),
         (
-            [DECODER, "model.decoder.weight_of=1"],
-            "model.decoder.weight_of: no such setting; did you mean model.decoder.weights_of?",
-        ),
-        (
             [DECODER, "model.decoder.bridges=last"],
             "model.decoder.bridges: no such setting; did you mean model.decoder.bridge?",
         ),  # of another kind, but that is what was meant
@@ -639,11 +635,6 @@ def test_a_file_that_names_no_kind_is_recurrent_and_one_that_does_is_not(tmp_pat
         ([ENCODER, "model.encoder.size=128"], "model.encoder.size is 128 and model.embedding 256"),
         ([DECODER, "model.decoder.size=128"], "model.decoder.size is 128 and model.embedding 256"),
         (
-            [DECODER, "model.decoder.weights_of=4"],
-            "model.decoder.weights_of is 4: the decoder has 3 layers, numbered from 1",
-        ),
-        ([DECODER, "model.decoder.weights_of=0"], "model.decoder.weights_of"),
-        (
             [DECODER, "model.attention.history=coverage"],
             'model.attention.history="coverage" reads the weights of earlier steps, and a transformer decoder takes all steps at once',
         ),
@@ -692,7 +683,6 @@ def test_a_transformer_that_cannot_be_is_refused_by_name(settings: list[str], me
     [
         [ENCODER, DECODER, "model.encoder.kv_heads=4", "model.decoder.kv_heads=1"],
         [ENCODER, "model.encoder.positions=learned", "model.encoder.max_positions=9"],
-        [DECODER, "model.decoder.weights_of=3"],
         # maps make the sizes equal, with one head too
         [DECODER, "model.attention.score=dot", "model.attention.size=64"],
         [

@@ -15,6 +15,7 @@ from seq2attn.data.tokenizer import EOS, Tokenizer
 from seq2attn.inference import Translator
 from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.runs import directory
+from seq2attn.runs.tensors import save_weights
 
 ENGLISH = [
     "the small dog sleeps in the garden",
@@ -119,5 +120,5 @@ def save_run(path: Path, seed: int = 1, **decoder: Any) -> Path:
     run = directory.create(
         path, of, **sizes, languages=("en", "fr"), tokenizers=files, corpus="tiny", force=False
     )
-    directory.save_weights(run, model(of, seed))
+    save_weights(run, model(of, seed))
     return path

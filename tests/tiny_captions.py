@@ -19,6 +19,7 @@ from seq2attn.data.images.corpus import Box, CaptionedImage, ImageCorpus
 from seq2attn.data.tokenizer import EOS
 from seq2attn.models.seq2seq import build
 from seq2attn.runs import directory
+from seq2attn.runs.tensors import save_weights
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 160, 20), "blue": (20, 20, 220)}
 SPLITS = {"train": 12, "valid": 3, "test": 6, "test_plain": 2}
@@ -123,5 +124,5 @@ def save_run(path: Path, data: Path, seed: int = 1, **parts: Any) -> Path:
         for weight in model.decoder.parameters():
             weight.copy_(torch.randn_like(weight) * 3 / max(weight.shape[-1], 9) ** 0.5)
         model.decoder.output.bias[EOS] += 3
-    directory.save_weights(run, model)
+    save_weights(run, model)
     return path

@@ -16,6 +16,7 @@ from seq2attn.data.tokenizer import EOS
 from seq2attn.inference import Captioner
 from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.runs import directory
+from seq2attn.runs.tensors import save_weights
 
 SIDE = 32
 
@@ -86,7 +87,7 @@ def save_run(path: Path, seed: int = 1, frames: int = 1, **changed: Any) -> Path
         corpus="tiny",
         force=False,
     )
-    directory.save_weights(run, model(of, seed))
+    save_weights(run, model(of, seed))
     return path
 
 

@@ -12,6 +12,7 @@ from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.runs import directory
 from seq2attn.training import trainer
 from seq2attn.training.distributed import World
+from seq2attn.training.events import Event, Update
 
 SIZE = 14  # of the vocabulary, the four specials included
 ALONE = World(torch.device("cpu"))
@@ -95,7 +96,7 @@ def new_run(path: Path, conf: config.Config) -> directory.Run:
 
 def fit(
     path: Path, conf: config.Config, net: Seq2Seq | None = None, training: Pairs = TRAINING, **options: object
-) -> list[trainer.Event]:
+) -> list[Event]:
     """All events of a run at `path`, new or gone on with."""
     run = directory.open_run(path, trained=False) if directory.is_run(path) else new_run(path, conf)
     run = directory.Run(run.path, conf, run.source_size, run.target_size, run.languages, run.corpus)
@@ -111,13 +112,13 @@ class After:
     def __call__(self) -> bool:
         return self.left <= 0
 
-    def watch(self, events: Iterable[trainer.Event]) -> list[trainer.Event]:
+    def watch(self, events: Iterable[Event]) -> list[Event]:
         seen = []
         for event in events:
-            self.left -= isinstance(event, trainer.Progress)
+            self.left -= isinstance(event, Update)
             seen.append(event)
         return seen
 
 
-def of(kind: type, events: Iterable[trainer.Event]) -> list:
+def of(kind: type, events: Iterable[Event]) -> list:
     return [event for event in events if isinstance(event, kind)]

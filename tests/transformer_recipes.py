@@ -58,7 +58,6 @@ def attention(draw: recipes.Draw, score: str, normaliser: str, plain: int = 2) -
     if tree["values"] == tree["keys"] == "embeddings":
         tree["keys"] = "sum"
     tree["heads"], tree["kv_heads"] = draw(HEADS)
-    tree["shown"] = draw((None, tree["heads"])) if tree["heads"] > 1 else None
     tree["size"] = draw((None, 4, 12)) if tree["heads"] < 4 else draw((None, 12))
     return tree
 
@@ -123,7 +122,6 @@ def sweep() -> list[config.ModelConfig]:
         encoder = side(draw) if len(found) % 2 else side(draw, **fixed)
         decoder = side(draw, **fixed) if len(found) % 2 else side(draw)
         (decoder if len(found) % 2 else encoder).update({"max_positions": 1024} | positions(draw, where))
-        decoder["weights_of"] = draw((None, *range(1, decoder["layers"] + 1)))
         found.append(make(encoder, decoder, attention(draw, *pair), draw(TIES)))
     return found
 
@@ -145,7 +143,6 @@ def models(draw: st.DrawFn) -> config.ModelConfig:
         return draw(st.sampled_from(list(values)))
 
     decoder = side(one)
-    decoder["weights_of"] = one((None, decoder["layers"]))
     return make(
         side(one),
         decoder,
@@ -178,7 +175,7 @@ def anything(draw: st.DrawFn) -> tuple[config.ModelConfig, list[str]]:
     }
     sections: dict[str, dict[str, tuple[Any, ...]]] = {
         "encoder": stack,
-        "decoder": stack | {"weights_of": (1, 2, 5)},
+        "decoder": stack,
         "attention": {
             "score": recipes.SCORES,
             "size": (4, 12),
@@ -191,7 +188,6 @@ def anything(draw: st.DrawFn) -> tuple[config.ModelConfig, list[str]]:
             "value_map": recipes.MAPS,
             "heads": (1, 2, 3, 4),
             "kv_heads": (1, 2, 3),
-            "shown": (1, 2, 5),
             "history": ("none", *recipes.PASTS),
             "normaliser": recipes.NORMALISERS,
             "temperature": (1.0, 0.5),

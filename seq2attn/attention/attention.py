@@ -6,7 +6,6 @@ later ones is a value, `Past`,
 that it makes and whoever steps carries.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import torch
@@ -38,35 +37,6 @@ class AttentionOutput(NamedTuple):
     weights: Tensor | None = None  # (B, T, H, S)
     log_p: Tensor | None = None  # (B, T), of the draws of all heads
     entropy: Tensor | None = None  # (B, T), of what they were drawn from
-
-
-def shown(weights_THS: Tensor, head: int | None) -> Tensor:
-    """The weights of one head, counted from 1, or the mean of all."""
-    return weights_THS.mean(-2) if head is None else weights_THS.select(-2, head - 1)
-
-
-def combine_layers(
-    layers: Sequence[AttentionOutput], layer: int | None, head: int | None, weights: bool
-) -> AttentionOutput:
-    """What several layers read at each step, as one reading without a context: weights (B, T, S) of one layer
-    and one head, each counted from 1, or the mean
-    over all, where they are asked for; probabilities and entropies of all that was drawn."""
-    some = [
-        reading.weights
-        for reading in (layers if layer is None else layers[layer - 1 : layer])
-        if reading.weights is not None
-    ]
-    weights_BTS = torch.stack([shown(part, head) for part in some]).mean(0) if weights and some else None
-    log_p, entropy = (
-        [part for part in parts if part is not None]
-        for parts in ((r.log_p for r in layers), (r.entropy for r in layers))
-    )
-    return AttentionOutput(
-        None,
-        weights_BTS,
-        torch.stack(log_p).sum(0) if log_p else None,
-        torch.stack(entropy).sum(0) if entropy else None,
-    )
 
 
 class Attention(nn.Module):

@@ -46,9 +46,9 @@ def are_of_images(runs: list[str], splits: Sequence[str] | None, data: Path | No
 
 
 def _paths(run: str) -> list[str]:
-    from seq2attn.inference.loading import names
+    from seq2attn.runs.loading import run_paths
 
-    return names(run)
+    return run_paths(run)
 
 
 def _opened_outline(path: str) -> Outline:

@@ -177,7 +177,7 @@ def plot_alignment(
     if run is not None:
         mistaken.refuse_no_run(run)
         _refuse_kind(run, asked.any)
-        settings = [*settings, *_shown(run, heads)]
+        _check_heads(run, heads)
     if asked.any:
         assert run is not None
         plot_images.draw(
@@ -194,6 +194,7 @@ def plot_alignment(
             precision,
             allow_code,
             title,
+            heads,
         )
         return
     if saved is not None:
@@ -303,25 +304,19 @@ def _counts(model: config.ModelConfig) -> tuple[int, int]:
     return 1 if model.decoder.kind == "rnn" else model.decoder.layers, model.attention.heads
 
 
-def _shown(run: str, heads: Heads) -> list[str]:
-    """The settings with which a run shows one layer and one head. Raises where it has no such layer or head."""
+def _check_heads(run: str, heads: Heads) -> None:
+    """Raise where a run has no such layer or head."""
     if not heads.any:
-        return []
-    from seq2attn.inference import names
+        return
+    from seq2attn.inference import run_paths
     from seq2attn.runs.directory import open_run
 
-    models = [open_run(path).config.model for path in names(run)]
+    models = [open_run(path).config.model for path in run_paths(run)]
     counts = [_counts(model) for model in models]
-    for path, (layers, most) in zip(names(run), counts, strict=True):
+    for path, (layers, most) in zip(run_paths(run), counts, strict=True):
         heads.check(path, layers, most)
     if heads.every and len(set(counts)) > 1:
         raise UsageError(f"{run}: different numbers of layers or heads: draw all of one run at a time")
-    model = models[0]
-    if heads.every:
-        return []
-    recurrent = model.decoder.kind == "rnn"
-    settings = [] if heads.layer is None or recurrent else [f"model.decoder.weights_of={heads.layer}"]
-    return settings if heads.head is None else [*settings, f"model.attention.shown={heads.head}"]
 
 
 def _from_run(
@@ -341,6 +336,7 @@ def _from_run(
     from seq2attn.inference import MAX_SOURCE, Translator
 
     translator = Translator.load(run, device=device, precision=precision, settings=settings)
+    heads.choose(translator)
     require_attention(run, translator, "draw")
     source = " ".join(source.splitlines())
     if target is None:

@@ -4,7 +4,7 @@ sense of them."""
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from seq2attn.errors import UsageError
 from seq2attn.plotting import PAGES
@@ -46,6 +46,11 @@ class Heads(NamedTuple):
     def refuse_all(self, what: str) -> None:
         if self.every:
             raise UsageError(f"--heads all is for texts; of {what} choose one at a time: --layer N --head N")
+
+    def choose(self, predictor: Any) -> None:
+        """Let a predictor give the weights of this layer and this head, where each is one or the mean."""
+        if not self.every:
+            predictor.layer, predictor.head = self.layer, self.head
 
     def chosen(self, layers: int, heads: int) -> list[tuple[int | None, int | None]]:
         """Each (layer, head) to draw: every head of every layer, where it is not said of which."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from seq2attn import config
 from seq2attn.cli import console
 from seq2attn.cli.output import result_files
+from seq2attn.cli.plot_flags import Heads
 from seq2attn.cli.search_flags import require_attention
 from seq2attn.errors import UsageError, UserError
 from seq2attn.plotting import PAGES
@@ -77,7 +78,8 @@ def draw(
     device: str,
     precision: str,
     allow_code: bool,
-    title: str | None = None,
+    title: str | None,
+    heads: Heads,
 ) -> None:
     """Describe the image, or force a caption on it, and draw where the words look."""
     from seq2attn.cli.output import overlays
@@ -86,6 +88,7 @@ def draw(
     captioner = Captioner.load(
         run, device=device, precision=precision, settings=settings, allow_code=allow_code
     )
+    heads.choose(captioner)
     require_attention(run, captioner, "draw")
     chosen = _chosen(asked, captioner.clips)
     seen = captioner.seen(chosen.content, chosen.where)

@@ -4,7 +4,6 @@ keywords for a translator or captioner. It knows neither texts nor images.
 
 import math
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
@@ -133,7 +132,7 @@ def require_attention(run: str, predictor: "Predictor[Any, Any]", purpose: str, 
     )
 
 
-def _search(run: str, settings: Iterable[str]) -> config.SearchConfig:
+def _search(run: str, settings: list[str]) -> config.SearchConfig:
     """The run's search settings, changed by --set; of an unreadable run the defaults: opening it says more."""
     from seq2attn.runs.directory import open_run
 
@@ -142,4 +141,4 @@ def _search(run: str, settings: Iterable[str]) -> config.SearchConfig:
         stored = open_run(first, trained=False).config
     except (OSError, ValueError, UserError):
         return config.SearchConfig()
-    return config.change(stored, settings, f"{first} with --set").search
+    return config.change(stored, settings, f"{first} with {' '.join(settings)}").search

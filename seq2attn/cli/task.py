@@ -11,9 +11,9 @@ from seq2attn.cli import console
 from seq2attn.data.batches import Pairs
 from seq2attn.evaluation.text import bleu, chrf
 from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.training.events import Interrupted, Scores
 from seq2attn.training.objectives.self_critical import RewardFunction
 from seq2attn.training.schedules import near_zero
-from seq2attn.training.trainer import Interrupted, Scores
 
 Said = Callable[[int, int], None]  # is told how much is done, and of how much
 

@@ -243,16 +243,17 @@ def _train(
     from seq2attn import devices
     from seq2attn.cli.output.training_progress import Display
     from seq2attn.runs import directory, provenance
-    from seq2attn.training import trainer
-    from seq2attn.training.distributed import join
+    from seq2attn.training import events, trainer
+    from seq2attn.training import resume as saved
+    from seq2attn.training.distributed import init_distributed
 
-    with join(devices.find_device(device)) as world, ExitStack() as claim:
-        console.quiet = console.quiet or not world.leads
-        world.lead(lambda: _claim(claim, out, resume, force))
+    with init_distributed(devices.find_device(device)) as world, ExitStack() as claim:
+        console.quiet = console.quiet or not world.is_main
+        world.run_on_main(lambda: _claim(claim, out, resume, force))
         old = directory.open_run(out, trained=False) if resume and directory.is_run(out) else None
         chosen = wanted or config.change(old.config if old else Config(), settings)
         if old is not None:  # before any data are prepared; the data section is what they say it is
-            directory.refuse_change(old.config, chosen.model_copy(update={"data": old.config.data}), FREE)
+            saved.refuse_change(old.config, chosen.model_copy(update={"data": old.config.data}), FREE)
         corpus = data or (old.corpus if old else _first_corpus(chosen))
         prepared = _prepared(corpus, chosen, settings, world)
         chosen = _with_data_of(prepared, chosen)
@@ -267,10 +268,10 @@ def _train(
             f"{len(task.training.target_lengths):,} training {task.unit}, {parameters:,} parameters, {format} on {world.device}, into {out}"
         )
         with _stoppable() as stop:
-            display = Display(run.path, world.leads, task.example, chosen.train)
+            display = Display(run.path, world.is_main, task.example, chosen.train)
             validate = task.validation_of(stop, display.validating)
             critic = task.critic() if chosen.train.self_critical.start_step is not None else None
-            events = trainer.train(
+            updates = trainer.train(
                 model,
                 run,
                 task.training,
@@ -278,20 +279,28 @@ def _train(
                 world=world,
                 format=format,
                 validate=validate,
-                critic=critic,
+                reward_function=critic,
                 stop=stop,
             )
-            if world.leads:  # now that all of the saved state is known to fit
+            if world.is_main:  # now that all of the saved state is known to fit
                 if old is not None and chosen != old.config:
-                    directory.describe(run)
+                    directory.write_config(run)
                 marks = task.training.fingerprint, task.validation.fingerprint
                 of_data = provenance.of_data(corpus, prepared.report, *marks)
-                step = directory.last_step(run)
-                provenance.record(run, step=step, command=command, world=world, format=format, data=of_data)
-            with closing(events), display:
-                for event in events:
+                step = saved.last_step(run)
+                provenance.record(
+                    run,
+                    step=step,
+                    command=command,
+                    device=world.device,
+                    processes=world.size,
+                    format=format,
+                    data=of_data,
+                )
+            with closing(updates), display:
+                for event in updates:
                     display.show(event)
-        assert isinstance(event, trainer.Finished)
+        assert isinstance(event, events.Finished)
         if event.reason == "interrupted":
             console.note(_stopped(event.step, event.best_step, chosen))
             raise typer.Exit(130)
@@ -300,7 +309,7 @@ def _train(
             console.note(f"stopped at step {event.step}, before the test: {way}")
             raise typer.Exit(130)
         claim.close()  # what follows reads the run as anybody may
-        if world.leads:
+        if world.is_main:
             if chosen.train.max_minutes is not None:
                 console.note("scoring the test splits, which --max-minutes does not count")
             task.test(run.path, device)
@@ -310,8 +319,15 @@ def _claim(stack: ExitStack, out: Path, resume: bool, force: bool) -> None:
     """Keep others out of the run until the stack is closed."""
     from seq2attn.runs import directory
     from seq2attn.runs.claim import claimed
+    from seq2attn.training.resume import refuse_resume
 
-    if not stack.enter_context(claimed(out, resume=resume, force=force)):
+    def check() -> None:
+        if resume:
+            refuse_resume(out)
+        else:
+            directory.refuse_existing(out, force)
+
+    if not stack.enter_context(claimed(out, check)):
         console.warn(f"{out}: this file system has no locks: nothing keeps a second training out of this run")
     if resume and not directory.is_run(out):
         console.warn(f"{out}: no run to go on with; it starts from the beginning")
@@ -389,7 +405,7 @@ def _prepared(data: str, chosen: Config, settings: Sequence[str], world: "World"
     else:
         # How many pieces a preset wishes for gives way to a small corpus; what the user asks for does not.
         shrink = not any(setting.partition("=")[0].strip() == "data.vocab_size" for setting in settings)
-        world.lead(lambda: prepared_folder(data, chosen, shrink))
+        world.run_on_main(lambda: prepared_folder(data, chosen, shrink))
         prepared = Prepared(prepared_folder(data, chosen, shrink))
         if missing := prepared.report.get("missing", {}).get("images"):
             console.note(f"images of {data} that are missing or damaged, and left out: {missing:,}")
@@ -498,24 +514,25 @@ def _model(chosen: Config, prepared: "Prepared", world: "World", old: "Run | Non
 
     from seq2attn.models.seq2seq import build
     from seq2attn.models.vision.pretrained import pretrained as give_published_weights
-    from seq2attn.runs import directory
+    from seq2attn.runs.tensors import load_tensors
+    from seq2attn.training import resume
 
     torch.manual_seed(chosen.train.seed)
     try:
         model = build(chosen.model, prepared.source_size, prepared.target_tokenizer.size)
     except ValueError as error:
         raise UserError(str(error)) from None
-    if old is None or not directory.has_state(old):
+    if old is None or not resume.has_state(old):
         give_published_weights(model, chosen.model)
     elif chosen.model.encoder.kind == "image" and chosen.model.encoder.frozen:
-        saved = directory.load_state(old)
+        saved = resume.load_state(old)
         assert saved is not None
         own = {
             name.removeprefix("model/"): tensor
             for name, tensor in saved[1].items()
             if name.startswith("model/")
         }
-        directory.restore(model, own, f"{old.path}/training")
+        load_tensors(model, own, f"{old.path}/training")
     return model.to(world.device)
 
 
@@ -538,16 +555,16 @@ def _created(
             source_lengths=None if prepared.images else source_lengths(prepared.split("train")),
         )
 
-    world.lead(create)
+    world.run_on_main(create)
     return directory.open_run(out, trained=False)
 
 
 def _resumed(old: "Run", chosen: Config, prepared: "Prepared") -> "Run":
     from dataclasses import replace
 
-    from seq2attn.runs import directory
+    from seq2attn.training.resume import refuse_change
 
-    directory.refuse_change(old.config, chosen, FREE)
+    refuse_change(old.config, chosen, FREE)
     for name, content in _tokenizer_files(prepared).items():
         if not (old.path / name).is_file() or (old.path / name).read_bytes() != content:
             raise UserError(

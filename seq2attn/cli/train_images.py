@@ -26,8 +26,8 @@ from seq2attn.inference.feature_cache import features
 from seq2attn.models.encoders.image import ImageEncoder as Reader
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training.distributed import World
+from seq2attn.training.events import Scores
 from seq2attn.training.objectives.self_critical import RewardFunction
-from seq2attn.training.trainer import Scores
 
 
 class CaptioningTask(Task):
@@ -56,10 +56,10 @@ class CaptioningTask(Task):
         folder = ready.cache() / "features"
         ready.refuse_cache(folder)
         reader = cast(Reader, model.encoder)
-        if world.leads:
+        if world.is_main:
             with console.progress() as progress:
                 features(split, reader, self.encoder, folder, progress)
-        world.wait()
+        world.barrier()
         return features(split, reader, self.encoder, folder, lambda stage, done, total: None)
 
     def validation_of(self, stop: Callable[[], bool], said: Said) -> Callable[[Seq2Seq], Scores]:

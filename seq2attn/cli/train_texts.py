@@ -14,8 +14,8 @@ from seq2attn.evaluation.model import translate
 from seq2attn.evaluation.text import bleu, chrf, without_four
 from seq2attn.inference import Translator
 from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.training.events import Scores
 from seq2attn.training.objectives.self_critical import RewardFunction
-from seq2attn.training.trainer import Scores
 
 
 class TranslationTask(Task):

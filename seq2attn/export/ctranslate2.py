@@ -55,10 +55,7 @@ class ModelConverter(Converter):  # type: ignore[misc]
     def _load(self) -> TransformerSpec:
         assert self.settings.encoder.kind == self.settings.decoder.kind == "transformer"
         # -1: the last layer
-        shown = {
-            "alignment_layer": (self.settings.decoder.weights_of or 0) - 1,
-            "alignment_heads": self.settings.decoder.heads,
-        }
+        shown = {"alignment_layer": -1, "alignment_heads": self.settings.decoder.heads}
         spec = TransformerSpec(
             transformer_spec.TransformerEncoderSpec(**_stack(self.settings.encoder)),
             transformer_spec.TransformerDecoderSpec(**_stack(self.settings.decoder), **shown),

@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seq2attn.inference.captioner import Captioner
-    from seq2attn.inference.loading import names
     from seq2attn.inference.results import Caption, Translation
     from seq2attn.inference.searcher import BATCH_TOKENS
     from seq2attn.inference.translator import MAX_SOURCE, Translator
+    from seq2attn.runs.loading import run_paths
 
-__all__ = ["BATCH_TOKENS", "MAX_SOURCE", "Caption", "Captioner", "Translation", "Translator", "load", "names"]
+__all__ = ["BATCH_TOKENS", "MAX_SOURCE", "Caption", "Captioner", "Translation", "Translator", "load", "run_paths"]
 _MODULES = {
-    "BATCH_TOKENS": "searcher",
-    "MAX_SOURCE": "translator",
-    "Caption": "results",
-    "Captioner": "captioner",
-    "Translation": "results",
-    "Translator": "translator",
-    "names": "loading",
+    "BATCH_TOKENS": "seq2attn.inference.searcher",
+    "MAX_SOURCE": "seq2attn.inference.translator",
+    "Caption": "seq2attn.inference.results",
+    "Captioner": "seq2attn.inference.captioner",
+    "Translation": "seq2attn.inference.results",
+    "Translator": "seq2attn.inference.translator",
+    "run_paths": "seq2attn.runs.loading",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)
 
 
 def load(
@@ -43,10 +43,10 @@ def load(
 ) -> "Translator | Captioner":
     """A `Translator` or a `Captioner`, by the task of the (first) run. Arguments and errors: see their `load`."""
     from seq2attn.inference.captioner import Captioner
-    from seq2attn.inference.loading import names
     from seq2attn.inference.translator import Translator
     from seq2attn.runs.directory import open_run
+    from seq2attn.runs.loading import run_paths
 
-    if open_run(names(run)[0]).config.model.images:
+    if open_run(run_paths(run)[0]).config.model.images:
         return Captioner.load(run, device, precision, settings, processes, allow_code)
     return Translator.load(run, device, precision, settings, processes)

@@ -22,7 +22,7 @@ from seq2attn.data.images.transforms import ImageTransform, stacked
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.batching import STEP
-from seq2attn.inference.loading import opened
+from seq2attn.inference.forks import at_work
 from seq2attn.inference.results import Caption
 from seq2attn.inference.searcher import Predictor
 from seq2attn.inference.words import between_words, word_numbers
@@ -30,6 +30,7 @@ from seq2attn.models.encoders.image import ImageEncoder
 from seq2attn.models.memory import Memory
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.models.vision import backbones
+from seq2attn.runs.loading import load_runs
 from seq2attn.search.mbr import Utility
 from seq2attn.search.step import Hypothesis
 
@@ -87,8 +88,9 @@ class Captioner(Predictor[Seen, Caption]):
 
         `allow_code` lets a run whose backbone is a function of some package import and call it.
         """
-        with backbones.allow_code() if allow_code else nullcontext():
-            found = opened(run, device, precision, settings, images=True)
+        code = backbones.allow_code() if allow_code else nullcontext()
+        with at_work("cpu" if device == "cpu" else "cuda"), code:
+            found = load_runs(run, device, precision, settings, images=True)
         views = [
             ImageTransform.of(encoder)
             for run in found.runs

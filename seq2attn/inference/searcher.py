@@ -20,12 +20,14 @@ from seq2attn.devices import autocast, find_format
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.batching import GROUP, STEP, batches, encoded, padded
 from seq2attn.inference.forks import at_work
+from seq2attn.inference.heads import select_weights
 from seq2attn.inference.options import Options, refuse_number
 from seq2attn.inference.processes import CAN_FORK, ForkPool
 from seq2attn.inference.threads import map_in_threads, shares
 from seq2attn.models import memory
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.search.beam import beam_search
+from seq2attn.search.constraints import Limits
 from seq2attn.search.mbr import Utility, rank_by_expected_utility
 from seq2attn.search.sampling import sample as sampled
 from seq2attn.search.sampling import seed_of
@@ -91,6 +93,9 @@ class Predictor(abc.ABC, Generic[Source, Result]):
     ) -> None:
         self.models = tuple(models)
         self.config = config
+        # of the attention weights that are given, from 1; None: the mean of all
+        self.layer: int | None = None
+        self.head: int | None = None
         self.languages = languages
         self.target_tokenizer = target_tokenizer
         first = next(models[0].decoder.parameters())
@@ -279,32 +284,39 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         group = GROUP if options.width <= WIDE else 1
         filling = -len(job.inputs) % group
         sources = [[*side, *[self._filling(side)] * filling] for side in job.sources]
-        limits = job.limits + [0] * filling
-        rules: dict[str, Any] = {
+        prefixes = None if job.prefixes is None else padded([*job.prefixes, *[[]] * filling], -1)
+        limits = Limits(
+            torch.tensor(job.limits + [0] * filling, device=self.device),
+            BOS,
+            EOS,
+            BANNED,
+            options.min_length,
+            prefixes,
+            options.no_repeat_ngram,
+        )
+        ranking: dict[str, Any] = {
             "select": memory.select,
             "length_penalty": options.length_penalty,
-            "min_length": options.min_length,
-            "max_length_B": torch.tensor(limits, device=self.device),
-            "bos": BOS,
-            "eos": EOS,
-            "banned": BANNED,
-            "prefix_BP": None
-            if job.prefixes is None
-            else padded([*job.prefixes, *[[]] * filling], -1).to(self.device),
-            "no_repeat_ngram": options.no_repeat_ngram,
-            "group": group,
+            "batch_multiple": group,
         }
         seeds = job.seeds + [0] * filling
         step = self._step if options.attention else self._blind_step
         with torch.inference_mode(), autocast(self.device, self.format):
             state = self._start(sources, options.width, seeds)
             if options.drawn:
-                rules |= {"temperature": options.temperature, "top_k": options.top_k, "top_p": options.top_p}
-                found = sampled(step, state, seeds=seeds, samples=options.drawn, **rules)
-            else:
-                found = beam_search(
-                    step, state, sentences=len(limits), beam=options.beam, n_best=options.n_best, **rules
+                found = sampled(
+                    step,
+                    state,
+                    limits,
+                    seeds=seeds,
+                    samples=options.drawn,
+                    temperature=options.temperature,
+                    top_k=options.top_k,
+                    top_p=options.top_p,
+                    **ranking,
                 )
+            else:
+                found = beam_search(step, state, limits, beam=options.beam, n_best=options.n_best, **ranking)
         return [
             [self._result(input, source, hypothesis) for hypothesis in self._ranked(hypotheses, options)]
             for input, source, hypotheses in zip(job.inputs, job.sources[0], found, strict=False)
@@ -397,7 +409,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
             output, after = model.decoder.step(token_R, decoder_state, source, weights)
             log_ps.append(output.logits if len(self.models) == 1 else output.logits.float().log_softmax(-1))
             states.append(after)
-            read.append(output.weights)
+            read.append(self._selected(output.weights))
         return _mean_p(log_ps), state._replace(decoders=tuple(states)), self._mean_weights(read)
 
     def _blind_step(self, token_R: Tensor, state: _State) -> tuple[Tensor, _State, None]:
@@ -416,16 +428,19 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         log_ps, weights = [], []
         for model, member_memory in zip(self.models, self._memories(sources, seeds), strict=True):
             decoder = model.decoder
-            features_BTD, weights_BTS, *_ = decoder.hidden_states(inputs_BT, member_memory, attention)
+            features_BTD, weights_BTLHS, *_ = decoder.hidden_states(inputs_BT, member_memory, attention)
             block = max(1, LOGITS // (len(inputs_BT) * self.target_tokenizer.size))
             parts = []
             for start in range(0, inputs_BT.shape[1], block):
                 log_p = decoder.output(features_BTD[:, start : start + block]).float().log_softmax(-1)
                 parts.append(log_p.gather(2, targets_BT[:, start : start + block, None])[:, :, 0])
             log_ps.append(torch.cat(parts, 1))
-            weights.append(weights_BTS)
+            weights.append(self._selected(weights_BTLHS))
         mean_BTS = self._mean_weights(weights)
         return _mean_p(log_ps).cpu(), None if mean_BTS is None else mean_BTS.float().cpu()
+
+    def _selected(self, weights_LHS: Tensor | None) -> Tensor | None:
+        return None if weights_LHS is None else select_weights(weights_LHS, self.layer, self.head)
 
     def _mean_weights(self, weights: Sequence[Tensor | None]) -> Tensor | None:
         """The mean over the members that attend to the same positions as the first one."""

@@ -16,12 +16,13 @@ from seq2attn.data.corpus import is_blank
 from seq2attn.data.tokenizer import PAD, Tokenizer
 from seq2attn.errors import UsageError
 from seq2attn.inference.batching import bounded, encoded, padded_sources
+from seq2attn.inference.forks import at_work
 from seq2attn.inference.heads import looking_at
-from seq2attn.inference.loading import opened, tokenizer
 from seq2attn.inference.results import Translation
 from seq2attn.inference.searcher import Predictor
 from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.runs.loading import load_runs, load_tokenizer
 from seq2attn.search.mbr import Utility
 from seq2attn.search.step import Hypothesis
 
@@ -91,9 +92,10 @@ class Translator(Predictor[list[int], Translation]):
         that are wrong, that act in training alone,
         that do nothing to any of the runs, or with which the weights would not fit.
         """
-        found = opened(run, device, precision, settings, images=False)
+        with at_work("cpu" if device == "cpu" else "cuda"):
+            found = load_runs(run, device, precision, settings, images=False)
         members = [
-            Member(model, tokenizer(run.source_tokenizer, run.source_size, found.tokenizers))
+            Member(model, load_tokenizer(run.source_tokenizer, run.source_size, found.tokenizers))
             for model, run in zip(found.models, found.runs, strict=True)
         ]
         first = found.runs[0]
@@ -248,7 +250,7 @@ class Translator(Predictor[list[int], Translation]):
         positions = [len(ids[0][0]) + 1]
         results = []
         for layer, head in chosen:
-            with looking_at(self.models, layer, head):
+            with looking_at(self, layer, head):
                 forced = self._forced_on(
                     [translation.source], ids, positions, [translation.tokens], True, seed, 0, None
                 )

@@ -58,17 +58,19 @@ class Decoder(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def step(self, token_R: Tensor, state: Any, source: Any, weights: bool = True) -> tuple[Output, Any]:
-        """One token a row on: logits (R, N), and weights (R, S) where there is attention and they are asked
-        for. Row r belongs to sentence r // width.
+        """One token a row on: logits (R, N), and weights (R, L, H, S) where there is attention and they
+        are asked for. Row r belongs to sentence r // width.
         """
 
     @abc.abstractmethod
     def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Features:
-        """Teacher forcing: what the output layer reads after each of the tokens; attention weights (B, T, S)
-        when asked for.
+        """Teacher forcing: what the output layer reads after each of the tokens; attention weights (B, T, L, H,
+        S) when asked for.
         """
 
     def forward(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Output:
-        """Teacher forcing: logits (B, T, N) after each of the tokens, and weights (B, T, S) when asked for."""
+        """Teacher forcing: logits (B, T, N) after each of the tokens, and weights (B, T, L, H, S) when
+        asked for.
+        """
         found = self.hidden_states(tokens_BT, memory, weights)
-        return Output(self.output(found.features_BTD), found.weights_BTS)
+        return Output(self.output(found.features_BTD), found.weights_BTLHS)

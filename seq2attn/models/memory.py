@@ -3,11 +3,14 @@ be chosen.
 """
 
 import abc
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
+import torch
 from torch import Tensor
 
+from seq2attn.attention import AttentionOutput
 from seq2attn.config import Part
 
 Parts = TypeVar("Parts")
@@ -50,7 +53,9 @@ def mean_over(mask_BS: Tensor, x_BSV: Tensor) -> Tensor:
 
 
 class Output(NamedTuple):
-    """What a decoder says: one step (R, N) and (R, S), or all steps (B, T, N) and (B, T, S)."""
+    """Logits (R, N) of one step, or (B, T, N) of all; attention weights by layer and head, (R, L, H, S) or
+    (B, T, L, H, S), where they are asked for and there is attention.
+    """
 
     logits: Tensor
     weights: Tensor | None
@@ -60,10 +65,27 @@ class Features(NamedTuple):
     """What T steps of a decoder leave for the vocabulary and the loss."""
 
     features_BTD: Tensor  # what the output layer reads
-    weights_BTS: Tensor | None = None  # where they were asked for
+    weights_BTLHS: Tensor | None = None  # where they were asked for
     # of what hard attention drew, with its gradient; None where nothing is drawn
     log_p_BT: Tensor | None = None
     entropy_BT: Tensor | None = None  # of what it was drawn from, nats
+
+
+def stack_layers(outputs: Sequence[AttentionOutput]) -> Tensor | None:
+    """The weights (B, T, L, H, S) of the attentions of L layers, each (B, T, H, S)."""
+    weights = [output.weights for output in outputs if output.weights is not None]
+    return torch.stack(weights, 2) if weights else None
+
+
+def sum_layers(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """The sum of what each layer has; None where none has any."""
+    tensors = [part for part in parts if part is not None]
+    return torch.stack(tensors).sum(0) if tensors else None
+
+
+def mean_attention(weights_LHS: Tensor) -> Tensor:
+    """Weights (..., L, H, S) -> their mean over the heads of each layer, then over layers: (..., S)."""
+    return torch.stack([weights_HS.mean(-2) for weights_HS in weights_LHS.unbind(-3)]).mean(0)
 
 
 class Chosen(abc.ABC):

@@ -26,8 +26,8 @@ class Seq2Seq(nn.Module):
         self.decoder = decoder
 
     def forward(self, source_BS: Tensor, mask_BS: Tensor, inputs_BT: Tensor, weights: bool = False) -> Output:
-        """Teacher forcing: logits (B, T, N) after each of the target tokens; attention weights (B, T, S) when
-        asked for.
+        """Teacher forcing: logits (B, T, N) after each of the target tokens; attention weights (B, T, L, H, S)
+        when asked for.
         """
         output: Output = self.decoder(inputs_BT, self.encoder(source_BS, mask_BS), weights)
         return output

@@ -1,70 +1,57 @@
 """A run has one trainer: a lock in its directory, from before anything is touched until training has ended.
 
-Reading a run, to translate or to score, asks for no lock. It knows no training loop.
+Reading a run, to translate or to score, needs no lock. This module knows no training loop.
 """
 
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from seq2attn import locks
 from seq2attn.errors import UserError
-from seq2attn.runs.directory import LOCK, refuse_existing, refuse_going_on, writing
+from seq2attn.runs.directory import LOCK, writing
 
-WITHOUT = (
-    errno.ENOLCK,
-    errno.EOPNOTSUPP,
-    errno.ENOSYS,
-)  # file systems that have no locks, as some shared ones
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # file systems without locks, as some shared ones
 
 
 @contextmanager
-def claimed(path: Path, *, resume: bool, force: bool) -> Iterator[bool]:
-    """Keep every other trainer out of the run at `path`, which is made where it is missing.
+def claimed(path: Path, check: Callable[[], None]) -> Iterator[bool]:
+    """Keep every other trainer out of the run at `path`; the folder is created where it is missing.
 
-    Yields whether the file system could promise that. What was made for the lock alone is removed at the end.
-    Raises UserError, with nothing touched, where another process trains it, where a new run may not be made
-    (without `resume`, and with or without `force`), and where there is nothing to go on from.
+    `check` raises UserError where the run may not be trained. It is called before anything is touched, and
+    again once nobody else can train the run. Yields whether the file system has locks; without them nobody is
+    kept out. Folders that were created for the lock alone are removed at the end. Raises UserError, with
+    nothing touched, where another process trains the run.
     """
-    _refuse(path, resume, force)
+    lock = path / LOCK
+    if (name := locks.holder(lock)) is not None:
+        raise _busy(path, name)
+    check()
     with ExitStack() as stack:
         stack.callback(_remove_empty, [one for one in (path, *path.parents) if not one.exists()])
         is_locked = True
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
             try:
-                stack.enter_context(locks.lock(path / LOCK))
+                stack.enter_context(locks.lock(lock))
             except locks.Held as held:
                 raise _busy(path, str(held)) from None
             except OSError as error:
-                if error.errno not in WITHOUT:
-                    if os.path.lexists(path / LOCK) and not _is_file(path / LOCK):
-                        raise UserError(f"{path / LOCK}: no file, so no lock either: remove it") from None
+                if error.errno not in NO_LOCKS:
+                    if os.path.lexists(lock) and not stat.S_ISREG(lock.lstat().st_mode):
+                        raise UserError(f"{lock}: not a regular file, so no lock: remove it") from None
                     raise
                 is_locked = False
-        _refuse(path, resume, force, mine=True)  # again: it may have been trained, and ended, meanwhile
+        check()  # another process may have trained it, and ended, meanwhile
         yield is_locked
 
 
-def _refuse(path: Path, resume: bool, force: bool, mine: bool = False) -> None:
-    if not mine and (name := locks.holder(path / LOCK)) is not None:
-        raise _busy(path, name)
-    if resume:
-        refuse_going_on(path)
-    else:
-        refuse_existing(path, force)
-
-
-def _is_file(path: Path) -> bool:
-    return stat.S_ISREG(path.lstat().st_mode)
-
-
 def _busy(path: Path, name: str) -> UserError:
-    ways = "wait for its end, stop it (kill -TERM saves), or choose another --out"
-    return UserError(f"{path}: is being trained by {name}: {ways}")
+    advice = "wait for its end, stop it (kill -TERM saves), or choose another `out`"
+    return UserError(f"{path}: is being trained by {name}: {advice}")
 
 
 def _remove_empty(folders: list[Path]) -> None:

@@ -1,7 +1,7 @@
-"""What a run was made with: a line of RUN/provenance.jsonl for each time that training began or went on.
+"""How a run was made: a line of RUN/provenance.jsonl for each time that training began or continued.
 
-No environment and no name of the machine is in it. It travels with the run and nothing reads it back: a run
-without it, or with a damaged one, opens as any other.
+It holds no environment variables and no name of the machine. It is part of the run and nothing reads it back: a
+run without it, or with a damaged one, opens as any other.
 """
 
 import json
@@ -17,25 +17,34 @@ from seq2attn.devices import Format
 from seq2attn.errors import UserError
 from seq2attn.runs.directory import Run, write, writing
 from seq2attn.strict_json import whole_text
-from seq2attn.training.distributed import World
 from seq2attn.version import __version__
 
-MOST_INPUTS = 20  # files of a corpus that are listed
+MAX_INPUTS = 20  # files of a corpus that are listed
 
 
 def record(
-    run: Run, *, step: int, command: Sequence[str], world: World, format: Format, data: Mapping[str, object]
+    run: Run,
+    *,
+    step: int,
+    command: Sequence[str],
+    device: torch.device,
+    processes: int,
+    format: Format,
+    data: Mapping[str, object],
 ) -> None:
-    """Append how the run is trained from `step` on. Raises UserError when the disk refuses."""
+    """Append how the run is trained from `step` on (0: from the beginning).
+
+    Raises UserError when the disk refuses.
+    """
     entry = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "step": step,  # at which it goes on; 0: it begins
+        "step": step,
         "command": whole_text(shlex.join(command)),
         "seq2attn": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "device": _device(world.device),
-        "processes": world.size,
+        "device": _device(device),
+        "processes": processes,
         "threads": torch.get_num_threads(),
         "precision": format,
         "data": data,
@@ -49,21 +58,21 @@ def record(
 
 
 def of_data(corpus: str, report: Mapping[str, Any], training: str, validation: str) -> dict[str, object]:
-    """The data by name and by content: hashes of the files that were prepared, and of what came of them.
+    """The data by name and by content: hashes of the input files, and the fingerprints of the two splits.
 
-    Raises UserError where the report has no such list.
+    `training` and `validation` are `Pairs.fingerprint`. Raises UserError where the report's list is damaged.
     """
     try:
-        files = {str(one["file"]): str(one["sha256"]) for one in report.get("inputs", [])}
+        hashes = {str(one["file"]): str(one["sha256"]) for one in report.get("inputs", [])}
     except (TypeError, LookupError) as error:
         problem = f"prepared.json: damaged (its inputs: {error})"
         raise UserError(f"{problem}; run `seq2attn prepare` again") from None
-    listed = [{"file": file, "sha256": mark} for file, mark in files.items()]
+    listed = [{"file": file, "sha256": digest} for file, digest in hashes.items()]
     return {
         "corpus": whole_text(corpus),
-        "inputs": listed[:MOST_INPUTS],
+        "inputs": listed[:MAX_INPUTS],
         "inputs_in_all": len(listed),
-        "training": training,  # of ids and images: see Pairs.fingerprint
+        "training": training,
         "validation": validation,
     }
 

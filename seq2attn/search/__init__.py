@@ -1,1 +1,1 @@
-"""Search over any step function: beam, greedy and sampling. It imports no model, no tokenizer and no file."""
+"""Search over any step function: beam search, greedy search and sampling. It imports no model and no tokenizer."""

@@ -1,61 +1,87 @@
-"""Back-pointers of a search: what every row emitted at every step, from which row it came, and what it
-attended to.
+"""Back-pointers of a search: for every step the token of each row, the row that it extends, and its attention.
 
-Tokens and attention are never copied while the search runs; a hypothesis is read back from its end, once,
-when all is done.
+The search copies neither tokens nor attention while it runs; a hypothesis is read backwards from its end, once, when
+all are finished. Shape suffixes as in `step`; E ends of hypotheses.
 """
 
 import itertools
+import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from seq2attn.search.step import Hypothesis
 
-class History:
-    """Grows by one step at a time. Sentences are named by their first number, whatever place they have at a
-    step.
-    """
+
+class End(NamedTuple):
+    """Where a hypothesis ends."""
+
+    score: float
+    log_prob: float
+    last_step: int  # the step of its EOS
+    row: int  # of its sentence, at that step
+
+
+class Backpointers:
+    """Grows by one step at a time. A sentence has the number that it had in the first batch."""
 
     def __init__(self) -> None:
-        self._places: list[Tensor] = []  # for each step the sentences in it, in ascending order
-        self._parents: list[Tensor] = []  # (B, W): the row of the step that each new row extends
+        self._sentences: list[Tensor] = []  # (B,) of each step: its sentences, ascending
+        self._parents: list[Tensor] = []  # (B, W): the row that each new row extends
         self._tokens: list[Tensor] = []  # (B, W): the token that each new row adds
-        self._weights: list[Tensor] = []  # (B * W, S): of the rows that made the step
+        self._weights: list[Tensor] = []  # (R, L, H, S): the attention of the rows that made the step
 
-    def add(self, sentence_B: Tensor, parent_BW: Tensor, token_BW: Tensor, weights_RS: Tensor | None) -> None:
-        self._places.append(sentence_B)
+    def add(
+        self, sentence_B: Tensor, parent_BW: Tensor, token_BW: Tensor, weights_RLHS: Tensor | None
+    ) -> None:
+        self._sentences.append(sentence_B)
         self._parents.append(parent_BW)
         self._tokens.append(token_BW)
-        if weights_RS is not None:
-            self._weights.append(weights_RS)
+        if weights_RLHS is not None:
+            self._weights.append(weights_RLHS)
 
-    def read(self, ends: list[tuple[int, int, int]]) -> list[tuple[list[int], Tensor | None]]:
-        """Tokens and weights of each (sentence, step, row): what `row` of the step numbered `step` had when
-        it met its end token.
+    def hypotheses(self, ends: list[list[End]], longest: list[int], least: int = 1) -> list[list[Hypothesis]]:
+        """The hypotheses of each sentence, from their ends and the sentence's maximum length.
 
-        The weights are those of every token and of the end token: (tokens + 1, S), on the CPU.
+        If there are fewer than `least`, because the step allowed no other output within the limits, empty ones of
+        score -inf fill up.
         """
+        outputs = iter(self._read([(b, end.last_step, end.row) for b, row in enumerate(ends) for end in row]))
+        results = []
+        for of_sentence, limit in zip(ends, longest, strict=True):
+            hypotheses = []
+            for end in of_sentence:
+                tokens, weights = next(outputs)
+                finished = end.last_step < limit
+                hypotheses.append(Hypothesis(tokens, end.score, end.log_prob, weights, finished))
+            empty = Hypothesis([], -math.inf, -math.inf, None, finished=False)
+            results.append(hypotheses + [empty] * (least - len(hypotheses)))
+        return results
+
+    def _read(self, ends: list[tuple[int, int, int]]) -> list[tuple[list[int], Tensor | None]]:
+        """Tokens, and weights (tokens + 1, L, H, S) on the CPU, of each (sentence, last step, row)."""
         if not ends:
             return []
         sentence_E, last_E, row_E = torch.tensor(ends).T.contiguous()
-        sizes = [len(sentence_B) for sentence_B in self._places]
-        places, parents, tokens = (
-            torch.cat(steps).cpu().split(sizes) for steps in (self._places, self._parents, self._tokens)
+        sizes = [len(sentence_B) for sentence_B in self._sentences]
+        sentences, parents, tokens = (
+            torch.cat(steps).cpu().split(sizes) for steps in (self._sentences, self._parents, self._tokens)
         )
-        first = [0, *itertools.accumulate(sizes)]  # of a step's sentences among those of all steps
+        offsets = [0, *itertools.accumulate(sizes)]  # of a step's sentences among those of all steps
         longest, width = int(last_E.max()), parents[0].size(1)
         token_ET = torch.zeros(len(ends), longest, dtype=torch.long)
-        weights_of_ET = torch.zeros(len(ends), longest + 1, dtype=torch.long)
-        place_E = torch.searchsorted(places[longest], sentence_E)
+        weights_row_ET = torch.zeros(len(ends), longest + 1, dtype=torch.long)
+        index_E = torch.searchsorted(sentences[longest], sentence_E)
         for step in range(longest, -1, -1):
-            weights_of_ET[:, step] = (first[step] + place_E) * width + row_E
-            if step:  # those that ended earlier stay as they are
-                place_E = torch.searchsorted(places[step - 1], sentence_E)
-                index = place_E.clamp(max=len(places[step - 1]) - 1)
+            weights_row_ET[:, step] = (offsets[step] + index_E) * width + row_E
+            if step:  # the row of a hypothesis that ended earlier does not move
+                index_E = torch.searchsorted(sentences[step - 1], sentence_E)
+                index = index_E.clamp(max=len(sentences[step - 1]) - 1)
                 token_ET[:, step - 1] = tokens[step - 1][index, row_E]
                 row_E = torch.where(step <= last_E, parents[step - 1][index, row_E], row_E)
         weights = torch.cat(self._weights).float().cpu() if self._weights else None
         return [
             (ids[:last], None if weights is None else weights[rows[: last + 1]])
-            for ids, rows, last in zip(token_ET.tolist(), weights_of_ET, last_E.tolist(), strict=True)
+            for ids, rows, last in zip(token_ET.tolist(), weights_row_ET, last_E.tolist(), strict=True)
         ]

@@ -1,75 +1,75 @@
-"""What a search may emit: banned tokens, shortest and longest outputs, forced beginnings, no n-gram twice.
+"""What a search may emit: banned tokens, minimum and maximum length, prefixes, no repeated n-gram.
 
-It works on log-probabilities alone, in place, for all rows at once.
+It changes log-probabilities in place, of all rows at once. Shape suffixes as in `step`; P tokens of a prefix.
 """
 
 from collections.abc import Sequence
-from typing import Self
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from seq2attn.search.no_repeat_ngram import Repeats
+from seq2attn.search.no_repeat_ngram import NoRepeatNgram
+
+
+class Limits(NamedTuple):
+    """Which outputs a search may return, for B sentences."""
+
+    max_length_B: Tensor  # int64 (B,), on the device of the search: tokens before EOS
+    bos: int  # the first input, not part of an output
+    eos: int
+    banned: Sequence[int]
+    min_length: int = 0
+    prefix_BP: Tensor | None = (
+        None  # int64 (B, P): what each output begins with; -1 after the end of a prefix
+    )
+    no_repeat_ngram: int = 0  # n: no output holds an n-gram twice; 0: it may
 
 
 class Constraints:
-    """The rules for B sentences; `apply` makes every token that breaks one impossible (-inf).
+    """The limits, at work; `apply` sets every token that breaks one to -inf.
 
-    A forced beginning comes before all other rules: it may hold banned tokens and repeat itself, and a limit
-    shorter than it grows to its length.
-    A minimum beyond a sentence's maximum is that maximum. With `no_repeat_ngram` n above 0 no n-gram of an
-    output stands in it before; the end token is free
-    of that rule, so an output that may neither go on nor end is one that was too short to end.
+    A prefix takes precedence over the rest: it may hold banned tokens and repeat itself, and a maximum shorter
+    than the prefix becomes its length. A minimum above a sentence's maximum becomes that maximum. EOS is exempt from
+    `no_repeat_ngram`, so only an output below its minimum length can be left without any allowed token.
     """
 
-    def __init__(
-        self,
-        *,
-        min_length: int,
-        max_length_B: Tensor,
-        eos: int,
-        banned: Sequence[int],
-        prefix_BP: Tensor | None,
-        device: torch.device,
-        no_repeat_ngram: int = 0,
-    ) -> None:
-        prefix = torch.empty(len(max_length_B), 0, dtype=torch.long) if prefix_BP is None else prefix_BP
-        self.prefix_BP = prefix.to(device)  # negative where a sentence's beginning is over
-        self.limit_B = torch.maximum(max_length_B.to(device), (self.prefix_BP >= 0).sum(1))
-        self.minimum_B = self.limit_B.clamp(max=min_length)
-        self.eos = eos
-        self.banned = torch.tensor(list(banned), dtype=torch.long, device=device)
-        self.repeats = Repeats(no_repeat_ngram, eos) if no_repeat_ngram else None
-        self._know()
+    def __init__(self, limits: Limits) -> None:
+        maximum_B, prefix_BP, device = limits.max_length_B, limits.prefix_BP, limits.max_length_B.device
+        self.prefix_BP = maximum_B.new_empty(len(maximum_B), 0) if prefix_BP is None else prefix_BP.to(device)
+        # int64 (B,): maximum and minimum number of tokens before EOS
+        self.limit_B = torch.maximum(maximum_B, (self.prefix_BP >= 0).sum(1))
+        self.minimum_B = self.limit_B.clamp(max=limits.min_length)
+        self.eos = limits.eos
+        self.banned = torch.tensor(list(limits.banned), dtype=torch.long, device=device)
+        self.no_repeat = NoRepeatNgram(limits.no_repeat_ngram, self.eos) if limits.no_repeat_ngram else None
+        self._update_bounds()
 
-    def _know(self) -> None:
-        # Read once, so that no step has to wait for the device to learn that it has nothing to do.
+    def _update_bounds(self) -> None:
+        # Read from the device once, so that no step has to wait for it.
         self.longest = int(self.limit_B.max()) if len(self.limit_B) else 0
         self._first_limit = int(self.limit_B.min()) if len(self.limit_B) else 0
         self._last_minimum = int(self.minimum_B.max()) if len(self.minimum_B) else 0
 
-    def keep(self, sentence_B: Tensor) -> Self:
-        """Only these sentences from now on."""
+    def select_sentences(self, sentence_B: Tensor) -> None:
+        """Continue with these sentences only."""
         self.prefix_BP, self.limit_B, self.minimum_B = (
             self.prefix_BP[sentence_B],
             self.limit_B[sentence_B],
             self.minimum_B[sentence_B],
         )
-        if self.repeats is not None:
-            self.repeats.keep(sentence_B)
-        self._know()
-        return self
+        if self.no_repeat is not None:
+            self.no_repeat.select_sentences(sentence_B)
+        self._update_bounds()
 
-    def follow(self, parent_BW: Tensor, token_BW: Tensor) -> None:
-        """Hear how the hypotheses went on: each is now what row `parent` of its sentence was, and one token
-        more.
-        """
-        if self.repeats is not None:
-            self.repeats.follow(parent_BW, token_BW)
+    def advance(self, parent_BW: Tensor, token_BW: Tensor) -> None:
+        """Each row is now row `parent` of its sentence, extended by one token."""
+        if self.no_repeat is not None:
+            self.no_repeat.advance(parent_BW, token_BW)
 
     def apply(self, log_p_BWN: Tensor, length: int) -> Tensor:
-        """For hypotheses that hold `length` tokens; changes log_p_BWN in place and returns it."""
-        forced_BW1 = kept_BW1 = None
+        """For hypotheses of `length` tokens; changes log_p_BWN in place and returns it."""
+        forced_BW1 = forced_log_p_BW1 = None
         if length < self.prefix_BP.shape[1] or length >= self._first_limit:
             forced_B = (
                 self.prefix_BP[:, length]
@@ -78,15 +78,17 @@ class Constraints:
             )
             forced_B = forced_B.masked_fill(length >= self.limit_B, self.eos)
             forced_BW1 = forced_B[:, None, None].expand(-1, log_p_BWN.shape[1], 1)
-            kept_BW1 = log_p_BWN.gather(2, forced_BW1.clamp(min=0))
+            forced_log_p_BW1 = log_p_BWN.gather(2, forced_BW1.clamp(min=0))
         log_p_BWN.index_fill_(2, self.banned, -torch.inf)
-        if self.repeats is not None:
-            self.repeats.ban(log_p_BWN)
+        if self.no_repeat is not None:
+            self.no_repeat.apply(log_p_BWN)
         if length < self._last_minimum:
             log_p_BWN[:, :, self.eos].masked_fill_((length < self.minimum_B)[:, None], -torch.inf)
-        if forced_BW1 is not None and kept_BW1 is not None:
-            some_BW1 = forced_BW1 >= 0
-            log_p_BWN.masked_fill_(some_BW1, -torch.inf)
+        if forced_BW1 is not None and forced_log_p_BW1 is not None:
+            is_forced_BW1 = forced_BW1 >= 0
+            log_p_BWN.masked_fill_(is_forced_BW1, -torch.inf)
             index_BW1 = forced_BW1.clamp(min=0)
-            log_p_BWN.scatter_(2, index_BW1, torch.where(some_BW1, kept_BW1, log_p_BWN.gather(2, index_BW1)))
+            log_p_BWN.scatter_(
+                2, index_BW1, torch.where(is_forced_BW1, forced_log_p_BW1, log_p_BWN.gather(2, index_BW1))
+            )
         return log_p_BWN

@@ -1,8 +1,7 @@
-"""The output of least risk among samples: minimum-Bayes-risk decoding with samples for candidates and for
-references (Eikema & Aziz 2022, "N-by-N").
+"""Minimum-Bayes-risk decoding: the output of highest expected utility, with samples as candidates and as references
+(Eikema & Aziz 2022, "N-by-N").
 
-It knows outputs as anything that can be compared and counted, and how alike two are only by the utility it is
-handed.
+It compares outputs only by the utility function that it is given.
 """
 
 import math
@@ -10,25 +9,24 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 Utility = Callable[[str, str], float]
-"""(output, reference) -> how good the output is where the reference is right; the more the better."""
+"""(output, reference) -> the quality of the output, higher is better."""
 
 
 def rank_by_expected_utility(outputs: Sequence[str], utility: Utility) -> list[tuple[int, float]]:
-    """(place of the first of its kind, expected utility) of each distinct output, best first, and of equals
-    the one that came first.
+    """(index of its first occurrence, expected utility) of each distinct output, best first; ties in order of
+    occurrence.
 
-    The expectation is the mean over all samples: one drawn thrice counts thrice, and each is among its own
-    references, as the paper's estimate has it (where
-    every output has the same utility against itself, the order is that without). Each pair is compared once.
+    The expectation is the mean over all samples: an output drawn three times counts three times, and each is also
+    its own reference, as in the paper. Each pair is compared once. Raises ValueError if the utility is not finite.
     """
-    times = Counter(outputs)  # in the order of their first places
+    counts = Counter(outputs)  # in order of first occurrence
     expected = {
-        output: sum(count * utility(output, reference) for reference, count in times.items()) / len(outputs)
-        for output in times
+        output: sum(count * utility(output, reference) for reference, count in counts.items()) / len(outputs)
+        for output in counts
     }
     if not all(map(math.isfinite, expected.values())):
-        raise ValueError("the utility gave what is not a finite number")
+        raise ValueError("the utility returned a number that is not finite")
     return [
         (outputs.index(output), expected[output])
-        for output in sorted(times, key=lambda output: -expected[output])
+        for output in sorted(counts, key=lambda output: -expected[output])
     ]

@@ -1,3 +1,4 @@
-"""The training loop: updates, schedules, saved states, several processes. It knows no command line, no search
-and no data source.
+"""The training loop: updates, objectives, schedules, saved states, several processes.
+
+It knows no command line, no search and no source of data.
 """

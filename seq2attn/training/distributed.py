@@ -1,8 +1,8 @@
-"""Several processes train one model: who this process is among them, and the few sums they exchange.
+"""Several processes train one model: the rank of this one, and the few sums they exchange.
 
-`torchrun` says so in the environment (RANK, WORLD_SIZE, LOCAL_RANK). Every process takes its share of the
-batches of an
-update; gradients are summed, each loss having been divided by the tokens of all. It knows no model.
+`torchrun` sets the environment variables RANK, WORLD_SIZE and LOCAL_RANK. Every process computes its share of
+the batches of an update; each loss is divided by the tokens of all batches, and gradients are summed. This
+module knows no model.
 """
 
 import os
@@ -18,19 +18,19 @@ from torch import Tensor
 
 from seq2attn.errors import UserError
 
-SETTLING = 3.0  # seconds for the leading process to say why it fails: torchrun ends it once another one ends
+FAILURE_WAIT = 3.0  # seconds: torchrun ends the main process, which has to report, once another one ends
 
 
 @dataclass(frozen=True)
 class World:
-    """This process among `size`; alone, every exchange is a no-operation."""
+    """This process among `size`; an exchange of one process does nothing."""
 
     device: torch.device
     rank: int = 0
     size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process is the one that writes and prints."""
         return self.rank == 0
 
@@ -39,7 +39,7 @@ class World:
         if self.size == 1:
             return list(values)
         exchanged = torch.tensor(values, dtype=torch.float64, device=self.device)
-        with self._together():
+        with self._exchange():
             dist.all_reduce(exchanged)
         return list(map(float, exchanged.tolist()))
 
@@ -53,32 +53,32 @@ class World:
                 p.grad = torch.zeros_like(p)
         gradients = [p.grad for p in parameters if p.grad is not None]
         flat = torch.cat([g.flatten() for g in gradients])  # one exchange: small ones are all latency
-        with self._together():
+        with self._exchange():
             dist.all_reduce(flat)
         for gradient, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
-    def copy_from_leader(self, tensors: Iterable[Tensor]) -> None:
-        """Every process gets the leading one's values, in place."""
+    def broadcast(self, tensors: Iterable[Tensor]) -> None:
+        """Copy the main process's values to every process, in place."""
         if self.size == 1:
             return
-        with self._together():
+        with self._exchange():
             for tensor in tensors:
                 dist.broadcast(tensor.detach(), src=0)
 
-    def wait(self) -> None:
-        """Return once every process is here."""
+    def barrier(self) -> None:
+        """Return once every process has called it."""
         self.sum([0.0])
 
-    def lead(self, act: Callable[[], object]) -> None:
-        """Let the leading process alone `act`, while the others wait.
+    def run_on_main(self, function: Callable[[], object]) -> None:
+        """Call the function in the main process alone, while the others wait.
 
-        What it raises is raised there; the others end without a word of their own.
+        An exception is raised there; the other processes exit without a message.
         """
         raised: BaseException | None = None
-        if self.leads:
+        if self.is_main:
             try:
-                act()
+                function()
             except BaseException as error:  # noqa: BLE001 - raised below
                 raised = error
         failed = self.sum([float(raised is not None)])
@@ -86,12 +86,12 @@ class World:
             raise raised
         if failed != [0.0]:
             with suppress(KeyboardInterrupt):
-                time.sleep(SETTLING)
+                time.sleep(FAILURE_WAIT)
             raise SystemExit(1)
 
     @contextmanager
-    def _together(self) -> Iterator[None]:
-        """An exchange in which another process takes no part any more fails in one line."""
+    def _exchange(self) -> Iterator[None]:
+        """Turn the failure of an exchange, when another process has ended, into one line."""
         try:
             yield
         except RuntimeError as error:
@@ -100,28 +100,30 @@ class World:
             raise UserError(
                 f"process {self.rank + 1} of {self.size}: "
                 "another process of this training has ended, or cannot be reached; "
-                "what was saved before is whole: start all of them again with --resume"
+                "what was saved before is whole: start all processes again with `resume`"
             ) from error
 
 
 @contextmanager
-def join(device: torch.device) -> Iterator[World]:
-    """The world that torchrun's environment describes, left at the end; a world of one without it. Each
-    process of a machine takes its own CUDA device.
+def init_distributed(device: torch.device) -> Iterator[World]:
+    """The processes that torchrun's environment describes, or this one alone; disconnects at the end.
+
+    Each process of a machine takes its own CUDA device.
     """
-    size, local = _number("WORLD_SIZE", 1), _number("LOCAL_RANK", 0)
+    size, local = _environment_number("WORLD_SIZE", 1), _environment_number("LOCAL_RANK", 0)
     if size <= 1:
         yield World(device)
         return
     if device.type == "cuda":
         if local >= torch.cuda.device_count():
             raise UserError(
-                f"process {local} of this machine has no CUDA device of its own: there are {torch.cuda.device_count()}; start fewer with --nproc-per-node"
+                f"process {local} of this machine has no CUDA device of its own: there are "
+                f"{torch.cuda.device_count()}; start fewer (torchrun --nproc-per-node)"
             )
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
-    # The leading process prepares data and translates the validation set while the others wait: longer than
-    # the default patience.
+    # The main process prepares data and translates the validation set while the others wait: longer than the
+    # default timeout.
     try:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=6))
     except (RuntimeError, ValueError) as error:
@@ -136,8 +138,10 @@ def join(device: torch.device) -> Iterator[World]:
             dist.destroy_process_group()
 
 
-def _number(name: str, default: int) -> int:
+def _environment_number(name: str, default: int) -> int:
     value = os.environ.get(name, "") or str(default)
     if not value.isdecimal():
-        raise UserError(f"{name}={value}: no number; torchrun sets it, or unset it to train in one process")
+        raise UserError(
+            f"{name}={value}: not a number; torchrun sets it, or unset it to train in one process"
+        )
     return int(value)

@@ -240,6 +240,7 @@ def random_run(preset: str, data: Path, vocabulary: int, folder: Path) -> Path:
     from seq2attn.data.tokenizer import BOS, PAD, UNK, Tokenizer
     from seq2attn.models.seq2seq import build
     from seq2attn.runs import directory
+    from seq2attn.runs.tensors import save_weights
 
     chosen = config.load(preset)
     texts = [
@@ -264,7 +265,7 @@ def random_run(preset: str, data: Path, vocabulary: int, folder: Path) -> Path:
     model = build(chosen.model, tokenizer.size, tokenizer.size)
     with torch.no_grad():  # what seq2attn never writes, and a trained model does not either
         model.decoder.output.bias[[PAD, UNK, BOS]] = -100
-    directory.save_weights(run, model)
+    save_weights(run, model)
     return run.path
 
 
@@ -302,16 +303,7 @@ def is_first_form(settings: Any) -> bool:
         for side in ("encoder", "decoder")
         for name in ("size", "layers", "heads", "feedforward")
     ]
-    free = {
-        "embedding",
-        "dropout",
-        "init",
-        "init_range",
-        "attention.heads",
-        "attention.shown",
-        "decoder.weights_of",
-        *sizes,
-    }
+    free = {"embedding", "dropout", "init", "init_range", "attention.heads", *sizes}
     ours, theirs = (
         {
             key.removeprefix("model."): value

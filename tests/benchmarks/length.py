@@ -93,6 +93,7 @@ def measure(name: str, way: str, length: int, longest: int, threads: int) -> Cos
     from seq2attn.models.memory import select
     from seq2attn.models.seq2seq import build
     from seq2attn.search.beam import beam_search
+    from seq2attn.search.constraints import Limits
 
     keep_freed_memory()  # as training and `translate` do
     torch.set_num_threads(threads)
@@ -122,17 +123,9 @@ def measure(name: str, way: str, length: int, longest: int, threads: int) -> Cos
             output, state = model.decoder.step(token_R, state, source, False)
             return output.logits.float().log_softmax(-1), state, None
 
-        rules = {
-            "length_penalty": 1.0,
-            "min_length": length,
-            "max_length_B": torch.tensor([length]),
-            "bos": BOS,
-            "eos": EOS,
-            "banned": (PAD, UNK, BOS),
-        }
-        ((found,),) = beam_search(
-            step, model.decoder.initial_state(memory), select=select, sentences=1, beam=1, n_best=1, **rules
-        )
+        limits = Limits(torch.tensor([length]), BOS, EOS, (PAD, UNK, BOS), min_length=length)
+        state = model.decoder.initial_state(memory)
+        ((found,),) = beam_search(step, state, limits, select=select, beam=1, n_best=1, length_penalty=1.0)
         assert len(found.tokens) == length
 
     def go(length: int) -> float:

@@ -20,6 +20,7 @@ from seq2attn import config
 from seq2attn.data.images.corpus import CaptionedImage, ImageCorpus
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK
 from seq2attn.runs import directory
+from seq2attn.runs.tensors import read_tensors, write_tensors
 from seq2attn.samples.clips import corpus as clips
 
 HERE = Path(__file__).parent
@@ -155,9 +156,9 @@ def translated(tmp_path: Path) -> Path:
             tmp_path / "run", encoder=part, attention={"score": "scaled-dot", "heads": 2, "size": 12}, **part
         )
     ).weights
-    tensors = directory.read_tensors(weights)
+    tensors = read_tensors(weights)
     tensors["decoder.output.bias"][[PAD, UNK, BOS]] = -100
-    directory.write_tensors(weights, tensors)
+    write_tensors(weights, tensors)
     for side, lines in (("en", tiny.ENGLISH), ("de", tiny.FRENCH)):
         (tmp_path / f"test_2016_flickr.{side}").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return tmp_path

@@ -16,6 +16,7 @@ from seq2attn.cli import app as application
 from seq2attn.evaluation import text
 from seq2attn.inference import Translator
 from seq2attn.runs import directory
+from seq2attn.runs.tensors import save_weights
 
 ROOT = Path(__file__).parents[2]
 Call = Callable[..., tuple[int, str, str]]
@@ -65,7 +66,7 @@ def save_run(path: Path, corpus: Path, seed: int = 1, **decoder: object) -> Path
     run = directory.create(
         path, settings, **sizes, languages=("en", "fr"), tokenizers=files, corpus=str(corpus), force=False
     )
-    directory.save_weights(run, tiny.model(settings, seed))
+    save_weights(run, tiny.model(settings, seed))
     return path
 
 

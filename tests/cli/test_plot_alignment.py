@@ -17,6 +17,7 @@ from seq2attn.cli import app as application
 from seq2attn.inference import Translator
 from seq2attn.inference.attention_file import AttentionWriter
 from seq2attn.runs import directory
+from seq2attn.runs.tensors import save_weights
 
 ROOT = Path(__file__).parents[2]
 Call = Callable[..., tuple[int, str, str]]
@@ -46,7 +47,7 @@ def save_run(path: Path, **decoder: object) -> Path:
     run = directory.create(
         path, settings, **sizes, languages=("en", "fr"), tokenizers=files, corpus="tiny", force=False
     )
-    directory.save_weights(run, tiny.model(settings))
+    save_weights(run, tiny.model(settings))
     return path
 
 
@@ -265,11 +266,8 @@ def test_heads_are_those_that_are_drawn_one_at_a_time_and_their_mean_is_that_of_
     chosen = [(layer, head) for layer in (1, 2) for head in (1, 2, 3)]
     heads = translator.heads(found, chosen)
     for (layer, head), one in zip(chosen, heads, strict=True):
-        alone = Translator.load(
-            deep,
-            device="cpu",
-            settings=[f"model.decoder.weights_of={layer}", f"model.attention.shown={head}"],
-        )
+        alone = Translator.load(deep, device="cpu")
+        alone.layer, alone.head = layer, head
         np.testing.assert_allclose(
             one.subword_attention,
             alone.force(["the small dog"], ["le petit chien dort"])[0].subword_attention,

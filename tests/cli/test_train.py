@@ -487,7 +487,7 @@ def test_a_bar_on_a_terminal_shows_the_facts(monkeypatch: pytest.MonkeyPatch, tm
     from contextlib import contextmanager
 
     from seq2attn.cli.output import training_progress
-    from seq2attn.training.trainer import Finished, Progress, Validation
+    from seq2attn.training.events import Finished, Update, Validation
 
     shown: list[tuple[object, ...]] = []
     notes: list[str] = []
@@ -503,9 +503,9 @@ def test_a_bar_on_a_terminal_shows_the_facts(monkeypatch: pytest.MonkeyPatch, tm
         training_progress.importlib.util, "find_spec", lambda _: None
     )  # as without tensorboard
     with training_progress.Display(tmp_path, True, "{} of {}: {}".format) as display:
-        display.show(Progress(1, 9, 0, 5.25, 1234.5, 0.001, 2.0, 1.0, 8.0, False))
+        display.show(Update(1, 9, 0, 5.25, 1234.5, 0.001, 2.0, 1.0, 8.0, False))
         display.show(Validation(1, 4.5, {"bleu": 31.26, "cider": 0.456}, ("a", "b", "c"), True, 2.0))
-        display.show(Progress(2, 9, 0, 5.0, 1234.5, 0.001, 2.0, 1.0, 8.0, False))
+        display.show(Update(2, 9, 0, 5.0, 1234.5, 0.001, 2.0, 1.0, 8.0, False))
         display.validating(30, 1000)
         display.show(Finished("patience", 2, 1, 65.0))
     assert shown[0] == ("training", 1, 9, "loss 5.250  1,234 tokens/s  lr 0.001", (1.0, 8.0, None))
@@ -528,7 +528,7 @@ def test_lines_come_at_once_then_by_time_and_under_minutes_their_total_is_the_ti
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, max_steps: int
 ) -> None:
     from seq2attn.cli.output import training_progress
-    from seq2attn.training.trainer import Progress
+    from seq2attn.training.events import Update
 
     notes: list[str] = []
     now = [0.0]
@@ -540,7 +540,7 @@ def test_lines_come_at_once_then_by_time_and_under_minutes_their_total_is_the_ti
         for step in range(1, 201):
             now[0] += 1
             display.show(
-                Progress(
+                Update(
                     step,
                     min(300 + step % 7, max_steps),
                     0,
@@ -676,7 +676,7 @@ def test_ctrl_c_after_the_last_step_does_not_wait_for_the_test(
     run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from seq2attn.cli.output import training_progress
-    from seq2attn.training.trainer import Finished
+    from seq2attn.training.events import Finished
 
     real = training_progress.Display.show
 

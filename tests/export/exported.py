@@ -13,6 +13,7 @@ from seq2attn.config import Config
 from seq2attn.data.tokenizer import BOS, EOS, PAD
 from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.runs import directory
+from seq2attn.runs.tensors import save_weights
 
 SIZE = 16
 # as the preset `transformer` has it
@@ -93,7 +94,7 @@ def save(path: Path, of: Config, model: Seq2Seq) -> Path:
     run = directory.create(
         path, of, **sizes, languages=("en", "fr"), tokenizers=files, corpus="tiny", force=False
     )
-    directory.save_weights(run, model)
+    save_weights(run, model)
     return path
 
 

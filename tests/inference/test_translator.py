@@ -22,6 +22,7 @@ from seq2attn.inference import MAX_SOURCE, Translation, Translator
 from seq2attn.inference.batching import GROUP, STEP, batches
 from seq2attn.inference.searcher import SAMPLES, WIDTH
 from seq2attn.inference.words import between_words, word_numbers
+from seq2attn.models.memory import mean_attention
 
 RECIPES = {
     "bahdanau": {},
@@ -67,7 +68,7 @@ def teacher(translator: Translator, translation: Translation) -> tuple[float, to
     )
     log_p = output.logits.log_softmax(-1)[0]
     total = sum(float(log_p[i, token]) for i, token in enumerate([*translation.tokens, EOS]))
-    return total, None if output.weights is None else output.weights[0]
+    return total, None if output.weights is None else mean_attention(output.weights)[0]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -463,7 +464,9 @@ def test_an_ensemble_averages_probabilities(tmp_path: Path) -> None:
         expected = sum(math.log(p[i, token]) for i, token in enumerate([*translation.tokens, EOS]))
         assert translation.log_probability == pytest.approx(expected, abs=2e-4)
         np.testing.assert_allclose(
-            translation.subword_attention, sum(output.weights[0] for output in outputs) / 2, atol=1e-5
+            translation.subword_attention,
+            sum(mean_attention(output.weights)[0] for output in outputs) / 2,
+            atol=1e-5,
         )
         assert both.force([translation.source], [translation.text])[0].score == pytest.approx(
             translation.score, abs=1e-3

@@ -15,7 +15,7 @@ from seq2attn.errors import UserError
 from seq2attn.models.seq2seq import build
 from seq2attn.models.vision.backbones import ExternalBackbone, allow_code, backbone, fill
 from seq2attn.models.vision.resnet import ResNet
-from seq2attn.runs import directory
+from seq2attn.runs.tensors import load_tensors, named_tensors
 
 SIDE = 32
 
@@ -177,9 +177,9 @@ def test_its_weights_are_its_makers_and_are_kept_with_the_rest(offer: Offer) -> 
         made = build(model("somebodys:net").model_copy(update={"init": "uniform"}), 0, 9)
         other = build(model("somebodys:net"), 0, 9)
     assert torch.equal(made.encoder.get_parameter("backbone.module.conv.weight"), net.conv.weight)
-    kept = directory.weights(made)
+    kept = named_tensors(made)
     assert {"encoder.backbone.module.norm.running_mean", "encoder.backbone.module.conv.bias"} <= kept.keys()
-    directory.restore(other, kept, "run")
+    load_tensors(other, kept, "run")
     source, mask, tokens = (
         torch.randint(0, 256, (2, 3, SIDE, SIDE), dtype=torch.uint8),
         torch.ones(2, 1, dtype=torch.bool),

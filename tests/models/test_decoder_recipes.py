@@ -17,7 +17,7 @@ from recipes import FEW, NAMES, SMOOTH, SOURCE, SWEEP, TARGET
 from torch import Tensor, nn
 
 from seq2attn import config, models
-from seq2attn.models.memory import Output, select
+from seq2attn.models.memory import Output, mean_attention, select
 from seq2attn.models.seq2seq import Seq2Seq, build
 
 ATTENDING = [chosen for chosen in SWEEP if chosen.decoder.context_source == "attention"]
@@ -81,8 +81,10 @@ def assert_is_the_papers(chosen: config.ModelConfig) -> None:
         want = reference.run(recipe(chosen), named, source[b, :length].tolist(), inputs[b].tolist(), ones)
         np.testing.assert_allclose(got.logits[b], np.stack(want.logits), atol=1e-9)
         if chosen.decoder.context_source == "attention":
-            np.testing.assert_allclose(got.weights[b, :, :length], np.stack(want.attention), atol=1e-9)
-            assert (got.weights[b, :, length:] == 0).all()
+            np.testing.assert_allclose(
+                mean_attention(got.weights)[b, :, :length], np.stack(want.attention), atol=1e-9
+            )
+            assert (got.weights[b, ..., length:] == 0).all()
         else:
             assert got.weights is None
 
@@ -127,7 +129,7 @@ def test_show_attend_and_tell_is_the_papers() -> None:
     for b, length in enumerate(LENGTHS):
         logits, read = reference.show_attend_and_tell(own, list(annotations[b, :length]), inputs[b].tolist())
         np.testing.assert_allclose(got.logits[b], np.stack(logits), atol=1e-9)
-        np.testing.assert_allclose(got.weights[b, :, :length], np.stack(read), atol=1e-9)
+        np.testing.assert_allclose(mean_attention(got.weights)[b, :, :length], np.stack(read), atol=1e-9)
 
 
 def test_the_sweep_has_every_choice_somewhere() -> None:
@@ -167,9 +169,9 @@ def test_the_sweep_has_every_choice_somewhere() -> None:
             (False, False),
             (False, True),
         }
-        for choice in ("readout_embedding", "input_feeding", "query", "cell", "reads"):
+        for choice in ("readout_embedding", "input_feeding", "query_state", "cell", "context_source"):
             assert len({getattr(chosen.decoder, choice) for chosen in part}) == (
-                3 if choice in ("cell", "reads") else 2
+                3 if choice in ("cell", "context_source") else 2
             ), choice
     assert {chosen.attention.at_inference for chosen in DRAWING} == {"argmax", "expected", "sample"}
     assert {chosen.attention.k for chosen in DRAWING} == {1, 2}
@@ -243,7 +245,8 @@ def test_weights_are_what_their_normaliser_promises(chosen: config.ModelConfig, 
     else:
         torch.testing.assert_close(got_BTH, count_BT1.clamp(max=a.k).expand(-1, -1, a.heads).to(got_BTH))
     if a.normaliser in ("hard-topk", "gumbel") or (
-        a.normaliser == "hard-sample" and (a.expected == 0 if training else a.decoding != "expected")
+        a.normaliser == "hard-sample"
+        and (a.expectation_prob == 0 if training else a.at_inference != "expected")
     ):
         assert ((weights_BTHS == 0) | (weights_BTHS == 1)).all()
 
@@ -267,7 +270,7 @@ def test_steps_are_the_whole_sequence_and_a_beam_is_one_more_query(chosen: confi
             )
             if out.weights is not None:
                 torch.testing.assert_close(
-                    out.weights.view(B, 2, -1), torch.stack([w.weights[:, t] for w in whole], 1)
+                    out.weights.unflatten(0, (B, 2)), torch.stack([w.weights[:, t] for w in whole], 1)
                 )
 
 
@@ -387,7 +390,7 @@ def test_features_are_what_the_output_layer_reads(chosen: config.ModelConfig) ->
         memory = model.encoder(source, mask)
         found = model.decoder.hidden_states(inputs, memory)
         whole = model.decoder(inputs, memory)
-    assert found.weights_BTS is None
+    assert found.weights_BTLHS is None
     assert found.log_p_BT is None
     assert found.entropy_BT is None
     assert whole.weights is None

@@ -29,9 +29,9 @@ from seq2attn.models.decoders.conv import ConvDecoder
 from seq2attn.models.encoders import conv as conv_encoders
 from seq2attn.models.encoders.conv import ConvEncoder
 from seq2attn.models.layers.gated_conv import Convolution, Map, WeightNorm
-from seq2attn.models.memory import Output, select
+from seq2attn.models.memory import Output, mean_attention, select
 from seq2attn.models.seq2seq import Seq2Seq, build
-from seq2attn.runs import directory
+from seq2attn.runs.tensors import load_tensors, named_tensors, read_tensors, write_tensors
 
 SOURCE, TARGET = 9, 8  # vocabularies
 LENGTHS = [4, 1, 3]  # of the sources
@@ -60,7 +60,7 @@ def side(draw: recipes.Draw, which: str, **chosen: Any) -> dict[str, Any]:
 def asking(draw: recipes.Draw, score: str, normaliser: str, plain: int = 2) -> dict[str, Any]:
     """Any attention that asks for no past and no embedding."""
     tree = recipes.attention(draw, score, normaliser, plain)
-    for name in ("past", "filters", "kernel", "max_fertility", "queries"):
+    for name in ("history", "filters", "kernel", "max_fertility", "query_input"):
         tree.pop(name, None)
     if "location" in score:
         tree["keys"] = "states"
@@ -114,7 +114,6 @@ def sweep() -> list[config.ModelConfig]:
     found = []
     for pair in itertools.product(SCORES, recipes.NORMALISERS):
         decoder = side(draw, "decoder")
-        decoder["weights_of"] = draw((None, *range(1, decoder["layers"] + 1)))
         found.append(
             make(side(draw, "encoder"), decoder, asking(draw, *pair), draw(("none", "output", "all")))
         )
@@ -178,7 +177,7 @@ def anything(draw: st.DrawFn) -> tuple[config.ModelConfig, list[str]]:
     stack = {"layers": (1, 2), "kernel": (1, 2, 3), "positions": POSITIONS, "max_positions": (3, 9)}
     sections: dict[str, dict[str, tuple[Any, ...]]] = {
         "encoder": stack,
-        "decoder": stack | {"weights_of": (1, 2, 5)},
+        "decoder": stack,
         "attention": {
             "score": recipes.SCORES,
             "size": (4, 12),
@@ -272,8 +271,10 @@ def assert_is_the_papers(chosen: config.ModelConfig) -> None:
         np.testing.assert_allclose(memory.summary_BV[b], encoded.summary, atol=1e-9)
         want = reference.decode(recipe(chosen), named, encoded, inputs[b].tolist(), drawn)
         np.testing.assert_allclose(got.logits[b], np.stack(want.logits), atol=1e-9)
-        np.testing.assert_allclose(got.weights[b, :, :length], np.stack(want.attention), atol=1e-9)
-        assert (got.weights[b, :, length:] == 0).all()
+        np.testing.assert_allclose(
+            mean_attention(got.weights)[b, :, :length], np.stack(want.attention), atol=1e-9
+        )
+        assert (got.weights[b, ..., length:] == 0).all()
 
 
 @pytest.mark.parametrize("chosen", SWEEP, ids=name)
@@ -298,7 +299,6 @@ def test_the_sweep_has_every_choice_somewhere() -> None:
                 "max_positions": (3, 9, 1024),
             }.items():
                 assert {getattr(stack, key) for stack in stacks} == set(values), key
-        assert {chosen.decoder.weights_of for chosen in part} == {None, 1, 2, 3}
         for key, values in {
             "keys": recipes.PARTS,
             "values": recipes.PARTS,
@@ -384,9 +384,9 @@ def test_models_are_copied_built_without_memory_and_kept_without_pickle(tmp_path
     assert {key: one.shape for key, one in empty.named_parameters()} == {
         key: one.shape for key, one in model.named_parameters()
     }
-    directory.write_tensors(tmp_path / "w.safetensors", directory.weights(model))
+    write_tensors(tmp_path / "w.safetensors", named_tensors(model))
     other = build(chosen, SOURCE, TARGET).eval()
-    directory.restore(other, directory.read_tensors(tmp_path / "w.safetensors"), "here")
+    load_tensors(other, read_tensors(tmp_path / "w.safetensors"), "here")
     assert torch.equal(other(*data).logits, want)
 
 
@@ -411,7 +411,7 @@ def test_steps_are_the_whole_sequence_and_a_beam_is_one_more_query(
                 out.logits.view(B, width, -1), torch.stack([w.logits[:, t] for w in whole], 1)
             )
             torch.testing.assert_close(
-                out.weights.view(B, width, -1), torch.stack([w.weights[:, t] for w in whole], 1)
+                out.weights.unflatten(0, (B, width)), torch.stack([w.weights[:, t] for w in whole], 1)
             )
 
 
@@ -736,24 +736,12 @@ def test_layers_that_ask_alike_draw_by_themselves_outside_training_too() -> None
     torch.testing.assert_close(both.double(), torch.full((4,), 0.25), rtol=0, atol=0.035)  # four deviations
 
 
-def test_the_layer_whose_weights_are_shown_is_counted_from_one() -> None:
+def test_attention_weights_are_by_layer_and_head() -> None:
     source, mask, inputs = sentences()
-    model = model_of(made(layers=3))
-    _, seen = read_by_head(model, source, mask, inputs)
-    for shown in (None, 1, 2, 3):
-        other = build(made(layers=3, weights_of=shown), SOURCE, TARGET).eval()
-        other.load_state_dict(model.state_dict())
-        with torch.no_grad():
-            got = other(source, mask, inputs, weights=True).weights
-        torch.testing.assert_close(got, seen.mean((2, 3)) if shown is None else seen[:, :, shown - 1].mean(2))
-
-
-@pytest.mark.parametrize("head", [1, 2])
-def test_one_head_of_one_layer_can_be_shown(head: int) -> None:
-    source, mask, inputs = sentences()
-    model = model_of(made({"heads": 2, "shown": head}, weights_of=2))
-    got, seen = read_by_head(model, source, mask, inputs)
-    torch.testing.assert_close(got.weights, seen[:, :, 1, head - 1])
+    got, by_head = read_by_head(model_of(made({"heads": 2}, layers=3)), source, mask, inputs)
+    assert got.weights is not None
+    assert got.weights.shape == (B, T, 3, 2, S)
+    torch.testing.assert_close(got.weights, by_head)
 
 
 def test_dropout_is_on_embeddings_inputs_of_convolutions_and_the_output(
@@ -952,7 +940,6 @@ def test_whatever_the_config_accepts_trains_and_what_it_refuses_it_names(
             {"model.decoder.positions": "none", "model.decoder.max_positions": 9},
             'model.decoder.max_positions is for model.decoder.positions="learned"',
         ),
-        ({"model.decoder.weights_of": 3}, "model.decoder.weights_of is 3: the decoder has 2 layers"),
         ({"model.decoder.heads": 2}, "model.decoder.heads is for model.decoder.kind"),
         (
             {"model.attention.history": "coverage"},

@@ -26,7 +26,7 @@ from seq2attn.models.decoders.transformer import TransformerDecoder
 from seq2attn.models.layers.kv_cache import Cache
 from seq2attn.models.layers.positions import Positions
 from seq2attn.models.layers.transformer import FeedForward, Sublayer
-from seq2attn.models.memory import Output, select
+from seq2attn.models.memory import Output, mean_attention, select
 from seq2attn.models.seq2seq import Seq2Seq, build
 
 SOURCE, TARGET = 9, 8  # vocabularies
@@ -98,8 +98,10 @@ def assert_is_the_papers(chosen: config.ModelConfig) -> None:
         drawn = seen[b, ..., :length].numpy() if chosen.attention.at_inference == "sample" else None
         want = reference.run(recipe(chosen), named, source[b, :length].tolist(), inputs[b].tolist(), drawn)
         np.testing.assert_allclose(got.logits[b], np.stack(want.logits), atol=1e-9)
-        np.testing.assert_allclose(got.weights[b, :, :length], np.stack(want.attention), atol=1e-9)
-        assert (got.weights[b, :, length:] == 0).all()
+        np.testing.assert_allclose(
+            mean_attention(got.weights)[b, :, :length], np.stack(want.attention), atol=1e-9
+        )
+        assert (got.weights[b, ..., length:] == 0).all()
 
 
 @pytest.mark.parametrize("chosen", SWEEP, ids=name)
@@ -132,8 +134,6 @@ def test_the_sweep_has_every_choice_somewhere() -> None:
                 "layers": (1, 2),
             }.items():
                 assert {getattr(stack, key) for stack in stacks} == set(values), key
-        assert {chosen.decoder.weights_of for chosen in part} == {None, 1, 2}
-        assert {chosen.attention.shown for chosen in part} == {None, 2, 4}
         for key, values in {
             "keys": recipes.PARTS,
             "values": recipes.PARTS,
@@ -311,7 +311,7 @@ def test_steps_are_the_whole_sequence_and_a_beam_is_one_more_query(
                 out.logits.view(B, width, -1), torch.stack([w.logits[:, t] for w in whole], 1)
             )
             torch.testing.assert_close(
-                out.weights.view(B, width, -1), torch.stack([w.weights[:, t] for w in whole], 1)
+                out.weights.unflatten(0, (B, width)), torch.stack([w.weights[:, t] for w in whole], 1)
             )
 
 
@@ -611,16 +611,12 @@ def test_layers_that_ask_alike_draw_by_themselves_outside_training_too() -> None
     torch.testing.assert_close(both.double(), torch.full((4,), 0.25), rtol=0, atol=0.035)  # four deviations
 
 
-def test_the_layer_whose_weights_are_shown_is_counted_from_one() -> None:
+def test_attention_weights_are_by_layer_and_head() -> None:
     source, mask, inputs = sentences()
-    model = model_of(made(layers=3))
-    _, seen = read_by_head(model, source, mask, inputs)
-    for shown in (None, 1, 2, 3):
-        other = build(made(layers=3, weights_of=shown), SOURCE, TARGET).eval()
-        other.load_state_dict(model.state_dict())
-        with torch.no_grad():
-            got = other(source, mask, inputs, weights=True).weights
-        torch.testing.assert_close(got, seen.mean((2, 3)) if shown is None else seen[:, :, shown - 1].mean(2))
+    got, by_head = read_by_head(model_of(made({"heads": 2}, layers=3)), source, mask, inputs)
+    assert got.weights is not None
+    assert got.weights.shape == (B, T, 3, 2, S)
+    torch.testing.assert_close(got.weights, by_head)
 
 
 def test_dropout_is_on_embeddings_and_on_what_each_sublayer_adds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,8 @@ from toy import fit, new_run, settings
 from seq2attn.errors import UserError
 from seq2attn.runs import directory
 from seq2attn.runs.directory import State
+from seq2attn.runs.tensors import load_weights, named_tensors, read_tensors, save_weights, write_tensors
+from seq2attn.training import resume
 from seq2attn.training.schedules import Course
 
 ONE, TWO = {"x": torch.ones(3)}, {"x": torch.full((3,), 2.0)}
@@ -28,7 +30,7 @@ class Cut(BaseException):
 
 def test_a_run_opens_as_it_was_created(run):
     conf = settings()
-    directory.save_weights(run, toy.model(conf))
+    save_weights(run, toy.model(conf))
     opened = directory.open_run(run.path)
     assert opened == run
     assert opened.config == conf
@@ -58,8 +60,8 @@ def test_an_existing_run_is_refused_with_the_two_ways_on(run):
 
 
 def test_force_replaces_a_run_and_leaves_what_is_not_its_own(run):
-    directory.save_state(run, State(step=3), ONE)
-    directory.log(run, {"step": 3})
+    resume.save_state(run, State(step=3), ONE)
+    directory.append_log(run, {"step": 3})
     (run.path / "notes.txt").write_text("mine")
     directory.create(
         run.path,
@@ -103,8 +105,8 @@ def test_all_files_of_a_run_are_as_readable_as_the_umask_says(tmp_path):
     before = os.umask(0o027)
     try:
         run = new_run(tmp_path / "run", settings())
-        directory.save_weights(run, toy.model(settings()))
-        directory.save_state(run, State(step=1), ONE)
+        save_weights(run, toy.model(settings()))
+        resume.save_state(run, State(step=1), ONE)
     finally:
         os.umask(before)
     for path in (
@@ -133,8 +135,8 @@ def test_state_comes_back_as_it_went(run):
         "optimizer/0/step": torch.tensor(7.0),
         "b": torch.ones(2, dtype=torch.float64),
     }
-    directory.save_state(run, state, tensors)
-    back, found = directory.load_state(run)
+    resume.save_state(run, state, tensors)
+    back, found = resume.load_state(run)
     assert back == state
     assert found.keys() == tensors.keys()
     assert all(
@@ -144,18 +146,18 @@ def test_state_comes_back_as_it_went(run):
 
 
 def test_a_state_from_before_there_were_baselines_opens(run):
-    directory.save_state(run, State(step=3, baseline=-1.5), ONE)
-    assert directory.load_state(run)[0] == State(step=3, baseline=-1.5)
+    resume.save_state(run, State(step=3, baseline=-1.5), ONE)
+    assert resume.load_state(run)[0] == State(step=3, baseline=-1.5)
     file = run.path / "training" / "state.json"
     tree = json.loads(file.read_text())
     del tree["baseline"]
     file.write_text(json.dumps(tree))
-    assert directory.load_state(run)[0] == State(step=3)
+    assert resume.load_state(run)[0] == State(step=3)
 
 
 def test_only_the_last_state_is_kept(run):
     for step in (1, 2, 3):
-        directory.save_state(run, State(step=step), ONE)
+        resume.save_state(run, State(step=step), ONE)
     assert sorted(path.name for path in (run.path / "training").iterdir()) == ["3.safetensors", "state.json"]
 
 
@@ -163,7 +165,7 @@ def test_only_the_last_state_is_kept(run):
 @pytest.mark.parametrize("call", [1, 2])
 def test_a_cut_at_any_moment_of_saving_leaves_the_old_state(run, monkeypatch, function, call):
     """First the tensors and then state.json are flushed and renamed; the last rename is the one that counts."""
-    directory.save_state(run, State(step=1), ONE)
+    resume.save_state(run, State(step=1), ONE)
     real, calls = getattr(os, function), []
 
     def cut(path, *more):
@@ -176,59 +178,59 @@ def test_a_cut_at_any_moment_of_saving_leaves_the_old_state(run, monkeypatch, fu
 
     monkeypatch.setattr(os, function, cut)
     with pytest.raises(Cut):
-        directory.save_state(run, State(step=2), TWO)
+        resume.save_state(run, State(step=2), TWO)
     monkeypatch.undo()
-    state, tensors = directory.load_state(run)
+    state, tensors = resume.load_state(run)
     assert (state.step, tensors["x"].tolist()) == (1, [1, 1, 1])
-    directory.save_state(run, State(step=3), TWO)  # and what was left half done goes with the next
+    resume.save_state(run, State(step=3), TWO)  # and what was left half done goes with the next
     assert sorted(path.name for path in (run.path / "training").iterdir()) == ["3.safetensors", "state.json"]
 
 
 def test_a_cut_while_the_old_state_is_removed_leaves_the_new_one(run, monkeypatch):
-    directory.save_state(run, State(step=1), ONE)
+    resume.save_state(run, State(step=1), ONE)
 
     def cut(*_, **__):
         raise Cut
 
     monkeypatch.setattr("pathlib.Path.unlink", cut)
     with pytest.raises(Cut):
-        directory.save_state(run, State(step=2), TWO)
-    state, tensors = directory.load_state(run)
+        resume.save_state(run, State(step=2), TWO)
+    state, tensors = resume.load_state(run)
     assert (state.step, tensors["x"].tolist()) == (2, [2, 2, 2])
 
 
 def test_a_cut_while_the_best_weights_are_written_leaves_the_old_ones(run, monkeypatch):
-    directory.write_tensors(run.weights, ONE)
+    write_tensors(run.weights, ONE)
 
     def cut(*_):
         raise Cut
 
     monkeypatch.setattr(os, "replace", cut)
     with pytest.raises(Cut):
-        directory.write_tensors(run.weights, TWO)
-    assert directory.read_tensors(run.weights)["x"].tolist() == [1, 1, 1]
+        write_tensors(run.weights, TWO)
+    assert read_tensors(run.weights)["x"].tolist() == [1, 1, 1]
 
 
 def test_a_disk_that_refuses_is_one_line_and_nothing_is_lost(run, monkeypatch):
-    directory.save_state(run, State(step=1), ONE)
+    resume.save_state(run, State(step=1), ONE)
 
     def full(*_):
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(os, "fsync", full)
     for write in (
-        lambda: directory.save_state(run, State(step=2), TWO),
+        lambda: resume.save_state(run, State(step=2), TWO),
         lambda: directory.write(run.path / "x", b"y"),
     ):
         with pytest.raises(UserError, match="cannot be written: No space left on device") as caught:
             write()
         assert "\n" not in str(caught.value)
-    assert directory.load_state(run)[0].step == 1
+    assert resume.load_state(run)[0].step == 1
     assert not list(run.path.rglob("*.partial"))
 
 
 def test_a_full_disk_leaves_no_half_line_in_the_log(run):
-    directory.log(run, {"step": 1, "loss": 2.5})
+    directory.append_log(run, {"step": 1, "loss": 2.5})
     before = run.metrics.read_bytes()
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limit[1]))
@@ -237,11 +239,11 @@ def test_a_full_disk_leaves_no_half_line_in_the_log(run):
             UserError,
             match=r"metrics\.jsonl: cannot be written: File too large; what was saved before is whole",
         ):
-            directory.log(run, {"step": 2, "loss": 2.25})
+            directory.append_log(run, {"step": 2, "loss": 2.25})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert run.metrics.read_bytes() == before
-    directory.log(run, {"step": 2, "loss": 2.0})
+    directory.append_log(run, {"step": 2, "loss": 2.0})
     assert [json.loads(line)["step"] for line in run.metrics.read_text().splitlines()] == [1, 2]
 
 
@@ -252,7 +254,7 @@ def test_what_a_killed_training_left_goes_with_the_next_state(run):
     left.chmod(0o1700)
     (left / "seq2attn").write_text(f"process 1 on {socket.gethostname()}\n1.safetensors")
     (left / ".tmpAbCdEf").write_bytes(b"half of the weights")
-    directory.save_state(run, State(step=2), TWO)
+    resume.save_state(run, State(step=2), TWO)
     assert sorted(path.name for path in (run.path / "training").iterdir()) == ["2.safetensors", "state.json"]
 
 
@@ -280,7 +282,7 @@ def test_what_cannot_be_opened_is_refused_in_one_line(run, tmp_path):
     assert "it has no config.json" in refusal(tmp_path)
     assert "incomplete" in refusal(run.path)
     assert "--resume" in refusal(run.path)
-    directory.save_weights(run, toy.model(run.config))
+    save_weights(run, toy.model(run.config))
     directory.open_run(run.path)
     whole = run.weights.read_bytes()
     for damaged in (b"", whole[:5], whole[:200], whole[:-1], b"\0" * len(whole), b"\xff" * 100):
@@ -325,21 +327,21 @@ def test_a_setting_that_is_not_known_is_named(run):
 
 def test_weights_that_do_not_fit_are_refused_by_name(run, tmp_path):
     conf = settings("model.embedding=10")
-    directory.save_weights(run, toy.model(conf))
+    save_weights(run, toy.model(conf))
     net = toy.model(settings())
-    before = {name: tensor.clone() for name, tensor in directory.weights(net).items()}
+    before = {name: tensor.clone() for name, tensor in named_tensors(net).items()}
     with pytest.raises(UserError, match=r"does not fit .* at (de|en)coder\.") as caught:
-        directory.load_weights(run, net)
+        load_weights(run, net)
     assert "\n" not in str(caught.value)
-    assert all(torch.equal(tensor, before[name]) for name, tensor in directory.weights(net).items())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in named_tensors(net).items())
 
 
 @pytest.mark.parametrize("tied", ["none", "output", "all"])
 def test_weights_come_back_also_where_parameters_are_shared(run, tied):
     conf = settings(f"model.tied={tied}")
     net, other = toy.model(conf), toy.model(settings(f"model.tied={tied}", "train.seed=2"))
-    directory.save_weights(run, net)
-    directory.load_weights(run, other)
+    save_weights(run, net)
+    load_weights(run, other)
     for name, tensor in net.state_dict().items():
         assert torch.equal(tensor, other.state_dict()[name]), name
     assert (other.decoder.output.weight is other.decoder.target_embedding.weight) == (tied != "none")
@@ -357,27 +359,27 @@ def test_weights_come_back_also_where_parameters_are_shared(run, tied):
     ],
 )
 def test_a_damaged_state_is_one_line(run, damaged):
-    directory.save_state(run, State(step=1), ONE)
+    resume.save_state(run, State(step=1), ONE)
     (run.path / "training" / "state.json").write_bytes(damaged)
     with pytest.raises(UserError, match=r"state\.json: damaged") as caught:
-        directory.load_state(run)
+        resume.load_state(run)
     assert "\n" not in str(caught.value)
 
 
 def test_missing_tensors_of_a_state_are_one_line(run):
-    directory.save_state(run, State(step=1), ONE)
+    resume.save_state(run, State(step=1), ONE)
     (run.path / "training" / "1.safetensors").unlink()
     with pytest.raises(UserError, match=r"1\.safetensors: missing"):
-        directory.load_state(run)
+        resume.load_state(run)
 
 
 def test_the_setting_that_changed_is_named():
     old = settings()
-    directory.refuse_change(old, settings("train.max_steps=99"), ("train.max_steps",))
+    resume.refuse_change(old, settings("train.max_steps=99"), ("train.max_steps",))
     with pytest.raises(UserError, match=r"train\.max_steps was 20 and would be 99"):
-        directory.refuse_change(old, settings("train.max_steps=99"), ())
+        resume.refuse_change(old, settings("train.max_steps=99"), ())
     with pytest.raises(UserError, match=r"model\.decoder\.cell was \"gru\" and would be \"lstm\""):
-        directory.refuse_change(old, settings("model.decoder.cell=lstm"), ("train.max_steps",))
+        resume.refuse_change(old, settings("model.decoder.cell=lstm"), ("train.max_steps",))
 
 
 def test_nothing_is_pickled(tmp_path):
@@ -404,15 +406,15 @@ OTHERS = (
 @pytest.mark.parametrize("dtype", OTHERS, ids=str)
 def test_weights_of_another_dtype_are_refused_by_name(run, dtype):
     net = toy.model(settings())
-    own = directory.weights(net)
+    own = named_tensors(net)
     name = "decoder.attention.score.key.weight"
     before = {key: tensor.clone() for key, tensor in own.items()}
-    directory.write_tensors(run.weights, own | {name: own[name].to(dtype)})
+    write_tensors(run.weights, own | {name: own[name].to(dtype)})
     there = str(dtype).removeprefix("torch.")
     with pytest.raises(UserError, match=rf"{name} is {there}, where the model has float32") as caught:
-        directory.load_weights(run, net)
+        load_weights(run, net)
     assert "\n" not in str(caught.value)
-    assert all(torch.equal(tensor, before[key]) for key, tensor in directory.weights(net).items())
+    assert all(torch.equal(tensor, before[key]) for key, tensor in named_tensors(net).items())
 
 
 @pytest.mark.parametrize(
@@ -449,8 +451,8 @@ def test_an_entry_of_another_form_is_refused(run, entries):
 
 def test_a_file_that_may_not_be_read_is_not_called_damaged(run, monkeypatch):
     """Whoever runs the tests may read everything: the system's answer is played."""
-    directory.save_weights(run, toy.model(run.config))
-    directory.save_state(run, State(step=1), ONE)
+    save_weights(run, toy.model(run.config))
+    resume.save_state(run, State(step=1), ONE)
     real = type(run.path).open
 
     def refuse(path, *more, **options):
@@ -462,9 +464,9 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(run, monkeypatch):
     monkeypatch.setattr(type(run.path), "read_text", lambda path, **_: refuse(path))
     net = toy.model(run.config)
     for read in (
-        lambda: directory.read_tensors(run.weights),
-        lambda: directory.load_state(run),
-        lambda: directory.load_weights(run, net),
+        lambda: read_tensors(run.weights),
+        lambda: resume.load_state(run),
+        lambda: load_weights(run, net),
     ):
         with pytest.raises(UserError, match=r"cannot be read: Permission denied") as caught:
             read()
@@ -473,6 +475,6 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(run, monkeypatch):
 
 def test_a_run_whose_path_is_no_utf8_is_told_so(tmp_path):
     run = new_run(tmp_path / os.fsdecode(b"r\xff"), settings())
-    directory.save_weights(run, toy.model(run.config))
+    save_weights(run, toy.model(run.config))
     with pytest.raises(UserError, match="valid UTF-8: rename the folder"):
         directory.open_run(run.path)

@@ -13,6 +13,7 @@ from search.plain import plain_beam
 from torch import Tensor
 
 from seq2attn.search.beam import beam_search
+from seq2attn.search.constraints import Limits
 from seq2attn.search.step import Hypothesis
 
 
@@ -23,23 +24,18 @@ def search(
     beam: int,
     n_best: int = 1,
     length_penalty: float = 1.0,
-    min_length: int = 0,
     **more: object,
 ) -> list[list[Hypothesis]]:
+    batch_multiple = more.pop("batch_multiple", 1)
     return beam_search(
         chain.step,
         chain.start(len(limits) * beam),
+        Limits(torch.tensor(limits, dtype=torch.long), BOS, EOS, **{"banned": (BOS,)} | more),  # type: ignore[arg-type]
         select=select,
-        sentences=len(limits),
         beam=beam,
         n_best=n_best,
         length_penalty=length_penalty,
-        min_length=min_length,
-        max_length_B=torch.tensor(limits),
-        bos=BOS,
-        eos=EOS,
-        banned=more.pop("banned", (BOS,)),  # type: ignore[arg-type]
-        **more,  # type: ignore[arg-type]
+        batch_multiple=batch_multiple,  # type: ignore[arg-type]
     )
 
 
@@ -137,7 +133,7 @@ def test_the_best_are_those_of_a_plain_search_that_never_stops_early(
     prefix_BP = (
         torch.tensor([[*tokens, *[-1] * (3 - len(tokens))] for tokens in begins]) if any(begins) else None
     )
-    combine_layers = search(
+    batched = search(
         chain,
         limits,
         beam=beam,
@@ -147,7 +143,7 @@ def test_the_best_are_those_of_a_plain_search_that_never_stops_early(
         min_length=shortest,
         prefix_BP=prefix_BP,
     )
-    for limit, forced, hypotheses in zip(limits, begins, combine_layers, strict=True):
+    for limit, forced, hypotheses in zip(limits, begins, batched, strict=True):
         rules = {
             "bos": BOS,
             "eos": EOS,
@@ -174,8 +170,8 @@ def test_batched_is_one_by_one() -> None:
     limits = [0, 12, 3, 7, 1, 12, 9, 2]
     for beam in (1, 4):
         chain = random_chain(3, 7, 2.0)
-        combine_layers = search(chain, limits, beam=beam, n_best=beam)
-        for limit, hypotheses in zip(limits, combine_layers, strict=True):
+        batched = search(chain, limits, beam=beam, n_best=beam)
+        for limit, hypotheses in zip(limits, batched, strict=True):
             alone = search(chain, [limit], beam=beam, n_best=beam)[0]
             assert [h._replace(weights=None) for h in hypotheses] == [h._replace(weights=None) for h in alone]
 
@@ -197,7 +193,7 @@ def test_a_sentence_that_cannot_gain_stops_and_leaves_the_batch() -> None:
 def test_the_batch_stays_a_multiple_of_its_group(group: int, rows: int) -> None:
     limits = [30, 9, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
     chain = random_chain(5, 5)
-    found = search(chain, limits, beam=2, min_length=30, group=group)
+    found = search(chain, limits, beam=2, min_length=30, batch_multiple=group)
     assert chain.rows[0] == 24
     assert chain.rows[-1] == rows
     assert all(count % (2 * group) == 0 for count in chain.rows)
@@ -262,9 +258,8 @@ def test_a_step_without_weights_gives_none() -> None:
         log_p, state, _ = chain.step(token_R, state)
         return log_p, state, None
 
-    found = beam_search(
-        step, chain.start(2), select=select, sentences=1, beam=2, n_best=2, length_penalty=1.0, min_length=0, max_length_B=torch.tensor([4]), bos=BOS, eos=EOS, banned=()
-    )  # fmt: skip
+    limits = Limits(torch.tensor([4]), BOS, EOS, banned=())
+    found = beam_search(step, chain.start(2), limits, select=select, beam=2, n_best=2, length_penalty=1.0)
     assert [h.weights for h in found[0]] == [None, None]
 
 
@@ -287,7 +282,7 @@ def test_not_a_number_is_refused(beam: int) -> None:
     chain = random_chain(0, 5)
     chain.log_p_LNN[:, 3] = math.nan
     chain.log_p_LNN[:, BOS, 3] = -1e-9
-    with pytest.raises(ArithmeticError, match="not numbers"):
+    with pytest.raises(ArithmeticError, match="NaN"):
         search(chain, [6], beam=beam)
 
 

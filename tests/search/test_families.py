@@ -24,10 +24,10 @@ from torch import Tensor
 from seq2attn import config
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK
 from seq2attn.inference import Translation, Translator
-from seq2attn.inference.loading import halve
 from seq2attn.inference.searcher import BANNED
 from seq2attn.inference.translator import Member
 from seq2attn.models.seq2seq import Seq2Seq, build
+from seq2attn.runs.loading import to_bfloat16
 
 LENGTHS = (1, 5, 2, 9, 3, 17)  # of the sources, in tokens
 KINDS = ("rnn", "conv", "transformer")
@@ -293,7 +293,7 @@ def test_half_precision_goes_every_way_and_says_nearly_the_same(
 ) -> None:
     exact, texts = translator_of(encoder, decoder, attention=attention, sharpness=0.5), texts_of(40)
     model = copy.deepcopy(exact.members[0].model)
-    halve([model])
+    to_bfloat16([model])
     assert (next(model.parameters()).dtype == torch.bfloat16) == ("rnn" not in (encoder, decoder))
     numbers: Any = exact.source_tokenizer
     half = Translator(model, numbers, numbers, exact.config, precision="bf16")

@@ -10,8 +10,8 @@ from search.markov import BOS, EOS, Chain, random_chain
 from search.test_beam import assert_same, pairs, search
 from search.test_sampling import draw
 
-from seq2attn.search.constraints import Constraints
-from seq2attn.search.no_repeat_ngram import Repeats
+from seq2attn.search.constraints import Constraints, Limits
+from seq2attn.search.no_repeat_ngram import NoRepeatNgram
 
 
 def again(tokens: list[int], ngram: int, forced: int = 0) -> bool:
@@ -44,13 +44,13 @@ def test_banned_is_what_would_end_an_ngram_that_was_written(
     ngram: int, rows: list[list[int]], length: int
 ) -> None:
     """Six rows, two sentences of three; the end token is number 4."""
-    repeats = Repeats(ngram, 4)
+    repeats = NoRepeatNgram(ngram, 4)
     written = torch.tensor(rows).view(2, 3, 8)
     here = torch.arange(3).expand(2, -1)
     for step in range(length):
-        repeats.follow(here, written[:, :, step])
+        repeats.advance(here, written[:, :, step])
     before = torch.randn(2, 3, 6)
-    log_p = repeats.ban(before.clone())
+    log_p = repeats.apply(before.clone())
     for sentence in range(2):
         for row in range(3):
             tokens = written[sentence, row, :length].tolist()
@@ -65,10 +65,12 @@ def test_banned_is_what_would_end_an_ngram_that_was_written(
 
 
 def test_rows_carry_what_they_wrote() -> None:
-    repeats = Repeats(1, 9)
-    repeats.follow(torch.tensor([[0, 0], [0, 0]]), torch.tensor([[2, 3], [4, 5]]))
-    repeats.follow(torch.tensor([[1, 0], [1, 1]]), torch.tensor([[6, 6], [7, 8]]))
-    assert repeats.keep(torch.tensor([1])).written_BWT.tolist() == [[[5, 7], [5, 8]]]  # type: ignore[union-attr]
+    repeats = NoRepeatNgram(1, 9)
+    repeats.advance(torch.tensor([[0, 0], [0, 0]]), torch.tensor([[2, 3], [4, 5]]))
+    repeats.advance(torch.tensor([[1, 0], [1, 1]]), torch.tensor([[6, 6], [7, 8]]))
+    repeats.select_sentences(torch.tensor([1]))
+    assert repeats.tokens_BWT is not None
+    assert repeats.tokens_BWT.tolist() == [[[5, 7], [5, 8]]]
 
 
 @pytest.mark.parametrize("ngram", [1, 2, 3])
@@ -167,9 +169,9 @@ def test_samples_under_the_rule_come_as_often_as_what_is_left_says() -> None:
 @pytest.mark.parametrize("group", [1, 4])
 def test_batched_is_one_by_one_whoever_leaves(beam: int, group: int) -> None:
     chain, limits = random_chain(4, 6, 2.0), [0, 12, 3, 20, 1, 12, 9, 2]
-    combine_layers = search(chain, limits, beam=beam, n_best=beam, no_repeat_ngram=2, group=group)
-    sampled = draw(chain, list(range(8)), 3, limits=limits, no_repeat_ngram=2, group=group)
-    for seed, (limit, hypotheses, samples) in enumerate(zip(limits, combine_layers, sampled, strict=True)):
+    batched = search(chain, limits, beam=beam, n_best=beam, no_repeat_ngram=2, batch_multiple=group)
+    sampled = draw(chain, list(range(8)), 3, limits=limits, no_repeat_ngram=2, batch_multiple=group)
+    for seed, (limit, hypotheses, samples) in enumerate(zip(limits, batched, sampled, strict=True)):
         alone = search(chain, [limit], beam=beam, n_best=beam, no_repeat_ngram=2)[0]
         assert [h._replace(weights=None) for h in hypotheses] == [h._replace(weights=None) for h in alone]
         assert [h.tokens for h in draw(chain, [seed], 3, limits=[limit], no_repeat_ngram=2)[0]] == [
@@ -179,13 +181,6 @@ def test_batched_is_one_by_one_whoever_leaves(beam: int, group: int) -> None:
 
 
 def test_without_the_rule_nothing_is_kept() -> None:
-    rules = Constraints(
-        min_length=0,
-        max_length_B=torch.tensor([3]),
-        eos=EOS,
-        banned=(BOS,),
-        prefix_BP=None,
-        device=torch.device("cpu"),
-    )
-    rules.follow(torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, 1, dtype=torch.long))
-    assert rules.repeats is None
+    constraints = Constraints(Limits(torch.tensor([3]), BOS, EOS, banned=(BOS,)))
+    constraints.advance(torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, 1, dtype=torch.long))
+    assert constraints.no_repeat is None

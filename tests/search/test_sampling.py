@@ -9,6 +9,7 @@ import pytest
 import torch
 from search.markov import BOS, EOS, Chain, random_chain, select
 
+from seq2attn.search.constraints import Limits
 from seq2attn.search.sampling import sample, seed_of, top_k_top_p
 from seq2attn.search.step import Hypothesis
 
@@ -22,23 +23,16 @@ def draw(
     limits: list[int] | None = None,
     **more: object,
 ) -> list[list[Hypothesis]]:
-    settings: dict[str, object] = {
-        "temperature": 1.0,
-        "top_k": 0,
-        "top_p": 1.0,
-        "length_penalty": 1.0,
-        "min_length": 0,
-        "banned": (BOS,),
-    } | more
+    settings: dict[str, object] = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "length_penalty": 1.0}
+    settings |= {name: more.pop(name) for name in (*settings, "batch_multiple") if name in more}
+    lengths = torch.tensor(limits or [limit] * len(seeds))
     return sample(
         chain.step,
         chain.start(len(seeds) * samples),
+        Limits(lengths, BOS, EOS, **{"banned": (BOS,)} | more),  # type: ignore[arg-type]
         select=select,
         seeds=seeds,
         samples=samples,
-        max_length_B=torch.tensor(limits or [limit] * len(seeds)),
-        bos=BOS,
-        eos=EOS,
         **settings,  # type: ignore[arg-type]
     )
 
@@ -112,8 +106,8 @@ def test_top_k_of_one_and_a_cold_sample_are_greedy() -> None:
 def test_a_sentence_draws_the_same_in_any_batch() -> None:
     chain = random_chain(1, 9)
     limits = [3, 20, 7, 0, 20, 1]
-    combine_layers = draw(chain, [10, 11, 12, 13, 14, 15], 3, limits=limits)
-    for seed, limit, hypotheses in zip(range(10, 16), limits, combine_layers, strict=True):
+    batched = draw(chain, [10, 11, 12, 13, 14, 15], 3, limits=limits)
+    for seed, limit, hypotheses in zip(range(10, 16), limits, batched, strict=True):
         assert [h.tokens for h in draw(chain, [seed], 3, limit=limit, limits=[limit])[0]] == [
             h.tokens for h in hypotheses
         ]
@@ -125,7 +119,7 @@ def test_a_sentence_draws_the_same_in_any_batch() -> None:
 @pytest.mark.parametrize("group", [1, 4])
 def test_the_batch_stays_a_multiple_of_its_group(group: int) -> None:
     chain, limits = random_chain(5, 5), [30, 9, 2, 2, 2, 2, 2, 2]
-    found = draw(chain, list(range(8)), 2, limits=limits, min_length=30, group=group)
+    found = draw(chain, list(range(8)), 2, limits=limits, min_length=30, batch_multiple=group)
     assert chain.rows[0] == 16
     assert chain.rows[-1] == 2 * group
     assert [[len(h.tokens) for h in hypotheses] for hypotheses in found] == [[limit] * 2 for limit in limits]
@@ -165,7 +159,7 @@ def test_a_step_that_allows_nothing_gives_empty_outputs() -> None:
 def test_not_a_number_is_refused() -> None:
     chain = random_chain(0, 5)
     chain.log_p_LNN[:] = math.nan
-    with pytest.raises(ArithmeticError, match="not numbers"):
+    with pytest.raises(ArithmeticError, match="NaN"):
         draw(chain, [1])
 
 

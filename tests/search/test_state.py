@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from seq2attn.search.beam import beam_search
+from seq2attn.search.constraints import Limits
 
 BOS, EOS, N = 0, 1, 5
 LONGEST = 4
@@ -40,16 +41,11 @@ def search(
     found = beam_search(
         step,
         torch.tensor(seeds).repeat_interleave(beam)[:, None],
+        Limits(torch.tensor(limits), BOS, EOS, banned=(BOS,)),
         select=select,
-        sentences=len(seeds),
         beam=beam,
         n_best=n_best,
         length_penalty=1.0,
-        min_length=0,
-        max_length_B=torch.tensor(limits),
-        bos=BOS,
-        eos=EOS,
-        banned=(BOS,),
     )
     return [
         [(hypothesis.tokens, hypothesis.log_probability) for hypothesis in hypotheses] for hypotheses in found

@@ -12,7 +12,8 @@ from toy import fit, settings
 
 from seq2attn.errors import UserError
 from seq2attn.runs import directory
-from seq2attn.training import distributed
+from seq2attn.runs.tensors import read_tensors
+from seq2attn.training import distributed, resume
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,12 +29,12 @@ torch.set_default_dtype(torch.float64)
 conf = toy.settings(*{changes!r})
 path = Path({path!r})
 with join(torch.device("cpu")) as world:
-    if world.leads and not directory.is_run(path):
+    if world.is_main and not directory.is_run(path):
         toy.new_run(path, conf)
     world.wait()
-    validate = (lambda _: trainer.Scores({{"bleu": 3.0}})) if world.leads else (lambda _: 1 / 0)
+    validate = (lambda _: events.Scores({{"bleu": 3.0}})) if world.is_main else (lambda _: 1 / 0)
     for steps in {stops!r}:
-        net = toy.model(conf) if world.leads else toy.model(toy.settings(*{changes!r}, "train.seed=99"))
+        net = toy.model(conf) if world.is_main else toy.model(toy.settings(*{changes!r}, "train.seed=99"))
         stop = toy.After(steps if world.rank == 1 else 10**9)
         events = trainer.train(net, directory.open_run(path, trained=False), toy.TRAINING, toy.VALIDATION, world=world, validate=validate, stop=stop)
         end = stop.watch(events)[-1]
@@ -85,8 +86,8 @@ sys.exit(app.run(["go"]))
 FAILS = """
         def refuse():
             raise UserError("no such place")
-        world.lead(lambda: print("led"))
-        world.lead(refuse)
+        world.run_on_main(lambda: print("led"))
+        world.run_on_main(refuse)
 """
 DIES = """
         world.wait()
@@ -170,7 +171,7 @@ def test_two_processes_are_one_and_stop_together(tmp_path, float64, more):
     one = fit(
         tmp_path / "one",
         settings(*common, "train.accumulate=2"),
-        validate=lambda _: toy.trainer.Scores({"bleu": 3.0}),
+        validate=lambda _: toy.events.Scores({"bleu": 3.0}),
     )
     first, second = combine_layers(tmp_path / "two", common, 9, 10**9)
     assert first == second
@@ -179,22 +180,19 @@ def test_two_processes_are_one_and_stop_together(tmp_path, float64, more):
         [one[-1].reason, str(one[-1].step)],
     ]
     (state_1, alone), (state_2, both) = (
-        directory.load_state(directory.open_run(tmp_path / name)) for name in ("one", "two")
+        resume.load_state(directory.open_run(tmp_path / name)) for name in ("one", "two")
     )
-    assert (state_1.epoch, state_1.position, state_1.kept[2]) == (
+    assert (state_1.epoch, state_1.position, state_1.best[2]) == (
         state_2.epoch,
         state_2.position,
-        state_2.kept[2],
+        state_2.best[2],
     )
     assert [state.baseline is not None for state in (state_1, state_2)] == [bool(more)] * 2
     assert alone.keys() == both.keys()
     for name, tensor in alone.items():
         torch.testing.assert_close(tensor, both[name], rtol=1e-8, atol=1e-11)
     assert "earlier/1/encoder.embedding.weight" in alone
-    told, best = (
-        [],
-        [directory.read_tensors(tmp_path / name / "model.safetensors") for name in ("one", "two")],
-    )
+    told, best = ([], [read_tensors(tmp_path / name / "model.safetensors") for name in ("one", "two")])
     for name, tensor in best[0].items():
         torch.testing.assert_close(tensor, best[1][name], rtol=1e-8, atol=1e-11)
     for name in ("one", "two"):
@@ -215,7 +213,7 @@ def test_two_processes_are_one_and_stop_together(tmp_path, float64, more):
 def test_alone_nothing_is_exchanged(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with distributed.join(torch.device("cpu")) as world:
-        assert world.leads
+        assert world.is_main
         assert world.sum([1.5, 2.0]) == [1.5, 2.0]
         parameter = torch.nn.Parameter(torch.ones(2))
         world.sum_gradients([parameter])

@@ -10,10 +10,10 @@ import torch
 import toy
 from torch import Tensor
 
+from seq2attn.models.memory import mean_attention
 from seq2attn.models.seq2seq import build
-from seq2attn.training import trainer
+from seq2attn.training.events import Update
 from seq2attn.training.objectives.doubly_stochastic import doubly_stochastic
-from seq2attn.training.trainer import Progress
 
 LENGTHS, POSITIONS = [4, 1, 3], [5, 2, 3]
 
@@ -76,8 +76,8 @@ def test_every_decoder_learns_from_it(kind: str, heads: int) -> None:
     source, inputs = torch.randint(4, toy.SIZE, (3, 6)), torch.randint(4, toy.SIZE, (3, 4))
     memory = model.encoder(source, torch.ones(3, 6, dtype=torch.bool))
     found = model.decoder.hidden_states(inputs, memory, weights=True)
-    assert found.weights_BTS is not None
-    doubly_stochastic(found.weights_BTS, torch.arange(12), memory.mask_BS).backward()
+    assert found.weights_BTLHS is not None
+    doubly_stochastic(mean_attention(found.weights_BTLHS), torch.arange(12), memory.mask_BS).backward()
     reached = [
         name
         for name, parameter in model.named_parameters()
@@ -94,7 +94,7 @@ def penalty(model: torch.nn.Module) -> float:
         memory = model.eval().encoder(batch.source, batch.source_mask)
         found = model.decoder.hidden_states(batch.inputs_BT, memory, weights=True)
     return doubly_stochastic(
-        found.weights_BTS, batch.target_mask_BT.flatten().nonzero()[:, 0], batch.source_mask
+        mean_attention(found.weights_BTLHS), batch.target_mask_BT.flatten().nonzero()[:, 0], batch.source_mask
     ).item() / len(rows)
 
 
@@ -110,7 +110,7 @@ def test_training_makes_it_smaller(tmp_path: Path) -> None:
         net = toy.model(conf)
         events = toy.fit(tmp_path / str(weight), conf, net)
         found[weight] = penalty(net)
-        losses = [event.loss for event in events if isinstance(event, Progress)]
+        losses = [event.loss for event in events if isinstance(event, Update)]
         assert losses[-1] < losses[0]  # what is shown is the cross-entropy alone
         assert max(losses) < 5
     assert found[5.0] < 0.8 * found[0.0]
@@ -124,5 +124,5 @@ def test_validation_has_no_part_of_it(tmp_path: Path) -> None:
     for weight in (0.0, 100.0):
         conf = toy.settings(f"train.doubly_stochastic={weight}", "train.max_steps=1", "train.lr=1e-30")
         events = toy.fit(tmp_path / str(weight), conf)
-        found.append(next(event.loss for event in events if isinstance(event, trainer.Validation)))
+        found.append(next(event.loss for event in events if isinstance(event, events.Validation)))
     assert found[0] == found[1]

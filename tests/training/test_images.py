@@ -29,8 +29,9 @@ from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.models.vision.backbones import allow_code
 from seq2attn.models.vision.pretrained import pretrained
 from seq2attn.runs import directory
-from seq2attn.training import trainer
-from seq2attn.training.trainer import Finished, Progress, Scores, Validation
+from seq2attn.runs.tensors import read_tensors
+from seq2attn.training import resume, trainer
+from seq2attn.training.events import Event, Finished, Interrupted, Scores, Update, Validation
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,7 +78,7 @@ def with_published(conf: toy.Config, of: Prepared, seed: int = 1) -> Seq2Seq:
 
 def everything(path: Path) -> tuple[trainer.State, dict[str, torch.Tensor], list[dict[str, object]]]:
     """The last state, its tensors, and the log but for what a clock says."""
-    loaded = directory.load_state(directory.open_run(path, trained=False))
+    loaded = resume.load_state(directory.open_run(path, trained=False))
     assert loaded is not None
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     return *loaded, [
@@ -87,11 +88,11 @@ def everything(path: Path) -> tuple[trainer.State, dict[str, torch.Tensor], list
 
 def assert_same(one: Path, other: Path) -> None:
     (state, tensors, log), (state_2, tensors_2, log_2) = everything(one), everything(other)
-    assert (state.step, state.epoch, state.position, state.kept) == (
+    assert (state.step, state.epoch, state.position, state.best) == (
         state_2.step,
         state_2.epoch,
         state_2.position,
-        state_2.kept,
+        state_2.best,
     )
     assert tensors.keys() == tensors_2.keys()
     assert [name for name in tensors if not torch.equal(tensors[name], tensors_2[name])] == []
@@ -188,7 +189,7 @@ def test_six_and_six_steps_are_bit_for_bit_twelve(
     assert (first[-1].reason, first[-1].step) == ("interrupted", 6)  # type: ignore[union-attr]
     torch.manual_seed(999)
     again = toy.fit(tmp_path / "cut", conf, stills, toy.model(conf, stills.target_tokenizer.size, 7))
-    assert next(event for event in again if isinstance(event, Progress)).step == 7
+    assert next(event for event in again if isinstance(event, Update)).step == 7
     assert_same(tmp_path / "whole", tmp_path / "cut")
 
 
@@ -249,10 +250,10 @@ torch.set_num_threads(1)
 torch.set_default_dtype(torch.float64)
 conf, of = toy.settings(*{changes!r}), Prepared({data!r})
 with join(torch.device("cpu")) as world:
-    if world.leads:
+    if world.is_main:
         toy.run_at(Path({path!r}), conf, of)
     world.wait()
-    toy.fit(Path({path!r}), conf, of, toy.model(conf, of.target_tokenizer.size, 1 if world.leads else 99), world=world)
+    toy.fit(Path({path!r}), conf, of, toy.model(conf, of.target_tokenizer.size, 1 if world.is_main else 99), world=world)
 """
 
 
@@ -312,7 +313,7 @@ def test_half_precision_learns_too(tmp_path: Path, stills: Prepared, more: tuple
     losses = [
         event.loss
         for event in toy.fit(tmp_path / "run", conf, stills, net, format="bf16")
-        if isinstance(event, Progress)
+        if isinstance(event, Update)
     ]
     assert len(losses) == 6
     assert losses[1] < losses[0]
@@ -335,7 +336,7 @@ def test_a_backbone_thaws_at_its_step(tmp_path: Path, stills: Prepared) -> None:
     first, own = backbone_of(net), net.encoder.get_parameter("map.weight").detach().clone()
     seen = {}
     for event in toy.events(tmp_path / "run", conf, stills, net):
-        if isinstance(event, Progress):
+        if isinstance(event, Update):
             seen[event.step] = changed(first, backbone_of(net))
             assert not torch.equal(net.encoder.get_parameter("map.weight"), own)
     assert [bool(seen[step]) for step in range(1, 9)] == [False] * 5 + [True] * 3
@@ -381,7 +382,7 @@ def test_a_frozen_backbone_stays_as_it_is(tmp_path: Path, stills: Prepared, froz
     assert not any(
         parameter.requires_grad for parameter in net.encoder.get_submodule("backbone").parameters()
     )
-    kept = directory.read_tensors(tmp_path / "run" / "model.safetensors")
+    kept = read_tensors(tmp_path / "run" / "model.safetensors")
     assert all(
         torch.equal(kept[f"encoder.backbone.{name}"], tensor)
         for name, tensor in first.items()
@@ -413,7 +414,7 @@ def test_training_on_kept_features_is_training_on_pixels(
     for name, kept in (("pixels", None), ("features", made)):
         net = with_published(conf, of)
         found = toy.fit(tmp_path / name, conf, of, net, kept)
-        losses.append([event.loss for event in found if isinstance(event, Progress | Validation)])
+        losses.append([event.loss for event in found if isinstance(event, Update | Validation)])
         weights.append({key: tensor.clone() for key, tensor in net.state_dict().items()})
     assert losses[0] == pytest.approx(losses[1], rel=3e-3)
     assert losses[0][-1] < losses[0][0]
@@ -594,7 +595,7 @@ def test_validation_scores_what_the_model_says(
     ]
     assert scores.sample == (split.names[2], split.captions[2][0], said[2])
     assert set(scores.values) == {"bleu", "cider"}
-    with pytest.raises(trainer.Interrupted):
+    with pytest.raises(Interrupted):
         task.validation_of(lambda: True, lambda done, total: None)(net)
 
 
@@ -632,9 +633,7 @@ def test_the_best_by_cider_is_kept(tmp_path: Path, stills: Prepared) -> None:
     assert [event.best for event in found if isinstance(event, Validation)] == [True, True, False, False]
     assert isinstance(found[-1], Finished)
     assert found[-1].best_step == 10
-    assert torch.equal(
-        directory.read_tensors(tmp_path / "run" / "model.safetensors")["encoder.map.weight"], weights[1]
-    )
+    assert torch.equal(read_tensors(tmp_path / "run" / "model.safetensors")["encoder.map.weight"], weights[1])
 
 
 def test_a_image_that_is_gone_ends_training_in_its_turn(
@@ -645,6 +644,6 @@ def test_a_image_that_is_gone_ends_training_in_its_turn(
     monkeypatch.setattr(
         CaptionedSplit, "content", lambda split, number: [b"?"] if number == 3 else before(split, number)
     )
-    events: Iterator[trainer.Event] = toy.events(tmp_path / "run", toy.settings(), stills)
+    events: Iterator[Event] = toy.events(tmp_path / "run", toy.settings(), stills)
     with pytest.raises(UserError, match=r"^003\.png: not an image"):
         list(events)

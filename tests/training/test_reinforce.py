@@ -15,7 +15,8 @@ from toy import Pairs, fit, of, settings
 
 from seq2attn.attention import Chosen, build_normaliser
 from seq2attn.runs import directory
-from seq2attn.training import trainer
+from seq2attn.training import resume, trainer
+from seq2attn.training.events import Validation
 from seq2attn.training.objectives.reinforce import drawn, first_baseline, next_baseline
 
 DRAWS = "model.attention.normaliser=hard-sample"
@@ -365,12 +366,12 @@ def test_a_run_tells_baseline_and_entropy_and_its_loss_is_the_cross_entropy(tmp_
         baseline = 0.9 * baseline - 0.1 * line["loss"]
         assert line["baseline"] == pytest.approx(baseline, abs=1e-9)
         assert 0 < line["entropy"] < math.log(7)
-    state, _ = directory.load_state(directory.open_run(tmp_path / "run"))
+    state, _ = resume.load_state(directory.open_run(tmp_path / "run"))
     assert state.baseline == told[-1]["baseline"]
-    assert of(trainer.Validation, events)[-1].loss == pytest.approx(np.log(toy.SIZE), rel=0.2)
+    assert of(Validation, events)[-1].loss == pytest.approx(np.log(toy.SIZE), rel=0.2)
     fit(tmp_path / "soft", settings("train.max_steps=3", "train.log_every=1"))
     assert not {"baseline", "entropy"} & set(lines(tmp_path / "soft")[0])
-    assert directory.load_state(directory.open_run(tmp_path / "soft"))[0].baseline is None
+    assert resume.load_state(directory.open_run(tmp_path / "soft"))[0].baseline is None
 
 
 def test_a_validation_draws_nothing(tmp_path):
@@ -409,7 +410,7 @@ def test_accumulated_batches_are_one_large_batch_when_they_draw_the_same(tmp_pat
         net = toy.model(conf)
         net.decoder.attention.normalise = InTurn()
         fit(tmp_path / name, conf, net, training=Pairs(24, 5))
-        results.append(directory.load_state(directory.open_run(tmp_path / name)))
+        results.append(resume.load_state(directory.open_run(tmp_path / name)))
     (state_1, parts), (state_2, one) = results
     assert state_1.baseline == pytest.approx(state_2.baseline, rel=1e-12)
     for name, tensor in parts.items():
@@ -463,7 +464,7 @@ def copying(path, monkeypatch, *changes):
         *BLIND,
         *changes,
     )
-    return of(trainer.Validation, fit(path, conf, training=Pairs(2000, 1, reverse=False)))[-1].loss
+    return of(Validation, fit(path, conf, training=Pairs(2000, 1, reverse=False)))[-1].loss
 
 
 @pytest.mark.parametrize(

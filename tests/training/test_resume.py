@@ -17,7 +17,7 @@ from seq2attn.config import Config
 from seq2attn.data.prepared import Prepared
 from seq2attn.errors import UserError
 from seq2attn.runs import directory, saved
-from seq2attn.training import trainer
+from seq2attn.training import resume, trainer
 
 Tensors = dict[str, Tensor]
 CHANGES = ("train.ema=0.9", "train.average=3", "train.validate_every=4", "train.optimizer=adamw")
@@ -474,11 +474,11 @@ def test_a_run_has_a_state_before_its_first_step_and_goes_on_from_it_as_if_it_ha
         "0.safetensors",
         "state.json",
     ]
-    steps: Iterator[trainer.Event] = iter(events)
+    steps: Iterator[events.Event] = iter(events)
     next(steps), next(steps), next(steps)
     events.close()
     assert (tmp_path / "cut" / "metrics.jsonl").exists()
-    directory.refuse_going_on(tmp_path / "cut")
+    resume.refuse_resume(tmp_path / "cut")
     toy.fit(tmp_path / "cut", conf, toy.model(toy.settings(*CHANGES, "train.max_steps=10", "train.seed=7")))
     toy.fit(tmp_path / "whole", conf)
     files = [(tmp_path / name / "training" / "10.safetensors").read_bytes() for name in ("cut", "whole")]

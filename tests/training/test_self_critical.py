@@ -24,8 +24,8 @@ from seq2attn.evaluation.cider import CiderD
 from seq2attn.evaluation.critic import critic
 from seq2attn.inference.searcher import BANNED
 from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.training.events import Update
 from seq2attn.training.objectives.self_critical import SampledTargets, expected_loss
-from seq2attn.training.trainer import Progress
 
 LONGEST = 2
 REFERENCES = [
@@ -290,7 +290,7 @@ def test_rewards_rise(tmp_path: Path) -> None:
     losses = {
         event.step: event.loss
         for event in toy.fit(tmp_path / "run", conf, of)
-        if isinstance(event, Progress) and event.logged
+        if isinstance(event, Update) and event.logged
     }
     assert all(losses[step] > 0 for step in range(5, 31, 5))
     assert all(losses[step] < 0 for step in range(35, 81, 5))

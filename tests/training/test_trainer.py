@@ -12,13 +12,14 @@ from toy import After, Pairs, fit, of, settings
 
 from seq2attn.errors import UserError
 from seq2attn.runs import directory
-from seq2attn.training import trainer
-from seq2attn.training.trainer import Finished, Interrupted, Progress, Saved, Scores, Validation
+from seq2attn.runs.tensors import named_tensors, read_tensors
+from seq2attn.training import resume, trainer
+from seq2attn.training.events import Finished, Interrupted, Saved, Scores, Update, Validation
 
 
 def everything(path):
     """What determines the future of a run: all tensors of its last state, and its counters but the clock."""
-    state, tensors = directory.load_state(directory.open_run(path, trained=False))
+    state, tensors = resume.load_state(directory.open_run(path, trained=False))
     return replace(state, elapsed=0.0), tensors
 
 
@@ -59,7 +60,7 @@ def test_learns_to_copy_and_to_reverse(tmp_path, monkeypatch, reverse):
     net = toy.model(conf)
     events = fit(tmp_path / "run", conf, net, training=Pairs(2000, 1, reverse=reverse))
     assert exact_share(net) > 0.9
-    first, last = of(Progress, events)[0], of(Progress, events)[-1]
+    first, last = of(Update, events)[0], of(Update, events)[-1]
     assert first.loss > 2
     assert last.loss < 0.1
     assert events[-1].reason == "max_steps"
@@ -100,7 +101,7 @@ def test_ten_and_ten_steps_are_bit_for_bit_twenty(tmp_path, changes):
     assert events[-1] == replace(events[-1], reason="interrupted", step=10)
     torch.manual_seed(999)  # what a new process would have
     again = fit(tmp_path / "cut", conf, toy.model(settings(*changes, "train.seed=7")))
-    assert of(Progress, again)[0].step == 11
+    assert of(Update, again)[0].step == 11
     whole, resumed = everything(tmp_path / "whole"), everything(tmp_path / "cut")
     assert whole[0].step == 20
     assert whole[0].epoch > 0
@@ -108,7 +109,7 @@ def test_ten_and_ten_steps_are_bit_for_bit_twenty(tmp_path, changes):
     if "train.schedule=plateau" in changes:
         assert whole[0].course.decays > 0
     assert (whole[0].baseline is not None) == ("model.attention.normaliser=hard-sample" in changes)
-    best = [directory.read_tensors(directory.open_run(tmp_path / name).weights) for name in ("whole", "cut")]
+    best = [read_tensors(directory.open_run(tmp_path / name).weights) for name in ("whole", "cut")]
     assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
 
 
@@ -148,16 +149,16 @@ def test_the_kept_weights_are_the_best_of_any_validation(tmp_path):
 
         def validate(_):
             seen.append(next(values))
-            return trainer.Scores({"bleu": scores[seen[-1]]})
+            return events.Scores({"bleu": scores[seen[-1]]})
 
         events = fit(tmp_path / "run", settings(*common, f"train.max_steps={steps}"), validate=validate)
         assert len(seen) > before
         return events[-1].best_step
 
     assert fit_to(10) == 10
-    kept = directory.read_tensors(directory.open_run(tmp_path / "run").weights)
+    kept = read_tensors(directory.open_run(tmp_path / "run").weights)
     assert fit_to(12) == 10
-    after = directory.read_tensors(directory.open_run(tmp_path / "run").weights)
+    after = read_tensors(directory.open_run(tmp_path / "run").weights)
     assert all(torch.equal(kept[name], after[name]) for name in kept)
 
 
@@ -183,7 +184,7 @@ def test_each_pair_is_seen_once_an_epoch(tmp_path, monkeypatch):
     batches = len(training.plan(200, 1, 0))
     run = toy.new_run(tmp_path / "run", settings(f"train.max_steps={2 * batches}"))
     events = trainer.train(toy.model(run.config), run, training, toy.VALIDATION, world=toy.ALONE)
-    while not (isinstance(event := next(events), Progress) and event.step == batches):
+    while not (isinstance(event := next(events), Update) and event.step == batches):
         pass
     events.close()
     assert seen == dict.fromkeys(range(300), 1)
@@ -200,7 +201,7 @@ class Exploding(nn.Module):
     def output(self):
         return self.decoder.output
 
-    def features(self, tokens_BT, memory, weights=False):
+    def hidden_states(self, tokens_BT, memory, weights=False):
         found = self.decoder.hidden_states(tokens_BT, memory, weights)
         return found._replace(features_BTD=found.features_BTD * self.factor)
 
@@ -214,13 +215,13 @@ def test_a_non_finite_loss_or_gradient_stops_before_the_step(tmp_path, factor, w
     events = trainer.train(net, run, toy.TRAINING, toy.VALIDATION, world=toy.ALONE)
     while not isinstance(next(events), Saved):
         pass
-    before = {name: tensor.clone() for name, tensor in directory.weights(net).items()}
+    before = {name: tensor.clone() for name, tensor in named_tensors(net).items()}
     saved = everything(tmp_path / "run")
     net.decoder.factor = factor
     with pytest.raises(UserError, match=rf"step 6: the .*{what}.*train\.lr") as caught:
         list(events)
     assert "\n" not in str(caught.value)
-    for name, tensor in directory.weights(net).items():
+    for name, tensor in named_tensors(net).items():
         assert torch.equal(tensor, before[name]), name
     assert_same(saved, everything(tmp_path / "run"))
 
@@ -244,7 +245,7 @@ def test_clipping_bounds_the_step_and_reports_the_norm_before(tmp_path):
             .norm()
             .item()
         )
-        norms.append(of(Progress, events)[0].norm)
+        norms.append(of(Update, events)[0].norm)
     assert norms[0] == norms[1] > 0.01
     assert moved == pytest.approx([norms[0], 0.01], rel=1e-3)
 
@@ -285,12 +286,12 @@ def test_the_best_weights_are_kept_not_the_last(tmp_path):
     kept = []
 
     def validate(net):
-        kept.append({name: tensor.clone() for name, tensor in directory.weights(net).items()})
+        kept.append({name: tensor.clone() for name, tensor in named_tensors(net).items()})
         assert not net.training
         return Scores({"bleu": [3.0, 8.0, 5.0, 1.0][len(kept) - 1]})
 
     fit(tmp_path / "run", conf, validate=validate)
-    best = directory.read_tensors(tmp_path / "run" / "model.safetensors")
+    best = read_tensors(tmp_path / "run" / "model.safetensors")
     assert all(torch.equal(best[name], kept[1][name]) for name in best)
     assert not all(torch.equal(best[name], kept[2][name]) for name in best)
 
@@ -320,17 +321,17 @@ def test_a_bleu_near_zero_neither_chooses_weights_nor_stops_training_and_resumes
     first, second = iter([3.9, 0.5]), iter([0.0, 2.3])
     fit(tmp_path / "cut", settings(*common, "train.max_steps=10"), validate=lambda _: of_four(next(first)))
     fit(tmp_path / "cut", settings(*common, "train.max_steps=20"), validate=lambda _: of_four(next(second)))
-    one, other = (directory.load_state(directory.open_run(tmp_path / name))[0] for name in ("run", "cut"))
-    assert (one.course, one.kept) == (other.course, other.kept)
+    one, other = (resume.load_state(directory.open_run(tmp_path / name))[0] for name in ("run", "cut"))
+    assert (one.course, one.best) == (other.course, other.best)
     assert one.course.decays == 0
-    assert one.kept == (0.0, -round(losses[-1], 3) + 50e-6, 20)
+    assert one.best == (0.0, -round(losses[-1], 3) + 50e-6, 20)
 
 
 def test_averaged_weights_are_validated_and_kept_and_leave_training_as_it_was(tmp_path):
     seen = []
 
     def validate(net):
-        seen.append({name: tensor.clone() for name, tensor in directory.weights(net).items()})
+        seen.append({name: tensor.clone() for name, tensor in named_tensors(net).items()})
         return Scores({"bleu": 1.0})
 
     common = ("train.metric=bleu", "train.max_steps=5", "train.validate_every=5")
@@ -339,9 +340,9 @@ def test_averaged_weights_are_validated_and_kept_and_leave_training_as_it_was(tm
         conf = settings(*common, f"train.ema={ema}")
         nets.append(toy.model(conf))
         fit(tmp_path / name, conf, nets[-1], validate=validate)
-    for name, tensor in directory.weights(nets[0]).items():
-        assert torch.equal(tensor, directory.weights(nets[1])[name])
-    best = directory.read_tensors(tmp_path / "averaged" / "model.safetensors")
+    for name, tensor in named_tensors(nets[0]).items():
+        assert torch.equal(tensor, named_tensors(nets[1])[name])
+    best = read_tensors(tmp_path / "averaged" / "model.safetensors")
     assert all(torch.equal(best[name], seen[1][name]) for name in best)
     assert not all(torch.equal(best[name], seen[0][name]) for name in best)
 
@@ -349,14 +350,14 @@ def test_averaged_weights_are_validated_and_kept_and_leave_training_as_it_was(tm
 def test_the_average_is_that_of_the_weights_so_far(tmp_path):
     conf = settings("train.ema=0.5", "train.max_steps=4", "train.validate_every=100")
     net = toy.model(conf)
-    expected = {name: tensor.clone() for name, tensor in directory.weights(net).items()}
+    expected = {name: tensor.clone() for name, tensor in named_tensors(net).items()}
     run = toy.new_run(tmp_path / "run", conf)
     for event in trainer.train(net, run, toy.TRAINING, toy.VALIDATION, world=toy.ALONE):
-        if isinstance(event, Progress):
+        if isinstance(event, Update):
             decay = min(0.5, (1 + event.step) / (10 + event.step))
-            for name, tensor in directory.weights(net).items():
+            for name, tensor in named_tensors(net).items():
                 expected[name] = decay * expected[name] + (1 - decay) * tensor
-    for name, tensor in directory.read_tensors(tmp_path / "run" / "model.safetensors").items():
+    for name, tensor in read_tensors(tmp_path / "run" / "model.safetensors").items():
         torch.testing.assert_close(tensor, expected[name])
 
 
@@ -370,12 +371,12 @@ def test_the_mean_is_that_of_the_last_validations(tmp_path, ema):
     seen, states, trained = [], {}, {}
 
     def validate(net):
-        seen.append({name: tensor.clone() for name, tensor in directory.weights(net).items()})
+        seen.append({name: tensor.clone() for name, tensor in named_tensors(net).items()})
         return Scores({"bleu": next(bleu)})
 
     conf = settings(*common, "train.average=3")
     net = toy.model(conf)
-    moving = {name: tensor.clone() for name, tensor in directory.weights(net).items()}
+    moving = {name: tensor.clone() for name, tensor in named_tensors(net).items()}
     for event in trainer.train(
         net,
         toy.new_run(tmp_path / "run", conf),
@@ -384,11 +385,11 @@ def test_the_mean_is_that_of_the_last_validations(tmp_path, ema):
         world=toy.ALONE,
         validate=validate,
     ):
-        if isinstance(event, Progress):
+        if isinstance(event, Update):
             decay = min(ema, (1 + event.step) / (10 + event.step))
             moving = {
                 name: decay * moving[name] + (1 - decay) * tensor
-                for name, tensor in directory.weights(net).items()
+                for name, tensor in named_tensors(net).items()
             }
             states[event.step] = moving
     for found, steps in zip(seen, [(2,), (2, 4), (2, 4, 6), (4, 6, 8), (6, 8, 10), (8, 10, 11)], strict=True):
@@ -396,7 +397,7 @@ def test_the_mean_is_that_of_the_last_validations(tmp_path, ema):
             torch.testing.assert_close(
                 tensor, sum(states[step][name] for step in steps) / len(steps), rtol=1e-5, atol=1e-6
             )
-    kept = directory.read_tensors(tmp_path / "run" / "model.safetensors")
+    kept = read_tensors(tmp_path / "run" / "model.safetensors")
     assert all(torch.equal(kept[name], seen[3][name]) for name in kept)
     assert not torch.equal(seen[3]["encoder.embedding.weight"], seen[2]["encoder.embedding.weight"])
     state, tensors = everything(tmp_path / "run")
@@ -408,8 +409,8 @@ def test_the_mean_is_that_of_the_last_validations(tmp_path, ema):
             torch.testing.assert_close(tensors[f"earlier/{number}/{name}"], tensor, rtol=1e-5, atol=1e-6)
     alone = toy.model(conf)
     fit(tmp_path / "alone", settings(*common), alone, validate=lambda _: Scores({"bleu": 1.0}))
-    for name, tensor in directory.weights(net).items():
-        trained[name] = torch.equal(tensor, directory.weights(alone)[name])
+    for name, tensor in named_tensors(net).items():
+        trained[name] = torch.equal(tensor, named_tensors(alone)[name])
     assert all(trained.values())
 
 
@@ -426,9 +427,7 @@ def test_means_are_what_patience_waits_for_and_a_new_run_begins_without_those_of
         bleu = iter([5.0, 6.0, 4.0, 3.0])
         events = fit(tmp_path / "run", conf, validate=lambda _: Scores({"bleu": next(bleu)}))  # noqa: B023 - used up within the round
         assert (events[-1].reason, events[-1].step, events[-1].best_step) == ("patience", 8, 4)
-        lasts.append(
-            (everything(tmp_path / "run"), directory.read_tensors(tmp_path / "run" / "model.safetensors"))
-        )
+        lasts.append((everything(tmp_path / "run"), read_tensors(tmp_path / "run" / "model.safetensors")))
         directory.create(
             tmp_path / "run",
             conf,
@@ -475,7 +474,7 @@ def test_the_clock_ends_a_run_that_was_validated_and_counts_over_sessions(tmp_pa
     events = fit(tmp_path / "run", conf)
     assert events[-1].reason == "max_minutes"
     assert half < events[-1].step < 300
-    assert 55 < of(Progress, events)[-1].elapsed < 62
+    assert 55 < of(Update, events)[-1].elapsed < 62
     assert isinstance(events[-3], Validation)
     assert (tmp_path / "run" / "model.safetensors").exists()
 
@@ -503,7 +502,7 @@ def test_metrics_have_a_line_for_each_fact_and_none_twice_after_a_crash(tmp_path
     run = toy.new_run(tmp_path / "run", conf)
     events = trainer.train(toy.model(conf), run, toy.TRAINING, toy.VALIDATION, world=toy.ALONE)
     for event in events:  # killed at step 8: the last saved state is that of step 5
-        if isinstance(event, Progress) and event.step == 8:
+        if isinstance(event, Update) and event.step == 8:
             break
     events.close()
     with run.metrics.open("a") as file:
@@ -519,7 +518,7 @@ def test_progress_tells_loss_tokens_rate_and_time(tmp_path):
     conf = settings(
         "train.label_smoothing=0.0", "model.dropout=0.0", "train.max_steps=4", "train.log_every=3"
     )
-    events = of(Progress, fit(tmp_path / "run", conf))
+    events = of(Update, fit(tmp_path / "run", conf))
     assert [event.logged for event in events] == [False, False, True, False]
     assert [event.lr for event in events] == pytest.approx([0.0025, 0.005, 0.0075, 0.01])
     assert events[0].loss == pytest.approx(np.log(toy.SIZE), rel=0.1)
@@ -540,7 +539,7 @@ def test_no_training_pair_is_one_line(tmp_path):
 
 def test_half_precision_on_the_cpu_learns_too(tmp_path):
     conf = settings("train.max_steps=20", "model.dropout=0.0")
-    events = of(Progress, fit(tmp_path / "run", conf, format="bf16"))
+    events = of(Update, fit(tmp_path / "run", conf, format="bf16"))
     assert events[-1].loss < events[0].loss
     assert {tensor.dtype for tensor in everything(tmp_path / "run")[1].values()} == {torch.float32}
 
@@ -562,7 +561,7 @@ def test_an_overflow_of_fp16_is_left_out_and_the_scale_falls(tmp_path):
         made._step(next(updates))
     assert not all(torch.equal(tensor, before[name]) for name, tensor in made.weights.items())
     made._save()
-    state, _ = directory.load_state(run)
+    state, _ = resume.load_state(run)
     assert state.scaler["scale"] == 4.0
 
 

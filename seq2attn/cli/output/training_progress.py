@@ -15,7 +15,7 @@ from seq2attn import files
 from seq2attn.cli import console
 from seq2attn.cli.console import Clock
 from seq2attn.config import TrainConfig
-from seq2attn.training.trainer import Event, Finished, Progress, Saved, Validation
+from seq2attn.training.events import Event, Finished, Saved, Update, Validation
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -64,7 +64,7 @@ class Display:
 
     def show(self, event: Event) -> None:
         match event:
-            case Progress():
+            case Update():
                 self._progress(event)
             case Validation():
                 self._validation(event)
@@ -90,7 +90,7 @@ class Display:
         elif self._line is None and self._pace.due():
             self._note(f"validating {done:,}/{total:,}")
 
-    def _progress(self, event: Progress) -> None:
+    def _progress(self, event: Update) -> None:
         losses, pace = f"loss {event.loss:.3f}", f"{event.speed:,.0f} tokens/s  lr {event.lr:.2g}"
         steps, clock = self._end(event)
         if self._line is not None:
@@ -119,7 +119,7 @@ class Display:
                 },
             )
 
-    def _end(self, event: Progress) -> tuple[int, Clock]:
+    def _end(self, event: Update) -> tuple[int, Clock]:
         """The steps of the whole training and its clock. Of the two ends that may be set, the one that is
         nearer: neither total moves.
         """

@@ -25,13 +25,13 @@ import torch
 from torch import Tensor, nn
 
 from seq2attn.attention import Attention, AttentionHistory, AttentionOutput
-from seq2attn.attention.attention import ProjectedMemory, combine_layers
+from seq2attn.attention.attention import ProjectedMemory
 from seq2attn.config import ModelConfig
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import Decoder
 from seq2attn.models.layers.gated_conv import ROOT_HALF, Convolution, Map
 from seq2attn.models.layers.positions import Positions
-from seq2attn.models.memory import Features, Fixed, Memory, Output
+from seq2attn.models.memory import Features, Fixed, Memory, Output, stack_layers, sum_layers
 
 
 class Matrices(NamedTuple):
@@ -94,7 +94,6 @@ class ConvDecoder(Decoder):
         settings, embedding, kept = model.decoder, model.embedding, 1 - model.dropout
         self.settings = settings
         self.dropout = model.dropout
-        self.shown = model.attention.shown
         self.target_embedding = nn.Embedding(vocabulary, embedding)
         self.positions = Positions(settings.positions, embedding, settings.max_positions)
         self.into = Map(embedding, settings.size, kept)
@@ -130,23 +129,29 @@ class ConvDecoder(Decoder):
         self, token_R: Tensor, state: State, source: Source, weights: bool = True
     ) -> tuple[Output, State]:
         past = None if state.past is None else state.past.by_sentence(len(source.scale_B))
-        x_R1E, found, before = self._advance(token_R[:, None], state, source, past, weights)
+        x_R1E, readings, before = self._advance(token_R[:, None], state, source, past, weights)
         after = self._stack()[0].attention.update_history(state.past, None)
-        weights_RS = None if found.weights is None else found.weights.flatten(0, 1)
-        return Output(self.output(x_R1E[:, 0]), weights_RS), State(Fixed(state.time.parts + 1), before, after)
+        weights_BWLHS = stack_layers(readings) if weights else None
+        weights_RLHS = None if weights_BWLHS is None else weights_BWLHS.flatten(0, 1)
+        return Output(self.output(x_R1E[:, 0]), weights_RLHS), State(
+            Fixed(state.time.parts + 1), before, after
+        )
 
     def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Features:
         state = self.initial_state(memory)
         past = None if state.past is None else state.past.for_all_steps(tokens_BT.size(1))
-        x_BTE, found, _ = self._advance(tokens_BT, state, self.project_memory(memory), past, weights)
-        return Features(x_BTE, found.weights, found.log_p, found.entropy)
+        x_BTE, readings, _ = self._advance(tokens_BT, state, self.project_memory(memory), past, weights)
+        return Features(
+            x_BTE,
+            stack_layers(readings) if weights else None,
+            sum_layers([reading.log_p for reading in readings]),
+            sum_layers([reading.entropy for reading in readings]),
+        )
 
     def _advance(
         self, tokens_RT: Tensor, state: State, source: Source, past: AttentionHistory | None, weights: bool
-    ) -> tuple[Tensor, AttentionOutput, tuple[Tensor, ...]]:
-        """T tokens of each row on: the features, what the layers read, in one, and what later steps look back
-        to.
-        """
+    ) -> tuple[Tensor, list[AttentionOutput], tuple[Tensor, ...]]:
+        """T tokens of each row on: the features, what each layer read, and what later steps look back to."""
         steps = tokens_RT.size(1)
         embedded = self.target_embedding(tokens_RT)
         position = self.positions(state.time.parts, steps, embedded)
@@ -173,7 +178,7 @@ class ConvDecoder(Decoder):
             x_RTC = (x_RTC + (y_RTC + answer.reshape(y_RTC.shape)) * ROOT_HALF) * ROOT_HALF
             readings.append(found)
         x_RTE = dropout(self.out(x_RTC, source.out.parts), self.dropout, self.training)
-        return x_RTE, combine_layers(readings, self.settings.weights_of, self.shown, weights), tuple(after)
+        return x_RTE, readings, tuple(after)
 
     def _stack(self) -> list[Layer]:
         return cast(list[Layer], list(cast(Iterable[Layer], self.layers)))

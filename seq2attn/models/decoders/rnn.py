@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2attn.attention import Attention, AttentionHistory, AttentionOutput
-from seq2attn.attention.attention import ProjectedMemory, shown
+from seq2attn.attention.attention import ProjectedMemory
 from seq2attn.config import ModelConfig
 from seq2attn.kernels.deferred_gradients import Linear, unrolled
 from seq2attn.kernels.dropout import dropout
@@ -59,7 +59,6 @@ class RNNDecoder(Decoder):
         settings, embedding, size = model.decoder, model.embedding, model.decoder.size
         self.settings = settings
         self.queries = model.attention.query_input
-        self.shown = model.attention.shown
         self.dropout = model.dropout
         attends, tied = settings.context_source == "attention", model.tied != "none"
         values = model.memory_size("values")
@@ -158,20 +157,15 @@ class RNNDecoder(Decoder):
         found, readout, state = self._advance(embedded, self._stack()[0].input(embedded), state, source)
         if readout is None:
             readout = self._readout(state.layers[-1].h, found.context, embedded)
-        return Output(
-            self.output(self._before_output(readout)), self._shown(found) if weights else None
-        ), state
+        weights_RLHS = found.weights[:, None] if weights and found.weights is not None else None
+        return Output(self.output(self._before_output(readout)), weights_RLHS), state
 
     def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Features:
         embedded_BTE = self._embed(tokens_BT)
         walk = self._loop if self.context_feeds_later_steps else self._at_once
         readout_BTD, found = walk(embedded_BTE, self.project_memory(memory), self.initial_state(memory))
-        return Features(
-            self._before_output(readout_BTD),
-            self._shown(found) if weights else None,
-            found.log_p,
-            found.entropy,
-        )
+        weights_BTLHS = found.weights[:, :, None] if weights and found.weights is not None else None
+        return Features(self._before_output(readout_BTD), weights_BTLHS, found.log_p, found.entropy)
 
     def _loop(self, embedded_BTE: Tensor, source: Source, state: State) -> tuple[Tensor, AttentionOutput]:
         states, readings, readouts = [], [], []
@@ -323,9 +317,6 @@ class RNNDecoder(Decoder):
         if self.settings.cell != "lstm":
             return CellState(state.h)
         return state if state.c is not None else CellState(state.h, torch.zeros_like(like))
-
-    def _shown(self, found: AttentionOutput) -> Tensor | None:
-        return None if found.weights is None else shown(found.weights, self.shown)
 
     def _stack(self) -> list[Cell]:
         return cast(list[Cell], list(self.cells))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2attn.attention import Attention, AttentionHistory, AttentionOutput
-from seq2attn.attention.attention import ProjectedMemory, combine_layers
+from seq2attn.attention.attention import ProjectedMemory
 from seq2attn.attention.self_attention import SelfAttention
 from seq2attn.config import ModelConfig
 from seq2attn.kernels.dropout import dropout
@@ -21,7 +21,7 @@ from seq2attn.models.interfaces import Decoder
 from seq2attn.models.layers.kv_cache import Cache
 from seq2attn.models.layers.positions import Positions
 from seq2attn.models.layers.transformer import FeedForward, Sublayer, norm
-from seq2attn.models.memory import Features, Memory, Output, Shared
+from seq2attn.models.memory import Features, Memory, Output, Shared, stack_layers, sum_layers
 
 Look = Callable[[SelfAttention, Tensor], Tensor]  # self-attention over what the tokens (B, T, D) may look at
 
@@ -84,7 +84,6 @@ class TransformerDecoder(Decoder):
         settings = model.decoder
         self.settings = settings
         self.dropout = model.dropout
-        self.shown = model.attention.shown
         self.target_embedding = nn.Embedding(vocabulary, settings.size)
         self.positions = Positions(settings.positions, settings.size, settings.max_positions)
         self.layers = nn.ModuleList(Layer(model, number) for number in range(settings.layers))
@@ -133,10 +132,11 @@ class TransformerDecoder(Decoder):
             return attention.read(query, keys, values, mask)
 
         past = None if state.past is None else state.past.by_sentence(sentences)
-        x_BWD, found = self._walk(x_BWD, look, source, past, weights)
+        x_BWD, readings = self._walk(x_BWD, look, source, past, weights)
         logits_RN = self.output(x_BWD.flatten(0, 1))
-        weights_RS = None if found.weights is None else found.weights.flatten(0, 1)
-        return Output(logits_RN, weights_RS), State(
+        weights_BWLHS = stack_layers(readings) if weights else None
+        weights_RLHS = None if weights_BWLHS is None else weights_BWLHS.flatten(0, 1)
+        return Output(logits_RN, weights_RLHS), State(
             Shared(tuple(caches), sentences, width),
             seen_RC,
             self._stack()[0].source_attention.update_history(state.past, None),
@@ -147,22 +147,25 @@ class TransformerDecoder(Decoder):
         past = None if past is None else past.for_all_steps(tokens_BT.size(1))
         x_BTD = self._embed(tokens_BT, 0, tokens_BT.size(1))
         turn = self._stack()[0].attention.turn(torch.arange(tokens_BT.size(1), device=x_BTD.device), x_BTD)
-        x_BTD, found = self._walk(
+        x_BTD, readings = self._walk(
             x_BTD, lambda attention, x: attention(x, None, turn), self.project_memory(memory), past, weights
         )
-        return Features(x_BTD, found.weights, found.log_p, found.entropy)
+        return Features(
+            x_BTD,
+            stack_layers(readings) if weights else None,
+            sum_layers([reading.log_p for reading in readings]),
+            sum_layers([reading.entropy for reading in readings]),
+        )
 
     def _walk(
         self, x_BTD: Tensor, look: Look, source: Source, past: AttentionHistory | None, weights: bool
-    ) -> tuple[Tensor, AttentionOutput]:
-        """Through all layers: the features, and what the layers read, in one."""
+    ) -> tuple[Tensor, list[AttentionOutput]]:
+        """Through all layers: the features, and what each layer read."""
         readings = []
         for layer, to_compute_dtype in zip(self._stack(), source.layers, strict=True):
             x_BTD, reading = layer(x_BTD, look, to_compute_dtype, past, weights)
             readings.append(reading)
-        return x_BTD if self.norm is None else self.norm(x_BTD), combine_layers(
-            readings, self.settings.weights_of, self.shown, weights
-        )
+        return x_BTD if self.norm is None else self.norm(x_BTD), readings
 
     def _embed(self, tokens_BT: Tensor, first: int, count: int) -> Tensor:
         x_BTD = self.target_embedding(tokens_BT) * self.settings.size**0.5

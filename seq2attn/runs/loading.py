@@ -1,0 +1,189 @@
+"""Runs as models and tokenizers, with settings changed that change no shape of a parameter.
+
+It knows no search.
+"""
+
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, get_args
+
+import torch
+
+from seq2attn.config import MOST_PARAMETERS, Precision, change, refuse_idle, refuse_spent
+from seq2attn.data.tokenizer import Tokenizer
+from seq2attn.devices import find_device
+from seq2attn.errors import UsageError, UserError
+from seq2attn.models.seq2seq import Seq2Seq, build
+from seq2attn.runs.directory import Run, open_run
+from seq2attn.runs.tensors import load_weights, named_tensors, read_shapes
+
+SMALL = 2_000_000  # parameters that a model may have more than its file, before all shapes are compared
+
+
+class LoadedRuns(NamedTuple):
+    """Runs of one target vocabulary and their models, in evaluation mode on one device, in the same order."""
+
+    runs: list[Run]
+    models: list[Seq2Seq]
+    target_tokenizer: Tokenizer
+    tokenizers: dict[bytes, Tokenizer]  # by content of the file: equal files share one tokenizer
+
+
+def run_paths(run: str | os.PathLike[str]) -> list[str]:
+    """The run directories that an argument names: one, or several joined by commas.
+
+    Raises UsageError where it names none, UserError where a name cannot be a path.
+    """
+    if os.path.isdir(run):
+        paths = [os.fspath(run)]
+    else:
+        paths = [path.strip() for path in os.fspath(run).split(",") if path.strip()]
+    if not paths:
+        raise UsageError("no run is named: give a run directory, or several joined by commas")
+    for path in paths:
+        try:
+            os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # `open_run` reports it
+        except (OSError, ValueError) as error:  # no access; too long; a NUL or half of a surrogate pair
+            reason = getattr(error, "strerror", None) or "no name of a run directory"
+            raise UserError(f"{path}: {reason}") from None
+    return paths
+
+
+def load_runs(
+    run: str | os.PathLike[str], device: str, precision: str, settings: Iterable[str], images: bool
+) -> LoadedRuns:
+    """The runs that `run` names, with `settings` changed; `images` says whether their sources must be images.
+
+    Raises UserError where a run is missing, incomplete, damaged, from a newer version, of another kind of
+    source or of another target vocabulary; UsageError for settings that are wrong, that act in training alone,
+    that have no effect on any of the runs, or that change the shape of a parameter.
+    """
+    if precision not in get_args(Precision):
+        raise UsageError(
+            f"precision {precision}: choose {', '.join(get_args(Precision))}", setting="precision"
+        )
+    torch_device = find_device(device)
+    settings = list(settings)
+    stored = [open_run(path) for path in run_paths(run)]
+    for one in stored:
+        if one.config.model.images != images:
+            does, command = ("translates text", "translate") if images else ("describes images", "caption")
+            raise UserError(f"{one.path}: it {does}: use `seq2attn {command}`")
+    runs = [_changed(one, settings) for one in stored]
+    changes = [(before.config, after.config) for before, after in zip(stored, runs, strict=True)]
+    refuse_idle(settings, changes, trained=True, where=f"{stored[0].path} with")
+    first, models = runs[0], []
+    for other in runs:
+        if other.target_tokenizer.read_bytes() != first.target_tokenizer.read_bytes():
+            raise UserError(
+                f"{other.path}: its target vocabulary is not that of {first.path}; "
+                "an ensemble needs runs trained on one prepared folder"
+            )
+        models.append(_load_model(other).to(torch_device))
+    tokenizers: dict[bytes, Tokenizer] = {}
+    target_tokenizer = load_tokenizer(first.target_tokenizer, first.target_size, tokenizers)
+    if torch_device.type == "cpu" and precision == "bf16":
+        to_bfloat16(models)
+    return LoadedRuns(runs, models, target_tokenizer, tokenizers)
+
+
+def load_tokenizer(path: Path, size: int, known: dict[bytes, Tokenizer]) -> Tokenizer:
+    """The tokenizer at `path`, out of `known` where an equal file was loaded before.
+
+    Raises UserError where its vocabulary has not `size` tokens.
+    """
+    content = path.read_bytes()
+    if content not in known:
+        known[content] = Tokenizer.load(path)
+    if known[content].size != size:
+        raise UserError(
+            f"{path}: has {known[content].size} tokens where the run's config.json says {size}; "
+            "restore both from one run, or train again"
+        )
+    return known[content]
+
+
+def to_bfloat16(models: Sequence[Seq2Seq]) -> None:
+    """Convert all weights in place, where every model of an ensemble computes the same with such weights.
+
+    Under autocast each weight would be converted again at each use.
+    """
+    if all(model.encoder.supports_half_weights and model.decoder.supports_half_weights for model in models):
+        for model in models:
+            model.to(torch.bfloat16)
+
+
+def _changed(run: Run, settings: Sequence[str]) -> Run:
+    """The run with settings changed.
+
+    Raises UsageError, naming the setting, where it is wrong or changes the shape of a parameter.
+    """
+    if not settings:
+        return run
+    refuse_spent(settings)
+    changed = replace(run, config=change(run.config, settings, f"{run.path} with {' '.join(settings)}"))
+    shapes = _shapes(run)
+    if _shapes(changed) != shapes:
+        wrong = next(
+            setting
+            for count, setting in enumerate(settings, 1)
+            if count == len(settings) or not _fits(run, settings[:count], shapes)
+        )
+        raise UsageError(
+            f"{run.path} with {wrong}: the setting changes the shape of the model's parameters, "
+            "so the trained weights do not fit; leave it out, or train a new model"
+        )
+    return changed
+
+
+def _fits(run: Run, settings: Sequence[str], shapes: object) -> bool:
+    try:
+        return _shapes(replace(run, config=change(run.config, settings))) == shapes
+    except UsageError:  # they may be right together with those that follow
+        return True
+
+
+def _shapes(run: Run) -> dict[str, torch.Size]:
+    with torch.device("meta"):
+        model = build(run.config.model, run.source_size, run.target_size, draw=False)
+    return {name: tensor.shape for name, tensor in named_tensors(model).items()}
+
+
+def _load_model(run: Run) -> Seq2Seq:
+    _refuse_oversized(run)
+    # Modules draw their first weights in the constructor: the caller's random state must not notice.
+    with torch.random.fork_rng(devices=[]):
+        model = build(run.config.model, run.source_size, run.target_size, draw=False)
+    load_weights(run, model)
+    return model.eval()
+
+
+def _refuse_oversized(run: Run) -> None:
+    """Raise UserError where the settings describe a far larger model than the file of weights holds.
+
+    The header of the file tells, before anything of that size is allocated. Other differences are found when
+    the weights are loaded: to build every model without memory first (torch's "meta" device) would take a
+    third of a second at each start.
+    """
+    encoder, largest = run.config.model.encoder, max(run.source_size, run.target_size)
+    if run.config.model.parameters(largest) > MOST_PARAMETERS:
+        problem = f"damaged (a vocabulary of {largest:.2g} tokens)"
+        raise UserError(f"{run.path / 'config.json'}: {problem}; restore it, or train again")
+    # An external backbone may not be able to be built without memory.
+    if encoder.kind == "image" and not encoder.residual:
+        return
+    stored = read_shapes(run.weights)
+    if run.config.model.parameters(largest) < 3 * sum(map(math.prod, stored.values())) + SMALL:
+        return
+    shapes = _shapes(run)
+    for name in sorted(shapes.keys() | stored.keys()):
+        if name not in shapes or name not in stored or list(shapes[name]) != stored[name]:
+            raise UserError(
+                f"{run.weights}: does not fit the run's config.json at {name}; "
+                "restore both from one run, or train again"
+            )

@@ -1,0 +1,104 @@
+"""Which batches make each update: a pure function of (train.seed, epoch, position), so a run can resume anywhere.
+
+It knows data by lengths and ids, and no model.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seq2attn.config import TrainConfig
+from seq2attn.data.batches import Pairs
+from seq2attn.errors import UserError
+from seq2attn.training.distributed import World
+
+
+class Microbatch(NamedTuple):
+    """The input of one forward pass: I sources and B targets of T tokens, M of them real (no padding)."""
+
+    source: Tensor
+    source_mask: Tensor
+    inputs_BT: Tensor
+    real_M: Tensor  # positions of the real target tokens among the B*T
+    targets_M: Tensor
+    source_of_B: Tensor | None = None  # the source of each target; None: the targets are those of the sources
+    number_I: Tensor | None = None  # of each source in the data; stays on the CPU
+
+    def each(self, function: Callable[[Tensor], Tensor]) -> Self:
+        tensors = {name: tensor for name, tensor in self._asdict().items() if tensor is not None}
+        return self._replace(**{n: function(t) for n, t in tensors.items() if n != "number_I"})
+
+    def to(self, device: torch.device) -> Self:
+        return self.each(lambda tensor: tensor.to(device, non_blocking=True))
+
+
+class UpdateBatches(NamedTuple):
+    """The batches of one update."""
+
+    batches: list[tuple[int, Microbatch]]  # those of this process, each with its number in the update
+    tokens: int  # target tokens of all batches of the update, those of other processes included
+    epoch: int  # position in the data after the update
+    position: int
+
+
+def microbatch(pairs: Pairs, rows: np.ndarray, draw: int | None, device: torch.device) -> Microbatch:
+    """The batch of those rows, ready to be copied to the device; `draw` is the seed of what varies in it."""
+    batch = pairs.batch(rows, draw)
+    # The real positions are found here: found on the device, their number would have to come back from it.
+    real_M = batch.target_mask_BT.flatten().nonzero()[:, 0]
+    targets_M = batch.targets_BT.flatten()[real_M]
+    result = Microbatch(
+        batch.source, batch.source_mask, batch.inputs_BT, real_M, targets_M, batch.source_of_B, batch.number_I
+    )
+    return result.each(Tensor.pin_memory) if device.type == "cuda" else result
+
+
+def epoch_order(pairs: Pairs, settings: TrainConfig, epoch: int) -> list[np.ndarray]:
+    """The rows of each batch of the epoch, in order."""
+    return pairs.plan(settings.batch_tokens, settings.seed, epoch)
+
+
+def update_batches(
+    pairs: Pairs,
+    settings: TrainConfig,
+    world: World,
+    epoch: int,
+    position: int,
+    order: list[np.ndarray] | None = None,
+) -> Iterator[UpdateBatches]:
+    """The batches of all updates from a position in the data on, without end.
+
+    An update may reach into the next epoch. `order` is that of the first epoch, where it is known already.
+    """
+    stream = _stream(pairs, settings, epoch, position, order)
+    size = settings.accumulate * world.size
+    while True:
+        update = [next(stream) for _ in range(size)]
+        tokens = sum(int(pairs.target_lengths[rows].sum()) + len(rows) for rows, _, _ in update)
+        batches = []
+        for number in range(world.rank, size, world.size):
+            rows, *after = update[number]
+            draw = mix(settings.seed, *after)
+            batches.append((number, microbatch(pairs, rows, draw, world.device)))
+        yield UpdateBatches(batches, tokens, *update[-1][1:])
+
+
+def _stream(
+    pairs: Pairs, settings: TrainConfig, epoch: int, position: int, order: list[np.ndarray] | None
+) -> Iterator[tuple[np.ndarray, int, int]]:
+    """The rows of each batch, with the epoch and the position after it."""
+    while True:
+        order = order or epoch_order(pairs, settings, epoch)
+        if not order:
+            raise UserError("there is no training pair: nothing to learn from")
+        for index in range(position, len(order)):
+            yield order[index], epoch, index + 1
+        epoch, position, order = epoch + 1, 0, None
+
+
+def mix(*numbers: int) -> int:
+    """A seed of its own for each tuple of numbers, whichever process computes it."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])

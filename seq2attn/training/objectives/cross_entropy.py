@@ -1,0 +1,71 @@
+"""Cross-entropy of the targets by teacher forcing, with what some settings add to it.
+
+Label smoothing: train.label_smoothing. train.doubly_stochastic adds a penalty on attention (Xu 2015, section
+4.2.1), and REINFORCE terms train attention that samples what it reads (section 4.1).
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+from seq2attn.config import TrainConfig
+from seq2attn.kernels.linear_cross_entropy import cross_entropies
+from seq2attn.models.memory import Features, Memory, mean_attention
+from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.training.microbatches import Microbatch
+from seq2attn.training.objectives.doubly_stochastic import doubly_stochastic
+from seq2attn.training.objectives.objective import Autocast, Sums, encode
+from seq2attn.training.objectives.reinforce import reinforce_loss
+
+
+class TokenLosses(NamedTuple):
+    """Cross-entropy of a batch, in nats."""
+
+    total: Tensor  # over the M real target tokens, 0-dim
+    each_M: Tensor  # without gradient
+    output: Features
+    memory: Memory
+
+
+def token_losses(model: Seq2Seq, batch: Microbatch, smoothing: float, weights: bool = False) -> TokenLosses:
+    """Encoder, decoder and cross-entropy of one batch; `weights` asks for those of attention too."""
+    memory = encode(model, batch, batch.source_of_B)
+    output = model.decoder.hidden_states(batch.inputs_BT, memory, weights=weights)
+    features_MD = output.features_BTD.flatten(0, 1).index_select(0, batch.real_M)
+    total, each_M = cross_entropies(features_MD, model.decoder.output, batch.targets_M, smoothing)
+    return TokenLosses(total, each_M, output, memory)
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """The objective of one update. `baseline` is a reward per token, for attention that samples."""
+
+    model: Seq2Seq
+    settings: TrainConfig
+    autocast: Autocast
+    baseline: float
+
+    def __call__(self, batch: Microbatch, seed: int) -> Sums:
+        penalty = self.settings.doubly_stochastic
+        with self.autocast():
+            loss, each_M, output, memory = token_losses(
+                self.model, batch, self.settings.label_smoothing, weights=penalty > 0
+            )
+        objective = loss
+        if penalty and output.weights_BTLHS is not None:
+            objective = objective + penalty * doubly_stochastic(
+                mean_attention(output.weights_BTLHS), batch.real_M, memory.mask_BS
+            )
+        if output.log_p_BT is None or output.entropy_BT is None:
+            return Sums(objective, loss)
+        added, entropy = reinforce_loss(
+            each_M,
+            output.log_p_BT,
+            output.entropy_BT,
+            batch.real_M,
+            to_go=self.model.decoder.context_feeds_later_steps,
+            baseline=self.baseline,
+            settings=self.settings.reinforce,
+        )
+        return Sums(objective + added, loss, entropy)

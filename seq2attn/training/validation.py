@@ -1,0 +1,169 @@
+"""Validation during training: which weights are scored (averages), which are the best, and when to stop."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from seq2attn.config import TrainConfig
+from seq2attn.data.batches import Pairs
+from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.runs.directory import Run
+from seq2attn.runs.tensors import named_tensors, save_weights
+from seq2attn.training.distributed import World
+from seq2attn.training.events import Interrupted, Scores, Validation
+from seq2attn.training.microbatches import microbatch
+from seq2attn.training.objectives.cross_entropy import token_losses
+from seq2attn.training.objectives.objective import Autocast
+from seq2attn.training.schedules import selection_score
+from seq2attn.training.state import Best, State
+
+
+class WeightAverages:
+    """The moving average of the weights (train.ema), and those of the last validations (train.average).
+
+    With train.average=N a validation scores the mean of N weights: its own and those of the N - 1 scheduled
+    validations before it (Vaswani 2017, section 6.1). They are on the CPU: a device's memory is for training.
+    """
+
+    def __init__(self, model: Seq2Seq, settings: TrainConfig) -> None:
+        tensors = named_tensors(model)
+        self._ema = settings.ema
+        self.weights = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+        self.moving = {name: tensor.clone() for name, tensor in self.weights.items()} if settings.ema else {}
+        self.earlier: deque[dict[str, Tensor]] = deque(maxlen=settings.average - 1)  # the oldest first
+
+    def update(self, step: int) -> None:
+        """Take the weights after update `step` into the moving average."""
+        if self.moving:
+            # The first weights are random: the decay grows to its value, so that they soon have no share.
+            decay = min(self._ema, (1 + step) / (10 + step))
+            torch._foreach_lerp_(list(self.moving.values()), list(self.weights.values()), 1 - decay)
+
+    def remember(self) -> None:
+        """Keep the weights of a scheduled validation for the mean of the next ones."""
+        if self.earlier.maxlen:
+            weights = self.moving or self.weights
+            self.earlier.append({name: tensor.to("cpu", copy=True) for name, tensor in weights.items()})
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Put the averaged weights into the model; the end puts its own weights back."""
+        averages = self.moving or self.earlier
+        own = {name: tensor.clone() for name, tensor in self.weights.items()} if averages else {}
+        try:
+            for name, tensor in self.moving.items():
+                self.weights[name].copy_(tensor)
+            if self.earlier:
+                for name, tensor in self.weights.items():
+                    before = [weights[name].to(tensor.device) for weights in self.earlier]
+                    tensor.copy_(torch.stack([*before, tensor]).mean(0))
+            yield
+        finally:
+            for name, tensor in own.items():
+                self.weights[name].copy_(tensor)
+
+
+class Clock:
+    """Seconds of training. All processes follow that of the main one: `spent`, as of the last exchange."""
+
+    def __init__(self, elapsed: float) -> None:
+        self._began = time.monotonic() - elapsed
+        self.spent = elapsed  # with as much again as the last validation took, for the one at the end
+        self.validation = 0.0  # seconds of the last validation
+
+    def elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def to_exchange(self, world: World) -> float:
+        """What the processes sum to get `spent`."""
+        return self.elapsed() + self.validation if world.is_main else 0.0
+
+
+class Validator:
+    """Scores the model on the validation split and saves its weights where they are the best so far.
+
+    `score` is the validation that the caller hands in; `stop` says whether training shall stop.
+    """
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        run: Run,
+        pairs: Pairs,
+        averages: WeightAverages,
+        world: World,
+        autocast: Autocast,
+        score: Callable[[Seq2Seq], Scores] | None,
+        stop: Callable[[], bool],
+    ) -> None:
+        self.model, self.run, self.pairs, self.averages = model, run, pairs, averages
+        self.world, self.autocast, self.score, self.stop = world, autocast, score, stop
+        self.settings = run.config.train
+
+    def validate(
+        self, state: State, clock: Clock, scheduled: bool, check: Callable[[float], None]
+    ) -> tuple[State, Validation] | None:
+        """The state after the validation, and its event; None when it was interrupted.
+
+        `check` refuses a loss that is not finite.
+        """
+        began = time.monotonic()
+        self.model.eval()
+        with self.averages.in_place():
+            loss, scores, interrupted = self._measure() if self.world.is_main else (0.0, Scores({}), False)
+            score = self._selection_score(loss, scores)
+            clock.validation = time.monotonic() - began
+            sums = self.world.sum([loss, *score, float(interrupted), clock.to_exchange(self.world)])
+            loss, score, clock.spent = sums[0], (sums[1], sums[2]), sums[4]
+            if sums[3]:
+                return None
+            check(loss)
+            best = state.best is None or score > state.best.score
+            if best and self.world.is_main:
+                save_weights(self.run, self.model)
+        if best:
+            state = replace(state, best=Best(*score, state.step))
+        if scheduled:
+            # A validation at the very end, between two scheduled ones, does not count here: a run that
+            # continues from there behaves as one that never stopped.
+            plateau = state.plateau.update(self.settings, score)
+            state = replace(state, plateau=plateau, validated=state.step)
+            if self.world.is_main:
+                self.averages.remember()
+        return state, Validation(state.step, loss, scores.values, scores.sample, best, clock.elapsed())
+
+    def _measure(self) -> tuple[float, Scores, bool]:
+        """The loss, the scores, and whether the validation was interrupted."""
+        loss, scores = 0.0, Scores({})
+        try:
+            loss = self._loss()
+            if self.score is not None:
+                scores = self.score(self.model)
+        except Interrupted:
+            return loss, scores, True
+        return loss, scores, False
+
+    @torch.no_grad()
+    def _loss(self) -> float:
+        """Nats per target token over the whole validation split, without label smoothing."""
+        total, tokens = 0.0, 0
+        for rows in self.pairs.plan(self.settings.batch_tokens, 0, 0):
+            if self.stop():
+                raise Interrupted
+            batch = microbatch(self.pairs, rows, None, self.world.device).to(self.world.device)
+            with self.autocast():
+                total += token_losses(self.model, batch, 0.0).total.item()
+            tokens += len(batch.targets_M)
+        return total / tokens
+
+    def _selection_score(self, loss: float, scores: Scores) -> tuple[float, float]:
+        name = self.settings.metric
+        if name == "loss":
+            return -loss, -loss
+        value = float(scores.values.get(name, 0.0))
+        return selection_score(self.settings, value, loss, scores.sentences, scores.chrf)
