@@ -170,7 +170,7 @@ def settings(*changes: str) -> Config:
         },
         "search": {"max_length": 8},
     }
-    config._assign_all(tree, changes)
+    config.assign_all(tree, changes)
     if tree["model"]["encoder"]["backbone"] != "resnet":  # whose these are alone
         tree["model"]["encoder"] = {
             name: value

@@ -152,8 +152,8 @@ BUGS = (
     Bug("models/layers/kv_cache.py", "if taken[0] != self.used or count", "if count", ("models/test_kv_cache.py",)),
     Bug("models/layers/kv_cache.py", "max(ROOM, 2 * count)", "count + ROOM", ("models/test_kv_cache.py",)),
     Bug("models/layers/kv_cache.py", "if keys.requires_grad:", "if False:", ("models/test_kv_cache.py",)),
-    Bug("config.py", '"rnn") != value:', '"rnn") != text:', ("test_config.py", "-k", "kind")),
-    Bug("config.py", "in sorted(settings, key=lambda setting: not _split(setting)[0].endswith(\".kind\"))", "in settings", ("test_config.py", "-k", "any_order")),
+    Bug("config/typed.py", '"rnn") != value:', '"rnn") != text:', ("test_config.py", "-k", "kind")),
+    Bug("config/typed.py", "in sorted(settings, key=lambda setting: not split(setting, where)[0].endswith(\".kind\"))", "in settings", ("test_config.py", "-k", "any_order")),
     # models: convolutions
     Bug("models/layers/gated_conv.py", "self.gain / self.lengths()", "self.gain", ("models/test_gated_conv.py", "-k", "torchs")),
     Bug("models/layers/gated_conv.py", "F.glu(y, 1)", "F.glu(y.flip(1), 1)", ("models/test_gated_conv.py", "-k", "papers or torchs")),
@@ -303,7 +303,7 @@ BUGS = (
     Bug("inference/searcher.py", "[seed_of(seed, first + i) for i in some],\n                options", "[seed_of(seed, i) for i in some],\n                options", ("inference/test_translator.py", "-k", "hard_model")),
     Bug("attention/attention.py", "stream_B.repeat_interleave(rows // len(mask_BS))", "stream_B.repeat(rows // len(mask_BS))", ("inference/test_translator.py", "-k", "hard_model")),
     Bug("inference/loading.py", "    if _shapes(changed) != own:", "    if False:", ("inference/test_translator.py", "-k", "other_weights")),
-    Bug("config.py", "value != default and kind not in kinds:", "value != default and kind in kinds:", ("test_config.py", "-k", "one_choice")),
+    Bug("config/consistency.py", "and not mark.holds(", "and mark.holds(", ("config/test_consistency.py", "-k", "condition")),
     # training
     Bug("kernels/linear_cross_entropy.py", "sharp = 1 - smoothing", "sharp = 1.0", ("kernels/test_linear_cross_entropy.py",)),
     Bug("kernels/linear_cross_entropy.py", ".sub_(mean_weight, alpha=smoothing)", ".sub_(mean_weight, alpha=smoothing / len(bias))", ("kernels/test_linear_cross_entropy.py",)),
@@ -411,7 +411,7 @@ BUGS = (
     Bug("cli/output/progress_line.py", "if size(line) + len(GAP) + size(fact) > width:", "if size(line) > width:", ("cli/test_progress_line.py",)),
     Bug("cli/output/progress_line.py", "counted(done, None if clock.limit else total)", "counted(done, total)", ("cli/test_progress_line.py", "-k", "limit")),
     Bug("cli/console.py", "return self._last is None or ", "return self._last is not None and ", ("cli/test_console.py", "-k", "plain")),
-    Bug("config.py", 'if "kind" in value and value["kind"] != below', 'if False and value["kind"] != below', ("cli/test_preset_list.py", "-k", "another_kind")),
+    Bug("config/files.py", 'if "kind" in value and value["kind"] != below', 'if False and value["kind"] != below', ("cli/test_preset_list.py", "-k", "another_kind")),
     Bug("cli/ready.py", "if mistaken.is_run(out) and not force and", "if False and", ("cli/test_mistaken.py", "-k", "torch")),
 )
 # fmt: on

@@ -64,7 +64,7 @@ def test_every_number_has_bounds(value: float) -> None:
 
 def test_a_bound_is_named_with_the_setting_and_the_value() -> None:
     with pytest.raises(
-        UsageError, match=r"^--set: model.encoder.layers: it must be at most 256, not 1000000$"
+        UsageError, match=r"^settings: model.encoder.layers: it must be at most 256, not 1000000$"
     ):
         config.load("first-try", ["model.encoder.layers=1000000"])
     with pytest.raises(UsageError, match=r"search.beam: it must be at most 1,024, not 100000$"):
@@ -116,7 +116,7 @@ def test_the_estimate_of_parameters_is_near_the_truth(name: str) -> None:
     with torch.device("meta"):
         model = loading.build(settings.model, 0 if settings.model.images else pieces, pieces, draw=False)
     real = sum(parameter.numel() for parameter in model.parameters())
-    assert real / 2 < settings.model.parameters(pieces) < real * 2 + 1e6
+    assert real / 2 < config.estimate_parameters(settings.model, pieces) < real * 2 + 1e6
 
 
 # Runs
@@ -169,9 +169,10 @@ def test_nothing_large_is_made_of_a_run_whose_weights_are_of_another_size(
     build = loading.build
 
     def in_small(settings: config.ModelConfig, *sizes: int, **options: Any) -> Any:
-        assert torch.empty(1).device.type == "meta" or settings.parameters(max(sizes)) < 3_000_000, (
-            "a large model was made"
-        )
+        assert (
+            torch.empty(1).device.type == "meta"
+            or config.estimate_parameters(settings, max(sizes)) < 3_000_000
+        ), "a large model was made"
         return build(settings, *sizes, **options)
 
     monkeypatch.setattr(loading, "build", in_small)
@@ -300,7 +301,7 @@ def test_a_large_model_of_research_is_within_the_bounds() -> None:
         f"model.{side}.{name}={value}" for side in ("encoder", "decoder") for name, value in sides.items()
     ]
     large = config.load("vaswani17", [*settings, "model.embedding=1024", "data.vocab_size=250000"])
-    assert 8e8 < large.model.parameters(250_000) < 9e8
+    assert 8e8 < config.estimate_parameters(large.model, 250_000) < 9e8
     with pytest.raises(UsageError, match="at most 1,000,000,000"):
         config.load("vaswani17", [*settings, "model.embedding=1024", "data.vocab_size=1000000"])
 

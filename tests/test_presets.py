@@ -7,7 +7,7 @@ import re
 import pytest
 
 from seq2attn import config
-from seq2attn.training.schedules import rate
+from seq2attn.training.schedules import learning_rate
 
 PRESETS = sorted(config.presets())
 FAMILY = {  # what each changes of the attention of keyed-bilinear, and of its decoder
@@ -108,7 +108,7 @@ def test_the_first_transformer_is_as_the_paper_has_it(name: str) -> None:
     )
     for step in (1, 100, train.warmup - 1, train.warmup, train.warmup + 1, 10 * train.warmup):
         paper = settings.model.embedding**-0.5 * min(step**-0.5, step * train.warmup**-1.5)  # equation 3
-        assert rate(train, step) == pytest.approx(paper, rel=3e-3)
+        assert learning_rate(train, step) == pytest.approx(paper, rel=3e-3)
 
 
 def test_the_papers_size_is_the_base_model() -> None:

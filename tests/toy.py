@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,7 +73,7 @@ def settings(*changes: str) -> config.Config:
         },
     }
     for change in changes:
-        config._assign(tree, change)
+        config.assign(tree, change)
     return config.validate(tree, "test")
 
 
@@ -97,14 +98,25 @@ def new_run(path: Path, conf: config.Config) -> directory.Run:
 def fit(
     path: Path, conf: config.Config, net: Seq2Seq | None = None, training: Pairs = TRAINING, **options: object
 ) -> list[Event]:
-    """All events of a run at `path`, new or gone on with."""
+    """All events of a run at `path`, new or resumed."""
     run = directory.open_run(path, trained=False) if directory.is_run(path) else new_run(path, conf)
     run = directory.Run(run.path, conf, run.source_size, run.target_size, run.languages, run.corpus)
     return list(trainer.train(net or model(conf), run, training, VALIDATION, **({"world": ALONE} | options)))  # type: ignore[arg-type]
 
 
+def new_trainer(
+    path: Path, conf: config.Config, net: Seq2Seq | None = None, format: str = "fp32", **options: Any
+) -> Any:
+    """The trainer of a new run at `path`, to call step by step."""
+    options = {"validate": None, "reward_function": None, "stop": lambda: False} | options
+    run = new_run(path, conf)
+    return trainer._Trainer(
+        net or model(conf), run, TRAINING, VALIDATION, world=ALONE, format=format, **options
+    )  # type: ignore[arg-type]
+
+
 class After:
-    """A `stop` that says yes from the moment at which `steps` events of Progress were seen by `watch`."""
+    """A `stop` that says yes once `watch` has seen as many updates as `steps`."""
 
     def __init__(self, steps: int) -> None:
         self.left = steps
@@ -113,11 +125,11 @@ class After:
         return self.left <= 0
 
     def watch(self, events: Iterable[Event]) -> list[Event]:
-        seen = []
+        watched = []
         for event in events:
             self.left -= isinstance(event, Update)
-            seen.append(event)
-        return seen
+            watched.append(event)
+        return watched
 
 
 def of(kind: type, events: Iterable[Event]) -> list:

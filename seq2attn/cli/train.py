@@ -29,25 +29,7 @@ if TYPE_CHECKING:
 
 FIRST_TRY = "first-try"
 FIRST_CORPUS = "phrases"
-SAID_AT = 46  # the column behind which `--show` says what a setting is
-# What a resumed run may change: how long, how often it looks, how it searches. All else would make it another
-# run.
-FREE = (
-    *(
-        f"train.{key}"
-        for key in (
-            "max_steps",
-            "max_minutes",
-            "patience",
-            "validate_every",
-            "validate_sentences",
-            "log_every",
-            "precision",
-        )
-    ),
-    *(f"search.{key}" for key in config.SearchConfig.model_fields),
-    "about",
-)
+FREE = tuple(config.names_marked(config.MAY_CHANGE_ON_RESUME))
 
 
 def train(
@@ -183,10 +165,10 @@ def train(
     ]
     if resume and force:
         raise UsageError("--resume goes on with a run and --force replaces it: choose one")
-    config.refuse_bare(settings)
+    config.refuse_bare(settings, "--set")
     if preset is not None:
         mistaken.refuse_no_preset(preset)
-    given = config.load(preset or FIRST_TRY, settings) if preset is not None or not resume else None
+    given = config.load(preset or FIRST_TRY, settings, "--set") if preset is not None or not resume else None
     named = out is not None
     out = out or Path(
         "runs",
@@ -194,10 +176,10 @@ def train(
         + (f"-{_name(preset)}" if preset else ""),
     )
     going_on = resume and (out / "config.json").is_file()
-    wanted = None if going_on and preset is None else given or config.load(FIRST_TRY, settings)
+    wanted = None if going_on and preset is None else given or config.load(FIRST_TRY, settings, "--set")
     if show:
         _show(
-            wanted or config.change(_stored(out), settings),
+            wanted or config.change(_stored(out), settings, "--set"),
             None if wanted is None else config.file_of(preset or FIRST_TRY),
         )
         return
@@ -251,7 +233,7 @@ def _train(
         console.quiet = console.quiet or not world.is_main
         world.run_on_main(lambda: _claim(claim, out, resume, force))
         old = directory.open_run(out, trained=False) if resume and directory.is_run(out) else None
-        chosen = wanted or config.change(old.config if old else Config(), settings)
+        chosen = wanted or config.change(old.config if old else Config(), settings, "--set")
         if old is not None:  # before any data are prepared; the data section is what they say it is
             saved.refuse_change(old.config, chosen.model_copy(update={"data": old.config.data}), FREE)
         corpus = data or (old.corpus if old else _first_corpus(chosen))
@@ -319,15 +301,9 @@ def _claim(stack: ExitStack, out: Path, resume: bool, force: bool) -> None:
     """Keep others out of the run until the stack is closed."""
     from seq2attn.runs import directory
     from seq2attn.runs.claim import claimed
-    from seq2attn.training.resume import refuse_resume
+    from seq2attn.training.resume import check_start
 
-    def check() -> None:
-        if resume:
-            refuse_resume(out)
-        else:
-            directory.refuse_existing(out, force)
-
-    if not stack.enter_context(claimed(out, check)):
+    if not stack.enter_context(claimed(out, lambda: check_start(out, resume=resume, force=force))):
         console.warn(f"{out}: this file system has no locks: nothing keeps a second training out of this run")
     if resume and not directory.is_run(out):
         console.warn(f"{out}: no run to go on with; it starts from the beginning")
@@ -370,12 +346,8 @@ def _show(chosen: Config, file: Path | None) -> None:
         for line in comment:
             console.result(line)
         console.result()
-    said = settings_help.explained(chosen)
-    for key, value in config.flat(chosen).items():
-        setting = (
-            f"{key} = {json.dumps(value, ensure_ascii=False)}" if value is not None else f"# {key} is not set"
-        )
-        console.result(f"{setting:<{SAID_AT}}  # {said[key]}" if said[key] else setting)
+    for line in settings_help.lines(chosen):
+        console.result(line)
 
 
 # Data

@@ -2,7 +2,6 @@
 Face hub; of text or of captioned images.
 """
 
-import importlib
 import os
 import re
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seq2attn.data import folder_files, saved
+from seq2attn.data.bundled import bundled_folder
 from seq2attn.data.columns import NESTED, WITHOUT_TEXT, BadCell, choose
 from seq2attn.data.corpus import SPLIT_NAMES, Corpus, Row, is_split, shown, split_name
 from seq2attn.data.formats.bad_rows import SHARE, BadRow, without_bad
@@ -33,7 +33,7 @@ _SHEETS = {".xlsx", ".xls", ".ods"}
 _TABLES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
 
 
-class AttentionOutput(NamedTuple):
+class ReadingOptions(NamedTuple):
     """What the user says of how a corpus is read; see `open_corpus`."""
 
     source: str | None = None
@@ -58,18 +58,16 @@ def open_corpus(
     """
     if shown(name) != name:
         raise UserError(f"{shown(name)}: a path that is not UTF-8; rename it")
-    corpus = _open(name, AttentionOutput(source, target, max_bad, follow_links))
+    corpus = _open(name, ReadingOptions(source, target, max_bad, follow_links))
     if isinstance(corpus, ImageCorpus) and not corpus.clips and are_clips(corpus.images):
         return replace(corpus, clips=True)
     return corpus
 
 
-def _open(name: str, how: AttentionOutput) -> Corpus | ImageCorpus:
+def _open(name: str, how: ReadingOptions) -> Corpus | ImageCorpus:
     if name == "phrases":
-        from seq2attn.samples import phrases
-
         return replace(
-            folders.open_folder(phrases.folder(), how.source or "en", how.target or "fr"), name=name
+            folders.open_folder(bundled_folder(name), how.source or "en", how.target or "fr"), name=name
         )
     if name in _SAMPLES:
         return _open_sample(name, how)
@@ -94,15 +92,14 @@ def _open(name: str, how: AttentionOutput) -> Corpus | ImageCorpus:
     )
 
 
-def _open_sample(name: str, how: AttentionOutput) -> ImageCorpus:
-    folder: Path = importlib.import_module(f"seq2attn.samples.{name}").folder()
-    corpus = _open_tables(folder, how)
+def _open_sample(name: str, how: ReadingOptions) -> ImageCorpus:
+    corpus = _open_tables(bundled_folder(name), how)
     if not isinstance(corpus, ImageCorpus):
         raise UserError(f"{name}: has no column {how.source} of images")
     return replace(corpus, name=name, language=corpus.language or "en")
 
 
-def _open_file(path: Path, how: AttentionOutput) -> Corpus | ImageCorpus:
+def _open_file(path: Path, how: ReadingOptions) -> Corpus | ImageCorpus:
     kind = tables.kind(path)
     if kind in ENDINGS | _VIDEOS:
         raise UserError(
@@ -121,7 +118,7 @@ def _open_file(path: Path, how: AttentionOutput) -> Corpus | ImageCorpus:
     return images or tables.open_table(path, how.source, how.target, how.max_bad)
 
 
-def _open_folder(path: Path, how: AttentionOutput) -> Corpus | ImageCorpus:
+def _open_folder(path: Path, how: ReadingOptions) -> Corpus | ImageCorpus:
     for prepared in (path, path.resolve().parent):
         if (prepared / "prepared.json").is_file() and (prepared is path or _is_saved(path)):
             raise UserError(f"{prepared} is prepared already: use it with `seq2attn train --data {prepared}`")
@@ -151,7 +148,7 @@ def _open_folder(path: Path, how: AttentionOutput) -> Corpus | ImageCorpus:
     )
 
 
-def _open_tables(path: Path, how: AttentionOutput, holds_images: bool = False) -> Corpus | ImageCorpus:
+def _open_tables(path: Path, how: ReadingOptions, holds_images: bool = False) -> Corpus | ImageCorpus:
     """A folder of tables, of text or with images. The split is in the name of the table or of a folder on its
     way.
 
@@ -195,7 +192,7 @@ def _open_tables(path: Path, how: AttentionOutput, holds_images: bool = False) -
 
 
 def _images(
-    where: Path, root: Path, chosen: list[tuple[Path, str | None]], how: AttentionOutput
+    where: Path, root: Path, chosen: list[tuple[Path, str | None]], how: ReadingOptions
 ) -> ImageCorpus | None:
     """Tables of images; None where they are of text, and where the first row does not say."""
     try:
@@ -205,7 +202,7 @@ def _images(
 
 
 def _texts(
-    path: Path, chosen: list[tuple[Path, str | None]], how: AttentionOutput, notes: list[str]
+    path: Path, chosen: list[tuple[Path, str | None]], how: ReadingOptions, notes: list[str]
 ) -> Corpus:
     """Tables of text, those of one split one after another."""
     in_order = sorted(chosen, key=lambda one: (str(one[1]), one[0]))
@@ -244,7 +241,7 @@ def _is_saved(path: Path) -> bool:
     return (path / "dataset_dict.json").is_file() or (path / "state.json").is_file()
 
 
-def _open_hub(name: str, how: AttentionOutput) -> Corpus | ImageCorpus:
+def _open_hub(name: str, how: ReadingOptions) -> Corpus | ImageCorpus:
     """A dataset of the hub."""
     path, config = name.rpartition(":")[::2] if ":" in name else (name, None)
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path):
@@ -255,7 +252,7 @@ def _open_hub(name: str, how: AttentionOutput) -> Corpus | ImageCorpus:
     return _of_datasets(_load(path, config, where), where, None, [], how)
 
 
-def _open_saved(path: Path, how: AttentionOutput) -> Corpus | ImageCorpus:
+def _open_saved(path: Path, how: ReadingOptions) -> Corpus | ImageCorpus:
     """What `datasets` wrote with save_to_disk."""
     if found := folder_files.tables_in(path, _TABLES)[0]:
         both = f"a table, {found[0].name}, beside what `datasets` saved"
@@ -274,7 +271,7 @@ def _open_saved(path: Path, how: AttentionOutput) -> Corpus | ImageCorpus:
 
 
 def _of_datasets(
-    splits: dict[Any, Any], where: str, root: Path | None, inputs: list[Path], how: AttentionOutput
+    splits: dict[Any, Any], where: str, root: Path | None, inputs: list[Path], how: ReadingOptions
 ) -> Corpus | ImageCorpus:
     """A corpus of datasets by split; `root` is their folder where they have one."""
     used: dict[str, list[Any]] = {}

@@ -12,7 +12,7 @@ from typing import NamedTuple, get_args
 
 import torch
 
-from seq2attn.config import MOST_PARAMETERS, Precision, change, refuse_idle, refuse_spent
+from seq2attn.config import MOST_PARAMETERS, Precision, change, estimate_parameters, refuse_idle, refuse_spent
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.devices import find_device
 from seq2attn.errors import UsageError, UserError
@@ -171,14 +171,14 @@ def _refuse_oversized(run: Run) -> None:
     third of a second at each start.
     """
     encoder, largest = run.config.model.encoder, max(run.source_size, run.target_size)
-    if run.config.model.parameters(largest) > MOST_PARAMETERS:
+    if estimate_parameters(run.config.model, largest) > MOST_PARAMETERS:
         problem = f"damaged (a vocabulary of {largest:.2g} tokens)"
         raise UserError(f"{run.path / 'config.json'}: {problem}; restore it, or train again")
     # An external backbone may not be able to be built without memory.
     if encoder.kind == "image" and not encoder.residual:
         return
     stored = read_shapes(run.weights)
-    if run.config.model.parameters(largest) < 3 * sum(map(math.prod, stored.values())) + SMALL:
+    if estimate_parameters(run.config.model, largest) < 3 * sum(map(math.prod, stored.values())) + SMALL:
         return
     shapes = _shapes(run)
     for name in sorted(shapes.keys() | stored.keys()):

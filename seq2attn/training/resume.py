@@ -209,6 +209,14 @@ def _read_state(path: Path) -> tuple[State, Path]:
 # What cannot be resumed
 
 
+def check_start(path: Path, *, resume: bool, force: bool) -> None:
+    """Raise UserError where no training may begin, or with `resume` continue, at `path`; touches nothing."""
+    if resume:
+        refuse_resume(path)
+    else:
+        refuse_existing(path, force)
+
+
 def refuse_resume(path: Path) -> None:
     """Raise UserError where the run at `path` cannot be resumed, or started where there is none; touches nothing.
 

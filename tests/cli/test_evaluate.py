@@ -203,7 +203,8 @@ def test_settings_are_changed_in_every_run(call: Call, run: Path, tmp_path: Path
     assert (code, out) == (2, "")
     assert (
         err
-        == f"seq2attn: {small} with --set model.decoder.gate=none: its weights are not those of such a model; leave it out, or train one\n"
+        == f"seq2attn: {small} with model.decoder.gate=none: the setting changes the shape of the model's parameters, "
+        "so the trained weights do not fit; leave it out, or train a new model\n"
     )
 
 

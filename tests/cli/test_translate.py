@@ -133,7 +133,8 @@ def test_a_setting_that_needs_other_weights_is_one_line(run: str, call: Call) ->
     assert (code, out) == (2, b"")
     assert (
         err
-        == f"seq2attn: {run} with --set model.attention.heads=2: its weights are not those of such a model; leave it out, or train one\n"
+        == f"seq2attn: {run} with model.attention.heads=2: the setting changes the shape of the model's parameters, "
+        "so the trained weights do not fit; leave it out, or train a new model\n"
     )
 
 
@@ -539,7 +540,7 @@ def test_a_closed_pipe_ends_quietly(run: str) -> None:
         (["--set", "search.beam=2", "--sample"], "--set search.beam and --sample"),
         (["--set", "search.beam=2", "--n-best", "3"], "a beam of 2"),
         (["--set", "search.max_length=4", "--min-length", "5"], "--min-length 5 and --max-length 4"),
-        (["--set", "model.attention.k=2"], "run with --set: model.attention.k is for"),
+        (["--set", "model.attention.k=2"], "run with model.attention.k=2: model.attention.k is for"),
         (["--set", "model.attention.windw=none"], "did you mean model.attention.window"),
         (["--no-such-option"], "no-such-option"),
     ],

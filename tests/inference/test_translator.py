@@ -574,7 +574,8 @@ def test_settings_that_need_other_weights_are_refused_by_name(
         seq2attn.load(path, "cpu", settings=settings)
     assert (
         str(refusal.value)
-        == f"{path} with --set {culprit}: its weights are not those of such a model; leave it out, or train one"
+        == f"{path} with {culprit}: the setting changes the shape of the model's parameters, "
+        "so the trained weights do not fit; leave it out, or train a new model"
     )
     assert torch.equal(torch.random.get_rng_state(), before)
 
@@ -584,8 +585,14 @@ def test_settings_that_suit_no_trained_run_are_refused_by_name(tmp_path: Path) -
     for changes, words in (
         (["train.lr=1"], r"^--set train\.lr=1: acts before or in training alone"),
         (["search.beam=1", "data.lowercase=true"], r"^--set data\.lowercase=true: acts before"),
-        (["model.attention.k=2"], r"run with --set: model\.attention\.k is for model\.attention\.normaliser"),
-        (["search.baem=2"], r"run with --set: search\.baem: no such setting; did you mean search\.beam"),
+        (
+            ["model.attention.k=2"],
+            r"run with model\.attention\.k=2: model\.attention\.k is for model\.attention\.normaliser",
+        ),
+        (
+            ["search.baem=2"],
+            r"run with search\.baem=2: search\.baem: no such setting; did you mean search\.beam",
+        ),
         (["search.beam"], r"write KEY=VALUE, as in --set search\.length_penalty=0\.6"),
     ):
         with pytest.raises(UsageError, match=words):
@@ -593,7 +600,7 @@ def test_settings_that_suit_no_trained_run_are_refused_by_name(tmp_path: Path) -
     hard = tiny.save_run(tmp_path / "hard", attention={"normaliser": "hard-topk"})
     with pytest.raises(
         UsageError,
-        match=r'hard with --set model\.attention\.temperature=2: does nothing, for model\.attention\.normaliser="hard-topk"',
+        match=r'hard with model\.attention\.temperature=2: does nothing, for model\.attention\.normaliser="hard-topk"',
     ):
         seq2attn.load(hard, "cpu", settings=["search.beam=2", "model.attention.temperature=2"])
 
@@ -615,7 +622,7 @@ def test_settings_are_changed_in_every_run_of_an_ensemble(tmp_path: Path) -> Non
         others=singles[1].members,
     )
     assert flat(both.translate(TEXTS)) == flat(alone.translate(TEXTS))
-    with pytest.raises(UsageError, match=r"one with --set: model\.attention\.k"):
+    with pytest.raises(UsageError, match=r"one with model\.attention\.k=2: model\.attention\.k"):
         Translator.load(f"{two},{one}", "cpu", settings=["model.attention.k=3"])
 
 

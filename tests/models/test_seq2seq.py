@@ -168,7 +168,7 @@ def loss_of(model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor, target
     total = losses.sum()
     if found.log_p_BT is not None:
         assert found.entropy_BT is not None
-        paid = reinforce.drawn(
+        paid = reinforce.reinforce_loss(
             losses.detach(),
             found.log_p_BT,
             found.entropy_BT,

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,16 @@ import toy
 
 from seq2attn.errors import UserError
 from seq2attn.runs import claim, directory
+from seq2attn.training.resume import check_start
 
 ROOT = Path(__file__).parents[2]
 HOLDER = """
 import sys
 from pathlib import Path
 from seq2attn.runs.claim import claimed
-with claimed(Path(sys.argv[1]), resume=False, force=sys.argv[2] == "force"):
+from seq2attn.training.resume import check_start
+path, force = Path(sys.argv[1]), sys.argv[2] == "force"
+with claimed(path, lambda: check_start(path, resume=False, force=force)):
     print("has it", flush=True)
     sys.stdin.read()
 """
@@ -41,8 +45,12 @@ def trained(tmp_path: Path) -> Path:
     return path
 
 
+def claimed(path: Path, resume: bool = False, force: bool = False) -> AbstractContextManager[bool]:
+    return claim.claimed(path, lambda: check_start(path, resume=resume, force=force))
+
+
 def take(path: Path, resume: bool = False, force: bool = False) -> None:
-    with claim.claimed(path, resume=resume, force=force):
+    with claimed(path, resume, force):
         pass
 
 
@@ -75,7 +83,7 @@ def test_going_on_without_a_state_is_refused_whatever_else_of_a_training_is_left
     trained: Path, left: str
 ) -> None:
     remove(trained, *(name for name in ALL if name != left))
-    assert "no training/state.json to go on from" in refusal(trained, resume=True)
+    assert "no training/state.json to continue from" in refusal(trained, resume=True)
 
 
 def test_tensors_of_a_state_alone_are_what_a_training_has_left(trained: Path) -> None:
@@ -101,7 +109,7 @@ def test_going_on_without_the_tensors_or_the_best_weights_is_refused(trained: Pa
 
 def test_without_its_config_a_run_is_neither_gone_on_with_nor_replaced_silently(trained: Path) -> None:
     remove(trained, "config.json")
-    assert "but no config.json to go on from" in refusal(trained, resume=True)
+    assert "but no config.json to continue from" in refusal(trained, resume=True)
     assert "of a run without its config.json" in refusal(trained)
     take(trained, force=True)
 
@@ -208,7 +216,7 @@ def test_a_second_fresh_start_is_refused_before_the_first_one_has_written_anythi
 
 
 def test_the_lock_outlives_the_creation_that_replaces_a_run(trained: Path) -> None:
-    with claim.claimed(trained, resume=False, force=True):
+    with claimed(trained, force=True):
         directory.create(
             trained,
             toy.settings(),
@@ -224,12 +232,13 @@ def test_the_lock_outlives_the_creation_that_replaces_a_run(trained: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "make", [Path.mkdir, lambda path: path.symlink_to("elsewhere")], ids=["folder", "link"]
+    "make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("elsewhere")], ids=["folder", "pipe", "link"]
 )
-def test_what_stands_where_the_lock_belongs_is_named(trained: Path, make: Callable[[Path], None]) -> None:
+def test_claim_names_what_is_in_the_place_of_its_lock(trained: Path, make: Callable[[Path], None]) -> None:
     make(trained / directory.LOCK)
-    with pytest.raises(UserError, match=r"training\.lock: no file, so no lock either: remove it"):
+    with pytest.raises(UserError, match=r"training\.lock: not a regular file, so no lock: remove it"):
         take(trained, resume=True)
+    assert os.path.lexists(trained / directory.LOCK)
 
 
 def test_a_place_that_takes_no_lock_is_one_line_and_a_file_system_without_locks_is_told(
@@ -245,12 +254,12 @@ def test_a_place_that_takes_no_lock_is_one_line_and_a_file_system_without_locks_
     with pytest.raises(UserError, match="cannot be written: Read-only file system"):
         take(trained, resume=True)
     monkeypatch.setattr("fcntl.flock", refuse(claim.errno.ENOLCK))
-    with claim.claimed(trained, resume=True, force=False) as is_locked:
+    with claimed(trained, resume=True) as is_locked:
         assert not is_locked
     monkeypatch.undo()
     (trained / directory.LOCK).unlink(missing_ok=True)
     (trained / directory.LOCK).symlink_to(trained / "config.json")
     config = (trained / "config.json").read_bytes()
-    with pytest.raises(UserError, match="no file, so no lock"):
+    with pytest.raises(UserError, match="not a regular file, so no lock"):
         take(trained, resume=True)
     assert (trained / "config.json").read_bytes() == config

@@ -11,10 +11,10 @@ from toy import fit, new_run, settings
 
 from seq2attn.errors import UserError
 from seq2attn.runs import directory
-from seq2attn.runs.directory import State
 from seq2attn.runs.tensors import load_weights, named_tensors, read_tensors, save_weights, write_tensors
 from seq2attn.training import resume
-from seq2attn.training.schedules import Course
+from seq2attn.training.schedules import PlateauTracker
+from seq2attn.training.state import Best, State
 
 ONE, TWO = {"x": torch.ones(3)}, {"x": torch.full((3,), 2.0)}
 
@@ -55,7 +55,7 @@ def test_separate_tokenizers_keep_their_names(tmp_path):
 
 
 def test_an_existing_run_is_refused_with_the_two_ways_on(run):
-    with pytest.raises(UserError, match=r"--resume.*--force"):
+    with pytest.raises(UserError, match=r"`resume`.*`force`"):
         new_run(run.path, settings())
 
 
@@ -125,10 +125,14 @@ def test_state_comes_back_as_it_went(run):
         3,
         12.5,
         5,
-        Course((31.25, -2.0), 1, 2, 3),
-        (32.5, -1.5, 6),
+        PlateauTracker((31.25, -2.0), 1, 2, 3),
+        Best(32.5, -1.5, 6),
         "abc",
+        "def",
         {"scale": 1024.0, "_growth_tracker": 3},
+        -1.5,
+        2,
+        "101",
     )
     tensors = {
         "model/a": torch.randn(2, 3),
@@ -143,16 +147,6 @@ def test_state_comes_back_as_it_went(run):
         torch.equal(found[name], tensors[name]) and found[name].dtype == tensors[name].dtype
         for name in tensors
     )
-
-
-def test_a_state_from_before_there_were_baselines_opens(run):
-    resume.save_state(run, State(step=3, baseline=-1.5), ONE)
-    assert resume.load_state(run)[0] == State(step=3, baseline=-1.5)
-    file = run.path / "training" / "state.json"
-    tree = json.loads(file.read_text())
-    del tree["baseline"]
-    file.write_text(json.dumps(tree))
-    assert resume.load_state(run)[0] == State(step=3)
 
 
 def test_only_the_last_state_is_kept(run):
@@ -352,7 +346,7 @@ def test_weights_come_back_also_where_parameters_are_shared(run, tied):
     [
         b"",
         b"{}",
-        b'{"tensors": "1.safetensors", "course": {}, "unknown": 1}',
+        b'{"tensors": "1.safetensors", "plateau": {}, "unknown": 1}',
         b"\xff",
         b"null",
         b"[" * 100_000,

@@ -1,4 +1,4 @@
-"""What a run says about how it was made: each time that it was trained, and no secrets."""
+"""provenance.jsonl: how a run was trained, each time, and no secrets."""
 
 import json
 import sys
@@ -16,10 +16,12 @@ from seq2attn.runs import directory, provenance
 
 def record(run: directory.Run, step: int, *command: str) -> None:
     data = provenance.of_data("corpus", {"inputs": [{"file": "a.en", "bytes": 3, "sha256": "ab"}]}, "t", "v")
-    provenance.record(run, step=step, command=command, world=toy.ALONE, format="fp32", data=data)
+    provenance.record(
+        run, step=step, command=command, device=torch.device("cpu"), processes=1, format="fp32", data=data
+    )
 
 
-def test_each_training_is_a_line(tmp_path: Path) -> None:
+def test_provenance_has_a_line_for_each_training(tmp_path: Path) -> None:
     run = toy.new_run(tmp_path / "run", toy.settings())
     record(run, 0, "seq2attn", "train", "a b.toml")
     record(run, 5, "seq2attn", "train", "--resume", "\udcff\udc80")
@@ -45,7 +47,7 @@ def test_each_training_is_a_line(tmp_path: Path) -> None:
     )
 
 
-def test_a_run_without_it_or_with_a_damaged_one_opens_and_is_added_to(tmp_path: Path) -> None:
+def test_provenance_that_is_damaged_is_ignored_and_continued(tmp_path: Path) -> None:
     run = toy.new_run(tmp_path / "run", toy.settings())
     (run.path / "provenance.jsonl").write_bytes(b"\xff" + b"[" * 1000)
     directory.open_run(run.path, trained=False)
@@ -55,7 +57,7 @@ def test_a_run_without_it_or_with_a_damaged_one_opens_and_is_added_to(tmp_path: 
     assert json.loads(lines[1])["step"] == 3
 
 
-def test_it_goes_with_a_run_that_is_replaced(tmp_path: Path) -> None:
+def test_provenance_is_removed_with_a_run_that_is_replaced(tmp_path: Path) -> None:
     run = toy.new_run(tmp_path / "run", toy.settings())
     record(run, 0, "x")
     directory.create(
@@ -71,11 +73,11 @@ def test_it_goes_with_a_run_that_is_replaced(tmp_path: Path) -> None:
     assert not (run.path / "provenance.jsonl").exists()
 
 
-def test_many_inputs_are_counted_and_damaged_ones_told(tmp_path: Path) -> None:
+def test_provenance_of_data_counts_many_inputs_and_refuses_damaged_ones(tmp_path: Path) -> None:
     inputs = [{"file": str(number), "sha256": "x"} for number in range(500)]
     of = provenance.of_data("c", {"inputs": inputs}, "", "")
     assert isinstance(of["inputs"], list)
-    assert (len(of["inputs"]), of["inputs_in_all"]) == (provenance.MOST_INPUTS, 500)
+    assert (len(of["inputs"]), of["inputs_in_all"]) == (provenance.MAX_INPUTS, 500)
     for inputs in (3, [3], [{}], [None]):
         with pytest.raises(UserError, match=r"prepared\.json: damaged"):
             provenance.of_data("c", {"inputs": inputs}, "", "")

@@ -7,14 +7,13 @@ import itertools
 import json
 import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from seq2attn.errors import UserError
+from seq2attn.data.bundled import bundled_folder
 from seq2attn.samples import clips
 from seq2attn.samples.backgrounds import ground
 from seq2attn.samples.clips import __main__ as command
@@ -28,7 +27,9 @@ def made() -> dict[str, list[clips.Clip]]:
 
 @pytest.fixture(scope="module")
 def committed() -> dict[str, list[dict]]:
-    return {name: pq.read_table(clips.folder() / f"{name}.parquet").to_pylist() for name in clips.SIZES}
+    return {
+        name: pq.read_table(bundled_folder("clips") / f"{name}.parquet").to_pylist() for name in clips.SIZES
+    }
 
 
 def decoded(row) -> np.ndarray:
@@ -107,7 +108,9 @@ def test_other_seeds_are_other_clips():
 
 
 def test_small_on_disk():
-    assert sum((clips.folder() / f"{name}.parquet").stat().st_size for name in clips.SIZES) < 5_000_000
+    assert (
+        sum((bundled_folder("clips") / f"{name}.parquet").stat().st_size for name in clips.SIZES) < 5_000_000
+    )
 
 
 def test_the_decoded_frames_are_those_drawn(made):
@@ -288,17 +291,3 @@ def test_written_as_tables_and_as_folders(tmp_path, monkeypatch, committed):
     assert [row["captions"] for row in pq.read_table(tmp_path / "a" / "train.parquet").to_pylist()] == [
         row["captions"] for row in committed["train"][:5]
     ]
-
-
-def test_folder_in_the_package_or_the_checkout(monkeypatch, tmp_path):
-    package = tmp_path / "seq2attn" / "data" / "samples"
-    (package / "clips").mkdir(parents=True)
-    monkeypatch.setattr(clips, "__file__", str(package / "clips" / "__init__.py"))
-    with pytest.raises(UserError, match="missing from this installation"):
-        clips.folder()
-    checkout: Path = tmp_path / "data" / "clips"
-    bundled: Path = package / "bundled" / "clips"
-    for place in (checkout, bundled):
-        place.mkdir(parents=True)
-        (place / "train.parquet").write_bytes(b"x")
-        assert clips.folder() == place

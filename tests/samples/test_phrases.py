@@ -7,11 +7,10 @@ import random
 import re
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from seq2attn.errors import UserError
+from seq2attn.data.bundled import bundled_folder
 from seq2attn.samples import phrases
 from seq2attn.samples.phrases import __main__ as command
 from seq2attn.samples.phrases import english as en
@@ -446,7 +445,7 @@ def test_no_sentence_in_two_splits(made):
 
 def test_committed_files_are_reproduced(made, tmp_path):
     phrases.write(tmp_path, made)
-    bundled = phrases.folder()
+    bundled = bundled_folder("phrases")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         path.name for path in bundled.iterdir() if path.suffix != ".md"
     )
@@ -563,21 +562,3 @@ def test_the_lexicon_names_only_what_it_has():
     for entry in (*lexicon.ADJECTIVES.values(), *lexicon.PREPOSITIONS):
         assert entry.kinds <= known, entry
     assert known >= lexicon.OWNED
-
-
-# Where it is found
-
-
-def test_folder_in_the_package_or_the_checkout(monkeypatch, tmp_path):
-    assert (phrases.folder() / "train.align").is_file()
-    package = tmp_path / "seq2attn" / "data" / "samples"
-    (package / "phrases").mkdir(parents=True)
-    monkeypatch.setattr(phrases, "__file__", str(package / "phrases" / "__init__.py"))
-    with pytest.raises(UserError, match="missing from this installation"):
-        phrases.folder()
-    checkout: Path = tmp_path / "data" / "phrases"
-    bundled: Path = package / "bundled" / "phrases"
-    for place in (checkout, bundled):
-        place.mkdir(parents=True)
-        (place / "train.en").write_text("x\n")
-        assert phrases.folder() == place

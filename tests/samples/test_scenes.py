@@ -6,14 +6,13 @@ import io
 import json
 import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from seq2attn.errors import UserError
+from seq2attn.data.bundled import bundled_folder
 from seq2attn.samples import scenes
 from seq2attn.samples.backgrounds import ground
 from seq2attn.samples.image_files import png
@@ -45,7 +44,9 @@ def made() -> dict[str, list[scenes.Scene]]:
 
 @pytest.fixture(scope="module")
 def committed() -> dict[str, list[dict]]:
-    return {name: pq.read_table(scenes.folder() / f"{name}.parquet").to_pylist() for name in scenes.SIZES}
+    return {
+        name: pq.read_table(bundled_folder("scenes") / f"{name}.parquet").to_pylist() for name in scenes.SIZES
+    }
 
 
 def bare(scene: scenes.Scene) -> np.ndarray:
@@ -131,7 +132,10 @@ def test_other_seeds_are_other_scenes():
 
 
 def test_small_on_disk():
-    assert sum((scenes.folder() / f"{name}.parquet").stat().st_size for name in scenes.SIZES) < 6_000_000
+    assert (
+        sum((bundled_folder("scenes") / f"{name}.parquet").stat().st_size for name in scenes.SIZES)
+        < 6_000_000
+    )
 
 
 # Images
@@ -289,17 +293,3 @@ def test_written_as_tables_and_as_folders(tmp_path, monkeypatch, committed):
             assert (tmp_path / "c" / name / line["file_name"]).read_bytes() == row["image"]["bytes"]
     first = pq.read_table(tmp_path / "a" / "train.parquet").to_pylist()
     assert [row["captions"] for row in first] == [row["captions"] for row in committed["train"][:5]]
-
-
-def test_folder_in_the_package_or_the_checkout(monkeypatch, tmp_path):
-    package = tmp_path / "seq2attn" / "data" / "samples"
-    (package / "scenes").mkdir(parents=True)
-    monkeypatch.setattr(scenes, "__file__", str(package / "scenes" / "__init__.py"))
-    with pytest.raises(UserError, match="missing from this installation"):
-        scenes.folder()
-    checkout: Path = tmp_path / "data" / "scenes"
-    bundled: Path = package / "bundled" / "scenes"
-    for place in (checkout, bundled):
-        place.mkdir(parents=True)
-        (place / "train.parquet").write_bytes(b"x")
-        assert scenes.folder() == place

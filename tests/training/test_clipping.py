@@ -1,16 +1,14 @@
-"""Clipping under a loss scale: the gradient is brought back to its size before it is measured and cut."""
+"""Clipping under a loss scale: the gradient is unscaled before its norm is computed and clipped."""
 
 import pytest
 import torch
 import toy
 
-from seq2attn.training import trainer
-
 
 @pytest.mark.parametrize("scale", [1.0, 2.0**10])
-def test_fp16_clips_the_gradient_not_its_scaled_image(tmp_path, scale: float) -> None:
-    """With plain SGD and lr 1 the step is as long as the clipped gradient, whatever the scale; the norm told
-    is that before.
+def test_clipping_in_fp16_is_of_the_gradient_without_the_loss_scale(tmp_path, scale: float) -> None:
+    """With plain SGD and lr 1 the step is as long as the clipped gradient, whatever the scale; the norm that is
+    reported is that before clipping.
     """
     conf = toy.settings(
         "train.optimizer=sgd",
@@ -22,20 +20,10 @@ def test_fp16_clips_the_gradient_not_its_scaled_image(tmp_path, scale: float) ->
     )
     net = toy.model(conf)
     before = torch.cat([p.detach().flatten() for p in net.parameters()])
-    made = trainer._Trainer(
-        net,
-        toy.new_run(tmp_path / "run", conf),
-        toy.TRAINING,
-        toy.VALIDATION,
-        "fp16",
-        toy.ALONE,
-        None,
-        lambda: False,
-    )
-    made.scaler._lazy_init_scale_growth_tracker(made.world.device)
-    made.scaler.update(scale)
-    with trainer._ahead(made._updates()) as updates:
-        progress = made._step(next(updates))
+    trainer = toy.new_trainer(tmp_path / "run", conf, net, format="fp16")
+    trainer.scaler._lazy_init_scale_growth_tracker(trainer.world.device)
+    trainer.scaler.update(scale)
+    progress = trainer._update(next(trainer.updates))
     after = torch.cat([p.detach().flatten() for p in net.parameters()])
     assert (after - before).norm().item() == pytest.approx(0.01, rel=0.02)
     assert 0.05 < progress.norm < 10

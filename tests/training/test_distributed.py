@@ -22,21 +22,26 @@ import sys
 sys.path.insert(0, {toy!r})
 import torch, toy
 from pathlib import Path
-from seq2attn.training import checkpoint, trainer
-from seq2attn.training.distributed import join
+from seq2attn.runs import directory
+from seq2attn.training import trainer
+from seq2attn.training.distributed import init_distributed
+from seq2attn.training.events import Scores
 torch.set_num_threads(1)
 torch.set_default_dtype(torch.float64)
 conf = toy.settings(*{changes!r})
 path = Path({path!r})
-with join(torch.device("cpu")) as world:
+with init_distributed(torch.device("cpu")) as world:
     if world.is_main and not directory.is_run(path):
         toy.new_run(path, conf)
-    world.wait()
-    validate = (lambda _: events.Scores({{"bleu": 3.0}})) if world.is_main else (lambda _: 1 / 0)
+    world.barrier()
+    validate = (lambda _: Scores({{"bleu": 3.0}})) if world.is_main else (lambda _: 1 / 0)
     for steps in {stops!r}:
         net = toy.model(conf) if world.is_main else toy.model(toy.settings(*{changes!r}, "train.seed=99"))
         stop = toy.After(steps if world.rank == 1 else 10**9)
-        events = trainer.train(net, directory.open_run(path, trained=False), toy.TRAINING, toy.VALIDATION, world=world, validate=validate, stop=stop)
+        run = directory.open_run(path, trained=False)
+        events = trainer.train(
+            net, run, toy.TRAINING, toy.VALIDATION, world=world, validate=validate, stop=stop
+        )
         end = stop.watch(events)[-1]
         total = sum(float(p.detach().sum()) for p in net.parameters())
         print(end.reason, end.step, repr(total))
@@ -75,9 +80,9 @@ import os, signal, sys
 import torch
 from seq2attn.cli import app, train
 from seq2attn.errors import UserError
-from seq2attn.training.distributed import join
+from seq2attn.training.distributed import init_distributed
 def go():
-    with join(torch.device("cpu")) as world:
+    with init_distributed(torch.device("cpu")) as world:
         {body}
 app.app.registered_commands.clear()
 app.app.command()(go)
@@ -90,7 +95,7 @@ FAILS = """
         world.run_on_main(refuse)
 """
 DIES = """
-        world.wait()
+        world.barrier()
         if world.rank == {rank}:
             os.kill(os.getpid(), signal.SIGKILL)
         world.sum([1.0])
@@ -115,7 +120,7 @@ def test_a_process_that_is_killed_is_one_line_of_the_other(rank):
     lines = [line for line in err.splitlines() if line.startswith("seq2attn:")]
     assert (status, out, len(lines)) == (1, "", 1)
     assert f"process {2 - rank} of 2: another process of this training has ended" in lines[0]
-    assert "--resume" in lines[0]
+    assert "`resume`" in lines[0]
     assert "internal error" not in err
 
 
@@ -125,7 +130,10 @@ def test_a_process_that_is_killed_is_one_line_of_the_other(rank):
 def test_an_environment_that_torchrun_did_not_set_is_one_line(monkeypatch, name, value):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv(name, value)
-    with pytest.raises(UserError, match=f"{name}={value}: no number"), distributed.join(torch.device("cpu")):
+    with (
+        pytest.raises(UserError, match=f"{name}={value}: not a number"),
+        distributed.init_distributed(torch.device("cpu")),
+    ):
         pass
 
 
@@ -136,7 +144,7 @@ def test_processes_that_cannot_meet_are_one_line(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     with (
         pytest.raises(UserError, match="did not find each other") as caught,
-        distributed.join(torch.device("cpu")),
+        distributed.init_distributed(torch.device("cpu")),
     ):
         pass
     assert "\n" not in str(caught.value)
@@ -212,13 +220,13 @@ def test_two_processes_are_one_and_stop_together(tmp_path, float64, more):
 
 def test_alone_nothing_is_exchanged(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    with distributed.join(torch.device("cpu")) as world:
+    with distributed.init_distributed(torch.device("cpu")) as world:
         assert world.is_main
         assert world.sum([1.5, 2.0]) == [1.5, 2.0]
         parameter = torch.nn.Parameter(torch.ones(2))
         world.sum_gradients([parameter])
         assert parameter.grad is None
-        world.wait()
+        world.barrier()
 
 
 def test_more_processes_than_cuda_devices_are_refused(monkeypatch):
@@ -227,6 +235,6 @@ def test_more_processes_than_cuda_devices_are_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with (
         pytest.raises(UserError, match="there are 2; start fewer"),
-        distributed.join(torch.device("cuda", 0)),
+        distributed.init_distributed(torch.device("cuda", 0)),
     ):
         pass

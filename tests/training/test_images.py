@@ -245,11 +245,11 @@ sys.path[:0] = {paths!r}
 import torch, image_toy as toy
 from pathlib import Path
 from seq2attn.data.prepared import Prepared
-from seq2attn.training.distributed import join
+from seq2attn.training.distributed import init_distributed
 torch.set_num_threads(1)
 torch.set_default_dtype(torch.float64)
 conf, of = toy.settings(*{changes!r}), Prepared({data!r})
-with join(torch.device("cpu")) as world:
+with init_distributed(torch.device("cpu")) as world:
     if world.is_main:
         toy.run_at(Path({path!r}), conf, of)
     world.wait()

@@ -15,9 +15,11 @@ from toy import Pairs, fit, of, settings
 
 from seq2attn.attention import Chosen, build_normaliser
 from seq2attn.runs import directory
-from seq2attn.training import resume, trainer
+from seq2attn.training import resume
 from seq2attn.training.events import Validation
-from seq2attn.training.objectives.reinforce import drawn, first_baseline, next_baseline
+from seq2attn.training.microbatches import Microbatch, mix
+from seq2attn.training.objectives import cross_entropy
+from seq2attn.training.objectives.reinforce import first_baseline, next_baseline, reinforce_loss
 
 DRAWS = "model.attention.normaliser=hard-sample"
 SMOOTHING = 0.1
@@ -81,29 +83,23 @@ class Case:
             # of the symbols that are not in the sentence: common to all rewards
             self.net.decoder.output.bias[:8] += common
         self.own = self.net.decoder.attention.normalise
-        self.trainer = trainer._Trainer(
-            self.net,
-            toy.new_run(path, conf),
-            toy.TRAINING,
-            toy.VALIDATION,
-            "fp32",
-            toy.ALONE,
-            None,
-            lambda: False,
-        )
+        self.trainer = toy.new_trainer(path, conf, self.net)
         self.net.train()
         self.source, self.targets = torch.arange(8, 8 + positions)[None], torch.arange(9, 9 + steps)[None]
 
     def batch(self, rows):
         source, targets = self.source.repeat(rows, 1), self.targets.repeat(rows, 1)
         inputs = F.pad(targets[:, :-1], (1, 0), value=2)
-        return trainer._Microbatch(
+        return Microbatch(
             source,
             torch.ones_like(source, dtype=torch.bool),
             inputs,
             torch.arange(targets.numel()),
             targets.flatten(),
         )
+
+    def objective(self, rows):
+        return self.trainer._objective(1)(self.batch(rows), 0).objective
 
     def draws(self):
         """Every ordered draw of every step: (draws, T, k)."""
@@ -138,14 +134,16 @@ class Case:
         log_p, loss, entropy = self.all_draws()
         p = log_p.exp()
         assert p.sum().item() == pytest.approx(1.0, abs=1e-12)
-        return self.gradient((p * loss).sum() - self.settings.entropy * (p.detach() * entropy).sum())
+        return self.gradient(
+            (p * loss).sum() - self.settings.reinforce.entropy_weight * (p.detach() * entropy).sum()
+        )
 
     def estimates(self):
         """The probability of each draw, and what training takes for the gradient when it is drawn."""
         p, found = self.all_draws()[0].exp().detach(), []
         for draw in self.draws():
             self.net.decoder.attention.normalise = Given(draw[None])
-            found.append(self.gradient(self.trainer._sums(self.batch(1), SMOOTHING).objective))
+            found.append(self.gradient(self.objective(1)))
         return p, torch.stack(found)
 
     def variance(self):
@@ -160,10 +158,7 @@ class Case:
     def sampled(self, rows, count):
         """Mean gradients of `count` batches of `rows` copies of the sentence, with draws of the model's own."""
         self.net.decoder.attention.normalise = self.own
-        found = [
-            self.gradient(self.trainer._sums(self.batch(rows), SMOOTHING).objective / rows)
-            for _ in range(count)
-        ]
+        found = [self.gradient(self.objective(rows) / rows) for _ in range(count)]
         return torch.stack(found)
 
 
@@ -208,9 +203,7 @@ def test_sentences_that_read_the_expected_value_have_its_gradient(tmp_path):
     soft = Case(tmp_path / "soft", "input", 1, "train.reinforce.entropy_weight=0.0", steps=2)
     soft.net.decoder.attention.normalise = build_normaliser(settings().model.attention)
     soft.net.load_state_dict(case.net.state_dict())
-    assert_mean(
-        found, 0.75 * hard + 0.25 * soft.gradient(soft.trainer._sums(soft.batch(1), SMOOTHING).objective)
-    )
+    assert_mean(found, 0.75 * hard + 0.25 * soft.gradient(soft.objective(1)))
 
 
 def assert_mean(found, exact):
@@ -258,7 +251,7 @@ def slow(losses, log_p, entropy, lengths, to_go, baseline, settings):
         for t in range(length):
             paid = range(t, length) if to_go else [t]
             reward = sum(-losses[b][u] for u in paid) - baseline * len(paid)
-            total -= settings.reinforce * reward * log_p[b][t] + settings.entropy * entropy[b][t]
+            total -= settings.weight * reward * log_p[b][t] + settings.entropy_weight * entropy[b][t]
     return total
 
 
@@ -268,7 +261,7 @@ def test_the_sum_of_given_draws(to_go):
     lengths, longest, train = (
         [3, 1, 5],
         5,
-        settings("train.reinforce.weight=0.7", "train.reinforce.entropy_weight=0.3").train,
+        settings("train.reinforce.weight=0.7", "train.reinforce.entropy_weight=0.3").train.reinforce,
     )
     losses, log_p, entropy = (
         torch.rand(3, longest),
@@ -277,14 +270,16 @@ def test_the_sum_of_given_draws(to_go):
     )
     real = torch.arange(longest) < torch.tensor(lengths)[:, None]
     options = {"to_go": to_go, "baseline": -2.1, "settings": train}
-    more, found = drawn(losses[real], log_p, entropy, real.flatten().nonzero()[:, 0], **options)
+    more, found = reinforce_loss(losses[real], log_p, entropy, real.flatten().nonzero()[:, 0], **options)
     assert more.item() == pytest.approx(
         slow(losses.tolist(), log_p.tolist(), entropy.tolist(), lengths, to_go, -2.1, train), abs=1e-12
     )
     assert found.item() == pytest.approx(entropy[real].sum().item())
     assert not found.requires_grad
     alone = [
-        drawn(losses[b, :n], log_p[b : b + 1, :n], entropy[b : b + 1, :n], torch.arange(n), **options)[0]
+        reinforce_loss(
+            losses[b, :n], log_p[b : b + 1, :n], entropy[b : b + 1, :n], torch.arange(n), **options
+        )[0]
         for b, n in enumerate(lengths)
     ]
     assert more.item() == pytest.approx(sum(alone).item(), abs=1e-12)
@@ -294,10 +289,10 @@ def test_the_sum_of_given_draws(to_go):
 
 
 def test_the_baseline_is_a_moving_average_from_knowing_nothing():
-    train = settings("train.reinforce.baseline_decay=0.8").train
+    train = settings("train.reinforce.baseline_decay=0.8").train.reinforce
     assert first_baseline(train, 50) == pytest.approx(-math.log(50))
     assert next_baseline(train, -4.0, -2.0) == pytest.approx(-3.6)
-    none = settings("train.reinforce.baseline_decay=0.0").train
+    none = settings("train.reinforce.baseline_decay=0.0").train.reinforce
     assert first_baseline(none, 50) == next_baseline(none, -4.0, -2.0) == 0.0
 
 
@@ -315,9 +310,9 @@ def test_a_draw_is_paid_with_what_it_could_change(tmp_path, monkeypatch, changes
     """By all later rewards where later steps hang on what it read, else by its own step's alone."""
     seen = []
     monkeypatch.setattr(
-        trainer,
-        "drawn",
-        lambda *tensors, **options: seen.append(options["to_go"]) or drawn(*tensors, **options),
+        cross_entropy,
+        "reinforce_loss",
+        lambda *tensors, **options: seen.append(options["to_go"]) or reinforce_loss(*tensors, **options),
     )
     fit(tmp_path / "run", settings(DRAWS, "train.max_steps=1", *changes))
     assert seen == [later]
@@ -334,19 +329,17 @@ def test_a_step_goes_down_the_objective_of_a_token_and_tells_its_cross_entropy(t
         "train.clip_norm=0.0",
     )
     net = toy.model(conf)
-    made = trainer._Trainer(
-        net, toy.new_run(tmp_path, conf), toy.TRAINING, toy.VALIDATION, "fp32", toy.ALONE, None, lambda: False
-    )
+    made = toy.new_trainer(tmp_path, conf, net)
     made.state = replace(made.state, baseline=-5.0)
-    update = next(made._updates())
+    update = next(made.updates)
     ((number, batch),) = update.batches
     net.train()
-    torch.manual_seed(trainer._mix(1, 1, number))
-    sums = made._sums(batch, SMOOTHING)
+    torch.manual_seed(mix(1, 1, number))
+    sums = made._objective(1)(batch, 0)
     assert sums.objective.item() != pytest.approx(sums.loss.item(), rel=0.1)
     gradients = torch.autograd.grad(sums.objective / update.tokens, made.parameters)
     wanted = [p.detach() - 0.5 * gradient for p, gradient in zip(made.parameters, gradients, strict=True)]
-    assert made._step(update).loss == pytest.approx(sums.loss.item() / update.tokens, abs=1e-12)
+    assert made._update(update).loss == pytest.approx(sums.loss.item() / update.tokens, abs=1e-12)
     for parameter, want in zip(made.parameters, wanted, strict=True):
         torch.testing.assert_close(parameter.detach(), want, rtol=1e-9, atol=1e-12)
 
@@ -376,20 +369,11 @@ def test_a_run_tells_baseline_and_entropy_and_its_loss_is_the_cross_entropy(tmp_
 
 def test_a_validation_draws_nothing(tmp_path):
     net = toy.model(settings(DRAWS))
-    made = trainer._Trainer(
-        net,
-        toy.new_run(tmp_path / "run", settings(DRAWS)),
-        toy.TRAINING,
-        toy.VALIDATION,
-        "fp32",
-        toy.ALONE,
-        None,
-        lambda: False,
-    )
+    made = toy.new_trainer(tmp_path / "run", settings(DRAWS), net)
     net.eval()
-    first = made._validation_loss()
+    first = made.validator._loss()
     torch.manual_seed(99)
-    assert made._validation_loss() == first
+    assert made.validator._loss() == first
 
 
 @pytest.mark.usefixtures("float64")
@@ -431,12 +415,11 @@ def test_low_precision_takes_the_same_gradient(tmp_path, format):
     for kind in ("fp32", format):
         net = toy.model(conf)
         net.decoder.attention.normalise = InTurn()
-        run = toy.new_run(tmp_path / kind, conf)
-        made = trainer._Trainer(net, run, toy.TRAINING, toy.VALIDATION, kind, toy.ALONE, None, lambda: False)
+        made = toy.new_trainer(tmp_path / kind, conf, net, format=kind)
         # small enough for the first step
         made.scaler = torch.amp.GradScaler("cpu", init_scale=256.0, enabled=kind == "fp16")
         before = torch.cat([p.detach().flatten() for p in net.parameters()])
-        made._step(next(made._updates()))
+        made._update(next(made.updates))
         found.append(
             (made.state.baseline, torch.cat([p.detach().flatten() for p in net.parameters()]) - before)
         )

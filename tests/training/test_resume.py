@@ -16,7 +16,7 @@ from torch import Tensor
 from seq2attn.config import Config
 from seq2attn.data.prepared import Prepared
 from seq2attn.errors import UserError
-from seq2attn.runs import directory, saved
+from seq2attn.runs import directory
 from seq2attn.training import resume, trainer
 
 Tensors = dict[str, Tensor]
@@ -204,6 +204,7 @@ def test_a_mean_of_squares_is_not_negative(run: Path) -> None:
     assert "optimizer/1/exp_avg_sq has values below 0" in refusal(run)
 
 
+PLATEAU: dict[str, Any] = {"best": [9.0, 9.0], "since_best": 0, "since_decay": 0, "decays": 0}
 WRONG: list[Any] = [None, True, False, -1, 1.5, "1", "", [], {}, [1], {"a": 1}, 10**20, -(10**20)]
 NUMBERS = ("step", "epoch", "position", "validated")
 
@@ -221,21 +222,19 @@ def test_a_counter_of_another_type_or_range_is_refused(run: Path, field: str, va
     ("field", "values"),
     [
         ("elapsed", [None, True, "1", [], -0.5, float("nan"), float("inf"), 10**400]),
-        ("course", [None, [], {}, 3, {"best": None}, {"best": [1.0], "waited": 0, "flat": 0, "decays": 0}]),
+        ("plateau", [None, [], {}, 3, {"best": None}, PLATEAU | {"best": [1.0]}]),
         (
-            "course",
+            "plateau",
             [
-                {"best": best, "waited": 0, "flat": 0, "decays": 0}
+                PLATEAU | {"best": best}
                 for best in (0, "", [], [1.0, None], [1.0, 2.0, 3.0], {"a": 1}, [True, 1.0])
             ],
         ),
+        ("plateau", [PLATEAU | {"decays": wrong} for wrong in (True, -1, 1.5, None, "1")]),
         (
-            "course",
-            [{"best": None, "waited": 0, "flat": 0, "decays": wrong} for wrong in (True, -1, 1.5, None, "1")],
-        ),
-        (
-            "kept",
+            "best",
             [
+                None,
                 0,
                 "x",
                 [],
@@ -248,6 +247,8 @@ def test_a_counter_of_another_type_or_range_is_refused(run: Path, field: str, va
                 {},
             ],
         ),
+        ("averaged", [None]),
+        ("moments", [None]),
         ("data", [None, 3, [], "x" * 300]),
         ("validation", [None, 3, []]),
         (
@@ -297,7 +298,7 @@ def test_a_field_of_another_form_is_refused(run: Path, field: str, values: list[
 
 def test_each_field_that_is_missing_is_named(run: Path) -> None:
     whole = (run / "training" / "state.json").read_text()
-    for field in json.loads(whole).keys() - {"baseline", "validation", "averaged", "moments"}:
+    for field in json.loads(whole):
         (run / "training" / "state.json").write_text(whole)
         edit(run, lambda tree, field=field: tree.pop(field))
         assert f"{field} is missing" in refusal(run)
@@ -344,7 +345,7 @@ def test_tensors_behind_a_link_out_of_the_run_are_refused(run: Path, tmp_path: P
     file = run / "training" / "10.safetensors"
     file.rename(tmp_path / "elsewhere.safetensors")
     file.symlink_to(tmp_path / "elsewhere.safetensors")
-    assert "a link out of the run" in refusal(run)
+    assert "a link to a place outside of the run" in refusal(run)
     file.unlink()
     (tmp_path / "elsewhere.safetensors").rename(run / "beside.safetensors")
     file.symlink_to("../beside.safetensors")
@@ -382,17 +383,27 @@ def test_the_moments_of_each_optimizer_are_known(tmp_path: Path, momentum: str) 
         toy.fit(tmp_path / "run", toy.settings(*changes, "train.max_steps=9"))
 
 
-def test_a_state_from_before_marks_of_content_is_gone_on_with(run: Path) -> None:
-    lengths = directory.fingerprint(toy.TRAINING.source_lengths, toy.TRAINING.target_lengths)
+def test_resume_refuses_a_state_whose_best_validation_was_removed(run: Path) -> None:
+    edit(run, lambda tree: tree.update(best=None))
+    assert "best is null, although step 8 was validated" in refusal(run)
 
-    def older(tree: dict[str, Any]) -> None:
-        tree["data"] = lengths
-        for name in ("validation", "averaged", "moments"):
-            del tree[name]
 
-    edit(run, older)
-    go_on(run)
-    assert json.loads((run / "training" / "state.json").read_text())["data"] == toy.TRAINING.fingerprint
+def test_resume_refuses_a_best_validation_below_that_of_the_plateau(run: Path) -> None:
+    edit(run, lambda tree: tree.update(best=[-99.0, -99.0, 4]))
+    assert "best is worse than plateau.best" in refusal(run)
+
+
+def test_resume_allows_no_best_validation_where_weights_were_saved_just_before_a_crash(
+    tmp_path: Path,
+) -> None:
+    """The weights of a first validation are saved before the state that tells of them: it is done again."""
+    stop = toy.After(3)
+    conf = toy.settings("train.max_steps=4", "train.validate_every=4")
+    run = toy.new_run(tmp_path / "run", conf)
+    stop.watch(trainer.train(toy.model(conf), run, toy.TRAINING, toy.VALIDATION, world=toy.ALONE, stop=stop))
+    run.weights.write_bytes(b"of a validation that the state does not tell of")
+    assert toy.fit(tmp_path / "run", conf)[-1].best_step == 4
+    assert load_file(run.weights)
 
 
 class Other(toy.Pairs):
@@ -460,7 +471,7 @@ def test_a_log_that_anybody_wrote_into_is_cut_and_its_own_lines_stay(run: Path) 
 def test_a_log_that_is_no_file_is_one_line(run: Path) -> None:
     (run / "metrics.jsonl").unlink()
     (run / "metrics.jsonl").mkdir()
-    assert "metrics.jsonl: no file" in refusal(run)
+    assert "metrics.jsonl: not a file" in refusal(run)
 
 
 def test_a_run_has_a_state_before_its_first_step_and_goes_on_from_it_as_if_it_had_never_stopped(
@@ -483,8 +494,3 @@ def test_a_run_has_a_state_before_its_first_step_and_goes_on_from_it_as_if_it_ha
     toy.fit(tmp_path / "whole", conf)
     files = [(tmp_path / name / "training" / "10.safetensors").read_bytes() for name in ("cut", "whole")]
     assert files[0] == files[1]
-
-
-def test_marks_tell_each_number() -> None:
-    assert saved.marks([0, 2], 4) == "1010"
-    assert saved.marks([], 0) == ""

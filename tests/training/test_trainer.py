@@ -107,7 +107,7 @@ def test_ten_and_ten_steps_are_bit_for_bit_twenty(tmp_path, changes):
     assert whole[0].epoch > 0
     assert_same(whole, resumed)
     if "train.schedule=plateau" in changes:
-        assert whole[0].course.decays > 0
+        assert whole[0].plateau.decays > 0
     assert (whole[0].baseline is not None) == ("model.attention.normaliser=hard-sample" in changes)
     best = [read_tensors(directory.open_run(tmp_path / name).weights) for name in ("whole", "cut")]
     assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
@@ -149,7 +149,7 @@ def test_the_kept_weights_are_the_best_of_any_validation(tmp_path):
 
         def validate(_):
             seen.append(next(values))
-            return events.Scores({"bleu": scores[seen[-1]]})
+            return Scores({"bleu": scores[seen[-1]]})
 
         events = fit(tmp_path / "run", settings(*common, f"train.max_steps={steps}"), validate=validate)
         assert len(seen) > before
@@ -261,18 +261,8 @@ def test_stops_early_under_every_schedule(tmp_path, schedule):
     )
     bleu = iter([1.0, 5.0, 4.0, 6.0, 6.0, 2.0, 3.0, 9.0])
     losses = iter(range(100, 200))
-    run = toy.new_run(tmp_path / "run", conf)
-    made = trainer._Trainer(
-        toy.model(conf),
-        run,
-        toy.TRAINING,
-        toy.VALIDATION,
-        "fp32",
-        toy.ALONE,
-        lambda _: Scores({"bleu": next(bleu)}),
-        lambda: False,
-    )
-    made._validation_loss = lambda: float(next(losses))  # rising: no tie is broken by it
+    made = toy.new_trainer(tmp_path / "run", conf, validate=lambda _: Scores({"bleu": next(bleu)}))
+    made.validator._loss = lambda: float(next(losses))  # rising: no tie is broken by it
     events = list(made.run())
     assert events[-1] == Finished("patience", 7, 4, events[-1].elapsed)
     assert [event.best for event in of(Validation, events)] == [True, True, False, True, False, False, False]
@@ -322,8 +312,8 @@ def test_a_bleu_near_zero_neither_chooses_weights_nor_stops_training_and_resumes
     fit(tmp_path / "cut", settings(*common, "train.max_steps=10"), validate=lambda _: of_four(next(first)))
     fit(tmp_path / "cut", settings(*common, "train.max_steps=20"), validate=lambda _: of_four(next(second)))
     one, other = (resume.load_state(directory.open_run(tmp_path / name))[0] for name in ("run", "cut"))
-    assert (one.course, one.best) == (other.course, other.best)
-    assert one.course.decays == 0
+    assert (one.plateau, one.best) == (other.plateau, other.best)
+    assert one.plateau.decays == 0
     assert one.best == (0.0, -round(losses[-1], 3) + 50e-6, 20)
 
 
@@ -528,7 +518,7 @@ def test_progress_tells_loss_tokens_rate_and_time(tmp_path):
 
 def test_other_data_are_refused_on_resuming(tmp_path):
     fit(tmp_path / "run", settings("train.max_steps=1"))
-    with pytest.raises(UserError, match=r"--resume: the training data"):
+    with pytest.raises(UserError, match=r"^resume: the training data"):
         fit(tmp_path / "run", settings(), training=Pairs(299, 1))
 
 
@@ -546,22 +536,19 @@ def test_half_precision_on_the_cpu_learns_too(tmp_path):
 
 def test_an_overflow_of_fp16_is_left_out_and_the_scale_falls(tmp_path):
     conf = settings("train.max_steps=6")
-    run = toy.new_run(tmp_path / "run", conf)
-    made = trainer._Trainer(
-        toy.model(conf), run, toy.TRAINING, toy.VALIDATION, "fp16", toy.ALONE, None, lambda: False
-    )
-    before = {name: tensor.clone() for name, tensor in made.weights.items()}
-    with trainer._ahead(made._updates()) as updates:
-        made.scaler._lazy_init_scale_growth_tracker(made.world.device)
-        made.scaler.update(2.0**126)
-        made._step(next(updates))
-        assert all(torch.equal(tensor, before[name]) for name, tensor in made.weights.items())
-        assert made.scaler.get_scale() == 2.0**125
-        made.scaler.update(4.0)
-        made._step(next(updates))
-    assert not all(torch.equal(tensor, before[name]) for name, tensor in made.weights.items())
+    made = toy.new_trainer(tmp_path / "run", conf, format="fp16")
+    weights = made.averages.weights
+    before = {name: tensor.clone() for name, tensor in weights.items()}
+    made.scaler._lazy_init_scale_growth_tracker(made.world.device)
+    made.scaler.update(2.0**126)
+    made._update(next(made.updates))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights.items())
+    assert made.scaler.get_scale() == 2.0**125
+    made.scaler.update(4.0)
+    made._update(next(made.updates))
+    assert not all(torch.equal(tensor, before[name]) for name, tensor in weights.items())
     made._save()
-    state, _ = resume.load_state(run)
+    state, _ = resume.load_state(made.directory)
     assert state.scaler["scale"] == 4.0
 
 

@@ -721,7 +721,7 @@ def tiff(width: int, height: int, bits: int, row: bytes, form: int = 1, **more: 
 
 MEASURE = f"""
 import sys
-from seq2attn.data import images
+from seq2attn.data.images import decoding
 from seq2attn.errors import UserError
 data = sys.stdin.buffer.read()
 before = {PEAK}

@@ -72,7 +72,7 @@ def test_plans_are_a_function_of_seed_and_epoch(stills: Prepared) -> None:
             ).plan(60, seed, epoch)
         ]  # type: ignore[arg-type]
 
-    for settings in ({}, {"captions": 2}):
+    for settings in ({}, {"captions_per_image": 2}):
         assert plan(1, 1, **settings) == plan(1, 1, **settings)
         assert plan(1, 1, **settings) != plan(1, 2, **settings)
         assert plan(1, 1, **settings) != plan(2, 1, **settings)
@@ -84,7 +84,7 @@ def test_some_captions_of_each_image_are_others_in_each_epoch(stills: Prepared, 
     another.
     """
     split = stills.captioned_split("train")
-    of = CaptionedImages(split, STILLS, TrainConfig(captions=count))
+    of = CaptionedImages(split, STILLS, TrainConfig(captions_per_image=count))
     seen: Counter[int] = Counter()
     for epoch in range(5):
         chosen = rows(of.plan(60, 1, epoch))
@@ -138,7 +138,7 @@ def test_a_batch_has_each_image_once_and_its_captions_know_it(stills: Prepared) 
 
 def test_what_varies_is_a_function_of_the_draw(stills: Prepared) -> None:
     split = stills.captioned_split("train")
-    varied = TrainConfig(crop=0.3, flip=True, colour=0.3)
+    varied = TrainConfig(max_crop=0.3, flip=True, color_jitter=0.3)
     some = np.arange(0, len(split), 3)
     first, again, other = (
         CaptionedImages(split, STILLS, varied).batch(some, draw).source for draw in (5, 5, 6)
@@ -153,7 +153,7 @@ def test_what_varies_does_not_hang_on_company(stills: Prepared) -> None:
     """An image's change is of the draw and of its number, not of its place; equal images in a batch change
     apart.
     """
-    of = CaptionedImages(stills.captioned_split("train"), STILLS, TrainConfig(crop=0.4, flip=True))
+    of = CaptionedImages(stills.captioned_split("train"), STILLS, TrainConfig(max_crop=0.4, flip=True))
     combine_layers, _ = of.sources([3, 4, 5, 6], 9)
     assert torch.equal(of.sources([5], 9)[0][0], combine_layers[2])
     of.split.content = lambda _: toy.image(0).content()  # type: ignore[method-assign]
@@ -176,7 +176,7 @@ def test_flips_are_half_and_only_where_they_are_asked_for(stills: Prepared) -> N
 
 
 def test_nothing_varies_without_a_draw_or_settings(stills: Prepared) -> None:
-    split, varied = stills.captioned_split("train"), TrainConfig(crop=0.5, flip=True, colour=0.5)
+    split, varied = stills.captioned_split("train"), TrainConfig(max_crop=0.5, flip=True, color_jitter=0.5)
     plain, _ = CaptionedImages(split, STILLS, TrainConfig()).sources(range(10), 3)
     assert torch.equal(CaptionedImages(split, STILLS, varied).sources(range(10), None)[0], plain)
     assert torch.equal(CaptionedImages(split, STILLS, None).sources(range(10), 3)[0], plain)

@@ -1,0 +1,100 @@
+"""Every setting of a run: frozen, typed, read from TOML or JSON, changed by `KEY=VALUE`.
+
+    schema       every setting: type, default, one plain sentence, when it acts
+    consistency  what must agree, one function a rule
+    files        presets, TOML, changes
+    messages     what is wrong, in one line
+
+A leaf: it knows no torch. Contradictions between settings are refused here, before any work starts.
+"""
+
+from seq2attn.config.consistency import BACKBONES, HARD, MOST_PARAMETERS, STAGES
+from seq2attn.config.fields import choices, description, fields, flat, names_marked
+from seq2attn.config.files import change, file_of, load, presets, validate
+from seq2attn.config.idle import refuse_idle, refuse_spent
+from seq2attn.config.marks import MAY_CHANGE_ON_RESUME, TRAINING_ONLY
+from seq2attn.config.parameters import estimate_parameters
+from seq2attn.config.schema import (
+    MOST_BATCH_TOKENS,
+    MOST_BEAM,
+    MOST_PENALTY,
+    MOST_SAMPLES,
+    MOST_TOKENS,
+    AttentionConfig,
+    Cell,
+    Config,
+    ConvDecoderConfig,
+    ConvEncoderConfig,
+    DataConfig,
+    DecoderConfig,
+    EncoderConfig,
+    ImageEncoderConfig,
+    Map,
+    ModelConfig,
+    Part,
+    Precision,
+    ReinforceConfig,
+    RNNDecoderConfig,
+    RNNEncoderConfig,
+    SearchConfig,
+    Section,
+    SelfCriticalConfig,
+    TrainConfig,
+    TransformerConfig,
+    TransformerDecoderConfig,
+    TransformerEncoderConfig,
+)
+from seq2attn.config.typed import assign, assign_all, refuse_bare
+
+__all__ = [
+    "BACKBONES",
+    "HARD",
+    "MAY_CHANGE_ON_RESUME",
+    "MOST_BATCH_TOKENS",
+    "MOST_BEAM",
+    "MOST_PARAMETERS",
+    "MOST_PENALTY",
+    "MOST_SAMPLES",
+    "MOST_TOKENS",
+    "STAGES",
+    "TRAINING_ONLY",
+    "AttentionConfig",
+    "Cell",
+    "Config",
+    "ConvDecoderConfig",
+    "ConvEncoderConfig",
+    "DataConfig",
+    "DecoderConfig",
+    "EncoderConfig",
+    "ImageEncoderConfig",
+    "Map",
+    "ModelConfig",
+    "Part",
+    "Precision",
+    "RNNDecoderConfig",
+    "RNNEncoderConfig",
+    "ReinforceConfig",
+    "SearchConfig",
+    "Section",
+    "SelfCriticalConfig",
+    "TrainConfig",
+    "TransformerConfig",
+    "TransformerDecoderConfig",
+    "TransformerEncoderConfig",
+    "assign",
+    "assign_all",
+    "change",
+    "choices",
+    "description",
+    "estimate_parameters",
+    "fields",
+    "file_of",
+    "flat",
+    "load",
+    "names_marked",
+    "presets",
+    "refuse_bare",
+    "refuse_idle",
+    "refuse_spent",
+    "validate",
+]

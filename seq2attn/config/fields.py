@@ -1,0 +1,97 @@
+"""The settings that there are, read off the schema, and those of a config."""
+
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from seq2attn.config.marks import Condition, Mark, Stage, marks_of
+from seq2attn.config.schema import Config
+
+
+class Declared(NamedTuple):
+    """A setting, or a section of settings, with its own marks and those of the sections that it is in."""
+
+    name: str  # with dots
+    kind: str | None  # of the encoder or decoder that alone has it
+    field: FieldInfo
+    marks: tuple[Mark, ...]
+    is_section: bool
+
+
+def declared(
+    section: type[BaseModel] = Config, prefix: str = "", outer: tuple[Mark, ...] = ()
+) -> Iterator[Declared]:
+    """Every section and setting, in the order of the schema; one of several kinds comes with each."""
+    kind = None
+    if "kind" in section.model_fields:
+        kind = typing.get_args(section.model_fields["kind"].annotation)[0]
+    for name, field in section.model_fields.items():
+        parts, marks = list(_sections(field.annotation)), (*outer, *marks_of(field))
+        yield Declared(prefix + name, kind, field, marks, bool(parts))
+        for part in parts:
+            yield from declared(part, f"{prefix}{name}.", marks)
+
+
+def fields() -> Iterator[tuple[str, str | None, FieldInfo]]:
+    """Every setting: its name, the kind of encoder or decoder that has it or None, its declaration."""
+    return ((one.name, one.kind, one.field) for one in declared() if not one.is_section)
+
+
+def names_marked(stage: Stage) -> list[str]:
+    """The sections and settings that have a mark, or are in a section that has it."""
+    return list(dict.fromkeys(one.name for one in declared() if stage in one.marks))
+
+
+def _sections(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in typing.get_args(annotation):
+        yield from _sections(part)
+
+
+def choices(annotation: object) -> Iterator[object]:
+    """The values of the Literals in an annotation."""
+    if typing.get_origin(annotation) is Literal:
+        yield from typing.get_args(annotation)
+    else:
+        for part in typing.get_args(annotation):
+            yield from choices(part)
+
+
+def flat(config: Config) -> Mapping[str, object]:
+    """Every setting as `section.key` -> value, in order: what `train PRESET --show` prints."""
+
+    def walk(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, object]]:
+        for name, value in tree.items():
+            if isinstance(value, dict):
+                yield from walk(value, f"{prefix}{name}.")
+            else:
+                yield prefix + name, value
+
+    return dict(walk(config.model_dump(mode="json"), ""))
+
+
+def description(config: Config, name: str) -> str:
+    """What a setting does, the values that it may have, and when it acts: in one line."""
+    *outer, (_, field) = path_to(config, name)
+    text = field.description or ""
+    values = [str(value) for value in choices(field.annotation)]
+    if name.endswith(".kind"):
+        values = [str(kind) for other, kind, _ in fields() if other == name]
+    if not all(f"{value}: " in text for value in values):  # the text does not explain each of them
+        text += f" {'Any' if typing.get_origin(field.annotation) is tuple else 'One'} of {', '.join(values)}."
+    marks = [mark for _, part in (*outer, ("", field)) for mark in marks_of(part)]
+    return " ".join([text, *(mark.note for mark in marks if isinstance(mark, Condition) and mark.note)])
+
+
+def path_to(config: Config, name: str) -> Iterator[tuple[str, FieldInfo]]:
+    """The fields on the way to a setting, outermost first, each with the name of its section."""
+    section: object = config
+    for part in name.split("."):
+        if not isinstance(section, BaseModel) or part not in type(section).model_fields:
+            return
+        yield getattr(section, "path", ""), type(section).model_fields[part]
+        section = getattr(section, part)

@@ -1,0 +1,737 @@
+"""Every setting of a run, with its type, its default, one plain sentence and when it acts.
+
+What settings must agree on is in `consistency`: each section lists its rules by name.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from seq2attn.config import consistency, sizes
+from seq2attn.config.consistency import BACKBONES, RESNETS, STAGES
+from seq2attn.config.marks import MAY_CHANGE_ON_RESUME, TRAINING_ONLY, IgnoredUnless, When, setting
+
+# A run may come from a stranger: upper bounds are beyond what this program is used for, and below what takes
+# gigabytes, or for ever, before it fails.
+MOST_TOKENS = 4096  # of an output
+MOST_BEAM = 1024  # hypotheses of one sentence
+MOST_SAMPLES = 4096  # samples of one sentence; choosing one compares them in pairs
+MOST_PENALTY = 10  # exponent of the length: beyond it scores leave the range of numbers
+MOST_BATCH_TOKENS = 1_000_000
+
+Size = Annotated[int, Field(ge=1, le=16_384)]  # of a vector
+Layers = Annotated[int, Field(ge=1, le=256)]
+Heads = Annotated[int, Field(ge=1, le=1024)]
+Places = Annotated[int, Field(ge=1, le=65_536)]  # positions of a source or an output
+Kernel = Annotated[int, Field(ge=1, le=1023)]  # positions
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]  # of what costs time alone, such as steps
+CountOrZero = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0, le=1e9)]
+NotNegative = Annotated[float, Field(ge=0, le=1e9)]
+Cell = Literal["rnn", "gru", "lstm"]
+Place = Literal["input", "layer", "readout"]
+Map = Literal["identity", "linear", "nonlinear"]  # x, W x, tanh(W x + b)
+Part = Literal["states", "embeddings", "sum"]
+Norm = Literal["layer", "rms"]
+Positions = Literal["sinusoidal", "learned", "rotary", "none"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Numbers = Annotated[tuple[float, float, float], Field(strict=False)]
+PositiveNumbers = Annotated[tuple[Positive, Positive, Positive], Field(strict=False)]
+
+IMAGES = IgnoredUnless(
+    "model.images", True, note="For images.", why="it is for images, and the source is text", way=""
+)
+TEXT = IgnoredUnless(
+    "model.images", False, note="For text.", why="it is for text, and the source is images", way=""
+)
+ATTENTION = IgnoredUnless(
+    "model.decoder.context_source", "attention", note="", way="choose a model with attention"
+)
+TRAINED_BACKBONE = IgnoredUnless("model.encoder.frozen", False, note="Not for a frozen backbone.")
+RESNET = When("backbone", *RESNETS, note="For resnet18 to resnet152.")
+CLIPS = When(
+    "clips",
+    True,
+    note="For clips.",
+    why="is for clips: set model.encoder.max_frames to the number of frames to read, or leave it out",
+)
+LEARNED = When("positions", "learned")
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, typed, without unknown names."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+    path: ClassVar[str]  # the name of the section, with dots
+    rules: ClassVar[tuple[Callable[[Any], None], ...]] = ()  # of `consistency`
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        consistency.check(self)
+        return self
+
+
+class DataConfig(Section):
+    """How a raw corpus becomes a prepared folder; read by `prepare`, and by `train` with a raw corpus."""
+
+    path = "data"
+    source: str | None = setting(
+        None, "Source side of the corpus: file ending, column or key; not set: the corpus decides."
+    )
+    target: str | None = setting(
+        None, "Target side of the corpus: file ending, column or key; not set: the corpus decides."
+    )
+    vocab_size: Annotated[int, Field(ge=1, le=1_000_000)] = setting(
+        8000, "Vocabulary size: tokens, special tokens included."
+    )
+    tokenizer: Literal["unigram", "bpe", "char", "word"] | None = setting(
+        None,
+        "Tokenizer: subwords by likelihood (unigram) or by merges (bpe), characters, or words between "
+        "spaces; not set: unigram, and word for captions.",
+    )
+    joint: bool = setting(True, "Joint vocabulary: source and target share one.", TEXT)
+    lowercase: bool = setting(False, "Lowercasing: all text is made lower case first.")
+    max_length: Annotated[int, Field(ge=1, le=1_000_000)] = setting(
+        256, "Longest training example: longer ones are dropped, in tokens."
+    )
+    max_ratio: Positive = setting(
+        4.0,
+        "Length ratio: longer side by shorter side, in tokens; training pairs above it are dropped.",
+        TEXT,
+    )
+    max_bad: Share = setting(
+        0.01, "Malformed rows: largest share of a table that is skipped; a table with more is refused.", TEXT
+    )
+    max_missing: Share = setting(
+        0.05,
+        "Missing images: largest share, absent or damaged, that is skipped; a corpus with more is refused.",
+        IMAGES,
+    )
+    follow_links: bool = setting(
+        False, "Symbolic links: images may be links to files outside the corpus folder.", IMAGES
+    )
+
+
+class RNNEncoderConfig(Section):
+    path = "model.encoder"
+    rules = (consistency.reverse_needs_one_direction,)
+    kind: Literal["rnn"] = setting("rnn", "Encoder: recurrent, convolutional, Transformer, or for images.")
+    cell: Cell = setting(
+        "lstm", "Recurrent cell: tanh (rnn), GRU (Cho 2014) or LSTM (Hochreiter and Schmidhuber 1997)."
+    )
+    size: Size = setting(256, "State size: units per direction.")
+    layers: Layers = setting(1, "Layers: recurrent layers in the stack.")
+    bidirectional: bool = setting(True, "Directions: the source is read from both ends.")
+    reverse: bool = setting(False, "Reversal: the source is read from right to left (Sutskever 2014).")
+
+
+class ConvEncoderConfig(Section):
+    """Gehring 2017: blocks of a 1-D convolution and a gated linear unit, with residuals.
+
+    States have the embedding's size.
+    """
+
+    path = "model.encoder"
+    rules = (consistency.kernel_is_odd,)
+    kind: Literal["conv"] = setting("conv", "Encoder: recurrent, convolutional, Transformer, or for images.")
+    size: Size = setting(256, "Channels: outputs of each convolution block.")
+    layers: Layers = setting(4, "Layers: convolution blocks in the stack.")
+    kernel: Kernel = setting(3, "Kernel width: positions of one convolution, odd.")
+    positions: Literal["learned", "sinusoidal", "none"] = setting(
+        "learned", "Position encoding: vectors added to the embeddings."
+    )
+    max_positions: Places = setting(1024, "Position vectors: later positions share the last one.", LEARNED)
+
+
+class TransformerConfig(Section):
+    """What a Transformer encoder and decoder have in common (Vaswani 2017)."""
+
+    rules = (consistency.kv_heads_divide_heads, consistency.heads_divide_size, consistency.rotary_turns_pairs)
+    kind: Literal["transformer"] = setting(
+        "transformer", "Encoder: recurrent, convolutional, Transformer, or for images."
+    )
+    size: Size = setting(256, "State size: units of each position, d_model of the paper.")
+    layers: Layers = setting(3, "Layers: Transformer layers in the stack.")
+    heads: Heads = setting(4, "Heads: attention heads of self-attention.")
+    kv_heads: Heads | None = setting(
+        None,
+        "Key and value heads: grouped-query attention (Ainslie 2023), 1: multi-query (Shazeer 2019); "
+        "not set: as many as heads.",
+    )
+    feedforward: Annotated[int, Field(ge=1, le=65_536)] = setting(
+        1024, "Feed-forward size: hidden units of the position-wise network."
+    )
+    activation: Literal["relu", "gelu", "swiglu"] = setting(
+        "relu", "Activation: nonlinearity of the feed-forward network; swiglu: gated (Shazeer 2020)."
+    )
+    norm: Norm = setting("layer", "Normalisation: layer norm, or root mean square (Zhang and Sennrich 2019).")
+    prenorm: bool = setting(
+        False,
+        "Pre-norm: normalise the input of each sublayer and the end of the stack; "
+        "false: the sum after each residual (post-norm).",
+    )
+    positions: Positions = setting(
+        "sinusoidal",
+        "Position encoding: vectors added to embeddings; rotary: queries and keys turn (Su 2021).",
+    )
+    max_positions: Places = setting(1024, "Position vectors: later positions share the last one.", LEARNED)
+    bias: bool = setting(
+        True, "Biases: linear maps, attention to the source included, and layer norms have a bias."
+    )
+
+
+class TransformerEncoderConfig(TransformerConfig):
+    path = "model.encoder"
+
+
+class ImageEncoderConfig(Section):
+    """Xu 2015: a convolutional backbone turns an image into a grid of positions; of a clip, every frame."""
+
+    path = "model.encoder"
+    rules = (
+        consistency.backbone_is_known,
+        consistency.blocks_are_stages,
+        consistency.self_attention_follows_a_stage,
+        consistency.batch_norm_has_published_statistics,
+        consistency.published_weights_fit_the_backbone,
+        consistency.frozen_backbone_is_whole_and_trained,
+        consistency.image_positions_fit_the_size,
+        consistency.temporal_model_fits_the_size,
+    )
+    kind: Literal["image"] = setting(
+        "image", "Encoder: recurrent, convolutional, Transformer, or for images."
+    )
+    backbone: str = setting(
+        "resnet",
+        "Backbone: resnet (built from blocks and channels), resnet18, 34, 50, 101 or 152 (He 2016), "
+        "timm:NAME, or package.module:function.",
+    )
+    weights: str | None = setting(
+        None,
+        "Pretrained weights: file for the backbone, safetensors or a checkpoint of weights alone; "
+        "not set: random weights.",
+        TRAINING_ONLY,
+    )
+    blocks: Annotated[tuple[Layers, ...], Field(strict=False)] = setting(
+        (1, 1, 1), "Residual blocks: number in each stage.", When("backbone", "resnet")
+    )
+    channels: Size = setting(
+        32,
+        "Channels: outputs of the first stage; each next stage has twice as many.",
+        When("backbone", "resnet"),
+    )
+    stages: Annotated[int, Field(ge=1, le=STAGES)] = setting(
+        STAGES, "Stages: the backbone ends after so many; a position covers 4, 8, 16 or 32 pixels.", RESNET
+    )
+    norm: Literal["group", "batch"] = setting(
+        "group",
+        "Normalisation: group norm, or batch norm with the fixed statistics of the pretrained weights.",
+        RESNET,
+    )
+    self_attention: Annotated[int, Field(ge=1, le=STAGES)] | None = setting(
+        None, "Self-attention layer: added after this stage of the backbone (Zhang 2019); not set: none."
+    )
+    frozen: bool = setting(
+        False, "Frozen backbone: never trained; its features are computed once and cached.", TRAINING_ONLY
+    )
+    image_size: Annotated[int, Field(ge=16, le=1024)] = setting(
+        96, "Image size: images are resized to a square of this side, in pixels."
+    )
+    resize: Literal["stretch", "crop", "pad"] = setting(
+        "stretch",
+        "Resizing: stretch both sides, crop the longer side to its middle, or pad the shorter side with "
+        "grey.",
+    )
+    mean: Numbers = setting(
+        (0.485, 0.456, 0.406), "Pixel mean: subtracted from red, green and blue, from 0 to 1."
+    )
+    std: PositiveNumbers = setting(
+        (0.229, 0.224, 0.225), "Pixel deviation: red, green and blue are divided by it after the mean."
+    )
+    size: Size = setting(256, "State size: units of each position.")
+    positions: Literal["none", "sinusoidal", "learned"] = setting(
+        "none", "Position encoding: vectors for rows and columns, added to the states."
+    )
+    max_frames: Annotated[int, Field(ge=1, le=256)] = setting(
+        1, "Frames: most frames read of a clip, evenly spaced; 1: still images."
+    )
+    temporal: Literal["mean", "rnn", "transformer"] = setting(
+        "rnn",
+        "Temporal model of clips, at each grid cell: mean of the frames, bidirectional LSTM, or "
+        "self-attention.",
+        CLIPS,
+    )
+    temporal_layers: Layers = setting(
+        1, "Temporal layers: layers of the temporal model.", CLIPS, When("temporal", "rnn", "transformer")
+    )
+    temporal_heads: Heads = setting(
+        4, "Temporal heads: attention heads of the temporal model.", CLIPS, When("temporal", "transformer")
+    )
+
+    @property
+    def clips(self) -> bool:
+        return self.max_frames > 1
+
+    @property
+    def residual(self) -> bool:
+        """Whether the backbone is one of ours."""
+        return self.backbone in BACKBONES
+
+    @property
+    def code(self) -> str | None:
+        """The user's function that builds the backbone, `package.module:function`; None for others."""
+        return None if self.residual or self.backbone.startswith("timm:") else self.backbone
+
+    @property
+    def depth(self) -> int:
+        """Stages of a residual network."""
+        return len(self.blocks) if self.backbone == "resnet" else self.stages
+
+
+class RNNDecoderConfig(Section):
+    path = "model.decoder"
+    rules = (
+        consistency.context_goes_somewhere,
+        consistency.gate_needs_attention,
+        consistency.context_to_a_layer_needs_two,
+        consistency.input_feeding_needs_a_readout,
+    )
+    kind: Literal["rnn"] = setting("rnn", "Decoder: recurrent, convolutional or Transformer.")
+    cell: Cell = setting(
+        "lstm", "Recurrent cell: tanh (rnn), GRU (Cho 2014) or LSTM (Hochreiter and Schmidhuber 1997)."
+    )
+    size: Size = setting(512, "State size: units of each layer.")
+    layers: Layers = setting(1, "Layers: recurrent layers in the stack.")
+    context_source: Literal["attention", "summary", "none"] = setting(
+        "attention", "Context: attention at each step, a fixed summary of the source, or none."
+    )
+    query_state: Literal["current", "previous"] = setting(
+        "current", "Query: the decoder state s_i (current, Luong) or s_{i-1} (previous, Bahdanau).", ATTENTION
+    )
+    context_to: Annotated[tuple[Place, ...], Field(strict=False)] = setting(
+        ("readout",), "Context destination: cell input, next layer of the stack, readout, or several of them."
+    )
+    gate: Literal["none", "scalar", "context"] = setting(
+        "none",
+        "Context gate: scalar: one number (Xu 2015, section 4.2.1); "
+        "context: one number per unit (Tu 2017, source gate).",
+    )
+    input_feeding: bool = setting(
+        False, "Input feeding: the readout joins the next input (Luong 2015, section 3.3)."
+    )
+    readout: Literal["linear", "tanh", "maxout"] = setting(
+        "tanh",
+        "Readout: hidden layer before the output layer: W x, tanh(W x + b), "
+        "or the maximum of pairs of units.",
+    )
+    readout_size: Size | None = setting(
+        None, "Readout size: units; not set: the decoder's size, and no hidden layer with a linear readout."
+    )
+    readout_embedding: bool = setting(False, "Readout input: the last token's embedding too.")
+    bridge: Literal["last", "linear", "mean", "zero"] = setting(
+        "linear",
+        "Bridge: initial state from the encoder: its last state, "
+        "tanh of a linear map of it or of the mean value, or zero.",
+    )
+
+
+class ParallelDecoderConfig(Section):
+    """What the decoders without recurrence have in common."""
+
+    path = "model.decoder"
+
+    @property
+    def context_source(self) -> Literal["attention"]:
+        return "attention"
+
+
+class ConvDecoderConfig(ParallelDecoderConfig):
+    """Gehring 2017: causal blocks, each with an attention of its own. Queries have the embedding's size."""
+
+    kind: Literal["conv"] = setting("conv", "Decoder: recurrent, convolutional or Transformer.")
+    size: Size = setting(256, "Channels: outputs of each convolution block.")
+    layers: Layers = setting(4, "Layers: convolution blocks in the stack.")
+    kernel: Kernel = setting(3, "Kernel width: positions of one convolution, this one and those before it.")
+    positions: Literal["learned", "sinusoidal", "none"] = setting(
+        "learned", "Position encoding: vectors added to the embeddings."
+    )
+    max_positions: Places = setting(1024, "Position vectors: later positions share the last one.", LEARNED)
+
+
+class TransformerDecoderConfig(ParallelDecoderConfig, TransformerConfig):
+    kind: Literal["transformer"] = setting("transformer", "Decoder: recurrent, convolutional or Transformer.")
+
+
+def _kind(section: object) -> object:
+    """The kind of encoder or decoder that a section describes; recurrent if it names none."""
+    return section.get("kind", "rnn") if isinstance(section, dict) else getattr(section, "kind", None)
+
+
+EncoderConfig = Annotated[
+    Annotated[RNNEncoderConfig, Tag("rnn")]
+    | Annotated[ConvEncoderConfig, Tag("conv")]
+    | Annotated[TransformerEncoderConfig, Tag("transformer")]
+    | Annotated[ImageEncoderConfig, Tag("image")],
+    Discriminator(_kind),
+]
+DecoderConfig = Annotated[
+    Annotated[RNNDecoderConfig, Tag("rnn")]
+    | Annotated[ConvDecoderConfig, Tag("conv")]
+    | Annotated[TransformerDecoderConfig, Tag("transformer")],
+    Discriminator(_kind),
+]
+
+
+class AttentionConfig(Section):
+    """score x normaliser x values, and what surrounds them."""
+
+    path = "model.attention"
+    rules = (
+        consistency.kv_heads_divide_heads,
+        consistency.kernel_is_odd,
+        consistency.concat_location_needs_both_queries,
+        consistency.keys_are_compared,
+        consistency.gaussian_window_needs_soft_weights,
+        consistency.expectation_needs_one_sample,
+        consistency.heads_map_the_values,
+    )
+    score: Literal[
+        "additive",
+        "dot",
+        "scaled-dot",
+        "general",
+        "keyed",
+        "concat",
+        "concat-linear",
+        "sigmoid",
+        "cosine",
+        "location",
+        "concat-location",
+    ] = setting(
+        "additive",
+        "Score: function that compares a query s with a key h (biases left out): "
+        "additive: v . tanh(W s + U h); dot: s . h; scaled-dot: s . h / sqrt(size); general: s . W h; "
+        "keyed: q(s) . k(h), with query_map and key_map; concat: v . tanh(W [s; h]); "
+        "concat-linear: w . [s; h]; sigmoid: sigmoid(w . [s; h]); cosine: cos(s, h) times a learned number; "
+        "location: s times one row of W for each source position, without the key; "
+        "concat-location: the same for [last token's embedding; s].",
+    )
+    size: Size | None = setting(
+        None,
+        "Attention size: hidden units of additive and concat scores, or size of mapped keys of all heads "
+        "together; not set: the decoder's size.",
+    )
+    query_map: Map = setting(
+        "linear", "Query map: q(s) of the keyed score is s, W s or tanh(W s + b).", When("score", "keyed")
+    )
+    key_map: Map = setting(
+        "linear", "Key map: k(h) of the keyed score is h, W h or tanh(W h + b).", When("score", "keyed")
+    )
+    max_positions: Places = setting(
+        256,
+        "Scored positions: source positions of location scores; later positions get no weight.",
+        When("score", "location", "concat-location"),
+    )
+    query_input: Literal["state", "embedding", "both"] = setting(
+        "state", "Query input: the decoder state, the last token's embedding, or both."
+    )
+    keys: Part = setting("states", "Keys: encoder states, source embeddings, or their sum.")
+    values: Part = setting("states", "Values: encoder states, source embeddings, or their sum.")
+    value_map: Map = setting("identity", "Value map: v(h) is h, W h or tanh(W h + b).")
+    heads: Heads = setting(1, "Heads: parallel attentions, each with its own maps (Vaswani 2017).")
+    kv_heads: Heads | None = setting(
+        None,
+        "Key and value heads: grouped-query attention (Ainslie 2023), 1: multi-query (Shazeer 2019); "
+        "not set: as many as heads.",
+    )
+    history: Literal["none", "coverage", "fertility", "location-aware"] = setting(
+        "none",
+        "History: a score term from earlier attention weights: their sum (coverage, Tu 2016), the sum over a "
+        "predicted fertility (Tu 2016), or filters over the last weights (Chorowski 2015).",
+    )
+    max_fertility: Positive = setting(
+        2.0,
+        "Largest fertility: target words that one source word may account for.",
+        When("history", "fertility"),
+    )
+    filters: Size = setting(
+        10, "Filters: convolution filters over the last weights.", When("history", "location-aware")
+    )
+    kernel: Kernel = setting(
+        7, "Filter width: positions of one filter, odd.", When("history", "location-aware")
+    )
+    normaliser: Literal[
+        "softmax", "sparsemax", "entmax15", "sigmoid", "hard-topk", "hard-sample", "gumbel"
+    ] = setting("softmax", "Normaliser: function that turns scores into attention weights.")
+    temperature: Positive = setting(1.0, "Temperature: scores are divided by it before the normaliser.")
+    k: Places = setting(1, "Positions read at each step.", When("normaliser", "hard-topk", "hard-sample"))
+    expectation_prob: Share = setting(
+        0.5,
+        "Expectation: share of training sentences that use the expected context instead of a sample.",
+        When("normaliser", "hard-sample"),
+    )
+    at_inference: Literal["argmax", "expected", "sample"] = setting(
+        "argmax",
+        "Hard attention at inference: the most probable position, the expected context, or a sample.",
+        When("normaliser", "hard-sample"),
+    )
+    window: Literal["none", "local-m", "local-p"] = setting(
+        "none",
+        "Window: attention only near the decoder's own position (local-m) or near a predicted one (local-p), "
+        "Luong 2015, section 3.2.",
+    )
+    half_width: Places = setting(
+        10, "Half width of the window: positions to either side.", When("window", "local-m", "local-p")
+    )
+
+    @property
+    def compares(self) -> bool:
+        """Whether anything reads a key: location scores read the query alone."""
+        return self.score not in ("location", "concat-location") or self.history == "fertility"
+
+
+class ModelConfig(Section):
+    path = "model"
+    rules = (
+        consistency.sums_need_equal_sizes,
+        consistency.encoder_is_read,
+        consistency.heads_divide_attention,
+        consistency.parallel_decoder_has_no_history,
+        consistency.products_need_equal_sizes,
+        consistency.images_have_no_embeddings,
+        consistency.transformer_adds_to_the_embedding,
+        consistency.last_bridge_fits,
+        consistency.linear_readout_is_not_tied,
+    )
+    embedding: Size = setting(256, "Embedding size: units of a token's vector.")
+    tied: Literal["none", "output", "all"] = setting(
+        "output",
+        "Tied embeddings: output: target embedding and output layer share one matrix; "
+        "all: the source embedding too.",
+    )
+    dropout: Share = setting(
+        0.3, "Dropout: probability on embeddings, between layers and on readouts.", TRAINING_ONLY
+    )
+    init: Literal["glorot", "uniform", "bahdanau15"] = setting(
+        "glorot",
+        "Initialisation: glorot: variance by fan-in and fan-out (Glorot and Bengio 2010); "
+        "uniform: within init_range of 0; bahdanau15: normal, of deviation 0.01 "
+        "(Bahdanau 2015, appendix B.1).",
+        TRAINING_ONLY,
+    )
+    init_range: Positive = setting(
+        0.1, "Initial range: largest initial weight.", IgnoredUnless("init", "uniform"), TRAINING_ONLY
+    )
+    encoder: EncoderConfig = setting(RNNEncoderConfig(), "Encoder.")
+    decoder: DecoderConfig = setting(RNNDecoderConfig(), "Decoder.")
+    attention: AttentionConfig = setting(AttentionConfig(), "Attention to the source.", ATTENTION)
+
+    @property
+    def images(self) -> bool:
+        """Whether sources are images, not text."""
+        return self.encoder.kind == "image"
+
+    @property
+    def width(self) -> int:
+        return sizes.encoder_width(self)
+
+    @property
+    def decoder_size(self) -> int:
+        return sizes.decoder_size(self)
+
+    def memory_size(self, part: Literal["keys", "values"]) -> int:
+        return sizes.memory_size(self, part)
+
+    @property
+    def parts(self) -> tuple[Part, Part]:
+        return sizes.memory_parts(self)
+
+    @property
+    def query_size(self) -> int:
+        return sizes.query_size(self)
+
+    @property
+    def attention_size(self) -> int:
+        return sizes.attention_size(self)
+
+    @property
+    def projects(self) -> bool:
+        return sizes.projects(self)
+
+
+class ReinforceConfig(Section):
+    """REINFORCE: how sampled hard attention learns (Xu 2015, section 4.1)."""
+
+    path = "train.reinforce"
+    weight: NotNegative = setting(
+        0.1,
+        "REINFORCE: weight of the rewards of sampled positions; 1: the expected loss falls, less: steadier.",
+    )
+    entropy_weight: NotNegative = setting(
+        0.002,
+        "Entropy bonus: weight of the entropy of the attention distribution, which keeps it spread out.",
+    )
+    baseline_decay: Share = setting(
+        0.9, "Baseline: decay of the moving average that rewards are compared with; 0: no baseline."
+    )
+
+
+class SelfCriticalConfig(Section):
+    """Self-critical training: sampled captions are rewarded by their CIDEr-D (Rennie 2017)."""
+
+    path = "train.self_critical"
+    rules = (consistency.mean_of_others_needs_two_samples,)
+    start_step: Count | None = setting(
+        None, "Self-critical training: step at which rewards by CIDEr-D begin (Rennie 2017); not set: never."
+    )
+    samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] = setting(
+        5, "Samples: captions sampled for each image.", IgnoredUnless("start_step")
+    )
+    baseline: Literal["greedy", "samples"] = setting(
+        "samples",
+        "Baseline: reward of the greedy caption, or mean reward of the other samples (Luo 2020).",
+        IgnoredUnless("start_step"),
+    )
+
+
+ADAM = IgnoredUnless("optimizer", "adam", "adamw", way='set train.optimizer="adam"')
+PLATEAU = IgnoredUnless("schedule", "plateau")
+
+
+class TrainConfig(Section):
+    path = "train"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = setting(1, "Random seed: the same seed, the same training.")
+    max_steps: Count = setting(10000, "Training length: optimizer updates.", MAY_CHANGE_ON_RESUME)
+    max_minutes: Positive | None = setting(
+        None, "Training time: minutes at most, validation included; not set: no limit.", MAY_CHANGE_ON_RESUME
+    )
+    batch_tokens: Annotated[int, Field(ge=1, le=MOST_BATCH_TOKENS)] = setting(
+        4096, "Batch size: tokens of the longer side, padding included."
+    )
+    accumulate: Annotated[int, Field(ge=1, le=1000)] = setting(
+        1, "Gradient accumulation: batches per update."
+    )
+    optimizer: Literal["adam", "adamw", "sgd"] = setting(
+        "adam", "Optimizer; adamw: weight decay apart from the gradient (Loshchilov and Hutter 2019)."
+    )
+    lr: Positive = setting(1e-3, "Learning rate: the highest value, reached after warm-up.")
+    beta1: Share = setting(0.9, "Adam's beta 1: decay of the mean gradient.", ADAM)
+    beta2: Share = setting(0.98, "Adam's beta 2: decay of the mean squared gradient.", ADAM)
+    eps: Positive = setting(1e-8, "Adam's epsilon: added to the root of the mean squared gradient.", ADAM)
+    momentum: Share = setting(0.0, "Momentum of SGD; 0: none.", IgnoredUnless("optimizer", "sgd"))
+    weight_decay: NotNegative = setting(0.0, "Weight decay: on matrices, not on biases and norms; 0: none.")
+    schedule: Literal["constant", "cosine", "inverse-sqrt", "plateau"] = setting(
+        "cosine", "Learning rate schedule; cosine ends with max_steps or max_minutes, whichever is nearer."
+    )
+    warmup: CountOrZero = setting(200, "Warm-up: steps in which the learning rate rises from 0 to lr.")
+    plateau_factor: Annotated[float, Field(gt=0, lt=1)] = setting(
+        0.5, "Plateau factor: multiplies the learning rate at each decay.", PLATEAU
+    )
+    plateau_patience: Count = setting(
+        2, "Plateau patience: validations without gain before a decay.", PLATEAU
+    )
+    reinforce: ReinforceConfig = setting(
+        ReinforceConfig(),
+        "REINFORCE for sampled hard attention.",
+        IgnoredUnless(
+            "model.decoder.context_source",
+            "attention",
+            note="",
+            way="choose a model with hard-sample attention",
+        ),
+        IgnoredUnless("model.attention.normaliser", "hard-sample"),
+    )
+    clip_norm: NotNegative = setting(1.0, "Gradient clipping: largest norm of the gradient; 0: no clipping.")
+    label_smoothing: Share = setting(
+        0.1, "Label smoothing: probability taken from the right token and shared by all tokens."
+    )
+    ema: Share = setting(
+        0.0, "Moving average of the weights: decay; the averaged weights are validated and saved; 0: none."
+    )
+    average: Annotated[int, Field(ge=1, le=1000)] = setting(
+        1,
+        "Checkpoint averaging: number of last validations whose weights (moving averages with ema) are "
+        "averaged, validated and saved; 1: none.",
+    )
+    validate_every: Count = setting(
+        500, "Validation interval: steps between validations.", MAY_CHANGE_ON_RESUME
+    )
+    validate_sentences: Count = setting(
+        1000, "Validation sample: sentences decoded for the score.", MAY_CHANGE_ON_RESUME
+    )
+    doubly_stochastic: NotNegative = setting(
+        0.0,
+        "Doubly stochastic attention: weight of the penalty on positions whose attention weights over all "
+        "steps do not sum to 1 (Xu 2015, section 4.2.1).",
+    )
+    captions_per_image: Count | None = setting(
+        None, "Captions: captions per image in an epoch, others in the next; not set: all.", IMAGES
+    )
+    max_crop: Share = setting(0.0, "Random crop: largest share cut off each side of an image.", IMAGES)
+    flip: bool = setting(
+        False,
+        "Random flip: half of the images are mirrored; leave off if captions say left or right.",
+        IMAGES,
+    )
+    color_jitter: Share = setting(
+        0.0, "Color jitter: largest change of brightness, contrast and saturation.", IMAGES
+    )
+    unfreeze_step: CountOrZero = setting(
+        0, "Unfreezing: step from which the backbone is trained too.", IMAGES, TRAINED_BACKBONE
+    )
+    backbone_lr_factor: Positive = setting(
+        1.0, "Backbone learning rate: factor on lr.", IMAGES, TRAINED_BACKBONE
+    )
+    self_critical: SelfCriticalConfig = setting(SelfCriticalConfig(), "Self-critical training.", IMAGES)
+    patience: CountOrZero = setting(
+        0, "Early stopping: validations without gain before training ends; 0: never.", MAY_CHANGE_ON_RESUME
+    )
+    metric: Literal["bleu", "loss", "cider"] = setting(
+        "bleu", "Validation metric: chooses the best weights; cider needs captions."
+    )
+    log_every: Count = setting(50, "Log interval: steps between lines of the log.", MAY_CHANGE_ON_RESUME)
+    precision: Precision = setting(
+        "auto",
+        "Number format; auto: bf16 where the device multiplies it natively, else fp32.",
+        MAY_CHANGE_ON_RESUME,
+    )
+
+
+class SearchConfig(Section):
+    path = "search"
+    rules = (consistency.some_length_is_allowed,)
+    beam: Annotated[int, Field(ge=1, le=MOST_BEAM)] = setting(
+        5, "Beam size: hypotheses kept while searching; 1: greedy."
+    )
+    length_penalty: Annotated[float, Field(ge=0, le=MOST_PENALTY)] = setting(
+        1.0, "Length penalty: the score is log p / length ** length_penalty, the end token counted."
+    )
+    min_length: Annotated[int, Field(ge=0, le=MOST_TOKENS)] = setting(
+        0, "Shortest output: tokens before the end token."
+    )
+    max_length: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = setting(
+        None, "Longest output: tokens; not set: 2 * source tokens + 10, and 50 for an image."
+    )
+    no_repeat_ngram: Annotated[int, Field(ge=0, le=MOST_TOKENS)] = setting(
+        0, "Repetition: no output contains the same n tokens in a row twice; 0: no limit."
+    )
+
+
+class Config(Section):
+    path = ""
+    rules = (
+        consistency.model_is_of_bounded_size,
+        consistency.tied_embeddings_share_a_vocabulary,
+        consistency.self_critical_attention_is_soft,
+        consistency.cider_needs_captions,
+        consistency.doubly_stochastic_needs_attention,
+    )
+    about: str = setting(
+        "", "Description: the model and its paper, in one line.", TRAINING_ONLY, MAY_CHANGE_ON_RESUME
+    )
+    data: DataConfig = setting(DataConfig(), "Data preparation.", TRAINING_ONLY)
+    model: ModelConfig = setting(ModelConfig(), "Model.")
+    train: TrainConfig = setting(TrainConfig(), "Training.", TRAINING_ONLY)
+    search: SearchConfig = setting(SearchConfig(), "Search.", MAY_CHANGE_ON_RESUME)

@@ -1,0 +1,50 @@
+"""Sizes that follow from several settings of a model: of states, queries, keys and values."""
+
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from seq2attn.config.schema import ModelConfig, Part
+
+
+def encoder_width(model: "ModelConfig") -> int:
+    """Size of one encoder state; a convolutional encoder ends in the embedding's size (Gehring 2017)."""
+    encoder = model.encoder
+    match encoder.kind:
+        case "conv":
+            return model.embedding
+        case "rnn":
+            return encoder.size * (2 if encoder.bidirectional else 1)
+        case _:
+            return encoder.size
+
+
+def decoder_size(model: "ModelConfig") -> int:
+    """Size of decoder states as queries; a convolutional decoder maps them to the embedding's size."""
+    return model.embedding if model.decoder.kind == "conv" else model.decoder.size
+
+
+def memory_parts(model: "ModelConfig") -> tuple["Part", "Part"]:
+    """What keys and values are: states, embeddings or their sum."""
+    attends = model.decoder.context_source == "attention"
+    return (model.attention.keys, model.attention.values) if attends else ("states", "states")
+
+
+def memory_size(model: "ModelConfig", part: Literal["keys", "values"]) -> int:
+    """Size of the encoder's keys or values, before the attention maps them."""
+    embeddings = memory_parts(model)[part == "values"] == "embeddings"
+    return model.embedding if embeddings else encoder_width(model)
+
+
+def query_size(model: "ModelConfig") -> int:
+    state, embedding = decoder_size(model), model.embedding
+    return {"state": state, "embedding": embedding, "both": state + embedding}[model.attention.query_input]
+
+
+def attention_size(model: "ModelConfig") -> int:
+    """Hidden units of the scores and size of mapped keys, all heads together."""
+    return model.attention.size or decoder_size(model)
+
+
+def projects(model: "ModelConfig") -> bool:
+    """Whether attention maps queries, keys, values and output: with several heads, and in a Transformer."""
+    return model.attention.heads > 1 or model.decoder.kind == "transformer"
