@@ -181,7 +181,7 @@ def _rows(caption: "Caption", words: bool | None) -> "tuple[list[str], NDArray[n
         )
     if words is False:
         return [*caption.subwords, END], caption.subword_attention, []
-    return overlays.looks(caption)
+    return overlays.caption_tokens(caption)
 
 
 def _in_the_terminal(

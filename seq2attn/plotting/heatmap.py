@@ -99,7 +99,7 @@ def save_alignments(
     """
     check_ending(path, "a heat map")
     first, together = alignments[0], mean(alignments)
-    note = count_line(together, named=False)
+    note = count_line(together, name_words=False)
     fonts = covering(
         [
             "…",

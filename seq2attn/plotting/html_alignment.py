@@ -1,7 +1,7 @@
 """Attention between words as one HTML page to explore: point at a word and see its weights on the other side.
 
-Until then curves join what belongs together, and source words that were hardly read are underlined. Several heads
-have a small map each above the words, to choose from. It knows weights and words, and no model.
+Until then curves join what belongs together, and source words that were hardly read are underlined. Several
+heads have a small map each above the words, to choose from. It knows weights and words, and no model.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ def _section(views: Sequence[Alignment], number: int) -> str:
     headings = [] if first.line is None else [_name(first)]
     headings += [first.title] if len(views) == 1 and first.title else []
     of_all_heads = first if len(views) == 1 else first._replace(title="")
-    notes = filter(None, (count_line(of_all_heads, named=False), first.score))
+    notes = filter(None, (count_line(of_all_heads, name_words=False), first.score))
     return "\n".join(
         [
             f'<section data-pair="{number}" aria-label="{_name(first) if first.line else "pair"}">',

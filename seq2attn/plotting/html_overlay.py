@@ -1,5 +1,5 @@
-"""Attention of captions as one HTML page to explore: point at a word and its weights light up the image, or at the
-image and see which words attend there.
+"""Attention of captions as one HTML page to explore: point at a word and its weights light up the image, or
+at the image and see which words attend there.
 
 A clip shows its frames in a row, with bars. It knows pixels, words and weights, and no model.
 """
@@ -25,8 +25,8 @@ _HOW = (
 
 
 class CaptionAttention(NamedTuple):
-    """An image (Y, X, 3) with `weights` (words, rows * columns) over the cells of `grid`, or a clip (F, Y, X, 3)
-    with weights (words, F) and no grid. Pixels are uint8.
+    """An image (Y, X, 3) with `weights` (words, rows * columns) over the cells of `grid`, or a clip (F, Y, X,
+    3) with weights (words, F) and no grid. Pixels are uint8.
     """
 
     pixels: np.ndarray

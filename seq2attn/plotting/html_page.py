@@ -1,7 +1,8 @@
 """A page for the browser that explores attention: one HTML file, complete in itself, with words to point at.
 
-`web/` has the style and the scripts. The page works without a network, with the keyboard, in light and dark, and in
-any script that the browser can draw. It knows no weights: `html_alignment` and `html_overlay` bring theirs.
+`web/` has the style and the scripts. The page works without a network, with the keyboard, in light and dark,
+and in any script that the browser can draw. It knows no weights: `html_alignment` and `html_overlay` bring
+theirs.
 """
 
 import html
@@ -11,11 +12,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from seq2attn import files
-from seq2attn.plotting.alignment import LITTLE
+from seq2attn.plotting.alignment import HARDLY
 
 _WEB = Path(__file__).parent / "web"
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-_HARDLY = f' title="hardly read: its weights add up to less than {LITTLE:g}"'
+_HARDLY = f' title="hardly read: its weights add up to less than {HARDLY:g}"'
 
 
 def page(
@@ -28,7 +29,8 @@ def page(
     images: bool = False,
     values: Mapping[str, object] | None = None,
 ) -> str:
-    """The page as text. `kind` names the style and the script in `web/`; `values` stand for {names} in the script.
+    """The page as text. `kind` names the style and the script in `web/`; `values` stand for {names} in the
+    script.
 
     `how` tells the reader what to do; `weights` are numbers in lists, which the script reads.
     """
@@ -53,8 +55,8 @@ def write(page: str, path: Path) -> None:
 
 
 def text(value: str) -> str:
-    """`value` as HTML text, with an escape for what must not stand in a page: control characters, characters that
-    turn the direction of all that follows, and non-characters.
+    """`value` as HTML text, with an escape for what must not stand in a page: control characters, characters
+    that turn the direction of all that follows, and non-characters.
     """
     return html.escape("".join(c.encode("unicode_escape").decode("ascii") if _harms(c) else c for c in value))
 

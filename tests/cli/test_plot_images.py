@@ -76,7 +76,7 @@ def test_the_best_caption_is_drawn_in_the_terminal(call: Call, run: Path, image:
     code, out, err = call(run, "--image", image)
     assert code == 0, err
     best = Captioner.load(run, "cpu").caption([image])[0][0]
-    words, weights, _ = overlays.looks(best)
+    words, weights, _ = overlays.caption_tokens(best)
     assert best.grid is not None
     assert out == terminal_overlay.render(words, weights, best.grid) + "\n"
     assert best.text in err
@@ -86,7 +86,7 @@ def test_punctuation_of_a_caption_has_a_panel_of_its_own_and_boxes_keep_their_wo
     call: Call, run: Path, image: Path, prepared: Path, tmp_path: Path
 ) -> None:
     found = Captioner.load(run, "cpu").force([image], ["un chat, noir"])[0]
-    words, weights, of_words = overlays.looks(found)
+    words, weights, of_words = overlays.caption_tokens(found)
     assert (words, of_words) == (["un", "chat", ",", "noir"], [0, 1, 3])
     assert weights.sum(1) == pytest.approx([1.0] * 4, abs=1e-6)
     code, _, err = call(

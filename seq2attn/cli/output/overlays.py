@@ -89,7 +89,7 @@ def save(
     return overlay.save(pixels_FYX3[0], words, weights_TS, grid, path, boxes=boxes, title=title)
 
 
-def looks(caption: Caption) -> tuple[list[str], NDArray[np.floating], list[int]]:
+def caption_tokens(caption: Caption) -> tuple[list[str], NDArray[np.floating], list[int]]:
     """The words and punctuation of a caption, where each looked, and of each white-space word the row that
     stands for it; of no caption nothing."""
     weights_PS = caption.subword_attention
@@ -134,7 +134,7 @@ class Folder:
 
     def draw(self, pixels_FYX3: Pixels, captions: Sequence[Caption], paths: Sequence[Path]) -> None:
         for caption, path in zip(captions, paths, strict=True):
-            words, weights_TS, _ = looks(caption)
+            words, weights_TS, _ = caption_tokens(caption)
             fonts = save(pixels_FYX3, words, weights_TS, caption.grid, path)
             unseen = [character for character in fonts.unseen() if character not in self._unseen]
             result_files.warn_of_fonts(unseen, page=False)
