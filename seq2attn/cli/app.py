@@ -1,7 +1,7 @@
 """The entry point: the list of commands, and the exit code and message of whatever ends one.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. A reader that closes the pipe ends the program quietly
-with 0. A failure is one line on stderr, with a traceback only with --debug.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. A reader that closes the pipe ends the program
+quietly with 0. A failure is one line on stderr, with a traceback only with --debug.
 """
 
 import errno
@@ -25,11 +25,11 @@ from seq2attn.cli import (
     console,
     evaluate,
     export,
-    mistaken,
     plot_alignment,
     prepare,
     train,
     translate,
+    unknown,
 )
 from seq2attn.cli.signals import StopRequests, handled
 from seq2attn.errors import UsageError, UserError, with_flags
@@ -142,17 +142,17 @@ def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> UserE
     )
     hint: str | None
     if arguments and not command and message.startswith("No such command"):
-        hint = mistaken.command(arguments[0], list(options))
+        hint = unknown.command(arguments[0], list(options))
         link = ". " if hint.startswith("Did") else "; "
         message = f"No such command {console.printable(arguments[0])!r}{link}{hint}"
     elif hasattr(error, "possibilities"):  # an unknown option
         option = str(error.option_name)  # type: ignore[attr-defined]
-        hint = mistaken.option(option, _value_of(option, arguments), command, options)
+        hint = unknown.option(option, _value_of(option, arguments), command, options)
         message = f"No such option: {option}" + (f"; {hint}" if hint else "")
     elif command and (match := re.match(r"Missing argument '(\w+)", message)):
-        message += f"; {hint}" if (hint := mistaken.missing(match[1], command)) else ""
+        message += f"; {hint}" if (hint := unknown.missing(match[1], command)) else ""
     elif command and (match := re.match(r"Got unexpected extra argument\(s\) \((.+)\)", message)):
-        message += f"; {hint}" if (hint := mistaken.extra(match[1], command)) else ""
+        message += f"; {hint}" if (hint := unknown.extra(match[1], command)) else ""
     help_ = " ".join(filter(None, ["seq2attn", command, "--help"]))
     see = "" if f"`{help_}`" in message else f"; see `{help_}`"
     return (UsageError if error.exit_code == 2 else UserError)(f"{message[:1].lower()}{message[1:]}{see}")

@@ -1,4 +1,5 @@
-"""Options that exclude each other, and options that need another: rules in tables, checked before a run is loaded.
+"""Options that exclude each other, and options that need another: rules in tables, checked before a run is
+loaded.
 
 RULES = (
     Conflict("--resume", "--force", "one continues the run and the other replaces it"),
@@ -35,7 +36,8 @@ class Needs(NamedTuple):
 def check(rules: Iterable[Conflict | Needs], values: Mapping[str, object]) -> None:
     """Raise UsageError for the first rule that the `values` of the options break.
 
-    None, False and an empty list stand for an option that was not given, and so does an option without a value.
+    None, False and an empty list stand for an option that was not given, and so does an option without a
+    value.
     """
     given = {
         name for name, value in values.items() if value is not None and value is not False and value != []

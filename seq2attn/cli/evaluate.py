@@ -49,8 +49,8 @@ RULES = (
 
 
 class Command(TyperCommand):
-    """`--reference A B` is `--reference A --reference B`: a file after the option belongs to it, for a run is a
-    folder.
+    """`--reference A B` is `--reference A --reference B`: a file after the option belongs to it, for a run is
+    a folder.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -177,12 +177,14 @@ def evaluate(
     quiet: flags.Quiet = False,
     debug: flags.Debug = False,
 ) -> None:
-    """Print BLEU with its sacreBLEU signature, chrF, TER, and the cross-entropy and perplexity of the references.
+    """Print BLEU with its sacreBLEU signature, chrF, TER, and the cross-entropy and perplexity of the
+    references.
 
-    For captioning runs it also prints BLEU-1 to BLEU-4, CIDEr-D and ROUGE-L and, if the data has bounding boxes,
-    pointing accuracy. Several systems are compared with the first by a paired bootstrap.
+    For captioning runs it also prints BLEU-1 to BLEU-4, CIDEr-D and ROUGE-L and, if the data has bounding
+    boxes, pointing accuracy. Several systems are compared with the first by a paired bootstrap.
 
-    Outputs and scores also go to RUN/scores; the file name tells the settings that --set and other options changed.
+    Outputs and scores also go to RUN/scores; the file name tells the settings that --set and other options
+    changed.
     """
     runs, reference, hypotheses, settings = runs or [], reference or [], hypotheses or [], set_ or []
     splits = [name.strip() for part in split or [] for name in part.split(",") if name.strip()]

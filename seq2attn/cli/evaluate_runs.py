@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def are_of_images(runs: list[str], splits: Sequence[str] | None, data: Path | None) -> bool:
     """Whether the runs describe images, found out without torch.
 
-    Raises UsageError if some do and others translate text, UserError if a run, the data or one of the `splits`
-    (None: files are scored) is missing or does not fit.
+    Raises UsageError if some do and others translate text, UserError if a run, the data or one of the
+    `splits` (None: files are scored) is missing or does not fit.
     """
     members = [member for run in runs for member in outline.of_run(run)]
     known = [member for member in members if member is not None]
@@ -135,8 +135,8 @@ def _search(settings: Config, search: Search) -> dict[str, object]:
 
 
 def _changed_settings(run: str, settings: Config, search: Search) -> dict[str, object]:
-    """The settings that --set or options of the search changed, compared with the (first) run's own; and how --mbr
-    chose.
+    """The settings that --set or options of the search changed, compared with the (first) run's own; and how
+    --mbr chose.
     """
     own = config.flat(first_run(run).config)
     given = {name: value for name, value in search._asdict().items() if value is not None}

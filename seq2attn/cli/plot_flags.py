@@ -91,7 +91,9 @@ class Canvas(NamedTuple):
         if option is not None and (output is None or output.suffix.lower() in PAGES):
             raise UsageError(f"{option} is for an image file: name one with -o, .png, .svg or .pdf")
         if option is not None and of_image:
-            raise UsageError(f"{option} is for texts: the drawing of an image has a size of its own; leave it out")
+            raise UsageError(
+                f"{option} is for texts: the drawing of an image has a size of its own; leave it out"
+            )
         if self.dpi is not None and output is not None and output.suffix.lower() != ".png":
             raise UsageError(f"--dpi is for a .png: {output.suffix} has no dots; leave it out")
 

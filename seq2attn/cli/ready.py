@@ -95,7 +95,7 @@ def refuse_cache(folder: Path, corpus: str | None = None) -> None:
     """Raise UserError where the cache cannot be written, with the ways round it."""
     if problem := _unwritable(folder):
         other = (
-            f", or `seq2attn prepare {mistaken.shown(corpus)} FOLDER` and --data FOLDER"
+            f", or `seq2attn prepare {mistaken.shell(corpus)} FOLDER` and --data FOLDER"
             if corpus is not None
             else ""
         )

@@ -1,5 +1,5 @@
-"""The options of a search, as `translate` and `caption` get them: what is refused before a run is loaded, and the
-keywords for a translator or captioner. It knows neither texts nor images.
+"""The options of a search, as `translate` and `caption` get them: what is refused before a run is loaded, and
+the keywords for a translator or captioner. It knows neither texts nor images.
 """
 
 import math

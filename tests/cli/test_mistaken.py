@@ -11,7 +11,7 @@ import typer
 from PIL import Image
 
 from seq2attn import config
-from seq2attn.cli import app, mistaken, ready
+from seq2attn.cli import app, ready, unknown
 from seq2attn.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -185,8 +185,8 @@ def test_what_shares_no_meaning_is_no_guess(typed: Typed, line: str) -> None:
 
 def test_every_answer_names_commands_and_options_that_there_are() -> None:
     commands = typer.main.get_command(app.app).commands  # type: ignore[attr-defined]
-    assert set(mistaken.COMMANDS) <= set(commands)
-    for (command, word), said in mistaken.OPTIONS.items():
+    assert set(unknown.COMMANDS) <= set(commands)
+    for (command, word), said in unknown.OPTIONS.items():
         assert not command or command in commands
         for name in {part.strip(",;:") for part in said.split() if part.startswith("--")} - {"--version"}:
             where = [command] if command else list(commands)

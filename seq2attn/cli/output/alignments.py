@@ -15,8 +15,8 @@ from seq2attn.plotting.alignment import Alignment, count_line, hardly_read, mean
 
 
 def draw(pairs: Sequence[Sequence[Alignment]], output: Path | None, canvas: Canvas, title: str) -> None:
-    """Draw each pair as one alignment or one of each head. Only a page holds several pairs; `title` is its default
-    title.
+    """Draw each pair as one alignment or one of each head. Only a page holds several pairs; `title` is its
+    default title.
     """
     if output is None:
         _draw_in_terminal(pairs[0], canvas.title)
@@ -36,8 +36,8 @@ def draw(pairs: Sequence[Sequence[Alignment]], output: Path | None, canvas: Canv
 
 
 def note_facts(alignments: Sequence[Alignment], written: bool) -> None:
-    """Note how many words attend mostly to the end token and, if a file is `written`, how many source words were
-    hardly read; in the terminal the drawing tells that.
+    """Note how many words attend mostly to the end token and, if a file is `written`, how many source words
+    were hardly read; in the terminal the drawing tells that.
     """
     alignment = mean(alignments)
     if alignment.subwords:

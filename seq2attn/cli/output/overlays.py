@@ -54,7 +54,7 @@ class Part(NamedTuple):
         ]
 
 
-def seen_part(content: Sequence[bytes], where: str, captioner: Captioner) -> Part:
+def visible_part(content: Sequence[bytes], where: str, captioner: Captioner) -> Part:
     """That which the (first) model sees: of "crop" the middle square, of "pad" grey around the image. Raises
     UserError, naming `where`, for what is no image.
     """
@@ -99,7 +99,7 @@ def caption_tokens(caption: Caption) -> tuple[list[str], NDArray[np.floating], l
     return caption.words, weights_TS, list(range(len(caption.words)))
 
 
-class Folder:
+class OverlayFolder:
     """Overlays of many images, each named after its image: dog.png; of two that are called so, dog-2.png; of
     its second best caption, dog.2.png.
     """
@@ -113,7 +113,7 @@ class Folder:
         self._taken: set[str] = set()
         self._unseen: set[str] = set()
 
-    def names(self, image: str, count: int) -> list[Path]:
+    def paths(self, image: str, count: int) -> list[Path]:
         """Files for `count` captions of one more image. Raises UsageError where images of this very folder
         would be written over.
         """
