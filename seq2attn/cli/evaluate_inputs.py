@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from seq2attn.cli import console, outline, train
+from seq2attn.cli import console, outline
+from seq2attn.cli.corpus_cache import prepared_folder
 from seq2attn.cli.evaluate_runs import first_run
 from seq2attn.cli.output.report import System, TestSet, alignment_record, as_json, note_form
 from seq2attn.errors import UsageError, UserError
@@ -90,7 +91,7 @@ def _data_of(run: str) -> Path:
     path = Path(opened.corpus)
     if not (path / "prepared.json").is_file():
         try:
-            path = train.prepared_folder(opened.corpus, opened.config)
+            path = prepared_folder(opened.corpus, opened.config)
         except UserError as error:
             files = "" if opened.config.model.images else ", or files with --source and --reference"
             raise UserError(

@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2attn.cli import console, evaluate_images, ready
+from seq2attn.cli import console, corpus_cache, evaluate_images
 from seq2attn.cli.output.report import Search, System, lines, note_form
 from seq2attn.cli.task import SAMPLES, Said, Task, looking, say_next, text_scores
 from seq2attn.config import Config, ImageEncoderConfig
@@ -53,8 +53,8 @@ class CaptioningTask(Task):
         train = self.config.train
         if not self.encoder.frozen or (varied and (train.max_crop or train.flip or train.color_jitter)):
             return None
-        folder = ready.cache() / "features"
-        ready.refuse_cache(folder)
+        folder = corpus_cache.cache_home() / "features"
+        corpus_cache.refuse_cache(folder)
         reader = cast(Reader, model.encoder)
         if world.is_main:
             with console.progress() as progress:

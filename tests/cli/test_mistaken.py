@@ -11,7 +11,7 @@ import typer
 from PIL import Image
 
 from seq2attn import config
-from seq2attn.cli import app, ready, unknown
+from seq2attn.cli import app, train_checks, unknown
 from seq2attn.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -385,17 +385,17 @@ def test_data_are_looked_at_first_as_they_are_prepared_later(tmp_path: Path) -> 
     (tmp_path / "corpus" / "0.gif").symlink_to(tmp_path / "clips" / "0.gif")
     caption = json.dumps({"file_name": "0.gif", "text": "colours come and go"})
     (tmp_path / "corpus" / "metadata.jsonl").write_text(caption + "\n")
-    ready.refuse_data(str(tmp_path / "corpus"), config.load("video", ["data.follow_links=true"]))
+    train_checks.refuse_data(str(tmp_path / "corpus"), config.load("video", ["data.follow_links=true"]))
 
 
 @pytest.mark.usefixtures("typed")
 def test_a_run_that_may_be_trained_now_is_left_to_who_takes_its_lock() -> None:
-    ready.refuse_place(Path("new/run"), force=False)
-    ready.refuse_place(Path("runs/phrases"), force=True)
+    train_checks.refuse_place(Path("new/run"), force=False)
+    train_checks.refuse_place(Path("runs/phrases"), force=True)
     with pytest.raises(UserError, match="a run stands here already"):
-        ready.refuse_place(Path("runs/phrases"), force=False)
-    Path("runs/phrases", ready.LOCK).write_text("process 1 on here\n")
-    ready.refuse_place(Path("runs/phrases"), force=False)
+        train_checks.refuse_place(Path("runs/phrases"), force=False)
+    Path("runs/phrases", train_checks.LOCK).write_text("process 1 on here\n")
+    train_checks.refuse_place(Path("runs/phrases"), force=False)
 
 
 def test_it_is_seen_before_torch_is_loaded_and_a_corpus_prepared(typed: Typed, tmp_path: Path) -> None:

@@ -161,7 +161,9 @@ def test_light_falls_on_what_the_model_sees(
 ) -> None:
     path = tiny_images.draw(tmp_path / "wide.png", 3, (60, 40))
     whole = np.asarray(Image.open(path))
-    part = overlays.visible_part([path.read_bytes()], "wide.png", tiny_images.captioner(encoder={"resize": fit}))
+    part = overlays.visible_part(
+        [path.read_bytes()], "wide.png", tiny_images.captioner(encoder={"resize": fit})
+    )
     assert (part.corner, part.width, part.pixels_FYX3.shape) == (corner, 60, (1, *shape, 3))
     left, top = corner
     if fit == "pad":

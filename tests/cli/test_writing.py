@@ -19,8 +19,8 @@ from full_disk import largest_file
 
 from seq2attn import files
 from seq2attn.cli import app, console
+from seq2attn.cli.corpus_cache import prepared_folder
 from seq2attn.cli.output import result_files
-from seq2attn.cli.train import prepared_folder
 from seq2attn.config import Config
 from seq2attn.data import prepared
 from seq2attn.errors import UserError
@@ -282,7 +282,7 @@ def test_the_second_training_on_a_cold_cache_waits_for_the_first(
     monkeypatch.setattr(console, "quiet", False)
     chosen = Config.model_validate({"data": {"source": "en", "target": "de", "vocab_size": 40}})
     program = (
-        "import sys\nfrom seq2attn.cli.train import prepared_folder\nfrom seq2attn.config import Config\nfrom seq2attn.data import prepared\n"
+        "import sys\nfrom seq2attn.cli.corpus_cache import prepared_folder\nfrom seq2attn.config import Config\nfrom seq2attn.data import prepared\n"
         "finish = prepared._finish\n"
         "def wait(*arguments):\n    print('working', flush=True)\n    sys.stdin.readline()\n    finish(*arguments)\n"
         "prepared._finish = wait\n"
