@@ -42,8 +42,10 @@ from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.inference import Captioner, Translator
 from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.runs import directory
+from seq2attn.runs.tensors import load_tensors, named_tensors
 from seq2attn.training import trainer
 from seq2attn.training.distributed import World
+from seq2attn.training.events import Update, Validation
 
 BEFORE = Path(__file__).parent / "before"
 DATA = Path(__file__).parents[1] / "data"
@@ -216,7 +218,7 @@ def fresh_model(run: directory.Run) -> Seq2Seq:
 
 def sums(name: str, model: Seq2Seq) -> dict[str, Any]:
     """Sum and absolute sum of each tensor by its old name; a hash of all in the order of the old names."""
-    tensors, digest, of_tensor = directory.weights(model), hashlib.sha256(), {}
+    tensors, digest, of_tensor = named_tensors(model), hashlib.sha256(), {}
     for key in sorted(load_file(BEFORE / f"{name}.start.safetensors")):
         tensor = tensors[renamed_parameter(key)].detach().contiguous()
         digest.update(tensor.numpy().tobytes())
@@ -228,15 +230,15 @@ def sums(name: str, model: Seq2Seq) -> dict[str, Any]:
 def trained(name: str, run: directory.Run) -> dict[str, Any]:
     """Losses of the steps and of the validation, and a hash of the weights in the end."""
     model = fresh_model(run)
-    directory.restore(model, first_weights(name), f"{name}.start.safetensors")
+    load_tensors(model, first_weights(name), f"{name}.start.safetensors")
     losses, valid = [], []
     world = World(torch.device("cpu"))
     for event in trainer.train(
         model, run, pairs(run, "train"), pairs(run, "valid"), world=world, format="fp32"
     ):
-        if isinstance(event, trainer.Progress):
+        if isinstance(event, Update):
             losses.append(event.loss)
-        elif isinstance(event, trainer.Validation):
+        elif isinstance(event, Validation):
             valid.append(event.loss)
     return {"losses": losses, "valid": valid, "final": sums(name, model)["sha256"]}
 
@@ -244,7 +246,7 @@ def trained(name: str, run: directory.Run) -> dict[str, Any]:
 def attention_arrays(outputs: Sequence[Any]) -> Iterator[tuple[str, np.ndarray]]:
     """Means over layers and heads by their recorded names: by subwords and, of the first, between words."""
     for number, output in enumerate(outputs):
-        yield f"pieces/{number}", output.piece_attention
+        yield f"pieces/{number}", output.subword_attention
         if number < SLICES:
             yield f"words/{number}", output.attention
 
@@ -262,11 +264,11 @@ def outputs_and_attention(run: directory.Run) -> tuple[dict[str, Any], dict[str,
         "greedy": search(True, beam=1),
         "beam4": search(False, beam=4),
         "sampled": search(False, sample=True, seed=5, temperature=0.9),
-        "forced": system.force(inputs[:FORCED], references[:FORCED], attention=True),
+        "forced": system.score_targets(inputs[:FORCED], references[:FORCED], attention=True),
     }
     number = SLICES if is_of_images(run) else ATTENTION
     arrays: dict[str, np.ndarray] = {}
-    if outputs["greedy"][0].piece_attention is not None:
+    if outputs["greedy"][0].subword_attention is not None:
         for key in ("greedy", "forced"):
             of_kind = attention_arrays(outputs[key][:number])
             arrays |= {f"{key}/{name}": np.asarray(array, np.float32) for name, array in of_kind}
@@ -278,7 +280,7 @@ def outputs_and_attention(run: directory.Run) -> tuple[dict[str, Any], dict[str,
         for key, of_kind in outputs.items()
     }
     described["pieces"] = [
-        " ".join(output.pieces if is_of_images(run) else output.target_pieces)
+        " ".join(output.subwords if is_of_images(run) else output.target_subwords)
         for output in outputs["greedy"][:number]
     ]
     return described, arrays
@@ -296,7 +298,7 @@ def measure(name: str) -> dict[str, Any]:
             first = sums(name, fresh_model(run))
             shutil.rmtree(run.path)  # training starts with a new folder
             run.path.mkdir()
-            directory.describe(run)
+            directory.write_config(run)
             for file in BEFORE.glob(f"{name}/*.model"):
                 shutil.copy(file, run.path)
             training = trained(name, run)

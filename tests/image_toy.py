@@ -234,8 +234,8 @@ def events(
     **options: object,
 ) -> Iterator[Event]:
     """Of a run at `path`, new or gone on with; judged by CIDEr-D where it is self-critical."""
-    if conf.train.self_critical.start_step is not None and "critic" not in options:
-        options["critic"] = critic(of.captioned_split("train").captions, of.target_tokenizer, conf)
+    if conf.train.self_critical.start_step is not None and "reward_function" not in options:
+        options["reward_function"] = critic(of.captioned_split("train").captions, of.target_tokenizer, conf)
     net = net if net is not None else model(conf, of.target_tokenizer.size, conf.train.seed)
     training, validation = views(of, conf, made)
     pairs = options.pop("training", training)

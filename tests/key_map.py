@@ -42,4 +42,24 @@ SETTINGS: dict[str, str | None] = {
 VALUES = {("model.decoder.context_source", "nothing"): "none"}
 
 # Parameters: regular expressions over the names in model.safetensors, applied in turn.
-PARAMETERS: list[tuple[str, str]] = []
+PARAMETERS: list[tuple[str, str]] = [
+    # a convolutional decoder's attention in several heads has an `out` too: no run of before is such
+    (r"\.layers\.(\d+)\.attention\.(maps|out)\.", r".layers.\1.self_attn.\2."),
+    (r"\.source_attention\.", ".cross_attn."),
+    (r"\.feedforward\.into\.", ".ffn.up."),
+    (r"\.feedforward\.out\.", ".ffn.down."),
+    (r"\.attending\.norm\.", ".self_attn_norm."),
+    (r"\.reading\.norm\.", ".cross_attn_norm."),
+    (r"\.feeding\.norm\.", ".ffn_norm."),
+    (r"\.asking\.", ".query_proj."),
+    (r"\.answer\.", ".context_proj."),
+    (r"^(encoder|decoder)\.into\.", r"\1.in_proj."),
+    (r"^(encoder|decoder)\.out\.", r"\1.out_proj."),
+    (r"^decoder\.down\.", "decoder.output_proj."),
+    (r"\.(\d+)\.input\.", r".\1.input_to_gates."),
+    (r"\.(\d+)\.fed\.", r".\1.feedback."),
+    (r"\.(\d+)\.state\.", r".\1.hidden_to_gates."),
+    (r"^encoder\.map\.", "encoder.proj."),
+    (r"^encoder\.time\.", "encoder.temporal."),
+    (r"^encoder\.backbone\.module\.", "encoder.backbone.net."),
+]

@@ -29,12 +29,14 @@ def affine(layer: nn.Linear) -> dict[str, np.ndarray]:
 
 def cell(module: Cell) -> dict[str, np.ndarray]:
     """What is fed back is more columns of the input, after the embedding's or the lower layer's."""
-    columns = [array(module.input.weight)] + ([] if module.fed is None else [array(module.fed.weight)])
+    columns = [array(module.input_to_gates.weight)] + (
+        [] if module.feedback is None else [array(module.feedback.weight)]
+    )
     return {
         "w_ih": np.concatenate(columns, 1),
-        "b_ih": array(module.input.bias),
-        "w_hh": array(module.state.weight),
-        "b_hh": array(module.state.bias),
+        "b_ih": array(module.input_to_gates.bias),
+        "w_hh": array(module.hidden_to_gates.weight),
+        "b_hh": array(module.hidden_to_gates.bias),
     }
 
 
@@ -125,13 +127,13 @@ def self_attention(settings: config.TransformerConfig, module: SelfAttention) ->
 
 def feed_forward(settings: config.TransformerConfig, module: FeedForward) -> dict[str, Any]:
     units = settings.feedforward
-    named = {"w1": array(module.into.weight)[:units], "w2": array(module.out.weight)}
+    named = {"w1": array(module.up.weight)[:units], "w2": array(module.down.weight)}
     if settings.activation == "swiglu":
-        named["v"] = array(module.into.weight)[units:]
+        named["v"] = array(module.up.weight)[units:]
     if settings.bias:
-        named |= {"b1": array(module.into.bias)[:units], "b2": array(module.out.bias)}
+        named |= {"b1": array(module.up.bias)[:units], "b2": array(module.down.bias)}
         if settings.activation == "swiglu":
-            named["c"] = array(module.into.bias)[units:]
+            named["c"] = array(module.up.bias)[units:]
     return named
 
 
@@ -149,17 +151,16 @@ def transformer(
     layers = []
     for layer in side.layers:
         one = {
-            "attention": self_attention(settings, layer.attention),
-            "attending": norm(layer.attending.norm),
+            "attention": self_attention(settings, layer.self_attn),
+            "attending": norm(layer.self_attn_norm),
         }
         if attends is not None:
             one |= {
-                "source_attention": attention(attends, layer.source_attention),
-                "reading": norm(layer.reading.norm),
+                "source_attention": attention(attends, layer.cross_attn),
+                "reading": norm(layer.cross_attn_norm),
             }
         layers.append(
-            one
-            | {"feedforward": feed_forward(settings, layer.feedforward), "feeding": norm(layer.feeding.norm)}
+            one | {"feedforward": feed_forward(settings, layer.ffn), "feeding": norm(layer.ffn_norm)}
         )
     vectors = side.positions.vectors
     return {
@@ -177,14 +178,15 @@ def convolutional(side: Any, layers: list[Any]) -> dict[str, Any]:
     vectors = side.positions.vectors
     return {
         "positions": None if vectors is None else array(vectors.weight),
-        "into": normalised(side.into),
+        "into": normalised(side.in_proj),
         "layers": layers,
-        "out": normalised(side.out),
+        "out": normalised(side.out_proj),
     }
 
 
 def convolutional_layer(settings: config.AttentionConfig, layer: Any) -> dict[str, Any]:
-    maps = {name: normalised(getattr(layer, name)) for name in ("convolution", "asking", "answer")}
+    names = {"convolution": "convolution", "asking": "query_proj", "answer": "context_proj"}
+    maps = {theirs: normalised(getattr(layer, ours)) for theirs, ours in names.items()}
     return maps | {"attention": attention(settings, layer.attention)}
 
 
@@ -256,7 +258,7 @@ def recurrent_decoder_weights(
         if decoder.gate is None
         else gate(chosen.gate, decoder.gate, settings.embedding, chosen.size),
         "readout": None if decoder.readout is None else affine(decoder.readout),
-        "projection": None if decoder.down is None else array(decoder.down.weight),
+        "projection": None if decoder.output_proj is None else array(decoder.output_proj.weight),
     }
 
 

@@ -749,7 +749,11 @@ def test_settings_that_training_has_used_up_are_refused_by_name(setting: str) ->
 def test_settings_that_act_in_a_trained_run_are_not_refused() -> None:
     every = [key for key in config.flat(config.Config()) if key.split(".")[0] in ("model", "search")]
     config.refuse_spent([f"{key}=1" for key in every if key not in config.names_marked(config.TRAINING_ONLY)])
-    assert set(config.names_marked(config.TRAINING_ONLY)) <= {"data", "train", *(name for name, _, _ in config.fields())}
+    assert set(config.names_marked(config.TRAINING_ONLY)) <= {
+        "data",
+        "train",
+        *(name for name, _, _ in config.fields()),
+    }
     with pytest.raises(UsageError, match="KEY=VALUE"):
         config.refuse_spent(["search.beam"])
 

@@ -67,12 +67,12 @@ def draw(
     )
     require_attention(run, captioner, "draw")
     image = _read(options, captioner.clips)
-    pixels = captioner.seen(image.content, image.where)
+    pixels = captioner.decode_pixels(image.content, image.where)
     attention = "all" if heads.any else True
     forced = image.reference if target is None else " ".join(target.splitlines())
     if forced is not None:
         refuse_long_target(forced, captioner.target_tokenizer)
-        caption = captioner.force([pixels], [forced], seed=seed, attention=attention)[0]
+        caption = captioner.score_targets([pixels], [forced], seed=seed, attention=attention)[0]
     else:
         search = {"beam": beam, "max_length": max_length}
         caption = captioner.caption([pixels], seed=seed, attention=attention, **search)[0][0]

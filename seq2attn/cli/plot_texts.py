@@ -142,7 +142,7 @@ def of_run(
     else:
         refuse_long_target(target, translator.target_tokenizer)
         target = " ".join(target.splitlines())
-        translation = translator.force([source], [target], seed=seed, attention=attention)[0]
+        translation = translator.score_targets([source], [target], seed=seed, attention=attention)[0]
     if translation.truncated_tokens:
         console.warn(
             f"the source has {MAX_SOURCE + translation.truncated_tokens:,} tokens; "

@@ -13,7 +13,7 @@ from seq2attn.cli.conflicts import Conflict, Needs, check, set_options
 from seq2attn.errors import UsageError, UserError
 
 if TYPE_CHECKING:
-    from seq2attn.inference.searcher import Predictor
+    from seq2attn.inference.predictor import Predictor
 
 PRECISIONS = get_args(config.Precision)
 

@@ -14,7 +14,7 @@ from seq2attn.data.tokenizer import EOS, Tokenizer
 from seq2attn.evaluation.caption_tokens import tokens
 from seq2attn.evaluation.cider import CiderD
 from seq2attn.inference import Caption, Captioner
-from seq2attn.inference.searcher import BANNED
+from seq2attn.inference.predictor import BANNED
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training.objectives.self_critical import RewardFunction, SampledTargets
 

@@ -36,14 +36,14 @@ def seen(
     them before.
     """
     if made is None:
-        return [captioner.seen(split.content(number), split.names[number]) for number in numbers]
+        return [captioner.decode_pixels(split.content(number), split.names[number]) for number in numbers]
     features = [np.asarray(made[number]) for number in numbers]
     return [[one[~np.isnan(one[:, 0, 0, 0])] if one.ndim == 4 else one] for one in features]
 
 
 def blocks(captioner: Captioner, count: int) -> Iterator[range]:
     """The numbers from 0 to `count`, as many at a time as may be held decoded."""
-    most = max(1, min(BLOCK, BYTES // sum(view.side**2 * 3 * view.frames for view in captioner.views)))
+    most = max(1, min(BLOCK, BYTES // sum(view.side**2 * 3 * view.frames for view in captioner.transforms)))
     return (range(start, min(start + most, count)) for start in range(0, count, most))
 
 
@@ -102,7 +102,7 @@ def force(
             for number, one in zip(numbers, seen(captioner, split, numbers), strict=True)
             for _ in split.captions[number]
         ]
-        found = captioner.force(
+        found = captioner.score_targets(
             images,
             texts,
             batch_tokens=batch_tokens,
@@ -115,7 +115,7 @@ def force(
         tokens += sum(len(caption.tokens) + 1 for caption in real)
         scored += len(real)
         if counts is not None:
-            counts += _pointed(captioner.views[0], split, numbers, found)
+            counts += _pointed(captioner.transforms[0], split, numbers, found)
     progress(len(split.names), len(split.names))
     return Forced(
         Likelihood(log_p, tokens, scored, len(split) - scored), None if counts is None else total(counts)

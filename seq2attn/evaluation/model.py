@@ -110,7 +110,7 @@ def force(
             some = sources[start : start + BLOCK]
             theirs = within_bounds(targets[start : start + BLOCK], translator.target_tokenizer)
             shown = align and number == 0
-            found = translator.force(
+            found = translator.score_targets(
                 some, theirs, batch_tokens=batch_tokens, attention=shown, seed=seed, first=start
             )
             links += [set(translation.alignment()) for translation in found if shown]

@@ -7,7 +7,6 @@ those of queries and keys, and heads that share what they read of the source get
 by its modules, and text by pieces.
 """
 
-from collections.abc import Iterable
 from typing import Any, cast
 
 import ctranslate2
@@ -22,12 +21,10 @@ from seq2attn.attention.scores import Keyed
 from seq2attn.attention.self_attention import SelfAttention
 from seq2attn.config import ModelConfig, TransformerConfig
 from seq2attn.data.tokenizer import BOS, EOS, SPECIALS, UNK, Tokenizer
-from seq2attn.models.decoders.transformer import Layer as DecoderLayer
 from seq2attn.models.decoders.transformer import TransformerDecoder
-from seq2attn.models.encoders.transformer import Layer as EncoderLayer
 from seq2attn.models.encoders.transformer import TransformerEncoder
 from seq2attn.models.layers.positions import Positions
-from seq2attn.models.layers.transformer import EPS, FeedForward, Sublayer
+from seq2attn.models.layers.transformer import EPS, FeedForward
 from seq2attn.models.seq2seq import Seq2Seq
 
 VERSION: str = ctranslate2.__version__
@@ -70,17 +67,13 @@ class ModelConverter(Converter):  # type: ignore[misc]
                 _norm(side.layer_norm, stack.norm)
             if (table := _table(stack.positions, settings)) is not None:
                 side.position_encodings.encodings = table
-        for layer, encoded in zip(
-            spec.encoder.layer, cast(Iterable[EncoderLayer], self.encoder.layers), strict=True
-        ):
-            _self_attention(layer.self_attention, encoded.attention, encoded.attending)
-            _feedforward(layer.ffn, encoded.feedforward, encoded.feeding)
-        for layer, decoded in zip(
-            spec.decoder.layer, cast(Iterable[DecoderLayer], self.decoder.layers), strict=True
-        ):
-            _self_attention(layer.self_attention, decoded.attention, decoded.attending)
-            _source_attention(layer.attention, decoded.source_attention, decoded.reading)
-            _feedforward(layer.ffn, decoded.feedforward, decoded.feeding)
+        for layer, encoded in zip(spec.encoder.layer, self.encoder.layers, strict=True):
+            _self_attention(layer.self_attention, encoded.self_attn, encoded.self_attn_norm)
+            _feedforward(layer.ffn, encoded.ffn, encoded.ffn_norm)
+        for layer, decoded in zip(spec.decoder.layer, self.decoder.layers, strict=True):
+            _self_attention(layer.self_attention, decoded.self_attn, decoded.self_attn_norm)
+            _source_attention(layer.attention, decoded.cross_attn, decoded.cross_attn_norm)
+            _feedforward(layer.ffn, decoded.ffn, decoded.ffn_norm)
         _map(spec.decoder.projection, self.decoder.output.weight, self.decoder.output.bias)
         spec.register_source_vocabulary(self.source.vocabulary)
         spec.register_target_vocabulary(self.target.vocabulary)
@@ -120,13 +113,13 @@ def _table(positions: Positions, settings: TransformerConfig) -> Tensor | None:
     return nothing if table is None else _copy(table)
 
 
-def _self_attention(spec: Any, own: SelfAttention, around: Sublayer) -> None:
-    _norm(spec.layer_norm, around.norm)
+def _self_attention(spec: Any, own: SelfAttention, norm: nn.Module) -> None:
+    _norm(spec.layer_norm, norm)
     _map(spec.linear[0], own.maps.weight, own.maps.bias)
     _map(spec.linear[1], own.out.weight, own.out.bias)
 
 
-def _source_attention(spec: Any, own: Attention, around: Sublayer) -> None:
+def _source_attention(spec: Any, own: Attention, norm: nn.Module) -> None:
     query_map, key_map, value_map, out = (
         cast(nn.Linear, linear) for linear in (own.query, own.key, own.value, own.out)
     )
@@ -134,7 +127,7 @@ def _source_attention(spec: Any, own: Attention, around: Sublayer) -> None:
     query = _heads(query_map, score.query, own.heads, own.heads)
     key = _heads(key_map, score.key, own.kv_heads, own.heads)
     value = _heads(value_map, nn.Identity(), own.kv_heads, own.heads)
-    _norm(spec.layer_norm, around.norm)
+    _norm(spec.layer_norm, norm)
     _map(spec.linear[0], *query)
     _map(
         spec.linear[1],
@@ -158,11 +151,11 @@ def _heads(linear: nn.Linear, then: nn.Module, parts: int, heads: int) -> tuple[
     ).repeat_interleave(heads // parts, 0).flatten()
 
 
-def _feedforward(spec: Any, own: FeedForward, around: Sublayer) -> None:
-    _norm(spec.layer_norm, around.norm)
-    _map(spec.linear_1, own.out.weight, own.out.bias)
+def _feedforward(spec: Any, own: FeedForward, norm: nn.Module) -> None:
+    _norm(spec.layer_norm, norm)
+    _map(spec.linear_1, own.down.weight, own.down.bias)
     into = [spec.linear_0, spec.linear_0_noact] if own.activation == "swiglu" else [spec.linear_0]
-    biases = [None] * len(into) if own.into.bias is None else own.into.bias.chunk(len(into))
+    biases = [None] * len(into) if own.up.bias is None else own.up.bias.chunk(len(into))
     for part, weight, bias in zip(into, own.parts(), biases, strict=True):
         _map(part, weight, bias)
 

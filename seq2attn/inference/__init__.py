@@ -10,14 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seq2attn.inference.captioner import Captioner
+    from seq2attn.inference.predictor import BATCH_TOKENS
     from seq2attn.inference.results import Caption, Translation
-    from seq2attn.inference.searcher import BATCH_TOKENS
     from seq2attn.inference.translator import MAX_SOURCE, Translator
     from seq2attn.runs.loading import run_paths
 
-__all__ = ["BATCH_TOKENS", "MAX_SOURCE", "Caption", "Captioner", "Translation", "Translator", "load", "run_paths"]
+__all__ = [
+    "BATCH_TOKENS",
+    "MAX_SOURCE",
+    "Caption",
+    "Captioner",
+    "Translation",
+    "Translator",
+    "load",
+    "run_paths",
+]
 _MODULES = {
-    "BATCH_TOKENS": "seq2attn.inference.searcher",
+    "BATCH_TOKENS": "seq2attn.inference.predictor",
     "MAX_SOURCE": "seq2attn.inference.translator",
     "Caption": "seq2attn.inference.results",
     "Captioner": "seq2attn.inference.captioner",

@@ -1,12 +1,12 @@
-"""A model that describes images: files or pixels in, captions in their order out, each with where its words
-looked.
+"""Captioning: images or clips to captions, in the order of the images, with the attention of each word.
 
-It prints nothing. What comes out for an image depends neither on the other images nor on the batch size.
+It prints nothing. The result of an image depends neither on the other images nor on the batch size.
 """
 
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -21,10 +21,13 @@ from seq2attn.data.images.files import content_of
 from seq2attn.data.images.transforms import ImageTransform, stacked
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.errors import UsageError, UserError
-from seq2attn.inference.batching import STEP
-from seq2attn.inference.forks import at_work
-from seq2attn.inference.results import Caption
-from seq2attn.inference.searcher import Predictor
+from seq2attn.inference import forced
+from seq2attn.inference.attention_weights import AttentionOption, as_arrays
+from seq2attn.inference.predictor import Predictor
+from seq2attn.inference.results import Caption, Weights
+from seq2attn.inference.scheduling.batches import STEP
+from seq2attn.inference.scheduling.fork_safety import at_work
+from seq2attn.inference.self_attention import SelfAttention, self_attention
 from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models.encoders.image import ImageEncoder
 from seq2attn.models.memory import Memory
@@ -34,19 +37,17 @@ from seq2attn.runs.loading import load_runs
 from seq2attn.search.mbr import Utility
 from seq2attn.search.step import Hypothesis
 
-LONGEST = 50  # tokens of a caption, where neither the run nor the caller says
+MAX_LENGTH = 50  # tokens of a caption, if neither the run nor the caller has a maximum
 
-# an image as a model is given it: bytes (F, side, side, 3), or features made of them before, (C, h, w) or
-# (F, C, h, w)
-Seen = NDArray[Any]
-# an image as it comes: a file, a folder of frames, or what stands in a file
+# An image as a model reads it: bytes (F, side, side, 3), or features that were computed before, (C, h, w) or
+# (F, C, h, w).
+Pixels = NDArray[Any]
+# An image as a caller has it: a file, a folder of frames, or the content of a file.
 File = str | os.PathLike[str] | bytes
 
 
-class Captioner(Predictor[Seen, Caption]):
-    """Models and a tokenizer, ready to describe images: loaded from runs, or made around a model in
-    training.
-    """
+class Captioner(Predictor[Pixels, Caption]):
+    """Models and a tokenizer, ready to caption images: loaded from runs, or made around a model in training."""
 
     def __init__(
         self,
@@ -59,11 +60,11 @@ class Captioner(Predictor[Seen, Caption]):
         others: Sequence[tuple[Seq2Seq, ImageTransform]] = (),
         processes: bool = False,
     ) -> None:
-        """`others` are averaged with the model, each with its own view of an image. Computes where the model
-        is; precision and `processes` as `Translator` has them.
+        """An ensemble of the model and `others`, each with its own transform of an image, on the device of the model.
+        `precision` and `processes`: see `Translator`.
         """
         assert config.model.encoder.kind == "image"
-        self.views = (ImageTransform.of(config.model.encoder), *(view for _, view in others))
+        self.transforms = (ImageTransform.of(config.model.encoder), *(transform for _, transform in others))
         super().__init__(
             [model, *(other for other, _ in others)],
             target_tokenizer,
@@ -83,29 +84,30 @@ class Captioner(Predictor[Seen, Caption]):
         processes: bool = False,
         allow_code: bool = False,
     ) -> Self:
-        """A run, or several joined by commas as an ensemble of the first one's search settings. Errors as of
+        """A run, or several joined by commas: an ensemble with the search settings of the first. Errors: see
         `Translator.load`.
 
-        `allow_code` lets a run whose backbone is a function of some package import and call it.
+        `allow_code` lets a run import and call the function that its `model.encoder.backbone` names.
         """
         code = backbones.allow_code() if allow_code else nullcontext()
         with at_work("cpu" if device == "cpu" else "cuda"), code:
-            found = load_runs(run, device, precision, settings, images=True)
-        views = [
+            loaded = load_runs(run, device, precision, settings, images=True)
+        transforms = [
             ImageTransform.of(encoder)
-            for run in found.runs
+            for run in loaded.runs
             if (encoder := run.config.model.encoder).kind == "image"
         ]
-        first = found.runs[0]
-        for view, other in zip(views[1:], found.runs[1:], strict=True):
-            if (view.frames > 1) != (views[0].frames > 1):
+        first = loaded.runs[0]
+        for transform, other in zip(transforms[1:], loaded.runs[1:], strict=True):
+            if (transform.frames > 1) != (transforms[0].frames > 1):
                 raise UserError(
-                    f"{other.path}: of {first.path} and this, one reads clips and the other stills; an ensemble sees one kind of image"
+                    f"{other.path}: one of this and {first.path} reads clips and the other stills; "
+                    "an ensemble needs runs of one kind"
                 )
-        others = list(zip(found.models[1:], views[1:], strict=True))
+        others = list(zip(loaded.models[1:], transforms[1:], strict=True))
         return cls(
-            found.models[0],
-            found.target_tokenizer,
+            loaded.models[0],
+            loaded.target_tokenizer,
             first.config,
             languages=first.languages,
             precision=precision,
@@ -115,7 +117,7 @@ class Captioner(Predictor[Seen, Caption]):
 
     def caption(
         self,
-        images: Sequence[File | Sequence[Seen]],
+        images: Sequence[File | Sequence[Pixels]],
         beam: int | None = None,
         n_best: int = 1,
         length_penalty: float | None = None,
@@ -128,17 +130,17 @@ class Captioner(Predictor[Seen, Caption]):
         seed: int = 1,
         batch_tokens: int | None = None,
         prefixes: Sequence[str] | None = None,
-        attention: bool = True,
+        attention: AttentionOption = True,
         first: int = 0,
         no_repeat_ngram: int | None = None,
         utility: Utility | None = None,
         samples: int | None = None,
     ) -> list[list[Caption]]:
-        """The `n_best` captions of each image, best first: a path, the bytes of a file, or what `see` made
-        of one.
+        """The `n_best` captions of each image, best first. An image is a path, the bytes of a file, or the result of
+        `load_pixels`.
 
-        Options are those of `Translator.translate`; a caption has at most LONGEST tokens where nothing else
-        is said. Raises UserError for what is no image, naming it.
+        Options: see `Translator.translate`; the default maximum length is MAX_LENGTH. Raises UserError, which names
+        the file, if it is no image.
         """
         if isinstance(images, str | bytes | os.PathLike):
             raise UsageError("caption takes a list of images: put a single one in brackets")
@@ -161,73 +163,79 @@ class Captioner(Predictor[Seen, Caption]):
         sources = self._sources(images)
         results: list[list[Caption]] = [[] for _ in images]
         limits = [
-            max(LONGEST, options.min_length) if options.max_length is None else options.max_length
+            max(MAX_LENGTH, options.min_length) if options.max_length is None else options.max_length
         ] * len(results)
         rows = range(len(results))
-        forced, _ = self._prefixes(prefixes, limits)
-        for i, ranked in self._share_out(
+        prefix_ids, _ = self._encode_prefixes(prefixes, limits)
+        for i, captions in self._decode_batches(
             [None] * len(results),
             sources,
             self._positions(sources),
             limits,
             rows,
-            forced,
+            prefix_ids,
             options,
             seed,
             first,
             batch_tokens,
         ):
-            results[i] = ranked
+            results[i] = captions
         return results
 
-    def force(
+    def score_targets(
         self,
-        images: Sequence[File | Sequence[Seen]],
+        images: Sequence[File | Sequence[Pixels]],
         captions: Sequence[str],
         batch_tokens: int | None = None,
-        attention: bool = True,
+        attention: AttentionOption = True,
         seed: int = 1,
         first: int = 0,
     ) -> list[Caption]:
-        """Each image with the caption it is given: the score and the attention that teacher forcing gives."""
+        """Forced decoding: each image with the caption that is given, its score and its attention."""
         if len(images) != len(captions):
             raise UsageError(
                 f"there are {len(images)} images and {len(captions)} captions: each image needs its own"
             )
         sources = self._sources(images)
         ids = self.target_tokenizer.encode_batch(captions)
-        found = self._forced_on(
-            captions, sources, self._positions(sources), ids, attention, seed, first, batch_tokens
+        hypotheses = forced.score_targets(
+            self, sources, self._positions(sources), ids, attention, seed, first, batch_tokens
         )
         return [
-            self._caption(source, hypothesis, caption)
-            for source, hypothesis, caption in zip(sources[0], found, captions, strict=True)
+            self._caption(source, hypothesis, attention, caption)
+            for source, hypothesis, caption in zip(sources[0], hypotheses, captions, strict=True)
         ]
 
-    def see(self, image: File, where: str | None = None) -> list[Seen]:
-        """The pixels that each member is given of an image. Raises UserError, naming it, where it is none."""
+    def self_attention(self, image: File | Sequence[Pixels], caption: str | None = None) -> SelfAttention:
+        """As `Translator.self_attention`: between the cells of an image's map, or the frames of a clip."""
+        source = self._sources([image])[0][0]
+        target_ids = None if caption is None else self.target_tokenizer.encode(caption)
+        return self_attention(self, source, len(source) if self.clips else None, target_ids, [])
+
+    def load_pixels(self, image: File, where: str | None = None) -> list[Pixels]:
+        """The pixels of an image for each member. Raises UserError, which names the file, if it is no image."""
         content, name = (
             ([image], "image")
             if isinstance(image, bytes)
             else (content_of(Path(image), self.clips), os.fspath(image))
         )
-        return self.seen(content, where or name)
+        return self.decode_pixels(content, where or name)
 
-    def seen(self, content: Sequence[bytes], where: str) -> list[Seen]:
-        """The same of what stands in a file, or in those of a clip's frames."""
-        views = {view: view.pixels(content, where) for view in set(self.views)}
-        return [views[view] for view in self.views]
+    def decode_pixels(self, content: Sequence[bytes], where: str) -> list[Pixels]:
+        """The same of the content of a file, or of the files of a clip's frames."""
+        pixels = {transform: transform.pixels(content, where) for transform in set(self.transforms)}
+        return [pixels[transform] for transform in self.transforms]
 
     @property
     def attends(self) -> bool:
         encoder = self.config.model.encoder
         return super().attends and not (
             self.clips and encoder.kind == "image" and encoder.temporal == "mean"
-        )  # where the mean of all frames stands, no frame was looked at
+        )  # the mean over the frames has no attention to a frame
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of the positions of an image."""
+        """Rows and columns of the source positions of an image, or of each frame."""
         return self._grids[0]
 
     @property
@@ -241,24 +249,26 @@ class Captioner(Predictor[Seen, Caption]):
 
     @property
     def clips(self) -> bool:
-        return self.views[0].frames > 1
+        return self.transforms[0].frames > 1
 
-    def _sources(self, images: Sequence[File | Sequence[Seen]]) -> list[list[Seen]]:
-        """What each member is given of each image."""
-        seen = [
-            self.see(image) if isinstance(image, str | bytes | os.PathLike) else image for image in images
+    def _sources(self, images: Sequence[File | Sequence[Pixels]]) -> list[list[Pixels]]:
+        """The pixels of each image, by member."""
+        pixels = [
+            self.load_pixels(image) if isinstance(image, str | bytes | os.PathLike) else image
+            for image in images
         ]
-        if any(isinstance(one, np.ndarray) or len(one) != len(self.models) for one in seen):
+        if any(isinstance(one, np.ndarray) or len(one) != len(self.models) for one in pixels):
             raise UsageError(
-                f"an image is a path, the bytes of a file, or what `see` made of one: a list of {len(self.models)}, one a model"
+                "an image is a path, the bytes of a file, or a result of load_pixels: "
+                f"a list of {len(self.models)}, one for each model"
             )
-        return [[one[member] for one in seen] for member in range(len(self.models))]
+        return [[one[member] for one in pixels] for member in range(len(self.models))]
 
-    def _positions(self, sources: Sequence[Sequence[Seen]]) -> list[int]:
-        """How much reading each image takes."""
-        return [self.cells * (len(seen) if self.clips else 1) for seen in sources[0]]
+    def _positions(self, sources: Sequence[Sequence[Pixels]]) -> list[int]:
+        """The number of source positions of each image."""
+        return [self.cells * (len(pixels) if self.clips else 1) for pixels in sources[0]]
 
-    def _read(self, member: int, sources: Sequence[Seen]) -> tuple[Tensor, Tensor]:
+    def _read(self, member: int, sources: Sequence[Pixels]) -> tuple[Tensor, Tensor]:
         if not self.clips:
             return (
                 stacked(sources, False)
@@ -273,57 +283,78 @@ class Captioner(Predictor[Seen, Caption]):
             source = torch.from_numpy(
                 np.stack(
                     [
-                        np.concatenate([some, np.zeros((longest - len(some), *some.shape[1:]), some.dtype)])
-                        for some in sources
+                        np.concatenate([clip, np.zeros((longest - len(clip), *clip.shape[1:]), clip.dtype)])
+                        for clip in sources
                     ]
                 )
             )
-        # The company of a longer clip must not change how sums over the frames are taken: see
-        # `batching.padded_sources`.
-        filling = -mask.size(1) % STEP
-        return torch.cat([source, source.new_zeros(len(source), filling, *source.shape[2:])], 1), F.pad(
-            mask, (0, filling)
-        )
+        # A longer clip in the batch must not change how sums over the frames are computed: see
+        # `scheduling.batches.STEP`.
+        padding = -mask.size(1) % STEP
+        frames = source.new_zeros(len(source), padding, *source.shape[2:])
+        return torch.cat([source, frames], 1), F.pad(mask, (0, padding))
 
-    def _memory(self, member: int, sources: Sequence[Seen]) -> Memory:
-        """An image that stands there several times, with other captions, is read once."""
-        places: dict[int, int] = {}
-        of = [places.setdefault(id(source), len(places)) for source in sources]
-        if len(places) == len(of):
-            return super()._memory(member, sources)
-        made = super()._memory(member, [sources[of.index(place)] for place in range(len(places))])
-        return made.of(torch.tensor(of, device=self.device))
+    def _encode(self, member: int, sources: Sequence[Pixels]) -> Memory:
+        """An image that occurs several times, with different captions, is encoded once."""
+        distinct: dict[int, int] = {}
+        index = [distinct.setdefault(id(source), len(distinct)) for source in sources]
+        if len(distinct) == len(index):
+            return super()._encode(member, sources)
+        encoded = super()._encode(member, [sources[index.index(number)] for number in range(len(distinct))])
+        return encoded.repeat_for(torch.tensor(index, device=self.device))
 
-    def _filling(self, sources: Sequence[Seen]) -> Seen:
+    def _padding_source(self, sources: Sequence[Pixels]) -> Pixels:
         return sources[0]
 
-    def _alike(self, member: int) -> bool:
-        return self.views[member] == self.views[0] and self._grids[member] == self.grid
+    def _same_positions(self, member: int) -> bool:
+        return self.transforms[member] == self.transforms[0] and self._grids[member] == self.grid
 
-    def _result(self, input: None, source: Seen, hypothesis: Hypothesis) -> Caption:
-        return self._caption(source, hypothesis)
+    def _result(
+        self, input: None, source: Pixels, hypothesis: Hypothesis, attention: AttentionOption
+    ) -> Caption:
+        return self._caption(source, hypothesis, attention)
 
-    def _caption(self, source: Seen, hypothesis: Hypothesis, text: str | None = None) -> Caption:
+    def _caption(
+        self, source: Pixels, hypothesis: Hypothesis, attention: AttentionOption, text: str | None = None
+    ) -> Caption:
         tokens, tokenizer = list(hypothesis.tokens), self.target_tokenizer
         numbers = tokenizer.word_index(tokens) if text is None else word_numbers(text, tokens, tokenizer)
         text = tokenizer.decode(tokens) if text is None else text
-        words = text.split()
-        pieces = between = None
-        if hypothesis.weights is not None:
-            pieces = hypothesis.weights.numpy()
-            if self.clips:  # of a frame all its cells together; not those of frames that other clips have
-                pieces = pieces.reshape(len(pieces), -1, self.cells).sum(2)[:, : len(source)]
-            positions = pieces.shape[1]
-            between = between_words(pieces[:-1], numbers, range(positions), len(words), positions)
-        return Caption(
+        caption = Caption(
             text,
             hypothesis.score,
             hypothesis.log_probability,
             tokens,
             tokenizer.pieces(tokens),
-            pieces,
-            words,
-            between,
-            None if pieces is None or self.clips else self.grid,
-            hypothesis.finished,
+            words=text.split(),
+            finished=hypothesis.finished,
         )
+        if hypothesis.weights is None:
+            return caption
+        mean, heads = (
+            None if weights is None else self._by_frame(weights, len(source))
+            for weights in as_arrays(hypothesis.weights, attention)
+        )
+        assert mean is not None
+        positions = mean.shape[1]
+        words, word_heads = (
+            None
+            if weights is None
+            else between_words(weights[..., :-1, :], numbers, range(positions), len(caption.words), positions)
+            for weights in (mean, heads)
+        )
+        return replace(
+            caption,
+            subword_attention=mean,
+            attention=words,
+            grid=None if self.clips else self.grid,
+            subword_attention_heads=heads,
+            attention_heads=word_heads,
+        )
+
+    def _by_frame(self, weights: Weights, frames: int) -> Weights:
+        """Of a clip (..., T, S): the sum over the cells of each frame, without the frames of longer clips."""
+        if not self.clips:
+            return weights
+        by_frame: Weights = weights.reshape(*weights.shape[:-1], -1, self.cells).sum(-1)[..., :frames]
+        return by_frame

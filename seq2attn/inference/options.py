@@ -1,7 +1,6 @@
-"""How translations are searched for or drawn: every option of `Translator.translate` in one value, which
-knows what makes no sense.
+"""The options of a search in one value, and the refusal of options that make no sense.
 
-It knows no model, and travels between processes.
+It knows no model, and is sent between processes.
 """
 
 import math
@@ -10,17 +9,18 @@ from typing import NamedTuple
 
 from seq2attn.config import MOST_BEAM, MOST_PENALTY, MOST_SAMPLES, MOST_TOKENS
 from seq2attn.errors import UsageError
+from seq2attn.inference.attention_weights import AttentionOption, check_option
 from seq2attn.search.mbr import Utility
 
 
 def refuse_number(name: str, number: object, least: int, most: int | None) -> None:
-    """Raise UsageError for what is no whole number from `least` to `most`."""
+    """Raise UsageError unless it is a whole number from `least` to `most`."""
     if not isinstance(number, int) or isinstance(number, bool):
-        raise UsageError(f"{name} is {number!r}: it must be a whole number")
+        raise UsageError(f"{name} is {number!r}: it must be a whole number", setting=name)
     if number < least:
-        raise UsageError(f"{name} is {_short(number)}: it must be at least {least}")
+        raise UsageError(f"{name} is {_short(number)}: it must be at least {least}", setting=name)
     if most is not None and number > most:
-        raise UsageError(f"{name} is {_short(number)}: it must be at most {most:,}")
+        raise UsageError(f"{name} is {_short(number)}: it must be at most {most:,}", setting=name)
 
 
 def _short(number: int) -> str:
@@ -28,12 +28,12 @@ def _short(number: int) -> str:
 
 
 class Options(NamedTuple):
-    """As `Translator.translate` has them, with nothing left to the run."""
+    """The options of `Translator.translate`, with the run's own settings in place of None."""
 
     beam: int
     n_best: int
     length_penalty: float
-    max_length: int | None  # None: by the source
+    max_length: int | None  # tokens; None: it depends on the source
     min_length: int
     sample: bool
     temperature: float
@@ -41,27 +41,29 @@ class Options(NamedTuple):
     top_p: float
     no_repeat_ngram: int
     utility: Utility | None
-    drawn: int  # outputs drawn of a text; 0: they are searched for
-    attention: bool
+    drawn: int  # samples of each source; 0: beam search
+    attention: AttentionOption
 
     @property
     def width(self) -> int:
-        """Rows a sentence."""
+        """Rows of each source."""
         return self.drawn or self.beam
 
     def check(self, texts: Sequence[str], prefixes: Sequence[str] | None) -> None:
-        """Raise UsageError, naming the options, for what makes no sense."""
+        """Raise UsageError, which names the option, for options that make no sense."""
         if isinstance(texts, str):
             raise UsageError("translate takes a list of texts: put a single one in brackets")
-        for what, several in (("a text", texts), ("a prefix", prefixes or ())):
-            for number, one in enumerate(several):
-                if not isinstance(one, str):
+        for kind, strings in (("a text", texts), ("a prefix", prefixes or ())):
+            for number, string in enumerate(strings):
+                if not isinstance(string, str):
                     raise UsageError(
-                        f"{what} is a string, and number {number} is of type {type(one).__name__}"
+                        f"{kind} is a string, and number {number} is of type {type(string).__name__}"
                     )
+        check_option(self.attention)
         if self.utility is not None and self.sample:
             raise UsageError(
-                "sample gives the draws themselves, and utility chooses among draws of its own: leave one out"
+                "sample returns the samples themselves, and `utility` chooses from samples of its own: leave one out",
+                setting="sample",
             )
         for name, number, least, most in (
             ("beam", self.beam, 1, MOST_BEAM),
@@ -75,27 +77,35 @@ class Options(NamedTuple):
             refuse_number(name, number, least, most)
         if self.max_length is not None and self.max_length < self.min_length:
             raise UsageError(
-                f"min_length is {self.min_length} and max_length {self.max_length}: no length is between them"
+                f"min_length is {self.min_length} and max_length {self.max_length}: no length is between them",
+                setting="min_length",
             )
         if not self.drawn and self.n_best > self.beam:
             raise UsageError(
-                f"n_best is {self.n_best} and beam {self.beam}: a beam finds at most as many translations as it is wide"
+                f"n_best is {self.n_best} and beam {self.beam}: a beam search returns at most `beam` outputs",
+                setting="n_best",
             )
         if self.utility is not None and self.n_best > self.drawn:
             raise UsageError(
-                f"n_best is {self.n_best} and samples {self.drawn}: no more can be chosen than are drawn"
+                f"n_best is {self.n_best} and samples {self.drawn}: at most as many are returned as are drawn",
+                setting="n_best",
             )
         if self.utility is not None and self.drawn > MOST_SAMPLES:
             raise UsageError(
-                f"samples is {self.drawn}: each is compared with each other, so at most {MOST_SAMPLES:,}"
+                f"samples is {self.drawn}: each is compared with every other, so at most {MOST_SAMPLES:,}",
+                setting="samples",
             )
         if not (0 <= self.length_penalty <= MOST_PENALTY):
-            raise UsageError(f"length_penalty is {self.length_penalty}: it must be from 0 to {MOST_PENALTY}")
+            raise UsageError(
+                f"length_penalty is {self.length_penalty}: it must be from 0 to {MOST_PENALTY}",
+                setting="length_penalty",
+            )
         if not (0 < self.temperature < math.inf):
-            raise UsageError(f"temperature is {self.temperature}: it must be above 0")
+            raise UsageError(f"temperature is {self.temperature}: it must be above 0", setting="temperature")
         if not (0 < self.top_p <= 1):
-            raise UsageError(f"top_p is {self.top_p}: it must be above 0 and at most 1")
+            raise UsageError(f"top_p is {self.top_p}: it must be above 0 and at most 1", setting="top_p")
         if prefixes is not None and len(prefixes) != len(texts):
             raise UsageError(
-                f"there are {len(prefixes)} prefixes and {len(texts)} texts: each text needs its own, which may be empty"
+                f"there are {len(prefixes)} prefixes and {len(texts)} texts: each text needs its own, "
+                "which may be empty"
             )

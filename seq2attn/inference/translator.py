@@ -1,6 +1,6 @@
-"""A model that translates: texts to ids, a search, and hypotheses back to texts in the order they came.
+"""Translation: texts to ids, a search, and hypotheses back to texts, in the order of the texts.
 
-It prints nothing. What comes out for a text depends neither on the other texts nor on the batch size.
+It prints nothing. The result of a text depends neither on the other texts nor on the batch size.
 """
 
 import os
@@ -13,21 +13,23 @@ from torch import Tensor
 
 from seq2attn.config import Config
 from seq2attn.data.corpus import is_blank
-from seq2attn.data.tokenizer import PAD, Tokenizer
+from seq2attn.data.tokenizer import EOS, PAD, Tokenizer
 from seq2attn.errors import UsageError
-from seq2attn.inference.batching import bounded, encoded, padded_sources
-from seq2attn.inference.forks import at_work
-from seq2attn.inference.heads import looking_at
+from seq2attn.inference import forced
+from seq2attn.inference.attention_weights import AttentionOption, as_arrays
+from seq2attn.inference.encoding import encode_texts, pad_sources, truncate_text
+from seq2attn.inference.predictor import Predictor
 from seq2attn.inference.results import Translation
-from seq2attn.inference.searcher import Predictor
+from seq2attn.inference.scheduling.fork_safety import at_work
+from seq2attn.inference.self_attention import SelfAttention, self_attention
 from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.runs.loading import load_runs, load_tokenizer
 from seq2attn.search.mbr import Utility
 from seq2attn.search.step import Hypothesis
 
-MAX_SOURCE = 1024  # tokens of one source; what is beyond is not read, so that memory and time stay bounded
-MOST_WORDS = 16 * MAX_SOURCE  # of a source: of more, only the first are named
+MAX_SOURCE = 1024  # tokens of one source; the rest is not read, so that memory and time stay bounded
+MAX_WORDS = 16 * MAX_SOURCE  # of one source; the rest has no attention
 
 
 class Member(NamedTuple):
@@ -52,17 +54,16 @@ class Translator(Predictor[list[int], Translation]):
         others: Sequence[Member] = (),
         processes: bool = False,
     ) -> None:
-        """`others` are averaged with the model. Computes where the model is; `auto` precision is fp32 here:
-        only that is the same in every batch.
+        """An ensemble of the model and `others`, on the device of the model. `auto` precision is fp32 here: only fp32
+        gives the same bits in every batch.
 
-        With `processes`, large calls on a CPU are shared out to processes instead of threads, where the
-        system can fork: faster, and the same to the last bit.
-        They hold the models as they are at the first such call, and run until `close`, or until the
-        translator is no more. Leave it out where other threads compute;
-        a `utility` must be one that can be pickled, as those of `evaluation.text` can.
+        With `processes`, large calls on a CPU use forked processes instead of threads, on Linux: faster, with the
+        same results to the last bit. The processes have the models as they are at the first such call, and run until
+        `close`, or until the translator is deleted. Leave it out if other threads compute. A `utility` must then
+        be one that can be pickled, as those of `evaluation.text` can.
         """
         self.source_tokenizer = source_tokenizer
-        # of what the first run was trained on, where it says so
+        # statistics of the lengths that the first run was trained on, if it has them
         self.source_lengths: Mapping[str, float] | None = None
         self.members = (Member(model, source_tokenizer), *others)
         super().__init__(
@@ -83,25 +84,24 @@ class Translator(Predictor[list[int], Translation]):
         settings: Iterable[str] = (),
         processes: bool = False,
     ) -> Self:
-        """A run, or several joined by commas as an ensemble of the first one's languages and search settings.
-        `processes` as the class has it.
+        """A run, or several joined by commas: an ensemble with the languages and search settings of the first.
+        `processes`: see the class.
 
-        `settings`, as in "model.attention.at_inference=sample", are changed in every one before the model is
-        made. Raises UserError when a run is missing,
-        incomplete, damaged, from a newer version, or of another target vocabulary; UsageError for settings
-        that are wrong, that act in training alone,
-        that do nothing to any of the runs, or with which the weights would not fit.
+        `settings`, as "model.attention.at_inference=sample", are changed in every run before its model is built.
+        Raises UserError if a run is missing, incomplete, damaged, from a newer version, or has another target
+        vocabulary; UsageError for a setting that is wrong, that only training uses, that has no effect on any of the
+        runs, or that changes the shape of a parameter.
         """
         with at_work("cpu" if device == "cpu" else "cuda"):
-            found = load_runs(run, device, precision, settings, images=False)
+            loaded = load_runs(run, device, precision, settings, images=False)
         members = [
-            Member(model, load_tokenizer(run.source_tokenizer, run.source_size, found.tokenizers))
-            for model, run in zip(found.models, found.runs, strict=True)
+            Member(model, load_tokenizer(run.source_tokenizer, run.source_size, loaded.tokenizers))
+            for model, run in zip(loaded.models, loaded.runs, strict=True)
         ]
-        first = found.runs[0]
+        first = loaded.runs[0]
         translator = cls(
             *members[0],
-            found.target_tokenizer,
+            loaded.target_tokenizer,
             first.config,
             languages=first.languages,
             precision=precision,
@@ -126,27 +126,26 @@ class Translator(Predictor[list[int], Translation]):
         seed: int = 1,
         batch_tokens: int | None = None,
         prefixes: Sequence[str] | None = None,
-        attention: bool = True,
+        attention: AttentionOption = True,
         first: int = 0,
         no_repeat_ngram: int | None = None,
         utility: Utility | None = None,
         samples: int | None = None,
     ) -> list[list[Translation]]:
-        """The `n_best` translations of each text, best first; one empty translation of an empty or blank
-        text.
+        """The `n_best` translations of each text, best first; one empty translation of an empty or blank text.
 
-        What is None is as the run's own search settings say, or as fits the device. Lengths are in tokens.
-        With `sample` the n_best are drawn at random, each text from a stream that
-        `seed` and its number choose (and attention that draws takes its own from there); the first text has
-        number `first`. A prefix is what the translation of the same text begins with; it may be empty.
-        With `no_repeat_ngram` n above 0 no translation holds n target pieces in a row twice.
+        None stands for the run's own search settings, or for what fits the device. Lengths are in tokens.
 
-        With a `utility`, as `evaluation.text.utility` gives it, `samples` are drawn as `sample` does, and the
-        n_best distinct texts of highest mean utility
-        against all of them are chosen: that is their score then, and `length_penalty` has no part in it.
-        Fewer come back where fewer were drawn.
+        `prefixes`: what the translation of each text begins with; may be empty.
+        `no_repeat_ngram`: n above 0: no translation holds an n-gram of target tokens twice.
+        `attention`: True: the mean over layers and heads; "all": every head too; False: none.
+        `sample`: draw the n_best at random, each text from a random stream of its own, which depends on `seed` and
+        its number; the first text has number `first`. Attention that samples uses that stream too.
+        `utility`: minimum-Bayes-risk decoding with a function of `evaluation.text.utility`: draw `samples` and return
+        the n_best distinct texts of highest mean utility against all samples. That is their score, and
+        `length_penalty` has no effect. Fewer are returned if fewer distinct texts were drawn.
 
-        Raises UsageError for options that make no sense, UserError when the model gives no numbers.
+        Raises UsageError for options that make no sense, UserError if the model returns NaN.
         """
         options = self._options(
             beam,
@@ -164,136 +163,107 @@ class Translator(Predictor[list[int], Translation]):
             attention,
         )
         options.check(texts, prefixes)
-        ids, lengths = self._encoded(texts)
-        texts = [bounded(text) for text in texts]
-        # A text that the tokenizer makes nothing of is as good as blank.
-        real = [i for i, text in enumerate(texts) if not is_blank(text) and all(len(side[i]) for side in ids)]
-        results = [
-            [
-                Translation(
-                    text,
-                    "",
-                    0.0,
-                    0.0,
-                    attention=np.zeros((0, 0), np.float32) if attention and self.attends else None,
-                )
-            ]
-            for text in texts
-        ]
+        ids, lengths = self._encode_sources(texts)
+        texts = [truncate_text(text) for text in texts]
+        # A text without any token counts as blank.
+        rows = [i for i, text in enumerate(texts) if not is_blank(text) and all(len(side[i]) for side in ids)]
+        none = np.zeros((0, 0), np.float32) if attention and self.attends else None
+        results = [[Translation(text, "", 0.0, 0.0, attention=none)] for text in texts]
         positions = [len(side) + 1 for side in ids[0]]
         limits = [
             2 * (count - 1) + 10 if options.max_length is None else options.max_length for count in positions
         ]
-        forced, unforced = self._prefixes(prefixes, limits)
-        for i, ranked in self._share_out(
-            texts, ids, positions, limits, real, forced, options, seed, first, batch_tokens
+        prefix_ids, unforced = self._encode_prefixes(prefixes, limits)
+        for i, translations in self._decode_batches(
+            texts, ids, positions, limits, rows, prefix_ids, options, seed, first, batch_tokens
         ):
-            if lengths[i] > MAX_SOURCE or (unforced and unforced[i]):
-                truncated_tokens = max(0, lengths[i] - MAX_SOURCE)
-                ranked = [
-                    replace(
-                        translation,
-                        truncated_tokens=truncated_tokens,
-                        unforced=unforced[i] if unforced else 0,
-                    )
-                    for translation in ranked
+            truncated_tokens = max(0, lengths[i] - MAX_SOURCE)
+            if truncated_tokens or (unforced and unforced[i]):
+                dropped = unforced[i] if unforced else 0
+                translations = [
+                    replace(translation, truncated_tokens=truncated_tokens, unforced=dropped)
+                    for translation in translations
                 ]
-            results[i] = ranked
+            results[i] = translations
         return results
 
-    def _encoded(self, texts: Sequence[str]) -> tuple[list[list[list[int]]], list[int]]:
-        """What each member reads of each text, and how many tokens of the first member a text has."""
-        lengths: list[int] = []
-        first, *others = self.members
-        return [
-            encoded(first.source_tokenizer, texts, MAX_SOURCE, lengths),
-            *(encoded(member.source_tokenizer, texts, MAX_SOURCE) for member in others),
-        ], lengths
-
-    def force(
+    def score_targets(
         self,
         texts: Sequence[str],
         targets: Sequence[str],
         batch_tokens: int | None = None,
-        attention: bool = True,
+        attention: AttentionOption = True,
         seed: int = 1,
         first: int = 0,
     ) -> list[Translation]:
-        """Each text with the target it is given: the score and the attention that teacher forcing gives.
-        Targets are whole, sources are read up to MAX_SOURCE tokens.
+        """Forced decoding: each text with the target that is given, its score and its attention. Targets are used
+        whole, sources up to MAX_SOURCE tokens.
 
-        Attention that draws takes for each text what `seed` and its number choose, as `translate` does.
+        `attention`, `seed` and `first`: see `translate`.
         """
         if len(texts) != len(targets):
             raise UsageError(
                 f"there are {len(texts)} texts and {len(targets)} targets: each text needs its own"
             )
-        ids, lengths = self._encoded(texts)
+        ids, lengths = self._encode_sources(texts)
         target_ids = self.target_tokenizer.encode_batch(targets)
         positions = [len(source) + 1 for source in ids[0]]
-        found = self._forced_on(texts, ids, positions, target_ids, attention, seed, first, batch_tokens)
+        hypotheses = forced.score_targets(
+            self, ids, positions, target_ids, attention, seed, first, batch_tokens
+        )
         results = [
-            self._translation(bounded(text), source, hypothesis, target)
-            for text, source, hypothesis, target in zip(texts, ids[0], found, targets, strict=True)
+            self._translation(truncate_text(text), source, hypothesis, attention, target)
+            for text, source, hypothesis, target in zip(texts, ids[0], hypotheses, targets, strict=True)
         ]
         return [
             replace(result, truncated_tokens=length - MAX_SOURCE) if length > MAX_SOURCE else result
             for result, length in zip(results, lengths, strict=True)
         ]
 
-    def heads(
-        self, translation: Translation, chosen: Sequence[tuple[int | None, int | None]], seed: int = 1
-    ) -> list[Translation]:
-        """A translation of `translate` or `force` with the attention of each (layer, head), from 1; None is
-        the mean of all. The scores stay its own."""
-        ids, _ = self._encoded([translation.source])
-        positions = [len(ids[0][0]) + 1]
-        results = []
-        for layer, head in chosen:
-            with looking_at(self, layer, head):
-                forced = self._forced_on(
-                    [translation.source], ids, positions, [translation.tokens], True, seed, 0, None
-                )
-            hypothesis = forced[0]._replace(
-                score=translation.score,
-                log_probability=translation.log_probability,
-                finished=translation.finished,
-            )
-            results.append(self._translation(translation.source, ids[0][0], hypothesis, translation.text))
-        return results
+    def self_attention(self, text: str, target: str | None = None) -> SelfAttention:
+        """The self-attention of the encoder and, with a target, of the decoder that reads it. Of an ensemble, that
+        of the first model. Raises UsageError if the model has none.
+        """
+        ids = encode_texts(self.source_tokenizer, [text], MAX_SOURCE)[0]
+        target_ids = None if target is None else self.target_tokenizer.encode(target)
+        labels = self.source_tokenizer.pieces([*ids, EOS])
+        return self_attention(self, ids, len(ids) + 1, target_ids, labels)
+
+    def _encode_sources(self, texts: Sequence[str]) -> tuple[list[list[list[int]]], list[int]]:
+        """The ids of each text for each member, and the number of ids of each text for the first member."""
+        lengths: list[int] = []
+        first, *others = self.members
+        return [
+            encode_texts(first.source_tokenizer, texts, MAX_SOURCE, lengths),
+            *(encode_texts(member.source_tokenizer, texts, MAX_SOURCE) for member in others),
+        ], lengths
 
     def _read(self, member: int, sources: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
-        source_BS = padded_sources(sources, self._multiple)
+        source_BS = pad_sources(sources, self._multiple)
         return source_BS, source_BS != PAD
 
-    def _filling(self, sources: Sequence[list[int]]) -> list[int]:
+    def _padding_source(self, sources: Sequence[list[int]]) -> list[int]:
         return []
 
-    def _alike(self, member: int) -> bool:
+    def _same_positions(self, member: int) -> bool:
         return self.members[member].source_tokenizer is self.source_tokenizer
 
-    def _result(self, input: str, source: list[int], hypothesis: Hypothesis) -> Translation:
-        return self._translation(input, source, hypothesis)
+    def _result(
+        self, input: str, source: list[int], hypothesis: Hypothesis, attention: AttentionOption
+    ) -> Translation:
+        return self._translation(input, source, hypothesis, attention)
 
     def _translation(
-        self, source: str, source_ids: list[int], hypothesis: Hypothesis, target: str | None = None
+        self,
+        source: str,
+        source_ids: list[int],
+        hypothesis: Hypothesis,
+        attention: AttentionOption,
+        target: str | None = None,
     ) -> Translation:
         tokens = list(hypothesis.tokens)
         text = self.target_tokenizer.decode(tokens) if target is None else target
-        source_words, target_words = source.split(None, MOST_WORDS)[:MOST_WORDS], text.split()
-        pieces = words = None
-        if hypothesis.weights is not None:
-            pieces = hypothesis.weights[:, : len(source_ids) + 1].numpy()
-            source_numbers = word_numbers(source, source_ids, self.source_tokenizer)
-            target_numbers = (
-                self.target_tokenizer.word_index(tokens)
-                if target is None
-                else word_numbers(target, tokens, self.target_tokenizer)
-            )
-            words = between_words(
-                pieces[:-1, :-1], target_numbers, source_numbers, len(target_words), len(source_words)
-            )
-        return Translation(
+        translation = Translation(
             source,
             text,
             hypothesis.score,
@@ -301,9 +271,30 @@ class Translator(Predictor[list[int], Translation]):
             tokens,
             self.source_tokenizer.pieces(source_ids),
             self.target_tokenizer.pieces(tokens),
-            pieces,
-            source_words,
-            target_words,
-            words,
-            hypothesis.finished,
+            source_words=source.split(None, MAX_WORDS)[:MAX_WORDS],
+            target_words=text.split(),
+            finished=hypothesis.finished,
+        )
+        if hypothesis.weights is None:
+            return translation
+        mean, heads = as_arrays(hypothesis.weights[..., : len(source_ids) + 1], attention)
+        source_numbers = word_numbers(source, source_ids, self.source_tokenizer)
+        target_numbers = (
+            self.target_tokenizer.word_index(tokens)
+            if target is None
+            else word_numbers(target, tokens, self.target_tokenizer)
+        )
+        counts = len(translation.target_words), len(translation.source_words)
+        words, word_heads = (
+            None
+            if weights is None
+            else between_words(weights[..., :-1, :-1], target_numbers, source_numbers, *counts)
+            for weights in (mean, heads)
+        )
+        return replace(
+            translation,
+            subword_attention=mean,
+            attention=words,
+            subword_attention_heads=heads,
+            attention_heads=word_heads,
         )

@@ -1,7 +1,7 @@
-"""From pieces to words: which white-space word of the raw text each piece belongs to, and attention between
+"""From subwords to words: the white-space word of the raw text that each subword belongs to, and attention between
 words.
 
-It knows tokenizers by what they give out, and no model.
+It knows tokenizers by their output, and no model.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,16 +9,17 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from seq2attn.data.tokenizer import SPACE, STAND_IN, UNK, Tokenizer, normalise
+from seq2attn.inference.results import Weights
 
 
 def word_numbers(text: str, ids: Sequence[int], tokenizer: Tokenizer) -> list[int]:
-    """For each id of `tokenizer.encode(text)`, or of its beginning, the number of its word in `text.split()`;
-    -1 where it is white space only.
+    """For each id of `tokenizer.encode(text)`, or of its beginning, the index of its word in `text.split()`; -1 for
+    white space.
 
-    A piece over several words counts for the first. Unlike the text that the ids decode to, this holds where
+    A subword that reaches over several words belongs to the first. Unlike the decoded text, this is right even if
     unknown characters are white space.
     """
-    # the tokenizer puts a space first
+    # the tokenizer puts a space at the beginning
     normal = " " + normalise(text, tokenizer.lowercase).replace(STAND_IN, SPACE)
     word_at, words, inside = [], 0, False
     for character in normal:
@@ -30,10 +31,10 @@ def word_numbers(text: str, ids: Sequence[int], tokenizer: Tokenizer) -> list[in
     def first(start: int, stop: int) -> int:
         return next((word for word in word_at[start:stop] if word >= 0), -1)
 
-    # behind an unknown piece, which reads as one character, a space stays
+    # after an unknown subword, which decodes to one character, a space is not removed
     surfaces = [tokenizer.decode([UNK, token])[1:] for token in ids]
     numbers: list[int] = []
-    if tokenizer.kind == "word":  # one id for all between two spaces, known or not
+    if tokenizer.kind == "word":  # one id between two spaces, known or not
         position = 0
         for surface in surfaces:
             while surface != " " and normal.startswith("  ", position):
@@ -57,31 +58,28 @@ def word_numbers(text: str, ids: Sequence[int], tokenizer: Tokenizer) -> list[in
 
 
 def _spread(start: int, stop: int, unknown: int, first: Callable[[int, int], int]) -> list[int]:
-    """Words of `unknown` ids that share the characters from start to stop: one a character, and what remains
-    to the last.
-    """
+    """Words of `unknown` ids that share the characters from start to stop: one character each, the rest to the last."""
     return [first(start + i, stop if i == unknown - 1 else start + i + 1) for i in range(unknown)]
 
 
 def between_words(
-    pieces_TS: np.ndarray, target: Sequence[int], source: Sequence[int], target_words: int, source_words: int
-) -> np.ndarray:
-    """Attention between words (target_words, source_words) from that between pieces, given each piece's word
-    (-1: none). Later words are left out.
+    subwords_TS: Weights, target: Sequence[int], source: Sequence[int], target_words: int, source_words: int
+) -> Weights:
+    """Attention between words (..., target_words, source_words) from attention between subwords (..., T, S).
 
-    A source word gets the sum over its pieces, a target word the mean over its own; nothing is normalised
-    again.
+    `target` and `source` are the word of each subword (-1: none); words from target_words and source_words on are
+    left out. A source word gets the sum over its subwords, a target word the mean; nothing is normalised again.
     """
     to_source = _membership(source, source_words)
     to_target = _membership(target, target_words)
     counts = np.maximum(to_target.sum(0), 1)[:, None]
-    merged: np.ndarray = (to_target.T @ pieces_TS @ to_source / counts).astype(np.float32)
+    merged: Weights = (to_target.T @ subwords_TS @ to_source / counts).astype(np.float32)
     return merged
 
 
-def _membership(numbers: Sequence[int], words: int) -> np.ndarray:
+def _membership(numbers: Sequence[int], words: int) -> Weights:
     table = np.zeros((len(numbers), words), dtype=np.float32)
-    for piece, word in enumerate(numbers):
+    for subword, word in enumerate(numbers):
         if 0 <= word < words:
-            table[piece, word] = 1.0
+            table[subword, word] = 1.0
     return table

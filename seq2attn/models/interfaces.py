@@ -1,76 +1,111 @@
-"""What every encoder and every decoder is to those who train, search and translate: nobody asks which kind it
-has.
+"""What every encoder, decoder and backbone is to those who train, search and translate. Nobody else asks of
+which kind they are.
+
+Shapes: B sentences, S source positions, T target tokens, R = B x width rows of a search, N entries of the
+target vocabulary, L layers with attention, H heads.
 """
 
 import abc
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from seq2attn.models.memory import Features, Memory, Output
+from seq2attn.models.memory import DecoderOutput, HiddenStates, Memory
+
+
+class Sizes(NamedTuple):
+    """Sizes that encoder, decoder and attention agree on."""
+
+    embedding: int  # of a token's vector
+    states: int  # of one encoder state, the summary's too
+    keys: int  # of the memory
+    values: int
+    query: int  # of the attention's input
+    attention: int  # hidden units of a score, or of mapped keys, all heads together
 
 
 class Encoder(nn.Module, abc.ABC):
-    """Reads sources."""
+    """Sources to a memory."""
 
-    # whether outside training all of it may be in half precision, weights and sums; else products alone
+    # outside training all of it may be in half precision, weights and sums; else matrix products alone
     supports_half_weights: bool = True
 
     @abc.abstractmethod
     def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
-        """Sources and their mask -> a memory. Of text: ids (B, S), and as many positions. Every row needs a
-        real position.
+        """Sources and their mask, True = real, to a memory. Text: ids (B, S). Every row needs a real
+        position.
         """
 
-    def backbone_parameters(self) -> Iterable[nn.Parameter]:
-        """Those that training may leave for later, or change at another rate: what came from elsewhere,
-        trained.
+    def self_attention(self, source_BS: Tensor, mask_BS: Tensor) -> list[Tensor] | None:
+        """The weights of self-attention, (B, H, S, S) of each layer; None where there is none. A second, slow
+        pass: `forward` never holds them.
         """
+        return None
+
+    def backbone_parameters(self) -> Iterable[nn.Parameter]:
+        """Parameters that a published network brought; training may start them later, or at another rate."""
         return ()
 
 
 class TextEncoder(Encoder):
-    """Reads tokens; `embedding` is theirs, (N, E)."""
+    """An encoder of token ids; `embedding` is theirs, (N, E)."""
 
     embedding: nn.Embedding
 
 
+class Backbone(nn.Module, abc.ABC):
+    """Pixels (B, 3, Y, X), shifted and scaled, to a map of features (B, C, h, w)."""
+
+    @abc.abstractmethod
+    def draw(self) -> None:
+        """Redraw the parameters, where a scheme of its own says how. `model.init` does not change them."""
+
+
 class Decoder(nn.Module, abc.ABC):
-    """Writes targets; `output` makes logits (.., N) of its features, `target_embedding` is that of the tokens
-    it reads.
+    """A memory and target tokens to logits.
+
+        source = decoder.project_memory(memory)             once per batch
+        state = decoder.initial_state(memory, width)        a value: no step changes it
+        output, state = decoder.step(token_R, state, source)
+
+    `output` makes logits of the features; `target_embedding` is that of the input tokens.
     """
 
     target_embedding: nn.Embedding
     output: nn.Linear
-    context_feeds_later_steps: bool  # whether what one step reads changes later ones
+    context_feeds_later_steps: bool  # the context of one step changes later ones
     supports_half_weights: bool = True  # as an encoder's
 
     @abc.abstractmethod
     def project_memory(self, memory: Memory) -> Any:
-        """What every step reads of B sources: fixed, dim 0 the sentence, never copied for the rows of a beam."""
+        """What every step reads of B sources. Dim 0 is the sentence, and it is never copied for rows."""
 
     @abc.abstractmethod
     def initial_state(self, memory: Memory, width: int = 1) -> Any:
-        """The state before the first step, of `width` rows a sentence: a nested tuple that `select`
-        understands.
+        """The state before the first step, of `width` rows a sentence: a nested tuple for `state.select`."""
+
+    @abc.abstractmethod
+    def step(
+        self, token_R: Tensor, state: Any, source: Any, weights: bool = True
+    ) -> tuple[DecoderOutput, Any]:
+        """One more token of each row: logits (R, N), and weights (R, L, H, S) where they are asked for and
+        there is attention. Row r belongs to sentence r // width.
         """
 
     @abc.abstractmethod
-    def step(self, token_R: Tensor, state: Any, source: Any, weights: bool = True) -> tuple[Output, Any]:
-        """One token a row on: logits (R, N), and weights (R, L, H, S) where there is attention and they
-        are asked for. Row r belongs to sentence r // width.
-        """
+    def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> HiddenStates:
+        """Teacher forcing: the input of `output` after each token, and weights where they are asked for."""
 
-    @abc.abstractmethod
-    def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Features:
-        """Teacher forcing: what the output layer reads after each of the tokens; attention weights (B, T, L, H,
-        S) when asked for.
-        """
-
-    def forward(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> Output:
-        """Teacher forcing: logits (B, T, N) after each of the tokens, and weights (B, T, L, H, S) when
+    def forward(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> DecoderOutput:
+        """Teacher forcing: logits (B, T, N) after each token, and weights (B, T, L, H, S) where they are
         asked for.
         """
-        found = self.hidden_states(tokens_BT, memory, weights)
-        return Output(self.output(found.features_BTD), found.weights_BTLHS)
+        hidden = self.hidden_states(tokens_BT, memory, weights)
+        return DecoderOutput(self.output(hidden.features_BTD), hidden.weights_BTLHS)
+
+    def self_attention(self, tokens_BT: Tensor, memory: Memory) -> Tensor | None:
+        """The weights of self-attention, (B, L, H, T, T), by teacher forcing; None where there is none. A
+        second, slow pass.
+        """
+        return None

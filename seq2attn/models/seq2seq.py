@@ -1,9 +1,10 @@
-"""An encoder and a decoder made one model from its settings."""
+"""An encoder and a decoder as one model, built from its settings."""
 
 from typing import cast
 
 from torch import Tensor, nn
 
+from seq2attn import config
 from seq2attn.config import ModelConfig
 from seq2attn.models.decoders.conv import ConvDecoder
 from seq2attn.models.decoders.rnn import RNNDecoder
@@ -12,9 +13,10 @@ from seq2attn.models.encoders.conv import ConvEncoder
 from seq2attn.models.encoders.image import ImageEncoder
 from seq2attn.models.encoders.rnn import RNNEncoder
 from seq2attn.models.encoders.transformer import TransformerEncoder
+from seq2attn.models.encoders.video import VideoEncoder
 from seq2attn.models.initialisation import initialise
-from seq2attn.models.interfaces import Decoder, Encoder, TextEncoder
-from seq2attn.models.memory import Output
+from seq2attn.models.interfaces import Decoder, Encoder, Sizes, TextEncoder
+from seq2attn.models.memory import DecoderOutput
 
 
 class Seq2Seq(nn.Module):
@@ -25,51 +27,70 @@ class Seq2Seq(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
 
-    def forward(self, source_BS: Tensor, mask_BS: Tensor, inputs_BT: Tensor, weights: bool = False) -> Output:
-        """Teacher forcing: logits (B, T, N) after each of the target tokens; attention weights (B, T, L, H, S)
-        when asked for.
+    def forward(
+        self, source_BS: Tensor, mask_BS: Tensor, inputs_BT: Tensor, weights: bool = False
+    ) -> DecoderOutput:
+        """Teacher forcing: logits (B, T, N) after each target token; attention weights (B, T, L, H, S) when
+        asked for.
         """
-        output: Output = self.decoder(inputs_BT, self.encoder(source_BS, mask_BS), weights)
+        output: DecoderOutput = self.decoder(inputs_BT, self.encoder(source_BS, mask_BS), weights)
         return output
 
 
-def build(settings: ModelConfig, source_size: int, target_size: int, draw: bool = True) -> Seq2Seq:
-    """A model with first weights from torch's generator; sizes are of the two vocabularies, the source's 0
+def build(model: ModelConfig, source_size: int, target_size: int, draw: bool = True) -> Seq2Seq:
+    """A model with first weights from torch's generator. The sizes are of the vocabularies, the source's 0
     where it is images.
 
-    Without `draw` its weights are of no use before others are loaded.
+    Without `draw` the weights are of no use before others are loaded.
 
-    Raises ValueError when one embedding cannot serve both, UserError when a backbone cannot be had.
+    Raises ValueError when one embedding cannot serve both sides, UserError when a backbone cannot be had.
     """
-    if settings.tied == "all" and source_size != target_size:
+    if model.tied == "all" and source_size != target_size:
         raise ValueError(
-            f'model.tied="all" needs one vocabulary for both sides: they have {source_size} and {target_size} entries'
+            f'model.tied="all" needs one vocabulary for both sides: they have {source_size} and '
+            f"{target_size} entries"
         )
-    model = Seq2Seq(_encoder(settings, source_size), _decoder(settings, target_size))
-    if settings.tied == "all":
-        cast(TextEncoder, model.encoder).embedding.weight = model.decoder.target_embedding.weight
+    sizes = Sizes(
+        model.embedding,
+        model.width,
+        model.memory_size("keys"),
+        model.memory_size("values"),
+        model.query_size,
+        model.attention_size,
+    )
+    seq2seq = Seq2Seq(_encoder(model, source_size), _decoder(model, target_size, sizes))
+    if model.tied == "all":
+        cast(TextEncoder, seq2seq.encoder).embedding.weight = seq2seq.decoder.target_embedding.weight
     if draw:
-        initialise(model, settings)
-    return model
+        initialise(seq2seq, model.init, model.init_range)
+    return seq2seq
 
 
-def _encoder(settings: ModelConfig, vocabulary: int) -> Encoder:
-    match settings.encoder.kind:
-        case "rnn":
-            return RNNEncoder(settings, vocabulary)
-        case "conv":
-            return ConvEncoder(settings, vocabulary)
-        case "transformer":
-            return TransformerEncoder(settings, vocabulary)
-        case "image":
-            return ImageEncoder(settings)
+def _encoder(model: ModelConfig, vocabulary: int) -> Encoder:
+    embedding, parts, dropout, decoder = model.embedding, model.parts, model.dropout, model.decoder
+    match model.encoder:
+        case config.RNNEncoderConfig() as encoder:
+            # a decoder that starts from the last states needs an LSTM's c, which torch's fused call does not
+            # return
+            keep_final = decoder.kind == "rnn" and decoder.bridge == "last"
+            return RNNEncoder(encoder, vocabulary, embedding, parts, dropout=dropout, keep_final=keep_final)
+        case config.ConvEncoderConfig() as encoder:
+            # each layer of a convolutional decoder reads the states twice, as keys and as values: the sum of
+            # those gradients is scaled to that of one (Gehring 2017, section 3.4)
+            share = 1 / (2 * decoder.layers) if decoder.kind == "conv" else 1.0
+            return ConvEncoder(encoder, vocabulary, embedding, parts, dropout=dropout, gradient_share=share)
+        case config.TransformerEncoderConfig() as encoder:
+            return TransformerEncoder(encoder, vocabulary, parts, dropout=dropout)
+        case config.ImageEncoderConfig() as encoder:
+            return (VideoEncoder if encoder.clips else ImageEncoder)(encoder, dropout=dropout)
 
 
-def _decoder(settings: ModelConfig, vocabulary: int) -> Decoder:
-    match settings.decoder.kind:
-        case "rnn":
-            return RNNDecoder(settings, vocabulary)
-        case "conv":
-            return ConvDecoder(settings, vocabulary)
-        case "transformer":
-            return TransformerDecoder(settings, vocabulary)
+def _decoder(model: ModelConfig, vocabulary: int, sizes: Sizes) -> Decoder:
+    attention, tied, dropout = model.attention, model.tied != "none", model.dropout
+    match model.decoder:
+        case config.RNNDecoderConfig() as decoder:
+            return RNNDecoder(decoder, attention, vocabulary, sizes, tied=tied, dropout=dropout)
+        case config.ConvDecoderConfig() as decoder:
+            return ConvDecoder(decoder, attention, vocabulary, sizes, tied=tied, dropout=dropout)
+        case config.TransformerDecoderConfig() as decoder:
+            return TransformerDecoder(decoder, attention, vocabulary, sizes, tied=tied, dropout=dropout)

@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from seq2attn import config, files, strict_json
 from seq2attn.config import Config
 from seq2attn.errors import UsageError, UserError
@@ -220,6 +218,8 @@ def open_run(path: str | Path, *, trained: bool = True) -> Run:
                 f"{path}: incomplete: no model.safetensors yet (it comes with the first validation); "
                 f"finish it with `seq2attn train --out {path} --resume`"
             )
+        from seq2attn.runs.headers import refuse_damaged  # heavy for a command that needs settings alone
+
         refuse_damaged(run.weights)
     return run
 
@@ -325,36 +325,8 @@ def write(path: Path, content: bytes) -> None:
     files.write(path, content, DISK_ADVICE)
 
 
-def refuse_damaged(path: Path) -> None:
-    """Raise UserError where the header of a file of tensors cannot be read, or the file is cut."""
-    with reading(path), safe_open(path, framework="np"):
-        pass
-
-
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn a refusal of the disk into one line that names `path`."""
-    try:
-        with files.refused(path, DISK_ADVICE):
-            yield
-    except SafetensorError as error:
-        raise files.refusal(path, error, DISK_ADVICE) from None
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn what goes wrong with a file of tensors into one line that names `path`."""
-    try:
-        with path.open("rb"):  # safetensors does not tell why it cannot
-            pass
-        os.fspath(path).encode()  # nor does it open a path that is not UTF-8
+    with files.refused(path, DISK_ADVICE):
         yield
-    except FileNotFoundError:
-        raise UserError(f"{path}: missing; restore it, or train again") from None
-    except UnicodeEncodeError:
-        problem = "weights can only be read where the path is valid UTF-8"
-        raise UserError(f"{path}: {problem}: rename the folder") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except SafetensorError as error:
-        raise UserError(f"{path}: damaged ({error}); restore it, or train again") from None

@@ -18,7 +18,8 @@ from seq2attn.devices import find_device
 from seq2attn.errors import UsageError, UserError
 from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.runs.directory import Run, open_run
-from seq2attn.runs.tensors import load_weights, named_tensors, read_shapes
+from seq2attn.runs.headers import read_shapes
+from seq2attn.runs.tensors import load_weights, named_tensors
 
 SMALL = 2_000_000  # parameters that a model may have more than its file, before all shapes are compared
 

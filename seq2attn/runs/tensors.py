@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from seq2attn import files
 from seq2attn.errors import UserError
-from seq2attn.runs.directory import DISK_ADVICE, Run, reading, writing
+from seq2attn.runs.directory import DISK_ADVICE, Run, writing
+from seq2attn.runs.headers import reading
 
 DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64"}  # as safetensors names them
 
@@ -66,23 +67,17 @@ def refuse_unfit_weights(run: Run, model: nn.Module) -> None:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Put the tensors at `path` whole or not at all. Raises UserError when the disk refuses."""
-    with writing(path), files.replacing(path, DISK_ADVICE) as new:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, new)
+    try:
+        with writing(path), files.replacing(path, DISK_ADVICE) as new:
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, new)
+    except SafetensorError as error:
+        raise files.refusal(path, error, DISK_ADVICE) from None
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors at `path`, in memory. Raises UserError when the file is missing or damaged."""
     with reading(path), safe_open(path, framework="pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-
-
-def read_shapes(path: Path) -> dict[str, list[int]]:
-    """Name -> shape of the tensors at `path`, by its header alone: no tensor is allocated.
-
-    Raises UserError when the file is missing or damaged.
-    """
-    with reading(path), safe_open(path, framework="pt") as file:
-        return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 - as above
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:

@@ -68,7 +68,7 @@ class Interrupted(Exception):
     """The validation that was handed in raises it to stop training; a resumed run validates again."""
 
 
-class Window:
+class RunningMeans:
     """Means over the updates since the last logged one."""
 
     def __init__(self) -> None:

@@ -27,13 +27,13 @@ from seq2attn.runs.directory import (
     Run,
     is_run,
     read_text,
-    refuse_damaged,
     refuse_existing,
     traces,
     truncate_log,
     write,
     writing,
 )
+from seq2attn.runs.headers import refuse_damaged
 from seq2attn.runs.tensors import (
     load_tensors,
     named_tensors,

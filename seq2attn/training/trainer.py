@@ -31,7 +31,7 @@ from seq2attn.runs.directory import Run, append_log
 from seq2attn.runs.tensors import named_tensors
 from seq2attn.training import resume
 from seq2attn.training.distributed import World
-from seq2attn.training.events import Event, Finished, Saved, Scores, Update, Validation, Window
+from seq2attn.training.events import Event, Finished, RunningMeans, Saved, Scores, Update, Validation
 from seq2attn.training.microbatches import UpdateBatches, epoch_order, mix, update_batches
 from seq2attn.training.objectives.cross_entropy import CrossEntropy
 from seq2attn.training.objectives.objective import Objective
@@ -107,7 +107,7 @@ class _Trainer:
         self._resume()
         self.session_start = self.state
         self.stop_requested = False  # by any process
-        self.window = Window()
+        self.means = RunningMeans()
 
     def _resume(self) -> None:
         """Continue from the last state, or save the first: whatever follows, there is one to continue from."""
@@ -232,7 +232,7 @@ class _Trainer:
         if entropy is not None:
             baseline = next_baseline(settings.reinforce, self._baseline(), -mean_loss)
             self.state = replace(self.state, baseline=baseline)
-        self.window.add(mean_loss, norm, update.tokens, mean_entropy)
+        self.means.add(mean_loss, norm, update.tokens, mean_entropy)
         return self._report(lr, sampled=entropy is not None)
 
     def _objective(self, step: int) -> Objective:
@@ -255,7 +255,7 @@ class _Trainer:
             )
 
     def _report(self, lr: float, sampled: bool) -> Update:
-        state, settings, window = self.state, self.settings, self.window
+        state, settings, means = self.state, self.settings, self.means
         elapsed = self.clock.elapsed()
         pace = (elapsed - self.session_start.elapsed) / (state.step - self.session_start.step)
         steps = settings.max_steps
@@ -265,10 +265,10 @@ class _Trainer:
             step=state.step,
             steps=steps,
             epoch=state.epoch,
-            loss=window.loss,
-            speed=window.speed,
+            loss=means.loss,
+            speed=means.speed,
             lr=lr,
-            norm=window.norm,
+            norm=means.norm,
             elapsed=elapsed,
             remaining=(steps - state.step) * pace,
             logged=state.step % settings.log_every == 0,
@@ -277,8 +277,8 @@ class _Trainer:
             names = ("step", "epoch", "loss", "speed", "lr", "norm", "elapsed")
             line = {name: getattr(event, name) for name in names}
             line |= {"speed": round(event.speed, 1), "elapsed": round(elapsed, 2)}
-            self._log(line | ({"baseline": state.baseline, "entropy": window.entropy} if sampled else {}))
-            self.window = Window()
+            self._log(line | ({"baseline": state.baseline, "entropy": means.entropy} if sampled else {}))
+            self.means = RunningMeans()
         return event
 
     def _validate(self, scheduled: bool) -> Validation | None:
@@ -291,7 +291,7 @@ class _Trainer:
         self.state, event = result
         line = {"step": event.step, "valid_loss": event.loss, **event.scores}
         self._log(line | {"best": event.best, "elapsed": round(event.elapsed, 2)})
-        self.window.pause(time.monotonic() - began)
+        self.means.pause(time.monotonic() - began)
         return event
 
     def _save(self) -> Saved:

@@ -348,7 +348,7 @@ def evaluate(run: str, folder: str, sentences: int | None) -> dict[str, Any]:
             outputs,
         )
         if translator.attends and name == ("test" if "test" in tests else tests[0]):
-            forced = translator.force(sources, targets)
+            forced = translator.score_targets(sources, targets)
             found["entropy"] = entropy([translation.subword_attention for translation in forced])
             if split.gold is not None:
                 gold = alignment.parse_lines(split.gold[:sentences], where=name)

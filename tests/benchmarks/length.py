@@ -90,8 +90,8 @@ def measure(name: str, way: str, length: int, longest: int, threads: int) -> Cos
     from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK
     from seq2attn.devices import keep_freed_memory
     from seq2attn.kernels.linear_cross_entropy import cross_entropy
-    from seq2attn.models.memory import select
     from seq2attn.models.seq2seq import build
+    from seq2attn.models.state import select
     from seq2attn.search.beam import beam_search
     from seq2attn.search.constraints import Limits
 

@@ -127,7 +127,9 @@ def test_a_run_is_measured_as_evaluate_does(corpus: Path, tmp_path: Path) -> Non
     assert found["bleu"]["test"] == text.bleu(outputs, [targets], "fr").value
     links = model.force(translator, sources, [targets], align=True).links
     assert found["aer"] == alignment.score(links, alignment.parse_lines(split.gold)).error_rate
-    rows = [row for forced in translator.force(sources, targets) for row in forced.subword_attention[:-1]]
+    rows = [
+        row for forced in translator.score_targets(sources, targets) for row in forced.subword_attention[:-1]
+    ]
     assert found["entropy"] == pytest.approx(
         statistics.mean(-sum(p * math.log(p) for p in row.tolist() if p > 0) for row in rows), rel=1e-5
     )

@@ -212,7 +212,7 @@ def test_alignment_error_is_that_of_forced_references(call: Call, run: Path) -> 
     from seq2attn.evaluation import alignment
 
     _, out, _ = call(run, "--json")
-    forced = Translator.load(run, device="cpu").force(tiny.ENGLISH[2:7], tiny.FRENCH[2:7])
+    forced = Translator.load(run, device="cpu").score_targets(tiny.ENGLISH[2:7], tiny.FRENCH[2:7])
     gold = alignment.parse_lines(["0-0 1-1", "0-0", "0-0 1-1 2-2", "", "1-1"])
     expected = alignment.score([set(translation.alignment()) for translation in forced], gold)
     assert json.loads(out)["alignment"]["aer"] == pytest.approx(expected.error_rate)
@@ -224,7 +224,7 @@ def test_references_are_as_likely_as_teacher_forcing_says(
 ) -> None:
     code, out, err = call(run)
     assert code == 0, err
-    forced = Translator.load(run, device="cpu").force(tiny.ENGLISH[2:7], tiny.FRENCH[2:7])
+    forced = Translator.load(run, device="cpu").score_targets(tiny.ENGLISH[2:7], tiny.FRENCH[2:7])
     tokens = sum(len(translation.tokens) + 1 for translation in forced)
     expected = -sum(translation.log_probability for translation in forced) / tokens
     kept = json.loads((run / "scores" / "test.json").read_text(encoding="utf-8"))
@@ -236,7 +236,9 @@ def test_references_are_as_likely_as_teacher_forcing_says(
     other = save_run(tmp_path / "other", prepared, seed=2)
     _, out, _ = call(run, f"{run},{other}", "--beam", 1)
     row = next(line.split() for line in out.splitlines() if line.split()[0] == f"{run},{other}")
-    ensemble = Translator.load(f"{run},{other}", device="cpu").force(tiny.ENGLISH[2:7], tiny.FRENCH[2:7])
+    ensemble = Translator.load(f"{run},{other}", device="cpu").score_targets(
+        tiny.ENGLISH[2:7], tiny.FRENCH[2:7]
+    )
     assert row[-2] == f"{-sum(translation.log_probability for translation in ensemble) / tokens:.3f}"
     for name, hole in (("src.en", 2), ("ref.fr", 4)):  # of a pair with a blank side nothing is known
         lines = files[name].read_text(encoding="utf-8").split("\n")

@@ -65,7 +65,7 @@ def forced(run: Path | str, prepared: Path) -> list[Caption]:
     split = Prepared(prepared).captioned_split("test")
     captioner = Captioner.load(run, device="cpu")
     return [
-        captioner.force([split.content(number)[0]], [caption])[0]
+        captioner.score_targets([split.content(number)[0]], [caption])[0]
         for number, some in enumerate(split.captions)
         for caption in some
     ]

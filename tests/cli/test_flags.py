@@ -2,12 +2,12 @@
 
 from seq2attn.cli import flags
 from seq2attn.evaluation import text
-from seq2attn.inference import BATCH_TOKENS, searcher
+from seq2attn.inference import BATCH_TOKENS, predictor
 
 
 def test_utilities_and_samples_equal_those_that_the_search_uses() -> None:
     assert flags.UTILITIES == text.UTILITIES
-    assert flags.SAMPLES == searcher.SAMPLES
+    assert flags.SAMPLES == predictor.SAMPLES
 
 
 def test_help_gives_the_default_of_batch_tokens() -> None:

@@ -175,7 +175,7 @@ def test_a_translation_that_looks_at_the_end_is_told_of(call: Call, tmp_path: Pa
         tmp_path / "run", attention={"window": "local-m", "half_width": 1, "normaliser": "hard-topk"}
     )
     target = "le petit chien dort dans le jardin"
-    forced = Translator.load(run, device="cpu").force(["rain"], [target])[0]
+    forced = Translator.load(run, device="cpu").score_targets(["rain"], [target])[0]
     assert forced.attention is not None
     count = int((forced.attention.sum(1) < 0.5).sum())
     assert 0 < count < 7
@@ -260,28 +260,6 @@ def test_every_head_has_its_title(
     assert text.count("layer") == len(titles) + (ending == ".html" and len(titles) > 1)
 
 
-def test_heads_are_those_that_are_drawn_one_at_a_time_and_their_mean_is_that_of_all(deep: Path) -> None:
-    translator = Translator.load(deep, device="cpu")
-    found = translator.force(["the small dog"], ["le petit chien dort"])[0]
-    chosen = [(layer, head) for layer in (1, 2) for head in (1, 2, 3)]
-    heads = translator.heads(found, chosen)
-    for (layer, head), one in zip(chosen, heads, strict=True):
-        alone = Translator.load(deep, device="cpu")
-        alone.layer, alone.head = layer, head
-        np.testing.assert_allclose(
-            one.subword_attention,
-            alone.force(["the small dog"], ["le petit chien dort"])[0].subword_attention,
-        )
-        assert (one.text, one.score, one.tokens) == (found.text, found.score, found.tokens)
-    np.testing.assert_allclose(
-        np.mean([one.subword_attention for one in heads], axis=0), found.subword_attention, atol=1e-6
-    )
-    assert translator.force(["the small dog"], ["le petit chien dort"])[0] == found
-    best = translator.translate(["the small dog"])[0][0]
-    mean = translator.heads(best, [(None, None)])[0]
-    np.testing.assert_allclose(mean.subword_attention, best.subword_attention, atol=1e-5)
-
-
 def test_heads_of_an_ensemble_are_means_and_need_to_be_as_many(
     call: Call, deep: Path, run: Path, tmp_path: Path
 ) -> None:
@@ -297,7 +275,7 @@ def test_heads_of_an_ensemble_are_means_and_need_to_be_as_many(
 @pytest.mark.parametrize("ending", [".jsonl", ".npz"])
 def test_saved_attention_is_drawn_as_its_run_is(call: Call, run: Path, tmp_path: Path, ending: str) -> None:
     """A file holds white-space words and subwords: the subwords say where the punctuation is."""
-    found = Translator.load(run, device="cpu").force(["the dog, sleeps"], ["le chien, dort,"])
+    found = Translator.load(run, device="cpu").score_targets(["the dog, sleeps"], ["le chien, dort,"])
     path = tmp_path / f"kept{ending}"
     with path.open("wb") as file, AttentionWriter(file, path) as kept:
         kept.add(0, found)

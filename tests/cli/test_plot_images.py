@@ -85,7 +85,7 @@ def test_the_best_caption_is_drawn_in_the_terminal(call: Call, run: Path, image:
 def test_punctuation_of_a_caption_has_a_panel_of_its_own_and_boxes_keep_their_words(
     call: Call, run: Path, image: Path, prepared: Path, tmp_path: Path
 ) -> None:
-    found = Captioner.load(run, "cpu").force([image], ["un chat, noir"])[0]
+    found = Captioner.load(run, "cpu").score_targets([image], ["un chat, noir"])[0]
     words, weights, of_words = overlays.caption_tokens(found)
     assert (words, of_words) == (["un", "chat", ",", "noir"], [0, 1, 3])
     assert weights.sum(1) == pytest.approx([1.0] * 4, abs=1e-6)
@@ -129,7 +129,7 @@ def test_a_file_of_each_kind(call: Call, run: Path, image: Path, tmp_path: Path,
 
 
 def test_the_overlay_is_that_of_the_model(call: Call, run: Path, image: Path, tmp_path: Path) -> None:
-    best = Captioner.load(run, "cpu").force([image], [CAPTION])[0]
+    best = Captioner.load(run, "cpu").score_targets([image], [CAPTION])[0]
     assert best.attention is not None
     assert best.grid is not None
     overlay.save(
@@ -184,7 +184,7 @@ def test_a_prepared_image_with_the_boxes_of_its_caption(
     call: Call, run: Path, prepared: Path, tmp_path: Path
 ) -> None:
     image = (prepared.parent / "3.png").read_bytes()
-    best = Captioner.load(run, "cpu").force([image], ["le chien 3"])[0]
+    best = Captioner.load(run, "cpu").score_targets([image], ["le chien 3"])[0]
     assert best.attention is not None
     assert best.grid is not None
     pixels = decoding.pixels([image], "3.png")[0]
@@ -235,7 +235,7 @@ def test_a_clip_is_a_film_strip(call: Call, clips: Path, tmp_path: Path) -> None
         err
         == f"warning: {tmp_path / 'clip' / '0.png'}: a still image: described as a clip of one frame, for the model reads clips\n"
     )
-    forced = Captioner.load(clips, "cpu").force([tmp_path / "clip"], [CAPTION])[0]
+    forced = Captioner.load(clips, "cpu").score_targets([tmp_path / "clip"], [CAPTION])[0]
     assert forced.attention is not None
     read = np.stack([np.asarray(Image.open(tmp_path / "clip" / f"{number}.png")) for number in (0, 3, 6)])
     filmstrip.save(read, forced.words, forced.attention, tmp_path / "wanted.png")

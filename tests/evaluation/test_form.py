@@ -110,7 +110,7 @@ def test_prefixes_and_forced_targets_are_read_in_that_form() -> None:
     ]
     assert found[0] == found[1]
     assert found[0].startswith(composed)
-    forced = [translator.force(["rain falls"], [target])[0] for target in (composed, decomposed)]
+    forced = [translator.score_targets(["rain falls"], [target])[0] for target in (composed, decomposed)]
     assert forced[0].score == forced[1].score
     assert forced[0].alignment() == forced[1].alignment()
     assert (forced[0].attention == forced[1].attention).all()

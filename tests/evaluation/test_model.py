@@ -128,7 +128,9 @@ def test_what_is_too_much_to_say_is_infinite() -> None:
 def test_one_pass_gives_links_too() -> None:
     translator, second = tiny.translator(), TARGETS[::-1]
     found = model.force(translator, SOURCES, [TARGETS, second], align=True)
-    assert found.links == [set(translation.alignment()) for translation in translator.force(SOURCES, TARGETS)]
+    assert found.links == [
+        set(translation.alignment()) for translation in translator.score_targets(SOURCES, TARGETS)
+    ]
     assert found.likelihood.log_probability == pytest.approx(
         model.force(translator, SOURCES, [TARGETS, second]).likelihood.log_probability
     )

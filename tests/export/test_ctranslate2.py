@@ -127,7 +127,7 @@ def test_given_outputs_score_as_ours(name: str, tmp_path: Path) -> None:
     scored = both.theirs.score_batch(
         [pieces(both.source, text) for text in TEXTS], [pieces(both.target, text) for text in GIVEN]
     )
-    for mine, his in zip(both.ours.force(TEXTS, GIVEN), scored, strict=True):
+    for mine, his in zip(both.ours.score_targets(TEXTS, GIVEN), scored, strict=True):
         assert len(his.log_probs) == len(mine.tokens) + 1
         assert sum(his.log_probs) / len(his.log_probs) == pytest.approx(
             mine.log_probability / len(his.log_probs), abs=1e-4

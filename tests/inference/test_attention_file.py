@@ -72,9 +72,7 @@ def test_read_attention_returns_all_heads(tmp_path: Path, ending: str) -> None:
     assert with_heads.subwords is not None
     assert (with_heads.words.attention_heads is None, without.words.attention_heads) == (False, None)
     np.testing.assert_allclose(with_heads.words.attention_heads, HEADS.attention_heads, atol=1e-6)
-    np.testing.assert_allclose(
-        with_heads.subwords.attention_heads, HEADS.subword_attention_heads, atol=1e-6
-    )
+    np.testing.assert_allclose(with_heads.subwords.attention_heads, HEADS.subword_attention_heads, atol=1e-6)
 
 
 def test_read_attention_accepts_words_without_subwords(tmp_path: Path) -> None:

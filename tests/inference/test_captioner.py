@@ -19,8 +19,8 @@ from seq2attn.config import Config
 from seq2attn.data.images.transforms import ImageTransform
 from seq2attn.data.tokenizer import BOS, EOS
 from seq2attn.errors import UsageError, UserError
-from seq2attn.inference import Caption, Captioner, Translator, searcher
-from seq2attn.inference.processes import CAN_FORK
+from seq2attn.inference import Caption, Captioner, Translator, predictor
+from seq2attn.inference.scheduling.fork_pool import CAN_FORK
 from seq2attn.models.seq2seq import Seq2Seq
 
 KINDS = {
@@ -56,7 +56,7 @@ FRAMES = (3, 1, 6, 2, 5, 4, 1, 2, 6)
 
 def settings(kind: str, *changes: str) -> Config:
     """Sizes at which a product of one row is no smaller than those that torch adds up in an order of their
-    own: see `batching.padded_sources`.
+    own: see `scheduling.batches.STEP`.
     """
     tree = toy.settings(*SIZES).model_dump(mode="json")
     config.assign_all(tree, (*KINDS[kind], *changes))
@@ -85,7 +85,7 @@ def images(of: Captioner, count: int = 9) -> list[list[np.ndarray]]:
     contents = [
         toy.image(number, frames=FRAMES[number % 9] if of.clips else 1).content() for number in range(count)
     ]
-    return [of.seen(content, f"{number}") for number, content in enumerate(contents)]
+    return [of.decode_pixels(content, f"{number}") for number, content in enumerate(contents)]
 
 
 def same(one: Caption, other: Caption) -> bool:
@@ -134,7 +134,7 @@ def test_captions_are_the_same_bits_in_any_company(kind: str, options: dict[str,
 
 @pytest.fixture
 def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(searcher, "FORK", 0)
+    monkeypatch.setattr(predictor, "MIN_FORK_WORK", 0)
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(1)
@@ -183,7 +183,7 @@ def test_scores_are_those_of_teacher_forcing(kind: str) -> None:
     assert len(again) > 3
     for place in range(3):  # an image's draws are those of its number: force each at its own
         texts = [captions[place] for captions in found]
-        forced = of.force(seen, [caption.text for caption in texts])
+        forced = of.score_targets(seen, [caption.text for caption in texts])
         for caption, other in zip(texts, forced, strict=True):
             assert other.tokens == caption.tokens
             if not caption.finished:
@@ -202,7 +202,7 @@ def test_forcing_is_the_models_own_probability(kind: str) -> None:
     seen = images(of)
     text = "there is red left"
     ids = toy.tokenizer().encode(text)
-    for caption, one in zip(of.force(seen, [text] * 9), seen, strict=True):
+    for caption, one in zip(of.score_targets(seen, [text] * 9), seen, strict=True):
         log_p_TN = by_hand(of.models[0], one[0], ids, of.clips)
         want = sum(float(log_p_TN[step, token]) for step, token in enumerate([*ids, EOS]))
         assert caption.log_probability == pytest.approx(want, rel=1e-5, abs=1e-4)
@@ -247,7 +247,7 @@ def test_rows_of_soft_attention_sum_to_one(kind: str) -> None:
 def test_attention_of_a_clip_is_over_its_own_frames(kind: str) -> None:
     """Forced too, and beside longer ones."""
     of = captioner(kind)
-    forced = of.force(images(of), ["red left"] * 9)
+    forced = of.score_targets(images(of), ["red left"] * 9)
     assert [caption.attention.shape for caption in forced if caption.attention is not None] == [
         (2, frames) for frames in FRAMES
     ]
@@ -269,7 +269,7 @@ def test_attention_forced_to_a_cell_is_shown_there(cell: tuple[int, int]) -> Non
     """A model that looks at what is bright, and an image that is bright in one cell of the grid."""
     of = captioner("recurrent")
     encoder, scorer = of.models[0].encoder, of.models[0].decoder.attention.score  # type: ignore[union-attr]
-    encoder.backbone, encoder.map, encoder.positions = Bright(), nn.Linear(3, 32), Nowhere()
+    encoder.backbone, encoder.proj, encoder.positions = Bright(), nn.Linear(3, 32), Nowhere()
     with torch.no_grad():
         for name, parameter in scorer.named_parameters():
             parameter.zero_()
@@ -277,8 +277,8 @@ def test_attention_forced_to_a_cell_is_shown_there(cell: tuple[int, int]) -> Non
                 parameter += 50
             elif name == "key.weight":
                 parameter += torch.eye(len(parameter))
-        encoder.map.weight.fill_(1.0)
-        encoder.map.bias.zero_()
+        encoder.proj.weight.fill_(1.0)
+        encoder.proj.bias.zero_()
     pixels = np.zeros((1, toy.SIDE, toy.SIDE, 3), np.uint8)
     row, column = cell
     pixels[0, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = 255
@@ -332,7 +332,7 @@ def test_utility_chooses_among_draws() -> None:
     best = of.caption(images(of), utility=lambda one, other: float(-abs(len(one) - len(other))), samples=8)
     assert all(caption.score <= 0 for captions in best for caption in captions)
     assert of.caption([], beam=2) == []
-    assert of.force([], []) == []
+    assert of.score_targets([], []) == []
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -342,7 +342,7 @@ def test_the_mode_of_training_is_given_back(training: bool) -> None:
     before = [module.training for module in of.models[0].modules()]
     first = of.caption(images(of))
     assert of.caption(images(of)) == first  # dropout has no part in it
-    of.force(images(of), ["red"] * 9)
+    of.score_targets(images(of), ["red"] * 9)
     assert [module.training for module in of.models[0].modules()] == before
 
 
@@ -358,11 +358,11 @@ def test_an_ensemble_averages_probabilities() -> None:
     view = ImageTransform.of(second.config.model.encoder)  # type: ignore[arg-type]
     both = Captioner(first.models[0], toy.tokenizer(), first.config, others=[(second.models[0], view)])
     content = [toy.image(number).content() for number in range(5)]
-    seen = [both.seen(one, "toy") for one in content]
+    seen = [both.decode_pixels(one, "toy") for one in content]
     assert [[member.shape for member in one] for one in seen] == [[(1, 16, 16, 3), (1, 24, 24, 3)]] * 5
     text = "there is red left"
     ids = toy.tokenizer().encode(text)
-    for caption, one in zip(both.force(seen, [text] * 5), seen, strict=True):
+    for caption, one in zip(both.score_targets(seen, [text] * 5), seen, strict=True):
         mean = torch.stack(
             [by_hand(model, own, ids, False).exp() for model, own in zip(both.models, one, strict=True)]
         ).mean(0)
@@ -370,7 +370,7 @@ def test_an_ensemble_averages_probabilities() -> None:
         assert caption.log_probability == pytest.approx(want, abs=1e-4)
     found = both.caption(seen, beam=3)
     for captions, forced in zip(
-        found, both.force(seen, [captions[0].text for captions in found]), strict=True
+        found, both.score_targets(seen, [captions[0].text for captions in found]), strict=True
     ):
         assert forced.log_probability == pytest.approx(captions[0].log_probability, abs=1e-4)
     for captions, others in zip(found, both.caption(seen, beam=3, batch_tokens=1), strict=True):
@@ -383,17 +383,17 @@ def test_an_ensembles_attention_is_the_mean_of_those_that_see_the_same_grid() ->
     """
     first, alike = captioner("recurrent", seed=3), captioner("recurrent", seed=5)
     deeper = captioner("recurrent", "model.encoder.blocks=[1,1]", seed=6)
-    view = first.views[0]
-    assert deeper.views[0] == view
+    view = first.transforms[0]
+    assert deeper.transforms[0] == view
     seen, texts = [[one[0]] * 3 for one in images(first)[:4]], ["red left"] * 4
-    own = [of.force([one[:1] for one in seen], texts) for of in (first, alike)]
+    own = [of.score_targets([one[:1] for one in seen], texts) for of in (first, alike)]
     three = Captioner(
         first.models[0],
         toy.tokenizer(),
         first.config,
         others=[(alike.models[0], view), (deeper.models[0], view)],
     )
-    for caption, one, other in zip(three.force(seen, texts), *own, strict=True):
+    for caption, one, other in zip(three.score_targets(seen, texts), *own, strict=True):
         assert caption.grid == (4, 4)
         np.testing.assert_allclose(caption.attention, (one.attention + other.attention) / 2, atol=1e-5)  # type: ignore[operator]
     assert three.caption(seen, beam=2)[0][0].grid == (4, 4)
@@ -405,7 +405,7 @@ def test_an_ensemble_shows_no_attention_over_another_grid_than_its_own() -> None
     """
     first, deeper = captioner("fixed"), captioner("recurrent", "model.encoder.blocks=[1,1]", seed=6)
     both = Captioner(
-        first.models[0], toy.tokenizer(), first.config, others=[(deeper.models[0], first.views[0])]
+        first.models[0], toy.tokenizer(), first.config, others=[(deeper.models[0], first.transforms[0])]
     )
     ((caption,),) = both.caption([[one[0]] * 2 for one in images(first)[:1]])
     assert (caption.attention, caption.grid) == (None, None)
@@ -418,16 +418,16 @@ def test_images_are_paths_bytes_or_what_was_seen(tmp_path: Path) -> None:
     of, content = captioner("recurrent"), toy.image(1).content()[0]
     path = tmp_path / "one.png"
     path.write_bytes(content)
-    found = of.caption([path, str(path), content, of.see(path), of.see(content)])
+    found = of.caption([path, str(path), content, of.load_pixels(path), of.load_pixels(content)])
     assert all(same(captions[0], found[0][0]) for captions in found)
     clips = captioner("clips")
     (tmp_path / "clip").mkdir()
     frames = toy.image(2, frames=3).content()
     for number, frame in enumerate(frames):
         (tmp_path / "clip" / f"{number + 8}.png").write_bytes(frame)
-    from_folder, by_hand_ = clips.caption([tmp_path / "clip", clips.seen(frames, "toy")])
+    from_folder, by_hand_ = clips.caption([tmp_path / "clip", clips.decode_pixels(frames, "toy")])
     assert same(from_folder[0], by_hand_[0])
-    assert clips.see(path)[0].shape == (1, 16, 16, 3)  # a still is a clip of one frame
+    assert clips.load_pixels(path)[0].shape == (1, 16, 16, 3)  # a still is a clip of one frame
 
 
 def test_what_is_no_image_is_named(tmp_path: Path) -> None:
@@ -442,7 +442,7 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=said):
             of.caption([given])
     with pytest.raises(UserError, match="a clip: not an image"):
-        of.see(b"x", "a clip")
+        of.load_pixels(b"x", "a clip")
     for single in ("a.png", b"x", tmp_path):
         with pytest.raises(UsageError, match="put a single one in brackets"):
             of.caption(single)  # type: ignore[arg-type]
@@ -450,7 +450,7 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="what `see` made of one: a list of 1, one a model"):
             of.caption([wrong])
     with pytest.raises(UsageError, match="there are 2 images and 1 captions"):
-        of.force(images(of)[:2], ["red"])
+        of.score_targets(images(of)[:2], ["red"])
     with pytest.raises(UsageError, match="batch_tokens is 0"):
         of.caption(images(of), batch_tokens=0)
     with pytest.raises(UsageError, match="there are 1 prefixes and 9"):
@@ -461,7 +461,7 @@ def test_numbers_that_are_none_are_said() -> None:
     of = captioner("recurrent")
     with torch.no_grad():
         of.models[0].decoder.output.bias.fill_(torch.nan)
-    for act in (lambda: of.caption(images(of)), lambda: of.force(images(of), ["red"] * 9)):
+    for act in (lambda: of.caption(images(of)), lambda: of.score_targets(images(of), ["red"] * 9)):
         with pytest.raises(UserError, match="not numbers"):
             act()
 
@@ -479,7 +479,7 @@ def test_a_run_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
     toy.save_run(tmp_path / "other", captioner("recurrent").config, 2)
     both = Captioner.load(f"{tmp_path / 'run'},{tmp_path / 'other'}", device="cpu")
     assert len(both.models) == 2
-    assert both.caption([both.seen(toy.image(0).content(), "toy")])[0][0].grid == (4, 4)
+    assert both.caption([both.decode_pixels(toy.image(0).content(), "toy")])[0][0].grid == (4, 4)
     halved = Captioner.load(tmp_path / "run", device="cpu", precision="bf16")
     assert halved.caption(images(of))[0][0].attention is not None
 
@@ -513,10 +513,7 @@ def test_code_is_run_with_permission_alone(tmp_path: Path, monkeypatch: pytest.M
     conf = toy.settings("model.encoder.backbone=somebodys:net")
     with allow_code():
         run = toy.save_run(tmp_path / "run", conf)
-    with pytest.raises(
-        UserError,
-        match="runs code of the package somebodys: allow it with --allow-code, or allow_code=True in Python",
-    ):
+    with pytest.raises(UserError, match="runs code of the package somebodys: allow it with `allow_code`"):
         Captioner.load(run, device="cpu")
     assert Captioner.load(run, device="cpu", allow_code=True).models
     # what was allowed once is not for ever

@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from seq2attn.inference.threads import map_in_threads, shares
+from seq2attn.inference.scheduling.threads import map_in_threads, thread_count
 
 CPU = torch.device("cpu")
 
@@ -33,8 +33,8 @@ def test_as_many_batches_at_once_as_torch_has_threads() -> None:
     combine_layers = threading.Barrier(3, timeout=10)
     with map_in_threads(lambda _: combine_layers.wait(), range(3), CPU) as found:
         assert sorted(found) == [0, 1, 2]
-    assert shares(CPU) == 3
-    assert shares(torch.device("meta")) == 1
+    assert thread_count(CPU) == 3
+    assert thread_count(torch.device("meta")) == 1
 
 
 @pytest.mark.parametrize("batches", [range(1), range(4)])

@@ -19,8 +19,9 @@ from seq2attn import config
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer, normalise
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference import MAX_SOURCE, Translation, Translator
-from seq2attn.inference.batching import GROUP, STEP, batches
-from seq2attn.inference.searcher import SAMPLES, WIDTH
+from seq2attn.inference.ensemble import Ensemble
+from seq2attn.inference.predictor import SAMPLES, WIDTH
+from seq2attn.inference.scheduling.batches import GROUP, STEP, batches
 from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models.memory import mean_attention
 
@@ -311,13 +312,9 @@ def test_samples_are_as_many_as_are_said() -> None:
 def test_a_wide_search_has_fewer_sentences_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     translator = tiny.translator()
     rows: list[int] = []
-    step = Translator._step
+    step = Ensemble.step
     monkeypatch.setattr(
-        Translator,
-        "_step",
-        lambda self, token_R, *more, **named: (
-            rows.append(len(token_R)) or step(self, token_R, *more, **named)
-        ),
+        Ensemble, "step", lambda self, token_R, *more: rows.append(len(token_R)) or step(self, token_R, *more)
     )
     batch_tokens = 64 * (len(translator.source_tokenizer.encode("rain")) + 1)
     for width in (WIDTH, 4 * WIDTH, 32 * WIDTH):
@@ -335,7 +332,7 @@ def test_force_gives_what_translate_found() -> None:
     texts_found = [translation.text for translation in found]
     # Texts, not tokens, are forced: where the search cut a text in another way than the tokenizer, the score
     # is another.
-    forced = translator.force(texts, texts_found, batch_tokens=40)
+    forced = translator.score_targets(texts, texts_found, batch_tokens=40)
     alike = 0
     for again, translation in zip(forced, found, strict=True):
         assert again.text == translation.text
@@ -344,7 +341,7 @@ def test_force_gives_what_translate_found() -> None:
             alike += 1
             assert again.score == pytest.approx(translation.score, abs=1e-4)
             np.testing.assert_allclose(again.attention, translation.attention, atol=1e-5)
-    references = translator.force(["the small dog", "", "rain"], ["le petit  chien", "la pluie", ""])
+    references = translator.score_targets(["the small dog", "", "rain"], ["le petit  chien", "la pluie", ""])
     assert [r.target_words for r in references] == [["le", "petit", "chien"], ["la", "pluie"], []]
     assert [r.attention.shape for r in references if r.attention is not None] == [(3, 3), (2, 0), (0, 1)]
     assert all(math.isfinite(r.score) for r in references)
@@ -352,9 +349,9 @@ def test_force_gives_what_translate_found() -> None:
 
 def test_forced_logits_in_blocks_are_those_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     translator = tiny.translator()
-    whole = translator.force(tiny.ENGLISH[:7], tiny.FRENCH[:7])
-    monkeypatch.setattr("seq2attn.inference.searcher.LOGITS", 1)
-    for a, b in zip(whole, translator.force(tiny.ENGLISH[:7], tiny.FRENCH[:7]), strict=True):
+    whole = translator.score_targets(tiny.ENGLISH[:7], tiny.FRENCH[:7])
+    monkeypatch.setattr("seq2attn.inference.ensemble.LOGITS", 1)
+    for a, b in zip(whole, translator.score_targets(tiny.ENGLISH[:7], tiny.FRENCH[:7]), strict=True):
         assert a.log_probability == pytest.approx(b.log_probability, abs=1e-4)
 
 
@@ -468,7 +465,7 @@ def test_an_ensemble_averages_probabilities(tmp_path: Path) -> None:
             sum(mean_attention(output.weights)[0] for output in outputs) / 2,
             atol=1e-5,
         )
-        assert both.force([translation.source], [translation.text])[0].score == pytest.approx(
+        assert both.score_targets([translation.source], [translation.text])[0].score == pytest.approx(
             translation.score, abs=1e-3
         ) or (both.target_tokenizer.encode(translation.text) != translation.tokens)
     twins = Translator.load(f"{one},{one}", device="cpu")
@@ -523,7 +520,7 @@ def test_what_a_hard_model_reads_is_chosen_when_it_is_loaded(tmp_path: Path) -> 
         forced = [
             [
                 t.subword_attention.tolist()
-                for t in translator.force(texts[-1:] * 3, tiny.FRENCH[:1] * 3, seed=seed)
+                for t in translator.score_targets(texts[-1:] * 3, tiny.FRENCH[:1] * 3, seed=seed)
                 if t.subword_attention is not None
             ]
             for seed in (1, 2)
@@ -622,7 +619,7 @@ def test_settings_are_changed_in_every_run_of_an_ensemble(tmp_path: Path) -> Non
         others=singles[1].members,
     )
     assert flat(both.translate(TEXTS)) == flat(alone.translate(TEXTS))
-    with pytest.raises(UsageError, match=r"one with model\.attention\.k=2: model\.attention\.k"):
+    with pytest.raises(UsageError, match=r"one with model\.attention\.k=3: model\.attention\.k"):
         Translator.load(f"{two},{one}", "cpu", settings=["model.attention.k=3"])
 
 
@@ -659,7 +656,7 @@ def test_a_model_of_no_numbers_is_one_clear_line() -> None:
     for call in (
         lambda: translator.translate(["rain"]),
         lambda: translator.translate(["rain"], sample=True),
-        lambda: translator.force(["rain"], ["pluie"]),
+        lambda: translator.score_targets(["rain"], ["pluie"]),
     ):
         with pytest.raises(UserError, match="not numbers"):
             call()
@@ -686,7 +683,7 @@ def test_a_model_of_no_numbers_is_one_clear_line() -> None:
         ({"utility": letters, "samples": 1}, "samples is 1: it must be at least 2"),
         (
             {"utility": letters, "samples": 4097},
-            "samples is 4097: each is compared with each other, so at most 4,096",
+            "samples is 4097: each is compared with every other, so at most 4,096",
         ),
         ({"utility": letters, "sample": True}, "leave one out"),
         ({"utility": letters, "n_best": 33}, "n_best is 33 and samples 32"),
@@ -702,7 +699,7 @@ def test_a_single_text_is_not_a_list_of_letters() -> None:
     with pytest.raises(UsageError, match="list of texts"):
         tiny.translator().translate("rain")
     with pytest.raises(UsageError, match="1 texts and 2 targets"):
-        tiny.translator().force(["rain"], ["la", "pluie"])
+        tiny.translator().score_targets(["rain"], ["la", "pluie"])
 
 
 def test_bfloat16_translates_nearly_alike() -> None:
@@ -711,7 +708,10 @@ def test_bfloat16_translates_nearly_alike() -> None:
     half = Translator(
         tiny.model(of), tiny.tokenizer("source"), tiny.tokenizer("target"), of, precision="bf16"
     )
-    a, b = exact.force(tiny.ENGLISH[:4], tiny.FRENCH[:4]), half.force(tiny.ENGLISH[:4], tiny.FRENCH[:4])
+    a, b = (
+        exact.score_targets(tiny.ENGLISH[:4], tiny.FRENCH[:4]),
+        half.score_targets(tiny.ENGLISH[:4], tiny.FRENCH[:4]),
+    )
     assert [x.score for x in a] == pytest.approx([x.score for x in b], rel=0.1)
     assert [x.score for x in a] != [x.score for x in b]
     assert len(half.translate(TEXTS)) == len(TEXTS)

@@ -13,7 +13,7 @@ import seq2attn
 from seq2attn import config
 from seq2attn.errors import UserError
 from seq2attn.models.seq2seq import build
-from seq2attn.models.vision.backbones import ExternalBackbone, allow_code, backbone, fill
+from seq2attn.models.vision.backbones import ExternalBackbone, allow_code, build_backbone, load_pretrained
 from seq2attn.models.vision.resnet import ResNet
 from seq2attn.runs.tensors import load_tensors, named_tensors
 
@@ -80,17 +80,18 @@ def test_code_is_run_with_permission_alone(offer: Offer) -> None:
     chosen = settings("somebodys:net")
     for _ in range(2):
         with pytest.raises(UserError) as refusal:
-            backbone(chosen)
+            build_backbone(chosen)
         assert str(refusal.value).startswith(
-            'model.encoder.backbone="somebodys:net" runs code of the package somebodys: allow it with --allow-code'
+            'model.encoder.backbone="somebodys:net" runs code of the package somebodys: allow it '
+            "with `allow_code`"
         )
         with allow_code(False), pytest.raises(UserError):
-            backbone(chosen)
+            build_backbone(chosen)
         assert not called
         with allow_code():
-            found, channels, _ = backbone(chosen)
+            found, channels, _ = build_backbone(chosen)
             with allow_code(False):  # what is around it said so
-                backbone(chosen)
+                build_backbone(chosen)
         assert isinstance(found, ExternalBackbone)
         assert channels == 6
         assert len(called) == 2
@@ -99,8 +100,8 @@ def test_code_is_run_with_permission_alone(offer: Offer) -> None:
 
 def test_nothing_is_imported_without_permission() -> None:
     assert "this" not in sys.modules
-    with pytest.raises(UserError, match="--allow-code"):
-        backbone(settings("this:s"))
+    with pytest.raises(UserError, match="allow_code"):
+        build_backbone(settings("this:s"))
     assert "this" not in sys.modules
 
 
@@ -108,12 +109,14 @@ def test_a_run_is_loaded_with_permission_alone(offer: Offer, monkeypatch: pytest
     offer(net=Net)
     seen: list[object] = []
     of = types.SimpleNamespace(config=types.SimpleNamespace(model=types.SimpleNamespace(images=True)))
-    monkeypatch.setattr("seq2attn.inference.open_run", lambda *_: of)
+    monkeypatch.setattr("seq2attn.runs.directory.open_run", lambda *_: of)
     monkeypatch.setattr(
-        "seq2attn.inference.captioner.opened",
-        lambda *_, **__: seen.append(backbone(settings("somebodys:net"))) or (_ for _ in ()).throw(KeyError),
+        "seq2attn.inference.captioner.load_runs",
+        lambda *_, **__: (
+            seen.append(build_backbone(settings("somebodys:net"))) or (_ for _ in ()).throw(KeyError)
+        ),
     )
-    with pytest.raises(UserError, match="--allow-code"):
+    with pytest.raises(UserError, match="allow_code"):
         seq2attn.load("run")
     with pytest.raises(KeyError):  # it comes to the rest of loading, which there is none of here
         seq2attn.load("run", allow_code=True)
@@ -139,7 +142,7 @@ def test_what_is_no_backbone_is_refused_in_one_line(
 ) -> None:
     offer(net=function)
     with allow_code(), pytest.raises(UserError, match=said) as refusal:
-        backbone(settings("somebodys:net"))
+        build_backbone(settings("somebodys:net"))
     assert "\n" not in str(refusal.value)
     assert 'model.encoder.backbone="somebodys:net"' in str(refusal.value)
 
@@ -148,7 +151,7 @@ def test_what_is_no_backbone_is_refused_in_one_line(
 def test_what_is_not_there_is_refused(name: str, offer: Offer) -> None:
     offer(net=Net)
     with allow_code(), pytest.raises(UserError, match="cannot be had") as refusal:
-        backbone(settings(name))
+        build_backbone(settings(name))
     assert "PYTHONPATH" in str(refusal.value)
 
 
@@ -176,9 +179,9 @@ def test_its_weights_are_its_makers_and_are_kept_with_the_rest(offer: Offer) -> 
         torch.manual_seed(5)
         made = build(model("somebodys:net").model_copy(update={"init": "uniform"}), 0, 9)
         other = build(model("somebodys:net"), 0, 9)
-    assert torch.equal(made.encoder.get_parameter("backbone.module.conv.weight"), net.conv.weight)
+    assert torch.equal(made.encoder.get_parameter("backbone.net.conv.weight"), net.conv.weight)
     kept = named_tensors(made)
-    assert {"encoder.backbone.module.norm.running_mean", "encoder.backbone.module.conv.bias"} <= kept.keys()
+    assert {"encoder.backbone.net.norm.running_mean", "encoder.backbone.net.conv.bias"} <= kept.keys()
     load_tensors(other, kept, "run")
     source, mask, tokens = (
         torch.randint(0, 256, (2, 3, SIDE, SIDE), dtype=torch.uint8),
@@ -199,8 +202,8 @@ def test_it_is_always_as_in_use(offer: Offer) -> None:
     x = torch.rand(3, 3, SIDE, SIDE)
     assert torch.equal(net(x), net(x))
     net(x).sum().backward()
-    assert net.get_parameter("module.conv.weight").grad is not None
-    assert (net.get_buffer("module.norm.running_mean") == 0).all()
+    assert net.get_parameter("net.conv.weight").grad is not None
+    assert (net.get_buffer("net.norm.running_mean") == 0).all()
     assert len(list(made.encoder.backbone_parameters())) == 4
 
 
@@ -235,18 +238,18 @@ def test_timm_is_asked_by_name_and_needs_no_permission(offer: Offer) -> None:
     offer("timm", create_model=create_model)
     x = torch.rand(2, 3, SIDE, SIDE)
     for kind in ("first", "last", "tokens"):
-        found, channels, _ = backbone(settings(f"timm:{kind}"))
+        found, channels, _ = build_backbone(settings(f"timm:{kind}"))
         assert channels == 5
         assert isinstance(found, ExternalBackbone)
         assert asked.pop() == (kind, {"pretrained": False, "num_classes": 0})
         with torch.no_grad():
-            torch.testing.assert_close(found(x), found.module.get_submodule("conv")(x))
+            torch.testing.assert_close(found(x), found.net.get_submodule("conv")(x))
 
 
 def test_without_timm_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(UserError, match=r"timm:resnet18.*pip install timm"):
-        backbone(settings("timm:resnet18"))
+        build_backbone(settings("timm:resnet18"))
 
 
 def test_what_timm_does_not_know_is_refused(offer: Offer) -> None:
@@ -257,7 +260,7 @@ def test_what_timm_does_not_know_is_refused(offer: Offer) -> None:
     with pytest.raises(
         UserError, match=r"timm makes no such model: RuntimeError: Unknown model \(x\); choose"
     ):
-        backbone(settings("timm:x"))
+        build_backbone(settings("timm:x"))
 
 
 # Weights
@@ -292,7 +295,7 @@ def test_a_published_file_fits_as_many_stages_as_there_are(
     changed: dict[str, Any], resnet18: dict[str, Tensor]
 ) -> None:
     net = published(**changed)
-    fill(net, resnet18, "file")
+    load_pretrained(net, resnet18, "file")
     own = {
         name: tensor for name, tensor in net.state_dict().items() if not name.startswith("self_attention.")
     }
@@ -330,7 +333,7 @@ def test_what_does_not_fit_is_refused_by_name_and_changes_nothing(
     net = published(stages=2)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     with pytest.raises(UserError, match=said) as refusal:
-        fill(net, file, "file")
+        load_pretrained(net, file, "file")
     assert str(refusal.value).endswith(
         "choose the model.encoder.backbone that it was made for, or another file"
     )
@@ -340,11 +343,13 @@ def test_what_does_not_fit_is_refused_by_name_and_changes_nothing(
 def test_weights_fit_the_networks_of_others_too(offer: Offer) -> None:
     offer(net=Net)
     with allow_code():
-        found, *_ = backbone(settings("somebodys:net"))
+        found, *_ = build_backbone(settings("somebodys:net"))
     file = file_of(Net())
     del file["norm.num_batches_tracked"]
-    fill(found, file | {"head.weight": torch.zeros(2), "classifier.bias": torch.zeros(2)}, "file")
-    assert torch.equal(found.get_parameter("module.conv.weight"), file["conv.weight"])
-    assert torch.equal(found.get_buffer("module.norm.running_var"), file["norm.running_var"])
+    load_pretrained(found, file | {"head.weight": torch.zeros(2), "classifier.bias": torch.zeros(2)}, "file")
+    assert torch.equal(found.get_parameter("net.conv.weight"), file["conv.weight"])
+    assert torch.equal(found.get_buffer("net.norm.running_var"), file["norm.running_var"])
     with pytest.raises(UserError, match=r"has no conv\.weight"):
-        fill(found, {name: tensor for name, tensor in file.items() if name != "conv.weight"}, "file")
+        load_pretrained(
+            found, {name: tensor for name, tensor in file.items() if name != "conv.weight"}, "file"
+        )

@@ -6,7 +6,7 @@ import reference
 import torch
 from torch import Tensor, nn
 
-from seq2attn.models.layers.cells import GATES, Cell, CellState
+from seq2attn.models.layers.cells import CELLS, Cell, CellState
 
 R, T, IN, FED, H = 3, 4, 2, 5, 3
 
@@ -19,8 +19,17 @@ def _in_float64(float64: None) -> None: ...
 
 def weights(cell: Cell) -> dict[str, np.ndarray]:
     """The cell under the reference's names: what is fed back is more columns of the input."""
-    w_ih = cell.input.weight if cell.fed is None else torch.cat([cell.input.weight, cell.fed.weight], 1)
-    named = {"w_ih": w_ih, "b_ih": cell.input.bias, "w_hh": cell.state.weight, "b_hh": cell.state.bias}
+    w_ih = (
+        cell.input_to_gates.weight
+        if cell.feedback is None
+        else torch.cat([cell.input_to_gates.weight, cell.feedback.weight], 1)
+    )
+    named = {
+        "w_ih": w_ih,
+        "b_ih": cell.input_to_gates.bias,
+        "w_hh": cell.hidden_to_gates.weight,
+        "b_hh": cell.hidden_to_gates.bias,
+    }
     return {name: value.detach().numpy() for name, value in named.items()}
 
 
@@ -31,9 +40,9 @@ def start(kind: str) -> CellState:
 @pytest.mark.parametrize("fed_size", [0, FED])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_step_is_the_papers(kind: str, fed_size: int) -> None:
-    cell, state = Cell(kind, IN, H, fed_size), start(kind)
+    cell, state = CELLS[kind](IN, H, fed_size), start(kind)
     x, fed = torch.randn(R, IN), torch.randn(R, fed_size) if fed_size else None
-    got = cell.step(cell.input(x), fed, state)
+    got = cell.step(cell.input_to_gates(x), fed, state)
     for row in range(R):
         whole = x[row] if fed is None else torch.cat([x[row], fed[row]])
         h, c = reference.CELLS[kind](
@@ -50,7 +59,7 @@ def test_a_step_is_the_papers(kind: str, fed_size: int) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_of_a_step(kind: str) -> None:
     """By finite differences, of both outputs, in the input, the state and every weight."""
-    cell, state = Cell(kind, IN, H, FED), start(kind)
+    cell, state = CELLS[kind](IN, H, FED), start(kind)
     names = [name for name, _ in cell.named_parameters()]
     parts = [part.requires_grad_() for part in state if part is not None]
 
@@ -73,13 +82,13 @@ class _Step(nn.Module):
         self.cell = cell
 
     def forward(self, x: Tensor, fed: Tensor, state: CellState) -> CellState:
-        return self.cell.step(self.cell.input(x), fed, state)
+        return self.cell.step(self.cell.input_to_gates(x), fed, state)
 
 
 @pytest.mark.parametrize("unused", ["h", "c"])
 def test_one_output_of_an_lstm_may_go_unused(unused: str) -> None:
-    cell, state = Cell("lstm", IN, H), start("lstm")
-    gates = torch.randn(R, GATES["lstm"] * H, requires_grad=True)
+    cell, state = CELLS["lstm"](IN, H), start("lstm")
+    gates = torch.randn(R, CELLS["lstm"].gates * H, requires_grad=True)
     torch.autograd.gradcheck(
         lambda g: getattr(cell.step(g, None, state), "c" if unused == "h" else "h"), (gates,)
     )
@@ -88,14 +97,14 @@ def test_one_output_of_an_lstm_may_go_unused(unused: str) -> None:
 @pytest.mark.parametrize("fed_size", [0, FED])
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_at_once_is_one_by_one(kind: str, fed_size: int) -> None:
-    cell, state = Cell(kind, IN, H, fed_size), start(kind)
+    cell, state = CELLS[kind](IN, H, fed_size), start(kind)
     x, fed = (
         torch.randn(R, T, IN, requires_grad=True),
         torch.randn(R, fed_size, requires_grad=True) if fed_size else None,
     )
     states, now = [], state
     for t in range(T):
-        now = cell.step(cell.input(x[:, t]), fed, now)
+        now = cell.step(cell.input_to_gates(x[:, t]), fed, now)
         states.append(now.h)
     slow, fast = torch.stack(states, 1), cell.run(x, fed, state)
     torch.testing.assert_close(fast, slow)
@@ -112,8 +121,8 @@ def test_all_at_once_is_one_by_one(kind: str, fed_size: int) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_inputs_are_left_as_they_were(kind: str) -> None:
     """The in-place arithmetic inside a step touches its own tensors only."""
-    cell, state = Cell(kind, IN, H), start(kind)
-    gates = torch.randn(R, GATES[kind] * H)
+    cell, state = CELLS[kind](IN, H), start(kind)
+    gates = torch.randn(R, CELLS[kind].gates * H)
     before = gates.clone(), state.h.clone()
     cell.step(gates, None, state)
     assert torch.equal(gates, before[0])
@@ -122,6 +131,6 @@ def test_inputs_are_left_as_they_were(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_first_state_is_zero(kind: str) -> None:
-    state = Cell(kind, IN, H).zero(R, torch.ones(1))
+    state = CELLS[kind](IN, H).zero(R, torch.ones(1))
     assert (state.c is None) == (kind != "lstm")
     assert all(part.shape == (R, H) and not part.any() for part in state if part is not None)

@@ -17,8 +17,9 @@ from recipes import FEW, NAMES, SMOOTH, SOURCE, SWEEP, TARGET
 from torch import Tensor, nn
 
 from seq2attn import config, models
-from seq2attn.models.memory import Output, mean_attention, select
+from seq2attn.models.memory import DecoderOutput, mean_attention
 from seq2attn.models.seq2seq import Seq2Seq, build
+from seq2attn.models.state import select
 
 ATTENDING = [chosen for chosen in SWEEP if chosen.decoder.context_source == "attention"]
 DRAWING = [chosen for chosen in ATTENDING if chosen.attention.normaliser == "hard-sample"]
@@ -51,7 +52,9 @@ def sentences() -> tuple[Tensor, Tensor, Tensor]:
     return source, torch.arange(S) < torch.tensor(LENGTHS)[:, None], torch.randint(4, TARGET, (B, T))
 
 
-def read_by_head(model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor) -> tuple[Output, Tensor]:
+def read_by_head(
+    model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor
+) -> tuple[DecoderOutput, Tensor]:
     """Teacher forcing, and beside it the weights of each head, (B, T, H, S)."""
     seen: list[Tensor] = []
     assert model.decoder.attention is not None
@@ -227,8 +230,8 @@ def test_weights_are_what_their_normaliser_promises(chosen: config.ModelConfig, 
     _, weights_BTHS = read_by_head(model, source, mask, inputs)
     a, time, position, lengths = chosen.attention, torch.arange(T), torch.arange(S), torch.tensor(LENGTHS)
     if "location" in a.score:
-        lengths = lengths.clamp(max=a.positions)  # the others are as padding
-        mask = mask & (position < a.positions)
+        lengths = lengths.clamp(max=a.max_positions)  # the others are as padding
+        mask = mask & (position < a.max_positions)
     readable_BTS = mask[:, None].expand(-1, T, -1)
     if a.window == "local-m":
         centre_BT = torch.minimum(time, lengths[:, None] - 1)

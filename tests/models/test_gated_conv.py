@@ -28,9 +28,10 @@ from seq2attn.models.decoders import conv as conv_decoders
 from seq2attn.models.decoders.conv import ConvDecoder
 from seq2attn.models.encoders import conv as conv_encoders
 from seq2attn.models.encoders.conv import ConvEncoder
-from seq2attn.models.layers.gated_conv import Convolution, Map, WeightNorm
-from seq2attn.models.memory import Output, mean_attention, select
+from seq2attn.models.layers.gated_conv import GatedConvolution, WeightNorm, WeightNormLinear
+from seq2attn.models.memory import DecoderOutput, mean_attention
 from seq2attn.models.seq2seq import Seq2Seq, build
+from seq2attn.models.state import select
 from seq2attn.runs.tensors import load_tensors, named_tensors, read_tensors, write_tensors
 
 SOURCE, TARGET = 9, 8  # vocabularies
@@ -234,7 +235,9 @@ def attentions(model: Seq2Seq) -> list[Attention]:
     return [module for module in model.decoder.modules() if type(module) is Attention]
 
 
-def read_by_head(model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor) -> tuple[Output, Tensor]:
+def read_by_head(
+    model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor
+) -> tuple[DecoderOutput, Tensor]:
     """Teacher forcing, and beside it the weights of each layer and head, (B, T, L, H, S)."""
     seen: list[Tensor] = []
     hooks = [
@@ -350,7 +353,7 @@ def test_normalised_weights_are_torchs(kernel: int | None) -> None:
     """torch.nn.utils.parametrizations.weight_norm with the same direction and length: what comes out, and
     every gradient.
     """
-    ours = Map(4, 5) if kernel is None else Convolution(4, kernel, 1.0, padding=2)
+    ours = WeightNormLinear(4, 5) if kernel is None else GatedConvolution(4, kernel, 1.0, padding=2)
     theirs = nn.utils.parametrizations.weight_norm(
         nn.Linear(4, 5) if kernel is None else nn.Conv1d(4, 8, kernel, padding=2)
     )
@@ -364,7 +367,7 @@ def test_normalised_weights_are_torchs(kernel: int | None) -> None:
     want = theirs(x) if kernel is None else nn.functional.glu(theirs(x.mT).mT, -1)
     got = ours(x)
     torch.testing.assert_close(got, want)
-    torch.testing.assert_close(ours(x, ours.matrix()), want)
+    torch.testing.assert_close(ours(x, ours.normalised_weight()), want)
     loss = torch.randn_like(want)
     (got * loss).sum().backward()
     (want * loss).sum().backward()
@@ -454,7 +457,7 @@ def test_rows_that_change_places_and_sentences_that_leave_go_on_as_they_were(
 
 @pytest.mark.parametrize("chosen", FEW, ids=name)
 def test_a_state_is_a_value(chosen: config.ModelConfig) -> None:
-    """Two steps from one state, each gone on from: neither knows of the other, and the state is what it was."""
+    """Two steps from one state, each continued: neither changes the other, nor the state."""
     model = model_of(chosen)
     source, mask, _ = sentences()
     token, other, last = torch.randint(4, TARGET, (3, B * 2))
@@ -495,7 +498,9 @@ def test_a_step_looks_back_at_what_its_kernels_see_and_keeps_no_more(kernel: int
 def test_weights_are_normalised_once_for_all_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     model, made_of = model_of(made()), []
     monkeypatch.setattr(
-        WeightNorm, "matrix", lambda self, matrix=WeightNorm.matrix: made_of.append(self) or matrix(self)
+        WeightNorm,
+        "normalised_weight",
+        lambda self, matrix=WeightNorm.normalised_weight: made_of.append(self) or matrix(self),
     )
     source, mask, inputs = sentences()
     model(source, mask, inputs)
@@ -569,7 +574,7 @@ def test_padding_future_and_neighbours_change_nothing(chosen: config.ModelConfig
 def test_gradients_of_every_weight(chosen: config.ModelConfig) -> None:
     """By finite differences, through every part together, with the encoder's share whole."""
     model = model_of(chosen)
-    model.encoder.share = 1.0  # type: ignore[assignment]
+    model.encoder.gradient_share = 1.0  # type: ignore[assignment]
     source, mask, inputs = sentences(3)
     parameters = dict(model.named_parameters())
 
@@ -594,12 +599,12 @@ def test_the_encoder_gets_the_gradient_of_one_reading_and_its_embeddings_all(
     data, weight = sentences(), torch.randn(B, T, TARGET)
 
     def gradients(share: float) -> dict[str, Tensor]:
-        model.encoder.share = share  # type: ignore[assignment]
+        model.encoder.gradient_share = share  # type: ignore[assignment]
         model.zero_grad()
         (model(*data).logits * weight).sum().backward()
         return {key: cast(Tensor, one.grad).clone() for key, one in model.named_parameters()}
 
-    share = cast(float, model.encoder.share)
+    share = cast(float, model.encoder.gradient_share)
     assert share == 1 / (2 * layers)
     got, whole, past = gradients(share), gradients(1.0), gradients(0.0)
     for key, gradient in got.items():
@@ -620,7 +625,7 @@ def test_a_decoder_that_asks_once_leaves_the_gradient_whole() -> None:
         TARGET,
     )
     assert type(model.encoder) is ConvEncoder
-    assert model.encoder.share == 1
+    assert model.encoder.gradient_share == 1
 
 
 # One fused call, or each weight
@@ -679,7 +684,7 @@ def test_half_precision_is_close(attention: dict[str, Any], precision: torch.dty
     with torch.autocast("cpu", precision), torch.no_grad():
         memory = model.encoder(source, mask)
         read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, 2)
-        assert read.into.parts.dtype == precision
+        assert read.in_proj.parts.dtype == precision
         for t in range(T):
             out, state = model.decoder.step(inputs[:, t].repeat_interleave(2), state, read)
             assert (out.logits[::2].float() - exact[:, t]).abs().max() < 0.15 * scale
@@ -775,11 +780,11 @@ def test_a_residual_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     source, mask, _ = sentences()
     monkeypatch.setattr(conv_encoders, "dropout", lambda x, p, training: x if x.size(-1) == SIZE else x * 0)
     encoder = cast(ConvEncoder, model.encoder)
-    convolution = cast(Convolution, encoder.layers[0])
+    convolution = cast(GatedConvolution, encoder.layers[0])
     with torch.no_grad():
-        x = encoder.into(encoder.embedding(source))
+        x = encoder.in_proj(encoder.embedding(source))
         nothing = convolution(torch.zeros(B, S, 5))
-        torch.testing.assert_close(encoder(source, mask).keys_BSK, encoder.out((x + nothing) * 0.5**0.5))
+        torch.testing.assert_close(encoder(source, mask).keys_BSK, encoder.out_proj((x + nothing) * 0.5**0.5))
 
 
 # First weights
@@ -831,10 +836,10 @@ def test_glorot_starts_as_the_paper_has_it(dropout: float) -> None:
         assert embedding.weight.std().item() == pytest.approx(0.1, rel=0.05)
     kept = 1 - dropout
     deviations = {
-        "into": (kept / 64) ** 0.5,
-        "out": 96**-0.5,
-        "asking": 96**-0.5,
-        "answer": 64**-0.5,
+        "in_proj": (kept / 64) ** 0.5,
+        "out_proj": 96**-0.5,
+        "query_proj": 96**-0.5,
+        "context_proj": 64**-0.5,
         "convolution": (4 * kept / (3 * 96)) ** 0.5,
         "layers": (4 * kept / (3 * 96)) ** 0.5,
     }
@@ -844,7 +849,7 @@ def test_glorot_starts_as_the_paper_has_it(dropout: float) -> None:
             kind = next(part for part in reversed(key.split(".")) if not part.isdigit())
             seen.add(kind)
             assert module.weight.std().item() == pytest.approx(deviations[kind], rel=0.05), key
-            torch.testing.assert_close(module.matrix(), module.weight)
+            torch.testing.assert_close(module.normalised_weight(), module.weight)
             assert not module.bias.any()
     assert seen == set(deviations)
     assert not model.decoder.output.bias.any()
@@ -877,7 +882,7 @@ def test_normalised_weights_start_as_they_were_drawn_whatever_the_rest(init: str
     model = build(made().model_copy(update={"init": init}), SOURCE, TARGET)
     for module in model.modules():
         if isinstance(module, WeightNorm):
-            torch.testing.assert_close(module.matrix(), module.weight)
+            torch.testing.assert_close(module.normalised_weight(), module.weight)
 
 
 # Training

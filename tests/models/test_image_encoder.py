@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seq2attn import config
-from seq2attn.models.encoders.image import Grid, ImageEncoder
-from seq2attn.models.memory import Memory, select
+from seq2attn.models.encoders.image import GridPositions, ImageEncoder
+from seq2attn.models.memory import Memory
 from seq2attn.models.seq2seq import Seq2Seq, build
+from seq2attn.models.state import select
 from seq2attn.models.vision.backbones import allow_code
 
 TARGET = 9  # vocabulary
@@ -161,7 +162,7 @@ def test_pixels_are_shifted_scaled_and_mapped_as_documented(pooled: dict[str, An
     encoder = make(**pooled, mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7), positions="sinusoidal")
     source = pixels(2)
     got = read(encoder, source, torch.ones(2, 1, dtype=torch.bool)).keys_BSK
-    weight, bias = encoder.map.weight.detach().numpy(), nn.init.uniform_(encoder.map.bias).detach().numpy()
+    weight, bias = encoder.proj.weight.detach().numpy(), nn.init.uniform_(encoder.proj.bias).detach().numpy()
     got = read(encoder, source, torch.ones(2, 1, dtype=torch.bool)).keys_BSK
     for one, image in zip(got, source.double().numpy() / 255, strict=True):
         for row in range(4):
@@ -175,7 +176,7 @@ def test_pixels_are_shifted_scaled_and_mapped_as_documented(pooled: dict[str, An
 
 
 def test_learned_positions_are_of_rows_and_columns_and_the_last_for_all_beyond() -> None:
-    grid = Grid("learned", 8)
+    grid = GridPositions("learned", 8)
     found = grid(70, 3, torch.zeros(1))
     assert found is not None
     table = found.unflatten(0, (70, 3))
@@ -183,7 +184,7 @@ def test_learned_positions_are_of_rows_and_columns_and_the_last_for_all_beyond()
     assert grid.columns.vectors is not None
     assert torch.equal(table[5, 2], torch.cat([grid.rows.vectors.weight[5], grid.columns.vectors.weight[2]]))
     assert torch.equal(table[63:], table[63:64].expand(7, 3, 8))
-    assert Grid("none", 8)(2, 2, torch.zeros(1)) is None
+    assert GridPositions("none", 8)(2, 2, torch.zeros(1)) is None
 
 
 # Clips
@@ -272,7 +273,7 @@ def test_outside_training_all_batches_are_of_one_size(time: str) -> None:
     another way.
     """
     encoder = make(max_frames=5, temporal=time)
-    seen: dict[str, set[tuple[int, ...]]] = {"backbone": set(), "map": set(), "time": set()}
+    seen: dict[str, set[tuple[int, ...]]] = {"backbone": set(), "proj": set(), "temporal": set()}
     for name, shapes in seen.items():
         encoder.get_submodule(name).register_forward_pre_hook(
             lambda _, inputs, shapes=shapes: shapes.add(tuple(inputs[0].shape))
@@ -280,7 +281,7 @@ def test_outside_training_all_batches_are_of_one_size(time: str) -> None:
     for count in (1, 2, 3, 5, 8):
         source, mask = sources({"max_frames": 5}, count)
         read(encoder, source, mask)
-    assert seen == {"backbone": {(4, 3, SIDE, SIDE)}, "map": {(4, 16, 16)}, "time": {(64, 5, SIZE)}}
+    assert seen == {"backbone": {(4, 3, SIDE, SIDE)}, "proj": {(4, 16, 16)}, "temporal": {(64, 5, SIZE)}}
 
 
 @every
@@ -355,7 +356,7 @@ def test_a_frozen_backbone_has_no_gradient_and_builds_no_graph() -> None:
     assert all(
         parameter.grad is None and not parameter.requires_grad for parameter in encoder.backbone.parameters()
     )
-    assert encoder.map.weight.grad is not None
+    assert encoder.proj.weight.grad is not None
     encoder.backbone.requires_grad_(True)  # whoever trains all there is
     assert not encoder.features(pixels(2)).requires_grad
 
@@ -458,4 +459,4 @@ def test_the_networks_first_weights_are_its_own_whatever_the_rest(init: str) -> 
     assert (net.bn1.weight == 1).all()
     assert net.self_attention.gain == 0
     if init == "uniform":
-        assert model.encoder.get_parameter("map.weight").abs().max() <= chosen.init_range
+        assert model.encoder.get_parameter("proj.weight").abs().max() <= chosen.init_range

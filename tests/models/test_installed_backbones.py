@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2attn import config
-from seq2attn.models.vision.backbones import backbone, fill
+from seq2attn.models.vision.backbones import build_backbone, load_pretrained
 
 SIDE = 224
 
@@ -34,8 +34,8 @@ def test_a_network_of_torchvision_and_ours_with_its_weights_make_the_same(name: 
                 (norm.bias, -0.2, 0.2),
             ):
                 nn.init.uniform_(tensor, low, high)  # type: ignore[arg-type]
-    ours, channels, grid = backbone(settings(name, norm="batch", weights="published.pth"))
-    fill(ours, theirs.state_dict(), "published.pth")
+    ours, channels, grid = build_backbone(settings(name, norm="batch", weights="published.pth"))
+    load_pretrained(ours, theirs.state_dict(), "published.pth")
     x = torch.randn(2, 3, SIDE, SIDE)
     with torch.no_grad():
         expected: Tensor = theirs.maxpool(theirs.relu(theirs.bn1(theirs.conv1(x))))
@@ -60,7 +60,7 @@ def test_maps_of_timm_come_out_whatever_its_network_is(name: str, shape: tuple[i
     """Channels first, last, and tokens after those of a class."""
     timm: Any = pytest.importorskip("timm", reason="timm is not installed")
     torch.manual_seed(1)
-    module, channels, grid = backbone(settings(f"timm:{name}"))
+    module, channels, grid = build_backbone(settings(f"timm:{name}"))
     assert (channels, *grid) == shape
     torch.manual_seed(1)
     theirs = timm.create_model(name, pretrained=False, num_classes=0).eval()

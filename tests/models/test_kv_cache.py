@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from seq2attn.models.layers.kv_cache import ROOM, Cache
-from seq2attn.models.memory import select
+from seq2attn.models.layers.kv_cache import INITIAL_CAPACITY, Cache
+from seq2attn.models.state import select
 
 B, G, D = 2, 3, 4
 
@@ -24,7 +24,7 @@ def test_it_holds_all_that_was_added_in_order() -> None:
     cache, keys, values = empty(), torch.zeros(B, G, 0, D), torch.zeros(B, G, 0, D)
     for step in range(40):
         added = new(1 + step % 3)
-        cache, got_keys, got_values = cache.add(*added)
+        cache, got_keys, got_values = cache.append(*added)
         keys, values = torch.cat([keys, added[0]], 2), torch.cat([values, added[1]], 2)
         assert cache.used == keys.size(2)
         assert torch.equal(got_keys, keys)
@@ -32,24 +32,24 @@ def test_it_holds_all_that_was_added_in_order() -> None:
 
 
 def test_what_was_given_out_stays_as_it_was() -> None:
-    cache, first, _ = empty().add(*new())
+    cache, first, _ = empty().append(*new())
     copy = first.clone()
-    for _ in range(3 * ROOM):
-        cache, _, _ = cache.add(*new())
+    for _ in range(3 * INITIAL_CAPACITY):
+        cache, _, _ = cache.append(*new())
     assert torch.equal(first, copy)
 
 
-@pytest.mark.parametrize("already", [0, 1, ROOM - 1, ROOM, ROOM + 1])
+@pytest.mark.parametrize("already", [0, 1, INITIAL_CAPACITY - 1, INITIAL_CAPACITY, INITIAL_CAPACITY + 1])
 def test_two_that_grow_from_one_do_not_meet(already: int) -> None:
     """The second to grow must copy: the place behind the one they came from is taken."""
     one = empty()
     for _ in range(already):
-        one, _, _ = one.add(*new())
+        one, _, _ = one.append(*new())
     left, right, third = new(), new(), new(2)
-    a, keys_a, values_a = one.add(*left)
+    a, keys_a, values_a = one.append(*left)
     kept = keys_a.clone(), values_a.clone()
-    b, keys_b, values_b = one.add(*right)
-    c, keys_c, _ = one.add(*third)
+    b, keys_b, values_b = one.append(*right)
+    c, keys_c, _ = one.append(*third)
     assert torch.equal(keys_a, kept[0])
     assert torch.equal(values_a, kept[1])
     assert torch.equal(keys_b[:, :, -1:], right[0])
@@ -59,7 +59,7 @@ def test_two_that_grow_from_one_do_not_meet(already: int) -> None:
     last = new()
     # and those that grow from them
     for before, grown in ((kept[0], a), (keys_b.clone(), b), (keys_c.clone(), c)):
-        _, keys, _ = grown.add(*last)
+        _, keys, _ = grown.append(*last)
         assert torch.equal(keys, torch.cat([before, last[0]], 2))
 
 
@@ -67,7 +67,7 @@ def test_copies_are_few_and_of_no_more_than_twice_the_places() -> None:
     cache, buffers, copied = empty(), [], 0
     for _ in range(1000):
         before = cache.used
-        cache, keys, _ = cache.add(*new())
+        cache, keys, _ = cache.append(*new())
         if keys.data_ptr() not in [buffer.data_ptr() for buffer in buffers]:
             buffers.append(keys)  # held, so that no other takes its memory
             copied += before
@@ -77,12 +77,12 @@ def test_copies_are_few_and_of_no_more_than_twice_the_places() -> None:
 
 def test_sentences_that_stay_go_on_by_themselves() -> None:
     added = new(3)
-    cache, _, _ = empty().add(*added)
+    cache, _, _ = empty().append(*added)
     chosen = select(cache, torch.tensor([1]))
     assert chosen.used == 3
     one, two = new(), (torch.randn(1, G, 1, D), torch.randn(1, G, 1, D))
-    _, keys, _ = cache.add(*one)
-    _, keys_chosen, values_chosen = chosen.add(*two)
+    _, keys, _ = cache.append(*one)
+    _, keys_chosen, values_chosen = chosen.append(*two)
     assert torch.equal(keys, torch.cat([added[0], one[0]], 2))
     assert torch.equal(keys_chosen, torch.cat([added[0][1:], two[0]], 2))
     assert torch.equal(values_chosen, torch.cat([added[1][1:], two[1]], 2))
@@ -91,7 +91,7 @@ def test_sentences_that_stay_go_on_by_themselves() -> None:
 def test_what_is_added_in_half_precision_is_kept_wide() -> None:
     cache = Cache.empty(B, G, D, torch.zeros(1, dtype=torch.bfloat16))
     for _ in range(2):
-        cache, keys, values = cache.add(*(part.bfloat16() for part in new()))
+        cache, keys, values = cache.append(*(part.bfloat16() for part in new()))
         assert keys.dtype == values.dtype == torch.float32
 
 
@@ -101,7 +101,7 @@ def test_gradients_go_through_what_was_added() -> None:
     for _ in range(3):
         added = tuple(part.requires_grad_() for part in new())
         parts.append(added)
-        cache, keys, values = cache.add(*added)
+        cache, keys, values = cache.append(*added)
         total = total + (keys.square() * values).sum()
     total.backward()
     for step, (keys, values) in enumerate(parts):
@@ -114,7 +114,7 @@ def test_maps_that_learn_leave_no_graph_in_a_search(mode: type) -> None:
     linear = torch.nn.Linear(D, D)
     with mode():
         cache = empty()
-        for _ in range(ROOM + 1):
-            cache, keys, values = cache.add(*(linear(part) for part in new()))
+        for _ in range(INITIAL_CAPACITY + 1):
+            cache, keys, values = cache.append(*(linear(part) for part in new()))
             assert not keys.requires_grad
             assert not values.requires_grad

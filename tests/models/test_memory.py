@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from seq2attn.models.memory import Memory, select
+from seq2attn.models.memory import Memory
+from seq2attn.models.state import select
 
 
 class Inner(NamedTuple):
@@ -79,10 +80,10 @@ def test_targets_share_the_memory_of_their_source() -> None:
         final,
     )
     chosen = torch.tensor([2, 0, 0, 1, 2])
-    got = whole.of(chosen)
+    got = whole.repeat_for(chosen)
     assert got.grid == (2, 2)
     for name in ("keys_BSK", "values_BSV", "mask_BS", "summary_BV", "stream_B"):
         assert torch.equal(getattr(got, name), getattr(whole, name)[chosen]), name
     assert got.final is not None
     assert all(torch.equal(one, other[chosen]) for one, other in zip(got.final[0], final[0], strict=True))
-    assert whole._replace(stream_B=None, final=None).of(chosen)[5:] == (None, None)
+    assert whole._replace(stream_B=None, final=None).repeat_for(chosen)[5:] == (None, None)

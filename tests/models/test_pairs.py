@@ -20,8 +20,9 @@ from seq2attn import config
 from seq2attn.data.tokenizer import BOS, EOS
 from seq2attn.errors import UsageError
 from seq2attn.inference import Translation, Translator
-from seq2attn.models.memory import mean_attention, select
+from seq2attn.models.memory import mean_attention
 from seq2attn.models.seq2seq import Seq2Seq, build
+from seq2attn.models.state import select
 from seq2attn.runs import directory
 from seq2attn.training import resume, trainer
 
@@ -336,7 +337,7 @@ def test_translations_hang_neither_on_company_nor_on_order(encoder: str, decoder
     assert [[(t.text, pytest.approx(t.score, rel=1e-6, abs=1e-5)) for t in ts] for ts in combine_layers] == [
         [(t.text, t.score) for t in ts] for ts in reversed(alone)
     ]
-    forced_again = translator.force(TEXTS, [ts[0].text for ts in combine_layers])
+    forced_again = translator.score_targets(TEXTS, [ts[0].text for ts in combine_layers])
     for again, (best, *_) in zip(forced_again, combine_layers, strict=True):
         assert again.text == best.text
         if best.source and again.tokens == best.tokens:
@@ -405,6 +406,7 @@ def test_a_recurrent_decoder_without_attention_reads_the_summary_of_any_encoder(
 def test_a_last_state_is_refused_where_the_encoder_has_none(encoder: str) -> None:
     with pytest.raises(
         UsageError,
-        match=f'model.decoder.bridge="last" copies a recurrent encoder\'s state: model.encoder.kind is "{encoder}"; choose linear',
+        match=f'model.decoder.bridge="last" copies a recurrent encoder\'s state: model.encoder.kind is '
+        f'"{encoder}"; choose linear',
     ):
         config.validate({"model": tree(encoder, "rnn", "additive", bridge="last")}, "test")

@@ -205,16 +205,16 @@ def test_models_without_such_weights_stay_as_they_are() -> None:
 def test_weights_that_are_no_numbers_of_their_kind_are_named(
     change: Callable[[Tensor], Tensor], said: str | None
 ) -> None:
-    from seq2attn.models.vision.backbones import fill
+    from seq2attn.models.vision.backbones import load_pretrained
 
     network = nn.Module()
     network.weight = nn.Parameter(torch.ones(2, 3))
     tensors = {"weight": change(torch.full((2, 3), 2.0))}
     if said is None:
-        fill(network, tensors, "a.pth")
+        load_pretrained(network, tensors, "a.pth")
         assert float(network.weight.detach().sum()) == 12
     else:
         with pytest.raises(UserError, match=said) as caught:
-            fill(network, tensors, "a.pth")
+            load_pretrained(network, tensors, "a.pth")
         assert str(caught.value).startswith("a.pth: weight ")
         assert float(network.weight.detach().sum()) == 6

@@ -168,7 +168,7 @@ def test_groups_are_of_sixteen_channels() -> None:
 
 
 def torchvisions(name: str) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the published weights and statistics, by the rule that they follow, without `fc`."""
+    """Names and shapes of the published weights and statistics, by their rule, without `fc`."""
     found: dict[str, tuple[int, ...]] = {}
 
     def add(convolution: str, norm: str, outputs: int, inputs: int, size: int) -> None:
@@ -222,8 +222,8 @@ def test_some_names_as_they_stand_in_the_published_file() -> None:
 
 def test_what_self_attention_adds_is_not_published() -> None:
     net = ResNet(settings(backbone="resnet18", stages=2, self_attention=1))
-    assert not [name for name in net.published() if name.startswith("self_attention")]
-    assert len(net.published()) == len(list(net.parameters())) - 9
+    assert not [name for name in net.pretrained_parameters() if name.startswith("self_attention")]
+    assert len(net.pretrained_parameters()) == len(list(net.parameters())) - 9
 
 
 @pytest.mark.usefixtures("float64")

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from seq2attn.config import ModelConfig
+from seq2attn.config import RNNEncoderConfig
 from seq2attn.models.encoders.rnn import RNNEncoder
 
 TORCH = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -17,14 +17,10 @@ B, S, E, H = 4, 5, 3, 4
 def _in_float64(float64: None) -> None: ...
 
 
-def encoder(tree: dict[str, object], dropout: float, bridge: str = "linear") -> RNNEncoder:
-    """Of these settings, for a decoder that starts by this bridge."""
-    size = H * (2 if tree.get("bidirectional", True) else 1)
-    decoder = {"bridge": bridge, "size": size, "layers": tree["layers"]}
-    return RNNEncoder(
-        ModelConfig.model_validate({"embedding": E, "dropout": dropout, "encoder": tree, "decoder": decoder}),
-        9,
-    )
+def encoder(tree: dict[str, object], dropout: float, keep_final: bool = False) -> RNNEncoder:
+    """Of these settings, over 9 words."""
+    config = RNNEncoderConfig.model_validate(tree)
+    return RNNEncoder(config, 9, E, ("states", "states"), dropout=dropout, keep_final=keep_final)
 
 
 def pair(
@@ -32,7 +28,7 @@ def pair(
 ) -> tuple[RNNEncoder, nn.RNNBase]:
     """Ours and torch's, with the same random weights."""
     tree = {"cell": cell, "size": H, "layers": layers, "bidirectional": bidirectional, "reverse": reverse}
-    ours = encoder(tree, 0.0, "last" if keep_final else "linear")
+    ours = encoder(tree, 0.0, keep_final)
     theirs = TORCH[cell](E, H, num_layers=layers, bidirectional=bidirectional, batch_first=True)
     for parameter in ours.parameters():
         nn.init.normal_(parameter)
@@ -40,10 +36,10 @@ def pair(
         for number, layer in enumerate(ours.layers):
             for one, suffix in zip(layer, ("", "_reverse"), strict=False):  # type: ignore[arg-type]
                 for name, value in (
-                    ("weight_ih", one.input.weight),
-                    ("bias_ih", one.input.bias),
-                    ("weight_hh", one.state.weight),
-                    ("bias_hh", one.state.bias),
+                    ("weight_ih", one.input_to_gates.weight),
+                    ("bias_ih", one.input_to_gates.bias),
+                    ("weight_hh", one.hidden_to_gates.weight),
+                    ("bias_hh", one.hidden_to_gates.bias),
                 ):
                     getattr(theirs, f"{name}_l{number}{suffix}").copy_(value)
     return ours, theirs
@@ -98,7 +94,16 @@ def test_gradients_are_torchs(cell: str) -> None:
     cells = [one for layer in ours.layers for one in layer]  # type: ignore[union-attr, attr-defined]
     mine = [
         ours.embedding.weight,
-        *(p for one in cells for p in (one.input.weight, one.state.weight, one.input.bias, one.state.bias)),
+        *(
+            p
+            for one in cells
+            for p in (
+                one.input_to_gates.weight,
+                one.hidden_to_gates.weight,
+                one.input_to_gates.bias,
+                one.hidden_to_gates.bias,
+            )
+        ),
     ]
     got = torch.autograd.grad((ours(source, mask).keys_BSK * weight).sum(), mine)
     for a, b in zip(got, want, strict=True):

@@ -74,9 +74,9 @@ def test_glorot_starts_as_documented(cell: str) -> None:
     cells = [module for module in model.modules() if isinstance(module, Cell)]
     assert len(cells) == 6
     for module in cells:
-        for gate in module.state.weight.split(module.size):
+        for gate in module.hidden_to_gates.weight.split(module.size):
             torch.testing.assert_close(gate @ gate.t(), torch.eye(module.size), atol=1e-5, rtol=0)
-        bias = module.input.bias + module.state.bias
+        bias = module.input_to_gates.bias + module.hidden_to_gates.bias
         forget = torch.zeros_like(bias)
         if cell == "lstm":
             forget[module.size : 2 * module.size] = 1
@@ -117,7 +117,7 @@ def test_bahdanau15_starts_as_the_paper_has_it() -> None:
         400,
     )
     for name, parameter in model.named_parameters():
-        if name.endswith("state.weight"):
+        if name.endswith("hidden_to_gates.weight"):
             for gate in parameter.split(parameter.size(1)):
                 torch.testing.assert_close(gate @ gate.t(), torch.eye(parameter.size(1)), atol=1e-5, rtol=0)
         elif "score" in name and parameter.dim() == 2:
@@ -160,7 +160,7 @@ def batch(vocabulary: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def loss_of(model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
-    """What is minimised, per token: the cross-entropy and, where attention draws, what is paid for the draws."""
+    """The objective per token: cross-entropy and, where attention draws, the REINFORCE terms."""
     found = model.decoder.hidden_states(inputs, model.encoder(source, mask))
     losses = F.cross_entropy(
         model.decoder.output(found.features_BTD).flatten(0, 1), targets.flatten(), reduction="none"
@@ -175,7 +175,7 @@ def loss_of(model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor, target
             torch.arange(targets.numel()),
             to_go=model.decoder.context_feeds_later_steps,
             baseline=-2.0,
-            settings=config.TrainConfig(),
+            settings=config.ReinforceConfig(),
         )
         total = total + paid[0]
     return total / targets.numel()

@@ -25,9 +25,10 @@ from seq2attn.attention.self_attention import SelfAttention
 from seq2attn.models.decoders.transformer import TransformerDecoder
 from seq2attn.models.layers.kv_cache import Cache
 from seq2attn.models.layers.positions import Positions
-from seq2attn.models.layers.transformer import FeedForward, Sublayer
-from seq2attn.models.memory import Output, mean_attention, select
+from seq2attn.models.layers.transformer import FeedForward, ResidualLayer
+from seq2attn.models.memory import DecoderOutput, mean_attention
 from seq2attn.models.seq2seq import Seq2Seq, build
+from seq2attn.models.state import select
 
 SOURCE, TARGET = 9, 8  # vocabularies
 LENGTHS = [4, 1, 3]  # of the sources
@@ -70,7 +71,9 @@ def attentions(model: Seq2Seq) -> list[Attention]:
     return [module for module in model.decoder.modules() if type(module) is Attention]
 
 
-def read_by_head(model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor) -> tuple[Output, Tensor]:
+def read_by_head(
+    model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor
+) -> tuple[DecoderOutput, Tensor]:
     """Teacher forcing, and beside it the weights of each layer and head, (B, T, L, H, S)."""
     seen: list[Tensor] = []
     hooks = [
@@ -224,19 +227,19 @@ def pairs(
         [*cast(Any, model.encoder.layers), *cast(Any, model.decoder.layers)],
         strict=True,
     ):
-        yield from both(theirs.self_attn, ours.attention.maps)
-        yield from both(theirs.self_attn.out_proj, ours.attention.out)
-        yield from both(theirs.linear1, ours.feedforward.into)
-        yield from both(theirs.linear2, ours.feedforward.out)
-        yield from both(theirs.norm1, ours.attending.norm)
+        yield from both(theirs.self_attn, ours.self_attn.maps)
+        yield from both(theirs.self_attn.out_proj, ours.self_attn.out)
+        yield from both(theirs.linear1, ours.ffn.up)
+        yield from both(theirs.linear2, ours.ffn.down)
+        yield from both(theirs.norm1, ours.self_attn_norm)
         if isinstance(theirs, nn.TransformerDecoderLayer):
-            asks = ours.source_attention
+            asks = ours.cross_attn
             yield from both(theirs.multihead_attn, asks.query, asks.key, asks.value)
             yield from both(theirs.multihead_attn.out_proj, asks.out)
-            yield from both(theirs.norm2, ours.reading.norm)
-            yield from both(theirs.norm3, ours.feeding.norm)
+            yield from both(theirs.norm2, ours.cross_attn_norm)
+            yield from both(theirs.norm3, ours.ffn_norm)
         else:
-            yield from both(theirs.norm2, ours.feeding.norm)
+            yield from both(theirs.norm2, ours.ffn_norm)
     for theirs, ours in ((encoder, model.encoder), (decoder, model.decoder)):
         if theirs.norm is not None:
             yield from both(theirs.norm, ours.norm)
@@ -355,7 +358,7 @@ def test_rows_that_change_places_and_sentences_that_leave_go_on_as_they_were(
 @pytest.mark.parametrize("width", [1, 2])
 @pytest.mark.parametrize("chosen", FEW, ids=name)
 def test_a_state_is_a_value(chosen: config.ModelConfig, width: int) -> None:
-    """Two steps from one state, each gone on from: neither knows of the other, and the state is what it was."""
+    """Two steps from one state, each continued: neither changes the other, nor the state."""
     model = model_of(chosen)
     source, mask, _ = sentences()
     token, other, last = torch.randint(4, TARGET, (3, B * width))
@@ -642,10 +645,11 @@ def test_dropout_is_on_embeddings_and_on_what_each_sublayer_adds(monkeypatch: py
 @pytest.mark.parametrize("prenorm", [False, True])
 def test_dropout_falls_on_what_a_sublayer_adds_and_not_on_what_it_adds_to(prenorm: bool) -> None:
     chosen = config.TransformerEncoderConfig(kind="transformer", size=SIZE, heads=2, prenorm=prenorm)
-    sublayer = Sublayer(chosen, 0.999999).train()
+    layer, norm = ResidualLayer(chosen, 0.999999).train(), nn.LayerNorm(SIZE)
     x = torch.randn(2, 3, SIZE)
-    got = sublayer(x, lambda _: torch.ones_like(x))
-    torch.testing.assert_close(got, x if prenorm else sublayer.norm(x))
+    got = layer.add(x, torch.ones_like(x), norm)
+    torch.testing.assert_close(got, x if prenorm else norm(x))
+    assert torch.equal(layer.before(x, norm), norm(x) if prenorm else x)
 
 
 # First weights
@@ -683,7 +687,7 @@ def test_glorot_starts_as_documented() -> None:
         assert [part.shape for part in parts] == (
             [(64, 64), (32, 64), (32, 64)] if type(module) is SelfAttention else [(96, 64), (96, 64)]
         )
-        for part in (*parts, module.out.weight):  # type: ignore[union-attr]
+        for part in (*parts, module.out.weight if type(module) is SelfAttention else module.down.weight):  # type: ignore[union-attr]
             bound = (6 / sum(part.shape)) ** 0.5  # type: ignore[union-attr]
             assert 0.98 * bound < part.abs().max() <= bound
     for module in attentions(model):

@@ -159,7 +159,7 @@ def test_weights_are_conserved_and_each_word_looks_where_its_letters_do(window: 
         ("my friends' books are on the table!", "Les livres, de mes amis."),
         ("rain", "où est la ville ?"),
     ):
-        found = translator.force([source], [target])[0]
+        found = translator.score_targets([source], [target])[0]
         drawn = words.of_translation(found)
         side = words.side(found.target_words, found.target_subwords, whole=True)
         reads = words.side(found.source_words, found.source_subwords)

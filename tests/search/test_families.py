@@ -24,7 +24,7 @@ from torch import Tensor
 from seq2attn import config
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK
 from seq2attn.inference import Translation, Translator
-from seq2attn.inference.searcher import BANNED
+from seq2attn.inference.predictor import BANNED
 from seq2attn.inference.translator import Member
 from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.runs.loading import to_bfloat16
@@ -159,7 +159,7 @@ def test_every_hypothesis_scores_what_teacher_forcing_gives_it(encoder: str, dec
             assert not {PAD, UNK, BOS, EOS} & set(translation.tokens[len(begins) :])
             if "no_repeat_ngram" in options:
                 assert not again(translation.tokens, options["no_repeat_ngram"], len(begins))
-    again_forced = translator.force(
+    again_forced = translator.score_targets(
         [translation.source for translation in every], [translation.text for translation in every]
     )
     assert [t.log_probability for t in again_forced] == pytest.approx(
@@ -305,8 +305,8 @@ def test_half_precision_goes_every_way_and_says_nearly_the_same(
     ):
         assert len(half.translate(texts, **options)) == len(texts)  # type: ignore[arg-type]
     for shown in (False, True):
-        wanted = exact.force(texts, texts[::-1], attention=shown)
-        for got, want in zip(half.force(texts, texts[::-1], attention=shown), wanted, strict=True):
+        wanted = exact.score_targets(texts, texts[::-1], attention=shown)
+        for got, want in zip(half.score_targets(texts, texts[::-1], attention=shown), wanted, strict=True):
             assert got.log_probability == pytest.approx(want.log_probability, rel=0.05, abs=0.2)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seq2attn.models.memory import mean_attention
 from seq2attn.models.seq2seq import build
-from seq2attn.training.events import Update
+from seq2attn.training.events import Update, Validation
 from seq2attn.training.objectives.doubly_stochastic import doubly_stochastic
 
 LENGTHS, POSITIONS = [4, 1, 3], [5, 2, 3]
@@ -124,5 +124,5 @@ def test_validation_has_no_part_of_it(tmp_path: Path) -> None:
     for weight in (0.0, 100.0):
         conf = toy.settings(f"train.doubly_stochastic={weight}", "train.max_steps=1", "train.lr=1e-30")
         events = toy.fit(tmp_path / str(weight), conf)
-        found.append(next(event.loss for event in events if isinstance(event, events.Validation)))
+        found.append(next(event.loss for event in events if isinstance(event, Validation)))
     assert found[0] == found[1]

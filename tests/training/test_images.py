@@ -122,7 +122,9 @@ def test_it_learns_to_tell_colours_and_places(tmp_path: Path) -> None:
     toy.fit(tmp_path / "run", conf, of, net)
     split = of.captioned_split("valid")
     captioner = Captioner(net, of.target_tokenizer, conf)
-    found = captioner.caption([captioner.seen(split.content(number), "toy") for number in range(24)], beam=2)
+    found = captioner.caption(
+        [captioner.decode_pixels(split.content(number), "toy") for number in range(24)], beam=2
+    )
     right = sum(
         captions[0].text == references[0] for captions, references in zip(found, split.captions, strict=True)
     )
@@ -151,7 +153,9 @@ def test_it_learns_which_way_clips_go(tmp_path: Path) -> None:
     net = toy.model(conf, of.target_tokenizer.size)
     toy.fit(tmp_path / "run", conf, of, net)
     split, captioner = of.captioned_split("valid"), Captioner(net, of.target_tokenizer, conf)
-    found = captioner.caption([captioner.seen(split.content(number), "toy") for number in range(8)], beam=1)
+    found = captioner.caption(
+        [captioner.decode_pixels(split.content(number), "toy") for number in range(8)], beam=1
+    )
     assert [captions[0].text for captions in found] == [references[0] for references in split.captions]
 
 
@@ -591,7 +595,8 @@ def test_validation_scores_what_the_model_says(
     split = stills.captioned_split("valid")
     captioner = Captioner(net, stills.target_tokenizer, conf)
     said = [
-        captioner.caption([captioner.seen(split.content(number), "toy")])[0][0].text for number in range(4)
+        captioner.caption([captioner.decode_pixels(split.content(number), "toy")])[0][0].text
+        for number in range(4)
     ]
     assert scores.sample == (split.names[2], split.captions[2][0], said[2])
     assert set(scores.values) == {"bleu", "cider"}
@@ -633,7 +638,9 @@ def test_the_best_by_cider_is_kept(tmp_path: Path, stills: Prepared) -> None:
     assert [event.best for event in found if isinstance(event, Validation)] == [True, True, False, False]
     assert isinstance(found[-1], Finished)
     assert found[-1].best_step == 10
-    assert torch.equal(read_tensors(tmp_path / "run" / "model.safetensors")["encoder.map.weight"], weights[1])
+    assert torch.equal(
+        read_tensors(tmp_path / "run" / "model.safetensors")["encoder.proj.weight"], weights[1]
+    )
 
 
 def test_a_image_that_is_gone_ends_training_in_its_turn(

@@ -18,6 +18,7 @@ from seq2attn.data.prepared import Prepared
 from seq2attn.errors import UserError
 from seq2attn.runs import directory
 from seq2attn.training import resume, trainer
+from seq2attn.training.events import Event
 
 Tensors = dict[str, Tensor]
 CHANGES = ("train.ema=0.9", "train.average=3", "train.validate_every=4", "train.optimizer=adamw")
@@ -485,7 +486,7 @@ def test_a_run_has_a_state_before_its_first_step_and_goes_on_from_it_as_if_it_ha
         "0.safetensors",
         "state.json",
     ]
-    steps: Iterator[events.Event] = iter(events)
+    steps: Iterator[Event] = iter(events)
     next(steps), next(steps), next(steps)
     events.close()
     assert (tmp_path / "cut" / "metrics.jsonl").exists()

@@ -22,7 +22,7 @@ from seq2attn.errors import UsageError
 from seq2attn.evaluation.caption_tokens import tokens
 from seq2attn.evaluation.cider import CiderD
 from seq2attn.evaluation.critic import critic
-from seq2attn.inference.searcher import BANNED
+from seq2attn.inference.predictor import BANNED
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training.events import Update
 from seq2attn.training.objectives.self_critical import SampledTargets, expected_loss
@@ -97,7 +97,7 @@ def log_p(
     """Of each output of one image, step by step: what is banned is out, and the end after LONGEST tokens is
     no choice.
     """
-    memory = model.encoder(source[place : place + 1], mask[place : place + 1]).of(
+    memory = model.encoder(source[place : place + 1], mask[place : place + 1]).repeat_for(
         torch.zeros(len(outputs), dtype=torch.long)
     )
     inputs_BT, targets_BT, mask_BT = collate_target(outputs)
@@ -125,7 +125,7 @@ def test_over_all_outputs_it_is_the_gradient_of_the_expected_reward(float64: Non
     assert reward_R.max() > 0
     want = torch.autograd.grad((log_p_R.exp() * reward_R).sum(), parameters, allow_unused=True)
     drawn = drawn_of(outputs, (log_p_R.exp() * (reward_R - baseline)).tolist(), [1] * len(outputs))
-    memory = net.encoder(source, mask).of(drawn.source_of_R)
+    memory = net.encoder(source, mask).repeat_for(drawn.source_of_R)
     loss = expected_loss(
         net.decoder.hidden_states(drawn.inputs_RT, memory).features_BTD, net.decoder.output, drawn
     )
@@ -173,7 +173,7 @@ def test_the_mean_over_draws_is_the_gradient_of_the_expected_reward(compared: st
     assert drawn.reward == pytest.approx(
         rewards([output_of(drawn, row) for row in range(2000)], 1).mean().item(), abs=1e-5
     )
-    memory = net.encoder(source[1:2], mask[1:2]).of(drawn.source_of_R)
+    memory = net.encoder(source[1:2], mask[1:2]).repeat_for(drawn.source_of_R)
     loss = (
         expected_loss(
             net.decoder.hidden_states(drawn.inputs_RT, memory).features_BTD, net.decoder.output, drawn
@@ -329,7 +329,7 @@ def test_batches_of_an_update_are_one_large_batch(tmp_path: Path, float64: None)
         training, _ = toy.views(of, conf)
         split = np.array_split(np.arange(8), 2) if parts == 2 else [np.arange(8)]
         training.plan = lambda *_, split=split: split  # type: ignore[method-assign]
-        toy.fit(tmp_path / name, conf, of, net, training=training, critic=Fixed())
+        toy.fit(tmp_path / name, conf, of, net, training=training, reward_function=Fixed())
         found.append({key: tensor.clone() for key, tensor in net.state_dict().items()})
     for key, tensor in found[0].items():
         torch.testing.assert_close(tensor, found[1][key], rtol=1e-8, atol=1e-10)

@@ -15,7 +15,7 @@ from seq2attn.cli.input.image_paths import ImagePath, ImagePaths, advised, modal
 from seq2attn.data.images.files import content_of
 from seq2attn.data.images.transforms import THREADS
 from seq2attn.errors import UserError
-from seq2attn.inference.captioner import Captioner, Seen
+from seq2attn.inference.captioner import Captioner, Pixels
 from seq2attn.prefetch import Prefetch
 
 FIRST, MOST = 64, 512  # images of a block: few at first, for an early answer
@@ -24,7 +24,7 @@ BYTES = 1 << 26  # of pixels in one block; three blocks are held at once
 
 class DecodedImage(NamedTuple):
     path: str
-    pixels: list[Seen] | None  # the input of each model; None: there is nothing to describe
+    pixels: list[Pixels] | None  # the input of each model; None: there is nothing to describe
     problem: str | None = None  # why
     warning: str | None = None
     note: str | None = None
@@ -35,7 +35,7 @@ class ImagePrefetcher:
 
     def __init__(self, paths: ImagePaths, captioner: Captioner) -> None:
         self._paths, self._captioner = paths, captioner
-        self._most = max(1, BYTES // sum(view.side**2 * 3 * view.frames for view in captioner.views))
+        self._most = max(1, BYTES // sum(view.side**2 * 3 * view.frames for view in captioner.transforms))
         self._decoding = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -71,7 +71,7 @@ class ImagePrefetcher:
             return DecodedImage(path, None, problem)
         try:
             content = content_of(Path(path), self._captioner.clips)
-            pixels = self._captioner.seen(content, path)
+            pixels = self._captioner.decode_pixels(content, path)
             warning = modality_warning(content, path, self._captioner.clips)
         except UserError as error:
             return DecodedImage(path, None, advised(path, str(error)), note=note)

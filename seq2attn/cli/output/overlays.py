@@ -58,7 +58,7 @@ def visible_part(content: Sequence[bytes], where: str, captioner: Captioner) -> 
     """That which the (first) model sees: of "crop" the middle square, of "pad" grey around the image. Raises
     UserError, naming `where`, for what is no image.
     """
-    view = captioner.views[0]
+    view = captioner.transforms[0]
     pixels_FYX3 = decoding.pixels(content, where, clip=captioner.clips)
     pixels_FYX3 = pixels_FYX3[decoding.spaced(len(pixels_FYX3), view.frames)]
     frames, high, wide, _ = pixels_FYX3.shape

@@ -1,3 +1,1 @@
-"""One file a way to process a sequence. Decoders never import the other half of the model: what passes
-between is in `models.memory`.
-"""
+"""One decoder a file. A decoder knows no encoder: it is given a `models.memory.Memory`."""

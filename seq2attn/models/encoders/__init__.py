@@ -1,3 +1,1 @@
-"""One file a way to process a sequence. Encoders never import the other half of the model: what passes
-between is in `models.memory`.
-"""
+"""One encoder a file. An encoder knows no decoder: it hands over a `models.memory.Memory`."""

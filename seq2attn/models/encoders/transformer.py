@@ -1,62 +1,69 @@
-"""The Transformer encoder: self-attention and a position-wise network, layer upon layer (Vaswani 2017). It
-knows nothing of who reads it.
-"""
-
-from collections.abc import Iterable
-from typing import cast
+"""The Transformer encoder: layers of self-attention and a feed-forward network (Vaswani 2017)."""
 
 import torch
 from torch import Tensor, nn
 
 from seq2attn.attention.self_attention import RotaryAngles, SelfAttention
-from seq2attn.config import ModelConfig, TransformerConfig
+from seq2attn.config import Part, TransformerConfig, TransformerEncoderConfig
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import TextEncoder
 from seq2attn.models.layers.positions import Positions
-from seq2attn.models.layers.transformer import FeedForward, Sublayer, norm
+from seq2attn.models.layers.stack import Stack
+from seq2attn.models.layers.transformer import FeedForward, ResidualLayer, build_norm
 from seq2attn.models.memory import Memory, mean_over, part_of
 
 
-class Layer(nn.Module):
-    def __init__(self, settings: TransformerConfig, dropout: float) -> None:
-        super().__init__()
-        self.attention = SelfAttention(
-            settings.size, settings.heads, settings.kv_heads, settings.positions == "rotary", settings.bias
-        )
-        self.feedforward = FeedForward(settings)
-        self.attending, self.feeding = Sublayer(settings, dropout), Sublayer(settings, dropout)
+class EncoderLayer(ResidualLayer):
+    def __init__(self, config: TransformerConfig, dropout: float) -> None:
+        super().__init__(config, dropout)
+        rotary = config.positions == "rotary"
+        self.self_attn = SelfAttention(config.size, config.heads, config.kv_heads, rotary, config.bias)
+        self.ffn = FeedForward(config)
+        self.self_attn_norm, self.ffn_norm = build_norm(config), build_norm(config)
 
-    def forward(self, x_BSD: Tensor, mask_BS: Tensor, turn: RotaryAngles | None) -> Tensor:
-        x_BSD = self.attending(x_BSD, lambda x: self.attention(x, mask_BS, turn))
-        y: Tensor = self.feeding(x_BSD, self.feedforward)
-        return y
+    def forward(self, x_BSD: Tensor, mask_BS: Tensor, rotary: RotaryAngles | None) -> Tensor:
+        y_BSD = self.self_attn(self.before(x_BSD, self.self_attn_norm), mask_BS, rotary)
+        x_BSD = self.add(x_BSD, y_BSD, self.self_attn_norm)
+        return self.add(x_BSD, self.ffn(self.before(x_BSD, self.ffn_norm)), self.ffn_norm)
+
+    def self_attention(self, x_BSD: Tensor, mask_BS: Tensor, rotary: RotaryAngles | None) -> Tensor:
+        """The weights (B, H, S, S) that `forward` reads with."""
+        return self.self_attn.weights(self.before(x_BSD, self.self_attn_norm), mask_BS, rotary)
 
 
 class TransformerEncoder(TextEncoder):
-    def __init__(self, model: ModelConfig, vocabulary: int) -> None:
-        """The encoder of `model.encoder`, over a source vocabulary of this size."""
+    def __init__(
+        self, config: TransformerEncoderConfig, vocabulary: int, parts: tuple[Part, Part], *, dropout: float
+    ) -> None:
+        """`parts` are what keys and values of the memory are made of."""
         super().__init__()
-        assert model.encoder.kind == "transformer"
-        settings = model.encoder
-        self.keys, self.values = model.parts
-        self.dropout = model.dropout
-        self.embedding = nn.Embedding(vocabulary, settings.size)
-        self.positions = Positions(settings.positions, settings.size, settings.max_positions)
-        self.layers = nn.ModuleList(Layer(settings, model.dropout) for _ in range(settings.layers))
-        self.norm = norm(settings) if settings.prenorm else None
+        self.parts = parts
+        self.dropout = dropout
+        self.embedding = nn.Embedding(vocabulary, config.size)
+        self.positions = Positions(config.positions, config.size, config.max_positions)
+        self.layers = Stack[EncoderLayer](EncoderLayer(config, dropout) for _ in range(config.layers))
+        self.norm = build_norm(config) if config.prenorm else None
 
     def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
-        embedded = self.embedding(source_BS) * self.embedding.embedding_dim**0.5
-        position = self.positions(0, source_BS.size(1), embedded)
-        x = embedded = dropout(
-            embedded if position is None else embedded + position, self.dropout, self.training
-        )
-        layers = cast(list[Layer], list(cast(Iterable[Layer], self.layers)))
-        turn = layers[0].attention.turn(torch.arange(source_BS.size(1), device=x.device), x)
-        for layer in layers:
-            x = layer(x, mask_BS, turn)
+        embedded, rotary = self._embed(source_BS)
+        x = embedded
+        for layer in self.layers:
+            x = layer(x, mask_BS, rotary)
         if self.norm is not None:
             x = self.norm(x)
-        return Memory(
-            part_of(self.keys, x, embedded), part_of(self.values, x, embedded), mask_BS, mean_over(mask_BS, x)
-        )
+        keys, values = (part_of(part, x, embedded) for part in self.parts)
+        return Memory(keys, values, mask_BS, mean_over(mask_BS, x))
+
+    def self_attention(self, source_BS: Tensor, mask_BS: Tensor) -> list[Tensor]:
+        x, rotary = self._embed(source_BS)
+        weights = []
+        for layer in self.layers:
+            weights.append(layer.self_attention(x, mask_BS, rotary))
+            x = layer(x, mask_BS, rotary)
+        return weights
+
+    def _embed(self, source_BS: Tensor) -> tuple[Tensor, RotaryAngles | None]:
+        """Embeddings with their positions, and the rotations of rotary positions, the same for all layers."""
+        x = self.positions.add_to(self.embedding(source_BS) * self.embedding.embedding_dim**0.5)
+        x = dropout(x, self.dropout, self.training)
+        return x, self.layers.first.self_attn.turn(torch.arange(source_BS.size(1), device=x.device), x)

@@ -1,22 +1,18 @@
-"""Recurrent cells: tanh RNN, GRU and LSTM with torch's gates, one step at a time or all steps in one fused
-call.
+"""Recurrent cells: tanh RNN, GRU and LSTM with torch's gates, one step at a time or all steps at once.
 
-The gates' input part, which does not wait for the last step, is apart from the recurrent part. The pointwise
-half of a step is one
-autograd function with its own derivative: a loop of plain operations would put a dozen nodes a step on the
-graph.
+The input's part of the gates does not wait for the last step, so a loop takes it of all steps first. The
+pointwise half of a step is in `kernels.rnn_cells`.
 """
 
-from typing import Any, NamedTuple, cast
+import abc
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from seq2attn.config import Cell as Kind
+from seq2attn.kernels import rnn_cells
 from seq2attn.kernels.deferred_gradients import Linear, product_dtype, unrolled
-
-GATES: dict[Kind, int] = {"rnn": 1, "gru": 3, "lstm": 4}
 
 
 class CellState(NamedTuple):
@@ -24,106 +20,51 @@ class CellState(NamedTuple):
     c: Tensor | None = None  # (R, H), LSTM only
 
 
-class _LSTM(torch.autograd.Function):
-    """Gates i, f, g, o (R, 4H) and c (R, H) -> h, c. (Hochreiter 1997 with forget gates, Gers 2000)"""
-
-    @staticmethod
-    def forward(ctx: Any, from_input: Tensor, from_state: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        size = c.size(-1)
-        gates = from_input + from_state
-        gates[:, : 2 * size].sigmoid_()
-        gates[:, 2 * size : 3 * size].tanh_()
-        gates[:, 3 * size :].sigmoid_()
-        i, f, g, o = gates.chunk(4, -1)
-        c_next = f * c + i * g  # autocast's gates are narrow; c stays as wide as it came
-        tanh_c = c_next.tanh()
-        ctx.save_for_backward(gates, c, tanh_c)
-        ctx.dtypes = from_input.dtype, from_state.dtype
-        return o * tanh_c, c_next
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_h: Tensor, grad_c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        gates, c, tanh_c = ctx.saved_tensors
-        i, f, g, o = gates.chunk(4, -1)
-        grad_c = torch.ops.aten.tanh_backward(grad_h * o, tanh_c) + grad_c
-        grad = torch.cat([grad_c * g, grad_c * c, grad_c * i, grad_h * tanh_c], -1)
-        size = c.size(-1)
-        sigmoids, tanhs = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
-        grad = grad.to(gates.dtype)
-        for part, slope in (
-            (slice(0, 2 * size), sigmoids),
-            (slice(2 * size, 3 * size), tanhs),
-            (slice(3 * size, None), sigmoids),
-        ):
-            grad[:, part] = slope(grad[:, part], gates[:, part])
-        return grad.to(ctx.dtypes[0]), grad.to(ctx.dtypes[1]), grad_c * f
-
-
-class _GRU(torch.autograd.Function):
-    """r, z, n from the input (R, 3H) and from the state (R, 3H), and h (R, H) -> h. (Cho 2014, in torch's
-    form)
+class Cell(nn.Module, abc.ABC):
+    """One recurrent layer of `size` units over inputs of `input_size`, and, beside them, of what the decoder
+    feeds back, `feedback_size` numbers (0: nothing).
     """
 
-    @staticmethod
-    def forward(ctx: Any, from_input: Tensor, from_state: Tensor, h: Tensor) -> Tensor:
-        size = h.size(-1)
-        rz = (from_input[:, : 2 * size] + from_state[:, : 2 * size]).sigmoid_()
-        r, z = rz.chunk(2, -1)
-        state_n = from_state[:, 2 * size :]
-        n = torch.addcmul(from_input[:, 2 * size :], r, state_n).tanh_()
-        ctx.save_for_backward(rz, n, state_n, h)
-        ctx.dtypes = from_input.dtype, from_state.dtype
-        return n + z * (h - n)
+    gates: int  # gates of a unit
+    vectors = 1  # of a state: h, or h and c
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        rz, n, state_n, h = ctx.saved_tensors
-        r, z = rz.chunk(2, -1)
-        grad_n = torch.ops.aten.tanh_backward((grad_h - grad_h * z).to(n.dtype), n)
-        grad_rz = torch.ops.aten.sigmoid_backward(
-            torch.cat([grad_n * state_n, grad_h * (h - n)], -1).to(rz.dtype), rz
-        )
-        from_input, from_state = torch.cat([grad_rz, grad_n], -1), torch.cat([grad_rz, grad_n * r], -1)
-        return from_input.to(ctx.dtypes[0]), from_state.to(ctx.dtypes[1]), grad_h * z
-
-
-class Cell(nn.Module):
-    """One recurrent layer of `size` units over inputs of `input_size`, and, beside them, what the decoder
-    feeds back (`fed_size`, 0: nothing).
-    """
-
-    def __init__(self, kind: Kind, input_size: int, size: int, fed_size: int = 0) -> None:
+    def __init__(self, input_size: int, size: int, feedback_size: int = 0) -> None:
         super().__init__()
-        self.kind: Kind = kind
         self.size = size
-        self.input = Linear(input_size, GATES[kind] * size)
-        self.fed = Linear(fed_size, GATES[kind] * size, bias=False) if fed_size else None
-        self.state = Linear(size, GATES[kind] * size)
+        self.input_to_gates = Linear(input_size, self.gates * size)
+        self.feedback = Linear(feedback_size, self.gates * size, bias=False) if feedback_size else None
+        self.hidden_to_gates = Linear(size, self.gates * size)
+
+    def draw_parameters(self, init: str, init_range: float) -> None:
+        """Recurrent matrices orthogonal, gate by gate (Bahdanau 2015, appendix B.1), but with "uniform"."""
+        if init != "uniform":
+            for gate in self.hidden_to_gates.weight.split(self.size):
+                nn.init.orthogonal_(gate)
 
     def zero(self, rows: int, like: Tensor) -> CellState:
-        h = like.new_zeros(rows, self.size)
-        return CellState(h, h if self.kind == "lstm" else None)
+        return CellState(like.new_zeros(rows, self.size))
 
-    def step(self, gates: Tensor, fed: Tensor | None, state: CellState) -> CellState:
-        """One step from the input's part of the gates, `input(x)` (R, G), and what is fed back (R, fed_size)."""
-        if self.fed is not None and fed is not None:
-            gates = gates + self.fed(fed)
-        from_state = self.state(state.h)
-        if self.kind == "lstm":
-            return CellState(*cast(tuple[Tensor, Tensor], _LSTM.apply(gates, from_state, state.c)))
-        if self.kind == "gru":
-            return CellState(cast(Tensor, _GRU.apply(gates, from_state, state.h)))
-        return CellState((gates + from_state).tanh())
+    def convert(self, state: CellState) -> CellState:
+        """The state of a cell of another kind as one of this kind."""
+        return CellState(state.h)
 
-    def steps(self, x_BTI: Tensor, fed_BF: Tensor | None, state: CellState) -> CellState:
-        """Every state of a loop over T inputs: h, and c of an LSTM, (B, T, H). What is fed back is the same
-        at each step.
+    @abc.abstractmethod
+    def update(self, from_input: Tensor, from_hidden: Tensor, state: CellState) -> CellState:
+        """The pointwise half of a step, from the two parts of the gates, each (R, G)."""
+
+    def step(self, gates: Tensor, feedback: Tensor | None, state: CellState) -> CellState:
+        """One step from the input's part of the gates, `input_to_gates(x)` (R, G), and what is fed back."""
+        if self.feedback is not None and feedback is not None:
+            gates = gates + self.feedback(feedback)
+        return self.update(gates, self.hidden_to_gates(state.h), state)
+
+    def steps(self, x_BTI: Tensor, feedback_BF: Tensor | None, state: CellState) -> CellState:
+        """Every state of a loop over T inputs: h, and c of an LSTM, (B, T, H). The same is fed back at each
+        step.
         """
-        gates_BTG = self.input(x_BTI)
-        if self.fed is not None and fed_BF is not None:
-            gates_BTG = gates_BTG + self.fed(fed_BF)[:, None]
+        gates_BTG = self.input_to_gates(x_BTI)
+        if self.feedback is not None and feedback_BF is not None:
+            gates_BTG = gates_BTG + self.feedback(feedback_BF)[:, None]
         states = []
         with unrolled():
             for gates_BG in gates_BTG.unbind(1):
@@ -134,17 +75,64 @@ class Cell(nn.Module):
             torch.stack([state.h for state in states], 1), torch.stack(cells, 1) if cells else None
         )
 
-    def run(self, x_BTI: Tensor, fed_BF: Tensor | None, state: CellState) -> Tensor:
-        """The states h (B, T, H) of a loop over T inputs: torch's fused call for an LSTM, `steps` for the
-        others, where torch has none on a CPU.
-        """
-        if self.kind != "lstm":
-            return self.steps(x_BTI, fed_BF, state).h
-        weight = self.input.weight
-        if self.fed is not None and fed_BF is not None:
-            x_BTI = torch.cat([x_BTI, fed_BF[:, None].expand(-1, x_BTI.size(1), -1).to(x_BTI.dtype)], -1)
-            weight = torch.cat([weight, self.fed.weight], 1)
+    def run(self, x_BTI: Tensor, feedback_BF: Tensor | None, state: CellState) -> Tensor:
+        """The h (B, T, H) of `steps`."""
+        return self.steps(x_BTI, feedback_BF, state).h
+
+
+class RNNCell(Cell):
+    """h' = tanh(W x + U h + b)."""
+
+    gates = 1
+
+    def update(self, from_input: Tensor, from_hidden: Tensor, state: CellState) -> CellState:
+        return CellState((from_input + from_hidden).tanh())
+
+
+class GRUCell(Cell):
+    """Gates r, z, n (Cho 2014, in torch's form)."""
+
+    gates = 3
+
+    def update(self, from_input: Tensor, from_hidden: Tensor, state: CellState) -> CellState:
+        return CellState(rnn_cells.gru(from_input, from_hidden, state.h))
+
+
+class LSTMCell(Cell):
+    """Gates i, f, g, o (Hochreiter and Schmidhuber 1997; Gers 2000)."""
+
+    gates, vectors = 4, 2
+
+    def draw_parameters(self, init: str, init_range: float) -> None:
+        """The forget gate's bias 1 too: remember, until training says otherwise (Gers 2000)."""
+        super().draw_parameters(init, init_range)
+        if init != "uniform":
+            self.input_to_gates.bias[self.size : 2 * self.size] = 1.0
+
+    def zero(self, rows: int, like: Tensor) -> CellState:
+        h = like.new_zeros(rows, self.size)
+        return CellState(h, h)
+
+    def convert(self, state: CellState) -> CellState:
+        """A c that is missing is 0."""
+        return state if state.c is not None else CellState(state.h, torch.zeros_like(state.h))
+
+    def update(self, from_input: Tensor, from_hidden: Tensor, state: CellState) -> CellState:
+        assert state.c is not None
+        return CellState(*rnn_cells.lstm(from_input, from_hidden, state.c))
+
+    def run(self, x_BTI: Tensor, feedback_BF: Tensor | None, state: CellState) -> Tensor:
+        """By torch's fused call, which it has for no other cell on a CPU."""
+        own, hidden = self.input_to_gates, self.hidden_to_gates
+        weight = own.weight
+        if self.feedback is not None and feedback_BF is not None:
+            fed_BTF = feedback_BF[:, None].expand(-1, x_BTI.size(1), -1)
+            x_BTI = torch.cat([x_BTI, fed_BTF.to(x_BTI.dtype)], -1)
+            weight = torch.cat([weight, self.feedback.weight], 1)
         dtype = product_dtype(x_BTI)
         first = [part[None].to(dtype) for part in state if part is not None]
-        weights = [w.to(dtype) for w in (weight, self.state.weight, self.input.bias, self.state.bias)]
+        weights = [w.to(dtype) for w in (weight, hidden.weight, own.bias, hidden.bias)]
         return torch.lstm(x_BTI.to(dtype), first, weights, True, 1, 0.0, self.training, False, True)[0]
+
+
+CELLS: dict[Kind, type[Cell]] = {"rnn": RNNCell, "gru": GRUCell, "lstm": LSTMCell}

@@ -1,8 +1,7 @@
-"""What a convolutional encoder and decoder are made of: maps and gated convolutions with normalised weights
+"""Parts of a convolutional encoder and decoder: linear maps and gated convolutions with normalised weights
 (Gehring 2017).
 
-They know neither sentences nor masks: whoever convolves says what stands around the first position and the
-last.
+They know neither sentences nor masks: the caller pads the positions before the first and after the last.
 """
 
 import torch
@@ -11,8 +10,16 @@ from torch.nn import functional as F
 
 from seq2attn.kernels.deferred_gradients import product_dtype
 
-# what the sum of two is multiplied by, so that it varies as much as one of them (section 3.4)
+# factor of a sum of two, which keeps its variance that of one of them (section 3.4)
 ROOT_HALF = 0.5**0.5
+
+
+def draw_embeddings(side: nn.Module, init: str) -> None:
+    """Embeddings and positions of a convolutional side N(0, 0.1^2) (section 3.5), but with "uniform"."""
+    if init == "glorot":
+        for module in side.modules():
+            if isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, 0, 0.1)
 
 
 class WeightNorm(nn.Module):
@@ -20,47 +27,58 @@ class WeightNorm(nn.Module):
     2016, eq. 2). `weight` is v, `gain` g.
     """
 
-    def __init__(self, shape: tuple[int, ...], kept: float, gated: bool) -> None:
-        """(out, in) or (out, in, kernel). `kept` is the share of its input that dropout leaves, `gated`
-        whether a gate comes next: its first weights hang on both.
+    def __init__(self, shape: tuple[int, ...], keep_prob: float, gated: bool) -> None:
+        """(out, in) or (out, in, kernel). The first weights depend on `keep_prob`, the share of the input
+        that dropout keeps, and on whether a gate follows.
         """
         super().__init__()
-        self.kept, self.gated = kept, gated
+        self.keep_prob, self.gated = keep_prob, gated
         self.weight = nn.Parameter(torch.empty(shape))
         self.gain = nn.Parameter(torch.empty(shape[0]))
         self.bias = nn.Parameter(torch.empty(shape[0]))
+
+    def draw_parameters(self, init: str, init_range: float) -> None:
+        """Glorot: of n inputs to a unit, of which dropout keeps the share p, v is N(0, 4p/n) before a gate
+        and N(0, p/n) before none (Gehring 2017, section 3.5). Always: g = |v|, so that W is v.
+        """
+        if init == "glorot":
+            inputs = self.weight[0].numel()
+            nn.init.normal_(self.weight, 0, ((4 if self.gated else 1) * self.keep_prob / inputs) ** 0.5)
+        self.gain.copy_(self.lengths())
 
     def lengths(self) -> Tensor:
         """|v| of each row, (out)."""
         lengths: Tensor = torch.linalg.vector_norm(self.weight.flatten(1), dim=1)
         return lengths
 
-    def matrix(self) -> Tensor:
-        """W, which steps make once for all of them."""
+    def normalised_weight(self) -> Tensor:
+        """W. A search computes it once for all of its steps."""
         scale = self.gain / self.lengths()
         return (self.weight * scale.view(-1, *[1] * (self.weight.dim() - 1))).to(product_dtype(self.weight))
 
 
-class Map(WeightNorm):
+class WeightNormLinear(WeightNorm):
     """y = W x + b."""
 
-    def __init__(self, inputs: int, outputs: int, kept: float = 1.0) -> None:
-        super().__init__((outputs, inputs), kept, gated=False)
+    def __init__(self, inputs: int, outputs: int, keep_prob: float = 1.0) -> None:
+        super().__init__((outputs, inputs), keep_prob, gated=False)
 
-    def forward(self, x: Tensor, matrix: Tensor | None = None) -> Tensor:
-        """`matrix` is W, where it is made already."""
-        return F.linear(x, self.matrix() if matrix is None else matrix, self.bias)
+    def forward(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
+        """`weight` is W, where it has been computed already."""
+        return F.linear(x, self.normalised_weight() if weight is None else weight, self.bias)
 
 
-class Convolution(WeightNorm):
-    """a * sigma(b) of [a; b] = W [x_j; ...; x_{j+k-1}] + b: a gated linear unit (section 3.2; Dauphin 2017)."""
+class GatedConvolution(WeightNorm):
+    """a * sigmoid(b) of [a; b] = W [x_j; ...; x_{j+k-1}] + b: a gated linear unit (section 3.2; Dauphin
+    2017).
+    """
 
-    def __init__(self, channels: int, kernel: int, kept: float, padding: int = 0) -> None:
-        """`padding` zeros are put before the first position and after the last."""
-        super().__init__((2 * channels, channels, kernel), kept, gated=True)
+    def __init__(self, channels: int, kernel: int, keep_prob: float, padding: int = 0) -> None:
+        """`padding` zeros stand before the first position and after the last."""
+        super().__init__((2 * channels, channels, kernel), keep_prob, gated=True)
         self.padding = padding
 
-    def forward(self, x_BLC: Tensor, matrix: Tensor | None = None) -> Tensor:
-        """(B, L, C) -> (B, L + 2 padding - k + 1, C). `matrix` is W, where it is made already."""
-        y = F.conv1d(x_BLC.mT, self.matrix() if matrix is None else matrix, self.bias, padding=self.padding)
-        return F.glu(y, 1).mT
+    def forward(self, x_BLC: Tensor, weight: Tensor | None = None) -> Tensor:
+        """(B, L, C) -> (B, L + 2 padding - k + 1, C). `weight` is W, where it has been computed already."""
+        weight = self.normalised_weight() if weight is None else weight
+        return F.glu(F.conv1d(x_BLC.mT, weight, self.bias, padding=self.padding), 1).mT

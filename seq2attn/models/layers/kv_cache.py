@@ -1,9 +1,14 @@
-"""Keys and values of the tokens written so far, for as many rows a sentence as a search has.
+"""Keys and values of the tokens that a search has written, one cache for all rows of a sentence.
 
-The rows of a sentence share one cache: each step of each row has a place in it, for good, and which places
-are a row's own past is a mask
-that follows the row. So a search that reorders its rows copies no key, and all rows of a sentence ask one
-matrix of keys together.
+Each step of each row has a slot of its own, for good. A mask that follows the row says which slots are its
+past:
+
+    slot      0 1 2 | 3 4 5 | 6 7 8        width 3; slots 3 t to 3 t + 2 are written in step t
+    row 0     x     |   x   |   x          came from row 1, in steps 1 and 2, and from row 0 before
+    row 1     x     |   x   |     x        came from the same rows: it shares their slots
+    row 2         x |     x |       x
+
+So a search that reorders its rows copies no key, and all rows of a sentence read one matrix of keys together.
 """
 
 from typing import Self
@@ -11,58 +16,55 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from seq2attn.models.memory import Chosen
+from seq2attn.models.state import Selectable
 
-# places of the first buffers; the next have twice as many as are needed, so that all copies together are no
-# more than twice the places
-ROOM = 16
+# Slots of the first buffers. The next have twice as many as are needed: all copies together are no more than
+# twice the slots.
+INITIAL_CAPACITY = 16
 
 
-class Cache(Chosen):
-    def __init__(self, keys: Tensor, values: Tensor, used: int, taken: list[int]) -> None:
-        """Buffers (B, G, places, d) of which the first `used` are this cache's. `taken` is one number that
-        all caches on the same buffers share:
-        how many places are written already, by this cache or by one that came from it."""
-        self._keys, self._values, self.used, self._taken = keys, values, used, taken
+class Cache(Selectable):
+    def __init__(self, keys: Tensor, values: Tensor, used: int, written: list[int]) -> None:
+        """Buffers (B, G, capacity, d), of which the first `used` slots are this cache's. `written` is one
+        number that all caches on the same buffers share: the slots that this cache, or one made from it, has
+        written.
+        """
+        self._keys, self._values, self.used, self._written = keys, values, used, written
 
     @classmethod
     def empty(cls, sentences: int, heads: int, size: int, like: Tensor) -> Self:
-        """No places yet; the device is that of `like`, and the type, where that is half precision, float32:
-        see `attention.products`.
-        """
-        nothing = like.new_empty(
-            sentences, heads, 0, size, dtype=torch.promote_types(like.dtype, torch.float32)
-        )
+        """No slots. The device is that of `like`, and the type at least float32, which steps read fastest."""
+        dtype = torch.promote_types(like.dtype, torch.float32)
+        nothing = like.new_empty(sentences, heads, 0, size, dtype=dtype)
         return cls(nothing, nothing, 0, [0])
 
-    def add(self, keys: Tensor, values: Tensor) -> tuple[Self, Tensor, Tensor]:
-        """The cache with the next places' keys and values (B, G, W, d), and all of its keys and values. The
-        cache it was stays as it was.
+    def append(self, keys: Tensor, values: Tensor) -> tuple[Self, Tensor, Tensor]:
+        """The cache with keys and values (B, G, W, d) in its next W slots, and all of its keys and values.
+        The old cache stays as it is.
         """
         count = self.used + keys.size(2)
         old = (self._keys, self._values)
-        if keys.requires_grad:  # nothing that a way back will need is written over
+        if keys.requires_grad:  # backward reads the old tensors: nothing is written over
             keys, values = (
                 torch.cat([before[:, :, : self.used], added], 2)
                 for before, added in zip(old, (keys, values), strict=True)
             )
             return type(self)(keys, values, count, [count]), keys, values
-        taken = self._taken
-        if taken[0] != self.used or count > self._keys.size(2):
-            shape = (*keys.shape[:2], max(ROOM, 2 * count), keys.size(3))
+        written = self._written
+        if written[0] != self.used or count > self._keys.size(2):
+            shape = (*keys.shape[:2], max(INITIAL_CAPACITY, 2 * count), keys.size(3))
             buffers = (self._keys.new_empty(shape), self._values.new_empty(shape))
             for buffer, before in zip(buffers, old, strict=True):
                 buffer[:, :, : self.used] = before[:, :, : self.used]
-            taken = [self.used]
+            written = [self.used]
         else:
             buffers = old
         for buffer, added in zip(buffers, (keys, values), strict=True):
             buffer[:, :, self.used : count] = added
-        taken[0] = count
-        return type(self)(*buffers, count, taken), buffers[0][:, :, :count], buffers[1][:, :, :count]
+        written[0] = count
+        return type(self)(*buffers, count, written), buffers[0][:, :, :count], buffers[1][:, :, :count]
 
-    def choose(self, index: Tensor) -> Self:
-        """The sentences `index`."""
-        return type(self)(
-            self._keys.index_select(0, index), self._values.index_select(0, index), self.used, [self.used]
-        )
+    def select_rows(self, index_R: Tensor) -> Self:
+        """The sentences `index_R`."""
+        keys, values = self._keys.index_select(0, index_R), self._values.index_select(0, index_R)
+        return type(self)(keys, values, self.used, [self.used])

@@ -1,5 +1,5 @@
-"""Where a token stands, as a vector added to its embedding. Rotary positions are not here: attention turns
-queries and keys by them.
+"""The position of a token as a vector that is added to its embedding. Rotary positions are part of
+self-attention.
 """
 
 from typing import Literal
@@ -10,20 +10,21 @@ from torch import Tensor, nn
 
 class Positions(nn.Module):
     """sinusoidal: sin and cos of p / 10000^(2i/D) side by side (Vaswani 2017, section 3.5); learned: a vector
-    each, the last for all beyond (Gehring 2017, section 3.1).
+    of its own for each of `max_positions`, later ones share the last (Gehring 2017, section 3.1); else
+    nothing.
     """
 
     def __init__(
-        self, kind: Literal["sinusoidal", "learned", "rotary", "none"], size: int, most: int
+        self, kind: Literal["sinusoidal", "learned", "rotary", "none"], size: int, max_positions: int
     ) -> None:
         super().__init__()
         self.sinusoidal = kind == "sinusoidal"
         self.size = size
-        self.vectors = nn.Embedding(most, size) if kind == "learned" else None
+        self.vectors = nn.Embedding(max_positions, size) if kind == "learned" else None
 
     def forward(self, first: int, count: int, like: Tensor) -> Tensor | None:
         """The vectors (count, D) of the positions from `first` on, with type and device of `like`; None where
-        positions are not added.
+        none are added.
         """
         position = torch.arange(first, first + count, device=like.device)
         if self.vectors is not None:
@@ -35,3 +36,10 @@ class Positions(nn.Module):
         pair = torch.arange((self.size + 1) // 2, dtype=torch.float64, device=like.device)
         angle = position[:, None] / 10000 ** (2 * pair / self.size)
         return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)[:, : self.size].to(like.dtype)
+
+    def add_to(self, embedded: Tensor, first: int = 0, count: int | None = None) -> Tensor:
+        """Embeddings (B, T, D) with the vectors of T positions from `first` on; or, with `count` 1, all with
+        that of the position `first`.
+        """
+        vectors = self(first, embedded.size(-2) if count is None else count, embedded)
+        return embedded if vectors is None else embedded + vectors

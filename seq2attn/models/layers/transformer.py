@@ -1,8 +1,4 @@
-"""What the layers of a Transformer encoder and decoder are made of: norms, the position-wise network, and a
-sublayer with its residual.
-"""
-
-from collections.abc import Callable
+"""Parts of a Transformer's layers: norms, the feed-forward network, and the residual connection."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,16 +6,14 @@ from torch.nn import functional as F
 from seq2attn.config import TransformerConfig
 from seq2attn.kernels.dropout import dropout
 
-EPS = 1e-5  # added to what a norm divides by the root of; torch's own for RMSNorm would hang on the type
+EPS = 1e-5  # added to a norm's denominator; torch's default for RMSNorm depends on the number format
 
 
-def norm(settings: TransformerConfig) -> nn.Module:
+def build_norm(config: TransformerConfig) -> nn.Module:
     """Layer normalisation (Ba 2016), or by the root mean square alone (Zhang 2019)."""
-    return (
-        nn.LayerNorm(settings.size, EPS, bias=settings.bias)
-        if settings.norm == "layer"
-        else nn.RMSNorm(settings.size, EPS)
-    )
+    if config.norm == "layer":
+        return nn.LayerNorm(config.size, EPS, bias=config.bias)
+    return nn.RMSNorm(config.size, EPS)
 
 
 class FeedForward(nn.Module):
@@ -27,44 +21,49 @@ class FeedForward(nn.Module):
     2020, eq. 6).
     """
 
-    def __init__(self, settings: TransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.activation = settings.activation
-        self.into = nn.Linear(
-            settings.size,
-            settings.feedforward * (2 if self.activation == "swiglu" else 1),
-            bias=settings.bias,
-        )
-        self.out = nn.Linear(settings.feedforward, settings.size, bias=settings.bias)
+        self.activation = config.activation
+        units = config.feedforward * (2 if self.activation == "swiglu" else 1)
+        self.up = nn.Linear(config.size, units, bias=config.bias)
+        self.down = nn.Linear(config.feedforward, config.size, bias=config.bias)
 
     def parts(self) -> tuple[Tensor, ...]:
-        """The matrices that stand in one, each a view: W and V where it is gated."""
-        matrices: tuple[Tensor, ...] = self.into.weight.split(self.out.in_features)
+        """W_1, or W and V, each a view."""
+        matrices: tuple[Tensor, ...] = self.up.weight.split(self.down.in_features)
         return matrices
 
+    def draw_parameters(self, init: str, init_range: float) -> None:
+        """Glorot: W and V as matrices of their own."""
+        if init == "glorot":
+            for part in self.parts():
+                nn.init.xavier_uniform_(part)
+
     def forward(self, x: Tensor) -> Tensor:
-        hidden = self.into(x)
+        hidden = self.up(x)
         if self.activation == "swiglu":
             gate, hidden = hidden.chunk(2, -1)
             hidden = F.silu(gate) * hidden
         else:
             hidden = F.relu(hidden, inplace=True) if self.activation == "relu" else F.gelu(hidden)
-        y: Tensor = self.out(hidden)
+        y: Tensor = self.down(hidden)
         return y
 
 
-class Sublayer(nn.Module):
-    """norm(x + f(x)) as in the paper (section 3.1), or x + f(norm(x)); dropout on f (section 5.4). The
-    function is handed in.
+class ResidualLayer(nn.Module):
+    """A layer of sublayers f, each norm(x + drop(f(x))) (Vaswani 2017, sections 3.1 and 5.4), or, normalised
+    first, x + drop(f(norm(x))):
+
+        x = self.add(x, f(self.before(x, norm)), norm)
     """
 
-    def __init__(self, settings: TransformerConfig, dropout: float) -> None:
+    def __init__(self, config: TransformerConfig, dropout: float) -> None:
         super().__init__()
-        self.norm = norm(settings)
-        self.first = settings.prenorm
-        self.dropout = dropout
+        self.prenorm, self.dropout = config.prenorm, dropout
 
-    def forward(self, x: Tensor, f: Callable[[Tensor], Tensor]) -> Tensor:
-        y = dropout(f(self.norm(x) if self.first else x), self.dropout, self.training)
-        z: Tensor = x + y if self.first else self.norm(x + y)
-        return z
+    def before(self, x: Tensor, norm: nn.Module) -> Tensor:
+        return norm(x) if self.prenorm else x
+
+    def add(self, x: Tensor, y: Tensor, norm: nn.Module) -> Tensor:
+        x = x + dropout(y, self.dropout, self.training)
+        return x if self.prenorm else norm(x)

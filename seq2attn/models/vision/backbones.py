@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from seq2attn.config import STAGES, ImageEncoderConfig
 from seq2attn.errors import UserError
+from seq2attn.models.interfaces import Backbone
 from seq2attn.models.vision.resnet import ResNet
 
 # first parts of the names of what a published network classifies with
@@ -35,26 +36,25 @@ def allow_code(allowed: bool = True) -> Iterator[None]:
         _permitted.reset(token)
 
 
-class ExternalBackbone(nn.Module):
-    """Somebody else's network, (B, 3, Y, X) to (B, C, h, w). It is always in evaluation mode: no image may
-    change what is made of another.
-    """
+class ExternalBackbone(Backbone):
+    """Somebody else's network, always in evaluation mode: no image changes the features of another."""
 
-    def __init__(
-        self, module: nn.Module, read: Callable[[Any, Tensor], Tensor] = lambda module, x: module(x)
-    ) -> None:
+    def __init__(self, net: nn.Module, read: Callable[[Any, Tensor], Tensor] = lambda net, x: net(x)) -> None:
         super().__init__()
-        self.module = module.eval()
+        self.net = net.eval()
         self.read = read
+
+    def draw(self) -> None:
+        """The parameters stay as its maker drew them."""
 
     def train(self, mode: bool = True) -> Self:
         return super().train(False)
 
     def forward(self, x_BCYX: Tensor) -> Tensor:
-        return self.read(self.module, x_BCYX)
+        return self.read(self.net, x_BCYX)
 
 
-def backbone(settings: ImageEncoderConfig) -> tuple[nn.Module, int, tuple[int, int]]:
+def build_backbone(settings: ImageEncoderConfig) -> tuple[Backbone, int, tuple[int, int]]:
     """The backbone with its first weights as its maker draws them, the channels of what it makes, and its
     rows and columns.
 
@@ -78,7 +78,7 @@ def _called(code: str) -> nn.Module:
     where = f'model.encoder.backbone="{code}"'
     if not _permitted.get():
         raise UserError(
-            f"{where} runs code of the package {name.partition('.')[0]}: allow it with --allow-code, or allow_code=True in Python"
+            f"{where} runs code of the package {name.partition('.')[0]}: allow it with `allow_code`"
         )
     try:
         module = getattr(importlib.import_module(name), function)()
@@ -88,7 +88,8 @@ def _called(code: str) -> nn.Module:
         ) from error
     if not isinstance(module, nn.Module):
         raise UserError(
-            f"{where}: {function}() gives {type(module).__name__}, not a torch.nn.Module; choose a function that makes one"
+            f"{where}: {function}() gives {type(module).__name__}, not a torch.nn.Module; "
+            "choose a function that makes one"
         )
     return module
 
@@ -127,7 +128,8 @@ def _shape(foreign: ExternalBackbone, settings: ImageEncoderConfig) -> tuple[int
             found: Any = foreign(torch.zeros(1, 3, settings.image_size, settings.image_size))
     except Exception as error:
         raise UserError(
-            f"{where}: does not read images of {settings.image_size} x {settings.image_size} pixels: {_line(error)}; set model.encoder.image_size to what it wants"
+            f"{where}: does not read images of {settings.image_size} x {settings.image_size} pixels: "
+            f"{_line(error)}; set model.encoder.image_size to what it wants"
         ) from error
     if (
         not isinstance(found, Tensor)
@@ -138,7 +140,8 @@ def _shape(foreign: ExternalBackbone, settings: ImageEncoderConfig) -> tuple[int
     ):
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise UserError(
-            f"{where}: makes {shape} of an image; a backbone makes a map of features, (1, channels, height, width)"
+            f"{where}: makes {shape} of an image; "
+            "a backbone makes a map of features, (1, channels, height, width)"
         )
     return found.size(1), (found.size(2), found.size(3))
 
@@ -147,9 +150,13 @@ def _line(error: Exception) -> str:
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
-def published(module: nn.Module) -> list[nn.Parameter]:
+def pretrained_parameters(module: nn.Module) -> list[nn.Parameter]:
     """The weights of a backbone that a file of published ones holds."""
-    return list(module.published().values()) if isinstance(module, ResNet) else list(module.parameters())
+    return (
+        list(module.pretrained_parameters().values())
+        if isinstance(module, ResNet)
+        else list(module.parameters())
+    )
 
 
 def _problem(tensor: Tensor, own: Tensor) -> str:
@@ -164,7 +171,7 @@ def _problem(tensor: Tensor, own: Tensor) -> str:
     return ""
 
 
-def fill(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+def load_pretrained(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     """Copy published weights into a backbone. What a file has of later stages, of a classifier, or counts is
     left out.
 
@@ -172,7 +179,7 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     where one is missing, unknown, of another shape, no floating-point numbers where the backbone has them,
     or not finite.
     """
-    whole = module.module if isinstance(module, ExternalBackbone) else module
+    whole = module.net if isinstance(module, ExternalBackbone) else module
     own = {
         name: tensor
         for name, tensor in whole.state_dict(keep_vars=True).items()
@@ -190,7 +197,8 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
             raise UserError(f"{where}: has no {name}: {way}")
         if name in found and found[name].shape != tensor.shape:
             raise UserError(
-                f"{where}: {name} is {tuple(found[name].shape)}, where the backbone has {tuple(tensor.shape)}: {way}"
+                f"{where}: {name} is {tuple(found[name].shape)}, where the backbone has "
+                f"{tuple(tensor.shape)}: {way}"
             )
         if name in found and not name.endswith(COUNT) and (problem := _problem(found[name], tensor)):
             raise UserError(f"{where}: {name} {problem}: {way}")

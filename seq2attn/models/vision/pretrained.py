@@ -17,7 +17,7 @@ from torch import Tensor
 from seq2attn.config import ModelConfig
 from seq2attn.errors import UserError
 from seq2attn.models.seq2seq import Seq2Seq
-from seq2attn.models.vision.backbones import fill
+from seq2attn.models.vision.backbones import load_pretrained
 
 MOST = 2**32  # bytes of a file, and of what it unpacks to
 INSIDE = ("state_dict", "model")  # where a checkpoint may have its weights
@@ -30,7 +30,7 @@ def pretrained(model: Seq2Seq, settings: ModelConfig) -> None:
     """
     if settings.encoder.kind == "image" and settings.encoder.weights is not None:
         path = Path(settings.encoder.weights)
-        fill(model.encoder.get_submodule("backbone"), read(path), str(path))
+        load_pretrained(model.encoder.get_submodule("backbone"), read(path), str(path))
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -45,7 +45,8 @@ def read(path: Path) -> dict[str, Tensor]:
             start = file.read(9)
         if path.stat().st_size > MOST:
             raise UserError(
-                f"{where}: has {path.stat().st_size:,} bytes, and {MOST:,} are the most: choose a smaller network"
+                f"{where}: has {path.stat().st_size:,} bytes, and {MOST:,} are the most: "
+                "choose a smaller network"
             )
         # whose first 8 bytes are any number
         if path.suffix == ".safetensors" or start[8:] == b"{" or not start.startswith(CHECKPOINTS):
@@ -76,7 +77,8 @@ def _checkpoint(path: Path, where: str) -> object:
     except Exception as error:
         if type(error).__name__ == "UnpicklingError":
             raise UserError(
-                f"{where}: holds more than weights, which could run code, or is damaged: save the network's state_dict() alone"
+                f"{where}: holds more than weights, which could run code, or is damaged: "
+                "save the network's state_dict() alone"
             ) from error
         raise UserError(f"{where}: damaged ({type(error).__name__}); fetch it again") from error
 

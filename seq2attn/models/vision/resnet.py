@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from seq2attn.attention.self_attention_2d import SelfAttention2d
 from seq2attn.config import ImageEncoderConfig
+from seq2attn.models.interfaces import Backbone
 
 EPS = 1e-5  # added to a variance
 GROUP = 16  # channels of a group (Wu and He 2018, table 3)
@@ -112,9 +113,9 @@ PUBLISHED: dict[str, tuple[type[Block], tuple[int, ...]]] = {  # He 2016, table 
 }
 
 
-class ResNet(nn.Module):
-    """Pixels (B, 3, Y, X), shifted and scaled, to (B, C, h, w): a position is of 4 x 4 pixels after the first
-    stage, and of twice as many a side after each other.
+class ResNet(Backbone):
+    """A position is of 4 x 4 pixels after the first stage, and of twice as many a side after each further
+    one.
     """
 
     def __init__(self, settings: ImageEncoderConfig) -> None:
@@ -148,16 +149,30 @@ class ResNet(nn.Module):
         return side
 
     def forward(self, x_BCYX: Tensor) -> Tensor:
-        # a training step of a small one on a CPU takes a third less
-        x_BCYX = x_BCYX.contiguous(memory_format=torch.channels_last)
-        x_BCYX = F.max_pool2d(F.relu_(self.bn1(self.conv1(x_BCYX))), 3, 2, 1)
-        for number in range(1, self.depth + 1):
-            x_BCYX = self.get_submodule(f"layer{number}")(x_BCYX)
-            if number == self.attending:
+        for number in range(self.depth + 1):
+            x_BCYX = self._stage(number, x_BCYX)
+            if number and number == self.attending:
                 x_BCYX = self.self_attention(x_BCYX)
         return x_BCYX
 
-    def published(self) -> dict[str, nn.Parameter]:
+    def self_attention_weights(self, x_BCYX: Tensor) -> Tensor | None:
+        """The weights (B, 1, S, S) of self-attention over the S cells of its map; None without one."""
+        if not self.attending:
+            return None
+        for number in range(self.attending + 1):
+            x_BCYX = self._stage(number, x_BCYX)
+        return self.self_attention.weights(x_BCYX)
+
+    def _stage(self, number: int, x_BCYX: Tensor) -> Tensor:
+        """The map of a stage from that of the stage before; stage 0 is the stem, from pixels."""
+        if number:
+            y: Tensor = self.get_submodule(f"layer{number}")(x_BCYX)
+            return y
+        # channels last: a training step of a small network takes a third less on a CPU
+        x_BCYX = x_BCYX.contiguous(memory_format=torch.channels_last)
+        return F.max_pool2d(F.relu_(self.bn1(self.conv1(x_BCYX))), 3, 2, 1)
+
+    def pretrained_parameters(self) -> dict[str, nn.Parameter]:
         """The weights that a file of published ones holds: all but those of self-attention."""
         return {
             name: parameter

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seq2attn.config import TrainConfig
 from seq2attn.kernels.linear_cross_entropy import cross_entropies
-from seq2attn.models.memory import Features, Memory, mean_attention
+from seq2attn.models.memory import HiddenStates, Memory, mean_attention
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training.microbatches import Microbatch
 from seq2attn.training.objectives.doubly_stochastic import doubly_stochastic
@@ -24,7 +24,7 @@ class TokenLosses(NamedTuple):
 
     total: Tensor  # over the M real target tokens, 0-dim
     each_M: Tensor  # without gradient
-    output: Features
+    output: HiddenStates
     memory: Memory
 
 

@@ -28,4 +28,4 @@ Objective = Callable[[Microbatch, int], Sums]
 def encode(model: Seq2Seq, batch: Microbatch, source_of: Tensor | None) -> Memory:
     """The memory of the sources of a batch, one row for each target where `source_of` names their sources."""
     memory: Memory = model.encoder(batch.source, batch.source_mask)
-    return memory if source_of is None else memory.of(source_of)
+    return memory if source_of is None else memory.repeat_for(source_of)

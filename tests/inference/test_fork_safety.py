@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from seq2attn.inference.processes import CAN_FORK
+from seq2attn.inference.scheduling.fork_pool import CAN_FORK
 
 pytestmark = pytest.mark.skipif(not CAN_FORK, reason="no fork is used on this system")
 

@@ -1,9 +1,8 @@
-"""One kind of work in several processes at once, each with a Python of its own: threads share one, and the
-steps of a search are short.
+"""A pool of forked processes for one function, each with a Python of its own. (Threads share one, and the steps of a
+search are short.)
 
-The processes are forked, so they have the caller's memory as it was: nothing is loaded twice, and only jobs
-and what is found are sent. It knows jobs as
-what can be pickled, and no model.
+A forked process has the memory of its caller, so nothing is loaded twice; only jobs and results are sent, pickled.
+It knows no model.
 """
 
 import contextlib
@@ -25,22 +24,21 @@ import torch
 from seq2attn.errors import UserError
 
 Job = TypeVar("Job")
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
-CAN_FORK = sys.platform == "linux"  # elsewhere there is no fork, or system libraries do not outlive one
+CAN_FORK = sys.platform == "linux"  # elsewhere there is no fork, or system libraries do not survive one
 
 Children = list[tuple[BaseProcess, Connection]]
 
 
-class ForkPool(Generic[Job, Found]):
-    def __init__(self, work: Callable[[Job], Found], count: int) -> None:
-        """Up to `count` processes that do `work` with one thread of torch each. They are forked when there
-        are jobs for them, and end with this object.
+class ForkPool(Generic[Job, Result]):
+    def __init__(self, work: Callable[[Job], Result], count: int) -> None:
+        """Up to `count` processes that call `work`, each with one thread of torch. They are forked when there are jobs
+        for them, and end with this object.
 
-        No other thread of the caller may be computing then: what it holds locked at that moment would stay
-        locked in them.
+        No other thread of the caller may compute at that moment: its locks would stay held in the processes.
         """
-        # else the owner of the work would never end, nor this
+        # a strong reference would keep the owner of the work, and with it this pool, alive for ever
         self._work = weakref.WeakMethod(work) if hasattr(work, "__self__") else lambda: work
         self.count = count
         self._children: Children = []
@@ -48,9 +46,9 @@ class ForkPool(Generic[Job, Found]):
         weakref.finalize(self, _end, self._children, self._owner)
 
     @property
-    def mine(self) -> bool:
-        """Whether this process may start them: not one that was forked with this object in it, nor a worker
-        of a pool, which may have no processes of its own.
+    def is_owner(self) -> bool:
+        """Whether this process may start them: it is no fork of the owner, and no worker of another pool (a worker may
+        have no processes of its own).
         """
         return os.getpid() == self._owner and not multiprocessing.current_process().daemon
 
@@ -59,20 +57,20 @@ class ForkPool(Generic[Job, Found]):
         return bool(self._children)
 
     @contextmanager
-    def map(self, jobs: Sequence[Job]) -> Iterator[Iterator[Found]]:
-        """What the work makes of each job, in order. What it raises is raised where its result is taken.
+    def map(self, jobs: Sequence[Job]) -> Iterator[Iterator[Result]]:
+        """The results of the jobs, in order. An exception of the work is raised when its result is read.
 
-        Raises UserError when a process ends before its time.
+        Raises UserError if a process is ended from outside.
         """
         self._start(min(self.count, len(jobs)))
         try:
             yield self._in_order(jobs)
         except BaseException:
-            _end(self._children, self._owner)  # what they are still at is for nobody
+            _end(self._children, self._owner)  # nobody reads the results of the running jobs
             raise
 
     def close(self) -> None:
-        """End the processes. The next jobs start others."""
+        """End the processes. The next jobs start new ones."""
         _end(self._children, self._owner)
 
     def _start(self, count: int) -> None:
@@ -80,7 +78,7 @@ class ForkPool(Generic[Job, Found]):
         work = self._work()
         assert work is not None
         with warnings.catch_warnings():
-            # of Python 3.12 on, that threads (at rest, here) do not come along
+            # Python 3.12 warns of threads in a process that forks; here they are idle
             warnings.simplefilter("ignore", DeprecationWarning)
             while len(self._children) < count:
                 here, there = context.Pipe()
@@ -90,25 +88,23 @@ class ForkPool(Generic[Job, Found]):
                     daemon=True,
                 )
                 child.start()
-                there.close()  # so that nothing more can be read once the child has ended
+                there.close()  # so that reading fails once the child has ended
                 self._children.append((child, here))
 
-    def _in_order(self, jobs: Sequence[Job]) -> Iterator[Found]:
-        """Hand out the jobs, one whenever a process is free, and yield what comes back by the order of the
-        jobs.
-        """
+    def _in_order(self, jobs: Sequence[Job]) -> Iterator[Result]:
+        """Send a job to each process that is free, and yield the results in the order of the jobs."""
         waiting = iter(enumerate(jobs))
         busy = []
         for (_, connection), job in zip(self._children, waiting, strict=False):
             connection.send(job)
             busy.append(connection)
-        done: dict[int, tuple[Found, Exception | None]] = {}
+        done: dict[int, tuple[Result, Exception | None]] = {}
         for number in range(len(jobs)):
             while number not in done:
                 for connection in cast(list[Connection], wait(busy)):
                     try:
-                        at, found, error = connection.recv()
-                        done[at] = found, error
+                        index, result, error = connection.recv()
+                        done[index] = result, error
                         following = next(waiting, None)
                         if following is None:
                             busy.remove(connection)
@@ -116,36 +112,37 @@ class ForkPool(Generic[Job, Found]):
                             connection.send(following)
                     except (EOFError, ConnectionError):
                         raise UserError(
-                            "a process of the search was ended from outside; if memory ran out, smaller batches (--batch-tokens) need less"
+                            "a process of the search was ended from outside; if memory ran out, "
+                            "make `batch_tokens` smaller"
                         ) from None
-            found, error = done.pop(number)
+            result, error = done.pop(number)
             if error is not None:
                 raise error
-            yield found
+            yield result
 
 
-def _serve(work: Callable[[Job], Found], caller: Connection, callers_ends: Sequence[Connection]) -> None:
-    """In the process: do what is asked for until nobody asks."""
-    # which came along with the fork: the end of the caller is to be the end of what can be read
+def _serve(work: Callable[[Job], Result], caller: Connection, callers_ends: Sequence[Connection]) -> None:
+    """In the process: do jobs until the caller has ended."""
+    # The fork copied the caller's ends of the pipes. They are closed, so that reading fails when the caller ends.
     for connection in callers_ends:
         connection.close()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, who ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, which ends this process
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
-    with contextlib.suppress(EOFError, ConnectionError):  # the caller is no more
+    with contextlib.suppress(EOFError, ConnectionError):  # the caller has ended
         while True:
             number, job = caller.recv()
             answer: tuple[int, Any, Exception | None]
             try:
                 answer = number, work(job), None
-            except Exception as error:  # noqa: BLE001 - raised where the caller takes the result
+            except Exception as error:  # noqa: BLE001 - raised when the caller reads the result
                 error.add_note(traceback.format_exc())
                 answer = number, None, error
             caller.send(answer)
 
 
 def _end(children: Children, owner: int) -> None:
-    if os.getpid() != owner:  # a fork of the owner, who goes on with them
+    if os.getpid() != owner:  # a fork of the owner, which still uses them
         return
     for child, _ in children:
         child.kill()

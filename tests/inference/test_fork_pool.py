@@ -15,8 +15,8 @@ import tiny
 import torch
 
 from seq2attn.errors import UserError
-from seq2attn.inference import searcher
-from seq2attn.inference.processes import CAN_FORK, ForkPool
+from seq2attn.inference import predictor
+from seq2attn.inference.scheduling.fork_pool import CAN_FORK, ForkPool
 from seq2attn.inference.translator import Translator
 
 pytestmark = pytest.mark.skipif(not CAN_FORK, reason="no fork is used on this system")
@@ -93,7 +93,7 @@ def test_an_error_is_raised_in_its_turn_and_others_take_over(two: Make) -> None:
 
 def test_a_process_that_is_killed_is_named_and_nothing_waits_for_it(two: Make) -> None:
     processes = two(lambda number: os.kill(os.getpid(), signal.SIGKILL) if number == 1 else number)
-    with pytest.raises(UserError, match="--batch-tokens"), processes.map(range(4)) as found:
+    with pytest.raises(UserError, match="`batch_tokens`"), processes.map(range(4)) as found:
         list(found)
     assert not processes.running
 
@@ -121,11 +121,11 @@ def test_they_end_with_what_they_work_for() -> None:
 
 PARENT = """
 import os, sys, time
-from seq2attn.inference.processes import Processes
+from seq2attn.inference.scheduling.fork_pool import ForkPool
 def work(number):
     os.write(1, f'{os.getpid()}\\n'.encode())
     time.sleep(0.5)
-with Processes(work, 2).map(range(100)) as found:
+with ForkPool(work, 2).map(range(100)) as found:
     list(found)
 """
 
@@ -157,7 +157,7 @@ def test_none_outlives_the_program(end: signal.Signals) -> None:
 
 
 def test_processes_translate_as_threads_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(searcher, "FORK", 0)
+    monkeypatch.setattr(predictor, "MIN_FORK_WORK", 0)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     one = tiny.translator()
     other = Translator(*one.members[0], one.target_tokenizer, one.config, processes=True)

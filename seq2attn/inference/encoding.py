@@ -1,0 +1,54 @@
+"""Texts as padded tensors of token ids, with bounds on very long texts. It knows tokenizers, and no model."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from seq2attn.data.tokenizer import EOS, PAD, Tokenizer
+
+MAX_CHARACTERS = 2**20  # of one text; the rest is not read
+
+
+def truncate_text(text: str) -> str:
+    """The text, or its beginning up to a space if it has more than MAX_CHARACTERS.
+
+    No subword reaches over a space, so the beginning is tokenised as within the whole. A text without a space is cut
+    so late that only subwords far behind any that is read can differ.
+    """
+    if len(text) <= MAX_CHARACTERS:
+        return text
+    space = text.rfind(" ", MAX_CHARACTERS // 2, MAX_CHARACTERS)
+    return text[: space if space > 0 else MAX_CHARACTERS]
+
+
+def encode_texts(
+    tokenizer: Tokenizer, texts: Sequence[str], limit: int | None = None, lengths: list[int] | None = None
+) -> list[list[int]]:
+    """The ids of each text, at most `limit`. Long texts are encoded one after the other, so that memory stays
+    bounded. Appends the number of ids of each text, before the limit, to `lengths`.
+    """
+    results: list[list[int]] = []
+    start = size = 0
+    for end, text in enumerate(texts, 1):
+        size += len(text)
+        if size >= MAX_CHARACTERS or end == len(texts):
+            for ids in tokenizer.encode_batch([truncate_text(one) for one in texts[start:end]]):
+                results.append(ids if limit is None else ids[:limit])
+                if lengths is not None:
+                    lengths.append(len(ids))
+            start, size = end, 0
+    return results
+
+
+def pad(ids: Sequence[Sequence[int]], padding: int) -> Tensor:
+    """int64 (B, T): rows of ids, padded to the longest."""
+    longest = max(map(len, ids))
+    rows = [[*row, *[padding] * (longest - len(row))] for row in ids]
+    return torch.tensor(rows, dtype=torch.long).view(len(ids), longest)
+
+
+def pad_sources(ids: Sequence[Sequence[int]], multiple: int) -> Tensor:
+    """int64 (B, S): sources with their EOS, padded to a multiple of `multiple`: see `scheduling.batches.STEP`."""
+    source_BS = pad([[*source, EOS] for source in ids], PAD)
+    return torch.nn.functional.pad(source_BS, (0, -source_BS.shape[1] % multiple), value=PAD)

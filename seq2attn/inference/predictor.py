@@ -1,0 +1,349 @@
+"""What translation and captioning share: options, batches for all cores, and a search over one model or several.
+
+It knows models by their encoder and decoder interface, and neither what a source is nor how it is read.
+"""
+
+import abc
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Generic, NamedTuple, TypeVar, cast
+
+import torch
+from torch import Tensor
+
+from seq2attn.config import Config, Precision
+from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
+from seq2attn.devices import autocast, find_format
+from seq2attn.errors import UsageError, UserError
+from seq2attn.inference.attention_weights import AttentionOption
+from seq2attn.inference.encoding import encode_texts, pad
+from seq2attn.inference.ensemble import Ensemble, EnsembleState
+from seq2attn.inference.options import Options, refuse_number
+from seq2attn.inference.scheduling.batches import GROUP, STEP, batches
+from seq2attn.inference.scheduling.fork_pool import CAN_FORK, ForkPool
+from seq2attn.inference.scheduling.fork_safety import at_work
+from seq2attn.inference.scheduling.threads import map_in_threads, thread_count
+from seq2attn.models.memory import Memory
+from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.models.state import select
+from seq2attn.search.beam import beam_search
+from seq2attn.search.constraints import Limits
+from seq2attn.search.mbr import Utility, rank_by_expected_utility
+from seq2attn.search.sampling import sample, seed_of
+from seq2attn.search.step import Hypothesis, NonFiniteProbabilities
+
+BATCH_TOKENS = {"cpu": 3072, "cuda": 16384}  # padded source positions of one batch, by device type
+BANNED = (PAD, UNK, BOS)
+STREAMS = 2**20  # random streams of attention that samples: see `models.memory.Memory`
+SAMPLES = 32  # default number of samples of a source for a utility
+WIDTH = 2  # rows a source; a wider search has fewer sources in a batch
+WIDE = 256  # rows a source; in a wider search each source is a batch of its own
+NARROW = 16  # rows a source; no search up to this width needs more memory than is allowed
+MAX_NUMBERS = 2**29  # that a wider search may keep of one batch (2 GiB); on a GPU, a quarter of its memory
+MAX_PREFIX = 1024  # tokens of a prefix, if the longest output is shorter
+MIN_FORK_WORK = 2**12  # source positions times rows a source: with less it does not pay to start processes
+NO_NUMBERS = "the model's probabilities are not numbers: its weights are damaged, or too large for this precision (try fp32)"
+
+Source = TypeVar("Source")  # one input as a member reads it
+Result = TypeVar("Result")
+
+
+def _max_numbers(device: torch.device) -> int:
+    """How many float32 numbers the search of one batch may keep."""
+    if device.type != "cuda":
+        return MAX_NUMBERS
+    return max(MAX_NUMBERS, torch.cuda.get_device_properties(device).total_memory // 4 // 4)
+
+
+class Job(NamedTuple):
+    """A batch of inputs to search for, with all that the search needs."""
+
+    inputs: list[Any]
+    sources: list[list[Any]]  # by member, then by input
+    positions: list[int]  # source positions of each input
+    limits: list[int]  # maximum output length of each input
+    prefixes: list[list[int]] | None
+    seeds: list[int]
+    options: Options
+
+
+class Predictor(abc.ABC, Generic[Source, Result]):
+    """Models and a target tokenizer, ready to search. Every call leaves the models in the mode they were in."""
+
+    def __init__(
+        self,
+        models: Sequence[Seq2Seq],
+        target_tokenizer: Tokenizer,
+        config: Config,
+        languages: tuple[str | None, str | None],
+        precision: str,
+        processes: bool,
+    ) -> None:
+        self.models = tuple(models)
+        self.ensemble = Ensemble(self.models, [self._same_positions(member) for member in range(len(models))])
+        self.config = config
+        self.languages = languages
+        self.target_tokenizer = target_tokenizer
+        parameter = next(models[0].decoder.parameters())
+        self.device = parameter.device
+        is_half = parameter.dtype != torch.float32  # computes in its own format, without autocast
+        self.format = find_format(
+            "fp32" if is_half or precision == "auto" else cast(Precision, precision), self.device
+        )
+        can_fork = processes and CAN_FORK and self.device.type == "cpu" and torch.get_num_threads() > 1
+        self._processes = ForkPool(self._search, torch.get_num_threads()) if can_fork else None
+        # In half precision the last bits differ between batches anyway, and padding costs time.
+        self._multiple = STEP if self.format == "fp32" and parameter.dtype.itemsize >= 4 else GROUP
+
+    @abc.abstractmethod
+    def _read(self, member: int, sources: Sequence[Source]) -> tuple[Tensor, Tensor]:
+        """The input of a member's encoder: a tensor of the sources, and their mask."""
+
+    @abc.abstractmethod
+    def _padding_source(self, sources: Sequence[Source]) -> Source:
+        """A source that fills up a batch of `sources`, cheap to read."""
+
+    @abc.abstractmethod
+    def _result(
+        self, input: Any, source: Source, hypothesis: Hypothesis, attention: AttentionOption
+    ) -> Result:
+        """A hypothesis as people read it. `source` is that of the first member."""
+
+    @abc.abstractmethod
+    def _same_positions(self, member: int) -> bool:
+        """Whether the source positions of a member are those of the first one."""
+
+    def close(self) -> None:
+        """End the processes, if there are any. The next large call starts new ones."""
+        if self._processes is not None:
+            self._processes.close()
+
+    @property
+    def may_fork(self) -> bool:
+        """Whether the next call may start processes; no other thread may compute then."""
+        return self._processes is not None and self._processes.is_owner and not self._processes.running
+
+    @property
+    def attends(self) -> bool:
+        """Whether the model has attention to show."""
+        return self.config.model.decoder.context_source == "attention"
+
+    @property
+    def batch_tokens(self) -> int:
+        """The default number of padded source positions of one batch."""
+        return BATCH_TOKENS.get(self.device.type, BATCH_TOKENS["cpu"])
+
+    def encode(self, sources: Sequence[Sequence[Source]], seeds: Sequence[int]) -> list[Memory]:
+        """The memory of each member; `sources` by member. `seeds` are for attention that samples."""
+        stream_B = torch.tensor([seed % STREAMS for seed in seeds], device=self.device)
+        return [
+            self._encode(member, of_member)._replace(stream_B=stream_B)
+            for member, of_member in enumerate(sources)
+        ]
+
+    def _encode(self, member: int, sources: Sequence[Source]) -> Memory:
+        source, mask = (tensor.to(self.device) for tensor in self._read(member, sources))
+        encoded: Memory = self.models[member].encoder(source, mask)
+        return encoded
+
+    @contextmanager
+    def inference_mode(self) -> Iterator[None]:
+        """No dropout, no gradients, and the number format of this predictor. Restores the mode of every module.
+        Raises UserError as `at_work` does.
+        """
+        before = [(module, module.training) for model in self.models for module in model.modules()]
+        for model in self.models:
+            model.eval()
+        try:
+            with at_work(self.device.type), torch.inference_mode(), autocast(self.device, self.format):
+                yield
+        finally:
+            for module, training in before:
+                module.training = training
+
+    def _options(
+        self,
+        beam: int | None,
+        n_best: int,
+        length_penalty: float | None,
+        max_length: int | None,
+        min_length: int | None,
+        sample: bool,
+        temperature: float,
+        top_k: int,
+        top_p: float,
+        no_repeat_ngram: int | None,
+        utility: Utility | None,
+        samples: int | None,
+        attention: AttentionOption,
+    ) -> Options:
+        """The options, with the run's own settings in place of None."""
+        settings = self.config.search
+        if samples is not None and utility is None:
+            raise UsageError(
+                f"samples is {samples}: they are candidates for a utility, and none is given; with sample=True, "
+                "n_best is the number of samples",
+                setting="samples",
+            )
+        return Options(
+            settings.beam if beam is None else beam,
+            n_best,
+            settings.length_penalty if length_penalty is None else length_penalty,
+            settings.max_length if max_length is None else max_length,
+            settings.min_length if min_length is None else min_length,
+            sample,
+            temperature,
+            top_k,
+            top_p,
+            settings.no_repeat_ngram if no_repeat_ngram is None else no_repeat_ngram,
+            utility,
+            n_best if sample else 0 if utility is None else SAMPLES if samples is None else samples,
+            attention,
+        )
+
+    def _encode_prefixes(
+        self, prefixes: Sequence[str] | None, limits: Sequence[int]
+    ) -> tuple[list[list[int]] | None, list[int]]:
+        """The ids of each prefix, and how many more it had than an output can hold."""
+        if prefixes is None:
+            return None, []
+        ids = encode_texts(self.target_tokenizer, prefixes)
+        longest = [max(limit, MAX_PREFIX) for limit in limits]
+        return (
+            [prefix[:limit] for prefix, limit in zip(ids, longest, strict=True)],
+            [max(0, len(prefix) - limit) for prefix, limit in zip(ids, longest, strict=True)],
+        )
+
+    def _decode_batches(
+        self,
+        inputs: Sequence[Any],
+        sources: Sequence[Sequence[Source]],
+        positions: Sequence[int],
+        limits: Sequence[int],
+        rows: Sequence[int],
+        prefixes: Sequence[Sequence[int]] | None,
+        options: Options,
+        seed: int,
+        first: int,
+        batch_tokens: int | None,
+    ) -> Iterator[tuple[int, list[Result]]]:
+        """The results of the inputs `rows`, in any order. `sources` by member, then by input; the rest by input."""
+        batch_tokens = self.batch_tokens if batch_tokens is None else batch_tokens
+        refuse_number("batch_tokens", batch_tokens, 1, None)
+        self._refuse_wide({i: (positions[i], limits[i]) for i in rows}, options)
+        cores = thread_count(self.device) if self._processes is None else self._processes.count
+        batch_tokens = max(1, batch_tokens * WIDTH // max(WIDTH, options.width))
+        # The longest come first, so that no core waits for a long one at the end.
+        plan = batches(rows, positions, batch_tokens, cores)[::-1]
+        if options.width > WIDE:
+            plan = [[i] for batch in plan for i in batch]
+        jobs = [
+            Job(
+                [inputs[i] for i in batch],
+                [[side[i] for i in batch] for side in sources],
+                [positions[i] for i in batch],
+                [limits[i] for i in batch],
+                None if prefixes is None else [list(prefixes[i]) for i in batch],
+                [seed_of(seed, first + i) for i in batch],
+                options,
+            )
+            for batch in plan
+        ]
+        try:
+            with self.inference_mode(), self._run_jobs(jobs) as results:
+                for batch, of_batch in zip(plan, results, strict=True):
+                    yield from zip(batch, of_batch, strict=True)
+        except NonFiniteProbabilities:
+            raise UserError(NO_NUMBERS) from None
+
+    def _refuse_wide(self, sizes: dict[int, tuple[int, int]], options: Options) -> None:
+        """Raise UsageError if a wide search could keep gigabytes: for every row of every step its attention, and in
+        a Transformer its keys and values. `sizes`: by input, source positions and maximum output length.
+        """
+        if options.width <= NARROW or not sizes:
+            return
+        decoder = self.config.model.decoder
+        state = 2 * decoder.size * decoder.layers if decoder.kind == "transformer" else 4
+        matrices = int(bool(options.attention))
+        if options.attention == "all":
+            layers = 1 if decoder.kind == "rnn" else decoder.layers
+            matrices = layers * self.config.model.attention.heads
+        group = GROUP if options.width <= WIDE else 1
+        number, (positions, limit) = max(
+            sizes.items(), key=lambda item: (item[1][1] + 1) * (state + item[1][0] * matrices)
+        )
+        count = group * options.width * (limit + 1) * (state + positions * matrices)
+        if count > _max_numbers(self.device):
+            name = "n_best" if options.sample else "samples" if options.drawn else "beam"
+            attention = ", or leave out the attention" if options.attention else ""
+            raise UsageError(
+                f"{name} is {options.width}: for a source of {positions:,} tokens (number {number} of this call) and "
+                f"outputs of up to {limit:,} the search may take {count * 4 / 2**30:,.0f} GB; "
+                f"make `{name}` or `max_length` smaller{attention}",
+                setting=name,
+            )
+
+    def _run_jobs(self, jobs: Sequence[Job]) -> AbstractContextManager[Iterator[list[list[Result]]]]:
+        """The results of `_search` for each job, in order; see `scheduling`."""
+        pool = self._processes
+        work = sum(sum(job.positions) * job.options.width for job in jobs)
+        if pool is None or not pool.is_owner or len(jobs) < 2 or (not pool.running and work < MIN_FORK_WORK):
+            return map_in_threads(self._search, jobs, self.device)
+        return pool.map(jobs)
+
+    def _search(self, job: Job) -> list[list[Result]]:
+        options = job.options
+        group = GROUP if options.width <= WIDE else 1
+        missing = -len(job.inputs) % group  # sources, to a whole group
+        sources = [[*side, *[self._padding_source(side)] * missing] for side in job.sources]
+        prefixes = None if job.prefixes is None else pad([*job.prefixes, *[[]] * missing], -1)
+        limits = Limits(
+            torch.tensor(job.limits + [0] * missing, device=self.device),
+            BOS,
+            EOS,
+            BANNED,
+            options.min_length,
+            prefixes,
+            options.no_repeat_ngram,
+        )
+        shared: dict[str, Any] = {
+            "select": select,
+            "length_penalty": options.length_penalty,
+            "batch_multiple": group,
+        }
+        seeds = job.seeds + [0] * missing
+
+        def step(token_R: Tensor, state: EnsembleState) -> tuple[Tensor, EnsembleState, Tensor | None]:
+            return self.ensemble.step(token_R, state, options.attention)
+
+        with torch.inference_mode(), autocast(self.device, self.format):
+            state = self.ensemble.initial_state(self.encode(sources, seeds), options.width)
+            if options.drawn:
+                results = sample(
+                    step,
+                    state,
+                    limits,
+                    seeds=seeds,
+                    samples=options.drawn,
+                    temperature=options.temperature,
+                    top_k=options.top_k,
+                    top_p=options.top_p,
+                    **shared,
+                )
+            else:
+                results = beam_search(step, state, limits, beam=options.beam, n_best=options.n_best, **shared)
+        return [
+            [
+                self._result(input, source, hypothesis, options.attention)
+                for hypothesis in self._rank(hypotheses, options)
+            ]
+            for input, source, hypotheses in zip(job.inputs, job.sources[0], results, strict=False)
+        ]
+
+    def _rank(self, hypotheses: list[Hypothesis], options: Options) -> list[Hypothesis]:
+        """The hypotheses as they are; with a utility, the n best by their expected utility."""
+        if options.utility is None:
+            return hypotheses
+        texts = [self.target_tokenizer.decode(hypothesis.tokens) for hypothesis in hypotheses]
+        ranking = rank_by_expected_utility(texts, options.utility)[: options.n_best]
+        return [hypotheses[index]._replace(score=utility) for index, utility in ranking]

@@ -1,0 +1,85 @@
+"""One batch for each thread of a CPU: faster than all threads on one batch, whose steps are small and wait for one
+another.
+
+It knows functions of batches and the threads of torch, and no model.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+Batch = TypeVar("Batch")
+Result = TypeVar("Result")
+MAX_THREADS = 8  # Python itself runs in one at a time
+
+_starting = threading.Lock()
+
+
+def thread_count(device: torch.device) -> int:
+    """How many batches are computed at once."""
+    return min(torch.get_num_threads(), MAX_THREADS) if device.type == "cpu" else 1
+
+
+@contextmanager
+def map_in_threads(
+    work: Callable[[Batch], Result], batches: Sequence[Batch], device: torch.device
+) -> Iterator[Iterator[Result]]:
+    """The result of `work` for each batch, in order; on a CPU with as many threads as torch has. An exception of
+    `work` is raised when its result is read.
+
+    Even a single batch runs in a thread of its own, in which torch computes with one thread: with more it would
+    choose other kernels, and the last bits could differ. The caller's number of threads does not change.
+    """
+    if device.type != "cpu" or not batches:
+        yield map(work, batches)
+        return
+    pool, numbers = _single_threads(min(thread_count(device), len(batches)))
+    try:
+        yield pool.map(work, batches)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        _wait_for_end(numbers)
+
+
+def _wait_for_end(numbers: Sequence[int]) -> None:
+    """Wait until the threads with these system ids have ended, at most a second.
+
+    A thread ends for Python before it ends for the system: MKL then frees its memory, under locks that a fork (see
+    `fork_pool`) at that moment would copy as held.
+    """
+    latest = time.monotonic() + 1
+    while any(Path(f"/proc/self/task/{number}").exists() for number in numbers) and time.monotonic() < latest:
+        time.sleep(0.0002)
+
+
+def _single_threads(count: int) -> tuple[ThreadPoolExecutor, list[int]]:
+    """A pool of `count` threads, in each of which torch computes with one thread, and their system ids."""
+    with _starting:
+        # A thread sets the number for itself and for all threads that start later, so another thread restores it.
+        before = _in_a_new_thread(torch.get_num_threads)
+        ready = threading.Barrier(count)
+        numbers: list[int] = []
+
+        def begin() -> None:
+            # the first call takes over the default; without it a later call would
+            torch.get_num_threads()
+            torch.set_num_threads(1)
+            numbers.append(threading.get_native_id())
+            ready.wait()
+
+        pool = ThreadPoolExecutor(count, thread_name_prefix="search", initializer=begin)
+        for future in [pool.submit(int) for _ in range(count)]:
+            future.result()
+        _in_a_new_thread(lambda: torch.set_num_threads(before))
+    return pool, numbers
+
+
+def _in_a_new_thread(act: Callable[[], Result]) -> Result:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(act).result()

@@ -1,0 +1,65 @@
+"""Self-attention of one input, by layer and head: a second, slow pass of encoder and decoder, for those who look."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from seq2attn.data.tokenizer import BOS
+from seq2attn.errors import UsageError
+from seq2attn.inference.predictor import Predictor
+from seq2attn.inference.results import Weights
+
+Source = TypeVar("Source")
+
+
+class SelfAttention(NamedTuple):
+    """Row i of a matrix is what position i attends to. None: that side was not asked for, or has none."""
+
+    encoder: Weights | None  # (L, H, S, S)
+    decoder: Weights | None  # (L, H, T, T)
+    source: list[str]  # the S subwords of a text, with EOS; empty for an image
+    target: list[str]  # the T inputs of the decoder: BOS and the subwords of the target
+
+
+def self_attention(
+    predictor: Predictor[Source, Any],
+    source: Source,
+    size: int | None,
+    target: Sequence[int] | None,
+    labels: list[str],
+) -> SelfAttention:
+    """Of the first model. `size`: the source positions that are not padding; None: all. `target`: the ids that the
+    decoder reads.
+
+    Raises UsageError, which names the setting, if the encoder (or with a target, the decoder) has none.
+    """
+    model, settings = predictor.models[0], predictor.config.model
+    decoder = None
+    with predictor.inference_mode():
+        source_BS, mask_BS = (tensor.to(predictor.device) for tensor in predictor._read(0, [source]))
+        layers = model.encoder.self_attention(source_BS, mask_BS)
+        encoder = torch.stack(layers, 1)[..., :size, :size] if layers else None
+        if target is not None:
+            tokens_BT = torch.tensor([[BOS, *target]], device=predictor.device)
+            (memory,) = predictor.encode([[source]], [0])[:1]
+            decoder = model.decoder.self_attention(tokens_BT, memory)
+    if encoder is None and target is None:
+        name = "self_attention" if settings.encoder.kind == "image" else "kind"
+        value = getattr(settings.encoder, name)
+        raise UsageError(
+            f"model.encoder.{name} is {value}: this encoder has no self-attention", f"model.encoder.{name}"
+        )
+    if decoder is None and target is not None:
+        raise UsageError(
+            f"model.decoder.kind is {settings.decoder.kind}: this decoder has no self-attention; "
+            "leave out the target",
+            "model.decoder.kind",
+        )
+    inputs = [] if target is None else predictor.target_tokenizer.pieces([BOS, *target])
+    return SelfAttention(_array(encoder), _array(decoder), labels, inputs)
+
+
+def _array(weights_BLHTT: Tensor | None) -> Weights | None:
+    return None if weights_BLHTT is None else weights_BLHTT[0].float().cpu().numpy()
