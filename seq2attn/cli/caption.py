@@ -27,7 +27,8 @@ def caption(
     images: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Images, or folders of images. For a run that reads clips: folders of frames, animated images, "
+            help="Images, or folders of images. For a run that reads clips: folders of frames, animated "
+            "images, "
             "or folders of those. - reads paths from standard input.",
             metavar="PATH...",
             show_default="paths on standard input, one a line",
@@ -67,7 +68,8 @@ def caption(
         bool,
         typer.Option(
             "--scores",
-            help="In text, write the score and a tab before each caption (natural log; with --mbr in points).",
+            help="In text, write the score and a tab before each caption (natural log; with --mbr in "
+            "points).",
         ),
     ] = False,
     attention: Annotated[
@@ -87,9 +89,9 @@ def caption(
 ) -> None:
     """Describe images: one line for each, with its path, a tab and the caption.
 
-    Folders are searched one level deep, without hidden files. An image that cannot be read gives one line on stderr
-    and an empty caption; the others are described, and the exit code is 1. Control characters of a path are written as
-    escapes such as \\n. The captions do not depend on the batch size or on the order.
+    Folders are searched one level deep, without hidden files. An image that cannot be read gives one line on
+    stderr and an empty caption; the others are described, and the exit code is 1. Control characters of a
+    path are written as escapes such as \\n. The captions do not depend on the batch size or on the order.
     """
     settings = set_ or []
     if format not in FORMATS:

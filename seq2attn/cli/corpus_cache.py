@@ -16,8 +16,8 @@ def corpus_name(path: str) -> str:
 
 
 def prepared_folder(corpus: str, settings: Config, shrink: bool = True) -> Path:
-    """The prepared folder of the corpus, made now if it is missing. With `shrink`, the vocabulary may be smaller than in the
-    settings.
+    """The prepared folder of the corpus, made now if it is missing. With `shrink`, the vocabulary may be
+    smaller than in the settings.
     """
     from seq2attn.data.prepared import REPORT, prepare
 
@@ -50,8 +50,8 @@ def prepared_folder(corpus: str, settings: Config, shrink: bool = True) -> Path:
 
 
 def _cache(corpus: str, settings: Config) -> Path:
-    """The folder for a corpus: its name depends on the settings of data and on path, size and time of each file of the
-    corpus, images included.
+    """The folder for a corpus: its name depends on the settings of data and on path, size and time of each
+    file of the corpus, images included.
     """
     import hashlib
 

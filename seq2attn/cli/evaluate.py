@@ -17,7 +17,7 @@ from seq2attn.errors import UsageError, UserError
 
 _LISTS = ("--reference", "--hypotheses")  # options that take one file or several
 _SEARCH = ("--beam", "--length-penalty", "--no-repeat-ngram", "--mbr", "--samples", "--batch-tokens")
-RULES = (
+RULES: tuple[Conflict | Needs, ...] = (
     Needs("--alignments", "--gold FILE", "the alignments to compare with"),
     Conflict(
         "--alignments",
@@ -77,7 +77,8 @@ def evaluate(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Trained runs. Several runs are compared with the first; joined by commas they are an ensemble.",
+            help="Trained runs. Several runs are compared with the first; joined by commas they are an "
+            "ensemble.",
             metavar="RUN",
             show_default=False,
         ),
@@ -124,7 +125,8 @@ def evaluate(
         bool,
         typer.Option(
             "--captions",
-            help="The files hold captions, one line an image: also print BLEU-1 to BLEU-4, CIDEr-D and ROUGE-L. "
+            help="The files hold captions, one line an image: also print BLEU-1 to BLEU-4, CIDEr-D and "
+            "ROUGE-L. "
             "A blank line is no reference.",
         ),
     ] = False,

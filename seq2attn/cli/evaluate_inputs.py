@@ -71,8 +71,8 @@ def split_test_sets(
             "leave it out"
         )
     if not splits:
-        tests = [name for name in prepared.splits if name.startswith("test")]
-        splits = ["test"] if "test" in tests or not tests else tests
+        names = [name for name in prepared.splits if name.startswith("test")]
+        splits = ["test"] if "test" in names or not names else names
     tests: list[TestSet] = []
     for name in splits:
         if prepared.images:

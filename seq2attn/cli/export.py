@@ -75,5 +75,6 @@ def example(run: "Run", out: Path) -> list[str]:
     lower = ".lower()" if data.lowercase else ""
     return [
         f"""pieces = {load(source)}.encode("YOUR TEXT"{lower}, out_type=str)""",
-        f"print({load(target)}.decode(ctranslate2.Translator({str(out)!r}).translate_batch([pieces], {rules})[0].hypotheses[0]))",
+        f"print({load(target)}.decode(ctranslate2.Translator({str(out)!r}).translate_batch([pieces], "
+        f"{rules})[0].hypotheses[0]))",
     ]

@@ -32,7 +32,7 @@ def _settings(settings: list[str] | None) -> list[str] | None:
     return settings
 
 
-# As in `evaluation.text` and `inference.searcher`, which take seconds to import; a test holds them equal.
+# As in `evaluation.text` and `inference.predictor`, which take seconds to import; a test holds them equal.
 UTILITIES = ("chrf", "bleu")
 SAMPLES = 32
 BATCH_TOKENS_DEFAULT = "3,072 on a CPU, 16,384 on CUDA"

@@ -1,5 +1,5 @@
-"""Hints for arguments that are not what a command needs: data instead of a preset, a text instead of a file, a part of
-a run instead of the run.
+"""Hints for arguments that are not what a command needs: data instead of a preset, a text instead of a file,
+a part of a run instead of the run.
 
 It looks at names and at the disk, imports nothing heavy, and raises an error of one line with the way out.
 """
@@ -205,8 +205,8 @@ def _instead_of_a_run(name: str, path: Path) -> str | None:
         return f"{name} is a part of a run: name its folder, {above}"
     if name in config.presets() and not path.exists():
         return (
-            f"{name} is a preset, not a run: train it (seq2attn train {name}), then name the run that it makes"
-            + run_near(name)
+            f"{name} is a preset, not a run: train it (seq2attn train {name}), then name the run that it "
+            "makes" + run_near(name)
         )
     if name in BUNDLED and not path.exists():
         return f"{name} is a corpus, not a run" + (
@@ -217,7 +217,8 @@ def _instead_of_a_run(name: str, path: Path) -> str | None:
             return f"{name} is prepared data, not a run: seq2attn train --data {shell(name)} makes one"
         inside = sorted(file.name for file in path.iterdir() if file.is_dir() and is_run(file))
         return (
-            f"{name}: not a run directory: it has no config.json, but contains runs; name one, as {path / inside[0]}"
+            f"{name}: not a run directory: it has no config.json, but contains runs; name one, as "
+            f"{path / inside[0]}"
             if inside
             else None
         )
@@ -277,7 +278,8 @@ def refuse_no_data(word: str) -> None:
 
 
 def refuse_no_file(name: str, way: str) -> None:
-    """Raise UsageError if there is no file of that name and the name is a text; `way` tells what to do with `{text}`."""
+    """Raise UsageError if there is no file of that name and the name is a text; `way` tells what to do with
+    `{text}`."""
     if is_text(name):
         raise UsageError(f"{quoted(name)}: no such file. {way.format(text=quoted(name))}")
 

@@ -1,7 +1,7 @@
 """`seq2attn plot-alignment`: attention as a drawing in the terminal, an image or a page."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,13 +15,14 @@ from seq2attn.plotting import IMAGES, PAGES
 
 _SEARCH = [f"--set search.{name}" for name in config.SearchConfig.model_fields if name != "length_penalty"]
 _FORCED = "--beam, --max-length, " + ", ".join(_SEARCH)
-RULES = (
+RULES: tuple[Conflict | Needs, ...] = (
     Conflict("TEXT", "--source", "each is a text to translate"),
     Conflict(
         "--from", "RUN, TEXT, --source, --target, --image, --data", "it draws saved attention, without a run"
     ),
     Conflict("--from", "--beam, --max-length, --set", "it draws saved attention: nothing is computed"),
     Needs("--line", "--from FILE", "it chooses a line of that file"),
+    Conflict("--attention-of", "--from, --image, --data", "self-attention is drawn for the text of a run"),
     Conflict("--image", "TEXT, --source, --data", "each is what to describe or translate"),
     Conflict("--data", "TEXT, --source", "it has images, and the other is a text"),
     Needs("--split", "--data PREPARED", "it chooses images of that folder"),
@@ -145,6 +146,15 @@ def plot_alignment(
             show_default="the mean over all",
         ),
     ] = None,
+    attention_of: Annotated[
+        Literal["cross", "encoder", "decoder"],
+        typer.Option(
+            help="Attention to draw: cross (target to source), or the self-attention of a Transformer "
+            "encoder or "
+            "decoder.",
+            metavar="cross|encoder|decoder",
+        ),
+    ] = "cross",
     title: Annotated[
         str | None, typer.Option(help="Title above the drawing.", metavar="TEXT", show_default=False)
     ] = None,
@@ -193,6 +203,7 @@ def plot_alignment(
         "--beam": beam,
         "--max-length": max_length,
         "--set": settings,
+        "--attention-of": None if attention_of == "cross" else attention_of,
     }
     values |= {f"--{name}": value for name, value in image_options._asdict().items()}
     check(RULES, values | set_options(settings))
@@ -238,9 +249,13 @@ def plot_alignment(
         assert run is not None
         assert source is not None
         default_title = f"Attention of {run}"
-        views = plot_texts.of_run(
-            run, source, target, words, heads, beam, max_length, settings, seed, device, precision
-        )
+        search = (beam, max_length, settings, seed, device, precision)
+        if attention_of == "cross":
+            views = plot_texts.of_run(run, source, target, words, heads, *search)
+        else:
+            from seq2attn.cli import plot_self_attention
+
+            views = plot_self_attention.of_run(run, attention_of, source, target, words, heads, *search)
     alignments.note_facts(views, written=output is not None)
     alignments.draw([views], output, canvas, default_title)
 

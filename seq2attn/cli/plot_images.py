@@ -5,7 +5,7 @@ drawn as an overlay, a film strip, a page or blocks in the terminal.
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from seq2attn import config
 from seq2attn.cli import console
@@ -68,14 +68,15 @@ def draw(
     require_attention(run, captioner, "draw")
     image = _read(options, captioner.clips)
     pixels = captioner.decode_pixels(image.content, image.where)
-    attention = "all" if heads.any else True
+    attention: bool | Literal["all"] = "all" if heads.any else True
     forced = image.reference if target is None else " ".join(target.splitlines())
     if forced is not None:
         refuse_long_target(forced, captioner.target_tokenizer)
         caption = captioner.score_targets([pixels], [forced], seed=seed, attention=attention)[0]
     else:
-        search = {"beam": beam, "max_length": max_length}
-        caption = captioner.caption([pixels], seed=seed, attention=attention, **search)[0][0]
+        caption = captioner.caption(
+            [pixels], beam=beam, max_length=max_length, seed=seed, attention=attention
+        )[0][0]
     console.note(f"{caption.text}   (score {caption.score:.3f}, log p {caption.log_probability:.2f})")
     if forced is not None:
         note_unknown_words(forced, captioner.target_tokenizer)
@@ -132,7 +133,8 @@ def _read(options: ImageOptions, clips: bool) -> _Input:
     name = options.split or "test"
     if not prepared.images:
         raise UserError(
-            f"{options.data}: holds texts, no images: name an image with --image FILE, or a prepared folder of images"
+            f"{options.data}: holds texts, no images: name an image with --image FILE, or a prepared "
+            "folder of images"
         )
     if prepared.clips != clips:
         holds, reads = ("clips", "stills") if prepared.clips else ("stills", "clips")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from seq2attn.inference import Translation
 
 MAX_PAIRS = 200  # on one page
-Weights = NDArray[np.floating]
 
 
 class Pair(NamedTuple):
@@ -31,16 +30,13 @@ class Pair(NamedTuple):
 
     @classmethod
     def of_translation(cls, translation: "Translation") -> Self:
-        shape = len(translation.target_words), len(translation.source_words)
-        mean = np.zeros(shape) if translation.attention is None else translation.attention
-        words = AttentionMatrix(
-            translation.source_words, translation.target_words, mean, translation.attention_heads
-        )
-        if translation.subword_attention is None or not translation.target_words:
+        source, target = translation.source_words, translation.target_words
+        words = _matrix(source, target, translation.attention, translation.attention_heads)
+        if translation.subword_attention is None or not target:
             return cls(words, None)
-        sides = ([*side, END] for side in (translation.source_subwords, translation.target_subwords))
+        source, target = ([*side, END] for side in (translation.source_subwords, translation.target_subwords))
         return cls(
-            words, AttentionMatrix(*sides, translation.subword_attention, translation.subword_attention_heads)
+            words, _matrix(source, target, translation.subword_attention, translation.subword_attention_heads)
         )
 
     @property
@@ -53,6 +49,14 @@ class Pair(NamedTuple):
         """With the attention of one layer and one head as the mean."""
         subwords = None if self.subwords is None else _select(self.subwords, layer, head)
         return type(self)(_select(self.words, layer, head), subwords)
+
+
+def _matrix(
+    source: list[str], target: list[str], mean: NDArray[Any] | None, heads: NDArray[Any] | None
+) -> AttentionMatrix:
+    """As a file of saved attention gives it."""
+    mean = np.zeros((len(target), len(source))) if mean is None else mean.astype(np.float64)
+    return AttentionMatrix(source, target, mean, None if heads is None else heads.astype(np.float64))
 
 
 def _select(matrix: AttentionMatrix, layer: int | None, head: int | None) -> AttentionMatrix:
@@ -135,10 +139,11 @@ def of_run(
     translator = Translator.load(run, device=device, precision=precision, settings=settings)
     require_attention(run, translator, "draw")
     source = " ".join(source.splitlines())
-    attention = "all" if heads.any else True
+    attention: bool | Literal["all"] = "all" if heads.any else True
     if target is None:
-        search = {"beam": beam, "max_length": max_length}
-        translation = translator.translate([source], seed=seed, attention=attention, **search)[0][0]
+        translation = translator.translate(
+            [source], beam=beam, max_length=max_length, seed=seed, attention=attention
+        )[0][0]
     else:
         refuse_long_target(target, translator.target_tokenizer)
         target = " ".join(target.splitlines())

@@ -19,7 +19,8 @@ def prepare(
         str,
         typer.Argument(
             metavar="CORPUS",
-            help="phrases, scenes (images) or clips; a folder with train.en, train.de, ..., or of captioned images; a .tsv .csv .jsonl .json .parquet file; "
+            help="phrases, scenes (images) or clips; a folder with train.en, train.de, ..., or of "
+            "captioned images; a .tsv .csv .jsonl .json .parquet file; "
             "or hf:OWNER/NAME[:CONFIG].",
             show_default=False,
         ),
@@ -82,7 +83,8 @@ def prepare(
     max_bad: Annotated[
         float,
         typer.Option(
-            help="Of the rows of a table, the largest share that may have other columns, no text or no JSON; they are left out.",
+            help="Of the rows of a table, the largest share that may have other columns, no text or no "
+            "JSON; they are left out.",
             min=0,
             max=0.99,
             metavar="SHARE",
@@ -91,7 +93,8 @@ def prepare(
     max_missing: Annotated[
         float,
         typer.Option(
-            help="Of images that captions name, the largest share that may be missing or damaged; they are left out.",
+            help="Of images that captions name, the largest share that may be missing or damaged; they "
+            "are left out.",
             min=0,
             max=0.99,
             metavar="SHARE",
@@ -174,7 +177,8 @@ def prepare(
         console.note(f"\nNext: seq2attn train {preset}--data {out}")
     else:
         console.warn(
-            "there is no valid split, which training needs: add pairs or a valid split, or set pairs aside by --valid N"
+            "there is no valid split, which training needs: add pairs or a valid split, or set pairs "
+            "aside by --valid N"
         )
 
 
@@ -208,7 +212,8 @@ def _print_images(report: dict[str, Any]) -> None:
             count = split["images_in_train"]
             are = f"{kind} are" if count > 1 else f"{kind.removesuffix('s')} is"
             console.result(
-                f"{name}: {count:,} {are} in train too, as equal files: what is scored there was seen in training"
+                f"{name}: {count:,} {are} in train too, as equal files: what is scored there was seen in "
+                "training"
             )
 
 

@@ -24,7 +24,7 @@ SETTINGS = (
     "min_length",
     "no_repeat_ngram",
 )  # both options and settings
-RULES = (
+RULES: tuple[Conflict | Needs, ...] = (
     Needs("--samples", "--mbr", "it is the number of samples that --mbr chooses from"),
     Conflict("--mbr", "--sample", "--sample gives the samples themselves, --mbr the best of its own samples"),
     Conflict("--mbr", "--beam, --set search.beam", "it draws samples and does not search"),

@@ -33,7 +33,8 @@ def train(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Prepared folder, or a corpus (bundled name, file, folder, hf:NAME), which is prepared first.",
+            help="Prepared folder, or a corpus (bundled name, file, folder, hf:NAME), which is prepared "
+            "first.",
             metavar="PREPARED or CORPUS",
             show_default=FIRST_CORPUS,
         ),
@@ -107,14 +108,16 @@ def train(
         bool,
         typer.Option(
             "--list",
-            help="List the presets and exit. `--list hard` lists those with that word in name or description.",
+            help="List the presets and exit. `--list hard` lists those with that word in name or "
+            "description.",
         ),
     ] = False,
     show: Annotated[
         bool,
         typer.Option(
             "--show",
-            help="Print the preset's paper, its measured scores and every setting with its meaning, and exit.",
+            help="Print the preset's paper, its measured scores and every setting with its meaning, and "
+            "exit.",
         ),
     ] = False,
     glossary_: Annotated[bool, typer.Option("--glossary", help="Explain terms and exit.")] = False,

@@ -1,5 +1,5 @@
-"""What `train` checks before it imports torch: data and preset are of one kind, columns and paths exist, and folders can
-be written.
+"""What `train` checks before it imports torch: data and preset are of one kind, columns and paths exist, and
+folders can be written.
 """
 
 import json
@@ -14,8 +14,8 @@ LOCK = "training.lock"  # in a run while it is trained
 
 
 def refuse_data(data: str, settings: Config) -> None:
-    """Raise UserError or UsageError if a corpus or prepared folder is missing, is not data, lacks the columns, or is not
-    what the model reads. A corpus of the hub is checked later.
+    """Raise UserError or UsageError if a corpus or prepared folder is missing, is not data, lacks the
+    columns, or is not what the model reads. A corpus of the hub is checked later.
     """
     mistaken.refuse_no_data(data)
     if mistaken.is_prepared(Path(data)):
@@ -51,7 +51,8 @@ def refuse_kind(data: str, settings: Config, images: bool, clips: bool) -> None:
         if images:
             preset = "video" if clips else "xu15-soft"
             raise UserError(
-                f"{data}: holds images, and this model reads text: choose a preset for images, such as {preset}, "
+                f"{data}: holds images, and this model reads text: choose a preset for images, such as "
+                f"{preset}, "
                 'or set model.encoder.kind="image"'
             )
         raise UserError(
@@ -76,8 +77,8 @@ def no_pairs(data: str, split: str) -> str:
 
 
 def refuse_place(out: Path, force: bool) -> None:
-    """Raise UserError if a run is there already, or no folder can be made. The lock of a running training has a message
-    of its own.
+    """Raise UserError if a run is there already, or no folder can be made. The lock of a running training has
+    a message of its own.
     """
     if mistaken.is_run(out) and not force and not (out / LOCK).exists():
         raise UserError(

@@ -196,8 +196,8 @@ def _tokenizer_files(prepared: "Prepared") -> dict[str, bytes]:
 
 
 def build_model(settings: Config, prepared: "Prepared", world: "World", old: "Run | None") -> "Seq2Seq":
-    """The model with its initial weights. The trainer replaces them by those of the last state; those of a frozen
-    backbone are read here, for features are computed with them before.
+    """The model with its initial weights. The trainer replaces them by those of the last state; those of a
+    frozen backbone are read here, for features are computed with them before.
     """
     import torch
 
@@ -265,8 +265,8 @@ def _resume_run(old: "Run", settings: Config, prepared: "Prepared") -> "Run":
 
 @contextmanager
 def _stoppable() -> Iterator[Callable[[], bool]]:
-    """A function that tells whether a signal asked to stop after this update. A second Ctrl-C or SIGTERM stops at
-    once.
+    """A function that tells whether a signal asked to stop after this update. A second Ctrl-C or SIGTERM
+    stops at once.
     """
     requests = StopRequests()
 

@@ -73,7 +73,8 @@ def translate(
     prefix: Annotated[
         Path | None,
         typer.Option(
-            help="File of prefixes that translations must begin with: one for each line of input, empty for none.",
+            help="File of prefixes that translations must begin with: one for each line of input, empty "
+            "for none.",
             metavar="FILE",
             show_default=False,
         ),
@@ -81,7 +82,8 @@ def translate(
     format: Annotated[
         str,
         typer.Option(
-            help='Format. text; jsonl for input and output: {"text": ...} with any other keys; moses: an n-best list.',
+            help='Format. text; jsonl for input and output: {"text": ...} with any other keys; moses: an '
+            "n-best list.",
             metavar="text|jsonl|moses",
         ),
     ] = "text",
@@ -89,7 +91,8 @@ def translate(
         bool,
         typer.Option(
             "--scores",
-            help="In text, write the score and a tab before each translation (natural log; with --mbr in points).",
+            help="In text, write the score and a tab before each translation (natural log; with --mbr in "
+            "points).",
         ),
     ] = False,
     alignments: Annotated[
@@ -222,8 +225,8 @@ def _check_files(files: list[str], output: Path | None, attention: Path | None, 
 
 
 class _LineWarnings:
-    """Warnings about lines of input, each printed once or a few times. A model reads `most` tokens of a source;
-    `training` has statistics of the sources in training.
+    """Warnings about lines of input, each printed once or a few times. A model reads `most` tokens of a
+    source; `training` has statistics of the sources in training.
     """
 
     def __init__(self, most: int, training: Mapping[str, float]) -> None:
@@ -246,7 +249,8 @@ class _LineWarnings:
         """`text` is the source before it was cut."""
         if line.cut and text:
             self.cut.warn(
-                f"{line.where}: more than {line_reader.LONGEST:,} bytes without a line break; the rest of the line was dropped"
+                f"{line.where}: more than {line_reader.LONGEST:,} bytes without a line break; the rest "
+                "of the line was dropped"
             )
         if translation.truncated_tokens:
             least = "at least " if line.cut or text != translation.source else ""
@@ -258,7 +262,8 @@ class _LineWarnings:
             self._compare(line, translation)
         if translation.unforced:
             self.unforced.warn(
-                f"{line.where}: its prefix has {translation.unforced:,} tokens more than an output can hold; they were left out"
+                f"{line.where}: its prefix has {translation.unforced:,} tokens more than an output can "
+                "hold; they were left out"
             )
 
     def _compare(self, line: line_reader.Line, translation: "Translation") -> None:
@@ -266,7 +271,8 @@ class _LineWarnings:
         count = sentences(translation.source) if self._several < FEW else 1
         if length > FAR * self._longest:
             self.unlike.warn(
-                f"{line.where}: {length:,} tokens, where the longest source in training had {self._longest:,.0f}: "
+                f"{line.where}: {length:,} tokens, where the longest source in training had "
+                f"{self._longest:,.0f}: "
                 "some of it is likely to be left out; split it at the ends of its sentences"
             )
         elif count > 1:
@@ -281,10 +287,10 @@ def _record(line: line_reader.Line, warnings: _LineWarnings) -> dict[str, Any]:
         problem = f"more than {LONGEST_JSON:,} bytes without a line break: nothing of it was read"
         warnings.cut.warn(f"{line.where}: {problem}")
         return {"text": "", "error": problem}
-    record, problem = formats.read_json(line.text)
-    if problem:
-        warning = warnings.not_json if problem == formats.NOT_JSON else warnings.no_text
-        warning.warn(f"{line.where}: {problem}")
+    record, fault = formats.read_json(line.text)
+    if fault:
+        warning = warnings.not_json if fault == formats.NOT_JSON else warnings.no_text
+        warning.warn(f"{line.where}: {fault}")
     return record
 
 

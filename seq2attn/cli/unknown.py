@@ -1,5 +1,5 @@
-"""Hints for unknown commands and options, and for missing or extra arguments: what somebody may have meant, in one
-line. Users of other toolkits find our names here.
+"""Hints for unknown commands and options, and for missing or extra arguments: what somebody may have meant,
+in one line. Users of other toolkits find our names here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,18 +11,22 @@ from seq2attn.near import nearest
 
 COMMANDS = {  # of other toolkits, and what is ours
     "evaluate": "evaluation score test eval bleu sacrebleu validate benchmark compare metrics assess",
-    "translate": "translation predict infer inference decode generate run sample interactive output hypothesize",
+    "translate": "translation predict infer inference decode generate run sample interactive output "
+    "hypothesize",
     "caption": "captioning describe captions",
-    "prepare": "preparation preprocess tokenize tokenise vocab build-vocab build_vocab binarize data learn-bpe spm-train dataset import corpus",
+    "prepare": "preparation preprocess tokenize tokenise vocab build-vocab build_vocab binarize data "
+    "learn-bpe spm-train dataset import corpus",
     "train": "training fit learn finetune fine-tune resume continue retrain pretrain",
-    "plot-alignment": "explain explore explorer visualize visualise show attention heatmap draw view matrix saliency align alignment image",
+    "plot-alignment": "explain explore explorer visualize visualise show attention heatmap draw view "
+    "matrix saliency align alignment image",
     "export": "exporting convert onnx quantize ctranslate2 ct2 deploy package",
 }
 SERVER = ("serve", "server", "api", "web", "demo", "gui", "rest", "http", "app", "ui")
 SENTENCES = {
     **dict.fromkeys(
         SERVER,
-        "there is no server yet: pipe lines into translate, or export a Transformer to an engine with a server",
+        "there is no server yet: pipe lines into translate, or export a Transformer to an engine with a "
+        "server",
     ),
     **dict.fromkeys(("list", "presets", "models", "ls"), "`seq2attn train --list` lists the presets"),
     **dict.fromkeys(("config", "settings", "defaults"), "`seq2attn train PRESET --show` lists every setting"),
@@ -39,8 +43,8 @@ SENTENCES = {
 
 
 def command(word: str, commands: Sequence[str]) -> str:
-    """The hint for an unknown command: commands that begin alike, then other toolkits' names for ours, then similar
-    spellings, then what the word is instead.
+    """The hint for an unknown command: commands that begin alike, then other toolkits' names for ours, then
+    similar spellings, then what the word is instead.
     """
     plain = word.lower()
     alike = [
@@ -94,7 +98,8 @@ OPTIONS = {  # (command, or "" for any; what others call it) -> what to say
     (
         "translate",
         "source",
-    ): "give files without an option: translate RUN {value}; text is piped: echo TEXT | seq2attn translate RUN",
+    ): "give files without an option: translate RUN {value}; text is piped: echo TEXT | seq2attn "
+    "translate RUN",
     ("translate", "src"): "give files without an option: translate RUN {value}",
     ("translate", "file"): "give files without an option: translate RUN {value}",
     ("translate", "text"): "text is piped: echo TEXT | seq2attn translate RUN",
@@ -118,10 +123,8 @@ OPTIONS = {  # (command, or "" for any; what others call it) -> what to say
     ("", "checkpoint"): "give the run without an option, right after the command",
     ("", "ckpt"): "give the run without an option, right after the command",
     ("", "verbose"): "progress is printed unless --quiet is given; --debug prints tracebacks",
-    (
-        "",
-        "v",
-    ): "progress is printed unless --quiet is given; --debug prints tracebacks; `seq2attn --version` prints the version",
+    ("", "v"): "progress is printed unless --quiet is given; --debug prints tracebacks; `seq2attn --version` "
+    "prints the version",
     ("", "silent"): "--quiet prints no progress and no notes",
     ("", "overwrite"): "--force replaces the folder that a command makes",
 }

@@ -24,6 +24,7 @@ class Alignment(NamedTuple):
     ends: bool = False  # the last word of each side is the end token
     title: str = ""  # such as "layer 1, head 3"
     subwords: bool = False  # the "words" are subwords
+    self_attention: bool = False  # both sides are one text
     line: int | None = None  # the line of a file, from 1
     score: str = ""  # of the target, as text
 
@@ -43,10 +44,10 @@ def hardly_read(alignment: Alignment) -> list[int]:
     """The columns of source words whose weights sum to less than HARDLY: a translation may have left them
     out.
 
-    The row of the end token does not count. For subwords the list is empty.
+    The row of the end token does not count. For subwords and self-attention the list is empty.
     """
     rows = len(alignment.target_words) - alignment.ends
-    if alignment.subwords or rows < 1:
+    if alignment.subwords or alignment.self_attention or rows < 1:
         return []
     sums_S = np.asarray(alignment.attention, dtype=np.float64)[:rows].sum(0)
     return [column for column in word_columns(alignment) if sums_S[column] < HARDLY]

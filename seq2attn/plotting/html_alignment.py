@@ -58,7 +58,8 @@ def _section(views: Sequence[Alignment], number: int) -> str:
     for view in views:
         if np.shape(view.attention) != (rows, columns):
             raise UsageError(
-                f"attention of shape {np.shape(view.attention)} for {rows} target and {columns} source words: "
+                f"attention of shape {np.shape(view.attention)} for {rows} target and {columns} source "
+                "words: "
                 "it needs a row for each target word and a column for each source word"
             )
     headings = [] if first.line is None else [_name(first)]

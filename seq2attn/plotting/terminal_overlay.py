@@ -39,7 +39,8 @@ def render(
     rows, columns = grid
     if min(grid) < 1 or weights_TS.shape != (len(words), rows * columns):
         raise UsageError(
-            f"weights of shape {weights_TS.shape} for {len(words)} words and {rows * columns} cells ({rows} x {columns}): "
+            f"weights of shape {weights_TS.shape} for {len(words)} words and {rows * columns} cells "
+            f"({rows} x {columns}): "
             "they need a row for each word and a column for each cell"
         )
     if not words:

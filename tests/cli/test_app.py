@@ -118,7 +118,8 @@ def test_an_error_is_one_line_whatever_it_quotes(run: Run) -> None:
         (MemoryError(), "out of memory: "),
         (
             RuntimeError(
-                "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate"
+                "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried "
+                "to allocate"
             ),
             "out of memory: ",
         ),
@@ -319,7 +320,8 @@ def test_results_are_utf8_whatever_the_locale() -> None:
         [
             sys.executable,
             "-c",
-            "import sys\nfrom seq2attn.cli import app\napp.app.command('go')(lambda: print('文 é'))\nsys.argv = ['x', 'go']\napp.main()",
+            "import sys\nfrom seq2attn.cli import app\napp.app.command('go')(lambda: print('文 "
+            "é'))\nsys.argv = ['x', 'go']\napp.main()",
         ],
         capture_output=True,
         cwd=ROOT,

@@ -436,7 +436,8 @@ def test_of_an_animated_image_the_first_frame_is_described(
     code, out, err = call(run, tmp_path / "a.webp", images[0])
     assert (code, err) == (
         0,
-        f"warning: {tmp_path / 'a.webp'}: an animated image: its first frame is described, for the model reads stills\n",
+        f"warning: {tmp_path / 'a.webp'}: an animated image: its first frame is described, for the model "
+        "reads stills\n",
     )
     assert rows(out)[0][1] == rows(out)[1][1]
 
@@ -530,8 +531,8 @@ def test_what_is_hardly_a_clip_is_told(clips: str, call: Call, tmp_path: Path) -
     many = tmp_path / "all" / "many"
     assert (code, [path for path, *_ in rows(out)]) == (0, [str(many)])
     assert (
-        err
-        == f"warning: {many}: a folder of animated images: described as one clip of their first frames; name them to describe each\n"
+        err == f"warning: {many}: a folder of animated images: described as one clip of their first frames; "
+        "name them to describe each\n"
     )
     code, out, err = call(clips, many)
     assert (code, len(rows(out)), err) == (0, 2, "")
@@ -686,7 +687,8 @@ def test_interrupted_keeps_what_was_done(
         assert process.wait(60) == 130
         assert process.stderr is not None
         assert process.stderr.read().decode() == (
-            f"warning: {out}: not finished, so it is not there; what was finished is in {out}.partial (1 line)\nseq2attn: interrupted\n"
+            f"warning: {out}: not finished, so it is not there; what was finished is in {out}.partial (1 "
+            "line)\nseq2attn: interrupted\n"
         )
     assert not out.exists()
     assert rows((tmp_path / "out.partial").read_text()) == expected(captioner, images[:1])

@@ -202,8 +202,8 @@ def test_settings_are_changed_in_every_run(call: Call, run: Path, tmp_path: Path
     code, out, err = call(run, small, "--set", "model.decoder.gate=none")
     assert (code, out) == (2, "")
     assert (
-        err
-        == f"seq2attn: {small} with model.decoder.gate=none: the setting changes the shape of the model's parameters, "
+        err == f"seq2attn: {small} with model.decoder.gate=none: the setting changes the shape of the "
+        "model's parameters, "
         "so the trained weights do not fit; leave it out, or train a new model\n"
     )
 
@@ -269,7 +269,8 @@ def test_likelihood_needs_a_model_and_a_reference(
     code, out, err = call(run, "--source", tmp_path / "two", "--reference", tmp_path / "blank")
     assert code == 0, err
     assert out.splitlines()[-1].startswith(
-        "perplexity -  cross-entropy -  (of the reference, 0 tokens with their end tokens, 2 blank or too long left out)"
+        "perplexity -  cross-entropy -  (of the reference, 0 tokens with their end tokens, 2 blank or "
+        "too long left out)"
     )
     record = json.loads(
         call(run, "--source", tmp_path / "two", "--reference", tmp_path / "blank", "--json")[1]

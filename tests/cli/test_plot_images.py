@@ -232,8 +232,8 @@ def test_a_clip_is_a_film_strip(call: Call, clips: Path, tmp_path: Path) -> None
         assert path.read_bytes().startswith(start)
     _, _, err = call(clips, "--image", tmp_path / "clip" / "0.png", "--target", CAPTION, "--quiet")
     assert (
-        err
-        == f"warning: {tmp_path / 'clip' / '0.png'}: a still image: described as a clip of one frame, for the model reads clips\n"
+        err == f"warning: {tmp_path / 'clip' / '0.png'}: a still image: described as a clip of one frame, "
+        "for the model reads clips\n"
     )
     forced = Captioner.load(clips, "cpu").score_targets([tmp_path / "clip"], [CAPTION])[0]
     assert forced.attention is not None

@@ -257,7 +257,8 @@ def interrupted(corpus: Path, tmp_path: Path, changes: str) -> None:
         "@contextmanager\ndef progress():\n    yield lambda task, *_: None\n"
         "console.progress = progress\n"
         f"{WAIT}{changes}"
-        f"sys.exit(app.run(['prepare', {str(corpus)!r}, {str(tmp_path / 'out')!r}, '--source', 'en', '--target', 'de', '--vocab-size', '60', '--workers', '2']))\n"
+        f"sys.exit(app.run(['prepare', {str(corpus)!r}, {str(tmp_path / 'out')!r}, '--source', 'en', "
+        "'--target', 'de', '--vocab-size', '60', '--workers', '2']))\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
@@ -313,7 +314,8 @@ def test_a_signal_during_a_fork_waits_for_its_end(corpus: Path, tmp_path: Path, 
 def test_workers_end_when_the_command_is_killed(corpus: Path, tmp_path: Path) -> None:
     program = (
         "import os, time\nfrom seq2attn.data.workers import each, end_with\ncaller = os.getpid()\n"
-        "def work(rank):\n    os.write(1, b'working\\n')\n    while True:\n        time.sleep(0.01)\n        end_with(caller)\n"
+        "def work(rank):\n    os.write(1, b'working\\n')\n    while True:\n        time.sleep(0.01)\n    "
+        "    end_with(caller)\n"
         "each(work, 2)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

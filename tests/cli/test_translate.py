@@ -132,8 +132,8 @@ def test_a_setting_that_needs_other_weights_is_one_line(run: str, call: Call) ->
     code, out, err = call(run, "--set", "model.attention.heads=2", text=b"rain")
     assert (code, out) == (2, b"")
     assert (
-        err
-        == f"seq2attn: {run} with model.attention.heads=2: the setting changes the shape of the model's parameters, "
+        err == f"seq2attn: {run} with model.attention.heads=2: the setting changes the shape of the model's "
+        "parameters, "
         "so the trained weights do not fit; leave it out, or train a new model\n"
     )
 
@@ -461,7 +461,8 @@ def test_interrupted_keeps_what_was_done(run: str, tmp_path: Path, stop: signal.
         said = process.stderr.read().decode()
     weights = tmp_path / "w.npz"
     assert said == (
-        f"warning: {weights}: not finished, so it is not there; what was finished is in {weights}.partial (the weights of 1 translation)\n"
+        f"warning: {weights}: not finished, so it is not there; what was finished is in "
+        f"{weights}.partial (the weights of 1 translation)\n"
         f"warning: {out}: not finished, so it is as it was; what was finished is in {out}.partial (1 line)\n"
         "seq2attn: interrupted\n"
     )

@@ -95,8 +95,10 @@ def test_what_a_full_disk_cuts_off_keeps_its_whole_lines(
     lines = piece.read_bytes().splitlines(keepends=True)
     assert code == 1
     assert err == (
-        f"warning: {out}: not finished, so it is as it was; what was finished is in {piece} ({len(lines)} line{'s' if len(lines) > 1 else ''})\n"
-        f"seq2attn: {out}: cannot be written: File too large; raise the limit (ulimit -f), or write elsewhere\n"
+        f"warning: {out}: not finished, so it is as it was; what was finished is in {piece} "
+        f"({len(lines)} line{'s' if len(lines) > 1 else ''})\n"
+        f"seq2attn: {out}: cannot be written: File too large; raise the limit (ulimit -f), or write "
+        "elsewhere\n"
     )
     assert all(line.endswith(b"\n") for line in lines)
     assert (out.read_text(), stat.S_IMODE(piece.stat().st_mode)) == ("of yesterday\n", 0o600)
@@ -282,9 +284,11 @@ def test_the_second_training_on_a_cold_cache_waits_for_the_first(
     monkeypatch.setattr(console, "quiet", False)
     chosen = Config.model_validate({"data": {"source": "en", "target": "de", "vocab_size": 40}})
     program = (
-        "import sys\nfrom seq2attn.cli.corpus_cache import prepared_folder\nfrom seq2attn.config import Config\nfrom seq2attn.data import prepared\n"
+        "import sys\nfrom seq2attn.cli.corpus_cache import prepared_folder\nfrom seq2attn.config import "
+        "Config\nfrom seq2attn.data import prepared\n"
         "finish = prepared._finish\n"
-        "def wait(*arguments):\n    print('working', flush=True)\n    sys.stdin.readline()\n    finish(*arguments)\n"
+        "def wait(*arguments):\n    print('working', flush=True)\n    sys.stdin.readline()\n    "
+        "finish(*arguments)\n"
         "prepared._finish = wait\n"
         f"prepared_folder({str(corpus)!r}, Config.model_validate({chosen.model_dump(mode='json')!r}))\n"
     )

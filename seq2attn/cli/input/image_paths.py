@@ -99,7 +99,8 @@ def modality_warning(content: Sequence[bytes], path: str, clips: bool) -> str | 
             else f"{path}: a still image: described as a clip of one frame, for the model reads clips"
         )
     return (
-        f"{path}: a folder of animated images: described as one clip of their first frames; name them to describe each"
+        f"{path}: a folder of animated images: described as one clip of their first frames; name them to "
+        "describe each"
         if moves
         else None
     )

@@ -40,7 +40,7 @@ def note_facts(alignments: Sequence[Alignment], written: bool) -> None:
     were hardly read; in the terminal the drawing tells that.
     """
     alignment = mean(alignments)
-    if alignment.subwords:
+    if alignment.subwords or alignment.self_attention:
         return
     if alignment.ends:
         weights_TS = np.asarray(alignment.attention)[:-1]

@@ -233,7 +233,8 @@ def _show_table(systems: Sequence[System]) -> None:
             console.result(f"{score.name}  {score.signature}")
     if len({system.likelihood.tokens for system in systems if system.likelihood}) > 1:
         console.note(
-            "nats/token: of each run's own pieces; these runs part the references differently, so they do not compare"
+            "nats/token: of each run's own pieces; these runs part the references differently, so they "
+            "do not compare"
         )
     console.note(
         "p: the chance of so large a difference from the first, were both equally good (paired bootstrap)"

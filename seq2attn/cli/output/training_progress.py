@@ -79,7 +79,8 @@ class Display:
                     else "no weights are kept before the first validation"
                 )
                 console.note(
-                    f"step {event.step}: {REASONS[event.reason]} after {console.duration(event.elapsed)}; {kept}"
+                    f"step {event.step}: {REASONS[event.reason]} after "
+                    f"{console.duration(event.elapsed)}; {kept}"
                 )
 
     def validating(self, done: int, total: int) -> None:
