@@ -14,6 +14,7 @@ import time
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from unittest.mock import ANY
 
@@ -25,7 +26,7 @@ from PIL import Image
 
 from seq2attn.cli import app
 from seq2attn.cli.input import image_prefetch
-from seq2attn.cli.input.image_paths import Paths
+from seq2attn.cli.input.image_paths import ImagePaths
 from seq2attn.cli.output import formats
 from seq2attn.errors import UserError
 from seq2attn.evaluation import text as text_scores
@@ -287,7 +288,7 @@ def test_blocks_grow_and_hold_no_more_than_their_bytes(
     captioner: Captioner, images: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def sizes() -> list[int]:
-        with image_prefetch.Ahead(Paths(images, clips=False), captioner) as reading:
+        with image_prefetch.ImagePrefetcher(ImagePaths(images, clips=False), captioner) as reading:
             return [len(block) for block in reading.blocks()]
 
     monkeypatch.setattr(image_prefetch, "FIRST", 2)
@@ -304,7 +305,10 @@ def test_whatever_stops_the_reading_is_raised_where_blocks_are_taken(
         raise MemoryError
 
     monkeypatch.setattr(image_prefetch, "content_of", exhausted)
-    with image_prefetch.Ahead(Paths(images, clips=False), captioner) as reading, pytest.raises(MemoryError):
+    with (
+        image_prefetch.ImagePrefetcher(ImagePaths(images, clips=False), captioner) as reading,
+        pytest.raises(MemoryError),
+    ):
         next(reading.blocks())
 
 
@@ -319,11 +323,13 @@ def test_nothing_is_decoded_while_processes_may_start(
     monkeypatch.setattr(
         image_prefetch, "content_of", lambda path, clip: (read.append(path), before(path, clip))[1]
     )
-    reading = image_prefetch.Ahead(Paths(images, clips=False), captioner)
-    with reading.paused(), reading:
-        time.sleep(0.3)
-        assert not read
-    assert len(next(reading.blocks())) == 1
+    reading = image_prefetch.ImagePrefetcher(ImagePaths(images, clips=False), captioner)
+    with ExitStack() as stack:
+        with reading.paused():
+            stack.enter_context(reading)
+            time.sleep(0.3)
+            assert not read
+        assert len(next(reading.blocks())) == 1
     captioner.close()
 
 
