@@ -320,8 +320,10 @@ def test_results_are_utf8_whatever_the_locale() -> None:
         [
             sys.executable,
             "-c",
-            "import sys\nfrom seq2attn.cli import app\napp.app.command('go')(lambda: print('文 "
-            "é'))\nsys.argv = ['x', 'go']\napp.main()",
+            (
+                "import sys\nfrom seq2attn.cli import app\napp.app.command('go')(lambda: print('文 "
+                "é'))\nsys.argv = ['x', 'go']\napp.main()"
+            ),
         ],
         capture_output=True,
         cwd=ROOT,

@@ -442,8 +442,10 @@ def test_of_an_animated_image_the_first_frame_is_described(
     code, out, err = call(run, tmp_path / "a.webp", images[0])
     assert (code, err) == (
         0,
-        f"warning: {tmp_path / 'a.webp'}: an animated image: its first frame is described, for the model "
-        "reads stills\n",
+        (
+            f"warning: {tmp_path / 'a.webp'}: an animated image: its first frame is described, for the model "
+            "reads stills\n"
+        ),
     )
     assert rows(out)[0][1] == rows(out)[1][1]
 
