@@ -15,9 +15,9 @@ from PIL import Image
 
 from seq2attn import config
 from seq2attn.config import Config
-from seq2attn.data import prepared
 from seq2attn.data.images.corpus import Box, CaptionedImage, ImageCorpus
 from seq2attn.data.images.transforms import CaptionedImages, ImageTransform
+from seq2attn.data.prepare import prepare as prepare_folder
 from seq2attn.data.prepared import Prepared
 from seq2attn.data.tokenizer import EOS, Tokenizer
 from seq2attn.errors import UserError
@@ -103,8 +103,8 @@ def prepare(
     data = config.DataConfig.model_validate(
         {name: options.pop(name) for name in list(options) if name in config.DataConfig.model_fields}
     )
-    with patch("seq2attn.data.prepared.open_corpus", return_value=corpus(images, clips)):
-        return prepared.prepare("toy", path, data, **options)  # type: ignore[arg-type]
+    with patch("seq2attn.data.prepare.open_corpus", return_value=corpus(images, clips)):
+        return prepare_folder("toy", path, data, **options)  # type: ignore[arg-type]
 
 
 def folder(

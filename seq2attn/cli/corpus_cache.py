@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 from seq2attn import files
@@ -19,7 +20,8 @@ def prepared_folder(corpus: str, settings: Config, shrink: bool = True) -> Path:
     """The prepared folder of the corpus, made now if it is missing. With `shrink`, the vocabulary may be
     smaller than in the settings.
     """
-    from seq2attn.data.prepared import REPORT, prepare
+    from seq2attn.data.prepare import prepare
+    from seq2attn.data.prepared import REPORT
 
     folder = _cache(corpus, settings)
     while not (complete := (folder / REPORT).is_file()) or not (shrink or _has_full_vocabulary(folder)):
@@ -34,7 +36,7 @@ def prepared_folder(corpus: str, settings: Config, shrink: bool = True) -> Path:
                     workers=os.cpu_count() or 1,
                     force=complete,
                     shrink=shrink,
-                    progress=progress,
+                    stage=lambda name: partial(progress, name),
                 )
         except UserError as error:
             if isinstance(error, files.Taken) and error.holder is not None:
@@ -56,8 +58,9 @@ def _cache(corpus: str, settings: Config) -> Path:
     import hashlib
 
     from seq2attn.data.images.corpus import ImageCorpus
-    from seq2attn.data.images.files import below
-    from seq2attn.data.prepared import FORMAT, default_tokenizer
+    from seq2attn.data.images.files import image_files
+    from seq2attn.data.prepare import default_tokenizer
+    from seq2attn.data.prepared import FORMAT
     from seq2attn.data.sources import open_corpus
 
     opened = open_corpus(
@@ -65,7 +68,7 @@ def _cache(corpus: str, settings: Config) -> Path:
     )
     read = list(opened.inputs)
     if isinstance(opened, ImageCorpus) and read and (path := Path(corpus)).exists():
-        read += below(path if path.is_dir() else path.parent, settings.data.follow_links)
+        read += image_files(path if path.is_dir() else path.parent, settings.data.follow_links)
     files = [(str(path.resolve()), (facts := path.stat()).st_size, facts.st_mtime_ns) for path in read]
     options = settings.data.model_dump(mode="json")
     if options["tokenizer"] is None:  # a trained run names its tokenizer: both share one folder

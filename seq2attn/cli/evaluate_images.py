@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from seq2attn.cli import console
 from seq2attn.cli.output.report import Search, System, TestSet, named
-from seq2attn.data.corpus import is_blank
+from seq2attn.data.formats.text import is_blank
 from seq2attn.errors import UserError
 from seq2attn.evaluation import caption_significance, captions, significance, text
 

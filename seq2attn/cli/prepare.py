@@ -1,6 +1,7 @@
 """`seq2attn prepare`: options, and the report of a prepared corpus; `data.prepared` does the work."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -154,10 +155,10 @@ def prepare(
         "follow_links": follow_links,
     }
     data = config.validate({"data": options}, "prepare").data
-    from seq2attn.data import prepared
+    from seq2attn.data.prepare import prepare as prepare_folder
 
     with console.progress() as progress:
-        report = prepared.prepare(
+        report = prepare_folder(
             corpus,
             out,
             data,
@@ -167,7 +168,7 @@ def prepare(
             force=force,
             seed=seed,
             shrink=vocab_size is None,
-            progress=progress,
+            stage=lambda name: partial(progress, name),
         )
     (_print_images if report.get("images") else _print)(report)
     preset = ("video " if report["clips"] else "xu15-soft ") if report.get("images") else ""

@@ -228,7 +228,7 @@ def build_model(settings: Config, prepared: "Prepared", world: "World", old: "Ru
 def _create_run(
     out: Path, settings: Config, prepared: "Prepared", corpus: str, force: bool, world: "World"
 ) -> "Run":
-    from seq2attn.data.seen import source_lengths
+    from seq2attn.data.text.source_statistics import source_statistics
     from seq2attn.runs import directory
 
     def create() -> None:
@@ -241,7 +241,7 @@ def _create_run(
             tokenizers=_tokenizer_files(prepared),
             corpus=corpus,
             force=force,
-            source_lengths=None if prepared.images else source_lengths(prepared.split("train")),
+            source_lengths=None if prepared.images else source_statistics(prepared.split("train")),
         )
 
     world.run_on_main(create)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from seq2attn.config import consistency, sizes
+from seq2attn.config import consistency
 from seq2attn.config.consistency import BACKBONES, RESNETS, STAGES
 from seq2attn.config.marks import MAY_CHANGE_ON_RESUME, TRAINING_ONLY, IgnoredUnless, When, setting
 
@@ -532,33 +532,6 @@ class ModelConfig(Section):
     def images(self) -> bool:
         """Whether sources are images, not text."""
         return self.encoder.kind == "image"
-
-    @property
-    def width(self) -> int:
-        return sizes.encoder_width(self)
-
-    @property
-    def decoder_size(self) -> int:
-        return sizes.decoder_size(self)
-
-    def memory_size(self, part: Literal["keys", "values"]) -> int:
-        return sizes.memory_size(self, part)
-
-    @property
-    def parts(self) -> tuple[Part, Part]:
-        return sizes.memory_parts(self)
-
-    @property
-    def query_size(self) -> int:
-        return sizes.query_size(self)
-
-    @property
-    def attention_size(self) -> int:
-        return sizes.attention_size(self)
-
-    @property
-    def projects(self) -> bool:
-        return sizes.projects(self)
 
 
 class ReinforceConfig(Section):

@@ -21,7 +21,7 @@ from typing import Any, Self
 import sentencepiece
 
 from seq2attn import files, strict_json
-from seq2attn.data import sentencepiece_file
+from seq2attn.data.formats import sentencepiece_model
 from seq2attn.errors import UserError
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
@@ -38,12 +38,11 @@ _TRAILER = b'{"seq2attn_tokenizer":'
 
 
 class VocabularyTooLarge(UserError):
-    """The text does not hold as many pieces as asked for; `largest` is what it holds."""
+    """The text does not hold `vocab_size` subwords; it holds `largest`."""
 
-    def __init__(self, asked: int, largest: int) -> None:
-        super().__init__(
-            f"the text does not hold a vocabulary of {asked}: the largest possible is {largest} (--vocab-size {largest}; where training prepares, --set data.vocab_size={largest})"
-        )
+    def __init__(self, vocab_size: int, largest: int) -> None:
+        problem = f"the text does not hold a vocabulary of {vocab_size}: the largest possible is {largest}"
+        super().__init__(f"{problem} (set `vocab_size` to {largest})", setting="vocab_size")
         self.largest = largest
 
 
@@ -98,8 +97,9 @@ class Tokenizer:
                 model = _train(sample, vocab_size, kind, 0.9995, seed)
             except _TooManyCharacters as still_needed:
                 every = "" if str(needed) == str(still_needed) else f" ({needed} to cover every one)"
+                problem = f"a vocabulary of {vocab_size} is too small for the characters of the text"
                 raise UserError(
-                    f"a vocabulary of {vocab_size} is too small for the characters of the text: use --vocab-size {still_needed} or more{every}"
+                    f"{problem}: set `vocab_size` to {still_needed} or more{every}", setting="vocab_size"
                 ) from None
         return cls(model, kind, lowercase)
 
@@ -122,7 +122,7 @@ class Tokenizer:
                 raise ValueError("changed")
             if facts["kind"] not in KINDS or not isinstance(facts["lowercase"], bool):
                 raise ValueError("no tokenizer of seq2attn is like this")
-            sentencepiece_file.check(model)
+            sentencepiece_model.refuse_rules(model)
             tokenizer = cls(model, facts["kind"], facts["lowercase"])
             specials = [
                 tokenizer._processor.id_to_piece(place) for place in range(min(len(SPECIALS), tokenizer.size))

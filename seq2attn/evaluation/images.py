@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Unpack, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2attn.data.corpus import is_blank
+from seq2attn.data.formats.text import is_blank
 from seq2attn.data.images.dataset import CaptionedSplit
 from seq2attn.data.images.transforms import ImageTransform
 from seq2attn.evaluation.forcing import within_bounds

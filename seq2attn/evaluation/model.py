@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypedDict, Unpack
 
-from seq2attn.data.corpus import is_blank
+from seq2attn.data.formats.text import is_blank
 from seq2attn.evaluation.alignment import Link
 from seq2attn.evaluation.forcing import within_bounds
 from seq2attn.search.mbr import Utility

@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from seq2attn.config import Config
-from seq2attn.data.corpus import is_blank
+from seq2attn.data.formats.text import is_blank
 from seq2attn.data.tokenizer import EOS, PAD, Tokenizer
 from seq2attn.errors import UsageError
 from seq2attn.inference import forced

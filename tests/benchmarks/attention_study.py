@@ -691,7 +691,8 @@ def report(study: Study, cells: Sequence[Cell]) -> list[str]:
 
 
 def prepared_folders(out: Path, corpora: Sequence[str], multi30k: Path | None) -> dict[str, Path]:
-    from seq2attn.data.prepared import REPORT, prepare
+    from seq2attn.data.prepare import prepare
+    from seq2attn.data.prepared import REPORT
 
     folders = {"phrases": out / "prepared-phrases", "multi30k": multi30k}
     if "phrases" in corpora and not (folders["phrases"] / REPORT).is_file():

@@ -34,7 +34,7 @@ def call(capsys: pytest.CaptureFixture[str]) -> Call:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from seq2attn.data.prepared import prepare
+    from seq2attn.data.prepare import prepare
 
     folder = tmp_path_factory.mktemp("corpus")
     for split, lines in (
@@ -773,7 +773,7 @@ def test_more_text_than_a_test_set_has_is_refused(
 def test_gold_of_a_split_points_at_words_that_are_there(
     call: Call, run: Path, prepared: Path, tmp_path: Path
 ) -> None:
-    from seq2attn.data.prepared import prepare
+    from seq2attn.data.prepare import prepare
 
     for ending in ("en", "fr"):
         for split in ("train", "valid", "test"):

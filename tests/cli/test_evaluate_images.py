@@ -495,7 +495,7 @@ def test_what_does_not_fit_is_one_line(
 
 def test_a_image_run_asked_of_text_says_what_to_name(call: Call, run: Path, tmp_path: Path) -> None:
     from seq2attn import config
-    from seq2attn.data.prepared import prepare
+    from seq2attn.data.prepare import prepare
 
     for split in ("train", "test"):
         for side, lines in (("en", tiny.ENGLISH), ("fr", tiny.FRENCH)):

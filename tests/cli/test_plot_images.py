@@ -14,8 +14,9 @@ from PIL import Image
 
 from seq2attn.cli import app as application
 from seq2attn.cli.output import overlays
-from seq2attn.data.images import decoding
 from seq2attn.data.images.corpus import Box
+from seq2attn.data.images.pixels import display_pixels
+from seq2attn.data.images.resizing import GREY
 from seq2attn.inference import Captioner
 from seq2attn.plotting import filmstrip, overlay, terminal_overlay
 
@@ -168,7 +169,7 @@ def test_light_falls_on_what_the_model_sees(
     left, top = corner
     if fit == "pad":
         np.testing.assert_array_equal(part.pixels_FYX3[0, 10:50], whole)
-        assert (part.pixels_FYX3[0, :10] == decoding.GREY).all()
+        assert (part.pixels_FYX3[0, :10] == GREY).all()
     else:
         np.testing.assert_array_equal(
             part.pixels_FYX3[0], whole[top : top + shape[0], left : left + shape[1]]
@@ -187,7 +188,7 @@ def test_a_prepared_image_with_the_boxes_of_its_caption(
     best = Captioner.load(run, "cpu").score_targets([image], ["le chien 3"])[0]
     assert best.attention is not None
     assert best.grid is not None
-    pixels = decoding.pixels([image], "3.png")[0]
+    pixels = display_pixels([image], "3.png")[0]
     for name, boxes in (("boxes", [(1, 10, 20, 30, 40), (2, 0, 0, 5, 5)]), ("none", [])):
         overlay.save(pixels, best.words, best.attention, best.grid, tmp_path / f"{name}.png", boxes=boxes)
     code, _, err = call(

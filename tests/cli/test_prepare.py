@@ -251,9 +251,9 @@ def interrupted(corpus: Path, tmp_path: Path, changes: str) -> None:
     program = (
         "import os, signal, sys, time\n"
         "from contextlib import contextmanager\n"
-        "from seq2attn.data import prepared\n"
+        "from seq2attn.data.text import encoding\n"
         "from seq2attn.cli import app, console\n"
-        "prepared.WORTH_A_WORKER = 50\n"
+        "encoding.MIN_PAIRS_PER_PROCESS = 50\n"
         "@contextmanager\ndef progress():\n    yield lambda task, *_: None\n"
         "console.progress = progress\n"
         f"{WAIT}{changes}"
@@ -292,7 +292,7 @@ def test_ctrl_c_at_any_moment(moment: str, corpus: Path, tmp_path: Path) -> None
 
 
 def test_ctrl_c_while_workers_are_at_it(corpus: Path, tmp_path: Path) -> None:
-    interrupted(corpus, tmp_path, "prepared._encode_table = lambda *_, **__: wait()\n")
+    interrupted(corpus, tmp_path, "encoding._encode_table = lambda *_, **__: wait()\n")
 
 
 def test_ctrl_c_before_a_worker_has_done_anything(corpus: Path, tmp_path: Path) -> None:
@@ -306,17 +306,18 @@ def test_a_signal_during_a_fork_waits_for_its_end(corpus: Path, tmp_path: Path, 
         f"    if forks == 1:\n        signal.raise_signal({int(stop)})\n        os.write(1, b'working\\n')\n"
         "forks = 0\n"
         "os.register_at_fork(after_in_parent=strike)\n"
-        "prepared._encode_table = lambda *_, **__: time.sleep(600)\n"
+        "encoding._encode_table = lambda *_, **__: time.sleep(600)\n"
     )
     interrupted(corpus, tmp_path, changes)
 
 
 def test_workers_end_when_the_command_is_killed(corpus: Path, tmp_path: Path) -> None:
     program = (
-        "import os, time\nfrom seq2attn.data.workers import each, end_with\ncaller = os.getpid()\n"
+        "import os, time\nfrom seq2attn.data.worker_processes import exit_without, "
+        "run_in_processes\ncaller = os.getpid()\n"
         "def work(rank):\n    os.write(1, b'working\\n')\n    while True:\n        time.sleep(0.01)\n    "
-        "    end_with(caller)\n"
-        "each(work, 2)\n"
+        "    exit_without(caller)\n"
+        "run_in_processes(work, 2)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(

@@ -22,7 +22,8 @@ from seq2attn.cli import app, console
 from seq2attn.cli.corpus_cache import prepared_folder
 from seq2attn.cli.output import result_files
 from seq2attn.config import Config
-from seq2attn.data import prepared
+from seq2attn.data import prepare as preparing
+from seq2attn.data.prepared import Prepared
 from seq2attn.errors import UserError
 from seq2attn.inference.attention_file import AttentionWriter
 from seq2attn.plotting import heatmap, html_alignment
@@ -213,14 +214,14 @@ def test_the_second_of_two_loses_and_hurts_nothing(
     out, way = tmp_path / "out", ["--force"] if force else []
     if force:
         assert call("prepare", corpus, out, *SIDES, "--workers", 1)[0] == 0
-    finish, second = prepared._finish, []
+    finish, second = preparing._finish, []
 
     def finish_late(*arguments: object) -> None:
-        monkeypatch.setattr(prepared, "_finish", finish)
+        monkeypatch.setattr(preparing, "_finish", finish)
         second.append(call("prepare", corpus, out, *SIDES, "--workers", 1, "--seed", 2, *way))
         finish(*arguments)
 
-    monkeypatch.setattr(prepared, "_finish", finish_late)
+    monkeypatch.setattr(preparing, "_finish", finish_late)
     code, _, err = call("prepare", corpus, out, *SIDES, "--workers", 1, *way)
     assert code == 0, err
     ((code, printed, err),) = second
@@ -229,25 +230,25 @@ def test_the_second_of_two_loses_and_hurts_nothing(
         rf"seq2attn: {out}: process {os.getpid()} on \S+ is making it: wait for it to end, or choose another place",
         err.splitlines()[-1],
     )
-    assert prepared.Prepared(out).report["seed"] == 1
+    assert Prepared(out).report["seed"] == 1
 
     shutil.rmtree(out)
     if force:
         assert call("prepare", corpus, out, *SIDES, "--workers", 1)[0] == 0
-    monkeypatch.setattr(prepared, "_finish", finish_late)
+    monkeypatch.setattr(preparing, "_finish", finish_late)
     monkeypatch.setattr(files, "_clear", lambda folder: not os.path.lexists(folder))
     code, printed, err = call("prepare", corpus, out, *SIDES, "--workers", 1, *way)
     assert second[1][0] == 0
     assert (code, printed) == (1, "")
     assert "another process has made or changed it meanwhile; it stays as that process left it" in err
-    assert prepared.Prepared(out).report["seed"] == 2
+    assert Prepared(out).report["seed"] == 2
     assert names(tmp_path) == ["corpus", "out"]
 
 
 def test_what_a_killed_command_left_goes_with_the_next(corpus: Path, call: Call, tmp_path: Path) -> None:
     program = (
-        "import os, sys\nfrom seq2attn.cli import app\nfrom seq2attn.data import prepared\n"
-        "prepared._finish = lambda *_: os.kill(os.getpid(), 9)\n"
+        "import os, sys\nfrom seq2attn.cli import app\nfrom seq2attn.data import prepare as preparing\n"
+        "preparing._finish = lambda *_: os.kill(os.getpid(), 9)\n"
         f"app.run(['prepare', {str(corpus)!r}, {str(tmp_path / 'out')!r}, *{SIDES!r}, '--workers', '1'])"
     )
     done = subprocess.run(
@@ -285,11 +286,11 @@ def test_the_second_training_on_a_cold_cache_waits_for_the_first(
     chosen = Config.model_validate({"data": {"source": "en", "target": "de", "vocab_size": 40}})
     program = (
         "import sys\nfrom seq2attn.cli.corpus_cache import prepared_folder\nfrom seq2attn.config import "
-        "Config\nfrom seq2attn.data import prepared\n"
-        "finish = prepared._finish\n"
+        "Config\nfrom seq2attn.data import prepare as preparing\n"
+        "finish = preparing._finish\n"
         "def wait(*arguments):\n    print('working', flush=True)\n    sys.stdin.readline()\n    "
         "finish(*arguments)\n"
-        "prepared._finish = wait\n"
+        "preparing._finish = wait\n"
         f"prepared_folder({str(corpus)!r}, Config.model_validate({chosen.model_dump(mode='json')!r}))\n"
     )
     with subprocess.Popen(
@@ -318,7 +319,7 @@ def test_the_second_training_on_a_cold_cache_waits_for_the_first(
     assert f"process {first.pid} on " in said
     assert "is preparing it already: waiting for it\n" in said
     assert ("reading" in said) == (ends == "killed")
-    assert len(prepared.Prepared(folder).split("train")) == 60
+    assert len(Prepared(folder).split("train")) == 60
     assert names(folder.parent) == [folder.name]
 
 
@@ -327,12 +328,12 @@ def test_what_another_training_made_meanwhile_is_used(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     chosen = Config.model_validate({"data": {"source": "en", "target": "de", "vocab_size": 40}})
-    make = prepared.prepare
+    make = preparing.prepare
 
     def late(*arguments: object, **keywords: object) -> object:
-        monkeypatch.setattr(prepared, "prepare", make)
+        monkeypatch.setattr(preparing, "prepare", make)
         prepared_folder(str(corpus), chosen)
         return make(*arguments, **keywords)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(prepared, "prepare", late)
-    assert len(prepared.Prepared(prepared_folder(str(corpus), chosen)).split("train")) == 60
+    monkeypatch.setattr(preparing, "prepare", late)
+    assert len(Prepared(prepared_folder(str(corpus), chosen)).split("train")) == 60

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from seq2attn import config
-from seq2attn.data.prepared import Prepared, prepare
+from seq2attn.data.prepare import prepare
+from seq2attn.data.prepared import Prepared
 from seq2attn.data.tokenizer import Tokenizer, _train
 from seq2attn.errors import UsageError, UserError
 

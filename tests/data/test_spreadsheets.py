@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from seq2attn.data.corpus import LIMIT, Corpus
+from seq2attn.data.corpus import Corpus
+from seq2attn.data.formats.text import MAX_LENGTH
 from seq2attn.data.sources import open_corpus
 from seq2attn.errors import UserError
 
@@ -100,7 +101,7 @@ def test_a_row_that_does_not_fit_is_left_out_and_named(tmp_path: Path) -> None:
     assert "messy.tsv: 2 rows with another number of columns, left out: lines 14, 87" in notes
     with pytest.raises(
         UserError,
-        match=r'messy\.tsv:14: 1 column where the first line has 3: "There will be".*2 of 399 rows.*0\.001.*--max-bad',
+        match=r'messy\.tsv:14: 1 column where the first line has 3: "There will be".*2 of 399 rows.*0\.001.*`max_bad`',
     ):
         read(path, max_bad=0.001)
 
@@ -132,8 +133,8 @@ def test_quotes_that_cost_nothing(tmp_path: Path) -> None:
         path.write_text("en,fr\n" + content, encoding="utf-8")
         with pytest.raises(UserError):
             read(path)
-    path.write_text('en,fr\n"' + "x" * (LIMIT - 10) + '",b\n', encoding="utf-8")
-    assert len(read(path)[0][0][0]) == LIMIT - 10
+    path.write_text('en,fr\n"' + "x" * (MAX_LENGTH - 10) + '",b\n', encoding="utf-8")
+    assert len(read(path)[0][0][0]) == MAX_LENGTH - 10
 
 
 def test_rows_of_json_that_are_none(tmp_path: Path) -> None:

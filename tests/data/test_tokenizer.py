@@ -162,10 +162,10 @@ def test_a_vocabulary_too_large_names_the_largest(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
 def test_a_vocabulary_too_small_names_the_smallest(kind: str) -> None:
     with pytest.raises(
-        UserError, match=r"vocabulary of 10 is too small .* --vocab-size (\d+) or more"
+        UserError, match=r"vocabulary of 10 is too small .* `vocab_size` to (\d+) or more"
     ) as caught:
         Tokenizer.train(TEXTS, 10, kind)
-    smallest = int(str(caught.value).split("--vocab-size ")[1].split()[0])
+    smallest = int(str(caught.value).split("`vocab_size` to ")[1].split()[0])
     assert Tokenizer.train(TEXTS, smallest, kind).size == smallest
 
 

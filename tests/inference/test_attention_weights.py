@@ -20,7 +20,12 @@ TEXTS = ["the small dog", "rain falls", ""]
 def deep(seed: int = 1) -> Translator:
     """Two decoder layers with two heads each."""
     translator = tiny.translator(
-        seed, kind="transformer", size=12, heads=2, layers=2, attention={"score": "scaled-dot", "size": None, "heads": 2}
+        seed,
+        kind="transformer",
+        size=12,
+        heads=2,
+        layers=2,
+        attention={"score": "scaled-dot", "size": None, "heads": 2},
     )
     translator.models[0].eval()
     return translator

@@ -20,7 +20,7 @@ import image_toy
 import pytest
 
 from seq2attn import config
-from seq2attn.data.prepared import prepare
+from seq2attn.data.prepare import prepare
 
 pytestmark = pytest.mark.slow
 

@@ -427,7 +427,7 @@ def test_the_mark_of_texts_is_that_of_their_ids_however_they_are_stored(tmp_path
     """One path reads the Arrow buffers, the other each row."""
     from seq2attn import config
     from seq2attn.data.batches import Texts
-    from seq2attn.data.prepared import prepare
+    from seq2attn.data.prepare import prepare
 
     for split, words in (("train", "a b c d"), ("valid", "b a")):
         for side in ("en", "fr"):

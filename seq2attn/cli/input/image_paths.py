@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seq2attn.cli.input.line_reader import LineReader
-from seq2attn.data.images.decoding import frames_in, read_file
-from seq2attn.data.images.files import ENDINGS, by_numbers, frames_of
+from seq2attn.data.images.decoding import count_frames
+from seq2attn.data.images.files import ENDINGS, by_numbers, frame_files, read_file
 from seq2attn.errors import UserError
 
 _MAX_NAMED = 3  # files that a note on ignored files names
@@ -85,7 +85,7 @@ def modality_warning(content: Sequence[bytes], path: str, clips: bool) -> str | 
     """A warning where the content is described as what it hardly is: a still, a clip, or one clip of many.
     Raises UserError, naming the path, for no image.
     """
-    moves = frames_in(content[:1], path) > 1
+    moves = count_frames(content[:1], path) > 1
     if not clips:
         return (
             f"{path}: an animated image: its first frame is described, for the model reads stills"
@@ -114,7 +114,7 @@ def advised(path: str, problem: str) -> str:
 
 
 def _stills_in(folder: str) -> list[ImagePath]:
-    images = {*frames_of(Path(folder)), *_broken(folder)}
+    images = {*frame_files(Path(folder)), *_broken(folder)}
     others = [
         entry for entry in Path(folder).iterdir() if not entry.name.startswith(".") and entry not in images
     ]
@@ -162,7 +162,7 @@ def _broken(folder: str) -> list[Path]:
 
 
 def _clips_in(folder: str) -> list[ImagePath]:
-    frames, broken = frames_of(Path(folder)), _broken(folder)
+    frames, broken = frame_files(Path(folder)), _broken(folder)
     folders = [entry for entry in Path(folder).iterdir() if entry.is_dir() and not entry.name.startswith(".")]
     if not folders and not any(_moves(frame) for frame in frames):
         return [
@@ -179,6 +179,6 @@ def _named(folder: str, entries: Sequence[Path], note: str | None) -> list[Image
 def _moves(path: Path) -> bool:
     """Whether it is an animated image."""
     try:
-        return path.suffix.lower() in _MAY_MOVE and frames_in([read_file(path)], str(path)) > 1
+        return path.suffix.lower() in _MAY_MOVE and count_frames([read_file(path)], str(path)) > 1
     except UserError:
         return False

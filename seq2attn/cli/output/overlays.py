@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from seq2attn import files
 from seq2attn.cli.output import result_files
 from seq2attn.cli.output.formats import one_path
-from seq2attn.data.images import decoding
 from seq2attn.data.images.corpus import Box
-from seq2attn.data.images.decoding import Pixels
+from seq2attn.data.images.decoding import evenly_spaced
+from seq2attn.data.images.pixels import display_pixels
+from seq2attn.data.images.resizing import GREY, Pixels
 from seq2attn.errors import UsageError
 from seq2attn.inference import Caption, Captioner
 from seq2attn.plotting import filmstrip, overlay
@@ -59,8 +60,8 @@ def visible_part(content: Sequence[bytes], where: str, captioner: Captioner) -> 
     UserError, naming `where`, for what is no image.
     """
     view = captioner.transforms[0]
-    pixels_FYX3 = decoding.pixels(content, where, clip=captioner.clips)
-    pixels_FYX3 = pixels_FYX3[decoding.spaced(len(pixels_FYX3), view.frames)]
+    pixels_FYX3 = display_pixels(content, where, clip=captioner.clips)
+    pixels_FYX3 = pixels_FYX3[evenly_spaced(len(pixels_FYX3), view.frames)]
     frames, high, wide, _ = pixels_FYX3.shape
     if view.fit == "stretch":
         return Part(pixels_FYX3, (0, 0), wide)
@@ -69,7 +70,7 @@ def visible_part(content: Sequence[bytes], where: str, captioner: Captioner) -> 
     if view.fit == "crop":
         return Part(pixels_FYX3[:, top : top + side, left : left + side], (left, top), wide)
     padded = np.empty((frames, side, side, 3), np.uint8)
-    padded[:] = decoding.GREY
+    padded[:] = GREY
     padded[:, -top : high - top, -left : wide - left] = pixels_FYX3
     return Part(padded, (left, top), wide)
 

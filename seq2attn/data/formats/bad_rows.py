@@ -54,7 +54,7 @@ def without_bad(rows: Iterator[T | BadRow], share: float, notes: list[str]) -> I
     if number > share * total:
         rest = f"{number:,} of {total:,} rows cannot be read, and {share:g} of them may be left out"
         place = f"{first.file}:{first.number}"
-        raise UserError(f"{place}: {first.problem}; {rest}: mend them, or allow more with --max-bad SHARE")
+        raise UserError(f"{place}: {first.problem}; {rest}: mend them, or allow more with `max_bad`")
     for (file, kind), numbers in bad.items():
         count = counts[file, kind]
         lines = ", ".join(f"{place:,}" for place in numbers) + (", ..." if count > len(numbers) else "")

@@ -11,10 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from seq2attn.data.corpus import LIMIT
 from seq2attn.data.formats.bad_rows import BadRow, beginning
 from seq2attn.data.formats.lines import opened, read_lines
 from seq2attn.data.formats.packed import BLOCK
+from seq2attn.data.formats.text import MAX_LENGTH
 from seq2attn.errors import UserError
 
 DELIMITERS = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars"}
@@ -23,7 +23,7 @@ _LOOKED_AT = 10_000  # lines that show whether quotes are quotes
 _FITTING = 0.95  # of the rows have as many cells as the header, where another delimiter is taken than usual
 _COMMAS = 3  # cells in quotes that are a sign
 _OFTEN = 20  # signs of a spreadsheet for each sign of plain text
-_RETRIES = 16 * LIMIT  # characters that are read anew, of all quotes that do not close
+_RETRIES = 16 * MAX_LENGTH  # characters that are read anew, of all quotes that do not close
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # the line that a spreadsheet program puts first
 
 
@@ -113,7 +113,7 @@ class _Records(Iterator[tuple[int, list[str]] | BadRow]):
         self, lines: Iterator[str], delimiter: str, path: Path, skip: int = 0, cut: bool = False
     ) -> None:
         """With `cut`, `lines` are the beginning of a file: a row that their end cuts off is no row."""
-        csv.field_size_limit(LIMIT)
+        csv.field_size_limit(MAX_LENGTH)
         self._lines, self._delimiter, self._path, self._cut = lines, delimiter, path, cut
         self._back: list[str] = []  # lines that are to be read anew, the next one last
         self._number = skip
@@ -162,7 +162,7 @@ class _Records(Iterator[tuple[int, list[str]] | BadRow]):
             self._spend(size + 8 * len(taken) if len(taken) > 1 else 0, self._number)
             quotes = sum(part.count('"') for part in taken)
             while True:  # until every quote may have its partner
-                if size > LIMIT:
+                if size > MAX_LENGTH:
                     return _OPEN
                 try:
                     taken.append(self._line())
@@ -180,7 +180,7 @@ class _Records(Iterator[tuple[int, list[str]] | BadRow]):
             raise UserError(f"{self._path}:{number}: {problem}")
 
 
-_OPEN = f"a quote that does not close within {LIMIT:,} characters"
+_OPEN = f"a quote that does not close within {MAX_LENGTH:,} characters"
 
 
 def _trimmed(parts: list[str], width: int) -> list[str]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from seq2attn import strict_json
-from seq2attn.data.corpus import LIMIT
 from seq2attn.data.formats.lines import opened
+from seq2attn.data.formats.text import MAX_LENGTH
 from seq2attn.errors import UserError
 
 _CHUNK = 1 << 16
@@ -26,7 +26,7 @@ def records(path: Path, *names: str) -> Iterator[tuple[str, int, Mapping[str, ob
 
     Raises UserError with file and line for what is no JSON, for anything but objects in such a list, for a
     value of
-    more than LIMIT characters, and where the file has none of the lists.
+    more than MAX_LENGTH characters, and where the file has none of the lists.
     """
     met = False
     with opened(path) as file:
@@ -120,8 +120,8 @@ class _Text:
                     self.fail(getattr(error, "msg", str(error)))
                 if self._ended:
                     self.fail("the file is cut off")
-            if len(self._buffer) - self._place > LIMIT:
-                self.fail(f"a value of more than {LIMIT:,} characters")
+            if len(self._buffer) - self._place > MAX_LENGTH:
+                self.fail(f"a value of more than {MAX_LENGTH:,} characters")
             self._read(wanted)
             wanted *= 2  # or a long value would be read anew too often
         text = self._buffer[self._place : end]

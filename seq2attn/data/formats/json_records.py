@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from seq2attn import strict_json
-from seq2attn.data.corpus import LIMIT
 from seq2attn.data.formats.bad_rows import BadRow, beginning
 from seq2attn.data.formats.lines import opened, read_lines
+from seq2attn.data.formats.text import MAX_LENGTH
 from seq2attn.errors import UserError
 
 _CHUNK = 1 << 16
@@ -45,7 +45,7 @@ def of_list(path: Path, key: str | None = None) -> Iterator[tuple[int, Mapping[s
     with opened(path) as file:
         while key is not None and (match := re.search(rf'"{key}"\s*:\s*(?=\[)', buffer)) is None:
             data = file.read(_CHUNK)
-            if not data or len(buffer) > LIMIT:
+            if not data or len(buffer) > MAX_LENGTH:
                 raise UserError(f'{path}: no list "{key}" in it')
             buffer += _decoded(decoder, data, f"{path}:{line}")
         if key is not None and match is not None:
@@ -68,8 +68,8 @@ def of_list(path: Path, key: str | None = None) -> Iterator[tuple[int, Mapping[s
                 record, end = scan.raw_decode(buffer) if buffer else ({}, 0)
             except (ValueError, RecursionError) as error:
                 cut = isinstance(error, json.JSONDecodeError) and not ended
-                if not cut or len(buffer) > LIMIT:
-                    problem = f"a record of more than {LIMIT:,} characters" if cut else str(error)[:200]
+                if not cut or len(buffer) > MAX_LENGTH:
+                    problem = f"a record of more than {MAX_LENGTH:,} characters" if cut else str(error)[:200]
                     raise UserError(f"{path}:{line}: not a list of objects: {problem}") from None
                 end = 0
             if end and not ended and end == len(buffer):

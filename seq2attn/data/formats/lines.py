@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from seq2attn.data.corpus import LIMIT
 from seq2attn.data.formats.packed import BLOCK, unpacked
+from seq2attn.data.formats.text import MAX_LENGTH
 from seq2attn.errors import UserError
 
 __all__ = ["opened", "read_lines", "seekable", "unpacked"]
@@ -51,17 +51,19 @@ def seekable(path: Path, also: Collection[str]) -> Iterator[BinaryIO]:
 def read_lines(path: Path) -> Iterator[str]:
     """The lines without their ends.
 
-    Raises UserError with file and line for what is not UTF-8 and for more than LIMIT bytes.
+    Raises UserError with file and line for what is not UTF-8 and for more than MAX_LENGTH bytes.
     """
     with opened(path) as file:
         number = 0
-        while line := file.readline(LIMIT + 2):
+        while line := file.readline(MAX_LENGTH + 2):
             number += 1
             if number == 1 and b"\r" in line[:-1] and not line.endswith(b"\n"):
                 way_out = f"tr '\\r' '\\n' < {shlex.quote(str(path))} > NEW"
                 raise UserError(f"{path}: its lines end with CR alone, as on old Macs; convert it: {way_out}")
-            if len(line) > LIMIT + 1 and not line.endswith(b"\n"):
-                raise UserError(f"{path}:{number}: a line of more than {LIMIT:,} bytes; remove or split it")
+            if len(line) > MAX_LENGTH + 1 and not line.endswith(b"\n"):
+                raise UserError(
+                    f"{path}:{number}: a line of more than {MAX_LENGTH:,} bytes; remove or split it"
+                )
             line = line.removesuffix(b"\n").removesuffix(b"\r")
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")

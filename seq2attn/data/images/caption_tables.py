@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from seq2attn.data.corpus import LIMIT, one_line
 from seq2attn.data.formats.lines import opened, read_lines
+from seq2attn.data.formats.text import MAX_LENGTH, one_line
 from seq2attn.errors import UserError
 
 MOST_BAD = 0.05  # of the rows may not fit
@@ -114,7 +114,7 @@ def _bare(cell: str) -> str:
 
 def _quoted(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Rows of CSV. A line whose quotes do not close before the next row is split at its delimiters alone."""
-    csv.field_size_limit(LIMIT)
+    csv.field_size_limit(MAX_LENGTH)
     lines = enumerate(read_lines(path), 1)
     next(lines, None)
     ahead: list[tuple[int, str]] = []
@@ -127,7 +127,7 @@ def _quoted(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
             del ahead[0]
             continue
         cells, count = _cells(text, delimiter), 1
-        while cells is None and count < _MOST_LINES and len(text) < LIMIT:
+        while cells is None and count < _MOST_LINES and len(text) < MAX_LENGTH:
             if count == len(ahead):
                 if (more := next(lines, None)) is None:
                     break

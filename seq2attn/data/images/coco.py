@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from seq2attn.data.corpus import one_line, split_name
+from seq2attn.data.corpus import split_name
 from seq2attn.data.formats.json_lists import lists_in, records
-from seq2attn.data.images.captioned import captioned, language_of, no_columns
+from seq2attn.data.formats.text import one_line
+from seq2attn.data.images.captioned import language_of, no_columns, with_captions
 from seq2attn.data.images.corpus import CaptionedImage, ImageCorpus
 from seq2attn.data.images.lookup import Files
 from seq2attn.errors import UsageError, UserError
@@ -69,7 +70,7 @@ def open_coco(path: Path, source: str | None, target: str | None, follow_links: 
 
     where = str(path)
     return ImageCorpus(
-        where, language_of(target), lambda: captioned(images(), where, notes), False, files_, notes
+        where, language_of(target), lambda: with_captions(images(), where, notes), False, files_, notes
     )
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from seq2attn.data.corpus import one_line
 from seq2attn.data.formats.lines import read_lines
+from seq2attn.data.formats.text import one_line
 from seq2attn.data.images.caption_tables import Form, captions_of, form_of
-from seq2attn.data.images.captioned import captioned, language_of, no_columns
+from seq2attn.data.images.captioned import language_of, no_columns, with_captions
 from seq2attn.data.images.corpus import CaptionedImage, ImageCorpus
 from seq2attn.data.images.lookup import Files
 from seq2attn.errors import UsageError, UserError
@@ -79,7 +79,12 @@ def open_flickr(
 
     inputs = [token, *(file for file, _ in lists)]
     return ImageCorpus(
-        str(path), language_of(target), lambda: captioned(images(), str(path), notes), False, inputs, notes
+        str(path),
+        language_of(target),
+        lambda: with_captions(images(), str(path), notes),
+        False,
+        inputs,
+        notes,
     )
 
 

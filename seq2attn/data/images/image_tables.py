@@ -14,13 +14,13 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from seq2attn import strict_json
-from seq2attn.data.columns import LANGUAGE, NESTED, SPLIT
-from seq2attn.data.corpus import one_line, split_name
-from seq2attn.data.images.captioned import captioned
+from seq2attn.data.corpus import LANGUAGE, NESTED, SPLIT, split_name
+from seq2attn.data.formats.records import read_records
+from seq2attn.data.formats.text import one_line
+from seq2attn.data.images.captioned import with_captions
 from seq2attn.data.images.corpus import FARTHEST, Box, CaptionedImage, ImageCorpus
 from seq2attn.data.images.files import ENDINGS
 from seq2attn.data.images.lookup import Files
-from seq2attn.data.text.tables import read_records
 from seq2attn.errors import UsageError, UserError
 
 CLIP, BOXES = "clip", "boxes"
@@ -77,14 +77,14 @@ def choose(
     if target is not None:
         column, _, language = (target, "", "") if target in first else target.rpartition(":")
         if column not in first:
-            raise UserError(f"{where}: no column {column or target} for --target; there are: {names}")
+            raise UserError(f"{where}: no column {column or target} for `target`; there are: {names}")
         return ImageColumns(image, (column,), language or None)
     for pattern in _CAPTIONS:
         if found := sorted(
             (name for name in first if re.fullmatch(pattern, name)), key=lambda name: (len(name), name)
         ):
             return ImageColumns(image, tuple(found))
-    raise UsageError(f"{where}: say which column has the captions with --target NAME; there are: {names}")
+    raise UsageError(f"{where}: say which column has the captions with `target` NAME; there are: {names}")
 
 
 def open_tables(
@@ -136,7 +136,7 @@ def corpus_of(
     return ImageCorpus(
         where,
         columns.language,
-        lambda: captioned(_images(rows()), where, notes),
+        lambda: with_captions(_images(rows()), where, notes),
         columns.image == CLIP,
         inputs,
         notes,

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from seq2attn.data.corpus import one_line, split_name
+from seq2attn.data.corpus import split_name
 from seq2attn.data.formats.json_lists import lists_in, records
-from seq2attn.data.images.captioned import captioned, language_of, no_columns
+from seq2attn.data.formats.text import one_line
+from seq2attn.data.images.captioned import language_of, no_columns, with_captions
 from seq2attn.data.images.corpus import CaptionedImage, ImageCorpus
 from seq2attn.data.images.lookup import Files
 from seq2attn.errors import UsageError, UserError
@@ -57,7 +58,12 @@ def open_karpathy(
             )
 
     return ImageCorpus(
-        str(path), language_of(target), lambda: captioned(images(), str(path), notes), False, [file], notes
+        str(path),
+        language_of(target),
+        lambda: with_captions(images(), str(path), notes),
+        False,
+        [file],
+        notes,
     )
 
 

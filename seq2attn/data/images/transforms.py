@@ -16,8 +16,9 @@ from torch import Tensor
 
 from seq2attn.config import ImageEncoderConfig, TrainConfig
 from seq2attn.data.batches import Batch, Pairs, collate_target, plan
-from seq2attn.data.images import decoding
+from seq2attn.data.images.augmentation import Augmentation
 from seq2attn.data.images.dataset import CaptionedSplit
+from seq2attn.data.images.pixels import model_pixels
 
 THREADS = 4  # that decode; more would wait for one another, and for the files
 
@@ -37,18 +38,18 @@ class ImageTransform(NamedTuple):
         self,
         content: Sequence[bytes],
         where: str,
-        augment: decoding.Augment | None = None,
+        augmentation: Augmentation | None = None,
         seed: int | None = None,
     ) -> NDArray[np.uint8]:
         """(F, side, side, 3). Raises UserError, naming `where`, for what is no image."""
-        return decoding.decode(
+        return model_pixels(
             content,
             where,
             self.side,
             self.fit,
             clip=self.frames > 1,
             frames=self.frames,
-            augment=augment,
+            augmentation=augmentation,
             seed=seed,
         )
 
@@ -84,12 +85,9 @@ class CaptionedImages(Pairs):
         clip of fewer frames the last ones are not numbers.
         """
         self.split, self.view, self.features = split, view, features
-        augment = (
-            None
-            if settings is None
-            else decoding.Augment(settings.max_crop, settings.flip, settings.color_jitter)
-        )
-        self.augment = augment if augment is not None and any(augment) else None
+        self.augmentation = None
+        if settings is not None and (settings.max_crop or settings.flip or settings.color_jitter):
+            self.augmentation = Augmentation(settings.max_crop, settings.flip, settings.color_jitter)
         self.captions = None if settings is None else settings.captions_per_image
         self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="decode")
 
@@ -153,14 +151,14 @@ class CaptionedImages(Pairs):
             mask = ~features[:, :, 0, 0, 0].isnan()
             longest = int(mask.sum(1).max())
             return features[:, :longest].nan_to_num(0.0), mask[:, :longest]
-        augment = None if draw is None else self.augment
+        augmentation = None if draw is None else self.augmentation
 
         def pixels(image: int) -> NDArray[np.uint8]:
             return self.view.pixels(
                 self.split.content(image),
                 self.split.names[image],
-                augment,
-                None if augment is None else hash((draw, image)) & (2**63 - 1),
+                augmentation,
+                None if augmentation is None else hash((draw, image)) & (2**63 - 1),
             )
 
         return stacked(list(self.pool.map(pixels, map(int, numbers))), self.view.frames > 1)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from seq2attn.data.corpus import is_blank
 from seq2attn.data.formats.lines import opened, read_lines, unpacked
+from seq2attn.data.formats.text import is_blank
 from seq2attn.errors import UserError
 
 TEXT = b"One line.\n\xe5\x97\xa8\xe3\x80\x82\n" * 3

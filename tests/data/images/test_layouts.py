@@ -12,9 +12,10 @@ import pytest
 from image_toy import encoded, pixels
 from real_data import DATA as REAL
 
-from seq2attn.data import prepared
+from seq2attn import config
 from seq2attn.data.formats import json_lists
 from seq2attn.data.images.corpus import ImageCorpus
+from seq2attn.data.prepare import prepare
 from seq2attn.data.prepared import Prepared
 from seq2attn.data.sources import open_corpus
 from seq2attn.errors import UsageError, UserError
@@ -239,12 +240,8 @@ def test_the_real_flickr8k_as_it_is_downloaded_today(listed: bool, tmp_path: Pat
     if listed:
         write(tmp_path / "Flickr_8k.trainImages.txt", "\n".join(names[:40]))
         write(tmp_path / "Flickr_8k.devImages.txt", "\n".join(names[40:]))
-    report = prepared.prepare(
-        str(tmp_path),
-        tmp_path / "out",
-        prepared.config.DataConfig(),
-        valid=None if listed else 5,
-        shrink=True,
+    report = prepare(
+        str(tmp_path), tmp_path / "out", config.DataConfig(), valid=None if listed else 5, shrink=True
     )
     counts = {name: (split["images"], split["kept"]) for name, split in report["splits"].items()}
     assert counts == (
@@ -449,7 +446,7 @@ def test_a_file_that_is_not_known_is_named_with_what_is(name: str, text: str, tm
     with pytest.raises(UserError) as caught:
         open_corpus(str(tmp_path))
     line = str(caught.value)
-    assert line.startswith(f"{tmp_path}: {name} holds no captions in a form that is known; read are: ")
+    assert line.startswith(f"{tmp_path}: {name} holds no captions in a form that is known; known layouts: ")
     for form in (
         "metadata.jsonl",
         "captions.txt",
@@ -464,5 +461,5 @@ def test_a_file_that_is_not_known_is_named_with_what_is(name: str, text: str, tm
         with pytest.raises(UserError, match=r"labels\.csv:2: not UTF-8"):
             open_corpus(str(tmp_path))
     (tmp_path / name).unlink()
-    with pytest.raises(UserError, match=r"images without captions: they take a metadata\.jsonl beside them"):
+    with pytest.raises(UserError, match=r"images without captions: put a metadata\.jsonl beside them"):
         open_corpus(str(tmp_path))

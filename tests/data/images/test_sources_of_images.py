@@ -9,7 +9,6 @@ import io
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,11 +22,12 @@ from PIL import Image
 from real_data import DATA
 
 from seq2attn.data.formats import parquet
+from seq2attn.data.formats.records import read_records
 from seq2attn.data.images import decoding
 from seq2attn.data.images.corpus import Box, CaptionedImage, ImageCorpus, LinkOut
 from seq2attn.data.images.lookup import Files
+from seq2attn.data.images.pixels import model_pixels
 from seq2attn.data.sources import open_corpus
-from seq2attn.data.text.tables import read_records
 from seq2attn.errors import UsageError, UserError
 
 FLICKR = DATA / "flickr8k"
@@ -219,7 +219,7 @@ def test_links_out_of_the_folder(tmp_path: Path) -> None:
     (folder / "frames" / "1.png").symlink_to(tmp_path / "elsewhere" / "b.png")
     files = Files(folder)
     assert files.content("in.png", "x:1") == [DATA["a.png"]]
-    elsewhere, allow = tmp_path / "elsewhere", "allow links with --follow-links"
+    elsewhere, allow = tmp_path / "elsewhere", "allow links with `follow_links`"
     for name, said in (
         ("out.png", f"out.png is a link to {elsewhere}/b.png, outside of {folder}: "),
         (
@@ -294,7 +294,7 @@ def test_corpora_of_linked_images(form: str, tmp_path: Path) -> None:
     folder = linked(tmp_path)[form]
     assert found(corpus_of(folder, follow_links=True)) == EXPECTED
     for image in corpus_of(folder).images():
-        with pytest.raises(LinkOut, match=r"is a link to .*blobs.*: allow links with --follow-links"):
+        with pytest.raises(LinkOut, match=r"is a link to .*blobs.*: allow links with `follow_links`"):
             image.content()
     (tmp_path / "name").symlink_to(put(tmp_path / "plain"))
     lines(tmp_path / "plain" / "metadata.jsonl", ROWS)
@@ -308,9 +308,9 @@ def test_which_file_of_captions(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"one\.token\.txt, two\.token\.txt: name the file"):
         open_corpus(str(tmp_path))
     assert len(list(corpus_of(tmp_path / "one.token.txt").images())) == 1
-    with pytest.raises(UsageError, match="--source image names a column"):
+    with pytest.raises(UsageError, match="`source` image names a column"):
         open_corpus(str(tmp_path / "one.token.txt"), "image")
-    with pytest.raises(UsageError, match="--target captions is no language"):
+    with pytest.raises(UsageError, match="`target` captions is no language"):
         open_corpus(str(tmp_path / "one.token.txt"), None, "captions")
 
 
@@ -326,7 +326,7 @@ def test_the_real_flickr8k() -> None:
     assert len({image.name for image in images}) == 7000
     for image in images[::500]:
         assert decoding.check(image.content(), image.name) == (1, 160, 160)
-        assert decoding.decode(image.content(), image.name, 64).shape == (1, 64, 64, 3)
+        assert model_pixels(image.content(), image.name, 64).shape == (1, 64, 64, 3)
     assert not corpus.clips
 
 
@@ -509,10 +509,10 @@ def test_columns_with_other_names(tmp_path: Path) -> None:
         open_corpus(str(tmp_path))
     with pytest.raises(
         UsageError,
-        match="say which column has the captions with --target NAME; there are: photo, Deutsch, split",
+        match="say which column has the captions with `target` NAME; there are: photo, Deutsch, split",
     ):
         open_corpus(str(tmp_path), "photo")
-    with pytest.raises(UserError, match="no column French for --target; there are: photo, Deutsch, split"):
+    with pytest.raises(UserError, match="no column French for `target`; there are: photo, Deutsch, split"):
         open_corpus(str(tmp_path), "photo", "French:fr")
     corpus = corpus_of(tmp_path, "photo", "Deutsch:de")
     assert found(corpus) == EXPECTED
@@ -663,7 +663,7 @@ def test_bundled_corpora_are_found_by_name(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = split_tables(tmp_path / name, "clip" if name == "clips" else "image")
-    monkeypatch.setitem(sys.modules, f"seq2attn.samples.{name}", SimpleNamespace(folder=lambda: folder))
+    monkeypatch.setattr("seq2attn.data.sources.bundled_folder", lambda _: folder)
     corpus = corpus_of(name)
     assert found(corpus) == EXPECTED
     assert (corpus.name, corpus.language, corpus.clips) == (name, "en", name == "clips")
@@ -886,14 +886,14 @@ def test_a_dataset_of_the_hub(form: str, tmp_path: Path, monkeypatch: pytest.Mon
     assert found(corpus) == EXPECTED
     assert [image.place for image in corpus.images()] == ["test:1", "train:1", "train:2", "valid:1"]
     if form == "remote":
-        monkeypatch.setattr("seq2attn.data.sources.MOST_BYTES", 10)
+        monkeypatch.setattr("seq2attn.data.hf_datasets.MOST_BYTES", 10)
         with pytest.raises(UserError, match="hf:me/set: test:1: a file of more than"):
             next(corpus.images()).content()
 
 
 @pytest.mark.usefixtures("offline")
 def test_a_path_of_the_hub_that_leads_to_this_machine(tmp_path: Path) -> None:
-    from seq2attn.data.sources import _locate
+    from seq2attn.data.hf_datasets import _locate
 
     put(tmp_path)
     for name in (

@@ -11,7 +11,8 @@ import pytest
 
 from seq2attn import config
 from seq2attn.data.corpus import Corpus, split_name
-from seq2attn.data.prepared import Prepared, prepare
+from seq2attn.data.prepare import prepare
+from seq2attn.data.prepared import Prepared
 from seq2attn.data.sources import open_corpus
 from seq2attn.errors import UserError
 
@@ -124,7 +125,7 @@ def test_raw_text_beside_arrow(tmp_path: Path) -> None:
     ):
         open_corpus(str(tmp_path / "x"), "en", "fr")
     (tmp_path / "x" / "saved" / "more.csv").write_text("en,fr\na,b\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"a table, more\.csv, beside what `datasets` saved"):
+    with pytest.raises(UserError, match=r"a table, more\.csv, beside files that `datasets` saved"):
         open_corpus(str(tmp_path / "x" / "saved"))
 
 

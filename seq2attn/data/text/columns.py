@@ -1,23 +1,19 @@
-"""Which columns or keys of a table are the two sides. Knows their names, never their file."""
+"""The columns or keys of a table that hold the two sides. It knows their names, not their file."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from seq2attn.data.corpus import SPLIT_NAMES, Row, one_line, split_name
+from seq2attn.data.corpus import ALIGNMENT, LANGUAGE, NESTED, SPLIT, SPLIT_NAMES, Row, split_name
+from seq2attn.data.formats.text import one_line
 from seq2attn.errors import UsageError, UserError
 from seq2attn.near import nearest
 
-LANGUAGE = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z]{2,4})?")
-# one column that holds both sides by language, as translation corpora of the Hugging Face hub have it
-NESTED = "translation"
-SPLIT, ALIGNMENT = "split", "alignment"
-WITHOUT_TEXT = "without a text on both sides"  # what is wrong with rows that have a BadCell
-_SHOWN, _SHOWN_CHARACTERS = 20, 60  # columns that an error names, and how much of each
+WITHOUT_TEXT = "without a text on both sides"  # the kind of rows that have a BadCell
+_MOST_NAMES, _MOST_CHARACTERS = 20, 60  # columns that an error names, characters of each
 
 
 class BadCell(UserError):
-    """A row has no text where one is wanted; the rows beside it may have."""
+    """A row has no text in a column of one side; other rows may have."""
 
 
 class Columns(NamedTuple):
@@ -31,8 +27,8 @@ class Columns(NamedTuple):
     def row(self, record: Mapping[str, object], place: str, split: str | None = None) -> Row:
         """The two sides of one record.
 
-        Raises BadCell, which does not name the place, where one is missing or no text; UserError for a split
-        that cannot be.
+        Raises BadCell, which does not name the place, where one is missing or no text; UserError for the name of
+        a split that cannot be one.
         """
         sides = record
         if self.nested:
@@ -53,14 +49,14 @@ class Columns(NamedTuple):
         )
 
 
-def choose(
+def choose_columns(
     names: Sequence[str], source: str | None, target: str | None, where: str, nested: Sequence[str] = ()
 ) -> Columns:
-    """The columns called `source` and `target` (written NAME, or NAME:LANGUAGE to say which language it is)
-    among `names`, or among
-    `nested`, the names inside the column NESTED. Without both: the only two that look like languages, or
-    "source" and "target".
-    Raises UserError naming the columns that exist, UsageError when it takes the user to say which.
+    """The columns called `source` and `target` among `names`, or among `nested`, the names in the column NESTED.
+
+    They are written NAME, or NAME:LANGUAGE to say which language the column holds. Without both: the only two that
+    look like language codes, or "source" and "target". Raises UserError naming the columns that exist, UsageError
+    when the user must say which to use.
     """
     inside = bool(nested) and not (source and _find(names, source))
     there = nested if inside else names
@@ -72,36 +68,38 @@ def choose(
         if "source" in there and "target" in there:
             return Columns("source", "target", (None, None), **facts)
     if source is None or target is None:
-        raise UsageError(
-            f"{where}: say which column is which with --source NAME --target NAME; there are: {listed(there)}"
-        )
-    found = []
-    for option, asked in (("--source", source), ("--target", target)):
-        match = _find(there, asked)
-        if match is None:
-            near = nearest(asked, there)
-            hint = f" (did you mean {' or '.join(near)}?)" if near else ""
-            raise UserError(f"{where}: no column {asked} for {option}{hint}; there are: {listed(there)}")
-        found.append(match)
-    (source_column, source_language), (target_column, target_language) = found
+        question = "say which column is which with `source` NAME and `target` NAME"
+        raise UsageError(f"{where}: {question}; there are: {listed(there)}")
+    source_column, source_language = _find_or_refuse(there, source, "source", where)
+    target_column, target_language = _find_or_refuse(there, target, "target", where)
     if source_column == target_column:
-        raise UsageError(f"--source and --target are both the column {source_column}")
+        raise UsageError(f"`source` and `target` are both the column {source_column}", setting="source")
     return Columns(source_column, target_column, (source_language, target_language), **facts)
 
 
-def _find(names: Sequence[str], asked: str) -> tuple[str, str | None] | None:
+def _find_or_refuse(names: Sequence[str], name: str, setting: str, where: str) -> tuple[str, str | None]:
+    column = _find(names, name)
+    if column is None:
+        near = nearest(name, names)
+        hint = f" (did you mean {' or '.join(near)}?)" if near else ""
+        problem = f"no column {name} for `{setting}`{hint}"
+        raise UserError(f"{where}: {problem}; there are: {listed(names)}", setting=setting)
+    return column
+
+
+def _find(names: Sequence[str], name: str) -> tuple[str, str | None] | None:
     """(column, language): a column's name is its language unless it is a number or says nothing."""
-    if asked in names:
-        return asked, None if asked.isdecimal() or asked in ("source", "target") else asked
-    column, colon, language = asked.rpartition(":")
+    if name in names:
+        return name, None if name.isdecimal() or name in ("source", "target") else name
+    column, colon, language = name.rpartition(":")
     return (column, language) if colon and column in names else None
 
 
 def listed(names: Iterable[object]) -> str:
-    """The names of columns or keys in an error, of many the first ones."""
-    texts = [str(name)[:_SHOWN_CHARACTERS] for name in names]
-    more = f" and {len(texts) - _SHOWN:,} more" if len(texts) > _SHOWN else ""
-    return (", ".join(texts[:_SHOWN]) or "nothing") + more
+    """The names of columns or keys for an error, the first ones where there are many."""
+    texts = [str(name)[:_MOST_CHARACTERS] for name in names]
+    more = f" and {len(texts) - _MOST_NAMES:,} more" if len(texts) > _MOST_NAMES else ""
+    return (", ".join(texts[:_MOST_NAMES]) or "nothing") + more
 
 
 def _text(record: Mapping[str, object], column: str, place: str) -> str:

@@ -1,6 +1,6 @@
-"""What a file is that is no image of ours, by how it begins: a page of the web, a photograph of a telephone."""
+"""The format of a file that is not read as an image, by its first bytes: a web page, a photograph in HEIC."""
 
-_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (  # where, what stands there, what it is
+_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (  # offset, bytes there, name
     (0, b"PK\x03\x04", "a zip archive"),
     (0, b"\x1f\x8b", "a gzip file"),
     (0, b"BZh", "a bzip2 file"),
@@ -56,27 +56,27 @@ _BRANDS = {  # of the box "ftyp"
     b"crx ": "a RAW photograph of Canon",
 }
 _RIFF = {b"AVI ": "a film", b"WAVE": "sound"}
-_CONTROLS = frozenset("\t\n\r\f\x1b")  # that stand in text
-_SEEN = 512  # bytes
+_CONTROLS = frozenset("\t\n\r\f\x1b")  # control characters of texts
+_TEXT_BYTES = 512  # bytes
 
 
-def kind(data: bytes) -> str | None:
-    """A few words; None where nothing is known."""
-    for place, signature, name in _SIGNATURES:
-        if data[place : place + len(signature)] == signature:
+def format_name(data: bytes) -> str | None:
+    """A few words for people; None where the format is not known."""
+    for offset, signature, name in _SIGNATURES:
+        if data[offset : offset + len(signature)] == signature:
             return name
     if data[4:8] == b"ftyp":
         return _BRANDS.get(data[8:12], "a film")
     if data[:4] == b"RIFF":
         return _RIFF.get(data[8:12])
-    return _text(data[:_SEEN])
+    return _text(data[:_TEXT_BYTES])
 
 
 def _text(beginning: bytes) -> str | None:
     if beginning.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "text of UTF-16"
     try:
-        text = beginning.decode("utf-8-sig", "strict" if len(beginning) < _SEEN else "ignore")
+        text = beginning.decode("utf-8-sig", "strict" if len(beginning) < _TEXT_BYTES else "ignore")
     except UnicodeDecodeError:
         return None
     if any(c < " " and c not in _CONTROLS for c in text) or not text.strip():

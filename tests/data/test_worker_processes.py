@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from seq2attn.data.workers import each, end_with
+from seq2attn.data.worker_processes import exit_without, run_in_processes
 from seq2attn.errors import UserError
 
 
 def test_each_does_its_share_in_a_process_of_its_own(tmp_path: Path) -> None:
-    each(lambda rank: (tmp_path / str(rank)).write_text(str(os.getpid())), 3)
+    run_in_processes(lambda rank: (tmp_path / str(rank)).write_text(str(os.getpid())), 3)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2"]
     assert len({path.read_text() for path in tmp_path.iterdir()} - {str(os.getpid())}) == 3
 
@@ -36,7 +36,7 @@ def test_what_one_raises_is_raised_and_ends_the_others(error: Exception) -> None
     with pytest.raises(
         RuntimeError if isinstance(error, Unsendable) else type(error), match=str(error.args[-1])
     ):
-        each(work, 2)
+        run_in_processes(work, 2)
     assert not multiprocessing.active_children()
 
 
@@ -47,15 +47,15 @@ def test_one_that_is_killed_is_reported() -> None:
         threading.Event().wait()
 
     with pytest.raises(UserError, match="ended from outside"):
-        each(work, 2)
+        run_in_processes(work, 2)
     assert not multiprocessing.active_children()
 
 
 def test_a_process_ends_only_without_its_caller() -> None:
-    end_with(os.getpid())
-    end_with(os.getppid())
+    exit_without(os.getpid())
+    exit_without(os.getppid())
     child = os.fork()
     if not child:
-        end_with(os.getpid() + 1_000_000)
+        exit_without(os.getpid() + 1_000_000)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1

@@ -1,20 +1,20 @@
-"""Threads share room in memory: no more than there is, but for one alone; a process that forks begins anew."""
+"""Threads share budget in memory: no more than there is, but for one alone; a process that forks begins anew."""
 
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from seq2attn.data.room import Room
+from seq2attn.data.images.memory_budget import MemoryBudget
 
 
 def test_the_sum_is_bounded_and_who_needs_more_is_alone() -> None:
-    room, lock = Room(10), threading.Lock()
+    budget, lock = MemoryBudget(10), threading.Lock()
     held: list[int] = []
     wrong: list[list[int]] = []
 
     def work(size: int) -> None:
         for _ in range(50):
-            with room.of(size):
+            with budget.reserve(size):
                 with lock:
                     held.append(size)
                     if sum(held) > 10 and len(held) > 1:
@@ -28,22 +28,22 @@ def test_the_sum_is_bounded_and_who_needs_more_is_alone() -> None:
     assert not held
 
 
-def test_room_is_given_back_when_work_fails() -> None:
-    room = Room(1)
+def test_budget_is_given_back_when_work_fails() -> None:
+    budget = MemoryBudget(1)
     for _ in range(3):
         try:
-            with room.of(5):
+            with budget.reserve(5):
                 raise ValueError
         except ValueError:
             pass
-    with room.of(1):
+    with budget.reserve(1):
         pass
 
 
-def test_a_forked_process_begins_with_all_the_room() -> None:
-    room = Room(1)
-    with room.of(1):
+def test_a_forked_process_begins_with_all_the_budget() -> None:
+    budget = MemoryBudget(1)
+    with budget.reserve(1):
         if (child := os.fork()) == 0:
-            with room.of(1):
+            with budget.reserve(1):
                 os._exit(7)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7

@@ -1,22 +1,22 @@
-"""What a SentencePiece model must not have before SentencePiece is given it: rules of normalisation.
+"""A check of a SentencePiece model before SentencePiece loads it: it must have no rules of normalisation.
 
-Ours have none. Those of others are compiled, and are followed without a look at their bounds. The file is a
-protocol buffer: fields, each with a number and a kind; the pieces come first, and the rules are in fields 3
-and 5.
+Models of this program have none. Rules of others are compiled, and SentencePiece follows them without a check of
+their bounds. The file is a protocol buffer: fields, each with a number and a kind; the subwords come first, and
+the rules are in fields 3 and 5.
 """
 
 from collections.abc import Iterator
 
-_PIECE = 0x0A  # the key of a piece: field 1, with a length
+_SUBWORD = 0x0A  # the key of a subword: field 1, with a length
 _NORMALISERS = (3, 5)
 _RULES = (2, 6)  # of a normaliser: compiled, and as text
 
 
-def check(model: bytes) -> None:
-    """Raises ValueError for a model with rules of normalisation, and for what is no protocol buffer."""
+def refuse_rules(model: bytes) -> None:
+    """Raise ValueError for a model with rules of normalisation, and for anything but a protocol buffer."""
     place = 0
     end = len(model) - 1
-    while place < end and model[place] == _PIECE:  # there are thousands of pieces
+    while place < end and model[place] == _SUBWORD:  # there are thousands of subwords
         length, place = (model[place + 1], place + 2) if model[place + 1] < 128 else _varint(model, place + 1)
         place += length
     for number, value in _fields(model[place:]):

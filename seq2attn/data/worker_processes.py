@@ -1,8 +1,7 @@
-"""One piece of work done by several forked processes, each with its share. It knows nothing of what they do.
+"""Work done by several forked processes, each with its share. It knows nothing of the work.
 
-Whatever stops the caller, at whatever moment, all of them end with it. What a process makes goes to files;
-only
-what it raises comes back.
+Whatever stops the caller, at whatever moment, ends all of them. A process writes its results to files; only an
+exception comes back.
 """
 
 import multiprocessing
@@ -19,20 +18,20 @@ from typing import Any
 
 from seq2attn.errors import UserError
 
-_LOOK = 0.5  # seconds: a signal that arrives just before a wait begins is seen only after it
-_HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+_LOOK = 0.5  # seconds: a signal that arrives just before a wait begins is handled only after it
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
-def each(work: Callable[[int], object], count: int) -> None:
+def run_in_processes(work: Callable[[int], object], count: int) -> None:
     """Call work(0), ..., work(count - 1), each in a process of its own.
 
-    What one raises is raised here. Raises UserError when one ends before its time.
+    An exception of one is raised here. Raises UserError when a process is ended from outside.
     """
     context = multiprocessing.get_context("fork")
     children: list[tuple[BaseProcess, Connection]] = []
     try:
-        with _signals_held(), warnings.catch_warnings():
-            # of Python 3.12 on, that threads (at rest, here) do not come along
+        with _hold_signals(), warnings.catch_warnings():
+            # from Python 3.12 on, about threads, which are idle here
             warnings.simplefilter("ignore", DeprecationWarning)
             for rank in range(count):
                 here, there = context.Pipe(duplex=False)
@@ -46,7 +45,7 @@ def each(work: Callable[[int], object], count: int) -> None:
             for connection in wait(list(running), _LOOK):
                 assert isinstance(connection, Connection)
                 running.remove(connection)
-                _raise_what_came(connection)
+                _raise_error_of(connection)
     finally:
         for child, _ in children:
             child.kill()  # unlike SIGTERM, it needs nothing of the process
@@ -55,29 +54,29 @@ def each(work: Callable[[int], object], count: int) -> None:
             connection.close()
 
 
-def end_with(caller: int) -> None:
-    """In the work, now and then: ends a process whose caller, of that process number, is gone; the caller
-    goes on.
+def exit_without(caller: int) -> None:
+    """End this process if `caller`, the process number of the caller, is gone. To be called now and then by the
+    work; the caller itself goes on.
     """
     if caller not in (os.getpid(), os.getppid()):
         os._exit(1)
 
 
-def _raise_what_came(connection: Connection) -> None:
+def _raise_error_of(connection: Connection) -> None:
     try:
         error = connection.recv()
     except (EOFError, ConnectionError):
-        message = "a worker process was ended from outside; if memory ran out, fewer (--workers) need less"
+        message = "a worker process was ended from outside; if memory ran out, fewer `workers` need less"
         raise UserError(message) from None
     if error is not None:
         raise error
 
 
 def _do(work: Callable[[int], object], rank: int, caller: Connection, number: int) -> None:
-    for which in _HELD:  # they are for the caller, who ends this process
+    for which in _SIGNALS:  # they are for the caller, who ends this process
         signal.signal(which, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    end_with(number)
+    exit_without(number)
     error: Exception | None = None
     try:
         work(rank)
@@ -90,8 +89,8 @@ def _do(work: Callable[[int], object], rank: int, caller: Connection, number: in
 
 
 @contextmanager
-def _signals_held() -> Iterator[None]:
-    """Signals wait: an exception between a fork and the note of it would leave a process that nobody ends."""
+def _hold_signals() -> Iterator[None]:
+    """Delay signals: an exception between a fork and the note of it would leave a process that nobody ends."""
     if threading.current_thread() is not threading.main_thread():  # signals do not reach it
         yield
         return
@@ -102,7 +101,7 @@ def _signals_held() -> Iterator[None]:
 
     before: dict[int, Any] = {}
     try:
-        for which in _HELD:
+        for which in _SIGNALS:
             if signal.getsignal(which) not in (None, signal.SIG_IGN):
                 before[which] = signal.signal(which, note)
         yield
