@@ -408,7 +408,7 @@ BUGS = (
     Bug("training/objectives/doubly_stochastic.py", "index_select(0, real_M)", "index_select(0, torch.arange(len(real_M)))", ("training/test_doubly_stochastic.py", "-k", "equation")),
     Bug("cli/train_run.py", 'elif settings.model.encoder.kind == "image" and settings.model.encoder.frozen:', "elif False:", ("training/test_images.py", "-k", "resumed_run")),
     Bug("cli/train_run.py", "if old is None or not resume.has_state(old):", "if old is None:", ("training/test_images.py", "-k", "resumed_run")),
-    Bug("cli/train_images.py", "(varied and (train.max_crop or", "(False and (train.max_crop or", ("training/test_images.py", "-k", "nothing_varies")),
+    Bug("cli/train_images.py", "(augmented and (train.max_crop or", "(False and (train.max_crop or", ("training/test_images.py", "-k", "nothing_varies")),
     Bug("cli/console.py", 'overflow="crop")', 'overflow="crop", end="")', ("cli/test_console.py", "-k", "line_of_its_own")),
     # the first hour of a user: names that are near, lines that fit, what is seen before anything is done
     Bug("near.py", "min(MOST, max(len(typed), len(other)) // SHARE)", "MOST", ("test_near.py", "-k", "near_spellings")),

@@ -1,4 +1,6 @@
-"""`seq2attn export`: a run as a folder for another engine, and how to use it; the package `export` does the work."""
+"""`seq2attn export`: a run as a folder for another engine, and how to use it; the package `export`
+does the work.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
@@ -40,8 +42,8 @@ def export(
 ) -> None:
     """Export a Transformer with its tokenizers, to run it without seq2attn.
 
-    A model that the engine does not support is refused with the setting at fault. CTranslate2 needs the Python package
-    ctranslate2. OUT is created completely or not at all.
+    A model that the engine does not support is refused with the setting at fault. CTranslate2 needs the
+    Python package ctranslate2. OUT is created completely or not at all.
     """
     mistaken.refuse_no_run(run)
     from seq2attn import export as exporting

@@ -79,7 +79,10 @@ def _instead_of_a_preset(word: str, path: Path) -> str | None:
     if path.is_dir():
         return _folder_instead(path)
     if path.name in IN_A_RUN and is_run(path.parent):
-        return f"{word} is a part of a run: continue the run by `seq2attn train --resume --out {shell(path.parent)}`"
+        return (
+            f"{word} is a part of a run: continue the run by `seq2attn train --resume --out "
+            f"{shell(path.parent)}`"
+        )
     if path.name == "prepared.json":
         return f"{word} belongs to a prepared folder: seq2attn train --data {shell(path.parent)}"
     if path.suffix in DATA:
@@ -105,7 +108,10 @@ def _instead_of_a_preset(word: str, path: Path) -> str | None:
     if hint := _value(word):
         return f"{word} is {hint}"
     if any(presets.listed(names, word)):
-        return f"neither a preset nor a file; `seq2attn train --list {shell(word)}` lists presets with that description"
+        return (
+            f"neither a preset nor a file; `seq2attn train --list {shell(word)}` lists presets with that "
+            "description"
+        )
     return None
 
 

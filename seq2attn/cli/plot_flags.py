@@ -17,7 +17,9 @@ _MAX_DOTS = 20_000  # of a side
 
 
 class Heads(NamedTuple):
-    """A layer and a head: each a number from 1, "all" for one drawing of each, or None for the mean of all."""
+    """A layer and a head: each a number from 1, "all" for one drawing of each, or None for the mean
+    of all.
+    """
 
     layer: int | str | None
     head: int | str | None

@@ -23,7 +23,9 @@ MAX_PAIRS = 200  # on one page
 
 
 class Pair(NamedTuple):
-    """Attention of one pair, between words and (if there is any) between subwords with the end tokens last."""
+    """Attention of one pair, between words and (if there is any) between subwords with the end tokens
+    last.
+    """
 
     words: AttentionMatrix
     subwords: AttentionMatrix | None
@@ -89,7 +91,9 @@ def alignments(
 
 
 def _alignment(pair: Pair, words: bool | None, ends: bool | None = None, note: bool = False) -> Alignment:
-    """Between words, or between subwords; if `words` is None, between subwords for a language without spaces."""
+    """Between words, or between subwords; if `words` is None, between subwords for a language without
+    spaces.
+    """
     sides = pair.words.source_words, pair.words.target_words
     if not all(sides):
         empty = (

@@ -18,7 +18,8 @@ def prepare(
         str,
         typer.Argument(
             metavar="CORPUS",
-            help="Bundled corpus (phrases; scenes, of images; clips); a folder with train.en, train.de, ..., or of "
+            help="Bundled corpus (phrases; scenes, of images; clips); a folder with train.en, train.de, "
+            "..., or of "
             "captioned images; a .tsv .csv .jsonl .json .parquet file; or hf:OWNER/NAME[:CONFIG].",
             show_default=False,
         ),
@@ -133,12 +134,13 @@ def prepare(
 ) -> None:
     """Prepare a corpus for training: train a tokenizer, encode the text, check the images.
 
-    Give raw text, without tokenization. A folder holds line-aligned text in SPLIT.LANG (train, valid, test*; also .gz), or
-    images and their captions: metadata.jsonl or .csv, Flickr's *.token.txt, captions.txt or results.csv, COCO's
-    captions_*.json, or Karpathy's dataset_*.json. In a file, a column "image" names the images.
+    Give raw text, without tokenization. A folder holds line-aligned text in SPLIT.LANG (train, valid, test*;
+    also .gz), or images and their captions: metadata.jsonl or .csv, Flickr's *.token.txt, captions.txt or
+    results.csv, COCO's captions_*.json, or Karpathy's dataset_*.json. In a file, a column "image" names the
+    images.
 
-    A corpus without splits is divided; no source sentence or image is in two splits. OUT is created completely or not
-    at all.
+    A corpus without splits is divided; no source sentence or image is in two splits. OUT is created
+    completely or not at all.
     """
     mistaken.refuse_no_data(corpus)
     options: dict[str, object] = {

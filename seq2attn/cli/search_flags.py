@@ -25,7 +25,7 @@ SETTINGS = (
     "no_repeat_ngram",
 )  # both options and settings
 RULES: tuple[Conflict | Needs, ...] = (
-    Needs("--samples", "--mbr", "it is the number of samples that --mbr chooses from"),
+    Needs("--samples", "--mbr", "it is the number of samples that --mbr chooses from; --sample draws --n-best N"),
     Conflict("--mbr", "--sample", "--sample gives the samples themselves, --mbr the best of its own samples"),
     Conflict("--mbr", "--beam, --set search.beam", "it draws samples and does not search"),
     Conflict("--mbr", "--length-penalty, --set search.length_penalty", "it chooses by utility alone"),
@@ -133,7 +133,9 @@ def require_attention(run: str, predictor: "Predictor[Any, Any]", purpose: str, 
 
 
 def _search(run: str, settings: list[str]) -> config.SearchConfig:
-    """The run's search settings, changed by --set; of an unreadable run the defaults: opening it says more."""
+    """The run's search settings, changed by --set; of an unreadable run the defaults: opening it says
+    more.
+    """
     from seq2attn.runs.directory import open_run
 
     first = Path(run) if os.path.isdir(run) else Path(run.split(",")[0].strip())

@@ -128,8 +128,9 @@ def train(
 
     Without arguments it trains a small translator on the bundled corpus in a few minutes.
 
-    Ctrl-C saves the training and exits, as do the signals TERM, HUP, USR1, USR2 and XCPU; the same command with
-    --resume continues it. For several devices or machines: torchrun --nproc-per-node N -m seq2attn train ...
+    Ctrl-C saves the training and exits, as do the signals TERM, HUP, USR1, USR2 and XCPU; the same command
+    with --resume continues it. For several devices or machines:
+    torchrun --nproc-per-node N -m seq2attn train ...
     """
     if glossary_:
         for line in glossary.lines():
@@ -211,7 +212,9 @@ def _list(word: str) -> None:
 
 
 def _show(settings: Config, file: Path | None) -> None:
-    """Print the description in the file, and every setting with its meaning: a TOML file that `train` reads."""
+    """Print the description in the file, and every setting with its meaning: a TOML file that `train`
+    reads.
+    """
     if file is not None and (comment := presets.comment(file)):
         for line in comment:
             console.result(line)

@@ -1,4 +1,6 @@
-"""A training as `train` runs it: data, model and run, the events shown as they come, and the test at the end."""
+"""A training as `train` runs it: data, model and run, the events shown as they come, and the test at
+the end.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -75,7 +77,7 @@ def run_training(
         with _stoppable() as stop:
             display = Display(run.path, world.is_main, task.example, settings.train)
             validate = task.validation_of(stop, display.validating)
-            critic = task.critic() if settings.train.self_critical.start_step is not None else None
+            reward = task.reward_function() if settings.train.self_critical.start_step is not None else None
             updates = trainer.train(
                 model,
                 run,
@@ -84,7 +86,7 @@ def run_training(
                 world=world,
                 format=format,
                 validate=validate,
-                reward_function=critic,
+                reward_function=reward,
                 stop=stop,
             )
             if world.is_main:  # now that the saved state is known to fit

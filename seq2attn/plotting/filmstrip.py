@@ -53,7 +53,9 @@ def draw(
     *,
     title: str = "",
 ) -> Figure:
-    """The film strip as a matplotlib figure; every character of the labels is in one of the font `families`."""
+    """The film strip as a matplotlib figure; every character of the labels is in one of the font
+    `families`.
+    """
     panels.check_pixels(frames_FYXC, 4)
     count = len(frames_FYXC)
     weights_TF = panels.check_weights(weights_TF, len(labels), count, f"{count} frames")

@@ -179,7 +179,9 @@ def _fitted(sheet: _Sheet, families: Sequence[str], size: tuple[float, float]) -
 
 
 def _grid(sheet: _Sheet) -> tuple[int, int]:
-    """Panels side by side, and rows of them: a row for each layer, where there are several of several heads."""
+    """Panels side by side, and rows of them: a row for each layer, where there are several of several
+    heads.
+    """
     count = len(sheet.weights)
     layers = [len(list(group)) for _, group in groupby(title.split(", ")[0] for title in sheet.titles)]
     across = next((wide for wide in (4, 5, 6, 3) if count % wide == 0), 4) if count > 4 else count

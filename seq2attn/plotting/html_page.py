@@ -64,7 +64,9 @@ def text(value: str) -> str:
 def line(
     side: str, words: Sequence[str], ends: bool = False, hardly: Collection[int] = (), first: bool = True
 ) -> str:
-    """A line of words to point at, named by its `side`. The Tab key stops at the `first` line of a section."""
+    """A line of words to point at, named by its `side`. The Tab key stops at the `first` line of a
+    section.
+    """
     spans = " ".join(
         f'<span class="{_classes(index, len(words), ends, hardly)}" role="button" aria-pressed="false"'
         f' tabindex="{"-1" if index or not first else "0"}"{_HARDLY if index in hardly else ""}'

@@ -131,7 +131,9 @@ def small_text(axes: Axes, x: float, y: float, label: str, ha: str = "left") -> 
 
 
 def legend(axes: Axes, left: float, middle: float, highest: float, colour: Paint) -> float:
-    """A slim scale from weight 0 to the highest, which explains light or colour; returns the x where it ends."""
+    """A slim scale from weight 0 to the highest, which explains light or colour; returns the x where
+    it ends.
+    """
     x = left
     for label in ("weight  0", f"{highest:g}"):
         text = small_text(axes, x, middle, label)

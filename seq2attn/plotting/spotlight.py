@@ -11,7 +11,7 @@ from PIL import Image
 
 GAMMA = 0.45  # brightness is (weight / highest) to this power, so that faint attention shows beside a peak
 WARM = (255, 222, 140)  # colour of the light
-# share of that colour in white and in black pixels under full light: black must brighten too, and blue stay blue
+# share of that colour in white and in black pixels under full light: black brightens too, blue stays blue
 TINT = (0.14, 0.58)
 LIFT = 0.75  # exponent of the values of a lit image: it brightens shadows
 NIGHT = (0.26, 0.28, 0.33)  # factor of each channel in the dark

@@ -743,7 +743,11 @@ def test_usage_errors_come_first_and_import_nothing_heavy(
     run: str, tmp_path: Path, arguments: list[str], words: str
 ) -> None:
     (tmp_path / "a-file").write_text("")
-    code = f"import sys\nfrom seq2attn.cli import app\ncode = app.run({['caption', run, 'a.png', *arguments]!r})\nprint(code, *{{'torch', 'PIL', 'numpy'}} & set(sys.modules))"
+    code = (
+        "import sys\nfrom seq2attn.cli import app\n"
+        f"code = app.run({['caption', run, 'a.png', *arguments]!r})\n"
+        f"print(code, *{{'torch', 'PIL', 'numpy'}} & set(sys.modules))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -429,7 +429,11 @@ def test_it_is_seen_before_torch_is_loaded_and_a_corpus_prepared(typed: Typed, t
             ["serve"],
         ),
     ]
-    code = f"import sys\nfrom seq2attn.cli import app\nprint([app.run(line) for line in {lines!r}][-1], 'torch' in sys.modules, 'datasets' in sys.modules)"
+    code = (
+        "import sys\nfrom seq2attn.cli import app\n"
+        f"print([app.run(line) for line in {lines!r}][-1], 'torch' in sys.modules, 'datasets' in "
+        "sys.modules)"
+    )
     environment = {
         "PYTHONPATH": str(ROOT),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),

@@ -1,4 +1,6 @@
-"""`prepare` from the command line: the report, the refusals with their exit codes, and Ctrl-C at any moment."""
+"""`prepare` from the command line: the report, the refusals with their exit codes, and Ctrl-C at any
+moment.
+"""
 
 import json
 import os
@@ -287,7 +289,10 @@ def interrupted(corpus: Path, tmp_path: Path, changes: str) -> None:
 
 @pytest.mark.parametrize("moment", ["reading", "training the tokenizer", "encoding train"])
 def test_ctrl_c_at_any_moment(moment: str, corpus: Path, tmp_path: Path) -> None:
-    changes = f"@contextmanager\ndef progress():\n    yield lambda task, *_: wait() if task == {moment!r} else None\nconsole.progress = progress\n"
+    changes = (
+        "@contextmanager\ndef progress():\n"
+        f"    yield lambda task, *_: wait() if task == {moment!r} else None\nconsole.progress = progress\n"
+    )
     interrupted(corpus, tmp_path, changes)
 
 
@@ -378,7 +383,8 @@ def test_more_missing_images_than_allowed_are_refused(call: Call, images: Path, 
     code, _, said = call(images, tmp_path / "out")
     assert code == 1
     assert re.search(
-        r"2 of 24 images are missing or damaged: .*003\.png.*; 5% are left out at most: mend them, or allow more with --max-missing\n$",
+        r"2 of 24 images are missing or damaged: .*003\.png.*; 5% are left out at most: "
+        r"mend them, or allow more with --max-missing\n$",
         said,
     )
     assert not (tmp_path / "out").exists()

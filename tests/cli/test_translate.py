@@ -1,4 +1,6 @@
-"""`translate` as a user meets it: lines in and out, formats, absurd text, pipes, interruptions, wrong usage."""
+"""`translate` as a user meets it: lines in and out, formats, absurd text, pipes, interruptions, wrong
+usage.
+"""
 
 import io
 import json
@@ -279,7 +281,7 @@ def test_a_model_without_attention_says_so(call: Call, tmp_path: Path) -> None:
     assert call(run, text=b"rain\n")[0] == 0
     code, out, err = call(run, "--alignments", text=b"rain\n")
     assert (code, out) == (1, b"")
-    assert "no attention to show" in err
+    assert "no attention to write" in err
 
 
 HOSTILE = [
@@ -491,32 +493,32 @@ def test_a_closed_pipe_ends_quietly(run: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--n-best", "6"], "--n-best 6: a beam of 5 finds at most 5"),
+        (["--n-best", "6"], "--n-best 6: a beam of 5 gives at most 5"),
         (["--n-best", "3", "--beam", "2"], "a beam of 2"),
-        (["--top-k", "5"], "--top-k is about random draws: it needs --sample"),
+        (["--top-k", "5"], "--top-k needs --sample or --mbr"),
         (["--top-p", "0.5"], "--top-p"),
         (["--temperature", "0.5"], "--temperature"),
         (["--sample", "--temperature", "0"], "above 0"),
         (["--sample", "--temperature", "nan"], "above 0"),
         (["--sample", "--top-p", "1.5"], "at most 1"),
         (["--sample", "--beam", "4"], "leave one out"),
-        (["--samples", "4"], "--samples are what --mbr chooses from: give --mbr too"),
-        (["--sample", "--samples", "4"], "with --sample, --n-best N draws N"),
+        (["--samples", "4"], "--samples needs --mbr"),
+        (["--sample", "--samples", "4"], "--sample draws --n-best N"),
         (["--sample", "--mbr", "chrf"], "leave one out"),
         (["--mbr", "comet"], "--mbr comet: choose chrf or bleu"),
         (["--mbr", "chrf", "--samples", "1"], "samples"),
-        (["--mbr", "chrf", "--beam", "4"], "--beam and --mbr: it draws samples"),
+        (["--mbr", "chrf", "--beam", "4"], "--mbr and --beam: it draws samples"),
         (
             ["--mbr", "chrf", "--length-penalty", "1"],
-            "--length-penalty and --mbr: it chooses by utility alone",
+            "--mbr and --length-penalty: it chooses by utility alone",
         ),
-        (["--mbr", "chrf", "--set", "search.length_penalty=0.5"], "--set search.length_penalty and --mbr"),
-        (["--mbr", "chrf", "--n-best", "33"], "no more can be chosen than the 32 samples"),
+        (["--mbr", "chrf", "--set", "search.length_penalty=0.5"], "--mbr and --set search.length_penalty"),
+        (["--mbr", "chrf", "--n-best", "33"], "--mbr draws only 32 samples"),
         (["--mbr", "chrf", "--samples", "3", "--n-best", "4"], "set --samples 4 or more"),
         (["--no-repeat-ngram", "-1"], "no-repeat-ngram"),
         (
             ["--no-repeat-ngram", "2", "--set", "search.no_repeat_ngram=2"],
-            "--no-repeat-ngram and --set search.no_repeat_ngram say one thing twice",
+            "--no-repeat-ngram and --set search.no_repeat_ngram: both are the same setting",
         ),
         (["--beam", "0"], "beam"),
         (["--beam", "many"], "beam"),
@@ -533,9 +535,12 @@ def test_a_closed_pipe_ends_quietly(run: str) -> None:
         (["--set", "search.beam"], "--set search.beam: write KEY=VALUE"),
         (["--set", "train.lr=1"], "--set train.lr=1: acts before or in training alone"),
         (["--set", "model.dropout=0"], "--set model.dropout=0: acts before or in training alone"),
-        (["--set", "search.beam=2", "--beam", "2"], "--beam and --set search.beam say one thing twice"),
+        (
+            ["--set", "search.beam=2", "--beam", "2"],
+            "--beam and --set search.beam: both are the same setting",
+        ),
         (["--set", "search.min_length=2", "--min-length", "2"], "--min-length and --set search.min_length"),
-        (["--set", "search.beam=2", "--sample"], "--set search.beam and --sample"),
+        (["--set", "search.beam=2", "--sample"], "--sample and --set search.beam"),
         (["--set", "search.beam=2", "--n-best", "3"], "a beam of 2"),
         (["--set", "search.max_length=4", "--min-length", "5"], "--min-length 5 and --max-length 4"),
         (["--set", "model.attention.k=2"], "run with model.attention.k=2: model.attention.k is for"),
@@ -582,7 +587,10 @@ def test_usage_errors_do_not_import_torch(run: str) -> None:
         [run, "--set", "model.attention.k=2"],
         [run + "-not", "--format", "xml"],
     ):
-        code = f"import sys\nfrom seq2attn.cli import app\ncode = app.run({['translate', *arguments]!r})\nprint(code, 'torch' in sys.modules)"
+        code = (
+            f"import sys\nfrom seq2attn.cli import app\ncode = app.run({['translate', *arguments]!r})\n"
+            "print(code, 'torch' in sys.modules)"
+        )
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=True
         )

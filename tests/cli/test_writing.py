@@ -227,7 +227,8 @@ def test_the_second_of_two_loses_and_hurts_nothing(
     ((code, printed, err),) = second
     assert (code, printed) == (1, "")
     assert re.fullmatch(
-        rf"seq2attn: {out}: process {os.getpid()} on \S+ is making it: wait for it to end, or choose another place",
+        rf"seq2attn: {out}: process {os.getpid()} on \S+ is making it: "
+        r"wait for it to end, or choose another place",
         err.splitlines()[-1],
     )
     assert Prepared(out).report["seed"] == 1

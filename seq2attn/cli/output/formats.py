@@ -161,7 +161,9 @@ def _drop_infinite(tree: Any) -> None:
 
 
 def _visible(text: str) -> str:
-    """JSON with all that is not seen as escapes: names of files come from anybody, and lines go to terminals."""
+    """JSON with all that is not seen as escapes: names of files come from anybody, and lines go to
+    terminals.
+    """
     if text.isprintable():
         return text
     return "".join(json.dumps(c)[1:-1] if unicodedata.category(c) in _UNSEEN else c for c in text)

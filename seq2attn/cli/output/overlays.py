@@ -84,7 +84,9 @@ def save(
     boxes: Sequence[Box] = (),
     title: str = "",
 ) -> Fonts:
-    """The overlay of a still or, where there is no grid, the film strip of a clip, by the ending of the path."""
+    """The overlay of a still or, where there is no grid, the film strip of a clip, by the ending of
+    the path.
+    """
     if grid is None:
         return filmstrip.save(pixels_FYX3, words, weights_TS, path, title=title)
     return overlay.save(pixels_FYX3[0], words, weights_TS, grid, path, boxes=boxes, title=title)

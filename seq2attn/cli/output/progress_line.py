@@ -13,7 +13,9 @@ GAP = "  "  # between facts
 
 
 class Clock(NamedTuple):
-    """Seconds. `left` is an estimate, None where nobody knows; `limit` is set where the clock ends the task."""
+    """Seconds. `left` is an estimate, None where nobody knows; `limit` is set where the clock ends
+    the task.
+    """
 
     gone: float
     left: float | None = None

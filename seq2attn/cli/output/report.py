@@ -246,10 +246,16 @@ def _show_table(systems: Sequence[System]) -> None:
 def _likely(likelihood: "Likelihood", outputs: int) -> str:
     left_out = f", {likelihood.left_out:,} blank or too long left out" if likelihood.left_out else ""
     several = likelihood.references + likelihood.left_out > outputs
-    what = f"of the reference{'s' if several else ''}, {likelihood.tokens:,} tokens with their end tokens{left_out}"
+    what = (
+        f"of the reference{'s' if several else ''}, {likelihood.tokens:,} tokens with their end "
+        f"tokens{left_out}"
+    )
     if not likelihood.tokens:
         return f"perplexity -  cross-entropy -  ({what})"
-    return f"perplexity {likelihood.perplexity:.2f}  cross-entropy {likelihood.cross_entropy:.3f} nats a token  ({what})"
+    return (
+        f"perplexity {likelihood.perplexity:.2f}  cross-entropy {likelihood.cross_entropy:.3f} nats a "
+        f"token  ({what})"
+    )
 
 
 # For programs

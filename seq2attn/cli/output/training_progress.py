@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 from seq2attn import files
 from seq2attn.cli import console
 from seq2attn.cli.console import Clock
+from seq2attn.cli.output.progress_line import counted
 from seq2attn.config import TrainConfig
 from seq2attn.training.events import Event, Finished, Saved, Update, Validation
 
@@ -83,13 +84,13 @@ class Display:
                     f"{console.duration(event.elapsed)}; {kept}"
                 )
 
-    def validating(self, done: int, total: int) -> None:
+    def validating(self, done: int, total: int | None) -> None:
         """How far a validation is, which may take minutes."""
         if self._line is not None and self._now is not None:
             step, steps, facts, clock = self._now
-            self._line("training", step, steps, f"validating {done:,}/{total:,}  {facts}", clock)
+            self._line("training", step, steps, f"validating {counted(done, total)}  {facts}", clock)
         elif self._line is None and self._pace.due():
-            self._note(f"validating {done:,}/{total:,}")
+            self._note(f"validating {counted(done, total)}")
 
     def _progress(self, event: Update) -> None:
         losses, pace = f"loss {event.loss:.3f}", f"{event.speed:,.0f} tokens/s  lr {event.lr:.2g}"
