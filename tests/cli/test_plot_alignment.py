@@ -545,7 +545,7 @@ def heads_file(call: Call, deep: Path, tmp_path: Path) -> Path:
     (tmp_path / "text").write_text(f"{SOURCE}\n")
     path = tmp_path / "heads.npz"
     options = ("--attention", path, "--attention-heads", "all", "--quiet")
-    assert app.run(["translate", *map(str, (deep, tmp_path / "text", *options))]) == 0
+    assert application.run(["translate", *map(str, (deep, tmp_path / "text", *options))]) == 0
     return path
 
 
