@@ -227,7 +227,7 @@ def pairs(
         [*cast(Any, model.encoder.layers), *cast(Any, model.decoder.layers)],
         strict=True,
     ):
-        yield from both(theirs.self_attn, ours.self_attn.maps)
+        yield from both(theirs.self_attn, ours.self_attn.qkv)
         yield from both(theirs.self_attn.out_proj, ours.self_attn.out)
         yield from both(theirs.linear1, ours.ffn.up)
         yield from both(theirs.linear2, ours.ffn.down)
