@@ -255,7 +255,9 @@ def plot_alignment(
         else:
             from seq2attn.cli import plot_self_attention
 
+            default_title = f"{attention_of.capitalize()} self-attention of {run}"
             views = plot_self_attention.of_run(run, attention_of, source, target, words, heads, *search)
+            canvas = canvas._replace(title=default_title if canvas.title is None else canvas.title)
     alignments.note_facts(views, written=output is not None)
     alignments.draw([views], output, canvas, default_title)
 

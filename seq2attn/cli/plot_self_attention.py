@@ -60,9 +60,7 @@ def of_run(
         words = not unspaced(text.split())
     which = heads.expand(layers, count) if heads.any else [(None, None)]
     return [
-        _alignment(text, labels, weights, one, words, side)._replace(
-            title=f"{side} self-attention" + ", ".join(filter(None, ("", head_title(*one, layers, count))))
-        )
+        _alignment(text, labels, weights, one, words, side)._replace(title=head_title(*one, layers, count))
         for one in which
     ]
 

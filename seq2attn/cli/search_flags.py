@@ -25,7 +25,9 @@ SETTINGS = (
     "no_repeat_ngram",
 )  # both options and settings
 RULES: tuple[Conflict | Needs, ...] = (
-    Needs("--samples", "--mbr", "it is the number of samples that --mbr chooses from; --sample draws --n-best N"),
+    Needs(
+        "--samples", "--mbr", "it is the number of samples that --mbr chooses from; --sample draws --n-best N"
+    ),
     Conflict("--mbr", "--sample", "--sample gives the samples themselves, --mbr the best of its own samples"),
     Conflict("--mbr", "--beam, --set search.beam", "it draws samples and does not search"),
     Conflict("--mbr", "--length-penalty, --set search.length_penalty", "it chooses by utility alone"),

@@ -577,8 +577,8 @@ def test_self_attention_of_an_encoder_is_words_by_words(call: Call, tmp_path: Pa
     code, out, err = call(run, "--source", "the small dog", "--attention-of", "encoder", "--layer", 3)
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0] == "encoder self-attention, layer 3, mean of 2 heads"
-    assert [line.split()[0] for line in lines[5:9]] == ["the", "small", "dog", "end"]
+    assert lines[:2] == [f"Encoder self-attention of {run}", "layer 3, mean of 2 heads"]
+    assert [line.split()[0] for line in lines[6:10]] == ["the", "small", "dog", "end"]
     assert call(run, "--source", "the small dog", "--attention-of", "encoder", "--layer", 4)[0] == 2
 
 
@@ -586,8 +586,8 @@ def test_self_attention_of_a_decoder_begins_with_the_start_token(call: Call, dee
     code, out, _ = call(deep, *FORCED, "--attention-of", "decoder", "--layer", 1, "--head", 1)
     assert code == 0
     lines = out.splitlines()
-    assert lines[0] == "decoder self-attention, layer 1, head 1"
-    rows = [line.split() for line in lines if line.split() and "┌" not in line][1:]
+    assert lines[:2] == [f"Decoder self-attention of {deep}", "layer 1, head 1"]
+    rows = [line.split() for line in lines if line.split() and "┌" not in line][2:]
     assert [row[0] for row in rows[:6]] == ["start", "le", "petit", "chien", ",", "dort"]
     assert rows[0][1:] == ["██"]  # the first position attends to itself only
 
