@@ -410,9 +410,9 @@ BUGS = (
     Bug("training/objectives/self_critical.py", "(sources / samples)", "(1 / samples)", ("training/test_self_critical.py", "-k", "large_batch")),
     Bug("training/objectives/doubly_stochastic.py", "((1 - read_BS) * mask_BS)", "(1 - read_BS)", ("training/test_doubly_stochastic.py", "-k", "equation")),
     Bug("training/objectives/doubly_stochastic.py", "index_select(0, real_M)", "index_select(0, torch.arange(len(real_M)))", ("training/test_doubly_stochastic.py", "-k", "equation")),
-    Bug("cli/train.py", 'elif chosen.model.encoder.kind == "image" and chosen.model.encoder.frozen:', "elif False:", ("training/test_images.py", "-k", "resumed_run")),
-    Bug("cli/train.py", "if old is None or not directory.has_state(old):", "if old is None:", ("training/test_images.py", "-k", "resumed_run")),
-    Bug("cli/train_images.py", "(varied and (train.max_crop or", "(False and (train.max_crop or", ("training/test_images.py", "-k", "nothing_varies")),
+    Bug("cli/train_run.py", 'elif settings.model.encoder.kind == "image" and settings.model.encoder.frozen:', "elif False:", ("training/test_images.py", "-k", "resumed_run")),
+    Bug("cli/train_run.py", "if old is None or not resume.has_state(old):", "if old is None:", ("training/test_images.py", "-k", "resumed_run")),
+    Bug("cli/train_images.py", "(augmented and (train.max_crop or", "(False and (train.max_crop or", ("training/test_images.py", "-k", "nothing_varies")),
     Bug("cli/console.py", 'overflow="crop")', 'overflow="crop", end="")', ("cli/test_console.py", "-k", "line_of_its_own")),
     # the first hour of a user: names that are near, lines that fit, what is seen before anything is done
     Bug("near.py", "min(MOST, max(len(typed), len(other)) // SHARE)", "MOST", ("test_near.py", "-k", "near_spellings")),
@@ -423,7 +423,7 @@ BUGS = (
     Bug("config/schema.py", "When(\"history\", \"fertility\")", "When(\"history\", \"coverage\")", ("config/test_schema.py", "-k", "conditions")),
     Bug("config/sizes.py", "return model.embedding if embeddings", "return model.embedding if not embeddings", ("config/test_sizes.py",)),
     Bug("config/files.py", 'if "kind" in value and value["kind"] != below', 'if False and value["kind"] != below', ("cli/test_preset_list.py", "-k", "another_kind")),
-    Bug("cli/ready.py", "if mistaken.is_run(out) and not force and", "if False and", ("cli/test_mistaken.py", "-k", "torch")),
+    Bug("cli/train_checks.py", "if mistaken.is_run(out) and not force and", "if False and", ("cli/test_mistaken.py", "-k", "torch")),
 )
 # fmt: on
 
