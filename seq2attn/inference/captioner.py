@@ -47,7 +47,9 @@ File = str | os.PathLike[str] | bytes
 
 
 class Captioner(Predictor[Pixels, Caption]):
-    """Models and a tokenizer, ready to caption images: loaded from runs, or made around a model in training."""
+    """Models and a tokenizer, ready to caption images: loaded from runs, or made around a model in
+    training.
+    """
 
     def __init__(
         self,
@@ -60,8 +62,8 @@ class Captioner(Predictor[Pixels, Caption]):
         others: Sequence[tuple[Seq2Seq, ImageTransform]] = (),
         processes: bool = False,
     ) -> None:
-        """An ensemble of the model and `others`, each with its own transform of an image, on the device of the model.
-        `precision` and `processes`: see `Translator`.
+        """An ensemble of the model and `others`, each with its own transform of an image, on the device of
+        the model. `precision` and `processes`: see `Translator`.
         """
         assert config.model.encoder.kind == "image"
         self.transforms = (ImageTransform.of(config.model.encoder), *(transform for _, transform in others))
@@ -136,11 +138,11 @@ class Captioner(Predictor[Pixels, Caption]):
         utility: Utility | None = None,
         samples: int | None = None,
     ) -> list[list[Caption]]:
-        """The `n_best` captions of each image, best first. An image is a path, the bytes of a file, or the result of
-        `load_pixels`.
+        """The `n_best` captions of each image, best first. An image is a path, the bytes of a file, or the
+        result of `load_pixels`.
 
-        Options: see `Translator.translate`; the default maximum length is MAX_LENGTH. Raises UserError, which names
-        the file, if it is no image.
+        Options: see `Translator.translate`; the default maximum length is MAX_LENGTH. Raises UserError,
+        which names the file, if it is no image.
         """
         if isinstance(images, str | bytes | os.PathLike):
             raise UsageError("caption takes a list of images: put a single one in brackets")
@@ -213,7 +215,9 @@ class Captioner(Predictor[Pixels, Caption]):
         return self_attention(self, source, len(source) if self.clips else None, target_ids, [])
 
     def load_pixels(self, image: File, where: str | None = None) -> list[Pixels]:
-        """The pixels of an image for each member. Raises UserError, which names the file, if it is no image."""
+        """The pixels of an image for each member. Raises UserError, which names the file, if it is no
+        image.
+        """
         content, name = (
             ([image], "image")
             if isinstance(image, bytes)
