@@ -18,6 +18,7 @@ from PIL import Image
 
 from seq2attn import config
 from seq2attn.data import prepare as preparing
+from seq2attn.data.images import prepare as images_prepare
 from seq2attn.data.images.corpus import Box
 from seq2attn.data.images.dataset import CAPTIONS, CaptionedSplit
 from seq2attn.data.images.files import content_of, frame_files, image_files
@@ -111,6 +112,7 @@ def test_frames_of_clips_are_kept_in_order(tmp_path: Path) -> None:
 def test_preparation_writes_several_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows keep their place whatever is flushed together, in reading, dividing, encoding and leaving out."""
     monkeypatch.setattr("seq2attn.data.images.prepare._BATCH", 4)
+    monkeypatch.setattr(images_prepare, "_SPOOL", images_prepare._SPOOL._replace(max_rows=4))
     images = [toy.image(number, 1 + number % 2) for number in range(41)]
     images[7] = images[7]._replace(captions=("", ""))
     images[20] = images[20]._replace(captions=("", "red left"))
