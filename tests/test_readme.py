@@ -61,7 +61,7 @@ def pipelines(text: str) -> list[str]:
 
 
 def calls() -> Iterator[list[str]]:
-    """The arguments of every `seq2attn` in the blocks, and between the lines where no word is a placeholder."""
+    """The arguments of every `seq2attn` in the blocks, and between the lines if no word is a placeholder."""
     spans = re.findall(r"`([^`\n]+)`", README)
     spans = [span for span in spans if not re.search(r"\b[A-Z]{3,}\b|\.\.\.", span)]
     for line in [*(line for block in blocks(README, "sh") for line in block.splitlines()), *spans]:
