@@ -1,6 +1,6 @@
-"""What `evaluate` does with captioned images: a run describes them, all their captions are forced on it,
-and BLEU, chrF, TER and the scores of captions
-compare systems. The test at the end of a training is the same. Knows no file."""
+"""What `evaluate` does with captioned images: a run describes them, all their captions are forced on it, and
+BLEU, chrF, TER and the scores of captions compare systems. The test at the end of a training is the same.
+Knows no file."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,11 +39,13 @@ class CaptionTestSet(TestSet):
         assert self.split is not None  # a run with files of captions was refused
         if self.clips and not reader.clips:
             raise UserError(
-                f"{self.where}: holds clips, and {system.name} reads stills: name prepared data of stills with --data"
+                f"{self.where}: holds clips, and {system.name} reads stills: name prepared data of "
+                "stills with --data"
             )
         if reader.clips and not self.clips:
             raise UserError(
-                f"{self.where}: holds stills, and {system.name} reads clips: name prepared data of clips with --data"
+                f"{self.where}: holds stills, and {system.name} reads clips: name prepared data of clips "
+                "with --data"
             )
         with console.progress() as show:
             system.outputs = captioning.caption(
@@ -106,7 +108,8 @@ def of_split(prepared: "Prepared", name: str) -> CaptionTestSet:
     )
     if blank is not None:
         raise UserError(
-            f"{where}: {blank} has no caption to compare with; give it one, or leave it out, and prepare again"
+            f"{where}: {blank} has no caption to compare with; give it one, or leave it out, and prepare "
+            "again"
         )
     return CaptionTestSet(name, where, split.captions, split, prepared.clips, language=prepared.languages[1])
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seq2attn.cli import console
-from seq2attn.cli.train import prepared_folder
+from seq2attn.cli.corpus_cache import prepared_folder
 from seq2attn.data.prepared import REPORT, Prepared
 from seq2attn.errors import UserError
 from seq2attn.evaluation.captioning import caption

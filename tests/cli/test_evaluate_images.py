@@ -419,7 +419,7 @@ def test_files_of_captions_are_scored_as_a_split_is(
     ("arguments", "words"),
     [
         (("run", "--by-length"), "--by-length is for text"),
-        (("run", "--gold", "good"), "pointing accuracy is shown where"),
+        (("run", "--gold", "good"), "pointing accuracy is printed if"),
         (
             ("run", "--source", "good", "--reference", "ref0"),
             "`seq2attn prepare`), and name the folder with --data",
@@ -429,12 +429,12 @@ def test_files_of_captions_are_scored_as_a_split_is(
         (("run,translating",), "describes images and"),
         (("translating", "--allow-code"), "--allow-code is for a run that describes images"),
         (("--hypotheses", "good", "--data", "prepared", "--by-length"), "--by-length is for text"),
-        (("--hypotheses", "good", "--data", "prepared", "--captions"), "--captions is for"),
-        (("--hypotheses", "good", "--data", "prepared", "--allow-code"), "--allow-code is for a run"),
-        (("run", "--captions"), "--captions is for"),
+        (("--hypotheses", "good", "--data", "prepared", "--captions"), "--captions needs --reference FILE"),
+        (("--hypotheses", "good", "--data", "prepared", "--allow-code"), "--allow-code needs RUN"),
+        (("run", "--captions"), "--captions and RUN"),
         (
             ("--hypotheses", "good", "--reference", "ref0", "--source", "ref0", "--captions"),
-            "--captions is for",
+            "--captions and --source",
         ),
     ],
 )
@@ -531,7 +531,7 @@ def test_a_training_ends_with_the_scores_that_evaluate_gives(
         "encoder.size=16",
         "encoder.channels=4",
         "encoder.blocks=[1]",
-        "encoder.side=32",
+        "encoder.image_size=32",
         "decoder.size=16",
         "attention.size=8",
     ]

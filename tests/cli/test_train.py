@@ -176,14 +176,17 @@ def test_images_are_called_so_and_nothing_is_offered_that_would_be_refused(run: 
         *(part for size in sizes for part in ("--set", size)),
     )
     assert (code, out) == (0, ""), err
-    assert re.search(r"\n  image    \S+\n  reference  .*\n  caption    ", err)
+    assert re.search(r"\n  image      \S+\n  reference  .*\n  caption    ", err)
     # no attention to draw and no test split to score
     assert err.endswith("\nnext:\n  seq2attn caption run IMAGE...\n  seq2attn evaluate run --split valid\n")
 
 
 def test_stills_are_no_clips(run: Run, tmp_path: Path) -> None:
     image_toy.folder(tmp_path / "data", 6, 2)
-    said = "seq2attn: data: holds stills, and this model reads clips: choose a preset for stills, as xu15-soft, or other data\n"
+    said = (
+        "seq2attn: data: holds stills, and this model reads clips: choose a preset for stills, as "
+        "xu15-soft, or other data\n"
+    )
     assert run("video", "--data", "data", "--out", "run") == (1, "", said)
 
 
@@ -587,7 +590,10 @@ def test_sigterm_saves_and_the_run_goes_on_as_if_nothing_had_happened(
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
-    said = r"stopped at step \d+: --resume goes on from here; it cannot translate before its first validation \(step 1000000\)"
+    said = (
+        r"stopped at step \d+: --resume continues from here; "
+        r"it cannot translate before its first validation \(step 1000000\)"
+    )
     assert re.fullmatch(said, err.splitlines()[-1])
     assert "Traceback" not in err
     step = state(tmp_path / "run")["step"]
