@@ -268,7 +268,7 @@ def outputs_and_attention(run: directory.Run) -> tuple[dict[str, Any], dict[str,
         return [ranked[0] for ranked in method(inputs, attention=attention, **options)]
 
     def force(count: int, attention: bool | str) -> list[Any]:
-        return system.force(inputs[:count], references[:count], attention=attention)
+        return system.score_targets(inputs[:count], references[:count], attention=attention)
 
     outputs = {
         "greedy": search(inputs, True, beam=1),

@@ -45,7 +45,9 @@ class Run:
     target_size: int
     languages: tuple[str | None, str | None]
     corpus: str  # the training corpus, as the user named it
-    source_lengths: Mapping[str, float] | None = None  # of the training texts: see `data.seen`
+    source_lengths: Mapping[str, float] | None = (
+        None  # of the training texts: see `data.text.source_statistics`
+    )
 
     @property
     def weights(self) -> Path:

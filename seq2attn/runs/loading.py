@@ -12,7 +12,14 @@ from typing import NamedTuple, get_args
 
 import torch
 
-from seq2attn.config import MOST_PARAMETERS, Precision, change, estimate_parameters, refuse_idle, refuse_spent
+from seq2attn.config import (
+    MOST_PARAMETERS,
+    Precision,
+    change,
+    estimate_parameters,
+    refuse_idle,
+    refuse_training_only,
+)
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.devices import find_device
 from seq2attn.errors import UsageError, UserError
@@ -126,7 +133,7 @@ def _changed(run: Run, settings: Sequence[str]) -> Run:
     """
     if not settings:
         return run
-    refuse_spent(settings)
+    refuse_training_only(settings)
     changed = replace(run, config=change(run.config, settings, f"{run.path} with {' '.join(settings)}"))
     shapes = _shapes(run)
     if _shapes(changed) != shapes:

@@ -1,4 +1,6 @@
-"""`prepare` from the command line: the report, the refusals with their exit codes, and Ctrl-C at any moment."""
+"""`prepare` from the command line: the report, the refusals with their exit codes, and Ctrl-C at any
+moment.
+"""
 
 import json
 import os
@@ -257,7 +259,8 @@ def interrupted(corpus: Path, tmp_path: Path, changes: str) -> None:
         "@contextmanager\ndef progress():\n    yield lambda task, *_: None\n"
         "console.progress = progress\n"
         f"{WAIT}{changes}"
-        f"sys.exit(app.run(['prepare', {str(corpus)!r}, {str(tmp_path / 'out')!r}, '--source', 'en', '--target', 'de', '--vocab-size', '60', '--workers', '2']))\n"
+        f"sys.exit(app.run(['prepare', {str(corpus)!r}, {str(tmp_path / 'out')!r}, '--source', 'en', "
+        "'--target', 'de', '--vocab-size', '60', '--workers', '2']))\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
@@ -286,7 +289,10 @@ def interrupted(corpus: Path, tmp_path: Path, changes: str) -> None:
 
 @pytest.mark.parametrize("moment", ["reading", "training the tokenizer", "encoding train"])
 def test_ctrl_c_at_any_moment(moment: str, corpus: Path, tmp_path: Path) -> None:
-    changes = f"@contextmanager\ndef progress():\n    yield lambda task, *_: wait() if task == {moment!r} else None\nconsole.progress = progress\n"
+    changes = (
+        "@contextmanager\ndef progress():\n"
+        f"    yield lambda task, *_: wait() if task == {moment!r} else None\nconsole.progress = progress\n"
+    )
     interrupted(corpus, tmp_path, changes)
 
 
@@ -312,8 +318,10 @@ def test_a_signal_during_a_fork_waits_for_its_end(corpus: Path, tmp_path: Path, 
 
 def test_workers_end_when_the_command_is_killed(corpus: Path, tmp_path: Path) -> None:
     program = (
-        "import os, time\nfrom seq2attn.data.worker_processes import exit_without, run_in_processes\ncaller = os.getpid()\n"
-        "def work(rank):\n    os.write(1, b'working\\n')\n    while True:\n        time.sleep(0.01)\n        exit_without(caller)\n"
+        "import os, time\nfrom seq2attn.data.worker_processes import exit_without, "
+        "run_in_processes\ncaller = os.getpid()\n"
+        "def work(rank):\n    os.write(1, b'working\\n')\n    while True:\n        time.sleep(0.01)\n    "
+        "    exit_without(caller)\n"
         "run_in_processes(work, 2)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -375,7 +383,8 @@ def test_more_missing_images_than_allowed_are_refused(call: Call, images: Path, 
     code, _, said = call(images, tmp_path / "out")
     assert code == 1
     assert re.search(
-        r"2 of 24 images are missing or damaged: .*003\.png.*; 5% are left out at most: mend them, or allow more with --max-missing\n$",
+        r"2 of 24 images are missing or damaged: .*003\.png.*; 5% are left out at most: "
+        r"mend them, or allow more with --max-missing\n$",
         said,
     )
     assert not (tmp_path / "out").exists()

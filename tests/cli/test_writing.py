@@ -19,14 +19,15 @@ from full_disk import largest_file
 
 from seq2attn import files
 from seq2attn.cli import app, console
+from seq2attn.cli.corpus_cache import prepared_folder
 from seq2attn.cli.output import result_files
-from seq2attn.cli.train import prepared_folder
 from seq2attn.config import Config
 from seq2attn.data import prepare as preparing
 from seq2attn.data.prepared import Prepared
 from seq2attn.errors import UserError
 from seq2attn.inference.attention_file import AttentionWriter
 from seq2attn.plotting import heatmap, html_alignment
+from seq2attn.plotting.alignment import Alignment
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -95,8 +96,10 @@ def test_what_a_full_disk_cuts_off_keeps_its_whole_lines(
     lines = piece.read_bytes().splitlines(keepends=True)
     assert code == 1
     assert err == (
-        f"warning: {out}: not finished, so it is as it was; what was finished is in {piece} ({len(lines)} line{'s' if len(lines) > 1 else ''})\n"
-        f"seq2attn: {out}: cannot be written: File too large; raise the limit (ulimit -f), or write elsewhere\n"
+        f"warning: {out}: not finished, so it is as it was; what was finished is in {piece} "
+        f"({len(lines)} line{'s' if len(lines) > 1 else ''})\n"
+        f"seq2attn: {out}: cannot be written: File too large; raise the limit (ulimit -f), or write "
+        "elsewhere\n"
     )
     assert all(line.endswith(b"\n") for line in lines)
     assert (out.read_text(), stat.S_IMODE(piece.stat().st_mode)) == ("of yesterday\n", 0o600)
@@ -159,7 +162,7 @@ def test_standard_output_that_fails_is_named(run: Path, tmp_path: Path) -> None:
 
 def test_images_and_pages_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
     weights = np.full((2, 3), 1 / 3)
-    pair = html_alignment.Alignment(["a", "b", "c"], ["x", "y"], weights)
+    pair = Alignment(["a", "b", "c"], ["x", "y"], weights)
     for ending in (".png", ".svg", ".pdf", ".html"):
         path = tmp_path / f"p{ending}"
         path.write_bytes(b"of yesterday")
@@ -224,7 +227,8 @@ def test_the_second_of_two_loses_and_hurts_nothing(
     ((code, printed, err),) = second
     assert (code, printed) == (1, "")
     assert re.fullmatch(
-        rf"seq2attn: {out}: process {os.getpid()} on \S+ is making it: wait for it to end, or choose another place",
+        rf"seq2attn: {out}: process {os.getpid()} on \S+ is making it: "
+        r"wait for it to end, or choose another place",
         err.splitlines()[-1],
     )
     assert Prepared(out).report["seed"] == 1
@@ -282,9 +286,11 @@ def test_the_second_training_on_a_cold_cache_waits_for_the_first(
     monkeypatch.setattr(console, "quiet", False)
     chosen = Config.model_validate({"data": {"source": "en", "target": "de", "vocab_size": 40}})
     program = (
-        "import sys\nfrom seq2attn.cli.train import prepared_folder\nfrom seq2attn.config import Config\nfrom seq2attn.data import prepare as preparing\n"
+        "import sys\nfrom seq2attn.cli.corpus_cache import prepared_folder\nfrom seq2attn.config import "
+        "Config\nfrom seq2attn.data import prepare as preparing\n"
         "finish = preparing._finish\n"
-        "def wait(*arguments):\n    print('working', flush=True)\n    sys.stdin.readline()\n    finish(*arguments)\n"
+        "def wait(*arguments):\n    print('working', flush=True)\n    sys.stdin.readline()\n    "
+        "finish(*arguments)\n"
         "preparing._finish = wait\n"
         f"prepared_folder({str(corpus)!r}, Config.model_validate({chosen.model_dump(mode='json')!r}))\n"
     )

@@ -1,4 +1,6 @@
-"""Attention of every head: equal to the decoder's own, with the mean as before, and selected by layer and head."""
+"""Attention of every head: equal to the decoder's own, with the mean as before, and selected by layer and
+head.
+"""
 
 import math
 
@@ -20,7 +22,12 @@ TEXTS = ["the small dog", "rain falls", ""]
 def deep(seed: int = 1) -> Translator:
     """Two decoder layers with two heads each."""
     translator = tiny.translator(
-        seed, kind="transformer", size=12, heads=2, layers=2, attention={"score": "scaled-dot", "size": None, "heads": 2}
+        seed,
+        kind="transformer",
+        size=12,
+        heads=2,
+        layers=2,
+        attention={"score": "scaled-dot", "size": None, "heads": 2},
     )
     translator.models[0].eval()
     return translator

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 from toy import After
 
-from seq2attn.cli import train as command
+from seq2attn.cli import train_run as command
 from seq2attn.cli.train_images import CaptioningTask
 from seq2attn.data.images.dataset import CaptionedSplit
 from seq2attn.data.images.transforms import CaptionedImages, ImageTransform
@@ -544,11 +544,11 @@ def test_features_of_a_resumed_run_are_of_its_own_backbone(
     toy.run_at(tmp_path / "run", frozen, stills)
     run = directory.open_run(tmp_path / "run", trained=False)
     first = backbone_of(with_published(frozen, stills))
-    assert changed(first, backbone_of(command._model(frozen, stills, toy.ALONE, run))) == []
+    assert changed(first, backbone_of(command.build_model(frozen, stills, toy.ALONE, run))) == []
     toy.fit(tmp_path / "run", frozen, stills, with_published(frozen, stills))
     gone = toy.config.change(frozen, ["model.encoder.weights=gone.safetensors"])
-    assert changed(first, backbone_of(command._model(gone, stills, toy.ALONE, run))) == []
-    assert changed(first, backbone_of(command._model(frozen, stills, toy.ALONE, None))) == []
+    assert changed(first, backbone_of(command.build_model(gone, stills, toy.ALONE, run))) == []
+    assert changed(first, backbone_of(command.build_model(frozen, stills, toy.ALONE, None))) == []
 
 
 @pytest.mark.parametrize(

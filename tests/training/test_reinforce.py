@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 from toy import Pairs, fit, of, settings
 
-from seq2attn.attention import Chosen, build_normaliser
+from seq2attn.attention import AttentionWeights, build_normaliser
 from seq2attn.runs import directory
 from seq2attn.training import resume
 from seq2attn.training.events import Validation
@@ -34,26 +34,32 @@ RECIPES = {
 class Given(nn.Module):
     """Hard attention whose draws are given: the k positions (in order) that each row reads at each step."""
 
+    draws = True
+
     def __init__(self, draws_BTK):
         super().__init__()
         self.draws_BTK = draws_BTK
 
-    def forward(self, scores_BTS, mask, past):
-        picks_BTK = self.draws_BTK.gather(1, past.time[..., None].expand(-1, -1, self.draws_BTK.size(-1)))
-        scores_BTS = scores_BTS.masked_fill(~mask, -math.inf)
-        log_p, left = 0.0, scores_BTS
-        for pick in picks_BTK.split(1, -1):
+    def forward(self, scores_B1TS, mask, history):
+        picks_BTK = self.draws_BTK.gather(1, history.step[..., None].expand(-1, -1, self.draws_BTK.size(-1)))
+        scores_B1TS = scores_B1TS.masked_fill(~mask, -math.inf)
+        log_p, left, picks_B1TK = 0.0, scores_B1TS, picks_BTK[:, None]
+        for pick in picks_B1TK.split(1, -1):
             log_p = log_p + (left.gather(-1, pick) - left.logsumexp(-1, keepdim=True))[..., 0]
             left = left.scatter(-1, pick, -math.inf)
-        weights = torch.zeros_like(scores_BTS).scatter(-1, picks_BTK, 1.0)
-        return Chosen(weights, log_p, torch.distributions.Categorical(logits=scores_BTS).entropy())
+        weights = torch.zeros_like(scores_B1TS).scatter(-1, picks_B1TK, 1.0)
+        return AttentionWeights(weights, log_p, torch.distributions.Categorical(logits=scores_B1TS).entropy())
 
 
 class InTurn(nn.Module):
     """Samples that need no seed: step t reads position t of the source, modulo its length."""
 
-    def forward(self, scores_BTS, mask, past):
-        return Given((torch.arange(99) % mask.sum(-1)[:, :1])[:, :, None])(scores_BTS, mask, past)
+    draws = True
+
+    def forward(self, scores_B1TS, mask, history):
+        return Given((torch.arange(99) % mask[:, 0, 0].sum(-1)[:, None])[:, :, None])(
+            scores_B1TS, mask, history
+        )
 
 
 class Case:

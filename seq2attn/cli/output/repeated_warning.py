@@ -1,12 +1,12 @@
-"""A warning that many lines may deserve: said for the first ones, then counted. Knows no warning of its own."""
+"""A warning that many lines may need: printed for the first ones, then counted."""
 
 from seq2attn.cli import console
 
 MOST = 10
 
 
-class Repeated:
-    """`what` says of the lines that are only counted what is the matter with them, as in "not a JSON object"."""
+class RepeatedWarning:
+    """`what` names the problem of the lines that are only counted, as in "not a JSON object"."""
 
     def __init__(self, what: str, most: int = MOST) -> None:
         self._what, self._most = what, most
@@ -18,7 +18,7 @@ class Repeated:
             console.warn(text)
 
     def close(self) -> None:
-        """At the end of the work: how many more there were."""
+        """At the end of the work: print how many more lines there were."""
         more = self.count - self._most
         if more > 0:
             console.warn(f"{more:,} more {'lines' if more > 1 else 'line'}: {self._what}")

@@ -10,7 +10,7 @@ import reference
 import torch
 from torch import Tensor
 
-from seq2attn.attention.sparsemax import entmax15, sparsemax
+from seq2attn.kernels.sparsemax import entmax15, sparsemax
 
 Sparse = Callable[[Tensor, Tensor], Tensor]
 BOTH = pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def all_real(scores: Tensor) -> Tensor:
 @BOTH
 @pytest.mark.parametrize("spread", [0.01, 0.3, 1.0, 10.0])
 @pytest.mark.parametrize("size", [1, 2, 7, 100])
-def test_weights_and_gradients_are_the_librarys(
+def test_weights_and_gradients_equal_the_entmax_library(
     ours: Sparse, library: Callable[..., Tensor], name: str, spread: float, size: int, float64: None
 ) -> None:
     scores = (torch.randn(5, 4, size) * spread + 30).requires_grad_()
@@ -44,7 +44,7 @@ def test_weights_and_gradients_are_the_librarys(
 
 
 @BOTH
-def test_masked_rows_are_the_librarys_shorter_rows(
+def test_masked_rows_equal_shorter_rows_of_the_entmax_library(
     ours: Sparse, library: Callable[..., Tensor], name: str, float64: None
 ) -> None:
     mask = torch.rand(6, 3, 8) < 0.6
@@ -65,7 +65,7 @@ def test_masked_rows_are_the_librarys_shorter_rows(
 
 
 @BOTH
-def test_equal_scores_share_alike(
+def test_equal_scores_have_equal_weights(
     ours: Sparse, library: Callable[..., Tensor], name: str, float64: None
 ) -> None:
     scores = torch.tensor(
@@ -110,7 +110,7 @@ def test_entmax15_maximises_its_objective(float64: None) -> None:
 @BOTH
 @pytest.mark.parametrize("spread", [1e-4, 1e-2, 1.0])
 @pytest.mark.parametrize("hidden", [0, 500])
-def test_float32_keeps_its_digits_over_thousands_of_positions(
+def test_float32_is_accurate_over_thousands_of_positions(
     ours: Sparse, library: Callable[..., Tensor], name: str, spread: float, hidden: int
 ) -> None:
     scores, mask = torch.randn(4, 3, 3000) * spread, torch.arange(3000).expand(4, 1, 3000) >= hidden
@@ -121,7 +121,7 @@ def test_float32_keeps_its_digits_over_thousands_of_positions(
 
 
 @BOTH
-def test_what_is_far_below_the_best_is_exactly_zero(
+def test_positions_far_below_the_best_are_exactly_zero(
     ours: Sparse, library: Callable[..., Tensor], name: str
 ) -> None:
     scores = torch.tensor([[[0.0, -2.1, -5.0, -1e30]]], requires_grad=True)
