@@ -279,6 +279,16 @@ def test_resuming_with_other_data_is_refused(run: Run, home: Path, tmp_path: Pat
     assert "was trained on other data" in err
 
 
+def test_resume_that_is_refused_prints_no_sizes(run: Run, home: Path) -> None:
+    train(run, home, "--max-steps", "1")
+    file = Path("run/training/state.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"position": 10**6}))
+    code, _, err = train(run, home, "--resume")
+    assert code == 1
+    assert "position is 1000000" in err
+    assert "parameters" not in err
+
+
 def test_resuming_where_there_is_nothing_starts(run: Run, home: Path) -> None:
     code, _, err = train(run, home, "--max-steps", "1", "--resume")
     assert code == 0
