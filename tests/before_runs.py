@@ -41,11 +41,9 @@ from seq2attn.data.images.transforms import CaptionedImages, ImageTransform
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.inference import Captioner, Translator
 from seq2attn.models.seq2seq import Seq2Seq, build
-from seq2attn.runs import directory
-from seq2attn.runs.tensors import load_tensors, named_tensors
-from seq2attn.training import trainer
+from seq2attn.runs import directory, tensors
+from seq2attn.training import events, trainer
 from seq2attn.training.distributed import World
-from seq2attn.training.events import Update, Validation
 
 BEFORE = Path(__file__).parent / "before"
 DATA = Path(__file__).parents[1] / "data"
@@ -218,9 +216,9 @@ def fresh_model(run: directory.Run) -> Seq2Seq:
 
 def sums(name: str, model: Seq2Seq) -> dict[str, Any]:
     """Sum and absolute sum of each tensor by its old name; a hash of all in the order of the old names."""
-    tensors, digest, of_tensor = named_tensors(model), hashlib.sha256(), {}
+    named, digest, of_tensor = tensors.named_tensors(model), hashlib.sha256(), {}
     for key in sorted(load_file(BEFORE / f"{name}.start.safetensors")):
-        tensor = tensors[renamed_parameter(key)].detach().contiguous()
+        tensor = named[renamed_parameter(key)].detach().contiguous()
         digest.update(tensor.numpy().tobytes())
         totals = tensor.double().sum(), tensor.double().abs().sum()
         of_tensor[key] = [float(f"{total:.9g}") for total in totals]
@@ -230,25 +228,34 @@ def sums(name: str, model: Seq2Seq) -> dict[str, Any]:
 def trained(name: str, run: directory.Run) -> dict[str, Any]:
     """Losses of the steps and of the validation, and a hash of the weights in the end."""
     model = fresh_model(run)
-    load_tensors(model, first_weights(name), f"{name}.start.safetensors")
+    tensors.load_tensors(model, first_weights(name), f"{name}.start.safetensors")
     losses, valid = [], []
     world = World(torch.device("cpu"))
     for event in trainer.train(
         model, run, pairs(run, "train"), pairs(run, "valid"), world=world, format="fp32"
     ):
-        if isinstance(event, Update):
+        if isinstance(event, events.Update):
             losses.append(event.loss)
-        elif isinstance(event, Validation):
+        elif isinstance(event, events.Validation):
             valid.append(event.loss)
     return {"losses": losses, "valid": valid, "final": sums(name, model)["sha256"]}
 
 
-def attention_arrays(outputs: Sequence[Any]) -> Iterator[tuple[str, np.ndarray]]:
-    """Means over layers and heads by their recorded names: by subwords and, of the first, between words."""
+def means(outputs: Sequence[Any]) -> Iterator[tuple[str, np.ndarray]]:
+    """The mean over layers and heads by its recorded name: by subwords and, of the first, between words."""
     for number, output in enumerate(outputs):
         yield f"pieces/{number}", output.subword_attention
         if number < SLICES:
             yield f"words/{number}", output.attention
+
+
+def layers_and_heads(outputs: Sequence[Any]) -> Iterator[tuple[str, np.ndarray]]:
+    """The weights by subwords of each layer and head, where there are several, by their recorded names."""
+    for number, output in enumerate(outputs):
+        weights = output.subword_attention_heads
+        if weights is not None and weights.shape[:2] != (1, 1):
+            for layer, head in np.ndindex(weights.shape[:2]):
+                yield f"L{layer + 1}H{head + 1}/{number}", weights[layer, head]
 
 
 def outputs_and_attention(run: directory.Run) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -256,22 +263,26 @@ def outputs_and_attention(run: directory.Run) -> tuple[dict[str, Any], dict[str,
     system: Any = kind.load(run.path, device="cpu", precision="fp32")
     inputs, references = inputs_and_references(run)
 
-    def search(attention: bool, **options: Any) -> list[Any]:
+    def search(inputs: Sequence[Any], attention: bool | str = False, **options: Any) -> list[Any]:
         method = system.caption if is_of_images(run) else system.translate
         return [ranked[0] for ranked in method(inputs, attention=attention, **options)]
 
+    def force(count: int, attention: bool | str) -> list[Any]:
+        return system.score_targets(inputs[:count], references[:count], attention=attention)
+
     outputs = {
-        "greedy": search(True, beam=1),
-        "beam4": search(False, beam=4),
-        "sampled": search(False, sample=True, seed=5, temperature=0.9),
-        "forced": system.score_targets(inputs[:FORCED], references[:FORCED], attention=True),
+        "greedy": search(inputs, True, beam=1),
+        "beam4": search(inputs, beam=4),
+        "sampled": search(inputs, sample=True, seed=5, temperature=0.9),
+        "forced": force(FORCED, True),
     }
     number = SLICES if is_of_images(run) else ATTENTION
     arrays: dict[str, np.ndarray] = {}
     if outputs["greedy"][0].subword_attention is not None:
-        for key in ("greedy", "forced"):
-            of_kind = attention_arrays(outputs[key][:number])
-            arrays |= {f"{key}/{name}": np.asarray(array, np.float32) for name, array in of_kind}
+        with_heads = {"greedy": search(inputs[:1], "all", beam=1), "forced": force(SLICES, "all")}
+        for key, of_kind in with_heads.items():
+            named = [*means(outputs[key][:number]), *layers_and_heads(of_kind)]
+            arrays |= {f"{key}/{name}": np.asarray(array, np.float32) for name, array in named}
     described: dict[str, Any] = {
         key: [
             [output.text, round(output.score, 8), round(output.log_probability, 8), output.finished]

@@ -45,6 +45,9 @@ VALUES = {("model.decoder.context_source", "nothing"): "none"}
 PARAMETERS: list[tuple[str, str]] = [
     # a convolutional decoder's attention in several heads has an `out` too: no run of before is such
     (r"\.layers\.(\d+)\.attention\.(maps|out)\.", r".layers.\1.self_attn.\2."),
+    (r"\.self_attn\.maps\.", ".self_attn.qkv."),
+    (r"\.score\.past\.", ".score.history_proj."),
+    (r"\.attention\.term\.", ".attention.history_feature."),
     (r"\.source_attention\.", ".cross_attn."),
     (r"\.feedforward\.into\.", ".ffn.up."),
     (r"\.feedforward\.out\.", ".ffn.down."),

@@ -52,13 +52,13 @@ def score(settings: config.AttentionConfig, module: Score) -> dict[str, Any]:
     numbers.
     """
     p: dict[str, Any] = {key: array(value) for key, value in module.named_parameters()}
-    name, past = settings.score, p.pop("past.weight", None)
+    name, past = settings.score, p.pop("history_proj.weight", None)
     assert (past is None) == (settings.history == "none")
     inside = {} if past is None else {"past": past if name in ("additive", "concat") else past[0]}
     if name == "keyed":
         return inside | {
-            "query": mapping(settings.query_map, module.query),
-            "key": mapping(settings.key_map, module.key),
+            "query": mapping(settings.query_map, module.query or nn.Identity()),
+            "key": mapping(settings.key_map, module.key or nn.Identity()),
         }  # type: ignore[arg-type]
     if name == "concat-linear":
         assert set(p) == {"query.weight", "key.weight"}
@@ -81,7 +81,9 @@ def score(settings: config.AttentionConfig, module: Score) -> dict[str, Any]:
 def attention(settings: config.AttentionConfig, module: Attention) -> dict[str, Any]:
     named: dict[str, Any] = {"score": score(settings, module.score)}
     terms = (
-        {} if module.term is None else {key: array(value) for key, value in module.term.named_parameters()}
+        {}
+        if module.history_feature is None
+        else {key: array(value) for key, value in module.history_feature.named_parameters()}
     )
     match settings.history:
         case "fertility":
@@ -118,9 +120,9 @@ def self_attention(settings: config.TransformerConfig, module: SelfAttention) ->
             first
             + (np.arange(heads)[:, None] * size + (pairs if name != "value" else np.arange(size))).flatten()
         )
-        named[name] = array(module.maps.weight)[rows]
+        named[name] = array(module.qkv.weight)[rows]
         if settings.bias:
-            named[name + "_b"] = array(module.maps.bias)[rows]
+            named[name + "_b"] = array(module.qkv.bias)[rows]
         first += heads * size
     return named
 

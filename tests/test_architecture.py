@@ -30,24 +30,27 @@ MAY_IMPORT: dict[str, set[str]] = {
     "search": set(),
     "config": {"errors", "near", "synonyms"},
     "devices": {"config", "errors"},
-    "samples": {"errors"},
+    "samples": set(),
     "attention": {"kernels", "config"},
     "models": {"attention", "kernels", "config", "errors"},
-    "data": {"samples", "config", "errors", "files", "near", "strict_json", "version"},
+    "data": {"config", "errors", "files", "near", "progress", "strict_json", "version"},
     "runs": {
-        *("models.seq2seq", "data.tokenizer", "config", "devices"),
-        *("errors", "files", "locks", "strict_json", "version"),
+        *("models", "devices", "data.tokenizer"),
+        *("config", "errors", "files", "locks", "strict_json", "version"),
     },
     "training": {
-        *("models", "kernels", "runs", "devices", "config", "data.batches"),
-        *("errors", "files", "prefetch", "strict_json"),
+        *("models", "kernels", "runs", "devices", "data.batches"),
+        *("config", "errors", "files", "prefetch", "strict_json"),
     },
-    "inference": {"models", "search", "runs", "devices", "data", "config", "errors", "files"},
+    "inference": {
+        *("models", "search", "runs", "devices", "data"),
+        *("config", "errors", "files", "strict_json"),
+    },
     "evaluation": {
         *("inference", "training.objectives", "models.seq2seq", "search.mbr", "data", "config"),
         *("errors", "version"),
     },
-    "plotting": {"data", "errors", "files", "strict_json"},
+    "plotting": {"data", "errors", "files"},
     "export": {"inference", "models", "attention", "runs", "data", "config", "errors", "files"},
     "cli": {
         *("inference", "training", "evaluation", "plotting", "export", "data", "models", "runs", "devices"),
@@ -56,19 +59,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"inference", "version"},
     "__main__": {"cli"},
 }
-# Imports against that order, which are to go.
-UPWARD: set[str] = set()
 
 # Third party -> the files or folders that may import it.
 DOORS = {
     "typer": ("cli/",),
     "rich": ("cli/console.py",),
-    "datasets": ("data/sources.py", "data/prepared.py"),
-    "pyarrow": ("data/", "samples/image_files.py"),
+    "datasets": ("data/hf_datasets.py", "data/prepare.py", "data/text/"),
+    "pyarrow": ("data/", "samples/"),
     "sentencepiece": ("data/tokenizer.py",),
     "sacrebleu": ("evaluation/",),
     "matplotlib": ("plotting/",),
-    "PIL": ("data/images/decoding.py", "samples/image_files.py", "plotting/"),
+    "PIL": ("data/images/", "samples/", "plotting/"),
     "pydantic": ("config/",),
     "safetensors": ("runs/headers.py", "runs/tensors.py", "models/vision/pretrained.py"),
     "ctranslate2": ("export/ctranslate2.py",),
@@ -115,7 +116,7 @@ def test_import_table_has_no_unused_permission() -> None:
         if name.startswith("seq2attn.")
     }
     allowed = {(own, other) for own, others in MAY_IMPORT.items() for other in others}
-    assert not allowed - used
+    assert not [f"{own} -> {other}" for own, other in sorted(allowed - used)]
 
 
 def test_import_table_runs_from_the_ground_up() -> None:
@@ -126,7 +127,7 @@ def test_import_table_runs_from_the_ground_up() -> None:
         for other in others
         if floors.index(other.split(".")[0]) >= floors.index(own)
     }
-    assert upward == UPWARD
+    assert not upward
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ def test_places_of_third_parties_are_all_used() -> None:
         for name, _ in imports(tree, path)
         if (package := name.split(".")[0]) in DOORS
     }
-    assert not {(package, row) for package, rows in DOORS.items() for row in rows} - used
+    assert not sorted({(package, row) for package, rows in DOORS.items() for row in rows} - used)
 
 
 @pytest.mark.parametrize("core", ["kernels", "attention", "models", "search"])
@@ -259,24 +260,17 @@ def test_torch_load_is_for_weights_alone_and_in_one_file(file: str, text: str, a
 # `files` writes; the generators of the bundled corpora, which no command runs.
 WRITERS = {
     "files.py": {
-        "open",
-        "mkdir",
-        "rename",
-        "replace",
-        "link",
-        "rmtree",
-        "unlink",
-        "rmdir",
-        "chmod",
-        "fchmod",
-        "fchown",
+        *("open", "mkdir", "rename", "replace", "link"),
+        *("rmtree", "unlink", "rmdir", "chmod", "fchmod", "fchown"),
     },
-    "locks.py": {"open", "unlink"},
-    "data/prepared.py": {"open", "mkdir", "rmtree", "unlink"},
-    "data/images/store.py": {"mkdir", "rename", "unlink"},
+    "locks.py": {"unlink"},
+    "data/prepare.py": {"mkdir", "rmtree"},
+    "data/text/prepare.py": {"unlink"},
+    "data/text/encoding.py": {"open", "mkdir", "rmtree"},
+    "data/images/prepare.py": {"mkdir", "rename", "unlink"},
     "data/formats/lines.py": {"TemporaryFile"},
-    "data/row_spool.py": {"unlink"},
-    "data/sources.py": {"TemporaryDirectory"},
+    "data/spool.py": {"unlink"},
+    "data/hf_datasets.py": {"TemporaryDirectory"},
     "samples/phrases/corpus.py": {"mkdir", "write_text"},
     "samples/image_files.py": {"mkdir", "write_text", "write_bytes", "write_table"},
     "export/folder.py": {"copyfile"},
@@ -285,7 +279,7 @@ WRITERS = {
     "runs/claim.py": {"mkdir", "rmdir"},  # for the lock
     "cli/signals.py": {"open"},  # nowhere, in place of a terminal that is gone
     "inference/feature_cache.py": {"mkdir"},
-    "cli/archive.py": {"TemporaryFile"},  # which has no name
+    "inference/zip_writer.py": {"TemporaryFile"},  # which has no name
     "cli/output/overlays.py": {"mkdir"},
     "cli/output/report.py": {"mkdir"},
     "cli/output/result_files.py": {"unlink", "truncate"},
@@ -339,7 +333,7 @@ def test_one_module_writes_files() -> None:
 
 def test_exceptions_to_the_one_writer_are_all_used() -> None:
     used = {(place(path), name) for path, tree in TREES.items() for name, _ in writes(tree)}
-    assert not {(file, name) for file, names in WRITERS.items() for name in names} - used
+    assert not sorted({(file, name) for file, names in WRITERS.items() for name in names} - used)
 
 
 @pytest.mark.parametrize(
@@ -402,6 +396,7 @@ def test_modules_hold_weights_alone() -> None:
     methods = [
         (path, method)
         for path, tree in TREES.items()
+        if part(path) in {"attention", "models"}
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef) and node.name in modules
         for method in node.body
@@ -472,8 +467,15 @@ def test_core_is_small_enough_to_read_in_one_evening(name: str) -> None:
 
 
 HEAVY = (
-    *("torch", "numpy", "datasets", "pyarrow", "sentencepiece", "sacrebleu", "matplotlib", "safetensors"),
-    *("PIL", "ctranslate2"),
+    "torch",
+    "numpy",
+    "datasets",
+    "pyarrow",
+    "sentencepiece",
+    "sacrebleu",
+    "matplotlib",
+    "PIL",
+    "ctranslate2",
 )
 HELP = [
     "",

@@ -1,8 +1,9 @@
-"""Near spellings, and names of other toolkits: what is alike is found, and what merely shares letters is not."""
+"""Near spellings and names of other toolkits are recognised; words that merely share letters are not."""
 
 import pytest
 
 from seq2attn import config, synonyms
+from seq2attn.errors import UsageError
 from seq2attn.near import distance, nearest
 
 
@@ -19,7 +20,9 @@ from seq2attn.near import distance, nearest
         ("a", "abcdef", 3),
     ],
 )
-def test_letters_that_are_wrong_missing_too_many_or_exchanged(one: str, other: str, apart: int) -> None:
+def test_distance_counts_changed_missing_extra_and_exchanged_letters(
+    one: str, other: str, apart: int
+) -> None:
     assert min(distance(one, other), 3) == apart
     assert min(distance(other, one), 3) == apart
 
@@ -40,16 +43,16 @@ def test_letters_that_are_wrong_missing_too_many_or_exchanged(one: str, other: s
         ("", ["a"], []),
     ],
 )
-def test_only_near_spellings_are_meant(word: str, names: list[str], meant: list[str]) -> None:
+def test_nearest_gives_only_near_spellings(word: str, names: list[str], meant: list[str]) -> None:
     assert nearest(word, names) == meant
 
 
-def test_all_that_are_equally_near_are_named() -> None:
+def test_nearest_gives_all_that_are_equally_near() -> None:
     assert nearest("luong15-dott", ["luong15-dot", "luong15-dat", "cho14"]) == ["luong15-dot"]
     assert nearest("teat", ["test", "text", "tent"]) == ["test", "text", "tent"]
 
 
-def test_settings_that_other_names_stand_for_are_there() -> None:
+def test_synonyms_name_settings_that_there_are() -> None:
     ours = {name for name, _, _ in config.fields()}
     for said in synonyms.SETTINGS.values():
         for word in said.replace(",", " ").replace("(", " ").replace(")", " ").split():
@@ -58,7 +61,7 @@ def test_settings_that_other_names_stand_for_are_there() -> None:
                 assert word in ours, said
 
 
-def test_no_setting_of_ours_is_called_unknown() -> None:
+def test_synonyms_hold_no_name_of_a_setting() -> None:
     own = {name.rpartition(".")[2].replace("_", "") for name, _, _ in config.fields()}
     assert not own & set(synonyms.SETTINGS)
 
@@ -66,10 +69,10 @@ def test_no_setting_of_ours_is_called_unknown() -> None:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("train.epochs", "there are no epochs: --max-steps, or --max-minutes"),
+        ("train.epochs", "there are no epochs: set train.max_steps or train.max_minutes"),
         ("epochs", "there are no epochs"),
         ("train.num_train_epochs", "there are no epochs"),
-        ("train.batch_size", "--set train.batch_tokens=4096"),
+        ("train.batch_size", "set train.batch_tokens, such as 4096"),
         ("model.hidden_size", "model.encoder.size and model.decoder.size"),
         ("model.num_layers", "model.encoder.layers and model.decoder.layers"),
         ("train.learning_rate", "train.lr"),
@@ -84,10 +87,27 @@ def test_no_setting_of_ours_is_called_unknown() -> None:
         ("model.encoder.zebra", "model.encoder has kind, cell, size"),
         ("train.zebra", "`seq2attn train PRESET --show` lists all"),
         ("train.momentun", "did you mean train.momentum?"),
+        # names that settings had in earlier versions
+        ("train.clip", "train.clip_norm"),
+        ("model.attention.past", "model.attention.history"),
+        ("model.decoder.reads", "model.decoder.context_source"),
+        ("model.attention.queries", "model.attention.query_input"),
+        ("model.attention.decoding", "model.attention.at_inference"),
+        ("model.attention.expected", "model.attention.expectation_prob"),
+        ("model.encoder.frames", "model.encoder.max_frames"),
+        ("model.encoder.time", "model.encoder.temporal"),
+        ("model.encoder.side", "model.encoder.image_size"),
+        ("model.encoder.fit", "model.encoder.resize"),
+        ("train.decay", "train.plateau_factor"),
+        ("train.colour", "train.color_jitter"),
+        ("train.crop", "train.max_crop"),
+        ("train.entropy", "train.reinforce.entropy_weight"),
+        ("train.unfreeze", "train.unfreeze_step"),
+        ("train.captions", "train.captions_per_image"),
     ],
 )
-def test_settings_of_other_toolkits_are_told_ours(typed: str, said: str) -> None:
-    with pytest.raises(config.UsageError) as refusal:
+def test_unknown_setting_names_ours(typed: str, said: str) -> None:
+    with pytest.raises(UsageError) as refusal:
         config.load("luong15", [f"{typed}=3"])
     assert f"{typed}: no such setting; " in str(refusal.value)
     assert said in str(refusal.value)

@@ -10,6 +10,8 @@ from seq2attn import config
 from seq2attn.training.schedules import learning_rate
 
 PRESETS = sorted(config.presets())
+SCORES = ("dot", "general", "concat", "scaled-dot")
+SYSTEMS = {"sutskever14", "cho14", "bahdanau15", "luong15", "gehring17", "vaswani17"}
 FAMILY = {  # what each changes of the attention of keyed-bilinear, and of its decoder
     "keyed-identity": {"score", "key_map", "query_map"},
     "keyed-linear": {"score", "size"},
@@ -33,8 +35,65 @@ BAHDANAU = {"tu16": {"history"}, "chorowski15": {"history"}, "tu17": {"gate"}}
 RELATIVES = [("keyed-bilinear", FAMILY), ("luong15", LUONG), ("bahdanau15", BAHDANAU)]
 
 
+def test_every_system_has_its_presets() -> None:
+    assert {
+        *SYSTEMS,
+        *(f"{name}-paper" for name in SYSTEMS),
+        *(f"luong15-{score}" for score in SCORES),
+        *("first-try", "transformer"),
+    } <= set(PRESETS)
+
+
 @pytest.mark.parametrize("name", PRESETS)
-def test_the_head_names_the_paper_and_where_in_it(name: str) -> None:
+def test_head_begins_with_paper_run_and_measured(name: str) -> None:
+    about = config.load(name).about
+    assert about
+    assert "\n" not in about
+    lines = config.presets()[name].read_text(encoding="utf-8").splitlines()[:4]
+    assert all(line.startswith("# ") for line in lines)
+    assert [line.split(":")[0] for line in lines[1:]] == ["# Paper", "# Run", "# Measured"]
+    assert re.search(rf"seq2attn train( {re.escape(name)}\b|$)", lines[2])
+
+
+def test_systems_differ_where_their_papers_do() -> None:
+    sutskever, cho, bahdanau, luong = (
+        config.load(name).model for name in ("sutskever14", "cho14", "bahdanau15", "luong15")
+    )
+    assert (
+        sutskever.decoder.context_source,
+        sutskever.decoder.bridge,
+        sutskever.encoder.reverse,
+        sutskever.encoder.bidirectional,
+    ) == ("none", "last", True, False)
+    assert (cho.decoder.context_source, set(cho.decoder.context_to), cho.decoder.readout) == (
+        "summary",
+        {"input", "readout"},
+        "maxout",
+    )
+    assert (bahdanau.decoder.query_state, set(bahdanau.decoder.context_to), bahdanau.attention.score) == (
+        "previous",
+        {"input", "readout"},
+        "additive",
+    )
+    assert (luong.decoder.query_state, luong.decoder.input_feeding, luong.decoder.readout) == (
+        "current",
+        True,
+        "tanh",
+    )
+    cells = [model.encoder.cell for model in (cho, bahdanau, sutskever, luong)]
+    assert cells == ["gru", "gru", "lstm", "lstm"]
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_score_variants_differ_in_the_score_alone(score: str) -> None:
+    plain, variant = config.flat(config.load("luong15")), config.flat(config.load(f"luong15-{score}"))
+    assert variant["model.attention.score"] == score
+    differing = {key for key in plain if plain[key] != variant[key]}
+    assert differing <= {"about", "model.attention.score", "model.attention.size"}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_head_names_the_paper_and_where_in_it(name: str) -> None:
     paper = config.presets()[name].read_text(encoding="utf-8").splitlines()[1]
     assert re.search(r"\b(19|20)\d\d, ", paper)
     assert re.search(r"\beq\. \d+|sections? \d|estimator", paper)
@@ -45,7 +104,7 @@ def test_the_head_names_the_paper_and_where_in_it(name: str) -> None:
     ("base", "name", "changed"),
     [(base, name, changed) for base, names in RELATIVES for name, changed in names.items()],
 )
-def test_a_variant_differs_in_what_its_name_says_alone(base: str, name: str, changed: set[str]) -> None:
+def test_variant_differs_in_what_its_name_says_alone(base: str, name: str, changed: set[str]) -> None:
     plain, variant = config.flat(config.load(base)), config.flat(config.load(name))
     differing = {key.removeprefix("model.").split(".")[-1] for key in plain if plain[key] != variant[key]} - {
         "about"
@@ -53,14 +112,14 @@ def test_a_variant_differs_in_what_its_name_says_alone(base: str, name: str, cha
     assert differing == changed
 
 
-def test_the_full_keyed_form_has_every_map_and_sends_the_context_everywhere() -> None:
+def test_keyed_has_every_map_and_sends_the_context_everywhere() -> None:
     model = config.load("keyed").model
     assert {model.attention.key_map, model.attention.query_map, model.attention.value_map} == {"nonlinear"}
     assert set(model.decoder.context_to) == {"input", "layer", "readout"}
     assert model.decoder.layers == 2
 
 
-def test_names_say_what_is_set() -> None:
+def test_preset_names_say_what_is_set() -> None:
     attention = {name: config.load(name).model.attention for name in PRESETS}
     for name in ("sparsemax", "entmax15", "hard-topk", "hard-sample", "gumbel"):
         assert attention[name].normaliser == name
@@ -81,7 +140,7 @@ def test_names_say_what_is_set() -> None:
 
 
 @pytest.mark.parametrize("name", ["vaswani17", "vaswani17-paper"])
-def test_the_first_transformer_is_as_the_paper_has_it(name: str) -> None:
+def test_vaswani17_follows_the_paper(name: str) -> None:
     """Sections 3.1 to 3.5 and 5.3: whatever its size, what it is made of and how its rate goes."""
     settings = config.load(name)
     for stack in (settings.model.encoder, settings.model.decoder):
@@ -111,7 +170,7 @@ def test_the_first_transformer_is_as_the_paper_has_it(name: str) -> None:
         assert learning_rate(train, step) == pytest.approx(paper, rel=3e-3)
 
 
-def test_the_papers_size_is_the_base_model() -> None:
+def test_vaswani17_paper_is_the_base_model() -> None:
     settings = config.load("vaswani17-paper")
     stack = settings.model.encoder
     assert stack.kind == "transformer"
@@ -142,7 +201,7 @@ def test_the_papers_size_is_the_base_model() -> None:
     } == {"size", "layers", "heads", "feedforward"}
 
 
-def test_todays_transformer_is_of_the_first_ones_size() -> None:
+def test_transformer_has_the_size_of_vaswani17() -> None:
     first, today = config.load("vaswani17").model, config.load("transformer").model
     for stack, other in ((first.encoder, today.encoder), (first.decoder, today.decoder)):
         assert stack.kind == other.kind == "transformer"

@@ -1,9 +1,8 @@
-"""The README holds: each command line in it parses, its examples run on a tiny model, its two first blocks
-are what they must be.
+"""The README is true: its command lines parse, its examples run, its first two blocks are what they must be.
 
-Examples run in the README's order in one folder, inside this process, with training cut to a few steps of a
-tiny model and small
-stand-ins for what a reader would download.
+Examples run in the README's order in one folder, inside this process, with a few steps of a tiny model, the
+first rows of the bundled corpora and small stand-ins for what a reader would download. Those of `QUICK` run
+with the other tests, all of them with `pytest -m slow`.
 """
 
 import gzip
@@ -22,14 +21,16 @@ import pytest
 import typer
 
 from seq2attn.cli import app as application
-from seq2attn.samples import clips, image_files, scenes
+from seq2attn.samples import clips, image_files, phrases, scenes
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL))
 
-TINY = """--max-steps 2 --set train.validate_sentences=2 --set model.embedding=8 --set model.encoder.size=4 --set model.decoder.size=8
-    --set search.max_length=4 --set search.min_length=2 --set search.beam=1"""
+PYTEST = "pytest -n 2 --dist worksteal"
+
+TINY = """--max-steps 2 --set train.validate_sentences=2 --set search.max_length=4 --set search.min_length=2
+    --set search.beam=1 --set model.embedding=8 --set model.encoder.size=4 --set model.decoder.size=8"""
 # as wide as its embedding; and of clips a number that eight looks divide
 TRANSFORMER = ["--set", "model.encoder.size=8"]
 EXTRA = {"train": shlex.split(TINY), "prepare": ["--vocab-size", "200"]}
@@ -37,6 +38,10 @@ SMALL = {
     "multi30k": ["--tokenizer", "char"],
     "cmn.tsv": ["--tokenizer", "char", "--valid", "5", "--test", "5"],
 }
+
+
+QUICK = ("Run it", "The commands", "English to Mandarin, from one file")  # sections
+ROWS = 300  # of each file of `phrases`
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -47,20 +52,17 @@ def blocks(text: str, language: str) -> list[str]:
     ]
 
 
-def pipelines() -> list[str]:
-    """Every line of the sh blocks, but for the two that install, the one that downloads, and what needs a
-    package that is not there.
-    """
-    lines = [line for block in blocks(README, "sh") for line in block.splitlines()]
+def pipelines(text: str) -> list[str]:
+    """The lines of its sh blocks that run here: none that install or download, or need a missing package."""
+    lines = [line for block in blocks(text, "sh") for line in block.splitlines()]
     unable = ["venv", "curl", *(["seq2attn export"] if find_spec("ctranslate2") is None else [])]
     return [line for line in lines if not any(word in line for word in unable)]
 
 
 def calls() -> Iterator[list[str]]:
-    """The arguments of every `seq2attn` in the blocks and, where no word is a placeholder, between the lines."""
-    spans = [
-        span for span in re.findall(r"`([^`\n]+)`", README) if not re.search(r"\b[A-Z]{3,}\b|\.\.\.", span)
-    ]
+    """The arguments of every `seq2attn` in the blocks, and between the lines where no word is a placeholder."""
+    spans = re.findall(r"`([^`\n]+)`", README)
+    spans = [span for span in spans if not re.search(r"\b[A-Z]{3,}\b|\.\.\.", span)]
     for line in [*(line for block in blocks(README, "sh") for line in block.splitlines()), *spans]:
         for words in stages(line):
             if words and Path(words[0]).name == "seq2attn" and len(words) > 1:
@@ -70,13 +72,13 @@ def calls() -> Iterator[list[str]]:
 def stages(line: str) -> list[list[str]]:
     lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;")
     lexer.whitespace_split = True
-    found: list[list[str]] = [[]]
+    commands: list[list[str]] = [[]]
     for word in lexer:
         if set(word) <= set("|&;"):
-            found.append([])
+            commands.append([])
         else:
-            found[-1].append(word)
-    return found
+            commands[-1].append(word)
+    return commands
 
 
 def one_line(section: str) -> str:
@@ -96,19 +98,19 @@ def test_run_it() -> None:
 
 def test_test_it_is_what_the_checks_run() -> None:
     line = one_line("Test it")
-    assert line == "python3 -m venv venv && venv/bin/pip install '.[test]' && venv/bin/pytest"
+    assert line == f"python3 -m venv venv && venv/bin/pip install '.[test]' && venv/bin/{PYTEST}"
     check = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
-    taken = [part.strip() for part in check.splitlines() if part.startswith(("command=", "tests="))]
-    shown = subprocess.run(
-        ["bash", "-euc", "\n".join([*taken, 'echo "$tests"'])],
+    lines = [part.strip() for part in check.splitlines() if part.startswith(("command=", "tests="))]
+    output = subprocess.run(
+        ["bash", "-euc", "\n".join([*lines, 'echo "$tests"'])],
         capture_output=True,
         text=True,
         cwd=ROOT,
         timeout=20,
         check=True,
     )
-    assert shown.stdout == "pytest\n"
+    assert output.stdout == f"{PYTEST}\n"
     assert "pip install --quiet --disable-pip-version-check '.[test]'" in check
 
 
@@ -131,9 +133,9 @@ def test_its_contents_name_every_section() -> None:
 def test_its_glossary_is_that_of_the_program() -> None:
     from seq2attn.cli import glossary
 
-    said = dict(re.findall(r"^- \*\*(.+?)\*\*: (.+)$", SECTIONS["Glossary"], re.MULTILINE))
-    assert said == glossary.WORDS
-    assert 10 <= len(said) <= 16
+    words = dict(re.findall(r"^- \*\*(.+?)\*\*: (.+)$", SECTIONS["Glossary"], re.MULTILINE))
+    assert words == glossary.WORDS
+    assert 10 <= len(words) <= 16
     for jargon in ("forced", "piece", "nats", "readout", "bridge", "asks", "attends", "last weights"):
         assert jargon in SECTIONS["Glossary"]
 
@@ -198,7 +200,7 @@ def call(arguments: Sequence[str], stdin: bytes = b"") -> bytes:
         extra = []
     elif {"transformer", "video"} & set(arguments):
         extra = [*extra, *TRANSFORMER]
-    elif arguments == ["train"]:
+    elif arguments == ["train"] or (arguments[0] == "train" and "phrases" in arguments):
         extra = [*extra, "--set", "data.vocab_size=200"]
     before = sys.stdin, sys.stdout, sys.stderr
     out, err = io.BytesIO(), io.BytesIO()
@@ -208,10 +210,10 @@ def call(arguments: Sequence[str], stdin: bytes = b"") -> bytes:
     try:
         code = application.run([*arguments, *extra])
         sys.stdout.flush()
-        written, said = out.getvalue(), err.getvalue()
+        written, errors = out.getvalue(), err.getvalue()
     finally:
         sys.stdin, sys.stdout, sys.stderr = before
-    assert code == 0, said.decode()
+    assert code == 0, errors.decode()
     return written
 
 
@@ -228,10 +230,10 @@ def shell(line: str) -> str:
     return data.decode("utf-8")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where the README's reader stands: `seq2attn train` has been run, and the corpora have been fetched."""
-    path = tmp_path_factory.mktemp("reader")
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Where the README's reader is: `seq2attn train` has been run, and the corpora have been downloaded."""
+    path = tmp_path
     (path / "multi30k").mkdir()
     animals, places = ("dog", "cat", "bird", "horse"), ("beach", "street", "garden", "house", "river")
     pairs = [
@@ -253,14 +255,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         encoding="utf-8",
     )
     few = {"train": 24, "valid": 4, "test": 6}
-    found = scenes.folder, clips.folder
-    for sample, made in (
-        (scenes, scenes.rows(scenes.splits(2, few))),
-        (clips, clips.rows(clips.splits(2, few))),
-    ):
-        bundled = path / "bundled" / sample.__name__
-        image_files.write_tables(bundled, made)
-        sample.folder = lambda bundled=bundled: bundled
+    bundled = {sample: path / "bundled" / sample.__name__ for sample in (phrases, scenes, clips)}
+    bundled[phrases].mkdir(parents=True)
+    for file in phrases.folder().glob("*.*"):
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        (bundled[phrases] / file.name).write_text("".join(lines[:ROWS]), encoding="utf-8")
+    image_files.write_tables(bundled[scenes], scenes.rows(scenes.splits(2, few)))
+    image_files.write_tables(bundled[clips], clips.rows(clips.splits(2, few)))
+    folders = {sample: sample.folder for sample in bundled}
+    for sample, rows in bundled.items():
+        sample.folder = lambda rows=rows: rows
     cwd, cache = Path.cwd(), os.environ.get("XDG_CACHE_HOME")
     os.chdir(path)
     os.environ["XDG_CACHE_HOME"] = str(path / "cache")
@@ -269,15 +273,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield path
     finally:
         os.chdir(cwd)
-        scenes.folder, clips.folder = found
+        for sample, folder_of in folders.items():
+            sample.folder = folder_of
         os.environ.pop("XDG_CACHE_HOME")
         if cache is not None:
             os.environ["XDG_CACHE_HOME"] = cache
 
 
 @pytest.mark.usefixtures("folder")
-def test_the_examples_run() -> None:
-    printed = {line: shell(line) for line in pipelines()}
+@pytest.mark.parametrize(
+    "sections",
+    [pytest.param(QUICK, id="quick"), pytest.param(tuple(SECTIONS), id="all", marks=pytest.mark.slow)],
+)
+def test_examples_run(sections: Sequence[str]) -> None:
+    text = "\n".join(SECTIONS[name] for name in sections)
+    printed = {line: shell(line) for line in pipelines(text)}
     translations = [text for line, text in printed.items() if line.startswith("echo") and "--" not in line]
     assert len(translations) > 2
     assert all(text.count("\n") == 1 for text in translations)
@@ -287,12 +297,8 @@ def test_the_examples_run() -> None:
     for image in ("alignment.png", "mandarin.png"):
         assert Path(image).read_bytes().startswith(b"\x89PNG")
     assert "bahdanau15" in printed["seq2attn train --list"]
-
-
-@pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("code", blocks(README, "python"))
-def test_python_examples_run(code: str) -> None:
-    out = io.StringIO()
-    with redirect_stdout(out):
-        exec(compile(code, "README.md", "exec"), {})  # noqa: S102 (our own README)
-    assert out.getvalue()
+    for code in blocks(text, "python"):
+        output = io.StringIO()
+        with redirect_stdout(output):
+            exec(compile(code, "README.md", "exec"), {})  # noqa: S102 (our own README)
+        assert output.getvalue()

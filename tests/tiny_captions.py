@@ -14,8 +14,9 @@ from PIL import Image
 
 from seq2attn import config
 from seq2attn.config import Config
-from seq2attn.data import prepared
 from seq2attn.data.images.corpus import Box, CaptionedImage, ImageCorpus
+from seq2attn.data.prepare import prepare as prepare_folder
+from seq2attn.data.prepared import Prepared
 from seq2attn.data.tokenizer import EOS
 from seq2attn.models.seq2seq import build
 from seq2attn.runs import directory
@@ -79,8 +80,8 @@ def numbers(split: str) -> range:
 
 def prepare(out: Path, patch: pytest.MonkeyPatch, of: ImageCorpus | None = None) -> Path:
     """The folder, now with that corpus or with our own."""
-    patch.setattr(prepared, "open_corpus", lambda *name, **options: of or corpus())
-    prepared.prepare("bars", out, config.DataConfig(vocab_size=60), shrink=True)
+    patch.setattr("seq2attn.data.prepare.open_corpus", lambda *name, **options: of or corpus())
+    prepare_folder("bars", out, config.DataConfig(vocab_size=60), shrink=True)
     return out
 
 
@@ -104,8 +105,8 @@ def settings(encoder: dict[str, object] | None = None, **decoder: object) -> Con
 
 
 def save_run(path: Path, data: Path, seed: int = 1, **parts: Any) -> Path:
-    """A run directory of random weights, sure of itself, as if it had been trained on that prepared folder."""
-    there, of = prepared.Prepared(data), settings(**parts)
+    """A run directory of random weights with sharp outputs, as if trained on that prepared folder."""
+    there, of = Prepared(data), settings(**parts)
     size = there.target_tokenizer.size
     files = {"target.model": (data / "target.model").read_bytes()}
     run = directory.create(

@@ -1,23 +1,22 @@
-"""attention = a score of queries against keys x a normaliser that turns scores into weights x values that are
-read.
+"""Attention = score x normaliser x values. Every variant lives in this package; `attention.py` is the file to
+read first, then `scores.py` and `normalisers.py`.
 
-Every variant lives in this package. It needs torch and the settings alone, and knows no model.
+It needs torch, the settings and `kernels/`, and knows no model.
 """
 
-from seq2attn.attention.attention import Attention, AttentionOutput
+from seq2attn.attention.attention import Attention, AttentionOutput, ProjectedMemory
 from seq2attn.attention.history import AttentionHistory
-from seq2attn.attention.normalisers import Chosen, Normaliser, build_normaliser
-from seq2attn.attention.read import read
+from seq2attn.attention.normalisers import AttentionWeights, Normaliser, build_normaliser
 from seq2attn.attention.scores import Score, build_score
 
 __all__ = [
     "Attention",
     "AttentionHistory",
     "AttentionOutput",
-    "Chosen",
+    "AttentionWeights",
     "Normaliser",
+    "ProjectedMemory",
     "Score",
     "build_normaliser",
     "build_score",
-    "read",
 ]

@@ -1,8 +1,7 @@
-"""What earlier steps leave to later ones, and the terms of a score that read it.
+"""What earlier steps leave to later ones, and the features of it that a score reads.
 
-A term turns the weights of earlier steps into a few features of each source position; the score multiplies
-them by a matrix of
-its own and adds them. A term knows neither the score nor who keeps the weights.
+A history feature turns the weights of earlier steps into P numbers for each source position. The score
+multiplies them by a matrix of its own and adds them. Neither knows who keeps the weights.
 """
 
 from abc import abstractmethod
@@ -12,91 +11,89 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seq2attn.attention.part import Part
 from seq2attn.config import AttentionConfig
 from seq2attn.kernels.deferred_gradients import Linear
 
-# of the greatest fertility: a quotient by nothing at all would be no number, and one by less would not fit
-# half precision
-LEAST = 1e-3
+# share of the greatest fertility: weights divided by it still fit half precision
+MIN_FERTILITY = 1e-3
 
 
 class AttentionHistory(NamedTuple):
-    """What earlier steps leave to scores, windows and draws: (B, T, ...) for T queries a sentence, (R, ...)
-    in a decoder's state.
+    """What scores, windows and draws read of earlier steps. For T queries of B sentences the first dimensions
+    are (B, T), in a decoder's state (R) rows: there B x T is R.
     """
 
-    time: Tensor  # (B, T) int64: number of the step, from 0
-    last: Tensor | None = None  # (B, T, S): weights of the step before, zeros at first
-    total: Tensor | None = None  # (B, T, S): sum of the weights of all steps before
-    expected: Tensor | None = None  # (B, T) bool: rows that read the expected value instead of a draw
-    # (B, T) int64: which stream of random numbers is drawn from outside training; None: the first
-    stream: Tensor | None = None
+    step: Tensor  # (B, T) int64, from 0
+    previous: Tensor | None = None  # (B, T, H, S): weights of the step before, zeros at first
+    cumulative: Tensor | None = None  # (B, T, H, S): sum of the weights of all steps before
+    use_expectation: Tensor | None = None  # (B, T) bool: use softmax weights instead of a sample
+    # (B, T) int64: selects the random numbers of draws outside training; None: stream 0
+    rng_stream: Tensor | None = None
 
     def for_all_steps(self, steps: int) -> Self:
-        """From that of B sentences before the first step, the past of T steps at once: what does not wait for
-        a step, their number and what is drawn once a sentence.
+        """From B rows before the first step to T steps of each: (B) -> (B, T). For attentions whose steps do
+        not wait for the weights of earlier ones.
         """
-        time = torch.arange(steps, device=self.time.device).expand(len(self.time), -1)
-        expected, stream = (
-            None if part is None else part[:, None].expand_as(time) for part in (self.expected, self.stream)
+        step = torch.arange(steps, device=self.step.device).expand(len(self.step), -1)
+        use_expectation, rng_stream = (
+            None if part is None else part[:, None].expand_as(step)
+            for part in (self.use_expectation, self.rng_stream)
         )
-        return type(self)(time, None, None, expected, stream)
+        return type(self)(step, None, None, use_expectation, rng_stream)
 
     def by_sentence(self, sentences: int) -> Self:
-        """From that of R rows, theirs as W queries of each of B sentences."""
+        """From R rows to the R / B queries of each of B sentences: (R, ...) -> (B, R / B, ...)."""
         return type(self)(*(None if part is None else part.unflatten(0, (sentences, -1)) for part in self))  # type: ignore[arg-type]
 
 
-class HistoryFeature(nn.Module):
+class HistoryFeature(Part):
     size: int  # P, features of one position
 
-    def source(self, memory_BSK: Tensor) -> Tensor | None:
-        """What the term needs to know of each source position, made once per source; None where that is
-        nothing.
-        """
+    def project_keys(self, keys: Tensor) -> Tensor | None:
+        """What the feature needs of keys (..., S, K), computed once per source: (..., S, 1), or None."""
         return None
 
     @abstractmethod
-    def forward(self, past: AttentionHistory, source: Tensor | None) -> Tensor:
-        """Features (B, T, S, P) of `past`, beside what `source` made."""
+    def forward(self, history: AttentionHistory, history_keys: Tensor | None) -> Tensor:
+        """Features (B, H, T, S, P). `history_keys` (B, H, S, 1) comes from `project_keys`."""
 
 
 class Coverage(HistoryFeature):
-    """C_j = sum of a_j over the steps before (Tu 2016, section 3.1, with a fertility of 1 and one dimension)."""
+    """C_j = sum of a_j over the steps before (Tu 2016, section 3.1, one-dimensional, with fertility 1)."""
 
     size = 1
 
-    def forward(self, past: AttentionHistory, source: Tensor | None) -> Tensor:
-        assert past.total is not None
-        return past.total[..., None]
+    def forward(self, history: AttentionHistory, history_keys: Tensor | None) -> Tensor:
+        return by_head(history.cumulative)[..., None]
 
 
 class Fertility(HistoryFeature):
-    """C_j = sum of a_j over the steps before / Phi_j, with Phi_j = N sigma(U_f h_j) and N = `most` (Tu 2016,
-    equations 8 and 9).
+    """C_j = sum of a_j over the steps before / Phi_j, Phi_j = N sigma(U_f h_j) (Tu 2016, eqs. 8 and 9).
+
+    N = `max_fertility` is the most target words that one source position may produce.
     """
 
     size = 1
 
-    def __init__(self, key_size: int, most: float) -> None:
+    def __init__(self, key_size: int, max_fertility: float) -> None:
         super().__init__()
-        self.most = most
+        self.max_fertility = max_fertility
         self.fertility = Linear(key_size, 1, bias=False)
 
-    def source(self, memory_BSK: Tensor) -> Tensor:
-        """Phi (B, S): target words that each source position is expected to answer for."""
-        share: Tensor = self.fertility(memory_BSK).squeeze(-1).sigmoid()
-        return self.most * share.clamp_min(LEAST)
+    def project_keys(self, keys: Tensor) -> Tensor:
+        """Phi (..., S, 1)."""
+        share = self.fertility(keys).sigmoid()
+        return self.max_fertility * share.clamp_min(MIN_FERTILITY)
 
-    def forward(self, past: AttentionHistory, source: Tensor | None) -> Tensor:
-        assert past.total is not None
-        assert source is not None
-        return (past.total / source[:, None])[..., None]
+    def forward(self, history: AttentionHistory, history_keys: Tensor | None) -> Tensor:
+        assert history_keys is not None
+        return (by_head(history.cumulative) / history_keys.mT)[..., None]
 
 
 class LocationAware(HistoryFeature):
-    """f_j = sum_m F_m a_{j+m} over the last weights, |m| <= (kernel - 1) / 2, zeros outside (Chorowski 2015,
-    equation 8); F has `filters` columns.
+    """f_j = sum_m F_m a_{j+m} over the weights of the step before, |m| <= (kernel - 1) / 2, zeros outside
+    (Chorowski 2015, equation 8); F has `filters` columns.
     """
 
     def __init__(self, filters: int, kernel: int) -> None:
@@ -104,23 +101,28 @@ class LocationAware(HistoryFeature):
         self.size = filters
         self.filters = nn.Parameter(torch.empty(filters, 1, kernel))
 
-    def forward(self, past: AttentionHistory, source: Tensor | None) -> Tensor:
-        assert past.last is not None
-        batch, steps, _ = past.last.shape
-        features = F.conv1d(
-            past.last.flatten(0, 1)[:, None], self.filters, padding=self.filters.size(-1) // 2
-        )
-        return features.mT.view(batch, steps, -1, self.size)
+    def forward(self, history: AttentionHistory, history_keys: Tensor | None) -> Tensor:
+        previous = by_head(history.previous)
+        rows = previous.flatten(0, -2)[:, None]
+        features: Tensor = F.conv1d(rows, self.filters, padding=self.filters.size(-1) // 2)
+        features_BHTSP: Tensor = features.mT.unflatten(0, previous.shape[:-1])
+        return features_BHTSP
 
 
-def build_history_feature(settings: AttentionConfig, key_size: int) -> HistoryFeature | None:
-    """The term that a config names, over a memory of `key_size`; None where scores read no past."""
-    match settings.history:
+def by_head(weights: Tensor | None) -> Tensor:
+    """(B, T, H, S) -> (B, H, T, S), of weights that the history must hold."""
+    assert weights is not None
+    return weights.transpose(1, 2)
+
+
+def build_history_feature(config: AttentionConfig, key_size: int) -> HistoryFeature | None:
+    """The feature that `config.history` names, over keys of `key_size`; None where scores read no history."""
+    match config.history:
         case "none":
             return None
         case "coverage":
             return Coverage()
         case "fertility":
-            return Fertility(key_size, settings.max_fertility)
+            return Fertility(key_size, config.max_fertility)
         case "location-aware":
-            return LocationAware(settings.filters, settings.kernel)
+            return LocationAware(config.filters, config.kernel)

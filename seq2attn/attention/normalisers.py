@@ -1,96 +1,85 @@
 """Normalisers: scores to weights. Masked positions get exactly 0; a row with nothing to read gets zeros, and
-a gradient of zeros.
+gradients of zeros.
 
-A normaliser knows neither where scores come from nor what is read by the weights. It holds no weights of its
-own; what is random is
-random in training alone, as dropout is. The mathematics of sparse and of hard weights is in the files of
-these names.
+A normaliser knows neither where scores come from nor what the weights are used for. It has no parameters.
+Noise from torch's generator is added in training alone, as in dropout. `sparsemax.py` and `hard.py` hold the
+mathematics of sparse and of hard weights.
+
+Scores are (..., T, S), in an attention (B, H, T, S); masks are broadcast to that shape, True = real.
 """
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from seq2attn.attention.hard import gumbel, gumbel_of, largest, log_p_of, ones_at, straight_through
+from seq2attn.attention.hard import gumbel, gumbel_of, largest, log_prob_of, ones_at, straight_through
 from seq2attn.attention.history import AttentionHistory
-from seq2attn.attention.sparsemax import entmax15, sparsemax
 from seq2attn.config import AttentionConfig
+from seq2attn.kernels.sparsemax import entmax15, sparsemax
 
 
-class Chosen(NamedTuple):
-    """What a normaliser makes of scores (B, T, S); the last two where positions are drawn in training, else
-    None.
-    """
+class AttentionWeights(NamedTuple):
+    """The result of a normaliser. `log_prob` and `entropy` are None where no positions are sampled."""
 
-    weights: Tensor  # (B, T, S), float32 or wider
-    # (B, T): log-probability of the positions drawn, 0 where none was; its gradient goes to the scores
-    log_p: Tensor | None = None
-    entropy: Tensor | None = None  # (B, T), nats: of the distribution that they were drawn from
+    weights: Tensor  # (..., T, S), float32 or wider
+    # (..., T): log-probability of the sampled positions, with its gradient; 0 for rows without a sample
+    log_prob: Tensor | None = None
+    entropy: Tensor | None = None  # (..., T): of the distribution that they were sampled from, nats
 
 
-def log_softmax(scores_BTS: Tensor, mask: Tensor) -> Tensor:
-    """log p over the real positions of scores (B, T, S) in float32 or wider, 0 at masked ones."""
-    hidden = ~mask
-    # the most negative finite number, not -inf: a row that is all masked stays finite, and the second fill
-    # makes it zeros
-    return (
-        scores_BTS.masked_fill(hidden, torch.finfo(scores_BTS.dtype).min)
-        .log_softmax(-1)
-        .masked_fill(hidden, 0.0)
-    )
+History = AttentionHistory | None
 
 
-def softmax(scores_BTS: Tensor, mask: Tensor) -> Tensor:
-    """exp(e_ij) / sum_j exp(e_ij) over the real positions of scores (B, T, S) in float32 or wider; the mask
-    is (B, 1 or T, S).
-    """
-    hidden = ~mask
-    return (
-        scores_BTS.masked_fill(hidden, torch.finfo(scores_BTS.dtype).min).softmax(-1).masked_fill(hidden, 0.0)
-    )
+def log_softmax(scores: Tensor, mask: Tensor) -> Tensor:
+    """log p over the real positions of scores in float32 or wider, 0 at masked ones."""
+    # The most negative finite number, not -inf, keeps a row that is all masked finite; the second fill then
+    # makes it zeros.
+    lowest, hidden = torch.finfo(scores.dtype).min, ~mask
+    return scores.masked_fill(hidden, lowest).log_softmax(-1).masked_fill(hidden, 0.0)
+
+
+def softmax(scores: Tensor, mask: Tensor) -> Tensor:
+    """exp(e_ij) / sum_j exp(e_ij) over the real positions of scores in float32 or wider, 0 at masked ones."""
+    lowest, hidden = torch.finfo(scores.dtype).min, ~mask
+    return scores.masked_fill(hidden, lowest).softmax(-1).masked_fill(hidden, 0.0)
+
+
+def sigmoid(scores: Tensor, mask: Tensor) -> Tensor:
+    """sigma(e_ij), each position by itself: a row sums to anything from 0 to S."""
+    # the sigmoid of the lowest number is exactly 0
+    return scores.masked_fill(~mask, torch.finfo(scores.dtype).min).sigmoid()
 
 
 class Normaliser(nn.Module):
+    draws = False  # samples positions, by the step, use_expectation and rng_stream of a history
+    fusible = False  # a softmax, which torch's fused attention computes too
+
     def __init__(self, temperature: float = 1.0) -> None:
         super().__init__()
         self.temperature = temperature
 
     @abstractmethod
-    def forward(self, scores_BTS: Tensor, mask: Tensor, past: AttentionHistory | None = None) -> Chosen:
-        """Weights of scores (B, T, S), divided by the temperature first, over the real positions of a mask
-        (B, 1 or T, S).
-        """
+    def forward(self, scores: Tensor, mask: Tensor, history: History = None) -> AttentionWeights:
+        """Weights of scores over the real positions of a mask; the temperature divides the scores first."""
 
-    def apply_temperature(self, scores_BTS: Tensor) -> Tensor:
+    def apply_temperature(self, scores: Tensor) -> Tensor:
         """e / temperature, in float32 or wider."""
-        scores_BTS = scores_BTS.to(torch.promote_types(scores_BTS.dtype, torch.float32))
-        return scores_BTS if self.temperature == 1 else scores_BTS / self.temperature
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        return scores if self.temperature == 1 else scores / self.temperature
 
 
-class Softmax(Normaliser):
-    def forward(self, scores_BTS: Tensor, mask: Tensor, past: AttentionHistory | None = None) -> Chosen:
-        return Chosen(softmax(self.apply_temperature(scores_BTS), mask))
+class Soft(Normaliser):
+    """Weights by a function of scores and mask: softmax, sparsemax, 1.5-entmax or sigmoid."""
 
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor], temperature: float = 1.0) -> None:
+        super().__init__(temperature)
+        self.function, self.fusible = function, function is softmax
 
-class Sparsemax(Normaliser):
-    def forward(self, scores_BTS: Tensor, mask: Tensor, past: AttentionHistory | None = None) -> Chosen:
-        return Chosen(sparsemax(self.apply_temperature(scores_BTS), mask))
-
-
-class Entmax15(Normaliser):
-    def forward(self, scores_BTS: Tensor, mask: Tensor, past: AttentionHistory | None = None) -> Chosen:
-        return Chosen(entmax15(self.apply_temperature(scores_BTS), mask))
-
-
-class Sigmoid(Normaliser):
-    """sigma(e_ij), each position by itself: a row sums to anything from 0 to S."""
-
-    def forward(self, scores_BTS: Tensor, mask: Tensor, past: AttentionHistory | None = None) -> Chosen:
-        scores_BTS = self.apply_temperature(scores_BTS)
-        # exactly 0 there
-        return Chosen(scores_BTS.masked_fill(~mask, torch.finfo(scores_BTS.dtype).min).sigmoid())
+    def forward(self, scores: Tensor, mask: Tensor, history: History = None) -> AttentionWeights:
+        return AttentionWeights(self.function(self.apply_temperature(scores), mask))
 
 
 class HardTopK(Normaliser):
@@ -102,81 +91,86 @@ class HardTopK(Normaliser):
         super().__init__(temperature)
         self.k = k
 
-    def forward(self, scores_BTS: Tensor, mask: Tensor, past: AttentionHistory | None = None) -> Chosen:
-        scores_BTS = self.apply_temperature(scores_BTS)
-        hard = ones_at(largest(scores_BTS, mask, self.k), scores_BTS, mask)
-        return Chosen(straight_through(hard, softmax(scores_BTS, mask)))
+    def forward(self, scores: Tensor, mask: Tensor, history: History = None) -> AttentionWeights:
+        scores = self.apply_temperature(scores)
+        hard = ones_at(largest(scores, mask, self.k), scores, mask)
+        return AttentionWeights(straight_through(hard, softmax(scores, mask)))
 
 
-class Gumbel(Normaliser):
+class Gumbel(HardTopK):
     """1 at the largest e + g, with the gradient of softmax((e + g) / temperature) (Jang 2017, section 2.2); g
     is Gumbel noise in training, else 0.
     """
 
-    def forward(self, scores_BTS: Tensor, mask: Tensor, past: AttentionHistory | None = None) -> Chosen:
-        scores_BTS = self.apply_temperature(scores_BTS)
-        if self.training:
-            scores_BTS = scores_BTS + gumbel(scores_BTS) / self.temperature
-        hard = ones_at(largest(scores_BTS, mask, 1), scores_BTS, mask)
-        return Chosen(straight_through(hard, softmax(scores_BTS, mask)))
+    def __init__(self, temperature: float = 1.0) -> None:
+        super().__init__(1, temperature)
+
+    def apply_temperature(self, scores: Tensor) -> Tensor:
+        scores = super().apply_temperature(scores)
+        return scores + gumbel(scores) / self.temperature if self.training else scores
 
 
 class HardSample(Normaliser):
-    """1 at k positions drawn from softmax(e) one after another without putting back (Xu 2015, section 4.1,
-    where k = 1).
+    """1 at k positions sampled from softmax(e) without replacement (Xu 2015, section 4.1, where k = 1).
 
-    Training: drawn from torch's generator, with log p and entropy for the sampled objective; rows that
-    `past.expected` names read
-    softmax(e) instead, with its gradient and log p 0. Otherwise `decoding` says what is read: "argmax" the k
-    most probable, "expected" softmax(e),
-    "sample" k drawn by noise that is a function of `past.stream`, step and position alone.
+    Training samples with torch's generator and gives log p and entropy for the REINFORCE objective; rows with
+    `history.use_expectation` get softmax(e) instead, with its gradient and log p 0. Outside training
+    `at_inference` says what the weights are: "argmax" 1 at the k most probable positions, "expected"
+    softmax(e), "sample" 1 at k sampled positions, by noise that is a function of `history.rng_stream`, head,
+    step and position alone. Scores are (B, H, T, S).
     """
 
-    def __init__(self, k: int, decoding: str, temperature: float = 1.0) -> None:
+    draws = True
+
+    def __init__(self, k: int, at_inference: str, temperature: float = 1.0, first_stream: int = 0) -> None:
+        """`first_stream` numbers the random streams of the heads, from that of the first."""
         super().__init__(temperature)
-        self.k = k
-        self.decoding = decoding
+        self.k, self.at_inference, self.first_stream = k, at_inference, first_stream
 
-    def forward(self, scores_BTS: Tensor, mask: Tensor, past: AttentionHistory | None = None) -> Chosen:
-        scores_BTS = self.apply_temperature(scores_BTS)
+    def forward(self, scores: Tensor, mask: Tensor, history: History = None) -> AttentionWeights:
+        scores = self.apply_temperature(scores)
         if self.training:
-            return self._drawn(scores_BTS, mask, None if past is None else past.expected)
-        if self.decoding == "expected":
-            return Chosen(softmax(scores_BTS, mask))
-        noisy_BTS = scores_BTS
-        if self.decoding == "sample":
-            assert past is not None
-            stream_BT = torch.zeros_like(past.time) if past.stream is None else past.stream
-            noisy_BTS = scores_BTS + gumbel_of(stream_BT, past.time, scores_BTS.size(-1), scores_BTS.dtype)
-        return Chosen(ones_at(largest(noisy_BTS, mask, self.k), scores_BTS, mask))
+            return self._sample(scores, mask, None if history is None else history.use_expectation)
+        if self.at_inference == "expected":
+            return AttentionWeights(softmax(scores, mask))
+        noisy = scores
+        if self.at_inference == "sample":
+            assert history is not None
+            noisy = scores + self._noise(history, scores)
+        return AttentionWeights(ones_at(largest(noisy, mask, self.k), scores, mask))
 
-    def _drawn(self, scores_BTS: Tensor, mask: Tensor, expected_BT: Tensor | None) -> Chosen:
-        logs = log_softmax(scores_BTS, mask)
-        positions_BTK = largest(logs.detach() + gumbel(logs), mask, self.k)
-        weights, log_p = ones_at(positions_BTK, scores_BTS, mask), log_p_of(positions_BTK, scores_BTS, mask)
+    def _noise(self, history: AttentionHistory, scores: Tensor) -> Tensor:
+        stream_BT = torch.zeros_like(history.step) if history.rng_stream is None else history.rng_stream
+        head_H = self.first_stream + torch.arange(scores.size(1), device=scores.device)
+        stream_BHT = (stream_BT << 12)[:, None] + head_H[:, None]
+        return gumbel_of(stream_BHT, history.step[:, None], scores.size(-1), scores.dtype)
+
+    def _sample(self, scores: Tensor, mask: Tensor, use_expectation_BT: Tensor | None) -> AttentionWeights:
+        logs = log_softmax(scores, mask)
+        positions = largest(logs.detach() + gumbel(logs), mask, self.k)
+        weights, log_prob = ones_at(positions, scores, mask), log_prob_of(positions, scores, mask)
         soft = logs.exp().masked_fill(~mask, 0.0)
-        if expected_BT is not None:
-            weights, log_p = (
-                torch.where(expected_BT[..., None], soft, weights),
-                log_p.masked_fill(expected_BT, 0.0),
-            )
-        return Chosen(weights, log_p, -(soft * logs).sum(-1))
+        if use_expectation_BT is not None:
+            expected = use_expectation_BT[:, None]
+            weights = torch.where(expected[..., None], soft, weights)
+            log_prob = log_prob.masked_fill(expected, 0.0)
+        return AttentionWeights(weights, log_prob, -(soft * logs).sum(-1))
 
 
-def build_normaliser(settings: AttentionConfig) -> Normaliser:
-    """The normaliser that a config names."""
-    match settings.normaliser:
+def build_normaliser(config: AttentionConfig, first_stream: int = 0) -> Normaliser:
+    """The normaliser that `config.normaliser` names; `first_stream` as in `HardSample`."""
+    match config.normaliser:
         case "softmax":
-            return Softmax(settings.temperature)
+            return Soft(softmax, config.temperature)
         case "sparsemax":
-            return Sparsemax(settings.temperature)
+            return Soft(sparsemax, config.temperature)
         case "entmax15":
-            return Entmax15(settings.temperature)
+            return Soft(entmax15, config.temperature)
         case "sigmoid":
-            return Sigmoid(settings.temperature)
+            return Soft(sigmoid, config.temperature)
         case "hard-topk":
-            return HardTopK(settings.k, settings.temperature)
+            return HardTopK(config.k, config.temperature)
         case "gumbel":
-            return Gumbel(settings.temperature)
+            return Gumbel(config.temperature)
         case "hard-sample":
-            return HardSample(settings.k, settings.at_inference, settings.temperature)
+            return HardSample(config.k, config.at_inference, config.temperature, first_stream)

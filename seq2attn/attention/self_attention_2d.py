@@ -1,32 +1,40 @@
-"""Self-attention over a map of features: every cell reads all others (Zhang 2019, section 3). It knows
-tensors alone, and no image.
+"""Self-attention over a feature map: every cell reads all others (Zhang 2019, section 3). It knows tensors
+alone, and no image.
 """
 
 import torch
 from torch import Tensor, nn
 
-from seq2attn.kernels.dot_product import products
+from seq2attn.kernels.dot_product import dot_product_attention
 
-LESS = 8  # channels of queries, keys and values: so many times fewer than of the map
+REDUCTION = 8  # queries, keys and values have this many times fewer channels than the map
 
 
 class SelfAttention2d(nn.Module):
-    """x + g W_v softmax(q k) h, with 1x1 convolutions q, k, h of x. The gain g starts at 0: at first the map
-    is as it was.
+    """x + g W_v softmax(q k) h, with 1x1 convolutions q, k, h of x. The gain g starts at 0: at first the
+    output is the input.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        fewer = max(1, channels // LESS)
-        self.query, self.key, self.value = (nn.Conv2d(channels, fewer, 1) for _ in range(3))
-        self.out = nn.Conv2d(fewer, channels, 1)
+        inner = max(1, channels // REDUCTION)
+        self.query, self.key, self.value = (nn.Conv2d(channels, inner, 1) for _ in range(3))
+        self.out = nn.Conv2d(inner, channels, 1)
         self.gain = nn.Parameter(torch.zeros(()))
 
     def forward(self, x_BCYX: Tensor) -> Tensor:
-        # (B, 1, Y X, C / LESS)
-        query, key, value = (
-            convolution(x_BCYX).flatten(2).mT[:, None] for convolution in (self.query, self.key, self.value)
-        )
-        read_BCYX = products(query, key, value, scale=1.0)[:, 0].mT.unflatten(2, x_BCYX.shape[2:])
-        y: Tensor = x_BCYX + self.gain * self.out(read_BCYX)
+        query, key, value = (_cells(x_BCYX, part) for part in (self.query, self.key, self.value))
+        context = dot_product_attention(query, key, value, scale=1.0)
+        context_BCYX = context[:, 0].mT.unflatten(2, x_BCYX.shape[2:])
+        y: Tensor = x_BCYX + self.gain * self.out(context_BCYX)
         return y
+
+    def weights(self, x_BCYX: Tensor) -> Tensor:
+        """The weights (B, 1, Y X, Y X) that `forward` reads with, cells row by row."""
+        return (_cells(x_BCYX, self.query) @ _cells(x_BCYX, self.key).mT).softmax(-1)
+
+
+def _cells(x_BCYX: Tensor, convolution: nn.Conv2d) -> Tensor:
+    """The convolution's output as (B, 1, Y X, channels)."""
+    cells: Tensor = convolution(x_BCYX).flatten(2).mT[:, None]
+    return cells

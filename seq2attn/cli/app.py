@@ -1,9 +1,7 @@
-"""The entry point: which commands there are, and what becomes of whatever ends one. Knows no command's
-options.
+"""The entry point: the list of commands, and the exit code and message of whatever ends one.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. A reader that closes the pipe has what it
-wanted: that ends the program
-quietly with 0. A failure is one line on stderr; a traceback only with --debug.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. A reader that closes the pipe ends the program
+quietly with 0. A failure is one line on stderr, with a traceback only with --debug.
 """
 
 import errno
@@ -27,11 +25,11 @@ from seq2attn.cli import (
     console,
     evaluate,
     export,
-    mistaken,
     plot_alignment,
     prepare,
     train,
     translate,
+    unknown,
 )
 from seq2attn.cli.signals import StopRequests, handled
 from seq2attn.errors import UsageError, UserError, with_flags
@@ -39,7 +37,8 @@ from seq2attn.version import __version__
 
 app = typer.Typer(
     help="Train, run and explain sequence-to-sequence models with attention.",
-    epilog="`seq2attn COMMAND --help` says more, `seq2attn train --glossary` explains the words. First try: `seq2attn train`",
+    epilog="First try: `seq2attn train`. `seq2attn COMMAND --help` lists the options of a command, "
+    "`seq2attn train --glossary` explains terms.",
     add_completion=False,
     rich_markup_mode=None,  # help is plain text: brackets in it are brackets
     pretty_exceptions_enable=False,
@@ -47,8 +46,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(value: bool) -> None:
+    if value:
         console.result(f"seq2attn {__version__}")
         raise typer.Exit
 
@@ -64,17 +63,17 @@ def _start(
         console.result(context.get_help())
 
 
-app.command("prepare", short_help="Make raw text or captioned images ready for training.")(prepare.prepare)
-app.command("train", short_help="Train a model, and score it on the test data.")(train.train)
-app.command("translate", short_help="Translate lines of text, as they come.")(translate.translate)
-app.command("caption", short_help="Describe images, and show where each word looks.")(caption.caption)
-app.command("evaluate", short_help="Score runs, or any system's output.", cls=evaluate.Command)(
+app.command("prepare", short_help="Prepare a corpus of text or captioned images for training.")(
+    prepare.prepare
+)
+app.command("train", short_help="Train a model and score it on the test splits.")(train.train)
+app.command("translate", short_help="Translate text, line by line.")(translate.translate)
+app.command("caption", short_help="Describe images or clips.")(caption.caption)
+app.command("evaluate", short_help="Score runs, or the output of any system.", cls=evaluate.Command)(
     evaluate.evaluate
 )
-app.command("plot-alignment", short_help="Draw the attention: what each word looked at.")(
-    plot_alignment.plot_alignment
-)
-app.command("export", short_help="Give a trained Transformer to another engine.")(export.export)
+app.command("plot-alignment", short_help="Draw attention weights.")(plot_alignment.plot_alignment)
+app.command("export", short_help="Export a trained Transformer to another engine.")(export.export)
 
 
 def main() -> NoReturn:
@@ -113,14 +112,23 @@ def _run(arguments: Sequence[str]) -> int:
     except typer.Exit as end:
         return end.exit_code
     except typer.TyperException as error:
-        raise _worded(error, arguments) from error
+        raise _usage_error(error, arguments) from error
     return 0
 
 
-def _worded(error: typer.TyperException, arguments: Sequence[str]) -> UserError:
-    """What typer has against the arguments, with the way out."""
+def _options() -> dict[str, list[str]]:
+    """The options of each command."""
     commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    named = [name for name in arguments[:1] if name in commands]
+    return {
+        name: [option for param in command.params for option in (*param.opts, *param.secondary_opts)]
+        for name, command in commands.items()
+    }
+
+
+def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> UserError:
+    """Typer's error about the arguments, with the way out."""
+    options = _options()
+    command = arguments[0] if arguments and arguments[0] in options else ""
     message = (
         error.format_message()
         .removesuffix(".")
@@ -128,41 +136,30 @@ def _worded(error: typer.TyperException, arguments: Sequence[str]) -> UserError:
         .replace("Input should be", "it should be")
     )
     message = re.sub(
-        "a valid (integer|number), unable to parse string as an? (integer|number)", _kind, message
+        "a valid (integer|number), unable to parse string as an? (integer|number)",
+        lambda match: "a whole number" if match[1] == "integer" else "a number",
+        message,
     )
-    if arguments and not named and message.startswith("No such command"):
-        said = mistaken.command(arguments[0], list(commands))
-        message = f"No such command {console.printable(arguments[0])!r}{'. ' if said.startswith('Did') else '; '}{said}"
-    elif hasattr(error, "possibilities"):  # an option that there is not
-        options = {
-            name: [written for part in command.params for written in (*part.opts, *part.secondary_opts)]
-            for name, command in commands.items()
-        }
-        typed = str(error.option_name)  # type: ignore[attr-defined]
-        said_ = mistaken.option(typed, _value_of(typed, arguments), named[0] if named else "", options)
-        message = f"No such option: {typed}" + (f"; {said_}" if said_ else "")
-    elif named and (argument := re.match(r"Missing argument '(\w+)", message)):
-        message += f"; {said_}" if (said_ := mistaken.missing(argument[1], named[0])) else ""
-    elif named and (words := re.match(r"Got unexpected extra argument\(s\) \((.+)\)", message)):
-        message += f"; {said_}" if (said_ := mistaken.extra(words[1], named[0])) else ""
-    help_ = " ".join(["seq2attn", *named, "--help"])
+    hint: str | None
+    if arguments and not command and message.startswith("No such command"):
+        hint = unknown.command(arguments[0], list(options))
+        link = ". " if hint.startswith("Did") else "; "
+        message = f"No such command {console.printable(arguments[0])!r}{link}{hint}"
+    elif hasattr(error, "possibilities"):  # an unknown option
+        option = str(error.option_name)  # type: ignore[attr-defined]
+        hint = unknown.option(option, _value_of(option, arguments), command, options)
+        message = f"No such option: {option}" + (f"; {hint}" if hint else "")
+    elif command and (match := re.match(r"Missing argument '(\w+)", message)):
+        message += f"; {hint}" if (hint := unknown.missing(match[1], command)) else ""
+    elif command and (match := re.match(r"Got unexpected extra argument\(s\) \((.+)\)", message)):
+        message += f"; {hint}" if (hint := unknown.extra(match[1], command)) else ""
+    help_ = " ".join(filter(None, ["seq2attn", command, "--help"]))
     see = "" if f"`{help_}`" in message else f"; see `{help_}`"
     return (UsageError if error.exit_code == 2 else UserError)(f"{message[:1].lower()}{message[1:]}{see}")
 
 
-def _flags(arguments: Sequence[str]) -> set[str]:
-    """The options of the command that the arguments name."""
-    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    named = [commands[name] for name in arguments[:1] if name in commands]
-    return {flag for command in named for option in command.params for flag in option.opts}
-
-
-def _kind(said: re.Match[str]) -> str:
-    return "a whole number" if said[1] == "integer" else "a number"
-
-
 def _value_of(option: str, arguments: Sequence[str]) -> str | None:
-    """What was typed as the value of an option."""
+    """The value that was typed for an option."""
     for argument, after in zip(arguments, [*arguments[1:], ""], strict=True):
         if argument.startswith(f"{option}="):
             return argument.partition("=")[2]
@@ -172,15 +169,15 @@ def _value_of(option: str, arguments: Sequence[str]) -> str | None:
 
 
 class _Stop:
-    """Whatever asks a command to end, Ctrl-C or a closed terminal, ends it by KeyboardInterrupt."""
+    """Raises KeyboardInterrupt at each request to stop: Ctrl-C, a closed terminal and the like."""
 
     def __init__(self) -> None:
-        self._wishes = StopRequests()
+        self._requests = StopRequests()
         self._stack = ExitStack()
 
     @property
-    def asked(self) -> bool:
-        return self._wishes.count > 0
+    def requested(self) -> bool:
+        return self._requests.count > 0
 
     def __enter__(self) -> Self:
         own = (signal.default_int_handler, signal.SIG_DFL)
@@ -191,7 +188,7 @@ class _Stop:
         self._stack.close()
 
     def _handle(self, number: int) -> None:
-        if self._wishes.heard(number):
+        if self._requests.heard(number):
             raise KeyboardInterrupt
 
 
@@ -202,22 +199,24 @@ def _ended_by(error: BaseException, stop: _Stop, arguments: Sequence[str]) -> in
     if isinstance(error, BrokenPipeError) and _reader_is_gone():
         return 0
     # an interrupt inside a C extension's import comes out as any error
-    if isinstance(error, KeyboardInterrupt) or stop.asked:
+    if isinstance(error, KeyboardInterrupt) or stop.requested:
         console.error("interrupted")
         return 130
     if isinstance(error, UserError):
-        console.error(with_flags(error, _flags(arguments)))
+        console.error(with_flags(error, _options().get(arguments[0] if arguments else "", [])))
         return error.exit_code
     if isinstance(error, OSError) and error.errno is not None:
         console.error(_system(error))
     elif _is_out_of_memory(error):
         console.error(
-            "out of memory: make batches smaller (--batch-tokens, or --set train.batch_tokens=N) or the model (--set model.*)"
+            "out of memory: make batches smaller (--batch-tokens, or --set train.batch_tokens=N) "
+            "or the model (--set model.*)"
         )
     else:
         kind, text = type(error).__name__, str(error)
         console.error(
-            f"internal error: {kind}{': ' if text else ''}{text} (a defect of seq2attn: please report it, with what the same command prints with --debug)"
+            f"internal error: {kind}{': ' if text else ''}{text} "
+            "(a defect of seq2attn: please report it with the output of the same command with --debug)"
         )
     return 1
 

@@ -11,7 +11,7 @@ from seq2attn import config
 from seq2attn.cli import console, flags, mistaken
 from seq2attn.cli.input import line_reader
 from seq2attn.cli.output import formats, result_files
-from seq2attn.cli.search_flags import Asked, require_attention
+from seq2attn.cli.search_flags import SearchFlags, require_attention
 from seq2attn.errors import UsageError, UserError
 
 FORMATS = ("text", "jsonl")
@@ -21,26 +21,30 @@ def caption(
     run: Annotated[
         str,
         typer.Argument(
-            help="A trained run; several joined by commas are an ensemble.", metavar="RUN", show_default=False
+            help="Trained run. Runs joined by commas are an ensemble.", metavar="RUN", show_default=False
         ),
     ],
     images: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Images, or folders of them; for a run that reads clips, folders of frames, animated images, or folders of those. -: paths on standard input.",
+            help="Images, or folders of images. For a run that reads clips: folders of frames, animated "
+            "images, "
+            "or folders of those. - reads paths from standard input.",
             metavar="PATH...",
             show_default="paths on standard input, one a line",
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Write here.", metavar="FILE", show_default="standard output"),
+        typer.Option("--output", "-o", help="File to write.", metavar="FILE", show_default="standard output"),
     ] = None,
     beam: flags.Beam = None,
     length_penalty: flags.LengthPenalty = None,
     n_best: Annotated[
         int,
-        typer.Option(help="Captions of each image, best first.", min=1, max=config.MOST_SAMPLES, metavar="N"),
+        typer.Option(
+            help="Captions for each image, best first.", min=1, max=config.MOST_SAMPLES, metavar="N"
+        ),
     ] = 1,
     max_length: flags.MaxLength = None,
     min_length: flags.MinLength = None,
@@ -56,7 +60,7 @@ def caption(
     format: Annotated[
         str,
         typer.Option(
-            help='text: the path, a tab, the caption; or jsonl: {"image": ..., "caption": ...}.',
+            help='Output format. text: path, tab, caption. jsonl: {"image": ..., "caption": ...}.',
             metavar="text|jsonl",
         ),
     ] = "text",
@@ -64,13 +68,14 @@ def caption(
         bool,
         typer.Option(
             "--scores",
-            help="In text, the score and a tab before each caption (natural log; with --mbr points).",
+            help="In text, write the score and a tab before each caption (natural log; with --mbr in "
+            "points).",
         ),
     ] = False,
     attention: Annotated[
         Path | None,
         typer.Option(
-            help="Draw where the words of each caption look, a PNG named after the image, into here.",
+            help="Folder for a drawing of the attention of each caption: a PNG named after the image.",
             metavar="DIR",
             show_default=False,
         ),
@@ -82,16 +87,16 @@ def caption(
     quiet: flags.Quiet = False,
     debug: flags.Debug = False,
 ) -> None:
-    """Describe images: a line for each, its path, a tab and the caption.
+    """Describe images: one line for each, with its path, a tab and the caption.
 
-    Folders are walked one level deep, hidden files left out. An image that cannot be read is one line on
-    stderr and an empty caption; the others are done,
-    and the exit code is 1. Escapes such as \\n stand for control characters in a path. The output depends neither on the batch size nor on the order.
+    Folders are searched one level deep, without hidden files. An image that cannot be read gives one line on
+    stderr and an empty caption; the others are described, and the exit code is 1. Control characters of a
+    path are written as escapes such as \\n. The captions do not depend on the batch size or on the order.
     """
     settings = set_ or []
     if format not in FORMATS:
-        raise UsageError(f"--format {format}: choose text or jsonl")
-    asked = Asked(
+        raise UsageError(f"--format {format}: choose {' or '.join(FORMATS)}")
+    search = SearchFlags(
         n_best,
         beam,
         length_penalty,
@@ -107,15 +112,15 @@ def caption(
         seed,
         batch_tokens,
     )
-    asked.refuse(run, settings, precision)
-    result_files.refuse_place(output, "-o")
-    _refuse_folder(attention, images or [])
+    search.check(run, settings, precision)
+    result_files.check_place(output, "-o")
+    _check_folder(attention, images or [])
     mistaken.refuse_no_run(run)
     if images and all(map(mistaken.is_text, images)):
-        mistaken.refuse_no_file(images[0], "Images are described: name files of images, or folders of them")
+        mistaken.refuse_no_file(images[0], "Name image files, or folders of images")
 
-    from seq2attn.cli.input import image_prefetch
-    from seq2attn.cli.input.image_paths import Paths
+    from seq2attn.cli.input.image_paths import ImagePaths
+    from seq2attn.cli.input.image_prefetch import ImagePrefetcher
     from seq2attn.cli.output import overlays
     from seq2attn.data.images.files import content_of
     from seq2attn.devices import keep_freed_memory
@@ -126,60 +131,57 @@ def caption(
         run, device=device, precision=precision, settings=settings, processes=True, allow_code=allow_code
     )
     if attention is not None:
-        require_attention(run, captioner, "show", "; leave out --attention")
-    keywords = asked.keywords(captioner.languages[1]) | {"attention": attention is not None}
+        require_attention(run, captioner, "draw", "; leave out --attention")
+    keywords = search.keywords(captioner.languages[1]) | {"attention": attention is not None}
     if not images and line_reader.is_terminal():
         console.note("one path, one caption; Ctrl-D ends")
 
     done = described = failed = 0
     with ExitStack() as stack:
-        reading = stack.enter_context(image_prefetch.Ahead(Paths(images or [], captioner.clips), captioner))
+        prefetcher = stack.enter_context(
+            ImagePrefetcher(ImagePaths(images or [], captioner.clips), captioner)
+        )
         write = result_files.writer(stack, output)
-        folder = None if attention is None else overlays.Folder(attention)
+        folder = None if attention is None else overlays.OverlayFolder(attention)
         show = (
             stack.enter_context(console.progress()) if result_files.shows_progress(images, output) else None
         )
         started = time.monotonic()
-        for block in reading.blocks():
-            seen = [ready.seen for ready in block if ready.seen is not None]
-            with reading.paused():
-                found = iter(captioner.caption(seen, first=described, **keywords))
-            described += len(seen)
+        for block in prefetcher.blocks():
+            pixels = [image.pixels for image in block if image.pixels is not None]
+            with prefetcher.paused():
+                outputs = iter(captioner.caption(pixels, first=described, **keywords))
+            described += len(pixels)
             parts = []
-            for ready in block:
-                captions = [] if ready.seen is None else next(found)
-                if ready.note is not None:
-                    console.note(ready.note)
-                for warning in filter(None, (ready.warning, ready.problem)):
+            for image in block:
+                captions = [] if image.pixels is None else next(outputs)
+                if image.note is not None:
+                    console.note(image.note)
+                for warning in filter(None, (image.warning, image.problem)):
                     console.warn(warning)
-                drawn = [] if folder is None or not captions else folder.names(ready.path, len(captions))
-                if folder is not None and drawn:
-                    folder.draw(
-                        overlays.seen_part(
-                            content_of(Path(ready.path), captioner.clips), ready.path, captioner
-                        ).pixels_FYX3,
-                        captions,
-                        drawn,
-                    )
-                failed += ready.problem is not None
+                paths = [] if folder is None or not captions else folder.paths(image.path, len(captions))
+                if folder is not None and paths:
+                    content = content_of(Path(image.path), captioner.clips)
+                    part = overlays.visible_part(content, image.path, captioner)
+                    folder.draw(part.pixels_FYX3, captions, paths)
+                failed += image.problem is not None
                 if format == "jsonl":
-                    parts.append(formats.captions_as_json(ready.path, captions, n_best, drawn, ready.problem))
+                    parts.append(formats.captions_as_json(image.path, captions, n_best, paths, image.problem))
                 else:
-                    parts.append(formats.captions_as_text(ready.path, captions, n_best, scores))
-                if folder is not None:  # drawing takes longer than describing: each is told when it is done
+                    parts.append(formats.captions_as_text(image.path, captions, n_best, scores))
+                if folder is not None:  # drawing takes longer than describing: write each at once
                     write(parts.pop())
                 done += 1
             write("".join(parts))
             if show is not None:
-                show(
-                    "describing", done, None, f"{done / max(time.monotonic() - started, 1e-9):,.0f} images/s"
-                )
+                speed = done / max(time.monotonic() - started, 1e-9)
+                show("describing", done, None, f"{speed:,.0f} images/s")
     if failed:
         raise UserError(f"{failed:,} of {done:,} images could not be read; their captions are empty")
 
 
-def _refuse_folder(folder: Path | None, images: list[str]) -> None:
-    """Raise where overlays cannot be put there, or could be written over images."""
+def _check_folder(folder: Path | None, images: list[str]) -> None:
+    """Raise UserError if overlays cannot be written there, or could overwrite images."""
     if folder is None:
         return
     if folder.exists() and not folder.is_dir():
@@ -192,5 +194,5 @@ def _refuse_folder(folder: Path | None, images: list[str]) -> None:
             Path(image).absolute().parent.resolve(),
         ):
             raise UsageError(
-                f"--attention {folder}: there are images in it that could be written over; name another folder"
+                f"--attention {folder}: there are images in it that could be overwritten; name another folder"
             )

@@ -11,8 +11,7 @@ command.
         progress("training", step, steps, "loss 3.21  12,345 tokens/s", Clock(gone, left))
 
 Text is shown as it is, never read as markup; control characters on stderr are escaped, so that no corpus can
-drive a terminal.
-Rich loads only when a moving line or a table is drawn.
+drive a terminal. Rich loads only when a moving line or a table is drawn.
 """
 
 import io
@@ -42,8 +41,8 @@ class Progress(Protocol):
         self, task: str, done: int, total: int | None = None, facts: str = "", clock: Clock | None = None
     ) -> None:
         """Say that `done` of `total` units of `task` are done. `facts` are parted by two spaces, the dearest
-        first, and are left out from the
-        last on where there is no room. Without a `clock` the time is taken from the first call for that task.
+        first, and are left out from the last on where there is no room. Without a `clock` the time is taken
+        from the first call for that task.
         """
 
 
@@ -126,8 +125,8 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 @contextmanager
 def progress(interval: float | None = None) -> Iterator[Progress]:
     """A function that shows how far each task is. Without a terminal: a line when a task begins and ends, and
-    every `interval` seconds between.
-    A stream, whose length nobody knows, begins without one: its answers say enough where they are few."""
+    every `interval` seconds between. A stream, whose length nobody knows, begins without one: its answers say
+    enough where they are few."""
     if quiet:
         yield lambda task, done, total=None, facts="", clock=None: None
     elif is_terminal():

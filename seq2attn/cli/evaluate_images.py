@@ -1,6 +1,6 @@
-"""What `evaluate` does with captioned images: a run describes them, all their captions are forced on it,
-and BLEU, chrF, TER and the scores of captions
-compare systems. The test at the end of a training is the same. Knows no file."""
+"""What `evaluate` does with captioned images: a run describes them, all their captions are forced on it, and
+BLEU, chrF, TER and the scores of captions compare systems. The test at the end of a training is the same.
+Knows no file."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from seq2attn.cli import console
 from seq2attn.cli.output.report import Search, System, TestSet, named
-from seq2attn.data.corpus import is_blank
+from seq2attn.data.formats.text import is_blank
 from seq2attn.errors import UserError
 from seq2attn.evaluation import caption_significance, captions, significance, text
 
@@ -34,19 +34,21 @@ class CaptionTestSet(TestSet):
         return self.where if self.split is not None else "the reference"
 
     def take(self, system: System, reader: "Captioner", search: Search, seed: int) -> None:
-        from seq2attn.evaluation import images
+        from seq2attn.evaluation import captioning
 
         assert self.split is not None  # a run with files of captions was refused
         if self.clips and not reader.clips:
             raise UserError(
-                f"{self.where}: holds clips, and {system.name} reads stills: name prepared data of stills with --data"
+                f"{self.where}: holds clips, and {system.name} reads stills: name prepared data of "
+                "stills with --data"
             )
         if reader.clips and not self.clips:
             raise UserError(
-                f"{self.where}: holds stills, and {system.name} reads clips: name prepared data of clips with --data"
+                f"{self.where}: holds stills, and {system.name} reads clips: name prepared data of clips "
+                "with --data"
             )
         with console.progress() as show:
-            system.outputs = images.caption(
+            system.outputs = captioning.caption(
                 reader,
                 self.split,
                 range(len(self)),
@@ -54,7 +56,7 @@ class CaptionTestSet(TestSet):
                 progress=lambda done, total: show(f"describing {self.name}", done, total),
                 **search.options(reader.languages[1]),
             )
-            forced = images.force(
+            forced = captioning.force(
                 reader,
                 self.split,
                 batch_tokens=search.batch_tokens,
@@ -106,7 +108,8 @@ def of_split(prepared: "Prepared", name: str) -> CaptionTestSet:
     )
     if blank is not None:
         raise UserError(
-            f"{where}: {blank} has no caption to compare with; give it one, or leave it out, and prepare again"
+            f"{where}: {blank} has no caption to compare with; give it one, or leave it out, and prepare "
+            "again"
         )
     return CaptionTestSet(name, where, split.captions, split, prepared.clips, language=prepared.languages[1])
 

@@ -1,5 +1,5 @@
-"""`export`: a run and a place for the folder that another engine reads; the work is `seq2attn.export`. Here
-its options are named, and its use is told.
+"""`seq2attn export`: a run as a folder for another engine, and how to use it; the package `export`
+does the work.
 """
 
 from pathlib import Path
@@ -21,12 +21,12 @@ def export(
     run: Annotated[
         str,
         typer.Argument(
-            metavar="RUN", help="A trained run; its model must be a Transformer.", show_default=False
+            metavar="RUN", help="Trained run. Its model must be a Transformer.", show_default=False
         ),
     ],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make.", show_default=False)],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to create.", show_default=False)],
     format_: Annotated[
-        Literal["ctranslate2"], typer.Option("--format", help="The engine to export to.")
+        Literal["ctranslate2"], typer.Option("--format", help="Engine to export to.")
     ] = "ctranslate2",
     quantization: Annotated[
         Quantization | None,
@@ -36,35 +36,33 @@ def export(
             show_default="float32",
         ),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an exported model that stands there.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the exported model in OUT.")] = False,
     quiet: flags.Quiet = False,
     debug: flags.Debug = False,
 ) -> None:
-    """Make a run usable without seq2attn: a Transformer for CTranslate2, its tokenizers beside it.
+    """Export a Transformer with its tokenizers, to run it without seq2attn.
 
-    What that engine cannot hold is refused by name. It needs the package ctranslate2. The folder is made
-    whole or not at all.
+    A model that the engine does not support is refused with the setting at fault. CTranslate2 needs the
+    Python package ctranslate2. OUT is created completely or not at all.
     """
     mistaken.refuse_no_run(run)
     from seq2attn import export as exporting
 
-    done = exporting.export(run, out, quantization, force)
+    exported = exporting.export(run, out, quantization, force)
     size = sum(file.stat().st_size for file in out.iterdir())
     console.result(f"{out}: {size / 1e6:.1f} MB for {format_}, {quantization or 'float32'}")
     console.note(
         "\n".join(
             [
                 "next, in Python, after `import ctranslate2, sentencepiece`:",
-                *(f"  {line}" for line in example(done, out)),
+                *(f"  {line}" for line in example(exported, out)),
             ]
         )
     )
 
 
 def example(run: "Run", out: Path) -> list[str]:
-    """Two lines of Python that translate a sentence as the run is set to search."""
+    """Two lines of Python that translate a sentence with the search settings of the run."""
     data, search = run.config.data, run.config.search
     load = "sentencepiece.SentencePieceProcessor({})".format
     source, target = (repr(str(out / path.name)) for path in (run.source_tokenizer, run.target_tokenizer))
@@ -73,7 +71,8 @@ def example(run: "Run", out: Path) -> list[str]:
     rules += f", max_decoding_length={search.max_length}" if search.max_length is not None else ""
     rules += f", no_repeat_ngram_size={search.no_repeat_ngram}" if search.no_repeat_ngram else ""
     lower = ".lower()" if data.lowercase else ""
+    translate = f"ctranslate2.Translator({str(out)!r}).translate_batch([tokens], {rules})"
     return [
-        f"""pieces = {load(source)}.encode("YOUR TEXT"{lower}, out_type=str)""",
-        f"print({load(target)}.decode(ctranslate2.Translator({str(out)!r}).translate_batch([pieces], {rules})[0].hypotheses[0]))",
+        f"""tokens = {load(source)}.encode("YOUR TEXT"{lower}, out_type=str)""",
+        f"print({load(target)}.decode({translate}[0].hypotheses[0]))",
     ]

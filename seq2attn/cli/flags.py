@@ -1,14 +1,11 @@
-"""Options that several commands have in common, as typer annotations: one name, one meaning, one line of
-help.
+"""Options that several commands share, as typer annotations: one name, one meaning, one line of help.
 
-    def evaluate(..., device: options.Device = "auto", seed: options.Seed = 1, quiet: options.Quiet = False,
-    debug: options.Debug = False)
+    def evaluate(..., device: flags.Device = "auto", seed: flags.Seed = 1, quiet: flags.Quiet = False, ...)
 
-Quiet and Debug work by being declared: `--quiet` silences `console`, `--debug` is read by `app.main`.
+Declaring `Quiet` and `Debug` is enough: `--quiet` silences `console`, and `app.main` reads `--debug`.
 """
 
 import re
-from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -24,85 +21,40 @@ def _quiet(value: bool) -> bool:
 
 
 def _device(name: str) -> str:
-    # Said by its form alone, before torch is there; whether the machine has it is seen later.
+    # by its form alone, before torch is imported; later the machine says whether it has the device
     if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", name):
         raise UsageError(f"--device {name}: choose auto, cpu, cuda or cuda:N")
     return name
 
 
 def _settings(settings: list[str] | None) -> list[str] | None:
-    config.refuse_spent(settings or (), "--set")
+    config.refuse_training_only(settings or (), "--set")
     return settings
 
 
-def refuse_twice(settings: Iterable[str], **options: object) -> None:
-    """Raise UsageError where --set names the search setting of an option that was given, too."""
-    for name, value in options.items():
-        if value is not None and sets(settings, f"search.{name}"):
-            raise UsageError(
-                f"--{name.replace('_', '-')} and --set search.{name} say one thing twice: leave one out"
-            )
-
-
-def sets(settings: Iterable[str], *keys: str) -> bool:
-    return any(setting.partition("=")[0].strip() in keys for setting in settings)
-
-
-UTILITIES = ("chrf", "bleu")  # those of evaluation.text, which is too heavy to be imported for a wrong option
-SAMPLES = 32  # as in inference.translator
-
-
-def refuse_utility(
-    settings: Iterable[str],
-    mbr: str | None,
-    samples: int | None,
-    n_best: int,
-    beam: int | None,
-    length_penalty: float | None,
-    sample: bool = False,
-) -> None:
-    """Raise UsageError for what makes no sense with --mbr, or without it."""
-    if mbr is None:
-        if samples is not None:
-            raise UsageError(
-                "--samples are what --mbr chooses from: give --mbr too"
-                + ("; with --sample, --n-best N draws N" if sample else "")
-            )
-        return
-    if mbr not in UTILITIES:
-        raise UsageError(f"--mbr {mbr}: choose {' or '.join(UTILITIES)}")
-    if sample:
-        raise UsageError(
-            "--sample gives the draws themselves, and --mbr chooses among draws of its own: leave one out"
-        )
-    for name, value, why in (
-        ("beam", beam, "it draws samples and searches for nothing"),
-        ("length_penalty", length_penalty, "it chooses by utility alone"),
-    ):
-        if value is not None or sets(settings, f"search.{name}"):
-            raise UsageError(
-                f"--{name.replace('_', '-') if value is not None else f'set search.{name}'} and --mbr: {why}; leave one out"
-            )
-    if n_best > (samples or SAMPLES):
-        raise UsageError(
-            f"--n-best {n_best}: no more can be chosen than the {samples or SAMPLES} samples that are drawn; set --samples {n_best} or more"
-        )
-
+# As in `evaluation.text` and `inference.predictor`, which take seconds to import; a test holds them equal.
+UTILITIES = ("chrf", "bleu")
+SAMPLES = 32
+BATCH_TOKENS_DEFAULT = "3,072 on a CPU, 16,384 on CUDA"
 
 Device = Annotated[
-    str, typer.Option(help="Where to compute: auto, cpu, cuda or cuda:N.", metavar="DEVICE", callback=_device)
+    str, typer.Option(help="Device: auto, cpu, cuda or cuda:N.", metavar="DEVICE", callback=_device)
 ]
 Seed = Annotated[
     int,
     typer.Option(
-        help="Starts the random numbers: the same N, the same result.", min=0, max=2**31 - 1, metavar="N"
+        help="Seed of the random numbers. The same seed gives the same result.",
+        min=0,
+        max=2**31 - 1,
+        metavar="N",
     ),
 ]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
-        help="Change a setting of the run (none that is in its weights), as in model.attention.temperature=2; repeatable.",
+        help="Change a setting of the run, as in model.attention.temperature=2. "
+        "Sizes of its weights cannot change. Repeatable.",
         metavar="KEY=VALUE",
         show_default=False,
         callback=_settings,
@@ -112,14 +64,15 @@ AllowCode = Annotated[
     bool,
     typer.Option(
         "--allow-code",
-        help="Run code that a model of images names, package.module:function; only for what you trust.",
+        help="Allow the run to import and call the Python function named in model.encoder.backbone. "
+        "Only for code you trust.",
     ),
 ]
 Beam = Annotated[
     int | None,
     typer.Option(
         "--beam",
-        help="Beam size: candidates kept while searching; 1 is greedy search.",
+        help="Beam size: number of hypotheses that the search keeps. 1 is greedy search.",
         min=1,
         max=config.MOST_BEAM,
         metavar="N",
@@ -130,7 +83,7 @@ LengthPenalty = Annotated[
     float | None,
     typer.Option(
         "--length-penalty",
-        help="A candidate's log probability is divided by its length to this power.",
+        help="Divide the log probability of a hypothesis by its length in tokens to the power of X.",
         min=0,
         max=config.MOST_PENALTY,
         metavar="X",
@@ -141,7 +94,7 @@ MaxLength = Annotated[
     int | None,
     typer.Option(
         "--max-length",
-        help="Longest output, in tokens.",
+        help="Maximum length of an output, in tokens.",
         min=1,
         max=config.MOST_TOKENS,
         metavar="N",
@@ -152,7 +105,7 @@ MinLength = Annotated[
     int | None,
     typer.Option(
         "--min-length",
-        help="Shortest output, in tokens.",
+        help="Minimum length of an output, in tokens.",
         min=0,
         max=config.MOST_TOKENS,
         metavar="N",
@@ -166,7 +119,7 @@ Temperature = Annotated[
     float | None,
     typer.Option(
         "--temperature",
-        help="With --sample or --mbr: below 1 likelier tokens, above 1 wilder ones.",
+        help="Divide the logits by X before sampling; below 1 prefers likely tokens. With --sample or --mbr.",
         metavar="X",
         show_default="1.0",
     ),
@@ -175,7 +128,7 @@ TopK = Annotated[
     int | None,
     typer.Option(
         "--top-k",
-        help="With --sample or --mbr: draw among the N likeliest tokens.",
+        help="Sample from the N most likely tokens only. With --sample or --mbr.",
         metavar="N",
         min=1,
         max=1_000_000,
@@ -186,7 +139,7 @@ TopP = Annotated[
     float | None,
     typer.Option(
         "--top-p",
-        help="With --sample or --mbr: draw among the fewest tokens of this probability together.",
+        help="Sample from the fewest tokens whose probabilities sum to P (nucleus). With --sample or --mbr.",
         metavar="P",
         show_default="1.0",
     ),
@@ -195,21 +148,21 @@ BatchTokens = Annotated[
     int | None,
     typer.Option(
         "--batch-tokens",
-        help="Source tokens in one batch, padding counted; changes speed and memory only.",
+        help="Source tokens in a batch, with padding. It changes speed and memory, not the output.",
         min=1,
         max=config.MOST_BATCH_TOKENS,
         metavar="N",
-        show_default="as fits the device",
+        show_default=BATCH_TOKENS_DEFAULT,
     ),
 ]
 Precision = Annotated[
-    str, typer.Option("--precision", help="Number format: auto (fp32), fp32, bf16 or fp16.", metavar="FORMAT")
+    str, typer.Option("--precision", help="Number format; auto is fp32.", metavar="auto|fp32|bf16|fp16")
 ]
 NoRepeat = Annotated[
     int | None,
     typer.Option(
         "--no-repeat-ngram",
-        help="No N tokens in a row twice in an output; 0: they may come again.",
+        help="Never repeat a sequence of N tokens within an output. 0 allows repetition.",
         min=0,
         max=config.MOST_TOKENS,
         metavar="N",
@@ -220,7 +173,8 @@ Mbr = Annotated[
     str | None,
     typer.Option(
         "--mbr",
-        help="Draw samples and give the one most like all of them, by sentence chrF or BLEU.",
+        help="Minimum Bayes risk: draw samples and give the one that is most similar to all of them, "
+        "by sentence chrF or BLEU.",
         metavar="chrf|bleu",
         show_default=False,
     ),
@@ -229,7 +183,7 @@ Samples = Annotated[
     int | None,
     typer.Option(
         "--samples",
-        help="With --mbr: samples drawn a line.",
+        help="Number of samples for each input. With --mbr.",
         min=2,
         max=config.MOST_SAMPLES,
         metavar="N",
@@ -241,8 +195,8 @@ Quiet = Annotated[
     typer.Option(
         "--quiet",
         "-q",
-        help="No progress and no notes on stderr; warnings and errors still show.",
+        help="Print no progress and no notes to stderr, only warnings and errors.",
         callback=_quiet,
     ),
 ]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback when something fails.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback of an error.")]

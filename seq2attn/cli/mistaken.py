@@ -1,21 +1,21 @@
-"""What somebody may have meant whose words fit nowhere: a text where a file is wanted, data where a preset
-is, a command of another toolkit.
+"""Hints for arguments that are not what a command needs: data instead of a preset, a text instead of a file,
+a part of a run instead of the run.
 
-It looks at names and at what stands on the disk, opens nothing heavy, and says one line with the way out.
+It looks at names and at the disk, imports nothing heavy, and raises an error of one line with the way out.
 """
 
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from seq2attn import config, synonyms
+from seq2attn import config
 from seq2attn.cli import presets
 from seq2attn.errors import UsageError, UserError
 from seq2attn.near import nearest
 
-# corpora, and the preset that they are first tried with
+# corpus -> the preset to try first
 BUNDLED = {"phrases": "", "scenes": "xu15-soft ", "clips": "video "}
 DATA = (
     ".tsv",
@@ -57,235 +57,20 @@ KINDS = {
     "train.optimizer": "an optimizer",
     "train.schedule": "a schedule",
 }
-LONGEST_ENDING = 7  # letters of the ending of a file
-EXPLAINED = 3  # presets that are named as examples
-
-
-# Commands
-
-COMMANDS = {  # of other toolkits, and what is ours
-    "evaluate": "evaluation score test eval bleu sacrebleu validate benchmark compare metrics assess",
-    "translate": "translation predict infer inference decode generate run sample interactive output hypothesize",
-    "caption": "captioning describe captions",
-    "prepare": "preparation preprocess tokenize tokenise vocab build-vocab build_vocab binarize data learn-bpe spm-train dataset import corpus",
-    "train": "training fit learn finetune fine-tune resume continue retrain pretrain",
-    "plot-alignment": "explain explore explorer visualize visualise show attention heatmap draw view matrix saliency align alignment image",
-    "export": "exporting convert onnx quantize ctranslate2 ct2 deploy package",
-}
-SERVER = ("serve", "server", "api", "web", "demo", "gui", "rest", "http", "app", "ui")
-SENTENCES = {
-    **dict.fromkeys(
-        SERVER,
-        "there is no server yet: pipe lines into translate, or export a Transformer to an engine that serves",
-    ),
-    **dict.fromkeys(("list", "presets", "models", "ls"), "`seq2attn train --list` shows the presets"),
-    **dict.fromkeys(("config", "settings", "defaults"), "`seq2attn train PRESET --show` lists every setting"),
-    "help": "`seq2attn --help` lists the commands",
-    "version": "`seq2attn --version` says it",
-    **dict.fromkeys(
-        ("download", "pull", "fetch"),
-        "data of the Hugging Face hub are named hf:OWNER/NAME in `seq2attn prepare` and `train --data`",
-    ),
-    **dict.fromkeys(
-        ("push", "upload", "publish"),
-        "a run is a folder that can be copied as it is: there is no command for it",
-    ),
-}
-
-
-def command(word: str, commands: Sequence[str]) -> str:
-    """What to say of a command that there is not. Commands that begin so come first, then what others call
-    ours, then near spellings.
-    """
-    plain = word.lower()
-    if begins := [
-        name for name in commands if len(plain) > 1 and (name.startswith(plain) or plain.startswith(name))
-    ]:
-        return f"Did you mean {_or([f'{name!r}' for name in begins])}?"
-    if plain in SENTENCES:
-        return SENTENCES[plain]
-    meant = [ours for ours, theirs in COMMANDS.items() if plain in theirs.split() and ours in commands]
-    if meant := meant or nearest(word, commands):
-        return f"Did you mean {_or([f'{name!r}' for name in meant])}?"
-    if word in config.presets():
-        return f"{word} is a preset: seq2attn train {word}"
-    if word.endswith(".toml"):
-        return f"a file of settings goes with train: seq2attn train {shown(word)}"
-    if word in BUNDLED:
-        return f"{word} is a corpus: seq2attn train {BUNDLED[word]}--data {word}"
-    if is_run(Path(word)):
-        return f"{word} is a run: seq2attn {_reader(Path(word))} {shown(word)}"
-    if Path(word).exists():
-        return f"to train on {word}: seq2attn train --data {shown(word)}"
-    return f"there are {', '.join(commands)}"
-
-
-# Options
-
-OPTIONS = {  # (command, or "" for any; what others call it) -> what to say
-    ("train", "preset"): "the preset goes without an option: train {value}",
-    ("train", "model"): "the preset goes without an option: train {value}",
-    ("train", "config"): "a file of settings goes without an option: train {value}",
-    ("train", "arch"): "the preset goes without an option: train {value}",
-    ("train", "limit"): "--max-steps says how long to train; a smaller corpus is prepared for --data",
-    ("train", "run"): "the run's directory is --out {value}",
-    ("train", "save"): "the run's directory is --out {value}",
-    ("train", "savedir"): "the run's directory is --out {value}",
-    ("train", "outputdir"): "the run's directory is --out {value}",
-    ("train", "output"): "the run's directory is --out {value}",
-    ("train", "corpus"): "data are --data {value}",
-    ("train", "dataset"): "data are --data {value}",
-    ("train", "src"): "the source side is --source {value}",
-    ("train", "tgt"): "the target side is --target {value}",
-    ("train", "sourcelang"): "the source side is --source {value}",
-    ("train", "targetlang"): "the target side is --target {value}",
-    ("prepare", "src"): "the source side is --source {value}",
-    ("prepare", "tgt"): "the target side is --target {value}",
-    ("prepare", "sourcelang"): "the source side is --source {value}",
-    ("prepare", "targetlang"): "the target side is --target {value}",
-    ("prepare", "data"): "the corpus goes without an option: prepare {value} OUT",
-    ("prepare", "input"): "the corpus goes without an option: prepare {value} OUT",
-    ("prepare", "out"): "the folder to make goes without an option: prepare CORPUS {value}",
-    ("prepare", "output"): "the folder to make goes without an option: prepare CORPUS {value}",
-    ("translate", "input"): "files go without an option: translate RUN {value}",
-    (
-        "translate",
-        "source",
-    ): "files go without an option: translate RUN {value}; text is piped: echo TEXT | seq2attn translate RUN",
-    ("translate", "src"): "files go without an option: translate RUN {value}",
-    ("translate", "file"): "files go without an option: translate RUN {value}",
-    ("translate", "text"): "text is piped: echo TEXT | seq2attn translate RUN",
-    ("translate", "sentence"): "text is piped: echo TEXT | seq2attn translate RUN",
-    ("caption", "image"): "images go without an option: caption RUN {value}",
-    ("caption", "input"): "images go without an option: caption RUN {value}",
-    ("caption", "data"): "images go without an option: caption RUN {value}",
-    ("evaluate", "test"): "a split is --split {value}, files are --source FILE --reference FILE",
-    ("evaluate", "input"): "a file to translate is --source {value}",
-    ("evaluate", "src"): "a file to translate is --source {value}",
-    ("evaluate", "ref"): "right translations are --reference {value}",
-    ("evaluate", "hyp"): "another system's output is --hypotheses {value}",
-    ("evaluate", "metric"): "BLEU, chrF and TER are always shown",
-    ("evaluate", "bleu"): "BLEU, chrF and TER are always shown",
-    ("plot-alignment", "text"): "the text is --source {value}",
-    ("plot-alignment", "sentence"): "the text is --source {value}",
-    ("plot-alignment", "input"): "the text is --source {value}",
-    ("plot-alignment", "attention"): "saved attention is --from {value}",
-    ("", "model"): "the run goes without an option, right after the command",
-    ("", "run"): "the run goes without an option, right after the command",
-    ("", "checkpoint"): "the run goes without an option, right after the command",
-    ("", "ckpt"): "the run goes without an option, right after the command",
-    ("", "verbose"): "what happens is shown unless --quiet is given; --debug shows tracebacks",
-    (
-        "",
-        "v",
-    ): "what happens is shown unless --quiet is given; --debug shows tracebacks; `seq2attn --version` says the version",
-    ("", "silent"): "--quiet leaves out progress and notes",
-    ("", "overwrite"): "--force replaces what stands there, where a command makes a folder",
-}
-for _name in ("gpu", "gpus", "cuda", "usegpu", "nogpu", "cpu", "nocuda", "usecuda"):
-    OPTIONS["", _name] = "--device cuda or --device cpu says where to compute"
-
-
-def option(typed: str, value: str | None, named: str, options: Mapping[str, Sequence[str]]) -> str | None:
-    """What to say of an option that a command, `named`, has not; `options` are those of every command.
-    Nothing where nothing is like it.
-    """
-    plain = typed.lstrip("-").lower().replace("-", "").replace("_", "")
-    mine = [name for name in options.get(named, ()) if name.startswith("--")]
-    told = OPTIONS.get((named, plain)) or OPTIONS.get(("", plain))
-    if told and not (told.endswith("to compute") and "--device" not in mine):
-        return told.format(value=shown(value) if value else "...")
-    bare = typed.lstrip("-").lower()
-    begins = [name for name in mine if len(bare) > 2 and name[2:].startswith(bare)]
-    if meant := begins or [f"--{name}" for name in nearest(bare, [name[2:] for name in mine])]:
-        return f"did you mean {_or(meant)}?"
-    if named == "train" and (said := _as_setting(plain, value)):
-        return said
-    if named != "train" and (said := synonyms.known_as(plain)) and said.startswith("here it is search."):
-        ours = "--" + said.rpartition(".")[2].replace("_", "-")
-        return (
-            f"did you mean {ours}?"
-            if ours in mine
-            else f"as a setting: --set {said.rpartition(' ')[2]}={value or 'VALUE'}"
-        )
-    exact = f"--{bare.replace('_', '-')}"
-    if others := [name for name, theirs in options.items() if exact in theirs and name != named]:
-        return f"{exact} is an option of {_or(others, 'and')}"
-    if named != "train" and named and (said := _as_setting(plain, value)):
-        return (
-            f"it is a setting of training: `seq2attn train {said.removeprefix('as a setting: ')}`"
-            if said.startswith("as a setting")
-            else said
-        )
-    return None
-
-
-def _as_setting(plain: str, value: str | None) -> str | None:
-    names = list(
-        dict.fromkeys(
-            name for name, _, _ in config.fields() if name.rpartition(".")[2].replace("_", "") == plain
-        )
-    )
-    if len(names) == 1:
-        return f"as a setting: --set {names[0]}={value or 'VALUE'}"
-    if names:
-        return f"as settings, by --set: {_or(names)}"
-    said = synonyms.known_as(plain)
-    if said is None or not said.startswith("here it is "):
-        return said
-    ours = said.removeprefix("here it is ")
-    return (
-        f"as a setting: --set {ours}={value or 'VALUE'}"
-        if " " not in ours
-        else f"as settings, by --set: {ours}"
-    )
-
-
-# Arguments
-
-
-def missing(argument: str, command: str) -> str | None:
-    """What to say of an argument that a command has not been given."""
-    if argument == "RUN":
-        runs = (
-            sorted(str(run) for run in Path("runs").iterdir() if is_run(run)) if Path("runs").is_dir() else []
-        )
-        here = (
-            f"there {'are' if len(runs) > 1 else 'is'} {_or(runs[:EXPLAINED], 'and')}"
-            if runs
-            else "`seq2attn train` makes one"
-        )
-        return f"name the run right after {command}: {here}"
-    if argument == "CORPUS":
-        return f"name the corpus and the folder to make, as in `seq2attn {command} phrases prepared/phrases`"
-    if argument == "OUT":
-        return "name the folder to make too"
-    return None
-
-
-def extra(words: str, command: str) -> str | None:
-    """What to say of arguments that are too many."""
-    if command == "train":
-        first = words.split()[0]
-        if first in config.presets():
-            return "one preset is trained at a time"
-        if first in BUNDLED or first.startswith("hf:") or Path(words).exists() or Path(first).suffix in DATA:
-            return f"data go with --data: --data {shown(words if Path(words).exists() else first)}"
-    if command == "plot-alignment":
-        return f"put the text behind --source: --source {quoted(words)}"
-    return None
+_MAX_ENDING = 7  # letters of the ending of a file
+_EXAMPLES = 3  # names in one hint
 
 
 # Presets
 
 
 def refuse_no_preset(word: str) -> None:
-    """Raise UsageError where `word` is neither a preset nor a file of settings, with what it is instead."""
+    """Raise UsageError if `word` is neither a preset nor a file of settings; the message tells what it is."""
     path = Path(word)
     if word in config.presets() or (path.is_file() and path.suffix == ".toml"):
         return
-    if said := _instead_of_a_preset(word, path):
-        raise UsageError(said if said.startswith((word, str(path))) else f"{word}: {said}")
+    if hint := _instead_of_a_preset(word, path):
+        raise UsageError(hint if hint.startswith((word, str(path))) else f"{word}: {hint}")
 
 
 def _instead_of_a_preset(word: str, path: Path) -> str | None:
@@ -294,12 +79,15 @@ def _instead_of_a_preset(word: str, path: Path) -> str | None:
     if path.is_dir():
         return _folder_instead(path)
     if path.name in IN_A_RUN and is_run(path.parent):
-        return f"{word} is a part of a run: go on with it by `seq2attn train --resume --out {shown(path.parent)}`, or translate with it"
+        return (
+            f"{word} is a part of a run: continue the run by `seq2attn train --resume --out "
+            f"{shell(path.parent)}`"
+        )
     if path.name == "prepared.json":
-        return f"{word} belongs to a prepared folder: seq2attn train --data {shown(path.parent)}"
+        return f"{word} belongs to a prepared folder: seq2attn train --data {shell(path.parent)}"
     if path.suffix in DATA:
         columns = "" if path.suffix == ".txt" else " --source COLUMN --target COLUMN"
-        return f"{word} is data: seq2attn train --data {shown(word)}{columns}" + (
+        return f"{word} is data: seq2attn train --data {shell(word)}{columns}" + (
             "" if path.exists() else f" (and there is no file {word})"
         )
     if path.suffix in SETTINGS:
@@ -308,27 +96,34 @@ def _instead_of_a_preset(word: str, path: Path) -> str | None:
         if _is_toml(path):
             return None
         split = re.fullmatch(r"(train|valid|val|dev|test).*\.[a-z]{2,3}", path.name)
-        return f"{word} is no file of settings (TOML); if it is data: seq2attn train --data {shown(path.parent if split else word)}"
+        data = shell(path.parent if split else word)
+        return f"{word} is not a file of settings (TOML); if it is data: seq2attn train --data {data}"
     names = config.presets()
     begins = sorted(
         (name for name in names if len(word) > 1 and name.startswith(word.lower())),
         key=lambda name: (len(name), name),
     )
-    if near := begins[:EXPLAINED] or nearest(word, names):
-        return f"neither a preset nor a file; did you mean {_or(near)}?"
-    if said := _value(word):
-        return f"{word} is {said}"
+    if near := begins[:_EXAMPLES] or nearest(word, names):
+        return f"neither a preset nor a file; did you mean {either(near)}?"
+    if hint := _value(word):
+        return f"{word} is {hint}"
     if any(presets.listed(names, word)):
-        return f"neither a preset nor a file; `seq2attn train --list {shown(word)}` shows the presets that are described so"
+        return (
+            f"neither a preset nor a file; `seq2attn train --list {shell(word)}` lists presets with that "
+            "description"
+        )
     return None
 
 
 def _folder_instead(path: Path) -> str:
     if is_run(path):
-        return f"{path} is a run: go on with it by `seq2attn train --resume --out {shown(path)}`, or use it: seq2attn {_reader(path)} {shown(path)}"
+        return (
+            f"{path} is a run: continue it by `seq2attn train --resume --out {shell(path)}`, "
+            f"or use it: seq2attn {reading_command(path)} {shell(path)}"
+        )
     if is_prepared(path):
-        return f"{path} is prepared data: seq2attn train --data {shown(path)}"
-    return f"{path} is a folder: if it holds data, seq2attn train --data {shown(path)}"
+        return f"{path} is prepared data: seq2attn train --data {shell(path)}"
+    return f"{path} is a folder: if it holds data, seq2attn train --data {shell(path)}"
 
 
 def _is_toml(path: Path) -> bool:
@@ -340,7 +135,7 @@ def _is_toml(path: Path) -> bool:
 
 
 def _value(word: str) -> str | None:
-    """What setting has a value of this name, and which presets have it."""
+    """The setting that has this value, and a preset with it."""
     typed = word.lower()
     for key, kind in KINDS.items():
         values = [
@@ -360,21 +155,21 @@ def _value(word: str) -> str | None:
             config.presets(),
             key=lambda name: (typed not in name, groups.index(presets.head(config.presets()[name]).group)),
         )
-        having = [name for name in order if config.flat(config.load(name)).get(key) == typed]
+        with_value = [name for name in order if config.flat(config.load(name)).get(key) == typed]
         first = None if key.endswith(".kind") else _fit_for(key, typed)
-        ways = [f"train {name}" for name in having[:1]] + (
+        ways = [f"train {name}" for name in with_value[:1]] + (
             [f"train {first} --set {key}={typed}"] if first else []
         )
         return (
             f"{kind}: {', or '.join(ways)}"
             if ways
-            else f"{kind}, a value of {key}; `seq2attn train xu15-soft --show` says what it goes with"
+            else f"{kind}, a value of {key}; `seq2attn train xu15-soft --show` explains it"
         )
     return None
 
 
 def _fit_for(key: str, value: str) -> str | None:
-    """A small preset on which that setting can be tried."""
+    """A small preset that accepts this setting."""
     for name in ("scaled-dot", "keyed-bilinear", "first-try"):
         try:
             if config.flat(config.load(name, [f"{key}={value}"])) != config.flat(config.load(name)):
@@ -396,16 +191,17 @@ def is_prepared(path: Path) -> bool:
 
 
 def refuse_no_run(names: str) -> None:
-    """Raise UserError where one of the runs, joined by commas, is none, with what it is instead; what is
-    wrong inside a run is said by who opens it.
+    """Raise UserError if one of the names, joined by commas, is not a run; the message tells what it is.
+
+    A damaged run is left to whoever opens it.
     """
     parts = [name.strip() for name in names.split(",") if name.strip()]
     for name in [names] if Path(names).is_dir() or any(" " in part for part in parts) else parts:
         path = Path(name)
         if is_run(path):
             continue
-        if said := _instead_of_a_run(name, path):
-            raise UserError(said)
+        if hint := _instead_of_a_run(name, path):
+            raise UserError(hint)
 
 
 def _instead_of_a_run(name: str, path: Path) -> str | None:
@@ -415,8 +211,8 @@ def _instead_of_a_run(name: str, path: Path) -> str | None:
         return f"{name} is a part of a run: name its folder, {above}"
     if name in config.presets() and not path.exists():
         return (
-            f"{name} is a preset, not a run: train it first (seq2attn train {name}), then name the run that it makes"
-            + run_near(name)
+            f"{name} is a preset, not a run: train it (seq2attn train {name}), then name the run that it "
+            "makes" + run_near(name)
         )
     if name in BUNDLED and not path.exists():
         return f"{name} is a corpus, not a run" + (
@@ -424,22 +220,26 @@ def _instead_of_a_run(name: str, path: Path) -> str | None:
         )
     if path.is_dir():
         if is_prepared(path):
-            return f"{name} is prepared data, not a run: seq2attn train --data {shown(name)} makes one"
+            return f"{name} is prepared data, not a run: seq2attn train --data {shell(name)} makes one"
         inside = sorted(file.name for file in path.iterdir() if file.is_dir() and is_run(file))
         return (
-            f"{name}: not a run directory: it has no config.json, but runs in it; name one, as {path / inside[0]}"
+            f"{name}: not a run directory: it has no config.json, but contains runs; name one, as "
+            f"{path / inside[0]}"
             if inside
             else None
         )
     if path.is_file():
         return None
     if is_text(name) and (" " in name.strip() or not name.isascii() or name.endswith((".", "!", "?"))):
-        return f"{quoted(name)}: no such run: the run comes first, and text is piped: echo {quoted(name)} | seq2attn translate RUN"
+        return (
+            f"{quoted(name)}: no such run: name the run first, and pipe the text: "
+            f"echo {quoted(name)} | seq2attn translate RUN"
+        )
     return f"{name}: no such run directory{run_near(name) or '; `seq2attn train` makes one'}"
 
 
 def run_near(name: str | Path) -> str:
-    """A run that stands near by under such a name."""
+    """A hint with runs of a similar name nearby; empty if there are none."""
     name, path = str(name), Path(name)
     around = [folder for folder in (path.parent, Path("runs")) if folder.is_dir()]
     runs = {str(run): run.name for folder in around for run in folder.iterdir() if is_run(run)}
@@ -449,10 +249,10 @@ def run_near(name: str | Path) -> str:
     ]
     near = [run for own in nearest(path.name, runs.values()) for run, other in runs.items() if other == own]
     meant = same or near or begins
-    return f"; did you mean {_or(meant[:EXPLAINED])}?" if meant else ""
+    return f"; did you mean {either(meant[:_EXAMPLES])}?" if meant else ""
 
 
-def _reader(run: Path) -> str:
+def reading_command(run: Path) -> str:
     try:
         kind = json.loads((run / "config.json").read_text(encoding="utf-8"))["config"]["model"]["encoder"][
             "kind"
@@ -466,39 +266,36 @@ def _reader(run: Path) -> str:
 
 
 def refuse_no_data(word: str) -> None:
-    """Raise UsageError where data are wanted and `word` is something else that is known."""
+    """Raise UsageError if `word` is not data but something else that is known."""
     path = Path(word)
     if path.name == "prepared.json" and path.is_file():
         raise UsageError(f"{word}: name the prepared folder, {path.parent}")
     if is_run(path) and not is_prepared(path):
-        raise UsageError(
-            f"{word} is a run, not data: name what it is trained on, a corpus or a prepared folder"
-        )
+        raise UsageError(f"{word} is a run, not data: name a corpus or a prepared folder")
     if path.exists() or word.startswith("hf:"):
         return
     if word in config.presets():
         raise UsageError(f"{word} is a preset, not data: seq2attn train {word} --data CORPUS")
     if "/" not in word and (near := nearest(word, BUNDLED)) and word not in BUNDLED:
-        raise UsageError(f"{word}: no such file or folder; did you mean {_or(near)}?")
+        raise UsageError(f"{word}: no such file or folder; did you mean {either(near)}?")
 
 
 # Texts and files
 
 
 def refuse_no_file(name: str, way: str) -> None:
-    """Raise UsageError where a file is wanted, there is none of that name, and it is a text; `way` says what
-    to do with the text, `{text}`.
-    """
+    """Raise UsageError if there is no file of that name and the name is a text; `way` tells what to do with
+    `{text}`."""
     if is_text(name):
         raise UsageError(f"{quoted(name)}: no such file. {way.format(text=quoted(name))}")
 
 
 def is_text(name: str) -> bool:
-    """Whether a name of which there is no file is words rather than a path."""
+    """Whether the name of a missing file is a text rather than a path."""
     if name == "-" or not name.strip() or _exists(name):
         return False
     ending = Path(name.rstrip().rsplit(None, 1)[-1]).suffix[1:]
-    return not ("/" in name or (ending.isascii() and ending.isalnum() and len(ending) <= LONGEST_ENDING))
+    return not ("/" in name or (ending.isascii() and ending.isalnum() and len(ending) <= _MAX_ENDING))
 
 
 def _exists(name: str) -> bool:
@@ -512,10 +309,10 @@ def quoted(text: str) -> str:
     return f'"{text}"' if not any(c in text for c in '"\\$`!') else shlex.quote(text)
 
 
-def shown(name: object) -> str:
+def shell(name: object) -> str:
     return shlex.quote(str(name))
 
 
-def _or(names: Sequence[str], word: str = "or") -> str:
+def either(names: Sequence[str], word: str = "or") -> str:
     *others, last = names
     return f"{', '.join(others)} {word} {last}" if others else last

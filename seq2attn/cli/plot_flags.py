@@ -1,5 +1,4 @@
-"""Which heads `plot-alignment` draws, and on what canvas: the options as they were given, and what makes no
-sense of them."""
+"""Options of `plot-alignment`: which heads it draws, and the size of the drawing."""
 
 import re
 from collections.abc import Iterator
@@ -12,14 +11,15 @@ from seq2attn.plotting import PAGES
 ALL = "all"
 _SIZE = re.compile(r"\s*(\d*\.?\d+)\s*(in|cm|mm)?\s*[x×*]\s*(\d*\.?\d+)\s*(in|cm|mm)?\s*", re.IGNORECASE)
 _INCHES = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4}
-_LEAST, _MOST = 1.0, 60.0  # inches a side
+_MIN_SIDE, _MAX_SIDE = 1.0, 60.0  # inches
 _DPI = 160
-_MOST_DOTS = 20_000  # a side
+_MAX_DOTS = 20_000  # of a side
 
 
 class Heads(NamedTuple):
-    """A layer and a head, each a number from 1, "all" for one drawing of each, or None for the mean of
-    all."""
+    """A layer and a head: each a number from 1, "all" for one drawing of each, or None for the mean
+    of all.
+    """
 
     layer: int | str | None
     head: int | str | None
@@ -33,49 +33,37 @@ class Heads(NamedTuple):
         return self.layer is not None or self.head is not None
 
     @property
-    def every(self) -> bool:
-        """Whether there may be several."""
+    def several(self) -> bool:
+        """Whether there may be several drawings."""
         return ALL in (self.layer, self.head)
 
-    def check(self, run: str, layers: int, heads: int) -> None:
-        """Raise UsageError where the attention of `run` has no such layer or head."""
-        for name, value, most in (("layer", self.layer, layers), ("head", self.head, heads)):
-            if isinstance(value, int) and value > most:
-                how_many = f"{most} {name}s, numbered from 1" if most > 1 else f"{most} {name} alone"
-                raise UsageError(f"--{name} {value}: the attention of {run} has {how_many}")
+    def check(self, where: str, layers: int, heads: int) -> None:
+        """Raise UsageError if the attention of `where`, a run or a file, has no such layer or head."""
+        for name, value, count in (("layer", self.layer, layers), ("head", self.head, heads)):
+            if isinstance(value, int) and value > count:
+                has = f"{count} {name}s, numbered from 1" if count > 1 else f"only one {name}"
+                raise UsageError(f"--{name} {value}: the attention of {where} has {has}")
 
-    def refuse_all(self, what: str) -> None:
-        if self.every:
-            raise UsageError(f"--heads all is for texts; of {what} choose one at a time: --layer N --head N")
+    def expand(self, layers: int, heads: int) -> list[tuple[int | None, int | None]]:
+        """Each (layer, head) to draw; --head all without --layer draws every head of every layer."""
+        layer = ALL if self.layer is None and self.head == ALL else self.layer
+        return [(one, head) for one in _each(layer, layers) for head in _each(self.head, heads)]
 
-    @property
-    def one(self) -> tuple[int | None, int | None]:
-        """The layer and the head, if neither is `all`."""
-        assert not isinstance(self.layer, str)
-        assert not isinstance(self.head, str)
-        return self.layer, self.head
 
-    def chosen(self, layers: int, heads: int) -> list[tuple[int | None, int | None]]:
-        """Each (layer, head) to draw: every head of every layer, where it is not said of which."""
-        return [(layer, head) for layer in self._layers(layers) for head in _each(self.head, heads)]
-
-    def _layers(self, layers: int) -> Iterator[int | None]:
-        return _each(ALL if self.layer is None and self.head == ALL else self.layer, layers)
-
-    @staticmethod
-    def name(layer: int | str | None, head: int | str | None, layers: int, heads: int) -> str:
-        """What stands above a drawing: nothing above the mean of all, nor above the only one."""
-        if layer is None and head is None:
-            return ""
-        names = (("layer", layer, layers), ("head", head, heads))
-        several = ((what, value, most) for what, value, most in names if most > 1)
-        return ", ".join(
-            f"mean of {most} {what}s" if value is None else f"{what} {value}" for what, value, most in several
-        )
+def head_title(layer: int | None, head: int | None, layers: int, heads: int) -> str:
+    """The title of a drawing; empty for the mean of all and for the only head."""
+    if layer is None and head is None:
+        return ""
+    parts = (("layer", layer, layers), ("head", head, heads))
+    return ", ".join(
+        f"mean of {count} {name}s" if value is None else f"{name} {value}"
+        for name, value, count in parts
+        if count > 1
+    )
 
 
 class Canvas(NamedTuple):
-    """What stands above a drawing, and of a file its width and height in inches and its dots an inch."""
+    """The title above a drawing and, of an image file, width and height in inches and dots an inch."""
 
     title: str | None
     size: tuple[float, float] | None
@@ -92,22 +80,24 @@ class Canvas(NamedTuple):
         second = match[4] or match[2] or "in"
         first = match[2] or second
         wide, high = float(match[1]) * _INCHES[first.lower()], float(match[3]) * _INCHES[second.lower()]
-        if not (_LEAST <= wide <= _MOST and _LEAST <= high <= _MOST):
-            raise UsageError(f"--size {size}: each side must be from {_LEAST:g} to {_MOST:g} inches")
+        if not (_MIN_SIDE <= wide <= _MAX_SIDE and _MIN_SIDE <= high <= _MAX_SIDE):
+            raise UsageError(f"--size {size}: each side must be from {_MIN_SIDE:g} to {_MAX_SIDE:g} inches")
         dots = max(wide, high) * (dpi or _DPI)
-        if dots > _MOST_DOTS:
-            raise UsageError(f"--size {size} is {dots:,.0f} dots long, above {_MOST_DOTS:,}: lower --dpi")
+        if dots > _MAX_DOTS:
+            raise UsageError(f"--size {size} is {dots:,.0f} dots long, above {_MAX_DOTS:,}: lower --dpi")
         return cls(title, (wide, high), dpi)
 
-    def refuse(self, output: Path | None, image: bool) -> None:
-        """Raise UsageError where a size makes no sense of what is drawn."""
-        given = "--size" if self.size is not None else "--dpi" if self.dpi is not None else None
-        if given is not None and (output is None or output.suffix.lower() in PAGES):
-            raise UsageError(f"{given} is of an image file: name one with -o, .png, .svg or .pdf")
-        if given is not None and image:
-            raise UsageError(f"{given} is for texts: an image with its words has its own size; leave it out")
+    def check(self, output: Path | None, of_image: bool) -> None:
+        """Raise UsageError if the drawing can have no size, or no dots."""
+        option = "--size" if self.size is not None else "--dpi" if self.dpi is not None else None
+        if option is not None and (output is None or output.suffix.lower() in PAGES):
+            raise UsageError(f"{option} is for an image file: name one with -o, .png, .svg or .pdf")
+        if option is not None and of_image:
+            raise UsageError(
+                f"{option} is for texts: the drawing of an image has a size of its own; leave it out"
+            )
         if self.dpi is not None and output is not None and output.suffix.lower() != ".png":
-            raise UsageError(f"--dpi is of a .png: {output.suffix} has no dots; leave it out")
+            raise UsageError(f"--dpi is for a .png: {output.suffix} has no dots; leave it out")
 
 
 def _number(name: str, value: str | None) -> int | str | None:

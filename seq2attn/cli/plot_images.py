@@ -1,18 +1,16 @@
-"""The images of `plot-alignment`: a file, or one of a prepared folder with the boxes of its captions; drawn
-as an overlay, a film strip, a page or blocks.
-
-Knows no text to translate; what is asked of both stays in `plot_alignment`.
+"""The images of `plot-alignment`: a file, or an image of a prepared folder with the boxes of its captions;
+drawn as an overlay, a film strip, a page or blocks in the terminal.
 """
 
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from seq2attn import config
 from seq2attn.cli import console
 from seq2attn.cli.output import result_files
-from seq2attn.cli.plot_flags import Heads
+from seq2attn.cli.plot_flags import Heads, head_title
 from seq2attn.cli.search_flags import require_attention
 from seq2attn.errors import UsageError, UserError
 from seq2attn.plotting import PAGES
@@ -26,8 +24,8 @@ if TYPE_CHECKING:
     from seq2attn.inference import Caption
 
 
-class Asked(NamedTuple):
-    """Which image, and of a prepared one which of its captions."""
+class ImageOptions(NamedTuple):
+    """Which image and, for a prepared one, which of its captions."""
 
     image: Path | None
     data: Path | None
@@ -35,40 +33,20 @@ class Asked(NamedTuple):
     number: int | None
     reference: int | None
 
-    @property
-    def any(self) -> bool:
-        return self.image is not None or self.data is not None
 
-    def refuse(self, source: str | None, target: str | None) -> None:
-        """Raise UsageError for what makes no sense together."""
-        if self.any and source is not None:
-            raise UsageError(
-                f"--source is a text and {'--image' if self.image is not None else '--data'} names an image: leave one out"
-            )
-        if self.image is not None and self.data is not None:
-            raise UsageError("--image is a file and --data PREPARED has images of its own: leave one out")
-        if self.data is None:
-            for name in ("split", "number", "reference"):
-                if getattr(self, name) is not None:
-                    raise UsageError(
-                        f"--{name} chooses an image of a prepared folder: name it with --data PREPARED"
-                    )
-        if self.reference is not None and target is not None:
-            raise UsageError("--reference and --target: each is a caption to force; leave one out")
-
-
-class _Chosen(NamedTuple):
+class _Input(NamedTuple):
     content: list[bytes]
     where: str
-    width: int  # of the image that boxes are in
-    forced: str | None
+    width: int  # of the image, in the pixels of the boxes
+    reference: str | None
     boxes: "Sequence[Box]"
 
 
 def draw(
     run: str,
-    asked: Asked,
+    options: ImageOptions,
     target: str | None,
+    heads: Heads,
     output: Path | None,
     words: bool | None,
     beam: int | None,
@@ -78,102 +56,109 @@ def draw(
     device: str,
     precision: str,
     allow_code: bool,
-    title: str | None,
-    heads: Heads,
+    title: str | None = None,
 ) -> None:
-    """Describe the image, or force a caption on it, and draw where the words look."""
+    """Describe the image, or force a caption on it, and draw the attention of each word."""
     from seq2attn.cli.output import overlays
     from seq2attn.inference import Captioner
-    from seq2attn.inference.attention_weights import AttentionOption, select_attention
 
     captioner = Captioner.load(
         run, device=device, precision=precision, settings=settings, allow_code=allow_code
     )
-    attention: AttentionOption = "all" if heads.any else True
     require_attention(run, captioner, "draw")
-    chosen = _chosen(asked, captioner.clips)
-    seen = captioner.decode_pixels(chosen.content, chosen.where)
-    forced = " ".join(target.splitlines()) if target is not None else chosen.forced
+    image = _read(options, captioner.clips)
+    pixels = captioner.decode_pixels(image.content, image.where)
+    attention: bool | Literal["all"] = "all" if heads.any else True
+    forced = image.reference if target is None else " ".join(target.splitlines())
     if forced is not None:
-        refuse_long(forced, captioner.target_tokenizer)
-        found = captioner.score_targets([seen], [forced], seed=seed, attention=attention)[0]
+        refuse_long_target(forced, captioner.target_tokenizer)
+        caption = captioner.score_targets([pixels], [forced], seed=seed, attention=attention)[0]
     else:
-        found = captioner.caption([seen], beam=beam, max_length=max_length, seed=seed, attention=attention)[
-            0
-        ][0]
-    if heads.any:
-        found = select_attention(found, *heads.one)
-    console.note(f"{found.text}   (score {found.score:.3f}, log p {found.log_probability:.2f})")
+        caption = captioner.caption(
+            [pixels], beam=beam, max_length=max_length, seed=seed, attention=attention
+        )[0][0]
+    console.note(f"{caption.text}   (score {caption.score:.3f}, log p {caption.log_probability:.2f})")
     if forced is not None:
-        warn_of_unknown(forced, captioner.target_tokenizer)
-    if not found.words:
+        note_unknown_words(forced, captioner.target_tokenizer)
+    if not caption.words:
         raise UserError("nothing to draw: the caption is empty; --target TEXT forces one")
-    labels, weights_TS, of_words = _rows(found, words)
-    part = overlays.seen_part(chosen.content, chosen.where, captioner)
-    boxes = part.boxes(chosen.boxes, chosen.width)
+    if heads.any:
+        caption, head = _select(caption, heads, run)
+        title = ": ".join(filter(None, (title, head))) or None
+    labels, weights_TS, of_words = _rows(caption, words)
+    part = overlays.visible_part(image.content, image.where, captioner)
+    boxes = part.boxes(image.boxes, image.width)
     boxes = [box._replace(word=of_words[box.word]) for box in boxes if box.word < len(of_words)]
     if output is None:
         if title is not None:
             console.result(console.printable(title))
-        _in_the_terminal(labels, weights_TS, found.grid)
-    elif output.suffix.lower() in PAGES:
+        _draw_in_terminal(labels, weights_TS, caption.grid)
+        return
+    if output.suffix.lower() in PAGES:
         from seq2attn.plotting import html_overlay
 
-        pixels = part.pixels_FYX3 if found.grid is None else part.pixels_FYX3[0]
-        looked = html_overlay.Looked(pixels, labels, weights_TS, found.grid, chosen.where)
-        html_overlay.save([looked], output, title or f"Attention of {run}")
+        drawn = part.pixels_FYX3 if caption.grid is None else part.pixels_FYX3[0]
+        page = html_overlay.CaptionAttention(drawn, labels, weights_TS, caption.grid, image.where)
+        html_overlay.save([page], output, title or f"Attention of {run}")
     else:
-        fonts = overlays.save(part.pixels_FYX3, labels, weights_TS, found.grid, output, boxes, title or "")
+        fonts = overlays.save(part.pixels_FYX3, labels, weights_TS, caption.grid, output, boxes, title or "")
         result_files.warn_of_fonts(fonts.unseen())
-    if output is not None:
-        console.note(f"wrote {output}")
+    console.note(f"wrote {output}")
 
 
-def _chosen(asked: Asked, clips: bool) -> _Chosen:
-    if asked.image is not None:
+def _select(caption: "Caption", heads: Heads, run: str) -> "tuple[Caption, str]":
+    """The caption with the attention of one layer and head, and their title."""
+    from seq2attn.inference.attention_weights import select_attention
+
+    assert caption.attention_heads is not None
+    layers, count, *_ = caption.attention_heads.shape
+    heads.check(run, layers, count)
+    [(layer, head)] = heads.expand(layers, count)
+    return select_attention(caption, layer, head), head_title(layer, head, layers, count)
+
+
+def _read(options: ImageOptions, clips: bool) -> _Input:
+    if options.image is not None:
         from seq2attn.cli.input.image_paths import modality_warning
         from seq2attn.data.images.files import content_of
 
-        content, where = content_of(asked.image, clips), str(asked.image)
+        content, where = content_of(options.image, clips), str(options.image)
         if warning := modality_warning(content, where, clips):
             console.warn(warning)
-        return _Chosen(content, where, 1, None, [])
+        return _Input(content, where, 1, None, [])
     from seq2attn.data.prepared import Prepared
 
-    assert asked.data is not None
-    prepared = Prepared(asked.data)
-    name = asked.split or "test"
+    assert options.data is not None
+    prepared = Prepared(options.data)
+    name = options.split or "test"
     if not prepared.images:
         raise UserError(
-            f"{asked.data}: holds texts, no images: name one with --image FILE, or prepared images"
+            f"{options.data}: holds texts, no images: name an image with --image FILE, or a prepared "
+            "folder of images"
         )
     if prepared.clips != clips:
-        raise UserError(
-            f"{asked.data}: holds {'clips' if prepared.clips else 'stills'}, and the run reads {'clips' if clips else 'stills'}"
-        )
+        holds, reads = ("clips", "stills") if prepared.clips else ("stills", "clips")
+        raise UserError(f"{options.data}: holds {holds}, and the run reads {reads}")
     split = prepared.captioned_split(name)
-    number, reference = asked.number or 1, asked.reference
+    number, reference = options.number or 1, options.reference
     if number > len(split.names):
-        raise UsageError(f"--number {number}: {name} of {asked.data} has {len(split.names):,} images")
-    captions = split.captions[number - 1]
+        raise UsageError(f"--number {number}: {name} of {options.data} has {len(split.names):,} images")
+    captions, image = split.captions[number - 1], split.names[number - 1]
     if reference is not None and reference > len(captions):
-        raise UsageError(
-            f"--reference {reference}: {split.names[number - 1]} has {len(captions)} caption{'s' if len(captions) > 1 else ''}"
-        )
+        count = f"{len(captions)} caption{'s' if len(captions) > 1 else ''}"
+        raise UsageError(f"--reference {reference}: {image} has {count}")
+    boxes: Sequence[Box] = []
+    if reference is not None and split.boxes is not None:
+        boxes = split.boxes[number - 1][reference - 1]
     forced = None if reference is None else captions[reference - 1]
-    boxes = (
-        split.boxes[number - 1][reference - 1] if reference is not None and split.boxes is not None else []
-    )
-    return _Chosen(
-        split.content(number - 1), split.names[number - 1], split.sizes[number - 1][0], forced, boxes
-    )
+    return _Input(split.content(number - 1), image, split.sizes[number - 1][0], forced, boxes)
 
 
 def _rows(caption: "Caption", words: bool | None) -> "tuple[list[str], NDArray[np.floating], list[int]]":
-    """What is drawn, its weights, and which row stands for each word: words and punctuation, or subwords and
-    the end, which stand for no word.
+    """The labels to draw, their weights, and the row of each word: words and punctuation, or subwords and the
+    end token, which are no rows of words.
 
-    Subwords are shown by themselves where words are not spaced.
+    Subwords are drawn by default for a language without spaces between its words.
     """
     from seq2attn.cli.output import overlays
     from seq2attn.inference.attention_file import END
@@ -181,15 +166,13 @@ def _rows(caption: "Caption", words: bool | None) -> "tuple[list[str], NDArray[n
     assert caption.subword_attention is not None
     if words is None and unspaced(caption.words):
         words = False
-        console.note(
-            "drawn by subwords, for the caption has no spaces between its words; --words overrules this"
-        )
+        console.note("drawn by subwords: the caption has no spaces between its words; --words overrides this")
     if words is False:
         return [*caption.subwords, END], caption.subword_attention, []
-    return overlays.looks(caption)
+    return overlays.caption_tokens(caption)
 
 
-def _in_the_terminal(
+def _draw_in_terminal(
     labels: Sequence[str], weights_TS: "NDArray[np.floating]", grid: tuple[int, int] | None
 ) -> None:
     from seq2attn.plotting import terminal_heatmap, terminal_overlay
@@ -198,36 +181,32 @@ def _in_the_terminal(
     if grid is not None:
         console.result(terminal_overlay.render(labels, weights_TS, grid, width, colour))
         return
-    console.result(
-        terminal_heatmap.render(
-            weights_TS, [str(frame) for frame in range(1, weights_TS.shape[1] + 1)], labels, width, colour
-        )
-    )
+    frames = [str(frame) for frame in range(1, weights_TS.shape[1] + 1)]
+    console.result(terminal_heatmap.render(weights_TS, frames, labels, width, colour))
     console.result(terminal_heatmap.legend(colour))
 
 
-def refuse_long(forced: str, tokenizer: "Tokenizer") -> None:
-    """Raise UsageError where a forced text has more tokens than can be drawn in bounded memory."""
-    from seq2attn.evaluation.forcing import is_too_long
+def refuse_long_target(target: str, tokenizer: "Tokenizer") -> None:
+    """Raise UsageError if a forced output has more tokens than can be drawn in bounded memory."""
+    from seq2attn.evaluation.forced_decoding import is_too_long
 
-    if is_too_long(forced, tokenizer):
+    if is_too_long(target, tokenizer):
         raise UsageError(f"the text to force has more than {config.MOST_TOKENS:,} tokens: give a part of it")
 
 
-def warn_of_unknown(forced: str, tokenizer: "Tokenizer") -> None:
-    """One line on words of a forced text that are drawn as they were given, though the model took them as
-    unknown, if any.
-    """
+def note_unknown_words(target: str, tokenizer: "Tokenizer") -> None:
+    """Warn of words of a forced output that are unknown to the model; the drawing shows them as they were
+    given."""
     from seq2attn.data.tokenizer import UNK
 
-    words = [word for word in dict.fromkeys(forced.split()) if UNK in tokenizer.encode(word)]
+    words = [word for word in dict.fromkeys(target.split()) if UNK in tokenizer.encode(word)]
     if words:
-        shown = " ".join(words[:10]) + (" ..." if len(words) > 10 else "")
-        console.warn(f"not in the vocabulary, so unknown to the model: {shown}")
+        some = " ".join(words[:10]) + (" ..." if len(words) > 10 else "")
+        console.warn(f"not in the vocabulary, so unknown to the model: {some}")
 
 
 def unspaced(words: Sequence[str]) -> bool:
-    """Whether these are no words: long, and of a language that sets no spaces between its words."""
-    from seq2attn.evaluation.text import spaced
+    """Whether these are not words: long strings of a language without spaces between its words."""
+    from seq2attn.evaluation.text import uses_spaces
 
-    return sum(map(len, words)) > 3 * len(words) and not spaced(words)
+    return sum(map(len, words)) > 3 * len(words) and not uses_spaces(words)

@@ -1,8 +1,7 @@
-"""`prepare`: a corpus and a place for the prepared folder; the work is `data.prepared.prepare`. Here its
-options are named and its report printed.
-"""
+"""`seq2attn prepare`: options, and the report of a prepared corpus; `data.prepared` does the work."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,44 +18,45 @@ def prepare(
         str,
         typer.Argument(
             metavar="CORPUS",
-            help="phrases, scenes (images) or clips; a folder with train.en, train.de, ..., or of captioned images; a .tsv .csv .jsonl .json .parquet file; "
-            "or hf:OWNER/NAME[:CONFIG].",
+            help="Bundled corpus (phrases; scenes, of images; clips); a folder with train.en, train.de, "
+            "..., or of "
+            "captioned images; a .tsv .csv .jsonl .json .parquet file; or hf:OWNER/NAME[:CONFIG].",
             show_default=False,
         ),
     ],
     out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="The prepared folder to make.", show_default=False)
+        Path, typer.Argument(metavar="OUT", help="Prepared folder to create.", show_default=False)
     ],
     source: Annotated[
         str | None,
         typer.Option(
-            help="Source side: file ending, column or key; COLUMN:LANGUAGE names its language too.",
+            help="Source side: file ending, column or key. COLUMN:LANGUAGE also names its language.",
             metavar="NAME",
             show_default=False,
         ),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="Target side, likewise.", metavar="NAME", show_default=False)
+        str | None, typer.Option(help="Target side, in the same way.", metavar="NAME", show_default=False)
     ] = None,
     vocab_size: Annotated[
         int | None,
         typer.Option(
-            help="Vocabulary size, in tokens; with char and word, at most.",
+            help="Vocabulary size, in tokens; for char and word the maximum.",
             min=5,
             max=1_000_000,
-            metavar="PIECES",
+            metavar="TOKENS",
             show_default=f"{DEFAULT.vocab_size}, less for a small corpus",
         ),
     ] = None,
     tokenizer: Annotated[
         Literal["unigram", "bpe", "char", "word"] | None,
         typer.Option(
-            help="What a token is: a part of a word (unigram, bpe), a character, or a word.",
+            help="Unit of tokens: subwords (unigram, bpe), characters or words.",
             show_default="unigram; word for captions",
         ),
     ] = DEFAULT.tokenizer,
     joint: Annotated[
-        bool, typer.Option("--joint/--separate", help="One vocabulary for both sides, or one each.")
+        bool, typer.Option("--joint/--separate", help="One vocabulary for both sides, or one for each.")
     ] = DEFAULT.joint,
     lowercase: Annotated[
         bool, typer.Option("--lowercase", help="Lower-case both sides.")
@@ -64,16 +64,16 @@ def prepare(
     max_length: Annotated[
         int,
         typer.Option(
-            help="Longest side of a training pair, in tokens; longer ones are dropped.",
+            help="Maximum length of a side of a training pair, in tokens. Longer pairs are dropped.",
             min=1,
             max=1_000_000,
-            metavar="PIECES",
+            metavar="TOKENS",
         ),
     ] = DEFAULT.max_length,
     max_ratio: Annotated[
         float,
         typer.Option(
-            help="Tokens of the longer side for one of the shorter; more unequal pairs are dropped.",
+            help="Maximum ratio of the lengths of both sides of a training pair. Other pairs are dropped.",
             min=1,
             max=1_000_000,
             metavar="RATIO",
@@ -82,7 +82,8 @@ def prepare(
     max_bad: Annotated[
         float,
         typer.Option(
-            help="Of the rows of a table, the largest share that may have other columns, no text or no JSON; they are left out.",
+            help="Maximum share of table rows that are skipped because they have other columns, no text or "
+            "invalid JSON.",
             min=0,
             max=0.99,
             metavar="SHARE",
@@ -91,75 +92,75 @@ def prepare(
     max_missing: Annotated[
         float,
         typer.Option(
-            help="Of images that captions name, the largest share that may be missing or damaged; they are left out.",
+            help="Maximum share of captioned images that are skipped because they are missing or damaged.",
             min=0,
             max=0.99,
             metavar="SHARE",
         ),
     ] = DEFAULT.max_missing,
     follow_links: Annotated[
-        bool,
-        typer.Option("--follow-links", help="Read images through links that lead out of the corpus folder."),
+        bool, typer.Option("--follow-links", help="Follow links to images outside the corpus folder.")
     ] = DEFAULT.follow_links,
     valid: Annotated[
         int | None,
         typer.Option(
-            help="Pairs to set aside for validation.",
+            help="Number of pairs to set aside for validation.",
             min=0,
             max=1_000_000_000,
             metavar="PAIRS",
-            show_default="1000 or a twentieth, if it has no splits",
+            show_default="1000 or a twentieth, if the corpus has no splits",
         ),
     ] = None,
     test: Annotated[
         int | None,
         typer.Option(
-            help="Pairs to set aside for test.",
+            help="Number of pairs to set aside for testing.",
             min=0,
             max=1_000_000_000,
             metavar="PAIRS",
-            show_default="likewise",
+            show_default="as --valid",
         ),
     ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
-            help="Processes that encode.", min=1, max=256, metavar="N", show_default="one a processor"
+            help="Number of processes.", min=1, max=256, metavar="N", show_default="one for each processor"
         ),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace a prepared folder that stands there.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the prepared folder in OUT.")] = False,
     seed: flags.Seed = 1,
     quiet: flags.Quiet = False,
     debug: flags.Debug = False,
 ) -> None:
-    """Make a corpus ready for training: tokenizer trained, text encoded, images looked at.
+    """Prepare a corpus for training: train a tokenizer, encode the text, check the images.
 
-    Raw text goes in as it is. A folder holds line-aligned text in SPLIT.LANG (train, valid, test*; also .gz),
-    or
-    images and their captions: metadata.jsonl or .csv, Flickr's *.token.txt, captions.txt or results.csv,
-    COCO's
-    captions_*.json, or Karpathy's dataset_*.json; in a file a column "image" names the images. A corpus
-    without splits
-    is divided, never with the same source sentence or image on two sides. The folder is made whole or not
-    at all.
+    Give raw text, without tokenization. A folder holds line-aligned text in SPLIT.LANG (train, valid, test*;
+    also .gz), or images and their captions: metadata.jsonl or .csv, Flickr's *.token.txt, captions.txt or
+    results.csv, COCO's captions_*.json, or Karpathy's dataset_*.json. In a file, a column "image" names the
+    images.
+
+    A corpus without splits is divided; no source sentence or image is in two splits. OUT is created
+    completely or not at all.
     """
     mistaken.refuse_no_data(corpus)
-    asked: dict[str, object] = {
+    options: dict[str, object] = {
         "source": source,
         "target": target,
         "vocab_size": vocab_size or DEFAULT.vocab_size,
         "tokenizer": tokenizer,
         "joint": joint,
+        "lowercase": lowercase,
+        "max_length": max_length,
+        "max_ratio": max_ratio,
+        "max_bad": max_bad,
+        "max_missing": max_missing,
+        "follow_links": follow_links,
     }
-    asked |= {"lowercase": lowercase, "max_length": max_length, "max_ratio": max_ratio}
-    asked |= {"max_bad": max_bad, "max_missing": max_missing, "follow_links": follow_links}
-    data = config.validate({"data": asked}, "prepare").data
-    from seq2attn.data import prepared
+    data = config.validate({"data": options}, "prepare").data
+    from seq2attn.data.prepare import prepare as prepare_folder
 
     with console.progress() as progress:
-        report = prepared.prepare(
+        report = prepare_folder(
             corpus,
             out,
             data,
@@ -169,7 +170,7 @@ def prepare(
             force=force,
             seed=seed,
             shrink=vocab_size is None,
-            progress=progress,
+            stage=lambda name: partial(progress, name),
         )
     (_print_images if report.get("images") else _print)(report)
     preset = ("video " if report["clips"] else "xu15-soft ") if report.get("images") else ""
@@ -177,7 +178,8 @@ def prepare(
         console.note(f"\nNext: seq2attn train {preset}--data {out}")
     else:
         console.warn(
-            "there is no valid split, which training needs: add pairs or a valid split, or set pairs aside by --valid N"
+            "there is no valid split, which training needs: add pairs or a valid split, "
+            "or set pairs aside with --valid N"
         )
 
 
@@ -185,11 +187,11 @@ def _print_images(report: dict[str, Any]) -> None:
     kind = "clips" if report["clips"] else "images"
     language, settings = report["languages"][1] or "captions", report["options"]
     corpus, size = console.printable(report["corpus"]), report["vocabulary"]["target"]
-    console.result(f"{corpus}: {kind} to {language}; {settings['tokenizer']} pieces, vocabulary: {size:,}")
+    console.result(f"{corpus}: {kind} to {language}; {settings['tokenizer']} tokens, vocabulary: {size:,}")
     for note in report["notes"]:
         console.result(console.printable(note))
     console.result()
-    headers = ["split", kind, "captions", "pieces", "median", "99%", "longest", "unknown"]
+    headers = ["split", kind, "captions", "tokens", "median", "99%", "longest", "unknown"]
     rows: list[list[str]] = []
     for name, split in report["splits"].items():
         facts = split["target"]
@@ -210,9 +212,7 @@ def _print_images(report: dict[str, Any]) -> None:
         if split.get("images_in_train"):
             count = split["images_in_train"]
             are = f"{kind} are" if count > 1 else f"{kind.removesuffix('s')} is"
-            console.result(
-                f"{name}: {count:,} {are} in train too, as equal files: what is scored there was seen in training"
-            )
+            console.result(f"{name}: {count:,} {are} in train too, as equal files: their scores are too good")
 
 
 def _print_dropped(name: str, dropped: dict[str, Any]) -> None:
@@ -233,12 +233,12 @@ def _print(report: dict[str, Any]) -> None:
         else f"{sizes['source']:,} {source}, {sizes['target']:,} {target}"
     )
     console.result(
-        f"{report['corpus']}: {source} to {target}; {settings['tokenizer']} pieces, vocabulary: {vocabulary}"
+        f"{report['corpus']}: {source} to {target}; {settings['tokenizer']} tokens, vocabulary: {vocabulary}"
     )
     for note in report["notes"]:
         console.result(note)
     console.result()
-    headers = ["split", "read", "kept", "side", "pieces", "median", "99%", "longest", "unknown"]
+    headers = ["split", "read", "kept", "side", "tokens", "median", "99%", "longest", "unknown"]
     rows: list[list[str]] = []
     for name, split in report["splits"].items():
         for side, language in (("source", source), ("target", target)):

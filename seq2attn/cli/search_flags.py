@@ -1,26 +1,61 @@
-"""What `translate` and `caption` are asked to search for: the options as they were given, what makes no sense
-of them, and how a searcher takes them.
-
-All that is refused here is refused before anything is loaded. Knows neither texts nor images.
+"""The options of a search, as `translate` and `caption` get them: what is refused before a run is loaded, and
+the keywords for a translator or captioner. It knows neither texts nor images.
 """
 
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from seq2attn import config
 from seq2attn.cli import flags
+from seq2attn.cli.conflicts import Conflict, Needs, check, set_options
 from seq2attn.errors import UsageError, UserError
-
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 if TYPE_CHECKING:
     from seq2attn.inference.predictor import Predictor
 
+PRECISIONS = get_args(config.Precision)
 
-class Asked(NamedTuple):
-    """None: not said, so the run's own, or what fits the device."""
+SETTINGS = (
+    "beam",
+    "length_penalty",
+    "max_length",
+    "min_length",
+    "no_repeat_ngram",
+)  # both options and settings
+RULES: tuple[Conflict | Needs, ...] = (
+    Needs(
+        "--samples", "--mbr", "it is the number of samples that --mbr chooses from; --sample draws --n-best N"
+    ),
+    Conflict("--mbr", "--sample", "--sample gives the samples themselves, --mbr the best of its own samples"),
+    Conflict("--mbr", "--beam, --set search.beam", "it draws samples and does not search"),
+    Conflict("--mbr", "--length-penalty, --set search.length_penalty", "it chooses by utility alone"),
+    Conflict("--sample", "--beam, --set search.beam", "samples are drawn, not searched for"),
+    *(
+        Needs(name, "--sample, --mbr", "it changes how samples are drawn")
+        for name in ("--temperature", "--top-k", "--top-p")
+    ),
+    *(
+        Conflict(f"--{name.replace('_', '-')}", f"--set search.{name}", "both are the same setting")
+        for name in SETTINGS
+    ),
+)
+
+
+def check_mbr(mbr: str | None, samples: int | None, n_best: int = 1) -> None:
+    """Raise UsageError for an unknown utility, or for fewer samples than outputs."""
+    if mbr is not None and mbr not in flags.UTILITIES:
+        raise UsageError(f"--mbr {mbr}: choose {' or '.join(flags.UTILITIES)}")
+    count = samples or flags.SAMPLES
+    if mbr is not None and n_best > count:
+        raise UsageError(
+            f"--n-best {n_best}: --mbr draws only {count} samples; set --samples {n_best} or more"
+        )
+
+
+class SearchFlags(NamedTuple):
+    """None: the run's own setting, or what suits the device."""
 
     n_best: int
     beam: int | None
@@ -37,53 +72,36 @@ class Asked(NamedTuple):
     seed: int
     batch_tokens: int | None
 
-    def refuse(self, run: str, settings: list[str], precision: str) -> None:
-        """Raise UsageError for what makes no sense."""
-        flags.refuse_utility(
-            settings, self.mbr, self.samples, self.n_best, self.beam, self.length_penalty, self.sample
-        )
+    def check(self, run: str, settings: list[str], precision: str) -> None:
+        """Raise UsageError for values and combinations that make no sense."""
         if precision not in PRECISIONS:
             raise UsageError(f"--precision {precision}: choose {', '.join(PRECISIONS)}")
-        self._refuse_draws(settings)
-        if self.length_penalty is not None and not self.length_penalty < math.inf:
-            raise UsageError(f"--length-penalty {self.length_penalty}: it must be a number")
-        given = ("beam", "length_penalty", "max_length", "min_length", "no_repeat_ngram")
-        flags.refuse_twice(settings, **{name: getattr(self, name) for name in given})
-        search = _search(run, settings)
-        shortest = search.min_length if self.min_length is None else self.min_length
-        longest = search.max_length if self.max_length is None else self.max_length
-        if longest is not None and shortest > longest:
-            raise UsageError(f"--min-length {shortest} and --max-length {longest}: no length is between them")
-        width = self.beam or search.beam
-        if self.n_best > width and not self.draws and self.n_best > 1:
-            raise UsageError(
-                f"--n-best {self.n_best}: a beam of {width} finds at most {width}; set --beam {self.n_best} or more"
-            )
-
-    def _refuse_draws(self, settings: list[str]) -> None:
-        if self.draws and (self.beam is not None or flags.sets(settings, "search.beam")):
-            raise UsageError(
-                f"--{'set search.' if self.beam is None else ''}beam and --sample: a sample is drawn, not searched for; leave one out"
-            )
-        for name, value in (
-            ("--temperature", self.temperature),
-            ("--top-k", self.top_k),
-            ("--top-p", self.top_p),
-        ):
-            if value is not None and not self.draws:
-                raise UsageError(f"{name} is about random draws: it needs --sample, or --mbr")
+        values = {f"--{name.replace('_', '-')}": value for name, value in self._asdict().items()}
+        check(RULES, values | set_options(settings))
+        check_mbr(self.mbr, self.samples, self.n_best)
         if self.temperature is not None and not 0 < self.temperature < math.inf:
             raise UsageError(f"--temperature {self.temperature}: it must be above 0")
         if self.top_p is not None and not 0 < self.top_p <= 1:
             raise UsageError(f"--top-p {self.top_p}: it must be above 0 and at most 1")
+        if self.length_penalty is not None and not self.length_penalty < math.inf:
+            raise UsageError(f"--length-penalty {self.length_penalty}: it must be a number")
+        self._check_lengths(_search(run, settings))
 
-    @property
-    def draws(self) -> bool:
-        return self.sample or self.mbr is not None
+    def _check_lengths(self, search: config.SearchConfig) -> None:
+        shortest = search.min_length if self.min_length is None else self.min_length
+        longest = search.max_length if self.max_length is None else self.max_length
+        if longest is not None and shortest > longest:
+            raise UsageError(f"--min-length {shortest} and --max-length {longest}: no length is between them")
+        beam = self.beam or search.beam
+        if self.n_best > beam and self.n_best > 1 and not (self.sample or self.mbr):
+            raise UsageError(
+                f"--n-best {self.n_best}: a beam of {beam} gives at most {beam} outputs; "
+                f"set --beam {self.n_best} or more"
+            )
 
     def keywords(self, language: str | None) -> dict[str, Any]:
-        """As `Translator.translate` and `Captioner.caption` take them; `language` is that of the outputs,
-        whose likeness --mbr measures.
+        """Keywords for `Translator.translate` and `Captioner.caption`; --mbr measures utility in `language`,
+        that of the outputs.
         """
         utility = None
         if self.mbr is not None:
@@ -99,24 +117,26 @@ class Asked(NamedTuple):
         }
 
 
-def require_attention(run: str, searcher: "Predictor[Any, Any]", what: str, way: str = "") -> None:
-    """Raise UserError where a model has no attention for `what` is asked of it, with the way out."""
-    if not searcher.attends:
-        reads = searcher.config.model.decoder.context_source
-        how = (
-            "a fixed summary"
-            if reads == "summary"
-            else "nothing"
-            if reads == "none"
-            else "the mean of all frames"
+def require_attention(run: str, predictor: "Predictor[Any, Any]", purpose: str, way_out: str = "") -> None:
+    """Raise UserError if the model has no attention, which is needed to do what `purpose` says."""
+    if predictor.attends:
+        return
+    source = predictor.config.model.decoder.context_source
+    if source == "attention":
+        reads, setting = "the mean of all frames", 'encoder.temporal="mean"'
+    else:
+        reads, setting = (
+            ("a fixed summary" if source == "summary" else "nothing"),
+            f'decoder.context_source="{source}"',
         )
-        setting = 'encoder.temporal="mean' if reads == "attention" else f'decoder.context_source="{reads}'
-        raise UserError(f'{run}: has no attention to {what}: its decoder reads {how} (model.{setting}"){way}')
+    raise UserError(
+        f"{run}: has no attention to {purpose}: its decoder reads {reads} (model.{setting}){way_out}"
+    )
 
 
 def _search(run: str, settings: list[str]) -> config.SearchConfig:
-    """The run's search settings, changed, without loading it; what is wrong with the run is said when it is
-    opened.
+    """The run's search settings, changed by --set; of an unreadable run the defaults: opening it says
+    more.
     """
     from seq2attn.runs.directory import open_run
 

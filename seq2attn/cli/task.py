@@ -1,6 +1,4 @@
-"""What a training needs that hangs on what its sources are: data, validation, the test at its end. Knows
-neither texts nor images.
-"""
+"""What a training needs that depends on the kind of source: data, validation, and the test at its end."""
 
 import abc
 from collections.abc import Callable, Sequence
@@ -11,48 +9,50 @@ from seq2attn.cli import console
 from seq2attn.data.batches import Pairs
 from seq2attn.evaluation.text import bleu, chrf
 from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.progress import Progress
 from seq2attn.training.events import Interrupted, Scores
 from seq2attn.training.objectives.self_critical import RewardFunction
 from seq2attn.training.schedules import near_zero
 
-Said = Callable[[int, int], None]  # is told how much is done, and of how much
-
-SAMPLES = 3  # outputs of the test data that are shown at the end
+SAMPLES = 3  # outputs of the test data that are printed at the end
 
 
 class Task(abc.ABC):
-    """The data of one training, and what is done with a model of them."""
+    """The data of one training, and how a model of them is validated and tested."""
 
-    unit: ClassVar[str]  # what is learned from, in the plural
-    names: ClassVar[tuple[str, str, str]]  # of a source, of what is right, and of what the model made
+    unit: ClassVar[str]  # of training, in the plural
+    names: ClassVar[tuple[str, str, str]]  # of a source, its reference and an output
     training: Pairs
     validation: Pairs
 
     @abc.abstractmethod
-    def validation_of(self, stop: Callable[[], bool], said: Said) -> Callable[[Seq2Seq], Scores]:
-        """A function that scores a model as `evaluate` does, on the first part of the validation split; it
-        raises Interrupted once `stop` says so,
-        and tells `said` how far it is."""
+    def validation_of(self, stop: Callable[[], bool], progress: Progress) -> Callable[[Seq2Seq], Scores]:
+        """A function that scores a model on the first part of the validation split, as `evaluate` does.
+
+        It reports to `progress`, and raises Interrupted once `stop` returns True.
+        """
 
     @abc.abstractmethod
-    def critic(self) -> RewardFunction:
-        """Who judges what a model draws. Raises UserError where nobody can."""
+    def reward_function(self) -> RewardFunction:
+        """The reward of sampled outputs, for self-critical training. Raises UserError if there is none."""
 
     @abc.abstractmethod
     def test(self, run: Path, device: str) -> None:
-        """Print the score of the run's best weights on each test split, some outputs, and what to type next."""
+        """Print the score of the run's best weights on each test split, some outputs, and the next
+        commands.
+        """
 
     def example(self, *values: str) -> str:
-        """A source, its reference and what a model made of it, a line each."""
+        """A source, its reference and an output, one a line."""
         width = max(map(len, self.names))
         return "\n".join(
             f"  {name:<{width}}  {value}" for name, value in zip(self.names, values, strict=True)
         )
 
 
-def say_next(run: Path, answer: str, plot: str | None, tests: Sequence[str]) -> None:
-    """What to type next. `answer` and `plot` are whole commands, `plot` None where there is no attention to
-    draw; without a test split validation is scored.
+def print_next_commands(run: Path, answer: str, plot: str | None, tests: Sequence[str]) -> None:
+    """Print the next commands: `answer`, `evaluate`, and `plot` if there is attention to draw. Without test
+    splits, `evaluate` scores the validation split.
     """
     commands = [
         answer,
@@ -62,15 +62,15 @@ def say_next(run: Path, answer: str, plot: str | None, tests: Sequence[str]) -> 
     console.note("next:\n  " + "\n  ".join(commands))
 
 
-def looking(stop: Callable[[], bool], said: Said) -> Said:
-    """A sign of progress that ends a validation when training shall stop."""
+def interruptible(stop: Callable[[], bool], progress: Progress) -> Progress:
+    """`progress`, raising Interrupted once `stop` returns True."""
 
-    def look(done: int, total: int) -> None:
+    def report(done: int, total: int | None) -> None:
         if stop():
             raise Interrupted
-        said(done, total)
+        progress(done, total)
 
-    return look
+    return report
 
 
 def text_scores(
@@ -80,7 +80,7 @@ def text_scores(
     lowercase: bool,
     sample: tuple[str, str, str],
 ) -> Scores:
-    """BLEU of a validation, `references` in parallel sets; and chrF2 where BLEU is near zero."""
+    """BLEU of a validation with parallel sets of `references`, and chrF2 where BLEU is near zero."""
     value, beside = bleu(outputs, references, language, lowercase).value, 0.0
     if near_zero("bleu", value, len(outputs)):
         beside = chrf(outputs, references, language, lowercase).value
@@ -88,5 +88,5 @@ def text_scores(
 
 
 def quoted(text: str) -> str:
-    """For a shell."""
+    """`text` as a word of a shell command."""
     return "'" + text.replace("'", "'\\''") + "'"

@@ -1,6 +1,5 @@
-"""A training on captioned images: scored by BLEU and CIDEr-D over all captions of an image, as `caption`
-searches and `evaluate` scores.
-"""
+"""Training on captioned images: BLEU and CIDEr-D over all captions of an image score it, with the search of
+`caption`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,21 +9,22 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2attn.cli import console, evaluate_images, ready
+from seq2attn.cli import console, corpus_cache, evaluate_images
 from seq2attn.cli.output.report import Search, System, lines, note_form
-from seq2attn.cli.task import SAMPLES, Said, Task, looking, say_next, text_scores
+from seq2attn.cli.task import SAMPLES, Task, interruptible, print_next_commands, text_scores
 from seq2attn.config import Config, ImageEncoderConfig
 from seq2attn.data.images.dataset import CaptionedSplit
 from seq2attn.data.images.transforms import CaptionedImages, ImageTransform
 from seq2attn.data.prepared import Prepared
+from seq2attn.evaluation.captioning import caption
 from seq2attn.evaluation.captions import parallel
 from seq2attn.evaluation.cider import CiderD
-from seq2attn.evaluation.critic import critic
-from seq2attn.evaluation.images import caption
+from seq2attn.evaluation.rewards import cider_rewards
 from seq2attn.inference import Captioner
 from seq2attn.inference.feature_cache import features
 from seq2attn.models.encoders.image import ImageEncoder as Reader
 from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.progress import Progress
 from seq2attn.training.distributed import World
 from seq2attn.training.events import Scores
 from seq2attn.training.objectives.self_critical import RewardFunction
@@ -33,28 +33,28 @@ from seq2attn.training.objectives.self_critical import RewardFunction
 class CaptioningTask(Task):
     unit, names = "captions", ("image", "reference", "caption")
 
-    def __init__(self, chosen: Config, prepared: Prepared, model: Seq2Seq, world: World) -> None:
-        self.config, self.prepared = chosen, prepared
-        self.encoder = cast(ImageEncoderConfig, chosen.model.encoder)
+    def __init__(self, settings: Config, prepared: Prepared, model: Seq2Seq, world: World) -> None:
+        self.config, self.prepared = settings, prepared
+        self.encoder = cast(ImageEncoderConfig, settings.model.encoder)
         self.splits = {name: prepared.captioned_split(name) for name in ("train", "valid")}
         made = {
             name: self._features(split, model, world, name == "train") for name, split in self.splits.items()
         }
         view = ImageTransform.of(self.encoder)
-        self.training = CaptionedImages(self.splits["train"], view, chosen.train, made["train"])
+        self.training = CaptionedImages(self.splits["train"], view, settings.train, made["train"])
         self.validation = CaptionedImages(self.splits["valid"], view, None, made["valid"])
 
     def _features(
-        self, split: CaptionedSplit, model: Seq2Seq, world: World, varied: bool
+        self, split: CaptionedSplit, model: Seq2Seq, world: World, augmented: bool
     ) -> NDArray[np.float16] | None:
-        """What a frozen backbone makes of the images, from the cache; None where it learns, or where
-        images are varied before it sees them.
+        """The features of a frozen backbone, from the cache; None if it learns, or if images are
+        augmented.
         """
         train = self.config.train
-        if not self.encoder.frozen or (varied and (train.max_crop or train.flip or train.color_jitter)):
+        if not self.encoder.frozen or (augmented and (train.max_crop or train.flip or train.color_jitter)):
             return None
-        folder = ready.cache() / "features"
-        ready.refuse_cache(folder)
+        folder = corpus_cache.cache_home() / "features"
+        corpus_cache.refuse_cache(folder)
         reader = cast(Reader, model.encoder)
         if world.is_main:
             with console.progress() as progress:
@@ -62,32 +62,32 @@ class CaptioningTask(Task):
         world.barrier()
         return features(split, reader, self.encoder, folder, lambda stage, done, total: None)
 
-    def validation_of(self, stop: Callable[[], bool], said: Said) -> Callable[[Seq2Seq], Scores]:
+    def validation_of(self, stop: Callable[[], bool], progress: Progress) -> Callable[[Seq2Seq], Scores]:
         split, prepared = self.splits["valid"], self.prepared
         numbers = range(min(self.config.train.validate_sentences, len(split.names)))
         references = [split.captions[number] for number in numbers]
-        shown = len(references) // 2
-        as_written = prepared.languages[1], prepared.target_tokenizer.lowercase
+        sample_row = len(references) // 2
+        language_and_case = prepared.languages[1], prepared.target_tokenizer.lowercase
         note_form(f"{prepared.path}, split valid", [line for of_image in references for line in of_image])
 
         def validate(model: Seq2Seq) -> Scores:
             captioner = Captioner(model, prepared.target_tokenizer, self.config, languages=prepared.languages)
-            found = caption(
+            outputs = caption(
                 captioner,
                 split,
                 numbers,
-                made=cast(CaptionedImages, self.validation).features,
-                progress=looking(stop, said),
+                features=cast(CaptionedImages, self.validation).features,
+                progress=interruptible(stop, progress),
             )
-            sample = split.names[shown], references[shown][0], found[shown]
-            by_text = text_scores(found, parallel(references), *as_written, sample)
-            cider = CiderD(references).corpus(found)
+            sample = split.names[sample_row], references[sample_row][0], outputs[sample_row]
+            by_text = text_scores(outputs, parallel(references), *language_and_case, sample)
+            cider = CiderD(references).corpus(outputs)
             return replace(by_text, values={**by_text.values, "cider": cider})
 
         return validate
 
-    def critic(self) -> RewardFunction:
-        return critic(self.splits["train"].captions, self.prepared.target_tokenizer, self.config)
+    def reward_function(self) -> RewardFunction:
+        return cider_rewards(self.splits["train"].captions, self.prepared.target_tokenizer, self.config)
 
     def test(self, run: Path, device: str) -> None:
         captioner = Captioner.load(run, device=device, processes=True)
@@ -116,7 +116,7 @@ class CaptioningTask(Task):
         captioner.close()
         console.note(f"prepared data: {corpus}")
         plot = f"seq2attn plot-alignment {run} --image IMAGE -o overlay.png" if captioner.attends else None
-        say_next(run, f"seq2attn caption {run} IMAGE...", plot, tests)
+        print_next_commands(run, f"seq2attn caption {run} IMAGE...", plot, tests)
 
 
 def _spread(numbers: Sequence[int], count: int) -> Sequence[int]:

@@ -5,17 +5,18 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import typer
 
 from seq2attn import config
 from seq2attn.cli import console, flags, mistaken
+from seq2attn.cli.conflicts import Needs, check
 from seq2attn.cli.input import line_reader
 from seq2attn.cli.output import formats, result_files
-from seq2attn.cli.repeated import Repeated
-from seq2attn.cli.search_flags import Asked, require_attention
-from seq2attn.data.text.sentences import sentences
+from seq2attn.cli.output.repeated_warning import RepeatedWarning
+from seq2attn.cli.search_flags import SearchFlags, require_attention
+from seq2attn.data.text.sentences import count_sentences
 from seq2attn.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -27,30 +28,35 @@ FIRST_LINES, MOST_LINES = 64, 4096
 LONGEST_JSON = 1 << 23  # bytes of one line of JSON: it may hold other things than text
 FAR = 1.5  # times the longest source in training: a line of more tokens is worth a warning
 FEW = 0.02  # share of the sources in training of several sentences: with more, such lines are no surprise
-SHOWN = 1 << 16  # characters translated at once where attention is kept, which takes many times their room
+CHARACTERS_WITH_ATTENTION = (
+    1 << 16
+)  # translated at once with --attention, which takes many times their memory
+RULES = (Needs("--attention-heads", "--attention FILE", "it chooses the weights in that file"),)
 
 
 def translate(
     run: Annotated[
         str,
         typer.Argument(
-            help="A trained run; several joined by commas are an ensemble.", metavar="RUN", show_default=False
+            help="Trained run. Runs joined by commas are an ensemble.", metavar="RUN", show_default=False
         ),
     ],
     files: Annotated[
         list[str] | None,
-        typer.Argument(help="Text, a line each.", metavar="FILE...", show_default="standard input"),
+        typer.Argument(
+            help="Files of text, one sentence a line.", metavar="FILE...", show_default="standard input"
+        ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Write here.", metavar="FILE", show_default="standard output"),
+        typer.Option("--output", "-o", help="File to write.", metavar="FILE", show_default="standard output"),
     ] = None,
     beam: flags.Beam = None,
     length_penalty: flags.LengthPenalty = None,
     n_best: Annotated[
         int,
         typer.Option(
-            help="Translations of each line, best first.", min=1, max=config.MOST_SAMPLES, metavar="N"
+            help="Translations for each line, best first.", min=1, max=config.MOST_SAMPLES, metavar="N"
         ),
     ] = 1,
     max_length: flags.MaxLength = None,
@@ -67,7 +73,8 @@ def translate(
     prefix: Annotated[
         Path | None,
         typer.Option(
-            help="What each translation begins with: a line for each line of input, empty for none.",
+            help="File of prefixes that translations must begin with: one for each line of input, empty "
+            "for none.",
             metavar="FILE",
             show_default=False,
         ),
@@ -75,7 +82,8 @@ def translate(
     format: Annotated[
         str,
         typer.Option(
-            help='text; jsonl, in and out: {"text": ...} with any other keys; or moses, an n-best list.',
+            help='Format. text; jsonl for input and output: {"text": ...} with any other keys; moses: an '
+            "n-best list.",
             metavar="text|jsonl|moses",
         ),
     ] = "text",
@@ -83,20 +91,29 @@ def translate(
         bool,
         typer.Option(
             "--scores",
-            help="In text, the score and a tab before each translation (natural log; with --mbr points).",
+            help="In text, write the score and a tab before each translation (natural log; with --mbr in "
+            "points).",
         ),
     ] = False,
     alignments: Annotated[
         bool,
         typer.Option(
             "--alignments",
-            help="Word alignments i-j, from 0, after a tab (in jsonl under a key of their own).",
+            help="Write word alignments i-j, from 0, after a tab; in jsonl under the key alignment.",
         ),
     ] = False,
     attention: Annotated[
         Path | None,
         typer.Option(
-            help="Keep the attention weights here.", metavar="FILE.npz|FILE.jsonl", show_default=False
+            help="File to write attention weights to.", metavar="FILE.npz|FILE.jsonl", show_default=False
+        ),
+    ] = None,
+    attention_heads: Annotated[
+        Literal["mean", "all"] | None,
+        typer.Option(
+            help="Weights in --attention: the mean over layers and heads, or also those of all heads.",
+            metavar="mean|all",
+            show_default="mean",
         ),
     ] = None,
     set_: flags.Settings = None,
@@ -105,14 +122,14 @@ def translate(
     quiet: flags.Quiet = False,
     debug: flags.Debug = False,
 ) -> None:
-    """Translate lines of text: one line out for each line in, at once.
+    """Translate text line by line: each line of input gives one line of output, at once.
 
-    An empty line stays empty. The output depends neither on the batch size nor on the order of the lines.
+    An empty line stays empty. The output does not depend on the batch size or on the order of the lines.
     """
     settings = set_ or []
     if format not in FORMATS:
         raise UsageError(f"--format {format}: choose text, jsonl or moses")
-    asked = Asked(
+    search = SearchFlags(
         n_best,
         beam,
         length_penalty,
@@ -128,29 +145,20 @@ def translate(
         seed,
         batch_tokens,
     )
-    asked.refuse(run, settings, precision)
-    for path, name in ((output, "-o"), (attention, "--attention")):
-        result_files.refuse_place(path, name)
-    if attention is not None and attention.suffix not in formats.ATTENTION_ENDINGS:
-        raise UsageError(f"--attention {attention}: its name must end in .npz or .jsonl")
-
-    if output is not None and attention is not None and output.resolve() == attention.resolve():
-        raise UsageError(f"-o and --attention: both would be {output}")
-    if prefix is not None and str(prefix) == "-" and (not files or "-" in files):
-        raise UsageError("--prefix -: standard input is read already, for the text")
-
+    search.check(run, settings, precision)
+    _check_files(files or [], output, attention, prefix)
+    check(RULES, {"--attention": attention, "--attention-heads": attention_heads})
     mistaken.refuse_no_run(run)
     for file in files or []:
         mistaken.refuse_no_file(
-            file, f"To translate text, pipe it: echo {{text}} | seq2attn translate {mistaken.shown(run)}"
+            file, f"To translate text, pipe it: echo {{text}} | seq2attn translate {mistaken.shell(run)}"
         )
     if prefix is not None:
         mistaken.refuse_no_file(
-            str(prefix), "--prefix takes a file, a line for each line of input: put the text into one"
+            str(prefix), "--prefix takes a file, one line for each line of input: write the text to one"
         )
-    lines = line_reader.LineReader(
-        files or [], longest=LONGEST_JSON if format == "jsonl" else line_reader.LONGEST
-    )
+    longest = LONGEST_JSON if format == "jsonl" else line_reader.LONGEST
+    lines = line_reader.LineReader(files or [], longest=longest)
     prefixes = None if prefix is None else line_reader.LineReader([str(prefix)])
 
     from seq2attn.devices import keep_freed_memory
@@ -160,81 +168,89 @@ def translate(
     keep_freed_memory()
     translator = Translator.load(run, device=device, precision=precision, settings=settings, processes=True)
     if alignments or attention is not None:
-        require_attention(
-            run, translator, "show", f"; leave out {'--alignments' if alignments else '--attention'}"
-        )
-    keywords = asked.keywords(translator.languages[1]) | {"attention": alignments or attention is not None}
+        option = "--alignments" if alignments else "--attention"
+        require_attention(run, translator, "write", f"; leave out {option}")
+    keywords = search.keywords(translator.languages[1])
+    keywords["attention"] = "all" if attention_heads == "all" else alignments or attention is not None
     if not files and line_reader.is_terminal():
         console.note("one line, one translation; Ctrl-D ends")
 
     with ExitStack() as stack:
         write = result_files.writer(stack, output)
-        kept = (
-            None
-            if attention is None
-            else stack.enter_context(
-                AttentionWriter(stack.enter_context(result_files.attention(attention)), attention)
-            )
-        )
+        weights = None
+        if attention is not None:
+            file_ = stack.enter_context(result_files.attention(attention))
+            weights = stack.enter_context(AttentionWriter(file_, attention))
         show = stack.enter_context(console.progress()) if result_files.shows_progress(files, output) else None
-        notices = stack.enter_context(_Notices(MAX_SOURCE, translator.source_lengths or {}))
+        warnings = stack.enter_context(_LineWarnings(MAX_SOURCE, translator.source_lengths or {}))
         started, number, most = time.monotonic(), 0, FIRST_LINES
-        while taken := lines.take(most, line_reader.CHARACTERS if kept is None else SHOWN):
-            begins = None if prefixes is None else _next(prefixes, prefix, len(taken), taken[-1].where)
-            records = [_record(line, notices) if format == "jsonl" else {"text": line.text} for line in taken]
+        characters = line_reader.CHARACTERS if weights is None else CHARACTERS_WITH_ATTENTION
+        while block := lines.take(most, characters):
+            starts = None if prefixes is None else _take(prefixes, prefix, len(block), block[-1].where)
+            records = [
+                _record(line, warnings) if format == "jsonl" else {"text": line.text} for line in block
+            ]
             texts = [record["text"] if isinstance(record.get("text"), str) else "" for record in records]
-            found = translator.translate(texts, prefixes=begins, first=number, **keywords)
+            outputs = translator.translate(texts, prefixes=starts, first=number, **keywords)
             parts = []
-            for line, record, translations in zip(taken, records, found, strict=True):
-                notices.of(line, record.get("text"), translations[0])
+            for line, record, translations in zip(block, records, outputs, strict=True):
+                warnings.check(line, record.get("text"), translations[0])
                 if format == "jsonl":
                     parts.append(formats.as_json(record, translations, n_best, alignments))
                 elif format == "moses":
                     parts.append(formats.as_moses(translations, number, alignments))
                 else:
                     parts.append(formats.as_text(translations, n_best, scores, alignments))
-                if kept is not None:
-                    kept.add(number, translations)
+                if weights is not None:
+                    weights.add(number, translations)
                 number += 1
             write("".join(parts))
             most = min(2 * most, MOST_LINES)
             if show is not None:
-                show(
-                    "translating",
-                    number,
-                    None,
-                    f"{number / max(time.monotonic() - started, 1e-9):,.0f} lines/s",
-                )
+                speed = number / max(time.monotonic() - started, 1e-9)
+                show("translating", number, None, f"{speed:,.0f} lines/s")
         if prefixes is not None and prefixes.take(1):
             console.warn(f"{prefix}: has more lines than the input; the rest is not used")
 
 
-class _Notices:
-    """What is worth a warning of the lines that are read, said once or a few times: `most` tokens of a source
-    are read, `seen` is what training saw of sources.
+def _check_files(files: list[str], output: Path | None, attention: Path | None, prefix: Path | None) -> None:
+    for path, option in ((output, "-o"), (attention, "--attention")):
+        result_files.check_place(path, option)
+    if attention is not None and attention.suffix not in formats.ATTENTION_ENDINGS:
+        raise UsageError(f"--attention {attention}: its name must end in .npz or .jsonl")
+    if output is not None and attention is not None and output.resolve() == attention.resolve():
+        raise UsageError(f"-o and --attention: both would be {output}")
+    if prefix is not None and str(prefix) == "-" and (not files or "-" in files):
+        raise UsageError("--prefix -: standard input is read already, for the text")
+
+
+class _LineWarnings:
+    """Warnings about lines of input, each printed once or a few times. A model reads `most` tokens of a
+    source; `training` has statistics of the sources in training.
     """
 
-    def __init__(self, most: int, seen: Mapping[str, float]) -> None:
+    def __init__(self, most: int, training: Mapping[str, float]) -> None:
         self._most = most
-        self._longest, self._several = seen.get("100%", math.inf), seen.get("several sentences", 1.0)
-        self.unlike = Repeated("several sentences, or far longer than any source in training", 1)
-        self.no_json = Repeated(formats.NOT_JSON)
-        self.no_text = Repeated(formats.NO_TEXT)
-        self.cut = Repeated("too long, so their ends were dropped")
-        self.unforced = Repeated("prefixes too long, so their ends were left out")
+        self._longest, self._several = training.get("100%", math.inf), training.get("several sentences", 1.0)
+        self.unlike = RepeatedWarning("several sentences, or far longer than any source in training", 1)
+        self.not_json = RepeatedWarning(formats.NOT_JSON)
+        self.no_text = RepeatedWarning(formats.NO_TEXT)
+        self.cut = RepeatedWarning("too long, so their ends were dropped")
+        self.unforced = RepeatedWarning("prefixes too long, so their ends were left out")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for repeated in (self.no_json, self.no_text, self.cut, self.unforced, self.unlike):
+        for repeated in (self.not_json, self.no_text, self.cut, self.unforced, self.unlike):
             repeated.close()
 
-    def of(self, line: line_reader.Line, text: object, translation: "Translation") -> None:
-        """`text` is the source as it came."""
+    def check(self, line: line_reader.Line, text: object, translation: "Translation") -> None:
+        """`text` is the source before it was cut."""
         if line.cut and text:
             self.cut.warn(
-                f"{line.where}: more than {line_reader.LONGEST:,} bytes without a line break; the rest of the line was dropped"
+                f"{line.where}: more than {line_reader.LONGEST:,} bytes without a line break; the rest "
+                "of the line was dropped"
             )
         if translation.truncated_tokens:
             least = "at least " if line.cut or text != translation.source else ""
@@ -246,15 +262,17 @@ class _Notices:
             self._compare(line, translation)
         if translation.unforced:
             self.unforced.warn(
-                f"{line.where}: its prefix has {translation.unforced:,} tokens more than an output can hold; they were left out"
+                f"{line.where}: its prefix has {translation.unforced:,} tokens more than an output can "
+                "hold; they were left out"
             )
 
     def _compare(self, line: line_reader.Line, translation: "Translation") -> None:
         length = len(translation.source_subwords) + translation.truncated_tokens
-        count = sentences(translation.source) if self._several < FEW else 1
+        count = count_sentences(translation.source) if self._several < FEW else 1
         if length > FAR * self._longest:
             self.unlike.warn(
-                f"{line.where}: {length:,} tokens, where the longest source in training had {self._longest:,.0f}: "
+                f"{line.where}: {length:,} tokens, where the longest source in training had "
+                f"{self._longest:,.0f}: "
                 "some of it is likely to be left out; split it at the ends of its sentences"
             )
         elif count > 1:
@@ -264,23 +282,24 @@ class _Notices:
             )
 
 
-def _record(line: line_reader.Line, notices: _Notices) -> dict[str, Any]:
+def _record(line: line_reader.Line, warnings: _LineWarnings) -> dict[str, Any]:
     if line.cut:  # its end is missing, so it is no JSON any more
         problem = f"more than {LONGEST_JSON:,} bytes without a line break: nothing of it was read"
-        notices.cut.warn(f"{line.where}: {problem}")
+        warnings.cut.warn(f"{line.where}: {problem}")
         return {"text": "", "error": problem}
-    record, wrong = formats.read_json(line.text)
-    if wrong:
-        (notices.no_json if wrong == formats.NOT_JSON else notices.no_text).warn(f"{line.where}: {wrong}")
+    record, fault = formats.read_json(line.text)
+    if fault:
+        warning = warnings.not_json if fault == formats.NOT_JSON else warnings.no_text
+        warning.warn(f"{line.where}: {fault}")
     return record
 
 
-def _next(prefixes: line_reader.LineReader, path: Path | None, count: int, where: str) -> list[str]:
-    found: list[str] = []
-    while len(found) < count and (more := prefixes.take(count - len(found))):
-        found += [line.text for line in more]
-    if len(found) < count:
+def _take(prefixes: line_reader.LineReader, path: Path | None, count: int, where: str) -> list[str]:
+    texts: list[str] = []
+    while len(texts) < count and (more := prefixes.take(count - len(texts))):
+        texts += [line.text for line in more]
+    if len(texts) < count:
         raise UserError(
             f"{path}: ends before the input does ({where}): it needs a line for each, empty for no prefix"
         )
-    return found
+    return texts

@@ -1,23 +1,32 @@
-"""The nouns of raw data: a row, and a corpus that yields its rows one by one. Knows no file format and no
-tokenizer.
+"""The nouns of raw text: a row, a corpus that yields its rows one by one, and the names of splits.
+
+It knows no file format and no tokenizer.
 """
 
-import os
 import re
-import string
-import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from seq2attn.errors import UserError
-from seq2attn.strict_json import whole_text
+from seq2attn.data.formats.bad_rows import SHARE
 
-LIMIT = 1_000_000  # bytes of one line, characters of one cell: what one row can make us allocate
+LANGUAGE = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z]{2,4})?")  # a language code: en, pt-BR
+# The column that holds both sides by language, as translation corpora of the Hugging Face hub have it.
+NESTED = "translation"
+SPLIT, ALIGNMENT = "split", "alignment"  # columns of every kind of corpus
 
 SPLIT_NAMES = "it can be train, valid (or val, dev) and test*, as a folder may be called"
-_SPLIT_BYTES = 100
+_MAX_SPLIT_BYTES = 100  # of the name of a split
+
+
+class ReadingOptions(NamedTuple):
+    """How the user wants a corpus to be read."""
+
+    source: str | None = None  # the name of a side: a language or a column
+    target: str | None = None
+    max_bad: float = SHARE  # of the rows of a table of text may be bad
+    follow_links: bool = False  # whether links may lead out of a folder of images or tables
 
 
 class Row(NamedTuple):
@@ -26,24 +35,24 @@ class Row(NamedTuple):
     source: str
     target: str
     place: str  # for people: "train.en:17"
-    split: str | None = None  # "train", "valid", "test...", or None: still to be divided
+    split: str | None = None  # "train", "valid", "test..."; None: the corpus is not divided yet
     alignment: str | None = None  # gold links, Pharaoh `i-j`
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Where pairs come from. `rows()` reads everything once, in order, and holds one row at a time."""
+    """Pairs of texts. `rows()` reads all of them once, in order, and holds one row at a time."""
 
     name: str
     languages: tuple[str | None, str | None]
     rows: Callable[[], Iterator[Row]]
     inputs: list[Path] = field(default_factory=list)  # the files that are read
-    notes: list[str] = field(default_factory=list)  # what was decided for the user
+    notes: list[str] = field(default_factory=list)  # decisions that the user is told of
 
 
 def split_name(name: str) -> str | None:
-    """The split that a file, column value or hub split of this name belongs to: train, valid, test* under its
-    own name, or None.
+    """The split that a file, a cell or a split of the hub with this name belongs to: train, valid, or test*
+    under its own name. None for other names.
     """
     lower = name.lower()
     if lower.startswith("test"):
@@ -54,60 +63,9 @@ def split_name(name: str) -> str | None:
 
 
 def is_split(name: object) -> bool:
-    """Whether a split may be called so: the name is that of a folder, in the folder that it belongs to."""
+    """Whether a split may have this name, which becomes the name of a folder inside the prepared one."""
     if not isinstance(name, str) or not name.isprintable() or name != name.strip():
         return False
     if not name or name[0] == "." or ".." in name or set("/\\:\ufffd") & set(name):
         return False
-    return len(name.encode()) <= _SPLIT_BYTES
-
-
-def shown(path: Path | str) -> str:
-    """A path as text: bytes of it that are not UTF-8 are written as escapes."""
-    try:
-        return os.fsencode(path).decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:  # half of a surrogate pair that stands for no byte
-        return str(path).encode("utf-8", "backslashreplace").decode()
-
-
-def one_line(text: str, place: str) -> str:
-    """A cell as one line of text: a line break inside it becomes a space, half of a surrogate pair U+FFFD.
-
-    Raises UserError when it is longer than LIMIT.
-    """
-    if len(text) > LIMIT:
-        raise UserError(f"{place}: a text of {len(text):,} characters; {LIMIT:,} is the most")
-    if "\n" in text:
-        text = text.replace("\r\n", " ").replace("\n", " ")
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            return whole_text(text)
-    return text
-
-
-def is_blank(text: str) -> bool:
-    """Whether a text has nothing to read: white space, control and format characters, marks without a letter,
-    or nothing at all.
-    """
-    if text[:1] in _ORDINARY:
-        return False  # nearly every text
-    return not _LETTER.search(text) and all(map(_is_unseen, text))
-
-
-_ORDINARY = frozenset(string.ascii_letters + string.digits)
-_FILLERS = "\u115f\u1160\u3164\uffa0"  # letters of Hangul without a shape
-_LETTER = re.compile(rf"[^\W_{_FILLERS}]")
-_UNSEEN = {"Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Mn", "Me"}
-
-
-def _is_unseen(character: str) -> bool:
-    code = ord(character)
-    noncharacter = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
-    return (
-        unicodedata.category(character) in _UNSEEN
-        or character in _FILLERS
-        or character == "\u2800"
-        or noncharacter
-    )
+    return len(name.encode()) <= _MAX_SPLIT_BYTES

@@ -6,6 +6,7 @@ the linear maps of a score are multiplied into those of queries and keys, and he
 values get a copy each.
 """
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import ctranslate2
@@ -16,7 +17,6 @@ from ctranslate2.specs import TransformerSpec, common_spec, transformer_spec
 from torch import Tensor, nn
 
 from seq2attn.attention import Attention
-from seq2attn.attention.scores import Keyed
 from seq2attn.attention.self_attention import SelfAttention
 from seq2attn.config import ModelConfig, TransformerConfig
 from seq2attn.data.tokenizer import BOS, EOS, SPECIALS, UNK, Tokenizer
@@ -112,7 +112,7 @@ def _table(positions: Positions, settings: TransformerConfig) -> Tensor | None:
 
 def _self_attention(spec: Any, own: SelfAttention, norm: nn.Module) -> None:
     _norm(spec.layer_norm, norm)
-    _map(spec.linear[0], own.maps.weight, own.maps.bias)
+    _map(spec.linear[0], own.qkv.weight, own.qkv.bias)
     _map(spec.linear[1], own.out.weight, own.out.bias)
 
 
@@ -120,9 +120,8 @@ def _source_attention(spec: Any, own: Attention, norm: nn.Module) -> None:
     query_map, key_map, value_map, out = (
         cast(nn.Linear, linear) for linear in (own.query, own.key, own.value, own.out)
     )
-    score = cast(Keyed, own.score)
-    query = _heads(query_map, score.query, own.heads, own.heads)
-    key = _heads(key_map, score.key, own.kv_heads, own.heads)
+    query = _heads(query_map, own.score.project_query, own.heads, own.heads)
+    key = _heads(key_map, own.score.project_keys, own.kv_heads, own.heads)
     value = _heads(value_map, nn.Identity(), own.kv_heads, own.heads)
     _norm(spec.layer_norm, norm)
     _map(spec.linear[0], *query)
@@ -132,11 +131,13 @@ def _source_attention(spec: Any, own: Attention, norm: nn.Module) -> None:
         None if key[1] is None or value[1] is None else torch.cat([key[1], value[1]]),
     )
     _map(spec.linear[2], out.weight, out.bias)
-    spec.queries_scale = score.scale(query_map.out_features // own.heads) / own.settings.temperature
+    spec.queries_scale = own.score.scale(query_map.out_features // own.heads) / own.normalise.temperature
     spec.num_heads_kv = np.int32(own.heads)
 
 
-def _heads(linear: nn.Linear, then: nn.Module, parts: int, heads: int) -> tuple[Tensor, Tensor | None]:
+def _heads(
+    linear: nn.Linear, then: Callable[[Tensor], Tensor], parts: int, heads: int
+) -> tuple[Tensor, Tensor | None]:
     """The weight and bias of `heads` heads that share `parts` of a linear map, each followed by the map
     `then`.
     """

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from seq2attn.config import Config
 from seq2attn.data.images.files import content_of
-from seq2attn.data.images.transforms import ImageTransform, stacked
+from seq2attn.data.images.transforms import ImageTransform, stack_images
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference import forced
@@ -275,12 +275,12 @@ class Captioner(Predictor[Pixels, Caption]):
     def _read(self, member: int, sources: Sequence[Pixels]) -> tuple[Tensor, Tensor]:
         if not self.clips:
             return (
-                stacked(sources, False)
+                stack_images(sources, False)
                 if sources[0].dtype == np.uint8
                 else (torch.from_numpy(np.stack(sources)), torch.ones(len(sources), 1, dtype=torch.bool))
             )
         if sources[0].dtype == np.uint8:
-            source, mask = stacked(sources, True)
+            source, mask = stack_images(sources, True)
         else:
             longest = max(map(len, sources))
             mask = torch.tensor([[frame < len(source) for frame in range(longest)] for source in sources])
@@ -329,7 +329,7 @@ class Captioner(Predictor[Pixels, Caption]):
             hypothesis.score,
             hypothesis.log_probability,
             tokens,
-            tokenizer.pieces(tokens),
+            tokenizer.subwords(tokens),
             words=text.split(),
             finished=hypothesis.finished,
         )

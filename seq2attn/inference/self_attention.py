@@ -59,7 +59,7 @@ def self_attention(
             "leave out the target",
             "model.decoder.kind",
         )
-    inputs = [] if target is None else predictor.target_tokenizer.pieces([BOS, *target])
+    inputs = [] if target is None else predictor.target_tokenizer.subwords([BOS, *target])
     return SelfAttention(_array(encoder), _array(decoder), labels, inputs)
 
 

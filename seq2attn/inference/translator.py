@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from seq2attn.config import Config
-from seq2attn.data.corpus import is_blank
+from seq2attn.data.formats.text import is_blank
 from seq2attn.data.tokenizer import EOS, PAD, Tokenizer
 from seq2attn.errors import UsageError
 from seq2attn.inference import forced
@@ -228,7 +228,7 @@ class Translator(Predictor[list[int], Translation]):
         """
         ids = encode_texts(self.source_tokenizer, [text], MAX_SOURCE)[0]
         target_ids = None if target is None else self.target_tokenizer.encode(target)
-        labels = self.source_tokenizer.pieces([*ids, EOS])
+        labels = self.source_tokenizer.subwords([*ids, EOS])
         return self_attention(self, ids, len(ids) + 1, target_ids, labels)
 
     def _encode_sources(self, texts: Sequence[str]) -> tuple[list[list[list[int]]], list[int]]:
@@ -271,8 +271,8 @@ class Translator(Predictor[list[int], Translation]):
             hypothesis.score,
             hypothesis.log_probability,
             tokens,
-            self.source_tokenizer.pieces(source_ids),
-            self.target_tokenizer.pieces(tokens),
+            self.source_tokenizer.subwords(source_ids),
+            self.target_tokenizer.subwords(tokens),
             source_words=source.split(None, MAX_WORDS)[:MAX_WORDS],
             target_words=text.split(),
             finished=hypothesis.finished,

@@ -1,65 +1,85 @@
-"""Matrix products of an unrolled loop, whose matrix gradients are taken once, after the loop.
+"""Matrix products in a loop over time steps; the gradient of each matrix is computed once, after the loop.
 
-A recurrent decoder multiplies by the same matrices at every step. Autograd forms each step's share of a
-matrix gradient by a
-thin product and adds it to the last: T writes of the whole matrix, T additions. Inside `with unrolled():` a
-product only
-notes its input and, on the way back, its output gradient; when the last step's backward is done, one product
-over all steps
-gives the matrix gradient. The same holds for the matrices of one sentence each, the keys and values that
-attention reads.
+1. The loop. A recurrent decoder multiplies by the same matrices at every step:
 
-The result is that of plain autograd up to the order of additions. Outside the context `product` is
-`torch.matmul`.
+       for x in inputs:                        # each (R, in)
+           h = torch.tanh(x @ w + h @ u)
+           states.append(h)
+
+2. What autograd does. Step t's backward computes x_t^T g_t, a product as large as w, and adds it to the
+   gradient of w: T writes and T additions of a whole matrix.
+
+3. What happens here. The sum of x_t^T g_t over t is [x_1; ..; x_T]^T [g_1; ..; g_T]. So inside
+   `with unrolled():` the backward of a step's `matmul` only stores x_t and g_t, in a `DeferredGradient`, and
+   one product at the end gives the gradient. The end is known by an *anchor*: an empty tensor, computed from
+   w when the loop first multiplies by it, that every step takes as an input. Autograd runs the anchor's
+   backward when the backward of all those steps is done.
+
+A context variable holds the loop's gradients, and a matrix is recognised by its memory, since each step makes
+a view of its own, `weight.t()`. Passed from hand to hand they would be an argument of every cell, score,
+window, gate and readout that has a matrix.
+
+Slow twin: `torch.matmul`, which `matmul` is outside `unrolled()`; the gradients differ in the order of
+additions. Held equal by tests/kernels/test_deferred_gradients.py.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-Kind = TypeVar("Kind", bound="Shared")
+Kind = TypeVar("Kind", bound="DeferredGradient")
 
 
-class Shared:
-    """A tensor that every step reads, and what its gradient will be made of."""
+class DeferredGradient:
+    """The gradient of a tensor that all steps of a loop read: what steps store, and their sum."""
 
     def __init__(self, tensor: Tensor) -> None:
-        # held so that its memory, which is part of the key it is found by, is not given to another
+        # kept, so that no other tensor gets its memory, by which it is found
         self.tensor = tensor
 
-    def ticket(self) -> Tensor:
-        """What ties every step to the tensor in the graph. It is not kept here: it would hold itself, and all
-        that the loop read, through the graph.
-        """
-        return cast(Tensor, _Ticket.apply(self.tensor, self))
+    def anchor(self) -> Tensor:
+        """Not kept here: through the graph the anchor holds this object, and all that the loop read."""
+        return cast(Tensor, _Anchor.apply(self.tensor, self))
 
     def gradient(self) -> Tensor | None:
-        """The gradient of all steps together, shaped as the tensor; None when no step came back. Starts
-        afresh afterwards.
-        """
+        """The gradient of all steps, None if none was stored. Starts afresh afterwards."""
         raise NotImplementedError
 
 
-def reaches(ctx: Any, ticket: int) -> bool:
-    """Whether this way back comes to the ticket, a step's tensor argument of that number. Where it does not,
-    as in the gradient of inputs alone,
-    nothing would take what the step leaves for it: the next way back would find it, and count it too."""
-    node = ctx.next_functions[ticket][0]
+class _Anchor(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor, deferred: DeferredGradient) -> Tensor:
+        ctx.deferred = deferred
+        return tensor.new_empty(0)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, _: Tensor) -> tuple[Tensor | None, None]:
+        return ctx.deferred.gradient(), None
+
+
+def reaches(ctx: Any, anchor: int) -> bool:
+    """Whether the running backward pass will reach the anchor, this function's input of that number.
+
+    If it will not, as with `torch.autograd.grad` to inputs alone, a step must store nothing: the next
+    backward pass would count it again.
+    """
+    node = ctx.next_functions[anchor][0]
     return node is not None and torch._C._will_engine_execute_node(node)
 
 
-class Matrix(Shared):
-    """A matrix (in, out), or one (B, in, out) of each sentence, that steps multiply by."""
+class MatrixGradient(DeferredGradient):
+    """Of a matrix (in, out), or of one (..., in, out) for each sentence and head."""
 
     def __init__(self, tensor: Tensor) -> None:
         super().__init__(tensor)
-        self.low = tensor.detach().to(product_dtype(tensor))
+        self.matrix = tensor.detach().to(product_dtype(tensor))
         self.inputs: list[Tensor] = []
         self.gradients: list[Tensor] = []
 
@@ -74,49 +94,36 @@ class Matrix(Shared):
         return (gradients.mT @ inputs).mT.to(self.tensor.dtype)
 
 
-class _Ticket(torch.autograd.Function):
+class _Matmul(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, tensor: Tensor, shared: Shared) -> Tensor:
-        ctx.shared = shared
-        return tensor.new_empty(0)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, _: Tensor) -> tuple[Tensor | None, None]:
-        # the engine comes here when every step that holds the ticket has gone back
-        return ctx.shared.gradient(), None
-
-
-class _Product(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, ticket: Tensor, matrix: Matrix) -> Tensor:
-        low = x.to(matrix.low.dtype)
-        ctx.matrix, ctx.dtype = matrix, x.dtype
+    def forward(ctx: Any, x: Tensor, anchor: Tensor, deferred: MatrixGradient) -> Tensor:
+        low = x.to(deferred.matrix.dtype)
+        ctx.deferred, ctx.dtype = deferred, x.dtype
         ctx.save_for_backward(low)
-        return low @ matrix.low
+        return low @ deferred.matrix
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None]:
-        matrix: Matrix = ctx.matrix
+        deferred: MatrixGradient = ctx.deferred
         (x,) = ctx.saved_tensors
-        gradient = gradient.to(matrix.low.dtype)
+        gradient = gradient.to(x.dtype)
         if reaches(ctx, 1):
-            matrix.inputs.append(x)
-            matrix.gradients.append(gradient)
-        return (gradient @ matrix.low.mT).to(ctx.dtype) if ctx.needs_input_grad[0] else None, None, None
+            deferred.inputs.append(x)
+            deferred.gradients.append(gradient)
+        if not ctx.needs_input_grad[0]:
+            return None, None, None
+        return (gradient @ deferred.matrix.mT).to(ctx.dtype), None, None
 
 
-_loop: ContextVar[dict[tuple[object, ...], tuple[Shared, Tensor]] | None] = ContextVar(
+_loop: ContextVar[dict[tuple[object, ...], tuple[DeferredGradient, Tensor]] | None] = ContextVar(
     "unrolled", default=None
 )
 
 
 @contextmanager
 def unrolled() -> Iterator[None]:
-    """Inside, every `product` by the same matrix counts as one more step of a loop. Nothing changes where no
-    gradient is asked for.
-    """
+    """Inside, each `matmul` by the same matrix is a step of one loop. Without gradients nothing changes."""
     before = _loop.set({} if torch.is_grad_enabled() else None)
     try:
         yield
@@ -124,8 +131,8 @@ def unrolled() -> Iterator[None]:
         _loop.reset(before)
 
 
-def shared(tensor: Tensor, kind: type[Kind]) -> tuple[Kind, Tensor] | None:
-    """What the running loop keeps for this tensor (or for any view of the same elements), and its ticket;
+def deferred_gradient(tensor: Tensor, kind: type[Kind]) -> tuple[Kind, Tensor] | None:
+    """What the running loop stores for this tensor, or for any view of the same elements, and its anchor;
     None outside a loop.
     """
     loop = _loop.get()
@@ -133,35 +140,39 @@ def shared(tensor: Tensor, kind: type[Kind]) -> tuple[Kind, Tensor] | None:
         return None
     key = (kind, tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
     if key not in loop:
-        entry = kind(tensor)
-        loop[key] = entry, entry.ticket()
+        deferred = kind(tensor)
+        loop[key] = deferred, deferred.anchor()
     return cast(tuple[Kind, Tensor], loop[key])
 
 
-def product(x: Tensor, matrix: Tensor) -> Tensor:
-    """x (R, in) by matrix (in, out), or x (B, T, in) by matrices (B, in, out) of one sentence each."""
-    found = shared(matrix, Matrix)
-    if found is None:
+def matmul(x: Tensor, matrix: Tensor) -> Tensor:
+    """x (..., in) by a matrix (in, out), or x (..., T, in) by one matrix (..., in, out) for each."""
+    deferred = deferred_gradient(matrix, MatrixGradient)
+    if deferred is None:
         return torch.matmul(x, matrix)
-    entry, ticket = found
-    return cast(Tensor, _Product.apply(x, ticket, entry))
+    if matrix.dim() > 2:
+        return cast(Tensor, _Matmul.apply(x, deferred[1], deferred[0]))
+    y: Tensor = _Matmul.apply(x.flatten(0, -2), deferred[1], deferred[0])
+    return y if x.dim() == 2 else y.unflatten(0, x.shape[:-1])
 
 
 def product_dtype(x: Tensor) -> torch.dtype:
-    """The type in which autocast, where it is on, multiplies."""
+    """The dtype of products: autocast's where it is on and x is float32, else x's own."""
     device = x.device.type
-    return (
-        torch.get_autocast_dtype(device)
-        if torch.is_autocast_enabled(device) and x.dtype == torch.float32
-        else x.dtype
-    )
+    if torch.is_autocast_enabled(device) and x.dtype == torch.float32:
+        return torch.get_autocast_dtype(device)
+    return x.dtype
 
 
 class Linear(nn.Linear):
-    """A linear map that a loop may call at every step."""
+    """`nn.Linear` whose gradient is deferred inside `unrolled()`."""
 
     def forward(self, x: Tensor) -> Tensor:
         if _loop.get() is None:
             return F.linear(x, self.weight, self.bias)
-        y: Tensor = product(x.flatten(0, -2), self.weight.t()).unflatten(0, x.shape[:-1])
+        y = matmul(x, self.weight.t())
         return y if self.bias is None else y + self.bias.to(y.dtype)
+
+    if TYPE_CHECKING:
+
+        def __call__(self, x: Tensor) -> Tensor: ...

@@ -1,17 +1,19 @@
-"""softmax(scale q k) v for many heads at once, where nobody asks for the weights: the fastest way that torch
-has to say it.
+"""softmax(scale q k) v for many heads at once, without the weights: the fastest of torch's ways on this
+device.
 
-It knows tensors alone; what the readable way of `read` gives, it gives too.
+Slow twin: score, softmax and matmul in `Attention.forward`, and `SelfAttention.weights`. Held equal by
+tests/attention/test_attention.py and test_self_attention.py; the two ways in this file by
+tests/kernels/test_dot_product.py.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-FEW = 16  # numbers of a register
+VECTOR = 16  # float32 numbers in a vector register
 
 
-def products(
+def dot_product_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -20,38 +22,27 @@ def products(
     causal: bool = False,
     scale: float | None = None,
 ) -> Tensor:
-    """Queries (B, H, T, d), keys and values (B, G, S, d) of which H / G heads share one -> (B, H, T, d).
+    """Queries (B, H, T, d), keys and values (B, G, S, d), each shared by H / G heads -> (B, H, T, d).
 
-    The mask (B, 1, 1 or T, S) is True where a query may look; one that may look nowhere reads zeros.
-    `causal`, without a mask: at itself and back alone.
-    `scale`, if not 1 / sqrt(d), is what scores are multiplied by.
+    The mask (B, 1, 1 or T, S) is True where a query may read; a query that may read nothing gets zeros.
+    `causal`, without a mask: at itself and before. `scale` is the factor on scores; None: 1 / sqrt(d).
     """
-    dtype = query.dtype
-    # On a CPU, for the few queries of a search's step torch's fused call, and any product in half precision,
-    # take up to five times as long as plain products in
-    # float32; and the way back through the fused call takes half precision eight times as long as plain
-    # products, forward twice.
-    within = torch.promote_types(dtype, torch.float32) if not torch.is_grad_enabled() else dtype
-    if query.device.type == "cpu" and (
-        not torch.is_grad_enabled() or dtype in (torch.bfloat16, torch.float16)
-    ):
+    dtype, cpu, learns = query.dtype, query.device.type == "cpu", torch.is_grad_enabled()
+    # On a CPU plain products in float32 are faster than torch's fused call for the few queries of a search's
+    # step (up to five times) and for half precision (forward twice, backward eight times).
+    if cpu and (not learns or dtype in (torch.bfloat16, torch.float16)):
+        wide = dtype if learns else torch.promote_types(dtype, torch.float32)
+        scale = query.size(-1) ** -0.5 if scale is None else scale
         with torch.autocast("cpu", enabled=False):
-            return _plain(
-                query.to(within),
-                key.to(within),
-                value.to(within),
-                mask,
-                causal,
-                query.size(-1) ** -0.5 if scale is None else scale,
-            ).to(dtype)
+            return _plain(query.to(wide), key.to(wide), value.to(wide), mask, causal, scale).to(dtype)
     return F.scaled_dot_product_attention(
         query, key, value, mask, is_causal=causal, scale=scale, enable_gqa=query.size(1) != key.size(1)
     )
 
 
 def to_compute_dtype(x: Tensor) -> Tensor:
-    """Keys or values as steps that come later read them fastest: in float32 at least, a head's positions side
-    by side. As they are where gradients are kept.
+    """Keys or values as later steps read them fastest: in float32 at least, and contiguous. Unchanged where
+    gradients are recorded.
     """
     return x if torch.is_grad_enabled() else x.to(torch.promote_types(x.dtype, torch.float32)).contiguous()
 
@@ -59,33 +50,31 @@ def to_compute_dtype(x: Tensor) -> Tensor:
 def _plain(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, scale: float
 ) -> Tensor:
-    heads, steps, sharing = query.size(1), query.size(2), query.size(1) // key.size(1)
-    if sharing > 1:  # the queries of heads that share keys, one below the other
-        query = query.unflatten(1, (-1, sharing)).flatten(2, 3)
+    heads, steps, group = query.size(1), query.size(2), query.size(1) // key.size(1)
+    if group > 1:  # the queries of heads that share keys, one below the other
+        query = query.unflatten(1, (-1, group)).flatten(2, 3)
     score = (query * scale) @ key.mT
     if causal:
         mask = torch.ones(steps, key.size(2), dtype=torch.bool, device=query.device).tril()[None, None]
     hidden = None if mask is None else ~mask
     if hidden is not None:
-        if sharing > 1 and hidden.size(2) > 1:
-            hidden = hidden.repeat(1, 1, sharing, 1)
+        if group > 1 and hidden.size(2) > 1:
+            hidden = hidden.repeat(1, 1, group, 1)
         score = score.masked_fill(hidden, torch.finfo(score.dtype).min)
     weights = _softmax(score)
     if hidden is not None and not causal:
-        weights = weights.masked_fill(hidden, 0.0)  # else one that may look nowhere would read the mean
+        weights = weights.masked_fill(hidden, 0.0)  # else a query that may read nothing would read the mean
     context: Tensor = weights @ value
-    return (
-        context.unflatten(2, (sharing, steps)).flatten(1, 2).view(len(query), heads, steps, -1)
-        if sharing > 1
-        else context
-    )
+    if group > 1:
+        context = context.unflatten(2, (group, steps)).flatten(1, 2).view(len(query), heads, steps, -1)
+    return context
 
 
 def _softmax(score: Tensor) -> Tensor:
-    """Over the last dimension. Of fewer than FEW numbers torch's own goes one by one, which takes up to ten
-    times as long as to fill them up.
+    """Over the last dimension. torch's own takes fewer numbers than a vector register holds one by one, up to
+    ten times slower than padded ones.
     """
     count = score.size(-1)
-    if torch.is_grad_enabled() or count >= FEW:
+    if torch.is_grad_enabled() or count >= VECTOR:
         return score.softmax(-1)
-    return F.pad(score, (0, FEW - count), value=-torch.inf).softmax(-1)[..., :count]
+    return F.pad(score, (0, VECTOR - count), value=-torch.inf).softmax(-1)[..., :count]

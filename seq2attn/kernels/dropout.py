@@ -1,26 +1,27 @@
-"""Dropout (Srivastava 2014): what is left out in training, and what remains made larger. It knows tensors
-alone.
+"""Dropout (Srivastava 2014) from 16 random bits a number.
 
-torch draws a float for each number on a CPU, which costs a Transformer's training step a tenth of its time;
-16 random bits say as much.
+On a CPU torch's own draws a float for each number, which takes a tenth of a Transformer's training step.
+
+Slow twin: `torch.nn.functional.dropout`, used on other devices. Held to its distribution by
+tests/kernels/test_dropout.py; the draws differ.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-LEVELS = 1 << 16  # a share is a whole number of these
+LEVELS = 1 << 16  # values of 16 bits
 
 
-def dropout(x: Tensor, share: float, training: bool) -> Tensor:
-    """x with each number zero with probability `share` (to 1/65,536), else divided by 1 - share; x itself
-    outside training. Draws from torch's generator.
+def dropout(x: Tensor, p: float, training: bool) -> Tensor:
+    """x with each number zero with probability p (to 1/65,536), else divided by 1 - p; x itself outside
+    training. Draws from torch's generator.
     """
-    if not training or share == 0:
+    if not training or p == 0:
         return x
     if x.device.type != "cpu":
-        return F.dropout(x, share)
-    kept = max(1, round((1 - share) * LEVELS))
+        return F.dropout(x, p)
+    nonzero = max(1, round((1 - p) * LEVELS))  # of LEVELS
     words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None)
     level = words.view(torch.int16)[: x.numel()].view(x.shape)
-    return x * (level <= kept - LEVELS // 2 - 1).to(x.dtype).mul_(LEVELS / kept)
+    return x * (level <= nonzero - LEVELS // 2 - 1).to(x.dtype).mul_(LEVELS / nonzero)

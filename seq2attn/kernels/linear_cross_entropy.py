@@ -1,9 +1,11 @@
 """Cross-entropy of an output layer, without ever holding all its logits.
 
-The (M, N) logits of a batch are the largest tensor of training by far. Here they are made, used and dropped
-some rows at a time, the
-gradient in the same breath: a chunk stays in the processor's cache, and no smoothed target distribution is
-ever formed.
+The (M, N) logits of a batch are the largest tensor of training by far. Here a few rows at a time are
+computed, used for loss and gradient, and dropped: a chunk stays in the processor's cache, and the smoothed
+target distribution is never formed.
+
+Slow twin: `F.cross_entropy(output(x), targets, label_smoothing=e, reduction="sum")`. Held equal by
+tests/kernels/test_linear_cross_entropy.py.
 """
 
 from typing import Any
@@ -12,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-CHUNK = {"cpu": 1 << 22, "cuda": 1 << 27}  # logits at once
+CHUNK = {"cpu": 1 << 22, "cuda": 1 << 27}  # logits held at once
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -27,16 +29,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
         dtype: torch.dtype,
         train: bool,
     ) -> tuple[Tensor, Tensor]:
-        # With e the smoothing and lse the logarithm of the normaliser, the loss of a row is lse - (1 - e)
-        # logit of the target - e mean logit.
-        # The mean logit is the logit of the mean row of W, so only lse and its gradient, the softmax p, need
-        # the (rows, N) logits.
+        # With smoothing e, the loss of a row is logsumexp - (1 - e) target logit - e mean logit. The mean
+        # logit is the logit of the mean row of W, so only logsumexp and its gradient, the softmax p, need all
+        # N logits.
         wide = torch.promote_types(dtype, torch.float32)
         weight, bias, x_all = weight_ND.to(dtype), bias_N.to(dtype), x_MD.to(dtype)
         mean_weight, mean_bias = weight_ND.mean(0, dtype=wide), bias_N.mean(dtype=wide)
-        sharp = 1 - smoothing
-        picked = weight_ND[targets_M]
-        loss_M = -sharp * ((x_MD * picked).sum(1, dtype=wide) + bias_N[targets_M])
+        target_weight = 1 - smoothing
+        target_rows = weight_ND[targets_M]
+        loss_M = -target_weight * ((x_MD * target_rows).sum(1, dtype=wide) + bias_N[targets_M])
         loss_M -= smoothing * (x_MD.to(wide) @ mean_weight + mean_bias)
         grad_x = torch.empty_like(x_MD, dtype=wide)
         grad_weight, grad_bias = torch.zeros_like(weight_ND, dtype=wide), torch.zeros_like(bias_N, dtype=wide)
@@ -47,20 +48,20 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 loss += logits.to(wide).logsumexp(1)
                 continue
             largest = logits.amax(1).to(wide)
-            p = torch.softmax(logits, 1, out=logits)  # in its place: the cache has room for one of them
-            loss += largest - p.amax(1).to(wide).log()  # lse; the largest p is at least 1 / N
+            p = torch.softmax(logits, 1, out=logits)  # in place: the cache has room for one of them
+            loss += largest - p.amax(1).to(wide).log()  # logsumexp; the largest p is at least 1 / N
             grad.copy_(p @ weight)
-            grad_bias += p.sum(0)  # asked for a wider sum, torch would copy p
+            grad_bias += p.sum(0)  # with a wider dtype torch would copy p
             if dtype == wide:
                 grad_weight.addmm_(p.t(), x)
             else:
                 grad_weight += p.t() @ x
         if train:
-            grad_x.sub_(picked, alpha=sharp).sub_(mean_weight, alpha=smoothing)
-            grad_weight.index_add_(0, targets_M, x_MD.to(wide), alpha=-sharp).sub_(
+            grad_x.sub_(target_rows, alpha=target_weight).sub_(mean_weight, alpha=smoothing)
+            grad_weight.index_add_(0, targets_M, x_MD.to(wide), alpha=-target_weight).sub_(
                 x_MD.sum(0, dtype=wide), alpha=smoothing / len(bias)
             )
-            grad_bias.index_add_(0, targets_M, grad_bias.new_ones(len(targets_M)), alpha=-sharp).sub_(
+            grad_bias.index_add_(0, targets_M, grad_bias.new_ones(len(targets_M)), alpha=-target_weight).sub_(
                 smoothing * len(targets_M) / len(bias)
             )
             ctx.save_for_backward(grad_x, grad_weight, grad_bias)
@@ -80,7 +81,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 def cross_entropy(features_MD: Tensor, output: nn.Linear, targets_M: Tensor, smoothing: float) -> Tensor:
     """The sum over M positions of (1 - e) nll + e mean_n(-log p_n), as a 0-dim tensor, in nats (Szegedy 2016,
-    label smoothing e). May go back once.
+    label smoothing e). `backward` may be called once.
     """
     return cross_entropies(features_MD, output, targets_M, smoothing)[0]
 
@@ -88,7 +89,7 @@ def cross_entropy(features_MD: Tensor, output: nn.Linear, targets_M: Tensor, smo
 def cross_entropies(
     features_MD: Tensor, output: nn.Linear, targets_M: Tensor, smoothing: float
 ) -> tuple[Tensor, Tensor]:
-    """The same sum, and beside it what each position adds to it, (M,), without gradient."""
+    """The same sum, and the loss of each position, (M,), without gradient."""
     device = features_MD.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else features_MD.dtype
     train = torch.is_grad_enabled() and (features_MD.requires_grad or output.weight.requires_grad)

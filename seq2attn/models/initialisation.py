@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from seq2attn.attention.scores import Additive, Concat
-from seq2attn.attention.self_attention import SelfAttention
-from seq2attn.attention.windows import Predictive
 from seq2attn.models.interfaces import Backbone
 
 if TYPE_CHECKING:
@@ -51,13 +48,3 @@ def initialise(model: "Seq2Seq", init: str, init_range: float) -> None:
             nn.init.normal_(module.weight, 0, module.embedding_dim**-0.5)
         elif draw := getattr(module, "draw_parameters", None):
             draw(init, init_range)
-        elif isinstance(module, SelfAttention) and init == "glorot":
-            for part in module.parts():
-                nn.init.xavier_uniform_(part)
-        elif isinstance(module, Additive | Concat | Predictive):
-            if init == "glorot":
-                nn.init.uniform_(module.v, -(module.v.numel() ** -0.5), module.v.numel() ** -0.5)
-            elif init == "bahdanau15":
-                for parameter in module.parameters():
-                    if parameter.dim() == 2:
-                        nn.init.normal_(parameter, 0, 0.001)

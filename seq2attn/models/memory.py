@@ -65,7 +65,7 @@ class HiddenStates(NamedTuple):
     @classmethod
     def of_layers(cls, x_BTD: Tensor, outputs: Sequence[AttentionOutput], weights: bool) -> Self:
         """Features, and the outputs of the attention of each layer."""
-        log_p, entropy = _sum([each.log_p for each in outputs]), _sum([each.entropy for each in outputs])
+        log_p, entropy = _sum([each.log_prob for each in outputs]), _sum([each.entropy for each in outputs])
         return cls(x_BTD, stack_weights(outputs) if weights else None, log_p, entropy)
 
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from seq2attn import config
 from seq2attn.config import ModelConfig
+from seq2attn.config.sizes import attention_size, encoder_width, memory_parts, memory_size, query_size
 from seq2attn.models.decoders.conv import ConvDecoder
 from seq2attn.models.decoders.rnn import RNNDecoder
 from seq2attn.models.decoders.transformer import TransformerDecoder
@@ -52,11 +53,11 @@ def build(model: ModelConfig, source_size: int, target_size: int, draw: bool = T
         )
     sizes = Sizes(
         model.embedding,
-        model.width,
-        model.memory_size("keys"),
-        model.memory_size("values"),
-        model.query_size,
-        model.attention_size,
+        encoder_width(model),
+        memory_size(model, "keys"),
+        memory_size(model, "values"),
+        query_size(model),
+        attention_size(model),
     )
     seq2seq = Seq2Seq(_encoder(model, source_size), _decoder(model, target_size, sizes))
     if model.tied == "all":
@@ -67,7 +68,7 @@ def build(model: ModelConfig, source_size: int, target_size: int, draw: bool = T
 
 
 def _encoder(model: ModelConfig, vocabulary: int) -> Encoder:
-    embedding, parts, dropout, decoder = model.embedding, model.parts, model.dropout, model.decoder
+    embedding, parts, dropout, decoder = model.embedding, memory_parts(model), model.dropout, model.decoder
     match model.encoder:
         case config.RNNEncoderConfig() as encoder:
             # a decoder that starts from the last states needs an LSTM's c, which torch's fused call does not

@@ -99,7 +99,7 @@ def save_alignments(
     """
     check_ending(path, "a heat map")
     first, together = alignments[0], mean(alignments)
-    note = count_line(together, named=False)
+    note = count_line(together, name_words=False)
     fonts = covering(
         [
             "…",
@@ -180,7 +180,8 @@ def _fitted(sheet: _Sheet, families: Sequence[str], size: tuple[float, float]) -
 
 def _grid(sheet: _Sheet) -> tuple[int, int]:
     """Panels side by side, and rows of them: a row for each layer, where there are several of several
-    heads."""
+    heads.
+    """
     count = len(sheet.weights)
     layers = [len(list(group)) for _, group in groupby(title.split(", ")[0] for title in sheet.titles)]
     across = next((wide for wide in (4, 5, 6, 3) if count % wide == 0), 4) if count > 4 else count

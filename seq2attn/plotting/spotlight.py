@@ -1,7 +1,7 @@
-"""Attention as light on an image: the image is dimmed and grey, and where a word looked its colours come
-back, under a warm light.
+"""Attention as light on an image: the image is dim and grey, and has its colours, under a warm light, where a
+word attends.
 
-One scale serves all words of an image. Knows arrays alone, no file and no figure.
+All words of an image share one scale. It knows arrays, and no file or figure.
 """
 
 import math
@@ -9,23 +9,23 @@ import math
 import numpy as np
 from PIL import Image
 
-BENT = 0.45  # brightness is (weight / highest) to this power: beside a peak, faint attention is still seen
-WARM = (255, 222, 140)  # the light
-# share of it in what is fully lit, white and black: black must light up too, and blue stay blue
+GAMMA = 0.45  # brightness is (weight / highest) to this power, so that faint attention shows beside a peak
+WARM = (255, 222, 140)  # colour of the light
+# share of that colour in white and in black pixels under full light: black brightens too, blue stays blue
 TINT = (0.14, 0.58)
-LIFT = 0.75  # exponent of a lit image's values: shadows open as in a brighter light
-NIGHT = (0.26, 0.28, 0.33)  # what is left of each channel in the dark
-_FAINTEST = 0.01  # of all scales: below it there is nothing to see
+LIFT = 0.75  # exponent of the values of a lit image: it brightens shadows
+NIGHT = (0.26, 0.28, 0.33)  # factor of each channel in the dark
+_MIN_SCALE = 0.01  # least highest weight of a scale: weaker attention stays dark
 _ROUND = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 _LUMINANCE = (0.299, 0.587, 0.114)
 
 
-def ceiling(weights: np.ndarray) -> float:
-    """The weight of full brightness: the next round number above all `weights`; 1 where all are zero."""
+def scale_max(weights: np.ndarray) -> float:
+    """The weight of full brightness: the next round number above all `weights`; 1 if all are zero."""
     most = float(np.max(weights, initial=0.0))
     if most <= 0:
         return 1.0
-    most = max(most, _FAINTEST)
+    most = max(most, _MIN_SCALE)
     power = math.floor(math.log10(most) + 1e-9)
     return next(
         round(step * 10.0**power, 9 - power) for step in _ROUND if most <= step * 10.0**power * (1 + 1e-6)
@@ -34,32 +34,34 @@ def ceiling(weights: np.ndarray) -> float:
 
 def brightness(weights: np.ndarray, highest: float) -> np.ndarray:
     """From 0 to 1, for weights from 0 to `highest`."""
-    bright: np.ndarray = (np.clip(weights, 0, highest) / highest) ** BENT
+    bright: np.ndarray = (np.clip(weights, 0, highest) / highest) ** GAMMA
     return bright
 
 
-def glow(weights_HW: np.ndarray, size: tuple[int, int], highest: float) -> np.ndarray:
-    """Brightness (Y, X) of `size` for the weights of a grid's cells: cubic between the cells' centres, level
-    from the outer ones to the edge.
+def upsample(weights_HW: np.ndarray, size: tuple[int, int], highest: float) -> np.ndarray:
+    """Brightness (Y, X) of `size` for the weights of a grid's cells: cubic between the centres of the cells,
+    constant from the outer centres to the edge.
 
-    Brightness is what is smoothed: weights smoothed first would end in hard squares.
+    It interpolates brightness: interpolated weights would give hard squares.
     """
     rows, columns = weights_HW.shape
     cells = np.pad(brightness(weights_HW, highest).astype(np.float32), 2, mode="edge")
-    # the cells themselves: Pillow counts from the corner of a cell, not from its centre
-    whole = (2.0, 2.0, columns + 2.0, rows + 2.0)
+    # the cells without padding: Pillow counts from the corner of a cell, not from its centre
+    box = (2.0, 2.0, columns + 2.0, rows + 2.0)
     smooth_YX: np.ndarray = np.asarray(
-        Image.fromarray(cells).resize((size[1], size[0]), Image.Resampling.BICUBIC, box=whole)
+        Image.fromarray(cells).resize((size[1], size[0]), Image.Resampling.BICUBIC, box=box)
     )
-    return np.asarray(np.clip(smooth_YX, cells.min(), cells.max()))  # a cubic swings beyond its points
+    return np.asarray(np.clip(smooth_YX, cells.min(), cells.max()))  # a cubic overshoots its points
 
 
-def lit(pixels_YXC: np.ndarray, glow_YX: np.ndarray) -> np.ndarray:
-    """The image, uint8, under a light of that brightness."""
+def relight(pixels_YXC: np.ndarray, light_YX: np.ndarray) -> np.ndarray:
+    """The image, uint8, under a light of that brightness, from 0 to 1."""
     image = pixels_YXC.astype(np.float32)
     grey = (image @ np.array(_LUMINANCE, dtype=np.float32))[..., None]
     dark = grey * np.array(NIGHT, dtype=np.float32)
     tint = TINT[0] + (TINT[1] - TINT[0]) * (1 - grey / 255) ** 3
     lifted = 255 * (image / 255) ** LIFT
     bright = lifted + (np.array(WARM, dtype=np.float32) - lifted) * tint
-    return np.asarray(np.rint(dark + (bright - dark) * glow_YX.astype(np.float32)[..., None]), dtype=np.uint8)
+    return np.asarray(
+        np.rint(dark + (bright - dark) * light_YX.astype(np.float32)[..., None]), dtype=np.uint8
+    )

@@ -146,8 +146,9 @@ def _escape(character: str) -> str:
 
 
 def _harmless(character: str) -> bool:
-    """Joiners and variation selectors belong to words; marks that turn the direction of a whole line do
-    not."""
+    """Joiners and variation selectors belong to words; marks that turn the direction of a whole line
+    do not.
+    """
     return character.isprintable() or character in "\u200c\u200d"
 
 

@@ -39,7 +39,8 @@ def render(
     rows, columns = grid
     if min(grid) < 1 or weights_TS.shape != (len(words), rows * columns):
         raise UsageError(
-            f"weights of shape {weights_TS.shape} for {len(words)} words and {rows * columns} cells ({rows} x {columns}): "
+            f"weights of shape {weights_TS.shape} for {len(words)} words and {rows * columns} cells "
+            f"({rows} x {columns}): "
             "they need a row for each word and a column for each cell"
         )
     if not words:
@@ -47,7 +48,7 @@ def render(
     shown_THW = _merged(weights_TS.reshape(len(words), rows, columns))
     highest = float(shown_THW.max())
     least = [
-        highest * (shade / len(terminal_heatmap.SHADES)) ** (1 / spotlight.BENT)
+        highest * (shade / len(terminal_heatmap.SHADES)) ** (1 / spotlight.GAMMA)
         for shade in range(1, len(terminal_heatmap.SHADES))
     ]  # weight that has each shade but the first
     wide = 2 * shown_THW.shape[2]

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seq2attn.attention import AttentionHistory, build_normaliser
-from seq2attn.attention.hard import gumbel, gumbel_of, largest, log_p_of, ones_at
+from seq2attn.attention import AttentionHistory, AttentionWeights, Normaliser, build_normaliser
+from seq2attn.attention.hard import gumbel, gumbel_of, largest, log_prob_of, ones_at
 from seq2attn.attention.normalisers import Gumbel, HardSample
 from seq2attn.config import AttentionConfig
 
@@ -27,8 +27,16 @@ def real(scores: Tensor) -> Tensor:
     return torch.ones(1, 1, scores.size(-1), dtype=torch.bool)
 
 
-def at(time_BT: Tensor | list[list[int]], expected: Tensor | None = None) -> AttentionHistory:
-    return AttentionHistory(torch.as_tensor(time_BT), expected=expected)
+def at(step_BT: Tensor | list[list[int]], use_expectation_BT: Tensor | None = None) -> AttentionHistory:
+    return AttentionHistory(torch.as_tensor(step_BT), use_expectation=use_expectation_BT)
+
+
+def run(
+    normalise: Normaliser, scores_BTS: Tensor, mask_BTS: Tensor, history: AttentionHistory | None = None
+) -> AttentionWeights:
+    """Of scores of one head."""
+    output = normalise(scores_BTS[:, None], mask_BTS[:, None], history)
+    return AttentionWeights(*(None if part is None else part[:, 0] for part in output))
 
 
 def training(k: int = 1, temperature: float = 1.0) -> HardSample:
@@ -38,14 +46,14 @@ def training(k: int = 1, temperature: float = 1.0) -> HardSample:
 # The largest
 
 
-def test_the_earlier_of_equals_is_taken_and_the_highest_comes_first() -> None:
+def test_largest_takes_the_highest_and_the_earlier_of_equals_first() -> None:
     scores = row(1.0, 3.0, 2.0, 3.0, 2.0)
     assert largest(scores, real(scores), 4).tolist() == [[[1, 3, 2, 4]]]
     equal = torch.zeros(1, 1, 300)
     assert largest(equal, real(equal), 40).tolist() == [[list(range(40))]]
 
 
-def test_masked_positions_come_after_all_real_ones_and_are_no_weight() -> None:
+def test_largest_puts_masked_positions_last_and_ones_at_ignores_them() -> None:
     scores, mask = (
         row(9.0, torch.finfo(torch.float64).min, 8.0, 1.0),
         torch.tensor([[[False, True, False, True]]]),
@@ -55,10 +63,12 @@ def test_masked_positions_come_after_all_real_ones_and_are_no_weight() -> None:
     assert ones_at(positions, scores, mask).tolist() == [[[0.0, 1.0, 0.0, 1.0]]]
 
 
-def test_hard_topk_has_exact_ones_and_the_gradient_of_softmax(float64: None) -> None:
+def test_hard_topk_weights_are_ones_with_the_gradient_of_softmax(float64: None) -> None:
     scores, mask = torch.randn(40, 5, 9, requires_grad=True), torch.rand(40, 5, 9) < 0.7
     weights, gradient = (
-        build_normaliser(AttentionConfig(normaliser="hard-topk", k=3, temperature=0.6))(scores, mask).weights,
+        run(
+            build_normaliser(AttentionConfig(normaliser="hard-topk", k=3, temperature=0.6)), scores, mask
+        ).weights,
         torch.randn(40, 5, 9),
     )
     assert weights.unique().tolist() == [0.0, 1.0]
@@ -73,11 +83,11 @@ def test_hard_topk_has_exact_ones_and_the_gradient_of_softmax(float64: None) -> 
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.4])
-def test_gumbel_is_torchs_under_the_same_noise(temperature: float, float64: None) -> None:
+def test_gumbel_equals_torch_gumbel_softmax_under_the_same_noise(temperature: float, float64: None) -> None:
     scores, gradient = torch.randn(6, 4, 7, requires_grad=True), torch.randn(6, 4, 7)
     normalise = build_normaliser(AttentionConfig(normaliser="gumbel", temperature=temperature)).train()
     torch.manual_seed(5)
-    got = normalise(scores, real(scores)).weights
+    got = run(normalise, scores, real(scores)).weights
     torch.manual_seed(5)
     expected = F.gumbel_softmax(scores, temperature, hard=True)
     torch.testing.assert_close(got, expected)
@@ -89,13 +99,13 @@ def test_gumbel_is_torchs_under_the_same_noise(temperature: float, float64: None
     torch.testing.assert_close(mine, torchs, rtol=0, atol=1e-12)
 
 
-def test_gumbel_draws_from_softmax_at_any_temperature_in_training_and_takes_the_best_otherwise() -> None:
+def test_gumbel_samples_softmax_in_training_and_takes_the_largest_otherwise() -> None:
     scores = row(*SCORES, 5.0).expand(20000, 1, 5)
     mask = torch.tensor([[[True] * 4 + [False]]])
     for temperature in (1.0, 0.3):
-        found = Gumbel(temperature).train()(scores, mask).weights.mean((0, 1))
-        _holds(found[:4], row(*SCORES).softmax(-1)[0, 0], 20000)
-        assert Gumbel(temperature).eval()(scores, mask).weights.mean((0, 1)).tolist() == [0, 0, 1, 0, 0]
+        output = run(Gumbel(temperature).train(), scores, mask).weights.mean((0, 1))
+        _holds(output[:4], row(*SCORES).softmax(-1)[0, 0], 20000)
+        assert run(Gumbel(temperature).eval(), scores, mask).weights.mean((0, 1)).tolist() == [0, 0, 1, 0, 0]
 
 
 def _holds(frequency: Tensor, p: Tensor, draws: int) -> None:
@@ -104,7 +114,7 @@ def _holds(frequency: Tensor, p: Tensor, draws: int) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_noise_from_the_generator_is_finite_and_gumbels(dtype: torch.dtype) -> None:
+def test_gumbel_noise_is_finite_with_the_right_mean_and_variance(dtype: torch.dtype) -> None:
     noise = gumbel(torch.empty(400000, dtype=dtype))
     assert noise.dtype == dtype
     assert torch.isfinite(noise).all()
@@ -116,85 +126,85 @@ def test_noise_from_the_generator_is_finite_and_gumbels(dtype: torch.dtype) -> N
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4])
-def test_log_p_is_the_references_and_all_draws_together_are_certain(k: int) -> None:
+def test_log_prob_equals_the_references_and_all_samples_sum_to_one(k: int) -> None:
     scores, total = row(*SCORES), 0.0
     for drawn in itertools.permutations(range(4), k):
-        log_p = log_p_of(torch.tensor([[drawn]]), scores, real(scores)).item()
+        log_p = log_prob_of(torch.tensor([[drawn]]), scores, real(scores)).item()
         assert log_p == pytest.approx(reference.log_p_of_draws(SCORES, drawn), abs=1e-12)
         total += math.exp(log_p)
     assert total == pytest.approx(1.0, abs=1e-12)
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 5])
-def test_fewer_real_positions_than_draws_are_all_read(k: int) -> None:
+def test_hard_sample_takes_all_of_fewer_real_positions_than_k(k: int) -> None:
     scores, mask = row(0.3, 7.0, -1.2, 50.0, 0.9), torch.tensor([[[True, False, True, False, False]]])
     draws = list(itertools.permutations([0, 2], min(k, 2)))
     log_ps = [reference.log_p_of_draws(scores[0, 0].tolist(), drawn, mask[0, 0].tolist()) for drawn in draws]
     assert sum(map(math.exp, log_ps)) == pytest.approx(1.0)
     seen = set()
     for _ in range(30):
-        found = training(k)(scores.requires_grad_(), mask)
-        assert found.weights[0, 0].sum() == min(k, 2)
-        assert (found.weights[~mask] == 0).all()
-        assert min(abs(found.log_p.item() - log_p) for log_p in log_ps) < 1e-12
-        seen.add(round(found.log_p.item(), 6))
-        (gradient,) = torch.autograd.grad(found.log_p.sum(), scores)
+        output = run(training(k), scores.requires_grad_(), mask)
+        assert output.weights[0, 0].sum() == min(k, 2)
+        assert (output.weights[~mask] == 0).all()
+        assert min(abs(output.log_prob.item() - log_p) for log_p in log_ps) < 1e-12
+        seen.add(round(output.log_prob.item(), 6))
+        (gradient,) = torch.autograd.grad(output.log_prob.sum(), scores)
         assert torch.isfinite(gradient).all()
         assert (gradient[~mask] == 0).all()
     assert len(seen) == 2
-    alone = training(k)(scores, torch.tensor([[[False, True, False, False, False]]]))
+    alone = run(training(k), scores, torch.tensor([[[False, True, False, False, False]]]))
     assert alone.weights.tolist() == [[[0.0, 1.0, 0.0, 0.0, 0.0]]]
-    assert alone.log_p.item() == 0.0
+    assert alone.log_prob.item() == 0.0
 
 
 @pytest.mark.parametrize("drawn", [[2], [0, 2], [4, 0, 1], [4, 2, 0, 1, 3]])
-def test_the_gradient_of_log_p_is_that_of_finite_differences(drawn: list[int], float64: None) -> None:
+def test_log_prob_gradient_by_finite_differences(drawn: list[int], float64: None) -> None:
     scores = torch.randn(2, 3, 5, requires_grad=True)
     mask = torch.tensor([[True] * 5, [True, True, True, False, True]])[:, None]
     positions = torch.tensor(drawn).expand(2, 3, -1)
-    assert torch.autograd.gradcheck(lambda e: log_p_of(positions, e, mask), (scores,))
+    assert torch.autograd.gradcheck(lambda e: log_prob_of(positions, e, mask), (scores,))
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
-def test_draws_are_as_frequent_as_enumeration_says(k: int, temperature: float) -> None:
+def test_hard_sample_frequencies_equal_enumeration(k: int, temperature: float) -> None:
     draws, apply_temperature = 20000, [e / temperature for e in SCORES]
     scores = row(*SCORES, 3.0).expand(draws, 1, 5)
-    found = training(k, temperature)(scores, torch.tensor([[[True] * 4 + [False]]]))
-    assert (found.weights.sum(-1) == k).all()
+    output = run(training(k, temperature), scores, torch.tensor([[[True] * 4 + [False]]]))
+    assert (output.weights.sum(-1) == k).all()
     every = {
         drawn: reference.log_p_of_draws(apply_temperature, drawn)
         for drawn in itertools.permutations(range(4), k)
     }
-    sets = [set(weights.nonzero().flatten().tolist()) for weights in found.weights[:, 0]]
+    sets = [set(weights.nonzero().flatten().tolist()) for weights in output.weights[:, 0]]
     log_ps = torch.tensor(list(every.values()), dtype=torch.float64)
     for drawn, log_p in every.items():  # the log p that is handed out tells the order of a set
         frequency = (
             sum(
                 set(drawn) == one and abs(other - log_p) < 1e-9
-                for one, other in zip(sets, found.log_p[:, 0].tolist(), strict=True)
+                for one, other in zip(sets, output.log_prob[:, 0].tolist(), strict=True)
             )
             / draws
         )
         _holds(torch.tensor(frequency), torch.tensor(math.exp(log_p)), draws)
-    assert (found.log_p[:, 0, None] - log_ps).abs().amin(-1).max() < 1e-12
+    assert (output.log_prob[:, 0, None] - log_ps).abs().amin(-1).max() < 1e-12
     torch.testing.assert_close(
-        found.entropy,
+        output.entropy,
         torch.full((draws, 1), reference.entropy(reference.softmax(apply_temperature)), dtype=torch.float64),
     )
 
 
-def test_rows_are_drawn_independently() -> None:
-    weights = training()(torch.zeros(2000, 2, 2), torch.ones(1, 1, 2, dtype=torch.bool)).weights[..., 0]
+def test_hard_sample_rows_are_independent() -> None:
+    weights = run(training(), torch.zeros(2000, 2, 2), torch.ones(1, 1, 2, dtype=torch.bool)).weights[..., 0]
     assert weights.mean().item() == pytest.approx(0.5, abs=0.05)
     assert torch.corrcoef(weights.T)[0, 1].abs() < 0.1
     assert torch.corrcoef(torch.stack([weights[:-1, 0], weights[1:, 0]]))[0, 1].abs() < 0.1
 
 
-def test_the_entropy_has_the_gradient_of_finite_differences(float64: None) -> None:
+def test_entropy_equals_the_references_with_the_right_gradient(float64: None) -> None:
     scores = torch.randn(2, 3, 5, requires_grad=True)
     mask = torch.tensor([[True] * 5, [True, False, True, False, True]])[:, None]
-    entropy = training(2)(scores, mask).entropy
+    entropy = run(training(2), scores, mask).entropy
     for got, e, m in zip(
         entropy.flatten(),
         scores.flatten(0, 1).tolist(),
@@ -202,39 +212,41 @@ def test_the_entropy_has_the_gradient_of_finite_differences(float64: None) -> No
         strict=True,
     ):
         assert got.item() == pytest.approx(reference.entropy(reference.softmax(e, m)), abs=1e-12)
-    assert torch.autograd.gradcheck(lambda e: training(temperature=0.7)(e, mask).entropy, (scores,))
+    assert torch.autograd.gradcheck(lambda e: run(training(temperature=0.7), e, mask).entropy, (scores,))
 
 
-def test_rows_that_read_the_expected_value_have_its_gradient_and_no_draw(float64: None) -> None:
+def test_use_expectation_rows_have_softmax_weights_and_no_log_prob(float64: None) -> None:
     scores = torch.randn(3, 4, 5, requires_grad=True)
     expected = torch.tensor([True, False, True])[:, None].expand(3, 4)
-    found = training(temperature=0.7)(scores, real(scores), at(torch.zeros(3, 4, dtype=torch.long), expected))
+    output = run(
+        training(temperature=0.7), scores, real(scores), at(torch.zeros(3, 4, dtype=torch.long), expected)
+    )
     soft = (scores / 0.7).softmax(-1)
-    torch.testing.assert_close(found.weights[[0, 2]], soft[[0, 2]])
-    assert found.weights[1].unique().tolist() == [0.0, 1.0]
-    assert (found.log_p[[0, 2]] == 0).all()
-    assert (found.log_p[1] < 0).all()
+    torch.testing.assert_close(output.weights[[0, 2]], soft[[0, 2]])
+    assert output.weights[1].unique().tolist() == [0.0, 1.0]
+    assert (output.log_prob[[0, 2]] == 0).all()
+    assert (output.log_prob[1] < 0).all()
     gradient = torch.randn(3, 4, 5)
-    (got,) = torch.autograd.grad(found.weights, scores, gradient, retain_graph=True)
+    (got,) = torch.autograd.grad(output.weights, scores, gradient, retain_graph=True)
     (through,) = torch.autograd.grad(soft, scores, gradient * expected[..., None])
     torch.testing.assert_close(got, through, rtol=0, atol=1e-12)
-    (of_log_p,) = torch.autograd.grad(found.log_p.sum(), scores)
+    (of_log_p,) = torch.autograd.grad(output.log_prob.sum(), scores)
     assert (of_log_p[[0, 2]] == 0).all()
     # the gradient of log softmax at what was drawn
-    torch.testing.assert_close(of_log_p[1], (found.weights[1] - soft[1]).detach() / 0.7)
+    torch.testing.assert_close(of_log_p[1], (output.weights[1] - soft[1]).detach() / 0.7)
 
 
-def test_outside_training_a_hard_sample_is_what_its_decoding_says() -> None:
+def test_hard_sample_at_inference_is_argmax_expected_or_sample() -> None:
     scores, past = torch.randn(5, 3, 8), at(torch.arange(3).expand(5, 3))
-    best = HardSample(2, "argmax").eval()(scores, real(scores), past)
+    best = run(HardSample(2, "argmax").eval(), scores, real(scores), past)
     assert best.weights.equal(torch.zeros_like(scores).scatter(-1, scores.topk(2).indices, 1.0))
-    soft = HardSample(1, "expected").eval()(scores, real(scores), past)
+    soft = run(HardSample(1, "expected").eval(), scores, real(scores), past)
     torch.testing.assert_close(soft.weights, scores.softmax(-1))
-    drawn = HardSample(2, "sample").eval()(scores, real(scores), past)
+    drawn = run(HardSample(2, "sample").eval(), scores, real(scores), past)
     assert (drawn.weights.sum(-1) == 2).all()
     assert not drawn.weights.equal(best.weights)
     assert (best[1:], soft[1:], drawn[1:]) == ((None, None),) * 3
-    assert (HardSample(1, "expected").train()(scores, real(scores)).weights.max(-1).values == 1).all()
+    assert (run(HardSample(1, "expected").train(), scores, real(scores)).weights.max(-1).values == 1).all()
 
 
 # Noise that is a function of its place
@@ -254,7 +266,7 @@ def mixed(x: int) -> int:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("stream", [0, 3, 2**32 - 1])
-def test_noise_is_the_hash_of_stream_step_and_position(dtype: torch.dtype, stream: int) -> None:
+def test_inference_noise_is_a_hash_of_stream_step_and_position(dtype: torch.dtype, stream: int) -> None:
     times = [0, 1, 2, 999, 2**31, 2**40 + 5]
     noise = gumbel_of(torch.full((1, 6), stream), torch.tensor([times]), 40, dtype)
     assert noise.shape == (1, 6, 40)
@@ -268,7 +280,7 @@ def test_noise_is_the_hash_of_stream_step_and_position(dtype: torch.dtype, strea
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_noise_is_the_same_on_a_gpu() -> None:
+def test_inference_noise_is_the_same_on_a_gpu() -> None:
     time = torch.arange(500)[None]
     here, there = (
         gumbel_of(time, time, 500, torch.float64),
@@ -277,7 +289,7 @@ def test_noise_is_the_same_on_a_gpu() -> None:
     torch.testing.assert_close(there, here, rtol=1e-12, atol=1e-12)
 
 
-def test_noise_is_finite_uniform_and_independent_of_its_neighbours() -> None:
+def test_inference_noise_is_finite_uniform_and_independent() -> None:
     """A fixed function, so a fixed outcome: chi-square of 64 bins, and of 8 x 8 bins of pairs, below the
     point that 2 in 100,000 fair ones pass.
     """
@@ -306,32 +318,30 @@ def test_noise_is_finite_uniform_and_independent_of_its_neighbours() -> None:
     assert chi_square((bins * 8 + bins.T)[off]) < limit
 
 
-def test_draws_by_step_and_position_are_as_frequent_as_their_probability() -> None:
+def test_inference_samples_are_as_frequent_as_their_probability() -> None:
     scores = row(*SCORES).expand(1, 20000, 4)
-    found = (
-        HardSample(1, "sample")
-        .eval()(scores, real(scores), at(torch.arange(20000)[None]))
-        .weights.mean((0, 1))
-    )
-    _holds(found, row(*SCORES).softmax(-1)[0, 0], 20000)
+    output = run(
+        HardSample(1, "sample").eval(), scores, real(scores), at(torch.arange(20000)[None])
+    ).weights.mean((0, 1))
+    _holds(output, row(*SCORES).softmax(-1)[0, 0], 20000)
 
 
-def test_a_draw_outside_training_knows_its_step_and_nothing_of_its_company() -> None:
+def test_inference_samples_depend_on_their_step_alone() -> None:
     scores, time = torch.randn(6, 5, 9), torch.arange(5).expand(6, 5)
     normalise = HardSample(2, "sample").eval()
-    whole = normalise(scores, real(scores), at(time)).weights
+    whole = run(normalise, scores, real(scores), at(time)).weights
     before = torch.get_rng_state()
     order = torch.tensor([3, 0, 5])
-    assert normalise(scores[order], real(scores), at(time[order])).weights.equal(whole[order])
+    assert run(normalise, scores[order], real(scores), at(time[order])).weights.equal(whole[order])
     for step in range(5):
-        assert normalise(
-            scores[:, step : step + 1], real(scores), at(time[:, step : step + 1])
+        assert run(
+            normalise, scores[:, step : step + 1], real(scores), at(time[:, step : step + 1])
         ).weights.equal(whole[:, step : step + 1])
-    beams = normalise(scores[:, [2, 2]], real(scores), at(torch.full((6, 2), 2))).weights
+    beams = run(normalise, scores[:, [2, 2]], real(scores), at(torch.full((6, 2), 2))).weights
     assert beams.equal(whole[:, [2, 2]])
     padded = torch.cat([scores, torch.full((6, 5, 4), 99.0)], -1)
-    assert normalise(padded, (torch.arange(13) < 9)[None, None], at(time)).weights[..., :9].equal(whole)
-    assert not normalise(scores, real(scores), at(time + 1)).weights.equal(whole)
+    assert run(normalise, padded, (torch.arange(13) < 9)[None, None], at(time)).weights[..., :9].equal(whole)
+    assert not run(normalise, scores, real(scores), at(time + 1)).weights.equal(whole)
     assert torch.get_rng_state().equal(before)
     torch.manual_seed(9)
-    assert normalise(scores, real(scores), at(time)).weights.equal(whole)
+    assert run(normalise, scores, real(scores), at(time)).weights.equal(whole)

@@ -1,6 +1,4 @@
-"""Terms of a score that read past weights: held to the papers' equations, blind to padding, and numbers
-whatever they are given.
-"""
+"""History features: the papers' equations, no effect of padding or other queries, right gradients."""
 
 import numpy as np
 import pytest
@@ -24,169 +22,183 @@ from seq2attn.kernels.deferred_gradients import unrolled
 pytestmark = pytest.mark.usefixtures("float64")
 
 B, T, S, K = 2, 3, 6, 4
-TERMS = (
+CONFIGS = (
     AttentionConfig(history="coverage"),
     AttentionConfig(history="fertility", max_fertility=3.0),
     AttentionConfig(history="location-aware", filters=3, kernel=5),
 )
-named = pytest.mark.parametrize("chosen", TERMS, ids=lambda chosen: chosen.history)
+every = pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.history)
 
 
-def make(chosen: AttentionConfig) -> HistoryFeature:
-    term = build_history_feature(chosen, K)
-    assert term is not None
-    for parameter in term.parameters():
+def make(config: AttentionConfig) -> HistoryFeature:
+    feature = build_history_feature(config, K)
+    assert feature is not None
+    for parameter in feature.parameters():
         nn.init.normal_(parameter)
-    return term
+    return feature
 
 
-def past_of(history_BHS: Tensor) -> AttentionHistory:
-    """Of one query a sentence, after weights (B, steps, S)."""
-    batch, steps, _ = history_BHS.shape
-    last = history_BHS[:, -1:] if steps else torch.zeros_like(history_BHS.sum(1, keepdim=True))
-    return AttentionHistory(torch.full((batch, 1), steps), last, history_BHS.sum(1, keepdim=True))
+def run(
+    feature: HistoryFeature,
+    previous_BTS: Tensor,
+    cumulative_BTS: Tensor | None = None,
+    keys_BSK: Tensor | None = None,
+) -> Tensor:
+    """Features (B, T, S, P) of the weights of one head."""
+    step = torch.zeros(previous_BTS.shape[:2], dtype=torch.long)
+    cumulative = None if cumulative_BTS is None else cumulative_BTS[:, :, None]
+    history_keys = None if keys_BSK is None else feature.project_keys(keys_BSK[:, None])
+    return feature(AttentionHistory(step, previous_BTS[:, :, None], cumulative), history_keys)[:, 0]
 
 
-def reference_weights(chosen: AttentionConfig, term: HistoryFeature) -> dict[str, np.ndarray]:
-    match term:
+def reference_weights(config: AttentionConfig, feature: HistoryFeature) -> dict[str, np.ndarray]:
+    match feature:
         case Fertility():
-            return {"u": term.fertility.weight[0].detach().numpy(), "n": np.array(chosen.max_fertility)}
+            return {"u": feature.fertility.weight[0].detach().numpy(), "n": np.array(config.max_fertility)}
         case LocationAware():
-            return {"f": term.filters[:, 0].detach().numpy()}
+            return {"f": feature.filters[:, 0].detach().numpy()}
     return {}
 
 
-@named
+@every
 @pytest.mark.parametrize("steps", [0, 1, 3])
-def test_features_are_the_papers(chosen: AttentionConfig, steps: int) -> None:
-    term = make(chosen)
-    memory, history = torch.randn(B, S, K), torch.randn(B, steps, S).softmax(-1)
-    got = term(past_of(history), term.source(memory))
-    assert got.shape == (B, 1, S, term.size)
+def test_features_equal_the_papers_equations(config: AttentionConfig, steps: int) -> None:
+    feature = make(config)
+    keys, weights_BTS = torch.randn(B, S, K), torch.randn(B, steps, S).softmax(-1)
+    cumulative_B1S = weights_BTS.sum(1, keepdim=True)
+    features = run(feature, weights_BTS[:, -1:] if steps else torch.zeros(B, 1, S), cumulative_B1S, keys)
+    assert features.shape == (B, 1, S, feature.size)
     for b in range(B):
         for j in range(S):
-            want = reference.PAST[chosen.history](
-                reference_weights(chosen, term), list(history[b].numpy()), list(memory[b].numpy()), j
+            expected = reference.HISTORY[config.history](
+                reference_weights(config, feature), list(weights_BTS[b].numpy()), list(keys[b].numpy()), j
             )
-            np.testing.assert_allclose(got[b, 0, j].detach(), want, atol=1e-12)
+            np.testing.assert_allclose(features[b, 0, j].detach(), expected, atol=1e-12)
 
 
-@named
-def test_queries_do_not_see_each_others_past(chosen: AttentionConfig) -> None:
-    term = make(chosen)
-    source, weights = term.source(torch.randn(B, S, K)), torch.rand(2, B, T, S)
-    combine_layers = term(AttentionHistory(torch.zeros(B, T), weights[0], weights[1]), source)
-    assert combine_layers.shape == (B, T, S, term.size)
+@every
+def test_features_of_queries_and_heads_are_independent(config: AttentionConfig) -> None:
+    feature, heads = make(config), 2
+    keys, weights = torch.randn(B, heads, S, K), torch.rand(2, B, T, heads, S)
+    features = feature(AttentionHistory(torch.zeros(B, T), *weights), feature.project_keys(keys))
+    assert features.shape == (B, heads, T, S, feature.size)
     for t in range(T):
-        one = slice(t, t + 1)
-        torch.testing.assert_close(
-            combine_layers[:, one],
-            term(AttentionHistory(torch.zeros(B, 1), weights[0, :, one], weights[1, :, one]), source),
-        )
+        for h in range(heads):
+            previous, cumulative = weights[:, :, t : t + 1, h]
+            torch.testing.assert_close(
+                features[:, h, t], run(feature, previous, cumulative, keys[:, h])[:, 0]
+            )
 
 
-@named
-def test_padding_changes_nothing(chosen: AttentionConfig) -> None:
+@every
+def test_features_do_not_depend_on_padding(config: AttentionConfig) -> None:
     """Whatever the memory holds there: weights on padding are 0."""
-    term = make(chosen)
-    memory, weights = torch.randn(B, S, K), torch.rand(2, B, 1, S)
-    short = term(AttentionHistory(torch.zeros(B, 1), *weights), term.source(memory))
-    longer = torch.cat([memory, torch.full((B, 5, K), 1e3)], 1)
-    long = term(AttentionHistory(torch.zeros(B, 1), *nn.functional.pad(weights, (0, 5))), term.source(longer))
-    torch.testing.assert_close(long[:, :, :S], short)
+    feature = make(config)
+    keys, weights = torch.randn(B, S, K), torch.rand(2, B, 1, S)
+    longer = torch.cat([keys, torch.full((B, 5, K), 1e3)], 1)
+    padded = run(feature, *nn.functional.pad(weights, (0, 5)), longer)
+    torch.testing.assert_close(padded[:, :, :S], run(feature, *weights, keys))
 
 
-def test_location_aware_sees_its_kernel_and_no_further() -> None:
-    """Only positions within half the kernel of a changed weight change, on both sides."""
-    term = make(AttentionConfig(history="location-aware", filters=2, kernel=5))
+def test_location_aware_features_see_half_a_kernel_on_both_sides() -> None:
+    feature = make(AttentionConfig(history="location-aware", filters=2, kernel=5))
     before, after = torch.zeros(1, 1, 9), torch.zeros(1, 1, 9)
     after[0, 0, 4] = 1.0
-    changed = (
-        term(AttentionHistory(torch.zeros(1, 1), after), None)
-        != term(AttentionHistory(torch.zeros(1, 1), before), None)
-    ).all(-1)
+    changed = (run(feature, after) != run(feature, before)).all(-1)
     assert changed[0, 0].nonzero().flatten().tolist() == [2, 3, 4, 5, 6]
 
 
 @given(st.integers(1, 7), st.integers(0, 3), st.integers(0, 6), st.integers(1, 4))
 @settings(max_examples=40, deadline=None)
-def test_location_aware_moves_with_the_weights(length: int, half: int, shift: int, filters: int) -> None:
-    """Shifted weights have shifted features, for every length and width, one longer than the source included."""
+def test_location_aware_features_shift_with_the_weights(
+    length: int, half: int, shift: int, filters: int
+) -> None:
+    """For every length and width, kernels longer than the source included."""
     torch.manual_seed(0)
-    term = make(AttentionConfig(history="location-aware", filters=filters, kernel=2 * half + 1))
-    weights = torch.rand(1, 1, length)
-    room = nn.functional.pad(weights, (half, half))
-    here = term(AttentionHistory(torch.zeros(1, 1), room), None)
-    moved = term(AttentionHistory(torch.zeros(1, 1), nn.functional.pad(room, (shift, 0))), None)
-    torch.testing.assert_close(moved[:, :, shift:], here)
+    feature = make(AttentionConfig(history="location-aware", filters=filters, kernel=2 * half + 1))
+    weights = nn.functional.pad(torch.rand(1, 1, length), (half, half))
+    shifted = run(feature, nn.functional.pad(weights, (shift, 0)))
+    torch.testing.assert_close(shifted[:, :, shift:], run(feature, weights))
 
 
-@named
+@every
 @pytest.mark.parametrize("loop", [False, True])
-def test_gradients_to_weights_memory_and_parameters(chosen: AttentionConfig, loop: bool) -> None:
-    term = make(chosen)
-    names = [name for name, _ in term.named_parameters()]
+def test_gradients_of_weights_memory_and_parameters(config: AttentionConfig, loop: bool) -> None:
+    feature = make(config)
+    names = [name for name, _ in feature.named_parameters()]
 
-    def whole(memory: Tensor, last: Tensor, total: Tensor, *parameters: Tensor) -> Tensor:
-        given = {f"term.{name}": value for name, value in zip(names, parameters, strict=True)}
-        return torch.func.functional_call(_Whole(term, loop), given, (memory, last, total))
+    def whole(keys: Tensor, previous: Tensor, cumulative: Tensor, *parameters: Tensor) -> Tensor:
+        values = {f"feature.{name}": value for name, value in zip(names, parameters, strict=True)}
+        return torch.func.functional_call(_Whole(feature, loop), values, (keys, previous, cumulative))
 
-    parts = torch.randn(B, S, K), torch.rand(B, T, S), torch.rand(B, T, S)
-    used = tuple(part.requires_grad_() for part in parts)
-    torch.autograd.gradcheck(whole, (*used, *term.parameters()))
+    inputs = torch.randn(B, S, K), torch.rand(B, T, S), torch.rand(B, T, S)
+    torch.autograd.gradcheck(whole, (*(part.requires_grad_() for part in inputs), *feature.parameters()))
 
 
 class _Whole(nn.Module):
-    def __init__(self, term: HistoryFeature, loop: bool) -> None:
+    def __init__(self, feature: HistoryFeature, loop: bool) -> None:
         super().__init__()
-        self.term, self.loop = term, loop
+        self.feature, self.loop = feature, loop
 
-    def forward(self, memory: Tensor, last: Tensor, total: Tensor) -> Tensor:
-        # no term reads all three, and gradcheck asks for each
-        nothing = 0 * (memory.sum() + last.sum() + total.sum())
+    def forward(self, keys: Tensor, previous: Tensor, cumulative: Tensor) -> Tensor:
+        # no feature reads all three, and gradcheck needs a gradient of each
+        zero = 0 * (keys.sum() + previous.sum() + cumulative.sum())
         if not self.loop:
-            return (
-                self.term(AttentionHistory(torch.zeros(B, T), last, total), self.term.source(memory))
-                + nothing
-            )
+            return run(self.feature, previous, cumulative, keys) + zero
         with unrolled():
-            source = self.term.source(memory)
+            history_keys = self.feature.project_keys(keys[:, None])
             steps = [
-                self.term(AttentionHistory(torch.zeros(B, 1), a, c), source)
-                for a, c in zip(last.split(1, 1), total.split(1, 1), strict=True)
+                self.feature(AttentionHistory(torch.zeros(B, 1), a[:, :, None], c[:, :, None]), history_keys)[
+                    :, 0
+                ]
+                for a, c in zip(previous.split(1, 1), cumulative.split(1, 1), strict=True)
             ]
-        return torch.cat(steps, 1) + nothing
+        return torch.cat(steps, 1) + zero
 
 
-def test_coverage_and_fertility_are_one_where_a_word_answers_for_one() -> None:
+def test_fertility_of_one_is_coverage() -> None:
     """N sigma(0) = 1 with N = 2."""
-    fertility, total = Fertility(K, 2.0), torch.rand(B, 1, S)
+    fertility, weights, keys = Fertility(K, 2.0), torch.rand(B, 1, S), torch.randn(B, S, K)
     nn.init.zeros_(fertility.fertility.weight)
-    past = AttentionHistory(torch.zeros(B, 1), total, total)
-    torch.testing.assert_close(
-        fertility(past, fertility.source(torch.randn(B, S, K))), Coverage()(past, None)
-    )
+    torch.testing.assert_close(run(fertility, weights, weights, keys), run(Coverage(), weights, weights))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("share", [-1e4, 1e4])
-def test_a_fertility_of_nothing_is_a_number(dtype: torch.dtype, share: float) -> None:
-    """Also before the first step, where it divides no weight at all, and for the type that a product then
-    takes.
-    """
-    term = Fertility(1, 2.0).float()
-    nn.init.ones_(term.fertility.weight)
-    memory = torch.full((1, 2, 1), share, dtype=torch.float32, requires_grad=True)
-    total = torch.tensor([[[0.0, 3.0]]], dtype=torch.float32, requires_grad=True)
-    features = term(AttentionHistory(torch.zeros(1, 1), total, total), term.source(memory)).to(dtype)
+def test_fertility_near_zero_stays_finite(dtype: torch.dtype, share: float) -> None:
+    """Also before the first step, where all weights are 0, and in the dtype of the product that follows."""
+    feature = Fertility(1, 2.0).float()
+    nn.init.ones_(feature.fertility.weight)
+    keys = torch.full((1, 2, 1), share, dtype=torch.float32, requires_grad=True)
+    cumulative = torch.tensor([[[0.0, 3.0]]], dtype=torch.float32, requires_grad=True)
+    features = run(feature, cumulative, cumulative, keys).to(dtype)
     features.float().sum().backward()
     assert features.isfinite().all()
     assert features[0, 0, 0] == 0
-    assert memory.grad is not None
-    assert memory.grad.isfinite().all()
-    assert term.fertility.weight.grad is not None
-    assert term.fertility.weight.grad.isfinite().all()
+    for tensor in (keys, feature.fertility.weight):
+        assert tensor.grad is not None
+        assert tensor.grad.isfinite().all()
 
 
-def test_no_past_has_no_term() -> None:
+def test_build_history_feature_gives_none_by_default() -> None:
     assert build_history_feature(AttentionConfig(), K) is None
+
+
+def test_history_for_all_steps_counts_steps_and_repeats_draws() -> None:
+    rows = AttentionHistory(torch.zeros(2), None, None, torch.tensor([True, False]), torch.tensor([7, 9]))
+    history = rows.for_all_steps(3)
+    assert history.step.tolist() == [[0, 1, 2]] * 2
+    assert history.use_expectation is not None
+    assert history.use_expectation.tolist() == [[True] * 3, [False] * 3]
+    assert history.rng_stream is not None
+    assert history.rng_stream.tolist() == [[7] * 3, [9] * 3]
+    assert history.previous is history.cumulative is None
+
+
+def test_history_by_sentence_groups_the_rows_of_a_sentence() -> None:
+    weights = torch.rand(6, 2, S)
+    history = AttentionHistory(torch.arange(6), weights, weights).by_sentence(3)
+    assert history.step.tolist() == [[0, 1], [2, 3], [4, 5]]
+    assert history.previous is not None
+    assert history.previous.equal(weights.view(3, 2, 2, S))
+    assert history.use_expectation is None

@@ -1,5 +1,5 @@
-"""Every normaliser: the reference's weights, exactly 0 where nothing may be read, all zeros where nothing is
-real, in float32 at least.
+"""Every normaliser: the reference's weights, exactly 0 at masked positions, zeros in rows without real ones,
+and float32 at least. Scores are those of one head, (B, 1, T, S).
 """
 
 import math
@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seq2attn.attention import AttentionHistory, Chosen, Normaliser, build_normaliser, read
-from seq2attn.attention.scores import ScaledDot
+from seq2attn.attention import AttentionHistory, AttentionWeights, Normaliser, build_normaliser
 from seq2attn.config import AttentionConfig
 
 NAMES = get_args(AttentionConfig.model_fields["normaliser"].annotation)
@@ -35,31 +34,34 @@ rows = st.lists(
 )
 
 
-def named(variant: str, training: bool = False, **changes: object) -> Normaliser:
+def make(variant: str, training: bool = False, **changes: object) -> Normaliser:
     return build_normaliser(AttentionConfig.model_validate(VARIANTS[variant] | changes)).train(training)
 
 
-def steps(scores: Tensor, expected: bool = False) -> AttentionHistory:
-    time = torch.arange(scores.size(1)).expand(len(scores), -1)
-    return AttentionHistory(time, expected=torch.full_like(time, expected, dtype=torch.bool))
+def run(normalise: Normaliser, scores: Tensor, mask: Tensor, expectation: bool = False) -> AttentionWeights:
+    """Of scores (B, T, S) of one head, each query at its own step."""
+    step = torch.arange(scores.size(1)).expand(len(scores), -1)
+    use_expectation = torch.full_like(step, expectation, dtype=torch.bool)
+    output = normalise(
+        scores[:, None], mask[:, None], AttentionHistory(step, use_expectation=use_expectation)
+    )
+    return AttentionWeights(*(None if part is None else part[:, 0] for part in output))
 
 
-def weigh(normalise: Normaliser, scores: Tensor, mask: Tensor) -> Chosen:
-    return normalise(scores, mask, steps(scores))
-
-
-def test_the_variants_are_all_there_are() -> None:
+def test_variants_cover_all_normalisers_and_hold_no_parameters() -> None:
     assert len(NAMES) == 7
-    assert not [name for name in NAMES if list(named(name).parameters()) or named(name).state_dict()]
+    assert not [name for name in NAMES if list(make(name).parameters()) or make(name).state_dict()]
 
 
 @pytest.mark.parametrize("variant", [variant for variant in VARIANTS if variant != "hard-sample-drawn"])
 @given(row=rows, temperature=st.sampled_from([1.0, 0.3, 4.0]))
 @settings(max_examples=40, deadline=None)
-def test_weights_are_the_references(variant: str, row: list[tuple[float, bool]], temperature: float) -> None:
+def test_weights_equal_the_references(
+    variant: str, row: list[tuple[float, bool]], temperature: float
+) -> None:
     scores, mask = zip(*row, strict=True)
-    got = weigh(
-        named(variant, temperature=temperature),
+    got = run(
+        make(variant, temperature=temperature),
         torch.tensor(scores, dtype=torch.float64)[None, None],
         torch.tensor(mask)[None, None],
     ).weights[0, 0]
@@ -72,10 +74,10 @@ def test_weights_are_the_references(variant: str, row: list[tuple[float, bool]],
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_rows_sum_to_what_they_should(variant: str, training: bool) -> None:
+def test_rows_sum_to_one_or_k(variant: str, training: bool) -> None:
     mask = torch.rand(4, 3, 9) < 0.6
     mask[0, 0] = torch.arange(9) == 4
-    weights = weigh(named(variant, training), torch.randn(4, 3, 9) * 3, mask).weights
+    weights = run(make(variant, training), torch.randn(4, 3, 9) * 3, mask).weights
     assert (weights[~mask] == 0).all()
     assert (weights >= 0).all()
     if variant == "sigmoid":
@@ -90,40 +92,40 @@ def test_rows_sum_to_what_they_should(variant: str, training: bool) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_padding_is_a_shorter_row(variant: str) -> None:
+def test_weights_do_not_depend_on_padding(variant: str) -> None:
     """Whatever stands at hidden positions."""
     scores = torch.randn(2, 3, 5, dtype=torch.float64)
     padded = torch.cat(
         [scores, torch.tensor([1e30, -1e30, 1e4, math.inf], dtype=torch.float64).expand(2, 3, 4)], -1
     )
-    normalise = named(variant)
-    whole = weigh(normalise, scores, torch.ones(2, 1, 5, dtype=torch.bool)).weights
-    part = weigh(normalise, padded, (torch.arange(9) < 5).expand(2, 1, 9)).weights
+    normalise = make(variant)
+    whole = run(normalise, scores, torch.ones(2, 1, 5, dtype=torch.bool)).weights
+    part = run(normalise, padded, (torch.arange(9) < 5).expand(2, 1, 9)).weights
     torch.testing.assert_close(part[..., :5], whole, rtol=1e-12, atol=1e-12)
     assert (part[..., 5:] == 0).all()
 
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_each_query_has_a_mask_or_all_share_one(variant: str, training: bool) -> None:
-    normalise, scores, mask = named(variant, training), torch.randn(2, 3, 6), torch.rand(2, 3, 6) < 0.5
+def test_mask_is_shared_or_one_for_each_query(variant: str, training: bool) -> None:
+    normalise, scores, mask = make(variant, training), torch.randn(2, 3, 6), torch.rand(2, 3, 6) < 0.5
     torch.manual_seed(3)
-    combine_layers = weigh(normalise, scores, mask[:, :1]).weights
+    shared = run(normalise, scores, mask[:, :1]).weights
     torch.manual_seed(3)
-    each = weigh(normalise, scores, mask[:, :1].expand(-1, 3, -1)).weights
-    assert combine_layers.equal(each)
-    weights = weigh(normalise, scores, mask).weights
+    each = run(normalise, scores, mask[:, :1].expand(-1, 3, -1)).weights
+    assert shared.equal(each)
+    weights = run(normalise, scores, mask).weights
     assert (weights[~mask] == 0).all()
     assert (weights[mask] != 0).any()
 
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_row_with_nothing_to_read_is_zeros_without_gradient(variant: str, training: bool) -> None:
+def test_all_masked_row_has_zero_weights_and_gradients(variant: str, training: bool) -> None:
     scores = torch.randn(2, 3, 4, requires_grad=True)
     mask = torch.tensor([[True, True, False, True], [False] * 4])[:, None]
     for expected in (False, True):
-        found = named(variant, training)(scores, mask, steps(scores, expected))
+        found = run(make(variant, training), scores, mask, expected)
         assert (found.weights[1] == 0).all()
         loss = (found.weights * torch.randn(2, 3, 4)).sum()
         for part in found[1:]:
@@ -144,11 +146,9 @@ def test_a_row_with_nothing_to_read_is_zeros_without_gradient(variant: str, trai
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
-def test_weights_are_as_wide_as_float32_and_as_the_scores(
-    variant: str, training: bool, dtype: torch.dtype
-) -> None:
+def test_weights_are_float32_or_the_scores_dtype(variant: str, training: bool, dtype: torch.dtype) -> None:
     scores = torch.randn(1, 2, 3000).to(dtype).requires_grad_()
-    found = weigh(named(variant, training), scores, torch.ones(1, 1, 3000, dtype=torch.bool))
+    found = run(make(variant, training), scores, torch.ones(1, 1, 3000, dtype=torch.bool))
     assert {part.dtype for part in found if part is not None} == {
         torch.float64 if dtype == torch.float64 else torch.float32
     }
@@ -173,11 +173,13 @@ HUGE = [
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("temperature", [1.0, 0.01])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_huge_scores_stay_finite(variant: str, temperature: float, training: bool) -> None:
+def test_huge_scores_give_finite_weights_and_gradients(
+    variant: str, temperature: float, training: bool
+) -> None:
     scores = torch.tensor(HUGE)[:, None].requires_grad_()
     mask = torch.tensor([True, True, True, False])[None, None]
     for expected in (False, True):
-        found = named(variant, training, temperature=temperature)(scores, mask, steps(scores, expected))
+        found = run(make(variant, training, temperature=temperature), scores, mask, expected)
         parts = [part for part in found if part is not None]
         assert all(torch.isfinite(part).all() for part in parts)
         if variant != "sigmoid":
@@ -189,32 +191,25 @@ def test_huge_scores_stay_finite(variant: str, temperature: float, training: boo
             assert torch.isfinite(gradient).all()
 
 
-def test_a_hugely_negative_score_is_read_when_it_is_all_there_is() -> None:
+def test_lowest_score_is_read_when_it_is_the_only_real_one() -> None:
     for variant in set(VARIANTS) - {"sigmoid"}:
-        assert weigh(
-            named(variant), torch.tensor([[[-1e30, 0.0]]]), torch.tensor([[[True, False]]])
+        assert run(
+            make(variant), torch.tensor([[[-1e30, 0.0]]]), torch.tensor([[[True, False]]])
         ).weights.tolist() == [[[1.0, 0.0]]]
 
 
 @pytest.mark.parametrize("variant", ["softmax", "sparsemax", "entmax15", "sigmoid", "hard-sample-expected"])
-def test_gradients_are_those_of_finite_differences(variant: str, float64: None) -> None:
+def test_gradients_by_finite_differences(variant: str, float64: None) -> None:
     scores = torch.randn(3, 2, 5, requires_grad=True)
     mask = torch.tensor([[True] * 5, [True, True, False, True, False], [False] * 5])[:, None]
-    normalise = named(variant, temperature=0.7)
-    assert torch.autograd.gradcheck(lambda e: weigh(normalise, e, mask).weights, (scores,))
+    normalise = make(variant, temperature=0.7)
+    assert torch.autograd.gradcheck(lambda e: run(normalise, e, mask).weights, (scores,))
 
 
-def test_masked_positions_are_not_read() -> None:
-    query, memory = torch.randn(2, 3, 4, requires_grad=True), torch.randn(2, 5, 4, requires_grad=True)
-    mask = torch.tensor([[True] * 5, [False] * 5])
-    score = ScaledDot()
-    context, chosen = read(query, score.keys(memory), memory, mask[:, None], score, named("softmax"))
-    assert (chosen.weights[1] == 0).all()
-    assert (context[1] == 0).all()
-    context.square().sum().backward()
-    assert query.grad is not None
-    assert memory.grad is not None
-    assert torch.isfinite(query.grad).all()
-    assert torch.isfinite(memory.grad).all()
-    assert (memory.grad[1] == 0).all()
-    assert (memory.grad[0] != 0).any()
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_normalisers_declare_what_they_do(variant: str) -> None:
+    """Only a softmax is fusible; only those with a log-probability in training draw."""
+    normalise, scores = make(variant, True), torch.randn(2, 3, 4)
+    output = run(normalise, scores, torch.ones(2, 1, 4, dtype=torch.bool))
+    assert normalise.fusible == (variant == "softmax")
+    assert normalise.draws == (output.log_prob is not None) == (output.entropy is not None)

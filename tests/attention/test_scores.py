@@ -1,5 +1,5 @@
-"""Every score, with and without a term of past weights: held to the papers' equations, differentiable, and
-the same however it is called.
+"""Every score, with and without history features: the papers' equations, right gradients, and the same result
+however it is called.
 """
 
 import named_weights
@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seq2attn.attention.history import AttentionHistory, build_history_feature
-from seq2attn.attention.scores import Cosine, Location, Score, build_score
+from seq2attn.attention.scores import Cosine, Location, ProductScore, Score, build_score
 from seq2attn.config import AttentionConfig
-from seq2attn.kernels.deferred_gradients import unrolled
+from seq2attn.kernels.deferred_gradients import Linear, unrolled
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -47,33 +47,38 @@ CHOICES = {
 }
 EQUAL = ("dot", "scaled-dot", "cosine", "keyed-identity-identity")  # queries and keys of one size
 every = pytest.mark.parametrize("name", CHOICES)
-past = pytest.mark.parametrize("past", [False, True], ids=["no past", "past"])
+history = pytest.mark.parametrize("history", [False, True], ids=["no history", "history"])
 
 
-def make(name: str, past: bool = False) -> tuple[AttentionConfig, Score, int, int]:
+def make(name: str, history: bool = False) -> tuple[AttentionConfig, Score, int, int]:
     """A score with random weights, the size of its queries and of its keys: unequal wherever they may be."""
     settings = (
         CHOICES[name].model_copy(update={"history": "location-aware", "filters": P})
-        if past
+        if history
         else CHOICES[name]
     )
     query, key = (3, 3) if name in EQUAL else (3, 2)
-    score = build_score(settings, query, key, A, P if past else 0)
+    score = build_score(settings, query, key, A, P if history else 0)
     for parameter in score.parameters():
         nn.init.normal_(parameter)
     return settings, score, query, key
 
 
-def inputs(q: int, k: int, past: bool) -> tuple[Tensor, Tensor, Tensor | None]:
-    return torch.randn(B, T, q), torch.randn(B, S, k), torch.randn(B, T, S, P) if past else None
+def run(score: Score, query: Tensor, memory: Tensor, features: Tensor | None = None) -> Tensor:
+    scores: Tensor = score(score.project_query(query), score.project_keys(memory), features)
+    return scores
 
 
-@past
+def inputs(q: int, k: int, history: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+    return torch.randn(B, T, q), torch.randn(B, S, k), torch.randn(B, T, S, P) if history else None
+
+
+@history
 @every
-def test_score_is_the_papers(name: str, past: bool) -> None:
-    settings, score, q, k = make(name, past)
-    query, memory, features = inputs(q, k, past)
-    got = score(query, score.keys(memory), features)
+def test_scores_equal_the_papers_equations(name: str, history: bool) -> None:
+    settings, score, q, k = make(name, history)
+    query, memory, features = inputs(q, k, history)
+    got = run(score, query, memory, features)
     assert got.shape == (B, T, S)
     w = named_weights.score(settings, score)
     for b in range(B):
@@ -93,24 +98,31 @@ class Looped(nn.Module):
 
     def forward(self, query: Tensor, memory: Tensor, features: Tensor | None = None) -> Tensor:
         if not self.loop:
-            return self.score(query, self.score.keys(memory), features)
+            return run(self.score, query, memory, features)
         with unrolled():
-            keys = self.score.keys(memory)
+            keys = self.score.project_keys(memory)
             steps = [slice(t, t + 1) for t in range(query.size(1))]
             return torch.cat(
-                [self.score(query[:, t], keys, None if features is None else features[:, t]) for t in steps],
+                [
+                    self.score(
+                        self.score.project_query(query[:, t]),
+                        keys,
+                        None if features is None else features[:, t],
+                    )
+                    for t in steps
+                ],
                 1,
             )
 
 
-@past
+@history
 @every
 @pytest.mark.parametrize("loop", [False, True], ids=["at once", "loop"])
-def test_gradients_of_queries_memory_features_and_weights(name: str, past: bool, loop: bool) -> None:
+def test_gradients_of_queries_memory_features_and_parameters(name: str, history: bool, loop: bool) -> None:
     """By finite differences."""
-    _, score, q, k = make(name, past)
+    _, score, q, k = make(name, history)
     names = [f"score.{key}" for key, _ in score.named_parameters()]
-    parts = [part.requires_grad_() for part in inputs(q, k, past) if part is not None]
+    parts = [part.requires_grad_() for part in inputs(q, k, history) if part is not None]
 
     def whole(*args: Tensor) -> Tensor:
         given, parameters = args[: len(parts)], args[len(parts) :]
@@ -123,15 +135,15 @@ def test_gradients_of_queries_memory_features_and_weights(name: str, past: bool,
     torch.autograd.gradcheck(whole, (*parts, *score.parameters()))
 
 
-@past
+@history
 @every
-def test_a_loop_whose_steps_feed_one_another_is_plain_autograd(name: str, past: bool) -> None:
+def test_loop_with_feedback_equals_plain_autograd(name: str, history: bool) -> None:
     """Each query, and each step's features, come from the weights before: gradients through all of them, as
     without `unrolled`.
     """
-    settings, score, q, k = make(name, past)
-    term = build_history_feature(settings, k)
-    for parameter in () if term is None else term.parameters():
+    settings, score, q, k = make(name, history)
+    feature = build_history_feature(settings, k)
+    for parameter in () if feature is None else feature.parameters():
         nn.init.normal_(parameter)
     query, memory, recur = (
         torch.randn(B, q, requires_grad=True),
@@ -140,12 +152,14 @@ def test_a_loop_whose_steps_feed_one_another_is_plain_autograd(name: str, past: 
     )
 
     def walk() -> Tensor:
-        keys, asks, steps, last = score.keys(memory), query, [], torch.zeros(B, 1, S)
+        keys, queries, steps, weights = score.project_keys(memory), query, [], torch.zeros(B, 1, S)
         for t in range(T):
-            features = None if term is None else term(AttentionHistory(torch.full((B, 1), t), last), None)
-            steps.append(score(asks[:, None], keys, features))
-            last = steps[-1].softmax(-1)
-            asks = asks + (last @ memory)[:, 0] @ recur
+            features = None
+            if feature is not None:
+                features = feature(AttentionHistory(torch.full((B, 1), t), weights[:, :, None]), None)[:, 0]
+            steps.append(score(score.project_query(queries[:, None]), keys, features))
+            weights = steps[-1].softmax(-1)
+            queries = queries + (weights @ memory)[:, 0] @ recur
         return torch.cat(steps, 1)
 
     slow = walk()
@@ -153,7 +167,7 @@ def test_a_loop_whose_steps_feed_one_another_is_plain_autograd(name: str, past: 
         fast = walk()
     torch.testing.assert_close(fast, slow)
     weight = torch.randn_like(slow)
-    args = (query, memory, *score.parameters(), *(() if term is None else term.parameters()))
+    args = (query, memory, *score.parameters(), *(() if feature is None else feature.parameters()))
     for got, want in zip(
         torch.autograd.grad((fast * weight).sum(), args),
         torch.autograd.grad((slow * weight).sum(), args),
@@ -162,55 +176,55 @@ def test_a_loop_whose_steps_feed_one_another_is_plain_autograd(name: str, past: 
         torch.testing.assert_close(got, want)
 
 
-@past
+@history
 @every
-def test_a_beam_is_one_more_query(name: str, past: bool) -> None:
+def test_queries_of_a_beam_are_scored_independently(name: str, history: bool) -> None:
     """W queries of one sentence are answered as they would be each alone."""
-    _, score, q, k = make(name, past)
-    query, memory, features = inputs(q, k, past)
-    combine_layers = score(query, score.keys(memory), features)
+    _, score, q, k = make(name, history)
+    query, memory, features = inputs(q, k, history)
+    together = run(score, query, memory, features)
     for t in range(T):
         one = slice(t, t + 1)
         torch.testing.assert_close(
-            combine_layers[:, one],
-            score(query[:, one], score.keys(memory), None if features is None else features[:, one]),
+            together[:, one],
+            run(score, query[:, one], memory, None if features is None else features[:, one]),
         )
 
 
-@past
+@history
 @every
-def test_without_gradient_the_same(name: str, past: bool) -> None:
+def test_scores_without_gradients_are_the_same(name: str, history: bool) -> None:
     """Where no gradient is asked for, a score may take another way: it must lead to the same place."""
-    _, score, q, k = make(name, past)
-    query, memory, features = inputs(q, k, past)
+    _, score, q, k = make(name, history)
+    query, memory, features = inputs(q, k, history)
     with torch.no_grad():
-        free = score(query, score.keys(memory), features)
-    torch.testing.assert_close(free, score(query, score.keys(memory), features))
+        free = run(score, query, memory, features)
+    torch.testing.assert_close(free, run(score, query, memory, features))
 
 
-@past
+@history
 @every
-def test_a_longer_memory_leaves_the_scores_of_its_start(name: str, past: bool) -> None:
-    _, score, q, k = make(name, past)
-    query, memory, features = inputs(q, k, past)
+def test_scores_of_a_longer_memory_start_the_same(name: str, history: bool) -> None:
+    _, score, q, k = make(name, history)
+    query, memory, features = inputs(q, k, history)
     longer = torch.cat([memory, torch.randn(B, 3, k)], 1)
     more = None if features is None else torch.cat([features, torch.randn(B, T, 3, P)], 2)
-    torch.testing.assert_close(
-        score(query, score.keys(longer), more)[..., :S], score(query, score.keys(memory), features)
-    )
+    torch.testing.assert_close(run(score, query, longer, more)[..., :S], run(score, query, memory, features))
 
 
-@past
+@history
 @every
-def test_a_past_of_nothing_adds_nothing(name: str, past: bool) -> None:
-    """Features of zeros, or none at all: the scores and gradients of the score without a past."""
-    _, score, q, k = make(name, past=True)
-    query, memory, _ = inputs(q, k, past)
+def test_features_of_zeros_add_nothing(name: str, history: bool) -> None:
+    """Features of zeros, or none at all: the scores and gradients of the score without history."""
+    _, score, q, k = make(name, history=True)
+    query, memory, _ = inputs(q, k, history)
     query.requires_grad_()
-    nothing = torch.zeros(B, T, S, P) if past else None
+    nothing = torch.zeros(B, T, S, P) if history else None
     bare = build_score(CHOICES[name], q, k, A)
-    bare.load_state_dict({key: value for key, value in score.state_dict().items() if key != "past.weight"})
-    got, want = score(query, score.keys(memory), nothing), bare(query, bare.keys(memory))
+    bare.load_state_dict(
+        {key: value for key, value in score.state_dict().items() if key != "history_proj.weight"}
+    )
+    got, want = run(score, query, memory, nothing), run(bare, query, memory)
     torch.testing.assert_close(got, want)
     weight = torch.randn_like(want)
     torch.testing.assert_close(
@@ -218,19 +232,21 @@ def test_a_past_of_nothing_adds_nothing(name: str, past: bool) -> None:
     )
 
 
-@past
+@history
 @every
 @pytest.mark.parametrize(
     ("loop", "dtype"), [(False, torch.bfloat16), (True, torch.bfloat16), (True, torch.float16)], ids=str
 )
-def test_under_autocast(name: str, past: bool, loop: bool, dtype: torch.dtype) -> None:
-    """Products and scores in half precision: near float32's, gradients finite and of each weight's own type."""
-    _, score, q, k = make(name, past)
+def test_scores_and_gradients_under_autocast(
+    name: str, history: bool, loop: bool, dtype: torch.dtype
+) -> None:
+    """Scores in half precision are near float32's; gradients are finite, in each parameter's dtype."""
+    _, score, q, k = make(name, history)
     score = score.float()
     query, memory, features = (
-        part if part is None else part.float().requires_grad_() for part in inputs(q, k, past)
+        part if part is None else part.float().requires_grad_() for part in inputs(q, k, history)
     )
-    want = score(query, score.keys(memory), features)
+    want = run(score, query, memory, features)
     with torch.autocast("cpu", dtype):
         got = Looped(score, loop)(query, memory, features)
     assert got.dtype == dtype
@@ -249,55 +265,53 @@ def test_under_autocast(name: str, past: bool, loop: bool, dtype: torch.dtype) -
 # Against torch's own modules, and one another
 
 
-def test_general_is_torchs_bilinear() -> None:
+def test_general_equals_torch_bilinear() -> None:
     _, score, q, k = make("general")
     query, memory, _ = inputs(q, k, False)
     torchs = nn.Bilinear(q, k, 1, bias=False)
     with torch.no_grad():
         torchs.weight.copy_(score.key.weight[None])
     pairs = query[:, :, None].expand(B, T, S, q).contiguous(), memory[:, None].expand(B, T, S, k).contiguous()
-    torch.testing.assert_close(score(query, score.keys(memory)), torchs(*pairs)[..., 0])
+    torch.testing.assert_close(run(score, query, memory), torchs(*pairs)[..., 0])
 
 
-def test_linear_maps_of_queries_and_keys_are_general_with_their_product() -> None:
+def test_keyed_with_linear_maps_equals_general_with_their_product() -> None:
     """(W_q q) . (W_k k) = q . (W_q^T W_k) k."""
     _, keyed, q, k = make("keyed-linear-linear")
     _, general, *_ = make("general")
     with torch.no_grad():
         general.key.weight.copy_(keyed.query.weight.t() @ keyed.key.weight)
     query, memory, _ = inputs(q, k, False)
-    torch.testing.assert_close(keyed(query, keyed.keys(memory)), general(query, general.keys(memory)))
+    torch.testing.assert_close(run(keyed, query, memory), run(general, query, memory))
 
 
-def test_maps_that_are_the_identity_are_dot() -> None:
+def test_keyed_with_identities_equals_dot() -> None:
     _, keyed, q, k = make("keyed-identity-identity")
     _, dot, *_ = make("dot")
     query, memory, _ = inputs(q, k, False)
-    assert torch.equal(keyed(query, keyed.keys(memory)), dot(query, dot.keys(memory)))
+    assert torch.equal(run(keyed, query, memory), run(dot, query, memory))
 
 
 @pytest.mark.parametrize(
     ("query_map", "key_map", "size"),
     [("identity", "linear", 3), ("nonlinear", "identity", 2), ("linear", "nonlinear", A)],
 )
-def test_keyed_meets_at_the_size_of_its_identity(query_map: str, key_map: str, size: int) -> None:
+def test_keyed_maps_to_the_size_of_its_identity(query_map: str, key_map: str, size: int) -> None:
     _, score, _, k = make(f"keyed-{query_map}-{key_map}")
-    assert score.keys(torch.randn(B, S, k)).size(-1) == size
+    assert score.project_keys(torch.randn(B, S, k)).size(-1) == size
 
 
-def test_additive_with_both_projections_side_by_side_is_concat() -> None:
+def test_concat_equals_additive_with_joined_matrices() -> None:
     """v tanh(W q + U k) = v tanh([W U] [q; k]): the two papers' scores are one family."""
-    _, additive, q, k = make("additive", past=True)
-    _, joined, *_ = make("concat", past=True)
+    _, additive, q, k = make("additive", history=True)
+    _, joined, *_ = make("concat", history=True)
     with torch.no_grad():
         additive.query.bias.zero_()
         joined.weight.copy_(torch.cat([additive.query.weight, additive.key.weight], 1))
         joined.v.copy_(additive.v)
-        joined.past.weight.copy_(additive.past.weight)
+        joined.history_proj.weight.copy_(additive.history_proj.weight)
     query, memory, features = inputs(q, k, True)
-    torch.testing.assert_close(
-        joined(query, joined.keys(memory), features), additive(query, additive.keys(memory), features)
-    )
+    torch.testing.assert_close(run(joined, query, memory, features), run(additive, query, memory, features))
 
 
 vectors = st.lists(st.floats(-10, 10).map(lambda x: round(x, 3)), min_size=3, max_size=3)
@@ -305,19 +319,19 @@ vectors = st.lists(st.floats(-10, 10).map(lambda x: round(x, 3)), min_size=3, ma
 
 @given(vectors, vectors, st.floats(-2, 2))
 @effort(max_examples=60, deadline=None)
-def test_cosine_is_torchs(q: list[float], k: list[float], p: float) -> None:
+def test_cosine_equals_torch_cosine_similarity(q: list[float], k: list[float], p: float) -> None:
     """Zero vectors among them: torch's cosine is 0 there too."""
     score = Cosine().double()
     nn.init.constant_(score.p, p)
     query, memory = torch.tensor([[q]], dtype=torch.float64), torch.tensor([[k]], dtype=torch.float64)
     want = 10 * np.exp(p) * F.cosine_similarity(query, memory, dim=-1)
-    torch.testing.assert_close(score(query, score.keys(memory))[0], want)
+    torch.testing.assert_close(run(score, query, memory)[0], want)
 
 
 @pytest.mark.parametrize("loop", [False, True], ids=["at once", "loop"])
 @pytest.mark.parametrize("length", [0.0, 1e-30, 1e-7])
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16, torch.float16])
-def test_cosine_of_nothing_is_nothing_with_a_small_gradient(
+def test_cosine_of_zero_vectors_is_zero_with_a_small_gradient(
     length: float, dtype: torch.dtype | None, loop: bool
 ) -> None:
     """A first state of zeros asks a memory that holds zeros: neither may take the weights away with it."""
@@ -344,26 +358,26 @@ def test_cosine_of_nothing_is_nothing_with_a_small_gradient(
 def test_cosine_of_long_half_precision_vectors() -> None:
     """Their length is beyond the type's largest number."""
     score, far = Cosine().float(), torch.full((1, 1, 8), 6e4, dtype=torch.float16)
-    assert score(far, score.keys(-far)).item() == pytest.approx(-10, rel=1e-6)
+    assert run(score, far, -far).item() == pytest.approx(-10, rel=1e-6)
 
 
-@pytest.mark.parametrize("past", [0, P])
-def test_cosine_starts_at_ten(past: int) -> None:
+@pytest.mark.parametrize("history_size", [0, P])
+def test_cosine_starts_at_ten(history_size: int) -> None:
     """exp(0) = 1: alike scores 10, opposite -10, whatever the lengths."""
-    score, memory = Cosine(past), torch.tensor([[[6.0, 8.0], [-0.3, -0.4], [4.0, -3.0]]])
+    score, memory = Cosine(history_size), torch.tensor([[[6.0, 8.0], [-0.3, -0.4], [4.0, -3.0]]])
     torch.testing.assert_close(
-        score(torch.tensor([[[3.0, 4.0]]]), score.keys(memory)), torch.tensor([[[10.0, -10.0, 0.0]]])
+        run(score, torch.tensor([[[3.0, 4.0]]]), memory), torch.tensor([[[10.0, -10.0, 0.0]]])
     )
 
 
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("positions", [1, 3, 4, 9])
-def test_location_reads_no_memory_and_nothing_beyond_its_rows(positions: int, bias: bool) -> None:
+def test_location_reads_only_the_query_up_to_its_rows(positions: int, bias: bool) -> None:
     score = Location(3, positions, bias=bias)
-    query, keys = torch.randn(B, T, 3), score.keys(torch.randn(B, S, 2))
+    query, keys = torch.randn(B, T, 3), score.project_keys(torch.randn(B, S, 2))
     assert keys.numel() == 0
     got = score(query, keys)
-    assert torch.equal(got, score(query, score.keys(torch.full((B, S, 2), torch.nan))))
+    assert torch.equal(got, run(score, query, torch.full((B, S, 2), torch.nan)))
     rows = min(positions, S)
     torch.testing.assert_close(got[..., :rows], score.positions(query)[..., :rows])
     assert got.shape == (B, T, S)
@@ -372,16 +386,92 @@ def test_location_reads_no_memory_and_nothing_beyond_its_rows(positions: int, bi
 
 
 @every
-def test_modules_hold_weights_only(name: str) -> None:
+def test_scores_hold_parameters_only(name: str) -> None:
     """A call leaves nothing on the score: another sentence between two calls changes nothing, and no tensor
     is there but the weights.
     """
     _, score, q, k = make(name)
     first, second = inputs(q, k, False), inputs(q, k, False)
     with unrolled():
-        once = score(first[0], score.keys(first[1]))
-    score(second[0].requires_grad_(), score.keys(second[1])).sum().backward()
-    assert torch.equal(score(first[0], score.keys(first[1])), once)
+        once = run(score, first[0], first[1])
+    run(score, second[0].requires_grad_(), second[1]).sum().backward()
+    assert torch.equal(run(score, first[0], first[1]), once)
     for module in score.modules():
         assert not list(module.buffers())
         assert not any(isinstance(value, Tensor) for value in vars(module).values())
+
+
+@history
+@every
+def test_scores_of_heads_are_independent(name: str, history: bool) -> None:
+    """Heads are one more leading dimension."""
+    _, score, q, k = make(name, history)
+    heads = [inputs(q, k, history) for _ in range(3)]
+    query, memory = (torch.stack([head[i] for head in heads], 1) for i in (0, 1))
+    features = torch.stack([head[2] for head in heads], 1) if history else None
+    scores = run(score, query, memory, features)
+    assert scores.shape == (B, 3, T, S)
+    for h, head in enumerate(heads):
+        torch.testing.assert_close(scores[:, h], run(score, *head))
+
+
+@every
+def test_a_score_that_declares_a_product_is_one(name: str) -> None:
+    """What torch's fused call computes from the projected queries and keys and the scale."""
+    _, score, q, k = make(name)
+    assert score.is_product == isinstance(score, ProductScore)
+    if score.is_product:
+        query, memory, _ = inputs(q, k, False)
+        query_key = score.project_query(query) @ score.project_keys(memory).mT
+        torch.testing.assert_close(
+            run(score, query, memory), query_key * score.scale(score.project_keys(memory).size(-1))
+        )
+
+
+@every
+def test_max_positions_is_that_of_location_scores(name: str) -> None:
+    config, score, *_ = make(name)
+    assert score.max_positions == (config.max_positions if "location" in name else None)
+
+
+# First parameters
+
+
+class NewScore(Score):
+    """A score with a vector, a matrix and a bias that nobody has thought of."""
+
+    def __init__(self) -> None:
+        super().__init__(Linear(3, 2))
+        self.u = nn.Parameter(torch.zeros(400))
+
+
+@pytest.mark.parametrize("init", ["glorot", "bahdanau15", "uniform"])
+def test_a_new_score_draws_its_vector(init: str) -> None:
+    score = NewScore()
+    with torch.no_grad():
+        for parameter in score.parameters():
+            parameter.fill_(0.5 if parameter.dim() == 2 else 0.0)
+        score.draw_parameters(init, 0.1)
+    assert not score.query.bias.any()
+    assert (score.query.weight == 0.5).all() == (init != "bahdanau15")
+    if init == "glorot":
+        assert 0.045 < score.u.abs().max() <= 0.05  # 400 ** -0.5
+        assert score.u.abs().min() < 0.005
+    else:
+        assert not score.u.any()  # left as the scheme drew it
+    if init == "bahdanau15":
+        assert 0 < score.query.weight.abs().max() < 0.006
+
+
+@history
+@every
+def test_draw_parameters_draws_as_bahdanau15_says(name: str, history: bool) -> None:
+    """W and U of a score with v are N(0, 0.001^2); other scores are left as they are."""
+    _, score, *_ = make(name, history)
+    before = {name: parameter.detach().clone() for name, parameter in score.named_parameters()}
+    with torch.no_grad():
+        score.draw_parameters("bahdanau15", 0.1)
+    for parameter_name, parameter in score.named_parameters():
+        redrawn = name in ("additive", "concat") and parameter.dim() == 2
+        assert torch.equal(parameter, before[parameter_name]) == (not redrawn)
+        assert not redrawn or parameter.abs().max() < 0.006

@@ -1,6 +1,4 @@
-"""Self-attention over a map of features: the equations, its gradients, and that it changes nothing until it
-has learned to.
-"""
+"""Self-attention over a feature map: the equations, the gradients, and the identity at first."""
 
 import numpy as np
 import pytest
@@ -24,7 +22,7 @@ def make(channels: int = 16) -> SelfAttention2d:
 
 @pytest.mark.parametrize("graph", [False, True])
 @pytest.mark.parametrize("channels", [3, 16])
-def test_it_is_the_papers(channels: int, graph: bool) -> None:
+def test_self_attention_2d_equals_the_papers_equation(channels: int, graph: bool) -> None:
     """Zhang 2019, section 3; with gradients kept and without, which go different ways."""
     made, x = make(channels), torch.randn(2, channels, 3, 4)
     with torch.set_grad_enabled(graph):
@@ -36,11 +34,11 @@ def test_it_is_the_papers(channels: int, graph: bool) -> None:
     }
     for one, of in zip(got, x, strict=True):
         np.testing.assert_allclose(
-            one, reference.attention_over_cells({"gamma": made.gain.item(), **w}, of.numpy()), atol=1e-12
+            one, reference.self_attention_2d({"gamma": made.gain.item(), **w}, of.numpy()), atol=1e-12
         )
 
 
-def test_its_gradients_are_those_of_finite_differences() -> None:
+def test_gradients_by_finite_differences() -> None:
     made = make(4)
     names, values = zip(*made.named_parameters(), strict=True)
     assert set(names) == {
@@ -57,6 +55,15 @@ def test_its_gradients_are_those_of_finite_differences() -> None:
     assert torch.autograd.gradcheck(run, (torch.randn(2, 4, 2, 3, requires_grad=True), *values))
 
 
-def test_it_starts_as_if_it_were_not_there() -> None:
+def test_self_attention_2d_starts_as_the_identity() -> None:
     x = torch.randn(2, 16, 3, 4)
     assert torch.equal(SelfAttention2d(16)(x), x)
+
+
+def test_weights_are_those_that_forward_reads_with() -> None:
+    made, x = make(), torch.randn(2, 16, 3, 4)
+    weights = made.weights(x)
+    assert weights.shape == (2, 1, 12, 12)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 1, 12))
+    context = (weights[:, 0] @ made.value(x).flatten(2).mT).mT.unflatten(2, (3, 4))
+    torch.testing.assert_close(x + made.gain * made.out(context), made(x))

@@ -95,7 +95,7 @@ def measure(row: str, plain: bool, batch: int, source: int, target: int, units: 
     def scores(query, memory):
         if formula is not None:
             return formula(query, memory)
-        keys = score.keys(memory)
+        keys = score.project_keys(memory)
         if row != STEPWISE:
             return score(query, keys)
         with unrolled():

@@ -339,7 +339,7 @@ def marian_weights(model: Any) -> dict[str, Any]:
         for number, layer in enumerate(own.layers):
             at = f"model.{side}.layers.{number}"
             for kind in ("weight", "bias"):
-                for name, part in zip("qkv", getattr(layer.attention.maps, kind).split(size), strict=True):
+                for name, part in zip("qkv", getattr(layer.attention.qkv, kind).split(size), strict=True):
                     weights[f"{at}.self_attn.{name}_proj.{kind}"] = part
             put(f"{at}.self_attn.out_proj", layer.attention.out)
             put(f"{at}.self_attn_layer_norm", layer.attending.norm)

@@ -146,7 +146,7 @@ def main() -> int:
 
 
 def prepare_once(options: argparse.Namespace, chosen: config.Config, folder: Path) -> Path:
-    from seq2attn.data.prepared import prepare
+    from seq2attn.data.prepare import prepare
 
     sides = [
         f"data.{side}={json.dumps(value)}"

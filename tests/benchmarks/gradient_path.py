@@ -218,7 +218,8 @@ def draw(found: Found, paths: Sequence[Path], edges: Sequence[int] = EDGES) -> N
 
 
 def main() -> int:
-    from seq2attn.data.prepared import Prepared, prepare
+    from seq2attn.data.prepare import prepare
+    from seq2attn.data.prepared import Prepared
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

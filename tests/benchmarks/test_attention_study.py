@@ -17,7 +17,8 @@ import tiny
 import torch
 
 from seq2attn import config
-from seq2attn.data.prepared import Prepared, prepare
+from seq2attn.data.prepare import prepare
+from seq2attn.data.prepared import Prepared
 
 
 def script(name: str) -> ModuleType:
@@ -114,18 +115,19 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "prepared"
 
 
+@pytest.mark.slow
 def test_a_run_is_measured_as_evaluate_does(corpus: Path, tmp_path: Path) -> None:
-    from seq2attn.evaluation import alignment, model, text
+    from seq2attn.evaluation import alignment, text, translation
     from seq2attn.inference import Translator
 
     run = tiny.save_run(tmp_path / "run")
     found = study.evaluate(str(run), str(corpus), None)
     translator, split = Translator.load(run), Prepared(corpus).split("test")
     sources, targets = split.texts()
-    outputs = model.translate(translator, sources, beam=1)
+    outputs = translation.translate(translator, sources, beam=1)
     assert found["outputs"] == {"test": outputs, "test_long": outputs}
     assert found["bleu"]["test"] == text.bleu(outputs, [targets], "fr").value
-    links = model.force(translator, sources, [targets], align=True).links
+    links = translation.force(translator, sources, [targets], align=True).links
     assert found["aer"] == alignment.score(links, alignment.parse_lines(split.gold)).error_rate
     rows = [
         row for forced in translator.score_targets(sources, targets) for row in forced.subword_attention[:-1]
@@ -137,11 +139,13 @@ def test_a_run_is_measured_as_evaluate_does(corpus: Path, tmp_path: Path) -> Non
     assert len(study.evaluate(str(run), str(corpus), 3)["outputs"]["test"]) == 3
 
 
+@pytest.mark.slow
 def test_a_model_without_attention_has_no_weights_to_measure(corpus: Path, tmp_path: Path) -> None:
     found = study.evaluate(str(tiny.save_run(tmp_path / "run", context_source="summary")), str(corpus), 2)
     assert (found["aer"], found["entropy"]) == (None, None)
 
 
+@pytest.mark.slow
 def test_memory_and_failures_of_a_process(tmp_path: Path) -> None:
     work = study.Study(tmp_path, {}, study.STEPS, None)
     peak, printed = work.run([sys.executable, "-c", "x = bytearray(50_000_000); print(len(x))"])
@@ -311,6 +315,7 @@ def test_verdict_is_what_the_numbers_say() -> None:
     )
 
 
+@pytest.mark.slow
 def test_images_are_drawn_the_same_twice(tmp_path: Path) -> None:
     found = presets(
         cho14={1: ranges(80, 40, 2)},
@@ -343,6 +348,7 @@ def test_labels_do_not_overlap() -> None:
 # Gradient paths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", [False, True])
 @pytest.mark.parametrize("cell", gradient_path.CELLS)
 def test_gradients_by_distance_are_those_of_each_sentence_alone(
@@ -384,6 +390,7 @@ def test_gradients_by_distance_are_those_of_each_sentence_alone(
     np.testing.assert_allclose(sums, expected, rtol=1e-4, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_only_attention_passes_a_recurrence_that_forgets(corpus: Path) -> None:
     """With no weight from state to state, all that the summary knows is the last word."""
     prepared, edges = Prepared(corpus), (1, 2, 20, 30)

@@ -1,5 +1,5 @@
-"""The benchmarks run, on sizes that take seconds: what they print can be read, and the memory of additive
-attention is what it is said to be.
+"""The benchmarks run on small sizes: what they print can be read, and additive attention takes as little memory
+as documented.
 """
 
 import importlib
@@ -23,6 +23,7 @@ from seq2attn.runs import directory
 from seq2attn.runs.tensors import read_tensors, write_tensors
 from seq2attn.samples.clips import corpus as clips
 
+pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(HERE.parents[1]), "OMP_NUM_THREADS": "1"}
 

@@ -228,7 +228,7 @@ def speed(command: str | Sequence[str]) -> float:
 
 def prepare_once(data: str, vocabulary: int, folder: Path) -> None:
     from seq2attn import config
-    from seq2attn.data.prepared import prepare
+    from seq2attn.data.prepare import prepare
 
     prepare(data, folder, config.DataConfig(source="en", target="de", vocab_size=vocabulary))
 

@@ -52,7 +52,10 @@ def raising(error: BaseException) -> Callable[[], object]:
 
 def script(body: str, *arguments: str, **keywords: object) -> subprocess.Popen[bytes]:
     """A fresh interpreter whose only command, `go`, runs `body`."""
-    text = f"import os, sys, time, signal\nfrom seq2attn.cli.app import app, main\napp.registered_commands.clear()\n@app.command()\ndef go():\n{body}\nmain()\n"
+    text = (
+        "import os, sys, time, signal\nfrom seq2attn.cli.app import app, main\n"
+        f"app.registered_commands.clear()\n@app.command()\ndef go():\n{body}\nmain()\n"
+    )
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"} | {
         "PYTHONPATH": str(ROOT)
     }
@@ -118,7 +121,8 @@ def test_an_error_is_one_line_whatever_it_quotes(run: Run) -> None:
         (MemoryError(), "out of memory: "),
         (
             RuntimeError(
-                "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate"
+                "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried "
+                "to allocate"
             ),
             "out of memory: ",
         ),
@@ -225,7 +229,10 @@ def test_a_device_that_is_none_is_refused_before_torch_is_imported() -> None:
         ["evaluate", "run"],
         ["plot-alignment", "run", "--source", "a"],
     )
-    code = f"import sys\nfrom seq2attn.cli import app\nprint([app.run([*words, '--device', 'tpu']) for words in {commands!r}], 'torch' in sys.modules)"
+    code = (
+        "import sys\nfrom seq2attn.cli import app\n"
+        f"print([app.run([*words, '--device', 'tpu']) for words in {commands!r}], 'torch' in sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True
     )
@@ -319,7 +326,10 @@ def test_results_are_utf8_whatever_the_locale() -> None:
         [
             sys.executable,
             "-c",
-            "import sys\nfrom seq2attn.cli import app\napp.app.command('go')(lambda: print('文 é'))\nsys.argv = ['x', 'go']\napp.main()",
+            (
+                "import sys\nfrom seq2attn.cli import app\napp.app.command('go')(lambda: print('文 "
+                "é'))\nsys.argv = ['x', 'go']\napp.main()"
+            ),
         ],
         capture_output=True,
         cwd=ROOT,

@@ -14,6 +14,7 @@ import time
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from unittest.mock import ANY
 
@@ -25,7 +26,7 @@ from PIL import Image
 
 from seq2attn.cli import app
 from seq2attn.cli.input import image_prefetch
-from seq2attn.cli.input.image_paths import Paths
+from seq2attn.cli.input.image_paths import ImagePaths
 from seq2attn.cli.output import formats
 from seq2attn.errors import UserError
 from seq2attn.evaluation import text as text_scores
@@ -287,7 +288,7 @@ def test_blocks_grow_and_hold_no_more_than_their_bytes(
     captioner: Captioner, images: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def sizes() -> list[int]:
-        with image_prefetch.Ahead(Paths(images, clips=False), captioner) as reading:
+        with image_prefetch.ImagePrefetcher(ImagePaths(images, clips=False), captioner) as reading:
             return [len(block) for block in reading.blocks()]
 
     monkeypatch.setattr(image_prefetch, "FIRST", 2)
@@ -304,7 +305,10 @@ def test_whatever_stops_the_reading_is_raised_where_blocks_are_taken(
         raise MemoryError
 
     monkeypatch.setattr(image_prefetch, "content_of", exhausted)
-    with image_prefetch.Ahead(Paths(images, clips=False), captioner) as reading, pytest.raises(MemoryError):
+    with (
+        image_prefetch.ImagePrefetcher(ImagePaths(images, clips=False), captioner) as reading,
+        pytest.raises(MemoryError),
+    ):
         next(reading.blocks())
 
 
@@ -319,11 +323,13 @@ def test_nothing_is_decoded_while_processes_may_start(
     monkeypatch.setattr(
         image_prefetch, "content_of", lambda path, clip: (read.append(path), before(path, clip))[1]
     )
-    reading = image_prefetch.Ahead(Paths(images, clips=False), captioner)
-    with reading.paused(), reading:
-        time.sleep(0.3)
-        assert not read
-    assert len(next(reading.blocks())) == 1
+    reading = image_prefetch.ImagePrefetcher(ImagePaths(images, clips=False), captioner)
+    with ExitStack() as stack:
+        with reading.paused():
+            stack.enter_context(reading)
+            time.sleep(0.3)
+            assert not read
+        assert len(next(reading.blocks())) == 1
     captioner.close()
 
 
@@ -436,7 +442,10 @@ def test_of_an_animated_image_the_first_frame_is_described(
     code, out, err = call(run, tmp_path / "a.webp", images[0])
     assert (code, err) == (
         0,
-        f"warning: {tmp_path / 'a.webp'}: an animated image: its first frame is described, for the model reads stills\n",
+        (
+            f"warning: {tmp_path / 'a.webp'}: an animated image: its first frame is described, for the model "
+            "reads stills\n"
+        ),
     )
     assert rows(out)[0][1] == rows(out)[1][1]
 
@@ -530,8 +539,8 @@ def test_what_is_hardly_a_clip_is_told(clips: str, call: Call, tmp_path: Path) -
     many = tmp_path / "all" / "many"
     assert (code, [path for path, *_ in rows(out)]) == (0, [str(many)])
     assert (
-        err
-        == f"warning: {many}: a folder of animated images: described as one clip of their first frames; name them to describe each\n"
+        err == f"warning: {many}: a folder of animated images: described as one clip of their first frames; "
+        "name them to describe each\n"
     )
     code, out, err = call(clips, many)
     assert (code, len(rows(out)), err) == (0, 2, "")
@@ -686,7 +695,8 @@ def test_interrupted_keeps_what_was_done(
         assert process.wait(60) == 130
         assert process.stderr is not None
         assert process.stderr.read().decode() == (
-            f"warning: {out}: not finished, so it is not there; what was finished is in {out}.partial (1 line)\nseq2attn: interrupted\n"
+            f"warning: {out}: not finished, so it is not there; what was finished is in {out}.partial (1 "
+            "line)\nseq2attn: interrupted\n"
         )
     assert not out.exists()
     assert rows((tmp_path / "out.partial").read_text()) == expected(captioner, images[:1])
@@ -733,7 +743,11 @@ def test_usage_errors_come_first_and_import_nothing_heavy(
     run: str, tmp_path: Path, arguments: list[str], words: str
 ) -> None:
     (tmp_path / "a-file").write_text("")
-    code = f"import sys\nfrom seq2attn.cli import app\ncode = app.run({['caption', run, 'a.png', *arguments]!r})\nprint(code, *{{'torch', 'PIL', 'numpy'}} & set(sys.modules))"
+    code = (
+        "import sys\nfrom seq2attn.cli import app\n"
+        f"code = app.run({['caption', run, 'a.png', *arguments]!r})\n"
+        f"print(code, *{{'torch', 'PIL', 'numpy'}} & set(sys.modules))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

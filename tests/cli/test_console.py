@@ -140,7 +140,8 @@ def test_a_terminal_shows_how_far_and_how_long_at_any_width(columns: int) -> Non
     body = """
 from seq2attn.cli import console
 with console.progress() as progress:
-    progress("training", 1200, 20000, "loss 5.694  valid 5.945  BLEU 0.2  2,732 tokens/s  lr 0.00087", console.Clock(72, 1128))
+    facts = "loss 5.694  valid 5.945  BLEU 0.2  2,732 tokens/s  lr 0.00087"
+    progress("training", 1200, 20000, facts, console.Clock(72, 1128))
 """
     code, out, screen = on_a_terminal(body, columns)
     assert (code, out) == (0, b"")

@@ -34,7 +34,7 @@ def call(capsys: pytest.CaptureFixture[str]) -> Call:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from seq2attn.data.prepared import prepare
+    from seq2attn.data.prepare import prepare
 
     folder = tmp_path_factory.mktemp("corpus")
     for split, lines in (
@@ -202,8 +202,8 @@ def test_settings_are_changed_in_every_run(call: Call, run: Path, tmp_path: Path
     code, out, err = call(run, small, "--set", "model.decoder.gate=none")
     assert (code, out) == (2, "")
     assert (
-        err
-        == f"seq2attn: {small} with model.decoder.gate=none: the setting changes the shape of the model's parameters, "
+        err == f"seq2attn: {small} with model.decoder.gate=none: the setting changes the shape of the "
+        "model's parameters, "
         "so the trained weights do not fit; leave it out, or train a new model\n"
     )
 
@@ -231,7 +231,10 @@ def test_references_are_as_likely_as_teacher_forcing_says(
     assert kept["cross_entropy"] == pytest.approx(expected, rel=1e-5)
     assert kept["perplexity"] == pytest.approx(math.exp(expected), rel=1e-4)
     assert kept["forced"] == {"tokens": tokens, "references": 5, "left_out": 0}
-    said = f"perplexity {kept['perplexity']:.2f}  cross-entropy {kept['cross_entropy']:.3f} nats a token  (of the reference, {tokens:,} tokens with their end tokens)"
+    said = (
+        f"perplexity {kept['perplexity']:.2f}  cross-entropy {kept['cross_entropy']:.3f} nats a token  "
+        f"(of the reference, {tokens:,} tokens with their end tokens)"
+    )
     assert out.splitlines()[-1] == said
     other = save_run(tmp_path / "other", prepared, seed=2)
     _, out, _ = call(run, f"{run},{other}", "--beam", 1)
@@ -269,7 +272,8 @@ def test_likelihood_needs_a_model_and_a_reference(
     code, out, err = call(run, "--source", tmp_path / "two", "--reference", tmp_path / "blank")
     assert code == 0, err
     assert out.splitlines()[-1].startswith(
-        "perplexity -  cross-entropy -  (of the reference, 0 tokens with their end tokens, 2 blank or too long left out)"
+        "perplexity -  cross-entropy -  (of the reference, 0 tokens with their end tokens, 2 blank or "
+        "too long left out)"
     )
     record = json.loads(
         call(run, "--source", tmp_path / "two", "--reference", tmp_path / "blank", "--json")[1]
@@ -392,7 +396,11 @@ def test_a_run_that_cannot_be_written_to_is_scored_all_the_same(call: Call, run:
 
 def test_outputs_of_any_system_are_scored_with_no_model(files: dict[str, Path]) -> None:
     arguments = ["evaluate", "--hypotheses", str(files["good.fr"]), "--reference", str(files["ref.fr"])]
-    script = f"import sys; sys.argv = ['seq2attn', *{arguments!r}]\nfrom seq2attn.cli.app import run\ncode = run(sys.argv[1:])\nassert not {{'torch', 'datasets', 'matplotlib'}} & set(sys.modules)\nsys.exit(code)"
+    script = (
+        f"import sys; sys.argv = ['seq2attn', *{arguments!r}]\nfrom seq2attn.cli.app import run\n"
+        f"code = run(sys.argv[1:])\nassert not {{'torch', 'datasets', 'matplotlib'}} & set(sys.modules)\n"
+        "sys.exit(code)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
     )
@@ -464,33 +472,36 @@ def test_an_aligner_is_measured_with_no_model(call: Call, tmp_path: Path) -> Non
     [
         ((), "nothing to evaluate"),
         (("--hypotheses", "good.fr"), "--hypotheses needs --reference"),
-        (("run", "--reference", "ref.fr"), "--reference needs --source"),
+        (("run", "--reference", "ref.fr"), "--reference with RUN needs --source FILE"),
         (("run", "--source", "src.en"), "--source needs --reference"),
-        (("run", "--source", "src.en", "--reference", "ref.fr", "--split", "test"), "one or the other"),
-        (("--hypotheses", "good.fr", "--reference", "ref.fr", "--by-length"), "--by-length needs --source"),
-        (("--hypotheses", "good.fr", "--reference", "ref.fr", "--gold", "ref.fr"), "--gold measures"),
+        (
+            ("run", "--source", "src.en", "--reference", "ref.fr", "--split", "test"),
+            "--reference and --split",
+        ),
+        (
+            ("--hypotheses", "good.fr", "--reference", "ref.fr", "--by-length"),
+            "--by-length with --reference needs --source FILE",
+        ),
+        (
+            ("--hypotheses", "good.fr", "--reference", "ref.fr", "--gold", "ref.fr"),
+            "--gold needs RUN or --alignments FILE",
+        ),
         (("--alignments", "good.fr"), "--alignments needs --gold"),
-        (("run", "--alignments", "good.fr", "--gold", "ref.fr"), "leave the rest out"),
+        (("run", "--alignments", "good.fr", "--gold", "ref.fr"), "--alignments and RUN"),
         (("good.fr",), "a file, not a run"),
         (("run", "--split", "test,test_plain", "--gold", "ref.fr"), "--gold belongs to one split"),
         (("run", "--gold-first", "2"), "gold-first"),
-        (("run", "--gold-first", "1"), "--gold-first says how"),
-        (("--hypotheses", "good.fr", "--reference", "ref.fr", "--beam", "2"), "--beam is for a run"),
+        (("run", "--gold-first", "1"), "--gold-first needs --gold FILE"),
+        (("--hypotheses", "good.fr", "--reference", "ref.fr", "--beam", "2"), "--beam needs RUN"),
         (
             ("--hypotheses", "good.fr", "--reference", "ref.fr", "--length-penalty", "0"),
-            "--length-penalty is for a run",
+            "--length-penalty needs RUN",
         ),
-        (
-            ("--alignments", "good.fr", "--gold", "ref.fr", "--batch-tokens", "9"),
-            "--batch-tokens is for a run",
-        ),
-        (
-            ("--hypotheses", "good.fr", "--reference", "ref.fr", "--set", "search.beam=2"),
-            "--set changes how a run translates: name a RUN",
-        ),
+        (("--alignments", "good.fr", "--gold", "ref.fr", "--batch-tokens", "9"), "--batch-tokens needs RUN"),
+        (("--hypotheses", "good.fr", "--reference", "ref.fr", "--set", "search.beam=2"), "--set needs RUN"),
         (
             ("run", "--beam", "2", "--set", "search.beam=2"),
-            "--beam and --set search.beam say one thing twice",
+            "--beam and --set search.beam: both are the same setting",
         ),
         (
             ("run", "--set", "train.label_smoothing=0"),
@@ -498,15 +509,15 @@ def test_an_aligner_is_measured_with_no_model(call: Call, tmp_path: Path) -> Non
         ),
         (("run", "--set", "search.beam"), "write KEY=VALUE"),
         (("run", "--beam", "0"), "beam"),
-        (("run", "--samples", "9"), "--samples are what --mbr chooses from"),
+        (("run", "--samples", "9"), "--samples needs --mbr"),
         (("run", "--mbr", "ter"), "--mbr ter: choose chrf or bleu"),
-        (("run", "--mbr", "chrf", "--beam", "2"), "--beam and --mbr"),
-        (("run", "--mbr", "chrf", "--set", "search.beam=2"), "--set search.beam and --mbr"),
-        (("run", "--mbr", "chrf", "--length-penalty", "0"), "--length-penalty and --mbr"),
-        (("--hypotheses", "good.fr", "--reference", "ref.fr", "--mbr", "chrf"), "--mbr is for a run"),
+        (("run", "--mbr", "chrf", "--beam", "2"), "--mbr and --beam"),
+        (("run", "--mbr", "chrf", "--set", "search.beam=2"), "--mbr and --set search.beam"),
+        (("run", "--mbr", "chrf", "--length-penalty", "0"), "--mbr and --length-penalty"),
+        (("--hypotheses", "good.fr", "--reference", "ref.fr", "--mbr", "chrf"), "--mbr needs RUN"),
         (
             ("--hypotheses", "good.fr", "--reference", "ref.fr", "--no-repeat-ngram", "3"),
-            "--no-repeat-ngram is for a run",
+            "--no-repeat-ngram needs RUN",
         ),
         (
             ("run", "--no-repeat-ngram", "2", "--set", "search.no_repeat_ngram=3"),
@@ -524,7 +535,10 @@ def test_contradictions_are_refused(
 
 
 def test_contradictions_are_refused_before_anything_heavy_is_imported() -> None:
-    script = "import sys\nfrom seq2attn.cli.app import run\ncode = run(['evaluate', '--source', 'x', 'run'])\nassert not {'torch', 'sacrebleu', 'numpy', 'matplotlib'} & set(sys.modules)\nsys.exit(code)"
+    script = (
+        "import sys\nfrom seq2attn.cli.app import run\ncode = run(['evaluate', '--source', 'x', 'run'])\n"
+        "assert not {'torch', 'sacrebleu', 'numpy', 'matplotlib'} & set(sys.modules)\nsys.exit(code)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
     )
@@ -772,7 +786,7 @@ def test_more_text_than_a_test_set_has_is_refused(
 def test_gold_of_a_split_points_at_words_that_are_there(
     call: Call, run: Path, prepared: Path, tmp_path: Path
 ) -> None:
-    from seq2attn.data.prepared import prepare
+    from seq2attn.data.prepare import prepare
 
     for ending in ("en", "fr"):
         for split in ("train", "valid", "test"):

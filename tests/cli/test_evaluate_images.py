@@ -19,7 +19,7 @@ from seq2attn.cli import app as application
 from seq2attn.cli.evaluate_images import CaptionTestSet
 from seq2attn.cli.output.report import System
 from seq2attn.data.prepared import Prepared
-from seq2attn.evaluation import captions, images, text
+from seq2attn.evaluation import captioning, captions, text
 from seq2attn.inference import Captioner
 from seq2attn.inference.results import Caption
 
@@ -149,14 +149,14 @@ def test_images_are_held_as_many_as_memory_is_meant_for(
     call: Call, run: Path, most: int, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, seen = call(run, "--mbr", "chrf", "--samples", 3), []
-    combine_layers = images.seen
+    load_images = captioning.load_images
 
     def watched(*arguments: Any) -> list[Any]:
         seen.append(len(arguments[2]))
-        return combine_layers(*arguments)
+        return load_images(*arguments)
 
-    monkeypatch.setattr(images, "seen", watched)
-    monkeypatch.setattr(images, "BYTES", most)
+    monkeypatch.setattr(captioning, "load_images", watched)
+    monkeypatch.setattr(captioning, "BYTES", most)
     assert call(run, "--mbr", "chrf", "--samples", 3)[1] == whole[1]
     assert (max(seen), sum(seen)) == (held, 2 * len(REFERENCES))
 
@@ -419,7 +419,7 @@ def test_files_of_captions_are_scored_as_a_split_is(
     ("arguments", "words"),
     [
         (("run", "--by-length"), "--by-length is for text"),
-        (("run", "--gold", "good"), "pointing accuracy is shown where"),
+        (("run", "--gold", "good"), "pointing accuracy is printed if"),
         (
             ("run", "--source", "good", "--reference", "ref0"),
             "`seq2attn prepare`), and name the folder with --data",
@@ -429,12 +429,12 @@ def test_files_of_captions_are_scored_as_a_split_is(
         (("run,translating",), "describes images and"),
         (("translating", "--allow-code"), "--allow-code is for a run that describes images"),
         (("--hypotheses", "good", "--data", "prepared", "--by-length"), "--by-length is for text"),
-        (("--hypotheses", "good", "--data", "prepared", "--captions"), "--captions is for"),
-        (("--hypotheses", "good", "--data", "prepared", "--allow-code"), "--allow-code is for a run"),
-        (("run", "--captions"), "--captions is for"),
+        (("--hypotheses", "good", "--data", "prepared", "--captions"), "--captions needs --reference FILE"),
+        (("--hypotheses", "good", "--data", "prepared", "--allow-code"), "--allow-code needs RUN"),
+        (("run", "--captions"), "--captions and RUN"),
         (
             ("--hypotheses", "good", "--reference", "ref0", "--source", "ref0", "--captions"),
-            "--captions is for",
+            "--captions and --source",
         ),
     ],
 )
@@ -495,7 +495,7 @@ def test_what_does_not_fit_is_one_line(
 
 def test_a_image_run_asked_of_text_says_what_to_name(call: Call, run: Path, tmp_path: Path) -> None:
     from seq2attn import config
-    from seq2attn.data.prepared import prepare
+    from seq2attn.data.prepare import prepare
 
     for split in ("train", "test"):
         for side, lines in (("en", tiny.ENGLISH), ("fr", tiny.FRENCH)):
@@ -531,7 +531,7 @@ def test_a_training_ends_with_the_scores_that_evaluate_gives(
         "encoder.size=16",
         "encoder.channels=4",
         "encoder.blocks=[1]",
-        "encoder.side=32",
+        "encoder.image_size=32",
         "decoder.size=16",
         "attention.size=8",
     ]

@@ -109,8 +109,8 @@ def test_the_lines_say_how_the_run_searches(call: Call, tmp_path: Path) -> None:
         "tokenizer.model",
     ]
     assert (
-        "beam_size=3, disable_unk=True, min_decoding_length=2, length_penalty=0.6, max_decoding_length=50, no_repeat_ngram_size=3)"
-        in err
+        "beam_size=3, disable_unk=True, min_decoding_length=2, length_penalty=0.6, "
+        "max_decoding_length=50, no_repeat_ngram_size=3)" in err
     )
     assert '"YOUR TEXT".lower()' in err
 
@@ -176,8 +176,8 @@ def test_what_fails_half_way_leaves_what_was_there(
     code, out, err = call(run, tmp_path / "out", *(["--force"] if force else []))
     assert (code, out) == (1, "")
     assert (
-        err
-        == f"seq2attn: {tmp_path / 'out'}: cannot be written: No space left on device; make room, or write elsewhere\n"
+        err == f"seq2attn: {tmp_path / 'out'}: cannot be written: No space left on device; make room, or "
+        "write elsewhere\n"
     )
     assert files(tmp_path) == (["out", "run"] if force else ["run"])
     assert before == (

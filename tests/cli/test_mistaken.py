@@ -11,7 +11,7 @@ import typer
 from PIL import Image
 
 from seq2attn import config
-from seq2attn.cli import app, mistaken, ready
+from seq2attn.cli import app, train_checks, unknown
 from seq2attn.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -128,10 +128,10 @@ def test_words_that_are_no_command(typed: Typed, word: str, said: str) -> None:
         ("train --config mine.toml", "train mine.toml"),
         ("train --dropout 0.2", "--set model.dropout=0.2"),
         ("train --dropout=0.2", "--set model.dropout=0.2"),
-        ("train --epochs 3", "there are no epochs: --max-steps, or --max-minutes"),
-        ("train --num-epochs 3", "there are no epochs: --max-steps, or --max-minutes"),
-        ("train --batch-size 64", "--set train.batch_tokens=4096"),
-        ("train --batch_size 64", "--set train.batch_tokens=4096"),
+        ("train --epochs 3", "there are no epochs: set train.max_steps or train.max_minutes"),
+        ("train --num-epochs 3", "there are no epochs: set train.max_steps or train.max_minutes"),
+        ("train --batch-size 64", "set train.batch_tokens, such as 4096"),
+        ("train --batch_size 64", "set train.batch_tokens, such as 4096"),
         ("train --lr 0.1", "--set train.lr=0.1"),
         ("train --learning-rate 0.1", "--set train.lr=0.1"),
         ("train --gpu", "--device cuda"),
@@ -185,8 +185,8 @@ def test_what_shares_no_meaning_is_no_guess(typed: Typed, line: str) -> None:
 
 def test_every_answer_names_commands_and_options_that_there_are() -> None:
     commands = typer.main.get_command(app.app).commands  # type: ignore[attr-defined]
-    assert set(mistaken.COMMANDS) <= set(commands)
-    for (command, word), said in mistaken.OPTIONS.items():
+    assert set(unknown.COMMANDS) <= set(commands)
+    for (command, word), said in unknown.OPTIONS.items():
         assert not command or command in commands
         for name in {part.strip(",;:") for part in said.split() if part.startswith("--")} - {"--version"}:
             where = [command] if command else list(commands)
@@ -385,17 +385,17 @@ def test_data_are_looked_at_first_as_they_are_prepared_later(tmp_path: Path) -> 
     (tmp_path / "corpus" / "0.gif").symlink_to(tmp_path / "clips" / "0.gif")
     caption = json.dumps({"file_name": "0.gif", "text": "colours come and go"})
     (tmp_path / "corpus" / "metadata.jsonl").write_text(caption + "\n")
-    ready.refuse_data(str(tmp_path / "corpus"), config.load("video", ["data.follow_links=true"]))
+    train_checks.refuse_data(str(tmp_path / "corpus"), config.load("video", ["data.follow_links=true"]))
 
 
 @pytest.mark.usefixtures("typed")
 def test_a_run_that_may_be_trained_now_is_left_to_who_takes_its_lock() -> None:
-    ready.refuse_place(Path("new/run"), force=False)
-    ready.refuse_place(Path("runs/phrases"), force=True)
+    train_checks.refuse_place(Path("new/run"), force=False)
+    train_checks.refuse_place(Path("runs/phrases"), force=True)
     with pytest.raises(UserError, match="a run stands here already"):
-        ready.refuse_place(Path("runs/phrases"), force=False)
-    Path("runs/phrases", ready.LOCK).write_text("process 1 on here\n")
-    ready.refuse_place(Path("runs/phrases"), force=False)
+        train_checks.refuse_place(Path("runs/phrases"), force=False)
+    Path("runs/phrases", train_checks.LOCK).write_text("process 1 on here\n")
+    train_checks.refuse_place(Path("runs/phrases"), force=False)
 
 
 def test_it_is_seen_before_torch_is_loaded_and_a_corpus_prepared(typed: Typed, tmp_path: Path) -> None:
@@ -429,7 +429,11 @@ def test_it_is_seen_before_torch_is_loaded_and_a_corpus_prepared(typed: Typed, t
             ["serve"],
         ),
     ]
-    code = f"import sys\nfrom seq2attn.cli import app\nprint([app.run(line) for line in {lines!r}][-1], 'torch' in sys.modules, 'datasets' in sys.modules)"
+    code = (
+        "import sys\nfrom seq2attn.cli import app\n"
+        f"print([app.run(line) for line in {lines!r}][-1], 'torch' in sys.modules, 'datasets' in "
+        "sys.modules)"
+    )
     environment = {
         "PYTHONPATH": str(ROOT),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),

@@ -100,7 +100,7 @@ def test_the_attention_of_changed_settings_is_drawn(call: Call, run: Path) -> No
 def test_subwords_and_the_end_stand_on_the_axes(call: Call, run: Path) -> None:
     code, out, err = call(run, "--source", SOURCE, "--target", "le petit chien", "--subwords")
     assert code == 0, err
-    pieces = tiny.tokenizer("source").pieces(tiny.tokenizer("source").encode(SOURCE))
+    pieces = tiny.tokenizer("source").subwords(tiny.tokenizer("source").encode(SOURCE))
     assert [line.split(" ")[-1] for line in out.splitlines()[: len(pieces) + 1]] == [*pieces, "</s>"]
     assert out.splitlines()[-2].lstrip().startswith("</s>")
 
@@ -393,7 +393,7 @@ def test_a_title_and_a_size(call: Call, kept: Path, tmp_path: Path) -> None:
 
 def test_a_recurrent_decoder_has_one_layer_of_attention(call: Call, run: Path) -> None:
     assert call(run, "--source", SOURCE, "--layer", 1, "--head", 1) == call(run, "--source", SOURCE)
-    for wrong, words in (("--layer", "1 layer alone"), ("--head", "1 head alone")):
+    for wrong, words in (("--layer", "only one layer"), ("--head", "only one head")):
         code, out, err = call(run, "--source", SOURCE, wrong, 2)
         assert (code, out, err.count("\n")) == (2, "", 1)
         assert words in err
@@ -432,25 +432,24 @@ def test_a_page_holds_every_line_that_is_not_empty(call: Call, kept: Path, tmp_p
         (("run",), '--source "TEXT"'),
         (("run", "--source", " "), "--source is blank"),
         (("run", "--source", "a", "--target", ""), "--target is blank"),
-        (("run", "--source", "a", "--target", "b", "--beam", "2"), "--target is given whole"),
-        (("--from", "kept.jsonl", "--layer", "1"), "leave out --layer and --head"),
-        (("run", "--source", "a", "--line", "3"), "--line chooses"),
+        (("run", "--source", "a", "--target", "b", "--beam", "2"), "--target and --beam"),
+        (("run", "--source", "a", "--line", "3"), "--line needs --from FILE"),
         (("run", "--source", "a", "-o", "image.jpg"), ".png, .svg, .pdf or .html"),
-        (("run", "--from", "kept.jsonl"), "leave out RUN"),
-        (("--from", "kept.jsonl", "--beam", "2"), "--beam and --max-length are for a search"),
-        (("--from", "kept.jsonl", "--max-length", "2"), "--beam and --max-length are for a search"),
-        (("--from", "kept.jsonl", "--set", "search.beam=2"), "--set changes how a run reads"),
+        (("run", "--from", "kept.jsonl"), "--from and RUN"),
+        (("--from", "kept.jsonl", "--beam", "2"), "--from and --beam"),
+        (("--from", "kept.jsonl", "--max-length", "2"), "--from and --max-length"),
+        (("--from", "kept.jsonl", "--set", "search.beam=2"), "--from and --set"),
         (
             ("run", "--source", "a", "--set", "search.beam=2", "--beam", "2"),
-            "--beam and --set search.beam say one thing twice",
+            "--beam and --set search.beam: both are the same setting",
         ),
         (
             ("run", "--source", "a", "--target", "b", "--set", "search.max_length=2"),
-            "--target is given whole: --set search.*",
+            "--target and --set search.max_length",
         ),
         (
             ("run", "--source", "a", "--target", "b", "--set", "search.no_repeat_ngram=2"),
-            "--target is given whole: --set search.*",
+            "--target and --set search.no_repeat_ngram",
         ),
         (
             ("run", "--source", "a", "--set", "data.joint=true"),
@@ -460,14 +459,14 @@ def test_a_page_holds_every_line_that_is_not_empty(call: Call, kept: Path, tmp_p
         (("run", "--source", "a", "-o", "folder.png"), "a folder"),
         (("run", "--source", "a", "--layer", "0"), "--layer 0: give a number from 1, or all"),
         (("run", "--source", "a", "--head", "both"), "--head both: give a number from 1, or all"),
-        (("--from", "kept.jsonl", "--heads", "all"), "plot-alignment RUN --source TEXT --heads all"),
-        (("run", "--source", "a", "--size", "8x5"), "--size is of an image file"),
-        (("run", "--source", "a", "--size", "8x5", "-o", "a.html"), "--size is of an image file"),
+        (("--from", "kept.jsonl", "--attention-of", "encoder"), "--attention-of and --from"),
+        (("run", "--source", "a", "--size", "8x5"), "--size is for an image file"),
+        (("run", "--source", "a", "--size", "8x5", "-o", "a.html"), "--size is for an image file"),
         (("run", "--source", "a", "--size", "wide", "-o", "a.png"), "--size wide: write WxH"),
         (("run", "--source", "a", "--size", "8xnan", "-o", "a.png"), "--size 8xnan: write WxH"),
         (("run", "--source", "a", "--size", "900x5", "-o", "a.png"), "each side must be from 1 to 60 inches"),
         (("run", "--source", "a", "--size", "50x5", "--dpi", "1000", "-o", "a.png"), "lower --dpi"),
-        (("run", "--source", "a", "--dpi", "100", "-o", "a.svg"), "--dpi is of a .png"),
+        (("run", "--source", "a", "--dpi", "100", "-o", "a.svg"), "--dpi is for a .png"),
         (("run", "--image", "a.png", "--heads", "all"), "--heads all is for texts"),
         (("run", "--image", "a.png", "--size", "5x5", "-o", "b.png"), "--size is for texts"),
         (("run", "some", "text", "--image", "a.png"), "leave one out"),
@@ -484,7 +483,11 @@ def test_contradictions_are_refused(
 
 
 def test_contradictions_are_refused_before_anything_heavy_is_imported() -> None:
-    script = "import sys\nfrom seq2attn.cli.app import run\ncode = run(['plot-alignment', 'run', '--source', 'a', '-o', 'a.bmp'])\nassert not {'torch', 'sacrebleu', 'numpy', 'matplotlib'} & set(sys.modules)\nsys.exit(code)"
+    script = (
+        "import sys\nfrom seq2attn.cli.app import run\n"
+        "code = run(['plot-alignment', 'run', '--source', 'a', '-o', 'a.bmp'])\n"
+        "assert not {'torch', 'sacrebleu', 'numpy', 'matplotlib'} & set(sys.modules)\nsys.exit(code)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
     )
@@ -499,7 +502,7 @@ def test_contradictions_are_refused_before_anything_heavy_is_imported() -> None:
         (("--from", "gone.npz"), "gone.npz: no such file"),
         (("--from", "kept.jsonl", "--line", "2"), "the source is empty"),
         (("--from", "kept.jsonl", "--line", "9"), "has no line 9: its last is 3"),
-        (("--from", "kept.jsonl", "--subwords"), "no attention between pieces"),
+        (("--from", "kept.jsonl", "--subwords"), "no attention between subwords"),
         (("--from", "empty.jsonl", "-o", "a.html"), "there is no attention in it"),
     ],
 )
@@ -531,3 +534,68 @@ def test_a_text_to_force_is_bounded(run: Path, call: Call) -> None:
     code, out, err = call(run, "--source", SOURCE, "--target", "le chat " * 4096)
     assert (code, out) == (2, "")
     assert "seq2attn: the text to force has more than 4,096 tokens: give a part of it" in err
+
+
+# Heads of a file, and self-attention
+
+
+@pytest.fixture
+def heads_file(call: Call, deep: Path, tmp_path: Path) -> Path:
+    """The attention of all heads of one translation."""
+    (tmp_path / "text").write_text(f"{SOURCE}\n")
+    path = tmp_path / "heads.npz"
+    options = ("--attention", path, "--attention-heads", "all", "--quiet")
+    assert application.run(["translate", *map(str, (deep, tmp_path / "text", *options))]) == 0
+    return path
+
+
+def test_heads_of_a_file_are_those_of_the_run(
+    call: Call, deep: Path, heads_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    for which in (("--layer", 2, "--head", 3), ("--head", 1), ("--heads", "all")):
+        assert call("--from", heads_file, *which)[1] == call(deep, "--source", SOURCE, *which)[1]
+
+
+def test_heads_that_a_file_does_not_have_are_named(
+    call: Call, kept: Path, heads_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    code, out, err = call("--from", heads_file, "--layer", 3)
+    assert (code, out) == (2, "")
+    assert "has 2 layers, numbered from 1" in err
+    code, out, err = call("--from", kept, "--heads", "all")
+    assert (code, out) == (2, "")
+    assert "holds the mean over layers and heads only" in err
+
+
+ENCODER = {"kind": "transformer", "size": 12, "heads": 2, "layers": 3, "feedforward": 8}
+
+
+def test_self_attention_of_an_encoder_is_words_by_words(call: Call, tmp_path: Path) -> None:
+    run = save_run(tmp_path / "run", encoder=ENCODER)
+    code, out, err = call(run, "--source", "the small dog", "--attention-of", "encoder", "--layer", 3)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[:2] == [f"Encoder self-attention of {run}", "layer 3, mean of 2 heads"]
+    assert [line.split()[0] for line in lines[6:10]] == ["the", "small", "dog", "end"]
+    assert call(run, "--source", "the small dog", "--attention-of", "encoder", "--layer", 4)[0] == 2
+
+
+def test_self_attention_of_a_decoder_begins_with_the_start_token(call: Call, deep: Path) -> None:
+    code, out, _ = call(deep, *FORCED, "--attention-of", "decoder", "--layer", 1, "--head", 1)
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[:2] == [f"Decoder self-attention of {deep}", "layer 1, head 1"]
+    rows = [line.split() for line in lines if line.split() and "┌" not in line][2:]
+    assert [row[0] for row in rows[:6]] == ["start", "le", "petit", "chien", ",", "dort"]
+    assert rows[0][1:] == ["██"]  # the first position attends to itself only
+
+
+@pytest.mark.parametrize(
+    ("side", "setting"), [("encoder", "model.encoder.kind"), ("decoder", "model.decoder.kind")]
+)
+def test_a_model_without_self_attention_is_refused(call: Call, run: Path, side: str, setting: str) -> None:
+    code, out, err = call(run, "--source", SOURCE, "--attention-of", side)
+    assert (code, out) == (2, "")
+    assert f"{setting} is rnn" in err

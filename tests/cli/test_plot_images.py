@@ -14,10 +14,11 @@ from PIL import Image
 
 from seq2attn.cli import app as application
 from seq2attn.cli.output import overlays
-from seq2attn.data.images import decoding
 from seq2attn.data.images.corpus import Box
+from seq2attn.data.images.pixels import display_pixels
+from seq2attn.data.images.resizing import GREY
 from seq2attn.inference import Captioner
-from seq2attn.plotting import overlay, terminal_overlay
+from seq2attn.plotting import filmstrip, overlay, terminal_overlay
 
 Call = Callable[..., tuple[int, str, str]]
 CAPTION = "le petit chien dort"
@@ -76,7 +77,7 @@ def test_the_best_caption_is_drawn_in_the_terminal(call: Call, run: Path, image:
     code, out, err = call(run, "--image", image)
     assert code == 0, err
     best = Captioner.load(run, "cpu").caption([image])[0][0]
-    words, weights, _ = overlays.looks(best)
+    words, weights, _ = overlays.caption_tokens(best)
     assert best.grid is not None
     assert out == terminal_overlay.render(words, weights, best.grid) + "\n"
     assert best.text in err
@@ -86,7 +87,7 @@ def test_punctuation_of_a_caption_has_a_panel_of_its_own_and_boxes_keep_their_wo
     call: Call, run: Path, image: Path, prepared: Path, tmp_path: Path
 ) -> None:
     found = Captioner.load(run, "cpu").score_targets([image], ["un chat, noir"])[0]
-    words, weights, of_words = overlays.looks(found)
+    words, weights, of_words = overlays.caption_tokens(found)
     assert (words, of_words) == (["un", "chat", ",", "noir"], [0, 1, 3])
     assert weights.sum(1) == pytest.approx([1.0] * 4, abs=1e-6)
     code, _, err = call(
@@ -161,12 +162,14 @@ def test_light_falls_on_what_the_model_sees(
 ) -> None:
     path = tiny_images.draw(tmp_path / "wide.png", 3, (60, 40))
     whole = np.asarray(Image.open(path))
-    part = overlays.seen_part([path.read_bytes()], "wide.png", tiny_images.captioner(encoder={"resize": fit}))
+    part = overlays.visible_part(
+        [path.read_bytes()], "wide.png", tiny_images.captioner(encoder={"resize": fit})
+    )
     assert (part.corner, part.width, part.pixels_FYX3.shape) == (corner, 60, (1, *shape, 3))
     left, top = corner
     if fit == "pad":
         np.testing.assert_array_equal(part.pixels_FYX3[0, 10:50], whole)
-        assert (part.pixels_FYX3[0, :10] == decoding.GREY).all()
+        assert (part.pixels_FYX3[0, :10] == GREY).all()
     else:
         np.testing.assert_array_equal(
             part.pixels_FYX3[0], whole[top : top + shape[0], left : left + shape[1]]
@@ -185,7 +188,7 @@ def test_a_prepared_image_with_the_boxes_of_its_caption(
     best = Captioner.load(run, "cpu").score_targets([image], ["le chien 3"])[0]
     assert best.attention is not None
     assert best.grid is not None
-    pixels = decoding.pixels([image], "3.png")[0]
+    pixels = display_pixels([image], "3.png")[0]
     for name, boxes in (("boxes", [(1, 10, 20, 30, 40), (2, 0, 0, 5, 5)]), ("none", [])):
         overlay.save(pixels, best.words, best.attention, best.grid, tmp_path / f"{name}.png", boxes=boxes)
     code, _, err = call(
@@ -230,38 +233,35 @@ def test_a_clip_is_a_film_strip(call: Call, clips: Path, tmp_path: Path) -> None
         assert path.read_bytes().startswith(start)
     _, _, err = call(clips, "--image", tmp_path / "clip" / "0.png", "--target", CAPTION, "--quiet")
     assert (
-        err
-        == f"warning: {tmp_path / 'clip' / '0.png'}: a still image: described as a clip of one frame, for the model reads clips\n"
+        err == f"warning: {tmp_path / 'clip' / '0.png'}: a still image: described as a clip of one frame, "
+        "for the model reads clips\n"
     )
     forced = Captioner.load(clips, "cpu").score_targets([tmp_path / "clip"], [CAPTION])[0]
     assert forced.attention is not None
     read = np.stack([np.asarray(Image.open(tmp_path / "clip" / f"{number}.png")) for number in (0, 3, 6)])
-    overlay.save_clip(read, forced.words, forced.attention, tmp_path / "wanted.png")
+    filmstrip.save(read, forced.words, forced.attention, tmp_path / "wanted.png")
     assert (tmp_path / "strip.png").read_bytes() == (tmp_path / "wanted.png").read_bytes()
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("run",), "or to describe: --image FILE"),
-        (("run", "--source", "a", "--image", "a.png"), "--source is a text and --image names an image"),
-        (("run", "--source", "a", "--data", "prepared"), "--source is a text and --data names an image"),
+        (("run",), "or an image to describe: --image FILE"),
+        (("run", "--source", "a", "--image", "a.png"), "--image and --source"),
+        (("run", "--source", "a", "--data", "prepared"), "--data and --source"),
         (("run", "--image", "a.png", "--data", "prepared"), "leave one out"),
-        (
-            ("run", "--image", "a.png", "--reference", "1"),
-            "--reference chooses an image of a prepared folder",
-        ),
-        (("run", "--number", "1"), "--number chooses an image of a prepared folder"),
-        (("run", "--image", "a.png", "--split", "test"), "--split chooses"),
-        (("run", "--data", "prepared", "--reference", "1", "--target", "b"), "each is a caption to force"),
-        (("run", "--data", "prepared", "--reference", "1", "--beam", "2"), "--reference is given whole"),
-        (("run", "--image", "a.png", "--target", "b", "--beam", "2"), "--target is given whole"),
+        (("run", "--image", "a.png", "--reference", "1"), "--reference needs --data PREPARED"),
+        (("run", "--number", "1"), "--number needs --data PREPARED"),
+        (("run", "--image", "a.png", "--split", "test"), "--split needs --data PREPARED"),
+        (("run", "--data", "prepared", "--reference", "1", "--target", "b"), "each is an output to force"),
+        (("run", "--data", "prepared", "--reference", "1", "--beam", "2"), "--reference and --beam"),
+        (("run", "--image", "a.png", "--target", "b", "--beam", "2"), "--target and --beam"),
         (("run", "--image", "a.png", "--target", " "), "--target is blank"),
-        (("run", "--image", "a.png", "--line", "3"), "--line chooses"),
+        (("run", "--image", "a.png", "--line", "3"), "--line needs --from FILE"),
         (("--image", "a.png"), "name a RUN"),
-        (("--from", "kept.jsonl", "--image", "a.png"), "leave out RUN, --source, --target, and images"),
-        (("run", "--source", "a"), "run: it describes images: give it --image FILE"),
-        (("text", "--image", "a.png"), "text: it translates text: give it --source TEXT"),
+        (("--from", "kept.jsonl", "--image", "a.png"), "--from and --image"),
+        (("run", "--source", "a"), "run describes images: give it --image FILE"),
+        (("text", "--image", "a.png"), "text translates text: give it --source TEXT"),
         (("run", "--data", "prepared", "--number", "3"), "--number 3: test of prepared has 2 images"),
         (("run", "--data", "prepared", "--reference", "3"), "--reference 3: 2.png has 2 captions"),
     ],

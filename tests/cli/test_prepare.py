@@ -1,4 +1,6 @@
-"""`prepare` from the command line: the report, the refusals with their exit codes, and Ctrl-C at any moment."""
+"""`prepare` from the command line: the report, the refusals with their exit codes, and Ctrl-C at any
+moment.
+"""
 
 import json
 import os
@@ -251,13 +253,14 @@ def interrupted(corpus: Path, tmp_path: Path, changes: str) -> None:
     program = (
         "import os, signal, sys, time\n"
         "from contextlib import contextmanager\n"
-        "from seq2attn.data import prepared\n"
+        "from seq2attn.data.text import encoding\n"
         "from seq2attn.cli import app, console\n"
-        "prepared.WORTH_A_WORKER = 50\n"
+        "encoding.MIN_PAIRS_PER_PROCESS = 50\n"
         "@contextmanager\ndef progress():\n    yield lambda task, *_: None\n"
         "console.progress = progress\n"
         f"{WAIT}{changes}"
-        f"sys.exit(app.run(['prepare', {str(corpus)!r}, {str(tmp_path / 'out')!r}, '--source', 'en', '--target', 'de', '--vocab-size', '60', '--workers', '2']))\n"
+        f"sys.exit(app.run(['prepare', {str(corpus)!r}, {str(tmp_path / 'out')!r}, '--source', 'en', "
+        "'--target', 'de', '--vocab-size', '60', '--workers', '2']))\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
@@ -286,12 +289,15 @@ def interrupted(corpus: Path, tmp_path: Path, changes: str) -> None:
 
 @pytest.mark.parametrize("moment", ["reading", "training the tokenizer", "encoding train"])
 def test_ctrl_c_at_any_moment(moment: str, corpus: Path, tmp_path: Path) -> None:
-    changes = f"@contextmanager\ndef progress():\n    yield lambda task, *_: wait() if task == {moment!r} else None\nconsole.progress = progress\n"
+    changes = (
+        "@contextmanager\ndef progress():\n"
+        f"    yield lambda task, *_: wait() if task == {moment!r} else None\nconsole.progress = progress\n"
+    )
     interrupted(corpus, tmp_path, changes)
 
 
 def test_ctrl_c_while_workers_are_at_it(corpus: Path, tmp_path: Path) -> None:
-    interrupted(corpus, tmp_path, "prepared._encode_table = lambda *_, **__: wait()\n")
+    interrupted(corpus, tmp_path, "encoding._encode_table = lambda *_, **__: wait()\n")
 
 
 def test_ctrl_c_before_a_worker_has_done_anything(corpus: Path, tmp_path: Path) -> None:
@@ -305,16 +311,18 @@ def test_a_signal_during_a_fork_waits_for_its_end(corpus: Path, tmp_path: Path, 
         f"    if forks == 1:\n        signal.raise_signal({int(stop)})\n        os.write(1, b'working\\n')\n"
         "forks = 0\n"
         "os.register_at_fork(after_in_parent=strike)\n"
-        "prepared._encode_table = lambda *_, **__: time.sleep(600)\n"
+        "encoding._encode_table = lambda *_, **__: time.sleep(600)\n"
     )
     interrupted(corpus, tmp_path, changes)
 
 
 def test_workers_end_when_the_command_is_killed(corpus: Path, tmp_path: Path) -> None:
     program = (
-        "import os, time\nfrom seq2attn.data.workers import each, end_with\ncaller = os.getpid()\n"
-        "def work(rank):\n    os.write(1, b'working\\n')\n    while True:\n        time.sleep(0.01)\n        end_with(caller)\n"
-        "each(work, 2)\n"
+        "import os, time\nfrom seq2attn.data.worker_processes import exit_without, "
+        "run_in_processes\ncaller = os.getpid()\n"
+        "def work(rank):\n    os.write(1, b'working\\n')\n    while True:\n        time.sleep(0.01)\n    "
+        "    exit_without(caller)\n"
+        "run_in_processes(work, 2)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
@@ -375,7 +383,8 @@ def test_more_missing_images_than_allowed_are_refused(call: Call, images: Path, 
     code, _, said = call(images, tmp_path / "out")
     assert code == 1
     assert re.search(
-        r"2 of 24 images are missing or damaged: .*003\.png.*; 5% are left out at most: mend them, or allow more with --max-missing\n$",
+        r"2 of 24 images are missing or damaged: .*003\.png.*; 5% are left out at most: "
+        r"mend them, or allow more with --max-missing\n$",
         said,
     )
     assert not (tmp_path / "out").exists()

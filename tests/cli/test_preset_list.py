@@ -2,12 +2,13 @@
 itself.
 """
 
+import re
 from pathlib import Path
 
 import pytest
 
 from seq2attn import config
-from seq2attn.cli import app, glossary, presets
+from seq2attn.cli import app, glossary, presets, settings_help
 
 ORDER = ["start here", "papers", "one part changed", "images and clips", "paper sizes"]
 
@@ -17,7 +18,7 @@ def train(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str
     return code, *capsys.readouterr()
 
 
-def test_every_preset_is_in_a_group_and_has_a_short_line() -> None:
+def test_every_preset_has_a_group_and_a_short_line() -> None:
     assert list(presets.GROUPS) == ORDER
     heads = {name: presets.head(path) for name, path in config.presets().items()}
     assert {one.group for one in heads.values()} == set(ORDER)
@@ -30,9 +31,7 @@ def test_every_preset_is_in_a_group_and_has_a_short_line() -> None:
     assert presets.head(config.presets()["first-try"]).group == "start here"
 
 
-def test_the_list_has_every_preset_once_in_groups_within_80_columns(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_list_has_every_preset_once_in_groups_within_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = train(capsys, "--list")
     lines = out.splitlines()
     assert code == 0
@@ -54,7 +53,7 @@ def test_the_list_has_every_preset_once_in_groups_within_80_columns(
         ("first-try", ["first-try"], ["recurrent"]),
     ],
 )
-def test_a_word_filters_the_list(
+def test_list_with_a_word_has_the_presets_with_that_word(
     capsys: pytest.CaptureFixture[str], word: str, some: list[str], none: list[str]
 ) -> None:
     for arguments in (("--list", word), (word, "--list")):
@@ -65,7 +64,7 @@ def test_a_word_filters_the_list(
         assert not set(none) & set(names)
 
 
-def test_a_word_that_no_preset_has_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_with_a_word_of_no_preset_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = train(capsys, "--list", "zebra")
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "--list zebra: no preset" in err
@@ -87,24 +86,32 @@ def test_show_begins_with_what_the_preset_says_of_itself(
     assert train(capsys, str(tmp_path / "mine.toml"), "--show") == (0, out, "")
 
 
-def test_show_says_formulas_and_no_path_inside_the_program(capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_describes_every_setting_within_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("bahdanau15", "transformer", "gehring17", "video"):
         _, out, _ = train(capsys, name, "--show")
-        _, _, settings = out.partition("\n\n")
-        assert ".py" not in settings
-        assert (
-            "additive: v . tanh(W s + U h); dot: s . h; scaled-dot: s . h / sqrt(size); general: s . W h; keyed: q(s) . k(h)"
-            in settings
-        )
-        assert "bahdanau15: normal, of deviation 0.01" in settings
+        lines = out.partition("\n\n")[2].splitlines()
+        comments = [line for line in lines if "# " in line.lstrip("# ") or line.startswith("    # ")]
+        assert max(map(len, comments)) <= settings_help.COLUMNS
+        unwrapped = re.sub(r"\n *# ", " ", "\n".join(lines))
+        for key in config.flat(config.load(name)):
+            assert config.description(config.load(name), key) in unwrapped
+
+
+def test_show_gives_the_formula_of_every_score(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = train(capsys, "bahdanau15", "--show")
+    settings = re.sub(r"\n *# ", " ", out.partition("\n\n")[2])
+    assert ".py" not in settings
+    assert (
+        "additive: v . tanh(W s + U h); dot: s . h; scaled-dot: s . h / sqrt(size); general: s . W h; "
+        "keyed: q(s) . k(h)"
+    ) in settings
+    assert "bahdanau15: normal, of deviation 0.01" in settings
     scores = next(field.annotation for key, _, field in config.fields() if key == "model.attention.score")
     for score in config.choices(scores):
         assert f" {score}: " in settings
 
 
-def test_the_glossary_explains_its_words_within_the_columns_of_a_terminal(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_glossary_explains_its_words_within_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = train(capsys, "--glossary")
     assert code == 0
     assert "teacher forcing  " in out
@@ -113,9 +120,7 @@ def test_the_glossary_explains_its_words_within_the_columns_of_a_terminal(
 
 
 @pytest.mark.parametrize("word", ["image", "Images", "images", "photos", "captions"])
-def test_presets_of_images_are_found_by_what_others_call_images(
-    capsys: pytest.CaptureFixture[str], word: str
-) -> None:
+def test_list_knows_other_words_for_images(capsys: pytest.CaptureFixture[str], word: str) -> None:
     code, out, err = train(capsys, "--list", word)
     assert code == 0
     assert {"xu15-soft", "caption-transformer", "selfattention-cnn"} <= set(out.split())
@@ -126,9 +131,7 @@ def test_presets_of_images_are_found_by_what_others_call_images(
 # A file that begins from a preset
 
 
-def test_a_file_may_name_the_preset_that_it_begins_from(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_file_may_begin_from_a_preset(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(
         '# Mine\npreset = "bahdanau15"\nmodel.dropout = 0.5\n[train]\nlr = 0.01\n'
     )
@@ -145,7 +148,7 @@ def test_a_file_may_name_the_preset_that_it_begins_from(
     assert "preset =" not in out
 
 
-def test_a_section_of_another_kind_begins_anew(tmp_path: Path) -> None:
+def test_section_of_another_kind_begins_anew(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('preset = "transformer"\n[model.encoder]\nkind = "rnn"\nsize = 32\n')
     assert config.load(str(tmp_path / "mine.toml")) == config.load(
         "transformer", ["model.encoder.kind=rnn", "model.encoder.size=32"]
@@ -167,7 +170,7 @@ def test_a_section_of_another_kind_begins_anew(tmp_path: Path) -> None:
         ('extends = "bahdanau15"', 'write preset = "bahdanau15"'),
     ],
 )
-def test_a_base_that_is_no_preset_is_refused(
+def test_file_that_begins_from_no_preset_is_refused(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, line: str, said: str
 ) -> None:
     (tmp_path / "other.toml").write_text('preset = "mine.toml"\n')

@@ -1,4 +1,6 @@
-"""A progress line for a width: how far and how long come first and are never cut; facts go from the last on."""
+"""A progress line for a width: how far and how long come first and are never cut; facts go from the
+last on.
+"""
 
 import itertools
 

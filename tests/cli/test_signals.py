@@ -79,9 +79,9 @@ def test_training_saves_and_goes_on_to_the_same_weights(
 def test_it_is_heard_while_training_validates(
     run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    from seq2attn.evaluation import model
+    from seq2attn.evaluation import translation
 
-    real = model.translate
+    real = translation.translate
 
     def interrupted(*arguments, **keywords):  # type: ignore[no-untyped-def]
         os.kill(os.getpid(), number)
@@ -100,7 +100,7 @@ def test_it_is_heard_while_training_validates(
 def test_it_is_heard_before_and_after_training(
     run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, place: str
 ) -> None:
-    target = "seq2attn.cli.train." if place == "prepare" else "seq2attn.cli.train_texts.TranslationTask."
+    target = "seq2attn.cli.train_run." if place == "prepare" else "seq2attn.cli.train_texts.TranslationTask."
     target += "prepared_folder" if place == "prepare" else "test"
 
     def asked(*_: object) -> None:

@@ -93,7 +93,7 @@ def test_a_long_line_is_said_to_be_cut_and_counted(
     run: str, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(line_reader, "LONGEST", 40)
-    monkeypatch.setattr(translate.stream.LineReader.__init__, "__defaults__", ((), False, 40))
+    monkeypatch.setattr(line_reader.LineReader.__init__, "__defaults__", ((), False, 40))
     text = b"rain\n" + b"\n".join([b"the small dog " * 9] * 12) + b"\nrain"
     code, out, err = call(run, text=text)
     assert (code, out.count(b"\n")) == (0, 14)

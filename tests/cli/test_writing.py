@@ -19,13 +19,15 @@ from full_disk import largest_file
 
 from seq2attn import files
 from seq2attn.cli import app, console
+from seq2attn.cli.corpus_cache import prepared_folder
 from seq2attn.cli.output import result_files
-from seq2attn.cli.train import prepared_folder
 from seq2attn.config import Config
-from seq2attn.data import prepared
+from seq2attn.data import prepare as preparing
+from seq2attn.data.prepared import Prepared
 from seq2attn.errors import UserError
 from seq2attn.inference.attention_file import AttentionWriter
 from seq2attn.plotting import heatmap, html_alignment
+from seq2attn.plotting.alignment import Alignment
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -94,8 +96,10 @@ def test_what_a_full_disk_cuts_off_keeps_its_whole_lines(
     lines = piece.read_bytes().splitlines(keepends=True)
     assert code == 1
     assert err == (
-        f"warning: {out}: not finished, so it is as it was; what was finished is in {piece} ({len(lines)} line{'s' if len(lines) > 1 else ''})\n"
-        f"seq2attn: {out}: cannot be written: File too large; raise the limit (ulimit -f), or write elsewhere\n"
+        f"warning: {out}: not finished, so it is as it was; what was finished is in {piece} "
+        f"({len(lines)} line{'s' if len(lines) > 1 else ''})\n"
+        f"seq2attn: {out}: cannot be written: File too large; raise the limit (ulimit -f), or write "
+        "elsewhere\n"
     )
     assert all(line.endswith(b"\n") for line in lines)
     assert (out.read_text(), stat.S_IMODE(piece.stat().st_mode)) == ("of yesterday\n", 0o600)
@@ -158,7 +162,7 @@ def test_standard_output_that_fails_is_named(run: Path, tmp_path: Path) -> None:
 
 def test_images_and_pages_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
     weights = np.full((2, 3), 1 / 3)
-    pair = html_alignment.Alignment(["a", "b", "c"], ["x", "y"], weights)
+    pair = Alignment(["a", "b", "c"], ["x", "y"], weights)
     for ending in (".png", ".svg", ".pdf", ".html"):
         path = tmp_path / f"p{ending}"
         path.write_bytes(b"of yesterday")
@@ -210,41 +214,42 @@ def test_the_second_of_two_loses_and_hurts_nothing(
     out, way = tmp_path / "out", ["--force"] if force else []
     if force:
         assert call("prepare", corpus, out, *SIDES, "--workers", 1)[0] == 0
-    finish, second = prepared._finish, []
+    finish, second = preparing._finish, []
 
     def finish_late(*arguments: object) -> None:
-        monkeypatch.setattr(prepared, "_finish", finish)
+        monkeypatch.setattr(preparing, "_finish", finish)
         second.append(call("prepare", corpus, out, *SIDES, "--workers", 1, "--seed", 2, *way))
         finish(*arguments)
 
-    monkeypatch.setattr(prepared, "_finish", finish_late)
+    monkeypatch.setattr(preparing, "_finish", finish_late)
     code, _, err = call("prepare", corpus, out, *SIDES, "--workers", 1, *way)
     assert code == 0, err
     ((code, printed, err),) = second
     assert (code, printed) == (1, "")
     assert re.fullmatch(
-        rf"seq2attn: {out}: process {os.getpid()} on \S+ is making it: wait for it to end, or choose another place",
+        rf"seq2attn: {out}: process {os.getpid()} on \S+ is making it: "
+        r"wait for it to end, or choose another place",
         err.splitlines()[-1],
     )
-    assert prepared.Prepared(out).report["seed"] == 1
+    assert Prepared(out).report["seed"] == 1
 
     shutil.rmtree(out)
     if force:
         assert call("prepare", corpus, out, *SIDES, "--workers", 1)[0] == 0
-    monkeypatch.setattr(prepared, "_finish", finish_late)
+    monkeypatch.setattr(preparing, "_finish", finish_late)
     monkeypatch.setattr(files, "_clear", lambda folder: not os.path.lexists(folder))
     code, printed, err = call("prepare", corpus, out, *SIDES, "--workers", 1, *way)
     assert second[1][0] == 0
     assert (code, printed) == (1, "")
     assert "another process has made or changed it meanwhile; it stays as that process left it" in err
-    assert prepared.Prepared(out).report["seed"] == 2
+    assert Prepared(out).report["seed"] == 2
     assert names(tmp_path) == ["corpus", "out"]
 
 
 def test_what_a_killed_command_left_goes_with_the_next(corpus: Path, call: Call, tmp_path: Path) -> None:
     program = (
-        "import os, sys\nfrom seq2attn.cli import app\nfrom seq2attn.data import prepared\n"
-        "prepared._finish = lambda *_: os.kill(os.getpid(), 9)\n"
+        "import os, sys\nfrom seq2attn.cli import app\nfrom seq2attn.data import prepare as preparing\n"
+        "preparing._finish = lambda *_: os.kill(os.getpid(), 9)\n"
         f"app.run(['prepare', {str(corpus)!r}, {str(tmp_path / 'out')!r}, *{SIDES!r}, '--workers', '1'])"
     )
     done = subprocess.run(
@@ -281,10 +286,12 @@ def test_the_second_training_on_a_cold_cache_waits_for_the_first(
     monkeypatch.setattr(console, "quiet", False)
     chosen = Config.model_validate({"data": {"source": "en", "target": "de", "vocab_size": 40}})
     program = (
-        "import sys\nfrom seq2attn.cli.train import prepared_folder\nfrom seq2attn.config import Config\nfrom seq2attn.data import prepared\n"
-        "finish = prepared._finish\n"
-        "def wait(*arguments):\n    print('working', flush=True)\n    sys.stdin.readline()\n    finish(*arguments)\n"
-        "prepared._finish = wait\n"
+        "import sys\nfrom seq2attn.cli.corpus_cache import prepared_folder\nfrom seq2attn.config import "
+        "Config\nfrom seq2attn.data import prepare as preparing\n"
+        "finish = preparing._finish\n"
+        "def wait(*arguments):\n    print('working', flush=True)\n    sys.stdin.readline()\n    "
+        "finish(*arguments)\n"
+        "preparing._finish = wait\n"
         f"prepared_folder({str(corpus)!r}, Config.model_validate({chosen.model_dump(mode='json')!r}))\n"
     )
     with subprocess.Popen(
@@ -313,7 +320,7 @@ def test_the_second_training_on_a_cold_cache_waits_for_the_first(
     assert f"process {first.pid} on " in said
     assert "is preparing it already: waiting for it\n" in said
     assert ("reading" in said) == (ends == "killed")
-    assert len(prepared.Prepared(folder).split("train")) == 60
+    assert len(Prepared(folder).split("train")) == 60
     assert names(folder.parent) == [folder.name]
 
 
@@ -322,12 +329,12 @@ def test_what_another_training_made_meanwhile_is_used(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     chosen = Config.model_validate({"data": {"source": "en", "target": "de", "vocab_size": 40}})
-    make = prepared.prepare
+    make = preparing.prepare
 
     def late(*arguments: object, **keywords: object) -> object:
-        monkeypatch.setattr(prepared, "prepare", make)
+        monkeypatch.setattr(preparing, "prepare", make)
         prepared_folder(str(corpus), chosen)
         return make(*arguments, **keywords)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(prepared, "prepare", late)
-    assert len(prepared.Prepared(prepared_folder(str(corpus), chosen)).split("train")) == 60
+    monkeypatch.setattr(preparing, "prepare", late)
+    assert len(Prepared(prepared_folder(str(corpus), chosen)).split("train")) == 60

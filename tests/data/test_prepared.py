@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from seq2attn import config
-from seq2attn.data import prepared, row_spool
-from seq2attn.data.prepared import Prepared, prepare
+from seq2attn.data import spool
+from seq2attn.data.prepare import prepare
+from seq2attn.data.prepared import Prepared
+from seq2attn.data.text import encoding
 from seq2attn.data.tokenizer import UNK
 from seq2attn.errors import UsageError, UserError
+from seq2attn.progress import Progress, silent
 
 OPTIONS = config.DataConfig(source="en", target="de", vocab_size=60, max_ratio=100.0)
 SHARED = Path(os.environ.get("SEQ2ATTN_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -79,7 +83,7 @@ def test_what_was_read_is_there(corpus: Path, tmp_path: Path) -> None:
 def test_rows_in_any_order_over_many_chunks(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prepared, "BLOCK", 37)
+    monkeypatch.setattr(encoding, "BLOCK", 37)
     prepare(str(corpus), tmp_path / "out", OPTIONS)
     split = Prepared(tmp_path / "out").split("train")
     tokenizer = Prepared(tmp_path / "out").source_tokenizer
@@ -93,16 +97,16 @@ def test_rows_in_any_order_over_many_chunks(
     assert split.ids(np.empty(0, np.int64)) == ([], [])
 
 
-def test_workers_and_blocks_change_nothing(
+def test_workers_and_blocks_do_not_change_the_result(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(corpus, "train", [*sentences(300, 1), "", "a" * 90], [*sentences(300, 11), "b", "b"])
-    monkeypatch.setattr(prepared, "WORTH_A_WORKER", 20)
+    monkeypatch.setattr(encoding, "MIN_PAIRS_PER_PROCESS", 20)
     reports = [
         prepare(str(corpus), tmp_path / "one", OPTIONS, workers=1),
         prepare(str(corpus), tmp_path / "three", OPTIONS, workers=3),
     ]
-    monkeypatch.setattr(prepared, "BLOCK", 90)
+    monkeypatch.setattr(encoding, "BLOCK", 90)
     reports.append(prepare(str(corpus), tmp_path / "blocks", OPTIONS, workers=2))
     assert reports[0] == reports[1] == reports[2]
     assert reports[0]["splits"]["train"]["dropped"]
@@ -115,7 +119,7 @@ def test_workers_and_blocks_change_nothing(
     assert columns[0] == columns[1] == columns[2]
 
 
-def test_the_same_again(corpus: Path, tmp_path: Path) -> None:
+def test_prepare_is_deterministic(corpus: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         prepare(str(corpus), tmp_path / name, OPTIONS, seed=3)
     assert files(tmp_path / "one") == files(tmp_path / "two")
@@ -178,7 +182,7 @@ def test_each_reason_alone(source: str, target: str, reason: str, corpus: Path, 
     assert report["splits"]["train"]["dropped"] == {reason: {"pairs": 1, "examples": ["train.en:9"]}}
 
 
-def test_nothing_left(corpus: Path, tmp_path: Path) -> None:
+def test_no_training_pair_left_is_refused(corpus: Path, tmp_path: Path) -> None:
     write(corpus, "train", ["abc def", ""], ["abc abc abc abc", "a"])
     with pytest.raises(
         UserError, match=r"no training pair is left: 1 empty \(train\.en:2\); 1 too long \(train\.en:1\)"
@@ -218,7 +222,7 @@ def test_gold_alignments(corpus: Path, tmp_path: Path) -> None:
     assert opened.split("test_one").gold is None
 
 
-def test_setting_aside_never_shares_a_source_sentence(tmp_path: Path) -> None:
+def test_hold_out_never_shares_a_source_sentence(tmp_path: Path) -> None:
     source = [text.upper() if i % 7 == 0 else text for i, text in enumerate(sentences(150, 1) * 3)]
     path = tmp_path / "pairs.tsv"
     path.write_text(
@@ -253,8 +257,8 @@ def test_setting_aside_never_shares_a_source_sentence(tmp_path: Path) -> None:
     assert other["splits"]["train"]["read"] == 360
 
 
-def test_setting_aside_that_cannot_be(corpus: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="has its own valid split: leave --valid out"):
+def test_impossible_hold_out_is_refused(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has its own valid split: leave `valid` out"):
         prepare(str(corpus), tmp_path / "out", OPTIONS, valid=5)
     path = tmp_path / "pairs.tsv"
     path.write_text("".join(f"{s}\tx\n" for s in sentences(20, 1)), encoding="utf-8")
@@ -267,7 +271,7 @@ def test_setting_aside_that_cannot_be(corpus: Path, tmp_path: Path) -> None:
     assert {name: facts["read"] for name, facts in report["splits"].items()} == {"train": 293, "valid": 7}
 
 
-def test_a_test_sentence_seen_in_training_is_told(corpus: Path, tmp_path: Path) -> None:
+def test_test_sentences_in_training_are_counted(corpus: Path, tmp_path: Path) -> None:
     write(corpus, "test_two", [sentences(300, 1)[5], "new one"], ["x", "y"])
     report = prepare(str(corpus), tmp_path / "out", OPTIONS)
     assert report["splits"]["test_two"]["sources_in_train"] == 1
@@ -279,7 +283,7 @@ def test_a_vocabulary_that_the_text_does_not_hold(corpus: Path, tmp_path: Path) 
         prepare(str(corpus), tmp_path / "out", options)
     report = prepare(str(corpus), tmp_path / "out", options, shrink=True)
     assert 10 < report["vocabulary"]["source"] < 8000
-    assert "does not hold 8,000 different pieces" in report["notes"][0]
+    assert "does not hold 8,000 different subwords" in report["notes"][0]
 
 
 def test_a_corpus_of_one_pair_gets_the_vocabulary_it_holds(tmp_path: Path) -> None:
@@ -292,27 +296,28 @@ def test_a_corpus_of_one_pair_gets_the_vocabulary_it_holds(tmp_path: Path) -> No
 # Whole or not at all
 
 
-def stop_at(stage: str, error: BaseException) -> Callable[[str, int, int | None], None]:
-    def progress(task: str, done: int, total: int | None) -> None:
-        if task.startswith(stage):
-            raise error
+def stop_at(name: str, error: BaseException) -> Callable[[str], Progress]:
+    def stop(done: int, total: int | None) -> None:
+        raise error
 
-    return progress
+    return lambda stage: stop if stage.startswith(name) else silent
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("x")], ids=["interrupt", "failure"])
 @pytest.mark.parametrize(
     "stage", ["reading", "training the tokenizer", "encoding train", "encoding test_two"]
 )
-def test_a_stop_leaves_nothing(stage: str, error: BaseException, corpus: Path, tmp_path: Path) -> None:
+def test_interrupted_prepare_leaves_nothing(
+    stage: str, error: BaseException, corpus: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     with pytest.raises(type(error)):
-        prepare(str(corpus), out, OPTIONS, progress=stop_at(stage, error))
+        prepare(str(corpus), out, OPTIONS, stage=stop_at(stage, error))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus"]
     prepare(str(corpus), out, OPTIONS)
     before = files(out)
     with pytest.raises(type(error)):
-        prepare(str(corpus), out, OPTIONS, force=True, seed=2, progress=stop_at(stage, error))
+        prepare(str(corpus), out, OPTIONS, force=True, seed=2, stage=stop_at(stage, error))
     assert files(out) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "out"]
 
@@ -320,13 +325,13 @@ def test_a_stop_leaves_nothing(stage: str, error: BaseException, corpus: Path, t
 def test_force_replaces_a_prepared_folder_and_nothing_else(corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
     prepare(str(corpus), out, OPTIONS)
-    with pytest.raises(UserError, match="out exists: choose another name, or replace it with --force"):
+    with pytest.raises(UserError, match="out exists: choose another name, or replace it with `force`"):
         prepare(str(corpus), out, OPTIONS)
     report = prepare(str(corpus), out, OPTIONS.model_copy(update={"vocab_size": 50}), force=True)
     assert Prepared(out).report == report
     assert [path.name for path in out.parent.iterdir()] == ["out"]
     before = files(corpus)
-    with pytest.raises(UserError, match="is not a prepared folder, so --force does not replace it"):
+    with pytest.raises(UserError, match="is not a prepared folder, so `force` does not replace it"):
         prepare(str(corpus), corpus, OPTIONS, force=True)
     assert files(corpus) == before
     (tmp_path / "empty").mkdir()
@@ -341,7 +346,7 @@ def test_a_full_disk_is_one_line(
     def full(self: Any) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(row_spool._Writer, "_flush", full)
+    monkeypatch.setattr(spool._Writer, "_flush", full)
     with pytest.raises(UserError, match=r"no space left on the disk; preparing takes about .* make room"):
         prepare(str(corpus), tmp_path / "out", OPTIONS)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus"]
@@ -349,10 +354,11 @@ def test_a_full_disk_is_one_line(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_the_writer_reports_a_full_disk_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [row_spool.Row(text, text, "x") for text in sentences(9000, 1)]
+    form = spool.Format(pa.schema([("text", pa.string())]), 8192, 1 << 23)
+    entries = [spool.Entry(None, (text,), 1, len(text), None) for text in sentences(9000, 1)]
     monkeypatch.setattr(Path, "__truediv__", lambda self, name: Path("/dev/full"))
     with pytest.raises(OSError, match="No space left") as caught:
-        row_spool.write(rows, tmp_path, lambda task, done, total: None)
+        spool.write_spools(entries, tmp_path, form)
     assert caught.value.errno == errno.ENOSPC
 
 
@@ -370,7 +376,7 @@ def test_a_place_that_cannot_be_written(corpus: Path, tmp_path: Path) -> None:
         prepare(str(corpus), closed / "out", OPTIONS)
 
 
-def test_what_is_no_prepared_folder_is_refused(corpus: Path, tmp_path: Path) -> None:
+def test_other_folders_than_prepared_are_refused(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder; make one with `seq2attn prepare"):
         Prepared(tmp_path / "none")
     with pytest.raises(UserError, match="not a prepared folder"):
@@ -410,7 +416,7 @@ def test_nothing_is_printed_and_no_cache_written(
     import datasets
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setattr(prepared, "WORTH_A_WORKER", 20)
+    monkeypatch.setattr(encoding, "MIN_PAIRS_PER_PROCESS", 20)
     prepare(str(corpus), tmp_path / "out", OPTIONS, workers=2)
     assert capfd.readouterr() == ("", "")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "out"]

@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from seq2attn.data import columns
-from seq2attn.data.corpus import LIMIT, Corpus, split_name
+from seq2attn.data.corpus import Corpus, split_name
 from seq2attn.data.formats import json_records, lines
+from seq2attn.data.formats.text import MAX_LENGTH
 from seq2attn.data.sources import open_corpus
+from seq2attn.data.text.columns import choose_columns
 from seq2attn.errors import UsageError, UserError
 
 ROOT = Path(__file__).parents[2]
@@ -87,7 +88,7 @@ def test_both_sides_in_one_column(ending: str, tmp_path: Path) -> None:
     else:
         pq.write_table(pa.Table.from_pylist(NESTED), path)
     assert pairs(open_corpus(str(path))) == PAIRS
-    with pytest.raises(UserError, match="no column fr for --target; there are: en, zh"):
+    with pytest.raises(UserError, match="no column fr for `target`; there are: en, zh"):
         open_corpus(str(path), "en", "fr")
 
 
@@ -105,23 +106,23 @@ def test_a_table_without_a_header(tmp_path: Path) -> None:
         assert corpus.languages == languages
         assert corpus.notes
     assert pairs(open_corpus(str(path), "2", "1")) == [(t, s) for s, t in PAIRS]
-    with pytest.raises(UserError, match="no column 3 for --target; there are: 1, 2"):
+    with pytest.raises(UserError, match="no column 3 for `target`; there are: 1, 2"):
         open_corpus(str(path), "1", "3")
 
 
-def test_a_header_is_no_pair_and_its_columns_are_asked_for_by_name(tmp_path: Path) -> None:
+def test_header_columns_are_found_by_name(tmp_path: Path) -> None:
     path = tmp_path / "pairs.tsv"
     path.write_text("English\tGerman\nyes\tja\n", encoding="utf-8")
     corpus = open_corpus(str(path), "English:en", "German:de")
     assert (pairs(corpus), corpus.languages) == ([("yes", "ja")], ("en", "de"))
     with pytest.raises(
         UserError,
-        match=r"no column english for --source \(did you mean English\?\); there are: English, German",
+        match=r"no column english for `source` \(did you mean English\?\); there are: English, German",
     ):
         open_corpus(str(path), "english", "German")
     path.write_text("a\tb\tc\n1\t2\t3\n", encoding="utf-8")
     with pytest.raises(
-        UsageError, match="say which column is which with --source NAME --target NAME; there are: a, b, c"
+        UsageError, match="say which column is which with `source` NAME and `target` NAME; there are: a, b, c"
     ):
         open_corpus(str(path))
     with pytest.raises(UsageError, match="both the column a"):
@@ -166,7 +167,7 @@ def test_a_line_break_inside_a_cell_is_a_space(tmp_path: Path) -> None:
         ("a.json", '[{"en": "a", "de": "b"},\n7]', r"a\.json:2: not a list of objects"),
         (
             "a.json",
-            '[{"en": "' + "a" * (LIMIT * 2),
+            '[{"en": "' + "a" * (MAX_LENGTH * 2),
             r"a\.json:1: not a list of objects: a record of more than 1,000,000 characters",
         ),
         (
@@ -181,7 +182,7 @@ def test_a_line_break_inside_a_cell_is_a_space(tmp_path: Path) -> None:
             r"a\.csv:3: not a row of CSV: a quote that does not close",
         ),
         ("a.parquet", "PAR1 no", r"a\.parquet: not a Parquet file, or damaged"),
-        ("a.tsv", "x" * (LIMIT + 100), r"a\.tsv:1: a line of more than 1,000,000 bytes"),
+        ("a.tsv", "x" * (MAX_LENGTH + 100), r"a\.tsv:1: a line of more than 1,000,000 bytes"),
         ("a.xlsx", "", r"a\.xlsx: not a format that is known"),
         ("a.jpg", "", r"a\.jpg: an image without captions"),
         ("a.mp4", "", r"a\.mp4: an image without captions"),
@@ -196,9 +197,7 @@ def test_a_fault_is_one_line_with_its_place(name: str, content: str, message: st
     assert len(str(caught.value)) < 500
 
 
-def test_records_of_json_over_the_edges_of_what_is_read_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_json_records_across_read_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.json"
     for text in (
         json.dumps(RECORDS, ensure_ascii=False),
@@ -250,10 +249,10 @@ def test_a_folder_of_line_aligned_files(tmp_path: Path) -> None:
 def test_the_direction_is_never_guessed(tmp_path: Path) -> None:
     fill(tmp_path, train__en="a\n", train__de="b\n")
     with pytest.raises(
-        UsageError, match="say which way to translate, as in --source de --target en; its endings are: de, en"
+        UsageError, match="say which way to translate, as in `source` de `target` en; its endings are: de, en"
     ):
         open_corpus(str(tmp_path))
-    with pytest.raises(UserError, match="for --target fr; its endings are: de, en"):
+    with pytest.raises(UserError, match="for `target` fr; its endings are: de, en"):
         open_corpus(str(tmp_path), "en", "fr")
     with pytest.raises(UsageError, match="both en"):
         open_corpus(str(tmp_path), "en", "en")
@@ -267,7 +266,8 @@ def test_sides_of_different_length(english: str, german: str, line: int, tmp_pat
     fill(tmp_path, train__en=english, train__de=german)
     counts = [len(re.findall(r"[^\n]+\n?|\n", text)) for text in (english, german)]
     longer, shorter = ("train.en", "train.de") if counts[0] > counts[1] else ("train.de", "train.en")
-    expected = f"not line-aligned: train.en has {counts[0]} lines, train.de has {counts[1]} lines; line {line} of {longer} has no partner in {shorter}"
+    expected = f"not line-aligned: train.en has {counts[0]} lines, train.de has {counts[1]} lines; "
+    expected += f"line {line} of {longer} has no partner in {shorter}"
     with pytest.raises(UserError, match=re.escape(expected)):
         list(open_corpus(str(tmp_path), "en", "de").rows())
 
@@ -301,7 +301,7 @@ def test_what_is_not_utf8_is_named(bad: bytes, tmp_path: Path) -> None:
         list(open_corpus(str(tmp_path), "en", "de").rows())
 
 
-def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+def test_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:
     fill(tmp_path, train__en="a\n")
     with gzip.open(tmp_path / "train.de.gz", "wb", compresslevel=1) as file:
         for _ in range(64):
@@ -313,8 +313,8 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
 def test_a_line_of_the_largest_size_passes(tmp_path: Path) -> None:
     path = tmp_path / "x"
     for end in (b"", b"\n", b"\r\n"):
-        path.write_bytes(b"x" * LIMIT + end + (b"y" if end else b""))
-        assert [len(line) for line in lines.read_lines(path)] == [LIMIT] + [1] * bool(end)
+        path.write_bytes(b"x" * MAX_LENGTH + end + (b"y" if end else b""))
+        assert [len(line) for line in lines.read_lines(path)] == [MAX_LENGTH] + [1] * bool(end)
 
 
 def test_split_names() -> None:
@@ -397,7 +397,7 @@ def test_the_layout_of_the_hub(kind: str, tmp_path: Path) -> None:
         assert [row.split for row in rows] == ["test"] * 6 + ["train"] * 6 + ["valid"] * 6
         assert [(row.source, row.target) for row in rows[6:12]] == PAIRS
         assert len(corpus.inputs) == 3
-    with pytest.raises(UserError, match="no column fr for --source; there are: en, zh"):
+    with pytest.raises(UserError, match="no column fr for `source`; there are: en, zh"):
         open_corpus(f"hf:{tmp_path / 'set'}", "fr", "zh")
 
 
@@ -422,10 +422,11 @@ def test_the_hub_that_cannot_be_reached_and_names_that_cannot_be() -> None:
             open_corpus(name)
 
 
-def test_the_library_of_the_hub_reports_nothing_to_anybody() -> None:
+def test_hub_library_sends_no_telemetry() -> None:
     code = (
         "import seq2attn.data.prepared, logging, huggingface_hub.constants as hub\n"
-        "print(hub.HF_HUB_DISABLE_TELEMETRY, logging.getLogger('huggingface_hub').isEnabledFor(logging.WARNING))"
+        "warns = logging.getLogger('huggingface_hub').isEnabledFor(logging.WARNING)\n"
+        "print(hub.HF_HUB_DISABLE_TELEMETRY, warns)"
     )
     names = (
         "HF_HUB_DISABLE_TELEMETRY",
@@ -447,6 +448,6 @@ def test_the_library_of_the_hub_reports_nothing_to_anybody() -> None:
     assert done.stdout == "True False\n"
 
 
-def test_names_inside_of_a_nested_column_give_way_to_plain_ones() -> None:
-    assert not columns.choose(["en", "de", "translation"], "en", "de", "x", ["fr", "it"]).nested
-    assert columns.choose(["id", "translation"], None, None, "x", ["fr", "it"]).languages == ("fr", "it")
+def test_plain_columns_come_before_nested_ones() -> None:
+    assert not choose_columns(["en", "de", "translation"], "en", "de", "x", ["fr", "it"]).nested
+    assert choose_columns(["id", "translation"], None, None, "x", ["fr", "it"]).languages == ("fr", "it")

@@ -142,7 +142,7 @@ def test_a_trained_model_is_searched_alike(preset: str, tmp_path: Path) -> None:
     ours = both.ours.translate(TEXTS, beam=5, max_length=LONGEST)
     assert [h[0].text for h in ours] == GIVEN
     for mine, his in zip(ours, both.translate(beam_size=5), strict=True):
-        assert his.hypotheses[0] == both.target.pieces(mine[0].tokens)
+        assert his.hypotheses[0] == both.target.subwords(mine[0].tokens)
         assert his.scores[0] == pytest.approx(mine[0].score, abs=1e-4)
 
 
@@ -160,7 +160,7 @@ def test_presets_of_transformers_are_exported(preset: str, tmp_path: Path) -> No
     for mine, his in zip(
         both.ours.translate(TEXTS, beam=1, max_length=LONGEST), both.translate(beam_size=1), strict=True
     ):
-        assert his.hypotheses[0] == both.target.pieces(mine[0].tokens)
+        assert his.hypotheses[0] == both.target.subwords(mine[0].tokens)
 
 
 def test_attention_is_that_of_the_last_layer(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ import tiny_images
 from PIL import Image
 
 from seq2attn.config import DataConfig, ModelConfig
-from seq2attn.data import prepared
+from seq2attn.data.prepare import prepare
 
 PAIRS = list(zip(tiny.ENGLISH, tiny.FRENCH, strict=True))
 SPARE = (
@@ -155,7 +155,7 @@ def images(form: str) -> Callable[[Path], None]:
 def prepared_text(folder: Path) -> None:
     (folder / "corpus").mkdir()
     text(folder / "corpus")
-    prepared.prepare(
+    prepare(
         str(folder / "corpus"),
         folder / "data",
         DataConfig(source="en", target="fr", vocab_size=60),
@@ -165,7 +165,7 @@ def prepared_text(folder: Path) -> None:
 
 def prepared_images(folder: Path) -> None:
     images("jsonl")(folder)
-    prepared.prepare(str(folder / "corpus"), folder / "data", DataConfig(vocab_size=60), shrink=True)
+    prepare(str(folder / "corpus"), folder / "data", DataConfig(vocab_size=60), shrink=True)
 
 
 def run(folder: Path) -> None:

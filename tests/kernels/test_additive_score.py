@@ -1,5 +1,5 @@
-"""v . tanh(q + k + U f) with its own backward: values by plain broadcasting, gradients by finite differences,
-memory by counting.
+"""The additive score with its own backward: values by plain broadcasting, gradients by finite differences,
+memory by counting elements.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from seq2attn.kernels.deferred_gradients import unrolled
 
 pytestmark = pytest.mark.usefixtures("float64")
 
-past = pytest.mark.parametrize("features", [0, 2], ids=["no past", "past"])
+history = pytest.mark.parametrize("features", [0, 2], ids=["no history", "history"])
 
 
 def plain(
@@ -51,15 +51,15 @@ def parts(
     return tuple(torch.randn(shape, requires_grad=grad) for shape in shapes)
 
 
-@past
-def test_values(features: int) -> None:
+@history
+def test_scores_equal_the_plain_formula(features: int) -> None:
     args = parts(features)
     torch.testing.assert_close(additive_score(*args), plain(*args))
 
 
-@past
+@history
 @pytest.mark.parametrize("chunk", [1, 60, 90, 1 << 22])
-def test_values_without_gradient_in_pieces(
+def test_scores_without_gradients_equal_the_plain_formula(
     features: int, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "CHUNK", chunk)
@@ -67,24 +67,24 @@ def test_values_without_gradient_in_pieces(
     torch.testing.assert_close(additive_score(*args), plain(*args))
 
 
-@past
+@history
 @pytest.mark.parametrize("way", [additive_score, loop])
-def test_gradients(features: int, way: Callable[..., Tensor]) -> None:
+def test_gradients_by_finite_differences(features: int, way: Callable[..., Tensor]) -> None:
     torch.autograd.gradcheck(way, parts(features))
 
 
 @pytest.mark.parametrize(
-    ("features", "wanted"), [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1), (2, 2), (2, 3), (2, 4)]
+    ("features", "index"), [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1), (2, 2), (2, 3), (2, 4)]
 )
 @pytest.mark.parametrize("way", [additive_score, loop])
-def test_gradient_of_one_part_alone(features: int, wanted: int, way: Callable[..., Tensor]) -> None:
+def test_gradient_of_one_input(features: int, index: int, way: Callable[..., Tensor]) -> None:
     got = list(parts(features, grad=False))
-    got[wanted].requires_grad_()
+    got[index].requires_grad_()
     torch.autograd.gradcheck(way, tuple(got))
 
 
-@past
-def test_a_loop_is_plain_autograd(features: int) -> None:
+@history
+def test_loop_equals_plain_autograd(features: int) -> None:
     """Over several steps, of which a loss takes some and weighs them unequally."""
     args = parts(features, t=5)
     weight = torch.randn(2, 5, 5) * torch.tensor([1.0, 0.0, 2.0, 1.0, 0.0])[:, None]
@@ -93,16 +93,16 @@ def test_a_loop_is_plain_autograd(features: int) -> None:
         torch.testing.assert_close(got, expected)
 
 
-def test_features_made_of_earlier_scores() -> None:
+def test_features_of_earlier_scores_pass_gradients() -> None:
     """What coverage does: each step's features come from the steps before, and the gradient goes back through
     all of them.
     """
     query, keys, v, _, u = parts(1, t=4)
 
-    def walk(energy: Callable[..., Tensor]) -> Tensor:
+    def walk(score: Callable[..., Tensor]) -> Tensor:
         total, steps = torch.zeros(2, 1, 5), []
         for t in range(4):
-            steps.append(energy(query[:, t : t + 1], keys, v, total[..., None], u))
+            steps.append(score(query[:, t : t + 1], keys, v, total[..., None], u))
             total = total + steps[-1].softmax(-1)
         return torch.cat(steps, 1)
 
@@ -119,8 +119,8 @@ def test_features_made_of_earlier_scores() -> None:
         torch.testing.assert_close(got, want)
 
 
-@past
-def test_inputs_are_left_as_they_were(features: int) -> None:
+@history
+def test_inputs_are_not_modified(features: int) -> None:
     args = parts(features)
     before = [part.detach().clone() for part in args]
     additive_score(*args).sum().backward()
@@ -130,9 +130,9 @@ def test_inputs_are_left_as_they_were(features: int) -> None:
         assert torch.equal(part.detach(), was)
 
 
-@past
+@history
 @pytest.mark.parametrize("way", [additive_score, loop])
-def test_going_back_twice_gives_the_same(features: int, way: Callable[..., Tensor]) -> None:
+def test_second_backward_gives_the_same_gradients(features: int, way: Callable[..., Tensor]) -> None:
     args = parts(features)
     scores = way(*args).square().sum()
     once = torch.autograd.grad(scores, args, retain_graph=True)
@@ -141,23 +141,23 @@ def test_going_back_twice_gives_the_same(features: int, way: Callable[..., Tenso
         assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("wanted", range(5))
+@pytest.mark.parametrize("index", range(5))
 @pytest.mark.parametrize("way", [additive_score, loop])
-def test_the_gradient_of_one_part_leaves_nothing_for_the_next(
-    wanted: int, way: Callable[..., Tensor]
+def test_gradient_of_one_input_stores_nothing_for_the_next_backward(
+    index: int, way: Callable[..., Tensor]
 ) -> None:
     args = parts(2)
     scores = way(*args).square().sum()
     want = torch.autograd.grad(scores, args, retain_graph=True)
-    (alone,) = torch.autograd.grad(scores, args[wanted], retain_graph=True)
-    assert torch.equal(alone, want[wanted])
+    (alone,) = torch.autograd.grad(scores, args[index], retain_graph=True)
+    assert torch.equal(alone, want[index])
     for got, expected in zip(torch.autograd.grad(scores, args), want, strict=True):
         assert torch.equal(got, expected)
 
 
-@past
+@history
 @pytest.mark.parametrize("way", [additive_score, loop])
-def test_under_autocast(features: int, way: Callable[..., Tensor]) -> None:
+def test_scores_and_gradients_under_autocast(features: int, way: Callable[..., Tensor]) -> None:
     """Products in bfloat16: scores near float32's, gradients in each part's own type, past weights in float32
     among them.
     """
@@ -205,24 +205,24 @@ def most_elements(way: Callable[..., Tensor], args: tuple[Tensor, ...]) -> int:
     return elements.most
 
 
-@past
+@history
 def test_memory_does_not_grow_with_queries_times_keys_times_units(features: int) -> None:
     """A few (B, S, A) and (B, T, S) or (B, T, S, P) tensors, where plain autograd keeps (B, T, S, A)."""
     b, t, s, a = 2, 64, 20, 40
     args = parts(features, b=b, t=t, s=s, a=a)
-    room = 6 * b * s * a + b * t * (2 * s * (1 + features) + 4 * a)
-    assert most_elements(additive_score, args) < room
-    assert most_elements(loop, args) < room
-    assert most_elements(plain, args) > b * t * s * a > 2 * room  # the counting counts
+    bound = 6 * b * s * a + b * t * (2 * s * (1 + features) + 4 * a)
+    assert most_elements(additive_score, args) < bound
+    assert most_elements(loop, args) < bound
+    assert most_elements(plain, args) > b * t * s * a > 2 * bound  # the counting counts
 
 
 @pytest.mark.parametrize(
-    ("features", "wanted"), [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1), (2, 2), (2, 3), (2, 4)]
+    ("features", "index"), [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1), (2, 2), (2, 3), (2, 4)]
 )
-def test_nothing_large_is_saved_for_the_way_back(features: int, wanted: int) -> None:
+def test_nothing_large_is_saved_for_backward(features: int, index: int) -> None:
     """Whichever part the gradient is for."""
     args, saved = parts(features, grad=False, b=2, t=16, s=6, a=50), []
-    args[wanted].requires_grad_()
+    args[index].requires_grad_()
     with torch.autograd.graph.saved_tensors_hooks(
         lambda tensor: saved.append(tensor.numel()) or tensor, lambda tensor: tensor
     ):
@@ -231,11 +231,20 @@ def test_nothing_large_is_saved_for_the_way_back(features: int, wanted: int) -> 
     assert sum(saved) <= sum(part.numel() for part in args)
 
 
-@past
-def test_memory_without_gradient_is_a_chunk(features: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@history
+def test_memory_without_gradients_is_a_chunk(features: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHUNK", 4 * 2 * 6 * 100)
     args = parts(features, grad=False, b=2, t=64, s=6, a=100)
     with Elements() as elements:
         additive_score(*args)
     seen = sum(part.numel() for part in args)  # views of them are counted too
     assert elements.most <= seen + 2 * module.CHUNK + 2 * 2 * 64 * 6
+
+
+@history
+@pytest.mark.parametrize("grad", [False, True])
+def test_heads_are_one_more_batch_dimension(features: int, grad: bool) -> None:
+    query, keys, v, *rest = parts(features, grad=grad, b=6)
+    heads = [part.unflatten(0, (2, 3)) for part in (query, keys, *rest[:1])]
+    scores = additive_score(heads[0], heads[1], v, *heads[2:], *rest[1:])
+    torch.testing.assert_close(scores, additive_score(query, keys, v, *rest).unflatten(0, (2, 3)))

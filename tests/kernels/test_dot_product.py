@@ -1,4 +1,4 @@
-"""The plain products and torch's fused call say the same, forward and back, masks and shared heads included."""
+"""The two ways of dot_product_attention are equal, forward and backward, with masks and shared heads."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seq2attn.kernels import dot_product as module
-from seq2attn.kernels.dot_product import products
+from seq2attn.kernels.dot_product import dot_product_attention
 
 B, H, T, S, D = 3, 4, 5, 6, 8
 MASKS: dict[str, Callable[[], Tensor | None]] = {
@@ -32,7 +32,7 @@ def given(kv_heads: int, steps: int = S) -> tuple[Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize("kv_heads", [4, 2, 1])
 @pytest.mark.parametrize("mask", list(MASKS))
 @pytest.mark.parametrize("scale", [0.3, D**-0.5])
-def test_plain_products_are_the_fused_call(kv_heads: int, mask: str, scale: float) -> None:
+def test_plain_products_equal_the_fused_call(kv_heads: int, mask: str, scale: float) -> None:
     inputs, seen = given(kv_heads), MASKS[mask]()
     plain = module._plain(*inputs, seen, False, scale)
     fused = F.scaled_dot_product_attention(*inputs, seen, scale=scale, enable_gqa=True)
@@ -46,7 +46,7 @@ def test_plain_products_are_the_fused_call(kv_heads: int, mask: str, scale: floa
 
 
 @pytest.mark.parametrize("kv_heads", [4, 2, 1])
-def test_causal_products_look_at_themselves_and_back(kv_heads: int) -> None:
+def test_causal_plain_products_equal_the_fused_call(kv_heads: int) -> None:
     inputs = given(kv_heads, steps=7)
     fused = F.scaled_dot_product_attention(*inputs, is_causal=True, enable_gqa=True)
     torch.testing.assert_close(module._plain(*inputs, None, True, D**-0.5), fused, rtol=0, atol=1e-12)
@@ -54,10 +54,10 @@ def test_causal_products_look_at_themselves_and_back(kv_heads: int) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("causal", [False, True])
-def test_every_precision_says_the_same(dtype: torch.dtype, causal: bool) -> None:
+def test_every_dtype_is_near_float64(dtype: torch.dtype, causal: bool) -> None:
     inputs = [x.detach().to(dtype) for x in given(2, steps=7)]
     want = F.scaled_dot_product_attention(*(x.double() for x in inputs), is_causal=causal, enable_gqa=True)
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-        got = products(*inputs, causal=causal)
+        got = dot_product_attention(*inputs, causal=causal)
     assert got.dtype == dtype
     torch.testing.assert_close(got.double(), want, rtol=0, atol=0.03 if dtype == torch.bfloat16 else 1e-6)

@@ -30,7 +30,7 @@ def parts(dtype: torch.dtype = torch.float64) -> tuple[Tensor, nn.Linear, Tensor
 
 @pytest.mark.usefixtures("_pieces")
 @pytest.mark.parametrize("smoothing", SMOOTHING)
-def test_the_definition(smoothing: float) -> None:
+def test_loss_equals_the_references(smoothing: float) -> None:
     features, output, targets = parts()
     want = reference.cross_entropy(output(features).detach().numpy(), targets.tolist(), smoothing)
     assert cross_entropy(features, output, targets, smoothing).item() == pytest.approx(want, abs=1e-10)
@@ -40,7 +40,7 @@ def test_the_definition(smoothing: float) -> None:
 
 @pytest.mark.usefixtures("_pieces")
 @pytest.mark.parametrize("smoothing", SMOOTHING)
-def test_what_each_position_adds_has_no_gradient(smoothing: float) -> None:
+def test_losses_of_positions_have_no_gradient(smoothing: float) -> None:
     features, output, targets = parts()
     total, each_M = cross_entropies(features, output, targets, smoothing)
     torch.testing.assert_close(
@@ -50,11 +50,9 @@ def test_what_each_position_adds_has_no_gradient(smoothing: float) -> None:
     assert total.requires_grad
     assert not each_M.requires_grad
     wanted = (features, output.weight, output.bias)
-    combine_layers = torch.autograd.grad(total + (each_M * features[:, 0].detach()).sum(), wanted)
+    both = torch.autograd.grad(total + (each_M * features[:, 0].detach()).sum(), wanted)
     for a, b in zip(
-        combine_layers,
-        torch.autograd.grad(cross_entropy(features, output, targets, smoothing), wanted),
-        strict=True,
+        both, torch.autograd.grad(cross_entropy(features, output, targets, smoothing), wanted), strict=True
     ):
         assert torch.equal(a, b)
     with torch.no_grad():
@@ -63,7 +61,7 @@ def test_what_each_position_adds_has_no_gradient(smoothing: float) -> None:
 
 @pytest.mark.usefixtures("_pieces")
 @pytest.mark.parametrize("smoothing", SMOOTHING)
-def test_value_and_gradients_are_torchs(smoothing: float) -> None:
+def test_loss_and_gradients_equal_torch_cross_entropy(smoothing: float) -> None:
     features, output, targets = parts()
     wanted = (features, output.weight, output.bias)
     slow = F.cross_entropy(output(features), targets, label_smoothing=smoothing, reduction="sum")
@@ -93,7 +91,7 @@ def test_gradients_by_finite_differences() -> None:
 
 
 @pytest.mark.parametrize("frozen", ["features", "weight"])
-def test_one_part_may_be_frozen(frozen: str) -> None:
+def test_features_or_weights_may_be_frozen(frozen: str) -> None:
     features, output, targets = parts()
     if frozen == "features":
         features = features.detach()
@@ -106,7 +104,7 @@ def test_one_part_may_be_frozen(frozen: str) -> None:
     assert (features.grad is None) == (frozen == "features")
 
 
-def test_a_tied_matrix_gets_both_its_gradients() -> None:
+def test_tied_matrix_gets_both_gradients() -> None:
     """The output matrix that is the embedding too: one parameter, two ways to it."""
     embedding, targets = nn.Embedding(N, D, dtype=torch.float64), torch.randint(0, N, (M,))
     output = nn.Linear(D, N, dtype=torch.float64)
@@ -122,7 +120,7 @@ def test_a_tied_matrix_gets_both_its_gradients() -> None:
     torch.testing.assert_close(fast, slow)
 
 
-def test_huge_logits_stay_finite() -> None:
+def test_huge_logits_give_a_finite_loss() -> None:
     features, output, targets = parts(torch.float32)
     value = cross_entropy(features * 1e4, output, targets, 0.1)
     assert torch.isfinite(value)
@@ -130,13 +128,13 @@ def test_huge_logits_stay_finite() -> None:
     assert torch.isfinite(gradient).all()
 
 
-def test_no_position_is_no_loss() -> None:
+def test_loss_of_no_positions_is_zero() -> None:
     features, output, _ = parts()
     assert cross_entropy(features[:0], output, torch.empty(0, dtype=torch.long), 0.1).item() == 0.0
 
 
 @pytest.mark.usefixtures("_pieces")
-def test_low_precision_sums_in_float32() -> None:
+def test_autocast_sums_in_float32() -> None:
     features, output, targets = parts(torch.float32)
     exact = cross_entropy(features, output, targets, 0.1)
     with torch.autocast("cpu", torch.bfloat16):
@@ -149,7 +147,7 @@ def test_low_precision_sums_in_float32() -> None:
         assert (a - b).norm() < 0.03 * b.norm()
 
 
-def test_a_sure_guess_costs_nothing_and_a_blind_one_log_n() -> None:
+def test_loss_is_zero_of_certainty_and_log_n_of_a_uniform_guess() -> None:
     output = nn.Linear(D, N, dtype=torch.float64)
     with torch.no_grad():
         output.weight.zero_()

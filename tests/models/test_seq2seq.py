@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seq2attn import config
-from seq2attn.kernels.deferred_gradients import Shared
+from seq2attn.kernels.deferred_gradients import DeferredGradient
 from seq2attn.models.layers.cells import Cell
 from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.training.objectives import reinforce
@@ -271,7 +271,7 @@ def small(chosen: config.ModelConfig) -> config.ModelConfig:
     )
     if chosen.decoder.kind == "rnn":
         assert chosen.encoder.kind == "rnn"
-        width = config.RNNEncoderConfig.model_validate(tree["encoder"]).width
+        width = 4 * (2 if chosen.encoder.bidirectional else 1)
         tree["decoder"] |= {"size": width, "readout_size": chosen.decoder.readout_size and 4}
     return config.ModelConfig.model_validate(tree)
 
@@ -301,7 +301,7 @@ def test_nothing_outlives_a_training_step(backward: bool) -> None:
     )
 
     def kept() -> int:
-        return sum(issubclass(type(thing), Shared) for thing in gc.get_objects())
+        return sum(issubclass(type(thing), DeferredGradient) for thing in gc.get_objects())
 
     gc.collect()
     gc.disable()

@@ -95,7 +95,10 @@ def test_other_characters_are_no_emoji(character):
     [{"MPLCONFIGDIR": "/proc/nowhere"}, {"XDG_CACHE_HOME": "/proc/x", "XDG_CONFIG_HOME": "/proc/x"}],
 )
 def test_a_cache_that_cannot_be_written_says_nothing(tmp_path, setting):
-    script = "import sys, numpy\nfrom pathlib import Path\nfrom seq2attn.plotting import heatmap\nheatmap.save(numpy.ones((1, 1)), ['a'], ['b'], Path(sys.argv[1]))"
+    script = (
+        "import sys, numpy\nfrom pathlib import Path\nfrom seq2attn.plotting import heatmap\n"
+        "heatmap.save(numpy.ones((1, 1)), ['a'], ['b'], Path(sys.argv[1]))"
+    )
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -9,6 +9,7 @@ import pytest
 
 from seq2attn.errors import UsageError
 from seq2attn.plotting import html_alignment
+from seq2attn.plotting.alignment import Alignment
 
 
 class Reader(html.parser.HTMLParser):
@@ -41,9 +42,7 @@ HOSTILE = ["<script>alert(1)</script>", "</script>", "&amp;", "\"'", "{x}", "北
 
 def test_words_are_text_and_weights_are_read_back():
     weights = np.random.default_rng(1).random((2, len(HOSTILE)))
-    reader = Reader(
-        html_alignment.render([html_alignment.Alignment(HOSTILE, ["a", "b"], weights)], "<title>")
-    )
+    reader = Reader(html_alignment.render([Alignment(HOSTILE, ["a", "b"], weights)], "<title>"))
     assert reader.words == [*HOSTILE, "a", "b"]
     np.testing.assert_allclose(json.loads(reader.data), [weights], atol=1e-4)
     assert [tag for tag, _ in reader.tags].count("script") == 2
@@ -56,7 +55,7 @@ CONTROLS = "a\x00b\x1b[31mc\x7fd\x9be\u202ef\u2066g\u2069h\ufffei"
 def test_control_characters_are_written_as_escapes(place):
     """Raw, they are invalid in HTML, and drive the terminal of whoever looks at the file; marks of direction
     would turn what follows."""
-    one = html_alignment.Alignment(
+    one = Alignment(
         ["a", CONTROLS if place == "word" else "b"],
         ["c"],
         np.ones((1, 2)),
@@ -71,7 +70,7 @@ def test_control_characters_are_written_as_escapes(place):
 
 
 def test_words_are_buttons_of_named_groups_and_one_stop_of_the_tab_key():
-    tags = Reader(html_alignment.render([html_alignment.Alignment(["a", "b"], ["c", "d"], np.eye(2))])).tags
+    tags = Reader(html_alignment.render([Alignment(["a", "b"], ["c", "d"], np.eye(2))])).tags
     words = [attributes for tag, attributes in tags if "data-word" in attributes]
     assert {attributes["role"] for attributes in words} == {"button"}
     assert [attributes["tabindex"] for attributes in words] == ["0", "-1", "-1", "-1"]
@@ -83,7 +82,7 @@ def test_words_are_buttons_of_named_groups_and_one_stop_of_the_tab_key():
 
 
 def test_words_that_were_hardly_read_and_the_end_are_marked():
-    one = html_alignment.Alignment(
+    one = Alignment(
         ["a", "b", "c", "end"], ["d", "end"], np.array([[0.9, 0.05, 0, 0.05], [0, 0, 1, 0]]), ends=True
     )
     text = html_alignment.render([one])
@@ -94,7 +93,7 @@ def test_words_that_were_hardly_read_and_the_end_are_marked():
 
 def test_every_head_is_on_the_page_behind_their_mean():
     heads = [
-        html_alignment.Alignment(["a", "b"], ["c"], np.array([row]), title=f"head {number}")
+        Alignment(["a", "b"], ["c"], np.array([row]), title=f"head {number}")
         for number, row in enumerate(([1.0, 0.0], [0.0, 1.0]), 1)
     ]
     reader = Reader(html_alignment.render([heads]))
@@ -105,8 +104,7 @@ def test_every_head_is_on_the_page_behind_their_mean():
 
 def test_what_one_head_hardly_read_is_not_said_of_all():
     heads = [
-        html_alignment.Alignment(["a", "b"], ["c"], np.array([[1.0, 0.0]]), title=f"head {number}")
-        for number in (1, 2)
+        Alignment(["a", "b"], ["c"], np.array([[1.0, 0.0]]), title=f"head {number}") for number in (1, 2)
     ]
     assert "1 of 2 source words was hardly read:" in html_alignment.render([heads])
     assert "1 of 2 source words was hardly read by head 1:" in html_alignment.render([heads[:1]])
@@ -114,12 +112,9 @@ def test_what_one_head_hardly_read_is_not_said_of_all():
 
 def test_empty_lines_have_their_number_and_weights_stay_with_their_lines():
     pairs = [
-        html_alignment.Alignment(["a"], ["b"], np.full((1, 1), weight), line=line)
-        for line, weight in ((1, 0.25), (3, 0.75))
+        Alignment(["a"], ["b"], np.full((1, 1), weight), line=line) for line, weight in ((1, 0.25), (3, 0.75))
     ]
-    text = html_alignment.render(
-        [pairs[0], html_alignment.Alignment([], [], np.zeros((0, 0)), line=2), pairs[1]]
-    )
+    text = html_alignment.render([pairs[0], Alignment([], [], np.zeros((0, 0)), line=2), pairs[1]])
     assert text.index("line 1") < text.index("line 2: empty") < text.index("line 3")
     reader = Reader(text)
     assert json.loads(reader.data) == [[[0.25]], [[0.75]]]
@@ -127,24 +122,19 @@ def test_empty_lines_have_their_number_and_weights_stay_with_their_lines():
 
 
 def test_nothing_is_fetched_from_elsewhere():
-    text = html_alignment.render([html_alignment.Alignment(["a"], ["b"], np.ones((1, 1)))])
+    text = html_alignment.render([Alignment(["a"], ["b"], np.ones((1, 1)))])
     assert not any({"src", "href"} & set(attributes) for _, attributes in Reader(text).tags)
     assert "://" not in text
     assert "@import" not in text
 
 
 def test_a_line_of_arabic_runs_from_right_to_left():
-    text = html_alignment.render(
-        [html_alignment.Alignment(["12", "أنا", "x"], ["I", "أنا"], np.ones((2, 3)))]
-    )
+    text = html_alignment.render([Alignment(["12", "أنا", "x"], ["I", "أنا"], np.ones((2, 3)))])
     assert [attributes["dir"] for _, attributes in Reader(text).tags if "dir" in attributes] == ["rtl", "ltr"]
 
 
 def test_several_pairs_are_one_page(tmp_path):
-    pairs = [
-        html_alignment.Alignment(["a"], ["b"], np.ones((1, 1))),
-        html_alignment.Alignment(["c", "d"], ["\ud800"], np.ones((1, 2))),
-    ]
+    pairs = [Alignment(["a"], ["b"], np.ones((1, 1))), Alignment(["c", "d"], ["\ud800"], np.ones((1, 2)))]
     html_alignment.save(pairs, tmp_path / "html_alignment.html")
     assert (tmp_path / "html_alignment.html").read_text(encoding="utf-8").count("<section") == 2
     assert len(list(tmp_path.iterdir())) == 1
@@ -152,4 +142,4 @@ def test_several_pairs_are_one_page(tmp_path):
 
 def test_weights_that_do_not_fit_the_words_are_refused():
     with pytest.raises(UsageError, match=r"shape \(2, 2\) for 1 target and 2 source words"):
-        html_alignment.render([html_alignment.Alignment(["a", "b"], ["c"], np.ones((2, 2)))])
+        html_alignment.render([Alignment(["a", "b"], ["c"], np.ones((2, 2)))])

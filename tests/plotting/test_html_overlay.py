@@ -13,7 +13,7 @@ from PIL import Image
 
 from seq2attn.errors import UsageError
 from seq2attn.plotting import html_overlay
-from seq2attn.plotting.html_overlay import Looked
+from seq2attn.plotting.html_overlay import CaptionAttention
 
 HOSTILE = ["<script>alert(1)</script>", "</script>", "&amp;", "\"'", "{x}", "北京", "القطط", "\ud800"]
 PIXELS = np.random.default_rng(1).integers(0, 256, (12, 20, 3), dtype=np.uint8)
@@ -55,7 +55,9 @@ class Reader(html.parser.HTMLParser):
 
 def test_words_are_text_and_pixels_and_weights_are_read_back():
     weights = np.random.default_rng(1).random((len(HOSTILE), 6))
-    reader = Reader(html_overlay.render([Looked(PIXELS, HOSTILE, weights, (2, 3), "<b>name")], "<title>"))
+    reader = Reader(
+        html_overlay.render([CaptionAttention(PIXELS, HOSTILE, weights, (2, 3), "<b>name")], "<title>")
+    )
     assert reader.words == HOSTILE
     [[rows, columns, highest, read]] = json.loads(reader.data)
     assert (rows, columns, highest) == (2, 3, 1)
@@ -68,14 +70,14 @@ def test_words_are_text_and_pixels_and_weights_are_read_back():
 
 def test_a_clip_has_all_its_frames_in_order():
     frames = np.stack([PIXELS, PIXELS[::-1], PIXELS[:, ::-1]])
-    reader = Reader(html_overlay.render([Looked(frames, ["a", "b"], np.ones((2, 3)) / 3, None)]))
+    reader = Reader(html_overlay.render([CaptionAttention(frames, ["a", "b"], np.ones((2, 3)) / 3, None)]))
     np.testing.assert_array_equal(reader.images(), frames)
     assert json.loads(reader.data)[0][:3] == [0, 0, 0.4]
     assert not [tag for tag, _ in reader.tags if tag == "canvas"]
 
 
 def test_nothing_is_fetched_from_elsewhere():
-    text = html_overlay.render([Looked(PIXELS, ["a"], np.ones((1, 1)), (1, 1))])
+    text = html_overlay.render([CaptionAttention(PIXELS, ["a"], np.ones((1, 1)), (1, 1))])
     assert all(
         str(attributes["src"]).startswith("data:image/png;base64,")
         for _, attributes in Reader(text).tags
@@ -96,7 +98,10 @@ def test_a_large_image_is_kept_small(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         html_overlay.save(
-            [Looked(large, [], np.zeros((0, 9)), (3, 3)), Looked(large[None], ["x"], np.ones((1, 1)), None)],
+            [
+                CaptionAttention(large, [], np.zeros((0, 9)), (3, 3)),
+                CaptionAttention(large[None], ["x"], np.ones((1, 1)), None),
+            ],
             tmp_path / "page.html",
         )
     images = Reader((tmp_path / "page.html").read_text(encoding="utf-8")).images()
@@ -106,13 +111,13 @@ def test_a_large_image_is_kept_small(tmp_path):
 
 def test_the_script_has_its_numbers():
     text = html_overlay.render([])
-    assert not re.search(r"BENT|WARM|\{title\}|\{how\}", text)
+    assert not re.search(r"\{(gamma|warm|title|how|style|policy)\}", text)
 
 
 @pytest.mark.parametrize("weights", [np.ones((1, 5)), np.ones((2, 6)), np.full((1, 6), np.nan)])
 def test_weights_that_do_not_fit_are_refused(weights):
     with pytest.raises(UsageError, match="for 1 words and 6 cells"):
-        html_overlay.render([Looked(PIXELS, ["a"], weights, (2, 3))])
+        html_overlay.render([CaptionAttention(PIXELS, ["a"], weights, (2, 3))])
 
 
 @pytest.mark.parametrize(
@@ -121,4 +126,4 @@ def test_weights_that_do_not_fit_are_refused(weights):
 )
 def test_pixels_that_are_no_image_are_refused(pixels, grid):
     with pytest.raises(UsageError, match=r"a clip is \(F, Y, X, 3\)|an image is \(Y, X, 3\)"):
-        html_overlay.render([Looked(pixels, ["a"], np.ones((1, 1)), grid)])
+        html_overlay.render([CaptionAttention(pixels, ["a"], np.ones((1, 1)), grid)])

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from seq2attn.errors import UsageError
-from seq2attn.plotting import IMAGES, fonts, overlay, spotlight
+from seq2attn.plotting import IMAGES, filmstrip, fonts, overlay, spotlight
 
 GREY = np.full((60, 84, 3), 150, dtype=np.uint8)  # not square, or rows and columns could change places
 GRID = (5, 7)
@@ -65,7 +65,7 @@ def test_a_cell_of_a_corner_is_bright_to_the_very_edge(tmp_path, cell):
 
 def test_brightness_at_a_cells_centre_is_that_of_its_weight():
     weights = np.random.default_rng(2).random((6, 6)) * 0.4
-    smooth = spotlight.glow(weights, (6 * 31, 6 * 31), 0.5)
+    smooth = spotlight.upsample(weights, (6 * 31, 6 * 31), 0.5)
     np.testing.assert_allclose(smooth[15::31, 15::31], spotlight.brightness(weights, 0.5), atol=0.01)
     assert smooth.min() >= 0
     assert smooth.max() <= 1
@@ -74,7 +74,7 @@ def test_brightness_at_a_cells_centre_is_that_of_its_weight():
 def test_more_weight_is_more_light_on_black_on_white_and_between():
     for value in (0, 30, 90, 150, 220, 255):
         steps = (
-            spotlight.lit(np.full((1, 50, 3), value, dtype=np.uint8), np.linspace(0, 1, 50)[None])
+            spotlight.relight(np.full((1, 50, 3), value, dtype=np.uint8), np.linspace(0, 1, 50)[None])
             .astype(int)
             .sum(-1)[0]
         )
@@ -132,7 +132,7 @@ def test_any_count_of_words_in_any_script_and_format_draws_without_a_warning(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         overlay.save(GREY, words, even(len(words)), GRID, path, title="北京 $x$")
-        overlay.save_clip(
+        filmstrip.save(
             np.stack([GREY] * 3),
             words,
             even(len(words), (1, 3)),
@@ -149,9 +149,7 @@ def test_any_count_of_words_in_any_script_and_format_draws_without_a_warning(
 def test_the_same_image_is_the_same_file(tmp_path, ending):
     for name in ("a", "b"):
         overlay.save(GREY, ["x", "y"], even(2), GRID, tmp_path / (name + ending), boxes=[(0, 1, 2, 30, 40)])
-        overlay.save_clip(
-            np.stack([GREY, GREY]), ["x", "y"], even(2, (1, 2)), tmp_path / f"clip-{name}{ending}"
-        )
+        filmstrip.save(np.stack([GREY, GREY]), ["x", "y"], even(2, (1, 2)), tmp_path / f"clip-{name}{ending}")
     assert (tmp_path / f"a{ending}").read_bytes() == (tmp_path / f"b{ending}").read_bytes()
     assert (tmp_path / f"clip-a{ending}").read_bytes() == (tmp_path / f"clip-b{ending}").read_bytes()
 
@@ -228,7 +226,7 @@ def test_files_are_of_a_size_to_send(tmp_path):
     ],
 )
 def test_the_scale_ends_at_the_next_round_number(most, highest):
-    assert spotlight.ceiling(np.array([[0.0, most]])) == highest
+    assert spotlight.scale_max(np.array([[0.0, most]])) == highest
 
 
 def test_the_legend_says_the_highest_weight():
@@ -242,9 +240,9 @@ def test_a_clips_weights_are_depth_of_colour_below_their_frames(tmp_path):
     frames = np.stack([np.full((30, 40, 3), 40 * number, dtype=np.uint8) for number in range(5)])
     weights = np.zeros((3, 5))
     weights[0, 3], weights[1, 1], weights[2, 1] = 0.8, 0.8, 0.3
-    overlay.save_clip(frames, ["x", "longer", "z"], weights, tmp_path / "a.png")
+    filmstrip.save(frames, ["x", "longer", "z"], weights, tmp_path / "a.png")
     drawn = np.asarray(Image.open(tmp_path / "a.png").convert("RGB")).astype(int)
-    figure = overlay.draw_clip(frames, ["x", "longer", "z"], weights, [fonts.FIRST])
+    figure = filmstrip.draw(frames, ["x", "longer", "z"], weights, [fonts.FIRST])
     height = figure.get_size_inches()[1] * 200
     shades = np.zeros((3, 5))
     for number, (left, right, bottom, top) in enumerate(extents(figure)[:5]):
@@ -260,7 +258,7 @@ def test_a_clips_weights_are_depth_of_colour_below_their_frames(tmp_path):
 
 @pytest.mark.parametrize(("count", "words"), [(1, 1), (2, 40), (16, 40), (60, 3)])
 def test_clips_of_any_length_stay_within_their_canvas(count, words):
-    figure = overlay.draw_clip(
+    figure = filmstrip.draw(
         np.stack([GREY] * count), ["word"] * words, even(words, (1, count)), [fonts.FIRST], title="a clip"
     )
     width, height = figure.get_size_inches() * 200
@@ -281,7 +279,7 @@ def test_other_formats_are_refused(tmp_path, name):
     with pytest.raises(UsageError, match=r"an overlay is written as \.png, \.svg, \.pdf"):
         overlay.save(GREY, ["a"], even(1), GRID, tmp_path / name)
     with pytest.raises(UsageError, match=r"a film strip is written as \.png, \.svg, \.pdf"):
-        overlay.save_clip(GREY[None], ["a"], even(1, (1, 1)), tmp_path / name)
+        filmstrip.save(GREY[None], ["a"], even(1, (1, 1)), tmp_path / name)
 
 
 @pytest.mark.parametrize("shape", [(1, 34), (2, 35), (35,), (0, 0), (1, 5, 7)])
@@ -304,5 +302,5 @@ def test_boxes_of_no_word_and_without_a_place_are_refused(box):
 
 @pytest.mark.parametrize("pixels", [GREY[..., 0], GREY.astype(float), GREY[:0], GREY[None], GREY[..., :2]])
 def test_pixels_that_are_no_image_are_refused(pixels):
-    with pytest.raises(UsageError, match=r"an image to draw is \(Y, X, 3\), uint8"):
+    with pytest.raises(UsageError, match=r"must have shape \(Y, X, 3\), type uint8"):
         overlay.draw(pixels, ["a"], even(1), GRID, [fonts.FIRST])

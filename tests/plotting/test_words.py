@@ -9,6 +9,7 @@ from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.inference import Translator
 from seq2attn.plotting import words
 from seq2attn.plotting.alignment import END, Alignment, count_line, hardly_read, mean
+from seq2attn.plotting.punctuation import split_punctuation
 
 SPLIT = {
     "anglais.": ["anglais", "."],
@@ -54,7 +55,7 @@ SPLIT = {
 
 @pytest.mark.parametrize("word", SPLIT)
 def test_punctuation_is_split_off_and_what_belongs_to_a_word_stays(word: str) -> None:
-    assert words.split(word) == SPLIT[word]
+    assert split_punctuation(word) == SPLIT[word]
 
 
 def test_a_stop_takes_nothing_from_its_word() -> None:
@@ -112,7 +113,7 @@ TEXTS = [
 def test_any_text_of_any_tokenizer_is_read_from_its_subwords(kind: str, lowercase: bool, text: str) -> None:
     """Every character of the text stands in one token, and every subword belongs to one."""
     tokenizer = _tokenizer(kind, lowercase)
-    pieces = tokenizer.pieces(tokenizer.encode(text))
+    pieces = tokenizer.subwords(tokenizer.encode(text))
     found = words.side(text.split(), pieces, whole=True)
     assert found is not None
     expected = [words.normalise(word) for word in text.split()]
@@ -191,12 +192,12 @@ def test_source_words_that_were_hardly_read_are_counted() -> None:
         == "2 of 3 source words were hardly read: weights that add up to less than 0.2 (do eat)"
     )
     assert count_line(drawn._replace(attention=np.ones((3, 5)))) == ""
-    of_one = count_line(drawn._replace(title="layer 1, head 3"), named=False)
+    of_one = count_line(drawn._replace(title="layer 1, head 3"), name_words=False)
     assert (
         of_one
         == "2 of 3 source words were hardly read by layer 1, head 3: weights that add up to less than 0.2"
     )
-    assert hardly_read(drawn._replace(pieces=True)) == []
+    assert hardly_read(drawn._replace(subwords=True)) == []
     assert count_line(Alignment(["cat"], ["a"], np.zeros((1, 1)))).startswith(
         "the source word was hardly read"
     )

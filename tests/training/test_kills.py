@@ -20,7 +20,7 @@ import image_toy
 import pytest
 
 from seq2attn import config
-from seq2attn.data.prepared import prepare
+from seq2attn.data.prepare import prepare
 
 pytestmark = pytest.mark.slow
 
@@ -180,7 +180,7 @@ def everything(out: Path) -> tuple[bytes, bytes, dict[str, Any], list[dict[str, 
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(
+def test_run_killed_at_random_moments_ends_as_one_that_was_not(
     family: str, data: dict[bool, Path], table: list[Row], tmp_path: Path
 ) -> None:
     draw = random.Random(f"{SEED} {family}")

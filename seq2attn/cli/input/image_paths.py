@@ -1,8 +1,7 @@
-"""Which images `caption` is asked for: files, those in folders, and paths that come line by line on
-standard input, in their order.
+"""The images of `caption`, in order: files, those in folders, and paths that come line by line on standard
+input.
 
-Folders are walked one level deep. It decodes nothing, but that a folder of clips is told from a clip by what
-is in it.
+Folders are searched one level deep. Only a folder of clips is opened, to tell it from a clip.
 """
 
 import os
@@ -12,12 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seq2attn.cli.input.line_reader import LineReader
-from seq2attn.data.images.decoding import frames_in, read_file
-from seq2attn.data.images.files import ENDINGS, by_numbers, frames_of
+from seq2attn.data.images.decoding import count_frames
+from seq2attn.data.images.files import ENDINGS, by_numbers, frame_files, read_file
 from seq2attn.errors import UserError
 
-_NAMED = 3  # files of those that are left out
-_LISTS = ("", ".txt", ".lst", ".list")  # endings of files that may hold paths
+_MAX_NAMED = 3  # files that a note on ignored files names
+_LISTS = ("", ".txt", ".lst", ".list")  # endings of files that may list paths
 _CAPTIONS = {
     ".txt",
     ".json",
@@ -35,58 +34,58 @@ _BESIDE = _CAPTIONS | {".md", ".rst", ".html", ".htm", ".ini", ".db", ".log", ".
 _MAY_MOVE = (".gif", ".webp", ".png", ".tif", ".tiff")
 
 
-class Wanted(NamedTuple):
-    """One image to describe. An empty path is an empty line: nothing to describe."""
+class ImagePath(NamedTuple):
+    """One image to describe. An empty path is an empty line."""
 
     path: str
-    problem: str | None = None  # why there is none, on one line that names it
-    note: str | None = None  # on the folder that it is the first of
+    problem: str | None = None  # why there is no image, with its path
+    note: str | None = None  # on its folder, for the first image there
 
 
-class Paths:
+class ImagePaths:
     def __init__(self, arguments: Sequence[str], clips: bool) -> None:
         """No argument at all, or "-", is standard input. Raises UserError where there is none."""
         self._arguments = deque(arguments or ["-"])
         self._clips = clips
         self._lines = LineReader(paths=True) if "-" in self._arguments else None
-        self._waiting: deque[Wanted] = deque()
+        self._waiting: deque[ImagePath] = deque()
 
-    def take(self, most: int) -> list[Wanted]:
+    def take(self, most: int) -> list[ImagePath]:
         """Waits for one line at the most, then gives all that are known, `most` at the most. Nothing: the
         end.
         """
         while len(self._waiting) < most and self._arguments:
             if self._arguments[0] != "-":
-                self._waiting += wanted(self._arguments.popleft(), self._clips)
+                self._waiting += image_paths(self._arguments.popleft(), self._clips)
                 continue
-            if self._waiting:  # they shall not wait for a line
+            if self._waiting:  # do not let them wait for a line
                 break
             assert self._lines is not None
             lines = self._lines.take(most)
             for line in lines:
-                self._waiting += wanted(line.text, self._clips)
+                self._waiting += image_paths(line.text, self._clips)
             if not lines:
                 self._arguments.popleft()
         return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
 
 
-def wanted(path: str, clips: bool) -> list[Wanted]:
+def image_paths(path: str, clips: bool) -> list[ImagePath]:
     """The images at a path: itself, or those in a folder."""
     try:
         if not path or not Path(path).is_dir():
-            return [Wanted(path)]
+            return [ImagePath(path)]
         return _clips_in(path) if clips else _stills_in(path)
     except UserError as error:
-        return [Wanted(path, str(error))]
+        return [ImagePath(path, str(error))]
     except (OSError, ValueError) as error:
-        return [Wanted(path, f"{path}: {getattr(error, 'strerror', None) or error}")]
+        return [ImagePath(path, f"{path}: {getattr(error, 'strerror', None) or error}")]
 
 
 def modality_warning(content: Sequence[bytes], path: str, clips: bool) -> str | None:
     """A warning where the content is described as what it hardly is: a still, a clip, or one clip of many.
     Raises UserError, naming the path, for no image.
     """
-    moves = frames_in(content[:1], path) > 1
+    moves = count_frames(content[:1], path) > 1
     if not clips:
         return (
             f"{path}: an animated image: its first frame is described, for the model reads stills"
@@ -100,36 +99,36 @@ def modality_warning(content: Sequence[bytes], path: str, clips: bool) -> str | 
             else f"{path}: a still image: described as a clip of one frame, for the model reads clips"
         )
     return (
-        f"{path}: a folder of animated images: described as one clip of their first frames; name them to describe each"
+        f"{path}: a folder of animated images: described as one clip of their first frames; name them to "
+        "describe each"
         if moves
         else None
     )
 
 
 def advised(path: str, problem: str) -> str:
-    """The problem of a path; of a file of text that may be a list of paths, with what can be done with it."""
+    """The problem of a path; for a text file that may list paths, with the way to use it."""
     if " but text (" in problem and Path(path).suffix.lower() in _LISTS:
-        return f"{problem}; the images that it may list are described with `-` in its place, and the file on standard input"
+        return f"{problem}; if it lists images, give `-` instead and the file on standard input"
     return problem
 
 
-def _stills_in(folder: str) -> list[Wanted]:
-    found, broken = frames_of(Path(folder)), _broken(folder)
-    images = {*found, *broken}
+def _stills_in(folder: str) -> list[ImagePath]:
+    images = {*frame_files(Path(folder)), *_broken(folder)}
     others = [
         entry for entry in Path(folder).iterdir() if not entry.name.startswith(".") and entry not in images
     ]
     folders = sum(entry.is_dir() for entry in others)
     if not images:
         left = _counted(folders, len(others) - folders, "")
-        walked = f", only {left}; folders are walked one level deep" if left else ""
-        return [Wanted(folder, f"{folder}: no images in this folder{walked}")]
+        only = f", only {left}; folders are searched one level deep" if left else ""
+        return [ImagePath(folder, f"{folder}: no images in this folder{only}")]
     unknown = sorted(entry.name for entry in others if not entry.is_dir() and not _goes_with_images(entry))
-    names = ", ".join(unknown[:_NAMED]) + (", ..." if len(unknown) > _NAMED else "")
+    names = ", ".join(unknown[:_MAX_NAMED]) + (", ..." if len(unknown) > _MAX_NAMED else "")
     left = _counted(folders, len(unknown), f" ({names})")
-    why = "images are known by their endings, folders walked one level deep"
+    why = "images are recognised by their endings; folders are searched one level deep"
     return _named(
-        folder, sorted(images, key=by_numbers), f"{folder}: {left} in it left out ({why})" if left else None
+        folder, sorted(images, key=by_numbers), f"{folder}: {left} in it ignored ({why})" if left else None
     )
 
 
@@ -162,22 +161,24 @@ def _broken(folder: str) -> list[Path]:
     ]
 
 
-def _clips_in(folder: str) -> list[Wanted]:
-    frames, broken = frames_of(Path(folder)), _broken(folder)
+def _clips_in(folder: str) -> list[ImagePath]:
+    frames, broken = frame_files(Path(folder)), _broken(folder)
     folders = [entry for entry in Path(folder).iterdir() if entry.is_dir() and not entry.name.startswith(".")]
     if not folders and not any(_moves(frame) for frame in frames):
-        return [Wanted(folder, None if frames else f"{folder}: no images in this folder, so it is no clip")]
+        return [
+            ImagePath(folder, None if frames else f"{folder}: no images in this folder, so it is no clip")
+        ]
     return _named(folder, sorted([*folders, *frames, *broken], key=by_numbers), None)
 
 
-def _named(folder: str, entries: Sequence[Path], note: str | None) -> list[Wanted]:
+def _named(folder: str, entries: Sequence[Path], note: str | None) -> list[ImagePath]:
     names = [os.path.join(folder, entry.name) for entry in entries]
-    return [Wanted(name, None, note if name == names[0] else None) for name in names]
+    return [ImagePath(name, None, note if name == names[0] else None) for name in names]
 
 
 def _moves(path: Path) -> bool:
     """Whether it is an animated image."""
     try:
-        return path.suffix.lower() in _MAY_MOVE and frames_in([read_file(path)], str(path)) > 1
+        return path.suffix.lower() in _MAY_MOVE and count_frames([read_file(path)], str(path)) > 1
     except UserError:
         return False

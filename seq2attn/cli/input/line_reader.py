@@ -1,33 +1,28 @@
-r"""Lines of text as they come: from standard input or from files, packed or not, read ahead by a thread, in bounded memory.
+r"""Lines of text from standard input or from files, packed or not; a thread reads ahead, in bounded memory.
 
-A line ends at "\n" and nowhere else; a "\r" before it is dropped. Of a line longer than a bound the rest is dropped while it is read. Invalid UTF-8 is replaced
-and reported. It knows nothing of what becomes of a line.
+A line ends at "\n" and nowhere else; a "\r" before it is dropped. The end of a line that is longer than a
+bound is dropped while it is read. Invalid UTF-8 is replaced and reported.
 """
 
 import codecs
 import io
 import os
-import queue
 import select
 import sys
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeVar, cast
+from typing import BinaryIO, NamedTuple, cast
 
 from seq2attn.cli import console
 from seq2attn.data.formats.lines import unpacked
 from seq2attn.errors import UserError
+from seq2attn.prefetch import Prefetch
 
-T = TypeVar("T")
-
-LONGEST_WAIT = 1.0  # seconds
 BLOCK = 1 << 16  # bytes of one read
-# blocks that wait to be taken: enough for CHARACTERS, and lines without text are not many times their bytes
-AHEAD = 16
+AHEAD = 16  # blocks read ahead: enough for CHARACTERS; blank lines take many times their bytes
 CHARACTERS = 1 << 20  # that one `take` gives, about
-LONGEST = 1 << 20  # bytes of one line that are kept: many times what a model reads
+LONGEST = 1 << 20  # bytes of one line, many times what a model reads; the rest is dropped
 
 
 class Line(NamedTuple):
@@ -45,91 +40,62 @@ class LineReader:
     """The lines of several files after each other, or of standard input ("-", or no file at all)."""
 
     def __init__(self, files: Sequence[str] = (), paths: bool = False, longest: int = LONGEST) -> None:
-        """Raises UserError where a file cannot be opened, or is no text: before any line is read. What comes
-        through a pipe is looked at when it comes.
+        """Raises UserError, before any line is read, for a file that cannot be opened or is not text. A pipe
+        is only checked while it is read.
 
-        Lines that are `paths` keep bytes that are no UTF-8, as `os.fsdecode` does. Of each line `longest`
-        bytes are kept.
+        Lines that are `paths` keep bytes that are not UTF-8, as `os.fsdecode` does. Each line has at most
+        `longest` bytes.
         """
         self._paths = paths
         self._longest = longest
-        self._sources: list[tuple[str, io.RawIOBase | io.BufferedIOBase]] = []
-        with ExitStack() as opened:  # closed where one of them cannot be opened
+        sources: list[tuple[str, io.RawIOBase | io.BufferedIOBase]] = []
+        with ExitStack() as opened:  # closed if one of them cannot be opened
             for name in files or ["-"]:
                 source = _open(name)
                 opened.callback(source.close)
-                self._sources.append((name, source))
+                sources.append((name, source))
             opened.pop_all()
-        self._blocks: queue.Queue[list[_Raw] | BaseException | None] = queue.Queue(AHEAD)
-        self._waiting: list[_Raw] = []
-        self._error: BaseException | None = None
+        self._blocks = Prefetch(_read(sources, longest), AHEAD, "lines")
+        self._lines: list[_Raw] = []  # received, and not taken yet
+        self._error: Exception | None = None
         self._ended = False
-        # A daemon that holds no lock of Python's own streams: it may wait for input while the program ends.
-        threading.Thread(target=self._read, daemon=True).start()
 
     def take(self, most: int, characters: int = CHARACTERS) -> list[Line]:
-        """Waits for one line, then gives all that are there already, `most` of them or about so many
-        characters at the most. Nothing: the end.
+        """Wait for one line, then give the lines that are there already: at most `most` of them, and about so
+        many characters. An empty list is the end.
 
-        What stopped the reading is raised behind the last line before it.
+        An error of reading is raised after the last line before it.
         """
-        while not self._waiting and not self._ended:
-            self._receive(next_of(self._blocks))
-        while len(self._waiting) < most and not self._ended:
+        while len(self._lines) < most and not self._ended and (not self._lines or self._blocks.ready()):
             try:
-                self._receive(self._blocks.get_nowait())
-            except queue.Empty:
-                break
-        if self._error is not None and not self._waiting:
+                self._lines += next(self._blocks)
+            except StopIteration:
+                self._ended = True
+            except Exception as error:  # noqa: BLE001 - raised after the lines before it
+                self._error, self._ended = error, True
+        if self._error is not None and not self._lines:
             raise self._error
         size = count = 0
-        while count < min(most, len(self._waiting)) and size < characters:
-            size += len(self._waiting[count][0])
+        while count < min(most, len(self._lines)) and size < characters:
+            size += len(self._lines[count][0])
             count += 1
-        taken, self._waiting = self._waiting[:count], self._waiting[count:]
-        return [_decoded(*line, self._paths, self._longest) for line in taken]
-
-    def _receive(self, block: "list[_Raw] | BaseException | None") -> None:
-        if isinstance(block, BaseException):
-            self._error, self._ended = block, True
-        elif block is None:
-            self._ended = True
-        else:
-            self._waiting += block
-
-    def _read(self) -> None:
-        try:
-            for name, source in self._sources:
-                with (
-                    source,
-                    unpacked(cast(BinaryIO, source), "standard input" if name == "-" else name) as content,
-                ):
-                    number = 0
-                    for lines in (
-                        _split(content) if self._longest == LONGEST else _split(content, self._longest)
-                    ):
-                        self._blocks.put(
-                            [
-                                (line, number + i, "" if name == "-" else name)
-                                for i, line in enumerate(lines, 1)
-                            ]
-                        )
-                        number += len(lines)
-            self._blocks.put(None)
-        except BaseException as error:  # noqa: BLE001 - raised where the line is taken: it waits there
-            self._blocks.put(error)
+        lines, self._lines = self._lines[:count], self._lines[count:]
+        return [_decoded(*line, self._paths, self._longest) for line in lines]
 
 
 _Raw = tuple[bytes, int, str]  # a line before it is decoded
 
 
-def next_of(waiting: "queue.Queue[T]") -> T:
-    """What comes next, waited for in pieces: a signal that arrives just before a wait begins is seen only
-    after it.
-    """
-    while True:
-        with suppress(queue.Empty):
-            return waiting.get(timeout=LONGEST_WAIT)
+def _read(
+    sources: Sequence[tuple[str, io.RawIOBase | io.BufferedIOBase]], longest: int
+) -> Iterator[list[_Raw]]:
+    for name, source in sources:
+        file, where = ("", "standard input") if name == "-" else (name, name)
+        with source, unpacked(cast(BinaryIO, source), where) as content:
+            number = 0
+            for lines in _split(content, longest):
+                yield [(line, number + i, file) for i, line in enumerate(lines, 1)]
+                number += len(lines)
 
 
 def _open(name: str) -> io.RawIOBase | io.BufferedIOBase:

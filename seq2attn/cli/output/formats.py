@@ -26,7 +26,8 @@ def one_line(text: str) -> str:
 
 
 def one_path(path: str) -> str:
-    r"""`path` with what ends lines, drives terminals, is not seen or is no UTF-8 written as an escape: a newline as "\n"."""
+    r"""`path` with what ends lines, drives terminals, is not seen or is no UTF-8 written as an escape: a
+    newline as "\n"."""
     return "".join(
         c.encode("unicode_escape").decode("ascii") if unicodedata.category(c) in _UNSEEN else c for c in path
     )
@@ -160,7 +161,9 @@ def _drop_infinite(tree: Any) -> None:
 
 
 def _visible(text: str) -> str:
-    """JSON with all that is not seen as escapes: names of files come from anybody, and lines go to terminals."""
+    """JSON with all that is not seen as escapes: names of files come from anybody, and lines go to
+    terminals.
+    """
     if text.isprintable():
         return text
     return "".join(json.dumps(c)[1:-1] if unicodedata.category(c) in _UNSEEN else c for c in text)

@@ -1,5 +1,5 @@
-"""What the words of captions looked at, as images in files: the part of an image that a model sees, and
-names for the overlays of many.
+"""What the words of captions looked at, as images in files: the part of an image that a model sees, and names
+for the overlays of many.
 
 Knows captions and images, and no search.
 """
@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from seq2attn import files
 from seq2attn.cli.output import result_files
 from seq2attn.cli.output.formats import one_path
-from seq2attn.data.images import decoding
 from seq2attn.data.images.corpus import Box
-from seq2attn.data.images.decoding import Pixels
+from seq2attn.data.images.decoding import evenly_spaced
+from seq2attn.data.images.pixels import display_pixels
+from seq2attn.data.images.resizing import GREY, Pixels
 from seq2attn.errors import UsageError
 from seq2attn.inference import Caption, Captioner
-from seq2attn.plotting import overlay
+from seq2attn.plotting import filmstrip, overlay
 from seq2attn.plotting import words as words_of
 from seq2attn.plotting.fonts import Fonts
 
@@ -54,13 +55,13 @@ class Part(NamedTuple):
         ]
 
 
-def seen_part(content: Sequence[bytes], where: str, captioner: Captioner) -> Part:
-    """That which the (first) model sees: of "crop" the middle square, of "pad" grey around the image.
-    Raises UserError, naming `where`, for what is no image.
+def visible_part(content: Sequence[bytes], where: str, captioner: Captioner) -> Part:
+    """That which the (first) model sees: of "crop" the middle square, of "pad" grey around the image. Raises
+    UserError, naming `where`, for what is no image.
     """
     view = captioner.transforms[0]
-    pixels_FYX3 = decoding.pixels(content, where, clip=captioner.clips)
-    pixels_FYX3 = pixels_FYX3[decoding.spaced(len(pixels_FYX3), view.frames)]
+    pixels_FYX3 = display_pixels(content, where, clip=captioner.clips)
+    pixels_FYX3 = pixels_FYX3[evenly_spaced(len(pixels_FYX3), view.frames)]
     frames, high, wide, _ = pixels_FYX3.shape
     if view.fit == "stretch":
         return Part(pixels_FYX3, (0, 0), wide)
@@ -69,7 +70,7 @@ def seen_part(content: Sequence[bytes], where: str, captioner: Captioner) -> Par
     if view.fit == "crop":
         return Part(pixels_FYX3[:, top : top + side, left : left + side], (left, top), wide)
     padded = np.empty((frames, side, side, 3), np.uint8)
-    padded[:] = decoding.GREY
+    padded[:] = GREY
     padded[:, -top : high - top, -left : wide - left] = pixels_FYX3
     return Part(padded, (left, top), wide)
 
@@ -83,13 +84,15 @@ def save(
     boxes: Sequence[Box] = (),
     title: str = "",
 ) -> Fonts:
-    """The overlay of a still or, where there is no grid, the film strip of a clip, by the ending of the path."""
+    """The overlay of a still or, where there is no grid, the film strip of a clip, by the ending of
+    the path.
+    """
     if grid is None:
-        return overlay.save_clip(pixels_FYX3, words, weights_TS, path, title=title)
+        return filmstrip.save(pixels_FYX3, words, weights_TS, path, title=title)
     return overlay.save(pixels_FYX3[0], words, weights_TS, grid, path, boxes=boxes, title=title)
 
 
-def looks(caption: Caption) -> tuple[list[str], NDArray[np.floating], list[int]]:
+def caption_tokens(caption: Caption) -> tuple[list[str], NDArray[np.floating], list[int]]:
     """The words and punctuation of a caption, where each looked, and of each white-space word the row that
     stands for it; of no caption nothing."""
     weights_PS = caption.subword_attention
@@ -99,9 +102,9 @@ def looks(caption: Caption) -> tuple[list[str], NDArray[np.floating], list[int]]
     return caption.words, weights_TS, list(range(len(caption.words)))
 
 
-class Folder:
-    """Overlays of many images, each named after its image: dog.png; of two that are called so, dog-2.png;
-    of its second best caption, dog.2.png.
+class OverlayFolder:
+    """Overlays of many images, each named after its image: dog.png; of two that are called so, dog-2.png; of
+    its second best caption, dog.2.png.
     """
 
     def __init__(self, path: Path) -> None:
@@ -113,9 +116,9 @@ class Folder:
         self._taken: set[str] = set()
         self._unseen: set[str] = set()
 
-    def names(self, image: str, count: int) -> list[Path]:
-        """Files for `count` captions of one more image. Raises UsageError where images of this very
-        folder would be written over.
+    def paths(self, image: str, count: int) -> list[Path]:
+        """Files for `count` captions of one more image. Raises UsageError where images of this very folder
+        would be written over.
         """
         place = Path(image)
         if place.absolute().parent.resolve() == self._path.resolve():
@@ -134,7 +137,7 @@ class Folder:
 
     def draw(self, pixels_FYX3: Pixels, captions: Sequence[Caption], paths: Sequence[Path]) -> None:
         for caption, path in zip(captions, paths, strict=True):
-            words, weights_TS, _ = looks(caption)
+            words, weights_TS, _ = caption_tokens(caption)
             fonts = save(pixels_FYX3, words, weights_TS, caption.grid, path)
             unseen = [character for character in fonts.unseen() if character not in self._unseen]
             result_files.warn_of_fonts(unseen, page=False)

@@ -13,7 +13,9 @@ GAP = "  "  # between facts
 
 
 class Clock(NamedTuple):
-    """Seconds. `left` is an estimate, None where nobody knows; `limit` is set where the clock ends the task."""
+    """Seconds. `left` is an estimate, None where nobody knows; `limit` is set where the clock ends
+    the task.
+    """
 
     gone: float
     left: float | None = None
@@ -51,9 +53,8 @@ def fitted(
     size: Callable[[str], int] = len,
 ) -> str:
     """The line within `width` columns, of which `size` says how many a text takes. `facts` are parted by two
-    spaces, the dearest first:
-    they are left out from the last on, then the time that is gone, then the name of the task. A bar stands
-    where there is room for it."""
+    spaces, the dearest first: they are left out from the last on, then the time that is gone, then the name
+    of the task. A bar stands where there is room for it."""
     part = share(done, total, clock)
     count = counted(done, None if clock.limit else total)
     percent = "" if part is None else f"{int(100 * part)}%"

@@ -1,8 +1,8 @@
 """What `evaluate` knows of a system on a test: as lines and a table for people, as a record for programs, and
 kept in a run.
 
-What a test is made of, and how a run is put to it, is its own: see `evaluate_texts` and `evaluate_images`.
-No model is known here.
+What a test is made of, and how a run is put to it, is its own: see `evaluate_texts` and `evaluate_images`. No
+model is known here.
 """
 
 import abc
@@ -21,11 +21,11 @@ from seq2attn.version import __version__
 
 if TYPE_CHECKING:
     from seq2attn.evaluation.alignment import AlignmentScore
-    from seq2attn.evaluation.model import Likelihood
-    from seq2attn.evaluation.model import Search as Options
+    from seq2attn.evaluation.forced_decoding import Likelihood
     from seq2attn.evaluation.pointing import Pointing
     from seq2attn.evaluation.significance import Compared
     from seq2attn.evaluation.text import Bucket, Score
+    from seq2attn.evaluation.translation import Search as Options
 
 LONGEST = 240  # bytes of a file's name without its ending; most file systems take 255
 FEW = 10  # lines; a bootstrap of fewer says little
@@ -233,7 +233,8 @@ def _show_table(systems: Sequence[System]) -> None:
             console.result(f"{score.name}  {score.signature}")
     if len({system.likelihood.tokens for system in systems if system.likelihood}) > 1:
         console.note(
-            "nats/token: of each run's own pieces; these runs part the references differently, so they do not compare"
+            "nats/token: of each run's own pieces; these runs part the references differently, so they "
+            "do not compare"
         )
     console.note(
         "p: the chance of so large a difference from the first, were both equally good (paired bootstrap)"
@@ -245,10 +246,16 @@ def _show_table(systems: Sequence[System]) -> None:
 def _likely(likelihood: "Likelihood", outputs: int) -> str:
     left_out = f", {likelihood.left_out:,} blank or too long left out" if likelihood.left_out else ""
     several = likelihood.references + likelihood.left_out > outputs
-    what = f"of the reference{'s' if several else ''}, {likelihood.tokens:,} tokens with their end tokens{left_out}"
+    what = (
+        f"of the reference{'s' if several else ''}, {likelihood.tokens:,} tokens with their end "
+        f"tokens{left_out}"
+    )
     if not likelihood.tokens:
         return f"perplexity -  cross-entropy -  ({what})"
-    return f"perplexity {likelihood.perplexity:.2f}  cross-entropy {likelihood.cross_entropy:.3f} nats a token  ({what})"
+    return (
+        f"perplexity {likelihood.perplexity:.2f}  cross-entropy {likelihood.cross_entropy:.3f} nats a "
+        f"token  ({what})"
+    )
 
 
 # For programs

@@ -17,7 +17,7 @@ from seq2attn.cli.input import line_reader
 from seq2attn.errors import UsageError, UserError
 
 
-def refuse_place(path: Path | None, name: str) -> None:
+def check_place(path: Path | None, name: str) -> None:
     if path is not None and path.is_dir():
         raise UsageError(f"{name} {path}: a folder; name a file")
     if path is not None and not path.parent.is_dir():

@@ -1,8 +1,6 @@
 """What training shows: on a terminal a line that moves, with the facts of the moment; elsewhere a line for
-the first step, for each logged one
-and at least every half a minute; validations and one sample as lines on both; and the same numbers as
-TensorBoard files in RUN/tensorboard
-wherever tensorboard is installed.
+the first step, for each logged one and at least every half a minute; validations and one sample as lines on
+both; and the same numbers as TensorBoard files in RUN/tensorboard wherever tensorboard is installed.
 
 It knows the events of training and nothing else.
 """
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 from seq2attn import files
 from seq2attn.cli import console
 from seq2attn.cli.console import Clock
+from seq2attn.cli.output.progress_line import counted
 from seq2attn.config import TrainConfig
 from seq2attn.training.events import Event, Finished, Saved, Update, Validation
 
@@ -81,16 +80,17 @@ class Display:
                     else "no weights are kept before the first validation"
                 )
                 console.note(
-                    f"step {event.step}: {REASONS[event.reason]} after {console.duration(event.elapsed)}; {kept}"
+                    f"step {event.step}: {REASONS[event.reason]} after "
+                    f"{console.duration(event.elapsed)}; {kept}"
                 )
 
-    def validating(self, done: int, total: int) -> None:
+    def validating(self, done: int, total: int | None) -> None:
         """How far a validation is, which may take minutes."""
         if self._line is not None and self._now is not None:
             step, steps, facts, clock = self._now
-            self._line("training", step, steps, f"validating {done:,}/{total:,}  {facts}", clock)
+            self._line("training", step, steps, f"validating {counted(done, total)}  {facts}", clock)
         elif self._line is None and self._pace.due():
-            self._note(f"validating {done:,}/{total:,}")
+            self._note(f"validating {counted(done, total)}")
 
     def _progress(self, event: Update) -> None:
         losses, pace = f"loss {event.loss:.3f}", f"{event.speed:,.0f} tokens/s  lr {event.lr:.2g}"

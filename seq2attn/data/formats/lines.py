@@ -10,20 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from seq2attn.data.corpus import LIMIT
 from seq2attn.data.formats.packed import BLOCK, unpacked
+from seq2attn.data.formats.text import MAX_LENGTH
 from seq2attn.errors import UserError
 
 __all__ = ["opened", "read_lines", "seekable", "unpacked"]
 
-UNPACKED = 4 << 30  # bytes of a packed file that is read in any order
+UNPACKED = 4 << 30  # bytes of a packed file for random access, at most
 
 
 @contextmanager
 def opened(path: Path, also: Collection[str] = ()) -> Iterator[BinaryIO]:
-    """The bytes of a file, unpacked where they are packed, see `unpacked`.
+    """The bytes of a file, unpacked where they are packed: see `unpacked`.
 
-    Errors of the system in the body name the file.
+    A system error in the body becomes a UserError that names the file.
     """
     try:
         with path.open("rb", buffering=BLOCK) as file, unpacked(file, str(path), also) as content:
@@ -34,7 +34,7 @@ def opened(path: Path, also: Collection[str] = ()) -> Iterator[BinaryIO]:
 
 @contextmanager
 def seekable(path: Path, also: Collection[str]) -> Iterator[BinaryIO]:
-    """The same as a file to read in any order: itself or, where it is packed, unpacked into a temporary file."""
+    """The file for random access: itself or, where it is packed, a temporary file with the unpacked bytes."""
     with opened(path, also) as content, path.open("rb") as plain, tempfile.TemporaryFile() as whole:
         if content.peek(4)[:4] == plain.read(4):  # type: ignore[attr-defined]
             yield plain
@@ -51,17 +51,19 @@ def seekable(path: Path, also: Collection[str]) -> Iterator[BinaryIO]:
 def read_lines(path: Path) -> Iterator[str]:
     """The lines without their ends.
 
-    Raises UserError with file and line for what is not UTF-8 and for more than LIMIT bytes.
+    Raises UserError with file and line for what is not UTF-8 and for more than MAX_LENGTH bytes.
     """
     with opened(path) as file:
         number = 0
-        while line := file.readline(LIMIT + 2):
+        while line := file.readline(MAX_LENGTH + 2):
             number += 1
             if number == 1 and b"\r" in line[:-1] and not line.endswith(b"\n"):
                 way_out = f"tr '\\r' '\\n' < {shlex.quote(str(path))} > NEW"
                 raise UserError(f"{path}: its lines end with CR alone, as on old Macs; convert it: {way_out}")
-            if len(line) > LIMIT + 1 and not line.endswith(b"\n"):
-                raise UserError(f"{path}:{number}: a line of more than {LIMIT:,} bytes; remove or split it")
+            if len(line) > MAX_LENGTH + 1 and not line.endswith(b"\n"):
+                raise UserError(
+                    f"{path}:{number}: a line of more than {MAX_LENGTH:,} bytes; remove or split it"
+                )
             line = line.removesuffix(b"\n").removesuffix(b"\r")
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")

@@ -1,43 +1,44 @@
-"""What holds of the images of any layout: names are unique, each has a caption, and whether they are clips.
-Knows no format of captions.
+"""Rules for the images of every layout: their names are unique, each has a caption, and all are clips or none
+is. It knows no format of captions.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
-from seq2attn.data.columns import LANGUAGE
-from seq2attn.data.corpus import is_blank
+from seq2attn.data.corpus import LANGUAGE
+from seq2attn.data.formats.text import is_blank
 from seq2attn.data.images.corpus import CaptionedImage
-from seq2attn.data.images.decoding import frames_in
+from seq2attn.data.images.decoding import count_frames
 from seq2attn.errors import UsageError, UserError
 
-_LOOKED_AT = 4  # images, to say whether they are clips
+_SAMPLE = 4  # images that decide whether a corpus has clips
 
 
-def captioned(images: Iterable[CaptionedImage], where: str, notes: list[str]) -> Iterator[CaptionedImage]:
-    """Those that have a caption; how many have none comes into `notes` at the end. Raises UserError when none
-    has one.
+def with_captions(images: Iterable[CaptionedImage], where: str, notes: list[str]) -> Iterator[CaptionedImage]:
+    """The images that have a caption; the number of the others comes into `notes` at the end. Raises
+    UserError when no image has one.
     """
     with_one = without = 0
-    taken: set[str] = set()
-    for image in map(_legible, images):
+    names: set[str] = set()
+    for image in map(_without_blank_captions, images):
         if not image.captions:
             without += 1
             continue
         with_one += 1
-        if image.name in taken:
+        if image.name in names:
             image = image._replace(name=f"{image.name} ({image.place})")
-        taken.add(image.name)
+        names.add(image.name)
         yield image
     if without and not with_one:
         raise UserError(f"{where}: none of its {without:,} images has a caption")
-    note = f"{without:,} {'image has' if without == 1 else 'images have'} no caption and {'is' if without == 1 else 'are'} left out"
+    has, are = ("image has", "is") if without == 1 else ("images have", "are")
+    note = f"{without:,} {has} no caption and {are} left out"
     if without and note not in notes:
         notes.append(note)
 
 
-def _legible(image: CaptionedImage) -> CaptionedImage:
-    """The image without the captions in which there is nothing to read."""
+def _without_blank_captions(image: CaptionedImage) -> CaptionedImage:
+    """The image without captions in which there is nothing to read."""
     if not any(map(is_blank, image.captions)):
         return image
     numbers = [number for number, caption in enumerate(image.captions) if not is_blank(caption)]
@@ -46,25 +47,28 @@ def _legible(image: CaptionedImage) -> CaptionedImage:
 
 
 def are_clips(images: Callable[[], Iterator[CaptionedImage]]) -> bool:
-    """Whether the first images that are there all have more frames than one."""
+    """Whether all of the first images that can be read have more than one frame."""
     several = []
-    for image in islice(images(), _LOOKED_AT):
+    for image in islice(images(), _SAMPLE):
         try:
             content = image.content()
-            several.append(frames_in(content, image.name) > 1)
+            several.append(count_frames(content, image.name) > 1)
         except UserError:
-            continue  # what is missing or damaged is counted when it is prepared
+            continue  # missing and damaged images are counted when the corpus is prepared
     return bool(several) and all(several)
 
 
 def language_of(target: str | None) -> str | None:
-    """The language that `target` gives to captions that stand in no column: LANG or NAME:LANG."""
+    """The language in `target`, LANG or NAME:LANG, of captions that are in no column."""
     language = target.rpartition(":")[2] if target else None
     if language and not LANGUAGE.fullmatch(language):
-        raise UsageError(f"--target {target} is no language of captions, as in --target en")
+        raise UsageError(f"`target` {target} is no language of captions, as in `target` en", setting="target")
     return language or None
 
 
 def no_columns(where: str, source: str | None) -> None:
+    """Raise UsageError where `source` names a column, for a layout that has none."""
     if source is not None:
-        raise UsageError(f"{where}: --source {source} names a column, and its captions stand in none")
+        raise UsageError(
+            f"{where}: `source` {source} names a column, and its captions are in none", setting="source"
+        )

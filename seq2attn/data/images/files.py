@@ -1,77 +1,88 @@
-"""Images as files: what stands in one or in a folder of frames, and which are below a folder. It decodes
-nothing.
-"""
+"""Images as files: one file, a folder of frames, or all images below a folder. It decodes nothing."""
 
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from seq2attn.data.images.decoding import MOST_BYTES, MOST_FRAMES, read_file, spaced
+from seq2attn.data.corpus_files import walk
+from seq2attn.data.images.decoding import MOST_FRAMES, evenly_spaced
+from seq2attn.data.images.opening import MOST_BYTES
 from seq2attn.errors import UserError
 
-ENDINGS = frozenset(
-    {
-        ".jpg",
-        ".jpeg",
-        ".png",
-        ".gif",
-        ".webp",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-        ".apng",
-    }
-)
+_ENDINGS = ".jpg .jpeg .png .gif .webp .bmp .tif .tiff .ppm .pgm .pbm .pnm .apng"
+ENDINGS = frozenset(_ENDINGS.split())
 _MOST_TOGETHER = 4 * MOST_BYTES  # of all frames of a clip
 
 
+def read_file(path: Path) -> bytes:
+    """The bytes of a file of at most MOST_BYTES. Raises UserError, naming the path, when it is missing, too
+    large or no regular file.
+    """
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):  # a pipe would wait for ever
+            kind = "a folder" if stat.S_ISDIR(mode) else "not a file"
+            raise UserError(f"{path}: {kind} where an image is wanted")
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        link = path.is_symlink()
+        problem = f"a link to {os.readlink(path)}, which is not there" if link else "no such file"
+        raise UserError(f"{path}: {problem}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    if len(data) > MOST_BYTES:
+        raise UserError(f"{path}: a file of more than {MOST_BYTES >> 20} MiB where an image is wanted")
+    return data
+
+
 def content_of(path: Path, clip: bool = False) -> list[bytes]:
-    """The file, or of a clip the frames of a folder as `frames_in` has them. Raises UserError, naming the
+    """The file; for a clip, the frames in a folder as `read_frames` gives them. Raises UserError, naming the
     path, where it cannot be read.
     """
     if not path.is_dir():
         return [read_file(path)]
     if not clip:
         raise UserError(f"{path}: a folder, not an image")
-    return frames_in(path)
+    return read_frames(path)
 
 
-def frames_in(folder: Path, read: Callable[[Path], bytes] = read_file) -> list[bytes]:
-    """What stands in the frames of a clip, in the order of their numbers: at most MOST_FRAMES, evenly spaced.
-    Raises UserError where there are none or too large ones.
+def read_frames(folder: Path, read: Callable[[Path], bytes] = read_file) -> list[bytes]:
+    """The encoded frames of a clip in the order of their numbers: at most MOST_FRAMES, evenly spaced.
+
+    Raises UserError where there are none, or where they are too large together.
     """
-    frames = frames_of(folder)
-    if not frames:
+    files = frame_files(folder)
+    if not files:
         raise UserError(f"{folder}: no images in this folder, so it is no clip")
     content, total = [], 0
-    for number in spaced(len(frames), MOST_FRAMES):
-        content.append(read(frames[number]))
+    for number in evenly_spaced(len(files), MOST_FRAMES):
+        content.append(read(files[number]))
         total += len(content[-1])
         if total > _MOST_TOGETHER:
             raise UserError(f"{folder}: frames of more than {_MOST_TOGETHER >> 20} MiB together")
     return content
 
 
-def frames_of(folder: Path) -> list[Path]:
-    """Its images, hidden files aside: 2.png before 10.png. Raises UserError where it cannot be read."""
+def frame_files(folder: Path) -> list[Path]:
+    """The images in a folder, without hidden files: 2.png before 10.png. Raises UserError where it cannot be
+    read.
+    """
     try:
-        found = [
+        files = [
             path
             for path in folder.iterdir()
             if path.suffix.lower() in ENDINGS and not path.name.startswith(".") and path.is_file()
         ]
     except OSError as error:
         raise UserError(f"{folder}: {error.strerror}") from None
-    return sorted(found, key=by_numbers)
+    return sorted(files, key=by_numbers)
 
 
-def below(root: Path, follow_links: bool = False) -> Iterator[Path]:
-    """All images in a folder and in those within it, hidden ones aside, in the order of their paths.
+def image_files(root: Path, follow_links: bool = False) -> Iterator[Path]:
+    """All images below a folder in the order of their paths, without hidden files.
 
     Links to folders are entered with `follow_links`.
     """
@@ -86,22 +97,6 @@ def below(root: Path, follow_links: bool = False) -> Iterator[Path]:
         )
 
 
-def walk(root: Path, follow_links: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As `os.walk` does; links to folders are entered with `follow_links`, none twice, so that loops end."""
-    entered: set[tuple[int, int]] = set()
-    for folder, folders, files in os.walk(root, followlinks=follow_links):
-        if follow_links:
-            try:
-                facts = os.stat(folder)
-            except OSError:  # gone meanwhile
-                continue
-            if (facts.st_dev, facts.st_ino) in entered:
-                folders.clear()
-                continue
-            entered.add((facts.st_dev, facts.st_ino))
-        yield folder, folders, files
-
-
 def by_numbers(path: Path) -> list[str | int]:
-    """A key for sorting by name as a person would, who reads numbers in it as numbers."""
+    """The sorting key of a name in which numbers count as numbers."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]

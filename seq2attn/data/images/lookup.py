@@ -1,6 +1,5 @@
-"""Where the images of a corpus lie: names in files of captions to files below one folder.
-
-Out of it lead only links, and only where the user allows them. Knows no format of captions.
+"""The files of the images that captions name: all below one folder, unless a link leads out of it and the
+user allows that. It knows no format of captions.
 """
 
 import os
@@ -8,12 +7,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from seq2attn.data.corpus_files import walk
 from seq2attn.data.images.corpus import LinkOut
-from seq2attn.data.images.decoding import read_file
-from seq2attn.data.images.files import frames_in, walk
+from seq2attn.data.images.files import read_file, read_frames
 from seq2attn.errors import UserError
 
-ALLOW = "allow links with --follow-links (of train: --set data.follow_links=true)"
+ALLOW = "allow links with `follow_links` (in training, the setting data.follow_links=true)"
 
 
 class Files:
@@ -25,11 +24,11 @@ class Files:
         self.follow_links = follow_links
         self._by_name: dict[str, list[str]] | None = None
         self._by_folded: dict[str, list[str]] = {}
-        self._out: list[Path] | None = None
+        self._outward: list[Path] | None = None
 
     def checked(self, name: str, place: str) -> str:
-        """`name` as it is, if it is a path below the root. Raises UserError for one that leads, or is meant
-        to lead, elsewhere.
+        """`name`, if it is a path below the root. Raises UserError for one that leads, or could lead,
+        elsewhere.
         """
         parts = re.split(r"[/\\]", name)
         if (
@@ -39,8 +38,8 @@ class Files:
             or "\0" in name
             or re.match(r"[A-Za-z][\w+.-]*://", name)
         ):
-            told = f"{name[:100]!r} is no path inside {self.root}"
-            raise UserError(f"{place}: {told}; images stand below the folder of their captions")
+            problem = f"{name[:100]!r} is no path inside {self.root}"
+            raise UserError(f"{place}: {problem}; images stand below the folder of their captions")
         return name
 
     def content(
@@ -48,9 +47,8 @@ class Files:
     ) -> list[bytes]:
         """The file of that name in one of `folders`, or anywhere below the root by its last part.
 
-        Of a folder, its frames as `frames_in` has them. Raises UserError when there is none, more than one,
-        or it
-        cannot be read, and LinkOut when it lies behind a link that is not followed.
+        A folder gives its frames, as `read_frames` does. Raises UserError when there is no such file, more
+        than one, or it cannot be read, and LinkOut when it lies behind a link that is not followed.
         """
         path = self._find(name, place, folders, anywhere)
         if path.is_symlink() and not path.exists():
@@ -59,19 +57,20 @@ class Files:
             self._refuse_link_out(path, name, place)
         if not path.is_dir():
             return [read_file(path)]
-        return frames_in(path, lambda frame: self.content(frame.relative_to(self.root).as_posix(), place)[0])
+        return read_frames(
+            path, lambda frame: self.content(frame.relative_to(self.root).as_posix(), place)[0]
+        )
 
     def _find(self, name: str, place: str, folders: tuple[str, ...], anywhere: bool) -> Path:
         for folder in folders:
             if os.path.lexists(path := self.root / folder / name):
                 return path
-        found = self._named(Path(name).name) if anywhere else []
-        if len(found) > 1:
-            raise UserError(
-                f"{place}: {name} is there more than once: {found[0]} and {found[1]} in {self.root}"
-            )
-        if found:
-            return self.root / found[0]
+        paths = self._named(Path(name).name) if anywhere else []
+        if len(paths) > 1:
+            places = f"{paths[0]} and {paths[1]} in {self.root}"
+            raise UserError(f"{place}: {name} is there more than once: {places}")
+        if paths:
+            return self.root / paths[0]
         if not self.follow_links and (links := self._links_out()):
             raise LinkOut(
                 f"{place}: no image {name} in {self.root}; "
@@ -81,12 +80,12 @@ class Files:
         raise UserError(f"{place}: no image {name} in {self.root}")
 
     def _named(self, name: str) -> list[str]:
-        """Paths below the root whose last part is `name`, or that in other letters ("A.JPG"); each file once."""
+        """Paths below the root whose last part is `name`, or `name` in another case; each file once."""
         index = self._index()
-        found = index.get(name) or self._by_folded.get(name.casefold(), [])
-        if len(found) < 2:
-            return found
-        return list({os.path.realpath(self.root / path): path for path in reversed(found)}.values())[::-1]
+        paths = index.get(name) or self._by_folded.get(name.casefold(), [])
+        if len(paths) < 2:
+            return paths
+        return list({os.path.realpath(self.root / path): path for path in reversed(paths)}.values())[::-1]
 
     def _index(self) -> dict[str, list[str]]:
         if self._by_name is None:
@@ -105,23 +104,23 @@ class Files:
         if Path(os.path.realpath(path)).is_relative_to(root):
             return
         link = next((part for part in self._parts(path) if _leads_out(part, root)), path)
-        told = name if link == path else f"{name} lies behind {link.relative_to(self.root)}, which"
-        raise LinkOut(f"{place}: {told} is a link to {_target(link)}, outside of {self.root}: {ALLOW}")
+        subject = name if link == path else f"{name} lies behind {link.relative_to(self.root)}, which"
+        raise LinkOut(f"{place}: {subject} is a link to {_target(link)}, outside of {self.root}: {ALLOW}")
 
     def _parts(self, path: Path) -> Iterator[Path]:
-        """The path and those that lead to it from the root, which is left out."""
+        """The folders that lead from the root to the path, and the path; without the root."""
         here = self.root
         for part in path.relative_to(self.root).parts:
             here = here / part
             yield here
 
     def _links_out(self) -> list[Path]:
-        """Folders below the root that are links out of it."""
-        if self._out is None:
+        """Folders below the root that are links to a place outside."""
+        if self._outward is None:
             root = os.path.realpath(self.root)
             paths = (Path(folder, name) for folder, folders, _ in walk(self.root) for name in sorted(folders))
-            self._out = [path for path in paths if _leads_out(path, root)]
-        return self._out
+            self._outward = [path for path in paths if _leads_out(path, root)]
+        return self._outward
 
 
 def _leads_out(path: Path, root: str) -> bool:
@@ -129,5 +128,5 @@ def _leads_out(path: Path, root: str) -> bool:
 
 
 def _target(link: Path) -> str:
-    """Where a link leads, by all links after it."""
+    """The path that a link leads to, all links followed."""
     return os.path.realpath(link)

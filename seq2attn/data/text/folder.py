@@ -5,61 +5,32 @@ alignments.
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
+from typing import NoReturn
 
-from seq2attn.data.corpus import SPLIT_NAMES, Corpus, Row, is_split, shown, split_name
-from seq2attn.data.folder_files import is_own
+from seq2attn.data.corpus import SPLIT_NAMES, Corpus, Row, is_split, split_name
+from seq2attn.data.corpus_files import is_own
 from seq2attn.data.formats.lines import read_lines
 from seq2attn.data.formats.packed import bare
+from seq2attn.data.formats.text import printable
 from seq2attn.errors import UsageError, UserError
 
 ALIGNMENT = "align"
-_NOT_LANGUAGES = {
-    ALIGNMENT,
-    "txt",
-    "md",
-    "json",
-    "jsonl",
-    "tsv",
-    "csv",
-    "parquet",
-    "arrow",
-    "zip",
-    "tar",
-    "tgz",
-    "py",
-    "toml",
-    "yaml",
-    "yml",
-    "model",
-    "vocab",
-}
-_NOT_LANGUAGES |= {
-    "bak",
-    "orig",
-    "old",
-    "tmp",
-    "swp",
-    "new",
-    "part",
-    "partial",
-    "log",
-    "xlsx",
-    "xls",
-    "ods",
-    "pdf",
-    "docx",
-}
-_NOT_LANGUAGES |= {"token", "jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff", "ppm"}
+# endings that are no languages
+_NOT_LANGUAGES = frozenset(
+    f"{ALIGNMENT} txt md json jsonl tsv csv parquet arrow zip tar tgz py toml yaml yml model vocab "
+    "bak orig old tmp swp new part partial log xlsx xls ods pdf docx "
+    "token jpg jpeg png gif webp bmp tif tiff ppm".split()
+)
 
 
 def languages(folder: Path) -> list[str]:
-    """The endings that files of a known split have, in alphabetical order."""
+    """The endings of files that are named after a split, in alphabetical order."""
     return sorted({language for _, language, _ in _files(folder)} - _NOT_LANGUAGES)
 
 
 def open_folder(folder: Path, source: str | None, target: str | None) -> Corpus:
-    """Raises UserError when files are missing or have no counterpart, UsageError when it is not said which
-    language is which.
+    """Raises UserError when files are missing or have no counterpart, UsageError when `source` and `target`
+    must say which language is which.
     """
     files: dict[str, dict[str, Path]] = {}  # language -> SPLIT* -> file
     for stem, language, path in _files(folder):
@@ -79,9 +50,8 @@ def open_folder(folder: Path, source: str | None, target: str | None) -> Corpus:
         for stem in stems:
             yield from _pairs(files[source][stem], files[target][stem], gold.get(stem), split_name(stem))
 
-    inputs = [
-        path for stem in stems for path in (files[source][stem], files[target][stem], gold.get(stem)) if path
-    ]
+    paths = (path for stem in stems for path in (files[source][stem], files[target][stem], gold.get(stem)))
+    inputs = [path for path in paths if path]
     return Corpus(str(folder), (source, target), rows, inputs)
 
 
@@ -93,46 +63,49 @@ def _files(folder: Path) -> Iterator[tuple[str, str, Path]]:
 
 
 def _refuse_names(folder: Path, source: str, target: str) -> None:
-    """Raise UserError for a file that would be that of a split if a folder could be called so."""
+    """Raise UserError for a file of a split that cannot be the name of a folder."""
     for path in sorted(folder.iterdir()):
         stem, _, language = bare(path.name).rpartition(".")
         if language in (source, target) and stem.lower().startswith("test") and not is_split(stem):
-            raise UserError(
-                f"{folder}: no folder may be called as the split of {shown(repr(path.name))}: {SPLIT_NAMES}; rename the file"
-            )
+            problem = f"no folder may be called as the split of {printable(repr(path.name))}"
+            raise UserError(f"{folder}: {problem}: {SPLIT_NAMES}; rename the file")
 
 
-def _direction(folder: Path, found: list[str], source: str | None, target: str | None) -> tuple[str, str]:
-    for option, asked in (("--source", source), ("--target", target)):
-        if asked is not None and asked not in found:
+def _direction(folder: Path, endings: list[str], source: str | None, target: str | None) -> tuple[str, str]:
+    """The languages of source and target among the endings of the files."""
+    for setting, language in (("source", source), ("target", target)):
+        if language is not None and language not in endings:
+            problem = f"no train.{language} or the like for `{setting}` {language}"
             raise UserError(
-                f"{folder}: no train.{asked} or the like for {option} {asked}; its endings are: {', '.join(found) or 'none'}"
+                f"{folder}: {problem}; its endings are: {', '.join(endings) or 'none'}", setting=setting
             )
     if source and target:
         if source == target:
-            raise UsageError(f"--source and --target are both {source}")
+            raise UsageError(f"`source` and `target` are both {source}", setting="source")
         return source, target
-    others = [language for language in found if language not in (source, target)]
+    others = [language for language in endings if language not in (source, target)]
     if len(others) == 1 and (source or target):
         return source or others[0], target or others[0]
-    names = ", ".join(found)
+    example = f"`source` {endings[0]} `target` {endings[1] if len(endings) > 1 else 'LANG'}"
+    names = ", ".join(endings)
     raise UsageError(
-        f"{folder}: say which way to translate, as in --source {found[0]} --target {found[1] if len(found) > 1 else 'LANG'}; its endings are: {names}"
+        f"{folder}: say which way to translate, as in {example}; its endings are: {names}", setting="source"
     )
 
 
 def _pairs(source: Path, target: Path, gold: Path | None, split: str | None) -> Iterator[Row]:
     sides = [read_lines(path) for path in (source, target, gold) if path]
-    number, name = 0, shown(source.name)
+    number, name = 0, printable(source.name)
     for number, cells in enumerate(zip_longest(*sides), 1):
         if None in cells:
-            _refuse([path for path in (source, target, gold) if path], sides, cells, number)
+            _refuse_lengths([path for path in (source, target, gold) if path], sides, cells, number)
         yield Row(cells[0], cells[1], f"{name}:{number}", split, cells[2] if gold else None)
 
 
-def _refuse(
+def _refuse_lengths(
     paths: list[Path], sides: list[Iterator[str]], cells: tuple[str | None, ...], number: int
-) -> None:
+) -> NoReturn:
+    """Raise UserError for files of different lengths; `cells` are those of the first line that one lacks."""
     counts = [
         number - 1 if cell is None else number + sum(1 for _ in side)
         for side, cell in zip(sides, cells, strict=True)
@@ -140,6 +113,5 @@ def _refuse(
     shorter = paths[counts.index(min(counts))]
     longer = next(path for path, cell in zip(paths, cells, strict=True) if cell is not None)
     facts = ", ".join(f"{path.name} has {count:,} lines" for path, count in zip(paths, counts, strict=True))
-    raise UserError(
-        f"{shorter.parent}: not line-aligned: {facts}; line {number:,} of {longer.name} has no partner in {shorter.name}"
-    )
+    partner = f"line {number:,} of {longer.name} has no partner in {shorter.name}"
+    raise UserError(f"{shorter.parent}: not line-aligned: {facts}; {partner}")

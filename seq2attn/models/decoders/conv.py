@@ -71,7 +71,7 @@ class ConvLayer(nn.Module):
         self.convolution = GatedConvolution(config.size, config.kernel, keep_prob)
         self.query_proj = WeightNormLinear(config.size, sizes.embedding)
         self.attention = Attention(
-            attention, sizes.query, sizes.keys, sizes.values, sizes.attention, number=layer_index
+            attention, sizes.query, sizes.keys, sizes.values, sizes.attention, layer_index=layer_index
         )
         self.context_proj = WeightNormLinear(sizes.values, config.size)
 

@@ -143,8 +143,8 @@ class RNNDecoder(Decoder):
 
     def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> HiddenStates:
         run = self._unroll if self.context_feeds_later_steps else self._parallel
-        source, state = self.project_memory(memory), self.initial_state(memory)
-        readout_BTD, read = run(self._embed(tokens_BT), source, state)
+        embedded_BTE = self._embed(tokens_BT)
+        readout_BTD, read = run(embedded_BTE, self.project_memory(memory), self.initial_state(memory))
         return HiddenStates.of_layers(self._before_output(readout_BTD), [read], weights)
 
     def _unroll(

@@ -68,7 +68,7 @@ class DecoderLayer(ResidualLayer):
             sizes.attention,
             out_size=config.size,
             bias=config.bias,
-            number=layer_index,
+            layer_index=layer_index,
         )
         self.ffn = FeedForward(config)
         self.self_attn_norm, self.cross_attn_norm, self.ffn_norm = (build_norm(config) for _ in range(3))
@@ -206,7 +206,7 @@ class TransformerDecoder(Decoder):
         return dropout(self.positions.add_to(x_BTD, first, count), self.dropout, self.training)
 
     def _rotary(self, position_T: Tensor, like: Tensor) -> RotaryAngles | None:
-        return self.layers.first.self_attn.turn(position_T, like)
+        return self.layers.first.self_attn.rotary_angles(position_T, like)
 
     def _history(self, memory: Memory, rows: int) -> AttentionHistory | None:
         attention = self.layers.first.cross_attn

@@ -66,4 +66,6 @@ class TransformerEncoder(TextEncoder):
         """Embeddings with their positions, and the rotations of rotary positions, the same for all layers."""
         x = self.positions.add_to(self.embedding(source_BS) * self.embedding.embedding_dim**0.5)
         x = dropout(x, self.dropout, self.training)
-        return x, self.layers.first.self_attn.turn(torch.arange(source_BS.size(1), device=x.device), x)
+        return x, self.layers.first.self_attn.rotary_angles(
+            torch.arange(source_BS.size(1), device=x.device), x
+        )

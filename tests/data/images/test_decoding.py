@@ -24,18 +24,16 @@ from numpy.typing import NDArray
 from peak_memory import PEAK
 from PIL import Image, ImageFile
 
-from seq2attn.data.images import decoding
-from seq2attn.data.images.decoding import (
-    GREY,
-    MOST_BYTES,
-    Augment,
-    check,
-    decode,
-    frames_in,
-    pixels,
-    read_file,
-)
-from seq2attn.data.room import Room
+from seq2attn.data.images import decoding, files, opening, rgb
+from seq2attn.data.images.augmentation import Augmentation
+from seq2attn.data.images.boxes import apply_exif_to_boxes
+from seq2attn.data.images.corpus import Box
+from seq2attn.data.images.decoding import check, count_frames
+from seq2attn.data.images.files import read_file
+from seq2attn.data.images.memory_budget import MemoryBudget
+from seq2attn.data.images.opening import MOST_BYTES
+from seq2attn.data.images.pixels import display_pixels, model_pixels
+from seq2attn.data.images.resizing import FITS, GREY
 from seq2attn.errors import UserError
 
 SIDE = 8
@@ -64,7 +62,7 @@ def photograph(width: int = 97, height: int = 61) -> Image.Image:
 
 
 def still(data: bytes, side: int = SIDE, **options: object) -> NDArray[np.uint8]:
-    pixels_FYX3 = decode([data], "a.png", side, **options)  # type: ignore[arg-type]
+    pixels_FYX3 = model_pixels([data], "a.png", side, **options)  # type: ignore[arg-type]
     assert pixels_FYX3.shape == (1, side, side, 3)
     assert pixels_FYX3.dtype == np.uint8
     assert pixels_FYX3.flags.c_contiguous
@@ -75,7 +73,7 @@ def attempt(data: bytes, **options: object) -> NDArray[np.uint8] | None:
     """What is decoded, or None when it is refused in one line."""
     message = ""
     try:
-        return decode([data], "b", SIDE, **options)  # type: ignore[arg-type]
+        return model_pixels([data], "b", SIDE, **options)  # type: ignore[arg-type]
     except UserError as error:
         message = str(error)
     assert re.fullmatch(r"b: [^\n]{5,200}", message), message
@@ -96,12 +94,12 @@ def test_every_format_is_read(form: str) -> None:
     data = encoded(quarters(), form, **options)
     assert near(corners(still(data)), [RED, GREEN, BLUE, WHITE])
     assert check([data], "a") == (1, 32, 32)
-    assert frames_in([data], "a") == 1
-    assert pixels([data], "a").shape == (1, 32, 32, 3)
+    assert count_frames([data], "a") == 1
+    assert display_pixels([data], "a").shape == (1, 32, 32, 3)
 
 
 @pytest.mark.parametrize("form", ["ICO", "TGA", "PCX", "SGI", "EPS"])
-def test_other_formats_are_not_even_tried(form: str) -> None:
+def test_formats_beyond_the_list_are_not_tried(form: str) -> None:
     with pytest.raises(UserError, match=r"^a\.png: not an image"):
         still(encoded(quarters(), form))
 
@@ -120,7 +118,7 @@ def test_every_mode_of_png(mode: str) -> None:
     assert corners(still(encoded(image))) == expected
 
 
-def test_what_is_transparent_is_white() -> None:
+def test_transparent_pixels_become_white() -> None:
     clear = Image.new("RGBA", (16, 16), (255, 0, 0, 0))
     half = Image.new("RGBA", (16, 16), (0, 0, 0, 128))
     assert corners(still(encoded(clear))) == [WHITE] * 4
@@ -135,11 +133,11 @@ def test_what_is_transparent_is_white() -> None:
     assert corners(still(encoded(Image.new("RGB", (16, 16), RED), transparency=RED))) == [WHITE] * 4
 
 
-def test_grey_of_many_bits() -> None:
+def test_grey_of_16_and_32_bits_becomes_8() -> None:
     steps = np.linspace(0, 1, 16)[None].repeat(16, 0)
 
     def row(values: NDArray[np.generic], form: str = "TIFF") -> list[int]:
-        return pixels([encoded(Image.fromarray(values), form)], "a")[0, 0, :, 0].tolist()
+        return display_pixels([encoded(Image.fromarray(values), form)], "a")[0, 0, :, 0].tolist()
 
     expected = (steps[0] * 255).round().tolist()
     sixteen = (steps * 65535).astype(np.uint16)
@@ -179,7 +177,7 @@ def test_cmyk_photographs_are_the_right_way_round() -> None:
         (99, "rgbw"),
     ],
 )
-def test_a_camera_that_was_turned(form: str, orientation: int, expected: str) -> None:
+def test_exif_orientation_is_applied(form: str, orientation: int, expected: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     wide = Image.new("RGB", (64, 32), WHITE)
@@ -188,12 +186,12 @@ def test_a_camera_that_was_turned(form: str, orientation: int, expected: str) ->
     colours = {"r": RED, "g": GREEN, "b": BLUE, "w": WHITE}
     assert near(corners(still(data)), [colours[letter] for letter in expected], 20)
     assert check([data], "a") == ((1, 32, 64) if 5 <= orientation <= 8 else (1, 64, 32))
-    assert pixels([data], "a").shape[1:3] == ((64, 32) if 5 <= orientation <= 8 else (32, 64))
+    assert display_pixels([data], "a").shape[1:3] == ((64, 32) if 5 <= orientation <= 8 else (32, 64))
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", [*range(1, 9), 99])
-def test_boxes_are_turned_with_the_image(form: str, orientation: int) -> None:
+def test_apply_exif_to_boxes_keeps_the_same_pixels(form: str, orientation: int) -> None:
     """Around the same pixels as before."""
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -201,8 +199,9 @@ def test_boxes_are_turned_with_the_image(form: str, orientation: int) -> None:
     image.paste((0, 0, 0), box)
     data = encoded(image, form, exif=exif, **({"quality": 95} if form in ("JPEG", "WEBP") else {}))
     _, width, height = check([data], "a")
-    ((left, top, right, bottom),) = decoding.turned([data], "a", [box], (width, height))
-    dark_YX = pixels([data], "a")[0, :, :, 1] < 128
+    ((word, left, top, right, bottom),) = apply_exif_to_boxes([data], "a", [Box(3, *box)], (width, height))
+    assert word == 3
+    dark_YX = display_pixels([data], "a")[0, :, :, 1] < 128
     wanted_YX = np.zeros_like(dark_YX)
     wanted_YX[int(top) : int(bottom), int(left) : int(right)] = True
     assert np.array_equal(dark_YX, wanted_YX)
@@ -213,7 +212,7 @@ def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded() -> None:
     sound = encoded(photograph(), "JPEG", quality=90, progressive=True)
     last = sound[sound.rindex(b"\xff\xda") : -2]
     assert still(sound[:-2] + 80 * last + b"\xff\xd9").shape == (SIDE, SIDE, 3)
-    for read in (still, lambda data: frames_in([data], "a.png"), lambda data: check([data], "a.png")):
+    for read in (still, lambda data: count_frames([data], "a.png"), lambda data: check([data], "a.png")):
         with pytest.raises(
             UserError,
             match=r"^a\.png: a JPEG of more than 100 scans, each of which takes as long as an image$",
@@ -226,7 +225,7 @@ def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded() -> None:
     assert np.array_equal(still(sound[:2] + thumbnail + sound[2:]), still(sound))
 
 
-def test_damaged_exif_is_no_matter() -> None:
+def test_damaged_exif_is_ignored() -> None:
     sound = encoded(quarters(), "JPEG", quality=95)
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x05" + b"\xff" * 40
     broken = sound[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + sound[2:]
@@ -303,12 +302,12 @@ BAD: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize("name", BAD)
 @pytest.mark.parametrize("clip", [False, True], ids=["still", "clip"])
-def test_what_is_no_image_is_one_line(name: str, clip: bool) -> None:
+def test_decoding_refuses_other_content_in_one_line(name: str, clip: bool) -> None:
     data, message = BAD[name]
     actions: list[Callable[[], object]] = [
-        lambda: decode([data], "x/a.jpg", SIDE, clip=clip, frames=4),
+        lambda: model_pixels([data], "x/a.jpg", SIDE, clip=clip, frames=4),
         lambda: check([data], "x/a.jpg", clip=clip),
-        lambda: pixels([data], "x/a.jpg", clip=clip),
+        lambda: display_pixels([data], "x/a.jpg", clip=clip),
     ]
     for action in actions:
         tracemalloc.start()
@@ -325,7 +324,7 @@ def test_what_is_no_image_is_one_line(name: str, clip: bool) -> None:
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM"])
-def test_wherever_a_file_is_cut_it_is_refused_or_whole(form: str) -> None:
+def test_cut_file_is_refused_or_decoded_whole(form: str) -> None:
     data = encoded(photograph(23, 17), form)
     whole = still(data)
     refused = 0
@@ -337,7 +336,7 @@ def test_wherever_a_file_is_cut_it_is_refused_or_whole(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM"])
-def test_noise_in_a_file_never_ends_in_anything_but_a_line(form: str) -> None:
+def test_noise_in_a_file_gives_one_line_or_pixels(form: str) -> None:
     chance = np.random.default_rng(5)
     data = encoded(photograph(23, 17), form)
     for _ in range(200):
@@ -349,13 +348,13 @@ def test_noise_in_a_file_never_ends_in_anything_but_a_line(form: str) -> None:
             assert found is None or found.shape[1:] == (SIDE, SIDE, 3)
 
 
-def test_an_older_setting_of_pillow_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bounds_do_not_depend_on_pillow_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # whatever others set: the bound is ours
     assert still(encoded(quarters())).shape == (SIDE, SIDE, 3)
 
 
-def test_pillow_warns_nobody() -> None:
+def test_pillow_warnings_are_silenced() -> None:
     apng = bytearray(encoded(quarters(), save_all=True, append_images=[quarters().rotate(90)]))
     place = apng.index(b"acTL")
     apng[place + 4 : place + 8] = struct.pack(">I", 0)  # no frames: Pillow warns, and takes the first
@@ -366,7 +365,7 @@ def test_pillow_warns_nobody() -> None:
     assert not seen
 
 
-def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_file_bounds_and_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(SOUND)
     assert read_file(path) == SOUND
@@ -380,7 +379,7 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         read_file(tmp_path / "a\0b")
     with pytest.raises(UserError, match="File name too long"):
         read_file(tmp_path / ("a" * 300))
-    monkeypatch.setattr(decoding, "MOST_BYTES", 1 << 10)
+    monkeypatch.setattr(files, "MOST_BYTES", 1 << 10)
     with pytest.raises(UserError, match=r"a\.jpg: a file of more than 0 MiB"):
         read_file(path)
 
@@ -403,81 +402,81 @@ def shades(pixels_FYX3: NDArray[np.uint8]) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF"])
 def test_an_animated_file(form: str) -> None:
     data = moving(form)
-    assert frames_in([data], "a") == 5
-    assert near(shades(decode([data], "a", SIDE, clip=True, frames=8)), SHADES, 4)
-    assert near(shades(decode([data], "a", SIDE, clip=True, frames=3)), SHADES[::2], 4)
-    assert near(shades(decode([data], "a", SIDE, clip=True, frames=2)), SHADES[::4], 4)
-    assert near(shades(decode([data], "a", SIDE, clip=True, frames=1)), SHADES[:1], 4)
-    assert near(shades(decode([data], "a", SIDE)), SHADES[:1], 4)
+    assert count_frames([data], "a") == 5
+    assert near(shades(model_pixels([data], "a", SIDE, clip=True, frames=8)), SHADES, 4)
+    assert near(shades(model_pixels([data], "a", SIDE, clip=True, frames=3)), SHADES[::2], 4)
+    assert near(shades(model_pixels([data], "a", SIDE, clip=True, frames=2)), SHADES[::4], 4)
+    assert near(shades(model_pixels([data], "a", SIDE, clip=True, frames=1)), SHADES[:1], 4)
+    assert near(shades(model_pixels([data], "a", SIDE)), SHADES[:1], 4)
     assert check([data], "a", clip=True) == (5, 16, 16)
     assert check([data], "a") == (1, 16, 16)
-    assert pixels([data], "a", clip=True, longest=8).shape == (5, 8, 8, 3)
+    assert display_pixels([data], "a", clip=True, longest=8).shape == (5, 8, 8, 3)
 
 
-def test_frames_are_shown_over_those_before() -> None:
+def test_frames_are_drawn_over_earlier_frames() -> None:
     """A GIF's second frame is a patch over the first, on a clear ground: a person sees both."""
     first, second = Image.new("RGBA", (16, 16), RED), Image.new("RGBA", (16, 16), (0, 0, 0, 0))
     second.paste(BLUE, (8, 8, 16, 16))
     for form in ("GIF", "PNG"):
         options = {"disposal": 1} if form == "GIF" else {"disposal": 0, "blend": 1}
         data = encoded(first, form, save_all=True, append_images=[second], duration=100, **options)
-        frames = decode([data], "a", SIDE, clip=True, frames=2)
+        frames = model_pixels([data], "a", SIDE, clip=True, frames=2)
         assert [corners(frame)[0] for frame in frames] == [RED, RED]
         assert [corners(frame)[3] for frame in frames] == [RED, BLUE]
 
 
-def test_the_first_image_of_an_animated_png_that_is_for_others() -> None:
+def test_default_image_of_animated_png_is_no_frame() -> None:
     data = encoded(
         Image.new("RGB", (16, 16), WHITE),
         save_all=True,
         append_images=[Image.new("RGB", (16, 16), s) for s in SHADES],
         default_image=True,
     )
-    assert shades(decode([data], "a", SIDE, clip=True, frames=9)) == SHADES
-    assert shades(decode([data], "a", SIDE)) == [WHITE]
-    assert frames_in([data], "a") == 5
+    assert shades(model_pixels([data], "a", SIDE, clip=True, frames=9)) == SHADES
+    assert shades(model_pixels([data], "a", SIDE)) == [WHITE]
+    assert count_frames([data], "a") == 5
 
 
-@pytest.mark.parametrize("fit", decoding.FITS)
+@pytest.mark.parametrize("fit", FITS)
 def test_a_folder_of_frames(fit: str) -> None:
     content = [
         encoded(Image.new("RGB", (16 + number, 16), shade), "PNG") for number, shade in enumerate(SHADES)
     ]
-    frames = decode(content, "a", SIDE, fit, clip=True, frames=3)
+    frames = model_pixels(content, "a", SIDE, fit, clip=True, frames=3)
     assert [tuple(frame[4, 4].tolist()) for frame in frames] == SHADES[::2]
     assert check(content, "a", clip=True) == (5, 16, 16)
-    assert pixels(content, "a", clip=True).shape == (5, 16, 16, 3)
-    assert frames_in(content, "a") == 5
+    assert display_pixels(content, "a", clip=True).shape == (5, 16, 16, 3)
+    assert count_frames(content, "a") == 5
     content[2] = SOUND[:300]
     with pytest.raises(UserError, match=r"^clips/7: frame 3: the image is cut off"):
-        decode(content, "clips/7", SIDE, clip=True, frames=5)
+        model_pixels(content, "clips/7", SIDE, clip=True, frames=5)
     with pytest.raises(UserError, match=r"^clips/7: no frames"):
-        decode([], "clips/7", SIDE, clip=True)
+        model_pixels([], "clips/7", SIDE, clip=True)
 
 
 def test_a_still_is_a_clip_of_one_frame_and_a_photograph_has_no_second() -> None:
-    assert decode([SOUND], "a", SIDE, clip=True, frames=8).shape == (1, SIDE, SIDE, 3)
+    assert model_pixels([SOUND], "a", SIDE, clip=True, frames=8).shape == (1, SIDE, SIDE, 3)
     two = encoded(photograph(), "MPO", save_all=True, append_images=[photograph().rotate(90)])
-    assert frames_in([two], "a") == 1
-    assert decode([two], "a", SIDE, clip=True, frames=8).shape == (1, SIDE, SIDE, 3)
+    assert count_frames([two], "a") == 1
+    assert model_pixels([two], "a", SIDE, clip=True, frames=8).shape == (1, SIDE, SIDE, 3)
 
 
 def test_clips_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     data = moving("GIF")
     monkeypatch.setattr(decoding, "MOST_FRAMES", 4)
     with pytest.raises(UserError, match=r"^a: a clip of more than 4 frames"):
-        decode([data], "a", SIDE, clip=True, frames=2)
-    assert frames_in([data], "a") == 5
+        model_pixels([data], "a", SIDE, clip=True, frames=2)
+    assert count_frames([data], "a") == 5
     monkeypatch.setattr(decoding, "MOST_FRAMES", 5)
     monkeypatch.setattr(decoding, "_MOST_WORK", 1000)
     with pytest.raises(
         UserError, match=r"^a: a clip of 5 frames of 16 x 16 pixels; 0 million pixels are the most"
     ):
-        decode([data], "a", SIDE, clip=True, frames=2)
-    assert decode([data], "a", SIDE).shape == (1, SIDE, SIDE, 3)
+        model_pixels([data], "a", SIDE, clip=True, frames=2)
+    assert model_pixels([data], "a", SIDE).shape == (1, SIDE, SIDE, 3)
     monkeypatch.undo()
-    monkeypatch.setattr(decoding, "MOST_PIXELS", 16 * 16 * 2)
-    assert pixels([data], "a", clip=True).shape == (5, 10, 10, 3)
+    monkeypatch.setattr(opening, "MOST_PIXELS", 16 * 16 * 2)
+    assert display_pixels([data], "a", clip=True).shape == (5, 10, 10, 3)
     large = encoded(
         Image.new("RGB", (16, 16)), "TIFF", save_all=True, append_images=[Image.new("RGB", (64, 64))]
     )
@@ -495,10 +494,10 @@ def test_pages_larger_than_the_first_are_bounded_together_too(monkeypatch: pytes
         check([data], "a", clip=True)
 
 
-def test_frames_without_end_are_not_counted() -> None:
+def test_count_frames_stops_at_its_bound() -> None:
     image = b",\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0"
     endless = b"GIF89a" + struct.pack("<HH", 1, 1) + b"\x80\0\0" + b"\0" * 6 + image * 3_000_000 + b";"
-    assert frames_in([endless], "a") == decoding.MOST_FRAMES + 1
+    assert count_frames([endless], "a") == decoding.MOST_FRAMES + 1
     assert still(endless).shape == (SIDE, SIDE, 3)
     with pytest.raises(UserError, match=r"^a: a clip of more than 256 frames$"):
         check([endless], "a", clip=True)
@@ -507,7 +506,7 @@ def test_frames_without_end_are_not_counted() -> None:
 def test_a_clip_that_ends_too_early() -> None:
     for form in ("GIF", "WEBP", "PNG", "TIFF"):
         data = moving(form)
-        whole = decode([data], "a", SIDE, clip=True, frames=9)
+        whole = model_pixels([data], "a", SIDE, clip=True, frames=9)
         for end in range(0, len(data), 3):
             found = attempt(data[:end], clip=True, frames=9)
             assert found is None or np.array_equal(found, whole[: len(found)]), (form, end)
@@ -516,14 +515,14 @@ def test_a_clip_that_ends_too_early() -> None:
 # Sizes
 
 
-def test_the_three_fits() -> None:
+def test_three_ways_to_fit_a_square() -> None:
     """Left third red, middle green, right third blue, three times as wide as high."""
     wide = Image.new("RGB", (96, 32), GREEN)
     wide.paste(RED, (0, 0, 32, 32))
     wide.paste(BLUE, (64, 0, 96, 32))
     for image, turn in ((wide, False), (wide.transpose(Image.Transpose.TRANSPOSE), True)):
         data = encoded(image)
-        found = {fit: still(data, 24, fit=fit) for fit in decoding.FITS}
+        found = {fit: still(data, 24, fit=fit) for fit in FITS}
         found = {fit: value.transpose(1, 0, 2) if turn else value for fit, value in found.items()}
         assert [tuple(found["stretch"][y, x].tolist()) for y in (0, 23) for x in (1, 12, 22)] == [
             RED,
@@ -538,10 +537,10 @@ def test_the_three_fits() -> None:
 def test_thin_images() -> None:
     for size in ((5000, 1), (1, 5000)):
         data = encoded(Image.new("RGB", size, RED))
-        for fit in decoding.FITS:
+        for fit in FITS:
             found = still(data, 24, fit=fit)
             assert (found == np.array(RED)).all(-1).any()
-        assert max(pixels([data], "a", longest=100).shape) == 100
+        assert max(display_pixels([data], "a", longest=100).shape) == 100
 
 
 def test_large_photographs_are_decoded_at_a_lower_size_and_look_alike() -> None:
@@ -554,33 +553,33 @@ def test_large_photographs_are_decoded_at_a_lower_size_and_look_alike() -> None:
     assert near(corners(still(encoded(Image.fromarray(fine)), 32)), [(128, 128, 128)] * 4, 3)
 
 
-def test_scaled_for_people() -> None:
-    assert pixels([SOUND], "a").shape == (1, 61, 97, 3)
-    assert pixels([SOUND], "a", longest=50).shape == (1, 31, 50, 3)
-    assert np.array_equal(pixels([encoded(quarters())], "a")[0], np.asarray(quarters()))
+def test_display_pixels_are_scaled_down() -> None:
+    assert display_pixels([SOUND], "a").shape == (1, 61, 97, 3)
+    assert display_pixels([SOUND], "a", longest=50).shape == (1, 31, 50, 3)
+    assert np.array_equal(display_pixels([encoded(quarters())], "a")[0], np.asarray(quarters()))
 
 
 # Changes
 
 
-def test_changes_are_a_function_of_the_seed() -> None:
+def test_augmentation_is_a_function_of_the_seed() -> None:
     data = encoded(photograph())
-    augment = Augment(crop=0.3, flip=True, colour=0.3)
-    found = [still(data, 24, augment=augment, seed=seed) for seed in range(8)]
-    again = [still(data, 24, augment=augment, seed=seed) for seed in range(8)]
+    augmentation = Augmentation(max_crop=0.3, flip=True, color_jitter=0.3)
+    found = [still(data, 24, augmentation=augmentation, seed=seed) for seed in range(8)]
+    again = [still(data, 24, augmentation=augmentation, seed=seed) for seed in range(8)]
     assert all(np.array_equal(one, other) for one, other in zip(found, again, strict=True))
     assert all(not np.array_equal(found[0], other) for other in found[1:])
-    assert np.array_equal(still(data, 24, augment=Augment(), seed=3), still(data, 24))
+    assert np.array_equal(still(data, 24, augmentation=Augmentation(), seed=3), still(data, 24))
 
 
-@pytest.mark.parametrize("fit", decoding.FITS)
-def test_what_is_cut_off_is_within_bounds(fit: str) -> None:
+@pytest.mark.parametrize("fit", FITS)
+def test_crop_is_within_bounds(fit: str) -> None:
     """Every pixel's colour is its place: what is kept can be read off the corners."""
     y, x = np.mgrid[0:256, 0:256]
     data = encoded(Image.fromarray(np.stack([x, y, x * 0], -1).astype(np.uint8)))
     seen = set()
     for seed in range(40):
-        found = still(data, 64, fit=fit, augment=Augment(crop=0.25), seed=seed).astype(int)
+        found = still(data, 64, fit=fit, augmentation=Augmentation(max_crop=0.25), seed=seed).astype(int)
         (left, top), (right, bottom) = found[0, 0, :2], found[-1, -1, :2]
         assert 0.74 * 256 - 6 <= right - left <= 256
         assert abs((right - left) - (bottom - top)) <= 3
@@ -588,18 +587,20 @@ def test_what_is_cut_off_is_within_bounds(fit: str) -> None:
     assert len(seen) > 30
 
 
-def test_flips_are_even_and_alone() -> None:
+def test_flip_happens_half_the_time_and_changes_nothing_else() -> None:
     data = encoded(quarters())
-    found = [tuple(corners(still(data, augment=Augment(flip=True), seed=seed))) for seed in range(200)]
+    found = [
+        tuple(corners(still(data, augmentation=Augmentation(flip=True), seed=seed))) for seed in range(200)
+    ]
     assert set(found) == {(RED, GREEN, BLUE, WHITE), (GREEN, RED, WHITE, BLUE)}
     assert 70 < found.count((RED, GREEN, BLUE, WHITE)) < 130
 
 
-def test_colours_are_within_bounds_and_the_ground_of_a_padded_image_stays() -> None:
+def test_color_jitter_is_within_bounds_and_leaves_padding() -> None:
     data = encoded(Image.new("RGB", (32, 16), (120, 90, 60)))
     seen = set()
     for seed in range(50):
-        found = still(data, 16, fit="pad", augment=Augment(colour=0.2), seed=seed)
+        found = still(data, 16, fit="pad", augmentation=Augmentation(color_jitter=0.2), seed=seed)
         assert tuple(found[0, 0].tolist()) == GREY
         red, green, blue = (int(value) for value in found[8, 8])
         assert 60 < red < 180
@@ -608,13 +609,15 @@ def test_colours_are_within_bounds_and_the_ground_of_a_padded_image_stays() -> N
     assert len(seen) > 40
 
 
-def test_every_frame_of_a_clip_is_changed_alike() -> None:
+def test_augmentation_is_the_same_for_all_frames() -> None:
     one = encoded(photograph())
-    frames = decode([one] * 4, "a", 24, clip=True, frames=4, augment=Augment(0.3, True, 0.3), seed=1)
+    frames = model_pixels(
+        [one] * 4, "a", 24, clip=True, frames=4, augmentation=Augmentation(0.3, True, 0.3), seed=1
+    )
     assert all(np.array_equal(frames[0], frame) for frame in frames)
 
 
-def test_threads() -> None:
+def test_decoding_in_threads() -> None:
     data = [
         encoded(photograph(200 + number, 100), form)
         for number, form in enumerate(["JPEG", "PNG", "GIF", "WEBP"] * 4)
@@ -650,7 +653,7 @@ def test_threads() -> None:
         (b"a\0l\0l\0", None),
         (b"\xff\xfea\0", "text of UTF-16"),
         (b"PK\x03\x04" + bytes(30), "a zip archive"),
-        (gzip.compress(b"x"), "a gzip file"),
+        (gzip.compress(b"x", mtime=0), "a gzip file"),
         (b"%PDF-1.7\n", "PDF"),
         (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
         (b"\0\0\0\x18ftypmif1\0\0\0\0", "HEIF"),
@@ -671,7 +674,7 @@ def test_threads() -> None:
         (bytes(range(128, 256)), None),
     ],
 )
-def test_what_is_no_image_is_named_with_what_is_read(data: bytes, what: str | None) -> None:
+def test_other_formats_are_named_in_the_error(data: bytes, what: str | None) -> None:
     with pytest.raises(UserError) as caught:
         still(data)
     line = str(caught.value)
@@ -682,7 +685,7 @@ def test_what_is_no_image_is_named_with_what_is_read(data: bytes, what: str | No
         assert line.endswith("(PNG, JPEG, GIF, WEBP, BMP, TIFF, PPM are read)")
 
 
-def test_the_thumbnail_of_a_raw_photograph_is_not_taken_for_it() -> None:
+def test_raw_photograph_is_refused() -> None:
     line = r"^a\.png: not an image that is read, but a RAW photograph"
     with pytest.raises(UserError, match=line):
         still(tiff(4, 4, 8, bytes(4), tag50706=1025))  # of Adobe, Leica, Pentax, telephones
@@ -721,12 +724,12 @@ def tiff(width: int, height: int, bits: int, row: bytes, form: int = 1, **more: 
 
 MEASURE = f"""
 import sys
-from seq2attn.data.images import decoding
+from seq2attn.data.images.pixels import model_pixels
 from seq2attn.errors import UserError
 data = sys.stdin.buffer.read()
 before = {PEAK}
 try:
-    print(decoding.decode([data], "a", 8)[0, 0, :, 0].tolist())
+    print(model_pixels([data], "a", 8)[0, 0, :, 0].tolist())
 except UserError as error:
     print(error)
 print(({PEAK} - before) // 1024)
@@ -744,9 +747,7 @@ def measured(data: bytes) -> tuple[str, int]:
 
 
 @pytest.mark.parametrize(("bits", "form", "kind"), [(32, 3, "<f4"), (32, 2, "<i4"), (16, 1, "<u2")])
-def test_a_large_image_of_many_bits_takes_little_more_than_its_pixels(
-    bits: int, form: int, kind: str
-) -> None:
+def test_large_grey_image_needs_little_memory(bits: int, form: int, kind: str) -> None:
     width, height = 8000, 7999
     row = np.linspace(0, 60_000, width).astype(kind).tobytes()
     said, size = measured(tiff(width, height, bits, row, form))
@@ -775,13 +776,13 @@ def test_a_large_image_of_many_bits_takes_little_more_than_its_pixels(
         (b"P5 " + b"9" * 100 + b" 1 255\n", "damaged"),
     ],
 )
-def test_headers_that_ask_for_much_are_refused_before_anything_is_unpacked(data: bytes, said: str) -> None:
+def test_huge_headers_are_refused_before_unpacking(data: bytes, said: str) -> None:
     line, size = measured(data)
     assert said in line
     assert size < 300
 
 
-def test_grey_of_many_bits_is_the_same_in_any_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_grey_conversion_does_not_depend_on_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     chance = np.random.default_rng(0)
     shape = (37, 53)
     floats = np.where(chance.random(shape) < 0.1, np.nan, chance.normal(size=shape) * 1e30).astype(np.float32)
@@ -789,10 +790,10 @@ def test_grey_of_many_bits_is_the_same_in_any_pieces(monkeypatch: pytest.MonkeyP
     sixteen = chance.integers(0, 65536, shape).astype(np.uint16)
     for values in (floats, whole, np.abs(whole) % 65_000, sixteen):
         data = encoded(Image.fromarray(values), "TIFF")
-        before = pixels([data], "a")
+        before = display_pixels([data], "a")
         with monkeypatch.context() as patch:
-            patch.setattr(decoding, "_TILE", 20)
-            assert np.array_equal(pixels([data], "a"), before)
+            patch.setattr(rgb, "_TILE", 20)
+            assert np.array_equal(display_pixels([data], "a"), before)
     finite = floats[np.isfinite(floats)].astype(np.float64)
     low, high = finite.min(), finite.max()
     expected = (
@@ -800,10 +801,12 @@ def test_grey_of_many_bits_is_the_same_in_any_pieces(monkeypatch: pytest.MonkeyP
         .round()
         .astype(np.uint8)
     )
-    assert np.array_equal(pixels([encoded(Image.fromarray(floats), "TIFF")], "a")[0, :, :, 0], expected)
+    assert np.array_equal(
+        display_pixels([encoded(Image.fromarray(floats), "TIFF")], "a")[0, :, :, 0], expected
+    )
 
 
-def test_large_images_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_images_wait_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads together hold no more than the room that there is, or one image that needs more."""
     data = [encoded(photograph(400, 300), form) for form in ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP")]
     alone = [still(one) for one in data]
@@ -823,7 +826,7 @@ def test_large_images_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(decoding, "_decoded", counted)
     monkeypatch.setattr(decoding, "_SMALL", 0)
-    monkeypatch.setattr(decoding, "_ROOM", Room(1))
+    monkeypatch.setattr(decoding, "_BUDGET", MemoryBudget(1))
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(still, data * 5))
     assert all(np.array_equal(one, other) for one, other in zip(found, alone * 5, strict=True))

@@ -12,9 +12,10 @@ import pytest
 from image_toy import encoded, pixels
 from real_data import DATA as REAL
 
-from seq2attn.data import prepared
+from seq2attn import config
 from seq2attn.data.formats import json_lists
 from seq2attn.data.images.corpus import ImageCorpus
+from seq2attn.data.prepare import prepare
 from seq2attn.data.prepared import Prepared
 from seq2attn.data.sources import open_corpus
 from seq2attn.errors import UsageError, UserError
@@ -118,7 +119,7 @@ def test_a_table_with_lists_of_splits(tmp_path: Path) -> None:
     assert splits(opened(tmp_path)) == {"10_a.jpg": "train", "20_b.jpg": "valid", "30_c.jpg": "test"}
 
 
-def test_of_two_forms_of_the_same_captions_one_is_read(tmp_path: Path) -> None:
+def test_flickr_prefers_token_file_to_table(tmp_path: Path) -> None:
     put(tmp_path / "Images")
     write(tmp_path / "captions.txt", COMMAS)
     token = write(tmp_path / "Flickr8k.token.txt", "10_a.jpg#0\tA dog\n")
@@ -131,7 +132,7 @@ def test_of_two_forms_of_the_same_captions_one_is_read(tmp_path: Path) -> None:
         open_corpus(str(tmp_path))
 
 
-def test_images_by_other_letters(tmp_path: Path) -> None:
+def test_image_names_match_in_any_case(tmp_path: Path) -> None:
     put(tmp_path / "Images")
     for path in (tmp_path / "Images").iterdir():
         path.rename(path.with_suffix(".JPG"))
@@ -190,7 +191,7 @@ def test_quotes(rows: str, texts: list[str] | None, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["../a.jpg,x", "/etc/passwd,x", "http://localhost/a.jpg,x", "a\0b,x"])
-def test_names_that_lead_elsewhere(line: str, tmp_path: Path) -> None:
+def test_image_names_must_stay_inside_the_folder(line: str, tmp_path: Path) -> None:
     put(tmp_path)
     write(tmp_path / "captions.txt", f"image,caption\n10_a.jpg,x\n{line}\n")
     with pytest.raises(UserError, match=r"captions\.txt:3: .* is no path inside"):
@@ -239,12 +240,8 @@ def test_the_real_flickr8k_as_it_is_downloaded_today(listed: bool, tmp_path: Pat
     if listed:
         write(tmp_path / "Flickr_8k.trainImages.txt", "\n".join(names[:40]))
         write(tmp_path / "Flickr_8k.devImages.txt", "\n".join(names[40:]))
-    report = prepared.prepare(
-        str(tmp_path),
-        tmp_path / "out",
-        prepared.config.DataConfig(),
-        valid=None if listed else 5,
-        shrink=True,
+    report = prepare(
+        str(tmp_path), tmp_path / "out", config.DataConfig(), valid=None if listed else 5, shrink=True
     )
     counts = {name: (split["images"], split["kept"]) for name, split in report["splits"].items()}
     assert counts == (
@@ -314,7 +311,7 @@ def test_coco_files_elsewhere(layout: str, reverse: bool, name: str, tmp_path: P
     }
 
 
-def test_coco_of_two_years_is_a_question(tmp_path: Path) -> None:
+def test_coco_files_of_two_years_are_refused(tmp_path: Path) -> None:
     whole_coco(tmp_path)
     whole_coco(tmp_path, 2014)
     with pytest.raises(
@@ -384,18 +381,19 @@ def test_faults_of_coco(text: str, message: str, tmp_path: Path) -> None:
     assert len(str(caught.value)) < 500
 
 
-def test_half_a_surrogate_pair_becomes_a_character(tmp_path: Path) -> None:
+def test_unpaired_surrogate_becomes_replacement_character(tmp_path: Path) -> None:
     put(tmp_path)
     write(
         tmp_path / "captions_x.json",
-        '{"images": [{"id": 1, "file_name": "10_a.jpg"}], "annotations": [{"image_id": 1, "caption": "a \\ud83d dog", "\\ud800": 1}]}',
+        '{"images": [{"id": 1, "file_name": "10_a.jpg"}], '
+        '"annotations": [{"image_id": 1, "caption": "a \\ud83d dog", "\\ud800": 1}]}',
     )
     (image,) = opened(tmp_path).images()
     assert image.captions == ("a \ufffd dog",)
 
 
 @pytest.mark.parametrize("size", [1, 7, 64])
-def test_lists_are_read_piece_by_piece(size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_lists_are_streamed(size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for indent in (None, 1):
         path = coco(
             tmp_path / "x.json",
@@ -414,7 +412,7 @@ def test_lists_are_read_piece_by_piece(size: int, tmp_path: Path, monkeypatch: p
         assert [name for name, *_ in whole] == ["images"] * 3 + ["annotations"] * 5
 
 
-def test_a_large_file_is_read_in_little_memory(tmp_path: Path) -> None:
+def test_json_lists_need_little_memory(tmp_path: Path) -> None:
     path = tmp_path / "captions_x.json"
     with path.open("w") as file:
         file.write('{"images": [{"id": 1, "file_name": "a.jpg"}], "more": [')
@@ -441,7 +439,7 @@ def test_a_large_file_is_read_in_little_memory(tmp_path: Path) -> None:
         ("captions.json", '{"captions": {"10_a.jpg": "a dog"}}'),
     ],
 )
-def test_a_file_that_is_not_known_is_named_with_what_is(name: str, text: str, tmp_path: Path) -> None:
+def test_unknown_caption_file_is_named_with_known_layouts(name: str, text: str, tmp_path: Path) -> None:
     put(tmp_path / "Images")
     write(tmp_path / name, text)
     write(tmp_path / "README.md", "About these images")
@@ -449,7 +447,7 @@ def test_a_file_that_is_not_known_is_named_with_what_is(name: str, text: str, tm
     with pytest.raises(UserError) as caught:
         open_corpus(str(tmp_path))
     line = str(caught.value)
-    assert line.startswith(f"{tmp_path}: {name} holds no captions in a form that is known; read are: ")
+    assert line.startswith(f"{tmp_path}: {name} holds no captions in a form that is known; known layouts: ")
     for form in (
         "metadata.jsonl",
         "captions.txt",
@@ -464,5 +462,5 @@ def test_a_file_that_is_not_known_is_named_with_what_is(name: str, text: str, tm
         with pytest.raises(UserError, match=r"labels\.csv:2: not UTF-8"):
             open_corpus(str(tmp_path))
     (tmp_path / name).unlink()
-    with pytest.raises(UserError, match=r"images without captions: they take a metadata\.jsonl beside them"):
+    with pytest.raises(UserError, match=r"images without captions: put a metadata\.jsonl beside them"):
         open_corpus(str(tmp_path))

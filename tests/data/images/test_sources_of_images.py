@@ -9,7 +9,6 @@ import io
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,11 +22,12 @@ from PIL import Image
 from real_data import DATA
 
 from seq2attn.data.formats import parquet
+from seq2attn.data.formats.records import read_records
 from seq2attn.data.images import decoding
 from seq2attn.data.images.corpus import Box, CaptionedImage, ImageCorpus, LinkOut
 from seq2attn.data.images.lookup import Files
+from seq2attn.data.images.pixels import model_pixels
 from seq2attn.data.sources import open_corpus
-from seq2attn.data.text.tables import read_records
 from seq2attn.errors import UsageError, UserError
 
 FLICKR = DATA / "flickr8k"
@@ -128,7 +128,7 @@ def test_flickr(images: str, tmp_path: Path) -> None:
     assert corpus_of(folder, None, "en").language == "en"
 
 
-def test_flickr_without_lists_is_still_to_be_divided(tmp_path: Path) -> None:
+def test_flickr_without_lists_is_undivided(tmp_path: Path) -> None:
     folder = flickr(tmp_path)
     for path in folder.glob("*Images.txt"):
         path.unlink()
@@ -166,7 +166,7 @@ def test_flickr30k_lists_have_numbers(tmp_path: Path) -> None:
     ]
 
 
-def test_captions_that_do_not_stand_together_and_images_that_are_missing(tmp_path: Path) -> None:
+def test_flickr_captions_may_be_scattered_and_images_missing(tmp_path: Path) -> None:
     write(tmp_path / "x.token.txt", "a.png#0\tone\nb.png#0\ttwo\r\n\na.png#1\tthree\nc.png#0\t \n")
     put(tmp_path, "a.png")
     corpus = corpus_of(tmp_path)
@@ -219,7 +219,7 @@ def test_links_out_of_the_folder(tmp_path: Path) -> None:
     (folder / "frames" / "1.png").symlink_to(tmp_path / "elsewhere" / "b.png")
     files = Files(folder)
     assert files.content("in.png", "x:1") == [DATA["a.png"]]
-    elsewhere, allow = tmp_path / "elsewhere", "allow links with --follow-links"
+    elsewhere, allow = tmp_path / "elsewhere", "allow links with `follow_links`"
     for name, said in (
         ("out.png", f"out.png is a link to {elsewhere}/b.png, outside of {folder}: "),
         (
@@ -294,7 +294,7 @@ def test_corpora_of_linked_images(form: str, tmp_path: Path) -> None:
     folder = linked(tmp_path)[form]
     assert found(corpus_of(folder, follow_links=True)) == EXPECTED
     for image in corpus_of(folder).images():
-        with pytest.raises(LinkOut, match=r"is a link to .*blobs.*: allow links with --follow-links"):
+        with pytest.raises(LinkOut, match=r"is a link to .*blobs.*: allow links with `follow_links`"):
             image.content()
     (tmp_path / "name").symlink_to(put(tmp_path / "plain"))
     lines(tmp_path / "plain" / "metadata.jsonl", ROWS)
@@ -308,9 +308,9 @@ def test_which_file_of_captions(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"one\.token\.txt, two\.token\.txt: name the file"):
         open_corpus(str(tmp_path))
     assert len(list(corpus_of(tmp_path / "one.token.txt").images())) == 1
-    with pytest.raises(UsageError, match="--source image names a column"):
+    with pytest.raises(UsageError, match="`source` image names a column"):
         open_corpus(str(tmp_path / "one.token.txt"), "image")
-    with pytest.raises(UsageError, match="--target captions is no language"):
+    with pytest.raises(UsageError, match="`target` captions is no language"):
         open_corpus(str(tmp_path / "one.token.txt"), None, "captions")
 
 
@@ -326,7 +326,7 @@ def test_the_real_flickr8k() -> None:
     assert len({image.name for image in images}) == 7000
     for image in images[::500]:
         assert decoding.check(image.content(), image.name) == (1, 160, 160)
-        assert decoding.decode(image.content(), image.name, 64).shape == (1, 64, 64, 3)
+        assert model_pixels(image.content(), image.name, 64).shape == (1, 64, 64, 3)
     assert not corpus.clips
 
 
@@ -364,7 +364,7 @@ def test_karpathy(below: str, filepath: str | None, tmp_path: Path) -> None:
         assert corpus.inputs == [file]
 
 
-def test_the_same_name_in_two_folders_of_karpathys(tmp_path: Path) -> None:
+def test_karpathy_images_of_one_name_in_two_folders(tmp_path: Path) -> None:
     karpathy(tmp_path, filepath="train2014")
     put(tmp_path / "train2014")
     (tmp_path / "val2014").mkdir()
@@ -373,9 +373,7 @@ def test_the_same_name_in_two_folders_of_karpathys(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 64])
-def test_karpathys_list_is_read_piece_by_piece(
-    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_karpathy_list_is_streamed(size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = [record for _, record in read_records(karpathy(tmp_path), "images")]
     assert len(whole) == 4
     monkeypatch.setattr("seq2attn.data.formats.json_records._CHUNK", size)
@@ -407,7 +405,7 @@ def test_karpathys_list_is_read_piece_by_piece(
         ),
     ],
 )
-def test_faults_of_karpathys(text: str, message: str, tmp_path: Path) -> None:
+def test_faults_of_karpathy(text: str, message: str, tmp_path: Path) -> None:
     path = write(tmp_path / "dataset_x.json", text)
     with pytest.raises(UserError) as caught:
         list(corpus_of(path).images())
@@ -474,7 +472,7 @@ def test_an_image_folder(form: str, tmp_path: Path) -> None:
         assert (corpus.language, corpus.clips, corpus.notes) == (None, False, [])
 
 
-def test_an_image_folder_with_a_folder_a_split(tmp_path: Path) -> None:
+def test_image_folder_with_a_folder_per_split(tmp_path: Path) -> None:
     for split, folder in (("train", "train"), ("valid", "validation"), ("test", "test")):
         names = [name for name, (mine, _) in EXPECTED.items() if mine == split]
         put(tmp_path / folder, *names)
@@ -509,10 +507,10 @@ def test_columns_with_other_names(tmp_path: Path) -> None:
         open_corpus(str(tmp_path))
     with pytest.raises(
         UsageError,
-        match="say which column has the captions with --target NAME; there are: photo, Deutsch, split",
+        match="say which column has the captions with `target` NAME; there are: photo, Deutsch, split",
     ):
         open_corpus(str(tmp_path), "photo")
-    with pytest.raises(UserError, match="no column French for --target; there are: photo, Deutsch, split"):
+    with pytest.raises(UserError, match="no column French for `target`; there are: photo, Deutsch, split"):
         open_corpus(str(tmp_path), "photo", "French:fr")
     corpus = corpus_of(tmp_path, "photo", "Deutsch:de")
     assert found(corpus) == EXPECTED
@@ -546,7 +544,7 @@ def test_columns_with_other_names(tmp_path: Path) -> None:
             {"file_name": "a.png", "text": "x y", "boxes": [[[0, 0, 0, 2, 2], [2, 0, 0, 2, 2]]]},
             "a box names word 2, counted from 0, and its caption has 2: 'x y'",
         ),
-        ({"file_name": "a.png", "text": "x", "boxes": "["}, "metadata.jsonl:2: not a list as JSON has it"),
+        ({"file_name": "a.png", "text": "x", "boxes": "["}, "metadata.jsonl:2: not a list of JSON"),
         ({"file_name": "a.png", "text": "x", "boxes": 3}, "are no list but int"),
         ({"file_name": ["a.png"], "text": "x"}, "a list of paths in file_name"),
     ],
@@ -643,7 +641,7 @@ def split_tables(folder: Path, column: str = "image") -> Path:
     return folder
 
 
-def test_a_table_a_split(tmp_path: Path) -> None:
+def test_image_tables_one_per_split(tmp_path: Path) -> None:
     folder = split_tables(tmp_path / "set")
     write(folder / "extra.jsonl", "{}")
     corpus = corpus_of(folder)
@@ -663,14 +661,14 @@ def test_bundled_corpora_are_found_by_name(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = split_tables(tmp_path / name, "clip" if name == "clips" else "image")
-    monkeypatch.setitem(sys.modules, f"seq2attn.samples.{name}", SimpleNamespace(folder=lambda: folder))
+    monkeypatch.setattr("seq2attn.data.sources.bundled_folder", lambda _: folder)
     corpus = corpus_of(name)
     assert found(corpus) == EXPECTED
     assert (corpus.name, corpus.language, corpus.clips) == (name, "en", name == "clips")
     assert corpus_of(name, None, "captions:de").language == "de"
 
 
-def test_a_row_a_caption_with_the_bytes_in_each(tmp_path: Path) -> None:
+def test_rows_with_equal_bytes_are_one_image(tmp_path: Path) -> None:
     rows = [
         {"image": {"bytes": DATA[name], "path": name}, "text": caption}
         for name, (_, captions) in EXPECTED.items()
@@ -692,7 +690,9 @@ def test_a_row_a_caption_with_the_bytes_in_each(tmp_path: Path) -> None:
         images[-1].content()
 
 
-def test_large_images_are_not_unpacked_all_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_images_are_unpacked_in_small_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("seq2attn.data.formats.parquet._BYTES", 3000)
     sizes = []
     rows_at_once = parquet._rows
@@ -708,7 +708,7 @@ def test_large_images_are_not_unpacked_all_at_once(tmp_path: Path, monkeypatch: 
     assert sizes == [2]
 
 
-def test_text_with_a_image_beside_it_stays_text(tmp_path: Path) -> None:
+def test_text_table_with_an_image_column_stays_text(tmp_path: Path) -> None:
     path = lines(tmp_path / "multi30k.jsonl", [{"image": "a.jpg", "en": "a", "de": "b"}])
     assert [(row.source, row.target) for row in open_corpus(str(path)).rows()] == [("a", "b")]
     assert [(row.source, row.target) for row in open_corpus(str(path), "de", "en").rows()] == [("b", "a")]
@@ -756,7 +756,7 @@ def test_folders_of_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("layout", ["flickr", "karpathy", "metadata", "bytes"])
-def test_a_clip_where_an_image_stands(layout: str, tmp_path: Path) -> None:
+def test_clip_among_images(layout: str, tmp_path: Path) -> None:
     data = gif()
     (tmp_path / "a.gif").write_bytes(data)
     if layout == "flickr":
@@ -886,14 +886,14 @@ def test_a_dataset_of_the_hub(form: str, tmp_path: Path, monkeypatch: pytest.Mon
     assert found(corpus) == EXPECTED
     assert [image.place for image in corpus.images()] == ["test:1", "train:1", "train:2", "valid:1"]
     if form == "remote":
-        monkeypatch.setattr("seq2attn.data.sources.MOST_BYTES", 10)
+        monkeypatch.setattr("seq2attn.data.hf_datasets.MOST_BYTES", 10)
         with pytest.raises(UserError, match="hf:me/set: test:1: a file of more than"):
             next(corpus.images()).content()
 
 
 @pytest.mark.usefixtures("offline")
-def test_a_path_of_the_hub_that_leads_to_this_machine(tmp_path: Path) -> None:
-    from seq2attn.data.sources import _locate
+def test_hub_paths_to_local_files_are_refused(tmp_path: Path) -> None:
+    from seq2attn.data.hf_datasets import _locate
 
     put(tmp_path)
     for name in (

@@ -1,0 +1,121 @@
+"""The cache of prepared corpora: a corpus is prepared once for given files and settings of data."""
+
+import json
+import os
+from functools import partial
+from pathlib import Path
+
+from seq2attn import files
+from seq2attn.cli import console, mistaken
+from seq2attn.config import Config
+from seq2attn.errors import UserError
+
+
+def corpus_name(path: str) -> str:
+    """`hf:owner/corpus` -> corpus, `my/corpus.tsv` -> corpus."""
+    return Path(path.rstrip("/").split(":")[-1]).name.split(".")[0] or "run"
+
+
+def prepared_folder(corpus: str, settings: Config, shrink: bool = True) -> Path:
+    """The prepared folder of the corpus, made now if it is missing. With `shrink`, the vocabulary may be
+    smaller than in the settings.
+    """
+    from seq2attn.data.prepare import prepare
+    from seq2attn.data.prepared import REPORT
+
+    folder = _cache(corpus, settings)
+    while not (complete := (folder / REPORT).is_file()) or not (shrink or _has_full_vocabulary(folder)):
+        refuse_cache(folder, corpus)
+        console.note(f"preparing {corpus}, once, in {folder}")
+        try:
+            with console.progress() as progress:
+                report = prepare(
+                    corpus,
+                    folder,
+                    settings.data,
+                    workers=os.cpu_count() or 1,
+                    force=complete,
+                    shrink=shrink,
+                    stage=lambda name: partial(progress, name),
+                )
+        except UserError as error:
+            if isinstance(error, files.Taken) and error.holder is not None:
+                console.note(f"{error.maker} is preparing it already: waiting for it")
+                error.wait()
+            elif complete or not (folder / REPORT).is_file():
+                raise
+            continue  # another training has prepared it meanwhile
+        for note in report["notes"]:
+            console.note(note)
+        break
+    return folder
+
+
+def _cache(corpus: str, settings: Config) -> Path:
+    """The folder for a corpus: its name depends on the settings of data and on path, size and time of each
+    file of the corpus, images included.
+    """
+    import hashlib
+
+    from seq2attn.data.images.corpus import ImageCorpus
+    from seq2attn.data.images.files import image_files
+    from seq2attn.data.prepare import default_tokenizer
+    from seq2attn.data.prepared import FORMAT
+    from seq2attn.data.sources import open_corpus
+
+    opened = open_corpus(
+        corpus, settings.data.source, settings.data.target, settings.data.max_bad, settings.data.follow_links
+    )
+    read = list(opened.inputs)
+    if isinstance(opened, ImageCorpus) and read and (path := Path(corpus)).exists():
+        read += image_files(path if path.is_dir() else path.parent, settings.data.follow_links)
+    files = [(str(path.resolve()), (facts := path.stat()).st_size, facts.st_mtime_ns) for path in read]
+    options = settings.data.model_dump(mode="json")
+    if options["tokenizer"] is None:  # a trained run names its tokenizer: both share one folder
+        options["tokenizer"] = default_tokenizer(opened)
+    key = json.dumps([FORMAT, corpus if not files else "", files, options])
+    return (
+        cache_home() / "prepared" / f"{corpus_name(corpus)}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    )
+
+
+def _has_full_vocabulary(folder: Path) -> bool:
+    """Whether the vocabulary of a prepared folder has the size of its settings."""
+    from seq2attn.data.prepared import Prepared
+
+    report = Prepared(folder).report
+    return (
+        report["options"]["tokenizer"] in ("char", "word")
+        or min(filter(None, report["vocabulary"].values())) >= report["options"]["vocab_size"]
+    )
+
+
+def cache_home() -> Path:
+    """The folder of all caches."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seq2attn"
+
+
+def refuse_cache(folder: Path, corpus: str | None = None) -> None:
+    """Raise UserError if the cache cannot be written."""
+    if problem := why_unwritable(folder):
+        other = (
+            f", or `seq2attn prepare {mistaken.shell(corpus)} FOLDER` and --data FOLDER"
+            if corpus is not None
+            else ""
+        )
+        raise UserError(
+            f"{folder}: the cache cannot be written: {problem}; set XDG_CACHE_HOME to another folder{other}"
+        )
+
+
+def why_unwritable(folder: Path) -> str | None:
+    """Why a folder cannot be made or written to; None if it can."""
+    try:
+        parent = next(path for path in (folder, *folder.parents) if path.exists())
+    except OSError as error:
+        return error.strerror
+    if not parent.is_dir():
+        return f"Not a directory ({parent} is a file)"
+    if not os.access(parent, os.W_OK | os.X_OK):
+        return f"no permission to write into {parent}"
+    return None

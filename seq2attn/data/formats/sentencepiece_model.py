@@ -1,0 +1,59 @@
+"""A check of a SentencePiece model before SentencePiece loads it: it must have no rules of normalisation.
+
+Models of this program have none. Rules of others are compiled, and SentencePiece follows them without a check
+of their bounds. The file is a protocol buffer: fields, each with a number and a kind; the subwords come
+first, and the rules are in fields 3 and 5.
+"""
+
+from collections.abc import Iterator
+
+_SUBWORD = 0x0A  # the key of a subword: field 1, with a length
+_NORMALISERS = (3, 5)
+_RULES = (2, 6)  # of a normaliser: compiled, and as text
+
+
+def refuse_rules(model: bytes) -> None:
+    """Raise ValueError for a model with rules of normalisation, and for anything but a protocol buffer."""
+    place = 0
+    end = len(model) - 1
+    while place < end and model[place] == _SUBWORD:  # there are thousands of subwords
+        length, place = (model[place + 1], place + 2) if model[place + 1] < 128 else _varint(model, place + 1)
+        place += length
+    for number, value in _fields(model[place:]):
+        inside = _fields(value) if number in _NORMALISERS and isinstance(value, bytes) else ()
+        if any(inner in _RULES and rules for inner, rules in inside):
+            raise ValueError("a model with rules of normalisation")
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """(number, value) of each field: an integer, or the bytes of a text, a message or a fixed number."""
+    place = 0
+    while place < len(message):
+        key, place = _varint(message, place)
+        kind = key & 7
+        if kind == 0:
+            value, place = _varint(message, place)
+            yield key >> 3, value
+            continue
+        if kind == 2:
+            length, place = _varint(message, place)
+        elif kind in (1, 5):
+            length = 8 if kind == 1 else 4
+        else:
+            raise ValueError("a field of no known kind")
+        if length > len(message) - place:
+            raise ValueError("cut off")
+        yield key >> 3, message[place : place + length]
+        place += length
+
+
+def _varint(message: bytes, place: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        if place >= len(message) or shift > 63:
+            raise ValueError("cut off")
+        byte = message[place]
+        value |= (byte & 127) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 128:
+            return value, place

@@ -1,0 +1,163 @@
+"""What the preparation of text and of images has in common: the request, the division into splits, the
+tokenizer, and the facts about a split that go into the report.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seq2attn.config import DataConfig
+from seq2attn.data.spool import UNDIVIDED, Spool, hold_out
+from seq2attn.data.tokenizer import SPECIALS, Tokenizer, VocabularyTooLarge
+from seq2attn.errors import UsageError, UserError
+from seq2attn.progress import Progress
+
+NOT_NFC = "are not in the normal form NFC of Unicode: they are put in it"
+_EXAMPLES = 3  # places that are named for each reason to drop something
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How a corpus becomes a prepared folder."""
+
+    folder: Path  # to be filled
+    work: Path  # a folder in it for temporary files
+    options: DataConfig
+    valid: int | None  # rows to hold out; None: a twentieth, at most 1,000, if the corpus has no such split
+    test: int | None
+    workers: int
+    seed: int
+    shrink: bool  # whether a vocabulary that is too large for the text is made smaller
+    stage: Callable[[str], Progress]  # the progress callback of a stage with this name
+
+    def limits(self, split: str) -> DataConfig | None:
+        """The options that drop pairs: in training alone."""
+        return self.options if split == "train" else None
+
+
+class AnyCorpus(Protocol):
+    """A corpus of text or of images."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def notes(self) -> list[str]: ...
+
+
+def divide(
+    corpus: AnyCorpus, spools: dict[str, Spool[T]], request: Preparation, unit: str, together: str
+) -> dict[str, Spool[T]]:
+    """Train first, then valid and the tests; `request.valid` and `request.test` rows are held out of train.
+
+    `unit` names a row for people, and `together` the rows that stay in one split. Raises UsageError where the
+    corpus has a split that is to be held out, UserError where there is nothing to train on.
+    """
+    spools = dict(spools)
+    undivided = spools.pop(UNDIVIDED, None)
+    for setting, number, exists in (
+        ("valid", request.valid, "valid" in spools),
+        ("test", request.test, any(name.startswith("test") for name in spools)),
+    ):
+        if number and exists:
+            problem = f"{corpus.name} has its own {setting} split: leave `{setting}` out"
+            raise UsageError(problem, setting=setting)
+    if undivided is not None and "train" in spools:
+        raise UserError(f"{corpus.name}: some rows name their split and others do not")
+    train = undivided or spools.pop("train", None)
+    if train is None or not len(train.keys):
+        if not spools:
+            raise UserError(f"{corpus.name}: empty: there is no {unit} in it")
+        raise UserError(f"{corpus.name}: no {unit} to train on; its splits are: {', '.join(spools)}")
+    valid, test = request.valid, request.test
+    if not spools:
+        usual = min(1000, int(np.count_nonzero(train.keys)) // 20)
+        valid, test = usual if valid is None else valid, usual if test is None else test
+    if valid or test:
+        spools |= hold_out(train, request.work, valid or 0, test or 0, request.seed, unit)
+        for name, number in (("valid", valid), ("test", test)):
+            rows = len(spools[name].keys) if name in spools else 0
+            if number and rows < number:  # rows of one key stay together, and the groups left are too large
+                fact = f"{name}: {rows:,} {unit}s are set aside, not {number:,}"
+                corpus.notes.append(f"{fact}: {together} stay together")
+    else:
+        spools["train"] = train
+    order = sorted(spools, key=lambda name: ("train", "valid", name).index(name))
+    return {name: spools[name] for name in order}
+
+
+def train_tokenizer(texts: Callable[[], Iterable[str]], request: Preparation) -> Tokenizer:
+    """A tokenizer with `vocab_size` tokens or, with `shrink`, fewer where the texts do not hold so many."""
+    options = request.options
+
+    def of_size(size: int) -> Tokenizer:
+        kind = options.tokenizer or "unigram"
+        return Tokenizer.train(texts(), size, kind, options.lowercase, request.seed)
+
+    try:
+        return of_size(options.vocab_size)
+    except VocabularyTooLarge as error:
+        if not request.shrink:
+            raise
+        largest = error.largest
+    try:
+        # The largest vocabulary would have a token for every word that the texts have twice.
+        return of_size(max(largest // 2, len(SPECIALS) + 1))
+    except UserError:
+        return of_size(largest)  # half is not enough for the characters
+
+
+def note_small_vocabulary(notes: list[str], size: int, options: DataConfig) -> None:
+    if size < options.vocab_size and options.tokenizer in ("unigram", "bpe"):
+        fact = f"the text does not hold {options.vocab_size:,} different subwords"
+        notes.append(f"{fact}: the vocabulary is smaller, {size:,}")
+
+
+class Drops:
+    """Rows that are dropped: their number and a few examples for each reason."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._examples: dict[str, list[str]] = {}
+
+    def add(self, reason: str, place: str) -> None:
+        self._counts[reason] += 1
+        if len(examples := self._examples.setdefault(reason, [])) < _EXAMPLES:
+            examples.append(place)
+
+    @property
+    def total(self) -> int:
+        return self._counts.total()
+
+    def report(self) -> dict[str, dict[str, Any]]:
+        return {
+            reason: {"pairs": self._counts[reason], "examples": self._examples[reason]}
+            for reason in sorted(self._counts)
+        }
+
+    def __str__(self) -> str:
+        parts = []
+        for reason, count in sorted(self._counts.items()):
+            examples = self._examples[reason]
+            more = ", ..." if count > len(examples) else ""
+            parts.append(f"{count:,} {reason} ({', '.join(examples)}{more})")
+        return "; ".join(parts)
+
+
+def token_statistics(lengths: NDArray[np.integer], unknown: int) -> dict[str, Any]:
+    """The report's facts about one side of a split, from the tokens (N,) of each text."""
+    tokens = int(lengths.sum(dtype=np.int64))
+    names, shares = ("50%", "90%", "99%", "100%"), (0.5, 0.9, 0.99, 1)
+    quantiles = np.quantile(lengths, shares, method="inverted_cdf").tolist() if len(lengths) else []
+    return {
+        "tokens": tokens,
+        "unknown": unknown,
+        "unknown_rate": unknown / max(tokens, 1),
+        "length": dict(zip(names, quantiles, strict=False)),
+    }

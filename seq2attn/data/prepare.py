@@ -1,0 +1,141 @@
+"""A prepared folder from a corpus of text or of captioned images: complete, or not there at all."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import datasets
+
+from seq2attn import files
+from seq2attn.config import DataConfig
+from seq2attn.data.corpus import Corpus
+from seq2attn.data.formats.text import printable
+from seq2attn.data.images.corpus import ImageCorpus
+from seq2attn.data.images.prepare import prepare_images
+from seq2attn.data.preparation import Preparation
+from seq2attn.data.prepared import FORMAT, REPORT
+from seq2attn.data.sources import open_corpus
+from seq2attn.data.text.prepare import prepare_text
+from seq2attn.errors import UserError
+from seq2attn.progress import Progress, silent
+from seq2attn.version import __version__
+
+
+def default_tokenizer(corpus: Corpus | ImageCorpus) -> Literal["unigram", "word"]:
+    """The kind of tokenizer where the options name none: captions are read word by word."""
+    return "word" if isinstance(corpus, ImageCorpus) else "unigram"
+
+
+def prepare(
+    corpus: str,
+    out: Path,
+    options: DataConfig,
+    *,
+    valid: int | None = None,
+    test: int | None = None,
+    workers: int = 1,
+    force: bool = False,
+    seed: int = 1,
+    shrink: bool = False,
+    stage: Callable[[str], Progress] = lambda name: silent,
+) -> dict[str, Any]:
+    """Make the prepared folder `out` from a corpus and return its report. `out` is complete or untouched.
+
+    `valid` and `test` pairs are held out of a corpus that has no such split (None: a twentieth, at most
+    1,000, if it has no split but train). Training pairs that are empty on a side, too long or too unequal are
+    dropped and counted; the other splits keep every pair. With `shrink`, a text that does not hold
+    `options.vocab_size` subwords gets half of those that it holds, and the report says so; without, it is
+    refused. `force` replaces a prepared folder. `stage` gives the progress callback of a stage from its name.
+    """
+    if printable(out) != str(out):
+        raise UserError(f"{printable(out)}: a path that is not UTF-8; choose another name")
+    with _replace_prepared(Path(out), force) as folder, _quiet_datasets():
+        opened = open_corpus(corpus, options.source, options.target, options.max_bad, options.follow_links)
+        if options.tokenizer is None:
+            options = options.model_copy(update={"tokenizer": default_tokenizer(opened)})
+        request = Preparation(folder, folder / "work", options, valid, test, workers, seed, shrink, stage)
+        request.work.mkdir()
+        if isinstance(opened, ImageCorpus):
+            facts, languages, version = prepare_images(opened, request), [None, opened.language], FORMAT
+        else:
+            facts, languages, version = prepare_text(opened, request), list(opened.languages), 1
+        report = {
+            "seq2attn": __version__,
+            "format": version,
+            "corpus": opened.name,
+            "languages": languages,
+            "options": options.model_dump(mode="json"),
+            "seed": seed,
+            "notes": opened.notes,
+            **facts,
+        }
+        _finish(request, report, opened.inputs)
+    return report
+
+
+def _finish(request: Preparation, report: dict[str, Any], inputs: list[Path]) -> None:
+    report["inputs"] = [_fingerprint(path) for path in inputs]
+    shutil.rmtree(request.work)
+    text = json.dumps(report, ensure_ascii=False, indent=2) + "\n"
+    files.write(request.folder / REPORT, text.encode())
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"file": printable(path), "bytes": path.stat().st_size, "sha256": digest}
+
+
+@contextmanager
+def _replace_prepared(out: Path, force: bool) -> Iterator[Path]:
+    """A new folder that takes the place of `out` when the body ends well, and is removed otherwise."""
+    folder: Path | None = None
+    try:
+        with files.replace_folder(out, lambda: _refuse_existing(out, force)) as folder:
+            yield folder
+    except OSError as error:  # of the body: of a file that it reads, or of one that it writes
+        raise _in_words(error, out, folder) from error
+    except UserError as error:  # of a file in the new folder, whose name means nothing to the user
+        if folder is None or str(folder) not in str(error) or not isinstance(error.__cause__, OSError):
+            raise
+        raise _in_words(error.__cause__, out, folder) from error
+
+
+def _in_words(error: OSError, out: Path, folder: Path | None) -> UserError:
+    if files.number_of(error) in (errno.ENOSPC, errno.EDQUOT):
+        needs = "preparing takes about four times the room of the text"
+        return UserError(f"{out.parent}: no space left on the disk; {needs}: make room, or write elsewhere")
+    refused = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else out
+    if folder is None or refused == out or folder in (refused, *refused.parents):
+        return files.refusal(out, error)
+    return UserError(f"{refused}: {os.strerror(error.errno) if error.errno else str(error).splitlines()[0]}")
+
+
+def _refuse_existing(out: Path, force: bool) -> None:
+    if not os.path.lexists(out) or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not force:
+        raise UserError(f"{out} exists: choose another name, or replace it with `force`")
+    if not (out / REPORT).is_file():
+        problem = "is not a prepared folder, so `force` does not replace it"
+        raise UserError(f"{out} {problem}: choose another name, or remove it yourself")
+
+
+@contextmanager
+def _quiet_datasets() -> Iterator[None]:
+    """No progress bars and notes of `datasets` in the body; the caller's settings hold again afterwards."""
+    level, bars = datasets.logging.get_verbosity(), datasets.are_progress_bars_disabled()
+    datasets.logging.set_verbosity_error()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        datasets.logging.set_verbosity(level)
+        if not bars:
+            datasets.enable_progress_bars()

@@ -1,0 +1,173 @@
+"""One split of text, spooled, to token ids: in several processes, block by block, with the pairs dropped that
+are not to be trained on.
+"""
+
+import json
+import os
+import shutil
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow as pa
+
+from seq2attn.config import DataConfig
+from seq2attn.data.formats.text import is_blank
+from seq2attn.data.preparation import Drops, Preparation
+from seq2attn.data.tokenizer import Tokenizer, is_changed
+from seq2attn.data.worker_processes import exit_without, run_in_processes
+from seq2attn.errors import UserError
+
+BLOCK = 200_000  # pairs that are encoded between two reports of progress
+MIN_PAIRS_PER_PROCESS = 5000  # with fewer, a process takes longer to start than it saves
+_NORMALISED = "normalised"  # beside the reasons to drop a pair: how many lines of each side NFC changed
+
+
+def encode_split(
+    spool: Path, out: Path, source: Tokenizer, target: Tokenizer, request: Preparation
+) -> tuple[Drops, Counter[str]]:
+    """The pairs of an Arrow file with their ids, in the folder `out`: the pairs that were dropped, and how
+    many lines of each side NFC changed. Raises UserError where no pair is left.
+    """
+    name, progress = out.name, request.stage(f"encoding {out.name}")
+    rows = datasets.Dataset.from_file(str(spool))
+    gold = _has_alignments(spool)
+    ids, text = datasets.List(datasets.Value("int32")), datasets.Value("string")
+    columns = {"source": text, "target": text, "source_ids": ids, "target_ids": ids}
+    features = datasets.Features(columns | ({"alignment": text} if gold else {}))
+    drops, normalised = Drops(), Counter({"source": 0, "target": 0})
+    blocks = []
+    for first in range(0, len(rows), BLOCK):
+        progress(first, len(rows))
+        block = rows.select(range(first, min(first + BLOCK, len(rows)))).with_format("arrow")
+        notes = request.work / f"{name}-{first}"
+        notes.mkdir()
+        processes = min(request.workers, -(-len(block) // MIN_PAIRS_PER_PROCESS)) or 1
+        share = partial(
+            _encode_share,
+            shares=processes,
+            block=block,
+            features=features,
+            fingerprint=f"{name}-{first}",
+            options={
+                "source": source,
+                "target": target,
+                "limits": request.limits(name),
+                "gold": gold,
+                "notes": notes,
+                "parent": os.getpid(),
+            },
+        )
+        if processes > 1:
+            run_in_processes(share, processes)
+        # from the files of the processes, if there were any
+        blocks += [share(rank) for rank in range(processes)]
+        _collect(notes, drops, normalised)
+    if drops.total == len(rows):
+        raise UserError(f"no training pair is left: {drops}")
+    datasets.concatenate_datasets(blocks).save_to_disk(str(out))
+    progress(len(rows), len(rows))
+    for first in range(0, len(rows), BLOCK):
+        shutil.rmtree(request.work / f"{name}-{first}")
+    return drops, normalised
+
+
+def _has_alignments(spool: Path) -> bool:
+    with pa.memory_map(str(spool)) as file:
+        return any(
+            batch.column("alignment").null_count < batch.num_rows for batch in pa.ipc.open_stream(file)
+        )
+
+
+def _collect(notes: Path, drops: Drops, normalised: Counter[str]) -> None:
+    """Add up the notes that the processes wrote, in the order of the rows."""
+    for file in sorted(notes.glob("*.jsonl")):
+        with file.open(encoding="utf-8") as lines:
+            for line in lines:
+                reason, fact = json.loads(line)
+                if reason == _NORMALISED:
+                    normalised.update(fact)
+                else:
+                    drops.add(reason, fact)
+
+
+def _encode_share(
+    rank: int,
+    *,
+    shares: int,
+    block: datasets.Dataset,
+    features: datasets.Features,
+    fingerprint: str,
+    options: dict[str, Any],
+) -> datasets.Dataset:
+    """One of equal shares of a block with its ids; read from its file if that exists already."""
+    share = block.shard(num_shards=shares, index=rank, contiguous=True) if shares > 1 else block
+    encoded = share.map(
+        _encode_table,
+        batched=True,
+        batch_size=1000,
+        remove_columns=block.column_names,
+        features=features,
+        fn_kwargs=options | {"rank": rank},
+        load_from_cache_file=True,
+        cache_file_name=str(options["notes"] / f"encoded-{rank:05d}.arrow"),
+        new_fingerprint=f"{fingerprint}-{rank}",
+        writer_batch_size=10_000,
+    )
+    return encoded.with_format(None)
+
+
+def _encode_table(
+    table: pa.Table,
+    *,
+    source: Tokenizer,
+    target: Tokenizer,
+    limits: DataConfig | None,
+    gold: bool,
+    notes: Path,
+    parent: int,
+    rank: int,
+) -> pa.Table:
+    """One batch of rows with its ids; runs in a worker. Notes on dropped rows go into the worker's file."""
+    exit_without(parent)
+    texts = {side: table[side].to_pylist() for side in ("source", "target")}
+    source_ids, target_ids = source.encode_batch(texts["source"]), target.encode_batch(texts["target"])
+    mine: list[tuple[str, object]] = []
+    changed = {side: sum(map(is_changed, texts[side])) for side in texts}
+    if any(changed.values()):
+        mine.append((_NORMALISED, changed))
+    columns = {"source": table["source"], "target": table["target"]}
+    columns |= {
+        "source_ids": pa.array(source_ids, pa.list_(pa.int32())),
+        "target_ids": pa.array(target_ids, pa.list_(pa.int32())),
+    }
+    if gold:
+        columns["alignment"] = table["alignment"].fill_null("")
+    encoded = pa.table(columns)
+    if limits is not None:
+        rows = zip(*texts.values(), source_ids, target_ids, strict=True)
+        reasons = [_drop_reason(s, t, len(i), len(j), limits) for s, t, i, j in rows]
+        if any(reasons):
+            places = zip(reasons, table["place"].to_pylist(), strict=True)
+            mine += [(reason, place) for reason, place in places if reason]
+            encoded = encoded.filter(pa.array([reason is None for reason in reasons]))
+    if mine:
+        with (notes / f"{rank:05d}.jsonl").open("a", encoding="utf-8") as file:
+            file.writelines(f"{json.dumps(note)}\n" for note in mine)
+    return encoded
+
+
+def _drop_reason(
+    source: str, target: str, source_length: int, target_length: int, limits: DataConfig
+) -> str | None:
+    """Why a training pair is dropped; None where it is kept."""
+    if is_blank(source) or is_blank(target):
+        return "empty"
+    shorter, longer = sorted((source_length, target_length))
+    if longer > limits.max_length:
+        return "too long"
+    if longer > limits.max_ratio * shorter:
+        return "lengths too unequal"
+    return None

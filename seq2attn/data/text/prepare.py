@@ -1,0 +1,88 @@
+"""The splits of a prepared folder from a corpus of text: spooled, divided and encoded."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from seq2attn.data import splits
+from seq2attn.data.corpus import Corpus, Row
+from seq2attn.data.formats.text import is_blank
+from seq2attn.data.preparation import (
+    NOT_NFC,
+    Preparation,
+    divide,
+    note_small_vocabulary,
+    token_statistics,
+    train_tokenizer,
+)
+from seq2attn.data.spool import Entry, Format, Spool, write_spools
+from seq2attn.data.text.dataset import TextSplit
+from seq2attn.data.text.encoding import encode_split
+from seq2attn.data.tokenizer import SAMPLE, Tokenizer
+from seq2attn.progress import Progress
+
+SCHEMA = pa.schema([(name, pa.string()) for name in ("source", "target", "place", "alignment")])
+_SPOOL = Format(SCHEMA, max_rows=8192, max_size=1 << 23)  # size: characters
+
+
+def prepare_text(corpus: Corpus, request: Preparation) -> dict[str, Any]:
+    """Tokenizers and splits into `request.folder`; what is particular to text in the report."""
+    spools = write_spools(_entries(corpus.rows(), request.stage("reading")), request.work, _SPOOL)
+    spools = divide(corpus, spools, request, "pair", "pairs of one source")
+    request.stage("training the tokenizer")(0, None)
+    source, target = _train_tokenizers(spools["train"], request)
+    note_small_vocabulary(corpus.notes, min(source.size, target.size), request.options)
+    if request.options.joint:
+        source.save(request.folder / "tokenizer.model")
+    else:
+        source.save(request.folder / "source.model")
+        target.save(request.folder / "target.model")
+    report: dict[str, Any] = {}
+    train_keys = spools["train"].keys
+    for name, spool in spools.items():
+        out = request.folder / name
+        drops, normalised = encode_split(spool.path, out, source, target, request)
+        report[name] = {"read": len(spool.keys), **_describe(TextSplit(out)), "dropped": drops.report()}
+        for side, count in normalised.items():
+            report[name][side]["normalised"] = count
+        if any(normalised.values()):
+            sides = " and ".join(f"{count:,} {side}" for side, count in normalised.items() if count)
+            corpus.notes.append(f"{name}: {sides} lines {NOT_NFC}")
+        if name != "train":
+            report[name]["sources_in_train"] = int(np.isin(spool.keys, train_keys).sum())
+        spool.path.unlink()
+    return {"vocabulary": {"source": source.size, "target": target.size}, "splits": report}
+
+
+def _entries(rows: Iterator[Row], progress: Progress) -> Iterator[Entry[None]]:
+    number = 0
+    for number, row in enumerate(rows, 1):
+        blank = is_blank(row.source) or is_blank(row.target)
+        key = splits.NEVER if blank else splits.key(row.source)
+        cells = (row.source, row.target, row.place, row.alignment)
+        yield Entry(row.split, cells, key, len(row.source) + len(row.target), None)
+        if number % 20_000 == 0:
+            progress(number, None)
+    progress(number, number)
+
+
+def _train_tokenizers(train: Spool[None], request: Preparation) -> tuple[Tokenizer, Tokenizer]:
+    def of(*columns: str) -> Tokenizer:
+        most = SAMPLE // len(columns)
+        return train_tokenizer(lambda: train.sample(columns, most, request.seed), request)
+
+    if request.options.joint:
+        joint = of("source", "target")
+        return joint, joint
+    return of("source"), of("target")
+
+
+def _describe(split: TextSplit) -> dict[str, Any]:
+    source_unknown, target_unknown = split.unknown
+    return {
+        "kept": len(split),
+        "source": token_statistics(split.source_lengths, source_unknown),
+        "target": token_statistics(split.target_lengths, target_unknown),
+    }

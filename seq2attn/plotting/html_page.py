@@ -1,0 +1,98 @@
+"""A page for the browser that explores attention: one HTML file, complete in itself, with words to point at.
+
+`web/` has the style and the scripts. The page works without a network, with the keyboard, in light and dark,
+and in any script that the browser can draw. It knows no weights: `html_alignment` and `html_overlay` bring
+theirs.
+"""
+
+import html
+import json
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from seq2attn import files
+from seq2attn.plotting.alignment import HARDLY
+
+_WEB = Path(__file__).parent / "web"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+_HARDLY = f' title="hardly read: its weights add up to less than {HARDLY:g}"'
+
+
+def page(
+    title: str,
+    how: str,
+    sections: Sequence[str],
+    weights: object,
+    kind: str,
+    *,
+    images: bool = False,
+    values: Mapping[str, object] | None = None,
+) -> str:
+    """The page as text. `kind` names the style and the script in `web/`; `values` stand for {names} in the
+    script.
+
+    `how` tells the reader what to do; `weights` are numbers in lists, which the script reads.
+    """
+    script = _web(f"{kind}.js")
+    for name, value in (values or {}).items():
+        script = script.replace(f"{{{name}}}", str(value))
+    return _web("page.html").format(
+        title=text(title),
+        policy=_POLICY + ("; img-src data:" if images else ""),
+        how=how,
+        style=_web("page.css") + _web(f"{kind}.css"),
+        sections="\n".join(sections),
+        # numbers and brackets alone: nothing that could end the script element
+        data=json.dumps(weights, separators=(",", ":"), allow_nan=False),
+        script=_web("pointing.js") + script,
+    )
+
+
+def write(page: str, path: Path) -> None:
+    """Write the page to `path`, whole or not at all."""
+    files.write(path, page.encode("utf-8", "replace"))
+
+
+def text(value: str) -> str:
+    """`value` as HTML text, with an escape for what must not stand in a page: control characters, characters
+    that turn the direction of all that follows, and non-characters.
+    """
+    return html.escape("".join(c.encode("unicode_escape").decode("ascii") if _harms(c) else c for c in value))
+
+
+def line(
+    side: str, words: Sequence[str], ends: bool = False, hardly: Collection[int] = (), first: bool = True
+) -> str:
+    """A line of words to point at, named by its `side`. The Tab key stops at the `first` line of a
+    section.
+    """
+    spans = " ".join(
+        f'<span class="{_classes(index, len(words), ends, hardly)}" role="button" aria-pressed="false"'
+        f' tabindex="{"-1" if index or not first else "0"}"{_HARDLY if index in hardly else ""}'
+        f' data-word="{index}"><bdi>{text(word) or "&nbsp;"}</bdi><small></small></span>'
+        for index, word in enumerate(words)
+    )
+    group = f'<span role="group" aria-label="{side}" dir="{_direction(words)}">{spans}</span>'
+    return f'<p class="{side}"><b>{side}</b>{group}</p>'
+
+
+def _web(name: str) -> str:
+    return (_WEB / name).read_text(encoding="utf-8")
+
+
+def _harms(character: str) -> bool:
+    code = ord(character)
+    turns = 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069
+    no_character = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
+    return turns or no_character or unicodedata.category(character) == "Cc"
+
+
+def _classes(index: int, count: int, ends: bool, hardly: Collection[int]) -> str:
+    return "word" + (" hardly" if index in hardly else "") + (" end" if ends and index == count - 1 else "")
+
+
+def _direction(words: Sequence[str]) -> str:
+    """Of a line of words: that of its first letter with one, as in Unicode's bidirectional algorithm."""
+    strong = (unicodedata.bidirectional(character) for word in words for character in word)
+    return "rtl" if next((kind for kind in strong if kind in ("L", "R", "AL")), "L") != "L" else "ltr"
