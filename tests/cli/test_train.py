@@ -394,7 +394,7 @@ def test_a_presets_vocabulary_gives_way_to_a_small_corpus_and_the_users_does_not
     plain = [*SMALL[:4], "--set", "data.joint=true", *SMALL[SMALL.index("--device") :], "--max-steps", "1"]
     code, _, err = run("--data", str(home / "corpus"), "--out", "run", *plain)
     assert code == 0, err
-    assert "does not hold 2,000 different pieces: the vocabulary is smaller" in err
+    assert "does not hold 2,000 different subwords: the vocabulary is smaller" in err
     for number in ("2000", "1999"):  # of which the first stands prepared, with fewer
         code, _, err = run(
             "--data", str(home / "corpus"), "--out", "other", *plain, "--set", f"data.vocab_size={number}"
