@@ -20,7 +20,14 @@ from seq2attn.cli import app, signals
 
 __all__ = ["home", "run"]  # fixtures
 LONG = ("--max-steps", "1000000", "--set", "train.validate_every=1000000")
-names = pytest.mark.parametrize("number", signals.ENDING, ids=lambda number: number.name)
+QUICK = (signal.SIGINT, signal.SIGTERM)  # the others end in the same way
+names = pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(number, id=number.name, marks=() if number in QUICK else pytest.mark.slow)
+        for number in signals.ENDING
+    ],
+)
 
 
 def until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
