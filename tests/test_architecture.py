@@ -54,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "export": {"inference", "models", "attention", "runs", "data", "config", "errors", "files"},
     "cli": {
         *("inference", "training", "evaluation", "plotting", "export", "data", "models", "runs", "devices"),
-        *("config", "errors", "files", "near", "strict_json", "synonyms", "version"),
+        *("config", "errors", "files", "near", "prefetch", "progress", "strict_json", "synonyms", "version"),
     },
     "__init__": {"inference", "version"},
     "__main__": {"cli"},

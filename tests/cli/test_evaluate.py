@@ -773,11 +773,11 @@ def test_files_that_do_not_fit_are_named(
 def test_more_text_than_a_test_set_has_is_refused(
     call: Call, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from seq2attn.cli import evaluate
+    from seq2attn.cli import evaluate_inputs
 
     for name, most in (("MOST_CHARACTERS", 100), ("MOST_LINES", 3)):
         with monkeypatch.context() as patch:
-            patch.setattr(evaluate, name, most)
+            patch.setattr(evaluate_inputs, name, most)
             code, out, err = call("--hypotheses", files["good.fr"], "--reference", files["ref.fr"])
         assert (code, out, err.count("\n")) == (1, "", 1)
         assert "too much for a test set" in err
