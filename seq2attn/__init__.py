@@ -30,13 +30,13 @@ def load(
 
     `run` is a run directory; several, joined by commas, are an ensemble. `device` is auto, cpu, cuda or
     cuda:N. `precision` is auto, fp32, bf16 or fp16. `settings` change the run's settings, as in
-    `["model.attention.temperature=2"]`: those that change no shape of a parameter. `allow_code` allows the run
-    to import and call the function named in its `model.encoder.backbone`: only for runs that you trust.
+    `["model.attention.temperature=2"]`: those that change no shape of a parameter. `allow_code` allows the
+    run to import and call the function named in its `model.encoder.backbone`: only for runs that you trust.
     `processes` computes large calls on a CPU in processes instead of threads. That is faster and gives the
     same bits; the processes end with `close()`. Do not use it where other threads of the program compute.
 
-    Raises `seq2attn.errors.UserError` when the run is missing, incomplete, damaged or from a newer version, and
-    `UsageError` for settings that do not suit it.
+    Raises `seq2attn.errors.UserError` when the run is missing, incomplete, damaged or from a newer version,
+    and `UsageError` for settings that do not suit it.
     """
     from seq2attn import inference
 

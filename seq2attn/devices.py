@@ -56,7 +56,7 @@ def find_format(precision: Precision, device: torch.device) -> Format:
 
 
 def _cpu_has_bf16() -> bool:
-    # torch answers by private functions, which may disappear; the kernel's list of flags exists on Linux alone.
+    # torch answers by private functions, which may disappear; the kernel lists flags on Linux alone.
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     functions = [getattr(torch.cpu, name) for name in names if hasattr(torch.cpu, name)]
     if functions:

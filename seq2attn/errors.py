@@ -3,8 +3,8 @@
 The command line prints the message alone and exits with `exit_code`; any other exception that escapes is a
 defect of the program.
 
-A library error names an argument or setting, never a flag with dashes. An argument that is wrong comes first in
-the message and is repeated as `setting`; any other argument stands in backquotes:
+A library error names an argument or setting, never a flag with dashes. An argument that is wrong comes
+first in the message and is repeated as `setting`; any other argument stands in backquotes:
 
     raise UsageError("device gpu: choose auto, cpu, cuda or cuda:N", setting="device")
     raise UserError(f"{path}: a run is here already; continue it with `resume`")

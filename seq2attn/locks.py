@@ -65,9 +65,9 @@ os.register_at_fork(after_in_child=_let_go_in_child)
 def lock(path: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold the lock whose file is `path`, which is created and, at the end, removed.
 
-    With `wait`, waits for the process that holds it; without, raises Held. Raises OSError where the file cannot
-    be created, or something that is no file is there. The lock is advisory (`flock`): it keeps out processes
-    that ask for it. A crash leaves at most a file that locks nothing.
+    With `wait`, waits for the process that holds it; without, raises Held. Raises OSError where the file
+    cannot be created, or something that is no file is there. The lock is advisory (`flock`): it keeps out
+    processes that ask for it. A crash leaves at most a file that locks nothing.
     """
     descriptor = _locked(path, wait)
     keep(descriptor)

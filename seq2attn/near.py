@@ -1,32 +1,33 @@
-"""Names that somebody may have meant who wrote another one: near spellings, and nothing that merely shares
-some letters.
+"""Near spellings of a word among known names; words that merely share some letters are not near.
 
 A leaf: it knows no name of its own.
 """
 
 from collections.abc import Iterable
 
-MOST = 2  # letters that are wrong, left out, too many, or two of them exchanged
-SHARE = 3  # of a word's letters, one in so many at the most
+MOST = 2  # letters that differ: changed, missing, extra, or two exchanged
+SHARE = 3  # at most one letter in so many
 
 
 def nearest(word: str, names: Iterable[str], most: int = 3) -> list[str]:
-    """The names nearest to `word`, all equally near: at most two letters apart, and at most a third of the
-    letters; capitals, "-" and "_" count for nothing.
+    """The names nearest to `word`, all equally near, at most `most` of them.
+
+    Two letters may differ, and a third of the letters; capitals, "-" and "_" count for nothing.
     """
     typed = _plain(word)
-    found: dict[int, list[str]] = {}
+    by_distance: dict[int, list[str]] = {}
     for name in names:
         other = _plain(name)
         apart = distance(typed, other)
         if apart <= min(MOST, max(len(typed), len(other)) // SHARE):
-            found.setdefault(apart, []).append(name)
-    return found[min(found)][:most] if found else []
+            by_distance.setdefault(apart, []).append(name)
+    return by_distance[min(by_distance)][:most] if by_distance else []
 
 
 def distance(one: str, other: str) -> int:
-    """Letters to change, add, leave out, or exchange with their neighbour (Damerau), to make one word of the
-    other; more than MOST is not counted out.
+    """Letters to change, add, drop or exchange with a neighbour (Damerau) to turn one word into the other.
+
+    A distance above MOST is any number above MOST.
     """
     if abs(len(one) - len(other)) > MOST:
         return MOST + 1

@@ -1,4 +1,4 @@
-"""JSON from anybody: whatever is wrong with it is a ValueError, and what comes out can be encoded as UTF-8."""
+"""JSON of unknown origin: every fault is a ValueError, and what is read can be encoded as UTF-8."""
 
 import json
 import re
@@ -9,11 +9,10 @@ _ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse(text: str, *, constants: bool = False) -> Any:
-    """The value that `text` holds. Half of a surrogate pair becomes U+FFFD, in keys too.
+    """The value of the text. Half of a surrogate pair becomes U+FFFD, in keys too.
 
-    Raises ValueError, in one line, for what is no JSON, for nesting that is too deep, for integers of
-    thousands of digits and, unless `constants`,
-    for NaN, Infinity and numbers that overflow to them.
+    Raises ValueError, in one line, for what is not JSON, for nesting that is too deep, for integers of
+    thousands of digits and, unless `constants`, for NaN, Infinity and numbers that overflow to them.
     """
     value = _loads(text) if constants else _loads(text, parse_constant=_refuse, parse_float=_finite)
     if _ESCAPED_HALF.search(text) or _HALF.search(text):
@@ -31,9 +30,9 @@ def dump(tree: dict[str, Any]) -> str:
     return text
 
 
-def _loads(text: str, **how: Any) -> Any:
+def _loads(text: str, **options: Any) -> Any:
     try:
-        return json.loads(text, **how)
+        return json.loads(text, **options)
     except RecursionError:
         raise ValueError("nested too deep") from None
 
@@ -55,18 +54,18 @@ def whole_text(text: str) -> str:
 
 
 def _whole(value: Any) -> Any:
-    # Without recursion: what the parser of C nests, this may not be able to follow.
+    # Without recursion: the parser in C may nest deeper than Python can follow.
     top = [value]
     waiting: list[Any] = [top]
     while waiting:
         holder = waiting.pop()
         if isinstance(holder, dict):
-            items = [(whole_text(key), held) for key, held in holder.items()]
+            items = [(whole_text(key), item) for key, item in holder.items()]
             holder.clear()
             holder.update(items)
-        for place, held in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
-            if isinstance(held, str):
-                holder[place] = whole_text(held)
-            elif isinstance(held, list | dict):
-                waiting.append(held)
+        for key, item in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
+            if isinstance(item, str):
+                holder[key] = whole_text(item)
+            elif isinstance(item, list | dict):
+                waiting.append(item)
     return top[0]

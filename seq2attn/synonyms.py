@@ -1,42 +1,89 @@
-"""What other toolkits and textbooks call our settings. A leaf: only names and sentences."""
+"""Names that other toolkits and textbooks give to our settings. A leaf: only names and sentences."""
 
 _NAMES = {  # ours: theirs, without "-" and "_"
-    "model.encoder.size and model.decoder.size": "hidden hiddensize hiddendim hidsize hid hiddenunits units nhid nhidden rnnsize "
-    "encdim decdim encoderhiddensize decoderhiddensize hiddenlayersize numunits lstmsize grusize statesize",
-    "model.embedding, model.encoder.size and model.decoder.size, all equal": "dmodel modeldim modelsize transformerdim",
-    "model.encoder.layers and model.decoder.layers": "numlayers nlayers nlayer depth numhiddenlayers layersnum nblocks numblocks",
+    "model.encoder.size and model.decoder.size": (
+        "hidden hiddensize hiddendim hidsize hid hiddenunits units nhid nhidden rnnsize encdim decdim "
+        "encoderhiddensize decoderhiddensize hiddenlayersize numunits lstmsize grusize statesize"
+    ),
+    "model.embedding, model.encoder.size and model.decoder.size, all equal": (
+        "dmodel modeldim modelsize transformerdim"
+    ),
+    "model.encoder.layers and model.decoder.layers": (
+        "numlayers nlayers nlayer depth numhiddenlayers layersnum nblocks numblocks"
+    ),
     "model.encoder.layers": "enclayers encoderlayers numencoderlayers",
     "model.decoder.layers": "declayers decoderlayers numdecoderlayers",
-    "model.embedding": "emb embsize embdim embed embeddim embeddings embeddingsize embeddingdim wordvecsize embedsize dimemb",
-    "model.attention.heads (and model.encoder.heads, model.decoder.heads of a Transformer)": "numheads nheads nhead headcount "
-    "attentionheads numattentionheads multihead",
-    "model.encoder.feedforward and model.decoder.feedforward": "ff ffn ffsize ffnsize ffndim dff dimfeedforward transformerff "
-    "feedforwardsize feedforwarddim intermediatesize",
-    "model.attention.score": "attentiontype attntype attention attn attentionmechanism globalattention attentionscore scorefunction alignmentmodel scoring",
-    "model.attention.normaliser": "normalizer attentionnormalizer softmax attentionfunction globalattentionfunction",
-    "model.attention.history": "coverageattn lambdacoverage coveragemechanism",
+    "model.embedding": (
+        "emb embsize embdim embed embeddim embeddings embeddingsize embeddingdim wordvecsize embedsize dimemb"
+    ),
+    "model.attention.heads (and model.encoder.heads, model.decoder.heads of a Transformer)": (
+        "numheads nheads nhead headcount attentionheads numattentionheads multihead"
+    ),
+    "model.encoder.feedforward and model.decoder.feedforward": (
+        "ff ffn ffsize ffnsize ffndim dff dimfeedforward transformerff feedforwardsize feedforwarddim "
+        "intermediatesize"
+    ),
+    "model.attention.score": (
+        "attentiontype attntype attention attn attentionmechanism globalattention attentionscore "
+        "scorefunction alignmentmodel scoring"
+    ),
+    "model.attention.normaliser": (
+        "normalizer attentionnormalizer softmax attentionfunction globalattentionfunction"
+    ),
+    "model.attention.history": "coverageattn lambdacoverage coveragemechanism past",
     "model.decoder.input_feeding": "inputfeed feedinput",
     "model.encoder.cell and model.decoder.cell": "rnntype celltype rnn unittype rnncell lstm gru",
     "model.encoder.bidirectional": "birnn brnn bidir bilstm",
-    "model.tied": "shareembeddings sharedembeddings tieembeddings weighttying tieweights tiewordembeddings tiedembeddings sharedecoderembeddings",
+    "model.tied": (
+        "shareembeddings sharedembeddings tieembeddings weighttying tieweights tiewordembeddings "
+        "tiedembeddings sharedecoderembeddings"
+    ),
     "model.dropout": "dropoutrate droprate dropoutp pdropout dropoutprob hiddendropout rnndropout",
     "model.init": "initializer initialization paraminit initialiser weightinit initmethod",
+    "model.encoder.backbone": "cnn encodercnn imageencoder visionmodel",
+    "model.encoder.image_size": "imgsize inputsize cropsize side",
+    "model.decoder.context_source": "reads contexttype",
+    "model.attention.query_input": "queries",
+    "model.attention.expectation_prob": "expected",
+    "model.attention.at_inference": "decoding",
+    "model.encoder.resize": "fit resizemode",
+    "model.encoder.temporal": "time temporalmodel",
+    "model.encoder.temporal_layers": "timelayers",
+    "model.encoder.temporal_heads": "timeheads",
+    "model.encoder.max_frames": "frames numframes nframes",
     "data.joint": "sharevocab sharedvocab jointvocab jointdictionary joineddictionary",
-    "data.vocab_size": "vocab nvocab vocabularysize vocabulary numtokens bpemerges numoperations mergeops srcvocabsize tgtvocabsize bpesize",
+    "data.vocab_size": (
+        "vocab nvocab vocabularysize vocabulary numtokens bpemerges numoperations mergeops srcvocabsize "
+        "tgtvocabsize bpesize"
+    ),
     "data.tokenizer": "bpe subword sentencepiece spm tokenization tokeniser segmentation subwordtype",
     "data.lowercase": "lower lowercased dolowercase",
     "train.lr": "learningrate lrate learnrate initiallr baselr peaklr maxlr",
-    "train.max_steps": "steps trainsteps numsteps nsteps maxupdate maxupdates updates iterations maxiters maxiterations niters totalsteps numupdates",
+    "train.max_steps": (
+        "steps trainsteps numsteps nsteps maxupdate maxupdates updates iterations maxiters maxiterations "
+        "niters totalsteps numupdates"
+    ),
     "train.max_minutes": "maxtime minutes timelimit maxhours hours maxduration",
     "train.warmup": "warmupsteps warmupupdates numwarmupsteps warmupratio lrwarmup",
-    "train.clip_norm": "gradclip clip maxgradnorm gradientclip clipgrad clipgradnorm clipgradient gradientclipping gradientclipval maxnorm",
+    "train.clip_norm": (
+        "gradclip clip maxgradnorm gradientclip clipgrad clipgradnorm clipgradient gradientclipping "
+        "gradientclipval maxnorm"
+    ),
     "train.patience": "earlystopping earlystop earlystoppingpatience stopafter",
     "train.optimizer": "optim optimiser",
     "train.schedule": "scheduler lrscheduler lrschedule decaymethod lrdecay scheduling lrdecaymethod",
-    "train.accumulate": "accumgrad accumcount accumulategradbatches gradientaccumulation gradientaccumulationsteps updatefreq gradaccum batchmultiplier",
-    "train.validate_every": "evalevery validfreq validationfreq validationinterval evalsteps validsteps valfrequency valinterval validinterval "
-    "evalfreq evalinterval evaluateevery saveevery saveinterval savesteps savecheckpointsteps checkpointevery validatesteps",
-    "train.log_every": "loginterval logfreq logginginterval loggingsteps reportevery dispfreq printevery loggingfreq",
+    "train.accumulate": (
+        "accumgrad accumcount accumulategradbatches gradientaccumulation gradientaccumulationsteps "
+        "updatefreq gradaccum batchmultiplier"
+    ),
+    "train.validate_every": (
+        "evalevery validfreq validationfreq validationinterval evalsteps validsteps valfrequency "
+        "valinterval validinterval evalfreq evalinterval evaluateevery saveevery saveinterval savesteps "
+        "savecheckpointsteps checkpointevery validatesteps"
+    ),
+    "train.log_every": (
+        "loginterval logfreq logginginterval loggingsteps reportevery dispfreq printevery loggingfreq"
+    ),
     "train.label_smoothing": "smoothing labelsmooth labelsmoothingeps labelsmoothingfactor",
     "train.ema": "emadecay movingaverage exponentialsmoothing averagedecay",
     "train.average": "avgcheckpoints averagecheckpoints checkpointaverages numaveragecheckpoints lastbest",
@@ -45,18 +92,27 @@ _NAMES = {  # ours: theirs, without "-" and "_"
     "train.weight_decay": "wd l2 weightdecayrate l2reg regularization",
     "train.precision": "fp16 bf16 amp halfprecision mixedprecision",
     "train.seed": "randomseed randseed rngseed manualseed",
+    "train.captions_per_image": "captions numcaptions",
+    "train.max_crop": "crop randomcrop",
+    "train.color_jitter": "colour colourjitter jitter",
+    "train.flip": "horizontalflip randomflip hflip",
+    "train.plateau_factor": "decay lrfactor decayfactor lrdecayfactor",
+    "train.plateau_patience": "decaypatience lrpatience",
+    "train.reinforce.entropy_weight": "entropy entropycoefficient entropybonus",
+    "train.self_critical.start_step": "scst",
+    "train.self_critical.baseline": "compared",
+    "train.unfreeze_step": "unfreeze unfreezeat",
+    "train.backbone_lr_factor": "backbonelr encoderlr",
     "search.beam": "beamsize numbeams beamwidth nbeams",
     "search.length_penalty": "lenpen lengthpen lengthalpha lengthnormalization",
     "search.max_length": "maxlen maxoutputlength maxnewtokens maxdecodinglength maxgenlength maxtargetlength",
     "search.no_repeat_ngram": "norepeatngramsize blockngramrepeat",
-    "model.encoder.backbone": "cnn encodercnn imageencoder visionmodel",
-    "model.encoder.image_size": "imgsize inputsize cropsize side",
 }
 BASES = ("preset", "base", "extends", "extend", "inherit", "inherits", "parent")
 SETTINGS = {name: f"here it is {ours}" for ours, names in _NAMES.items() for name in names.split()}
 SETTINGS |= dict.fromkeys(
     ("epochs", "epoch", "numepochs", "nepochs", "maxepochs", "maxepoch", "numtrainepochs", "trainepochs"),
-    "there are no epochs: --max-steps, or --max-minutes (the log names the epoch that a step is in)",
+    "there are no epochs: set train.max_steps or train.max_minutes (the log names the epoch of a step)",
 )
 SETTINGS |= dict.fromkeys(
     (
@@ -70,7 +126,7 @@ SETTINGS |= dict.fromkeys(
         "perdevicetrainbatchsize",
         "trainbatchsize",
     ),
-    "batches are counted in tokens, not in sentences: --set train.batch_tokens=4096",
+    "batches are counted in tokens, not in sentences: set train.batch_tokens, such as 4096",
 )
 SETTINGS |= dict.fromkeys(
     (
@@ -88,11 +144,11 @@ SETTINGS |= dict.fromkeys(
         "usegpu",
         "accelerator",
     ),
-    "--device cuda or --device cpu says where to compute",
+    "the device is no setting: `seq2attn train --device cuda` or `--device cpu` chooses it",
 )
 SETTINGS |= dict.fromkeys(
     ("teacherforcing", "teacherforcingratio", "scheduledsampling"),
-    "training always gives the decoder the right output so far (teacher forcing): nothing is to be set",
+    "training always uses teacher forcing: there is nothing to set",
 )
 SETTINGS |= dict.fromkeys(
     (
@@ -107,14 +163,15 @@ SETTINGS |= dict.fromkeys(
         "restorefile",
         "loadcheckpoint",
     ),
-    "no run starts from another one's weights; --resume goes on with a run",
+    "no run starts from another one's weights; `seq2attn train --resume` goes on with a run",
 )
 SETTINGS |= dict.fromkeys(
     BASES,
-    'the preset goes without an option, as in `seq2attn train bahdanau15`; in a file, write preset = "bahdanau15" first',
+    "the preset goes without an option, as in `seq2attn train bahdanau15`; "
+    'in a file, write preset = "bahdanau15" first',
 )
 
 
 def known_as(name: str) -> str | None:
-    """What to say of a setting, or of an option, that other toolkits call so; None where none does."""
+    """What is ours for the name of a setting or an option of other toolkits; None where it is unknown."""
     return SETTINGS.get(name.lower().replace("-", "").replace("_", ""))

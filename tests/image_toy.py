@@ -21,7 +21,7 @@ from seq2attn.data.prepare import prepare as prepare_folder
 from seq2attn.data.prepared import Prepared
 from seq2attn.data.tokenizer import EOS, Tokenizer
 from seq2attn.errors import UserError
-from seq2attn.evaluation.critic import critic
+from seq2attn.evaluation.rewards import cider_rewards
 from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.runs import directory
 from seq2attn.runs.directory import Run
@@ -235,7 +235,9 @@ def events(
 ) -> Iterator[Event]:
     """Of a run at `path`, new or gone on with; judged by CIDEr-D where it is self-critical."""
     if conf.train.self_critical.start_step is not None and "reward_function" not in options:
-        options["reward_function"] = critic(of.captioned_split("train").captions, of.target_tokenizer, conf)
+        options["reward_function"] = cider_rewards(
+            of.captioned_split("train").captions, of.target_tokenizer, conf
+        )
     net = net if net is not None else model(conf, of.target_tokenizer.size, conf.train.seed)
     training, validation = views(of, conf, made)
     pairs = options.pop("training", training)

@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "samples": set(),
     "attention": {"kernels", "config"},
     "models": {"attention", "kernels", "config", "errors"},
-    "data": {"config", "errors", "files", "near", "strict_json", "version"},
+    "data": {"config", "errors", "files", "near", "progress", "strict_json", "version"},
     "runs": {
         *("models", "devices", "data.tokenizer"),
         *("config", "errors", "files", "locks", "strict_json", "version"),
@@ -264,7 +264,7 @@ WRITERS = {
         *("rmtree", "unlink", "rmdir", "chmod", "fchmod", "fchown"),
     },
     "locks.py": {"unlink"},
-    "data/prepare.py": {"open", "mkdir", "rmtree"},
+    "data/prepare.py": {"mkdir", "rmtree"},
     "data/text/prepare.py": {"unlink"},
     "data/text/encoding.py": {"open", "mkdir", "rmtree"},
     "data/images/prepare.py": {"mkdir", "rename", "unlink"},

@@ -379,7 +379,10 @@ def test_no_file_of_the_users_is_touched_whatever_its_name(tmp_path: Path) -> No
 
 def test_another_process_that_writes_the_same_file_has_its_own(tmp_path: Path) -> None:
     path = tmp_path / "x"
-    body = f"with files.replace_file(pathlib.Path({str(path)!r})) as file:\n    file.write(b'theirs')\n    file.flush()\n    print('x', flush=True)\n    time.sleep(600)"
+    body = (
+        f"with files.replace_file(pathlib.Path({str(path)!r})) as file:\n"
+        "    file.write(b'theirs')\n    file.flush()\n    print('x', flush=True)\n    time.sleep(600)"
+    )
     with working(body):
         files.sweep(tmp_path)
         files.write(path, NEW)
@@ -391,7 +394,10 @@ def test_another_process_that_writes_the_same_file_has_its_own(tmp_path: Path) -
 
 
 def test_a_child_does_not_hold_what_its_parent_made(tmp_path: Path) -> None:
-    body = f"with files.replace_file(pathlib.Path({str(tmp_path / 'x')!r})) as file:\n    if not os.fork():\n        print(os.getpid(), flush=True)\n        time.sleep(600)\n    os.kill(os.getpid(), 9)\n"
+    body = (
+        f"with files.replace_file(pathlib.Path({str(tmp_path / 'x')!r})) as file:\n    if not os.fork():\n"
+        "        print(os.getpid(), flush=True)\n        time.sleep(600)\n    os.kill(os.getpid(), 9)\n"
+    )
     program = "import os, sys, time, pathlib\nfrom seq2attn import files\n" + body
     with subprocess.Popen(
         [sys.executable, "-c", program], cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True
@@ -439,7 +445,8 @@ def test_what_another_machine_may_still_write_is_swept_a_day_later(tmp_path: Pat
 def test_what_a_library_left_in_the_private_folder_goes_too(tmp_path: Path) -> None:
     killed(
         tmp_path,
-        "with files.replacing(place / 'x.bin') as new:\n    new.with_name('.tmpabc').write_text('x')\n    (new.parent / 'deep').mkdir()\n    kill()",
+        "with files.replacing(place / 'x.bin') as new:\n    new.with_name('.tmpabc').write_text('x')\n"
+        "    (new.parent / 'deep').mkdir()\n    kill()",
     )
     assert names(tmp_path) == [".x.bin.partial"]
     files.sweep(tmp_path)
@@ -485,7 +492,10 @@ def test_without_locks_nothing_is_swept_and_all_is_written(
 
 def test_the_second_maker_of_a_folder_loses_at_its_start(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    body = f"with files.replace_folder(pathlib.Path({str(out)!r}), lambda: None) as new:\n    print('x', flush=True)\n    time.sleep(600)"
+    body = (
+        f"with files.replace_folder(pathlib.Path({str(out)!r}), lambda: None) as new:\n"
+        "    print('x', flush=True)\n    time.sleep(600)"
+    )
     with working(body) as process:
         with (
             pytest.raises(

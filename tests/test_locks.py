@@ -11,7 +11,13 @@ import pytest
 
 from seq2attn.locks import Held, lock
 
-HOLD = "import sys, pathlib, time\nfrom seq2attn.locks import lock\nwith lock(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)"
+HOLD = """
+import sys, pathlib, time
+from seq2attn.locks import lock
+with lock(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
 
 
 def holder(path: Path) -> subprocess.Popen[str]:

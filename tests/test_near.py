@@ -69,10 +69,10 @@ def test_synonyms_hold_no_name_of_a_setting() -> None:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("train.epochs", "there are no epochs: --max-steps, or --max-minutes"),
+        ("train.epochs", "there are no epochs: set train.max_steps or train.max_minutes"),
         ("epochs", "there are no epochs"),
         ("train.num_train_epochs", "there are no epochs"),
-        ("train.batch_size", "--set train.batch_tokens=4096"),
+        ("train.batch_size", "set train.batch_tokens, such as 4096"),
         ("model.hidden_size", "model.encoder.size and model.decoder.size"),
         ("model.num_layers", "model.encoder.layers and model.decoder.layers"),
         ("train.learning_rate", "train.lr"),
@@ -87,6 +87,23 @@ def test_synonyms_hold_no_name_of_a_setting() -> None:
         ("model.encoder.zebra", "model.encoder has kind, cell, size"),
         ("train.zebra", "`seq2attn train PRESET --show` lists all"),
         ("train.momentun", "did you mean train.momentum?"),
+        # names that settings had in earlier versions
+        ("train.clip", "train.clip_norm"),
+        ("model.attention.past", "model.attention.history"),
+        ("model.decoder.reads", "model.decoder.context_source"),
+        ("model.attention.queries", "model.attention.query_input"),
+        ("model.attention.decoding", "model.attention.at_inference"),
+        ("model.attention.expected", "model.attention.expectation_prob"),
+        ("model.encoder.frames", "model.encoder.max_frames"),
+        ("model.encoder.time", "model.encoder.temporal"),
+        ("model.encoder.side", "model.encoder.image_size"),
+        ("model.encoder.fit", "model.encoder.resize"),
+        ("train.decay", "train.plateau_factor"),
+        ("train.colour", "train.color_jitter"),
+        ("train.crop", "train.max_crop"),
+        ("train.entropy", "train.reinforce.entropy_weight"),
+        ("train.unfreeze", "train.unfreeze_step"),
+        ("train.captions", "train.captions_per_image"),
     ],
 )
 def test_unknown_setting_names_ours(typed: str, said: str) -> None:

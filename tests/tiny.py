@@ -61,7 +61,7 @@ class Numbers:
     def decode(self, ids: Sequence[int]) -> str:
         return " ".join(map(str, ids))
 
-    def pieces(self, ids: Sequence[int]) -> list[str]:
+    def subwords(self, ids: Sequence[int]) -> list[str]:
         return [str(number) for number in ids]
 
     def word_index(self, ids: Sequence[int]) -> list[int]:

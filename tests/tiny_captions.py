@@ -105,7 +105,7 @@ def settings(encoder: dict[str, object] | None = None, **decoder: object) -> Con
 
 
 def save_run(path: Path, data: Path, seed: int = 1, **parts: Any) -> Path:
-    """A run directory of random weights, sure of itself, as if it had been trained on that prepared folder."""
+    """A run directory of random weights with sharp outputs, as if trained on that prepared folder."""
     there, of = Prepared(data), settings(**parts)
     size = there.target_tokenizer.size
     files = {"target.model": (data / "target.model").read_bytes()}

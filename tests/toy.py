@@ -1,4 +1,4 @@
-"""A task that needs attention and no data: sequences to copy or to reverse, and a small real model of them."""
+"""A task that needs attention and no data: sequences to copy or to reverse, and a small model of them."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

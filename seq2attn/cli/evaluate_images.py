@@ -34,7 +34,7 @@ class CaptionTestSet(TestSet):
         return self.where if self.split is not None else "the reference"
 
     def take(self, system: System, reader: "Captioner", search: Search, seed: int) -> None:
-        from seq2attn.evaluation import images
+        from seq2attn.evaluation import captioning
 
         assert self.split is not None  # a run with files of captions was refused
         if self.clips and not reader.clips:
@@ -48,7 +48,7 @@ class CaptionTestSet(TestSet):
                 "with --data"
             )
         with console.progress() as show:
-            system.outputs = images.caption(
+            system.outputs = captioning.caption(
                 reader,
                 self.split,
                 range(len(self)),
@@ -56,7 +56,7 @@ class CaptionTestSet(TestSet):
                 progress=lambda done, total: show(f"describing {self.name}", done, total),
                 **search.options(reader.languages[1]),
             )
-            forced = images.force(
+            forced = captioning.force(
                 reader,
                 self.split,
                 batch_tokens=search.batch_tokens,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from seq2attn.cli import console
 from seq2attn.cli.output.report import Search, System, TestSet, named
-from seq2attn.evaluation import alignment, model, significance, text
+from seq2attn.evaluation import alignment, significance, text, translation
 from seq2attn.evaluation.alignment import Links
 
 if TYPE_CHECKING:
@@ -36,14 +36,14 @@ class TextSet(TestSet):
         assert self.sources is not None  # a run with references and no source was refused
         options = search.options(reader.languages[1])
         with console.progress() as show:
-            system.outputs = model.translate(
+            system.outputs = translation.translate(
                 reader,
                 self.sources,
                 seed=seed,
                 progress=lambda done, total: show(f"translating {self.name}", done, total),
                 **options,
             )
-            forced = model.force(
+            forced = translation.force(
                 reader,
                 self.sources,
                 self.references,

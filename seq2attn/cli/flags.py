@@ -28,7 +28,7 @@ def _device(name: str) -> str:
 
 
 def _settings(settings: list[str] | None) -> list[str] | None:
-    config.refuse_spent(settings or (), "--set")
+    config.refuse_training_only(settings or (), "--set")
     return settings
 
 

@@ -1,32 +1,40 @@
-"""The words of help pages and papers: the textbook's first, then what it means here, with other names for it."""
+"""The words of help pages and papers, each with its meaning and the other names that it has here."""
 
 import textwrap
 
 COLUMNS = 80
 
 WORDS = {
-    "alignment": "which source word a target word belongs to; read off the attention weights",
-    "attention weights": "shares, one for each source token, of what the decoder reads at a step; they add up to 1",
-    "beam search": "keeps the N best beginnings of an output at each step; with N = 1 it is greedy",
-    "bridge": "how the decoder's initial state is made of the encoder's states",
-    "context": "what attention reads: the values, weighted and summed",
-    "cross-entropy": "negative log probability of a right token, in nats (natural logarithm); perplexity is e to its power",
-    "initial state": "the decoder's state before the first word (made by the bridge)",
-    "last weights": "the attention weights of the step before, which coverage and location-aware scores read",
-    "query": "what attends, or asks: the decoder's state, before the step (previous) or after it (current)",
-    "output layer": "what turns the decoder's state into scores of words; its hidden layer is the readout",
-    "score": "how well a key (an encoder's state) answers a query; a normaliser, as softmax, makes weights of scores",
-    "self-attention": "positions of one sequence read each other, as in a Transformer",
-    "step": "one update of the weights in training; one token of the output in decoding",
-    "teacher forcing": "a given output is forced on the model: each word is read after the right words before it",
-    "token": "what a model reads and writes: a piece of a word, a character or a word",
+    "alignment": "the source word that a target word belongs to; read off the attention weights",
+    "attention weights": "a distribution over source tokens at each step: the share of each in the context",
+    "beam search": "keeps the N best partial outputs at each step; with N = 1 it is greedy search",
+    "bridge": "the map from the encoder's states to the decoder's initial state",
+    "context": "the result of attention: the sum of the values, weighted by the attention weights",
+    "cross-entropy": (
+        "negative log probability of the right token, in nats; e to its power is the perplexity"
+    ),
+    "ensemble": "several models that decode together: their probabilities are averaged at each step",
+    "head": "one of several attentions side by side, each with its own maps of queries, keys and values",
+    "initial state": "the decoder's state before the first word; the bridge computes it",
+    "key": "an encoder state, mapped or not, that scores compare with the query",
+    "last weights": "the attention weights of the step before; coverage and location-aware scores use them",
+    "normaliser": "the function that turns scores into attention weights, such as softmax",
+    "output layer": "the map from the decoder's state to logits of words; its hidden layer is the readout",
+    "query": "the decoder state that attends: before the step (previous) or after it (current)",
+    "readout": "the hidden layer between the decoder's state and the output layer",
+    "score": "a number for a query and a key: how well they fit; a normaliser turns scores into weights",
+    "self-attention": "attention between the positions of one sequence, as in a Transformer",
+    "step": "in training, one update of the weights; in decoding, one token of the output",
+    "teacher forcing": "decoding along a given output: each word is predicted from the right words",
+    "token": "the unit that a model reads and writes: a subword, a character or a word",
+    "value": "an encoder state, mapped or not, that goes into the context",
 }
 
 
 def lines() -> list[str]:
     """Each word with its meaning beside it, in lines of 80 columns at most."""
     width = max(map(len, WORDS)) + 2
-    found: list[str] = []
+    output: list[str] = []
     for word, meaning in WORDS.items():
-        found += textwrap.wrap(f"{word:<{width}}{meaning}", COLUMNS, subsequent_indent=" " * width)
-    return found
+        output += textwrap.wrap(f"{word:<{width}}{meaning}", COLUMNS, subsequent_indent=" " * width)
+    return output

@@ -1,7 +1,7 @@
-"""What runs and prepared folders say of themselves, read before anything heavy is imported.
+"""Facts of runs and prepared folders, read from their JSON before anything heavy is imported.
 
-So mistakes of names are told at once. What cannot be made out here is passed over: whoever opens the run or
-the folder says what is wrong with it.
+Mistakes in names are reported at once. A file that cannot be read here is skipped: the code that opens the
+run or the folder reports what is wrong with it.
 """
 
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 from seq2attn import strict_json
 from seq2attn.errors import UsageError, UserError
 
-MOST = 16 << 20  # bytes of a file that is looked at
+MOST = 16 << 20  # bytes of a file that is read
 _BUNDLED = ("phrases", "scenes", "clips")
 
 
 class Outline(NamedTuple):
-    """Of a run: whether it describes images, and its corpus, with the names of the sides."""
+    """A run: its path, whether it describes images, its corpus and the names of its sides."""
 
     path: str
     images: bool
@@ -26,13 +26,13 @@ class Outline(NamedTuple):
 
 
 def of_run(run: str) -> list[Outline | None]:
-    """Of each member of a run or an ensemble. Raises UserError where there is no run."""
+    """The outline of each member of an ensemble, None if unreadable. Raises UserError without a run."""
     members = [run] if Path(run).is_dir() else [name.strip() for name in run.split(",") if name.strip()]
     return [_of_member(member) for member in members]
 
 
 def check_names(splits: Sequence[str]) -> None:
-    """Raises UsageError for a name of a split that is a path, or no text."""
+    """Raises UsageError for the name of a split that is a path or unprintable."""
     for name in splits:
         if name.startswith(".") or not name.isprintable() or any(separator in name for separator in "/\\"):
             way_out = "--data PREPARED names the folder"
@@ -40,22 +40,22 @@ def check_names(splits: Sequence[str]) -> None:
 
 
 def check_splits(folder: Path, splits: Sequence[str], run: Outline | None) -> None:
-    """Raises UserError where a prepared folder is missing, lacks a split, or is not of the run's kind."""
+    """Raises UserError if a prepared folder is missing, lacks a split, or is not for this run."""
     report = folder / "prepared.json"
     if not folder.exists():
         raise UserError(f"{folder}: no such folder; make one with `seq2attn prepare CORPUS {folder}`")
     if not report.is_file():
         return
     tree = _json(report)
-    images, there = bool(_at(tree, "images")), _at(tree, "splits")
+    images, names = bool(_at(tree, "images")), _at(tree, "splits")
     if run is not None:
         refuse_other_kind(folder, images, run.path, run.images)
-    if isinstance(there, dict):
-        _check(str(folder), splits, list(map(str, there)))
+    if isinstance(names, dict):
+        _check(str(folder), splits, list(map(str, names)))
 
 
 def refuse_other_kind(folder: Path, holds_images: bool, run: str, reads_images: bool) -> None:
-    """Raises UserError where a folder holds what the run does not read."""
+    """Raises UserError if a folder holds text and the run reads images, or the reverse."""
     if holds_images == reads_images:
         return
     if reads_images:
@@ -67,7 +67,7 @@ def refuse_other_kind(folder: Path, holds_images: bool, run: str, reads_images: 
 
 
 def check_corpus(run: Outline, splits: Sequence[str]) -> None:
-    """The same of a corpus that is not prepared yet, where its files say which splits it has."""
+    """Raises UserError if the run's corpus, not prepared yet, lacks a split, as far as its files tell."""
     from seq2attn.data.corpus import split_name
     from seq2attn.data.sources import open_corpus
     from seq2attn.data.text import folder
@@ -83,10 +83,10 @@ def check_corpus(run: Outline, splits: Sequence[str]) -> None:
     _check(run.corpus, splits, sorted(map(str, names)))
 
 
-def _check(where: str, splits: Sequence[str], there: Sequence[str]) -> None:
+def _check(where: str, splits: Sequence[str], names: Sequence[str]) -> None:
     for name in splits:
-        if name not in there:
-            raise UserError(f"{where}: no split {name}; there are {', '.join(there)}")
+        if name not in names:
+            raise UserError(f"{where}: no split {name}; there are {', '.join(names)}")
 
 
 def _of_member(path: str) -> Outline | None:

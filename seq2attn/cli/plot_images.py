@@ -188,7 +188,7 @@ def _draw_in_terminal(
 
 def refuse_long_target(target: str, tokenizer: "Tokenizer") -> None:
     """Raise UsageError if a forced output has more tokens than can be drawn in bounded memory."""
-    from seq2attn.evaluation.forcing import is_too_long
+    from seq2attn.evaluation.forced_decoding import is_too_long
 
     if is_too_long(target, tokenizer):
         raise UsageError(f"the text to force has more than {config.MOST_TOKENS:,} tokens: give a part of it")
@@ -207,6 +207,6 @@ def note_unknown_words(target: str, tokenizer: "Tokenizer") -> None:
 
 def unspaced(words: Sequence[str]) -> bool:
     """Whether these are not words: long strings of a language without spaces between its words."""
-    from seq2attn.evaluation.text import spaced
+    from seq2attn.evaluation.text import uses_spaces
 
-    return sum(map(len, words)) > 3 * len(words) and not spaced(words)
+    return sum(map(len, words)) > 3 * len(words) and not uses_spaces(words)

@@ -12,7 +12,7 @@ INDENT = "    # "
 
 
 def lines(shown: Config) -> Iterator[str]:
-    """A line for each setting, and its description beside it, or below where that is too long for 80 columns."""
+    """A line for each setting, with its description beside it, or below if it does not fit in 80 columns."""
     for key, value in config.flat(shown).items():
         line = f"# {key} is not set" if value is None else f"{key} = {json.dumps(value, ensure_ascii=False)}"
         text = config.description(shown, key)

@@ -155,7 +155,7 @@ def train(
         if value is not None
     ]
     check(RULES, {"--resume": resume, "--force": force})
-    config.refuse_bare(changes, "--set")
+    config.refuse_incomplete(changes, "--set")
     if preset is not None:
         mistaken.refuse_no_preset(preset)
     preset_settings = (

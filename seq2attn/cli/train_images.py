@@ -16,10 +16,10 @@ from seq2attn.config import Config, ImageEncoderConfig
 from seq2attn.data.images.dataset import CaptionedSplit
 from seq2attn.data.images.transforms import CaptionedImages, ImageTransform
 from seq2attn.data.prepared import Prepared
+from seq2attn.evaluation.captioning import caption
 from seq2attn.evaluation.captions import parallel
 from seq2attn.evaluation.cider import CiderD
-from seq2attn.evaluation.critic import critic
-from seq2attn.evaluation.images import caption
+from seq2attn.evaluation.rewards import cider_rewards
 from seq2attn.inference import Captioner
 from seq2attn.inference.feature_cache import features
 from seq2attn.models.encoders.image import ImageEncoder as Reader
@@ -76,7 +76,7 @@ class CaptioningTask(Task):
                 captioner,
                 split,
                 numbers,
-                made=cast(CaptionedImages, self.validation).features,
+                features=cast(CaptionedImages, self.validation).features,
                 progress=interruptible(stop, progress),
             )
             sample = split.names[sample_row], references[sample_row][0], outputs[sample_row]
@@ -87,7 +87,7 @@ class CaptioningTask(Task):
         return validate
 
     def reward_function(self) -> RewardFunction:
-        return critic(self.splits["train"].captions, self.prepared.target_tokenizer, self.config)
+        return cider_rewards(self.splits["train"].captions, self.prepared.target_tokenizer, self.config)
 
     def test(self, run: Path, device: str) -> None:
         captioner = Captioner.load(run, device=device, processes=True)

@@ -10,8 +10,8 @@ from seq2attn.cli.task import SAMPLES, Task, interruptible, print_next_commands,
 from seq2attn.config import Config
 from seq2attn.data.prepared import Prepared
 from seq2attn.errors import UsageError
-from seq2attn.evaluation.model import translate
 from seq2attn.evaluation.text import bleu, chrf, without_four
+from seq2attn.evaluation.translation import translate
 from seq2attn.inference import Translator
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.progress import Progress

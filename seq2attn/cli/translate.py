@@ -16,7 +16,7 @@ from seq2attn.cli.input import line_reader
 from seq2attn.cli.output import formats, result_files
 from seq2attn.cli.output.repeated_warning import RepeatedWarning
 from seq2attn.cli.search_flags import SearchFlags, require_attention
-from seq2attn.data.text.sentences import sentences
+from seq2attn.data.text.sentences import count_sentences
 from seq2attn.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ class _LineWarnings:
 
     def _compare(self, line: line_reader.Line, translation: "Translation") -> None:
         length = len(translation.source_subwords) + translation.truncated_tokens
-        count = sentences(translation.source) if self._several < FEW else 1
+        count = count_sentences(translation.source) if self._several < FEW else 1
         if length > FAR * self._longest:
             self.unlike.warn(
                 f"{line.where}: {length:,} tokens, where the longest source in training had "

@@ -11,7 +11,7 @@ A leaf: it knows no torch. Contradictions between settings are refused here, bef
 from seq2attn.config.consistency import BACKBONES, HARD, MOST_PARAMETERS, STAGES
 from seq2attn.config.fields import choices, description, fields, flat, names_marked
 from seq2attn.config.files import change, file_of, load, presets, validate
-from seq2attn.config.idle import refuse_idle, refuse_spent
+from seq2attn.config.idle import refuse_idle, refuse_training_only
 from seq2attn.config.marks import MAY_CHANGE_ON_RESUME, TRAINING_ONLY
 from seq2attn.config.parameters import estimate_parameters
 from seq2attn.config.schema import (
@@ -44,7 +44,7 @@ from seq2attn.config.schema import (
     TransformerDecoderConfig,
     TransformerEncoderConfig,
 )
-from seq2attn.config.typed import assign, assign_all, refuse_bare
+from seq2attn.config.typed import assign, assign_all, refuse_incomplete
 
 __all__ = [
     "BACKBONES",
@@ -93,8 +93,8 @@ __all__ = [
     "load",
     "names_marked",
     "presets",
-    "refuse_bare",
     "refuse_idle",
-    "refuse_spent",
+    "refuse_incomplete",
+    "refuse_training_only",
     "validate",
 ]

@@ -14,12 +14,12 @@ from seq2attn.config.typed import leaves_of, split
 from seq2attn.errors import UsageError
 
 
-def refuse_spent(settings: Iterable[str], where: str = "settings") -> None:
+def refuse_training_only(settings: Iterable[str], where: str = "settings") -> None:
     """Raise UsageError, naming the first `section.key=value` setting that is for training alone."""
-    spent = names_marked(TRAINING_ONLY)
+    training = names_marked(TRAINING_ONLY)
     for setting in settings:
         key = split(setting, where, "search.length_penalty=0.6")[0]
-        if any(key == name or key.startswith(f"{name}.") for name in spent):
+        if any(key == name or key.startswith(f"{name}.") for name in training):
             raise UsageError(
                 f"{where} {setting}: acts before or in training alone, so it does nothing to a trained run; "
                 "leave it out"

@@ -575,17 +575,20 @@ PLATEAU = IgnoredUnless("schedule", "plateau")
 
 class TrainConfig(Section):
     path = "train"
+    # Length
     seed: Annotated[int, Field(ge=0, lt=2**31)] = setting(1, "Random seed: the same seed, the same training.")
     max_steps: Count = setting(10000, "Training length: optimizer updates.", MAY_CHANGE_ON_RESUME)
     max_minutes: Positive | None = setting(
         None, "Training time: minutes at most, validation included; not set: no limit.", MAY_CHANGE_ON_RESUME
     )
+    # Batches
     batch_tokens: Annotated[int, Field(ge=1, le=MOST_BATCH_TOKENS)] = setting(
         4096, "Batch size: tokens of the longer side, padding included."
     )
     accumulate: Annotated[int, Field(ge=1, le=1000)] = setting(
         1, "Gradient accumulation: batches per update."
     )
+    # Optimizer
     optimizer: Literal["adam", "adamw", "sgd"] = setting(
         "adam", "Optimizer; adamw: weight decay apart from the gradient (Loshchilov and Hutter 2019)."
     )
@@ -595,6 +598,8 @@ class TrainConfig(Section):
     eps: Positive = setting(1e-8, "Adam's epsilon: added to the root of the mean squared gradient.", ADAM)
     momentum: Share = setting(0.0, "Momentum of SGD; 0: none.", IgnoredUnless("optimizer", "sgd"))
     weight_decay: NotNegative = setting(0.0, "Weight decay: on matrices, not on biases and norms; 0: none.")
+    clip_norm: NotNegative = setting(1.0, "Gradient clipping: largest norm of the gradient; 0: no clipping.")
+    # Learning rate
     schedule: Literal["constant", "cosine", "inverse-sqrt", "plateau"] = setting(
         "cosine", "Learning rate schedule; cosine ends with max_steps or max_minutes, whichever is nearer."
     )
@@ -605,20 +610,14 @@ class TrainConfig(Section):
     plateau_patience: Count = setting(
         2, "Plateau patience: validations without gain before a decay.", PLATEAU
     )
-    reinforce: ReinforceConfig = setting(
-        ReinforceConfig(),
-        "REINFORCE for sampled hard attention.",
-        IgnoredUnless(
-            "model.decoder.context_source",
-            "attention",
-            note="",
-            way="choose a model with hard-sample attention",
-        ),
-        IgnoredUnless("model.attention.normaliser", "hard-sample"),
-    )
-    clip_norm: NotNegative = setting(1.0, "Gradient clipping: largest norm of the gradient; 0: no clipping.")
+    # Loss and weights
     label_smoothing: Share = setting(
         0.1, "Label smoothing: probability taken from the right token and shared by all tokens."
+    )
+    doubly_stochastic: NotNegative = setting(
+        0.0,
+        "Doubly stochastic attention: weight of the penalty on positions whose attention weights over all "
+        "steps do not sum to 1 (Xu 2015, section 4.2.1).",
     )
     ema: Share = setting(
         0.0, "Moving average of the weights: decay; the averaged weights are validated and saved; 0: none."
@@ -628,17 +627,20 @@ class TrainConfig(Section):
         "Checkpoint averaging: number of last validations whose weights (moving averages with ema) are "
         "averaged, validated and saved; 1: none.",
     )
+    # Validation
     validate_every: Count = setting(
         500, "Validation interval: steps between validations.", MAY_CHANGE_ON_RESUME
     )
     validate_sentences: Count = setting(
         1000, "Validation sample: sentences decoded for the score.", MAY_CHANGE_ON_RESUME
     )
-    doubly_stochastic: NotNegative = setting(
-        0.0,
-        "Doubly stochastic attention: weight of the penalty on positions whose attention weights over all "
-        "steps do not sum to 1 (Xu 2015, section 4.2.1).",
+    metric: Literal["bleu", "loss", "cider"] = setting(
+        "bleu", "Validation metric: chooses the best weights; cider needs captions."
     )
+    patience: CountOrZero = setting(
+        0, "Early stopping: validations without gain before training ends; 0: never.", MAY_CHANGE_ON_RESUME
+    )
+    # Images
     captions_per_image: Count | None = setting(
         None, "Captions: captions per image in an epoch, others in the next; not set: all.", IMAGES
     )
@@ -657,13 +659,20 @@ class TrainConfig(Section):
     backbone_lr_factor: Positive = setting(
         1.0, "Backbone learning rate: factor on lr.", IMAGES, TRAINED_BACKBONE
     )
+    # Rewards
+    reinforce: ReinforceConfig = setting(
+        ReinforceConfig(),
+        "REINFORCE for sampled hard attention.",
+        IgnoredUnless(
+            "model.decoder.context_source",
+            "attention",
+            note="",
+            way="choose a model with hard-sample attention",
+        ),
+        IgnoredUnless("model.attention.normaliser", "hard-sample"),
+    )
     self_critical: SelfCriticalConfig = setting(SelfCriticalConfig(), "Self-critical training.", IMAGES)
-    patience: CountOrZero = setting(
-        0, "Early stopping: validations without gain before training ends; 0: never.", MAY_CHANGE_ON_RESUME
-    )
-    metric: Literal["bleu", "loss", "cider"] = setting(
-        "bleu", "Validation metric: chooses the best weights; cider needs captions."
-    )
+    # Machine
     log_every: Count = setting(50, "Log interval: steps between lines of the log.", MAY_CHANGE_ON_RESUME)
     precision: Precision = setting(
         "auto",

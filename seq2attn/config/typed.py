@@ -17,8 +17,8 @@ def split(setting: str, where: str = "settings", example: str = "train.lr=0.001"
     return key, value
 
 
-def refuse_bare(settings: Iterable[str], where: str = "settings") -> None:
-    """Raise UsageError where a setting is not of the form `section.key=value`."""
+def refuse_incomplete(settings: Iterable[str], where: str = "settings") -> None:
+    """Raise UsageError where a setting has no key or no value."""
     for setting in settings:
         split(setting, where)
 

@@ -2,7 +2,6 @@
 
 import os
 
-# The hub's library reads these once, when `datasets` is imported: no report of what is loaded, no lines of
-# its own between ours.
+# Read once, when `datasets` is imported: the library of the hub sends no telemetry and prints no lines.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_VERBOSITY", "error")

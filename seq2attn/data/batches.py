@@ -1,5 +1,5 @@
-"""Which pairs make a batch, and the padded tensors of one. Knows lengths and ids; where they come from, and
-any model, it does not.
+"""The division of pairs into batches, and the padded tensors of a batch. It knows lengths and ids, but
+neither their origin nor any model.
 """
 
 import abc
@@ -16,30 +16,28 @@ from torch import Tensor
 from seq2attn.data.tokenizer import BOS, EOS, PAD
 
 POOL = 1_000_000  # pairs that are sorted together
-TOGETHER = 10_000  # pairs whose ids are put in one array
+_PAIRS_PER_ARRAY = 10_000  # for the fingerprint
 Ids = Sequence[int] | NDArray[np.integer]
 
 
 class Batch(NamedTuple):
-    """Ids int64 padded with PAD, masks bool (True = real); B pairs, S the longest source + EOS, T the longest
-    target + BOS or EOS.
+    """Ids int64, padded with PAD; masks bool (True = real). B pairs; S is the longest source with EOS, T the
+    longest target with BOS or EOS.
     """
 
-    source: Tensor  # (B, S): pieces, EOS; or I images, whatever an encoder of images takes
+    source: Tensor  # (B, S): tokens, EOS; or pixels or features of I images, as the encoder takes them
     source_mask: Tensor  # (B, S), or (I, frames)
-    inputs_BT: Tensor  # BOS, pieces
-    targets_BT: Tensor  # pieces, EOS
+    inputs_BT: Tensor  # BOS, tokens
+    targets_BT: Tensor  # tokens, EOS
     target_mask_BT: Tensor
-    source_of_B: Tensor | None = None  # which of the I sources a target belongs to; None: each has its own
-    number_I: Tensor | None = None  # which of all the images the sources are
+    source_of_B: Tensor | None = None  # index in I of the source of a target; None: each has its own
+    number_I: Tensor | None = None  # index of each image in its split
 
 
 class Pairs(abc.ABC):
-    """Sources and targets to learn from or to be measured by: how long they are, and the batches that they
-    make.
-    """
+    """Sources and targets of a split, to train on or to evaluate with, and their batches."""
 
-    ahead = False  # whether a batch takes long to make, and is better made beside training
+    ahead = False  # whether a batch takes long to make, so that training should prefetch it
 
     @property
     @abc.abstractmethod
@@ -53,7 +51,7 @@ class Pairs(abc.ABC):
 
     @cached_property
     def fingerprint(self) -> str:
-        """A mark of the content in its order, ids and whatever else is learned from."""
+        """A hash of all content in its order."""
         digest = hashlib.sha256()  # about a gigabyte a second, where the processor has it
         for part in self.content():
             digest.update(part.data if isinstance(part, np.ndarray) else part)
@@ -61,7 +59,7 @@ class Pairs(abc.ABC):
 
     @abc.abstractmethod
     def content(self) -> Iterator[NDArray[Any] | memoryview]:
-        """All that is learned from, lengths included, so that no two contents are the same bytes."""
+        """All that training reads, with lengths, so that different contents give different bytes."""
 
     @abc.abstractmethod
     def plan(self, batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
@@ -69,7 +67,7 @@ class Pairs(abc.ABC):
 
     @abc.abstractmethod
     def batch(self, rows: NDArray[np.integer], draw: int | None) -> Batch:
-        """The tensors of those rows. `draw` seeds what is varied at random; with None nothing is."""
+        """The tensors of `rows`. `draw` seeds the augmentation; None: no augmentation."""
 
 
 class Texts(Pairs):
@@ -77,14 +75,14 @@ class Texts(Pairs):
 
     @abc.abstractmethod
     def ids(self, rows: NDArray[np.integer]) -> tuple[Sequence[Ids], Sequence[Ids]]:
-        """Source ids and target ids of those rows, without BOS and EOS."""
+        """Source ids and target ids of `rows`, without BOS and EOS."""
 
     def content(self) -> Iterator[NDArray[Any] | memoryview]:
         for lengths in (self.source_lengths, self.target_lengths):
             yield np.ascontiguousarray(lengths, "<i4")
         for side in (0, 1):
-            for first in range(0, len(self.target_lengths), TOGETHER):
-                rows = np.arange(first, min(first + TOGETHER, len(self.target_lengths)))
+            for first in range(0, len(self.target_lengths), _PAIRS_PER_ARRAY):
+                rows = np.arange(first, min(first + _PAIRS_PER_ARRAY, len(self.target_lengths)))
                 yield np.concatenate([np.asarray(ids, "<i4") for ids in self.ids(rows)[side]])
 
     def plan(self, batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
@@ -102,15 +100,15 @@ def plan(
     epoch: int,
     counts: NDArray[np.integer] | None = None,
 ) -> list[NDArray[np.int64]]:
-    """The rows of each batch of one epoch: like lengths together, batches in random order; a pure function of
-    its arguments.
+    """The rows of each batch of one epoch: similar lengths together, batches in random order; a pure function
+    of its arguments.
 
-    Lengths are in tokens without BOS and EOS. Rows times (the longest of either side + 1) is at most
-    `batch_tokens`; a pair longer than
-    that is a batch of its own. A row that stands for several pairs counts as many times as `counts` (N,) say.
+    Lengths (N,) are in tokens without BOS and EOS. The number of rows times (the longest of either side + 1)
+    is at most `batch_tokens`; a longer pair is a batch of its own. A row that stands for several pairs counts
+    `counts` (N,) times.
     """
-    draw = np.random.default_rng([seed, epoch])
-    order = draw.permutation(len(source_lengths))
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(source_lengths))
     batches: list[NDArray[np.int64]] = []
     for first in range(0, len(order), POOL):
         rows = order[first : first + POOL]
@@ -119,8 +117,8 @@ def plan(
             np.asarray(target_lengths)[rows].astype(np.int64),
         )
         longest = np.maximum(source, target)
-        # A little noise lets neighbouring lengths mix, so that no two epochs have the same batches.
-        bucket = (longest + draw.random(len(rows)) * (0.5 + 0.03 * longest)).astype(np.int64)
+        # A little noise mixes neighbouring lengths, so that no two epochs have the same batches.
+        bucket = (longest + rng.random(len(rows)) * (0.5 + 0.03 * longest)).astype(np.int64)
         by_length = np.lexsort((source, target, bucket))  # ties stay in the random order of `rows`
         rows, lengths = rows[by_length], longest[by_length] + 1
         begin = 0
@@ -135,7 +133,7 @@ def plan(
             end = begin + max(1, int(np.searchsorted(tokens, batch_tokens, side="right")))
             batches.append(rows[begin:end])
             begin = end
-    return [batches[i] for i in draw.permutation(len(batches))]
+    return [batches[i] for i in rng.permutation(len(batches))]
 
 
 def collate(source_ids: Sequence[Ids], target_ids: Sequence[Ids]) -> Batch:
@@ -144,10 +142,10 @@ def collate(source_ids: Sequence[Ids], target_ids: Sequence[Ids]) -> Batch:
 
 
 def collate_target(ids: Sequence[Ids]) -> tuple[Tensor, Tensor, Tensor]:
-    """Ids of B targets, without BOS and EOS, as (inputs from BOS on, targets up to EOS, mask), each (B, T)."""
+    """Ids of B targets, without BOS and EOS, as (inputs from BOS on, targets to EOS, mask), each (B, T)."""
     targets_BT, mask_BT = collate_source(ids)
     inputs_BT = torch.full_like(targets_BT, BOS)
-    # Shifted by one: where the targets end, the inputs have the last piece.
+    # Shifted by one: where the targets end, the inputs have the last token.
     inputs_BT[:, 1:] = torch.where(mask_BT[:, 1:], targets_BT[:, :-1], PAD)
     return inputs_BT, targets_BT, mask_BT
 

@@ -51,8 +51,8 @@ class Corpus:
 
 
 def split_name(name: str) -> str | None:
-    """The split that a file, a cell or a split of the hub with this name belongs to: train, valid, or test* under
-    its own name. None for other names.
+    """The split that a file, a cell or a split of the hub with this name belongs to: train, valid, or test*
+    under its own name. None for other names.
     """
     lower = name.lower()
     if lower.startswith("test"):

@@ -1,4 +1,6 @@
-"""The files of a folder that are part of a corpus: not those of prepared folders and runs in it, nothing hidden."""
+"""The files of a folder that are part of a corpus: not those of prepared folders and runs in it, nothing
+hidden.
+"""
 
 import os
 from collections.abc import Collection, Iterator
@@ -42,12 +44,14 @@ def arrow_in(folder: Path, follow_links: bool = False) -> str | None:
 
 
 def is_own(name: str) -> bool:
-    """Whether a file of that name may be data: not hidden, and no copy that an editor or office program keeps."""
+    """Whether a file of that name may be data: not hidden, and no copy that an editor or office program
+    keeps.
+    """
     return not name.startswith((".", "~$", "#")) and not name.endswith("~") and name != "__MACOSX"
 
 
 def walk(root: Path, follow_links: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As `os.walk`. Links to folders are entered with `follow_links`, but no folder twice, so that loops end."""
+    """As `os.walk`. With `follow_links`, links to folders are entered, but no folder twice: loops end."""
     entered: set[tuple[int, int]] = set()
     for folder, folders, files in os.walk(root, followlinks=follow_links):
         if follow_links:

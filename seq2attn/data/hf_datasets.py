@@ -1,5 +1,5 @@
-"""Datasets of the Hugging Face hub, streamed, and those that `datasets` saved to disk. The door to `datasets` for
-corpora.
+"""Datasets of the Hugging Face hub, streamed, and those that `datasets` saved to disk. The door to `datasets`
+for corpora.
 """
 
 import os
@@ -121,7 +121,9 @@ def _known_splits(datasets_by_split: dict[Any, Any], where: str) -> dict[str, li
 
 
 def _locate(where: str, files: Files | None) -> image_tables.Locate:
-    """How to read an image that a dataset names by its path: below the folder of the dataset, or from the hub."""
+    """How to read an image that a dataset names by its path: below the folder of the dataset, or from the
+    hub.
+    """
 
     def locate(name: str, place: str) -> tuple[str, Any]:
         if files is not None:
@@ -183,7 +185,9 @@ def _undecoded(dataset: Any) -> Any:
 
 
 def _guarded(where: str, action: Any) -> Any:
-    """The result of `action`; any exception of a foreign reader or of the network becomes a UserError of one line."""
+    """The result of `action`; any exception of a foreign reader or of the network becomes a UserError of one
+    line.
+    """
     try:
         return action()
     except UserError:

@@ -47,11 +47,11 @@ def prepare(
 ) -> dict[str, Any]:
     """Make the prepared folder `out` from a corpus and return its report. `out` is complete or untouched.
 
-    `valid` and `test` pairs are held out of a corpus that has no such split (None: a twentieth, at most 1,000,
-    if it has no split but train). Training pairs that are empty on a side, too long or too unequal are dropped
-    and counted; the other splits keep every pair. With `shrink`, a text that does not hold `options.vocab_size`
-    subwords gets half of those that it holds, and the report says so; without, it is refused. `force` replaces
-    a prepared folder. `stage` gives the progress callback of a stage from its name.
+    `valid` and `test` pairs are held out of a corpus that has no such split (None: a twentieth, at most
+    1,000, if it has no split but train). Training pairs that are empty on a side, too long or too unequal are
+    dropped and counted; the other splits keep every pair. With `shrink`, a text that does not hold
+    `options.vocab_size` subwords gets half of those that it holds, and the report says so; without, it is
+    refused. `force` replaces a prepared folder. `stage` gives the progress callback of a stage from its name.
     """
     if printable(out) != str(out):
         raise UserError(f"{printable(out)}: a path that is not UTF-8; choose another name")
@@ -129,7 +129,7 @@ def _refuse_existing(out: Path, force: bool) -> None:
 
 @contextmanager
 def _quiet_datasets() -> Iterator[None]:
-    """No progress bars and no notes of `datasets` in the body; the caller's settings hold again afterwards."""
+    """No progress bars and notes of `datasets` in the body; the caller's settings hold again afterwards."""
     level, bars = datasets.logging.get_verbosity(), datasets.are_progress_bars_disabled()
     datasets.logging.set_verbosity_error()
     datasets.disable_progress_bars()

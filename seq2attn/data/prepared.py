@@ -1,6 +1,6 @@
 """A prepared folder, opened memory-mapped. It knows no file format of raw text and no model.
 
-prepared.json       the report: rows read, kept and dropped with reasons, lengths, vocabularies, hashes of inputs
+prepared.json       the report: rows read, kept and dropped, lengths, vocabularies, hashes of the inputs
 tokenizer.model     the joint vocabulary; or source.model and target.model; for images target.model alone
 train/ valid/ test*/    the splits: see `text.dataset` and `images.dataset`
 """
@@ -23,7 +23,7 @@ REPORT = "prepared.json"
 
 
 def _check_report(report: object) -> dict[str, Any]:
-    """The report of a prepared folder. Raises ValueError or TypeError where its content is not that of one."""
+    """The report of a prepared folder. Raises ValueError or TypeError for other content."""
     if not isinstance(report, dict):
         raise TypeError("not an object")
     kinds = {"format": int, "seq2attn": str, "languages": list, "splits": dict, "options": dict}

@@ -1,5 +1,5 @@
-"""What a CORPUS argument is: a bundled corpus, a folder, one file, or a dataset of the Hugging Face hub; of text or
-of captioned images.
+"""What a CORPUS argument is: a bundled corpus, a folder, one file, or a dataset of the Hugging Face hub; of
+text or of captioned images.
 
 A reader opens a path of its kind, and returns None for others. Readers are asked in the order of their list.
 """
@@ -40,9 +40,9 @@ def open_corpus(
 ) -> AnyCorpus:
     """The corpus of that name or path; `source` and `target` name its sides.
 
-    The share `max_bad` of the rows of a table of text may be bad. With `follow_links`, links may lead out of a
-    folder of images or tables. Raises UserError when it does not exist or is no corpus, UsageError when the user
-    must say what to read.
+    The share `max_bad` of the rows of a table of text may be bad. With `follow_links`, links may lead out of
+    a folder of images or tables. Raises UserError when it does not exist or is no corpus, UsageError when the
+    user must say what to read.
     """
     if printable(name) != name:
         raise UserError(f"{printable(name)}: a path that is not UTF-8; rename it")
@@ -168,13 +168,13 @@ def _nested_layout(path: Path, options: ReadingOptions) -> ImageCorpus | None:
 
 def _tables(path: Path, options: ReadingOptions) -> AnyCorpus:
     holds_images = _holds_images(path)
-    found, notes = corpus_files.tables_in(path, TABLES, options.follow_links)
-    if found:
+    files, notes = corpus_files.tables_in(path, TABLES, options.follow_links)
+    if files:
         return table_folder.open_tables(path, options, holds_images)
     if holds_images:
         raise layouts.refusal(path)
-    files = f"train.LANG for each of two languages (and valid.LANG, test.LANG), or files {' '.join(TABLES)}"
-    raise UserError("; ".join([f"{path}: no corpus in this folder: it takes {files}", *notes]))
+    forms = f"train.LANG for each of two languages (and valid.LANG, test.LANG), or files {' '.join(TABLES)}"
+    raise UserError("; ".join([f"{path}: no corpus in this folder: it takes {forms}", *notes]))
 
 
 def _holds_images(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Which pairs are set aside for validation and test, so that no source sentence is on two sides. Knows
+"""The pairs that are held out for validation and test, so that no source sentence is in two splits. It knows
 sentences by a 64-bit key only.
 """
 
@@ -13,20 +13,17 @@ NEVER = 0  # key of a pair that must stay in training
 
 
 def key(sentence: str) -> int:
-    """The same for sentences that differ in case, white space or Unicode form alone; never NEVER."""
+    """One key for sentences that differ only in case, white space or Unicode form; never NEVER."""
     plain = " ".join(unicodedata.normalize("NFC", sentence).casefold().split())
-    return (
-        int.from_bytes(hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).digest(), "little")
-        or 1
-    )
+    digest = hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).digest()
+    return int.from_bytes(digest, "little") or 1
 
 
 def assign_splits(keys: NDArray[np.uint64], valid: int, test: int, seed: int) -> NDArray[np.uint8]:
-    """TRAIN, VALID or TEST for each pair (N,): `valid` and `test` pairs drawn by `seed`, all pairs of one key
-    on the same side.
+    """TRAIN, VALID or TEST for each pair (N,): `valid` and `test` pairs are sampled by `seed`, all pairs of
+    one key into the same split.
 
-    Fewer than asked when the groups of equal sentences do not add up to the number, or there is nothing more
-    to draw.
+    A split gets fewer where groups of equal sentences do not add up to its number, or no pair is left.
     """
     groups, members, counts = np.unique(keys, return_inverse=True, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(groups))

@@ -1,5 +1,5 @@
-"""Rows of a corpus before they are encoded: one Arrow file a split, written as a stream, so that no corpus has
-to fit in memory. It knows no text and no image.
+"""Rows of a corpus before they are encoded: one Arrow file a split, written as a stream, so that no corpus
+has to fit in memory. It knows no text and no image.
 """
 
 import array

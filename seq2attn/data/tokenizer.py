@@ -1,10 +1,9 @@
-"""Text to sub-word ids and exactly back: one side's SentencePiece model in one file. It knows no corpus and
-no model.
+"""Text to subword ids and exactly back: the SentencePiece model of one side, in one file. It knows no corpus
+and no model.
 
-SentencePiece only cuts: text is NFC-normalised (and lower-cased, when asked) here, white space is kept as it
-is, and
-decoding is our own join of the pieces, so that `decode(encode(text))` is `text` in NFC wherever every
-character is known.
+SentencePiece only segments. Text is brought to NFC (and lower case, as an option) here, and white space is
+kept; decoding joins the subwords without SentencePiece, so that `decode(encode(text))` is `text` in NFC
+wherever every character is known.
 """
 
 import io
@@ -29,9 +28,9 @@ SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
 
 SPACE = "▁"  # how SentencePiece writes a space
 STAND_IN = "\ufdd0"  # a noncharacter carries a written "▁" through SentencePiece
-UNKNOWN = "⁇"  # what an unknown piece reads as
-SAMPLE = 400_000  # texts that training looks at, at most
-SAMPLE_CHARACTERS = 1000  # of one text that training looks at, at most: SentencePiece skips longer ones
+UNKNOWN = "⁇"  # the text of an unknown token
+SAMPLE = 400_000  # texts to train on, at most
+SAMPLE_CHARACTERS = 1000  # of one of these texts, at most: SentencePiece skips longer ones
 KINDS = ("unigram", "bpe", "char", "word")
 _LARGEST = 1 << 28  # bytes of a file
 _TRAILER = b'{"seq2attn_tokenizer":'
@@ -47,8 +46,8 @@ class VocabularyTooLarge(UserError):
 
 
 class Tokenizer:
-    """Text <-> ids of one vocabulary: pieces of kind unigram, bpe, char or word behind the four specials PAD,
-    UNK, BOS, EOS.
+    """Text <-> ids of one vocabulary: the specials PAD, UNK, BOS and EOS, then subwords of a kind among
+    KINDS.
     """
 
     def __init__(self, model: bytes, kind: str, lowercase: bool) -> None:
@@ -59,12 +58,14 @@ class Tokenizer:
         self.size: int = self._processor.get_piece_size()
         # an unknown word swallows the space before it
         unknown = SPACE + UNKNOWN if kind == "word" else UNKNOWN
-        pieces = [self._processor.id_to_piece(i) for i in range(len(SPECIALS), self.size)]
-        self.vocabulary = [*SPECIALS, *pieces]  # as SentencePiece writes them, by id
-        self._surfaces = ["", unknown, "", "", *(piece.replace(SPACE, " ") for piece in pieces)]
+        subwords = [self._processor.id_to_piece(i) for i in range(len(SPECIALS), self.size)]
+        self.vocabulary = [*SPECIALS, *subwords]  # as SentencePiece writes them, by id
+        self._surfaces = ["", unknown, "", "", *(subword.replace(SPACE, " ") for subword in subwords)]
         self._surfaces[UNK] = unknown.replace(SPACE, " ")
-        self._shown = [*SPECIALS, *(piece.replace(STAND_IN, SPACE) for piece in pieces)]
-        self._words = {piece: i for i, piece in enumerate(pieces, len(SPECIALS))} if kind == "word" else {}
+        self._shown = [*SPECIALS, *(subword.replace(STAND_IN, SPACE) for subword in subwords)]
+        self._words = (
+            {subword: i for i, subword in enumerate(subwords, len(SPECIALS))} if kind == "word" else {}
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Tokenizer, (self._model, self.kind, self.lowercase)
@@ -78,16 +79,14 @@ class Tokenizer:
         lowercase: bool = False,
         seed: int = 1,
     ) -> Self:
-        """A tokenizer for `texts` (at most SAMPLE of them are looked at, drawn by `seed`).
+        """A tokenizer for `texts` (for at most SAMPLE of them, sampled by `seed`).
 
         `vocab_size` counts the specials; it is exact for unigram and bpe, an upper bound for char and word.
-        Every character of the
-        texts gets a piece unless that makes the vocabulary impossible; then the rarest 0.05 % of the running
-        text go without.
-        Raises VocabularyTooLarge when the texts do not hold `vocab_size` pieces, UserError with the smallest
-        size when they need more.
+        Every character of the texts gets a subword unless that makes the vocabulary impossible; then the
+        rarest 0.05 % of the running text go without. Raises VocabularyTooLarge when the texts do not hold
+        `vocab_size` subwords, UserError with the smallest size when they need more.
         """
-        sample = list(_bounded(texts, lowercase, seed))
+        sample = list(_training_texts(texts, lowercase, seed))
         if not sample:
             raise UserError("there is no text to train a tokenizer on")
         try:
@@ -105,12 +104,11 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Raises UserError when the file is missing or is not, whole and unchanged, what `save` wrote."""
+        """The tokenizer that `save` wrote. Raises UserError when the file is missing, changed or damaged."""
         try:
             if Path(path).stat().st_size > _LARGEST:
-                raise UserError(
-                    f"{path}: larger than any tokenizer of seq2attn; make it again with `seq2attn prepare`"
-                )
+                way_out = "make it again with `seq2attn prepare`"
+                raise UserError(f"{path}: larger than any tokenizer of seq2attn; {way_out}")
             data = Path(path).read_bytes()
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from None
@@ -121,22 +119,21 @@ class Tokenizer:
             if start < 3 or facts["crc32"] != zlib.crc32(model):
                 raise ValueError("changed")
             if facts["kind"] not in KINDS or not isinstance(facts["lowercase"], bool):
-                raise ValueError("no tokenizer of seq2attn is like this")
+                raise ValueError("an unknown kind")
             sentencepiece_model.refuse_rules(model)
             tokenizer = cls(model, facts["kind"], facts["lowercase"])
             specials = [
                 tokenizer._processor.id_to_piece(place) for place in range(min(len(SPECIALS), tokenizer.size))
             ]
             if tokenizer.size <= len(SPECIALS) or tuple(specials) != SPECIALS:
-                raise ValueError("not the special pieces of seq2attn")
+                raise ValueError("other special tokens")
             return tokenizer
         except (ValueError, KeyError, TypeError, RuntimeError, OSError, IndexError):
-            raise UserError(
-                f"{path}: not a tokenizer of seq2attn, or damaged; make it again with `seq2attn prepare`"
-            ) from None
+            way_out = "make it again with `seq2attn prepare`"
+            raise UserError(f"{path}: not a tokenizer of seq2attn, or damaged; {way_out}") from None
 
     def save(self, path: Path) -> None:
-        """Whole, or not at all. Raises UserError when it cannot be written."""
+        """Write the file whole, or not at all. Raises UserError when it cannot be written."""
         path = Path(path)
         facts = json.dumps(
             {
@@ -154,15 +151,15 @@ class Tokenizer:
         files.write(path, self._model + trailer)
 
     def encode(self, text: str) -> list[int]:
-        """Ids without BOS and EOS. A special written out in the text is plain text."""
+        """Ids without BOS and EOS. The name of a special in the text is plain text."""
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
         normal = [normalise(text, self.lowercase) for text in texts]
-        # SentencePiece runs neighbouring unknown words together; each is one word here
+        # SentencePiece joins neighbouring unknown words into one token; here each is one
         if self.kind == "word":
             return [self._encode_words(text) for text in normal]
-        # One thread: parallel work is done by processes, each with its own texts.
+        # One thread: parallel work is done by processes.
         ids: list[list[int]] = self._processor.encode(
             [text.replace(SPACE, STAND_IN) for text in normal], num_threads=1
         )
@@ -173,19 +170,19 @@ class Tokenizer:
             return []
         words = text.replace(SPACE, STAND_IN).split(" ")
         ids = (self._words.get(SPACE + word, UNK if word else PAD) for word in words)
-        return [i for i in ids if i != PAD]  # a second space, where the vocabulary has no piece for it
+        return [i for i in ids if i != PAD]  # a second space that the vocabulary does not have
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of the pieces; PAD, BOS and EOS are dropped, UNK reads "⁇"."""
+        """The text of the tokens; PAD, BOS and EOS are dropped, UNK becomes UNKNOWN."""
         return "".join([self._surfaces[i] for i in ids]).removeprefix(" ").replace(STAND_IN, SPACE)
 
-    def pieces(self, ids: Sequence[int]) -> list[str]:
-        """The pieces as images show them: "▁" for a space, the specials by name."""
+    def subwords(self, ids: Sequence[int]) -> list[str]:
+        """The subwords for people: "▁" for a space, the specials by name."""
         return [self._shown[i] for i in ids]
 
     def word_index(self, ids: Sequence[int]) -> list[int]:
-        """For each id the number of its white-space word, as `decode(ids).split()` counts from 0: of its
-        first character that is no white space; -1 where it has none.
+        """For each id the index in `decode(ids).split()` of the word that its first character other than
+        white space is in; -1 where it has none.
         """
         numbers = []
         words, inside = 0, False
@@ -204,7 +201,7 @@ class Tokenizer:
 
 
 def normalise(text: str, lowercase: bool = False) -> str:
-    """NFC, lower-cased when asked; half of a surrogate pair (no Unicode text has one, JSON escapes can) reads
+    """NFC, and lower case with `lowercase`; an unpaired surrogate, which JSON escapes can hold, becomes
     U+FFFD.
     """
     if not text.isascii():
@@ -215,7 +212,7 @@ def normalise(text: str, lowercase: bool = False) -> str:
 
 
 def is_changed(text: str) -> bool:
-    """Whether `normalise` changes the text, but for its case."""
+    """Whether `normalise` changes the text, apart from its case."""
     return not text.isascii() and (
         not unicodedata.is_normalized("NFC", text) or bool(_LONE_SURROGATE.search(text))
     )
@@ -225,29 +222,29 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _SPECIAL = re.compile("<(pad|unk|s|/s)>")
 
 
-def _bounded(texts: Iterable[str], lowercase: bool, seed: int) -> Iterator[str]:
-    """What training looks at: the specials taken apart and the characters that SentencePiece keeps for itself
-    left out, for it skips texts that have them.
+def _training_texts(texts: Iterable[str], lowercase: bool, seed: int) -> Iterator[str]:
+    """The texts to train on, without specials and without the characters that SentencePiece reserves: it
+    skips texts that have them.
     """
-    for text in _drawn(texts, seed):
+    for text in _sample(texts, seed):
         text = normalise(text[:SAMPLE_CHARACTERS], lowercase).replace(SPACE, STAND_IN)
         text = _SPECIAL.sub(r"< \1 >", text).replace("\0", "").replace("▅", "").replace("\n", " ")
         if text.strip():
             yield text
 
 
-def _drawn(texts: Iterable[str], seed: int) -> Iterable[str]:
-    """At most SAMPLE of the texts, each as likely as the other (reservoir sampling), in constant memory."""
-    draw = random.Random(seed)
-    kept: list[str] = []
-    for seen, text in enumerate(texts):
-        if seen < SAMPLE:
-            kept.append(text)
+def _sample(texts: Iterable[str], seed: int) -> Iterable[str]:
+    """At most SAMPLE of the texts, each with equal probability (reservoir sampling), in constant memory."""
+    rng = random.Random(seed)
+    sample: list[str] = []
+    for number, text in enumerate(texts):
+        if number < SAMPLE:
+            sample.append(text)
         else:
-            place = draw.randrange(seen + 1)
+            place = rng.randrange(number + 1)
             if place < SAMPLE:
-                kept[place] = text
-    return kept
+                sample[place] = text
+    return sample
 
 
 class _TooManyCharacters(Exception):
@@ -275,13 +272,13 @@ def _train(texts: list[str], vocab_size: int, kind: str, coverage: float, seed: 
                 eos_id=EOS,
                 max_sentence_length=8 * SAMPLE_CHARACTERS,
                 hard_vocab_limit=kind in ("unigram", "bpe"),
-                num_threads=4,  # fixed: the sums, and so the pieces, depend on it
+                num_threads=4,  # fixed, for the sums and so the subwords depend on it
                 minloglevel=3,
             )
-        except Exception as error:  # noqa: BLE001 (it is raised again below, in the thread that waits)
+        except Exception as error:  # noqa: BLE001 (raised again below, in the caller's thread)
             failures.append(error)
 
-    # A thread of its own, for Ctrl-C would otherwise wait until the training is over.
+    # In a thread, for otherwise Ctrl-C would wait until the training is over.
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     while thread.is_alive():

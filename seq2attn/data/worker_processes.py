@@ -1,7 +1,7 @@
 """Work done by several forked processes, each with its share. It knows nothing of the work.
 
-Whatever stops the caller, at whatever moment, ends all of them. A process writes its results to files; only an
-exception comes back.
+Whatever stops the caller, at whatever moment, ends all of them. A process writes its results to files; only
+an exception comes back.
 """
 
 import multiprocessing
@@ -55,8 +55,8 @@ def run_in_processes(work: Callable[[int], object], count: int) -> None:
 
 
 def exit_without(caller: int) -> None:
-    """End this process if `caller`, the process number of the caller, is gone. To be called now and then by the
-    work; the caller itself goes on.
+    """End this process if `caller`, the process number of the caller, is gone. To be called now and then by
+    the work; the caller itself goes on.
     """
     if caller not in (os.getpid(), os.getppid()):
         os._exit(1)
@@ -90,7 +90,7 @@ def _do(work: Callable[[int], object], rank: int, caller: Connection, number: in
 
 @contextmanager
 def _hold_signals() -> Iterator[None]:
-    """Delay signals: an exception between a fork and the note of it would leave a process that nobody ends."""
+    """Delay signals: an exception between a fork and its record would leave a process that nobody ends."""
     if threading.current_thread() is not threading.main_thread():  # signals do not reach it
         yield
         return

@@ -13,7 +13,7 @@ from seq2attn.errors import UserError
 
 Link = tuple[int, int]
 _LINK = re.compile(r"([0-9]{1,9})([-?p])([0-9]{1,9})")  # no sentence has 10^9 words
-_SHOWN = 40  # characters of a word that an error repeats
+_LONGEST = 40  # characters of a word that an error repeats
 
 
 class Links(NamedTuple):
@@ -41,7 +41,8 @@ class AlignmentScore(NamedTuple):
     possible: int
 
     def __str__(self) -> str:
-        return f"AER {percent(self.error_rate)}  precision {percent(self.precision)}  recall {percent(self.recall)}"
+        shares = percent(self.error_rate), percent(self.precision), percent(self.recall)
+        return "AER {}  precision {}  recall {}".format(*shares)
 
 
 def percent(share: float | None) -> str:
@@ -56,8 +57,8 @@ def parse(line: str, first: int = 0, where: str = "alignment") -> Links:
     for word in line.split():
         match = _LINK.fullmatch(word)
         if match is None:
-            shown = repr(word if len(word) <= _SHOWN else word[:_SHOWN] + "...")
-            raise UserError(f"{where}: {shown} is no link: write i-j for a sure link, i?j for a possible one")
+            text = repr(word if len(word) <= _LONGEST else word[:_LONGEST] + "...")
+            raise UserError(f"{where}: {text} is no link: write i-j for a sure link, i?j for a possible one")
         link = (int(match[1]) - first, int(match[3]) - first)
         if min(link) < 0:
             raise UserError(f"{where}: {word} counts from 0, but words are said to be counted from {first}")
@@ -78,16 +79,17 @@ def score(predicted: Sequence[Collection[Link]], gold: Sequence[Links]) -> Align
     """
     if len(predicted) != len(gold):
         raise UserError(
-            f"{len(predicted):,} alignments to score, but the gold has {len(gold):,} lines: every pair needs its own"
+            f"{len(predicted):,} alignments to score, but the gold has {len(gold):,} lines: "
+            "every pair needs its own"
         )
     links = sure = possible = in_sure = in_possible = 0
-    for given, truth in zip(predicted, gold, strict=True):
-        chosen = set(given)
-        links += len(chosen)
+    for ours, truth in zip(predicted, gold, strict=True):
+        aligned = set(ours)
+        links += len(aligned)
         sure += len(truth.sure)
         possible += len(truth.possible)
-        in_sure += len(chosen & truth.sure)
-        in_possible += len(chosen & truth.possible)
+        in_sure += len(aligned & truth.sure)
+        in_possible += len(aligned & truth.possible)
     error_rate = 1 - (in_sure + in_possible) / (links + sure) if links + sure else None
     return AlignmentScore(
         error_rate,
@@ -104,7 +106,7 @@ def check_words(
     sources: Sequence[str],
     targets: Sequence[str],
     where: str = "gold",
-    way_out: str = "are the words counted from 1 (--gold-first 1)?",
+    way_out: str = "are the words counted from 1? Then say so (gold_first=1)",
 ) -> None:
     """Raises UserError unless every link points at white-space words that exist: an alignment of other text,
     or counted from another number, is caught here.

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.base import Score as SacreScore
 
-from seq2attn.evaluation.caption_tokens import tokens
 from seq2attn.evaluation.captions import bleu, check, rouge_l_values, signature, streams, tokenised
 from seq2attn.evaluation.cider import CiderD
+from seq2attn.evaluation.ptb_tokenizer import tokens
 from seq2attn.evaluation.significance import SAMPLES, Comparison, compare
 
 METRICS = ("BLEU-4", "CIDEr-D", "ROUGE-L")

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from sacrebleu.metrics.bleu import BLEU
 
 from seq2attn.errors import UserError
-from seq2attn.evaluation.caption_tokens import tokens
 from seq2attn.evaluation.cider import ORDERS, SIGMA, CiderD, check_grouped
+from seq2attn.evaluation.ptb_tokenizer import tokens
 from seq2attn.evaluation.rouge import BETA, rouge_l
 from seq2attn.evaluation.text import Score
 from seq2attn.version import __version__
@@ -36,13 +36,13 @@ def scores(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> li
     """
     check(hypotheses, references)
     ours, theirs = tokenised(hypotheses, references)
-    found = bleu().corpus_score([" ".join(words) for words in ours], streams(theirs))
+    counts = bleu().corpus_score([" ".join(words) for words in ours], streams(theirs))
     values = [
         BLEU.compute_bleu(
-            found.counts[:n],
-            found.totals[:n],
-            found.sys_len,
-            found.ref_len,
+            counts.counts[:n],
+            counts.totals[:n],
+            counts.sys_len,
+            counts.ref_len,
             smooth_method="none",
             max_ngram_order=n,
         ).score
@@ -67,7 +67,8 @@ def check(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Non
     """Raises UserError unless there is an image, and each has a hypothesis and a reference."""
     if len(hypotheses) != len(references):
         raise UserError(
-            f"{len(hypotheses):,} captions to score, but references of {len(references):,} images: every image needs its own"
+            f"{len(hypotheses):,} captions to score, but references of {len(references):,} images: "
+            "every image needs its own"
         )
     check_grouped([len(of_image) for of_image in references])
 

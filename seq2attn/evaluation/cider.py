@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seq2attn.errors import UserError
-from seq2attn.evaluation.caption_tokens import tokens
+from seq2attn.evaluation.ptb_tokenizer import tokens
 
 Caption = str | Sequence[Hashable]  # raw text, or its tokens
 Ints = NDArray[np.int64]
@@ -95,7 +95,8 @@ class CiderD:
         """
         if images is None and len(candidates) != len(self):
             raise UserError(
-                f"{len(candidates):,} captions to score, but references of {len(self):,} images: every image needs its own"
+                f"{len(candidates):,} captions to score, but references of {len(self):,} images: "
+                "every image needs its own"
             )
         image_C = np.arange(len(self)) if images is None else np.array(images, dtype=np.int64)
         if len(image_C) != len(candidates):
@@ -181,10 +182,10 @@ def _cosines(
     key_M = reference_B[row_M] << _WORD_BITS | grams.gram_G[gram_M]
     place_M = np.searchsorted(order.key_G, key_M)
     place_M[place_M == len(order.key_G)] = 0
-    found = order.key_G[place_M] == key_M if len(order.key_G) else np.zeros(len(key_M), dtype=bool)
-    theirs = order.weight_G[place_M[found]]
-    ours = weight_G[gram_M[found]]
-    dot_B = np.bincount(row_M[found], np.minimum(ours, theirs) * theirs, minlength=len(candidate_B))
+    known_M = order.key_G[place_M] == key_M if len(order.key_G) else np.zeros(len(key_M), dtype=bool)
+    theirs = order.weight_G[place_M[known_M]]
+    ours = weight_G[gram_M[known_M]]
+    dot_B = np.bincount(row_M[known_M], np.minimum(ours, theirs) * theirs, minlength=len(candidate_B))
     norm_B = norm_C[candidate_B] * order.norm_R[reference_B]
     return np.divide(dot_B, norm_B, out=np.zeros(len(dot_B)), where=norm_B > 0)
 

@@ -42,7 +42,8 @@ class Pointing(NamedTuple):
     left_out: int  # boxes that hold no cell's centre, or lie outside the view
 
     def __str__(self) -> str:
-        return f"pointing {percent(self.accuracy)}  chance {percent(self.chance)}  ({self.words:,} words, {self.left_out:,} boxes left out)"
+        counts = f"({self.words:,} words, {self.left_out:,} boxes left out)"
+        return f"pointing {percent(self.accuracy)}  chance {percent(self.chance)}  {counts}"
 
 
 def in_view(box: Sides, size: tuple[float, float], side: float, fit: Fit) -> Sides:
@@ -111,10 +112,13 @@ def pointing(
 
 def total(counts: Iterable[Counts]) -> Pointing:
     """The shares over all captions, every word counting alike."""
-    found = list(counts)
-    words, left_out = sum(each.words for each in found), sum(each.left_out for each in found)
+    captions = list(counts)
+    words, left_out = sum(each.words for each in captions), sum(each.left_out for each in captions)
     if not words:
         return Pointing(None, None, 0, left_out)
     return Pointing(
-        sum(each.hits for each in found) / words, sum(each.chances for each in found) / words, words, left_out
+        sum(each.hits for each in captions) / words,
+        sum(each.chances for each in captions) / words,
+        words,
+        left_out,
     )

@@ -54,7 +54,7 @@ _SCRIPTS = {
 
 
 class Score(NamedTuple):
-    """One corpus score: `value` in points (0 to 100; TER may exceed 100), `signature` as sacreBLEU writes it."""
+    """One corpus score: `value` in points (0 to 100; TER may exceed 100), and sacreBLEU's signature."""
 
     name: str
     value: float
@@ -163,7 +163,8 @@ def check(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Non
         if len(reference) != len(hypotheses):
             which = f"reference {number}" if len(references) > 1 else "the reference"
             raise UserError(
-                f"{len(hypotheses):,} lines to score, but {which} has {len(reference):,}: every line needs its own"
+                f"{len(hypotheses):,} lines to score, but {which} has {len(reference):,}: "
+                "every line needs its own"
             )
     if not hypotheses:
         raise UserError("nothing to score: there is not one line")
@@ -185,7 +186,7 @@ def tokenizer_for(language: str | None, texts: Iterable[str] = ()) -> str:
     return "char" if code in _UNSPACED else "13a"
 
 
-def spaced(texts: Sequence[str], language: str | None = None) -> bool:
+def uses_spaces(texts: Sequence[str], language: str | None = None) -> bool:
     """Whether words are separated by spaces: if not, a length is counted in characters."""
     return _language(language, texts) not in _UNSPACED
 
@@ -245,10 +246,11 @@ def by_length(
     check(hypotheses, references)
     if len(sources) != len(hypotheses):
         raise UserError(
-            f"{len(hypotheses):,} lines to score, but {len(sources):,} source lines: lengths need one for each"
+            f"{len(hypotheses):,} lines to score, but {len(sources):,} source lines: "
+            "lengths need one for each"
         )
     sources = comparables(sources)
-    split = str.split if spaced(sources, source_language) else _characters
+    split = str.split if uses_spaces(sources, source_language) else _characters
     lengths = [len(split(source)) for source in sources]
     # a few giants do not widen every range
     longest = max(sorted(lengths)[math.ceil(0.98 * len(lengths)) - 1], 1)
@@ -261,15 +263,15 @@ def by_length(
     language = _language(target_language, comparables(references[0])) or "en"
     result = []
     for number in sorted(rows):
-        chosen = rows[number]
-        ours = [hypotheses[row] for row in chosen]
-        theirs = [[reference[row] for row in chosen] for reference in references]
-        low = min(number * width + 1, *(lengths[row] for row in chosen))
-        high = max(lengths[row] for row in chosen) if number == last else (number + 1) * width
-        telling = len(chosen) >= FEWEST and without_four(ours, theirs, language) is None
+        of_range = rows[number]
+        ours = [hypotheses[row] for row in of_range]
+        theirs = [[reference[row] for row in of_range] for reference in references]
+        low = min(number * width + 1, *(lengths[row] for row in of_range))
+        high = max(lengths[row] for row in of_range) if number == last else (number + 1) * width
+        telling = len(of_range) >= FEWEST and without_four(ours, theirs, language) is None
         by_words = bleu(ours, theirs, language, lowercase).value
         by_characters = chrf(ours, theirs, language, lowercase).value
-        result.append(Bucket(low, high, len(chosen), by_words, by_characters, telling))
+        result.append(Bucket(low, high, len(of_range), by_words, by_characters, telling))
     return result
 
 

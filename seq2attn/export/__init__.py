@@ -1,6 +1,4 @@
-"""A trained run for other engines: what they can hold of it, how it is said in their words, and the folder
-that it becomes.
-"""
+"""Export of a trained run to other engines: which models they support, their format, and the folder."""
 
 from seq2attn.export.folder import export
 

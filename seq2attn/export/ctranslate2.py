@@ -1,10 +1,9 @@
-"""A Transformer for CTranslate2 (https://github.com/OpenNMT/CTranslate2), by that project's own converter and
-specification.
+"""A Transformer for CTranslate2 (https://github.com/OpenNMT/CTranslate2), with that project's own converter
+and specification.
 
-What it has no word for is said in the words that it has, and computes the same: positions become a table, the
-maps of a score are multiplied into
-those of queries and keys, and heads that share what they read of the source get a copy each. It knows a model
-by its modules, and text by pieces.
+Parts that CTranslate2 does not have are converted to parts that compute the same: positions become a table,
+the linear maps of a score are multiplied into those of queries and keys, and heads that share keys and
+values get a copy each.
 """
 
 from collections.abc import Callable
@@ -28,7 +27,7 @@ from seq2attn.models.layers.transformer import EPS, FeedForward
 from seq2attn.models.seq2seq import Seq2Seq
 
 VERSION: str = ctranslate2.__version__
-# rows of a table of positions: beyond the longest source, and the longest output, of `translate`
+# rows of a table of positions: more than the longest source and the longest output of `translate`
 POSITIONS = 2304
 ACTIVATIONS = {
     "relu": common_spec.Activation.RELU,
@@ -39,9 +38,7 @@ ACTIVATIONS = {
 
 class ModelConverter(Converter):  # type: ignore[misc]
     def __init__(self, model: Seq2Seq, settings: ModelConfig, source: Tokenizer, target: Tokenizer) -> None:
-        """A Transformer that `limits.refuse` has nothing against, with its settings and the tokenizers of
-        both sides.
-        """
+        """A Transformer that `limits.refuse` accepts, with its settings and the tokenizers of both sides."""
         self.encoder, self.decoder = (
             cast(TransformerEncoder, model.encoder),
             cast(TransformerDecoder, model.decoder),
@@ -51,11 +48,11 @@ class ModelConverter(Converter):  # type: ignore[misc]
     @torch.no_grad()
     def _load(self) -> TransformerSpec:
         assert self.settings.encoder.kind == self.settings.decoder.kind == "transformer"
-        # -1: the last layer
-        shown = {"alignment_layer": -1, "alignment_heads": self.settings.decoder.heads}
+        # the attention that CTranslate2 returns: the mean over the heads of the last layer
+        alignment = {"alignment_layer": -1, "alignment_heads": self.settings.decoder.heads}
         spec = TransformerSpec(
             transformer_spec.TransformerEncoderSpec(**_stack(self.settings.encoder)),
-            transformer_spec.TransformerDecoderSpec(**_stack(self.settings.decoder), **shown),
+            transformer_spec.TransformerDecoderSpec(**_stack(self.settings.decoder), **alignment),
         )
         spec.encoder.embeddings[0].weight = _copy(self.encoder.embedding.weight)
         spec.decoder.embeddings.weight = _copy(self.decoder.target_embedding.weight)
@@ -98,19 +95,19 @@ def _stack(settings: TransformerConfig) -> dict[str, Any]:
         "activation": ACTIVATIONS[settings.activation],
         "ffn_glu": settings.activation == "swiglu",
         "rotary_dim": settings.size // settings.heads if settings.positions == "rotary" else None,
-        "rotary_interleave": False,  # the two of a pair stand half a head apart
+        "rotary_interleave": False,  # the two numbers of a pair are half a head apart
     }
 
 
 def _table(positions: Positions, settings: TransformerConfig) -> Tensor | None:
-    """What is added at each position, (POSITIONS, D): zeros where nothing is, for without a table CTranslate2
-    adds sinusoids. None where queries and keys are turned.
+    """The vectors that are added at each position, (POSITIONS, D); zeros for a model without positions,
+    because CTranslate2 adds sinusoids if there is no table. None for rotary positions.
     """
     if settings.positions == "rotary":
         return None
-    nothing = torch.zeros(POSITIONS, settings.size)
-    table = positions(0, POSITIONS, nothing)
-    return nothing if table is None else _copy(table)
+    zeros = torch.zeros(POSITIONS, settings.size)
+    table = positions(0, POSITIONS, zeros)
+    return zeros if table is None else _copy(table)
 
 
 def _self_attention(spec: Any, own: SelfAttention, norm: nn.Module) -> None:
@@ -141,8 +138,8 @@ def _source_attention(spec: Any, own: Attention, norm: nn.Module) -> None:
 def _heads(
     linear: nn.Linear, then: Callable[[Tensor], Tensor], parts: int, heads: int
 ) -> tuple[Tensor, Tensor | None]:
-    """The weight and bias of `heads` heads that share `parts` of a linear map, each followed by another
-    linear map.
+    """The weight and bias of `heads` heads that share `parts` of a linear map, each followed by the map
+    `then`.
     """
     weight = (
         then(linear.weight.unflatten(0, (parts, -1)).mT).mT.repeat_interleave(heads // parts, 0).flatten(0, 1)
@@ -175,5 +172,5 @@ def _norm(spec: Any, own: nn.Module) -> None:
 
 
 def _copy(tensor: Tensor) -> Tensor:
-    """A tensor of its own: what is quantised is changed in place."""
+    """A copy, because quantisation changes tensors in place."""
     return tensor.detach().to("cpu", torch.float32, copy=True).contiguous()

@@ -1,4 +1,4 @@
-"""The folder that an exported run becomes: whole or not there. It knows no engine's format."""
+"""The folder of an exported run, which is complete or not there. It knows no engine's format."""
 
 import os
 import re
@@ -11,24 +11,23 @@ from seq2attn.export.limits import refuse
 from seq2attn.inference import Translator
 from seq2attn.runs.directory import TOKENIZERS, Run, open_run
 
-# all that one may hold
+# all files that such a folder may hold
 FILES = {
     "model.bin",
     "config.json",
     *(f"{side}_vocabulary.json" for side in ("shared", "source", "target")),
     *TOKENIZERS,
 }
-OLDEST = (4, 6, 3)  # the first whose encoders may share keys and turn positions
+OLDEST = (4, 6, 3)  # the first with grouped-query attention and rotary positions in encoders
 INSTALL = "install it with `pip install 'ctranslate2>=4.6.3,<5'`, then export again"
 
 
 def export(path: str | Path, out: Path, quantization: str | None = None, force: bool = False) -> Run:
-    """Put the run at `path` into the folder `out` for CTranslate2, with its tokenizers. Returns the run.
+    """Write the run at `path` to the folder `out` for CTranslate2, with its tokenizers. Returns the run.
 
-    `quantization` is a type of CTranslate2's, as int8; None: float32. Raises UserError where there is no
-    trained run, or one of which CTranslate2 cannot
-    hold everything, where CTranslate2 is not installed, and where something stands at `out` already, unless
-    it is such a model and `force` replaces it.
+    `quantization` is a type of CTranslate2, as int8; None: float32. Raises UserError if there is no trained
+    run, if CTranslate2 does not support it or is not installed, and if `out` exists, unless it is an
+    exported model and `force` replaces it.
     """
     run = open_run(path)
     refuse(run.config, str(run.path))
@@ -40,7 +39,7 @@ def export(path: str | Path, out: Path, quantization: str | None = None, force: 
             raise
         raise UserError(f"the package ctranslate2 cannot be used ({error}); {INSTALL}") from None
     if tuple(map(int, re.findall(r"\d+", VERSION)[:3])) < OLDEST:
-        raise UserError(f"ctranslate2 {VERSION} cannot say all that is ours; {INSTALL}")
+        raise UserError(f"ctranslate2 {VERSION} is too old; {INSTALL}")
     translator = Translator.load(run.path, device="cpu")
     converter = ModelConverter(
         translator.members[0].model,
@@ -59,12 +58,13 @@ def _refuse_existing(out: Path, force: bool) -> None:
     if not os.path.lexists(out) or (out.is_dir() and not any(out.iterdir())):
         return
     if not force:
-        raise UserError(f"{out} exists: choose another name, or replace it with --force")
+        raise UserError(f"{out} exists: choose another name, or replace it with `force`")
     if not (out / "model.bin").is_file():
-        raise UserError(
-            f"{out} is no model of CTranslate2, so --force does not replace it: choose another name, or remove it yourself"
-        )
-    if others := sorted({file.name for file in out.iterdir()} - FILES):
-        raise UserError(
-            f"{out} holds {others[0]} too, so --force does not replace it: choose another name, or remove it yourself"
-        )
+        reason = "is no model of CTranslate2"
+    elif others := sorted({file.name for file in out.iterdir()} - FILES):
+        reason = f"holds {others[0]} too"
+    else:
+        return
+    raise UserError(
+        f"{out} {reason}, so `force` does not replace it: choose another name, or remove it yourself"
+    )

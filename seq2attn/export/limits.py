@@ -1,4 +1,4 @@
-"""What CTranslate2 can hold of our models, said before any work starts. It reads settings alone, and needs no
+"""Which models CTranslate2 supports, checked before any work starts. It reads only settings, and needs no
 CTranslate2.
 """
 
@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from seq2attn.config import Config
 from seq2attn.errors import UserError
 
-# scores that are a product of a linear map of the query with one of the key
+# dot products of a linear map of the query and a linear map of the key
 PRODUCTS = ("dot", "scaled-dot", "general", "keyed")
 
 
 def refuse(settings: Config, where: str) -> None:
-    """Raise UserError, naming `where` and the first setting that CTranslate2 has nothing for."""
+    """Raise UserError, which names `where` and the first setting that CTranslate2 does not support."""
     for name, value, why in _refusals(settings):
-        raise UserError(f'{where}: {name}="{value}" cannot be exported: {why}')
+        raise UserError(f'{where}: {name}="{value}" cannot be exported: {why}', setting=name)
 
 
 def _refusals(settings: Config) -> Iterator[tuple[str, object, str]]:
@@ -24,43 +24,36 @@ def _refusals(settings: Config) -> Iterator[tuple[str, object, str]]:
             yield (
                 f"model.{side}.kind",
                 kind,
-                "CTranslate2 runs Transformers; train one, as in `seq2attn train transformer`, or use `seq2attn translate`",
+                "CTranslate2 runs Transformers; train one (preset transformer), or translate here",
             )
+    scores = f"{', '.join(PRODUCTS[:-1])} or {PRODUCTS[-1]}"
     if a.score not in PRODUCTS:
         yield (
             "model.attention.score",
             a.score,
-            f"CTranslate2 compares by products alone; train with {', '.join(PRODUCTS[:-1])} or {PRODUCTS[-1]}",
+            f"CTranslate2 has only dot-product scores; train with {scores}",
         )
     for name, way in (("query_map", a.query_map), ("key_map", a.key_map)):
         if a.score == "keyed" and way == "nonlinear":
             yield (
                 f"model.attention.{name}",
                 way,
-                "CTranslate2 compares by products alone; train with linear or identity",
+                "CTranslate2 has only dot-product scores; train with linear or identity",
             )
     if a.normaliser != "softmax":
-        yield (
-            "model.attention.normaliser",
-            a.normaliser,
-            "CTranslate2 makes weights by softmax alone; train with that",
-        )
+        yield ("model.attention.normaliser", a.normaliser, "CTranslate2 has only softmax; train with it")
     if a.window != "none":
-        yield (
-            "model.attention.window",
-            a.window,
-            "CTranslate2 looks at the whole source; train without a window",
-        )
+        yield ("model.attention.window", a.window, "CTranslate2 has no attention windows; train without one")
     for name, part in (("keys", a.keys), ("values", a.values)):
         if part != "states":
             yield (
                 f"model.attention.{name}",
                 part,
-                "CTranslate2 reads the encoder's states alone; train with states",
+                "CTranslate2 attends to the encoder's states; train with states",
             )
     if model.decoder.kind == "transformer" and model.decoder.heads != a.heads:
         yield (
             "model.attention.heads",
             a.heads,
-            f"CTranslate2 has one number of heads in the decoder, and model.decoder.heads is {model.decoder.heads}; make them equal",
+            f"CTranslate2 has one number of heads; make it {model.decoder.heads}, as model.decoder.heads",
         )

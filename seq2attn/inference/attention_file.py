@@ -1,7 +1,8 @@
-"""The file of `translate --attention`: written as translations come, and read back. Both formats stand here.
+"""The file of `translate --attention`: written as translations come, and read back. Both formats stand
+here.
 
-The ending chooses the format to write: `.npz` (arrays) or `.jsonl` (one JSON object a line). For each translation
-both hold, with T target and S source words (or subwords), L layers and H heads:
+The ending chooses the format to write: `.npz` (arrays) or `.jsonl` (one JSON object a line). For each
+translation both hold, with T target and S source words (or subwords), L layers and H heads:
 
     attention               (T, S)           between words, the mean over layers and heads
     source_words            S words
@@ -12,11 +13,12 @@ both hold, with T target and S source words (or subwords), L layers and H heads:
     attention_heads         (L, H, T, S)     only if all heads were kept
     subword_attention_heads (L, H, T+1, S+1) only if all heads were kept
 
-In an npz the keys of line i (from 0) begin with `i/`, and those of its second best translation and on with `i.1/`,
-`i.2/`. In JSON lines they stand beside `line` (from 0), `rank` (from 0) and `text`.
+In an npz the keys of line i (from 0) begin with `i/`, and those of its second best translation and on with
+`i.1/`, `i.2/`. In JSON lines they stand beside `line` (from 0), `rank` (from 0) and `text`.
 
-The reader takes files from anybody: it checks the sizes that a file declares before it allocates memory, executes
-nothing, and refuses a damaged file with one line. It knows no model. Line numbers count from 1 there.
+The reader takes files from anybody: it checks the sizes that a file declares before it allocates memory,
+executes nothing, and refuses a damaged file with one line. It knows no model. Line numbers count from 1
+there.
 """
 
 import io

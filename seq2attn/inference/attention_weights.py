@@ -24,7 +24,9 @@ def as_arrays(weights_TLHS: Tensor, attention: AttentionOption) -> tuple[Weights
 
 
 def select(weights: NDArray[Any], layer: int | None = None, head: int | None = None) -> NDArray[Any]:
-    """Weights (L, H, T, S) -> (T, S): of one layer and one head, numbered from 1; None is the mean over all."""
+    """Weights (L, H, T, S) -> (T, S): of one layer and one head, numbered from 1; None is the mean over
+    all.
+    """
     for axis, name, number in ((0, "layer", layer), (1, "head", head)):
         count = weights.shape[axis]
         if number is not None and not 1 <= number <= count:
@@ -37,8 +39,8 @@ def select(weights: NDArray[Any], layer: int | None = None, head: int | None = N
 
 
 def select_attention(output: Output, layer: int | None = None, head: int | None = None) -> Output:
-    """A translation or caption whose `attention` and `subword_attention` are those of one layer and one head (see
-    `select`). It needs attention="all".
+    """A translation or caption whose `attention` and `subword_attention` are those of one layer and one
+    head (see `select`). It needs attention="all".
     """
     if output.subword_attention_heads is None or output.attention_heads is None:
         raise UsageError('attention: ask for "all" to select a layer or a head', setting="attention")

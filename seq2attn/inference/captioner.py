@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from seq2attn.config import Config
 from seq2attn.data.images.files import content_of
-from seq2attn.data.images.transforms import ImageTransform, stacked
+from seq2attn.data.images.transforms import ImageTransform, stack_images
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference import forced
@@ -47,7 +47,9 @@ File = str | os.PathLike[str] | bytes
 
 
 class Captioner(Predictor[Pixels, Caption]):
-    """Models and a tokenizer, ready to caption images: loaded from runs, or made around a model in training."""
+    """Models and a tokenizer, ready to caption images: loaded from runs, or made around a model in
+    training.
+    """
 
     def __init__(
         self,
@@ -60,8 +62,8 @@ class Captioner(Predictor[Pixels, Caption]):
         others: Sequence[tuple[Seq2Seq, ImageTransform]] = (),
         processes: bool = False,
     ) -> None:
-        """An ensemble of the model and `others`, each with its own transform of an image, on the device of the model.
-        `precision` and `processes`: see `Translator`.
+        """An ensemble of the model and `others`, each with its own transform of an image, on the device of
+        the model. `precision` and `processes`: see `Translator`.
         """
         assert config.model.encoder.kind == "image"
         self.transforms = (ImageTransform.of(config.model.encoder), *(transform for _, transform in others))
@@ -136,11 +138,11 @@ class Captioner(Predictor[Pixels, Caption]):
         utility: Utility | None = None,
         samples: int | None = None,
     ) -> list[list[Caption]]:
-        """The `n_best` captions of each image, best first. An image is a path, the bytes of a file, or the result of
-        `load_pixels`.
+        """The `n_best` captions of each image, best first. An image is a path, the bytes of a file, or the
+        result of `load_pixels`.
 
-        Options: see `Translator.translate`; the default maximum length is MAX_LENGTH. Raises UserError, which names
-        the file, if it is no image.
+        Options: see `Translator.translate`; the default maximum length is MAX_LENGTH. Raises UserError,
+        which names the file, if it is no image.
         """
         if isinstance(images, str | bytes | os.PathLike):
             raise UsageError("caption takes a list of images: put a single one in brackets")
@@ -213,7 +215,9 @@ class Captioner(Predictor[Pixels, Caption]):
         return self_attention(self, source, len(source) if self.clips else None, target_ids, [])
 
     def load_pixels(self, image: File, where: str | None = None) -> list[Pixels]:
-        """The pixels of an image for each member. Raises UserError, which names the file, if it is no image."""
+        """The pixels of an image for each member. Raises UserError, which names the file, if it is no
+        image.
+        """
         content, name = (
             ([image], "image")
             if isinstance(image, bytes)
@@ -271,12 +275,12 @@ class Captioner(Predictor[Pixels, Caption]):
     def _read(self, member: int, sources: Sequence[Pixels]) -> tuple[Tensor, Tensor]:
         if not self.clips:
             return (
-                stacked(sources, False)
+                stack_images(sources, False)
                 if sources[0].dtype == np.uint8
                 else (torch.from_numpy(np.stack(sources)), torch.ones(len(sources), 1, dtype=torch.bool))
             )
         if sources[0].dtype == np.uint8:
-            source, mask = stacked(sources, True)
+            source, mask = stack_images(sources, True)
         else:
             longest = max(map(len, sources))
             mask = torch.tensor([[frame < len(source) for frame in range(longest)] for source in sources])
@@ -325,7 +329,7 @@ class Captioner(Predictor[Pixels, Caption]):
             hypothesis.score,
             hypothesis.log_probability,
             tokens,
-            tokenizer.pieces(tokens),
+            tokenizer.subwords(tokens),
             words=text.split(),
             finished=hypothesis.finished,
         )

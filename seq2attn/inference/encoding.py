@@ -13,8 +13,8 @@ MAX_CHARACTERS = 2**20  # of one text; the rest is not read
 def truncate_text(text: str) -> str:
     """The text, or its beginning up to a space if it has more than MAX_CHARACTERS.
 
-    No subword reaches over a space, so the beginning is tokenised as within the whole. A text without a space is cut
-    so late that only subwords far behind any that is read can differ.
+    No subword reaches over a space, so the beginning is tokenised as within the whole. A text without a
+    space is cut so late that only subwords far behind any that is read can differ.
     """
     if len(text) <= MAX_CHARACTERS:
         return text
@@ -49,6 +49,8 @@ def pad(ids: Sequence[Sequence[int]], padding: int) -> Tensor:
 
 
 def pad_sources(ids: Sequence[Sequence[int]], multiple: int) -> Tensor:
-    """int64 (B, S): sources with their EOS, padded to a multiple of `multiple`: see `scheduling.batches.STEP`."""
+    """int64 (B, S): sources with their EOS, padded to a multiple of `multiple`: see
+    `scheduling.batches.STEP`.
+    """
     source_BS = pad([[*source, EOS] for source in ids], PAD)
     return torch.nn.functional.pad(source_BS, (0, -source_BS.shape[1] % multiple), value=PAD)

@@ -1,4 +1,5 @@
-"""One model or several as one step of a search: the mean of the members' probabilities and of their attention.
+"""One model or several as one step of a search: the mean of the members' probabilities and of their
+attention.
 
 It knows models by the interface of their decoders. Shape suffixes as in `search.step`.
 """
@@ -26,8 +27,8 @@ class EnsembleState(NamedTuple):
 
 
 class Ensemble:
-    """Members share the target vocabulary. Attention is the mean over those with the source positions of the first:
-    by layer and head if they have equally many, else over all layers and heads.
+    """Members share the target vocabulary. Attention is the mean over those with the source positions of
+    the first: by layer and head if they have equally many, else over all layers and heads.
     """
 
     def __init__(self, models: Sequence[Seq2Seq], same_positions: Sequence[bool]) -> None:
@@ -61,8 +62,8 @@ class Ensemble:
     def score_targets(
         self, memories: Sequence[Memory], inputs_BT: Tensor, targets_BT: Tensor, attention: AttentionOption
     ) -> tuple[Tensor, Tensor | None]:
-        """By teacher forcing: log p of each target token (B, T), and weights (B, T, L, H, S), on the CPU. Logits are
-        computed in blocks, so that memory stays bounded.
+        """By teacher forcing: log p of each target token (B, T), and weights (B, T, L, H, S), on the CPU.
+        Logits are computed in blocks, so that memory stays bounded.
         """
         log_probs, weights = [], []
         for model, of_member in zip(self.models, memories, strict=True):

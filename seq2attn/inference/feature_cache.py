@@ -58,7 +58,17 @@ def features(
 
 def _key(split: CaptionedSplit, encoder: ImageEncoder, settings: ImageEncoderConfig) -> str:
     digest = hashlib.blake2b(digest_size=12)
-    seen = ("backbone", "stages", "norm", "self_attention", "side", "fit", "mean", "std", "frames")
+    seen = (
+        "backbone",
+        "stages",
+        "norm",
+        "self_attention",
+        "image_size",
+        "resize",
+        "mean",
+        "std",
+        "max_frames",
+    )
     digest.update(
         json.dumps(
             {name: value for name, value in settings.model_dump(mode="json").items() if name in seen}

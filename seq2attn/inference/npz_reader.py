@@ -1,8 +1,8 @@
-"""Reads the arrays of an untrusted npz file one by one. Compression, size and type are checked before memory is
-allocated.
+"""Reads the arrays of an untrusted npz file one by one. Compression, size and type are checked before
+memory is allocated.
 
-numpy's own reader allocates what a header asks for and unpacks whatever is there. Here nothing is executed, and
-no Python object is read.
+numpy's own reader allocates what a header asks for and unpacks whatever is there. Here nothing is executed,
+and no Python object is read.
 """
 
 import math

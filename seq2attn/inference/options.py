@@ -62,7 +62,8 @@ class Options(NamedTuple):
         check_option(self.attention)
         if self.utility is not None and self.sample:
             raise UsageError(
-                "sample returns the samples themselves, and `utility` chooses from samples of its own: leave one out",
+                "sample returns the samples themselves, and `utility` chooses from samples of its own: "
+                "leave one out",
                 setting="sample",
             )
         for name, number, least, most in (
@@ -77,17 +78,17 @@ class Options(NamedTuple):
             refuse_number(name, number, least, most)
         if self.max_length is not None and self.max_length < self.min_length:
             raise UsageError(
-                f"min_length is {self.min_length} and max_length {self.max_length}: no length is between them",
+                f"min_length is {self.min_length} and max_length {self.max_length}: no length fits",
                 setting="min_length",
             )
         if not self.drawn and self.n_best > self.beam:
             raise UsageError(
-                f"n_best is {self.n_best} and beam {self.beam}: a beam search returns at most `beam` outputs",
+                f"n_best is {self.n_best} and beam {self.beam}: a beam search returns at most that many",
                 setting="n_best",
             )
         if self.utility is not None and self.n_best > self.drawn:
             raise UsageError(
-                f"n_best is {self.n_best} and samples {self.drawn}: at most as many are returned as are drawn",
+                f"n_best is {self.n_best} and samples {self.drawn}: no more are returned than are drawn",
                 setting="n_best",
             )
         if self.utility is not None and self.drawn > MOST_SAMPLES:

@@ -1,4 +1,5 @@
-"""What translation and captioning share: options, batches for all cores, and a search over one model or several.
+"""What translation and captioning share: options, batches for all cores, and a search over one model or
+several.
 
 It knows models by their encoder and decoder interface, and neither what a source is nor how it is read.
 """
@@ -42,7 +43,10 @@ NARROW = 16  # rows a source; no search up to this width needs more memory than 
 MAX_NUMBERS = 2**29  # that a wider search may keep of one batch (2 GiB); on a GPU, a quarter of its memory
 MAX_PREFIX = 1024  # tokens of a prefix, if the longest output is shorter
 MIN_FORK_WORK = 2**12  # source positions times rows a source: with less it does not pay to start processes
-NO_NUMBERS = "the model's probabilities are not numbers: its weights are damaged, or too large for this precision (try fp32)"
+NO_NUMBERS = (
+    "the model's probabilities are not numbers: its weights are damaged, or too large for this precision "
+    "(try fp32)"
+)
 
 Source = TypeVar("Source")  # one input as a member reads it
 Result = TypeVar("Result")
@@ -68,7 +72,9 @@ class Job(NamedTuple):
 
 
 class Predictor(abc.ABC, Generic[Source, Result]):
-    """Models and a target tokenizer, ready to search. Every call leaves the models in the mode they were in."""
+    """Models and a target tokenizer, ready to search. Every call leaves the models in the mode they were
+    in.
+    """
 
     def __init__(
         self,
@@ -148,8 +154,8 @@ class Predictor(abc.ABC, Generic[Source, Result]):
 
     @contextmanager
     def inference_mode(self) -> Iterator[None]:
-        """No dropout, no gradients, and the number format of this predictor. Restores the mode of every module.
-        Raises UserError as `at_work` does.
+        """No dropout, no gradients, and the number format of this predictor. Restores the mode of every
+        module. Raises UserError as `at_work` does.
         """
         before = [(module, module.training) for model in self.models for module in model.modules()]
         for model in self.models:
@@ -181,8 +187,8 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         settings = self.config.search
         if samples is not None and utility is None:
             raise UsageError(
-                f"samples is {samples}: they are candidates for a utility, and none is given; with sample=True, "
-                "n_best is the number of samples",
+                f"samples is {samples}: they are candidates for a utility, and none is given; "
+                "with sample=True, n_best is the number of samples",
                 setting="samples",
             )
         return Options(
@@ -227,7 +233,9 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         first: int,
         batch_tokens: int | None,
     ) -> Iterator[tuple[int, list[Result]]]:
-        """The results of the inputs `rows`, in any order. `sources` by member, then by input; the rest by input."""
+        """The results of the inputs `rows`, in any order. `sources` by member, then by input; the rest by
+        input.
+        """
         batch_tokens = self.batch_tokens if batch_tokens is None else batch_tokens
         refuse_number("batch_tokens", batch_tokens, 1, None)
         self._refuse_wide({i: (positions[i], limits[i]) for i in rows}, options)
@@ -257,8 +265,9 @@ class Predictor(abc.ABC, Generic[Source, Result]):
             raise UserError(NO_NUMBERS) from None
 
     def _refuse_wide(self, sizes: dict[int, tuple[int, int]], options: Options) -> None:
-        """Raise UsageError if a wide search could keep gigabytes: for every row of every step its attention, and in
-        a Transformer its keys and values. `sizes`: by input, source positions and maximum output length.
+        """Raise UsageError if a wide search could keep gigabytes: for every row of every step its
+        attention, and in a Transformer its keys and values. `sizes`: by input, source positions and maximum
+        output length.
         """
         if options.width <= NARROW or not sizes:
             return
@@ -277,9 +286,9 @@ class Predictor(abc.ABC, Generic[Source, Result]):
             name = "n_best" if options.sample else "samples" if options.drawn else "beam"
             attention = ", or leave out the attention" if options.attention else ""
             raise UsageError(
-                f"{name} is {options.width}: for a source of {positions:,} tokens (number {number} of this call) and "
-                f"outputs of up to {limit:,} the search may take {count * 4 / 2**30:,.0f} GB; "
-                f"make `{name}` or `max_length` smaller{attention}",
+                f"{name} is {options.width}: for a source of {positions:,} tokens "
+                f"(number {number} of this call) and outputs of up to {limit:,} the search may "
+                f"take {count * 4 / 2**30:,.0f} GB; make `{name}` or `max_length` smaller{attention}",
                 setting=name,
             )
 

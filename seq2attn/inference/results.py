@@ -1,9 +1,10 @@
-"""What inference returns: `Translation` and `Caption`, hypotheses as people read them, with their attention.
+"""What inference returns: `Translation` and `Caption`, hypotheses as people read them, with their
+attention.
 
-Probabilities are natural logs. Attention is None if the model has none or the caller did not ask for it. Shapes:
-T target words, U target subwords, S source words (or positions of an image), R source subwords, L decoder layers
-with attention, H heads of each. The weights of a target word are the mean over its subwords; a source word gets
-the sum over its subwords.
+Probabilities are natural logs. Attention is None if the model has none or the caller did not ask for it.
+Shapes: T target words, U target subwords, S source words (or positions of an image), R source subwords, L
+decoder layers with attention, H heads of each. The weights of a target word are the mean over its subwords;
+a source word gets the sum over its subwords.
 """
 
 from dataclasses import dataclass, field
@@ -31,8 +32,8 @@ class Translation:
     target_words: list[str] = field(default_factory=list)
     attention: Weights | None = field(default=None, compare=False)  # (T, S), the mean over layers and heads
     finished: bool = True  # False: cut at the maximum length
-    # source tokens beyond the limit, which the model did not read; at least so many, if the text was also cut at
-    # MAX_CHARACTERS
+    # source tokens beyond the limit, which the model did not read; at least so many, if the text was also
+    # cut at MAX_CHARACTERS
     truncated_tokens: int = 0
     unforced: int = 0  # tokens of the prefix that were dropped because they exceed the longest output
     # (L, H, T, S) and (L, H, U+1, R+1): with attention="all"

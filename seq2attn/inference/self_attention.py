@@ -1,4 +1,6 @@
-"""Self-attention of one input, by layer and head: a second, slow pass of encoder and decoder, for those who look."""
+"""Self-attention of one input, by layer and head: a second, slow pass of encoder and decoder, for those who
+look.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -30,8 +32,8 @@ def self_attention(
     target: Sequence[int] | None,
     labels: list[str],
 ) -> SelfAttention:
-    """Of the first model. `size`: the source positions that are not padding; None: all. `target`: the ids that the
-    decoder reads.
+    """Of the first model. `size`: the source positions that are not padding; None: all. `target`: the ids
+    that the decoder reads.
 
     Raises UsageError, which names the setting, if the encoder (or with a target, the decoder) has none.
     """
@@ -57,7 +59,7 @@ def self_attention(
             "leave out the target",
             "model.decoder.kind",
         )
-    inputs = [] if target is None else predictor.target_tokenizer.pieces([BOS, *target])
+    inputs = [] if target is None else predictor.target_tokenizer.subwords([BOS, *target])
     return SelfAttention(_array(encoder), _array(decoder), labels, inputs)
 
 

@@ -54,13 +54,13 @@ class Translator(Predictor[list[int], Translation]):
         others: Sequence[Member] = (),
         processes: bool = False,
     ) -> None:
-        """An ensemble of the model and `others`, on the device of the model. `auto` precision is fp32 here: only fp32
-        gives the same bits in every batch.
+        """An ensemble of the model and `others`, on the device of the model. `auto` precision is fp32 here:
+        only fp32 gives the same bits in every batch.
 
-        With `processes`, large calls on a CPU use forked processes instead of threads, on Linux: faster, with the
-        same results to the last bit. The processes have the models as they are at the first such call, and run until
-        `close`, or until the translator is deleted. Leave it out if other threads compute. A `utility` must then
-        be one that can be pickled, as those of `evaluation.text` can.
+        With `processes`, large calls on a CPU use forked processes instead of threads, on Linux: faster,
+        with the same results to the last bit. The processes have the models as they are at the first such
+        call, and run until `close`, or until the translator is deleted. Leave it out if other threads
+        compute. A `utility` must then be one that can be pickled, as those of `evaluation.text` can.
         """
         self.source_tokenizer = source_tokenizer
         # statistics of the lengths that the first run was trained on, if it has them
@@ -84,13 +84,13 @@ class Translator(Predictor[list[int], Translation]):
         settings: Iterable[str] = (),
         processes: bool = False,
     ) -> Self:
-        """A run, or several joined by commas: an ensemble with the languages and search settings of the first.
-        `processes`: see the class.
+        """A run, or several joined by commas: an ensemble with the languages and search settings of the
+        first. `processes`: see the class.
 
-        `settings`, as "model.attention.at_inference=sample", are changed in every run before its model is built.
-        Raises UserError if a run is missing, incomplete, damaged, from a newer version, or has another target
-        vocabulary; UsageError for a setting that is wrong, that only training uses, that has no effect on any of the
-        runs, or that changes the shape of a parameter.
+        `settings`, as "model.attention.at_inference=sample", are changed in every run before its model is
+        built. Raises UserError if a run is missing, incomplete, damaged, from a newer version, or has
+        another target vocabulary; UsageError for a setting that is wrong, that only training uses, that has
+        no effect on any of the runs, or that changes the shape of a parameter.
         """
         with at_work("cpu" if device == "cpu" else "cuda"):
             loaded = load_runs(run, device, precision, settings, images=False)
@@ -132,18 +132,20 @@ class Translator(Predictor[list[int], Translation]):
         utility: Utility | None = None,
         samples: int | None = None,
     ) -> list[list[Translation]]:
-        """The `n_best` translations of each text, best first; one empty translation of an empty or blank text.
+        """The `n_best` translations of each text, best first; one empty translation of an empty or blank
+        text.
 
         None stands for the run's own search settings, or for what fits the device. Lengths are in tokens.
 
         `prefixes`: what the translation of each text begins with; may be empty.
         `no_repeat_ngram`: n above 0: no translation holds an n-gram of target tokens twice.
         `attention`: True: the mean over layers and heads; "all": every head too; False: none.
-        `sample`: draw the n_best at random, each text from a random stream of its own, which depends on `seed` and
-        its number; the first text has number `first`. Attention that samples uses that stream too.
-        `utility`: minimum-Bayes-risk decoding with a function of `evaluation.text.utility`: draw `samples` and return
-        the n_best distinct texts of highest mean utility against all samples. That is their score, and
-        `length_penalty` has no effect. Fewer are returned if fewer distinct texts were drawn.
+        `sample`: draw the n_best at random, each text from a random stream of its own, which depends on
+        `seed` and its number; the first text has number `first`. Attention that samples uses that stream
+        too.
+        `utility`: minimum-Bayes-risk decoding with a function of `evaluation.text.utility`: draw `samples`
+        and return the n_best distinct texts of highest mean utility against all samples. That is their
+        score, and `length_penalty` has no effect. Fewer are returned if fewer distinct texts were drawn.
 
         Raises UsageError for options that make no sense, UserError if the model returns NaN.
         """
@@ -196,8 +198,8 @@ class Translator(Predictor[list[int], Translation]):
         seed: int = 1,
         first: int = 0,
     ) -> list[Translation]:
-        """Forced decoding: each text with the target that is given, its score and its attention. Targets are used
-        whole, sources up to MAX_SOURCE tokens.
+        """Forced decoding: each text with the target that is given, its score and its attention. Targets
+        are used whole, sources up to MAX_SOURCE tokens.
 
         `attention`, `seed` and `first`: see `translate`.
         """
@@ -221,12 +223,12 @@ class Translator(Predictor[list[int], Translation]):
         ]
 
     def self_attention(self, text: str, target: str | None = None) -> SelfAttention:
-        """The self-attention of the encoder and, with a target, of the decoder that reads it. Of an ensemble, that
-        of the first model. Raises UsageError if the model has none.
+        """The self-attention of the encoder and, with a target, of the decoder that reads it. Of an
+        ensemble, that of the first model. Raises UsageError if the model has none.
         """
         ids = encode_texts(self.source_tokenizer, [text], MAX_SOURCE)[0]
         target_ids = None if target is None else self.target_tokenizer.encode(target)
-        labels = self.source_tokenizer.pieces([*ids, EOS])
+        labels = self.source_tokenizer.subwords([*ids, EOS])
         return self_attention(self, ids, len(ids) + 1, target_ids, labels)
 
     def _encode_sources(self, texts: Sequence[str]) -> tuple[list[list[list[int]]], list[int]]:
@@ -269,8 +271,8 @@ class Translator(Predictor[list[int], Translation]):
             hypothesis.score,
             hypothesis.log_probability,
             tokens,
-            self.source_tokenizer.pieces(source_ids),
-            self.target_tokenizer.pieces(tokens),
+            self.source_tokenizer.subwords(source_ids),
+            self.target_tokenizer.subwords(tokens),
             source_words=source.split(None, MAX_WORDS)[:MAX_WORDS],
             target_words=text.split(),
             finished=hypothesis.finished,

@@ -1,5 +1,5 @@
-"""From subwords to words: the white-space word of the raw text that each subword belongs to, and attention between
-words.
+"""From subwords to words: the white-space word of the raw text that each subword belongs to, and attention
+between words.
 
 It knows tokenizers by their output, and no model.
 """
@@ -13,11 +13,11 @@ from seq2attn.inference.results import Weights
 
 
 def word_numbers(text: str, ids: Sequence[int], tokenizer: Tokenizer) -> list[int]:
-    """For each id of `tokenizer.encode(text)`, or of its beginning, the index of its word in `text.split()`; -1 for
-    white space.
+    """For each id of `tokenizer.encode(text)`, or of its beginning, the index of its word in
+    `text.split()`; -1 for white space.
 
-    A subword that reaches over several words belongs to the first. Unlike the decoded text, this is right even if
-    unknown characters are white space.
+    A subword that reaches over several words belongs to the first. Unlike the decoded text, this is right
+    even if unknown characters are white space.
     """
     # the tokenizer puts a space at the beginning
     normal = " " + normalise(text, tokenizer.lowercase).replace(STAND_IN, SPACE)
@@ -58,17 +58,21 @@ def word_numbers(text: str, ids: Sequence[int], tokenizer: Tokenizer) -> list[in
 
 
 def _spread(start: int, stop: int, unknown: int, first: Callable[[int, int], int]) -> list[int]:
-    """Words of `unknown` ids that share the characters from start to stop: one character each, the rest to the last."""
+    """Words of `unknown` ids that share the characters from start to stop: one character each, the rest to
+    the last.
+    """
     return [first(start + i, stop if i == unknown - 1 else start + i + 1) for i in range(unknown)]
 
 
 def between_words(
     subwords_TS: Weights, target: Sequence[int], source: Sequence[int], target_words: int, source_words: int
 ) -> Weights:
-    """Attention between words (..., target_words, source_words) from attention between subwords (..., T, S).
+    """Attention between words (..., target_words, source_words) from attention between subwords (..., T,
+    S).
 
-    `target` and `source` are the word of each subword (-1: none); words from target_words and source_words on are
-    left out. A source word gets the sum over its subwords, a target word the mean; nothing is normalised again.
+    `target` and `source` are the word of each subword (-1: none); words from target_words and source_words
+    on are left out. A source word gets the sum over its subwords, a target word the mean; nothing is
+    normalised again.
     """
     to_source = _membership(source, source_words)
     to_target = _membership(target, target_words)

@@ -1,5 +1,5 @@
-"""Writes a zip archive of many small files in constant memory. (`zipfile` keeps a few hundred bytes of each file
-until the archive is closed.)
+"""Writes a zip archive of many small files in constant memory. (`zipfile` keeps a few hundred bytes of each
+file until the archive is closed.)
 
 The directory, which stands at the end of an archive, is collected in a temporary file without a name.
 """

@@ -45,7 +45,9 @@ class Run:
     target_size: int
     languages: tuple[str | None, str | None]
     corpus: str  # the training corpus, as the user named it
-    source_lengths: Mapping[str, float] | None = None  # of the training texts: see `data.seen`
+    source_lengths: Mapping[str, float] | None = (
+        None  # of the training texts: see `data.text.source_statistics`
+    )
 
     @property
     def weights(self) -> Path:
@@ -150,7 +152,7 @@ def refuse_existing(path: Path, force: bool) -> None:
 
 
 def traces(path: Path) -> str:
-    """What training, or use, of a run has left at `path` beside settings and first weights, in words, or ""."""
+    """What training or use of a run has left at `path`, but for settings and first weights, in words, or ""."""
     weights, log = path / "model.safetensors", path / "metrics.jsonl"
     left = {
         "weights": os.path.lexists(weights),

@@ -12,7 +12,14 @@ from typing import NamedTuple, get_args
 
 import torch
 
-from seq2attn.config import MOST_PARAMETERS, Precision, change, estimate_parameters, refuse_idle, refuse_spent
+from seq2attn.config import (
+    MOST_PARAMETERS,
+    Precision,
+    change,
+    estimate_parameters,
+    refuse_idle,
+    refuse_training_only,
+)
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.devices import find_device
 from seq2attn.errors import UsageError, UserError
@@ -61,8 +68,8 @@ def load_runs(
     """The runs that `run` names, with `settings` changed; `images` says whether their sources must be images.
 
     Raises UserError where a run is missing, incomplete, damaged, from a newer version, of another kind of
-    source or of another target vocabulary; UsageError for settings that are wrong, that act in training alone,
-    that have no effect on any of the runs, or that change the shape of a parameter.
+    source or of another target vocabulary; UsageError for settings that are wrong, that act in training
+    alone, that have no effect on any of the runs, or that change the shape of a parameter.
     """
     if precision not in get_args(Precision):
         raise UsageError(
@@ -126,7 +133,7 @@ def _changed(run: Run, settings: Sequence[str]) -> Run:
     """
     if not settings:
         return run
-    refuse_spent(settings)
+    refuse_training_only(settings)
     changed = replace(run, config=change(run.config, settings, f"{run.path} with {' '.join(settings)}"))
     shapes = _shapes(run)
     if _shapes(changed) != shapes:

@@ -1,7 +1,7 @@
 """How a run was made: a line of RUN/provenance.jsonl for each time that training began or continued.
 
-It holds no environment variables and no name of the machine. It is part of the run and nothing reads it back: a
-run without it, or with a damaged one, opens as any other.
+It holds no environment variables and no name of the machine. It is part of the run and nothing reads it
+back: a run without it, or with a damaged one, opens as any other.
 """
 
 import json

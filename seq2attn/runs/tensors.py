@@ -1,4 +1,4 @@
-"""Tensors of a model in files: safetensors in and out, with no name, shape or dtype but those of the model."""
+"""Tensors of a model in files of safetensors, with the names, shapes and dtypes of the model."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,12 +48,12 @@ def save_weights(run: Run, model: nn.Module) -> None:
 
 
 def load_weights(run: Run, model: nn.Module) -> None:
-    """Copy the best weights of the run into the model. Raises UserError where they are damaged or do not fit."""
+    """Copy the run's best weights into the model. Raises UserError where they are damaged or do not fit."""
     load_tensors(model, read_tensors(run.weights), str(run.weights))
 
 
 def refuse_unfit_weights(run: Run, model: nn.Module) -> None:
-    """Raise UserError where the best weights are damaged, or differ from the model in name, shape or dtype."""
+    """Raise UserError where the best weights are damaged, or not those of the model by name, shape, dtype."""
     own = named_tensors(model)
     with reading(run.weights), safe_open(run.weights, framework="pt") as file:
         stored = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping

@@ -1,1 +1,3 @@
-"""Search over any step function: beam search, greedy search and sampling. It imports no model and no tokenizer."""
+"""Search over any step function: beam search, greedy search and sampling. It imports no model and no
+tokenizer.
+"""

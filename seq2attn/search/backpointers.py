@@ -1,7 +1,8 @@
-"""Back-pointers of a search: for every step the token of each row, the row that it extends, and its attention.
+"""Back-pointers of a search: for every step the token of each row, the row that it extends, and its
+attention.
 
-The search copies neither tokens nor attention while it runs; a hypothesis is read backwards from its end, once, when
-all are finished. Shape suffixes as in `step`; E ends of hypotheses.
+The search copies neither tokens nor attention while it runs; a hypothesis is read backwards from its end,
+once, when all are finished. Shape suffixes as in `step`; E ends of hypotheses.
 """
 
 import itertools
@@ -44,8 +45,8 @@ class Backpointers:
     def hypotheses(self, ends: list[list[End]], longest: list[int], least: int = 1) -> list[list[Hypothesis]]:
         """The hypotheses of each sentence, from their ends and the sentence's maximum length.
 
-        If there are fewer than `least`, because the step allowed no other output within the limits, empty ones of
-        score -inf fill up.
+        If there are fewer than `least`, because the step allowed no other output within the limits, empty
+        ones of score -inf fill up.
         """
         outputs = iter(self._read([(b, end.last_step, end.row) for b, row in enumerate(ends) for end in row]))
         results = []

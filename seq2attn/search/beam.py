@@ -1,8 +1,8 @@
 """Beam search over any step function; with a beam of 1 it is greedy search.
 
-It knows no model, and of the tokens only BOS, EOS and the banned ones. It has no Python loop over hypotheses, and
-the result of a sentence does not depend on the other sentences of its batch. Shape suffixes as in `step`; K
-candidates of a sentence.
+It knows no model, and of the tokens only BOS, EOS and the banned ones. It has no Python loop over
+hypotheses, and the result of a sentence does not depend on the other sentences of its batch. Shape suffixes
+as in `step`; K candidates of a sentence.
 """
 
 import math

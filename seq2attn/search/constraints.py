@@ -29,9 +29,10 @@ class Limits(NamedTuple):
 class Constraints:
     """The limits, at work; `apply` sets every token that breaks one to -inf.
 
-    A prefix takes precedence over the rest: it may hold banned tokens and repeat itself, and a maximum shorter
-    than the prefix becomes its length. A minimum above a sentence's maximum becomes that maximum. EOS is exempt from
-    `no_repeat_ngram`, so only an output below its minimum length can be left without any allowed token.
+    A prefix takes precedence over the rest: it may hold banned tokens and repeat itself, and a maximum
+    shorter than the prefix becomes its length. A minimum above a sentence's maximum becomes that maximum.
+    EOS is exempt from `no_repeat_ngram`, so only an output below its minimum length can be left without any
+    allowed token.
     """
 
     def __init__(self, limits: Limits) -> None:

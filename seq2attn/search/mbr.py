@@ -1,5 +1,5 @@
-"""Minimum-Bayes-risk decoding: the output of highest expected utility, with samples as candidates and as references
-(Eikema & Aziz 2022, "N-by-N").
+"""Minimum-Bayes-risk decoding: the output of highest expected utility, with samples as candidates and as
+references (Eikema & Aziz 2022, "N-by-N").
 
 It compares outputs only by the utility function that it is given.
 """
@@ -13,11 +13,12 @@ Utility = Callable[[str, str], float]
 
 
 def rank_by_expected_utility(outputs: Sequence[str], utility: Utility) -> list[tuple[int, float]]:
-    """(index of its first occurrence, expected utility) of each distinct output, best first; ties in order of
-    occurrence.
+    """(index of its first occurrence, expected utility) of each distinct output, best first; ties in order
+    of occurrence.
 
-    The expectation is the mean over all samples: an output drawn three times counts three times, and each is also
-    its own reference, as in the paper. Each pair is compared once. Raises ValueError if the utility is not finite.
+    The expectation is the mean over all samples: an output drawn three times counts three times, and each
+    is also its own reference, as in the paper. Each pair is compared once. Raises ValueError if the utility
+    is not finite.
     """
     counts = Counter(outputs)  # in order of first occurrence
     expected = {

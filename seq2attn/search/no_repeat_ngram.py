@@ -1,5 +1,5 @@
-"""No n-gram twice: for each hypothesis, bans the tokens that would complete an n-gram it holds already (Paulus 2018,
-section 2.5, with n = 3).
+"""No n-gram twice: for each hypothesis, bans the tokens that would complete an n-gram it holds already
+(Paulus 2018, section 2.5, with n = 3).
 
 The n-grams are of target tokens, not of words. All rows at once, without waiting for the device.
 """

@@ -1,7 +1,8 @@
 """Sampling over any step function: outputs drawn at random, each from a random stream of its own.
 
-A draw is one uniform number through the inverse of the cumulative distribution, so the sample of a sentence depends
-on its seed and its probabilities alone, never on the batch. It knows no model. Shape suffixes as in `step`.
+A draw is one uniform number through the inverse of the cumulative distribution, so the sample of a sentence
+depends on its seed and its probabilities alone, never on the batch. It knows no model. Shape suffixes as in
+`step`.
 """
 
 import hashlib
@@ -31,8 +32,9 @@ def seed_of(*parts: int) -> int:
 
 
 def top_k_top_p(log_p_RN: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:
-    """The distribution to draw from, float64 (R, N): with a temperature, cut to the `top_k` likeliest tokens (0: all)
-    and then to the fewest whose sum reaches `top_p` (Holtzman 2020). The likeliest token always stays.
+    """The distribution to draw from, float64 (R, N): with a temperature, cut to the `top_k` likeliest
+    tokens (0: all) and then to the fewest whose sum reaches `top_p` (Holtzman 2020). The likeliest token
+    always stays.
     """
     scaled_RN = log_p_RN.double() / temperature
     if 0 < top_k < scaled_RN.shape[1]:
@@ -63,8 +65,9 @@ def sample(
 ) -> list[list[Hypothesis]]:
     """`samples` independent outputs of each sentence, best score first; sentence b draws from `seeds[b]`.
 
-    `state` has `samples` rows for each sentence; `batch_multiple` is that of beam search. Log-probabilities are the model's own, before temperature, top-k and top-p. Raises
-    NonFiniteProbabilities if the step returns NaN.
+    `state` has `samples` rows for each sentence; `batch_multiple` is that of beam search. Log-probabilities
+    are the model's own, before temperature, top-k and top-p. Raises NonFiniteProbabilities if the step
+    returns NaN.
     """
     if samples < 1 or temperature <= 0 or top_k < 0 or not 0 < top_p <= 1 or length_penalty < 0:
         raise ValueError(
@@ -90,8 +93,8 @@ def sample(
         has_nan |= log_p_BWN.isnan().any()
         p_RN = top_k_top_p(log_p_BWN.flatten(0, 1), temperature, top_k, top_p)
         cumulative_BWN = p_RN.view_as(log_p_BWN).cumsum(2)
-        # The first token whose cumulative probability exceeds the number; never one of probability 0, even if the
-        # last sums are rounded.
+        # The first token whose cumulative probability exceeds the number; never one of probability 0, even
+        # if the last sums are rounded.
         threshold_BW1 = uniform_BWT[sentence_B, :, length, None] * cumulative_BWN[:, :, -1:]
         token_BW1 = torch.searchsorted(cumulative_BWN, threshold_BW1, right=True)
         token_BW1 = token_BW1.clamp(max=log_p_BWN.shape[2] - 1)
@@ -130,7 +133,9 @@ def sample(
 
 
 def _uniform(seeds: Sequence[int], samples: int, limits: Sequence[int]) -> Tensor:
-    """Uniform numbers, float64 (B, W, T): for each row as many as it can have steps, from a stream of its own."""
+    """Uniform numbers, float64 (B, W, T): for each row as many as it can have steps, from a stream of its
+    own.
+    """
     uniform_BWT = torch.zeros(len(seeds), samples, max(limits) + 1, dtype=torch.float64)
     for sentence, (seed, limit) in enumerate(zip(seeds, limits, strict=True)):
         for row in range(samples):

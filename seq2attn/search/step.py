@@ -1,9 +1,9 @@
-"""What every search shares: the step function that it calls, the hypotheses that it returns, and when finished
-sentences leave its batch.
+"""What every search shares: the step function that it calls, the hypotheses that it returns, and when
+finished sentences leave its batch.
 
 A step is any function from the last tokens and a state to logits; search knows no model. Shape suffixes: B
-sentences of the batch, W rows of a sentence (its beam or its samples), R = B * W rows, N tokens of the vocabulary,
-T tokens of an output, L decoder layers with attention, H heads, S source positions.
+sentences of the batch, W rows of a sentence (its beam or its samples), R = B * W rows, N tokens of the
+vocabulary, T tokens of an output, L decoder layers with attention, H heads, S source positions.
 """
 
 from collections.abc import Callable
@@ -14,15 +14,16 @@ from torch import Tensor
 State = TypeVar("State")
 
 Step = Callable[[Tensor, State], tuple[Tensor, State, Tensor | None]]
-"""(token_R, state) -> (logits_RN, state, weights_RLHS or None). Logits: natural log-probabilities, up to a constant
-of each row.
+"""(token_R, state) -> (logits_RN, state, weights_RLHS or None). Logits: natural log-probabilities, up to a
+constant of each row.
 """
 
 Select = Callable[[State, Tensor], State]
 """(state, index_R) -> the state of those rows.
 
-Row r is sentence * W + member; the rows of a sentence stay together and in the sentence's order. The index has fewer
-rows than the state when finished sentences leave the search; whatever a step reads per sentence has to follow.
+Row r is sentence * W + member; the rows of a sentence stay together and in the sentence's order. The index
+has fewer rows than the state when finished sentences leave the search; whatever a step reads per sentence
+has to follow.
 """
 
 

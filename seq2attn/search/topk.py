@@ -1,7 +1,7 @@
 """The best continuations of a sentence's hypotheses, from the log-probabilities of the whole vocabulary.
 
-It passes over the vocabulary as few times as possible: with thousands of tokens that is much of a search's time.
-Shape suffixes as in `step`; K candidates of a sentence.
+It passes over the vocabulary as few times as possible: with thousands of tokens that is much of a search's
+time. Shape suffixes as in `step`; K candidates of a sentence.
 """
 
 import torch
@@ -16,11 +16,12 @@ def log_softmax(logits_RN: Tensor) -> Tensor:
 
 
 def top_candidates(log_p_BWN: Tensor, before_BW: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The `count` largest sums of `before`, the log p of a hypothesis, and the log p of its next token; largest
-    first, ties in any order.
+    """The `count` largest sums of `before`, the log p of a hypothesis, and the log p of its next token;
+    largest first, ties in any order.
 
-    Three tensors (B, K): the sums, the rows of the hypotheses and the tokens; K is smaller than `count` if there
-    are fewer. All of them lie in the `count` blocks of tokens with the largest maxima, so only those are sorted.
+    Three tensors (B, K): the sums, the rows of the hypotheses and the tokens; K is smaller than `count` if
+    there are fewer. All of them lie in the `count` blocks of tokens with the largest maxima, so only those
+    are sorted.
     """
     sentences, width, size = log_p_BWN.shape
     count = min(count, width * size)

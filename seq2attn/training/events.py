@@ -1,4 +1,4 @@
-"""What training reports while it runs: one event for each update, validation, saved state, and for the end."""
+"""What training reports: an event for each update, each validation, each saved state, and the end."""
 
 import math
 import time

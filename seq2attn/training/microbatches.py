@@ -1,4 +1,4 @@
-"""Which batches make each update: a pure function of (train.seed, epoch, position), so a run can resume anywhere.
+"""The batches of each update: a pure function of (train.seed, epoch, position), so a run resumes anywhere.
 
 It knows data by lengths and ids, and no model.
 """

@@ -3,10 +3,10 @@
     RUN/training/state.json          the counters, and the name of the file of tensors
     RUN/training/STEP.safetensors    weights, moments of the optimizer, and weights that are averaged
 
-Renaming state.json is the moment at which a new state counts: an interruption before leaves the old one, whole
-and named. Everything in a state is checked before any of it is used: an optimizer trusts what it is given, and
-reads and writes beyond the end of a moment that is smaller than its parameter. Names, shapes, dtypes and ranges
-are checked. Values cannot be: two moments of one shape that were exchanged are accepted.
+Renaming state.json is the moment at which a new state counts: an interruption before leaves the old one,
+whole and named. Everything in a state is checked before any of it is used: an optimizer trusts what it is
+given, and reads and writes beyond the end of a moment that is smaller than its parameter. Names, shapes,
+dtypes and ranges are checked. Values cannot be: two moments of one shape that were exchanged are accepted.
 """
 
 import json
@@ -94,8 +94,8 @@ def restore(
 ) -> State | None:
     """Continue from the last state of the run; None where none was saved.
 
-    `fresh` has the fingerprints of the data, and `batches(epoch)` is the number of batches of an epoch. Raises
-    UserError, before anything is changed, where the state does not fit.
+    `fresh` has the fingerprints of the data, and `batches(epoch)` is the number of batches of an epoch.
+    Raises UserError, before anything is changed, where the state does not fit.
     """
     loaded = load_state(run)
     if loaded is None:
@@ -218,7 +218,7 @@ def check_start(path: Path, *, resume: bool, force: bool) -> None:
 
 
 def refuse_resume(path: Path) -> None:
-    """Raise UserError where the run at `path` cannot be resumed, or started where there is none; touches nothing.
+    """Raise UserError where the run at `path` can neither be resumed nor started; touches nothing.
 
     That is where something of a training is there, and something that it needs to continue is not.
     """
@@ -322,14 +322,13 @@ def _expected_weights(
 
 
 def _expected_moments(state: State, expected: Expected, where: str) -> tuple[dict[str, Tensor], set[str]]:
-    """The moments by name, each with the parameter that has its shape, and the names of the counts of steps."""
+    """The moments by name, each with a parameter of its shape, and the names of the counts of steps."""
     optimizer, count = expected.settings.optimizer, len(expected.parameters)
     if optimizer == "sgd" and not expected.settings.momentum:
         return {}, set()
     if len(state.moments) != count:
-        raise _unfit(
-            where, f"state.json tells of {len(state.moments)} trained parameters, and there are {count}"
-        )
+        problem = f"state.json tells of {len(state.moments)} trained parameters, and there are {count}"
+        raise _unfit(where, problem)
     numbers = [number for number, mark in enumerate(state.moments) if mark == "1"]
     moments = {
         f"optimizer/{n}/{name}": expected.parameters[n] for n in numbers for name in MOMENTS[optimizer]

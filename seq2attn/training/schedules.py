@@ -1,7 +1,7 @@
 """The learning rate of each update, and how validations are compared: best score, patience, plateau decays.
 
-Pure functions of settings and plain counters, so a resumed run continues as if it had not stopped. It knows no
-model, no optimizer and no clock: minutes are an argument.
+Pure functions of settings and plain counters, so a resumed run continues as if it had not stopped. It knows
+no model, no optimizer and no clock: minutes are an argument.
 """
 
 import math
@@ -11,13 +11,13 @@ from seq2attn.config import TrainConfig
 
 
 def learning_rate(train: TrainConfig, step: int, *, decays: int = 0, minutes: float = 0.0) -> float:
-    """Learning rate of update `step` (the first is 1) after `decays` plateau decays and `minutes` of training.
+    """Of update `step` (the first is 1) after `decays` plateau decays and `minutes` of training.
 
     All schedules rise linearly to train.lr over train.warmup steps. Then: constant stays; cosine falls to 0
     just after the last step (Loshchilov and Hutter 2017, one cycle); inverse-sqrt falls as 1/sqrt(step)
-    (Vaswani 2017); plateau is multiplied by train.plateau_factor at each decay. Where train.max_minutes is set,
-    cosine follows steps or time, whichever is nearer to its end: a run that the clock ends also ends with a
-    small rate.
+    (Vaswani 2017); plateau is multiplied by train.plateau_factor at each decay. Where train.max_minutes is
+    set, cosine follows steps or time, whichever is nearer to its end: a run that the clock ends also ends
+    with a small rate.
     """
     if step < train.warmup:
         return train.lr * step / train.warmup
@@ -36,9 +36,8 @@ def learning_rate(train: TrainConfig, step: int, *, decays: int = 0, minutes: fl
             return train.lr * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
 
 
-# A score carries information from about the first number on, or from the second over the root of the number of
-# sentences: correct translations of other sentences of Multi30k, or captions of other images, score nearly as
-# much by chance.
+# Below the first number, or the second over the root of the number of sentences, a score may be due to chance:
+# correct translations of other sentences of Multi30k, or captions of other images, come near it.
 NEAR_ZERO = {"bleu": (1.0, 8.0), "cider": (0.05, 0.3)}
 
 

@@ -1,12 +1,12 @@
-"""The training loop: a generator of events, one update after another, that can stop anywhere and resume exactly.
+"""The training loop: a generator of events that can stop after any update and resume exactly.
 
-Everything random or ordered is a pure function of (train.seed, epoch, step, batch of the update): the order of
-batches, and the seed of dropout before each batch. So a saved state has no random state, an update may be divided
-into batches over time (train.accumulate) or over processes, and 10 + 10 steps are bit for bit 20 steps. (Except
-with train.max_minutes, where a cosine schedule follows the clock.)
+Everything random or ordered is a pure function of (train.seed, epoch, step, batch of the update): the order
+of batches, and the seed of dropout before each batch. So a saved state has no random state, an update may
+be divided into batches over time (train.accumulate) or over processes, and 10 + 10 steps are bit for bit 20
+steps. (Except with train.max_minutes, where a cosine schedule follows the clock.)
 
-A loss is a sum until the last moment: it is divided by the number of target tokens of the whole update, over all
-its batches and processes. No weight changes before loss and gradient are known to be finite.
+A loss is a sum until the last moment: it is divided by the number of target tokens of the whole update,
+over all its batches and processes. No weight changes before loss and gradient are known to be finite.
 
 It knows a model by its encoder and decoder, and data by lengths and ids. It knows no search, no metric and no
 output: metrics are handed in, and output is made of the events.
@@ -58,13 +58,13 @@ def train(
     reward_function: RewardFunction | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Generator[Event, None, None]:
-    """Train `model` (initialised, on world.device) with the settings of `run`, from its last state if it has one.
+    """Train `model` (initialised, on world.device) with the settings of `run`, from its last state if any.
 
     `validate(model)` scores the model, with averaged weights in place, in the main process; its values must
-    hold train.metric unless that is the loss. `reward_function` samples targets from the model and scores them;
-    it is needed where train.self_critical.start_step is set. `stop()` is asked before each update: once it says
-    yes, the state is saved and training ends. Raises UserError when loss or gradient are not finite (before they
-    touch a weight), when the saved state does not fit, and when the disk refuses.
+    hold train.metric unless that is the loss. `reward_function` samples targets from the model and scores
+    them; it is needed where train.self_critical.start_step is set. `stop()` is asked before each update:
+    once it says yes, the state is saved and training ends. Raises UserError when loss or gradient are not
+    finite (before they touch a weight), when the saved state does not fit, and when the disk refuses.
     """
     return _Trainer(model, run, training, validation, world, format, validate, reward_function, stop).run()
 
@@ -110,7 +110,7 @@ class _Trainer:
         self.means = RunningMeans()
 
     def _resume(self) -> None:
-        """Continue from the last state, or save the first: whatever follows, there is one to continue from."""
+        """Continue from the last state, or save the first one: from now on there is always a state on the disk."""
         orders = {}  # the order of the epoch is needed again for its first batch
 
         def batches(epoch: int) -> int:
@@ -250,8 +250,8 @@ class _Trainer:
         if not math.isfinite(value):
             raise UserError(
                 f"step {step}: the {what} is {value}: training stopped before any weight changed, and "
-                f"{self.directory.path} has what was saved before; try a lower train.lr, a longer train.warmup, "
-                "train.clip_norm=1, or train.precision=fp32"
+                f"{self.directory.path} has what was saved before; try a lower train.lr, a longer "
+                "train.warmup, train.clip_norm=1, or train.precision=fp32"
             )
 
     def _report(self, lr: float, sampled: bool) -> Update:

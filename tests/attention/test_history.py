@@ -70,7 +70,7 @@ def test_features_equal_the_papers_equations(config: AttentionConfig, steps: int
     assert features.shape == (B, 1, S, feature.size)
     for b in range(B):
         for j in range(S):
-            expected = reference.PAST[config.history](
+            expected = reference.HISTORY[config.history](
                 reference_weights(config, feature), list(weights_BTS[b].numpy()), list(keys[b].numpy()), j
             )
             np.testing.assert_allclose(features[b, 0, j].detach(), expected, atol=1e-12)

@@ -177,7 +177,7 @@ def test_apply_rotary_equals_the_papers_equation(size: int) -> None:
     got = paired(rotated(x, position))
     for row, where in enumerate(position.tolist()):
         torch.testing.assert_close(
-            got[row], torch.from_numpy(reference.turned(paired(x[row]).numpy(), where))
+            got[row], torch.from_numpy(reference.rotate(paired(x[row]).numpy(), where))
         )
 
 

@@ -34,7 +34,7 @@ def test_self_attention_2d_equals_the_papers_equation(channels: int, graph: bool
     }
     for one, of in zip(got, x, strict=True):
         np.testing.assert_allclose(
-            one, reference.attention_over_cells({"gamma": made.gain.item(), **w}, of.numpy()), atol=1e-12
+            one, reference.self_attention_2d({"gamma": made.gain.item(), **w}, of.numpy()), atol=1e-12
         )
 
 

@@ -323,7 +323,7 @@ def evaluate(run: str, folder: str, sentences: int | None) -> dict[str, Any]:
     gold alignments, or else on the first split.
     """
     from seq2attn.data.prepared import Prepared
-    from seq2attn.evaluation import alignment, model, text
+    from seq2attn.evaluation import alignment, text, translation
     from seq2attn.inference import Translator
 
     translator, prepared = Translator.load(run, device="cpu"), Prepared(folder)
@@ -340,7 +340,7 @@ def evaluate(run: str, folder: str, sentences: int | None) -> dict[str, Any]:
     for name in tests:
         split = prepared.split(name)
         sources, targets = split.texts(0, sentences)
-        outputs = model.translate(translator, sources, beam=1)
+        outputs = translation.translate(translator, sources, beam=1)
         score = text.bleu(outputs, [targets], prepared.languages[1])
         found["bleu"][name], found["signature"], found["outputs"][name] = (
             score.value,

@@ -117,17 +117,17 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_a_run_is_measured_as_evaluate_does(corpus: Path, tmp_path: Path) -> None:
-    from seq2attn.evaluation import alignment, model, text
+    from seq2attn.evaluation import alignment, text, translation
     from seq2attn.inference import Translator
 
     run = tiny.save_run(tmp_path / "run")
     found = study.evaluate(str(run), str(corpus), None)
     translator, split = Translator.load(run), Prepared(corpus).split("test")
     sources, targets = split.texts()
-    outputs = model.translate(translator, sources, beam=1)
+    outputs = translation.translate(translator, sources, beam=1)
     assert found["outputs"] == {"test": outputs, "test_long": outputs}
     assert found["bleu"]["test"] == text.bleu(outputs, [targets], "fr").value
-    links = model.force(translator, sources, [targets], align=True).links
+    links = translation.force(translator, sources, [targets], align=True).links
     assert found["aer"] == alignment.score(links, alignment.parse_lines(split.gold)).error_rate
     rows = [
         row for forced in translator.score_targets(sources, targets) for row in forced.subword_attention[:-1]

@@ -53,9 +53,9 @@ def write_eole(folder: Path, work: Path, chosen: Any, steps: int, precision: str
     tokenizer, split = prepared.source_tokenizer, prepared.split("train")
     sides = split.ids(np.arange(len(split)))
     for name, ids in zip(("source.txt", "target.txt"), sides, strict=True):
-        lines = (" ".join(tokenizer.pieces(row.tolist())) for row in ids)
+        lines = (" ".join(tokenizer.subwords(row.tolist())) for row in ids)
         (work / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    pieces = tokenizer.pieces(range(len(SPECIALS), tokenizer.size))  # it adds four specials of its own
+    pieces = tokenizer.subwords(range(len(SPECIALS), tokenizer.size))  # it adds four specials of its own
     (work / "vocabulary.txt").write_text("".join(f"{piece}\t1\n" for piece in pieces), encoding="utf-8")
     configuration = {
         "data": {

@@ -19,7 +19,7 @@ from seq2attn.cli import app as application
 from seq2attn.cli.evaluate_images import CaptionTestSet
 from seq2attn.cli.output.report import System
 from seq2attn.data.prepared import Prepared
-from seq2attn.evaluation import captions, images, text
+from seq2attn.evaluation import captioning, captions, text
 from seq2attn.inference import Captioner
 from seq2attn.inference.results import Caption
 
@@ -149,14 +149,14 @@ def test_images_are_held_as_many_as_memory_is_meant_for(
     call: Call, run: Path, most: int, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, seen = call(run, "--mbr", "chrf", "--samples", 3), []
-    combine_layers = images.seen
+    load_images = captioning.load_images
 
     def watched(*arguments: Any) -> list[Any]:
         seen.append(len(arguments[2]))
-        return combine_layers(*arguments)
+        return load_images(*arguments)
 
-    monkeypatch.setattr(images, "seen", watched)
-    monkeypatch.setattr(images, "BYTES", most)
+    monkeypatch.setattr(captioning, "load_images", watched)
+    monkeypatch.setattr(captioning, "BYTES", most)
     assert call(run, "--mbr", "chrf", "--samples", 3)[1] == whole[1]
     assert (max(seen), sum(seen)) == (held, 2 * len(REFERENCES))
 

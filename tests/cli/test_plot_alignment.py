@@ -100,7 +100,7 @@ def test_the_attention_of_changed_settings_is_drawn(call: Call, run: Path) -> No
 def test_subwords_and_the_end_stand_on_the_axes(call: Call, run: Path) -> None:
     code, out, err = call(run, "--source", SOURCE, "--target", "le petit chien", "--subwords")
     assert code == 0, err
-    pieces = tiny.tokenizer("source").pieces(tiny.tokenizer("source").encode(SOURCE))
+    pieces = tiny.tokenizer("source").subwords(tiny.tokenizer("source").encode(SOURCE))
     assert [line.split(" ")[-1] for line in out.splitlines()[: len(pieces) + 1]] == [*pieces, "</s>"]
     assert out.splitlines()[-2].lstrip().startswith("</s>")
 

@@ -79,9 +79,9 @@ def test_training_saves_and_goes_on_to_the_same_weights(
 def test_it_is_heard_while_training_validates(
     run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    from seq2attn.evaluation import model
+    from seq2attn.evaluation import translation
 
-    real = model.translate
+    real = translation.translate
 
     def interrupted(*arguments, **keywords):  # type: ignore[no-untyped-def]
         os.kill(os.getpid(), number)

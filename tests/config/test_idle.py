@@ -17,7 +17,7 @@ def test_settings_of_training_are_refused_for_a_trained_run() -> None:
         *("model.init_range=1", "model.encoder.weights=x", "model.encoder.frozen=true"),
     ):
         with pytest.raises(UsageError) as refusal:
-            config.refuse_spent(["search.beam=3", setting])
+            config.refuse_training_only(["search.beam=3", setting])
         assert str(refusal.value).startswith(f"settings {setting}: acts before or in training alone")
         assert "\n" not in str(refusal.value)
 
@@ -28,16 +28,16 @@ def test_settings_that_act_in_a_trained_run_are_accepted() -> None:
     assert len(every) > len(spent) - len(config.DataConfig.model_fields) - len(
         config.TrainConfig.model_fields
     )
-    config.refuse_spent([f"{key}=1" for key in every if key not in spent])
+    config.refuse_training_only([f"{key}=1" for key in every if key not in spent])
     with pytest.raises(UsageError, match="KEY=VALUE"):
-        config.refuse_spent(["search.beam"])
+        config.refuse_training_only(["search.beam"])
 
 
 def test_example_of_a_setting_for_a_trained_run_is_accepted() -> None:
     with pytest.raises(UsageError) as refusal:
-        config.refuse_spent(["search.beam"])
+        config.refuse_training_only(["search.beam"])
     example = str(refusal.value).split("as in ")[1]
-    config.refuse_spent([example])
+    config.refuse_training_only([example])
     config.change(config.Config(), [example])
 
 

@@ -268,7 +268,8 @@ def test_sides_of_different_length(english: str, german: str, line: int, tmp_pat
     fill(tmp_path, train__en=english, train__de=german)
     counts = [len(re.findall(r"[^\n]+\n?|\n", text)) for text in (english, german)]
     longer, shorter = ("train.en", "train.de") if counts[0] > counts[1] else ("train.de", "train.en")
-    expected = f"not line-aligned: train.en has {counts[0]} lines, train.de has {counts[1]} lines; line {line} of {longer} has no partner in {shorter}"
+    expected = f"not line-aligned: train.en has {counts[0]} lines, train.de has {counts[1]} lines; "
+    expected += f"line {line} of {longer} has no partner in {shorter}"
     with pytest.raises(UserError, match=re.escape(expected)):
         list(open_corpus(str(tmp_path), "en", "de").rows())
 
@@ -426,7 +427,8 @@ def test_the_hub_that_cannot_be_reached_and_names_that_cannot_be() -> None:
 def test_the_library_of_the_hub_reports_nothing_to_anybody() -> None:
     code = (
         "import seq2attn.data.prepared, logging, huggingface_hub.constants as hub\n"
-        "print(hub.HF_HUB_DISABLE_TELEMETRY, logging.getLogger('huggingface_hub').isEnabledFor(logging.WARNING))"
+        "warns = logging.getLogger('huggingface_hub').isEnabledFor(logging.WARNING)\n"
+        "print(hub.HF_HUB_DISABLE_TELEMETRY, warns)"
     )
     names = (
         "HF_HUB_DISABLE_TELEMETRY",

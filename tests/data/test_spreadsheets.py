@@ -101,7 +101,8 @@ def test_a_row_that_does_not_fit_is_left_out_and_named(tmp_path: Path) -> None:
     assert "messy.tsv: 2 rows with another number of columns, left out: lines 14, 87" in notes
     with pytest.raises(
         UserError,
-        match=r'messy\.tsv:14: 1 column where the first line has 3: "There will be".*2 of 399 rows.*0\.001.*`max_bad`',
+        match=r'messy\.tsv:14: 1 column where the first line has 3: "There will'
+        r' be".*2 of 399 rows.*0\.001.*`max_bad`',
     ):
         read(path, max_bad=0.001)
 

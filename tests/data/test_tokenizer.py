@@ -41,7 +41,7 @@ def test_decoding_is_exact_for_known_characters(tokenizer: Tokenizer, text: str)
     if UNK not in ids:
         assert tokenizer.decode(ids) == unicodedata.normalize("NFC", text)
     elif tokenizer.kind != "word":
-        pytest.fail(f"unknown pieces in {tokenizer.pieces(ids)}")
+        pytest.fail(f"unknown pieces in {tokenizer.subwords(ids)}")
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -102,7 +102,7 @@ def test_specials_written_out_are_text_and_specials_are_dropped(tokenizer: Token
         assert not {PAD, BOS, EOS} & set(tokenizer.encode(f"a {special} b{special}"))
     ids = tokenizer.encode("the small dog sleeps")
     assert tokenizer.decode([BOS, *ids, EOS, PAD, PAD]) == "the small dog sleeps"
-    assert tokenizer.pieces([PAD, UNK, BOS, EOS]) == ["<pad>", "<unk>", "<s>", "</s>"]
+    assert tokenizer.subwords([PAD, UNK, BOS, EOS]) == ["<pad>", "<unk>", "<s>", "</s>"]
 
 
 def test_batch_is_one_by_one(tokenizer: Tokenizer) -> None:

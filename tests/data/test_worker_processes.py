@@ -1,4 +1,4 @@
-"""Work in several processes: each does its share, what one raises is raised by the caller, and none is left."""
+"""Work in several processes: each does its share, an exception reaches the caller, and no process is left."""
 
 import multiprocessing
 import os

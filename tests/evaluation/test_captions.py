@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from seq2attn import __version__
 from seq2attn.errors import UserError
 from seq2attn.evaluation import caption_significance, captions, text
-from seq2attn.evaluation.caption_tokens import tokens
 from seq2attn.evaluation.cider import CiderD
+from seq2attn.evaluation.ptb_tokenizer import tokens
 from seq2attn.evaluation.rouge import longest_common, rouge_l
 
 # What pycocoevalcap 1.2 says of the examples with Stanford's tokenizer of its own. It adds 1e-9 to counts of
@@ -131,7 +131,7 @@ def test_rouge_by_hand():
 def test_the_longest_common_subsequence(first, second):
     assert (
         longest_common(first, second)
-        == reference.common_words(first, second)
+        == reference.longest_common_subsequence(first, second)
         == longest_common(second, first)
     )
 
@@ -198,8 +198,8 @@ def test_tokens_may_be_numbers():
 def test_signatures_tell_what_a_score_depends_on():
     by_name = {score.name: score.signature for score in captions.scores(examples.HYPOTHESES, examples.VARIED)}
     assert (
-        by_name["BLEU-4"]
-        == f"nrefs:1-5|case:lc|eff:no|tok:coco|smooth:none|version:{sacrebleu.__version__}|seq2attn:{__version__}"
+        by_name["BLEU-4"] == "nrefs:1-5|case:lc|eff:no|tok:coco|smooth:none"
+        f"|version:{sacrebleu.__version__}|seq2attn:{__version__}"
     )
     assert (
         by_name["CIDEr-D"] == f"nrefs:1-5|case:lc|tok:coco|n:4|sigma:6|df:references|seq2attn:{__version__}"

@@ -19,8 +19,13 @@ ODD = {
     "marks in another order": "o\u0323\u0302 a\u0301\u0323 e\u0302\u0323 u\u0323\u0302 i\u0301\u0323",
     "Yoruba": unicodedata.normalize("NFD", "ọmọ kékeré náà ń sùn nínú ọgbà wọn"),
     "Hangul letters": unicodedata.normalize("NFD", "작은 개가 정원에서 잠을 자고 있다"),
-    "Devanagari, composed where NFC decomposes": "\u0958\u093c \u095b\u0930\u093e \u095e\u0930 \u0961\u0902 \u0959 \u095c\u093e",
-    "Arabic marks": "\u0643\u064e\u0644\u0651\u064e\u0645 \u0644\u0651\u064e\u0647 \u0645\u064f\u0651\u062f \u0628\u064e\u0651\u0631",
+    "Devanagari, composed where NFC decomposes": (
+        "\u0958\u093c \u095b\u0930\u093e \u095e\u0930 \u0961\u0902 \u0959 \u095c\u093e"
+    ),
+    "Arabic marks": (
+        "\u0643\u064e\u0644\u0651\u064e\u0645 \u0644\u0651\u064e\u0647 \u0645\u064f\u0651\u062f "
+        "\u0628\u064e\u0651\u0631"
+    ),
     "signs that are letters": "\u212bngstr\u00f6m \u2126 \u212a 5 \u2126 und \u212b noch einmal",
     "compatibility forms": "ﬁn ﬂot \uff21\uff22 ½ ① x² eﬃcient",
     "spaces": "deux  mots\u00a0ici et\u3000là\u2000puis un  ",

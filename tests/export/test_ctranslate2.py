@@ -17,6 +17,7 @@ from seq2attn.config import Config
 from seq2attn.data.tokenizer import BOS, EOS, PAD, Tokenizer
 from seq2attn.export.limits import refuse
 from seq2attn.inference import Translator
+from seq2attn.inference.attention_weights import select_attention
 
 ctranslate2 = pytest.importorskip(
     "ctranslate2", reason="the package ctranslate2 is not installed: it is in the extra `test`"
@@ -141,7 +142,7 @@ def test_a_trained_model_is_searched_alike(preset: str, tmp_path: Path) -> None:
     ours = both.ours.translate(TEXTS, beam=5, max_length=LONGEST)
     assert [h[0].text for h in ours] == GIVEN
     for mine, his in zip(ours, both.translate(beam_size=5), strict=True):
-        assert his.hypotheses[0] == both.target.pieces(mine[0].tokens)
+        assert his.hypotheses[0] == both.target.subwords(mine[0].tokens)
         assert his.scores[0] == pytest.approx(mine[0].score, abs=1e-4)
 
 
@@ -159,20 +160,21 @@ def test_presets_of_transformers_are_exported(preset: str, tmp_path: Path) -> No
     for mine, his in zip(
         both.ours.translate(TEXTS, beam=1, max_length=LONGEST), both.translate(beam_size=1), strict=True
     ):
-        assert his.hypotheses[0] == both.target.pieces(mine[0].tokens)
+        assert his.hypotheses[0] == both.target.subwords(mine[0].tokens)
 
 
 def test_attention_is_that_of_the_last_layer(tmp_path: Path) -> None:
     """The end tokens, which CTranslate2 leaves out, aside."""
     of = exported.settings(TODAY)
     both = Both(of, exported.random(of), tmp_path)
-    both.ours.layer = of.model.decoder.layers
     for mine, his in zip(
-        both.ours.translate(TEXTS, beam=1, max_length=LONGEST, min_length=3),
+        both.ours.translate(TEXTS, beam=1, max_length=LONGEST, min_length=3, attention="all"),
         both.translate(3, beam_size=1, return_attention=True),
         strict=True,
     ):
-        np.testing.assert_allclose(np.array(his.attention[0]), mine[0].subword_attention[:-1, :-1], atol=1e-5)
+        last = select_attention(mine[0], layer=of.model.decoder.layers).subword_attention
+        assert last is not None
+        np.testing.assert_allclose(np.array(his.attention[0]), last[:-1, :-1], atol=1e-5)
 
 
 def test_quantised_it_is_smaller_and_near_and_leaves_our_weights_alone(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Attention of every head: equal to the decoder's own, with the mean as before, and selected by layer and head."""
+"""Attention of every head: equal to the decoder's own, with the mean as before, and selected by layer and
+head.
+"""
 
 import math
 

@@ -1,4 +1,6 @@
-"""Processes that a user forks: they translate as their parent does or are refused, and never wait for ever."""
+"""Processes that a user forks: they translate as their parent does or are refused, and never wait for
+ever.
+"""
 
 import os
 import subprocess
@@ -26,7 +28,9 @@ def busy_parent(processes=False):
     torch.randn(600, 600) @ torch.randn(600, 600)  # by all of torch's threads
     return found
 def texts(*_): return [best.text for (best,) in model.translate(TEXTS, beam=2)]
-def anew(*_): return [best.text for (best,) in seq2attn.load(sys.argv[1], device="cpu").translate(TEXTS, beam=2)]
+def anew(*_):
+    translator = seq2attn.load(sys.argv[1], device="cpu")
+    return [best.text for (best,) in translator.translate(TEXTS, beam=2)]
 def in_thread(*_):
     found = []
     thread = threading.Thread(target=lambda: found.extend(texts()))
@@ -45,14 +49,28 @@ def forked(work):
 fork = multiprocessing.get_context("fork")
 """
 PROGRAMS = {
-    "before anything": "model = None\nwith fork.Pool(2) as pool: found = pool.map(anew, range(3))\nexpected = anew()\n",
-    "a pool": "expected = busy_parent()\nwith fork.Pool(2) as pool: found = pool.map(texts, range(3))\n",
-    "a model that is loaded in it": "expected = busy_parent()\nwith fork.Pool(2) as pool: found = pool.map(anew, range(3))\n",
-    "a thread in it": "expected = busy_parent()\nwith fork.Pool(2) as pool: found = pool.map(in_thread, range(3))\n",
+    "before anything": """
+model = None
+with fork.Pool(2) as pool: found = pool.map(anew, range(3))
+expected = anew()
+""",
+    "a pool": """
+expected = busy_parent()
+with fork.Pool(2) as pool: found = pool.map(texts, range(3))
+""",
+    "a model that is loaded in it": """
+expected = busy_parent()
+with fork.Pool(2) as pool: found = pool.map(anew, range(3))
+""",
+    "a thread in it": """
+expected = busy_parent()
+with fork.Pool(2) as pool: found = pool.map(in_thread, range(3))
+""",
     "an executor": """
 import concurrent.futures
 expected = busy_parent()
-with concurrent.futures.ProcessPoolExecutor(2, mp_context=fork) as pool: found = list(pool.map(texts, range(3)))
+with concurrent.futures.ProcessPoolExecutor(2, mp_context=fork) as pool:
+    found = list(pool.map(texts, range(3)))
 """,
     "os.fork": "expected = busy_parent()\nfound = [forked(texts), forked(anew), forked(in_thread)]\n",
     "a fork of a fork": "expected = busy_parent()\nfound = [forked(lambda: (texts(), forked(texts))[1])]\n",
@@ -73,10 +91,15 @@ class Rows:
     def __len__(self): return 3
     def __getitem__(self, row): return texts()
 expected = busy_parent()
-found = [batch[0] for batch in DataLoader(Rows(), batch_size=1, num_workers=2, collate_fn=list, multiprocessing_context="fork")]
+how = {"num_workers": 2, "collate_fn": list, "multiprocessing_context": "fork"}
+found = [batch[0] for batch in DataLoader(Rows(), batch_size=1, **how)]
 """,
 }
-END = "assert found and all(one == expected for one in found), found\nif model is not None: assert texts() == expected\nprint('as the parent')\n"
+END = """
+assert found and all(one == expected for one in found), found
+if model is not None: assert texts() == expected
+print('as the parent')
+"""
 
 
 @pytest.fixture(scope="module")

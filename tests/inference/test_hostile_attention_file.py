@@ -294,7 +294,8 @@ def test_a_small_file_takes_little_memory_whatever_it_unpacks_to(tmp_path: Path,
         for _ in range(60):
             entry.write(bytes(1 << 24))
     script = (
-        "import sys\nfrom pathlib import Path\nfrom seq2attn.errors import UserError\nfrom seq2attn.inference.attention_file import read_attention\n"
+        "import sys\nfrom pathlib import Path\nfrom seq2attn.errors import UserError\n"
+        "from seq2attn.inference.attention_file import read_attention\n"
         "try:\n    list(read_attention(Path(sys.argv[1])))\nexcept UserError as error:\n    print(error)\n"
         f"print({PEAK})"
     )

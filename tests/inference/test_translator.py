@@ -580,8 +580,8 @@ def test_settings_that_need_other_weights_are_refused_by_name(
 def test_settings_that_suit_no_trained_run_are_refused_by_name(tmp_path: Path) -> None:
     path = tiny.save_run(tmp_path / "run")
     for changes, words in (
-        (["train.lr=1"], r"^--set train\.lr=1: acts before or in training alone"),
-        (["search.beam=1", "data.lowercase=true"], r"^--set data\.lowercase=true: acts before"),
+        (["train.lr=1"], r"^settings train\.lr=1: acts before or in training alone"),
+        (["search.beam=1", "data.lowercase=true"], r"^settings data\.lowercase=true: acts before"),
         (
             ["model.attention.k=2"],
             r"run with model\.attention\.k=2: model\.attention\.k is for model\.attention\.normaliser",
@@ -590,14 +590,15 @@ def test_settings_that_suit_no_trained_run_are_refused_by_name(tmp_path: Path) -
             ["search.baem=2"],
             r"run with search\.baem=2: search\.baem: no such setting; did you mean search\.beam",
         ),
-        (["search.beam"], r"write KEY=VALUE, as in --set search\.length_penalty=0\.6"),
+        (["search.beam"], r"write KEY=VALUE, as in search\.length_penalty=0\.6"),
     ):
         with pytest.raises(UsageError, match=words):
             seq2attn.load(path, "cpu", settings=changes)
     hard = tiny.save_run(tmp_path / "hard", attention={"normaliser": "hard-topk"})
     with pytest.raises(
         UsageError,
-        match=r'hard with model\.attention\.temperature=2: does nothing, for model\.attention\.normaliser="hard-topk"',
+        match=r"hard with model\.attention\.temperature=2: does nothing, "
+        r'for model\.attention\.normaliser="hard-topk"',
     ):
         seq2attn.load(hard, "cpu", settings=["search.beam=2", "model.attention.temperature=2"])
 

@@ -50,7 +50,9 @@ def test_one_worked_example_by_hand() -> None:
     """Two keys, scores log 3 and 0: weights 3/4 and 1/4, the masked third key is never read."""
     keys = [np.array([np.log(3.0)]), np.array([0.0]), np.array([50.0])]
     values = [np.array([4.0]), np.array([8.0]), np.array([1000.0])]
-    context, weights = reference.read("dot", {}, np.array([1.0]), keys, values, mask=[True, True, False])
+    context, weights = reference.soft_attention(
+        "dot", {}, np.array([1.0]), keys, values, mask=[True, True, False]
+    )
     np.testing.assert_allclose(weights, [0.75, 0.25, 0.0])
     np.testing.assert_allclose(context, [5.0])
 
@@ -84,9 +86,9 @@ def test_sparse_normalisers_by_hand() -> None:
 
 
 def test_hard_normalisers_by_hand() -> None:
-    assert reference.largest([1.0, 3.0, 3.0, 2.0], k=1).tolist() == [0, 1, 0, 0]
-    assert reference.largest([1.0, 3.0, 3.0, 2.0], [True, False, True, True], k=2).tolist() == [0, 0, 1, 1]
-    assert reference.largest([1.0, 3.0], [True, False], k=2).tolist() == [1, 0]
+    assert reference.top_k([1.0, 3.0, 3.0, 2.0], k=1).tolist() == [0, 1, 0, 0]
+    assert reference.top_k([1.0, 3.0, 3.0, 2.0], [True, False, True, True], k=2).tolist() == [0, 0, 1, 1]
+    assert reference.top_k([1.0, 3.0], [True, False], k=2).tolist() == [1, 0]
     assert reference.log_p_of_draws(np.log([2.0, 1.0, 1.0]), [1, 0]) == pytest.approx(np.log(1 / 4 * 2 / 3))
     assert reference.entropy(reference.softmax([5.0, 5.0, 0.0], [True, True, False])) == pytest.approx(
         np.log(2)

@@ -113,7 +113,7 @@ TEXTS = [
 def test_any_text_of_any_tokenizer_is_read_from_its_subwords(kind: str, lowercase: bool, text: str) -> None:
     """Every character of the text stands in one token, and every subword belongs to one."""
     tokenizer = _tokenizer(kind, lowercase)
-    pieces = tokenizer.pieces(tokenizer.encode(text))
+    pieces = tokenizer.subwords(tokenizer.encode(text))
     found = words.side(text.split(), pieces, whole=True)
     assert found is not None
     expected = [words.normalise(word) for word in text.split()]

@@ -1,4 +1,4 @@
-"""Who may train at a place, and what stands there: whatever was trained once is left as it is, to its times."""
+"""Who may train a run: a claim that is refused leaves every file as it was, even its time."""
 
 import json
 import os
@@ -122,7 +122,7 @@ def test_each_trace_of_a_run_without_its_config_is_enough(trained: Path, left: s
 
 
 def test_what_a_first_start_leaves_that_was_killed_at_any_moment_is_no_obstacle(tmp_path: Path) -> None:
-    """Between the files that it writes: tokenizers, config.json, the tensors of the first state, state.json."""
+    """It writes the tokenizers, config.json, the tensors of the first state, and state.json, in that order."""
     path = tmp_path / "run"
     path.mkdir()
     for resume in (False, True):

@@ -158,7 +158,7 @@ def test_only_the_last_state_is_kept(run):
 @pytest.mark.parametrize("function", ["replace", "fsync"])
 @pytest.mark.parametrize("call", [1, 2])
 def test_a_cut_at_any_moment_of_saving_leaves_the_old_state(run, monkeypatch, function, call):
-    """First the tensors and then state.json are flushed and renamed; the last rename is the one that counts."""
+    """Tensors, then state.json, are flushed and renamed; the new state counts from the last rename on."""
     resume.save_state(run, State(step=1), ONE)
     real, calls = getattr(os, function), []
 

@@ -379,7 +379,10 @@ def test_noun_phrases_agree():
 
 # French, over many sentences
 
-PREPOSED = "petite?s|grande?s|beaux|belles|vieux|vieilles|bonn?e?s|jeunes|nouveaux|nouvelles|jolie?s|longue?s|haute?s|mauvaise?s"
+PREPOSED = (
+    "petite?s|grande?s|beaux|belles|vieux|vieilles|bonn?e?s|jeunes|nouveaux|nouvelles|jolie?s|longue?s|haute?s"
+    "|mauvaise?s"
+)
 
 
 @pytest.mark.parametrize(

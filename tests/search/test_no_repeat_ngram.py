@@ -1,4 +1,6 @@
-"""No n-gram twice: what is banned by definition, in loops, and searches held to enumeration under that rule."""
+"""No n-gram twice: what is banned by definition, in loops, and searches held to enumeration under that
+rule.
+"""
 
 import math
 

@@ -7,8 +7,8 @@ import toy
 
 @pytest.mark.parametrize("scale", [1.0, 2.0**10])
 def test_clipping_in_fp16_is_of_the_gradient_without_the_loss_scale(tmp_path, scale: float) -> None:
-    """With plain SGD and lr 1 the step is as long as the clipped gradient, whatever the scale; the norm that is
-    reported is that before clipping.
+    """With plain SGD and lr 1 the step is as long as the clipped gradient, whatever the scale; the norm
+    that is reported is that before clipping.
     """
     conf = toy.settings(
         "train.optimizer=sgd",

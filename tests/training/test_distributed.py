@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-import toy
 from toy import fit, settings
 
 from seq2attn.errors import UserError
 from seq2attn.runs import directory
 from seq2attn.runs.tensors import read_tensors
 from seq2attn.training import distributed, resume
+from seq2attn.training.events import Scores
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,7 +49,7 @@ with init_distributed(torch.device("cpu")) as world:
 
 
 def _started(code: str) -> list[tuple[str, str, int]]:
-    """What two processes of that code, started as torchrun would, print on stdout and stderr, and their ends."""
+    """Two processes of that code, started as torchrun would: stdout, stderr and exit code of each."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -150,7 +150,7 @@ def test_processes_that_cannot_meet_are_one_line(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-def combine_layers(path: Path, changes: tuple[str, ...], *stops: int) -> list[list[str]]:
+def two_processes(path: Path, changes: tuple[str, ...], *stops: int) -> list[list[str]]:
     """Two processes train a run at `path`, as torchrun would start them, as often as there are `stops`: steps
     until the second one asks to end. The lines each printed.
     """
@@ -177,11 +177,9 @@ def test_two_processes_are_one_and_stop_together(tmp_path, float64, more):
         *more,
     )
     one = fit(
-        tmp_path / "one",
-        settings(*common, "train.accumulate=2"),
-        validate=lambda _: toy.events.Scores({"bleu": 3.0}),
+        tmp_path / "one", settings(*common, "train.accumulate=2"), validate=lambda _: Scores({"bleu": 3.0})
     )
-    first, second = combine_layers(tmp_path / "two", common, 9, 10**9)
+    first, second = two_processes(tmp_path / "two", common, 9, 10**9)
     assert first == second
     assert [line.split()[:2] for line in first] == [
         ["interrupted", "10"],

@@ -256,8 +256,9 @@ conf, of = toy.settings(*{changes!r}), Prepared({data!r})
 with init_distributed(torch.device("cpu")) as world:
     if world.is_main:
         toy.run_at(Path({path!r}), conf, of)
-    world.wait()
-    toy.fit(Path({path!r}), conf, of, toy.model(conf, of.target_tokenizer.size, 1 if world.is_main else 99), world=world)
+    world.barrier()
+    net = toy.model(conf, of.target_tokenizer.size, 1 if world.is_main else 99)
+    toy.fit(Path({path!r}), conf, of, net, world=world)
 """
 
 
@@ -492,7 +493,8 @@ def test_features_are_made_anew_where_somebody_elses_code_is_another(
     split, keys = stills.captioned_split("valid"), []
     for after in ("ReLU", "ReLU", "Sigmoid"):
         (tmp_path / "changing_backbone.py").write_text(
-            f"from torch import nn\n\ndef make():\n    return nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.{after}())\n"
+            "from torch import nn\n\n"
+            f"def make():\n    return nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.{after}())\n"
         )
         monkeypatch.delitem(sys.modules, "changing_backbone", raising=False)
         importlib.invalidate_caches()
@@ -574,7 +576,7 @@ def test_features_are_kept_where_nothing_varies(
     task = CaptioningTask(thawed, stills, toy.model(thawed, stills.target_tokenizer.size), toy.ALONE)
     assert task.training.features is None  # type: ignore[attr-defined]
     assert task.validation.features is None  # type: ignore[attr-defined]
-    assert task.example("a.png", "one", "two") == "  image    a.png\n  reference  one\n  caption    two"
+    assert task.example("a.png", "one", "two") == "  image      a.png\n  reference  one\n  caption    two"
 
 
 # Validation

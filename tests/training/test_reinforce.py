@@ -52,7 +52,7 @@ class Given(nn.Module):
 
 
 class InTurn(nn.Module):
-    """Draws that hang on no seed: step t reads position t of the source, from the start again beyond its end."""
+    """Samples that need no seed: step t reads position t of the source, modulo its length."""
 
     draws = True
 
@@ -162,7 +162,7 @@ class Case:
         self.trainer.state = replace(self.trainer.state, baseline=baseline)
 
     def sampled(self, rows, count):
-        """Mean gradients of `count` batches of `rows` copies of the sentence, with draws of the model's own."""
+        """Mean gradients of `count` batches of `rows` copies of the sentence, sampled by the model itself."""
         self.net.decoder.attention.normalise = self.own
         found = [self.gradient(self.objective(rows) / rows) for _ in range(count)]
         return torch.stack(found)
@@ -242,7 +242,8 @@ def test_a_baseline_takes_variance_where_rewards_have_much_in_common(tmp_path):
             case.know(baseline)
             found.append(case.variance())
         print(
-            f"{recipe + f', k = {k}':<20}rewards {learnt:>6.2f}{found[0]:>19.4f}{found[1]:>12.4f}{found[2]:>12.4f}"
+            f"{recipe + f', k = {k}':<20}rewards {learnt:>6.2f}"
+            f"{found[0]:>19.4f}{found[1]:>12.4f}{found[2]:>12.4f}"
         )
         assert found[2] < found[0]
         if common:

@@ -478,7 +478,7 @@ def test_a_log_that_is_no_file_is_one_line(run: Path) -> None:
 def test_a_run_has_a_state_before_its_first_step_and_goes_on_from_it_as_if_it_had_never_stopped(
     tmp_path: Path,
 ) -> None:
-    """So a start that was killed before the first validation leaves something to go on from beside its log."""
+    """A run that was killed before its first validation can be resumed: it has a state beside its log."""
     conf = settings()
     run = toy.new_run(tmp_path / "cut", conf)
     events = trainer.train(toy.model(conf), run, toy.TRAINING, toy.VALIDATION, world=toy.ALONE)

@@ -19,9 +19,9 @@ from seq2attn import config
 from seq2attn.data.batches import collate_target
 from seq2attn.data.tokenizer import BOS, EOS
 from seq2attn.errors import UsageError
-from seq2attn.evaluation.caption_tokens import tokens
 from seq2attn.evaluation.cider import CiderD
-from seq2attn.evaluation.critic import critic
+from seq2attn.evaluation.ptb_tokenizer import tokens
+from seq2attn.evaluation.rewards import cider_rewards
 from seq2attn.inference.predictor import BANNED
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training.events import Update
@@ -142,7 +142,7 @@ def test_what_is_drawn_is_drawn_by_the_probabilities_that_are_differentiated() -
     conf, net, source, mask = image_model(
         1.5, "search.min_length=2", "search.no_repeat_ngram=1", "train.self_critical.samples=3000"
     )
-    judge = critic(REFERENCES, toy.tokenizer(), conf)
+    judge = cider_rewards(REFERENCES, toy.tokenizer(), conf)
     drawn = judge(net, source[1:2], mask[1:2], torch.tensor([1]), 5)
     assert drawn.banned == BANNED
     outputs = every(toy.tokenizer().size)
@@ -169,7 +169,9 @@ def test_the_mean_over_draws_is_the_gradient_of_the_expected_reward(compared: st
     want = torch.autograd.grad(
         (log_p(net, source, mask, outputs, 1).exp() * rewards(outputs, 1)).sum(), parameters
     )
-    drawn = critic(REFERENCES, toy.tokenizer(), conf)(net, source[1:2], mask[1:2], torch.tensor([1]), 3)
+    drawn = cider_rewards(REFERENCES, toy.tokenizer(), conf)(
+        net, source[1:2], mask[1:2], torch.tensor([1]), 3
+    )
     assert drawn.reward == pytest.approx(
         rewards([output_of(drawn, row) for row in range(2000)], 1).mean().item(), abs=1e-5
     )
@@ -202,7 +204,7 @@ def test_advantages_are_over_the_others_of_the_same_image(compared: str) -> None
         "search.max_length=4",
     )
     numbers = torch.tensor([2, 0, 1])  # the images' places in the data, not in the batch
-    drawn = critic(REFERENCES, toy.tokenizer(), conf)(net, source, mask, numbers, 3)
+    drawn = cider_rewards(REFERENCES, toy.tokenizer(), conf)(net, source, mask, numbers, 3)
     assert drawn.source_of_R.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     for place, number in enumerate(numbers.tolist()):
         rows = range(4 * place, 4 * place + 4)
@@ -221,7 +223,7 @@ def test_advantages_are_over_the_others_of_the_same_image(compared: str) -> None
 
 def test_what_was_cut_never_chose_to_end() -> None:
     conf, net, source, mask = image_model(1.0, "train.self_critical.samples=50")
-    drawn = critic(REFERENCES, toy.tokenizer(), conf)(net, source, mask, torch.arange(3), 1)
+    drawn = cider_rewards(REFERENCES, toy.tokenizer(), conf)(net, source, mask, torch.arange(3), 1)
     lengths = {len(output_of(drawn, row)) for row in range(150)}
     assert lengths == {0, 1, 2}
     for row in range(150):
@@ -232,7 +234,7 @@ def test_what_was_cut_never_chose_to_end() -> None:
 
 def test_draws_hang_on_the_seed_and_the_model_is_left_as_it_was() -> None:
     conf, net, source, mask = image_model()
-    judge = critic(REFERENCES, toy.tokenizer(), conf)
+    judge = cider_rewards(REFERENCES, toy.tokenizer(), conf)
     net.train()
     first, again, other = (
         judge(net, source, mask, torch.arange(3), seed) for seed in (2**64 - 1, 2**64 - 1, 8)
@@ -264,7 +266,7 @@ def test_features_and_clips_are_drawn_for_like_pixels(frames: int, features: boo
     if frames > 1:
         mask[1, 2:] = False
     source = pixels if frames > 1 else pixels[:, 0]
-    judge = critic(REFERENCES, toy.tokenizer(), conf)
+    judge = cider_rewards(REFERENCES, toy.tokenizer(), conf)
     want = judge(net, source, mask, torch.arange(2), 4)
     got = judge(
         net, net.eval().encoder.features(source).detach() if features else source, mask, torch.arange(2), 4
@@ -339,12 +341,15 @@ def test_batches_of_an_update_are_one_large_batch(tmp_path: Path, float64: None)
 
 
 def test_what_cannot_be_learned_so_is_refused() -> None:
-    with pytest.raises(UsageError, match="self_critical gives attention that draws nothing to learn from"):
+    with pytest.raises(UsageError, match=r"self_critical\.start_step does not train attention that samples"):
         config.load("xu15-hard", ["train.self_critical.start_step=5"])
-    with pytest.raises(UsageError, match=r"train\.self_critical=5: does nothing, for it is of images"):
+    with pytest.raises(
+        UsageError, match=r"train\.self_critical\.start_step=5: does nothing, for it is for images"
+    ):
         config.load("luong15", ["train.self_critical.start_step=5"])
     with pytest.raises(
-        UsageError, match=r'train\.compared="samples" is the mean of the others, and train\.samples is 1'
+        UsageError,
+        match=r'baseline="samples" is the mean of the other samples, and train\.self_critical\.samples is 1',
     ):
         config.load("xu15-soft", ["train.self_critical.start_step=5", "train.self_critical.samples=1"])
     config.load(
@@ -356,6 +361,7 @@ def test_what_cannot_be_learned_so_is_refused() -> None:
         ],
     )
     with pytest.raises(
-        UsageError, match=r"train\.samples=7: does nothing, for train\.self_critical is not set"
+        UsageError,
+        match=r"self_critical\.samples=7: does nothing, for train\.self_critical\.start_step is not set",
     ):
         config.load("xu15-soft", ["train.self_critical.samples=7"])

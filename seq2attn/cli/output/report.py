@@ -21,11 +21,11 @@ from seq2attn.version import __version__
 
 if TYPE_CHECKING:
     from seq2attn.evaluation.alignment import AlignmentScore
-    from seq2attn.evaluation.model import Likelihood
-    from seq2attn.evaluation.model import Search as Options
+    from seq2attn.evaluation.forced_decoding import Likelihood
     from seq2attn.evaluation.pointing import Pointing
     from seq2attn.evaluation.significance import Compared
     from seq2attn.evaluation.text import Bucket, Score
+    from seq2attn.evaluation.translation import Search as Options
 
 LONGEST = 240  # bytes of a file's name without its ending; most file systems take 255
 FEW = 10  # lines; a bootstrap of fewer says little

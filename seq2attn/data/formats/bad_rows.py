@@ -1,6 +1,5 @@
-"""Rows of a table that cannot be read: left out and counted by line, and refused where they are too many.
-
-Knows no file format.
+"""Rows of a table that cannot be read: left out and counted, and refused where there are too many. It knows
+no file format.
 """
 
 from collections.abc import Iterator
@@ -12,9 +11,9 @@ from seq2attn.errors import UserError
 T = TypeVar("T")
 
 SHARE = 0.01  # of the rows that may be bad
-ENOUGH = 10_000  # bad rows of one kind, and fewer good ones: no more are read
+ENOUGH = 10_000  # with more bad rows of one kind than this, and than good rows, reading ends
 EXAMPLES = 10  # lines that are named
-BEGINNING = 60  # characters of a bad row that an error shows
+BEGINNING = 60  # characters of a bad row in an error
 
 
 class BadRow(NamedTuple):
@@ -22,14 +21,13 @@ class BadRow(NamedTuple):
 
     file: str  # for people
     number: int  # its line or row, from 1
-    kind: str  # what is wrong with rows such as this, behind "3 rows "
-    problem: str  # what is wrong with this one
+    kind: str  # of the problem, as it follows "3 rows "
+    problem: str  # of this row
 
 
 def without_bad(rows: Iterator[T | BadRow], share: float, notes: list[str]) -> Iterator[T]:
-    """The good rows.
-
-    At the end, the bad ones come into `notes`; raises UserError where they are more than this share of all.
+    """The good rows. At the end, notes on the bad ones go into `notes`. Raises UserError where their share of
+    all rows is larger than `share`.
     """
     bad: dict[tuple[str, str], list[int]] = {}
     counts: dict[tuple[str, str], int] = {}
@@ -46,7 +44,7 @@ def without_bad(rows: Iterator[T | BadRow], share: float, notes: list[str]) -> I
         if counts[key] <= EXAMPLES:
             bad.setdefault(key, []).append(row.number)
         elif counts[key] > max(ENOUGH, good) and share < 0.5:
-            break  # another file than was meant
+            break  # probably the wrong file
     if first is None:
         return
     number = sum(counts.values())

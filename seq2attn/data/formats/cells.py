@@ -1,7 +1,7 @@
-"""Rows of text divided into cells by tabs, commas, semicolons or bars, quoted by the rules of CSV or not.
+"""Rows of text divided into cells by tabs, commas, semicolons or bars, with the quotes of CSV or without.
 
-A file of tabs has no rules of its own. It is read with quotes as spreadsheets write them where the cells show
-that one wrote it; otherwise a quote is text, as in files of sentences.
+There are no rules for quotes between tabs. They are read as quotes where the cells show that a spreadsheet
+program wrote the file; otherwise a quote is text, as in files of sentences.
 """
 
 import csv
@@ -18,17 +18,17 @@ from seq2attn.data.formats.text import MAX_LENGTH
 from seq2attn.errors import UserError
 
 DELIMITERS = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars"}
-_SAMPLE = 200  # lines that show the delimiter
-_LOOKED_AT = 10_000  # lines that show whether quotes are quotes
-_FITTING = 0.95  # of the rows have as many cells as the header, where another delimiter is taken than usual
+_SAMPLE = 200  # lines that decide on the delimiter
+_QUOTE_SAMPLE = 10_000  # lines that decide on quotes
+_FITTING = 0.95  # of the rows must have as many cells as the header for an unusual delimiter
 _COMMAS = 3  # cells in quotes that are a sign
 _OFTEN = 20  # signs of a spreadsheet for each sign of plain text
-_RETRIES = 16 * MAX_LENGTH  # characters that are read anew, of all quotes that do not close
+_RETRIES = 16 * MAX_LENGTH  # characters that are read again because of quotes that do not close
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # the line that a spreadsheet program puts first
 
 
 class Dialect(NamedTuple):
-    """How the rows of a file are written."""
+    """The delimiter and the quotes of a file."""
 
     delimiter: str
     quoted: bool  # whether a cell may stand in quotes
@@ -37,9 +37,8 @@ class Dialect(NamedTuple):
 
 
 def dialect_of(path: Path, usual: str, quoted: bool) -> Dialect:
-    """What the first lines show.
-
-    `usual` is the delimiter of such files, and `quoted` whether they usually have quotes.
+    """The dialect by the first lines. `usual` is the usual delimiter of such files, and `quoted` whether they
+    usually have quotes.
     """
     lines = list(islice(read_lines(path), _SAMPLE))
     skip, delimiter, notes = 0, usual, list[str]()
@@ -60,9 +59,8 @@ def dialect_of(path: Path, usual: str, quoted: bool) -> Dialect:
 
 
 def cells(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]] | BadRow]:
-    """(line, cells) of every row.
-
-    The first row says how many; empty cells beyond are dropped. A line with nothing on it is no row.
+    """(line, cells) of every row. The first row gives the number of cells; empty cells beyond it are dropped.
+    An empty line is no row.
     """
     lines = islice(read_lines(path), dialect.skip, None)
     width: int | None = None
@@ -104,30 +102,33 @@ def _first(lines: list[str], path: Path, delimiter: str) -> list[str]:
 
 
 class _Records(Iterator[tuple[int, list[str]] | BadRow]):
-    """Rows by the rules of CSV.
-
-    A quote that does not close, or closes where no cell can end, makes its first line bad and no other.
+    """Rows by the rules of CSV. Where a quote does not close, or closes where no cell can end, its first line
+    alone is a bad row.
     """
 
     def __init__(
         self, lines: Iterator[str], delimiter: str, path: Path, skip: int = 0, cut: bool = False
     ) -> None:
-        """With `cut`, `lines` are the beginning of a file: a row that their end cuts off is no row."""
+        """With `cut`, `lines` are the beginning of a file, and a row that continues behind is left out."""
         csv.field_size_limit(MAX_LENGTH)
         self._lines, self._delimiter, self._path, self._cut = lines, delimiter, path, cut
-        self._back: list[str] = []  # lines that are to be read anew, the next one last
+        self._back: list[str] = []  # lines to be read again, the next one last
         self._number = skip
         self._width = 0
-        self.taken: list[str] = []  # the lines of the row that was read last
+        self.row_lines: list[str] = []  # of the last row
         self._retries = _RETRIES
 
     def __next__(self) -> tuple[int, list[str]] | BadRow:
         while not (line := self._line()):
             pass
         number = self._number
-        taken = self.taken = [line]
-        parts = self._quoted(taken) if '"' in line else line.split(self._delimiter)
-        if not isinstance(parts, str) and len(taken) > 1 and len(_trimmed(parts, self._width)) != self._width:
+        row_lines = self.row_lines = [line]
+        parts = self._quoted(row_lines) if '"' in line else line.split(self._delimiter)
+        if (
+            not isinstance(parts, str)
+            and len(row_lines) > 1
+            and len(_trimmed(parts, self._width)) != self._width
+        ):
             # a quote that closes where it should not
             parts = f"{len(parts)} columns where the first line has {self._width}"
         if not isinstance(parts, str):
@@ -135,9 +136,9 @@ class _Records(Iterator[tuple[int, list[str]] | BadRow]):
             return number, parts
         if self._cut and parts is _OPEN:
             raise StopIteration
-        self._back += reversed(taken[1:])
+        self._back += reversed(row_lines[1:])
         self._number = number
-        self._spend(sum(map(len, taken[1:])), number)
+        self._spend(sum(map(len, row_lines[1:])), number)
         return BadRow(
             str(self._path),
             number,
@@ -149,28 +150,30 @@ class _Records(Iterator[tuple[int, list[str]] | BadRow]):
         self._number += 1
         return self._back.pop() if self._back else next(self._lines)
 
-    def _quoted(self, taken: list[str]) -> list[str] | str:
-        """The cells of the row that begins with `taken`, which gets its other lines; or what is wrong."""
-        size = len(taken[0])
+    def _quoted(self, row_lines: list[str]) -> list[str] | str:
+        """The cells of the row that begins with `row_lines`, to which its other lines are added; or the
+        problem.
+        """
+        size = len(row_lines[0])
         while True:
             try:
-                lines = [f"{part}\n" for part in taken]
+                lines = [f"{part}\n" for part in row_lines]
                 return next(csv.reader(lines, delimiter=self._delimiter, strict=True))
             except csv.Error as error:
                 if "unexpected end" not in str(error):
                     return str(error)
-            self._spend(size + 8 * len(taken) if len(taken) > 1 else 0, self._number)
-            quotes = sum(part.count('"') for part in taken)
-            while True:  # until every quote may have its partner
+            self._spend(size + 8 * len(row_lines) if len(row_lines) > 1 else 0, self._number)
+            quotes = sum(part.count('"') for part in row_lines)
+            while True:  # until every quote can have its partner
                 if size > MAX_LENGTH:
                     return _OPEN
                 try:
-                    taken.append(self._line())
+                    row_lines.append(self._line())
                 except StopIteration:
                     return _OPEN
-                size += len(taken[-1]) + 1
-                quotes += taken[-1].count('"')
-                if '"' in taken[-1] and quotes % 2 == 0:
+                size += len(row_lines[-1]) + 1
+                quotes += row_lines[-1].count('"')
+                if '"' in row_lines[-1] and quotes % 2 == 0:
                     break
 
     def _spend(self, characters: int, number: int) -> None:
@@ -184,12 +187,14 @@ _OPEN = f"a quote that does not close within {MAX_LENGTH:,} characters"
 
 
 def _trimmed(parts: list[str], width: int) -> list[str]:
-    """The cells without empty ones beyond `width`."""
+    """The cells up to `width`, if the others are empty."""
     return parts[:width] if len(parts) > width and not any(map(str.strip, parts[width:])) else parts
 
 
 def _fitting(lines: list[str], path: Path, delimiter: str) -> float:
-    """The share of rows that have as many cells as the first, or 0 where that is one."""
+    """The share of rows with as many cells as the first row; 0 where it is too small, or where that is one
+    cell.
+    """
     rows = _Records(iter(lines), delimiter, path, cut=True)
     widths = [0 if isinstance(row, BadRow) else len(row[1]) for row in rows]
     share = widths.count(widths[0]) / len(widths) if widths and widths[0] > 1 else 0
@@ -197,27 +202,28 @@ def _fitting(lines: list[str], path: Path, delimiter: str) -> float:
 
 
 def _spreadsheet(path: Path, delimiter: str, skip: int) -> tuple[bool, str]:
-    """Whether quotes around cells between tabs are those of a spreadsheet program, and what to say about it.
+    """Whether a spreadsheet program wrote the quotes around cells between tabs, and a note for the user.
 
-    Such a program doubles a quote inside of quotes, and leaves no cell with a quote bare. Where the cells of
-    a row are on several lines, they are so in quotes alone.
+    Such a program doubles a quote inside quotes, and puts quotes around every cell with a quote. Only in
+    quotes does a cell continue on the next line.
     """
     if not _has_quotes(path):
         return False, ""
     wrapped = doubled = several = loose = plain = commas = 0
-    rows = _Records(islice(read_lines(path), skip, _LOOKED_AT), delimiter, path, skip, cut=True)
+    rows = _Records(islice(read_lines(path), skip, _QUOTE_SAMPLE), delimiter, path, skip, cut=True)
     for row in rows:
         if isinstance(row, BadRow):
             loose += 1
             continue
         cells = row[1]
-        if not any('"' in line for line in rows.taken):
+        if not any('"' in line for line in rows.row_lines):
             plain += any("," in cell for cell in cells)
             continue
-        raw = rows.taken[0].split(delimiter)
-        if len(rows.taken) > 1 or len(raw) != len(cells):
-            fits = all(len(line.split(delimiter)) == len(cells) for line in rows.taken)
-            several, loose = several + (not fits), loose + fits  # as plain text, these would be good rows too
+        raw = rows.row_lines[0].split(delimiter)
+        if len(rows.row_lines) > 1 or len(raw) != len(cells):
+            fits = all(len(line.split(delimiter)) == len(cells) for line in rows.row_lines)
+            # as plain text, fitting lines would be good rows too
+            several, loose = several + (not fits), loose + fits
             continue
         for bare, cell in zip(raw, cells, strict=True):
             if bare == cell:
@@ -226,7 +232,7 @@ def _spreadsheet(path: Path, delimiter: str, skip: int) -> tuple[bool, str]:
                 wrapped, doubled, commas = wrapped + 1, doubled + ('"' in cell), commas + ("," in cell)
     signs = doubled + several
     if wrapped == commas and wrapped >= _COMMAS and not plain:
-        signs += wrapped  # some programs put quotes around cells with commas, and then around all of them
+        signs += wrapped  # some programs put quotes around all cells with commas
     if signs and loose * _OFTEN <= signs:
         return True, "cells in quotes are read as CSV has them"
     return False, f"quotes around {wrapped:,} cells are kept as text" if wrapped >= _COMMAS else ""

@@ -18,15 +18,14 @@ from seq2attn.errors import UserError
 _CHUNK = 1 << 16
 _BLANK = re.compile(r"[ \t\r\n]*")
 _LONGEST_MARK = 16  # characters; the longest that JSON has, half an escape or "-Infinity", is shorter
-_BEGINNING = 1 << 16  # bytes that tell what a file is
+_BEGINNING = 1 << 16  # bytes that decide on the format
 
 
 def records(path: Path, *names: str) -> Iterator[tuple[str, int, Mapping[str, object]]]:
     """(name, line, object) of each object in the lists under `names`, in the order of the file.
 
-    Raises UserError with file and line for what is no JSON, for anything but objects in such a list, for a
-    value of
-    more than MAX_LENGTH characters, and where the file has none of the lists.
+    Raises UserError with file and line for invalid JSON, for anything but objects in such a list, for a value
+    of more than MAX_LENGTH characters, and where the file has none of the lists.
     """
     met = False
     with opened(path) as file:
@@ -42,13 +41,13 @@ def records(path: Path, *names: str) -> Iterator[tuple[str, int, Mapping[str, ob
                 met |= name in names
                 while not text.follows("]"):
                     if text.ended:
-                        told = "the list of objects does not end: the file is cut off"
-                        raise UserError(f"{path}:{text.line}: {told}")
+                        problem = "the list of objects does not end: the file is cut off"
+                        raise UserError(f"{path}:{text.line}: {problem}")
                     line, value = text.line, text.value()
                     if name in names:
                         if not isinstance(value, dict):
-                            told = f"not an object in the list {name!r} but {_kind(value)}"
-                            raise UserError(f"{path}:{line}: {told}")
+                            problem = f"not an object in the list {name!r} but {_kind(value)}"
+                            raise UserError(f"{path}:{line}: {problem}")
                         yield name, line, value
                     text.comma("]")
             else:
@@ -64,7 +63,7 @@ def _none(path: Path, names: tuple[str, ...]) -> UserError:
 
 
 def lists_in(path: Path, *names: str) -> set[str]:
-    """Those of `names` that the beginning of a file has as names of lists; of what cannot be read, none."""
+    """Those of `names` that are names of lists in the beginning of a file; none where it cannot be read."""
     try:
         with opened(path) as file:
             text = file.read(_BEGINNING).decode("utf-8-sig", "replace")
@@ -76,7 +75,7 @@ def lists_in(path: Path, *names: str) -> set[str]:
 
 
 class _Text:
-    """The text of a file from one place on, more of it as it is needed."""
+    """The text of a file from the current place on, read as it is needed."""
 
     def __init__(self, path: Path, file: Any) -> None:
         self._path, self._file = path, file
@@ -90,7 +89,7 @@ class _Text:
         return not self._next()
 
     def follows(self, mark: str) -> bool:
-        """Whether `mark` comes next, which is stepped over."""
+        """Whether `mark` comes next; if so, step over it."""
         if self._next() != mark:
             return False
         self._place += 1
@@ -107,7 +106,7 @@ class _Text:
 
     def value(self) -> Any:
         self._next()
-        wanted = _CHUNK
+        size = _CHUNK
         while True:
             try:
                 value, end = self._scan(self._buffer, self._place)
@@ -122,8 +121,8 @@ class _Text:
                     self.fail("the file is cut off")
             if len(self._buffer) - self._place > MAX_LENGTH:
                 self.fail(f"a value of more than {MAX_LENGTH:,} characters")
-            self._read(wanted)
-            wanted *= 2  # or a long value would be read anew too often
+            self._read(size)
+            size *= 2  # doubled, for a long value is parsed again each time
         text = self._buffer[self._place : end]
         try:
             value = strict_json.parse(text)

@@ -35,13 +35,12 @@ def of_lines(path: Path) -> Iterator[tuple[int, Mapping[str, object]] | BadRow]:
 
 
 def of_list(path: Path, key: str | None = None) -> Iterator[tuple[int, Mapping[str, object]] | BadRow]:
-    """The objects of a list, or objects one after another, read piece by piece.
-
-    With `key`, of the list that an object at the top has under it.
+    """The objects of a list, or objects one after another, read as a stream. With `key`, of the list that the
+    object at the top has under this key.
     """
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
     scan = json.JSONDecoder()
-    buffer, line, listed, wanted, ended = "", 1, None, _CHUNK, False
+    buffer, line, listed, size, ended = "", 1, None, _CHUNK, False
     with opened(path) as file:
         while key is not None and (match := re.search(rf'"{key}"\s*:\s*(?=\[)', buffer)) is None:
             data = file.read(_CHUNK)
@@ -73,7 +72,7 @@ def of_list(path: Path, key: str | None = None) -> Iterator[tuple[int, Mapping[s
                     raise UserError(f"{path}:{line}: not a list of objects: {problem}") from None
                 end = 0
             if end and not ended and end == len(buffer):
-                end = 0  # a number may go on
+                end = 0  # a number may continue
             if end:
                 if _HALF.search(buffer, 0, end):
                     record = strict_json.parse(buffer[:end], constants=True)
@@ -82,17 +81,14 @@ def of_list(path: Path, key: str | None = None) -> Iterator[tuple[int, Mapping[s
                 else:
                     yield BadRow(str(path), line, _KIND, f"{_IN_A_LIST}: {beginning(buffer[:end])}")
                 line += buffer.count("\n", 0, end)
-                buffer, wanted = buffer[end:], _CHUNK
+                buffer, size = buffer[end:], _CHUNK
                 continue
             if ended:
                 if listed:
                     raise UserError(f"{path}: the list of objects does not end: the file is cut off")
                 return
-            data = file.read(wanted)
-            wanted, ended = (
-                wanted * 2,
-                not data,
-            )  # twice as much each time, or a long record would be read anew too often
+            data = file.read(size)
+            size, ended = size * 2, not data  # doubled, for a long record is parsed again each time
             buffer += _decoded(decoder, data, f"{path}:{line}", ended)
 
 

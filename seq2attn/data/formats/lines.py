@@ -16,14 +16,14 @@ from seq2attn.errors import UserError
 
 __all__ = ["opened", "read_lines", "seekable", "unpacked"]
 
-UNPACKED = 4 << 30  # bytes of a packed file that is read in any order
+UNPACKED = 4 << 30  # bytes of a packed file for random access, at most
 
 
 @contextmanager
 def opened(path: Path, also: Collection[str] = ()) -> Iterator[BinaryIO]:
-    """The bytes of a file, unpacked where they are packed, see `unpacked`.
+    """The bytes of a file, unpacked where they are packed: see `unpacked`.
 
-    Errors of the system in the body name the file.
+    A system error in the body becomes a UserError that names the file.
     """
     try:
         with path.open("rb", buffering=BLOCK) as file, unpacked(file, str(path), also) as content:
@@ -34,7 +34,7 @@ def opened(path: Path, also: Collection[str] = ()) -> Iterator[BinaryIO]:
 
 @contextmanager
 def seekable(path: Path, also: Collection[str]) -> Iterator[BinaryIO]:
-    """The same as a file to read in any order: itself or, where it is packed, unpacked into a temporary file."""
+    """The file for random access: itself or, where it is packed, a temporary file with the unpacked bytes."""
     with opened(path, also) as content, path.open("rb") as plain, tempfile.TemporaryFile() as whole:
         if content.peek(4)[:4] == plain.read(4):  # type: ignore[attr-defined]
             yield plain

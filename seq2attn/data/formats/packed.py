@@ -1,8 +1,7 @@
-"""What a file is by its first bytes: gzip, bzip2 and xz are unpacked, other packed or binary files are
-refused.
+"""Text files, plain or packed: gzip, bzip2 and xz are unpacked, other packed or binary files are refused.
 
-The name of a file decides nothing: `text.gz` that is plain text is read as text. Memory holds one block, and
-pipes will do.
+The first bytes decide, not the name: `text.gz` that is plain text is read as text. Memory holds one block,
+and the file may be a pipe.
 """
 
 import bz2
@@ -20,18 +19,18 @@ from typing import BinaryIO, Protocol, cast
 
 from seq2attn.errors import UserError
 
-HEAD = 512  # bytes that are looked at: tar says what it is behind the first 257
+HEAD = 512  # bytes that decide: the signature of tar begins at byte 257
 BLOCK = 1 << 20
-MEMORY = 1 << 28  # bytes that unpacking xz may take; `xz -9` takes a quarter of them
+MEMORY = 1 << 28  # bytes for unpacking xz, at most; `xz -9` needs a quarter of them
 PARQUET, ARROW, NPY, ZIP = "a Parquet file", "an Arrow file", "an array of NumPy", "a zip archive"
 PARQUET_MAGIC = b"PAR1"
 ENDINGS = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".lzma", ".z", ".zip", ".7z")
 
 _GZIP, _BZIP2, _XZ = "gzip", "bzip2", "xz"
-_BZIP2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")  # what follows BZh and a digit: a block, or the end
+_BZIP2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")  # behind BZh and a digit: a block, or the end
 _SHEET = "save it as CSV (UTF-8) in the program that made it"
 _TEXT = "save it as plain text (UTF-8)"
-# First bytes -> what that is and the way out; {} is the file.
+# First bytes, kind of file, way out; {} is the file.
 _KNOWN: tuple[tuple[bytes, str, str], ...] = (
     (b"\x1f\x8b", _GZIP, "gunzip {}"),
     (b"BZh", _BZIP2, "bunzip2 {}"),
@@ -71,7 +70,7 @@ _OFFICE = (
 
 
 class _Decompressor(Protocol):
-    """What bz2 and lzma have in common."""
+    """The interface that bz2 and lzma share."""
 
     @property
     def eof(self) -> bool: ...
@@ -85,9 +84,9 @@ class _Decompressor(Protocol):
 def unpacked(file: BinaryIO, name: str, also: Collection[str] = ()) -> BinaryIO:
     """The bytes of an open binary file, unpacked where they are packed; `name` is for errors.
 
-    It waits for the first bytes, reads from where `file` stands without seeking, and closes `file` when it is
-    closed. `read1` gives what is there already. Pipes that do not wait are waited for. Raises UserError, here
-    or while it is read, for what is no text (but for the kinds in `also`), for UTF-16 and UTF-32, and for
+    Waits for the first bytes, reads from the position of `file` without seeking, and closes `file` when it is
+    closed. `read1` gives the bytes that are available. Non-blocking pipes are waited for. Raises UserError,
+    here or while it is read, for anything but text and the kinds in `also`, for UTF-16 and UTF-32, and for
     damaged packed files.
     """
     ahead = _Ahead(file)
@@ -106,13 +105,13 @@ def unpacked(file: BinaryIO, name: str, also: Collection[str] = ()) -> BinaryIO:
 
 
 def bare(name: str) -> str:
-    """The name of a file without the ending that says how it is packed."""
+    """The name of a file without the ending of a packed file."""
     stem, dot, ending = name.rpartition(".")
     return stem if stem and f"{dot}{ending.lower()}" in ENDINGS else name
 
 
 def _kind(head: bytes) -> tuple[str, str]:
-    """What begins so, "" where it may be text, and the way out."""
+    """The kind of file that begins with `head`, "" where it may be text, and the way out."""
     for magic, kind, way_out in _KNOWN:
         if head.startswith(magic) and (kind is not _BZIP2 or head[4:10] in _BZIP2_BLOCKS):
             if kind is ZIP:
@@ -127,7 +126,7 @@ def _kind(head: bytes) -> tuple[str, str]:
 
 
 def _refuse(head: bytes, name: str, also: Collection[str], packed: str = "") -> None:
-    """Raise UserError for what is no text; `packed` says how it was."""
+    """Raise UserError for anything but text and the kinds in `also`; `packed` is how it was packed."""
     kind, way_out = _kind(head)
     if kind in also:
         return
@@ -141,7 +140,7 @@ def _refuse(head: bytes, name: str, also: Collection[str], packed: str = "") -> 
 
 
 def _wide(head: bytes) -> str | None:
-    """UTF-16 or UTF-32 by its signature or, without one, by the zeros between the letters."""
+    """UTF-16 or UTF-32 by its byte order mark or, without one, by zeros between letters; None for others."""
     if head.startswith((b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")):
         return "UTF-32"
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -162,12 +161,12 @@ def _wide(head: bytes) -> str | None:
         return "UTF-16BE"
     if _is_utf8(head):
         return None
-    pairs = {head[place : place + 2] for place in range(0, len(head), 2)}  # a space is Latin's everywhere
+    pairs = {head[place : place + 2] for place in range(0, len(head), 2)}  # every script has this space
     return "UTF-16LE" if {b"\n\0", b" \0"} & pairs else "UTF-16BE" if {b"\0\n", b"\0 "} & pairs else None
 
 
 def _is_utf8(head: bytes) -> bool:
-    """Whether this is the beginning of a text in UTF-8."""
+    """Whether `head` is the beginning of a text in UTF-8."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
@@ -176,7 +175,7 @@ def _is_utf8(head: bytes) -> bool:
 
 
 class _Ahead(io.RawIOBase):
-    """A binary stream whose first bytes have been looked at and are read all the same."""
+    """A binary stream whose first bytes can be looked at before they are read."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -184,7 +183,7 @@ class _Ahead(io.RawIOBase):
         self._head = b""
 
     def peek(self) -> bytes:
-        """The first bytes: those that come at once, and more where so few could begin something packed."""
+        """The first bytes that are available, and more where so few could begin a packed file."""
         while len(self._head) < HEAD and (not self._head or _may_go_on(self._head)):
             if not (data := self._some(HEAD - len(self._head))):
                 break
@@ -206,7 +205,7 @@ class _Ahead(io.RawIOBase):
         return len(data)
 
     def _some(self, most: int) -> bytes:
-        while (data := self._read(most)) is None:  # another program has made the pipe one that does not wait
+        while (data := self._read(most)) is None:  # a non-blocking pipe
             select.select([self._file], [], [])
         return data
 
@@ -217,7 +216,7 @@ class _Ahead(io.RawIOBase):
 
 
 def _may_go_on(head: bytes) -> bool:
-    if _kind(head)[0] in _UNPACKING:  # known already: what is packed shall be given as it comes
+    if _kind(head)[0] in _UNPACKING:  # known already: packed data are given as they come
         return False
     if any(magic.startswith(head) for magic, *_ in _KNOWN) or head.startswith((b"PK", b"BZh", b"RIFF")):
         return True
@@ -225,7 +224,7 @@ def _may_go_on(head: bytes) -> bool:
 
 
 class _Unpacked(io.RawIOBase):
-    """What a packed stream holds; damage is a UserError with the name of the file."""
+    """The content of a packed stream; damage raises UserError with the name of the file."""
 
     def __init__(self, kind: str, inside: io.BufferedIOBase, packed: _Ahead, name: str) -> None:
         self._kind, self._inside, self._packed, self._name = kind, inside, packed, name
@@ -250,15 +249,15 @@ class _Unpacked(io.RawIOBase):
 
 
 class _Members(io.BufferedIOBase):
-    """The members of a bzip2 or xz file one after another, a bounded piece at a time."""
+    """The members of a bzip2 or xz file one after another, a bounded block at a time."""
 
     def __init__(self, packed: _Ahead, new: Callable[[], _Decompressor]) -> None:
         self._packed, self._new = packed, new
         self._member = new()
 
     def read1(self, size: int = -1) -> bytes:
-        data, piece = b"", b""
-        while not piece:
+        data, block = b"", b""
+        while not block:
             if self._member.eof:
                 data = self._member.unused_data or self._packed.read(BLOCK) or b""
                 data = data.lstrip(b"\0")  # xz pads with zeros
@@ -267,9 +266,9 @@ class _Members(io.BufferedIOBase):
                 self._member = self._new()
             elif self._member.needs_input and not (data := self._packed.read(BLOCK) or b""):
                 raise EOFError("it ends before its end mark")
-            piece = self._member.decompress(data, size if size > 0 else BLOCK)
+            block = self._member.decompress(data, size if size > 0 else BLOCK)
             data = b""
-        return piece
+        return block
 
 
 def _of_gzip(packed: _Ahead) -> io.BufferedIOBase:

@@ -1,7 +1,8 @@
-"""Rows of a Parquet file, some columns of it, in bounded memory: sizes are known before anything is unpacked.
+"""Rows of a Parquet file, or of some of its columns, in bounded memory: sizes are checked before anything is
+unpacked.
 
-A page may hold a long text once and name it in a million rows: so many rows are made of it at a time as
-memory allows.
+A page may hold a long text once and name it in a million rows, so the number of rows at a time is bounded
+too.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ _KIND = "with bytes that are not UTF-8"
 
 
 def schema(path: Path) -> pa.Schema:
-    """The columns and their types. Raises UserError for what is no Parquet file."""
+    """The columns and their types. Raises UserError for a file that is not Parquet."""
     with seekable(path, (PARQUET,)) as file:
         table = _opened(file, path)
         try:
@@ -42,13 +43,13 @@ def records(path: Path, columns: Sequence[str] | None = None) -> Iterator[RowOrB
     with seekable(path, (PARQUET,)) as file:
         table = _opened(file, path)
         plain = [column.name for column in table.schema_arrow if _is_plain(column.type)]
-        wanted = list(columns) if columns is not None else plain
-        if not wanted:
+        names = list(columns) if columns is not None else plain
+        if not names:
             return
         number = 0
         try:
-            rows = _rows(table, wanted, _largest_page(table, file, path, wanted))
-            for batch in table.iter_batches(batch_size=rows, columns=wanted):
+            rows = _rows(table, names, _largest_page(table, file, path, names))
+            for batch in table.iter_batches(batch_size=rows, columns=names):
                 for record in _dicts(batch):
                     number += 1
                     if record is not None:
@@ -74,7 +75,9 @@ def _damaged(path: Path, error: Exception) -> UserError:
 
 
 def _is_plain(kind: pa.DataType) -> bool:
-    """Whether its values become Python's own without fail: times and decimals do not, and nobody wants them."""
+    """Whether its values become values of Python without errors; times and decimals may not, and are not
+    needed.
+    """
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return _is_plain(kind.value_type)
     if pa.types.is_struct(kind):
@@ -93,7 +96,7 @@ def _is_plain(kind: pa.DataType) -> bool:
 
 
 def fields(kind: pa.DataType | None) -> dict[str, pa.DataType]:
-    """What a struct has in it; nothing for other types."""
+    """The fields of a struct; none for other types."""
     if kind is None or not pa.types.is_struct(kind):
         return {}
     return {kind.field(place).name: kind.field(place).type for place in range(kind.num_fields)}
@@ -113,21 +116,20 @@ def _is_bytes(kind: pa.DataType) -> bool:
     return any(test(kind) for test in (types.is_binary, types.is_large_binary, types.is_fixed_size_binary))
 
 
-def _leaves(table: Any, wanted: Sequence[str]) -> Iterator[tuple[int, Any]]:
-    """(place, column) of all that lies below the columns `wanted`."""
+def _leaves(table: Any, names: Sequence[str]) -> Iterator[tuple[int, Any]]:
+    """(index, column) of all leaves below the columns `names`."""
     for place in range(len(table.schema)):
         column = table.schema.column(place)
-        if column.path.partition(".")[0] in wanted or column.path in wanted:
+        if column.path.partition(".")[0] in names or column.path in names:
             yield place, column
 
 
-def _rows(table: Any, wanted: Sequence[str], largest_page: int) -> int:
-    """Rows that are unpacked at once.
-
-    Each may hold a text as long as a page, where pages name texts of a dictionary or of the row before.
+def _rows(table: Any, names: Sequence[str], largest_page: int) -> int:
+    """Rows to unpack at once. Each may hold a text as long as a page, where pages refer to texts of a
+    dictionary or of the row before.
     """
     groups = [table.metadata.row_group(group) for group in range(table.num_row_groups)]
-    places = [place for place, _ in _leaves(table, wanted)]
+    places = [place for place, _ in _leaves(table, names)]
     size = sum(group.column(place).total_uncompressed_size for group in groups for place in places)
     usual = _BYTES * table.metadata.num_rows // max(size, 1)
     return int(max(1, min(_ROWS, usual, _MOST // max(largest_page, 1))))
@@ -147,14 +149,13 @@ def _dicts(part: pa.RecordBatch) -> Iterator[dict[str, Any] | None]:
             yield None
 
 
-def _largest_page(table: Any, file: BinaryIO, path: Path, wanted: Sequence[str]) -> int:
-    """Bytes of the largest page of the columns `wanted`, unpacked.
-
-    Raises UserError for one that is larger than any page should be.
+def _largest_page(table: Any, file: BinaryIO, path: Path, names: Sequence[str]) -> int:
+    """Bytes of the largest page of the columns `names`, unpacked. Raises UserError for a page of more than
+    _PAGE.
     """
     largest = 0
     for group in range(table.num_row_groups):
-        for place, _ in _leaves(table, wanted):
+        for place, _ in _leaves(table, names):
             chunk = table.metadata.row_group(group).column(place)
             offsets = (chunk.data_page_offset, chunk.dictionary_page_offset)
             start = min(offset for offset in offsets if offset is not None)

@@ -1,7 +1,7 @@
-"""What the pages of a Parquet file unpack to, by their headers, before anything is unpacked.
+"""The unpacked sizes of the pages of a Parquet file, by their headers, before anything is unpacked.
 
-A header is a struct in Thrift's compact protocol: fields of numbers, of which the second is the unpacked size
-and the third the packed one.
+A header is a struct in Thrift's compact protocol. Its second field is the unpacked size of the page, the
+third the packed size.
 """
 
 from collections.abc import Iterator
@@ -14,10 +14,7 @@ _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _ST
 
 
 def sizes(file: BinaryIO, start: int, end: int) -> Iterator[int]:
-    """Unpacked bytes of each page that stands from `start` to `end`.
-
-    Raises ValueError for what is no header of a page.
-    """
+    """Unpacked bytes of each page from `start` to `end`. Raises ValueError for an invalid header."""
     while start < end:
         fields, length = _header(file, start)
         unpacked, packed = fields.get(2, -1), fields.get(3, -1)
@@ -41,10 +38,7 @@ def _header(file: BinaryIO, start: int) -> tuple[dict[int, int], int]:
 
 
 def _struct(data: bytes, place: int, depth: int) -> tuple[dict[int, int], int]:
-    """The numbers among the fields of a struct, and where it ends.
-
-    Raises IndexError where the data end before.
-    """
+    """The numbers among the fields of a struct, and its end. Raises IndexError where the data end before."""
     if depth > _DEPTH:
         raise ValueError("the header of a page is nested too deep")
     fields: dict[int, int] = {}

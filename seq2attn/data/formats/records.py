@@ -37,7 +37,7 @@ def ending(path: Path) -> str:
 
 def format_of(path: Path) -> str:
     """The format of a file by its content: one of FORMATS; "" where it is none of them."""
-    named = ending(path)
+    suffix = ending(path)
     with opened(path, (PARQUET,)) as file:
         head = file.read1(1 << 12).removeprefix(b"\xef\xbb\xbf")  # type: ignore[attr-defined]
     if head.startswith(PARQUET_MAGIC):
@@ -45,15 +45,15 @@ def format_of(path: Path) -> str:
     if _LIST.match(head):
         return ".json"
     if _OBJECT.match(head):
-        return named if named == ".json" else ".jsonl"
-    return named if named in FORMATS else ""
+        return suffix if suffix == ".json" else ".jsonl"
+    return suffix if suffix in FORMATS else ""
 
 
 def read_records(path: Path, key: str | None = None) -> Records:
     """The records of a file of any of FORMATS. Raises BadRowError at a bad row.
 
-    The first line of .tsv and .csv names the columns; `key` is the name of the list in a .json, None where the
-    list is at the top.
+    The first line of .tsv and .csv names the columns; `key` is the name of the list in a .json, None where
+    the list is at the top.
     """
     for record in _records(path, key):
         if isinstance(record, BadRow):

@@ -1,8 +1,8 @@
 """A check of a SentencePiece model before SentencePiece loads it: it must have no rules of normalisation.
 
-Models of this program have none. Rules of others are compiled, and SentencePiece follows them without a check of
-their bounds. The file is a protocol buffer: fields, each with a number and a kind; the subwords come first, and
-the rules are in fields 3 and 5.
+Models of this program have none. Rules of others are compiled, and SentencePiece follows them without a check
+of their bounds. The file is a protocol buffer: fields, each with a number and a kind; the subwords come
+first, and the rules are in fields 3 and 5.
 """
 
 from collections.abc import Iterator

@@ -35,7 +35,9 @@ def one_line(text: str, place: str) -> str:
 
 
 def is_blank(text: str) -> bool:
-    """Whether a text holds nothing but white space, control and format characters, and marks without a letter."""
+    """Whether a text holds nothing but white space, control and format characters, and marks without a
+    letter.
+    """
     if text[:1] in _ORDINARY:
         return False  # nearly every text
     return not _LETTER.search(text) and all(map(_is_invisible, text))

@@ -2,9 +2,8 @@
 results.csv.
 
 The first line names the columns: "image,caption", "image_name| comment_number| comment" and the like. Between
-commas, semicolons and tabs cells may be quoted by the rules of CSV; between bars they stand as they are. A
-row that
-does not fit is mended where its caption is plain to see, and otherwise left out and counted.
+commas, semicolons and tabs cells may be quoted by the rules of CSV; between bars they may not. A row that
+does not fit is repaired where its caption is clear, and otherwise left out and counted.
 """
 
 import csv
@@ -17,20 +16,22 @@ from seq2attn.data.formats.lines import opened, read_lines
 from seq2attn.data.formats.text import MAX_LENGTH, one_line
 from seq2attn.errors import UserError
 
-MOST_BAD = 0.05  # of the rows may not fit
+MOST_BAD = 0.05  # of the rows, that do not fit
 EXAMPLES = 3  # of them are named
 
 _IMAGES = ("image", "image_name", "image_id", "image_path", "img", "file", "file_name", "filename")
 _CAPTIONS = ("caption", "comment", "captions", "text", "description", "sentence")
 _DELIMITERS = "|\t;,"
-_BEGINNING = 4096  # bytes that hold a first line of names
-_MOST_LINES = 100  # that one quoted cell may have
-_ROW = re.compile(r"\"?[^\"]+\.(?:jpe?g|png|gif|webp|bmp|tiff?)\"?\s*[,;\t]", re.IGNORECASE)  # how one begins
-_UNPARTED = re.compile(r"\d+\s+(?=\S)")  # a number and the caption, where the bar between them is missing
+_BEGINNING = 4096  # bytes of the first line, at most
+_MOST_LINES = 100  # of one quoted cell
+_ROW = re.compile(
+    r"\"?[^\"]+\.(?:jpe?g|png|gif|webp|bmp|tiff?)\"?\s*[,;\t]", re.IGNORECASE
+)  # the beginning of a row
+_MERGED = re.compile(r"\d+\s+(?=\S)")  # a number and the caption, where the bar between them is missing
 
 
 class Form(NamedTuple):
-    """How the rows of a table are to be read."""
+    """The delimiter and the columns of a table."""
 
     delimiter: str
     columns: int
@@ -45,7 +46,7 @@ class Caption(NamedTuple):
 
 
 def form_of(path: Path) -> Form | None:
-    """What the first line of a file says; None where it names no column of images and none of captions."""
+    """The form that the first line gives; None where it names no columns of images and captions."""
     try:
         with opened(path) as file:
             first = file.readline(_BEGINNING)
@@ -62,7 +63,9 @@ def form_of(path: Path) -> Form | None:
 
 
 def captions_of(path: Path, form: Form, notes: list[str]) -> Iterator[Caption]:
-    """The rows; how many did not fit comes into `notes` at the end. Raises UserError for more than MOST_BAD."""
+    """The rows; the number of those that do not fit comes into `notes`. Raises UserError for more than
+    MOST_BAD.
+    """
     rows, bad = 0, list[int]()
     for number, cells in _bars(path) if form.delimiter == "|" else _quoted(path, form.delimiter):
         rows += 1
@@ -86,7 +89,7 @@ def captions_of(path: Path, form: Form, notes: list[str]) -> Iterator[Caption]:
 
 
 def _fitted(cells: list[str], form: Form) -> list[str] | None:
-    """As many cells as there are columns; None where there is no telling what is what."""
+    """As many cells as there are columns; None where they cannot be assigned."""
     last = form.columns - 1
     if len(cells) == form.columns:
         return cells
@@ -94,8 +97,8 @@ def _fitted(cells: list[str], form: Form) -> list[str] | None:
         return None
     if len(cells) > form.columns:  # the caption has the delimiter in it, and is not quoted
         return [*cells[:last], form.delimiter.join(cells[last:])]
-    if len(cells) == last and (unparted := _UNPARTED.match(cells[-1].strip())):
-        return [*cells[:-1], unparted[0], cells[-1].strip()[unparted.end() :]]
+    if len(cells) == last and (merged := _MERGED.match(cells[-1].strip())):
+        return [*cells[:-1], merged[0], cells[-1].strip()[merged.end() :]]
     return None
 
 
@@ -106,14 +109,14 @@ def _bars(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _bare(cell: str) -> str:
-    """A cell without the quotes around it, where they are of CSV."""
+    """A cell without the quotes that CSV puts around it."""
     inside = cell[1:-1].replace('""', "")
     quoted = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inside
     return cell[1:-1].replace('""', '"') if quoted else cell
 
 
 def _quoted(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows of CSV. A line whose quotes do not close before the next row is split at its delimiters alone."""
+    """Rows of CSV. A line whose quotes do not close before the next row is split at every delimiter."""
     csv.field_size_limit(MAX_LENGTH)
     lines = enumerate(read_lines(path), 1)
     next(lines, None)

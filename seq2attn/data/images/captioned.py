@@ -1,5 +1,5 @@
-"""Rules for the images of every layout: their names are unique, each has a caption, and all are clips or none is.
-It knows no format of captions.
+"""Rules for the images of every layout: their names are unique, each has a caption, and all are clips or none
+is. It knows no format of captions.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,8 +15,8 @@ _SAMPLE = 4  # images that decide whether a corpus has clips
 
 
 def with_captions(images: Iterable[CaptionedImage], where: str, notes: list[str]) -> Iterator[CaptionedImage]:
-    """The images that have a caption; the number of the others comes into `notes` at the end. Raises UserError
-    when no image has one.
+    """The images that have a caption; the number of the others comes into `notes` at the end. Raises
+    UserError when no image has one.
     """
     with_one = without = 0
     names: set[str] = set()

@@ -1,11 +1,9 @@
 """COCO's own files (Lin et al. 2014; Chen et al. 2015), as captions_train2017.json: "images" and
 "annotations".
 
-They stand in a folder `annotations` beside the folders of images, `train2017` and so on, or together with
-them. The
-split is in the name of the file. Each file is read as a stream; what is held of it are names and captions.
-Knows no
-image format.
+They are in a folder `annotations` beside the folders of images, `train2017` and so on, or together with them.
+The name of the file gives the split. Each file is read as a stream; names and captions stay in memory. It
+knows no image format.
 """
 
 import re
@@ -23,11 +21,13 @@ from seq2attn.errors import UsageError, UserError
 
 NAME = re.compile(r"captions?_.*\.json(\.gz)?", re.IGNORECASE)
 _BESIDE = "annotations"
-_OTHERS = re.compile(r"(instances|person_keypoints|panoptic|stuff|image_info)_.*", re.IGNORECASE)  # hold none
+_OTHERS = re.compile(
+    r"(instances|person_keypoints|panoptic|stuff|image_info)_.*", re.IGNORECASE
+)  # without captions
 
 
 def is_coco(path: Path) -> bool:
-    """Whether a file is one by its name, or by what it begins with."""
+    """Whether a file has this format by its name, or by its first lists."""
     if (
         _OTHERS.fullmatch(path.name)
         or not path.name.lower().endswith((".json", ".json.gz"))
@@ -39,7 +39,7 @@ def is_coco(path: Path) -> bool:
 
 
 def files_of_captions(folder: Path) -> list[Path]:
-    """Those in a folder, or in its folder `annotations`."""
+    """The files of captions in a folder, or in its folder `annotations`."""
     inside = [path for path in folder.iterdir() if path.is_dir() and path.name.lower() == _BESIDE]
     for place in (folder, *inside):
         if files := sorted(
@@ -50,14 +50,14 @@ def files_of_captions(folder: Path) -> list[Path]:
 
 
 def open_coco(path: Path, source: str | None, target: str | None, follow_links: bool = False) -> ImageCorpus:
-    """`path` is a file, its folder, or that of `annotations`. Raises UsageError for files of several years."""
+    """`path` is a file, its folder, or that of `annotations`. Raises UsageError for two files of a split."""
     no_columns(str(path), source)
-    files_ = [path] if path.is_file() else files_of_captions(path)
-    splits = [split_name(re.sub(r"(?i)^captions?_", "", file.name)) for file in files_]
+    caption_files = [path] if path.is_file() else files_of_captions(path)
+    splits = [split_name(re.sub(r"(?i)^captions?_", "", file.name)) for file in caption_files]
     if len(set(splits)) < len(splits):
-        names = ", ".join(file.name for file in files_)
-        told = f"several files of captions for one split: {names}"
-        raise UsageError(f"{path}: {told}: name one of them instead of its folder")
+        names = ", ".join(file.name for file in caption_files)
+        problem = f"several files of captions for one split: {names}"
+        raise UsageError(f"{path}: {problem}: name one of them instead of its folder")
     if "train" not in splits:
         splits = [None] * len(splits)
     folder = path.parent if path.is_file() else path
@@ -65,12 +65,12 @@ def open_coco(path: Path, source: str | None, target: str | None, follow_links: 
     files, notes = Files(root, follow_links), list[str]()
 
     def images() -> Iterator[CaptionedImage]:
-        for file, split in zip(files_, splits, strict=True):
+        for file, split in zip(caption_files, splits, strict=True):
             yield from _images(file, split, files)
 
     where = str(path)
     return ImageCorpus(
-        where, language_of(target), lambda: with_captions(images(), where, notes), False, files_, notes
+        where, language_of(target), lambda: with_captions(images(), where, notes), False, caption_files, notes
     )
 
 
@@ -82,10 +82,8 @@ def _images(file: Path, split: str | None, files: Files) -> Iterator[CaptionedIm
         if name == "images":
             number = _id(record, "id", place)
             if number in images:
-                first = images[number][1]
-                raise UserError(
-                    f"{place}: two images have the id {str(number)[:40]}; the first is in line {first}"
-                )
+                problem = f"two images have the id {str(number)[:40]}"
+                raise UserError(f"{place}: {problem}; the first is in line {images[number][1]}")
             images[number] = (files.checked(_text(record, "file_name", place), place), line)
         else:
             caption = one_line(_text(record, "caption", place).strip(), place)

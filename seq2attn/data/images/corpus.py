@@ -1,5 +1,5 @@
-"""The nouns of captioned images: a box, an image and a corpus that yields its images one by one. Knows
-no format of captions or of images.
+"""The nouns of captioned images: a box, an image, and a corpus that yields its images one by one. It knows no
+format of captions or of images.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,8 +13,8 @@ FARTHEST = 1e6  # pixels from a corner that a box may lie, or words from the fir
 
 
 class Box(NamedTuple):
-    """Where a named thing is, in pixels; right and bottom are outside. Of a corpus, as the image lies on
-    the disk; of a prepared folder, as a person sees it.
+    """The place of an object that a caption names, in pixels; right and bottom are outside. In a corpus, of
+    the image as it is stored; in a prepared folder, as a person sees it.
     """
 
     word: int  # number of the caption's white-space word that names it, from 0
@@ -33,23 +33,21 @@ class CaptionedImage(NamedTuple):
     content: Callable[[], list[bytes]]
     captions: tuple[str, ...]
     place: str  # for people: "Flickr8k.token.txt:17"
-    split: str | None = None  # "train", "valid", "test...", or None: still to be divided
+    split: str | None = None  # "train", "valid", "test..."; None: the corpus is not divided yet
     boxes: tuple[tuple[Box, ...], ...] = ()  # one tuple a caption, or none at all
 
 
 @dataclass(frozen=True)
 class ImageCorpus:
-    """Where captioned images come from. `images()` reads everything once, in order, and holds one image
-    at a time.
-    """
+    """Captioned images. `images()` reads all of them once, in order, and holds one image at a time."""
 
     name: str
     language: str | None  # of the captions
     images: Callable[[], Iterator[CaptionedImage]]
     clips: bool = False  # whether it holds clips: a folder of frames or an animated image a row
     inputs: list[Path] = field(default_factory=list)  # the files of captions and splits that are read
-    notes: list[str] = field(default_factory=list)  # what was decided for the user
+    notes: list[str] = field(default_factory=list)  # decisions that the user is told of
 
 
 class LinkOut(UserError):
-    """An image that only a link out of its corpus leads to, where links are not followed."""
+    """An image behind a link that leads out of its corpus, where such links are not followed."""

@@ -1,9 +1,8 @@
-"""The captioned images of one split of a prepared folder, memory-mapped: what is written of them, and the
-files themselves, still encoded.
+"""The captioned images of one split of a prepared folder, memory-mapped: captions and encoded files.
 
-    SPLIT/images.arrow    name, width, height, count (of frames), frames (one encoded file, or one a frame)
+    SPLIT/images.arrow      name, width, height, count (of frames), frames (one encoded file, or one a frame)
     SPLIT/captions.arrow    image (its row there), target (as read), target_ids (without BOS and EOS), and
-    boxes where the corpus has them
+                            boxes where the corpus has them
 
 It knows no model, and decodes nothing.
 """
@@ -22,7 +21,7 @@ from seq2attn.data.images.corpus import FARTHEST, Box
 from seq2attn.errors import UserError
 
 T = TypeVar("T")
-MOST_READ = 2**30  # bytes of images that are read for a mark of them: a second or two
+MOST_READ = 2**30  # bytes of images that are read for a fingerprint, which takes a second or two
 
 IMAGES = pa.schema(
     [
@@ -44,14 +43,12 @@ CAPTIONS = pa.schema(
 
 
 class CaptionedSplit:
-    """Images 0 .. `len(split.names)` - 1 and captions 0 .. len(split) - 1, those of one image in a row,
-    all in the order of the corpus.
+    """Images 0 .. len(split.names) - 1 and captions 0 .. len(split) - 1 in the order of the corpus; those of
+    one image are consecutive.
     """
 
     def __init__(self, path: Path, vocabulary: int | None = None) -> None:
-        """`vocabulary`: how many pieces there are: ids of others are refused. Raises UserError for damaged
-        tables.
-        """
+        """`vocabulary`: the size of the target's. Raises UserError for damaged tables and ids outside it."""
         self.path = path
         try:
             self._images, self._captions = (
@@ -64,7 +61,7 @@ class CaptionedSplit:
                 and self.image_of.max() < len(self._images)
                 and (np.diff(self.image_of) >= 0).all()
             ):
-                raise ValueError("captions of images that are not there")
+                raise ValueError("captions of missing images")
             if len(np.unique(self.image_of)) != len(self._images):
                 raise ValueError("images without a caption")
             self._check_ids(vocabulary)
@@ -80,7 +77,7 @@ class CaptionedSplit:
         for chunk in self._captions.column("target_ids").chunks:
             ids = chunk.flatten().to_numpy()
             if len(ids) and not (ids.min() >= 0 and (vocabulary is None or ids.max() < vocabulary)):
-                raise ValueError("ids of pieces that are not in the vocabulary")
+                raise ValueError("ids that are not in the vocabulary")
 
     def _check_numbers(self) -> None:
         for name in ("width", "height", "count"):
@@ -89,9 +86,9 @@ class CaptionedSplit:
                 raise ValueError(f"a {name} below 1")
         for chunk in self._captions.column("boxes").chunks:
             cells = chunk.flatten().flatten()
-            # nor no number
+            # NaN fails the comparison too
             if cells.null_count or not (np.abs(cells.to_numpy(zero_copy_only=False)) <= FARTHEST).all():
-                raise ValueError("boxes that lie nowhere")
+                raise ValueError("boxes outside of any image")
 
     def __len__(self) -> int:
         return len(self.image_of)
@@ -109,7 +106,7 @@ class CaptionedSplit:
 
     @cached_property
     def first(self) -> NDArray[np.int64]:
-        """The first caption of each image, and the end of the last one's: (images + 1,)."""
+        """The first caption of each image, and the end of the last image's: (images + 1,)."""
         return np.searchsorted(self.image_of, np.arange(len(self._images) + 1))
 
     @cached_property
@@ -130,21 +127,21 @@ class CaptionedSplit:
 
     @cached_property
     def captions(self) -> list[list[str]]:
-        """Those of each image, as the corpus has them."""
+        """The captions of each image, as read."""
         return self._by_image(self._captions.column("target").to_pylist())
 
     @cached_property
     def boxes(self) -> list[list[list[Box]]] | None:
-        """Of each image, those of each caption, in pixels of the image as a person sees it; None where
-        the corpus has none.
+        """The boxes of each caption of each image, in pixels of the image as a person sees it; None where the
+        corpus has none.
         """
         column = self._captions.column("boxes")
         if column.null_count == len(column):
             return None
         boxes = [[Box(int(box[0]), *box[1:]) for box in boxes or ()] for boxes in column.to_pylist()]
         words = (len(caption.split()) for captions in self.captions for caption in captions)
-        for of_caption, count in zip(boxes, words, strict=True):
-            if any(not 0 <= box.word < count for box in of_caption):
+        for caption_boxes, count in zip(boxes, words, strict=True):
+            if any(not 0 <= box.word < count for box in caption_boxes):
                 raise self._damaged("a box of a word that its caption does not have")
         return self._by_image(boxes)
 
@@ -154,20 +151,19 @@ class CaptionedSplit:
         return frames
 
     def frames_content(self) -> Iterator[NDArray[Any] | memoryview]:
-        """The encoded files of all images, after their lengths.
-
-        Where all of them have more than MOST_READ bytes, only the first and the last of each.
+        """The lengths and the encoded files of all images; where these have more than MOST_READ bytes
+        together, the first and the last bytes of each.
         """
         column = self._images.column("frames")
         total = sum(chunk.flatten().nbytes for chunk in column.chunks)
         share = None if total <= MOST_READ else max(MOST_READ // max(len(self._images), 1) // 2, 256)
         for chunk in column.chunks:
             files = chunk.flatten()
-            _, places, content = files.buffers()
+            _, offsets, content = files.buffers()
             yield np.asarray(chunk.value_lengths().to_numpy(zero_copy_only=False), "<i4")
             if not len(files):
                 continue
-            ends = np.frombuffer(places, np.int64)[files.offset : files.offset + len(files) + 1]
+            ends = np.frombuffer(offsets, np.int64)[files.offset : files.offset + len(files) + 1]
             yield np.diff(ends)
             whole = memoryview(content)
             if share is None:
@@ -187,7 +183,7 @@ def _table(path: Path, schema: pa.Schema) -> pa.Table:
     with pa.memory_map(str(path)) as file:
         table = pa.ipc.open_stream(file).read_all()
     table = table.select(schema.names)
-    table.validate(full=True)  # or a wrong offset would be believed
+    table.validate(full=True)  # also that offsets lie inside
     table = table.cast(schema)
     for name in schema.names:
         column = table.column(name)

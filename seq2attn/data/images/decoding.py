@@ -1,9 +1,9 @@
 """Encoded images and clips to RGB images, within bounds of work and memory.
 
-A still is its first frame; a clip is the frames of an animated file as they are displayed, or one still a frame.
-Images are upright, transparent parts white. Nothing is decoded before its header has passed the bounds of
-`opening`. Safe in several threads at once. It knows no captions and no corpus: content is bytes, `where` their
-name for people.
+A still is its first frame; a clip is the frames of an animated file as they are displayed, or one still a
+frame. Images are upright, transparent parts white. Nothing is decoded before its header has passed the bounds
+of `opening`. Safe in several threads at once. It knows no captions and no corpus: content is bytes, `where`
+their name for people.
 """
 
 from collections.abc import Generator, Iterator, Sequence

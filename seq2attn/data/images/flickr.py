@@ -1,8 +1,7 @@
 """Flickr8k and Flickr30k as they are handed out (Hodosh et al. 2013; Young et al. 2014).
 
 A file of captions has lines `NAME.jpg#K<TAB>caption`, or is a table as `caption_tables` reads it; lists of
-names say
-which split is whose. The images are in the folder itself or anywhere below it. Knows no image format.
+names give the splits. The images are in the folder or anywhere below it. It knows no image format.
 """
 
 import re
@@ -20,18 +19,18 @@ from seq2attn.errors import UsageError, UserError
 
 NAME = re.compile(r".*\.token(\.txt)?")
 _LIST = re.compile(r"(?:.*[^a-z])?(train|dev|val|valid|validation|test)(?:[^a-z]*|.*images?.*)\.txt")
-_SPLITS = {"train": "train", "test": "test"}  # the others are for validation
+_SPLITS = {"train": "train", "test": "test"}  # all other names mean validation
 
 
 def files_of_captions(folder: Path) -> list[Path]:
-    """Those in a folder: of two forms of the same captions, the lines of a *.token.txt."""
+    """The files of captions in a folder; *.token.txt where there is a table of the same captions too."""
     names = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
     tokens = [file for file in names if NAME.fullmatch(file.name) and "lemma" not in file.name]
     return tokens or [file for file in names if is_table(file)]
 
 
 def is_table(path: Path) -> bool:
-    """Whether it is a table of captions by its first line, and by its name no .csv or .tsv as others are."""
+    """Whether a file is a table of captions by its first line, and no ordinary .csv or .tsv."""
     name = path.name.lower().removesuffix(".gz")
     if not name.endswith((".txt", ".csv", ".tsv")) or not path.is_file() or (form := form_of(path)) is None:
         return False
@@ -41,16 +40,13 @@ def is_table(path: Path) -> bool:
 def open_flickr(
     path: Path, source: str | None, target: str | None, follow_links: bool = False
 ) -> ImageCorpus:
-    """`path` is the folder, or its file of captions. Raises UsageError when it takes the user to say which
-    file that is.
-    """
+    """`path` is the folder, or its file of captions. Raises UsageError when the user must name that file."""
     no_columns(str(path), source)
     folder = path if path.is_dir() else path.parent
     tokens = [path] if folder is not path else files_of_captions(path)
     if len(tokens) != 1:
-        raise UsageError(
-            f"{path}: {', '.join(file.name for file in tokens) or 'no file of captions'}: name the file of captions instead of its folder"
-        )
+        names = ", ".join(file.name for file in tokens) or "no file of captions"
+        raise UsageError(f"{path}: {names}: name the file of captions instead of its folder")
     token = tokens[0]
     others = (file for file in sorted(folder.iterdir()) if file != token and not NAME.fullmatch(file.name))
     lists = [(file, match[1]) for file in others if (match := _LIST.fullmatch(file.name.lower()))]
@@ -59,7 +55,7 @@ def open_flickr(
 
     def images() -> Iterator[CaptionedImage]:
         split_of = _split_of(lists)
-        captions = _captions(token, files) if form is None else _tabled(token, form, files, notes)
+        captions = _captions(token, files) if form is None else _table_captions(token, form, files, notes)
         unlisted = sum(1 for name in captions if name not in split_of) if lists else 0
         uncaptioned = sum(1 for name in split_of if name not in captions)
         for count, of, lack in (
@@ -89,7 +85,7 @@ def open_flickr(
 
 
 def _captions(token: Path, files: Files) -> dict[str, tuple[int, list[str]]]:
-    """Name -> its first line and its captions, which need not stand together."""
+    """Name -> its first line and its captions, which need not be consecutive."""
     captions: dict[str, tuple[int, list[str]]] = {}
     for number, line in enumerate(read_lines(token), 1):
         if not line.strip():
@@ -105,8 +101,10 @@ def _captions(token: Path, files: Files) -> dict[str, tuple[int, list[str]]]:
     return captions
 
 
-def _tabled(table: Path, form: Form, files: Files, notes: list[str]) -> dict[str, tuple[int, list[str]]]:
-    """The same of a table."""
+def _table_captions(
+    table: Path, form: Form, files: Files, notes: list[str]
+) -> dict[str, tuple[int, list[str]]]:
+    """As `_captions`, from a table."""
     captions: dict[str, tuple[int, list[str]]] = {}
     for row in captions_of(table, form, notes):
         texts = captions.setdefault(files.checked(row.image, f"{table}:{row.line}"), (row.line, []))[1]

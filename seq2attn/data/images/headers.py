@@ -25,8 +25,8 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # of JPEG, without those ins
 
 
 def count_jpeg_scans(data: bytes, most: int) -> int:
-    """How many scans a JPEG has, at most `most`: its segments are stepped over. Data behind its end, as the film
-    of a live photograph, do not count.
+    """How many scans a JPEG has, at most `most`: its segments are stepped over. Data behind its end, as the
+    film of a live photograph, do not count.
     """
     count, place = 0, 2
     while count < most and (marker := _MARKER.search(data, place)) is not None and marker[0] != b"\xff\xd9":

@@ -1,10 +1,9 @@
-"""Tables with an image a row: image folders with metadata.jsonl or .csv as `datasets` has them, and
-.parquet, .jsonl or .csv with an image or clip column.
+"""Tables with an image a row: image folders with metadata.jsonl or .csv as `datasets` has them, and .parquet,
+.jsonl or .csv with an image or clip column.
 
-An image's cell is a path below the table's folder, the encoded bytes, `{"bytes", "path"}`, or a list of
-these, the frames of a clip. Its captions are a list,
-several columns, or several rows. Which columns those are is read off their names. Knows no image format and
-no data set library.
+The cell of an image is a path below the table's folder, the encoded bytes, `{"bytes", "path"}`, or a list of
+these, the frames of a clip. Its captions are a list, several columns, or several rows. Columns are recognised
+by their names. It knows no image format and no data set library.
 """
 
 import re
@@ -25,14 +24,14 @@ from seq2attn.errors import UsageError, UserError
 
 CLIP, BOXES = "clip", "boxes"
 _IMAGES = ("image", CLIP, "file_name", "img", "image_path", "filename", "image_name")
-# the first that any column has
+# in order of preference
 _CAPTIONS = (r"captions", r"caption(_?\d+)?", r"text(_?\d+)?", r"sentences", r"raw", r"comment")
-# a cell's path and its place -> a name, unique in the corpus, and how to read it
+# the path in a cell and its place -> a name, unique in the corpus, and the function that reads the image
 Locate = Callable[[str, str], tuple[str, Callable[[], list[bytes]]]]
 
 
 class ImageColumns(NamedTuple):
-    """Which columns of a table are what."""
+    """The columns of a table that are read."""
 
     image: str
     captions: tuple[str, ...]
@@ -40,7 +39,7 @@ class ImageColumns(NamedTuple):
 
 
 class ImageRow(NamedTuple):
-    """A row of a table, how to read it and where it stands."""
+    """A row of a table, how to read it, and its place for people."""
 
     record: Mapping[str, object]
     columns: ImageColumns
@@ -52,10 +51,11 @@ class ImageRow(NamedTuple):
 def choose(
     first: Mapping[str, object], source: str | None, target: str | None, where: str
 ) -> ImageColumns | None:
-    """The columns of a table with that first row; None when it is no table of images. `source` is the
-    column of the images, `target` that of the
-    captions, NAME or NAME:LANG, where they have no usual name. Raises UsageError when the captions are to be
-    named, UserError when there is no such column.
+    """The columns of a table with that first row; None when it is no table of images.
+
+    `source` is the column of the images, `target` that of the captions, NAME or NAME:LANG, where they have
+    other names than usual. Raises UsageError when the user must name the captions, UserError when there is no
+    such column.
     """
     if source is not None:
         if source not in first or not (source in _IMAGES or _is_image(first[source])):
@@ -68,7 +68,7 @@ def choose(
             if LANGUAGE.fullmatch(name) and name not in ("id", "img_id", "raw", *_IMAGES)
         ]
         if (target is None and (len(codes) == 2 or {"source", "target"} <= set(first))) or NESTED in first:
-            return None  # text, with an image beside it
+            return None  # text, beside an image
         usual = next((name for name in _IMAGES if name in first), None)
         if usual is None:
             return None
@@ -80,10 +80,9 @@ def choose(
             raise UserError(f"{where}: no column {column or target} for `target`; there are: {names}")
         return ImageColumns(image, (column,), language or None)
     for pattern in _CAPTIONS:
-        if found := sorted(
-            (name for name in first if re.fullmatch(pattern, name)), key=lambda name: (len(name), name)
-        ):
-            return ImageColumns(image, tuple(found))
+        columns = [name for name in first if re.fullmatch(pattern, name)]
+        if columns:
+            return ImageColumns(image, tuple(sorted(columns, key=lambda name: (len(name), name))))
     raise UsageError(f"{where}: say which column has the captions with `target` NAME; there are: {names}")
 
 
@@ -95,8 +94,8 @@ def open_tables(
     target: str | None,
     follow_links: bool = False,
 ) -> ImageCorpus | None:
-    """A corpus of tables below `root`, each with the split that its rows are in, or None. None when the first
-    is no table of images.
+    """A corpus of tables below `root`, each with the split of its rows, or None. None when the first is no
+    table of images.
     """
     first = next((record for table, _ in tables for _, record in read_records(table)), None)
     columns = choose(first, source, target, where) if first is not None else None
@@ -106,16 +105,15 @@ def open_tables(
 
     def rows() -> Iterator[ImageRow]:
         for table, split in tables:
-            chosen = None
+            columns = None
             below = table.parent.relative_to(root).as_posix()
             for number, record in read_records(table):
-                chosen = chosen or choose(record, source, target, str(table))
-                if chosen is None:
-                    raise UserError(
-                        f"{table}: no column of images ({', '.join(_IMAGES[:3])}); there are: {', '.join(record)}"
-                    )
+                columns = columns or choose(record, source, target, str(table))
+                if columns is None:
+                    usual = f"no column of images ({', '.join(_IMAGES[:3])})"
+                    raise UserError(f"{table}: {usual}; there are: {', '.join(record)}")
                 yield ImageRow(
-                    record, chosen, partial(locate, below), f"{table.relative_to(root)}:{number}", split
+                    record, columns, partial(locate, below), f"{table.relative_to(root)}:{number}", split
                 )
 
     def locate(below: str, name: str, place: str) -> tuple[str, Callable[[], list[bytes]]]:
@@ -132,7 +130,7 @@ def corpus_of(
     inputs: list[Path],
     notes: list[str],
 ) -> ImageCorpus:
-    """The corpus of any rows with images in them."""
+    """The corpus of rows with images, whatever they were read from."""
     return ImageCorpus(
         where,
         columns.language,
@@ -143,8 +141,8 @@ def corpus_of(
     )
 
 
-class _Gathered:
-    """An image whose captions may come in several rows."""
+class _Collected:
+    """An image whose captions may be in several rows."""
 
     def __init__(self, name: str, content: Callable[[], list[bytes]], place: str, split: str | None) -> None:
         self.name, self.content, self.place, self.split = name, content, place, split
@@ -161,28 +159,30 @@ class _Gathered:
 
 
 def _images(rows: Iterable[ImageRow]) -> Iterator[CaptionedImage]:
-    """An image with its bytes in the row as soon as the next row has another one; those with a path when all
-    rows are read: there is no telling before.
+    """An image whose bytes are in the row comes as soon as the next row has another image. Images with a path
+    come when all rows are read, for any row may have another caption.
     """
-    by_path: dict[tuple[str, str | None], _Gathered] = {}
-    last: tuple[str | None, list[bytes], _Gathered] | None = None
+    by_path: dict[tuple[str, str | None], _Collected] = {}
+    last: tuple[str | None, list[bytes], _Collected] | None = None
     for row in rows:
         split = _split(row)
         captions, boxes = _captions_and_boxes(row)
         path, data = _cell(row.record.get(row.columns.image), row)
         if data is None:
             name, content = row.locate(path, row.place) if path else (row.place, partial(_missing, row.place))
-            by_path.setdefault((name, split), _Gathered(name, content, row.place, split)).add(captions, boxes)
+            by_path.setdefault((name, split), _Collected(name, content, row.place, split)).add(
+                captions, boxes
+            )
             continue
         if last is None or last[2].split != split or last[:2] != (path, data):
             if last is not None:
                 yield last[2].image()
-            last = (path, data, _Gathered(path or row.place, partial(list, data), row.place, split))
+            last = (path, data, _Collected(path or row.place, partial(list, data), row.place, split))
         last[2].add(captions, boxes)
     if last is not None:
         yield last[2].image()
-    for gathered in by_path.values():
-        yield gathered.image()
+    for collected in by_path.values():
+        yield collected.image()
 
 
 def _is_image(value: object) -> bool:
@@ -194,20 +194,16 @@ def _is_image(value: object) -> bool:
 
 
 def _cell(value: object, row: ImageRow) -> tuple[str | None, list[bytes] | None]:
-    """(path, encoded frames) of an image's cell, one of them None where the cell does not have it; both for
-    an empty cell.
-    """
+    """(path, encoded frames) of an image's cell; None where the cell does not have one of them."""
     if isinstance(value, list):
         if any(isinstance(part, list) for part in value):
-            raise UserError(
-                f"{row.place}: a list of lists in {row.columns.image}; the frames of a clip are one list"
-            )
+            problem = f"a list of lists in {row.columns.image}"
+            raise UserError(f"{row.place}: {problem}; the frames of a clip are one list")
         parts = [_cell(part, row) for part in value]
         paths = [path for path, data in parts if data is None and path]
         if paths:
-            raise UserError(
-                f"{row.place}: a list of paths in {row.columns.image}; put the frames of a clip in a folder and name that"
-            )
+            problem = f"a list of paths in {row.columns.image}"
+            raise UserError(f"{row.place}: {problem}; put the frames of a clip in a folder and name that")
         return None, [frame for _, data in parts for frame in data or []] or None
     if isinstance(value, Mapping):
         path, data = value.get("path"), value.get("bytes")
@@ -226,39 +222,38 @@ def _missing(place: str) -> list[bytes]:
 
 
 def _split(row: ImageRow) -> str | None:
-    named = row.record.get(SPLIT)
-    if row.split is not None or not isinstance(named, str) or not named:
+    cell = row.record.get(SPLIT)
+    if row.split is not None or not isinstance(cell, str) or not cell:
         return row.split
-    split = "train" if named == "restval" else split_name(named)
+    split = "train" if cell == "restval" else split_name(cell)
     if split is None:
         raise UserError(
-            f'{row.place}: the split is "{named[:40]}"; it can be train, valid (or val, dev) and test*'
+            f'{row.place}: the split is "{cell[:40]}"; it can be train, valid (or val, dev) and test*'
         )
     return split
 
 
 def _captions_and_boxes(row: ImageRow) -> tuple[list[str], list[tuple[Box, ...]]]:
-    """The captions that are not empty, and as many tuples of boxes."""
+    """The captions that are not empty, and a tuple of boxes for each."""
     captions = [
         caption
         for column in row.columns.captions
         for caption in _texts(row.record.get(column), column, row.place)
     ]
-    found = _listed(row.record.get(BOXES), row.place)
-    if found and len(captions) == 1 and not _is_nested(found):
-        found = [found]  # those of the only caption, not wrapped once more
-    if found and len(found) != len(captions):
-        raise UserError(f"{row.place}: {BOXES} for {len(found)} captions where there are {len(captions)}")
-    boxes = [tuple(_box(box, row.place) for box in _listed(of_one, row.place)) for of_one in found] or [
-        ()
-    ] * len(captions)
-    for caption, of_one in zip(captions, boxes, strict=True):
-        if caption and (beyond := [box.word for box in of_one if box.word >= len(caption.split())]):
-            raise UserError(
-                f"{row.place}: a box names word {beyond[0]}, counted from 0, and its caption has {len(caption.split())}: {caption[:80]!r}"
-            )
-    kept = [number for number, caption in enumerate(captions) if caption]
-    return [captions[number] for number in kept], [boxes[number] for number in kept]
+    cell = _listed(row.record.get(BOXES), row.place)
+    if cell and len(captions) == 1 and not _is_nested(cell):
+        cell = [cell]  # the boxes of the only caption, without a list around them
+    if cell and len(cell) != len(captions):
+        raise UserError(f"{row.place}: {BOXES} for {len(cell)} captions where there are {len(captions)}")
+    boxes = [tuple(_box(box, row.place) for box in _listed(part, row.place)) for part in cell]
+    boxes = boxes or [()] * len(captions)
+    for caption, caption_boxes in zip(captions, boxes, strict=True):
+        words = len(caption.split())
+        if caption and (beyond := [box.word for box in caption_boxes if box.word >= words]):
+            problem = f"a box names word {beyond[0]}, counted from 0, and its caption has {words}"
+            raise UserError(f"{row.place}: {problem}: {caption[:80]!r}")
+    numbers = [number for number, caption in enumerate(captions) if caption]
+    return [captions[number] for number in numbers], [boxes[number] for number in numbers]
 
 
 def _texts(value: object, column: str, place: str) -> Iterator[str]:
@@ -267,7 +262,7 @@ def _texts(value: object, column: str, place: str) -> Iterator[str]:
             yield from (text for part in _listed(value, place) for text in _texts(part, "", place))
         else:
             yield one_line(value.strip(), place)
-    elif isinstance(value, list) and column:  # none within a caption
+    elif isinstance(value, list) and column:  # but no list inside a list
         for part in value:
             yield from _texts(part, "", place)
     elif isinstance(value, Mapping) and isinstance(value.get("raw"), str):
@@ -282,12 +277,12 @@ def _is_nested(boxes: list[object]) -> bool:
 
 
 def _listed(value: object, place: str) -> list[object]:
-    """A list as it is; in a table of text alone, as JSON."""
+    """A list; in a table that holds text alone, written as JSON."""
     if isinstance(value, str) and value:
         try:
             value = strict_json.parse(value)
         except ValueError as error:
-            raise UserError(f"{place}: not a list as JSON has it: {error}") from None
+            raise UserError(f"{place}: not a list of JSON: {error}") from None
     if value is None or value == "":
         return []
     if not isinstance(value, list):
@@ -297,13 +292,13 @@ def _listed(value: object, place: str) -> list[object]:
 
 def _box(value: object, place: str) -> Box:
     cells = [value.get(name) for name in Box._fields] if isinstance(value, Mapping) else value
-    if isinstance(cells, list) and len(cells) == 5 and all(map(_is_place, cells)):
+    if isinstance(cells, list) and len(cells) == 5 and all(map(_is_coordinate, cells)):
         word, left, top, right, bottom = cells
         if word == int(word) >= 0 and left < right and top < bottom:
             return Box(int(word), float(left), float(top), float(right), float(bottom))
     raise UserError(f"{place}: a box is [word, left, top, right, bottom], in pixels, not {str(value)[:80]}")
 
 
-def _is_place(cell: object) -> bool:
-    # not, where it is no number
+def _is_coordinate(cell: object) -> bool:
+    # NaN fails the comparison
     return isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) <= FARTHEST

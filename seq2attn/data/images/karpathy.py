@@ -2,7 +2,7 @@
 splits that papers report.
 
 The images are beside the file, under the `filepath` that it gives, or anywhere below. The file is read as a
-stream. Knows no image format.
+stream. It knows no image format.
 """
 
 import re
@@ -22,15 +22,15 @@ NAME = re.compile(r"dataset_(?!infos?\b|dict\b).*\.json")
 
 
 def is_karpathy(path: Path) -> bool:
-    """Whether a file of another name is one by what it begins with."""
+    """Whether a file has this format by its first lists, whatever its name."""
     return path.suffix.lower() == ".json" and lists_in(path, "images", "sentences") == {"images", "sentences"}
 
 
 def files_of_captions(folder: Path) -> list[Path]:
-    """Those in a folder: by their names, or else by what they begin with."""
+    """The files of this format in a folder: by their names, or else by their content."""
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
-    named = [file for file in files if NAME.fullmatch(file.name)]
-    return named or [file for file in files if is_karpathy(file)]
+    usual = [file for file in files if NAME.fullmatch(file.name)]
+    return usual or [file for file in files if is_karpathy(file)]
 
 
 def open_karpathy(
@@ -39,12 +39,11 @@ def open_karpathy(
     """`path` is the file or its folder. Raises UsageError when the folder has several."""
     no_columns(str(path), source)
     folder = path if path.is_dir() else path.parent
-    found = [path] if folder is not path else files_of_captions(path)
-    if len(found) != 1:
-        raise UsageError(
-            f"{path}: {', '.join(file.name for file in found) or 'no dataset_*.json'}: name the file instead of its folder"
-        )
-    file, files, notes = found[0], Files(folder, follow_links), list[str]()
+    candidates = [path] if folder is not path else files_of_captions(path)
+    if len(candidates) != 1:
+        names = ", ".join(file.name for file in candidates) or "no dataset_*.json"
+        raise UsageError(f"{path}: {names}: name the file instead of its folder")
+    file, files, notes = candidates[0], Files(folder, follow_links), list[str]()
 
     def images() -> Iterator[CaptionedImage]:
         for _, number, record in records(file, "images"):
@@ -70,11 +69,11 @@ def open_karpathy(
 def _split(record: Mapping[str, object], place: str) -> str | None:
     if record.get("split") is None:
         return None
-    named = _text(record, "split", place)
-    # COCO's: what validation left over, which all papers train on
-    split = "train" if named == "restval" else split_name(named)
+    cell = _text(record, "split", place)
+    # COCO's images that are in neither validation nor test, which all papers train on
+    split = "train" if cell == "restval" else split_name(cell)
     if split is None:
-        raise UserError(f'{place}: the split is "{named[:40]}"; it can be train, restval, val and test')
+        raise UserError(f'{place}: the split is "{cell[:40]}"; it can be train, restval, val and test')
     return split
 
 

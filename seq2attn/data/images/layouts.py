@@ -10,8 +10,8 @@ from seq2attn.data.images.corpus import ImageCorpus
 from seq2attn.errors import UsageError, UserError
 
 KNOWN = (
-    "metadata.jsonl, .csv or .parquet with file_name and captions, captions.txt (image,caption), results.csv, "
-    "Flickr's *.token.txt, Karpathy's dataset_*.json, COCO's captions_*.json"
+    "metadata.jsonl, .csv or .parquet with file_name and captions, captions.txt (image,caption), "
+    "results.csv, Flickr's *.token.txt, Karpathy's dataset_*.json, COCO's captions_*.json"
 )
 # endings of files that may hold captions
 _CANDIDATES = ".json .jsonl .csv .tsv .txt .parquet .xml .mat .xlsx"
@@ -51,7 +51,9 @@ def nested(path: Path) -> Path | None:
 
 
 def refusal(path: Path) -> UserError:
-    """The error for a folder of images without known captions: it names a file that may hold them, and the layouts."""
+    """The error for a folder of images without known captions: it names a file that may hold them, and the
+    layouts.
+    """
     files = sorted(
         file for file in path.rglob("*") if file.suffix.lower() in _CANDIDATES.split() and file.is_file()
     )

@@ -1,5 +1,5 @@
-"""The files of the images that captions name: all below one folder, unless a link leads out of it and the user
-allows that. It knows no format of captions.
+"""The files of the images that captions name: all below one folder, unless a link leads out of it and the
+user allows that. It knows no format of captions.
 """
 
 import os
@@ -27,7 +27,9 @@ class Files:
         self._outward: list[Path] | None = None
 
     def checked(self, name: str, place: str) -> str:
-        """`name`, if it is a path below the root. Raises UserError for one that leads, or could lead, elsewhere."""
+        """`name`, if it is a path below the root. Raises UserError for one that leads, or could lead,
+        elsewhere.
+        """
         parts = re.split(r"[/\\]", name)
         if (
             not name.strip()
@@ -45,8 +47,8 @@ class Files:
     ) -> list[bytes]:
         """The file of that name in one of `folders`, or anywhere below the root by its last part.
 
-        A folder gives its frames, as `read_frames` does. Raises UserError when there is no such file, more than
-        one, or it cannot be read, and LinkOut when it lies behind a link that is not followed.
+        A folder gives its frames, as `read_frames` does. Raises UserError when there is no such file, more
+        than one, or it cannot be read, and LinkOut when it lies behind a link that is not followed.
         """
         path = self._find(name, place, folders, anywhere)
         if path.is_symlink() and not path.exists():

@@ -1,5 +1,5 @@
-"""A bound on the memory that many threads take together: each reserves what it needs, and waits while others hold
-too much. It knows nothing of the work.
+"""A bound on the memory that many threads take together: each reserves what it needs, and waits while others
+hold too much. It knows nothing of the work.
 """
 
 import ctypes
@@ -22,8 +22,8 @@ class MemoryBudget:
 
     @contextmanager
     def reserve(self, size: int) -> Iterator[None]:
-        """Wait until `size` bytes are free, and hold them in the body. A thread that holds some must not reserve
-        more: two such threads would wait for each other.
+        """Wait until `size` bytes are free, and hold them in the body. A thread that holds some must not
+        reserve more: two such threads would wait for each other.
         """
         with self._changed:
             self._changed.wait_for(lambda: not self._used or self._used + size <= self.total)

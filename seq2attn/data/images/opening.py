@@ -1,7 +1,7 @@
 """An encoded image by its header, undecoded, and the bounds that the header must keep.
 
-Content that is no image, that is cut off, damaged or too large raises a UserError of one line, which begins with
-`where`, a name for people. Safe in several threads at once.
+Content that is no image, that is cut off, damaged or too large raises a UserError of one line, which begins
+with `where`, a name for people. Safe in several threads at once.
 """
 
 import io
@@ -146,6 +146,6 @@ def _reason(error: Exception) -> str:
 
 
 def _silence_pillow() -> None:
-    """Add one filter of warnings that stays: to set and reset it around each call would not be thread-safe."""
+    """Add one filter of warnings that stays: setting it around each call would not be thread-safe."""
     if _SILENCE not in warnings.filters:
         warnings.filterwarnings("ignore", category=Warning, module=r"PIL\.")

@@ -24,12 +24,12 @@ def model_pixels(
     augmentation: Augmentation | None = None,
     seed: int | None = None,
 ) -> Pixels:
-    """(F, side, side, 3) RGB: F = 1 for a still, at most `frames` for a clip: evenly spaced, the first and the
-    last among them.
+    """(F, side, side, 3) RGB: F = 1 for a still, at most `frames` for a clip: evenly spaced, the first and
+    the last among them.
 
-    `fit`: "stretch" both sides to `side`, "crop" the middle once the shorter side is `side`, or "pad" with GREY
-    once the longer one is. With `augmentation` the result is a function of `seed`. Raises UserError, one line
-    that starts with `where`, when the content is no image that can be decoded.
+    `fit`: "stretch" both sides to `side`, "crop" the middle once the shorter side is `side`, or "pad" with
+    GREY once the longer one is. With `augmentation` the result is a function of `seed`. Raises UserError, one
+    line that starts with `where`, when the content is no image that can be decoded.
     """
     if fit not in FITS:
         raise ValueError(fit)
@@ -46,8 +46,8 @@ def model_pixels(
 def display_pixels(
     content: Sequence[bytes], where: str, *, clip: bool = False, longest: int = 1024
 ) -> Pixels:
-    """(F, Y, X, 3) RGB as a person sees it: the longer side is at most `longest`, and smaller where many frames
-    would be too many pixels together.
+    """(F, Y, X, 3) RGB as a person sees it: the longer side is at most `longest`, and smaller where many
+    frames would be too many pixels together.
 
     Frames of another size than the first are stretched to it. Raises UserError as `model_pixels` does.
     """

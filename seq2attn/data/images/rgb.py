@@ -12,8 +12,8 @@ _TILE = 1 << 20  # pixels of grey that are brought to 8 bits at a time
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """The image as RGB, transparent parts on white. Grey of 16 bits keeps its upper 8, grey of other widths is
-    scaled from its range of values.
+    """The image as RGB, transparent parts on white. Grey of 16 bits keeps its upper 8, grey of other widths
+    is scaled from its range of values.
     """
     if image.mode.startswith("I;16"):
         return _grey(image, lambda values: values.astype(np.int64) >> 8)
@@ -61,7 +61,9 @@ def _value_range(image: Image.Image) -> tuple[float, float]:
 
 
 def _tiles(image: Image.Image) -> Iterator[tuple[tuple[int, int], NDArray[Any]]]:
-    """The values of an image (y, x), about _TILE of them at a time, with the left and top corner of each tile."""
+    """The values of an image (y, x), about _TILE of them at a time, with the left and top corner of each
+    tile.
+    """
     wide = min(image.width, _TILE)
     high = max(1, _TILE // wide)
     for top in range(0, image.height, high):

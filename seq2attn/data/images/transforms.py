@@ -1,5 +1,5 @@
-"""What a model is given of captioned images: pixels of its own size, varied at random in training, or the
-features made of them before; and the batches of both.
+"""Captioned images as a model takes them: pixels of its size, augmented in training, or features computed
+before; and the batches of both.
 
 Images are decoded by threads, for Pillow works outside Python's lock. It knows no model.
 """
@@ -20,15 +20,15 @@ from seq2attn.data.images.augmentation import Augmentation
 from seq2attn.data.images.dataset import CaptionedSplit
 from seq2attn.data.images.pixels import model_pixels
 
-THREADS = 4  # that decode; more would wait for one another, and for the files
+THREADS = 4  # that decode; more would wait for each other and for the files
 
 
 class ImageTransform(NamedTuple):
-    """How images are brought before a model."""
+    """How images become the pixels of a model."""
 
     side: int  # pixels
-    fit: str
-    frames: int  # 1: stills
+    fit: str  # one of resizing.FITS
+    frames: int  # the most of a clip; 1: stills
 
     @classmethod
     def of(cls, encoder: ImageEncoderConfig) -> "ImageTransform":
@@ -41,7 +41,7 @@ class ImageTransform(NamedTuple):
         augmentation: Augmentation | None = None,
         seed: int | None = None,
     ) -> NDArray[np.uint8]:
-        """(F, side, side, 3). Raises UserError, naming `where`, for what is no image."""
+        """(F, side, side, 3). Raises UserError, naming `where`, for content that is no image."""
         return model_pixels(
             content,
             where,
@@ -54,21 +54,21 @@ class ImageTransform(NamedTuple):
         )
 
 
-def stacked(frames: Sequence[NDArray[np.uint8]], clips: bool) -> tuple[Tensor, Tensor]:
-    """Images (F, Y, X, 3) as a model is given them, and the mask of their real frames: stills (I, 3, Y, X)
-    and (I, 1), clips (I, F, 3, Y, X) and (I, F).
+def stack_images(frames: Sequence[NDArray[np.uint8]], clips: bool) -> tuple[Tensor, Tensor]:
+    """A batch of images, each (F, Y, X, 3), and the mask of their real frames: stills (I, 3, Y, X) and (I,
+    1), clips (I, F, 3, Y, X) and (I, F).
     """
-    lengths = np.array([len(some) for some in frames])
+    lengths = np.array([len(image) for image in frames])
     longest = int(lengths.max()) if clips else 1
     pixels = np.zeros((len(frames), longest, *frames[0].shape[1:]), np.uint8)
-    for place, some in enumerate(frames):
-        pixels[place, : len(some)] = some[:longest]
+    for place, image in enumerate(frames):
+        pixels[place, : len(image)] = image[:longest]
     source = torch.from_numpy(pixels).movedim(-1, -3)
     return source if clips else source[:, 0], torch.from_numpy(np.arange(longest) < lengths[:, None])
 
 
 class CaptionedImages(Pairs):
-    """The captions of a split and, for each, its image."""
+    """The captions of a split, each with its image."""
 
     ahead = True
 
@@ -79,10 +79,11 @@ class CaptionedImages(Pairs):
         settings: TrainConfig | None = None,
         features: NDArray[np.float16] | None = None,
     ) -> None:
-        """`settings` say how training varies images and how many captions of one are in a batch; without,
-        none are varied and all are.
-        With `features`, (images, C, h, w) or (images, F, C, h, w), they take the place of pixels; of a
-        clip of fewer frames the last ones are not numbers.
+        """`settings` give the augmentation and the captions of an image in a batch; None: no augmentation and
+        all captions.
+
+        `features`, (images, C, h, w) or (images, F, C, h, w), take the place of pixels; for a clip of fewer
+        frames the last ones are NaN.
         """
         self.split, self.view, self.features = split, view, features
         self.augmentation = None
@@ -106,26 +107,26 @@ class CaptionedImages(Pairs):
         yield from self.split.frames_content()
 
     def plan(self, batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
-        """Images are drawn, with all their captions or as many as the settings say, others in each epoch:
-        so an image is encoded once for all of them.
+        """A batch has images with all captions, or with `captions_per_image` of them, others in each epoch.
+        So an image is encoded once for all its captions.
         """
         first, lengths = self.split.first, self.split.target_lengths
         rows = self._rows(seed, epoch)
-        longest = np.array([lengths[some].max() for some in rows])
-        counts = np.array([len(some) for some in rows])
+        longest = np.array([lengths[captions].max() for captions in rows])
+        counts = np.array([len(captions) for captions in rows])
         batches = plan(np.zeros(len(first) - 1, np.int32), longest, batch_tokens, seed, epoch, counts)
         return [np.sort(np.concatenate([rows[image] for image in batch])) for batch in batches]
 
     def _rows(self, seed: int, epoch: int) -> list[NDArray[np.int64]]:
-        """The captions of each image that an epoch takes: one after the other, from a place drawn for each."""
+        """The captions of each image in an epoch: consecutive ones, from a random start for each image."""
         first = self.split.first
         every = [np.arange(start, end) for start, end in itertools.pairwise(first)]
         if self.captions is None:
             return every
         begin = np.random.default_rng([seed, 1]).integers(1 << 30, size=len(every)) + epoch * self.captions
         return [
-            some[(start + np.arange(min(self.captions, len(some)))) % len(some)]
-            for some, start in zip(every, begin, strict=True)
+            captions[(start + np.arange(min(self.captions, len(captions)))) % len(captions)]
+            for captions, start in zip(every, begin, strict=True)
         ]
 
     def batch(self, rows: NDArray[np.integer], draw: int | None) -> Batch:
@@ -143,7 +144,7 @@ class CaptionedImages(Pairs):
     def sources(
         self, numbers: Sequence[int] | NDArray[np.integer], draw: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        """What a model is given of those images, and their mask."""
+        """The batch of those images, pixels or features, and the mask of their real frames."""
         if self.features is not None:
             features = torch.from_numpy(self.features[np.asarray(numbers)])
             if self.view.frames == 1:
@@ -161,4 +162,4 @@ class CaptionedImages(Pairs):
                 None if augmentation is None else hash((draw, image)) & (2**63 - 1),
             )
 
-        return stacked(list(self.pool.map(pixels, map(int, numbers))), self.view.frames > 1)
+        return stack_images(list(self.pool.map(pixels, map(int, numbers))), self.view.frames > 1)

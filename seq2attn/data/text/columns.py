@@ -27,8 +27,8 @@ class Columns(NamedTuple):
     def row(self, record: Mapping[str, object], place: str, split: str | None = None) -> Row:
         """The two sides of one record.
 
-        Raises BadCell, which does not name the place, where one is missing or no text; UserError for the name of
-        a split that cannot be one.
+        Raises BadCell, which does not name the place, where one is missing or no text; UserError for the name
+        of a split that cannot be one.
         """
         sides = record
         if self.nested:
@@ -37,10 +37,10 @@ class Columns(NamedTuple):
                 raise BadCell(f'no "{NESTED}" with both sides in it')
             sides = inside
         if self.split:
-            named = _text(record, SPLIT, place)
-            split = split_name(named)
+            cell = _text(record, SPLIT, place)
+            split = split_name(cell)
             if split is None:
-                raise UserError(f'{place}: the split is "{named[:40]}"; {SPLIT_NAMES}')
+                raise UserError(f'{place}: the split is "{cell[:40]}"; {SPLIT_NAMES}')
         alignment = None
         if self.alignment:
             alignment = "" if record.get(ALIGNMENT, "") is None else _text(record, ALIGNMENT, place)
@@ -52,11 +52,12 @@ class Columns(NamedTuple):
 def choose_columns(
     names: Sequence[str], source: str | None, target: str | None, where: str, nested: Sequence[str] = ()
 ) -> Columns:
-    """The columns called `source` and `target` among `names`, or among `nested`, the names in the column NESTED.
+    """The columns called `source` and `target` among `names`, or among `nested`, the names in the column
+    NESTED.
 
-    They are written NAME, or NAME:LANGUAGE to say which language the column holds. Without both: the only two that
-    look like language codes, or "source" and "target". Raises UserError naming the columns that exist, UsageError
-    when the user must say which to use.
+    They are written NAME, or NAME:LANGUAGE to say which language the column holds. Without both: the only two
+    that look like language codes, or "source" and "target". Raises UserError naming the columns that exist,
+    UsageError when the user must say which to use.
     """
     inside = bool(nested) and not (source and _find(names, source))
     there = nested if inside else names

@@ -28,8 +28,8 @@ _NORMALISED = "normalised"  # beside the reasons to drop a pair: how many lines 
 def encode_split(
     spool: Path, out: Path, source: Tokenizer, target: Tokenizer, request: Preparation
 ) -> tuple[Drops, Counter[str]]:
-    """The pairs of an Arrow file with their ids, in the folder `out`: the pairs that were dropped, and how many
-    lines of each side NFC changed. Raises UserError where no pair is left.
+    """The pairs of an Arrow file with their ids, in the folder `out`: the pairs that were dropped, and how
+    many lines of each side NFC changed. Raises UserError where no pair is left.
     """
     name, progress = out.name, request.stage(f"encoding {out.name}")
     rows = datasets.Dataset.from_file(str(spool))
@@ -130,7 +130,7 @@ def _encode_table(
     parent: int,
     rank: int,
 ) -> pa.Table:
-    """One batch of rows with its ids; runs in a worker. Notes on what it drops go into the worker's own file."""
+    """One batch of rows with its ids; runs in a worker. Notes on dropped rows go into the worker's file."""
     exit_without(parent)
     texts = {side: table[side].to_pylist() for side in ("source", "target")}
     source_ids, target_ids = source.encode_batch(texts["source"]), target.encode_batch(texts["target"])

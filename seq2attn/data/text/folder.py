@@ -29,8 +29,8 @@ def languages(folder: Path) -> list[str]:
 
 
 def open_folder(folder: Path, source: str | None, target: str | None) -> Corpus:
-    """Raises UserError when files are missing or have no counterpart, UsageError when `source` and `target` must
-    say which language is which.
+    """Raises UserError when files are missing or have no counterpart, UsageError when `source` and `target`
+    must say which language is which.
     """
     files: dict[str, dict[str, Path]] = {}  # language -> SPLIT* -> file
     for stem, language, path in _files(folder):

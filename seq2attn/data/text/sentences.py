@@ -1,5 +1,5 @@
-"""How many sentences a line of text seems to hold, in any script. A guess that would rather miss an end than
-see one in an abbreviation.
+"""An estimate of the number of sentences in a line of text, in any script. It would rather miss the end of a
+sentence than count an abbreviation as one.
 """
 
 import re
@@ -11,21 +11,19 @@ _END = re.compile(
     rf"(?<![{_WIDE}])[{_WIDE}]++[{_CLOSING}]*+\s*+(?=[^\s{_WIDE}{_CLOSING}])"
     rf"|(?<![.!?…])(?P<mark>[.!?…]++)[{_CLOSING}]*+(?:\s[»›])?\s[\s{_OPENING}]*+(?=(?P<next>\w))"
 )
-LOOKED_AT = 20_000  # characters of a text
+MOST_CHARACTERS = 20_000  # of a text
 _ABBREVIATIONS = (  # English, French, German, Spanish, Portuguese, Italian
-    "mr mrs ms dr prof st sr jr no nos vs etc inc ltd co corp fig figs vol pp p ca cf al approx dept est gen col lt "
-    "sgt capt rev hon pres gov sen rep ave blvd mt jan feb mar apr jun jul aug sep sept oct nov dec "
-    "mon tue wed thu fri sat sun m mm mme mlle mgr me bd av art chap éd env ex hrsg bzw usw ggf evtl inkl nr str abs "
-    "bspw vgl sog geb tel ing sig sra srta ud uds pág núm avv dott"
+    "mr mrs ms dr prof st sr jr no nos vs etc inc ltd co corp fig figs vol pp p ca cf al approx dept est gen "
+    "col lt sgt capt rev hon pres gov sen rep ave blvd mt jan feb mar apr jun jul aug sep sept oct nov dec "
+    "mon tue wed thu fri sat sun m mm mme mlle mgr me bd av art chap éd env ex hrsg bzw usw ggf evtl inkl nr "
+    "str abs bspw vgl sog geb tel ing sig sra srta ud uds pág núm avv dott"
 )
 _SHORT = frozenset(_ABBREVIATIONS.split())
 
 
-def sentences(text: str) -> int:
-    """The number of sentences in the beginning of a text: 1 without an end inside, 0 without a letter or a
-    digit.
-    """
-    text = text[:LOOKED_AT]
+def count_sentences(text: str) -> int:
+    """The number of sentences in the first MOST_CHARACTERS of a text; 0 without a letter or a digit."""
+    text = text[:MOST_CHARACTERS]
     if not any(map(str.isalnum, text)):
         return 0
     capitals = any(map(str.isupper, text))
@@ -35,7 +33,7 @@ def sentences(text: str) -> int:
 
 
 def _ends(text: str, match: re.Match[str], capitals: bool) -> bool:
-    """Whether a mark that is followed by white space and `next` is the end of a sentence."""
+    """Whether a mark followed by white space and `next` ends a sentence."""
     mark, following = match["mark"], match["next"]
     if following.islower() and capitals:
         return False

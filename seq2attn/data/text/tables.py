@@ -47,7 +47,8 @@ class Table(NamedTuple):
 
 
 def open_table(path: Path, source: str | None, target: str | None, max_bad: float = SHARE) -> Corpus:
-    """Raises UserError when a column does not exist, UsageError when `source` and `target` must say which to use.
+    """Raises UserError when a column does not exist, UsageError when `source` and `target` must say which to
+    use.
 
     Columns of a .tsv or .csv are addressed by the names in its first line, or by number from 1. Without a
     header, a file of two columns is source and target, and `source` and `target` name their languages. The

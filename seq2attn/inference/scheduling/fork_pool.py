@@ -1,8 +1,8 @@
-"""A pool of forked processes for one function, each with a Python of its own. (Threads share one, and the steps of a
-search are short.)
+"""A pool of forked processes for one function, each with a Python of its own. (Threads share one, and the
+steps of a search are short.)
 
-A forked process has the memory of its caller, so nothing is loaded twice; only jobs and results are sent, pickled.
-It knows no model.
+A forked process has the memory of its caller, so nothing is loaded twice; only jobs and results are sent,
+pickled. It knows no model.
 """
 
 import contextlib
@@ -33,8 +33,8 @@ Children = list[tuple[BaseProcess, Connection]]
 
 class ForkPool(Generic[Job, Result]):
     def __init__(self, work: Callable[[Job], Result], count: int) -> None:
-        """Up to `count` processes that call `work`, each with one thread of torch. They are forked when there are jobs
-        for them, and end with this object.
+        """Up to `count` processes that call `work`, each with one thread of torch. They are forked when
+        there are jobs for them, and end with this object.
 
         No other thread of the caller may compute at that moment: its locks would stay held in the processes.
         """
@@ -47,8 +47,8 @@ class ForkPool(Generic[Job, Result]):
 
     @property
     def is_owner(self) -> bool:
-        """Whether this process may start them: it is no fork of the owner, and no worker of another pool (a worker may
-        have no processes of its own).
+        """Whether this process may start them: it is no fork of the owner, and no worker of another pool (a
+        worker may have no processes of its own).
         """
         return os.getpid() == self._owner and not multiprocessing.current_process().daemon
 
@@ -123,7 +123,8 @@ class ForkPool(Generic[Job, Result]):
 
 def _serve(work: Callable[[Job], Result], caller: Connection, callers_ends: Sequence[Connection]) -> None:
     """In the process: do jobs until the caller has ended."""
-    # The fork copied the caller's ends of the pipes. They are closed, so that reading fails when the caller ends.
+    # The fork copied the caller's ends of the pipes. They are closed, so that reading fails when the caller
+    # ends.
     for connection in callers_ends:
         connection.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, which ends this process

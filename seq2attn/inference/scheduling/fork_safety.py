@@ -1,8 +1,8 @@
 """Makes a process that was forked after torch has computed either work or fail with a message.
 
-A child process has the memory of its parent but not its threads. It would wait for ever for torch's pool of threads,
-so it computes with one thread. If another thread was computing at the moment of the fork, its locks stay held in the
-child, so the child refuses to compute. It knows no model.
+A child process has the memory of its parent but not its threads. It would wait for ever for torch's pool of
+threads, so it computes with one thread. If another thread was computing at the moment of the fork, its
+locks stay held in the child, so the child refuses to compute. It knows no model.
 """
 
 import os

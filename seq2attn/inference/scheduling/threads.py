@@ -1,5 +1,5 @@
-"""One batch for each thread of a CPU: faster than all threads on one batch, whose steps are small and wait for one
-another.
+"""One batch for each thread of a CPU: faster than all threads on one batch, whose steps are small and wait
+for one another.
 
 It knows functions of batches and the threads of torch, and no model.
 """
@@ -30,11 +30,12 @@ def thread_count(device: torch.device) -> int:
 def map_in_threads(
     work: Callable[[Batch], Result], batches: Sequence[Batch], device: torch.device
 ) -> Iterator[Iterator[Result]]:
-    """The result of `work` for each batch, in order; on a CPU with as many threads as torch has. An exception of
-    `work` is raised when its result is read.
+    """The result of `work` for each batch, in order; on a CPU with as many threads as torch has. An
+    exception of `work` is raised when its result is read.
 
-    Even a single batch runs in a thread of its own, in which torch computes with one thread: with more it would
-    choose other kernels, and the last bits could differ. The caller's number of threads does not change.
+    Even a single batch runs in a thread of its own, in which torch computes with one thread: with more it
+    would choose other kernels, and the last bits could differ. The caller's number of threads does not
+    change.
     """
     if device.type != "cpu" or not batches:
         yield map(work, batches)
@@ -50,8 +51,8 @@ def map_in_threads(
 def _wait_for_end(numbers: Sequence[int]) -> None:
     """Wait until the threads with these system ids have ended, at most a second.
 
-    A thread ends for Python before it ends for the system: MKL then frees its memory, under locks that a fork (see
-    `fork_pool`) at that moment would copy as held.
+    A thread ends for Python before it ends for the system: MKL then frees its memory, under locks that a
+    fork (see `fork_pool`) at that moment would copy as held.
     """
     latest = time.monotonic() + 1
     while any(Path(f"/proc/self/task/{number}").exists() for number in numbers) and time.monotonic() < latest:
@@ -61,7 +62,8 @@ def _wait_for_end(numbers: Sequence[int]) -> None:
 def _single_threads(count: int) -> tuple[ThreadPoolExecutor, list[int]]:
     """A pool of `count` threads, in each of which torch computes with one thread, and their system ids."""
     with _starting:
-        # A thread sets the number for itself and for all threads that start later, so another thread restores it.
+        # A thread sets the number for itself and for all threads that start later, so another thread
+        # restores it.
         before = _in_a_new_thread(torch.get_num_threads)
         ready = threading.Barrier(count)
         numbers: list[int] = []

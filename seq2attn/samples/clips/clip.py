@@ -105,7 +105,7 @@ def between(before: Look, done: Look, step: int, steps: int) -> Look:
 
 
 def looks(clip: Clip) -> list[tuple[Look, ...]]:
-    """Every thing in every frame: the beginning, and then each event's steps, the last of which is its end."""
+    """Every thing in every frame: the first frame, and then the steps of each event up to its end."""
     unseen = {event.thing for event in clip.events if event.action == "appears"}
     now = [
         Look(COLOURS[thing.colour], thing.side, thing.x, thing.y, 0 if thing.name in unseen else 100)
@@ -155,8 +155,7 @@ def _events(rng: random.Random, names: Sequence[str], count: int) -> tuple[Event
     others.
 
     A thing does not do the same twice. One that appears or vanishes does nothing else; one that takes another
-    colour has no other event,
-    or all of them (a sentence then calls it "it").
+    colour has no other event, or all of them (a sentence then calls it "it").
     """
     made: list[Event] = []
     used = {name.split()[0] for name in names}

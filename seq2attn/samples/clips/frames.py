@@ -1,4 +1,4 @@
-"""The pixels of a clip: each frame's things upon the one ground. It knows looks and places, nothing of words."""
+"""The pixels of a clip: the things of each frame on one background. It knows no words."""
 
 import numpy as np
 

@@ -58,10 +58,8 @@ def splits(seed: int, sizes: Mapping[str, int]) -> dict[str, list[Sentence]]:
     """The splits named in `sizes`, of those in `SIZES`; no English sentence is in two.
 
     test_compositional: every sentence has a held-out pair, which no other split has, while every word form is
-    in training and
-    every lemma of the pair in at least SEEN_OFTEN of its sentences. test_long: LONG words on both sides, no
-    held-out pair,
-    every word form in training.
+    in training and every lemma of the pair in at least SEEN_OFTEN of its sentences. test_long: LONG words on
+    both sides, no held-out pair, every word form in training.
     """
     ordinary: list[Sentence] = []
     compositional: list[Sentence] = []

@@ -109,7 +109,8 @@ def article(following: str) -> str:
 
 
 UNITS = listed(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen"
 )
 TENS = listed("zero ten twenty thirty forty fifty sixty seventy eighty ninety")
 

@@ -13,7 +13,8 @@ VOWELS = frozenset("aeiouyàâäéèêëîïôöùûüœæ")
 
 # No elision and no liaison before these, although they begin with h or with a vowel letter.
 ASPIRATED = among(
-    "héros hibou hiboux hamster hamsters hérisson hérissons haricot haricots hache haches homard homards harpe harpes "
+    "héros hibou hiboux hamster hamsters hérisson hérissons haricot haricots hache haches homard homards "
+    "harpe harpes "
     "haut haute hauts hautes hurler huit onze yaourt yaourts"
 )
 
@@ -213,7 +214,8 @@ FAMILIES = (
 )
 
 WITH_ETRE = among(
-    "aller venir revenir devenir arriver partir sortir entrer rentrer monter descendre tomber rester naître mourir"
+    "aller venir revenir devenir arriver partir sortir entrer rentrer monter descendre tomber rester naître "
+    "mourir"
 )
 DOUBLING = among("appeler jeter")
 GRAVE = among("acheter lever promener")

@@ -2,8 +2,7 @@
 French at once.
 
 Every choice is drawn from the generator's random numbers; every word is tied to the node of the derivation
-that it stands for.
-It knows no sentence types (sentences.py) and no spelling (surface.py).
+that it stands for. It knows no sentence types (sentences.py) and no spelling (surface.py).
 """
 
 import random
@@ -157,10 +156,9 @@ class Derivation:
     """One derivation: random choices, and what they used.
 
     `depth` bounds how deeply relative clauses nest. `pairs` are the lemmas brought together and `lemmas` all
-    that were used;
-    `rejected` tells that it reads badly (a content word twice) and is to be thrown away. Relative clauses,
-    feminine
-    plurals and the pronouns they and them are counted for those who must avoid them.
+    that were used; `rejected` tells that it reads badly (a content word twice) and is to be thrown away.
+    Relative clauses, feminine plurals and the pronouns they and them are counted for those who must avoid
+    them.
     """
 
     rng: random.Random

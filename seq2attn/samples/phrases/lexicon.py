@@ -2,15 +2,14 @@
 verbs are built.
 
 Each English word has exactly one translation in each construction, so that the English sentence determines
-the French one.
-It knows no word forms beyond irregular plurals, and no sentences.
+the French one. It knows no word forms beyond irregular plurals, and no sentences.
 """
 
 from dataclasses import dataclass
 
 from seq2attn.samples.phrases import english as en
 from seq2attn.samples.phrases import french as fr
-from seq2attn.samples.phrases.tables import among, listed
+from seq2attn.samples.phrases.tables import among, listed, rows
 
 
 @dataclass(frozen=True)
@@ -44,65 +43,89 @@ class Noun:
 # plural.
 MASS = among("dish drink")
 NOUNS_TEXT = """
-kin m: father=père, brother=frère, son=fils, uncle=oncle, grandfather=grand-père/grands-pères, husband=mari, nephew=neveu
-kin f: mother=mère, sister=sœur, daughter=fille, aunt=tante, grandmother=grand-mère/grands-mères, wife/wives=femme, niece=nièce
-person m: man/men=homme, boy=garçon, child/children=enfant, friend=ami, neighbour=voisin, teacher=professeur, doctor=médecin,
-person m: baker=boulanger, farmer=fermier, student=étudiant, king=roi, prince=prince, waiter=serveur, actor=acteur, writer=écrivain,
-person m: painter=peintre, gardener=jardinier, policeman/policemen=policier, soldier=soldat, hero/heroes=héros, tourist=touriste,
-person m: lawyer=avocat, judge=juge, chef=chef, pilot=pilote, thief/thieves=voleur, artist=artiste, engineer=ingénieur, sailor=marin
-person f: woman/women=femme, girl=fille, lady=dame, queen=reine, princess=princesse, actress=actrice, waitress=serveuse,
+kin m: father=père, brother=frère, son=fils, uncle=oncle, grandfather=grand-père/grands-pères, husband=mari,
+    nephew=neveu
+kin f: mother=mère, sister=sœur, daughter=fille, aunt=tante, grandmother=grand-mère/grands-mères,
+    wife/wives=femme, niece=nièce
+person m: man/men=homme, boy=garçon, child/children=enfant, friend=ami, neighbour=voisin, teacher=professeur,
+    doctor=médecin,
+person m: baker=boulanger, farmer=fermier, student=étudiant, king=roi, prince=prince, waiter=serveur,
+    actor=acteur, writer=écrivain,
+person m: painter=peintre, gardener=jardinier, policeman/policemen=policier, soldier=soldat,
+    hero/heroes=héros, tourist=touriste,
+person m: lawyer=avocat, judge=juge, chef=chef, pilot=pilote, thief/thieves=voleur, artist=artiste,
+    engineer=ingénieur, sailor=marin
+person f: woman/women=femme, girl=fille, lady=dame, queen=reine, princess=princesse, actress=actrice,
+    waitress=serveuse,
 person f: nurse=infirmière, witch=sorcière, heroine=héroïne
-animal m: cat=chat, dog=chien, horse=cheval, bird=oiseau, rabbit=lapin, wolf/wolves=loup, fox=renard, bear=ours, lion=lion, tiger=tigre,
-animal m: elephant=éléphant, monkey=singe, duck=canard, pig=cochon, donkey=âne, hedgehog=hérisson, owl=hibou/hiboux, hamster=hamster,
+animal m: cat=chat, dog=chien, horse=cheval, bird=oiseau, rabbit=lapin, wolf/wolves=loup, fox=renard,
+    bear=ours, lion=lion, tiger=tigre,
+animal m: elephant=éléphant, monkey=singe, duck=canard, pig=cochon, donkey=âne, hedgehog=hérisson,
+    owl=hibou/hiboux, hamster=hamster,
 animal m: butterfly=papillon, snake=serpent, squirrel=écureuil, swan=cygne, eagle=aigle
-animal f: cow=vache, mouse/mice=souris, hen=poule, goat=chèvre, frog=grenouille, turtle=tortue, bee=abeille, ant=fourmi, giraffe=girafe
-food m: lemon=citron, egg=œuf, cake=gâteau, sandwich=sandwich, cookie=biscuit, mushroom=champignon, bean=haricot, onion=oignon,
+animal f: cow=vache, mouse/mice=souris, hen=poule, goat=chèvre, frog=grenouille, turtle=tortue, bee=abeille,
+    ant=fourmi, giraffe=girafe
+food m: lemon=citron, egg=œuf, cake=gâteau, sandwich=sandwich, cookie=biscuit, mushroom=champignon,
+    bean=haricot, onion=oignon,
 food m: pineapple=ananas, apricot=abricot, lobster=homard, croissant=croissant, yogurt=yaourt
-food f: apple=pomme, orange=orange, banana=banane, pear=poire, tomato/tomatoes=tomate, carrot=carotte, strawberry=fraise, cherry=cerise,
+food f: apple=pomme, orange=orange, banana=banane, pear=poire, tomato/tomatoes=tomate, carrot=carotte,
+    strawberry=fraise, cherry=cerise,
 food f: potato/potatoes=pomme de terre/pommes de terre, peach=pêche, nut=noix, pancake=crêpe, salad=salade
 dish m: bread=pain, cheese=fromage, rice=riz, chocolate=chocolat, butter=beurre, honey=miel, ham=jambon
 dish f: meat=viande, soup=soupe, jam=confiture
 drink m: milk=lait, coffee=café, tea=thé, wine=vin, juice=jus
 drink f: water=eau, beer=bière, lemonade=limonade
-text m: book=livre, newspaper=journal, magazine=magazine, poem=poème, novel=roman, message=message, article=article
+text m: book=livre, newspaper=journal, magazine=magazine, poem=poème, novel=roman, message=message,
+    article=article
 text f: letter=lettre, story=histoire
 clothes m: hat=chapeau, coat=manteau, glove=gant, sweater=pull
-clothes f: shirt=chemise, dress=robe, shoe=chaussure, skirt=jupe, sock=chaussette, scarf/scarves=écharpe, tie=cravate, jacket=veste,
+clothes f: shirt=chemise, dress=robe, shoe=chaussure, skirt=jupe, sock=chaussette, scarf/scarves=écharpe,
+    tie=cravate, jacket=veste,
 clothes f: boot=botte, ring=bague, belt=ceinture
-thing m: knife/knives=couteau, glass=verre, bag=sac, umbrella=parapluie, phone=téléphone, computer=ordinateur, mirror=miroir,
-thing m: painting=tableau, gift=cadeau, toy=jouet, ball=ballon, pencil=crayon, pen=stylo, notebook=cahier, flag=drapeau, jewel=bijou/bijoux,
+thing m: knife/knives=couteau, glass=verre, bag=sac, umbrella=parapluie, phone=téléphone, computer=ordinateur,
+    mirror=miroir,
+thing m: painting=tableau, gift=cadeau, toy=jouet, ball=ballon, pencil=crayon, pen=stylo, notebook=cahier,
+    flag=drapeau, jewel=bijou/bijoux,
 thing m: hammer=marteau, tool=outil, basket=panier, pillow=oreiller, treasure=trésor
-thing f: key=clé, fork=fourchette, spoon=cuillère, plate=assiette, cup=tasse, bottle=bouteille, box=boîte, suitcase=valise, clock=horloge,
-thing f: candle=bougie, flower=fleur, map=carte, photo=photo, doll=poupée, axe=hache, needle=aiguille, blanket=couverture, lamp=lampe
+thing f: key=clé, fork=fourchette, spoon=cuillère, plate=assiette, cup=tasse, bottle=bouteille, box=boîte,
+    suitcase=valise, clock=horloge,
+thing f: candle=bougie, flower=fleur, map=carte, photo=photo, doll=poupée, axe=hache, needle=aiguille,
+    blanket=couverture, lamp=lampe
 furniture m: bed=lit, sofa=canapé, armchair=fauteuil
 furniture f: table=table, chair=chaise, wardrobe=armoire
-vehicle m: train=train, bus=bus, boat=bateau, plane=avion, bicycle=vélo, truck=camion, helicopter=hélicoptère, taxi=taxi
+vehicle m: train=train, bus=bus, boat=bateau, plane=avion, bicycle=vélo, truck=camion, helicopter=hélicoptère,
+    taxi=taxi
 vehicle f: car=voiture, motorbike=moto
 instrument m: piano=piano, violin=violon, drum=tambour
 instrument f: guitar=guitare, flute=flûte, harp=harpe, trumpet=trompette
-public m: hospital=hôpital, hotel=hôtel, museum=musée, market=marché, restaurant=restaurant, theatre=théâtre, cinema=cinéma, castle=château,
+public m: hospital=hôpital, hotel=hôtel, museum=musée, market=marché, restaurant=restaurant, theatre=théâtre,
+    cinema=cinéma, castle=château,
 public m: airport=aéroport, office=bureau
-public f: school=école, church=église, station=gare, library=bibliothèque, university=université, factory=usine, farm=ferme
+public f: school=école, church=église, station=gare, library=bibliothèque, university=université,
+    factory=usine, farm=ferme
 building m: shop=magasin, village=village
 building f: house=maison, town=ville
 room m: attic=grenier, corridor=couloir
 room f: kitchen=cuisine, bedroom=chambre, cellar=cave, bathroom=salle de bains/salles de bains
 outdoors m: garden=jardin, park=parc, bridge=pont, lake=lac, field=champ, tree=arbre, road=chemin
-outdoors f: forest=forêt, beach=plage, street=rue, tower=tour, island=île, mountain=montagne, river=rivière, valley=vallée, hill=colline
+outdoors f: forest=forêt, beach=plage, street=rue, tower=tour, island=île, mountain=montagne, river=rivière,
+    valley=vallée, hill=colline
 part m: roof=toit, wall=mur
 part f: door=porte, window=fenêtre
 idea m: secret=secret, problem=problème, word=mot
 idea f: idea=idée, question=question, lesson=leçon, song=chanson, answer=réponse
 """
 OWNED = among(
-    "friend neighbour teacher doctor lawyer gardener chef student cat dog horse rabbit cow hen goat pig donkey hamster turtle duck mouse bird "
-    "castle office school factory farm restaurant shop village house town garden field tree street boat bicycle truck car motorbike"
+    "friend neighbour teacher doctor lawyer gardener chef student cat dog horse rabbit cow hen goat pig "
+    "donkey hamster turtle duck mouse bird "
+    "castle office school factory farm restaurant shop village house town garden field tree street boat "
+    "bicycle truck car motorbike"
 )
 
 
 def _nouns() -> dict[str, Noun]:
     nouns = {}
-    for line in NOUNS_TEXT.strip().splitlines():
+    for line in rows(NOUNS_TEXT):
         head, entries = line.split(": ")
         kind, gender = head.split()
         for entry in entries.strip(", ").split(", "):
@@ -155,8 +178,10 @@ class Land:
 
 
 LANDS = tuple(Land(*entry.split("|")) for entry in (
-    "Paris|Paris|", "London|Londres|", "Rome|Rome|", "Brussels|Bruxelles|", "Geneva|Genève|", "Athens|Athènes|", "Amsterdam|Amsterdam|",
-    "France|France|la", "Italy|Italie|la", "Spain|Espagne|la", "Germany|Allemagne|la", "Japan|Japon|le", "Canada|Canada|le",
+    "Paris|Paris|", "London|Londres|", "Rome|Rome|", "Brussels|Bruxelles|", "Geneva|Genève|",
+    "Athens|Athènes|", "Amsterdam|Amsterdam|",
+    "France|France|la", "Italy|Italie|la", "Spain|Espagne|la",
+    "Germany|Allemagne|la", "Japan|Japon|le", "Canada|Canada|le",
     "Brazil|Brésil|le", "the United States|États-Unis|les",
 ))  # fmt: skip
 
@@ -193,7 +218,8 @@ def classes(text: str) -> frozenset[str]:
 
 # before/after | kinds | english=french, ...
 ADJECTIVES_TEXT = """
-before | person animal food clothes thing furniture vehicle instrument public building room outdoors part | small=petit, beautiful=beau
+before | person animal food clothes thing furniture vehicle instrument public building room outdoors part |
+    small=petit, beautiful=beau
 before | clothes thing furniture vehicle instrument public building room outdoors part tree | big=grand
 before | person animal objects public building text | old=vieux
 before | clothes thing furniture vehicle instrument text building public person song idea | new=nouveau
@@ -203,31 +229,43 @@ before | clothes thing house garden village town church song girl princess bird 
 before | animal | fat=gros
 before | skirt dress letter story street road river corridor lesson needle scarf coat bridge | long=long
 before | wall tower mountain hill | high=haut
-after | clothes thing furniture vehicle door wall house roof | blue=bleu, yellow=jaune, purple=violet, pink=rose
+after | clothes thing furniture vehicle door wall house roof | blue=bleu, yellow=jaune, purple=violet,
+    pink=rose
 after | clothes thing furniture vehicle door wall house roof apple tomato cherry | red=rouge
-after | clothes thing furniture vehicle door wall house animal | white=blanc, black=noir, grey=gris, brown=marron
+after | clothes thing furniture vehicle door wall house animal | white=blanc, black=noir, grey=gris,
+    brown=marron
 after | clothes thing furniture vehicle door wall house frog bird snake apple bean turtle | green=vert
-after | people | happy=heureux, rich=riche, intelligent=intelligent, serious=sérieux, polite=poli, tired=fatigué, angry=fâché, proud=fier
-after | people | shy=timide, jealous=jaloux, generous=généreux, loyal=loyal, lazy=paresseux, famous=célèbre, honest=honnête, worried=inquiet
+after | people | happy=heureux, rich=riche, intelligent=intelligent, serious=sérieux, polite=poli,
+    tired=fatigué, angry=fâché, proud=fier
+after | people | shy=timide, jealous=jaloux, generous=généreux, loyal=loyal, lazy=paresseux, famous=célèbre,
+    honest=honnête, worried=inquiet
 after | people | discreet=discret, active=actif, naive=naïf, friendly=sympathique, blond=blond
-after | people animal | sad=triste, curious=curieux, strong=fort, sick=malade, calm=calme, crazy=fou, cruel=cruel, weak=faible
-after | person book newspaper magazine novel song wine cheese car town village train | French=français, English=anglais, German=allemand, Italian=italien
-after | person book newspaper magazine novel song town village train | Spanish=espagnol, Russian=russe, Chinese=chinois, Greek=grec, Turkish=turc, American=américain
+after | people animal | sad=triste, curious=curieux, strong=fort, sick=malade, calm=calme, crazy=fou,
+    cruel=cruel, weak=faible
+after | person book newspaper magazine novel song wine cheese car town village train | French=français,
+    English=anglais, German=allemand, Italian=italien
+after | person book newspaper magazine novel song town village train | Spanish=espagnol, Russian=russe,
+    Chinese=chinois, Greek=grec, Turkish=turc, American=américain
 after | objects book | expensive=cher, useful=utile, modern=moderne, magnificent=magnifique
 after | clothes thing furniture bicycle | light=léger, heavy=lourd
 after | table mirror box plate window tower hat cake clock pillow | round=rond, square=carré
-after | bag bottle box glass cup basket suitcase train bus plane house restaurant kitchen hotel | empty=vide, full=plein
-after | clothes glass plate cup knife fork spoon car window kitchen bathroom street wall dog pig | dirty=sale, clean=propre, dry=sec, wet=mouillé
+after | bag bottle box glass cup basket suitcase train bus plane house restaurant kitchen hotel | empty=vide,
+    full=plein
+after | clothes glass plate cup knife fork spoon car window kitchen bathroom street wall dog pig | dirty=sale,
+    clean=propre, dry=sec, wet=mouillé
 after | sweater blanket pillow scarf bed armchair sofa | soft=doux
-after | door window box shop museum restaurant letter suitcase library school bottle | open=ouvert, closed=fermé
+after | door window box shop museum restaurant letter suitcase library school bottle | open=ouvert,
+    closed=fermé
 after | eaten drink | cold=froid, delicious=délicieux, fresh=frais
 after | soup coffee tea milk water meat potato pancake bread rice chocolate | hot=chaud
 after | tea coffee lemonade juice pancake yogurt | sweet=sucré
 after | apple banana pear tomato strawberry cherry peach apricot pineapple orange lemon | ripe=mûr
 after | carrot tomato meat onion egg mushroom ham | raw=cru, cooked=cuit
 after | orange coffee lemon beer chocolate nut tea apricot | bitter=amer
-after | text idea song lesson museum | interesting=intéressant, boring=ennuyeux, original=original, strange=étrange
-after | text idea lesson | important=important, difficult=difficile, easy=facile, simple=simple, complete=complet
+after | text idea song lesson museum | interesting=intéressant, boring=ennuyeux, original=original,
+    strange=étrange
+after | text idea lesson | important=important, difficult=difficile, easy=facile, simple=simple,
+    complete=complet
 after | library school hospital garden park beach university | public=public
 after | museum park newspaper library flag | national=national
 after | village street garden beach hotel valley lake library | quiet=tranquille
@@ -238,7 +276,7 @@ after | lake river cellar valley | deep=profond
 
 def _adjectives() -> dict[str, Adjective]:
     adjectives = {}
-    for line in ADJECTIVES_TEXT.strip().splitlines():
+    for line in rows(ADJECTIVES_TEXT):
         place, kinds, entries = (part.strip() for part in line.split("|"))
         for entry in entries.split(", "):
             english, french = entry.split("=")
@@ -254,8 +292,7 @@ class Verb:
     """A verb and what it takes.
 
     `frame` says what stands after it: nothing; `object`; `gift` (an object given to somebody); `place-object`
-    (put);
-    `place` (stay, live); `to`, `from` (go, come); or a French preposition before its noun (`à`, `de`,
+    (put); `place` (stay, live); `to`, `from` (go, come); or a French preposition before its noun (`à`, `de`,
     `dans`).
     """
 
@@ -304,9 +341,11 @@ find | trouver | object | people | portable living answer house vehicle
 lose | perdre | object | people | portable
 look for | chercher | object | people | portable living food answer house station hotel school museum
 wait for | attendre | object | people | people train bus taxi plane boat answer letter message gift
-open | ouvrir | object | people | door window box suitcase bottle letter bag shop book wardrobe umbrella gift restaurant
+open | ouvrir | object | people | door window box suitcase bottle letter bag shop book wardrobe umbrella gift
+    restaurant
 close | fermer | object | people | door window box suitcase bottle bag shop book wardrobe umbrella restaurant
-break | casser | object | people | window plate glass cup bottle lamp mirror chair toy phone umbrella clock door doll candle
+break | casser | object | people | window plate glass cup bottle lamp mirror chair toy phone umbrella clock
+    door doll candle
 wash | laver | object | people | clothes plate glass cup car dog cat window spoon fork knife apple horse
 clean | nettoyer | object | people | room house car table shoe boot window shop church office sofa
 carry | porter | object | people | thing book furniture instrument child
@@ -326,9 +365,11 @@ call | appeler | object | people | people dog cat horse
 paint | peindre | object | people | wall door house window chair boat flower horse tree mountain sofa
 draw | dessiner | object | people | animal tree house flower boat car castle map mountain
 play | jouer | de | people | instrument
-repair | réparer | object | people | vehicle phone computer clock lamp chair roof wall toy umbrella door piano table
+repair | réparer | object | people | vehicle phone computer clock lamp chair roof wall toy umbrella door piano
+    table
 drive | conduire | object | people | car truck bus taxi train
-build | construire | object | people | house school hospital bridge wall boat tower castle factory church museum
+build | construire | object | people | house school hospital bridge wall boat tower castle factory church
+    museum
 push | pousser | object | people | furniture car bicycle people door box
 throw | jeter | object | people | ball toy key hat letter box flower pillow
 catch | attraper | object | living | animal ball thief
@@ -343,7 +384,8 @@ keep | garder | object | people | thing text clothes secret
 rent | louer | object | people | house car boat bicycle truck castle office
 steal | voler | object | people fox monkey | thing clothes car bicycle food
 borrow | emprunter | object | people | thing text clothes car bicycle
-use | utiliser | object | people | tool hammer knife fork spoon phone computer map umbrella axe needle pen pencil word
+use | utiliser | object | people | tool hammer knife fork spoon phone computer map umbrella axe needle pen
+    pencil word
 touch | toucher | object | people | thing animal wall clothes instrument
 kiss | embrasser | object | people | people
 invite | inviter | object | people | people
@@ -356,7 +398,8 @@ leave | quitter | object | people | public building room garden park beach islan
 bite | mordre | object | animal | living
 hunt | chasser | object | king prince man farmer lion wolf fox tiger cat bear eagle owl | animal
 destroy | détruire | object | people | wall bridge tower house letter photo castle forest
-discover | découvrir | object | people | island secret treasure castle forest lake village answer valley painting
+discover | découvrir | object | people | island secret treasure castle forest lake village answer valley
+    painting
 translate | traduire | object | people | text word song question
 serve | servir | object | people | eaten drink people
 accompany | accompagner | object | people | people
@@ -424,7 +467,7 @@ GENERIC = among("like hate prefer")
 
 def _verbs() -> tuple[Verb, ...]:
     verbs = []
-    for line in VERBS_TEXT.strip().splitlines():
+    for line in rows(VERBS_TEXT):
         phrase, french, frame, subjects, objects = (part.strip() for part in line.split("|"))
         english, _, particle = phrase.partition(" ")
         tenses = STATIVE if phrase in HELD_STATES else ("past", "future") if phrase == "die" else ALL
@@ -470,7 +513,7 @@ class Preposition:
 
 PREPOSITIONS = tuple(
     Preposition(e, f, classes(kinds))
-    for e, f, kinds in (line.split(" | ") for line in PREPOSITIONS_TEXT.strip().splitlines())
+    for e, f, kinds in (line.split(" | ") for line in rows(PREPOSITIONS_TEXT))
 )
 
 # english | french | tenses
@@ -509,7 +552,7 @@ class Adverbial:
 
 TIMES = tuple(
     Adverbial(e, f, tuple(tenses.split()))
-    for e, f, tenses in (line.split(" | ") for line in TIMES_TEXT.strip().splitlines())
+    for e, f, tenses in (line.split(" | ") for line in rows(TIMES_TEXT))
 )
 FREQUENCIES = {"often": "souvent", "always": "toujours", "sometimes": "parfois", "rarely": "rarement"}
 PLAIN_NEGATABLE = among("often always")

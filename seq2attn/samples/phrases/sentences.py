@@ -476,7 +476,7 @@ def sentence(rng: random.Random) -> Sentence:
 
 
 def long_sentence(rng: random.Random, shortest: int) -> Sentence:
-    """At least `shortest` words on both sides: statements joined, with more relative clauses and deeper ones."""
+    """At least `shortest` words on both sides: joined statements, with more and deeper relative clauses."""
     d = Derivation(rng, depth=2, relative_chance=0.4)
     english, french, tense = statement(d)
     last = ""

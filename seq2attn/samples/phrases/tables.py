@@ -1,4 +1,15 @@
-"""Word lists written as running text, which is how a linguist reads and mends them. It knows no words itself."""
+"""Word lists written as running text, which a linguist can read and edit. It knows no words itself."""
+
+
+def rows(text: str) -> list[str]:
+    """The lines of a table; a line that begins with white space continues the line before."""
+    lines: list[str] = []
+    for line in text.strip().splitlines():
+        if line[0].isspace():
+            lines[-1] += " " + line.strip()
+        else:
+            lines.append(line.rstrip())
+    return lines
 
 
 def listed(text: str) -> tuple[str, ...]:

@@ -91,9 +91,8 @@ def french_group(
     """The French group with its clitics.
 
     `accusative` is the direct object when it stands before the verb (clitic, que, combien de, quel): the
-    participle of a verb
-    with avoir agrees with it. `manner` is an adverb that stands before the participle. `after_same`: the
-    auxiliary has just been said (j'ai chanté et dansé).
+    participle of a verb with avoir agrees with it. `manner` is an adverb that stands before the participle.
+    `after_same`: the auxiliary has just been said (j'ai chanté et dansé).
     """
     verb, nodes = group.verb, group.nodes
     forms = CONJUGATIONS[verb.french]

@@ -2,9 +2,8 @@
 other.
 
 What is said follows a rule that can be seen: four captions of five set the first thing against the last along
-the axis on which the scene is longer
-(left to right, or top to bottom), three of them in that order; the fifth speaks of the other axis where that
-is clear. It knows no pixels.
+the axis on which the scene is longer (left to right, or top to bottom), three of them in that order; the
+fifth speaks of the other axis where that is clear. It knows no pixels.
 """
 
 import random

@@ -17,7 +17,7 @@ SIZES = {"train": 4_000, "valid": 500, "test": 500}
 
 
 def splits(seed: int, sizes: Mapping[str, int]) -> dict[str, list[Scene]]:
-    """The splits named in `sizes`, in its order; no two scenes of any of them hold things of the same looks."""
+    """The splits named in `sizes`, in its order; no two scenes hold things of the same looks."""
     source = stream(seed)
     return {name: list(islice(source, size)) for name, size in sizes.items()}
 

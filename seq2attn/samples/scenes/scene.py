@@ -59,7 +59,7 @@ class Scene(NamedTuple):
 
 
 def along(things: Sequence[Thing], axis: str) -> list[Thing]:
-    """The things from left to right (axis "x") or from top to bottom ("y"), by the centres of their squares."""
+    """The things from left to right (axis "x") or from top to bottom ("y"), by their centres."""
     return sorted(things, key=lambda thing: 2 * (thing.left if axis == "x" else thing.top) + thing.side)
 
 
@@ -121,7 +121,7 @@ def far_enough(first: Thing, second: Thing) -> bool:
 
 
 def _looks(rng: random.Random, count: int) -> list[tuple[str, str, str, str]]:
-    """Different looks; most things share a colour or a shape with another, none its size, colour and shape."""
+    """Different looks: most share a colour or a shape with another; none shares size, colour and shape."""
     made: list[tuple[str, str, str, str]] = []
     while len(made) < count:
         size, colour, texture, shape = (

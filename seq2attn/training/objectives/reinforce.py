@@ -1,15 +1,15 @@
 """REINFORCE for attention that samples the positions it reads (Xu 2015, section 4.1).
 
-The gradient of an expected loss has two parts: that of the loss itself, through what was read, and that of the
-probability of what was sampled, weighted by the reward that followed. With a target token's reward r_t = -(its
-loss, label smoothing included) and a baseline b, the sum over tokens
+The gradient of an expected loss has two parts: that of the loss itself, through what was read, and that of
+the probability of what was sampled, weighted by the reward that followed. With a target token's reward
+r_t = -(its loss, label smoothing included) and a baseline b, the sum over tokens
 
     -r_t - weight * (R_t - b n_t) * log p_t - entropy_weight * H_t
 
-has both. R_t is the sum of the n_t rewards that the sample of step t can change: its own reward alone, or those
-to the end of the sentence where later steps depend on what step t read. Other rewards, and b, leave the expected
-gradient unchanged: the first would add variance, the second reduces it. The entropy H_t keeps the distribution
-from collapsing early; the effect of a sample on the entropy of later steps is ignored.
+has both. R_t is the sum of the n_t rewards that the sample of step t can change: its own reward alone, or
+those to the end of the sentence where later steps depend on what step t read. Other rewards, and b, leave
+the expected gradient unchanged: the first would add variance, the second reduces it. The entropy H_t keeps
+the distribution from collapsing early; the effect of a sample on the entropy of later steps is ignored.
 
 Losses and log-probabilities are arguments: this module knows no model.
 """
@@ -31,11 +31,11 @@ def reinforce_loss(
     baseline: float,
     settings: ReinforceConfig,
 ) -> tuple[Tensor, Tensor]:
-    """The terms to add to the cross-entropy, and the entropy, each summed over the M real target tokens, 0-dim.
+    """The terms to add to the cross-entropy, and the entropy: sums over the M real target tokens, 0-dim.
 
-    `losses_M` (nats, without gradient) are the losses at the positions `real_M` among the B*T. With `to_go` the
-    reward of a sample is that of its own and all later steps of the sentence, else of its own step. `baseline`
-    is a reward per token.
+    `losses_M` (nats, without gradient) are the losses at the positions `real_M` among the B*T. With `to_go`
+    the reward of a sample is that of its own and all later steps of the sentence, else of its own step.
+    `baseline` is a reward per token.
     """
     gain_BT = losses_M.new_zeros(log_p_BT.shape)
     # The sums to the end are then R_t - b n_t; padding adds nothing.

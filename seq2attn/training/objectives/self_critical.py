@@ -1,8 +1,8 @@
 """Training on a score of whole outputs: REINFORCE against the model's own other outputs (Rennie 2017).
 
-The gradient of the expected reward of a sampled output is that of the expected (r - b) log p, for every b that
-does not depend on that output: the reward of the greedy output (Rennie 2017, section 4.2), or the mean reward of
-the other samples of the same source (Luo 2020). A `RewardFunction` samples and scores.
+The gradient of the expected reward of a sampled output is that of the expected (r - b) log p, for every b
+that does not depend on that output: the reward of the greedy output (Rennie 2017, section 4.2), or the mean
+reward of the other samples of the same source (Luo 2020). A `RewardFunction` samples and scores.
 """
 
 from collections.abc import Callable
@@ -38,8 +38,8 @@ def expected_loss(features_RTD: Tensor, output: nn.Linear, sampled: SampledTarge
     """The sum over all samples of -(r - b) log p, 0-dim.
 
     Divided by the number of samples per source, its gradient is minus that of the sources' expected reward.
-    Probabilities are over the tokens that can be sampled, and of real tokens alone. It is no mean over tokens:
-    that would depend on what was sampled, and reward length.
+    Probabilities are over the tokens that can be sampled, and of real tokens alone. It is no mean over
+    tokens: that would depend on what was sampled, and reward length.
     """
     real_M = sampled.mask_RT.flatten().nonzero()[:, 0]
     logits_MN = output(features_RTD.flatten(0, 1).index_select(0, real_M))

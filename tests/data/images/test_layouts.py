@@ -385,7 +385,8 @@ def test_half_a_surrogate_pair_becomes_a_character(tmp_path: Path) -> None:
     put(tmp_path)
     write(
         tmp_path / "captions_x.json",
-        '{"images": [{"id": 1, "file_name": "10_a.jpg"}], "annotations": [{"image_id": 1, "caption": "a \\ud83d dog", "\\ud800": 1}]}',
+        '{"images": [{"id": 1, "file_name": "10_a.jpg"}], '
+        '"annotations": [{"image_id": 1, "caption": "a \\ud83d dog", "\\ud800": 1}]}',
     )
     (image,) = opened(tmp_path).images()
     assert image.captions == ("a \ufffd dog",)

@@ -1,4 +1,4 @@
-"""Threads share budget in memory: no more than there is, but for one alone; a process that forks begins anew."""
+"""Threads share a budget of memory: never more than its total, but for one thread alone."""
 
 import os
 import threading

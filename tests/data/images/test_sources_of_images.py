@@ -546,7 +546,7 @@ def test_columns_with_other_names(tmp_path: Path) -> None:
             {"file_name": "a.png", "text": "x y", "boxes": [[[0, 0, 0, 2, 2], [2, 0, 0, 2, 2]]]},
             "a box names word 2, counted from 0, and its caption has 2: 'x y'",
         ),
-        ({"file_name": "a.png", "text": "x", "boxes": "["}, "metadata.jsonl:2: not a list as JSON has it"),
+        ({"file_name": "a.png", "text": "x", "boxes": "["}, "metadata.jsonl:2: not a list of JSON"),
         ({"file_name": "a.png", "text": "x", "boxes": 3}, "are no list but int"),
         ({"file_name": ["a.png"], "text": "x"}, "a list of paths in file_name"),
     ],

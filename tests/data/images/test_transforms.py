@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from seq2attn.config import TrainConfig
-from seq2attn.data.images.transforms import CaptionedImages, ImageTransform, stacked
+from seq2attn.data.images.transforms import CaptionedImages, ImageTransform, stack_images
 from seq2attn.data.prepared import Prepared
 from seq2attn.data.tokenizer import BOS, EOS, PAD
 from seq2attn.errors import UserError
@@ -212,7 +212,7 @@ def test_clips_have_masks_of_their_real_frames(clips: Prepared) -> None:
 
 def test_stacking_keeps_every_pixel_in_its_place() -> None:
     frames = [np.arange(n * 12, dtype=np.uint8).reshape(n, 2, 2, 3) for n in (1, 3)]
-    source, mask = stacked(frames, True)
+    source, mask = stack_images(frames, True)
     assert (source.shape, source.dtype, mask.tolist()) == (
         (2, 3, 3, 2, 2),
         torch.uint8,
@@ -220,7 +220,7 @@ def test_stacking_keeps_every_pixel_in_its_place() -> None:
     )
     for frame in range(3):
         assert np.array_equal(source[1, frame].permute(1, 2, 0).numpy(), frames[1][frame])
-    source, mask = stacked(frames[:1], False)
+    source, mask = stack_images(frames[:1], False)
     assert (source.shape, mask.tolist()) == ((1, 3, 2, 2), [[True]])
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from seq2attn.data.text.sentences import sentences
+from seq2attn.data.text.sentences import count_sentences
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from seq2attn.data.text.sentences import sentences
     ],
 )
 def test_several_sentences_are_seen(count: int, text: str) -> None:
-    assert sentences(text) == count
+    assert count_sentences(text) == count
 
 
 @pytest.mark.parametrize(
@@ -53,16 +53,16 @@ def test_several_sentences_are_seen(count: int, text: str) -> None:
     ],
 )
 def test_one_sentence_is_one(text: str) -> None:
-    assert sentences(text) == 1
+    assert count_sentences(text) == 1
 
 
 @pytest.mark.parametrize("text", ["", " ", "...", "!!!", "\u200b"])
 def test_where_there_are_no_words_there_is_no_sentence(text: str) -> None:
-    assert sentences(text) == 0
+    assert count_sentences(text) == 0
 
 
 @pytest.mark.parametrize("piece", ["a. ", ".", "x", " ", "'", "。'", ". '", ".'\"", "! ", "a.b"])
 def test_no_text_takes_long(piece: str) -> None:
     before = time.process_time()
-    sentences(piece * 1_000_000 + "x")
+    count_sentences(piece * 1_000_000 + "x")
     assert time.process_time() - before < 10  # what grows with the square would take hours

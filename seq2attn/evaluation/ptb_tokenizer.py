@@ -33,21 +33,25 @@ _ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _NOT_TEXT = ("So", "Cn", "Co", "Cs", "Cc", "Cf")
 
 # \w leaves combining marks out
-_LETTER = r"(?:[^\W_]|[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0963\u0966-\u109f\u20d0-\u20ff])"
+_MARKS = r"\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0963\u0966-\u109f\u20d0-\u20ff"
+_LETTER = rf"(?:[^\W_]|[{_MARKS}])"
 _ABBREVIATIONS = (
-    "mr mrs ms messrs dr drs prof st ste mt ft jr sr bros inc ltd co corp vs etc gen col lt sgt capt cpl maj gov sen rep rev hon pres adm ave blvd rd "
-    "jan feb mar apr jun jul aug sep sept oct nov dec ph.d esq al dept univ assn est"
+    "mr mrs ms messrs dr drs prof st ste mt ft jr sr bros inc ltd co corp vs etc gen col lt sgt capt cpl "
+    "maj gov sen rep rev hon pres adm ave blvd rd jan feb mar apr jun jul aug sep sept oct nov dec ph.d esq "
+    "al dept univ assn est"
 )
 _ABBREVIATED = frozenset(_ABBREVIATIONS.split())
 _PIECE = re.compile(
     rf"""
     (?P<bracket> -[lr][rsc]b- )
-  | (?P<link> (?:https?|ftp)://[^\s"<>]*[\w/] | www\.[\w.-]*\w(?:/[^\s"<>]*[\w/])? | (?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+ | </?[a-z][^<>\s]*> )
+  | (?P<link> (?:https?|ftp)://[^\s"<>]*[\w/] | www\.[\w.-]*\w(?:/[^\s"<>]*[\w/])?
+            | (?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+ | </?[a-z][^<>\s]*> )
   | (?P<time> \d\d?:\d\d )(?=[ap]m\b)
   | (?P<number> (?:(?<![^\s$#~])[-+])?(?:\d+(?:[.,:/]\d+)*|(?<!\w)\.\d+) )(?!{_LETTER}|[-&_.'/]{_LETTER})
   | (?P<decade> '\d0s\b )
   | (?P<clitic> (?:(?<!\S)n't|'(?:s|m|d|re|ve|ll))(?!{_LETTER}) | (?<![\w'-])no\.(?=\s*\d) )
-  | (?P<word> (?:(?<!\S)[#@](?=[a-z]))?{_LETTER}+(?:(?:[-/_.']|(?-i:(?<=[A-Z])&(?=[A-Z]))){_LETTER}+|(?<=\d),(?=\d)\d+)* )
+  | (?P<word> (?:(?<!\S)[#@](?=[a-z]))?{_LETTER}+
+            (?:(?:[-/_.']|(?-i:(?<=[A-Z])&(?=[A-Z]))){_LETTER}+|(?<=\d),(?=\d)\d+)* )
   | (?P<elided> '(?:tis|twas|em|cause|til|n'|n)(?!{_LETTER}) )
   | (?P<run> \.(?:[ ]?\.)+ | --+ | [?!]+ | ``|'' | _+ )
   | (?P<sign> \S )

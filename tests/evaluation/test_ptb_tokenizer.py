@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2attn.evaluation.caption_tokens import PUNCTUATION, tokens
+from seq2attn.evaluation.ptb_tokenizer import PUNCTUATION, tokens
 
 
 @pytest.mark.parametrize(

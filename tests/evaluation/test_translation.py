@@ -9,7 +9,7 @@ import tiny
 import torch
 
 from seq2attn.data.tokenizer import BOS, EOS
-from seq2attn.evaluation import model
+from seq2attn.evaluation import translation
 from seq2attn.inference import Translator
 from seq2attn.inference.translator import Member
 
@@ -55,7 +55,7 @@ def test_references_are_as_likely_as_teacher_forcing_says(members: int) -> None:
         )
     )
     for batch_tokens in (1, 40, None):
-        found = model.force(translator, SOURCES, [TARGETS], batch_tokens=batch_tokens).likelihood
+        found = translation.force(translator, SOURCES, [TARGETS], batch_tokens=batch_tokens).likelihood
         assert found.log_probability == pytest.approx(-nats, rel=1e-4)
         assert (found.tokens, found.references, found.left_out) == (tokens, 7, 0)
         assert found.cross_entropy == pytest.approx(nats / tokens, rel=1e-4)
@@ -67,32 +67,33 @@ def test_a_model_that_knows_nothing_has_the_perplexity_of_its_vocabulary() -> No
     with torch.no_grad():
         translator.members[0].model.decoder.output.weight.zero_()
         translator.members[0].model.decoder.output.bias.zero_()
-    assert model.force(translator, SOURCES, [TARGETS]).likelihood.perplexity == pytest.approx(
+    assert translation.force(translator, SOURCES, [TARGETS]).likelihood.perplexity == pytest.approx(
         translator.target_tokenizer.size, rel=1e-5
     )
 
 
 def test_every_reference_counts_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     translator, second = tiny.translator(), TARGETS[::-1]
-    first, other = (model.force(translator, SOURCES, [some]).likelihood for some in (TARGETS, second))
+    first, other = (translation.force(translator, SOURCES, [some]).likelihood for some in (TARGETS, second))
     steps = []
-    both = model.force(
+    both = translation.force(
         translator, SOURCES, [TARGETS, second], progress=lambda done, total: steps.append((done, total))
     ).likelihood
     assert both.log_probability == pytest.approx(first.log_probability + other.log_probability)
     assert (both.tokens, both.references) == (first.tokens + other.tokens, 14)
     assert steps == [(0, 14), (7, 14), (14, 14)]
-    monkeypatch.setattr(model, "BLOCK", 2)
-    assert model.force(translator, SOURCES, [TARGETS, second]).likelihood.log_probability == pytest.approx(
-        both.log_probability
-    )
+    monkeypatch.setattr(translation, "BLOCK", 2)
+    assert translation.force(
+        translator, SOURCES, [TARGETS, second]
+    ).likelihood.log_probability == pytest.approx(both.log_probability)
 
 
 def test_a_reference_of_more_tokens_than_an_output_can_have_is_left_out_and_counted() -> None:
     translator = tiny.translator()
     sources, targets = [*SOURCES, "rain"], [*TARGETS, "la pluie " * 3000]
     likelihood, expected = (
-        model.force(translator, *sides).likelihood for sides in ((sources, [targets]), (SOURCES, [TARGETS]))
+        translation.force(translator, *sides).likelihood
+        for sides in ((sources, [targets]), (SOURCES, [TARGETS]))
     )
     assert (likelihood.left_out, likelihood.references) == (1, 7)
     assert likelihood.log_probability == pytest.approx(expected.log_probability)
@@ -102,12 +103,13 @@ def test_blank_sides_are_left_out_and_counted() -> None:
     translator = tiny.translator()
     sources, targets = [*SOURCES, "", "rain", " \t"], [*TARGETS, "la pluie", "\u3000", ""]
     found, expected = (
-        model.force(translator, *sides).likelihood for sides in ((sources, [targets]), (SOURCES, [TARGETS]))
+        translation.force(translator, *sides).likelihood
+        for sides in ((sources, [targets]), (SOURCES, [TARGETS]))
     )
     assert found.left_out == 3
     assert found.log_probability == pytest.approx(expected.log_probability)
     assert (found.tokens, found.references) == (expected.tokens, 7)
-    nothing = model.force(translator, ["", "rain"], [["la pluie", ""]]).likelihood
+    nothing = translation.force(translator, ["", "rain"], [["la pluie", ""]]).likelihood
     assert (nothing.tokens, nothing.left_out) == (0, 2)
     assert math.isnan(nothing.perplexity)
     assert math.isnan(nothing.cross_entropy)
@@ -115,26 +117,26 @@ def test_blank_sides_are_left_out_and_counted() -> None:
 
 def test_unknown_pieces_are_scored_as_such() -> None:
     translator = tiny.translator()
-    found = model.force(translator, ["rain"], [["pluie 中"]]).likelihood
+    found = translation.force(translator, ["rain"], [["pluie 中"]]).likelihood
     nats, tokens = by_hand(translator, "rain", "pluie 中")
     assert found.tokens == tokens
     assert found.log_probability == pytest.approx(-nats, abs=1e-3)
 
 
 def test_what_is_too_much_to_say_is_infinite() -> None:
-    assert model.Likelihood(-1e6, 3, 1, 0).perplexity == math.inf
+    assert translation.Likelihood(-1e6, 3, 1, 0).perplexity == math.inf
 
 
 def test_one_pass_gives_links_too() -> None:
     translator, second = tiny.translator(), TARGETS[::-1]
-    found = model.force(translator, SOURCES, [TARGETS, second], align=True)
+    found = translation.force(translator, SOURCES, [TARGETS, second], align=True)
     assert found.links == [
         set(translation.alignment()) for translation in translator.score_targets(SOURCES, TARGETS)
     ]
     assert found.likelihood.log_probability == pytest.approx(
-        model.force(translator, SOURCES, [TARGETS, second]).likelihood.log_probability
+        translation.force(translator, SOURCES, [TARGETS, second]).likelihood.log_probability
     )
-    assert model.force(translator, SOURCES, [TARGETS]).links is None
+    assert translation.force(translator, SOURCES, [TARGETS]).links is None
 
 
 def test_the_best_by_search_or_among_samples() -> None:
@@ -146,5 +148,7 @@ def test_the_best_by_search_or_among_samples() -> None:
         "no_repeat_ngram": 1,
     }
     expected = [best[0].text for best in translator.translate(SOURCES, attention=False, **options)]
-    assert model.translate(translator, SOURCES, **options) == expected
-    assert model.translate(translator, SOURCES) == [best[0].text for best in translator.translate(SOURCES)]
+    assert translation.translate(translator, SOURCES, **options) == expected
+    assert translation.translate(translator, SOURCES) == [
+        best[0].text for best in translator.translate(SOURCES)
+    ]

@@ -1,0 +1,131 @@
+"""The captions of a model on the images of a split, how likely it finds the references, and whether it looks
+at the things that they name.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Unpack, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seq2attn.data.formats.text import is_blank
+from seq2attn.data.images.dataset import CaptionedSplit
+from seq2attn.data.images.transforms import ImageTransform
+from seq2attn.evaluation import forced_decoding
+from seq2attn.evaluation.forced_decoding import Block, Likelihood
+from seq2attn.evaluation.pointing import Box, Counts, Fit, Pointing, pointing, total
+from seq2attn.evaluation.translation import Search
+from seq2attn.inference import Caption, Captioner
+from seq2attn.progress import Progress, silent
+
+BLOCK = 128  # images between two signs of progress, at most
+BYTES = 1 << 28  # of pixels in one block
+
+
+def load_images(
+    captioner: Captioner,
+    split: CaptionedSplit,
+    numbers: Sequence[int],
+    features: NDArray[np.float16] | None = None,
+) -> list[list[NDArray[Any]]]:
+    """Those images as each member of a captioner takes them: pixels, or `features` computed before (see
+    `inference.feature_cache`); NaN stands for the frames that a clip does not have.
+    """
+    if features is None:
+        return [captioner.decode_pixels(split.content(number), split.names[number]) for number in numbers]
+    images = [np.asarray(features[number]) for number in numbers]
+    return [[one[~np.isnan(one[:, 0, 0, 0])] if one.ndim == 4 else one] for one in images]
+
+
+def image_blocks(captioner: Captioner, count: int) -> Iterator[range]:
+    """The numbers from 0 to `count` in blocks, each of as many images as may be held decoded."""
+    most = max(1, min(BLOCK, BYTES // sum(view.side**2 * 3 * view.frames for view in captioner.transforms)))
+    return (range(start, min(start + most, count)) for start in range(0, count, most))
+
+
+def caption(
+    captioner: Captioner,
+    split: CaptionedSplit,
+    numbers: Sequence[int],
+    *,
+    features: NDArray[np.float16] | None = None,
+    seed: int = 1,
+    progress: Progress = silent,
+    **search: Unpack[Search],
+) -> list[str]:
+    """The best caption of each of those images, as text on one line."""
+    outputs: list[str] = []
+    for block in image_blocks(captioner, len(numbers)):
+        progress(block.start, len(numbers))
+        images = load_images(captioner, split, [numbers[place] for place in block], features)
+        ranked = captioner.caption(images, attention=False, seed=seed, first=block.start, **search)
+        outputs += [" ".join(captions[0].text.split("\n")) for captions in ranked]
+    progress(len(numbers), len(numbers))
+    return outputs
+
+
+class Forced(NamedTuple):
+    """The result of forcing the captions of a split on a model."""
+
+    likelihood: Likelihood
+    pointing: Pointing | None  # if there are boxes, and attention over a grid
+
+
+def force(
+    captioner: Captioner,
+    split: CaptionedSplit,
+    *,
+    batch_tokens: int | None = None,
+    seed: int = 1,
+    progress: Progress = silent,
+) -> Forced:
+    """Force every caption of every image on the model, in one pass: how likely all are, and whether the model
+    looks into the box of each word that has one.
+
+    Captions that are blank, or that have more tokens than an output can have, are left out and counted: no
+    model was trained on them.
+    """
+    points = split.boxes is not None and captioner.attends and not captioner.clips
+    boxes = [of_caption for of_image in split.boxes or () for of_caption in of_image]
+    counts: list[Counts] = []
+    count = len(split.names)
+
+    def blocks() -> Iterator[Block]:
+        for numbers in image_blocks(captioner, count):
+            progress(numbers.start, count)
+            images = zip(numbers, load_images(captioner, split, numbers), strict=True)
+            yield Block(
+                [image for number, image in images for _ in split.captions[number]],
+                [caption for number in numbers for caption in split.captions[number]],
+                int(split.first[numbers.start]),
+                attention=points,
+            )
+        progress(count, count)
+
+    def add_counts(block: Block, captions: Sequence[Caption]) -> None:
+        if points:
+            for number, output in enumerate(captions, block.first):
+                image = int(split.image_of[number])
+                where = f"{split.path}, {split.names[image]}"
+                counts.append(
+                    _pointing(output, boxes[number], split.sizes[image], captioner.transforms[0], where)
+                )
+
+    likelihood = forced_decoding.force(
+        captioner,
+        blocks(),
+        lambda caption: not is_blank(caption.text),
+        batch_tokens=batch_tokens,
+        seed=seed,
+        take=add_counts,
+    )
+    return Forced(likelihood, total(counts) if points else None)
+
+
+def _pointing(
+    caption: Caption, boxes: Sequence[Box], size: tuple[int, int], view: ImageTransform, where: str
+) -> Counts:
+    """The attention of a caption against its boxes."""
+    assert caption.attention is not None
+    assert caption.grid is not None
+    return pointing(caption.attention, caption.grid, size, view.side, cast(Fit, view.fit), boxes, where)

@@ -1,0 +1,98 @@
+"""The outputs of a translator on a test set, how likely it finds the references, and the word alignments of
+its attention.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypedDict, Unpack
+
+from seq2attn.data.formats.text import is_blank
+from seq2attn.evaluation import forced_decoding
+from seq2attn.evaluation.alignment import Link
+from seq2attn.evaluation.forced_decoding import Block, Likelihood
+from seq2attn.progress import Progress, silent
+from seq2attn.search.mbr import Utility
+
+if TYPE_CHECKING:
+    from seq2attn.inference import Translation, Translator
+
+BLOCK = 512  # sentences between two signs of progress
+
+
+class Search(TypedDict, total=False):
+    """Options of a search. An option that is absent or None has the value of the run's own settings."""
+
+    beam: int | None
+    length_penalty: float | None
+    no_repeat_ngram: int | None
+    utility: Utility | None  # with one, the output is the best of `samples`
+    samples: int | None
+    batch_tokens: int | None
+
+
+def translate(
+    translator: "Translator",
+    sources: Sequence[str],
+    *,
+    seed: int = 1,
+    progress: Progress = silent,
+    **search: Unpack[Search],
+) -> list[str]:
+    """The best translation of each source as text on one line, by search or, with `utility`, of samples."""
+    outputs: list[str] = []
+    for start in range(0, len(sources), BLOCK):
+        progress(start, len(sources))
+        ranked = translator.translate(
+            sources[start : start + BLOCK], attention=False, seed=seed, first=start, **search
+        )
+        outputs += [" ".join(translations[0].text.split("\n")) for translations in ranked]
+    progress(len(sources), len(sources))
+    return outputs
+
+
+class Forced(NamedTuple):
+    """The result of forcing the references on a model."""
+
+    likelihood: Likelihood
+    links: list[set[Link]] | None  # of the first references, if `align` is set
+
+
+def force(
+    translator: "Translator",
+    sources: Sequence[str],
+    references: Sequence[Sequence[str]],
+    *,
+    align: bool = False,
+    batch_tokens: int | None = None,
+    seed: int = 1,
+    progress: Progress = silent,
+) -> Forced:
+    """Force every reference of each source on the model, in one pass: how likely all are and, with `align`,
+    the links of each pair of the first set, from every white-space word of the target to the source word with
+    the largest weight.
+
+    References that are blank, whose source is blank, or that have more tokens than an output can have are
+    left out and counted: no model was trained on such a pair. A reference that the tokenizer does not know in
+    full is scored with its unknown tokens, as in training.
+    """
+    links: list[set[Link]] = []
+    total = len(sources) * len(references)
+
+    def blocks() -> Iterator[Block]:
+        for number, targets in enumerate(references):
+            for start in range(0, len(sources), BLOCK):
+                progress(number * len(sources) + start, total)
+                rows = slice(start, start + BLOCK)
+                yield Block(sources[rows], targets[rows], start, attention=align and number == 0)
+        progress(total, total)
+
+    def add_links(block: Block, translations: "Sequence[Translation]") -> None:
+        if block.attention:
+            links.extend(set(translation.alignment()) for translation in translations)
+
+    def is_scored(translation: "Translation") -> bool:
+        return not is_blank(translation.source) and not is_blank(translation.text)
+
+    likelihood = forced_decoding.force(
+        translator, blocks(), is_scored, batch_tokens=batch_tokens, seed=seed, take=add_links
+    )
+    return Forced(likelihood, links if align else None)
