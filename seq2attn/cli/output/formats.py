@@ -85,13 +85,13 @@ def as_json(
     `n_best` when several were asked for.
     """
 
-    def facts(translation: "Translation") -> dict[str, Any]:
-        found = {"translation": translation.text} | _numbers(translation)
-        return found | {"alignment": pharaoh(translation)} if alignments else found
+    def fields_of(translation: "Translation") -> dict[str, Any]:
+        fields = {"translation": translation.text} | _numbers(translation)
+        return fields | {"alignment": pharaoh(translation)} if alignments else fields
 
-    tree = record | facts(translations[0])
+    tree = record | fields_of(translations[0])
     if n_best > 1:
-        tree["n_best"] = [facts(translation) for translation in translations]
+        tree["n_best"] = [fields_of(translation) for translation in translations]
     return strict_json.dump(tree) + "\n"
 
 

@@ -96,8 +96,8 @@ def caption_tokens(caption: Caption) -> tuple[list[str], NDArray[np.floating], l
     """The words and punctuation of a caption, where each looked, and of each white-space word the row that
     stands for it; of no caption nothing."""
     weights_PS = caption.subword_attention
-    if weights_PS is not None and (found := words_of.of_caption(caption.words, caption.subwords, weights_PS)):
-        return found.tokens, found.weights, found.of_words
+    if weights_PS is not None and (view := words_of.of_caption(caption.words, caption.subwords, weights_PS)):
+        return view.tokens, view.weights, view.of_words
     weights_TS = np.zeros((0, 0)) if caption.attention is None else caption.attention
     return caption.words, weights_TS, list(range(len(caption.words)))
 

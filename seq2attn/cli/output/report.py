@@ -126,7 +126,7 @@ class TestSet(abc.ABC):
             yield f"{self.name}: BLEU says nothing{whose}: {reason}; go by chrF2"
 
 
-def named(systems: Sequence[System]) -> list[tuple[str, list[str]]]:
+def numbered(systems: Sequence[System]) -> list[tuple[str, list[str]]]:
     """Names and outputs for a comparison, which asks for names of their own; the same run may stand there
     twice.
     """
@@ -196,11 +196,11 @@ def _show_table(systems: Sequence[System]) -> None:
     for system in systems:
         row = [system.name]
         for measure in measures:
-            found = system.compared[measure]
+            result = system.compared[measure]
             row += [
-                f"{found.value:.2f}",
-                f"±{found.interval:.2f}",
-                "-" if found.p_value is None else f"{found.p_value:.3f}",
+                f"{result.value:.2f}",
+                f"±{result.interval:.2f}",
+                "-" if result.p_value is None else f"{result.p_value:.3f}",
             ]
         row += [percent(system.alignment.error_rate) if system.alignment else "-"] if aligned else []
         row += (
@@ -263,19 +263,19 @@ def _likely(likelihood: "Likelihood", outputs: int) -> str:
 
 def record(test: TestSet, system: System) -> dict[str, object]:
     """What is known of a system on a test, for programs."""
-    found: dict[str, object] = {
+    result: dict[str, object] = {
         "system": system.name,
         "split": test.name,
         "data": test.where,
         test.unit: len(system.outputs),
     }
-    found |= {KEYS[score.name]: round(score.value, 4) for score in system.scores}
-    found["signatures"] = {KEYS[score.name]: score.signature for score in system.scores}
-    found["search"] = system.search
+    result |= {KEYS[score.name]: round(score.value, 4) for score in system.scores}
+    result["signatures"] = {KEYS[score.name]: score.signature for score in system.scores}
+    result["search"] = system.search
     if system.changed:
-        found["set"] = system.changed
+        result["set"] = system.changed
     if system.compared:
-        found["compared"] = {
+        result["compared"] = {
             KEYS[name]: {
                 "mean": round(against.mean, 4),
                 "interval": round(against.interval, 4),
@@ -285,19 +285,19 @@ def record(test: TestSet, system: System) -> dict[str, object]:
         }
     if system.likelihood is not None:
         likely = system.likelihood
-        found |= {"cross_entropy": _number(likely.cross_entropy), "perplexity": _number(likely.perplexity)}
-        found["forced"] = {
+        result |= {"cross_entropy": _number(likely.cross_entropy), "perplexity": _number(likely.perplexity)}
+        result["forced"] = {
             "tokens": likely.tokens,
             "references": likely.references,
             "left_out": likely.left_out,
         }
     if system.alignment is not None:
-        found["alignment"] = alignment_record(system.alignment)
+        result["alignment"] = alignment_record(system.alignment)
     if system.pointing is not None:
-        found["pointing"] = system.pointing._asdict()
+        result["pointing"] = system.pointing._asdict()
     if system.buckets:
-        found["by_length"] = [_bucket_record(bucket) for bucket in system.buckets]
-    return found | {"seq2attn": __version__}
+        result["by_length"] = [_bucket_record(bucket) for bucket in system.buckets]
+    return result | {"seq2attn": __version__}
 
 
 def _bucket_record(bucket: "Bucket") -> dict[str, object]:

@@ -74,14 +74,14 @@ class Display:
             case Finished(reason="interrupted"):
                 pass  # one line says that and what to do next
             case Finished():
-                kept = (
+                weights = (
                     f"the best weights are those of step {event.best_step}"
                     if event.best_step
                     else "no weights are kept before the first validation"
                 )
                 console.note(
                     f"step {event.step}: {REASONS[event.reason]} after "
-                    f"{console.duration(event.elapsed)}; {kept}"
+                    f"{console.duration(event.elapsed)}; {weights}"
                 )
 
     def validating(self, done: int, total: int | None) -> None:
@@ -135,7 +135,7 @@ class Display:
 
     def _note(self, text: str) -> None:
         console.note(text)
-        self._pace.said()
+        self._pace.printed()
 
     def _validation(self, event: Validation) -> None:
         self._scores = "  ".join(
