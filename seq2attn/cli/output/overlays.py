@@ -123,7 +123,7 @@ class OverlayFolder:
         place = Path(image)
         if place.absolute().parent.resolve() == self._path.resolve():
             raise UsageError(
-                f"--attention {self._path}: {image} is in it, and could be written over; name another folder"
+                f"--attention {self._path}: {image} is in it, and could be overwritten; name another folder"
             )
         stem = one_path(place.stem or place.resolve().name or "image")
         stem = stem.encode()[:_LONGEST_NAME].decode("utf-8", "ignore")
