@@ -1,17 +1,15 @@
-"""All that is printed beside results: notes, warnings, progress, tables. The only door to rich; knows no
-command.
+"""All output beside results: notes, warnings, progress, tables. The only module that imports rich.
 
-    console.note("3 epochs, best BLEU 34.1")       a line on stderr, nothing with --quiet
+    console.note("3 epochs, best BLEU 34.1")        a line on stderr, unless --quiet
     console.warn("line 7: invalid UTF-8, replaced")  the same with `warning: ` before it, also with --quiet
-    console.result("BLEU 34.10")                   a line on stdout
-    console.table(["run", "BLEU"], rows)           columns on stdout
-    with console.progress() as progress:           a line that moves on a terminal, otherwise a line at once
-    and every 10 seconds
-        progress("encoding", done, total)          several tasks may follow each other; total None: not known
+    console.result("BLEU 34.10")                    a line on stdout
+    console.table(["run", "BLEU"], rows)            columns on stdout
+    with console.progress() as progress:            a moving line, or without a terminal one every 10 s
+        progress("encoding", done, total)           several tasks may follow each other; total None: unknown
         progress("training", step, steps, "loss 3.21  12,345 tokens/s", Clock(gone, left))
 
-Text is shown as it is, never read as markup; control characters on stderr are escaped, so that no corpus can
-drive a terminal. Rich loads only when a moving line or a table is drawn.
+Text is never read as markup; control characters on stderr are escaped, so that no corpus can drive a
+terminal. Rich loads only for a moving line or a table.
 """
 
 import io
@@ -215,7 +213,9 @@ def _moving() -> Iterator[Progress]:
             _live = before
 
 
-def _render_line(console: "Console", task: str, done: int, total: int | None, clock: Clock, facts: str) -> "Text":
+def _render_line(
+    console: "Console", task: str, done: int, total: int | None, clock: Clock, facts: str
+) -> "Text":
     """The line for the width that the terminal has now; one column stays free, for a full line makes some
     terminals begin another.
     """

@@ -96,7 +96,7 @@ class CaptionTestSet(TestSet):
         scores = (score for system in systems for score in system.scores)
         zero = any(score.name == "CIDEr-D" and score.value == 0 for score in scores)
         if zero and (reason := captions.without_weight(self.references)):
-            yield f"{self.name}: CIDEr-D says nothing here: {reason}"
+            yield f"{self.name}: CIDEr-D is not informative here: {reason}"
 
 
 def of_split(prepared: "Prepared", name: str) -> CaptionTestSet:

@@ -1,8 +1,5 @@
-"""What the words of captions looked at, as images in files: the part of an image that a model sees, and names
-for the overlays of many.
-
-Knows captions and images, and no search.
-"""
+"""Attention of captions as images in files: the part of an image that a model sees, and the names of many
+overlays."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +25,7 @@ _LONGEST_NAME = 180  # bytes of it that an overlay's name keeps: file systems ta
 
 
 class Part(NamedTuple):
-    """What a model sees of an image, in the image's own proportions."""
+    """The part of an image that a model sees, in the image's own proportions."""
 
     pixels_FYX3: Pixels  # the frames that it reads
     corner: tuple[int, int]  # left and top, in the whole image of these pixels
@@ -84,9 +81,7 @@ def save(
     boxes: Sequence[Box] = (),
     title: str = "",
 ) -> Fonts:
-    """The overlay of a still or, where there is no grid, the film strip of a clip, by the ending of
-    the path.
-    """
+    """Write the overlay of a still or, without a grid, the film strip of a clip, by the ending of the path."""
     if grid is None:
         return filmstrip.save(pixels_FYX3, words, weights_TS, path, title=title)
     return overlay.save(pixels_FYX3[0], words, weights_TS, grid, path, boxes=boxes, title=title)

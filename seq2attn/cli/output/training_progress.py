@@ -1,8 +1,8 @@
-"""What training shows: on a terminal a line that moves, with the facts of the moment; elsewhere a line for
-the first step, for each logged one and at least every half a minute; validations and one sample as lines on
-both; and the same numbers as TensorBoard files in RUN/tensorboard wherever tensorboard is installed.
+"""The events of a training on the screen, and as TensorBoard files in RUN/tensorboard if tensorboard is
+installed.
 
-It knows the events of training and nothing else.
+On a terminal a line moves; elsewhere there is a line for the first step, for each logged one, and at least
+every half minute. Validations and one sample are lines on both.
 """
 
 import importlib.util
