@@ -82,7 +82,7 @@ def cut(path: Path, content: bytes, error: BaseException, told: list[Path] | Non
 # A file
 
 
-def test_what_stood_there_stays_until_all_is_written(tmp_path: Path) -> None:
+def test_replace_file_keeps_the_old_content_until_all_is_written(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(OLD)
     with files.replace_file(path) as file:
@@ -93,7 +93,7 @@ def test_what_stood_there_stays_until_all_is_written(tmp_path: Path) -> None:
     assert names(tmp_path) == ["x"]
 
 
-def test_content_is_on_the_disk_before_its_name_and_both_at_the_end(
+def test_replace_file_has_content_on_the_disk_before_the_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What counts on a new file, as the state of a training on its tensors, may be read after a power cut."""
@@ -123,7 +123,9 @@ def test_content_is_on_the_disk_before_its_name_and_both_at_the_end(
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), ValueError("x"), MemoryError()])
-def test_what_fails_leaves_no_trace_or_a_piece_of_its_own(tmp_path: Path, error: BaseException) -> None:
+def test_replace_file_that_fails_leaves_no_trace_or_a_partial_file(
+    tmp_path: Path, error: BaseException
+) -> None:
     path = tmp_path / "x"
     path.write_bytes(OLD)
     with pytest.raises(type(error)):
@@ -143,9 +145,7 @@ def test_what_fails_leaves_no_trace_or_a_piece_of_its_own(tmp_path: Path, error:
     assert names(tmp_path) == ["x", "x.partial", "x.partial-2", "x.partial-3"]
 
 
-def test_a_piece_is_kept_where_there_are_no_hard_links(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_partial_file_is_kept_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EPERM, "no links here")
 
@@ -162,7 +162,7 @@ def test_a_piece_is_kept_where_there_are_no_hard_links(
     assert names(tmp_path) == ["x.partial", "x.partial-2"]
 
 
-def test_a_full_disk_is_one_line_with_the_name_that_was_given(tmp_path: Path) -> None:
+def test_full_disk_is_one_line_with_the_users_path(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(OLD)
     told: list[Path] = []
@@ -190,7 +190,7 @@ def test_a_full_disk_is_one_line_with_the_name_that_was_given(tmp_path: Path) ->
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES])
 @pytest.mark.parametrize("call", ["fsync", "replace", "mkdir", "fchmod"])
-def test_every_refusal_names_the_file_and_the_reason(
+def test_refusal_names_the_file_and_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -209,7 +209,7 @@ def test_every_refusal_names_the_file_and_the_reason(
     assert (path.read_bytes(), names(tmp_path)) == (OLD, ["x"])
 
 
-def test_places_where_nothing_can_be_written(tmp_path: Path) -> None:
+def test_replace_file_refuses_places_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(OLD)
     (tmp_path / "loop").symlink_to("loop")
     for name, reason in (
@@ -226,9 +226,7 @@ def test_places_where_nothing_can_be_written(tmp_path: Path) -> None:
     assert names(tmp_path) == ["file", "loop"]
 
 
-def test_a_file_that_its_owner_protects_is_not_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_replace_file_refuses_a_read_only_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x"
     path.write_bytes(OLD)
     monkeypatch.setattr(os, "access", lambda place, way: False)  # root may write anywhere
@@ -238,7 +236,7 @@ def test_a_file_that_its_owner_protects_is_not_replaced(
 
 
 @pytest.mark.parametrize("length", [240, 250, 255])
-def test_names_as_long_as_the_system_takes(tmp_path: Path, length: int) -> None:
+def test_replace_file_allows_names_of_full_length(tmp_path: Path, length: int) -> None:
     for letter in ("x", "ä"):
         path = tmp_path / (letter * (length // len(letter.encode())))
         files.write(path, OLD)
@@ -255,7 +253,7 @@ def test_names_as_long_as_the_system_takes(tmp_path: Path, length: int) -> None:
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o077, 0o002, 0o027])
-def test_a_new_file_is_as_readable_as_the_umask_says(tmp_path: Path, mask: int) -> None:
+def test_new_file_has_the_mode_of_the_umask(tmp_path: Path, mask: int) -> None:
     with umask(mask):
         files.write(tmp_path / "x", NEW)
         with files.replacing(tmp_path / "y.bin") as new:  # a library that hides what it writes
@@ -269,7 +267,7 @@ def test_a_new_file_is_as_readable_as_the_umask_says(tmp_path: Path, mask: int) 
 
 
 @pytest.mark.parametrize("given", [0o600, 0o640, 0o666, 0o755, 0o400])
-def test_a_file_that_is_replaced_keeps_its_mode(tmp_path: Path, given: int) -> None:
+def test_replaced_file_keeps_its_mode(tmp_path: Path, given: int) -> None:
     for name in ("x", "y.bin"):
         (tmp_path / name).write_bytes(OLD)
         (tmp_path / name).chmod(given)
@@ -286,7 +284,7 @@ def test_a_file_that_is_replaced_keeps_its_mode(tmp_path: Path, given: int) -> N
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_a_file_that_is_replaced_keeps_its_owner(tmp_path: Path) -> None:
+def test_replaced_file_keeps_its_owner(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(OLD)
     os.chown(tmp_path / "x", 12345, 54321)
     files.write(tmp_path / "x", NEW)
@@ -294,7 +292,7 @@ def test_a_file_that_is_replaced_keeps_its_owner(tmp_path: Path) -> None:
     assert (facts.st_uid, facts.st_gid, (tmp_path / "x").read_bytes()) == (12345, 54321, NEW)
 
 
-def test_a_folder_that_is_replaced_keeps_its_mode(tmp_path: Path) -> None:
+def test_replaced_folder_keeps_its_mode(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "a").write_bytes(OLD)
     (tmp_path / "x").chmod(0o750)
@@ -303,7 +301,7 @@ def test_a_folder_that_is_replaced_keeps_its_mode(tmp_path: Path) -> None:
     assert (mode(tmp_path / "x"), (tmp_path / "x" / "a").read_bytes(), names(tmp_path)) == (0o750, NEW, ["x"])
 
 
-def test_links_stay_links(tmp_path: Path) -> None:
+def test_replace_file_follows_links(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "real").write_bytes(OLD)
     (tmp_path / "chain").symlink_to("deep/link")
@@ -326,7 +324,7 @@ def test_links_stay_links(tmp_path: Path) -> None:
     assert (tmp_path / "place" / "a").read_bytes() == NEW
 
 
-def test_devices_pipes_and_descriptors_are_written_to_as_they_are(tmp_path: Path) -> None:
+def test_replace_file_writes_to_devices_pipes_and_descriptors(tmp_path: Path) -> None:
     files.write(Path("/dev/null"), NEW)
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
@@ -358,7 +356,7 @@ def test_devices_pipes_and_descriptors_are_written_to_as_they_are(tmp_path: Path
 # What is not ours
 
 
-def test_no_file_of_the_users_is_touched_whatever_its_name(tmp_path: Path) -> None:
+def test_sweep_touches_no_file_of_the_user(tmp_path: Path) -> None:
     mine = ["x.new", "x.partial", ".x.partial", ".x.2.partial", ".x.new", "x.old", ".x", "x~", "new"]
     for name in mine:
         (tmp_path / name).write_bytes(b"mine")
@@ -377,7 +375,7 @@ def test_no_file_of_the_users_is_touched_whatever_its_name(tmp_path: Path) -> No
     assert not names(tmp_path / "elsewhere")
 
 
-def test_another_process_that_writes_the_same_file_has_its_own(tmp_path: Path) -> None:
+def test_private_folder_of_another_process_has_its_own_name(tmp_path: Path) -> None:
     path = tmp_path / "x"
     body = (
         f"with files.replace_file(pathlib.Path({str(path)!r})) as file:\n"
@@ -393,7 +391,7 @@ def test_another_process_that_writes_the_same_file_has_its_own(tmp_path: Path) -
     assert names(tmp_path) == ["x"]
 
 
-def test_a_child_does_not_hold_what_its_parent_made(tmp_path: Path) -> None:
+def test_private_folder_is_not_locked_by_a_forked_child(tmp_path: Path) -> None:
     body = (
         f"with files.replace_file(pathlib.Path({str(tmp_path / 'x')!r})) as file:\n    if not os.fork():\n"
         "        print(os.getpid(), flush=True)\n        time.sleep(600)\n    os.kill(os.getpid(), 9)\n"
@@ -416,7 +414,7 @@ def test_a_child_does_not_hold_what_its_parent_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("moment", ["write", "fsync", "replace", "rmdir", "mkdir", "unlink"])
-def test_a_killed_writer_leaves_what_stood_there_and_the_next_one_sweeps(tmp_path: Path, moment: str) -> None:
+def test_killed_writer_leaves_the_old_file_and_the_next_writer_sweeps(tmp_path: Path, moment: str) -> None:
     path = tmp_path / "x"
     path.write_bytes(OLD)
     killed(tmp_path, "files.write(place / 'x', b'of a moment ago')", moment)
@@ -425,7 +423,7 @@ def test_a_killed_writer_leaves_what_stood_there_and_the_next_one_sweeps(tmp_pat
     assert (path.read_bytes(), names(tmp_path)) == (NEW, ["x"])
 
 
-def test_what_another_machine_may_still_write_is_swept_a_day_later(tmp_path: Path) -> None:
+def test_sweep_waits_a_day_for_another_machine(tmp_path: Path) -> None:
     """Some shared file systems keep a lock to the machine that took it."""
     killed(
         tmp_path,
@@ -442,7 +440,7 @@ def test_what_another_machine_may_still_write_is_swept_a_day_later(tmp_path: Pat
     assert names(tmp_path) == ["x"]
 
 
-def test_what_a_library_left_in_the_private_folder_goes_too(tmp_path: Path) -> None:
+def test_private_folder_is_removed_with_what_a_library_left(tmp_path: Path) -> None:
     killed(
         tmp_path,
         "with files.replacing(place / 'x.bin') as new:\n    new.with_name('.tmpabc').write_text('x')\n"
@@ -454,7 +452,7 @@ def test_what_a_library_left_in_the_private_folder_goes_too(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("moves", [0, 1, 2])
-def test_a_kill_between_the_moves_of_two_folders_loses_none(tmp_path: Path, moves: int) -> None:
+def test_replace_folder_killed_between_its_moves_loses_neither(tmp_path: Path, moves: int) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a").write_bytes(OLD)
     body = (
@@ -473,9 +471,7 @@ def test_a_kill_between_the_moves_of_two_folders_loses_none(tmp_path: Path, move
     assert names(tmp_path) == ["out"]
 
 
-def test_without_locks_nothing_is_swept_and_all_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sweep_removes_nothing_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOTSUP, "no locks here")
 
@@ -490,7 +486,7 @@ def test_without_locks_nothing_is_swept_and_all_is_written(
 # Two that make one folder
 
 
-def test_the_second_maker_of_a_folder_loses_at_its_start(tmp_path: Path) -> None:
+def test_second_writer_of_a_folder_is_refused_at_its_start(tmp_path: Path) -> None:
     out = tmp_path / "out"
     body = (
         f"with files.replace_folder(pathlib.Path({str(out)!r}), lambda: None) as new:\n"
@@ -512,7 +508,7 @@ def test_the_second_maker_of_a_folder_loses_at_its_start(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("stood", [False, True])
-def test_the_second_maker_of_a_folder_loses_at_its_end(tmp_path: Path, stood: bool) -> None:
+def test_second_writer_of_a_folder_is_refused_at_its_end(tmp_path: Path, stood: bool) -> None:
     """Where the first was not seen, as on a file system without locks."""
     out = tmp_path / "out"
     if stood:
@@ -533,7 +529,7 @@ def test_the_second_maker_of_a_folder_loses_at_its_end(tmp_path: Path, stood: bo
     assert names(tmp_path) == (["aside", "out"] if stood else ["out"])
 
 
-def test_what_is_refused_leaves_no_trace(tmp_path: Path) -> None:
+def test_replace_folder_that_is_refused_leaves_no_trace(tmp_path: Path) -> None:
     def refuse() -> None:
         raise UserError("it stands")
 

@@ -27,7 +27,7 @@ def holder(path: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_the_second_is_told_who_has_it_and_a_kill_ends_it(tmp_path: Path) -> None:
+def test_lock_names_its_holder_and_ends_with_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with holder(path) as first:
         try:
@@ -40,7 +40,7 @@ def test_the_second_is_told_who_has_it_and_a_kill_ends_it(tmp_path: Path) -> Non
     assert not path.exists()
 
 
-def test_a_forked_child_holds_nothing(tmp_path: Path) -> None:
+def test_lock_is_not_held_by_a_forked_child(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with lock(path):
         child = os.fork()
@@ -55,7 +55,7 @@ def test_a_forked_child_holds_nothing(tmp_path: Path) -> None:
         os.waitpid(child, 0)
 
 
-def test_waiting_takes_turns(tmp_path: Path) -> None:
+def test_lock_with_wait_takes_turns(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with holder(path) as first:
         first.send_signal(signal.SIGSTOP)
@@ -66,7 +66,7 @@ def test_waiting_takes_turns(tmp_path: Path) -> None:
             assert path.read_text().startswith(f"process {os.getpid()} ")
 
 
-def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
+def test_lock_does_not_follow_a_link(tmp_path: Path) -> None:
     (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic"), lock(tmp_path / "lock"):
         pass

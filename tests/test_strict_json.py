@@ -8,18 +8,18 @@ from seq2attn.strict_json import parse
 @pytest.mark.parametrize(
     "text", ["[" * 100_000, "{", "NaN", '{"a": -Infinity}', "1e999", "9" * 5000, "", "[1,]", '"a']
 )
-def test_what_is_no_json_is_a_value_error_of_one_line(text: str) -> None:
+def test_parse_raises_value_error_of_one_line(text: str) -> None:
     with pytest.raises(ValueError) as error:  # noqa: PT011 - that and nothing else is the contract
         parse(text)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 200
 
 
-def test_half_of_a_surrogate_pair_is_replaced_wherever_it_stands() -> None:
+def test_parse_replaces_half_of_a_surrogate_pair_anywhere() -> None:
     value = parse(r'{"a\ud83d": ["\uDE00", {"b": "x\ud83d\ude00y\ud83d"}], "c": 1}')
     assert value == {"a\ufffd": ["\ufffd", {"b": "x😀y\ufffd"}], "c": 1}
     assert parse('"\ud83d"') == "\ufffd"
 
 
-def test_constants_pass_where_they_are_wanted() -> None:
+def test_parse_allows_constants_where_asked() -> None:
     assert parse("[Infinity, 1e999]", constants=True) == [float("inf")] * 2

@@ -152,7 +152,7 @@ def refuse_existing(path: Path, force: bool) -> None:
 
 
 def traces(path: Path) -> str:
-    """What training or use of a run has left at `path`, but for settings and first weights, in words, or ""."""
+    """What a training has left at `path` beside settings and first weights, in words; or ""."""
     weights, log = path / "model.safetensors", path / "metrics.jsonl"
     left = {
         "weights": os.path.lexists(weights),

@@ -36,8 +36,8 @@ def learning_rate(train: TrainConfig, step: int, *, decays: int = 0, minutes: fl
             return train.lr * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
 
 
-# Below the first number, or the second over the root of the number of sentences, a score may be due to chance:
-# correct translations of other sentences of Multi30k, or captions of other images, come near it.
+# Below the first number, or the second over the root of the number of sentences, a score may be due to
+# chance: correct translations of other sentences of Multi30k, or captions of other images, come near it.
 NEAR_ZERO = {"bleu": (1.0, 8.0), "cider": (0.05, 0.3)}
 
 

@@ -110,7 +110,7 @@ class _Trainer:
         self.means = RunningMeans()
 
     def _resume(self) -> None:
-        """Continue from the last state, or save the first one: from now on there is always a state on the disk."""
+        """Continue from the last state, or save a first one: a killed run always has one to resume from."""
         orders = {}  # the order of the epoch is needed again for its first batch
 
         def batches(epoch: int) -> int:

@@ -29,7 +29,7 @@ def images(
 
 
 @pytest.mark.parametrize("most", [2**30, 1])
-def test_it_is_that_of_the_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+def test_fingerprint_is_of_the_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     monkeypatch.setattr(dataset, "MOST_READ", most)  # with 1, the first and the last 256 bytes of each
     of = mark(tmp_path / "one", images())
     assert mark(tmp_path / "same", images()) == of
@@ -45,7 +45,7 @@ def test_it_is_that_of_the_content(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert len(set(marks)) == len(marks)
 
 
-def test_one_bit_is_enough(tmp_path: Path) -> None:
+def test_fingerprint_changes_with_one_bit(tmp_path: Path) -> None:
     def damaged(number: int, one: CaptionedImage) -> CaptionedImage:
         (content,) = one.content()
         # Behind the image: it still opens.

@@ -147,7 +147,7 @@ def test_a_report_of_other_types(key: str, folder: Path) -> None:
         '"\\ud83d"',
     ],
 )
-def test_a_report_that_is_none(text: str, folder: Path) -> None:
+def test_damaged_report_is_refused(text: str, folder: Path) -> None:
     (folder / "prepared.json").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=r"prepared\.json: damaged"):
         Prepared(folder)
@@ -160,7 +160,7 @@ def saved(path: Path, model: bytes, kind: object = "char", lowercase: object = F
     return path
 
 
-def test_a_tokenizer_whose_trailer_says_something_else(tmp_path: Path) -> None:
+def test_tokenizer_with_another_trailer_is_refused(tmp_path: Path) -> None:
     model = _train(["some text", "more text"], 20, "char", 1.0, 1)
     assert Tokenizer.load(saved(tmp_path / "t.model", model)).kind == "char"
     wrong: list[dict[str, object]] = [
@@ -183,7 +183,7 @@ def test_a_tokenizer_whose_trailer_says_something_else(tmp_path: Path) -> None:
             Tokenizer.load(tmp_path / "t.model")
 
 
-def test_models_that_sentencepiece_should_not_be_given(tmp_path: Path) -> None:
+def test_sentencepiece_models_with_rules_are_refused(tmp_path: Path) -> None:
     model = _train(["some text", "more text"], 20, "char", 1.0, 1)
     # rules of normalisation that say they are two gigabytes
     compiled = b"\x1a\x0c\x12\x0a" + b"\xff\xff\xff\x7f" + b"\xff" * 6
@@ -218,7 +218,7 @@ def test_models_that_sentencepiece_should_not_be_given(tmp_path: Path) -> None:
         "x = '\ud800'",
     ],
 )
-def test_toml_that_is_too_much(text: str, tmp_path: Path) -> None:
+def test_nested_toml_is_one_line(text: str, tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     path.write_text(text, encoding="utf-8", errors="surrogatepass")
     with pytest.raises(UsageError, match=r"c\.toml: ") as error:
@@ -252,7 +252,7 @@ def test_a_toml_file_that_cannot_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "key", ["train.lr", "model.embedding", "train.metric", "a.b", "train", "a." * 3000 + "b"]
 )
-def test_settings_that_are_too_much(key: str, value: str) -> None:
+def test_huge_settings_are_one_line(key: str, value: str) -> None:
     with pytest.raises(UsageError) as error:
         config.load("first-try", [f"{key}={value}"])
     assert "\n" not in str(error.value)

@@ -32,7 +32,7 @@ def pairs(path: Path, *sides: str, **options: float) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     "name", ["a.parquet", "a.json", "a.jsonl", "a.csv", "a.tsv", "a.txt", "a", "a.gz", "a.dat"]
 )
-def test_parquet_and_json_are_known_by_what_they_hold(name: str, tmp_path: Path) -> None:
+def test_parquet_and_json_are_recognised_by_content(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     table = pa.table({"en": [s for s, _ in PAIRS], "fr": [t for _, t in PAIRS]})
     pq.write_table(table, tmp_path / "x")
@@ -48,7 +48,7 @@ def test_parquet_and_json_are_known_by_what_they_hold(name: str, tmp_path: Path)
             assert pairs(path) == PAIRS
 
 
-def test_sentences_are_no_json(tmp_path: Path) -> None:
+def test_sentences_are_not_taken_for_json(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     rows = [("[Music]", "[Musik]"), ("{a}", "{b}"), ("[ {", "} ]"), ("PAR", "1")]
     path.write_text("".join(f"{s}\t{t}\n" for s, t in rows), encoding="utf-8")
@@ -95,7 +95,7 @@ def test_parquet_of_any_columns(tmp_path: Path) -> None:
         pairs(path, "en", "nothing")
 
 
-def test_bytes_in_a_row_of_parquet_that_are_no_text(tmp_path: Path) -> None:
+def test_parquet_row_that_is_not_utf8_is_a_bad_row(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     texts = [b"fine"] * 999 + [b"\xff"]
     nested = pa.StructArray.from_arrays(
@@ -177,7 +177,7 @@ def test_a_long_text_in_many_rows_of_parquet(encoding: str, tmp_path: Path) -> N
     assert size < 800
 
 
-def test_a_page_that_promises_gigabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_page_of_gigabytes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.parquet"
     table = pa.table({"en": [f"one {n}" for n in range(5000)], "fr": ["un"] * 5000})
     for how in (

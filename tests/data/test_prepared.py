@@ -97,7 +97,7 @@ def test_rows_in_any_order_over_many_chunks(
     assert split.ids(np.empty(0, np.int64)) == ([], [])
 
 
-def test_workers_and_blocks_change_nothing(
+def test_workers_and_blocks_do_not_change_the_result(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(corpus, "train", [*sentences(300, 1), "", "a" * 90], [*sentences(300, 11), "b", "b"])
@@ -119,7 +119,7 @@ def test_workers_and_blocks_change_nothing(
     assert columns[0] == columns[1] == columns[2]
 
 
-def test_the_same_again(corpus: Path, tmp_path: Path) -> None:
+def test_prepare_is_deterministic(corpus: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         prepare(str(corpus), tmp_path / name, OPTIONS, seed=3)
     assert files(tmp_path / "one") == files(tmp_path / "two")
@@ -182,7 +182,7 @@ def test_each_reason_alone(source: str, target: str, reason: str, corpus: Path, 
     assert report["splits"]["train"]["dropped"] == {reason: {"pairs": 1, "examples": ["train.en:9"]}}
 
 
-def test_nothing_left(corpus: Path, tmp_path: Path) -> None:
+def test_no_training_pair_left_is_refused(corpus: Path, tmp_path: Path) -> None:
     write(corpus, "train", ["abc def", ""], ["abc abc abc abc", "a"])
     with pytest.raises(
         UserError, match=r"no training pair is left: 1 empty \(train\.en:2\); 1 too long \(train\.en:1\)"
@@ -222,7 +222,7 @@ def test_gold_alignments(corpus: Path, tmp_path: Path) -> None:
     assert opened.split("test_one").gold is None
 
 
-def test_setting_aside_never_shares_a_source_sentence(tmp_path: Path) -> None:
+def test_hold_out_never_shares_a_source_sentence(tmp_path: Path) -> None:
     source = [text.upper() if i % 7 == 0 else text for i, text in enumerate(sentences(150, 1) * 3)]
     path = tmp_path / "pairs.tsv"
     path.write_text(
@@ -257,7 +257,7 @@ def test_setting_aside_never_shares_a_source_sentence(tmp_path: Path) -> None:
     assert other["splits"]["train"]["read"] == 360
 
 
-def test_setting_aside_that_cannot_be(corpus: Path, tmp_path: Path) -> None:
+def test_impossible_hold_out_is_refused(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has its own valid split: leave `valid` out"):
         prepare(str(corpus), tmp_path / "out", OPTIONS, valid=5)
     path = tmp_path / "pairs.tsv"
@@ -271,7 +271,7 @@ def test_setting_aside_that_cannot_be(corpus: Path, tmp_path: Path) -> None:
     assert {name: facts["read"] for name, facts in report["splits"].items()} == {"train": 293, "valid": 7}
 
 
-def test_a_test_sentence_seen_in_training_is_told(corpus: Path, tmp_path: Path) -> None:
+def test_test_sentences_in_training_are_counted(corpus: Path, tmp_path: Path) -> None:
     write(corpus, "test_two", [sentences(300, 1)[5], "new one"], ["x", "y"])
     report = prepare(str(corpus), tmp_path / "out", OPTIONS)
     assert report["splits"]["test_two"]["sources_in_train"] == 1
@@ -307,7 +307,9 @@ def stop_at(name: str, error: BaseException) -> Callable[[str], Progress]:
 @pytest.mark.parametrize(
     "stage", ["reading", "training the tokenizer", "encoding train", "encoding test_two"]
 )
-def test_a_stop_leaves_nothing(stage: str, error: BaseException, corpus: Path, tmp_path: Path) -> None:
+def test_interrupted_prepare_leaves_nothing(
+    stage: str, error: BaseException, corpus: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     with pytest.raises(type(error)):
         prepare(str(corpus), out, OPTIONS, stage=stop_at(stage, error))
@@ -374,7 +376,7 @@ def test_a_place_that_cannot_be_written(corpus: Path, tmp_path: Path) -> None:
         prepare(str(corpus), closed / "out", OPTIONS)
 
 
-def test_what_is_no_prepared_folder_is_refused(corpus: Path, tmp_path: Path) -> None:
+def test_other_folders_than_prepared_are_refused(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder; make one with `seq2attn prepare"):
         Prepared(tmp_path / "none")
     with pytest.raises(UserError, match="not a prepared folder"):

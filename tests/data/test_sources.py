@@ -110,7 +110,7 @@ def test_a_table_without_a_header(tmp_path: Path) -> None:
         open_corpus(str(path), "1", "3")
 
 
-def test_a_header_is_no_pair_and_its_columns_are_asked_for_by_name(tmp_path: Path) -> None:
+def test_header_columns_are_found_by_name(tmp_path: Path) -> None:
     path = tmp_path / "pairs.tsv"
     path.write_text("English\tGerman\nyes\tja\n", encoding="utf-8")
     corpus = open_corpus(str(path), "English:en", "German:de")
@@ -197,9 +197,7 @@ def test_a_fault_is_one_line_with_its_place(name: str, content: str, message: st
     assert len(str(caught.value)) < 500
 
 
-def test_records_of_json_over_the_edges_of_what_is_read_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_json_records_across_read_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.json"
     for text in (
         json.dumps(RECORDS, ensure_ascii=False),
@@ -303,7 +301,7 @@ def test_what_is_not_utf8_is_named(bad: bytes, tmp_path: Path) -> None:
         list(open_corpus(str(tmp_path), "en", "de").rows())
 
 
-def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+def test_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:
     fill(tmp_path, train__en="a\n")
     with gzip.open(tmp_path / "train.de.gz", "wb", compresslevel=1) as file:
         for _ in range(64):
@@ -424,7 +422,7 @@ def test_the_hub_that_cannot_be_reached_and_names_that_cannot_be() -> None:
             open_corpus(name)
 
 
-def test_the_library_of_the_hub_reports_nothing_to_anybody() -> None:
+def test_hub_library_sends_no_telemetry() -> None:
     code = (
         "import seq2attn.data.prepared, logging, huggingface_hub.constants as hub\n"
         "warns = logging.getLogger('huggingface_hub').isEnabledFor(logging.WARNING)\n"
@@ -450,6 +448,6 @@ def test_the_library_of_the_hub_reports_nothing_to_anybody() -> None:
     assert done.stdout == "True False\n"
 
 
-def test_names_inside_of_a_nested_column_give_way_to_plain_ones() -> None:
+def test_plain_columns_come_before_nested_ones() -> None:
     assert not choose_columns(["en", "de", "translation"], "en", "de", "x", ["fr", "it"]).nested
     assert choose_columns(["id", "translation"], None, None, "x", ["fr", "it"]).languages == ("fr", "it")

@@ -62,7 +62,7 @@ def test_the_delimiter_that_excel_names(tmp_path: Path) -> None:
         assert [tuple(row[:3]) for row in corpus.rows()] == [("a, b, c", "d, e, f", "a.csv:3")]
 
 
-def test_empty_columns_at_the_end_are_nothing(tmp_path: Path) -> None:
+def test_empty_columns_at_the_end_are_dropped(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text("en\tfr\t\t\na\tb\t\t\nc\td\ne\tf\t \t\t\t\n", encoding="utf-8")
     assert read(path)[0] == [("a", "b"), ("c", "d"), ("e", "f")]
@@ -107,7 +107,7 @@ def test_a_row_that_does_not_fit_is_left_out_and_named(tmp_path: Path) -> None:
         read(path, max_bad=0.001)
 
 
-def test_a_stray_quote_takes_one_row_and_no_more(tmp_path: Path) -> None:
+def test_stray_quote_spoils_one_row_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     good = [f"a{n},b{n}" for n in range(500)]
     for stray in ('"a,b', 'a,"b', '"a"b,c', '"a,b"c'):
@@ -123,7 +123,7 @@ def test_a_stray_quote_takes_one_row_and_no_more(tmp_path: Path) -> None:
         read(path)
 
 
-def test_quotes_that_cost_nothing(tmp_path: Path) -> None:
+def test_many_open_quotes_are_refused_quickly(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     for content in (
         '"a,b\n' * 20_000,
@@ -138,7 +138,7 @@ def test_quotes_that_cost_nothing(tmp_path: Path) -> None:
     assert len(read(path)[0][0][0]) == MAX_LENGTH - 10
 
 
-def test_rows_of_json_that_are_none(tmp_path: Path) -> None:
+def test_bad_json_rows_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     bad = [
         '["a"]',
@@ -163,7 +163,7 @@ def test_rows_of_json_that_are_none(tmp_path: Path) -> None:
         read(path, max_bad=0.005)
 
 
-def test_numbers_that_are_not_finite_are_nobodys_fault(tmp_path: Path) -> None:
+def test_non_finite_numbers_in_json_are_accepted(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(
         '{"en": "a", "fr": "b", "score": NaN}\n{"en": "a", "fr": "b", "score": 1e999}\n', encoding="utf-8"
@@ -196,12 +196,12 @@ def test_any_table_that_csv_writes_is_read(tmp_path: Path) -> None:
             assert read(path)[0] == [tuple(cell.replace("\n", " ") for cell in row) for row in rows]
 
 
-def test_spaces_around_the_names_of_columns_are_nobodys(tmp_path: Path) -> None:
+def test_spaces_around_column_names_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("en, fr\nrain,la pluie\nsnow,la neige\n")
     assert read(tmp_path / "a.csv")[0] == [("rain", "la pluie"), ("snow", "la neige")]
 
 
-def test_two_columns_of_one_name_are_a_question(tmp_path: Path) -> None:
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("en,fr,fr\nrain,la pluie,x\nsnow,la neige,y\n")
     with pytest.raises(UserError, match="columns 2 and 3 have one name, fr: rename those"):
         read(tmp_path / "a.csv")

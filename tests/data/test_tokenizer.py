@@ -41,13 +41,13 @@ def test_decoding_is_exact_for_known_characters(tokenizer: Tokenizer, text: str)
     if UNK not in ids:
         assert tokenizer.decode(ids) == unicodedata.normalize("NFC", text)
     elif tokenizer.kind != "word":
-        pytest.fail(f"unknown pieces in {tokenizer.subwords(ids)}")
+        pytest.fail(f"unknown tokens in {tokenizer.subwords(ids)}")
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(text=st.text(alphabet=ALPHABET, max_size=40))
 @pytest.mark.parametrize("kind", ["unigram", "bpe", "char"])
-def test_any_text_of_known_characters_comes_back(kind: str, text: str) -> None:
+def test_decode_inverts_encode_for_known_characters(kind: str, text: str) -> None:
     tokenizer = _trained(kind)
     ids = tokenizer.encode(text)
     assert tokenizer.decode(ids) == unicodedata.normalize("NFC", text)
@@ -105,22 +105,22 @@ def test_specials_written_out_are_text_and_specials_are_dropped(tokenizer: Token
     assert tokenizer.subwords([PAD, UNK, BOS, EOS]) == ["<pad>", "<unk>", "<s>", "</s>"]
 
 
-def test_batch_is_one_by_one(tokenizer: Tokenizer) -> None:
+def test_encode_batch_equals_encode(tokenizer: Tokenizer) -> None:
     assert tokenizer.encode_batch(TEXTS) == [tokenizer.encode(text) for text in TEXTS]
 
 
-def test_text_is_taken_in_nfc_and_lower_case_when_asked() -> None:
+def test_encode_normalises_to_nfc_and_lower_case() -> None:
     tokenizer = Tokenizer.train(["Été ÉTÉ"] * 3, 100, "char", lowercase=True)
     assert tokenizer.encode("E\u0301TE\u0301") == tokenizer.encode("été")
     assert tokenizer.decode(tokenizer.encode("ÉtÉ")) == "été"
 
 
-def test_no_text_stops_it(tokenizer: Tokenizer) -> None:
+def test_encode_accepts_any_text(tokenizer: Tokenizer) -> None:
     for text in ("\ud800 half a pair", "\0", "a\nb", "\uffff", "x" * 50_000, "\u202eright to left"):
         assert isinstance(tokenizer.decode(tokenizer.encode(text)), str)
 
 
-def test_a_file_is_the_whole_tokenizer(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_save_and_load_give_an_equal_tokenizer(tokenizer: Tokenizer, tmp_path: Path) -> None:
     path = tmp_path / "source.model"
     tokenizer.save(path)
     again = Tokenizer.load(path)
@@ -151,7 +151,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_a_vocabulary_too_large_names_the_largest(kind: str) -> None:
+def test_too_large_vocab_size_names_the_largest(kind: str) -> None:
     with pytest.raises(
         VocabularyTooLarge, match=r"vocabulary of 10000: the largest possible is \d+ "
     ) as caught:
@@ -160,7 +160,7 @@ def test_a_vocabulary_too_large_names_the_largest(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_a_vocabulary_too_small_names_the_smallest(kind: str) -> None:
+def test_too_small_vocab_size_names_the_smallest(kind: str) -> None:
     with pytest.raises(
         UserError, match=r"vocabulary of 10 is too small .* `vocab_size` to (\d+) or more"
     ) as caught:
@@ -169,7 +169,7 @@ def test_a_vocabulary_too_small_names_the_smallest(kind: str) -> None:
     assert Tokenizer.train(TEXTS, smallest, kind).size == smallest
 
 
-def test_rare_characters_go_without_a_piece_only_where_they_must() -> None:
+def test_rare_characters_lack_a_subword_only_if_necessary() -> None:
     rare = [chr(0x4E00 + i) for i in range(150)]
     texts = ["the small dog sleeps in the tall grass"] * 10_000 + rare
     assert UNK not in Tokenizer.train(texts, 180, "bpe").encode("".join(rare))

@@ -12,7 +12,7 @@ from seq2attn.data.worker_processes import exit_without, run_in_processes
 from seq2attn.errors import UserError
 
 
-def test_each_does_its_share_in_a_process_of_its_own(tmp_path: Path) -> None:
+def test_run_in_processes_gives_each_its_share(tmp_path: Path) -> None:
     run_in_processes(lambda rank: (tmp_path / str(rank)).write_text(str(os.getpid())), 3)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2"]
     assert len({path.read_text() for path in tmp_path.iterdir()} - {str(os.getpid())}) == 3
@@ -27,7 +27,7 @@ class Unsendable(Exception):
 @pytest.mark.parametrize(
     "error", [UserError("no room"), OSError(28, "No space left on device"), Unsendable()]
 )
-def test_what_one_raises_is_raised_and_ends_the_others(error: Exception) -> None:
+def test_error_of_a_process_is_raised_and_ends_the_others(error: Exception) -> None:
     def work(rank: int) -> None:
         if rank:
             raise error
@@ -40,7 +40,7 @@ def test_what_one_raises_is_raised_and_ends_the_others(error: Exception) -> None
     assert not multiprocessing.active_children()
 
 
-def test_one_that_is_killed_is_reported() -> None:
+def test_killed_process_is_reported() -> None:
     def work(rank: int) -> None:
         if rank:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -51,7 +51,7 @@ def test_one_that_is_killed_is_reported() -> None:
     assert not multiprocessing.active_children()
 
 
-def test_a_process_ends_only_without_its_caller() -> None:
+def test_exit_without_ends_a_process_only_without_its_caller() -> None:
     exit_without(os.getpid())
     exit_without(os.getppid())
     child = os.fork()

@@ -167,8 +167,8 @@ def test_a_model_of_it_is_looked_at_without_being_made(offer: Offer) -> None:
     offer(net=Looking)
     with allow_code(), torch.device("meta"):
         made = build(model("somebodys:net"), 0, 9)
-    assert made.encoder.get_parameter("map.weight").shape == (8, 6)
-    assert made.encoder.get_parameter("map.weight").is_meta
+    assert made.encoder.get_parameter("proj.weight").shape == (8, 6)
+    assert made.encoder.get_parameter("proj.weight").is_meta
 
 
 def test_its_weights_are_its_makers_and_are_kept_with_the_rest(offer: Offer) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from seq2attn import config
 from seq2attn.attention.self_attention import SelfAttention
+from seq2attn.config.sizes import encoder_width, memory_size
 from seq2attn.models.seq2seq import Seq2Seq, build
 
 SIZE, WORDS, B, S, T = 8, 9, 3, 4, 5
@@ -45,9 +46,9 @@ def test_memory_has_the_sizes_of_the_settings(model: config.ModelConfig) -> None
     sizes = (recipes.SOURCE, recipes.TARGET) if model.tied != "all" else (recipes.TARGET, recipes.TARGET)
     source = torch.randint(4, recipes.TARGET, (B, S))
     memory = build(model, *sizes).encoder(source, torch.ones(B, S, dtype=torch.bool))
-    assert memory.keys_BSK.size(-1) == model.memory_size("keys")
-    assert memory.values_BSV.size(-1) == model.memory_size("values")
-    assert memory.summary_BV.size(-1) == model.width
+    assert memory.keys_BSK.size(-1) == memory_size(model, "keys")
+    assert memory.values_BSV.size(-1) == memory_size(model, "values")
+    assert memory.summary_BV.size(-1) == encoder_width(model)
 
 
 @pytest.mark.parametrize("prenorm", [False, True])

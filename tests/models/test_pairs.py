@@ -25,6 +25,7 @@ from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.models.state import select
 from seq2attn.runs import directory
 from seq2attn.training import resume, trainer
+from seq2attn.training.events import Validation
 
 SOURCE, TARGET = 9, 8  # vocabularies
 LENGTHS = [4, 1, 3]  # of the sources
@@ -218,7 +219,7 @@ def test_every_pair_learns(encoder: str, decoder: str, tmp_path: Path) -> None:
         tmp_path / "run",
         toy_settings(encoder, decoder, "model.dropout=0.0", "train.max_steps=40", "train.validate_every=2"),
     )
-    losses = [event.loss for event in toy.of(events.Validation, events)]
+    losses = [event.loss for event in toy.of(Validation, events)]
     assert len(losses) == 20
     assert all(map(math.isfinite, losses))
     assert losses[-1] < losses[0] - 0.3

@@ -271,7 +271,7 @@ def small(chosen: config.ModelConfig) -> config.ModelConfig:
     )
     if chosen.decoder.kind == "rnn":
         assert chosen.encoder.kind == "rnn"
-        width = config.RNNEncoderConfig.model_validate(tree["encoder"]).width
+        width = 4 * (2 if chosen.encoder.bidirectional else 1)
         tree["decoder"] |= {"size": width, "readout_size": chosen.decoder.readout_size and 4}
     return config.ModelConfig.model_validate(tree)
 

@@ -630,7 +630,7 @@ def test_dropout_is_on_embeddings_and_on_what_each_sublayer_adds(monkeypatch: py
         dropped.append((tuple(x.shape), p, training))
         return x
 
-    for module in (models.encoders.transformer, models.decoders.transformer, models.transformer):
+    for module in (models.encoders.transformer, models.decoders.transformer, models.layers.transformer):
         monkeypatch.setattr(module, "dropout", note)
     source, mask, inputs = sentences()
     for training in (True, False):
@@ -785,14 +785,14 @@ def test_buffers_of_a_long_search_are_copied_a_few_times_alone(monkeypatch: pyte
     model = model_of(made())
     assert type(model.decoder) is TransformerDecoder
     seen: set[int] = set()
-    add = Cache.add
+    append = Cache.append
 
     def note(self: Cache, keys: Tensor, values: Tensor) -> Any:
-        found = add(self, keys, values)
+        found = append(self, keys, values)
         seen.add(found[1].data_ptr())
         return found
 
-    monkeypatch.setattr(Cache, "add", note)
+    monkeypatch.setattr(Cache, "append", note)
     source, mask, _ = sentences()
     with torch.no_grad():
         memory = model.encoder(source, mask)

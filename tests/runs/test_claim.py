@@ -79,19 +79,17 @@ ALL = ("model.safetensors", "metrics.jsonl", "training", "tensorboard", "scores"
 
 
 @pytest.mark.parametrize("left", ["model.safetensors", "metrics.jsonl", "tensorboard", "scores"])
-def test_going_on_without_a_state_is_refused_whatever_else_of_a_training_is_left(
-    trained: Path, left: str
-) -> None:
+def test_resume_without_a_state_is_refused_whatever_else_is_left(trained: Path, left: str) -> None:
     remove(trained, *(name for name in ALL if name != left))
     assert "no training/state.json to continue from" in refusal(trained, resume=True)
 
 
-def test_tensors_of_a_state_alone_are_what_a_training_has_left(trained: Path) -> None:
+def test_resume_with_tensors_of_a_state_alone_is_refused(trained: Path) -> None:
     remove(trained, "training/state.json", *(name for name in ALL if name != "training"))
     assert "a training state, but no training/state.json" in refusal(trained, resume=True)
 
 
-def test_going_on_without_the_tensors_or_the_best_weights_is_refused(trained: Path) -> None:
+def test_resume_without_tensors_or_best_weights_is_refused(trained: Path) -> None:
     whole = (trained / "training" / "20.safetensors").read_bytes()
     remove(trained, "training/20.safetensors")
     assert "20.safetensors: missing" in refusal(trained, resume=True)
@@ -107,7 +105,7 @@ def test_going_on_without_the_tensors_or_the_best_weights_is_refused(trained: Pa
     take(trained, resume=True)
 
 
-def test_without_its_config_a_run_is_neither_gone_on_with_nor_replaced_silently(trained: Path) -> None:
+def test_run_without_config_is_neither_resumed_nor_replaced_silently(trained: Path) -> None:
     remove(trained, "config.json")
     assert "but no config.json to continue from" in refusal(trained, resume=True)
     assert "of a run without its config.json" in refusal(trained)
@@ -115,14 +113,14 @@ def test_without_its_config_a_run_is_neither_gone_on_with_nor_replaced_silently(
 
 
 @pytest.mark.parametrize("left", ["model.safetensors", "metrics.jsonl", "training", "tensorboard", "scores"])
-def test_each_trace_of_a_run_without_its_config_is_enough(trained: Path, left: str) -> None:
+def test_run_without_config_is_recognised_by_each_trace(trained: Path, left: str) -> None:
     remove(trained, "config.json", *(name for name in ALL if name != left))
     refusal(trained)
     refusal(trained, resume=True)
 
 
-def test_what_a_first_start_leaves_that_was_killed_at_any_moment_is_no_obstacle(tmp_path: Path) -> None:
-    """It writes the tokenizers, config.json, the tensors of the first state, and state.json, in that order."""
+def test_start_ignores_what_a_killed_first_start_left(tmp_path: Path) -> None:
+    """It writes the tokenizers, config.json, the tensors of the first state, and state.json in the end."""
     path = tmp_path / "run"
     path.mkdir()
     for resume in (False, True):
@@ -144,7 +142,7 @@ def test_what_a_first_start_leaves_that_was_killed_at_any_moment_is_no_obstacle(
     take(path, resume=True)
 
 
-def test_what_others_have_is_never_replaced(tmp_path: Path) -> None:
+def test_force_never_replaces_files_of_others(tmp_path: Path) -> None:
     path = tmp_path / "bert"
     path.mkdir()
     (path / "config.json").write_text(json.dumps({"architectures": ["BertModel"]}))
@@ -158,7 +156,7 @@ def test_what_others_have_is_never_replaced(tmp_path: Path) -> None:
         assert "is no run of seq2attn" in refusal(path, resume, force)
 
 
-def test_what_was_made_for_the_lock_alone_is_removed(tmp_path: Path) -> None:
+def test_claim_removes_folders_created_for_the_lock(tmp_path: Path) -> None:
     take(tmp_path / "a" / "b" / "run")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "mine").mkdir()
@@ -190,7 +188,7 @@ def holding() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
         process.communicate()
 
 
-def test_a_second_trainer_is_refused_however_it_comes_and_told_who_is_there(
+def test_claim_refuses_a_second_trainer_and_names_the_first(
     trained: Path, holding: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     process = holding(trained, "force")
@@ -207,7 +205,7 @@ def test_a_second_trainer_is_refused_however_it_comes_and_told_who_is_there(
     take(trained, force=True)
 
 
-def test_a_second_fresh_start_is_refused_before_the_first_one_has_written_anything(
+def test_claim_refuses_a_second_new_run_before_the_first_has_written(
     tmp_path: Path, holding: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     process = holding(tmp_path / "run")
@@ -215,7 +213,7 @@ def test_a_second_fresh_start_is_refused_before_the_first_one_has_written_anythi
     assert f"process {process.pid}" in refusal(tmp_path / "run", resume=True)
 
 
-def test_the_lock_outlives_the_creation_that_replaces_a_run(trained: Path) -> None:
+def test_claim_outlives_the_replacement_of_a_run(trained: Path) -> None:
     with claimed(trained, force=True):
         directory.create(
             trained,
@@ -241,9 +239,7 @@ def test_claim_names_what_is_in_the_place_of_its_lock(trained: Path, make: Calla
     assert os.path.lexists(trained / directory.LOCK)
 
 
-def test_a_place_that_takes_no_lock_is_one_line_and_a_file_system_without_locks_is_told(
-    trained: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_claim_reports_a_file_system_without_locks(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(number: int) -> Callable[..., None]:
         def flock(*_: object) -> None:
             raise OSError(number, os.strerror(number))

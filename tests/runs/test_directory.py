@@ -28,7 +28,7 @@ class Cut(BaseException):
     """The power goes."""
 
 
-def test_a_run_opens_as_it_was_created(run):
+def test_run_opens_as_it_was_created(run):
     conf = settings()
     save_weights(run, toy.model(conf))
     opened = directory.open_run(run.path)
@@ -37,7 +37,7 @@ def test_a_run_opens_as_it_was_created(run):
     assert opened.source_tokenizer.read_bytes() == opened.target_tokenizer.read_bytes() == b"bytes"
 
 
-def test_separate_tokenizers_keep_their_names(tmp_path):
+def test_create_keeps_the_names_of_separate_tokenizers(tmp_path):
     files = {"source.model": b"s", "target.model": b"t"}
     run = directory.create(
         tmp_path / "run",
@@ -54,12 +54,12 @@ def test_separate_tokenizers_keep_their_names(tmp_path):
     assert (opened.source_size, opened.target_size, opened.languages) == (5, 6, (None, "de"))
 
 
-def test_an_existing_run_is_refused_with_the_two_ways_on(run):
+def test_create_refuses_an_existing_run_and_names_resume_and_force(run):
     with pytest.raises(UserError, match=r"`resume`.*`force`"):
         new_run(run.path, settings())
 
 
-def test_force_replaces_a_run_and_leaves_what_is_not_its_own(run):
+def test_create_with_force_replaces_a_run_and_leaves_other_files(run):
     resume.save_state(run, State(step=3), ONE)
     directory.append_log(run, {"step": 3})
     (run.path / "notes.txt").write_text("mine")
@@ -81,7 +81,7 @@ def test_force_replaces_a_run_and_leaves_what_is_not_its_own(run):
     ]
 
 
-def test_a_folder_that_is_no_run_is_never_replaced(tmp_path):
+def test_create_never_replaces_a_folder_that_is_no_run(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     for force in (False, True):
         with pytest.raises(UserError, match="no run of seq2attn"):
@@ -91,7 +91,7 @@ def test_a_folder_that_is_no_run_is_never_replaced(tmp_path):
     directory.refuse_existing(tmp_path / "nothing", False)
 
 
-def test_what_a_cut_left_of_a_creation_is_no_obstacle(run, monkeypatch):
+def test_create_ignores_what_an_interrupted_creation_left(run, monkeypatch):
     cut = run.path / ".config.json.partial"
     cut.mkdir()
     cut.chmod(0o1700)
@@ -101,7 +101,7 @@ def test_what_a_cut_left_of_a_creation_is_no_obstacle(run, monkeypatch):
     assert new_run(run.path, settings()) == run
 
 
-def test_all_files_of_a_run_are_as_readable_as_the_umask_says(tmp_path):
+def test_run_files_have_the_mode_of_the_umask(tmp_path):
     before = os.umask(0o027)
     try:
         run = new_run(tmp_path / "run", settings())
@@ -118,7 +118,7 @@ def test_all_files_of_a_run_are_as_readable_as_the_umask_says(tmp_path):
         assert stat.S_IMODE(path.stat().st_mode) == 0o640, path
 
 
-def test_state_comes_back_as_it_went(run):
+def test_state_round_trips(run):
     state = State(
         7,
         1,
@@ -149,7 +149,7 @@ def test_state_comes_back_as_it_went(run):
     )
 
 
-def test_only_the_last_state_is_kept(run):
+def test_save_state_removes_the_state_before(run):
     for step in (1, 2, 3):
         resume.save_state(run, State(step=step), ONE)
     assert sorted(path.name for path in (run.path / "training").iterdir()) == ["3.safetensors", "state.json"]
@@ -157,7 +157,7 @@ def test_only_the_last_state_is_kept(run):
 
 @pytest.mark.parametrize("function", ["replace", "fsync"])
 @pytest.mark.parametrize("call", [1, 2])
-def test_a_cut_at_any_moment_of_saving_leaves_the_old_state(run, monkeypatch, function, call):
+def test_save_state_interrupted_at_any_moment_leaves_the_old_state(run, monkeypatch, function, call):
     """Tensors, then state.json, are flushed and renamed; the new state counts from the last rename on."""
     resume.save_state(run, State(step=1), ONE)
     real, calls = getattr(os, function), []
@@ -180,7 +180,7 @@ def test_a_cut_at_any_moment_of_saving_leaves_the_old_state(run, monkeypatch, fu
     assert sorted(path.name for path in (run.path / "training").iterdir()) == ["3.safetensors", "state.json"]
 
 
-def test_a_cut_while_the_old_state_is_removed_leaves_the_new_one(run, monkeypatch):
+def test_save_state_interrupted_while_the_old_is_removed_leaves_the_new_one(run, monkeypatch):
     resume.save_state(run, State(step=1), ONE)
 
     def cut(*_, **__):
@@ -193,7 +193,7 @@ def test_a_cut_while_the_old_state_is_removed_leaves_the_new_one(run, monkeypatc
     assert (state.step, tensors["x"].tolist()) == (2, [2, 2, 2])
 
 
-def test_a_cut_while_the_best_weights_are_written_leaves_the_old_ones(run, monkeypatch):
+def test_save_weights_interrupted_leaves_the_old_ones(run, monkeypatch):
     write_tensors(run.weights, ONE)
 
     def cut(*_):
@@ -205,7 +205,7 @@ def test_a_cut_while_the_best_weights_are_written_leaves_the_old_ones(run, monke
     assert read_tensors(run.weights)["x"].tolist() == [1, 1, 1]
 
 
-def test_a_disk_that_refuses_is_one_line_and_nothing_is_lost(run, monkeypatch):
+def test_full_disk_is_one_line_and_nothing_is_lost(run, monkeypatch):
     resume.save_state(run, State(step=1), ONE)
 
     def full(*_):
@@ -223,7 +223,7 @@ def test_a_disk_that_refuses_is_one_line_and_nothing_is_lost(run, monkeypatch):
     assert not list(run.path.rglob("*.partial"))
 
 
-def test_a_full_disk_leaves_no_half_line_in_the_log(run):
+def test_full_disk_leaves_no_half_line_in_the_log(run):
     directory.append_log(run, {"step": 1, "loss": 2.5})
     before = run.metrics.read_bytes()
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -241,7 +241,7 @@ def test_a_full_disk_leaves_no_half_line_in_the_log(run):
     assert [json.loads(line)["step"] for line in run.metrics.read_text().splitlines()] == [1, 2]
 
 
-def test_what_a_killed_training_left_goes_with_the_next_state(run):
+def test_save_state_removes_what_a_killed_training_left(run):
     (run.path / "training").mkdir()
     left = run.path / "training" / ".1.safetensors.partial"
     left.mkdir()
@@ -252,7 +252,7 @@ def test_what_a_killed_training_left_goes_with_the_next_state(run):
     assert sorted(path.name for path in (run.path / "training").iterdir()) == ["2.safetensors", "state.json"]
 
 
-def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
+def test_create_refuses_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="cannot be written: Not a directory"):
         new_run(tmp_path / "file" / "run", settings())
@@ -271,7 +271,7 @@ def change(run, **entries):
     (run.path / "config.json").write_text(json.dumps(tree))
 
 
-def test_what_cannot_be_opened_is_refused_in_one_line(run, tmp_path):
+def test_open_run_refuses_in_one_line(run, tmp_path):
     assert "no such run directory" in refusal(tmp_path / "none")
     assert "it has no config.json" in refusal(tmp_path)
     assert "incomplete" in refusal(run.path)
@@ -302,24 +302,24 @@ def test_what_cannot_be_opened_is_refused_in_one_line(run, tmp_path):
         b"[" * 100_000,
     ],
 )
-def test_a_damaged_config_is_refused_in_one_line(run, content):
+def test_open_run_refuses_a_damaged_config(run, content):
     (run.path / "config.json").write_bytes(content)
     assert "damaged" in refusal(run.path)
 
 
-def test_a_newer_format_says_so_even_where_all_else_is_unknown(run):
+def test_open_run_names_a_newer_format_before_anything_else(run):
     (run.path / "config.json").write_text(json.dumps({"format": directory.FORMAT + 1, "seq2attn": "9.1"}))
     message = refusal(run.path)
     assert "seq2attn 9.1, newer than this one" in message
     assert "upgrade" in message
 
 
-def test_a_setting_that_is_not_known_is_named(run):
+def test_open_run_names_an_unknown_setting(run):
     change(run, config={"model": {"embeding": 3}})
     assert "model.embeding" in refusal(run.path)
 
 
-def test_weights_that_do_not_fit_are_refused_by_name(run, tmp_path):
+def test_load_weights_names_tensors_that_do_not_fit(run, tmp_path):
     conf = settings("model.embedding=10")
     save_weights(run, toy.model(conf))
     net = toy.model(settings())
@@ -331,7 +331,7 @@ def test_weights_that_do_not_fit_are_refused_by_name(run, tmp_path):
 
 
 @pytest.mark.parametrize("tied", ["none", "output", "all"])
-def test_weights_come_back_also_where_parameters_are_shared(run, tied):
+def test_weights_round_trip_also_where_parameters_are_shared(run, tied):
     conf = settings(f"model.tied={tied}")
     net, other = toy.model(conf), toy.model(settings(f"model.tied={tied}", "train.seed=2"))
     save_weights(run, net)
@@ -352,7 +352,7 @@ def test_weights_come_back_also_where_parameters_are_shared(run, tied):
         b"[" * 100_000,
     ],
 )
-def test_a_damaged_state_is_one_line(run, damaged):
+def test_load_state_refuses_a_damaged_state(run, damaged):
     resume.save_state(run, State(step=1), ONE)
     (run.path / "training" / "state.json").write_bytes(damaged)
     with pytest.raises(UserError, match=r"state\.json: damaged") as caught:
@@ -360,14 +360,14 @@ def test_a_damaged_state_is_one_line(run, damaged):
     assert "\n" not in str(caught.value)
 
 
-def test_missing_tensors_of_a_state_are_one_line(run):
+def test_load_state_refuses_missing_tensors(run):
     resume.save_state(run, State(step=1), ONE)
     (run.path / "training" / "1.safetensors").unlink()
     with pytest.raises(UserError, match=r"1\.safetensors: missing"):
         resume.load_state(run)
 
 
-def test_the_setting_that_changed_is_named():
+def test_refuse_change_names_the_setting():
     old = settings()
     resume.refuse_change(old, settings("train.max_steps=99"), ("train.max_steps",))
     with pytest.raises(UserError, match=r"train\.max_steps was 20 and would be 99"):
@@ -376,7 +376,7 @@ def test_the_setting_that_changed_is_named():
         resume.refuse_change(old, settings("model.decoder.cell=lstm"), ("train.max_steps",))
 
 
-def test_nothing_is_pickled(tmp_path):
+def test_run_has_no_pickle(tmp_path):
     fit(
         tmp_path / "run",
         settings("train.max_steps=5", "train.ema=0.9", "train.average=2", "train.validate_every=2"),
@@ -398,7 +398,7 @@ OTHERS = (
 
 
 @pytest.mark.parametrize("dtype", OTHERS, ids=str)
-def test_weights_of_another_dtype_are_refused_by_name(run, dtype):
+def test_load_weights_names_tensors_of_another_dtype(run, dtype):
     net = toy.model(settings())
     own = named_tensors(net)
     name = "decoder.attention.score.key.weight"
@@ -424,7 +424,7 @@ def test_weights_of_another_dtype_are_refused_by_name(run, dtype):
     ],
     ids=str,
 )
-def test_a_vocabulary_that_cannot_be_is_refused(run, vocabulary):
+def test_open_run_refuses_an_impossible_vocabulary(run, vocabulary):
     change(run, vocabulary=vocabulary)
     assert "config.json: damaged" in refusal(run.path)
 
@@ -438,12 +438,12 @@ def test_a_vocabulary_that_cannot_be_is_refused(run, vocabulary):
     ],
     ids=str,
 )
-def test_an_entry_of_another_form_is_refused(run, entries):
+def test_open_run_refuses_an_entry_of_another_form(run, entries):
     change(run, **entries)
     assert "config.json" in refusal(run.path)
 
 
-def test_a_file_that_may_not_be_read_is_not_called_damaged(run, monkeypatch):
+def test_unreadable_file_is_not_called_damaged(run, monkeypatch):
     """Whoever runs the tests may read everything: the system's answer is played."""
     save_weights(run, toy.model(run.config))
     resume.save_state(run, State(step=1), ONE)
@@ -467,7 +467,7 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(run, monkeypatch):
         assert "damaged" not in str(caught.value)
 
 
-def test_a_run_whose_path_is_no_utf8_is_told_so(tmp_path):
+def test_run_path_must_be_utf8(tmp_path):
     run = new_run(tmp_path / os.fsdecode(b"r\xff"), settings())
     save_weights(run, toy.model(run.config))
     with pytest.raises(UserError, match="valid UTF-8: rename the folder"):

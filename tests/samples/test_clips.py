@@ -159,7 +159,7 @@ def test_twins_differ_in_order_alone(made):
         assert not any(np.array_equal(a, b) for a, b in zip(first[1:2], second[1:2], strict=True))
 
 
-def test_no_deeds_are_in_two_splits_or_told_twice(made):
+def test_no_events_are_in_two_splits_or_twice_in_one(made):
     deeds = [clip.deeds for kept in made.values() for clip in kept[::2]]
     assert len(set(deeds)) == len(deeds)
     texts = {
@@ -264,7 +264,7 @@ def test_events_of_a_sentence(text, told):
         ),
     ],
 )
-def test_what_is_no_sentence_of_the_grammar_tells_nothing(text):
+def test_events_of_other_sentences_are_none(text):
     assert clips.events(text) == ()
 
 

@@ -407,7 +407,7 @@ def test_no_impossible_french(everything, pattern):
     ] == []
 
 
-def test_every_pattern_of_the_brief_occurs(made):
+def test_every_construction_occurs(made):
     text = "\n".join(s.french for s in made["train"]).lower()
     for wanted in (
         "l'",
@@ -558,7 +558,7 @@ def test_lemmas(made):
     assert {a for a in lexicon.ADJECTIVES if counts[f"adjective:{a}"] < 15} == set()
 
 
-def test_the_lexicon_names_only_what_it_has():
+def test_lexicon_refers_only_to_its_words():
     known = {noun.kind for noun in lexicon.NOUNS.values()} | set(lexicon.NOUNS) | {"land"}
     for entry in (*lexicon.VERBS, lexicon.HAVE):
         assert entry.subjects | entry.objects <= known, entry

@@ -148,7 +148,7 @@ def test_no_two_scenes_are_alike(made, committed):
     assert len(set(images)) == len(images)
 
 
-def test_a_image_loses_nothing_as_a_file(made):
+def test_image_file_is_lossless(made):
     for scene in made["test"][:50]:
         pixels = scenes.render(scene)
         assert pixels.shape == (SIDE, SIDE, 3)
@@ -156,7 +156,7 @@ def test_a_image_loses_nothing_as_a_file(made):
         assert np.array_equal(np.array(Image.open(io.BytesIO(png(pixels))).convert("RGB")), pixels)
 
 
-def test_things_vary_and_are_seen(made):
+def test_things_vary_and_are_visible(made):
     things = [thing for scene in made["train"] for thing in scene.things]
     for position, known in enumerate((("small", "large"), COLOURS, TEXTURES, SHAPES)):
         counts = Counter(thing.looks[position] for thing in things)
@@ -233,7 +233,7 @@ def test_captions_are_true_and_name_one_thing_each(made, committed):
                 assert not faults(scene, text, boxes), (text, scene)
 
 
-def test_an_untrue_caption_is_found_out(made):
+def test_false_caption_is_detected(made):
     """The check above can fail: another relation, another thing's box, another colour."""
     opposite = {"left": "right", "right": "left", "above": "below", "below": "above"}
     for scene in made["test"][:100]:

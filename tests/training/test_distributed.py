@@ -107,12 +107,12 @@ def ended(body: str) -> list[tuple[int, str, str]]:
     return [(status, out, err) for out, err, status in _started(ENDING.format(body=body.strip()))]
 
 
-def test_where_the_leading_process_fails_it_alone_says_so():
+def test_failure_of_the_main_process_is_reported_by_it_alone():
     assert ended(FAILS) == [(1, "led\n", "seq2attn: no such place\n"), (1, "", "")]
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_process_that_is_killed_is_one_line_of_the_other(rank):
+def test_killed_process_is_reported_by_the_other_in_one_line(rank):
     found = ended(DIES.format(rank=rank))
     assert found[rank][0] == -9
     status, out, err = found[1 - rank]
@@ -127,7 +127,7 @@ def test_a_process_that_is_killed_is_one_line_of_the_other(rank):
 @pytest.mark.parametrize(
     ("name", "value"), [("WORLD_SIZE", "two"), ("WORLD_SIZE", "-1"), ("LOCAL_RANK", "x")]
 )
-def test_an_environment_that_torchrun_did_not_set_is_one_line(monkeypatch, name, value):
+def test_environment_variables_that_are_no_numbers_are_refused(monkeypatch, name, value):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv(name, value)
     with (
@@ -137,7 +137,7 @@ def test_an_environment_that_torchrun_did_not_set_is_one_line(monkeypatch, name,
         pass
 
 
-def test_processes_that_cannot_meet_are_one_line(monkeypatch):
+def test_processes_that_cannot_connect_are_reported_in_one_line(monkeypatch):
     for name, value in (("WORLD_SIZE", "2"), ("RANK", "0"), ("LOCAL_RANK", "0")):
         monkeypatch.setenv(name, value)
     for name in ("MASTER_ADDR", "MASTER_PORT"):
@@ -164,7 +164,7 @@ def two_processes(path: Path, changes: tuple[str, ...], *stops: int) -> list[lis
 @pytest.mark.parametrize(
     "more", [(), ("model.attention.normaliser=hard-sample",)], ids=["softmax", "hard-sample"]
 )
-def test_two_processes_are_one_and_stop_together(tmp_path, float64, more):
+def test_two_processes_equal_one_and_stop_together(tmp_path, float64, more):
     """With dropout, clipping and draws: a batch has the same seed whichever process it falls to. Rewards have
     one baseline.
     """
@@ -216,7 +216,7 @@ def test_two_processes_are_one_and_stop_together(tmp_path, float64, more):
     assert len(told[0]) == (30 if more else 10)
 
 
-def test_alone_nothing_is_exchanged(monkeypatch):
+def test_one_process_exchanges_nothing(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with distributed.init_distributed(torch.device("cpu")) as world:
         assert world.is_main
@@ -227,7 +227,7 @@ def test_alone_nothing_is_exchanged(monkeypatch):
         world.barrier()
 
 
-def test_more_processes_than_cuda_devices_are_refused(monkeypatch):
+def test_init_distributed_refuses_more_processes_than_cuda_devices(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("LOCAL_RANK", "2")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)

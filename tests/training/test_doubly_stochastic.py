@@ -30,7 +30,7 @@ def parts(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
     return weights_BTS, real_M, mask_BS
 
 
-def test_the_equation() -> None:
+def test_penalty_equation() -> None:
     weights_BTS, real_M, mask_BS = parts()
     want = reference.doubly_stochastic(weights_BTS.tolist(), LENGTHS, POSITIONS)
     assert doubly_stochastic(weights_BTS, real_M, mask_BS).item() == pytest.approx(want, abs=1e-12)
@@ -39,7 +39,7 @@ def test_the_equation() -> None:
     assert wide.item() == pytest.approx(want, rel=0.02)
 
 
-def test_steps_and_positions_that_are_not_there_do_not_count() -> None:
+def test_penalty_ignores_padding_of_steps_and_positions() -> None:
     weights_BTS, real_M, mask_BS = parts()
     before = doubly_stochastic(weights_BTS, real_M, mask_BS)
     weights_BTS[1, 1:] = 7.0
@@ -47,7 +47,7 @@ def test_steps_and_positions_that_are_not_there_do_not_count() -> None:
     assert torch.equal(doubly_stochastic(weights_BTS, real_M, mask_BS), before)
 
 
-def test_gradients_are_finite_differences() -> None:
+def test_penalty_gradients_are_finite_differences() -> None:
     weights_BTS, real_M, mask_BS = parts()
     assert torch.autograd.gradcheck(
         lambda w: doubly_stochastic(w, real_M, mask_BS), weights_BTS.requires_grad_()
@@ -56,7 +56,7 @@ def test_gradients_are_finite_differences() -> None:
 
 @pytest.mark.parametrize("kind", ["rnn", "conv", "transformer"])
 @pytest.mark.parametrize("heads", [1, 2])
-def test_every_decoder_learns_from_it(kind: str, heads: int) -> None:
+def test_penalty_has_gradients_in_every_decoder(kind: str, heads: int) -> None:
     """Its gradient reaches what makes the weights, and nothing is detached on the way."""
     shared = [
         f"model.decoder.kind={kind}",
@@ -98,7 +98,7 @@ def penalty(model: torch.nn.Module) -> float:
     ).item() / len(rows)
 
 
-def test_training_makes_it_smaller(tmp_path: Path) -> None:
+def test_penalty_gets_smaller_in_training(tmp_path: Path) -> None:
     found = {}
     for weight in (0.0, 5.0):
         conf = toy.settings(
@@ -116,7 +116,7 @@ def test_training_makes_it_smaller(tmp_path: Path) -> None:
     assert found[5.0] < 0.8 * found[0.0]
 
 
-def test_validation_has_no_part_of_it(tmp_path: Path) -> None:
+def test_validation_loss_has_no_penalty(tmp_path: Path) -> None:
     """Before a step that changes nothing, the loss of validation is the cross-entropy, whatever the penalty
     weighs.
     """

@@ -113,7 +113,7 @@ def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> 
 # Learning
 
 
-def test_it_learns_to_tell_colours_and_places(tmp_path: Path) -> None:
+def test_captioner_learns_colours_and_places(tmp_path: Path) -> None:
     of = toy.folder(tmp_path / "data", 72, 24, 1)
     conf = toy.settings(
         "train.max_steps=150", "train.validate_every=150", "model.dropout=0.0", "train.batch_tokens=36"
@@ -131,7 +131,7 @@ def test_it_learns_to_tell_colours_and_places(tmp_path: Path) -> None:
     assert right >= 22
 
 
-def test_it_learns_which_way_clips_go(tmp_path: Path) -> None:
+def test_captioner_learns_directions_of_clips(tmp_path: Path) -> None:
     """The same images in one order or the other: what tells the two apart is time alone."""
     images = []
     for number in range(48):
@@ -183,7 +183,7 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
-def test_six_and_six_steps_are_bit_for_bit_twelve(
+def test_resume_after_six_and_six_steps_is_bit_for_bit_twelve(
     tmp_path: Path, stills: Prepared, changes: tuple[str, ...]
 ) -> None:
     conf = toy.settings("train.max_steps=12", *changes)
@@ -197,7 +197,7 @@ def test_six_and_six_steps_are_bit_for_bit_twelve(
     assert_same(tmp_path / "whole", tmp_path / "cut")
 
 
-def test_the_same_model_goes_on_though_it_was_stopped_before_it_thawed(
+def test_backbone_thaws_in_the_same_model_after_it_was_stopped_before(
     tmp_path: Path, stills: Prepared
 ) -> None:
     """What training froze for a while it gives back: whoever goes on with the model trains all of it."""
@@ -210,7 +210,7 @@ def test_the_same_model_goes_on_though_it_was_stopped_before_it_thawed(
     assert_same(tmp_path / "whole", tmp_path / "cut")
 
 
-def test_clips_go_on_too(tmp_path: Path, clips: Prepared) -> None:
+def test_resume_of_clips_is_exact(tmp_path: Path, clips: Prepared) -> None:
     conf = toy.settings(
         "train.max_steps=8", "model.encoder.max_frames=4", "train.flip=true", "train.validate_every=4"
     )
@@ -224,7 +224,9 @@ def test_clips_go_on_too(tmp_path: Path, clips: Prepared) -> None:
 # Over batches, processes and formats
 
 
-def test_batches_of_an_update_are_one_large_batch(tmp_path: Path, stills: Prepared, float64: None) -> None:
+def test_update_of_two_batches_equals_one_large_batch(
+    tmp_path: Path, stills: Prepared, float64: None
+) -> None:
     found = []
     for parts in (1, 3):
         conf = toy.settings(
@@ -262,7 +264,7 @@ with init_distributed(torch.device("cpu")) as world:
 """
 
 
-def test_two_processes_are_one(tmp_path: Path, stills: Prepared, float64: None) -> None:
+def test_two_processes_equal_one(tmp_path: Path, stills: Prepared, float64: None) -> None:
     """With images varied at random, a backbone that thaws in between under weight decay, and captions that
     are drawn at the end.
     """
@@ -312,7 +314,7 @@ def test_two_processes_are_one(tmp_path: Path, stills: Prepared, float64: None) 
     [(), ("train.self_critical.start_step=2", "train.self_critical.samples=2")],
     ids=["plain", "critical"],
 )
-def test_half_precision_learns_too(tmp_path: Path, stills: Prepared, more: tuple[str, ...]) -> None:
+def test_half_precision_learns(tmp_path: Path, stills: Prepared, more: tuple[str, ...]) -> None:
     conf = toy.settings("train.max_steps=6", "train.doubly_stochastic=0.1", "train.log_every=1", *more)
     net = toy.model(conf, stills.target_tokenizer.size)
     losses = [
@@ -328,7 +330,7 @@ def test_half_precision_learns_too(tmp_path: Path, stills: Prepared, more: tuple
 # The backbone: frozen, thawed, slower
 
 
-def test_a_backbone_thaws_at_its_step(tmp_path: Path, stills: Prepared) -> None:
+def test_backbone_thaws_at_its_step(tmp_path: Path, stills: Prepared) -> None:
     """Weight decay and averages of the gradient leave it alone before, too."""
     conf = toy.settings(
         "train.max_steps=8",
@@ -348,7 +350,7 @@ def test_a_backbone_thaws_at_its_step(tmp_path: Path, stills: Prepared) -> None:
     assert set(seen[8]) == {name for name, _ in net.encoder.get_submodule("backbone").named_parameters()}
 
 
-def test_a_backbone_has_its_own_rate(tmp_path: Path, stills: Prepared) -> None:
+def test_backbone_has_its_own_rate(tmp_path: Path, stills: Prepared) -> None:
     steps = {}
     for factor in (1.0, 0.25):
         conf = toy.settings(
@@ -379,7 +381,7 @@ def frozen(published: Path) -> toy.Config:
     )
 
 
-def test_a_frozen_backbone_stays_as_it_is(tmp_path: Path, stills: Prepared, frozen: toy.Config) -> None:
+def test_frozen_backbone_does_not_change(tmp_path: Path, stills: Prepared, frozen: toy.Config) -> None:
     net = with_published(frozen, stills)
     first = backbone_of(net)
     toy.fit(tmp_path / "run", frozen, stills, net)
@@ -406,7 +408,7 @@ def quiet(stage: str, done: int, total: int | None) -> None: ...
 
 
 @pytest.mark.parametrize("moving", [False, True], ids=["stills", "clips"])
-def test_training_on_kept_features_is_training_on_pixels(
+def test_training_on_cached_features_equals_training_on_pixels(
     tmp_path: Path, stills: Prepared, clips: Prepared, frozen: toy.Config, moving: bool
 ) -> None:
     of, conf = (
@@ -427,7 +429,7 @@ def test_training_on_kept_features_is_training_on_pixels(
         torch.testing.assert_close(tensor, weights[1][key], rtol=0.05, atol=0.01)
 
 
-def test_kept_features_are_those_of_each_image(
+def test_cached_features_are_those_of_each_image(
     tmp_path: Path, stills: Prepared, frozen: toy.Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever number is looked at together; made once, and read afterwards."""
@@ -458,7 +460,7 @@ def test_kept_features_are_those_of_each_image(
         "model.encoder.size=16",
     ],
 )
-def test_features_are_made_anew_for_what_they_hang_on(
+def test_feature_key_depends_on_settings_weights_and_images(
     tmp_path: Path, stills: Prepared, frozen: toy.Config, change: str
 ) -> None:
     split, net = stills.captioned_split("valid"), with_published(frozen, stills)
@@ -484,7 +486,7 @@ def test_features_are_made_anew_for_what_they_hang_on(
     )  # type: ignore[arg-type]
 
 
-def test_features_are_made_anew_where_somebody_elses_code_is_another(
+def test_feature_key_depends_on_code_of_an_external_backbone(
     tmp_path: Path, stills: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the same name and the same weights."""
@@ -505,7 +507,7 @@ def test_features_are_made_anew_where_somebody_elses_code_is_another(
     assert keys[0] != keys[2]
 
 
-def test_what_the_disk_refuses_is_one_line(
+def test_feature_cache_reports_a_full_disk_in_one_line(
     tmp_path: Path, stills: Prepared, frozen: toy.Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net, split = with_published(frozen, stills), stills.captioned_split("valid")
@@ -533,7 +535,7 @@ def test_what_the_disk_refuses_is_one_line(
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_a_resumed_run_makes_features_with_its_own_backbone(
+def test_features_of_a_resumed_run_are_of_its_own_backbone(
     tmp_path: Path, stills: Prepared, frozen: toy.Config
 ) -> None:
     """The file of published weights may be gone by then; a run that has saved nothing yet still starts from
@@ -558,7 +560,7 @@ def test_a_resumed_run_makes_features_with_its_own_backbone(
         (("train.max_crop=0.1",), {"valid"}),
     ],
 )
-def test_features_are_kept_where_nothing_varies(
+def test_features_are_cached_where_nothing_varies(
     tmp_path: Path,
     stills: Prepared,
     frozen: toy.Config,
@@ -583,7 +585,7 @@ def test_features_are_kept_where_nothing_varies(
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_validation_scores_what_the_model_says(
+def test_validation_scores_the_models_captions(
     tmp_path: Path, stills: Prepared, frozen: toy.Config, keep: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of as many images as asked for, from pixels or kept features; it ends when training is to stop."""
@@ -606,7 +608,7 @@ def test_validation_scores_what_the_model_says(
         task.validation_of(lambda: True, lambda done, total: None)(net)
 
 
-def test_scores_are_full_where_captions_are_references(
+def test_validation_scores_are_full_where_captions_are_references(
     tmp_path: Path, stills: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conf = toy.settings()
@@ -627,7 +629,7 @@ def test_scores_are_full_where_captions_are_references(
     assert len(split) == 12
 
 
-def test_the_best_by_cider_is_kept(tmp_path: Path, stills: Prepared) -> None:
+def test_best_weights_by_cider_are_saved(tmp_path: Path, stills: Prepared) -> None:
     given = iter([1.0, 7.0, 3.0, 5.0])
     conf = toy.settings("train.metric=cider")
     weights: list[torch.Tensor] = []
@@ -645,7 +647,7 @@ def test_the_best_by_cider_is_kept(tmp_path: Path, stills: Prepared) -> None:
     )
 
 
-def test_a_image_that_is_gone_ends_training_in_its_turn(
+def test_missing_image_ends_training_in_its_turn(
     tmp_path: Path, stills: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batches are made beside training: what goes wrong there is raised here, in one line."""

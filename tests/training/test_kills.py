@@ -180,7 +180,7 @@ def everything(out: Path) -> tuple[bytes, bytes, dict[str, Any], list[dict[str, 
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(
+def test_run_killed_at_random_moments_ends_as_one_that_was_not(
     family: str, data: dict[bool, Path], table: list[Row], tmp_path: Path
 ) -> None:
     draw = random.Random(f"{SEED} {family}")

@@ -179,7 +179,7 @@ class Case:
 )
 @pytest.mark.parametrize(("k", "steps"), [(1, 3), (2, 2)])
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_the_expected_estimate_is_the_gradient_of_the_expected_loss(tmp_path, recipe, k, steps, train):
+def test_reinforce_estimate_is_unbiased_over_all_samples(tmp_path, recipe, k, steps, train):
     case = Case(tmp_path, recipe, k, *train, steps=steps)
     exact = case.exact()
     p, estimates = case.estimates()
@@ -189,14 +189,14 @@ def test_the_expected_estimate_is_the_gradient_of_the_expected_loss(tmp_path, re
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize(("recipe", "k"), [("readout", 1), ("input and readout, asked late", 2)])
-def test_the_models_own_draws_have_that_mean(tmp_path, recipe, k):
+def test_reinforce_estimate_is_unbiased_over_the_models_own_samples(tmp_path, recipe, k):
     case = Case(tmp_path, recipe, k, steps=2)
     exact, found = case.exact(), case.sampled(500, 60)
     assert_mean(found, exact)
 
 
 @pytest.mark.usefixtures("float64")
-def test_sentences_that_read_the_expected_value_have_its_gradient(tmp_path):
+def test_expectation_prob_mixes_in_the_gradient_of_soft_attention(tmp_path):
     case = Case(
         tmp_path,
         "input",
@@ -222,7 +222,7 @@ def assert_mean(found, exact):
 
 
 @pytest.mark.usefixtures("float64")
-def test_a_baseline_takes_variance_where_rewards_have_much_in_common(tmp_path):
+def test_baseline_reduces_variance_where_rewards_have_much_in_common(tmp_path):
     print(f"\nvariance of one draw's gradient{'no baseline':>22}{'first':>12}{'learnt':>12}")
     for (recipe, k), common in itertools.product(
         [("readout", 1), ("readout", 2), ("input", 1), ("input feeding", 1)], [0.0, 3.0]
@@ -264,7 +264,7 @@ def slow(losses, log_p, entropy, lengths, to_go, baseline, settings):
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("to_go", [False, True])
-def test_the_sum_of_given_draws(to_go):
+def test_reinforce_loss_of_given_draws(to_go):
     lengths, longest, train = (
         [3, 1, 5],
         5,
@@ -295,7 +295,7 @@ def test_the_sum_of_given_draws(to_go):
         assert (gradient[real] != 0).all()
 
 
-def test_the_baseline_is_a_moving_average_from_knowing_nothing():
+def test_baseline_is_a_moving_average_from_a_uniform_model():
     train = settings("train.reinforce.baseline_decay=0.8").train.reinforce
     assert first_baseline(train, 50) == pytest.approx(-math.log(50))
     assert next_baseline(train, -4.0, -2.0) == pytest.approx(-3.6)
@@ -313,7 +313,7 @@ def test_the_baseline_is_a_moving_average_from_knowing_nothing():
         (("model.attention.history=coverage",), True),
     ],
 )
-def test_a_draw_is_paid_with_what_it_could_change(tmp_path, monkeypatch, changes, later):
+def test_reinforce_reward_is_what_a_sample_could_change(tmp_path, monkeypatch, changes, later):
     """By all later rewards where later steps hang on what it read, else by its own step's alone."""
     seen = []
     monkeypatch.setattr(
@@ -326,7 +326,7 @@ def test_a_draw_is_paid_with_what_it_could_change(tmp_path, monkeypatch, changes
 
 
 @pytest.mark.usefixtures("float64")
-def test_a_step_goes_down_the_objective_of_a_token_and_tells_its_cross_entropy(tmp_path):
+def test_update_goes_down_the_objective_and_reports_cross_entropy(tmp_path):
     conf = settings(
         DRAWS,
         "train.reinforce.entropy_weight=2.0",
@@ -357,7 +357,7 @@ def lines(path):
     ]
 
 
-def test_a_run_tells_baseline_and_entropy_and_its_loss_is_the_cross_entropy(tmp_path):
+def test_log_tells_baseline_and_entropy_and_cross_entropy(tmp_path):
     conf = settings(DRAWS, "train.max_steps=3", "train.log_every=1", "train.label_smoothing=0.0")
     events = fit(tmp_path / "run", conf)
     told, baseline = lines(tmp_path / "run"), -math.log(toy.SIZE)
@@ -374,7 +374,7 @@ def test_a_run_tells_baseline_and_entropy_and_its_loss_is_the_cross_entropy(tmp_
     assert resume.load_state(directory.open_run(tmp_path / "soft"))[0].baseline is None
 
 
-def test_a_validation_draws_nothing(tmp_path):
+def test_validation_samples_nothing(tmp_path):
     net = toy.model(settings(DRAWS))
     made = toy.new_trainer(tmp_path / "run", settings(DRAWS), net)
     net.eval()
@@ -385,7 +385,7 @@ def test_a_validation_draws_nothing(tmp_path):
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("recipe", ["readout", "input"])
-def test_accumulated_batches_are_one_large_batch_when_they_draw_the_same(tmp_path, monkeypatch, recipe):
+def test_update_of_accumulated_batches_equals_one_large_batch(tmp_path, monkeypatch, recipe):
     rows = np.arange(24)
     results = []
     for name, order, accumulate in (("parts", [rows[:3], rows[3:20], rows[20:]], 3), ("one", [rows], 1)):
@@ -409,7 +409,7 @@ def test_accumulated_batches_are_one_large_batch_when_they_draw_the_same(tmp_pat
 
 
 @pytest.mark.parametrize("format", ["bf16", "fp16"])
-def test_low_precision_takes_the_same_gradient(tmp_path, format):
+def test_low_precision_has_nearly_the_same_gradient(tmp_path, format):
     conf = settings(
         DRAWS,
         "model.dropout=0.0",
@@ -465,12 +465,12 @@ def copying(path, monkeypatch, *changes):
     ],
     ids=["hard-sample", "hard-topk"],
 )
-def test_learns_to_copy_by_what_it_reads_alone(tmp_path, monkeypatch, changes):
+def test_hard_attention_learns_to_copy_from_what_it_reads_alone(tmp_path, monkeypatch, changes):
     assert copying(tmp_path / "run", monkeypatch, *changes) < 0.15
 
 
 @pytest.mark.slow
-def test_without_a_reward_for_its_draws_it_does_not(tmp_path, monkeypatch):
+def test_hard_attention_without_reinforce_does_not_learn_to_copy(tmp_path, monkeypatch):
     assert (
         copying(
             tmp_path / "run",

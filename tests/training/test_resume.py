@@ -83,7 +83,7 @@ def edit_tensors(path: Path, change: Callable[[Tensors], object]) -> None:
     save_file(tensors, file)
 
 
-def test_a_whole_state_is_gone_on_with(run: Path) -> None:
+def test_resume_continues_from_a_whole_state(run: Path) -> None:
     go_on(run)
     assert json.loads((run / "training" / "state.json").read_text())["step"] == 12
 
@@ -101,7 +101,7 @@ def kinds() -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", kinds())
 @pytest.mark.parametrize("shape", ["one", "longer", "turned", "none"])
-def test_a_moment_or_weight_of_another_shape_is_named(run: Path, kind: str, shape: str) -> None:
+def test_resume_names_a_moment_or_weight_of_another_shape(run: Path, kind: str, shape: str) -> None:
     name = kinds()[kind]
 
     def change(tensors: Tensors) -> None:
@@ -134,14 +134,14 @@ def test_a_moment_or_weight_of_another_shape_is_named(run: Path, kind: str, shap
     ],
     ids=lambda dtype: str(dtype).removeprefix("torch."),
 )
-def test_a_moment_or_weight_of_another_dtype_is_named(run: Path, kind: str, dtype: torch.dtype) -> None:
+def test_resume_names_a_moment_or_weight_of_another_dtype(run: Path, kind: str, dtype: torch.dtype) -> None:
     name = kinds()[kind]
     edit_tensors(run, lambda tensors: tensors.update({name: tensors[name].to(dtype)}))
     assert name in refusal(run)
 
 
 @pytest.mark.parametrize("kind", kinds())
-def test_what_is_missing_or_unknown_or_not_finite_is_named(run: Path, kind: str) -> None:
+def test_resume_names_tensors_that_are_missing_unknown_or_not_finite(run: Path, kind: str) -> None:
     name = kinds()[kind]
     whole = (run / "training" / "10.safetensors").read_bytes()
     for change in (
@@ -170,12 +170,12 @@ def test_what_is_missing_or_unknown_or_not_finite_is_named(run: Path, kind: str)
         "é\ud7ff",
     ],
 )
-def test_an_unknown_name_is_refused(run: Path, name: str) -> None:
+def test_resume_refuses_an_unknown_tensor(run: Path, name: str) -> None:
     edit_tensors(run, lambda tensors: tensors.update({name: torch.zeros(2)}))
     refusal(run)
 
 
-def test_all_moments_of_a_parameter_and_all_weights_of_a_validation_are_missed(run: Path) -> None:
+def test_resume_refuses_missing_groups_of_tensors(run: Path) -> None:
     whole = (run / "training" / "10.safetensors").read_bytes()
     for prefix in ("optimizer/2/", "optimizer/", "earlier/1/", "earlier/", "average/", "model/"):
         (run / "training" / "10.safetensors").write_bytes(whole)
@@ -189,18 +189,18 @@ def test_all_moments_of_a_parameter_and_all_weights_of_a_validation_are_missed(r
 
 
 @pytest.mark.parametrize("value", [-1.0, 11.0, 2.5, float("nan"), float("inf"), 1e30])
-def test_a_count_of_steps_that_cannot_be_is_named(run: Path, value: float) -> None:
+def test_resume_names_an_impossible_count_of_steps(run: Path, value: float) -> None:
     edit_tensors(run, lambda tensors: tensors.update({"optimizer/1/step": torch.tensor(value)}))
     assert "optimizer/1/step" in refusal(run)
 
 
-def test_a_count_of_steps_is_one_number(run: Path) -> None:
+def test_resume_refuses_a_count_of_steps_that_is_not_one_number(run: Path) -> None:
     for value in (torch.zeros(3), torch.zeros((), dtype=torch.int64), torch.zeros((), dtype=torch.complex64)):
         edit_tensors(run, lambda tensors, value=value: tensors.update({"optimizer/1/step": value}))
         assert "optimizer/1/step" in refusal(run)
 
 
-def test_a_mean_of_squares_is_not_negative(run: Path) -> None:
+def test_resume_refuses_a_negative_mean_of_squares(run: Path) -> None:
     edit_tensors(run, lambda tensors: tensors["optimizer/1/exp_avg_sq"].flatten()[:1].fill_(-1.0))
     assert "optimizer/1/exp_avg_sq has values below 0" in refusal(run)
 
@@ -212,7 +212,7 @@ NUMBERS = ("step", "epoch", "position", "validated")
 
 @pytest.mark.parametrize("field", NUMBERS)
 @pytest.mark.parametrize("value", [*WRONG, 2**53 + 1], ids=repr)
-def test_a_counter_of_another_type_or_range_is_refused(run: Path, field: str, value: Any) -> None:
+def test_resume_refuses_a_counter_of_another_type_or_range(run: Path, field: str, value: Any) -> None:
     edit(run, lambda tree: tree.update({field: value}))
     message = refusal(run)
     assert "state.json: damaged" in message
@@ -289,7 +289,7 @@ def test_a_counter_of_another_type_or_range_is_refused(run: Path, field: str, va
     ],
     ids=lambda value: value if isinstance(value, str) else str(len(value)),
 )
-def test_a_field_of_another_form_is_refused(run: Path, field: str, values: list[Any]) -> None:
+def test_resume_refuses_a_field_of_another_form(run: Path, field: str, values: list[Any]) -> None:
     whole = (run / "training" / "state.json").read_text()
     for value in values:
         (run / "training" / "state.json").write_text(whole)
@@ -297,7 +297,7 @@ def test_a_field_of_another_form_is_refused(run: Path, field: str, values: list[
         refusal(run)
 
 
-def test_each_field_that_is_missing_is_named(run: Path) -> None:
+def test_resume_names_each_missing_field(run: Path) -> None:
     whole = (run / "training" / "state.json").read_text()
     for field in json.loads(whole):
         (run / "training" / "state.json").write_text(whole)
@@ -323,12 +323,12 @@ def test_each_field_that_is_missing_is_named(run: Path) -> None:
     ],
     ids=range(12),
 )
-def test_what_is_no_state_is_refused(run: Path, content: bytes) -> None:
+def test_resume_refuses_a_file_that_is_no_state(run: Path, content: bytes) -> None:
     (run / "training" / "state.json").write_bytes(content)
     assert "state.json: damaged" in refusal(run)
 
 
-def test_a_state_that_is_no_file_is_refused_without_waiting_for_it(run: Path) -> None:
+def test_resume_refuses_a_pipe_in_place_of_the_state_without_waiting(run: Path) -> None:
     import os
 
     (run / "training" / "state.json").unlink()
@@ -337,12 +337,12 @@ def test_a_state_that_is_no_file_is_refused_without_waiting_for_it(run: Path) ->
         go_on(run)
 
 
-def test_a_place_beyond_the_epoch_is_refused(run: Path) -> None:
+def test_resume_refuses_a_position_beyond_the_epoch(run: Path) -> None:
     edit(run, lambda tree: tree.update(position=10_000))
     assert re.search(r"position is 10000, and the epoch has \d+ batches", refusal(run))
 
 
-def test_tensors_behind_a_link_out_of_the_run_are_refused(run: Path, tmp_path: Path) -> None:
+def test_resume_refuses_tensors_behind_a_link_out_of_the_run(run: Path, tmp_path: Path) -> None:
     file = run / "training" / "10.safetensors"
     file.rename(tmp_path / "elsewhere.safetensors")
     file.symlink_to(tmp_path / "elsewhere.safetensors")
@@ -354,7 +354,7 @@ def test_tensors_behind_a_link_out_of_the_run_are_refused(run: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("change", ["shape", "dtype", "missing", "unknown", "empty"])
-def test_best_weights_that_are_not_those_of_the_run_are_refused(run: Path, change: str) -> None:
+def test_resume_refuses_best_weights_of_another_model(run: Path, change: str) -> None:
     tensors = load_file(run / "model.safetensors")
     name = "decoder.attention.score.key.weight"
     others: dict[str, Tensors] = {
@@ -371,7 +371,7 @@ def test_best_weights_that_are_not_those_of_the_run_are_refused(run: Path, chang
 
 
 @pytest.mark.parametrize("momentum", ["0.0", "0.9"])
-def test_the_moments_of_each_optimizer_are_known(tmp_path: Path, momentum: str) -> None:
+def test_resume_knows_the_moments_of_sgd(tmp_path: Path, momentum: str) -> None:
     changes = ("train.optimizer=sgd", f"train.momentum={momentum}", "train.lr=0.1")
     toy.fit(tmp_path / "run", toy.settings(*changes, "train.max_steps=5"))
     toy.fit(tmp_path / "run", toy.settings(*changes, "train.max_steps=7"))
@@ -418,12 +418,12 @@ class Other(toy.Pairs):
 
 
 @pytest.mark.parametrize("side", ["sources", "targets"])
-def test_data_of_other_content_and_the_same_lengths_are_refused(run: Path, side: str) -> None:
+def test_resume_refuses_data_of_other_content_and_the_same_lengths(run: Path, side: str) -> None:
     assert "the training data are not those of" in refusal(run, Other(toy.TRAINING, side))
     assert "the validation data are not those of" in refusal(run, toy.TRAINING, Other(toy.VALIDATION, side))
 
 
-def test_the_mark_of_texts_is_that_of_their_ids_however_they_are_stored(tmp_path: Path) -> None:
+def test_fingerprint_of_texts_is_of_their_ids_however_they_are_stored(tmp_path: Path) -> None:
     """One path reads the Arrow buffers, the other each row."""
     from seq2attn import config
     from seq2attn.data.batches import Texts
@@ -450,7 +450,7 @@ def test_the_mark_of_texts_is_that_of_their_ids_however_they_are_stored(tmp_path
     assert split.fingerprint != Prepared(tmp_path / "out").split("valid").fingerprint
 
 
-def test_a_log_that_anybody_wrote_into_is_cut_and_its_own_lines_stay(run: Path) -> None:
+def test_resume_truncates_a_log_with_foreign_lines(run: Path) -> None:
     own = (run / "metrics.jsonl").read_bytes()
     foreign = [
         b"[" * 100_000,
@@ -469,15 +469,13 @@ def test_a_log_that_anybody_wrote_into_is_cut_and_its_own_lines_stay(run: Path) 
     assert all(json.loads(line)["step"] <= 12 for line in (run / "metrics.jsonl").read_text().splitlines())
 
 
-def test_a_log_that_is_no_file_is_one_line(run: Path) -> None:
+def test_resume_refuses_a_log_that_is_not_a_file(run: Path) -> None:
     (run / "metrics.jsonl").unlink()
     (run / "metrics.jsonl").mkdir()
     assert "metrics.jsonl: not a file" in refusal(run)
 
 
-def test_a_run_has_a_state_before_its_first_step_and_goes_on_from_it_as_if_it_had_never_stopped(
-    tmp_path: Path,
-) -> None:
+def test_state_is_saved_before_its_first_step_and_resumes_exactly(tmp_path: Path) -> None:
     """A run that was killed before its first validation can be resumed: it has a state beside its log."""
     conf = settings()
     run = toy.new_run(tmp_path / "cut", conf)

@@ -49,7 +49,7 @@ def drawn_of(
     return SampledTargets(source_of_R, inputs_RT, targets_RT, mask_RT, torch.tensor(advantages), 0.0, BANNED)
 
 
-def test_the_definition(float64: None) -> None:
+def test_expected_loss_definition(float64: None) -> None:
     """-(r - b) log p of every token that was chosen, p being that among those that can be."""
     size, features = 9, torch.randn(3, 4, 5, requires_grad=True)
     output = nn.Linear(5, size)
@@ -64,7 +64,7 @@ def test_the_definition(float64: None) -> None:
     assert expected_loss(features, output, drawn).item() == pytest.approx(want, abs=1e-10)
 
 
-def test_nothing_drawn_is_no_loss() -> None:
+def test_expected_loss_of_no_token_is_zero() -> None:
     drawn = drawn_of([[4]], [1.0], longest=1)
     empty = drawn._replace(mask_RT=torch.zeros_like(drawn.mask_RT))
     assert expected_loss(torch.randn(1, 2, 5), nn.Linear(5, 9), empty).item() == 0
@@ -115,7 +115,9 @@ def rewards(outputs: Sequence[Sequence[int]], place: int) -> Tensor:
 
 
 @pytest.mark.parametrize("baseline", [0.0, 3.7])
-def test_over_all_outputs_it_is_the_gradient_of_the_expected_reward(float64: None, baseline: float) -> None:
+def test_expected_loss_over_all_outputs_has_the_gradient_of_the_expected_reward(
+    float64: None, baseline: float
+) -> None:
     """Sum over all outputs of p (r - b) grad log p = grad of sum p r, whatever the baseline."""
     _, net, source, mask = image_model()
     net.eval()
@@ -135,7 +137,7 @@ def test_over_all_outputs_it_is_the_gradient_of_the_expected_reward(float64: Non
             torch.testing.assert_close(-one, other, rtol=1e-7, atol=1e-10)
 
 
-def test_what_is_drawn_is_drawn_by_the_probabilities_that_are_differentiated() -> None:
+def test_captions_are_drawn_by_the_probabilities_that_are_differentiated() -> None:
     """The run's own rules of search, a least length and no word twice, have no part in it: with them the
     gradient would be of another distribution.
     """
@@ -157,7 +159,7 @@ def test_what_is_drawn_is_drawn_by_the_probabilities_that_are_differentiated() -
 
 
 @pytest.mark.parametrize("compared", ["samples", "greedy"])
-def test_the_mean_over_draws_is_the_gradient_of_the_expected_reward(compared: str) -> None:
+def test_mean_over_samples_is_the_gradient_of_the_expected_reward(compared: str) -> None:
     conf, net, source, mask = image_model(
         1.0, "train.self_critical.samples=2000", f"train.self_critical.baseline={compared}"
     )
@@ -221,7 +223,7 @@ def test_advantages_are_over_the_others_of_the_same_image(compared: str) -> None
         assert drawn.advantage_R[rows.start : rows.stop].tolist() == pytest.approx(want, abs=1e-5)
 
 
-def test_what_was_cut_never_chose_to_end() -> None:
+def test_truncated_caption_never_chose_to_end() -> None:
     conf, net, source, mask = image_model(1.0, "train.self_critical.samples=50")
     drawn = cider_rewards(REFERENCES, toy.tokenizer(), conf)(net, source, mask, torch.arange(3), 1)
     lengths = {len(output_of(drawn, row)) for row in range(150)}
@@ -232,7 +234,7 @@ def test_what_was_cut_never_chose_to_end() -> None:
         assert drawn.inputs_RT[row, 0] == BOS
 
 
-def test_draws_hang_on_the_seed_and_the_model_is_left_as_it_was() -> None:
+def test_samples_depend_on_the_seed_and_leave_the_model_unchanged() -> None:
     conf, net, source, mask = image_model()
     judge = cider_rewards(REFERENCES, toy.tokenizer(), conf)
     net.train()
@@ -249,7 +251,7 @@ def test_draws_hang_on_the_seed_and_the_model_is_left_as_it_was() -> None:
 
 @pytest.mark.parametrize("frames", [1, 3])
 @pytest.mark.parametrize("features", [False, True])
-def test_features_and_clips_are_drawn_for_like_pixels(frames: int, features: bool) -> None:
+def test_samples_for_features_and_clips_equal_those_for_pixels(frames: int, features: bool) -> None:
     """What the captioner is handed is what the trainer has, one by one: the greedy captions of both are the
     same.
     """
@@ -278,7 +280,7 @@ def test_features_and_clips_are_drawn_for_like_pixels(frames: int, features: boo
 # Training
 
 
-def test_rewards_rise(tmp_path: Path) -> None:
+def test_self_critical_training_raises_rewards(tmp_path: Path) -> None:
     """From the step that is named on, and not before it, the loss is minus the mean reward."""
     of = toy.folder(tmp_path / "data", 24, 4, 1)
     conf = toy.settings(
@@ -316,7 +318,7 @@ class Fixed:
         )
 
 
-def test_batches_of_an_update_are_one_large_batch(tmp_path: Path, float64: None) -> None:
+def test_update_of_two_batches_equals_one_large_batch(tmp_path: Path, float64: None) -> None:
     of = toy.folder(tmp_path / "data", 8, 4, 1)
     found = []
     for name, parts in (("one", 1), ("two", 2)):
@@ -340,7 +342,7 @@ def test_batches_of_an_update_are_one_large_batch(tmp_path: Path, float64: None)
 # Refusals
 
 
-def test_what_cannot_be_learned_so_is_refused() -> None:
+def test_self_critical_settings_without_effect_are_refused() -> None:
     with pytest.raises(UsageError, match=r"self_critical\.start_step does not train attention that samples"):
         config.load("xu15-hard", ["train.self_critical.start_step=5"])
     with pytest.raises(

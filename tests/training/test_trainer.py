@@ -43,7 +43,7 @@ def exact_share(net):
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_learns_to_copy_and_to_reverse(tmp_path, monkeypatch, reverse):
+def test_training_learns_to_copy_and_to_reverse(tmp_path, monkeypatch, reverse):
     conf = settings(
         "model.dropout=0.0",
         "model.embedding=32",
@@ -85,7 +85,7 @@ def test_learns_to_copy_and_to_reverse(tmp_path, monkeypatch, reverse):
         ("train.average=9", "train.ema=0.9", "train.validate_every=2"),
     ],
 )
-def test_ten_and_ten_steps_are_bit_for_bit_twenty(tmp_path, changes):
+def test_resume_after_ten_and_ten_steps_is_bit_for_bit_twenty(tmp_path, changes):
     conf = settings(*changes)
     fit(tmp_path / "whole", conf)
     stop = After(10)
@@ -114,7 +114,7 @@ def test_ten_and_ten_steps_are_bit_for_bit_twenty(tmp_path, changes):
 
 
 @pytest.mark.parametrize("average", [1, 3])
-def test_a_run_goes_on_to_more_steps_as_if_it_had_never_stopped(tmp_path, average):
+def test_resume_with_more_steps_equals_a_run_that_never_stopped(tmp_path, average):
     """Its last validation, out of turn, leaves no mark."""
     common = (
         "train.validate_every=4",
@@ -132,7 +132,7 @@ def test_a_run_goes_on_to_more_steps_as_if_it_had_never_stopped(tmp_path, averag
     assert steps == sorted(steps)
 
 
-def test_the_kept_weights_are_the_best_of_any_validation(tmp_path):
+def test_best_weights_are_of_any_validation_scheduled_or_last(tmp_path):
     """The one at step 10, out of turn, is the best: going on, worse ones leave its weights alone."""
     scores = {4: 1.0, 8: 2.0, 10: 9.0, 12: 3.0}
     common = "train.validate_every=4", "train.metric=bleu"
@@ -162,7 +162,7 @@ def test_the_kept_weights_are_the_best_of_any_validation(tmp_path):
     assert all(torch.equal(kept[name], after[name]) for name in kept)
 
 
-def test_accumulated_batches_are_one_large_batch(tmp_path, monkeypatch, float64):
+def test_update_of_accumulated_batches_equals_one_large_batch(tmp_path, monkeypatch, float64):
     """Of unequal numbers of tokens: a mean of means would differ."""
     rows = np.arange(24)
     parts = [rows[:3], rows[3:20], rows[20:]]
@@ -176,7 +176,7 @@ def test_accumulated_batches_are_one_large_batch(tmp_path, monkeypatch, float64)
         torch.testing.assert_close(tensor, results[1][name], rtol=1e-9, atol=1e-12)
 
 
-def test_each_pair_is_seen_once_an_epoch(tmp_path, monkeypatch):
+def test_epoch_has_each_pair_once(tmp_path, monkeypatch):
     seen = Counter()
     training = Pairs(300, 1)
     ids = training.ids
@@ -207,7 +207,7 @@ class Exploding(nn.Module):
 
 
 @pytest.mark.parametrize(("factor", "what"), [(float("inf"), "loss"), (float("nan"), "loss"), (1e30, "norm")])
-def test_a_non_finite_loss_or_gradient_stops_before_the_step(tmp_path, factor, what):
+def test_update_stops_before_a_step_with_non_finite_loss_or_gradient(tmp_path, factor, what):
     conf = settings()
     net = toy.model(conf)
     net.decoder = Exploding(net.decoder)
@@ -226,7 +226,7 @@ def test_a_non_finite_loss_or_gradient_stops_before_the_step(tmp_path, factor, w
     assert_same(saved, everything(tmp_path / "run"))
 
 
-def test_clipping_bounds_the_step_and_reports_the_norm_before(tmp_path):
+def test_clipping_bounds_the_step_and_reports_the_norm_before_it(tmp_path):
     changes = (
         "train.optimizer=sgd",
         "train.lr=1.0",
@@ -251,7 +251,7 @@ def test_clipping_bounds_the_step_and_reports_the_norm_before(tmp_path):
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "inverse-sqrt", "plateau"])
-def test_stops_early_under_every_schedule(tmp_path, schedule):
+def test_early_stopping_acts_under_every_schedule(tmp_path, schedule):
     conf = settings(
         f"train.schedule={schedule}",
         "train.metric=bleu",
@@ -271,7 +271,7 @@ def test_stops_early_under_every_schedule(tmp_path, schedule):
     assert again[0].reason == "patience"
 
 
-def test_the_best_weights_are_kept_not_the_last(tmp_path):
+def test_best_weights_are_saved_not_the_last(tmp_path):
     conf = settings("train.metric=bleu", "train.validate_every=5")
     kept = []
 
@@ -286,7 +286,7 @@ def test_the_best_weights_are_kept_not_the_last(tmp_path):
     assert not all(torch.equal(best[name], kept[2][name]) for name in best)
 
 
-def test_a_bleu_near_zero_neither_chooses_weights_nor_stops_training_and_resumes_alike(tmp_path):
+def test_bleu_near_zero_neither_selects_weights_nor_stops_training_and_resumes_alike(tmp_path):
     common = (
         "train.metric=bleu",
         "train.validate_every=5",
@@ -317,7 +317,7 @@ def test_a_bleu_near_zero_neither_chooses_weights_nor_stops_training_and_resumes
     assert one.best == (0.0, -round(losses[-1], 3) + 50e-6, 20)
 
 
-def test_averaged_weights_are_validated_and_kept_and_leave_training_as_it_was(tmp_path):
+def test_ema_averaged_weights_are_validated_and_saved_and_training_is_unchanged(tmp_path):
     seen = []
 
     def validate(net):
@@ -337,7 +337,7 @@ def test_averaged_weights_are_validated_and_kept_and_leave_training_as_it_was(tm
     assert not all(torch.equal(best[name], seen[0][name]) for name in best)
 
 
-def test_the_average_is_that_of_the_weights_so_far(tmp_path):
+def test_ema_average_is_of_all_weights_so_far(tmp_path):
     conf = settings("train.ema=0.5", "train.max_steps=4", "train.validate_every=100")
     net = toy.model(conf)
     expected = {name: tensor.clone() for name, tensor in named_tensors(net).items()}
@@ -352,7 +352,7 @@ def test_the_average_is_that_of_the_weights_so_far(tmp_path):
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.5])
-def test_the_mean_is_that_of_the_last_validations(tmp_path, ema):
+def test_average_mean_is_over_the_last_validations(tmp_path, ema):
     """Of those there were, at first; a validation out of turn is the last of its own mean alone. Training
     goes on with the weights themselves.
     """
@@ -404,7 +404,7 @@ def test_the_mean_is_that_of_the_last_validations(tmp_path, ema):
     assert all(trained.values())
 
 
-def test_means_are_what_patience_waits_for_and_a_new_run_begins_without_those_of_the_old(tmp_path):
+def test_early_stopping_uses_averaged_weights_and_a_new_run_starts_without_old_ones(tmp_path):
     conf = settings(
         "train.metric=bleu",
         "train.validate_every=2",
@@ -433,13 +433,13 @@ def test_means_are_what_patience_waits_for_and_a_new_run_begins_without_those_of
 
 
 @pytest.mark.parametrize("average", [1, 2])
-def test_a_state_of_more_validations_than_are_averaged_is_refused(tmp_path, average):
+def test_resume_refuses_a_state_with_more_validations_than_are_averaged(tmp_path, average):
     fit(tmp_path / "run", settings("train.average=3"))
     with pytest.raises(UserError, match=rf"does not fit train\.average={average}$"):
         fit(tmp_path / "run", settings(f"train.average={average}", "train.max_steps=25"))
 
 
-def test_the_clock_ends_a_run_that_was_validated_and_counts_over_sessions(tmp_path, monkeypatch):
+def test_max_minutes_counts_all_sessions_and_ends_with_a_validation(tmp_path, monkeypatch):
     now = [0.0]
 
     def tick():
@@ -470,7 +470,7 @@ def test_the_clock_ends_a_run_that_was_validated_and_counts_over_sessions(tmp_pa
 
 
 @pytest.mark.parametrize("average", [1, 2])
-def test_a_validation_that_is_interrupted_is_done_on_resuming(tmp_path, average):
+def test_interrupted_validation_is_repeated_on_resume(tmp_path, average):
     conf = settings(
         "train.metric=bleu", "train.validate_every=5", "train.max_steps=10", f"train.average={average}"
     )
@@ -487,7 +487,7 @@ def test_a_validation_that_is_interrupted_is_done_on_resuming(tmp_path, average)
     assert_same(everything(tmp_path / "whole"), everything(tmp_path / "run"))
 
 
-def test_metrics_have_a_line_for_each_fact_and_none_twice_after_a_crash(tmp_path):
+def test_metrics_log_has_each_line_once_after_a_crash(tmp_path):
     conf = settings("train.max_steps=10")
     run = toy.new_run(tmp_path / "run", conf)
     events = trainer.train(toy.model(conf), run, toy.TRAINING, toy.VALIDATION, world=toy.ALONE)
@@ -504,7 +504,7 @@ def test_metrics_have_a_line_for_each_fact_and_none_twice_after_a_crash(tmp_path
     assert {"step", "epoch", "loss", "speed", "lr", "norm", "elapsed"} <= lines[0].keys()
 
 
-def test_progress_tells_loss_tokens_rate_and_time(tmp_path):
+def test_update_event_has_loss_speed_rate_and_time(tmp_path):
     conf = settings(
         "train.label_smoothing=0.0", "model.dropout=0.0", "train.max_steps=4", "train.log_every=3"
     )
@@ -516,25 +516,25 @@ def test_progress_tells_loss_tokens_rate_and_time(tmp_path):
     assert all(event.speed > 0 and event.norm > 0 and event.remaining >= 0 for event in events)
 
 
-def test_other_data_are_refused_on_resuming(tmp_path):
+def test_resume_refuses_other_data(tmp_path):
     fit(tmp_path / "run", settings("train.max_steps=1"))
     with pytest.raises(UserError, match=r"^resume: the training data"):
         fit(tmp_path / "run", settings(), training=Pairs(299, 1))
 
 
-def test_no_training_pair_is_one_line(tmp_path):
+def test_training_without_a_pair_is_refused(tmp_path):
     with pytest.raises(UserError, match="no training pair"):
         fit(tmp_path / "run", settings(), training=Pairs(0, 1))
 
 
-def test_half_precision_on_the_cpu_learns_too(tmp_path):
+def test_bf16_learns_on_the_cpu(tmp_path):
     conf = settings("train.max_steps=20", "model.dropout=0.0")
     events = of(Update, fit(tmp_path / "run", conf, format="bf16"))
     assert events[-1].loss < events[0].loss
     assert {tensor.dtype for tensor in everything(tmp_path / "run")[1].values()} == {torch.float32}
 
 
-def test_an_overflow_of_fp16_is_left_out_and_the_scale_falls(tmp_path):
+def test_fp16_overflow_skips_the_step_and_lowers_the_scale(tmp_path):
     conf = settings("train.max_steps=6")
     made = toy.new_trainer(tmp_path / "run", conf, format="fp16")
     weights = made.averages.weights
@@ -552,7 +552,7 @@ def test_an_overflow_of_fp16_is_left_out_and_the_scale_falls(tmp_path):
     assert state.scaler["scale"] == 4.0
 
 
-def test_a_full_disk_is_one_line_and_the_saved_state_stays(tmp_path, monkeypatch):
+def test_full_disk_is_one_line_and_leaves_the_saved_state(tmp_path, monkeypatch):
     conf = settings()
     run = toy.new_run(tmp_path / "run", conf)
     events = trainer.train(toy.model(conf), run, toy.TRAINING, toy.VALIDATION, world=toy.ALONE)

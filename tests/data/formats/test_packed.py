@@ -92,7 +92,7 @@ UNWANTED |= {
 
 @pytest.mark.parametrize("name", ["x.en", "x.gz", "x.bz2", "x.xz", "x.zst"])
 @pytest.mark.parametrize("form", PACK)
-def test_the_name_decides_nothing(form: str, name: str, tmp_path: Path) -> None:
+def test_packing_is_recognised_by_content_not_by_name(form: str, name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(PACK[form](TEXT))
     assert list(read_lines(path)) == LINES
@@ -101,7 +101,7 @@ def test_the_name_decides_nothing(form: str, name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["gzip", "bzip2", "xz"])
-def test_packed_in_several_pieces_or_damaged(form: str, tmp_path: Path) -> None:
+def test_packed_members_and_damage(form: str, tmp_path: Path) -> None:
     path = tmp_path / "x"
     packed = PACK[form](TEXT)
     path.write_bytes(packed * 3)
@@ -129,7 +129,7 @@ def test_short_files_are_text(content: bytes, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gz"])
 @pytest.mark.parametrize("way_out", UNWANTED)
-def test_what_is_no_text_is_refused_with_the_way_out(way_out: str, packed: bool, tmp_path: Path) -> None:
+def test_other_files_than_text_are_refused_with_a_way_out(way_out: str, packed: bool, tmp_path: Path) -> None:
     path = tmp_path / "x.txt"
     path.write_bytes(gzip.compress(UNWANTED[way_out]) if packed else UNWANTED[way_out])
     with pytest.raises(UserError, match=rf"x\.txt: .*{way_out}") as error:
@@ -162,7 +162,7 @@ def test_pipes(form: str) -> None:
     thread.join()
 
 
-def test_a_pipe_answers_with_what_is_there() -> None:
+def test_pipe_gives_available_bytes_at_once() -> None:
     read, write = os.pipe()
     os.write(write, b"one\n")
     with unpacked(open(read, "rb", buffering=0), "standard input") as file:  # type: ignore[attr-defined]
@@ -173,7 +173,7 @@ def test_a_pipe_answers_with_what_is_there() -> None:
         assert file.read1(100) == b""
 
 
-def test_what_has_nothing_to_read() -> None:
+def test_is_blank() -> None:
     for text in (
         "",
         " ",

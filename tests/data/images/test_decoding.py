@@ -99,7 +99,7 @@ def test_every_format_is_read(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["ICO", "TGA", "PCX", "SGI", "EPS"])
-def test_other_formats_are_not_even_tried(form: str) -> None:
+def test_formats_beyond_the_list_are_not_tried(form: str) -> None:
     with pytest.raises(UserError, match=r"^a\.png: not an image"):
         still(encoded(quarters(), form))
 
@@ -118,7 +118,7 @@ def test_every_mode_of_png(mode: str) -> None:
     assert corners(still(encoded(image))) == expected
 
 
-def test_what_is_transparent_is_white() -> None:
+def test_transparent_pixels_become_white() -> None:
     clear = Image.new("RGBA", (16, 16), (255, 0, 0, 0))
     half = Image.new("RGBA", (16, 16), (0, 0, 0, 128))
     assert corners(still(encoded(clear))) == [WHITE] * 4
@@ -133,7 +133,7 @@ def test_what_is_transparent_is_white() -> None:
     assert corners(still(encoded(Image.new("RGB", (16, 16), RED), transparency=RED))) == [WHITE] * 4
 
 
-def test_grey_of_many_bits() -> None:
+def test_grey_of_16_and_32_bits_becomes_8() -> None:
     steps = np.linspace(0, 1, 16)[None].repeat(16, 0)
 
     def row(values: NDArray[np.generic], form: str = "TIFF") -> list[int]:
@@ -177,7 +177,7 @@ def test_cmyk_photographs_are_the_right_way_round() -> None:
         (99, "rgbw"),
     ],
 )
-def test_a_camera_that_was_turned(form: str, orientation: int, expected: str) -> None:
+def test_exif_orientation_is_applied(form: str, orientation: int, expected: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     wide = Image.new("RGB", (64, 32), WHITE)
@@ -191,7 +191,7 @@ def test_a_camera_that_was_turned(form: str, orientation: int, expected: str) ->
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", [*range(1, 9), 99])
-def test_boxes_are_turned_with_the_image(form: str, orientation: int) -> None:
+def test_apply_exif_to_boxes_keeps_the_same_pixels(form: str, orientation: int) -> None:
     """Around the same pixels as before."""
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -225,7 +225,7 @@ def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded() -> None:
     assert np.array_equal(still(sound[:2] + thumbnail + sound[2:]), still(sound))
 
 
-def test_damaged_exif_is_no_matter() -> None:
+def test_damaged_exif_is_ignored() -> None:
     sound = encoded(quarters(), "JPEG", quality=95)
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x05" + b"\xff" * 40
     broken = sound[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + sound[2:]
@@ -302,7 +302,7 @@ BAD: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize("name", BAD)
 @pytest.mark.parametrize("clip", [False, True], ids=["still", "clip"])
-def test_what_is_no_image_is_one_line(name: str, clip: bool) -> None:
+def test_decoding_refuses_other_content_in_one_line(name: str, clip: bool) -> None:
     data, message = BAD[name]
     actions: list[Callable[[], object]] = [
         lambda: model_pixels([data], "x/a.jpg", SIDE, clip=clip, frames=4),
@@ -324,7 +324,7 @@ def test_what_is_no_image_is_one_line(name: str, clip: bool) -> None:
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM"])
-def test_wherever_a_file_is_cut_it_is_refused_or_whole(form: str) -> None:
+def test_cut_file_is_refused_or_decoded_whole(form: str) -> None:
     data = encoded(photograph(23, 17), form)
     whole = still(data)
     refused = 0
@@ -336,7 +336,7 @@ def test_wherever_a_file_is_cut_it_is_refused_or_whole(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM"])
-def test_noise_in_a_file_never_ends_in_anything_but_a_line(form: str) -> None:
+def test_noise_in_a_file_gives_one_line_or_pixels(form: str) -> None:
     chance = np.random.default_rng(5)
     data = encoded(photograph(23, 17), form)
     for _ in range(200):
@@ -348,13 +348,13 @@ def test_noise_in_a_file_never_ends_in_anything_but_a_line(form: str) -> None:
             assert found is None or found.shape[1:] == (SIDE, SIDE, 3)
 
 
-def test_an_older_setting_of_pillow_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bounds_do_not_depend_on_pillow_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # whatever others set: the bound is ours
     assert still(encoded(quarters())).shape == (SIDE, SIDE, 3)
 
 
-def test_pillow_warns_nobody() -> None:
+def test_pillow_warnings_are_silenced() -> None:
     apng = bytearray(encoded(quarters(), save_all=True, append_images=[quarters().rotate(90)]))
     place = apng.index(b"acTL")
     apng[place + 4 : place + 8] = struct.pack(">I", 0)  # no frames: Pillow warns, and takes the first
@@ -365,7 +365,7 @@ def test_pillow_warns_nobody() -> None:
     assert not seen
 
 
-def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_file_bounds_and_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(SOUND)
     assert read_file(path) == SOUND
@@ -413,7 +413,7 @@ def test_an_animated_file(form: str) -> None:
     assert display_pixels([data], "a", clip=True, longest=8).shape == (5, 8, 8, 3)
 
 
-def test_frames_are_shown_over_those_before() -> None:
+def test_frames_are_drawn_over_earlier_frames() -> None:
     """A GIF's second frame is a patch over the first, on a clear ground: a person sees both."""
     first, second = Image.new("RGBA", (16, 16), RED), Image.new("RGBA", (16, 16), (0, 0, 0, 0))
     second.paste(BLUE, (8, 8, 16, 16))
@@ -425,7 +425,7 @@ def test_frames_are_shown_over_those_before() -> None:
         assert [corners(frame)[3] for frame in frames] == [RED, BLUE]
 
 
-def test_the_first_image_of_an_animated_png_that_is_for_others() -> None:
+def test_default_image_of_animated_png_is_no_frame() -> None:
     data = encoded(
         Image.new("RGB", (16, 16), WHITE),
         save_all=True,
@@ -494,7 +494,7 @@ def test_pages_larger_than_the_first_are_bounded_together_too(monkeypatch: pytes
         check([data], "a", clip=True)
 
 
-def test_frames_without_end_are_not_counted() -> None:
+def test_count_frames_stops_at_its_bound() -> None:
     image = b",\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0"
     endless = b"GIF89a" + struct.pack("<HH", 1, 1) + b"\x80\0\0" + b"\0" * 6 + image * 3_000_000 + b";"
     assert count_frames([endless], "a") == decoding.MOST_FRAMES + 1
@@ -515,7 +515,7 @@ def test_a_clip_that_ends_too_early() -> None:
 # Sizes
 
 
-def test_the_three_fits() -> None:
+def test_three_ways_to_fit_a_square() -> None:
     """Left third red, middle green, right third blue, three times as wide as high."""
     wide = Image.new("RGB", (96, 32), GREEN)
     wide.paste(RED, (0, 0, 32, 32))
@@ -553,7 +553,7 @@ def test_large_photographs_are_decoded_at_a_lower_size_and_look_alike() -> None:
     assert near(corners(still(encoded(Image.fromarray(fine)), 32)), [(128, 128, 128)] * 4, 3)
 
 
-def test_scaled_for_people() -> None:
+def test_display_pixels_are_scaled_down() -> None:
     assert display_pixels([SOUND], "a").shape == (1, 61, 97, 3)
     assert display_pixels([SOUND], "a", longest=50).shape == (1, 31, 50, 3)
     assert np.array_equal(display_pixels([encoded(quarters())], "a")[0], np.asarray(quarters()))
@@ -562,7 +562,7 @@ def test_scaled_for_people() -> None:
 # Changes
 
 
-def test_changes_are_a_function_of_the_seed() -> None:
+def test_augmentation_is_a_function_of_the_seed() -> None:
     data = encoded(photograph())
     augmentation = Augmentation(max_crop=0.3, flip=True, color_jitter=0.3)
     found = [still(data, 24, augmentation=augmentation, seed=seed) for seed in range(8)]
@@ -573,7 +573,7 @@ def test_changes_are_a_function_of_the_seed() -> None:
 
 
 @pytest.mark.parametrize("fit", FITS)
-def test_what_is_cut_off_is_within_bounds(fit: str) -> None:
+def test_crop_is_within_bounds(fit: str) -> None:
     """Every pixel's colour is its place: what is kept can be read off the corners."""
     y, x = np.mgrid[0:256, 0:256]
     data = encoded(Image.fromarray(np.stack([x, y, x * 0], -1).astype(np.uint8)))
@@ -587,7 +587,7 @@ def test_what_is_cut_off_is_within_bounds(fit: str) -> None:
     assert len(seen) > 30
 
 
-def test_flips_are_even_and_alone() -> None:
+def test_flip_happens_half_the_time_and_changes_nothing_else() -> None:
     data = encoded(quarters())
     found = [
         tuple(corners(still(data, augmentation=Augmentation(flip=True), seed=seed))) for seed in range(200)
@@ -596,7 +596,7 @@ def test_flips_are_even_and_alone() -> None:
     assert 70 < found.count((RED, GREEN, BLUE, WHITE)) < 130
 
 
-def test_colours_are_within_bounds_and_the_ground_of_a_padded_image_stays() -> None:
+def test_color_jitter_is_within_bounds_and_leaves_padding() -> None:
     data = encoded(Image.new("RGB", (32, 16), (120, 90, 60)))
     seen = set()
     for seed in range(50):
@@ -609,7 +609,7 @@ def test_colours_are_within_bounds_and_the_ground_of_a_padded_image_stays() -> N
     assert len(seen) > 40
 
 
-def test_every_frame_of_a_clip_is_changed_alike() -> None:
+def test_augmentation_is_the_same_for_all_frames() -> None:
     one = encoded(photograph())
     frames = model_pixels(
         [one] * 4, "a", 24, clip=True, frames=4, augmentation=Augmentation(0.3, True, 0.3), seed=1
@@ -617,7 +617,7 @@ def test_every_frame_of_a_clip_is_changed_alike() -> None:
     assert all(np.array_equal(frames[0], frame) for frame in frames)
 
 
-def test_threads() -> None:
+def test_decoding_in_threads() -> None:
     data = [
         encoded(photograph(200 + number, 100), form)
         for number, form in enumerate(["JPEG", "PNG", "GIF", "WEBP"] * 4)
@@ -674,7 +674,7 @@ def test_threads() -> None:
         (bytes(range(128, 256)), None),
     ],
 )
-def test_what_is_no_image_is_named_with_what_is_read(data: bytes, what: str | None) -> None:
+def test_other_formats_are_named_in_the_error(data: bytes, what: str | None) -> None:
     with pytest.raises(UserError) as caught:
         still(data)
     line = str(caught.value)
@@ -685,7 +685,7 @@ def test_what_is_no_image_is_named_with_what_is_read(data: bytes, what: str | No
         assert line.endswith("(PNG, JPEG, GIF, WEBP, BMP, TIFF, PPM are read)")
 
 
-def test_the_thumbnail_of_a_raw_photograph_is_not_taken_for_it() -> None:
+def test_raw_photograph_is_refused() -> None:
     line = r"^a\.png: not an image that is read, but a RAW photograph"
     with pytest.raises(UserError, match=line):
         still(tiff(4, 4, 8, bytes(4), tag50706=1025))  # of Adobe, Leica, Pentax, telephones
@@ -747,9 +747,7 @@ def measured(data: bytes) -> tuple[str, int]:
 
 
 @pytest.mark.parametrize(("bits", "form", "kind"), [(32, 3, "<f4"), (32, 2, "<i4"), (16, 1, "<u2")])
-def test_a_large_image_of_many_bits_takes_little_more_than_its_pixels(
-    bits: int, form: int, kind: str
-) -> None:
+def test_large_grey_image_needs_little_memory(bits: int, form: int, kind: str) -> None:
     width, height = 8000, 7999
     row = np.linspace(0, 60_000, width).astype(kind).tobytes()
     said, size = measured(tiff(width, height, bits, row, form))
@@ -778,13 +776,13 @@ def test_a_large_image_of_many_bits_takes_little_more_than_its_pixels(
         (b"P5 " + b"9" * 100 + b" 1 255\n", "damaged"),
     ],
 )
-def test_headers_that_ask_for_much_are_refused_before_anything_is_unpacked(data: bytes, said: str) -> None:
+def test_huge_headers_are_refused_before_unpacking(data: bytes, said: str) -> None:
     line, size = measured(data)
     assert said in line
     assert size < 300
 
 
-def test_grey_of_many_bits_is_the_same_in_any_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_grey_conversion_does_not_depend_on_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     chance = np.random.default_rng(0)
     shape = (37, 53)
     floats = np.where(chance.random(shape) < 0.1, np.nan, chance.normal(size=shape) * 1e30).astype(np.float32)
@@ -808,7 +806,7 @@ def test_grey_of_many_bits_is_the_same_in_any_pieces(monkeypatch: pytest.MonkeyP
     )
 
 
-def test_large_images_wait_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_images_wait_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads together hold no more than the room that there is, or one image that needs more."""
     data = [encoded(photograph(400, 300), form) for form in ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP")]
     alone = [still(one) for one in data]

@@ -119,7 +119,7 @@ def test_a_table_with_lists_of_splits(tmp_path: Path) -> None:
     assert splits(opened(tmp_path)) == {"10_a.jpg": "train", "20_b.jpg": "valid", "30_c.jpg": "test"}
 
 
-def test_of_two_forms_of_the_same_captions_one_is_read(tmp_path: Path) -> None:
+def test_flickr_prefers_token_file_to_table(tmp_path: Path) -> None:
     put(tmp_path / "Images")
     write(tmp_path / "captions.txt", COMMAS)
     token = write(tmp_path / "Flickr8k.token.txt", "10_a.jpg#0\tA dog\n")
@@ -132,7 +132,7 @@ def test_of_two_forms_of_the_same_captions_one_is_read(tmp_path: Path) -> None:
         open_corpus(str(tmp_path))
 
 
-def test_images_by_other_letters(tmp_path: Path) -> None:
+def test_image_names_match_in_any_case(tmp_path: Path) -> None:
     put(tmp_path / "Images")
     for path in (tmp_path / "Images").iterdir():
         path.rename(path.with_suffix(".JPG"))
@@ -191,7 +191,7 @@ def test_quotes(rows: str, texts: list[str] | None, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["../a.jpg,x", "/etc/passwd,x", "http://localhost/a.jpg,x", "a\0b,x"])
-def test_names_that_lead_elsewhere(line: str, tmp_path: Path) -> None:
+def test_image_names_must_stay_inside_the_folder(line: str, tmp_path: Path) -> None:
     put(tmp_path)
     write(tmp_path / "captions.txt", f"image,caption\n10_a.jpg,x\n{line}\n")
     with pytest.raises(UserError, match=r"captions\.txt:3: .* is no path inside"):
@@ -311,7 +311,7 @@ def test_coco_files_elsewhere(layout: str, reverse: bool, name: str, tmp_path: P
     }
 
 
-def test_coco_of_two_years_is_a_question(tmp_path: Path) -> None:
+def test_coco_files_of_two_years_are_refused(tmp_path: Path) -> None:
     whole_coco(tmp_path)
     whole_coco(tmp_path, 2014)
     with pytest.raises(
@@ -381,7 +381,7 @@ def test_faults_of_coco(text: str, message: str, tmp_path: Path) -> None:
     assert len(str(caught.value)) < 500
 
 
-def test_half_a_surrogate_pair_becomes_a_character(tmp_path: Path) -> None:
+def test_unpaired_surrogate_becomes_replacement_character(tmp_path: Path) -> None:
     put(tmp_path)
     write(
         tmp_path / "captions_x.json",
@@ -393,7 +393,7 @@ def test_half_a_surrogate_pair_becomes_a_character(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 64])
-def test_lists_are_read_piece_by_piece(size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_lists_are_streamed(size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for indent in (None, 1):
         path = coco(
             tmp_path / "x.json",
@@ -412,7 +412,7 @@ def test_lists_are_read_piece_by_piece(size: int, tmp_path: Path, monkeypatch: p
         assert [name for name, *_ in whole] == ["images"] * 3 + ["annotations"] * 5
 
 
-def test_a_large_file_is_read_in_little_memory(tmp_path: Path) -> None:
+def test_json_lists_need_little_memory(tmp_path: Path) -> None:
     path = tmp_path / "captions_x.json"
     with path.open("w") as file:
         file.write('{"images": [{"id": 1, "file_name": "a.jpg"}], "more": [')
@@ -439,7 +439,7 @@ def test_a_large_file_is_read_in_little_memory(tmp_path: Path) -> None:
         ("captions.json", '{"captions": {"10_a.jpg": "a dog"}}'),
     ],
 )
-def test_a_file_that_is_not_known_is_named_with_what_is(name: str, text: str, tmp_path: Path) -> None:
+def test_unknown_caption_file_is_named_with_known_layouts(name: str, text: str, tmp_path: Path) -> None:
     put(tmp_path / "Images")
     write(tmp_path / name, text)
     write(tmp_path / "README.md", "About these images")

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from seq2attn.data.images.memory_budget import MemoryBudget
 
 
-def test_the_sum_is_bounded_and_who_needs_more_is_alone() -> None:
+def test_memory_budget_bounds_the_sum() -> None:
     budget, lock = MemoryBudget(10), threading.Lock()
     held: list[int] = []
     wrong: list[list[int]] = []
@@ -28,7 +28,7 @@ def test_the_sum_is_bounded_and_who_needs_more_is_alone() -> None:
     assert not held
 
 
-def test_budget_is_given_back_when_work_fails() -> None:
+def test_memory_budget_is_released_on_errors() -> None:
     budget = MemoryBudget(1)
     for _ in range(3):
         try:
@@ -40,7 +40,7 @@ def test_budget_is_given_back_when_work_fails() -> None:
         pass
 
 
-def test_a_forked_process_begins_with_all_the_budget() -> None:
+def test_memory_budget_is_whole_after_a_fork() -> None:
     budget = MemoryBudget(1)
     with budget.reserve(1):
         if (child := os.fork()) == 0:

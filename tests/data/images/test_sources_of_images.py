@@ -128,7 +128,7 @@ def test_flickr(images: str, tmp_path: Path) -> None:
     assert corpus_of(folder, None, "en").language == "en"
 
 
-def test_flickr_without_lists_is_still_to_be_divided(tmp_path: Path) -> None:
+def test_flickr_without_lists_is_undivided(tmp_path: Path) -> None:
     folder = flickr(tmp_path)
     for path in folder.glob("*Images.txt"):
         path.unlink()
@@ -166,7 +166,7 @@ def test_flickr30k_lists_have_numbers(tmp_path: Path) -> None:
     ]
 
 
-def test_captions_that_do_not_stand_together_and_images_that_are_missing(tmp_path: Path) -> None:
+def test_flickr_captions_may_be_scattered_and_images_missing(tmp_path: Path) -> None:
     write(tmp_path / "x.token.txt", "a.png#0\tone\nb.png#0\ttwo\r\n\na.png#1\tthree\nc.png#0\t \n")
     put(tmp_path, "a.png")
     corpus = corpus_of(tmp_path)
@@ -364,7 +364,7 @@ def test_karpathy(below: str, filepath: str | None, tmp_path: Path) -> None:
         assert corpus.inputs == [file]
 
 
-def test_the_same_name_in_two_folders_of_karpathys(tmp_path: Path) -> None:
+def test_karpathy_images_of_one_name_in_two_folders(tmp_path: Path) -> None:
     karpathy(tmp_path, filepath="train2014")
     put(tmp_path / "train2014")
     (tmp_path / "val2014").mkdir()
@@ -373,9 +373,7 @@ def test_the_same_name_in_two_folders_of_karpathys(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 64])
-def test_karpathys_list_is_read_piece_by_piece(
-    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_karpathy_list_is_streamed(size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = [record for _, record in read_records(karpathy(tmp_path), "images")]
     assert len(whole) == 4
     monkeypatch.setattr("seq2attn.data.formats.json_records._CHUNK", size)
@@ -407,7 +405,7 @@ def test_karpathys_list_is_read_piece_by_piece(
         ),
     ],
 )
-def test_faults_of_karpathys(text: str, message: str, tmp_path: Path) -> None:
+def test_faults_of_karpathy(text: str, message: str, tmp_path: Path) -> None:
     path = write(tmp_path / "dataset_x.json", text)
     with pytest.raises(UserError) as caught:
         list(corpus_of(path).images())
@@ -474,7 +472,7 @@ def test_an_image_folder(form: str, tmp_path: Path) -> None:
         assert (corpus.language, corpus.clips, corpus.notes) == (None, False, [])
 
 
-def test_an_image_folder_with_a_folder_a_split(tmp_path: Path) -> None:
+def test_image_folder_with_a_folder_per_split(tmp_path: Path) -> None:
     for split, folder in (("train", "train"), ("valid", "validation"), ("test", "test")):
         names = [name for name, (mine, _) in EXPECTED.items() if mine == split]
         put(tmp_path / folder, *names)
@@ -643,7 +641,7 @@ def split_tables(folder: Path, column: str = "image") -> Path:
     return folder
 
 
-def test_a_table_a_split(tmp_path: Path) -> None:
+def test_image_tables_one_per_split(tmp_path: Path) -> None:
     folder = split_tables(tmp_path / "set")
     write(folder / "extra.jsonl", "{}")
     corpus = corpus_of(folder)
@@ -670,7 +668,7 @@ def test_bundled_corpora_are_found_by_name(
     assert corpus_of(name, None, "captions:de").language == "de"
 
 
-def test_a_row_a_caption_with_the_bytes_in_each(tmp_path: Path) -> None:
+def test_rows_with_equal_bytes_are_one_image(tmp_path: Path) -> None:
     rows = [
         {"image": {"bytes": DATA[name], "path": name}, "text": caption}
         for name, (_, captions) in EXPECTED.items()
@@ -692,7 +690,9 @@ def test_a_row_a_caption_with_the_bytes_in_each(tmp_path: Path) -> None:
         images[-1].content()
 
 
-def test_large_images_are_not_unpacked_all_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_images_are_unpacked_in_small_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("seq2attn.data.formats.parquet._BYTES", 3000)
     sizes = []
     rows_at_once = parquet._rows
@@ -708,7 +708,7 @@ def test_large_images_are_not_unpacked_all_at_once(tmp_path: Path, monkeypatch: 
     assert sizes == [2]
 
 
-def test_text_with_a_image_beside_it_stays_text(tmp_path: Path) -> None:
+def test_text_table_with_an_image_column_stays_text(tmp_path: Path) -> None:
     path = lines(tmp_path / "multi30k.jsonl", [{"image": "a.jpg", "en": "a", "de": "b"}])
     assert [(row.source, row.target) for row in open_corpus(str(path)).rows()] == [("a", "b")]
     assert [(row.source, row.target) for row in open_corpus(str(path), "de", "en").rows()] == [("b", "a")]
@@ -756,7 +756,7 @@ def test_folders_of_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("layout", ["flickr", "karpathy", "metadata", "bytes"])
-def test_a_clip_where_an_image_stands(layout: str, tmp_path: Path) -> None:
+def test_clip_among_images(layout: str, tmp_path: Path) -> None:
     data = gif()
     (tmp_path / "a.gif").write_bytes(data)
     if layout == "flickr":
@@ -892,7 +892,7 @@ def test_a_dataset_of_the_hub(form: str, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.usefixtures("offline")
-def test_a_path_of_the_hub_that_leads_to_this_machine(tmp_path: Path) -> None:
+def test_hub_paths_to_local_files_are_refused(tmp_path: Path) -> None:
     from seq2attn.data.hf_datasets import _locate
 
     put(tmp_path)

@@ -79,7 +79,7 @@ def test_plans_are_a_function_of_seed_and_epoch(stills: Prepared) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_some_captions_of_each_image_are_others_in_each_epoch(stills: Prepared, count: int) -> None:
+def test_captions_per_image_differ_by_epoch(stills: Prepared, count: int) -> None:
     """k captions an image: over c/k epochs, rounded up, each comes, and none more than one time oftener than
     another.
     """
@@ -106,7 +106,7 @@ def test_some_captions_of_each_image_are_others_in_each_epoch(stills: Prepared, 
     assert firsts == {True, False}  # not every image begins with its first
 
 
-def test_a_batch_has_each_image_once_and_its_captions_know_it(stills: Prepared) -> None:
+def test_batch_has_each_image_once_with_source_indices(stills: Prepared) -> None:
     split = stills.captioned_split("train")
     of = CaptionedImages(split, STILLS, TrainConfig())
     images = toy.images_of(of)
@@ -136,7 +136,7 @@ def test_a_batch_has_each_image_once_and_its_captions_know_it(stills: Prepared) 
 # Augmentation
 
 
-def test_what_varies_is_a_function_of_the_draw(stills: Prepared) -> None:
+def test_augmentation_of_a_batch_is_a_function_of_the_draw(stills: Prepared) -> None:
     split = stills.captioned_split("train")
     varied = TrainConfig(max_crop=0.3, flip=True, color_jitter=0.3)
     some = np.arange(0, len(split), 3)
@@ -149,7 +149,7 @@ def test_what_varies_is_a_function_of_the_draw(stills: Prepared) -> None:
     assert sum(torch.equal(*pair) for pair in zip(first, plain, strict=True)) <= 1
 
 
-def test_what_varies_does_not_hang_on_company(stills: Prepared) -> None:
+def test_augmentation_does_not_depend_on_other_images_of_the_batch(stills: Prepared) -> None:
     """An image's change is of the draw and of its number, not of its place; equal images in a batch change
     apart.
     """
@@ -161,7 +161,7 @@ def test_what_varies_does_not_hang_on_company(stills: Prepared) -> None:
     assert len({image.numpy().tobytes() for image in alike}) > 6
 
 
-def test_flips_are_half_and_only_where_they_are_asked_for(stills: Prepared) -> None:
+def test_half_of_images_are_flipped_if_set(stills: Prepared) -> None:
     split = stills.captioned_split("train")
     plain, _ = CaptionedImages(split, STILLS, None).sources(range(30))
     for flip in (True, False):
@@ -175,14 +175,14 @@ def test_flips_are_half_and_only_where_they_are_asked_for(stills: Prepared) -> N
         assert 5 < sum(mirrored) < 25 if flip else not any(mirrored)
 
 
-def test_nothing_varies_without_a_draw_or_settings(stills: Prepared) -> None:
+def test_no_augmentation_without_a_draw_or_settings(stills: Prepared) -> None:
     split, varied = stills.captioned_split("train"), TrainConfig(max_crop=0.5, flip=True, color_jitter=0.5)
     plain, _ = CaptionedImages(split, STILLS, TrainConfig()).sources(range(10), 3)
     assert torch.equal(CaptionedImages(split, STILLS, varied).sources(range(10), None)[0], plain)
     assert torch.equal(CaptionedImages(split, STILLS, None).sources(range(10), 3)[0], plain)
 
 
-def test_frames_of_a_clip_change_alike(clips: Prepared) -> None:
+def test_frames_of_a_clip_get_one_augmentation(clips: Prepared) -> None:
     of = CaptionedImages(clips.captioned_split("train"), CLIPS, TrainConfig(flip=True))
     plain, mask = CaptionedImages(clips.captioned_split("train"), CLIPS, None).sources(range(8))
     found, _ = of.sources(range(8), 2)
@@ -238,7 +238,7 @@ def test_features_take_the_place_of_pixels(stills: Prepared) -> None:
     assert batch.source_mask.tolist() == [[True]] * len(batch.source)
 
 
-def test_features_of_shorter_clips_end_before_the_first_that_is_no_number(clips: Prepared) -> None:
+def test_features_of_shorter_clips_end_before_nan(clips: Prepared) -> None:
     made = np.random.default_rng(1).normal(size=(8, 4, 5, 2, 2)).astype(np.float16)
     made[0, 3:] = made[1, 1:] = np.nan
     of = CaptionedImages(clips.captioned_split("train"), CLIPS, TrainConfig(), made)
@@ -254,9 +254,7 @@ def test_features_of_shorter_clips_end_before_the_first_that_is_no_number(clips:
 # Faults
 
 
-def test_a_image_that_is_damaged_afterwards_is_named(
-    stills: Prepared, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_image_damaged_after_preparation_is_named(stills: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     split = stills.captioned_split("train")
     content = split.content
     monkeypatch.setattr(split, "content", lambda number: [b"nothing"] if number == 4 else content(number))
@@ -264,7 +262,7 @@ def test_a_image_that_is_damaged_afterwards_is_named(
         CaptionedImages(split, STILLS, TrainConfig()).sources(range(8), 1)
 
 
-def test_images_are_decoded_beside_one_another_and_stay_in_order(
+def test_images_are_decoded_in_threads_and_stay_in_order(
     stills: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split = stills.captioned_split("train")
@@ -282,7 +280,7 @@ def test_images_are_decoded_beside_one_another_and_stay_in_order(
     assert threading.get_ident() not in threads
 
 
-def test_nothing_that_training_reads_changes_with_the_sources(stills: Prepared, tmp_path: Path) -> None:
+def test_batches_ignore_the_sources_of_the_data(stills: Prepared, tmp_path: Path) -> None:
     of = CaptionedImages(stills.captioned_split("train"), STILLS, TrainConfig())
     assert of.ahead
     assert of.source_lengths.tolist() == [0] * len(of.split)

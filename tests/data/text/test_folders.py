@@ -43,7 +43,7 @@ def sources(corpus: object) -> list[str]:
         "zip://x.csv::http://127.0.0.1:9/x.zip",
     ],
 )
-def test_a_readme_chooses_no_files(path: str, tmp_path: Path) -> None:
+def test_readme_data_files_are_not_followed(path: str, tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "x.csv").write_text("en,fr\nsecret,secret\n", encoding="utf-8")
     folder = tmp_path / "f"
@@ -66,7 +66,7 @@ def test_a_readme_chooses_no_files(path: str, tmp_path: Path) -> None:
         assert f"from a.csv, b.csv in {folder}" in corpus.notes
 
 
-def test_prepared_folders_runs_and_hidden_files_are_no_corpus(tmp_path: Path) -> None:
+def test_folder_search_skips_prepared_folders_runs_and_hidden_files(tmp_path: Path) -> None:
     folder = tmp_path / "x"
     folder.mkdir()
     (folder / "data.tsv").write_text(TSV, encoding="utf-8")
@@ -111,7 +111,7 @@ def test_prepared_folders_runs_and_hidden_files_are_no_corpus(tmp_path: Path) ->
             open_corpus(str(folder / name))
 
 
-def test_raw_text_beside_arrow(tmp_path: Path) -> None:
+def test_folder_with_tables_and_arrow_files_is_refused(tmp_path: Path) -> None:
     import datasets
 
     datasets.disable_progress_bars()
@@ -132,7 +132,7 @@ def test_raw_text_beside_arrow(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["../../outside/x.arrow", "/etc/passwd", "..", "", "a/b", "\0", "\ud800", None, 3, "gone.arrow"]
 )
-def test_what_datasets_saved_names_its_own_files_alone(name: object, tmp_path: Path) -> None:
+def test_saved_dataset_may_name_only_its_own_files(name: object, tmp_path: Path) -> None:
     import datasets
 
     datasets.disable_progress_bars()
@@ -170,7 +170,7 @@ UNFIT = [
 
 
 @pytest.mark.parametrize("name", UNFIT)
-def test_names_of_splits_that_are_no_names_of_folders(name: str, tmp_path: Path) -> None:
+def test_split_names_must_be_folder_names(name: str, tmp_path: Path) -> None:
     assert split_name(name) is None
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps({"en": "a", "fr": "b", "split": name}), encoding="utf-8")
@@ -178,7 +178,7 @@ def test_names_of_splits_that_are_no_names_of_folders(name: str, tmp_path: Path)
         sources(open_corpus(str(path)))
 
 
-def test_a_file_of_a_split_that_is_no_name_of_a_folder(tmp_path: Path) -> None:
+def test_file_of_an_invalid_split_name_is_refused(tmp_path: Path) -> None:
     for name in ("train", "test\\..\\x"):
         for side in ("en", "fr"):
             (tmp_path / f"{name}.{side}").write_text("a\n", encoding="utf-8")
@@ -187,7 +187,7 @@ def test_a_file_of_a_split_that_is_no_name_of_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [*UNFIT, "", ".", "..", "/abs", ".hidden", "a/b"])
-def test_a_prepared_folder_names_no_split_outside_of_it(name: str, tmp_path: Path) -> None:
+def test_prepared_splits_lie_inside_the_folder(name: str, tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text(TSV, encoding="utf-8")
     prepare(str(tmp_path / "a.tsv"), tmp_path / "p", options())
     file = tmp_path / "p" / "prepared.json"
@@ -198,7 +198,7 @@ def test_a_prepared_folder_names_no_split_outside_of_it(name: str, tmp_path: Pat
         Prepared(tmp_path / "p")
 
 
-def test_copies_and_packed_files_in_a_folder_of_lines(tmp_path: Path) -> None:
+def test_line_aligned_folder_skips_copies_and_reads_packed_files(tmp_path: Path) -> None:
     for side in ("en", "fr"):
         (tmp_path / f"train.{side}").write_text("a\n", encoding="utf-8")
         for name in (
@@ -218,7 +218,7 @@ def test_copies_and_packed_files_in_a_folder_of_lines(tmp_path: Path) -> None:
         sources(open_corpus(str(tmp_path), "en", "fr"))
 
 
-def test_tables_that_do_not_agree(tmp_path: Path) -> None:
+def test_tables_with_different_columns_are_refused(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("en,fr\na,b\n", encoding="utf-8")
     (tmp_path / "test.csv").write_text("fr,en\nc,d\n", encoding="utf-8")
     corpus = open_corpus(str(tmp_path), "en", "fr")

@@ -28,7 +28,7 @@ from seq2attn.data.text.sentences import count_sentences
         (2, "It costs 3.14. Buy it."),
     ],
 )
-def test_several_sentences_are_seen(count: int, text: str) -> None:
+def test_count_sentences_of_several(count: int, text: str) -> None:
     assert count_sentences(text) == count
 
 
@@ -52,17 +52,17 @@ def test_several_sentences_are_seen(count: int, text: str) -> None:
         "What?!",
     ],
 )
-def test_one_sentence_is_one(text: str) -> None:
+def test_count_sentences_of_one(text: str) -> None:
     assert count_sentences(text) == 1
 
 
 @pytest.mark.parametrize("text", ["", " ", "...", "!!!", "\u200b"])
-def test_where_there_are_no_words_there_is_no_sentence(text: str) -> None:
+def test_count_sentences_without_words_is_zero(text: str) -> None:
     assert count_sentences(text) == 0
 
 
 @pytest.mark.parametrize("piece", ["a. ", ".", "x", " ", "'", "。'", ". '", ".'\"", "! ", "a.b"])
-def test_no_text_takes_long(piece: str) -> None:
+def test_count_sentences_is_fast_on_any_text(piece: str) -> None:
     before = time.process_time()
     count_sentences(piece * 1_000_000 + "x")
     assert time.process_time() - before < 10  # what grows with the square would take hours

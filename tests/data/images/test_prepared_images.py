@@ -80,7 +80,7 @@ def test_boxes_are_as_they_were_read(tmp_path: Path) -> None:
     assert opened.captioned_split("valid").boxes is None
 
 
-def test_boxes_of_a_image_that_is_turned_are_turned_too(tmp_path: Path) -> None:
+def test_boxes_follow_exif_orientation(tmp_path: Path) -> None:
     """As sizes are, which pointing and overlays take them with."""
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned clockwise
@@ -108,7 +108,7 @@ def test_frames_of_clips_are_kept_in_order(tmp_path: Path) -> None:
     assert table.column("count").to_pylist() == [3, 1]
 
 
-def test_many_images_are_in_several_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_preparation_writes_several_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows keep their place whatever is flushed together, in reading, dividing, encoding and leaving out."""
     monkeypatch.setattr("seq2attn.data.images.prepare._BATCH", 4)
     images = [toy.image(number, 1 + number % 2) for number in range(41)]
@@ -136,7 +136,7 @@ def test_many_images_are_in_several_batches(tmp_path: Path, monkeypatch: pytest.
     }
 
 
-def test_long_captions_of_training_are_left_out_alone(tmp_path: Path) -> None:
+def test_only_training_drops_long_captions(tmp_path: Path) -> None:
     images = [
         toy.image(0, 3, "train"),
         toy.image(1, 1, "train")._replace(captions=("one two three four five six",)),
@@ -152,7 +152,7 @@ def test_long_captions_of_training_are_left_out_alone(tmp_path: Path) -> None:
     }  # type: ignore[index]
 
 
-def test_a_image_without_a_caption_is_counted(tmp_path: Path) -> None:
+def test_image_without_caption_is_counted(tmp_path: Path) -> None:
     report = toy.prepare(
         tmp_path / "out", [toy.image(0, 1, "train"), toy.image(1, 0, "train"), toy.image(2, 1, "valid")]
     )
@@ -162,7 +162,7 @@ def test_a_image_without_a_caption_is_counted(tmp_path: Path) -> None:
     assert Prepared(tmp_path / "out").captioned_split("train").names == ["000.png"]
 
 
-def test_where_no_caption_is_left_it_says_why(tmp_path: Path) -> None:
+def test_split_without_captions_is_refused_with_reasons(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^valid: no caption is left: 1 empty \(.*\)$"):
         toy.prepare(
             tmp_path / "out", [toy.image(0, 1, "train"), toy.image(1, 1, "valid")._replace(captions=(" ",))]
@@ -187,7 +187,7 @@ def test_missing_and_damaged_images_are_counted_and_named(tmp_path: Path) -> Non
     assert len(note.splitlines()) == 1
 
 
-def test_more_missing_than_allowed_prepares_nothing(tmp_path: Path) -> None:
+def test_more_missing_images_than_allowed_are_refused(tmp_path: Path) -> None:
     images = [
         toy.broken(number)._replace(split="train") if number < 5 else toy.image(number, 2, "train")
         for number in range(20)
@@ -205,7 +205,7 @@ def test_more_missing_than_allowed_prepares_nothing(tmp_path: Path) -> None:
 # Division
 
 
-def test_equal_files_are_on_one_side(tmp_path: Path) -> None:
+def test_hold_out_keeps_equal_files_together(tmp_path: Path) -> None:
     """Under other names and captions too: a test must not show what was trained on."""
     images = [toy.image(number, 1) for number in range(30)]
     images += [
@@ -236,7 +236,7 @@ def test_images_of_train_in_other_splits_are_counted(tmp_path: Path) -> None:
     assert toy.prepare(tmp_path / "out", images)["splits"]["valid"]["images_in_train"] == 1  # type: ignore[index]
 
 
-def test_where_fewer_can_be_set_aside_it_says_so(tmp_path: Path) -> None:
+def test_hold_out_notes_smaller_splits(tmp_path: Path) -> None:
     same = toy.image(0, 1)
     report = toy.prepare(tmp_path / "out", [same, same, same, toy.image(1, 1), toy.image(2, 1)], valid=4)
     assert (
@@ -344,15 +344,13 @@ def changed(column: str, values: Callable[[list[object]], list[object]]) -> Call
         ("captions", lambda table: table.set_column(2, "target_ids", pa.array([["a"]] * len(table)))),
     ],
 )
-def test_cells_that_cannot_be_are_one_line(
-    out: Path, name: str, change: Callable[[pa.Table], pa.Table]
-) -> None:
+def test_impossible_cells_are_one_line(out: Path, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
     rewritten(out / "train" / f"{name}.arrow", change)
     with pytest.raises(UserError, match=r"train: damaged \(.*\); run `seq2attn prepare` again$"):
         Prepared(out).captioned_split("train")
 
 
-def test_a_box_of_a_word_that_is_not_there_is_one_line(out: Path) -> None:
+def test_box_of_a_missing_word_is_one_line(out: Path) -> None:
     change = changed("boxes", lambda rows: [[[9, 0, 0, 1, 1]], *rows[1:]])
     rewritten(out / "train" / "captions.arrow", change)
     split = Prepared(out).captioned_split("train")
@@ -391,7 +389,7 @@ print("read")
 
 
 @pytest.mark.parametrize("count", [150, pytest.param(3000, marks=pytest.mark.slow)])
-def test_flipped_bytes_are_one_line_or_no_matter(out: Path, count: int) -> None:
+def test_flipped_bytes_are_harmless_or_one_line(out: Path, count: int) -> None:
     """In a process of its own: what Arrow believes without looking ends one."""
     environment = os.environ | {"PYTHONPATH": str(Path(preparing.__file__).parents[2])}
     command = [sys.executable, "-W", "ignore", "-c", READ, str(out), str(count)]
@@ -399,7 +397,7 @@ def test_flipped_bytes_are_one_line_or_no_matter(out: Path, count: int) -> None:
     assert (ended.returncode, ended.stdout) == (0, b"read\n"), ended.stderr.decode()[-2000:]
 
 
-def test_captions_in_several_pieces_are_read_alike(out: Path) -> None:
+def test_captions_in_several_chunks_are_read_alike(out: Path) -> None:
     before = CaptionedSplit(out / "train")
     ids, captions, first = [row.tolist() for row in before.target_ids], before.captions, before.first
     path = out / "train" / "captions.arrow"
@@ -416,7 +414,7 @@ def test_captions_in_several_pieces_are_read_alike(out: Path) -> None:
 # Folders of one kind opened as of the other
 
 
-def test_images_are_no_text_and_text_no_images(out: Path, tmp_path: Path) -> None:
+def test_prepared_images_are_not_text_and_text_not_images(out: Path, tmp_path: Path) -> None:
     for act in (lambda: Prepared(out).split("train"), lambda: Prepared(out).source_tokenizer):
         with pytest.raises(
             UserError,
@@ -474,9 +472,7 @@ def test_folders_that_are_no_images_are_refused(tmp_path: Path) -> None:
         content_of(tmp_path / "nowhere.png")
 
 
-def test_of_many_frames_some_are_taken_evenly_and_large_ones_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_read_frames_are_evenly_spaced_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5):
         (tmp_path / f"{number}.png").write_bytes(str(number).encode())
     monkeypatch.setattr("seq2attn.data.images.files.MOST_FRAMES", 3)
