@@ -19,7 +19,7 @@ ENDING = (*PRESSING, *EARLY)
 
 
 class StopRequests:
-    """Counts requests to stop, not signals: a copy of a signal must not interrupt the saving that it started."""
+    """Counts requests to stop, not signals: a copy of a signal must not interrupt the saving it started."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -193,9 +193,7 @@ def test_a_list_of_paths_that_is_named_as_an_image(
     assert (code, rows(out)) == (1, [[str(tmp_path / "list.txt"), ""]])
     line = err.splitlines()[0]
     assert line.startswith(f"warning: {tmp_path / 'list.txt'}: not an image that is read, but text (PNG, ")
-    assert line.endswith(
-        "; if it lists images, give `-` instead and the file on standard input"
-    )
+    assert line.endswith("; if it lists images, give `-` instead and the file on standard input")
 
 
 @pytest.mark.parametrize("form", ["text", "jsonl"])

@@ -346,7 +346,7 @@ def test_a_text_where_another_file_is_wanted(typed: Typed, arguments: list[str])
             "no column Englisch for --source (did you mean English?)",
         ),
         (["train", "--data", "corpus", "--source", "en", "--target", "fr"], "fr"),
-        (["train", "--out", "notes.txt"], "notes.txt: exists, and is no run of seq2attn"),
+        (["train", "--out", "notes.txt"], "notes.txt: exists, and is not a run of seq2attn"),
         (["train", "--out", "notes.txt/run"], "notes.txt is a file"),
         (["train", "--out", "runs/phrases"], "a run is here already"),
         (["train", "--resume", "--out", "runs/phrasse"], "no run to continue; did you mean runs/phrases?"),

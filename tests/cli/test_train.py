@@ -210,8 +210,7 @@ def test_an_existing_run_is_refused_with_the_two_ways_on(run: Run, home: Path) -
     code, out, err = train(run, home, "--max-steps", "1")
     assert (code, out) == (1, "")
     assert (
-        err
-        == "seq2attn: run: a run is here already; continue it with --resume, or replace it with --force\n"
+        err == "seq2attn: run: a run is here already; continue it with --resume, or replace it with --force\n"
     )
     assert state("run") == before
     code, _, err = train(run, home, "--max-steps", "1", "--force")

@@ -81,7 +81,7 @@ def save(
     boxes: Sequence[Box] = (),
     title: str = "",
 ) -> Fonts:
-    """Write the overlay of a still or, without a grid, the film strip of a clip, by the ending of the path."""
+    """Write the overlay of a still or, without a grid, the film strip of a clip."""
     if grid is None:
         return filmstrip.save(pixels_FYX3, words, weights_TS, path, title=title)
     return overlay.save(pixels_FYX3[0], words, weights_TS, grid, path, boxes=boxes, title=title)
