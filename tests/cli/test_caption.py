@@ -60,16 +60,12 @@ def images(tmp_path: Path) -> list[str]:
 
 
 @pytest.fixture
-def call(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
+def call(pipe: Callable[..., tuple[int, bytes, str]]) -> Call:
     """`seq2attn caption ARGUMENTS < text` in this process: exit code, stdout, stderr."""
 
     def caption(*arguments: object, text: bytes = b"") -> tuple[int, str, str]:
-        (tmp_path / "stdin").write_bytes(text)
-        with (tmp_path / "stdin").open() as stdin:
-            monkeypatch.setattr(sys, "stdin", stdin)
-            code = app.run(["caption", *map(str, arguments), "--device", "cpu"])
-        out, err = capfdbinary.readouterr()
-        return code, out.decode(), err.decode()
+        code, out, err = pipe("caption", *arguments, text=text)
+        return code, out.decode(), err
 
     return caption
 
