@@ -308,7 +308,7 @@ def test_a_run_goes_on_with_what_was_prepared_for_it(
 def test_wrong_usage(run: Run, home: Path) -> None:
     Path("broken.toml").write_text("[train\n")
     for arguments, said in (
-        (("--resume", "--force"), "choose one"),
+        (("--resume", "--force"), "leave one out"),
         (("bahdanau14",), "did you mean bahdanau15"),
         (("--set", "model.droput=1"), "did you mean model.dropout"),
         (("--set", "train.lr"), "KEY=VALUE, as in --set train.lr=0.001"),
@@ -383,7 +383,7 @@ def test_a_presets_vocabulary_gives_way_to_a_small_corpus_and_the_users_does_not
     plain = [*SMALL[:4], "--set", "data.joint=true", *SMALL[SMALL.index("--device") :], "--max-steps", "1"]
     code, _, err = run("--data", str(home / "corpus"), "--out", "run", *plain)
     assert code == 0, err
-    assert "does not hold 2,000 different pieces: the vocabulary is smaller" in err
+    assert "does not hold 2,000 different subwords: the vocabulary is smaller" in err
     for number in ("2000", "1999"):  # of which the first stands prepared, with fewer
         code, _, err = run(
             "--data", str(home / "corpus"), "--out", "other", *plain, "--set", f"data.vocab_size={number}"
