@@ -717,10 +717,10 @@ def test_a_closed_pipe_ends_quietly(run: str, images: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--n-best", "6"], "--n-best 6: a beam of 5 finds at most 5"),
-        (["--top-k", "5"], "--top-k is about random draws: it needs --sample"),
+        (["--n-best", "6"], "--n-best 6: a beam of 5 gives at most 5"),
+        (["--top-k", "5"], "--top-k needs --sample or --mbr"),
         (["--sample", "--beam", "4"], "leave one out"),
-        (["--samples", "4"], "--samples are what --mbr chooses from: give --mbr too"),
+        (["--samples", "4"], "--samples needs --mbr"),
         (["--mbr", "comet"], "--mbr comet: choose chrf or bleu"),
         (["--min-length", "5", "--max-length", "4"], "no length is between them"),
         (["--format", "moses"], "choose text or jsonl"),
