@@ -39,12 +39,12 @@ def indexed(frames: Sequence[Pixels]) -> list[Image.Image]:
     colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
     if len(colours) > 256:
         raise ValueError(f"{len(colours)} colours do not fit into a palette")
-    made = []
+    images = []
     for indices in places.reshape(stacked.shape[:3]).astype(np.uint8):
         image = Image.frombytes("P", (indices.shape[1], indices.shape[0]), indices.tobytes())
         image.putpalette(colours.astype(np.uint8).tobytes())
-        made.append(image)
-    return made
+        images.append(image)
+    return images
 
 
 def png(pixels: Pixels) -> bytes:

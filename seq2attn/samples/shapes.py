@@ -82,10 +82,10 @@ def raster(shape: str, side: int) -> Pixels:
         return counts
 
     whole, part = FINENESS * FINENESS, covered(mask)
-    made = np.where(part * 4 < whole, OUTSIDE, np.where(part * 4 < 3 * whole, EDGE, RIM)).astype(np.uint8)
-    made[covered(core[FINENESS:-FINENESS, FINENESS:-FINENESS]) * 2 > whole] = INSIDE
-    made.flags.writeable = False
-    return made
+    coverage = np.where(part * 4 < whole, OUTSIDE, np.where(part * 4 < 3 * whole, EDGE, RIM)).astype(np.uint8)
+    coverage[covered(core[FINENESS:-FINENESS, FINENESS:-FINENESS]) * 2 > whole] = INSIDE
+    coverage.flags.writeable = False
+    return coverage
 
 
 def box(shape: str, side: int) -> tuple[int, int, int, int]:

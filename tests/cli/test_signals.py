@@ -97,7 +97,7 @@ def test_it_is_heard_while_training_validates(
     monkeypatch.setattr("seq2attn.cli.train_texts.translate", interrupted)
     code, out, err = train(run, home, "--max-steps", "20")
     assert (code, out) == (130, "")
-    said = "stopped at step 10: --resume goes on from here; "
+    said = "stopped at step 10: --resume continues from here; "
     assert err.splitlines()[-1] == f"{said}it cannot translate before its first validation (step 20)"
     assert (state("run")["step"], state("run")["validated"]) == (10, 0)
 

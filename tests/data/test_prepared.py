@@ -383,11 +383,14 @@ def test_other_folders_than_prepared_are_refused(corpus: Path, tmp_path: Path) -
         Prepared(corpus)
     out = tmp_path / "out"
     report = prepare(str(corpus), out, OPTIONS)
-    (out / "prepared.json").write_text(
-        json.dumps(report | {"format": 99, "seq2attn": "9.0"}), encoding="utf-8"
-    )
-    with pytest.raises(UserError, match=r"prepared by seq2attn 9\.0, which is newer than this one"):
-        Prepared(out)
+    for version, program, problem in (
+        (99, "9.0", r"prepared by seq2attn 9\.0, which is newer than this one"),
+        (2, "0.0", r"prepared by seq2attn 0\.0, in an older format: run `seq2attn prepare` again"),
+    ):
+        changed = report | {"format": version, "seq2attn": program}
+        (out / "prepared.json").write_text(json.dumps(changed), encoding="utf-8")
+        with pytest.raises(UserError, match=problem):
+            Prepared(out)
     for text in ("{", "[]", "{}"):
         (out / "prepared.json").write_text(text, encoding="utf-8")
         with pytest.raises(UserError, match=r"prepared\.json: damaged"):

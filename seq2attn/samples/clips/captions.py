@@ -38,28 +38,27 @@ BETWEEN = re.compile(r" (?:and then|then|and last|before) ")
 def captions(clip: Clip) -> tuple[str, ...]:
     """Three sentences in an order of chance: lower case, no punctuation. Equal clips have equal captions."""
     rng = random.Random(f"captions {clip.number} {' '.join(clip.events[0])}")
-    made = []
+    texts = []
     for form in mix(rng, FORMS[len(clip.events)]):
-        told, last = [], ""
+        clauses, last = [], ""
         for thing, action in clip.events:
             verb, *rest = action.split()
             wording = pick(rng, WORDINGS[verb][1:]) if rng.random() < RARE else verb
-            told.append(" ".join(["it" if thing == last else f"the {thing}", wording, *rest]))
+            clauses.append(" ".join(["it" if thing == last else f"the {thing}", wording, *rest]))
             last = thing
-        made.append(form.format(*told))
-    return tuple(made)
+        texts.append(form.format(*clauses))
+    return tuple(texts)
 
 
 def events(caption: str) -> tuple[Event, ...]:
-    """What a caption tells, in its order; () where it is no sentence of the grammar.
+    """The events of a caption in its order; () where it is not in the grammar.
 
-    "first the red circle goes up and then it grows" tells ("red circle", "moves up") and ("red circle",
-    "grows").
+    "first the red circle goes up and then it grows": ("red circle", "moves up"), ("red circle", "grows").
     """
-    told: list[Event] = []
+    result: list[Event] = []
     for part in BETWEEN.split(caption.removeprefix("first ")):
-        found = EVENT.fullmatch(part)
-        if found is None or (found[1] is None and not told):
+        match = EVENT.fullmatch(part)
+        if match is None or (match[1] is None and not result):
             return ()
-        told.append(Event(found[1] or told[-1].thing, ACTIONS[found[2]]))
-    return tuple(told)
+        result.append(Event(match[1] or result[-1].thing, ACTIONS[match[2]]))
+    return tuple(result)

@@ -157,12 +157,12 @@ def _events(rng: random.Random, names: Sequence[str], count: int) -> tuple[Event
     A thing does not do the same twice. One that appears or vanishes does nothing else; one that takes another
     colour has no other event, or all of them (a sentence then calls it "it").
     """
-    made: list[Event] = []
+    events: list[Event] = []
     used = {name.split()[0] for name in names}
     for _ in range(count):
-        others = [name for name in names if made and name != made[-1].thing]
+        others = [name for name in names if events and name != events[-1].thing]
         kind, name = pick(rng, KINDS), pick(rng, others if others and rng.random() < 0.75 else names)
-        made.append(
+        events.append(
             Event(
                 name,
                 f"turns {pick(rng, [colour for colour in COLOURS if colour not in used])}"
@@ -170,16 +170,16 @@ def _events(rng: random.Random, names: Sequence[str], count: int) -> tuple[Event
                 else kind,
             )
         )
-    for event in made:
+    for event in events:
         verbs = [
             other.action.split()[0] if "turns" in other.action else other.action
-            for other in made
+            for other in events
             if other.thing == event.thing
         ]
         alone = event.action in ("appears", "vanishes") or ("turns" in event.action and len(verbs) < count)
         if len(set(verbs)) < len(verbs) or (alone and len(verbs) > 1):
             return ()
-    return tuple(made)
+    return tuple(events)
 
 
 def _thing(rng: random.Random, name: str) -> Thing:

@@ -37,7 +37,7 @@ def row(clip: Clip, number: int) -> dict[str, Any]:
     }
 
 
-def rows(made: Mapping[str, list[Clip]]) -> dict[str, list[dict[str, Any]]]:
+def rows(by_split: Mapping[str, list[Clip]]) -> dict[str, list[dict[str, Any]]]:
     """Rows of each split, numbered from 1 through all of them."""
-    numbers = iter(range(1, sum(map(len, made.values())) + 1))
-    return {name: [row(clip, next(numbers)) for clip in clips] for name, clips in made.items()}
+    numbers = iter(range(1, sum(map(len, by_split.values())) + 1))
+    return {name: [row(clip, next(numbers)) for clip in clips] for name, clips in by_split.items()}

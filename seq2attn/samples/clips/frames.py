@@ -16,11 +16,11 @@ def render(clip: Clip) -> Pixels:
     for frame in looks(clip):
         canvas = bare.copy()
         for thing, look in zip(clip.things, frame, strict=True):
-            drawn = canvas.copy()
+            opaque = canvas.copy()
             left, top, _, _ = look.square
-            paint(drawn, thing.shape, look.colour, look.side, left, top)
+            paint(opaque, thing.shape, look.colour, look.side, left, top)
             canvas = (
-                (drawn.astype(np.int64) * look.seen + canvas.astype(np.int64) * (100 - look.seen)) // 100
+                (opaque.astype(np.int64) * look.seen + canvas.astype(np.int64) * (100 - look.seen)) // 100
             ).astype(np.uint8)
         frames.append(canvas)
     return np.stack(frames)

@@ -27,12 +27,12 @@ def stream(seed: int, purpose: str = "") -> Iterator[Sentence]:
     arguments give equal sentences.
     """
     rng = random.Random(f"phrases {seed} {purpose}")
-    seen: set[str] = set()
+    sources: set[str] = set()
     while True:
-        drawn = sentence(rng)
-        if max(drawn.lengths) <= LONGEST and drawn.english not in seen:
-            seen.add(drawn.english)
-            yield drawn
+        candidate = sentence(rng)
+        if max(candidate.lengths) <= LONGEST and candidate.english not in sources:
+            sources.add(candidate.english)
+            yield candidate
 
 
 def generate(count: int, seed: int = 1) -> list[Sentence]:
@@ -66,13 +66,14 @@ def splits(seed: int, sizes: Mapping[str, int]) -> dict[str, list[Sentence]]:
     plain = sum(sizes.get(name, 0) for name in ("train", "valid", "test"))
     source = stream(seed)
     while len(ordinary) < plain:
-        drawn = next(source)
-        (compositional if any(held_out(pair, seed) for pair in drawn.pairs) else ordinary).append(drawn)
-    made, start = {}, 0
+        candidate = next(source)
+        has_new_pair = any(held_out(pair, seed) for pair in candidate.pairs)
+        (compositional if has_new_pair else ordinary).append(candidate)
+    by_split, start = {}, 0
     for name in ("train", "valid", "test"):
-        made[name] = ordinary[start : start + sizes.get(name, 0)]
+        by_split[name] = ordinary[start : start + sizes.get(name, 0)]
         start += sizes.get(name, 0)
-    train = made["train"]
+    train = by_split["train"]
     known_en = set().union(*(forms(s.english) for s in train))
     known_fr = set().union(*(forms(s.french) for s in train))
     counts = Counter(part for s in train for part in {part for pair in s.pairs for part in parts(pair)})
@@ -80,14 +81,15 @@ def splits(seed: int, sizes: Mapping[str, int]) -> dict[str, list[Sentence]]:
     def known(s: Sentence) -> bool:
         return forms(s.english) <= known_en and forms(s.french) <= known_fr
 
-    wanted, made["test_compositional"] = sizes.get("test_compositional", 0), []
-    while len(made["test_compositional"]) < wanted:
-        drawn = compositional.pop(0) if compositional else next(source)
-        held = [pair for pair in drawn.pairs if held_out(pair, seed)]
-        if held and known(drawn) and all(counts[part] >= SEEN_OFTEN for pair in held for part in parts(pair)):
-            made["test_compositional"].append(drawn)
-    made["test_long"] = _long(seed, sizes.get("test_long", 0), known)
-    return {name: made[name] for name in SIZES if name in sizes}
+    count, by_split["test_compositional"] = sizes.get("test_compositional", 0), []
+    while len(by_split["test_compositional"]) < count:
+        candidate = compositional.pop(0) if compositional else next(source)
+        new_pairs = [pair for pair in candidate.pairs if held_out(pair, seed)]
+        frequent = all(counts[part] >= SEEN_OFTEN for pair in new_pairs for part in parts(pair))
+        if new_pairs and frequent and known(candidate):
+            by_split["test_compositional"].append(candidate)
+    by_split["test_long"] = _long(seed, sizes.get("test_long", 0), known)
+    return {name: by_split[name] for name in SIZES if name in sizes}
 
 
 def parts(pair: Pair) -> tuple[tuple[str, str], tuple[str, str]]:
@@ -101,22 +103,22 @@ def parts(pair: Pair) -> tuple[tuple[str, str], tuple[str, str]]:
 
 def _long(seed: int, count: int, known: Callable[[Sentence], bool]) -> list[Sentence]:
     rng = random.Random(f"phrases {seed} long")
-    made: dict[str, Sentence] = {}
-    while len(made) < count:
-        drawn = long_sentence(rng, LONG[0] + int(rng.random() * 20))
+    by_source: dict[str, Sentence] = {}
+    while len(by_source) < count:
+        candidate = long_sentence(rng, LONG[0] + int(rng.random() * 20))
         if (
-            max(drawn.lengths) <= LONG[1]
-            and known(drawn)
-            and not any(held_out(pair, seed) for pair in drawn.pairs)
+            max(candidate.lengths) <= LONG[1]
+            and known(candidate)
+            and not any(held_out(pair, seed) for pair in candidate.pairs)
         ):
-            made.setdefault(drawn.english, drawn)
-    return list(made.values())
+            by_source.setdefault(candidate.english, candidate)
+    return list(by_source.values())
 
 
-def write(folder: Path, made: Mapping[str, Sequence[Sentence]]) -> None:
+def write(folder: Path, by_split: Mapping[str, Sequence[Sentence]]) -> None:
     """SPLIT.en, SPLIT.fr and SPLIT.align, a sentence a line."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, sentences in made.items():
+    for name, sentences in by_split.items():
         for ending, lines in (
             ("en", [s.english for s in sentences]),
             ("fr", [s.french for s in sentences]),

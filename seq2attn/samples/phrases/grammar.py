@@ -219,11 +219,11 @@ class Derivation:
         suitable = _suitable_adjectives(noun)
         if not suitable or not self.chance(0.45 if noun.kind in ("food", "dish", "drink") else 0.34):
             return []
-        chosen = [self.pick(suitable)]
-        others = [adjective for adjective in suitable if adjective.before != chosen[0].before]
+        adjectives = [self.pick(suitable)]
+        others = [adjective for adjective in suitable if adjective.before != adjectives[0].before]
         if others and self.chance(0.15):
-            chosen.append(self.pick(others))
-        return sorted(chosen, key=lambda adjective: not adjective.before)
+            adjectives.append(self.pick(others))
+        return sorted(adjectives, key=lambda adjective: not adjective.before)
 
     def noun_phrase(
         self,
@@ -252,10 +252,10 @@ class Derivation:
         if role == "plain" and noun.kind == "part":
             choices |= {"of": 60}
         determiner = self.weighted(choices)
-        chosen = self.adjectives(noun) if adjectives and determiner not in ("of", "no") else []
+        modifiers = self.adjectives(noun) if adjectives and determiner not in ("of", "no") else []
         if determiner == "'s":
-            chosen = [adjective for adjective in chosen if adjective.english not in lexicon.TAKE_DE]
-        phrase = self._noun_phrase(noun, determiner, plural, chosen)
+            modifiers = [adjective for adjective in modifiers if adjective.english not in lexicon.TAKE_DE]
+        phrase = self._noun_phrase(noun, determiner, plural, modifiers)
         if (
             relative
             and self.depth > 0

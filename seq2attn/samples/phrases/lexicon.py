@@ -210,10 +210,10 @@ GROUPS = {
 
 def classes(text: str) -> frozenset[str]:
     """The kinds and single nouns (by their English) that a list of groups, kinds and nouns names."""
-    found: set[str] = set()
+    kinds: set[str] = set()
     for item in text.split():
-        found.update(GROUPS.get(item, item).split())
-    return frozenset(found)
+        kinds.update(GROUPS.get(item, item).split())
+    return frozenset(kinds)
 
 
 # before/after | kinds | english=french, ...

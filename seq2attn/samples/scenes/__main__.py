@@ -23,8 +23,8 @@ def main() -> None:
             f"--{name}", type=int, default=size, metavar="N", help=f"scenes of {name} (default {size:,})"
         )
     arguments = parser.parse_args()
-    made = rows(splits(arguments.seed, {name: getattr(arguments, name) for name in SIZES}))
-    (write_folders if arguments.folder else write_tables)(arguments.out, made)
+    tables = rows(splits(arguments.seed, {name: getattr(arguments, name) for name in SIZES}))
+    (write_folders if arguments.folder else write_tables)(arguments.out, tables)
 
 
 if __name__ == "__main__":

@@ -72,11 +72,11 @@ def captions(scene: Scene) -> tuple[Caption, ...]:
         forms.append((other, pick(rng, FORWARDS[other])))
     else:
         forms.append((axis, pick(rng, [form for form in BACKWARDS[axis] if (axis, form) not in forms])))
-    made = []
+    texts = []
     for on, form in mix(rng, forms):
         first, *_, last = along(scene.things, on)
         brief = rng.random() < BRIEF and all(
             len(fits(describe(thing, True), scene.things)) == 1 for thing in (first, last)
         )
-        made.append(caption(form, first, last, brief))
-    return tuple(made)
+        texts.append(caption(form, first, last, brief))
+    return tuple(texts)

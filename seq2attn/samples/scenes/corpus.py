@@ -34,7 +34,7 @@ def row(scene: Scene, number: int) -> dict[str, Any]:
     }
 
 
-def rows(made: Mapping[str, list[Scene]]) -> dict[str, list[dict[str, Any]]]:
+def rows(by_split: Mapping[str, list[Scene]]) -> dict[str, list[dict[str, Any]]]:
     """Rows of each split, numbered from 1 through all of them."""
-    numbers = iter(range(1, sum(map(len, made.values())) + 1))
-    return {name: [row(scene, next(numbers)) for scene in scenes] for name, scenes in made.items()}
+    numbers = iter(range(1, sum(map(len, by_split.values())) + 1))
+    return {name: [row(scene, next(numbers)) for scene in scenes] for name, scenes in by_split.items()}

@@ -274,3 +274,16 @@ def test_a_folder_of_parquet_is_named(tmp_path: Path) -> None:
         f"from data/test-00000-of-00001.parquet, data/train-00000-of-00001.parquet in {tmp_path}"
         in corpus.notes
     )
+
+
+def test_follow_links_finds_tables_in_linked_folders(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "train.tsv").write_text("en\tfr\na\tb\n", encoding="utf-8")
+    (tmp_path / "elsewhere" / "loop").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "linked").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="no corpus in this folder"):
+        open_corpus(str(tmp_path / "corpus"))
+    corpus = open_corpus(str(tmp_path / "corpus"), follow_links=True)
+    assert sources(corpus) == ["a"]
+    assert corpus.inputs == [tmp_path / "corpus" / "linked" / "train.tsv"]
