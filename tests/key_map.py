@@ -1,7 +1,7 @@
 """Names of settings and of parameters as they were before 0.1.0, and as they are now.
 
-Runs of before are kept in `tests/before`; a test reads them with this map and gets the outputs of before. It goes
-with the release of 0.1.0, which reads no older runs.
+Runs of before are kept in `tests/before`; a test reads them with this map and gets the outputs of before. It
+goes with the release of 0.1.0, which reads no older runs.
 """
 
 # Setting -> its name now. None: gone.

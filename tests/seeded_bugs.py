@@ -399,7 +399,7 @@ BUGS = (
     Bug("evaluation/rewards.py", ", min_length=0, no_repeat_ngram=0", "", ("training/test_self_critical.py", "-k", "drawn_by")),
     Bug("evaluation/rewards.py", "/ (settings.samples - 1)", "/ settings.samples", ("training/test_self_critical.py", "-k", "advantages")),
     Bug("evaluation/rewards.py", "mask_RT & (finished_R1 | (targets_RT != EOS))", "mask_RT", ("training/test_self_critical.py", "-k", "never_chose")),
-    Bug("evaluation/rewards.py", "[number for number in numbers for _ in range(count)]", "list(numbers) * each", ("training/test_self_critical.py", "-k", "advantages")),
+    Bug("evaluation/rewards.py", "[number for number in numbers for _ in range(count)]", "list(numbers) * count", ("training/test_self_critical.py", "-k", "advantages")),
     Bug("training/objectives/self_critical.py", ".index_fill(1, real_M.new_tensor(sampled.banned), -torch.inf)", "", ("training/test_self_critical.py", "-k", "definition or over_all")),
     Bug("training/objectives/self_critical.py", "sampled.targets_RT.size(1)]).sum()", "sampled.targets_RT.size(1)]).mean()", ("training/test_self_critical.py", "-k", "definition or over_all")),
     Bug("training/trainer.py", "[p for p in self.parameters if p.requires_grad])", "self.parameters)", ("training/test_images.py", "-k", "two_processes")),

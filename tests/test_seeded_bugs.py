@@ -1,5 +1,5 @@
-"""The table of seeded bugs fits the code: a row whose text is gone would prove nothing. The script itself takes
-minutes and is run by hand.
+"""The table of seeded bugs fits the code: a row whose text is gone would prove nothing. The script itself
+takes minutes and is run by hand.
 """
 
 import pytest

@@ -1,17 +1,15 @@
-"""All that is printed beside results: notes, warnings, progress, tables. The only door to rich; knows no
-command.
+"""All output beside results: notes, warnings, progress, tables. The only module that imports rich.
 
-    console.note("3 epochs, best BLEU 34.1")       a line on stderr, nothing with --quiet
+    console.note("3 epochs, best BLEU 34.1")        a line on stderr, unless --quiet
     console.warn("line 7: invalid UTF-8, replaced")  the same with `warning: ` before it, also with --quiet
-    console.result("BLEU 34.10")                   a line on stdout
-    console.table(["run", "BLEU"], rows)           columns on stdout
-    with console.progress() as progress:           a line that moves on a terminal, otherwise a line at once
-    and every 10 seconds
-        progress("encoding", done, total)          several tasks may follow each other; total None: not known
+    console.result("BLEU 34.10")                    a line on stdout
+    console.table(["run", "BLEU"], rows)            columns on stdout
+    with console.progress() as progress:            a moving line, or without a terminal one every 10 s
+        progress("encoding", done, total)           several tasks may follow each other; total None: unknown
         progress("training", step, steps, "loss 3.21  12,345 tokens/s", Clock(gone, left))
 
-Text is shown as it is, never read as markup; control characters on stderr are escaped, so that no corpus can
-drive a terminal. Rich loads only when a moving line or a table is drawn.
+Text is never read as markup; control characters on stderr are escaped, so that no corpus can drive a
+terminal. Rich loads only for a moving line or a table.
 """
 
 import io
@@ -103,12 +101,12 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     if sys.stdout is None:
         return
     cells = [[printable(str(cell)) for cell in row] for row in rows]
-    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, header_style="bold")
+    table_ = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, header_style="bold")
     for column, header in enumerate(headers):
         numbers = bool(cells) and all(_is_number(row[column]) for row in cells)
-        drawn.add_column(Text(header), justify="right" if numbers else "left", no_wrap=True)
+        table_.add_column(Text(header), justify="right" if numbers else "left", no_wrap=True)
     for row in cells:
-        drawn.add_row(*(Text(cell) for cell in row))
+        table_.add_row(*(Text(cell) for cell in row))
     buffer = io.StringIO()
     colour = has_colour()
     Console(
@@ -117,7 +115,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         force_terminal=colour,
         color_system="standard" if colour else None,
         legacy_windows=False,
-    ).print(drawn)
+    ).print(table_)
     for line in buffer.getvalue().splitlines():
         result(line.rstrip())
 
@@ -147,18 +145,18 @@ class Pace:
     def due(self) -> bool:
         return self._last is None or time.monotonic() - self._last >= self._interval
 
-    def said(self) -> None:
+    def printed(self) -> None:
         self._last = time.monotonic()
 
 
 class _Watch:
-    """The time of one task: as it is told, or else from when it began and how far it was then."""
+    """The time of one task: as it is given_clock, or else from when it began and how far it was then."""
 
     def __init__(self, done: int) -> None:
         self._began, self._first = time.monotonic(), done
         self._looked, self._ended, self._clock = self._began, False, Clock(0.0)
 
-    def look(self, done: int, total: int | None, told: Clock | None) -> Clock:
+    def look(self, done: int, total: int | None, given_clock: Clock | None) -> Clock:
         """The clock at this moment."""
         self._looked, self._ended = time.monotonic(), total is not None and done >= total
         gone = self._looked - self._began
@@ -167,7 +165,7 @@ class _Watch:
             if total is not None and self._first < done < total
             else None
         )
-        self._clock = told or Clock(gone, left)
+        self._clock = given_clock or Clock(gone, left)
         return self._clock
 
     def now(self) -> Clock:
@@ -184,17 +182,17 @@ def _moving() -> Iterator[Progress]:
     console = Console(stderr=True, highlight=False)
     tasks: dict[str, tuple[_Watch, int, int | None, str]] = {}
 
-    def drawn() -> Group:
+    def render() -> Group:
         return Group(
             *(
-                _drawn(console, task, done, total, watch.now(), facts)
+                _render_line(console, task, done, total, watch.now(), facts)
                 for task, (watch, done, total, facts) in list(tasks.items())
             )
         )
 
     # stdout is never redirected: results must stay on it. Stray writes to stderr go above the lines.
     with Live(
-        console=console, get_renderable=drawn, refresh_per_second=10, redirect_stdout=False, transient=True
+        console=console, get_renderable=render, refresh_per_second=10, redirect_stdout=False, transient=True
     ) as live:
 
         def show(
@@ -215,7 +213,9 @@ def _moving() -> Iterator[Progress]:
             _live = before
 
 
-def _drawn(console: "Console", task: str, done: int, total: int | None, clock: Clock, facts: str) -> "Text":
+def _render_line(
+    console: "Console", task: str, done: int, total: int | None, clock: Clock, facts: str
+) -> "Text":
     """The line for the width that the terminal has now; one column stays free, for a full line makes some
     terminals begin another.
     """
@@ -242,13 +242,13 @@ def _lines(interval: float) -> Iterator[Progress]:
         if task not in paces:
             paces[task] = Pace(interval)
             if total is None and done:
-                paces[task].said()
+                paces[task].printed()
         pace = paces[task]
         ended = total is not None and done >= total
         if done == printed.get(task) or not (ended or pace.due()):
             return
         printed[task] = done
-        pace.said()
+        pace.printed()
         parts = [f"{task} {counted(done, None if now.limit else total)}".rstrip()]
         if facts:
             parts.append(facts)

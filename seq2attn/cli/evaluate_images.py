@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seq2attn.cli import console
-from seq2attn.cli.output.report import Search, System, TestSet, named
+from seq2attn.cli.output.report import Search, System, TestSet, numbered
 from seq2attn.data.formats.text import is_blank
 from seq2attn.errors import UserError
 from seq2attn.evaluation import caption_significance, captions, significance, text
@@ -76,8 +76,8 @@ class CaptionTestSet(TestSet):
         if len(systems) > 1:
             streams = self.parallel()
             bleu = {"BLEU": text.metric("BLEU", streams, self.language, self.lowercase)}
-            by_bleu = significance.compare(named(systems), bleu, streams, lowercase=self.lowercase)
-            by_captions = caption_significance.paired_bootstrap_captions(named(systems), self.references)
+            by_bleu = significance.compare(numbered(systems), bleu, streams, lowercase=self.lowercase)
+            by_captions = caption_significance.paired_bootstrap_captions(numbered(systems), self.references)
             signatures = by_bleu.signatures | by_captions.signatures
             compared = zip(by_bleu.systems.values(), by_captions.systems.values(), strict=True)
             for system, (of_bleu, others) in zip(systems, compared, strict=True):
@@ -96,7 +96,7 @@ class CaptionTestSet(TestSet):
         scores = (score for system in systems for score in system.scores)
         zero = any(score.name == "CIDEr-D" and score.value == 0 for score in scores)
         if zero and (reason := captions.without_weight(self.references)):
-            yield f"{self.name}: CIDEr-D says nothing here: {reason}"
+            yield f"{self.name}: CIDEr-D is not informative here: {reason}"
 
 
 def of_split(prepared: "Prepared", name: str) -> CaptionTestSet:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seq2attn.cli import console
-from seq2attn.cli.output.report import Search, System, TestSet, named
+from seq2attn.cli.output.report import Search, System, TestSet, numbered
 from seq2attn.evaluation import alignment, significance, text, translation
 from seq2attn.evaluation.alignment import Links
 
@@ -61,13 +61,13 @@ class TextSet(TestSet):
         if len(systems) == 1:
             systems[0].scores = text.scores(systems[0].outputs, references, language, lowercase)
         else:
-            pairs = named(systems)
+            pairs = numbered(systems)
             comparison = significance.paired_bootstrap(pairs, references, language, lowercase=lowercase)
             for system, compared in zip(systems, comparison.systems.values(), strict=True):
                 system.compared = compared
                 system.scores = [
-                    text.Score(measure, found.value, comparison.signatures[measure])
-                    for measure, found in compared.items()
+                    text.Score(measure, score.value, comparison.signatures[measure])
+                    for measure, score in compared.items()
                 ]
         if self.by_length:
             for system in systems:

@@ -1,7 +1,4 @@
-"""Which signals ask the program to end, when one is a new wish, and who in a family of processes hears it.
-
-Knows neither commands nor what they do about it.
-"""
+"""Signals that ask the program to stop: which ones, when one is a new request, and who handles it."""
 
 import os
 import signal
@@ -12,27 +9,25 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-# seconds in which another signal is still the first wish to stop: timeout(1) and job managers signal a
-# process, and its whole group as well
+# seconds in which another signal belongs to the first request: timeout(1) and job managers signal a process,
+# and its whole group as well
 SAME = 1.0
-PRESSING = (signal.SIGINT, signal.SIGTERM)  # said again, they mean at once
+PRESSING = (signal.SIGINT, signal.SIGTERM)  # repeated, they stop at once
 # A closed terminal; what batch systems send minutes before the end; the limit of processor time, each second.
 EARLY = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 ENDING = (*PRESSING, *EARLY)
 
 
 class StopRequests:
-    """Counts wishes to stop, not signals: what must be saved once a signal came is not broken off by its
-    copy.
-    """
+    """Counts requests to stop, not signals: a copy of a signal must not interrupt the saving it started."""
 
     def __init__(self) -> None:
         self.count = 0
-        self.pressing = 0  # those of them that were PRESSING
+        self.pressing = 0  # requests by a PRESSING signal
         self._last = 0.0
 
     def heard(self, number: int = signal.SIGINT) -> bool:
-        """Called at each signal: whether it is a wish of its own."""
+        """Call this at each signal: whether it is a new request."""
         now = time.monotonic()
         if self.count and (number not in PRESSING or now - self._last < SAME):
             return False

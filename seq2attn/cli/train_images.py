@@ -37,12 +37,12 @@ class CaptioningTask(Task):
         self.config, self.prepared = settings, prepared
         self.encoder = cast(ImageEncoderConfig, settings.model.encoder)
         self.splits = {name: prepared.captioned_split(name) for name in ("train", "valid")}
-        made = {
+        cached = {
             name: self._features(split, model, world, name == "train") for name, split in self.splits.items()
         }
         view = ImageTransform.of(self.encoder)
-        self.training = CaptionedImages(self.splits["train"], view, settings.train, made["train"])
-        self.validation = CaptionedImages(self.splits["valid"], view, None, made["valid"])
+        self.training = CaptionedImages(self.splits["train"], view, settings.train, cached["train"])
+        self.validation = CaptionedImages(self.splits["valid"], view, None, cached["valid"])
 
     def _features(
         self, split: CaptionedSplit, model: Seq2Seq, world: World, augmented: bool

@@ -69,11 +69,6 @@ def run_training(
         )
         task = _build_task(settings, prepared, model, world)
         format = devices.find_format(settings.train.precision, world.device)
-        parameters = sum(p.numel() for p in model.parameters())
-        console.note(
-            f"{len(task.training.target_lengths):,} training {task.unit}, {parameters:,} parameters, "
-            f"{format} on {world.device}, into {out}"
-        )
         with _stoppable() as stop:
             display = Display(run.path, world.is_main, task.example, settings.train)
             validate = task.validation_of(stop, display.validating)
@@ -88,6 +83,11 @@ def run_training(
                 validate=validate,
                 reward_function=reward,
                 stop=stop,
+            )
+            parameters = sum(p.numel() for p in model.parameters())
+            console.note(  # not before: a saved state that does not fit is refused above
+                f"{len(task.training.target_lengths):,} training {task.unit}, {parameters:,} parameters, "
+                f"{format} on {world.device}, into {out}"
             )
             if world.is_main:  # now that the saved state is known to fit
                 if old is not None and settings != old.config:

@@ -174,7 +174,7 @@ class TransformerConfig(Section):
     )
     positions: Positions = setting(
         "sinusoidal",
-        "Position encoding: vectors added to embeddings; rotary: queries and keys turn (Su 2021).",
+        "Position encoding: vectors added to embeddings; rotary: rotated queries and keys (Su 2021).",
     )
     max_positions: Places = setting(1024, "Position vectors: later positions share the last one.", LEARNED)
     bias: bool = setting(
@@ -539,8 +539,7 @@ class ReinforceConfig(Section):
 
     path = "train.reinforce"
     weight: NotNegative = setting(
-        0.1,
-        "REINFORCE: weight of the rewards of sampled positions; 1: the expected loss falls, less: steadier.",
+        0.1, "REINFORCE: weight of sampled rewards; 1: gradient of the expected loss, less: less noise."
     )
     entropy_weight: NotNegative = setting(
         0.002,

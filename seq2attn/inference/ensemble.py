@@ -88,7 +88,9 @@ class Ensemble:
         if not members:
             return None
         if attention != "all" or len({w.shape[-3:-1] for w in members}) > 1:
-            members = [mean_attention(w)[..., None, None, :] for w in members]
+            members = [
+                w if w.shape[-3:-1] == (1, 1) else mean_attention(w)[..., None, None, :] for w in members
+            ]
         return members[0] if len(members) == 1 else torch.stack(members).mean(0)
 
 

@@ -61,6 +61,10 @@ class Backbone(nn.Module, abc.ABC):
     def draw(self) -> None:
         """Redraw the parameters, where a scheme of its own says how. `model.init` does not change them."""
 
+    def self_attention_weights(self, x_BCYX: Tensor) -> Tensor | None:
+        """The weights (B, 1, S, S) of self-attention over the S cells of its map; None without one."""
+        return None
+
 
 class Decoder(nn.Module, abc.ABC):
     """A memory and target tokens to logits.

@@ -66,20 +66,20 @@ class Fonts:
 
 def covering(texts: Iterable[str]) -> Fonts:
     """The fewest installed fonts that draw every character of `texts`, the preferred ones first."""
-    wanted = {character for text in texts for character in text if character != " "}
-    undrawable = {c for c in wanted if unicodedata.category(c) in _NO_CODE or c in _STEERING}
+    characters = {character for text in texts for character in text if character != " "}
+    undrawable = {c for c in characters if unicodedata.category(c) in _NO_CODE or c in _STEERING}
     families = [FIRST]
-    left = wanted - undrawable - _drawn(FIRST, wanted - undrawable)
+    left = characters - undrawable - _drawable(FIRST, characters - undrawable)
     looked = False
     while visible := {character for character in left if not _invisible(character)}:
         best = _best(visible)
-        if not _drawn(best, visible):
+        if not _drawable(best, visible):
             if looked or not _look_again():
                 break
             looked = True
             continue
         families.append(best)
-        left -= _drawn(best, left)
+        left -= _drawable(best, left)
     return Fonts(tuple(families), frozenset(left | undrawable))
 
 
@@ -88,7 +88,7 @@ def _best(characters: set[str]) -> str:
     all."""
     best, most = FIRST, -1
     for family in _installed():
-        count = len(_drawn(family, characters))
+        count = len(_drawable(family, characters))
         if count > most:
             best, most = family, count
         if count == len(characters):
@@ -112,11 +112,11 @@ def _look_again() -> bool:
         return False
     _font.cache_clear()
     try:
-        kept = Path(matplotlib.get_cachedir()) / f"fontlist-v{font_manager.FontManager.__version__}.json"
-        beside = kept.with_name(f".{kept.name}.{os.getpid()}")
+        font_list = Path(matplotlib.get_cachedir()) / f"fontlist-v{font_manager.FontManager.__version__}.json"
+        beside = font_list.with_name(f".{font_list.name}.{os.getpid()}")
         font_manager.json_dump(font_manager.fontManager, beside)
-        beside.replace(kept)
-    except OSError:  # where no list can be kept, the next process looks again
+        beside.replace(font_list)
+    except OSError:  # where no list can be font_list, the next process looks again
         pass
     return True
 
@@ -149,13 +149,13 @@ def _families(faces: int) -> Sequence[str]:
     return sorted(names, key=lambda name: (places[name], "Sans" not in name, "Mono" in name, name))
 
 
-def _drawn(family: str, characters: Iterable[str]) -> set[str]:
+def _drawable(family: str, characters: Iterable[str]) -> set[str]:
     """Which of the characters the font that matplotlib takes for this family can draw."""
     has, font = _font(family)
-    found = {character for character in characters if ord(character) in has}
+    known_characters = {character for character in characters if ord(character) in has}
     return {
         character
-        for character in found
+        for character in known_characters
         if character.isspace()
         or _invisible(character)
         or (font is not None and _has_outline(font, character))

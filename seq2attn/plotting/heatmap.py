@@ -122,7 +122,7 @@ def save_alignments(
     )
     if size is None:
         write(
-            _drawn(sheet, fonts.families, _natural(sheet)),
+            _draw(sheet, fonts.families, _natural(sheet)),
             path,
             fonts.families,
             dpi=dpi or _DPI,
@@ -141,7 +141,7 @@ def draw(
     """The heat map as a matplotlib figure; every character of the labels is in one of the font `families`.
     The labels reach beyond the figure: save it tight."""
     sheet = _Sheet([np.asarray(attention, dtype=np.float64)], [""], source_labels, target_labels)
-    return _drawn(sheet, families, _natural(sheet))
+    return _draw(sheet, families, _natural(sheet))
 
 
 def _natural(sheet: _Sheet) -> _Measures:
@@ -163,7 +163,7 @@ def _fitted(sheet: _Sheet, families: Sequence[str], size: tuple[float, float]) -
     for _ in range(12):
         natural = max(min(_FONT, 72 * 0.7 * min(cell)), _FONT_OF_CELL * min(cell))
         font = min(max(shrunk * natural, _LEAST_FONT), _MOST_FONT)
-        figure = _drawn(sheet, families, _Measures(cell[0], cell[1], font))
+        figure = _draw(sheet, families, _Measures(cell[0], cell[1], font))
         box = figure.get_tightbbox(figure.canvas.get_renderer())  # type: ignore[attr-defined]
         spare = [side - 2 * _PAD - length for side, length in zip(size, (box.width, box.height), strict=True)]
         if all(-0.01 <= rest <= 0.02 for rest in spare):
@@ -190,7 +190,7 @@ def _grid(sheet: _Sheet) -> tuple[int, int]:
     return across, math.ceil(count / across)
 
 
-def _drawn(sheet: _Sheet, families: Sequence[str], measures: _Measures) -> Figure:
+def _draw(sheet: _Sheet, families: Sequence[str], measures: _Measures) -> Figure:
     rows, columns = len(sheet.targets), len(sheet.sources)
     for weights_TS in sheet.weights:
         if weights_TS.shape != (rows, columns) or not weights_TS.size:

@@ -124,15 +124,15 @@ def columns(text: str) -> int:
 
 def fit(word: str, width: int) -> str:
     """`word` without anything that steers a terminal, cut with an ellipsis beyond `width` columns."""
-    shown = "".join(character if _harmless(character) else _escape(character) for character in word)
-    if columns(shown) <= width:
-        return shown
-    kept, used = "", 0
-    for character in shown:
+    printable = "".join(character if _harmless(character) else _escape(character) for character in word)
+    if columns(printable) <= width:
+        return printable
+    start, used = "", 0
+    for character in printable:
         if used + _columns(character) > width - 1:
             break
-        kept, used = kept + character, used + _columns(character)
-    return kept + "…"
+        start, used = start + character, used + _columns(character)
+    return start + "…"
 
 
 def _columns(character: str) -> int:

@@ -45,13 +45,13 @@ def render(
         )
     if not words:
         return ""
-    shown_THW = _merged(weights_TS.reshape(len(words), rows, columns))
-    highest = float(shown_THW.max())
+    coarse_THW = _merged(weights_TS.reshape(len(words), rows, columns))
+    highest = float(coarse_THW.max())
     least = [
         highest * (shade / len(terminal_heatmap.SHADES)) ** (1 / spotlight.GAMMA)
         for shade in range(1, len(terminal_heatmap.SHADES))
     ]  # weight that has each shade but the first
-    wide = 2 * shown_THW.shape[2]
+    wide = 2 * coarse_THW.shape[2]
     side = max(1, (width + _BETWEEN) // (wide + _BETWEEN))
     lines: list[str] = []
     for start in range(0, len(words), side):
@@ -63,8 +63,8 @@ def render(
             .join(word + " " * (wide - terminal_heatmap.columns(word)) for word in fitted)
             .rstrip()
         )
-        for row in range(shown_THW.shape[1]):
-            cells = [_cells(weights_W, least, colour) for weights_W in shown_THW[start : start + side, row]]
+        for row in range(coarse_THW.shape[1]):
+            cells = [_cells(weights_W, least, colour) for weights_W in coarse_THW[start : start + side, row]]
             lines.append((" " * _BETWEEN).join(cells))
     return "\n".join([*lines, "", _legend(least, colour)] if highest > 0 else lines)
 

@@ -197,13 +197,16 @@ def main() -> None:
     limit = options.limit if options.limit is not None else free() // 2
     threads, version = os.environ.get("OMP_NUM_THREADS", os.cpu_count()), metadata.version("torch")
     print(
-        f"B = {options.batch}, A = {options.units}, float32, {threads} threads, torch {version}; a process for each cell, peak resident"
+        f"B = {options.batch}, A = {options.units}, float32, {threads} threads, "
+        f"torch {version}; a process for each cell, peak resident"
     )
     print(
-        f"memory above its inputs, median of {PASSES} passes of forward and backward; plain forms up to {limit:,} MB\n"
+        f"memory above its inputs, median of {PASSES} passes of forward and backward; "
+        f"plain forms up to {limit:,} MB\n"
     )
     print(
-        "| score | S | T | scores, MB | peak, MB | ms | plain: peak, MB | plain: ms |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+        "| score | S | T | scores, MB | peak, MB | ms | plain: peak, MB | plain: ms |\n"
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     )
     for row in options.scores or ROWS:
         for source, target in options.sizes:

@@ -413,7 +413,7 @@ def training_speed(preset: str, folder: str, updates: int) -> float:
 
 
 def time_all(study: Study, presets: Sequence[str], corpora: Sequence[str], updates: int, rounds: int) -> None:
-    """All presets once in turn, then all again: STUDY/CORPUS/PRESET.speed.json holds a number for each round."""
+    """All presets once in turn, then again: STUDY/CORPUS/PRESET.speed.json holds a number for each round."""
     if os.getloadavg()[0] > 0.5:
         note(f"the machine is busy (load {os.getloadavg()[0]:.1f}): speeds will say little")
     for number in range(rounds):

@@ -139,7 +139,8 @@ def main() -> int:
     changed = f", {' '.join(options.set)}" if options.set else ""
     threads = os.environ.get("OMP_NUM_THREADS", f"{os.cpu_count()}")
     print(
-        f"{options.data}{changed}, {options.precision}, {threads} threads, updates {UNCOUNTED + 1} to {options.steps}, median of {options.rounds} rounds\n"
+        f"{options.data}{changed}, {options.precision}, {threads} threads, "
+        f"updates {UNCOUNTED + 1} to {options.steps}, median of {options.rounds} rounds\n"
     )
     print("\n".join(table(options.presets, speeds, losses, failures)))
     return 1 if failures else 0

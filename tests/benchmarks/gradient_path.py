@@ -192,7 +192,8 @@ def verdict(found: Found, edges: Sequence[int] = EDGES) -> list[str]:
             comes = "comes out" if left["with"] > left["without"] else "does NOT come out"
             far = f"{edges[-2]}-{edges[-1] - 1} steps away, of the gradient at {edges[0]}-{edges[1] - 1}"
             lines.append(
-                f"- {stage}, {name}: the short path {comes}: {far}, {left['without']:.1e} is left without attention and {left['with']:.1e} with it."
+                f"- {stage}, {name}: the short path {comes}: {far}, {left['without']:.1e} is left "
+                f"without attention and {left['with']:.1e} with it."
             )
     return lines
 

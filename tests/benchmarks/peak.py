@@ -1,4 +1,4 @@
-"""The most memory that this process has held since it was last asked to forget. Linux alone: it reads /proc."""
+"""The most memory that this process has held since the last reset. Linux alone: it reads /proc."""
 
 import contextlib
 import ctypes

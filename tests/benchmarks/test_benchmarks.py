@@ -1,5 +1,5 @@
-"""The benchmarks run on small sizes: what they print can be read, and additive attention takes as little memory
-as documented.
+"""The benchmarks run on small sizes: what they print can be read, and additive attention takes as little
+memory as documented.
 """
 
 import importlib

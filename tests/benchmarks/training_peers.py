@@ -36,7 +36,10 @@ def said(precision: str, model: Any, loss: float, tokens: int, seconds: float) -
     millions = sum(p.numel() for p in model.parameters() if p.requires_grad) / 1e6
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     threads = torch.get_num_threads()
-    return f"{precision}, {threads} threads, {millions:.2f}M parameters, loss {loss:.3f}, peak {memory:.0f} MB, {tokens / seconds:.0f} {SPEED}"
+    return (
+        f"{precision}, {threads} threads, {millions:.2f}M parameters, loss {loss:.3f}, "
+        f"peak {memory:.0f} MB, {tokens / seconds:.0f} {SPEED}"
+    )
 
 
 # eole

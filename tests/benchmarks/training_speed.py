@@ -338,7 +338,8 @@ def main() -> int:
             rows.append(Row(name, lambda command=command: speed(command)))
         speeds, failures = run_in_turn(rows, chosen.rounds)
     print(
-        f"{chosen.model}, {chosen.precision}, updates {UNCOUNTED + 1} to {chosen.steps}, median of {chosen.rounds} rounds\n"
+        f"{chosen.model}, {chosen.precision}, updates {UNCOUNTED + 1} to {chosen.steps}, "
+        f"median of {chosen.rounds} rounds\n"
     )
     print("\n".join(table(speeds, failures, bases)))
     return 1 if failures else 0

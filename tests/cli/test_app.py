@@ -388,7 +388,7 @@ def test_every_option_says_what_it_does(name: str) -> None:
     command = typer.main.get_command(application.app).commands[name]  # type: ignore[attr-defined]
     assert command.help
     options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
-    assert len(options) <= 25
+    assert len(options) <= 26
     assert not [option.name for option in options if not option.help]
     assert {"--debug", "--quiet"} <= {written for option in options for written in option.opts}
     help_ = cli(name, "--help").stdout

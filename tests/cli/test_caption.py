@@ -60,16 +60,12 @@ def images(tmp_path: Path) -> list[str]:
 
 
 @pytest.fixture
-def call(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
+def call(pipe: Callable[..., tuple[int, bytes, str]]) -> Call:
     """`seq2attn caption ARGUMENTS < text` in this process: exit code, stdout, stderr."""
 
     def caption(*arguments: object, text: bytes = b"") -> tuple[int, str, str]:
-        (tmp_path / "stdin").write_bytes(text)
-        with (tmp_path / "stdin").open() as stdin:
-            monkeypatch.setattr(sys, "stdin", stdin)
-            code = app.run(["caption", *map(str, arguments), "--device", "cpu"])
-        out, err = capfdbinary.readouterr()
-        return code, out.decode(), err.decode()
+        code, out, err = pipe("caption", *arguments, text=text)
+        return code, out.decode(), err
 
     return caption
 
@@ -116,12 +112,12 @@ def test_a_folder_is_walked_one_level_deep_in_the_order_of_numbers(
         (folder / name).write_text("what may stand beside images is no news")
     code, out, err = call(run, folder)
     assert (code, err.count("\n")) == (0, 1)
-    assert f"{folder}: 1 folder in it left out" in err
+    assert f"{folder}: 1 folder in it ignored" in err
     for name in ("film.mp4", "phone.heic", "raw.nef", "x.zip"):
         (folder / name).write_bytes(b"")
     _, _, err = call(run, folder)
     assert err.count("\n") == 1
-    assert f"{folder}: 1 folder and 4 other files (film.mp4, phone.heic, raw.nef, ...) in it left out" in err
+    assert f"{folder}: 1 folder and 4 other files (film.mp4, phone.heic, raw.nef, ...) in it ignored" in err
     assert rows(out) == expected(captioner, images)
     assert call(run, folder, "--quiet") == (0, out, "")
     assert rows(call(run, f"{folder}/", "-q")[1]) == rows(out)
@@ -153,7 +149,7 @@ def test_links_in_a_folder(
         [[path, text] for path, text in zip(paths, [texts[0], "", "", "", "", texts[1]], strict=True)],
     )
     note, *warnings, last = err.splitlines()
-    assert "1 folder in it left out" in note
+    assert "1 folder in it ignored" in note
     said = [
         f"a link to {tmp_path}/gone.png, which is not there",
         "Too many levels",
@@ -193,9 +189,7 @@ def test_a_list_of_paths_that_is_named_as_an_image(
     assert (code, rows(out)) == (1, [[str(tmp_path / "list.txt"), ""]])
     line = err.splitlines()[0]
     assert line.startswith(f"warning: {tmp_path / 'list.txt'}: not an image that is read, but text (PNG, ")
-    assert line.endswith(
-        "; the images that it may list are described with `-` in its place, and the file on standard input"
-    )
+    assert line.endswith("; if it lists images, give `-` instead and the file on standard input")
 
 
 @pytest.mark.parametrize("form", ["text", "jsonl"])
@@ -615,7 +609,7 @@ def test_overlays_never_lie_on_images(
     for arguments, text in (((folder,), b""), ((images[0],), b""), ((), images[0].encode())):
         code, out, err = call(run, *arguments, "--attention", folder, text=text)
         assert (code, out, err.count("\n")) == (2, "", 1)
-        assert "could be written over" in err
+        assert "could be overwritten" in err
     monkeypatch.chdir(folder)
     assert call(run, "1.png", "--attention", ".")[0] == 2
     assert Path(images[0]).read_bytes() == before
@@ -723,10 +717,10 @@ def test_a_closed_pipe_ends_quietly(run: str, images: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--n-best", "6"], "--n-best 6: a beam of 5 finds at most 5"),
-        (["--top-k", "5"], "--top-k is about random draws: it needs --sample"),
+        (["--n-best", "6"], "--n-best 6: a beam of 5 gives at most 5"),
+        (["--top-k", "5"], "--top-k needs --sample or --mbr"),
         (["--sample", "--beam", "4"], "leave one out"),
-        (["--samples", "4"], "--samples are what --mbr chooses from: give --mbr too"),
+        (["--samples", "4"], "--samples needs --mbr"),
         (["--mbr", "comet"], "--mbr comet: choose chrf or bleu"),
         (["--min-length", "5", "--max-length", "4"], "no length is between them"),
         (["--format", "moses"], "choose text or jsonl"),
@@ -771,7 +765,7 @@ def test_what_is_missing_is_named_in_one_line(
         ((tiny.save_run(tmp_path / "text"),), "it translates text: use `seq2attn translate`"),
         ((run, "-o", tmp_path / "no" / "out"), "there is no folder"),
         ((run, "--attention", tmp_path / "no" / "out"), "there is no folder"),
-        ((blind, "--attention", tmp_path / "out"), "no attention to show: its decoder reads a fixed summary"),
+        ((blind, "--attention", tmp_path / "out"), "no attention to draw: its decoder reads a fixed summary"),
         (
             (mean, "--attention", tmp_path / "out"),
             'reads the mean of all frames (model.encoder.temporal="mean"); leave out --attention',

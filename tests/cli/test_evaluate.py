@@ -708,14 +708,14 @@ def test_short_lines_are_explained(call: Call, tmp_path: Path) -> None:
     )
     assert code == 0
     assert out.splitlines()[0].startswith("BLEU 0.00  ")
-    assert err.count("BLEU says nothing") == 1
-    assert "no reference has four words, and BLEU counts sequences of four; go by chrF2" in err
+    assert err.count("BLEU is not informative") == 1
+    assert "no reference has four words, and BLEU counts sequences of four; use chrF2" in err
     table = out.splitlines()[-2:]
     assert table[0].split() == ["source", "length", "sentences", "BLEU", "chrF2"]
     assert table[1].split()[-2:] == ["-", "100.00"]
     (tmp_path / "b").write_text("one two three four\n" * 13, encoding="utf-8")
     code, out, err = call("--hypotheses", tmp_path / "b", tmp_path / "a", "--reference", tmp_path / "b")
-    assert f"BLEU says nothing of {tmp_path / 'a'}: no output has four words" in err
+    assert f"BLEU is not informative for {tmp_path / 'a'}: no output has four words" in err
 
 
 @pytest.mark.parametrize("lines", ["", "\n", "one\n", "one two three four five\n", "\n\n\n"])
@@ -738,7 +738,7 @@ def test_systems_of_one_line_have_no_chance_to_differ(call: Call, tmp_path: Path
     (tmp_path / "b").write_text("x\n", encoding="utf-8")
     code, out, err = call("--hypotheses", tmp_path / "a", tmp_path / "b", "--reference", tmp_path / "a")
     assert code == 0
-    assert "drawn from 1 lines, they say little" in err
+    assert "1 lines are too few for reliable values" in err
     assert out.splitlines()[2].split()[3] == "-"
 
 
@@ -773,11 +773,11 @@ def test_files_that_do_not_fit_are_named(
 def test_more_text_than_a_test_set_has_is_refused(
     call: Call, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from seq2attn.cli import evaluate
+    from seq2attn.cli import evaluate_inputs
 
     for name, most in (("MOST_CHARACTERS", 100), ("MOST_LINES", 3)):
         with monkeypatch.context() as patch:
-            patch.setattr(evaluate, name, most)
+            patch.setattr(evaluate_inputs, name, most)
             code, out, err = call("--hypotheses", files["good.fr"], "--reference", files["ref.fr"])
         assert (code, out, err.count("\n")) == (1, "", 1)
         assert "too much for a test set" in err

@@ -123,8 +123,8 @@ def test_words_that_are_no_command(typed: Typed, word: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("train --preset luong15", "the preset goes without an option: train luong15"),
-        ("train --preset=luong15", "the preset goes without an option: train luong15"),
+        ("train --preset luong15", "give the preset without an option: train luong15"),
+        ("train --preset=luong15", "give the preset without an option: train luong15"),
         ("train --config mine.toml", "train mine.toml"),
         ("train --dropout 0.2", "--set model.dropout=0.2"),
         ("train --dropout=0.2", "--set model.dropout=0.2"),
@@ -146,7 +146,7 @@ def test_words_that_are_no_command(typed: Typed, word: str, said: str) -> None:
         ("train --save-dir x", "--out x"),
         ("train --max-step 3", "did you mean --max-steps?"),
         ("train --max 3", "did you mean --max-steps or --max-minutes?"),
-        ("translate r --input x", "files go without an option: translate RUN x"),
+        ("translate r --input x", "give files without an option: translate RUN x"),
         ("translate r --beam-size 3", "did you mean --beam?"),
         ("translate r --num-beams 3", "did you mean --beam?"),
         ("translate r --lenpen 3", "did you mean --length-penalty?"),
@@ -212,7 +212,7 @@ def test_every_answer_names_commands_and_options_that_there_are() -> None:
         ("prepared/prepared.json", "seq2attn train --data prepared"),
         (
             "runs/phrases",
-            "runs/phrases is a run: go on with it by `seq2attn train --resume --out runs/phrases`",
+            "runs/phrases is a run: continue it by `seq2attn train --resume --out runs/phrases`",
         ),
         ("runs/scenes/", "seq2attn caption runs/scenes"),
         ("runs/phrases/model.safetensors", "is a part of a run"),
@@ -261,19 +261,19 @@ def test_what_is_advised_for_a_value_can_be_trained(typed: Typed, word: str) -> 
 @pytest.mark.parametrize(
     ("run", "said"),
     [
-        ("first-try", "first-try is a preset, not a run: train it first (seq2attn train first-try)"),
+        ("first-try", "first-try is a preset, not a run: train it (seq2attn train first-try)"),
         ("phrases", "did you mean runs/phrases?"),
         ("clips", "seq2attn train video --data clips makes one"),
         (
             "runs",
-            "runs: not a run directory: it has no config.json, but runs in it; name one, as runs/phrases",
+            "runs: not a run directory: it has no config.json, but contains runs; name one, as runs/phrases",
         ),
         ("runs/phrasse", "no such run directory; did you mean runs/phrases?"),
         ("runs/phrases/model.safetensors", "is a part of a run: name its folder, runs/phrases"),
         ("runs/phrases/config.json", "is a part of a run: name its folder, runs/phrases"),
         ("prepared", "is prepared data, not a run: seq2attn train --data prepared makes one"),
         ("nowhere", "nowhere: no such run directory; `seq2attn train` makes one"),
-        ("The dog sleeps.", '"The dog sleeps.": no such run: the run comes first, and text is piped'),
+        ("The dog sleeps.", '"The dog sleeps.": no such run: name the run first, and pipe the text'),
     ],
 )
 def test_what_is_no_run(typed: Typed, command: list[str], run: str, said: str) -> None:
@@ -334,22 +334,22 @@ def test_a_text_where_another_file_is_wanted(typed: Typed, arguments: list[str])
         (["train", "--data", "nowhere"], "nowhere: no such file or folder; the bundled corpora are called"),
         (
             ["train", "first-try", "--data", "scenes"],
-            "scenes: holds images, and this model reads text: choose a preset for images, as xu15-soft",
+            "scenes: holds images, and this model reads text: choose a preset for images, such as xu15-soft",
         ),
         (["train", "first-try", "--data", "clips"], "as video"),
         (["train", "xu15-soft", "--data", "phrases"], "phrases: holds text, and this model reads images"),
         (["train", "xu15-soft", "--data", "clips"], "choose the preset video"),
-        (["train", "video", "--data", "scenes"], "choose a preset for stills, as xu15-soft"),
+        (["train", "video", "--data", "scenes"], "choose a preset for stills, such as xu15-soft"),
         (["train", "xu15-soft", "--data", "prepared"], "prepared: holds text"),
         (
             ["train", "--data", "data.tsv", "--source", "Englisch", "--target", "German"],
             "no column Englisch for --source (did you mean English?)",
         ),
         (["train", "--data", "corpus", "--source", "en", "--target", "fr"], "fr"),
-        (["train", "--out", "notes.txt"], "notes.txt: exists, and is no run of seq2attn"),
+        (["train", "--out", "notes.txt"], "notes.txt: exists, and is not a run of seq2attn"),
         (["train", "--out", "notes.txt/run"], "notes.txt is a file"),
-        (["train", "--out", "runs/phrases"], "a run stands here already"),
-        (["train", "--resume", "--out", "runs/phrasse"], "no run to go on with; did you mean runs/phrases?"),
+        (["train", "--out", "runs/phrases"], "a run is here already"),
+        (["train", "--resume", "--out", "runs/phrasse"], "no run to continue; did you mean runs/phrases?"),
     ],
 )
 def test_what_does_not_go_together_is_seen_first(typed: Typed, arguments: list[str], said: str) -> None:
@@ -365,9 +365,9 @@ def test_what_does_not_go_together_is_seen_first(typed: Typed, arguments: list[s
         (["export", "runs/phrases"], "name the folder to make too"),
         (["prepare"], "as in `seq2attn prepare phrases prepared/phrases`"),
         (["prepare", "data.tsv"], "name the folder to make too"),
-        (["train", "luong15", "phrases"], "data go with --data: --data phrases"),
-        (["train", "luong15", "data.tsv"], "data go with --data: --data data.tsv"),
-        (["train", "luong15", "cho14"], "one preset is trained at a time"),
+        (["train", "luong15", "phrases"], "give data with --data: --data phrases"),
+        (["train", "luong15", "data.tsv"], "give data with --data: --data data.tsv"),
+        (["train", "luong15", "cho14"], "give one preset at a time"),
         (["train", "--set", "train.lr", "0.1"], "--set train.lr: write KEY=VALUE"),
         (["train", "--set", "lr=0.1x"], "did you mean train.lr?"),
     ],
@@ -392,7 +392,7 @@ def test_data_are_looked_at_first_as_they_are_prepared_later(tmp_path: Path) -> 
 def test_a_run_that_may_be_trained_now_is_left_to_who_takes_its_lock() -> None:
     train_checks.refuse_place(Path("new/run"), force=False)
     train_checks.refuse_place(Path("runs/phrases"), force=True)
-    with pytest.raises(UserError, match="a run stands here already"):
+    with pytest.raises(UserError, match="a run is here already"):
         train_checks.refuse_place(Path("runs/phrases"), force=False)
     Path("runs/phrases", train_checks.LOCK).write_text("process 1 on here\n")
     train_checks.refuse_place(Path("runs/phrases"), force=False)

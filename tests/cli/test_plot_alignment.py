@@ -129,25 +129,25 @@ ONE, END, HALF = [1.0, 0.0, 0.0], [0.0, 0.1, 0.9], [0.2, 0.2, 0.6]
             ["▁le", "▁chi", "en"],
             [ONE, END, HALF],
             "le chien",
-            "1 of the 2 target words look mostly at the end",
+            "1 of the 2 target words attend mostly to the end",
         ),
         # a space alone is no word's
         (
             ["▁", "l", "▁", "▁x"],
             [ONE, END, ONE, END],
             "l x",
-            "2 of the 2 target words look mostly at the end",
+            "2 of the 2 target words attend mostly to the end",
         ),
-        (["chien"], [HALF], "chien", "the target word looks mostly at the end"),
+        (["chien"], [HALF], "chien", "the target word attends mostly to the end"),
         # the stop alone
         (
             ["▁le", "▁chien", "."],
             [ONE, ONE, END],
             "le chien.",
-            "1 of the 3 target words look mostly at the end",
+            "1 of the 3 target words attend mostly to the end",
         ),
         # one subword of two words
-        (["▁le", "▁chien"], [END, END], "le chi en", "2 of the 2 target words look mostly at the end"),
+        (["▁le", "▁chien"], [END, END], "le chi en", "2 of the 2 target words attend mostly to the end"),
         (["▁le", "▁chats"], [END, END], "le chien", None),  # not known which piece is whose
     ],
 )
@@ -181,7 +181,7 @@ def test_a_translation_that_looks_at_the_end_is_told_of(call: Call, tmp_path: Pa
     assert 0 < count < 7
     code, _, err = call(run, "--source", "rain", "--target", target)
     assert code == 0
-    assert f"{count} of the 7 target words look mostly at the end of the sentence" in err
+    assert f"{count} of the 7 target words attend mostly to the end of the sentence" in err
 
 
 @pytest.mark.parametrize("ending", STARTS)
@@ -577,7 +577,8 @@ def test_self_attention_of_an_encoder_is_words_by_words(call: Call, tmp_path: Pa
     code, out, err = call(run, "--source", "the small dog", "--attention-of", "encoder", "--layer", 3)
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[:2] == [f"Encoder self-attention of {run}", "layer 3, mean of 2 heads"]
+    assert lines[0].startswith("Encoder self-attention of ")
+    assert lines[1] == "layer 3, mean of 2 heads"
     assert [line.split()[0] for line in lines[6:10]] == ["the", "small", "dog", "end"]
     assert call(run, "--source", "the small dog", "--attention-of", "encoder", "--layer", 4)[0] == 2
 
@@ -586,7 +587,8 @@ def test_self_attention_of_a_decoder_begins_with_the_start_token(call: Call, dee
     code, out, _ = call(deep, *FORCED, "--attention-of", "decoder", "--layer", 1, "--head", 1)
     assert code == 0
     lines = out.splitlines()
-    assert lines[:2] == [f"Decoder self-attention of {deep}", "layer 1, head 1"]
+    assert lines[0].startswith("Decoder self-attention of ")
+    assert lines[1] == "layer 1, head 1"
     rows = [line.split() for line in lines if line.split() and "┌" not in line][2:]
     assert [row[0] for row in rows[:6]] == ["start", "le", "petit", "chien", ",", "dort"]
     assert rows[0][1:] == ["██"]  # the first position attends to itself only

@@ -66,14 +66,14 @@ def test_the_report_is_printed_and_kept(call: Call, corpus: Path, tmp_path: Path
     code, printed, said = call(corpus, out, "--source", "en", "--target", "de", "--vocab-size", 60)
     assert code == 0
     first, blank, header, *rows = printed.splitlines()
-    assert first == f"{corpus}: en to de; unigram pieces, vocabulary: 60 joint"
+    assert first == f"{corpus}: en to de; unigram tokens, vocabulary: 60 joint"
     assert not blank
     assert header.split() == [
         "split",
         "read",
         "kept",
         "side",
-        "pieces",
+        "tokens",
         "median",
         "99%",
         "longest",
@@ -162,7 +162,7 @@ def test_a_file_without_a_header_and_its_pairs_set_aside(call: Call, tmp_path: P
 def test_the_bundled_corpus_with_defaults(call: Call, tmp_path: Path) -> None:
     code, printed, said = call("phrases", tmp_path / "out", "--tokenizer", "word")
     assert code == 0, said
-    assert printed.startswith("phrases: en to fr; word pieces")
+    assert printed.startswith("phrases: en to fr; word tokens")
     opened = Prepared(tmp_path / "out")
     assert {"train", "valid", "test", "test_compositional", "test_long"} <= set(opened.splits)
     assert len(opened.split("train")) > 19_000
@@ -364,13 +364,13 @@ def test_the_report_on_images_is_printed(call: Call, images: Path, tmp_path: Pat
     code, out, _ = call(images, tmp_path / "out", "--max-missing", "0.1", "--max-length", 20)
     assert code == 0
     lines = out.splitlines()
-    assert re.fullmatch(rf"{re.escape(str(images))}: images to .*; word pieces, vocabulary: \d+", lines[0])
+    assert re.fullmatch(rf"{re.escape(str(images))}: images to .*; word tokens, vocabulary: \d+", lines[0])
     assert any(
         line.startswith("2 images are missing or damaged, and left out: 003.png: no such file; 005.png: ")
         or "003.png" in line
         for line in lines
     )
-    assert re.search(r"^split +images +captions +pieces +median +99% +longest +unknown$", out, re.MULTILINE)
+    assert re.search(r"^split +images +captions +tokens +median +99% +longest +unknown$", out, re.MULTILINE)
     assert re.search(r"^train +18 +36 +108 +2 +4 +4 +0\.00%$", out, re.MULTILINE)
     assert re.search(r"^valid +4 +8 +24 +2 +4 +4 +0\.00%$", out, re.MULTILINE)
     assert re.search(r"^train: 1 dropped, too long: \S*metadata\.jsonl:8$", out, re.MULTILINE)

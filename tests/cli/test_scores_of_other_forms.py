@@ -109,6 +109,7 @@ def test_a_model_of_decomposed_text_that_is_right_scores_100(call: Call, home: P
     assert out.startswith("BLEU 100.00  ")
 
 
+@pytest.mark.slow
 def test_a_run_of_lower_case_is_scored_without_case(call: Call, home: Path) -> None:
     code, out, err = call(
         "train", "first-try", "--data", "corpus", "--out", "lower", *SMALL, "--set", "data.lowercase=true"

@@ -20,7 +20,14 @@ from seq2attn.cli import app, signals
 
 __all__ = ["home", "run"]  # fixtures
 LONG = ("--max-steps", "1000000", "--set", "train.validate_every=1000000")
-names = pytest.mark.parametrize("number", signals.ENDING, ids=lambda number: number.name)
+QUICK = (signal.SIGINT, signal.SIGTERM)  # the others end in the same way
+names = pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(number, id=number.name, marks=() if number in QUICK else pytest.mark.slow)
+        for number in signals.ENDING
+    ],
+)
 
 
 def until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
@@ -90,7 +97,7 @@ def test_it_is_heard_while_training_validates(
     monkeypatch.setattr("seq2attn.cli.train_texts.translate", interrupted)
     code, out, err = train(run, home, "--max-steps", "20")
     assert (code, out) == (130, "")
-    said = "stopped at step 10: --resume goes on from here; "
+    said = "stopped at step 10: --resume continues from here; "
     assert err.splitlines()[-1] == f"{said}it cannot translate before its first validation (step 20)"
     assert (state("run")["step"], state("run")["validated"]) == (10, 0)
 

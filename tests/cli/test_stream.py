@@ -16,10 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import tiny
 from peak_memory import PEAK
 
-from seq2attn.cli import app, translate
+from seq2attn.cli import translate
 from seq2attn.cli.input import line_reader
 from seq2attn.cli.output import formats
 from seq2attn.errors import UserError
@@ -30,25 +29,16 @@ Call = Callable[..., tuple[int, bytes, str]]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tiny.save_run(tmp_path_factory.mktemp("runs") / "run"))
+def run(text_run: str) -> str:
+    return text_run
 
 
 @pytest.fixture
-def call(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
+def call(pipe: Call) -> Call:
     """`seq2attn translate ARGUMENTS < text` in this process: exit code, stdout, stderr."""
-
-    def translate(*arguments: object, text: bytes = b"") -> tuple[int, bytes, str]:
-        (tmp_path / "stdin").write_bytes(text)
-        with (tmp_path / "stdin").open() as stdin:
-            monkeypatch.setattr(sys, "stdin", stdin)
-            code = app.run(
-                ["translate", *map(str, arguments), "--device", "cpu", "--beam", "1", "--max-length", "4"]
-            )
-        out, err = capfdbinary.readouterr()
-        return code, out, err.decode()
-
-    return translate
+    return lambda *arguments, text=b"": pipe(
+        "translate", *arguments, "--beam", "1", "--max-length", "4", text=text
+    )
 
 
 def lines_of(content: bytes, longest: int) -> list[tuple[str, bool]]:

@@ -184,7 +184,7 @@ def test_images_are_called_so_and_nothing_is_offered_that_would_be_refused(run: 
 def test_stills_are_no_clips(run: Run, tmp_path: Path) -> None:
     image_toy.folder(tmp_path / "data", 6, 2)
     said = (
-        "seq2attn: data: holds stills, and this model reads clips: choose a preset for stills, as "
+        "seq2attn: data: holds stills, and this model reads clips: choose a preset for stills, such as "
         "xu15-soft, or other data\n"
     )
     assert run("video", "--data", "data", "--out", "run") == (1, "", said)
@@ -210,8 +210,7 @@ def test_an_existing_run_is_refused_with_the_two_ways_on(run: Run, home: Path) -
     code, out, err = train(run, home, "--max-steps", "1")
     assert (code, out) == (1, "")
     assert (
-        err
-        == "seq2attn: run: a run stands here already; go on with it by --resume, or replace it by --force\n"
+        err == "seq2attn: run: a run is here already; continue it with --resume, or replace it with --force\n"
     )
     assert state("run") == before
     code, _, err = train(run, home, "--max-steps", "1", "--force")
@@ -279,10 +278,20 @@ def test_resuming_with_other_data_is_refused(run: Run, home: Path, tmp_path: Pat
     assert "was trained on other data" in err
 
 
+def test_resume_that_is_refused_prints_no_sizes(run: Run, home: Path) -> None:
+    train(run, home, "--max-steps", "1")
+    file = Path("run/training/state.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"position": 10**6}))
+    code, _, err = train(run, home, "--resume")
+    assert code == 1
+    assert "position is 1000000" in err
+    assert "parameters" not in err
+
+
 def test_resuming_where_there_is_nothing_starts(run: Run, home: Path) -> None:
     code, _, err = train(run, home, "--max-steps", "1", "--resume")
     assert code == 0
-    assert "warning: run: no run to go on with; it starts from the beginning" in err
+    assert "warning: run: no run to continue; training starts from the beginning" in err
 
 
 def test_a_run_goes_on_with_what_was_prepared_for_it(
@@ -309,7 +318,7 @@ def test_a_run_goes_on_with_what_was_prepared_for_it(
 def test_wrong_usage(run: Run, home: Path) -> None:
     Path("broken.toml").write_text("[train\n")
     for arguments, said in (
-        (("--resume", "--force"), "choose one"),
+        (("--resume", "--force"), "leave one out"),
         (("bahdanau14",), "did you mean bahdanau15"),
         (("--set", "model.droput=1"), "did you mean model.dropout"),
         (("--set", "train.lr"), "KEY=VALUE, as in --set train.lr=0.001"),
@@ -355,7 +364,7 @@ def test_images_that_come_or_change_are_prepared_and_missing_ones_told_of_each_t
         assert code == 0, err
         return (
             "preparing" in err,
-            f"images of {images} that are missing or damaged, and left out: 1\n" in err,
+            f"images of {images} that are missing or damaged, and not used: 1\n" in err,
         )
 
     assert [said("one"), said("two")] == [(True, True), (False, True)]

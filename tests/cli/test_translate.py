@@ -32,23 +32,14 @@ Call = Callable[..., tuple[int, bytes, str]]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tiny.save_run(tmp_path_factory.mktemp("runs") / "run"))
+def run(text_run: str) -> str:
+    return text_run
 
 
 @pytest.fixture
-def call(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
+def call(pipe: Call) -> Call:
     """`seq2attn translate ARGUMENTS < text` in this process: exit code, stdout, stderr."""
-
-    def translate(*arguments: object, text: bytes = b"") -> tuple[int, bytes, str]:
-        (tmp_path / "stdin").write_bytes(text)
-        with (tmp_path / "stdin").open() as stdin:
-            monkeypatch.setattr(sys, "stdin", stdin)
-            code = app.run(["translate", *map(str, arguments), "--device", "cpu"])
-        out, err = capfdbinary.readouterr()
-        return code, out, err.decode()
-
-    return translate
+    return lambda *arguments, text=b"": pipe("translate", *arguments, text=text)
 
 
 def expected(texts: Sequence[str], **options: object) -> list[list[str]]:

@@ -376,7 +376,8 @@ def _another_shape(array: bytes, chance: random.Random) -> bytes:
         )
     )
     kind = chance.choice(("'<f4'", "'<f8'", "'|O'", "'<c16'", "'|b1'", "'<U99999999'", "'|V8'", "'<M8[s]'"))
-    header = f"{{'descr': {kind}, 'fortran_order': {chance.choice(('False', 'True', '1'))}, 'shape': {shape}, }}".encode()
+    order = chance.choice(("False", "True", "1"))
+    header = f"{{'descr': {kind}, 'fortran_order': {order}, 'shape': {shape}, }}".encode()
     header += b" " * (-(10 + len(header) + 1) % 64) + b"\n"
     return (
         array[:8]

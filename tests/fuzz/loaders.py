@@ -339,53 +339,163 @@ ASIDE = (*SIDES, "--valid", "2", "--test", "2")
 
 LOADERS: dict[str, Loader] = {
     "text": Loader(text, _prepare(".", *SIDES), {"train.*": "text", "test.fr": "text"}),
-    **{f"table-{e.rpartition('.')[2]}": Loader(table(e), _prepare(e, *ASIDE), {e: k}) for e, k in (
-        ("in.tsv", "text"), ("in.csv", "text"), ("in.jsonl", "lines"), ("in.json", "json"), ("in.parquet", "binary"), ("in.tsv.gz", "binary"))},
-    "folder-of-tables": Loader(folder_of_tables, _prepare("corpus", *ASIDE), {"corpus/README.md": "text", "corpus/train.csv": "text"}),
-    "flickr": Loader(images("flickr"), _prepare("corpus"), {"corpus/*.txt": "text", "corpus/1.png": "binary"}),
+    **{
+        f"table-{e.rpartition('.')[2]}": Loader(table(e), _prepare(e, *ASIDE), {e: k})
+        for e, k in (
+            ("in.tsv", "text"),
+            ("in.csv", "text"),
+            ("in.jsonl", "lines"),
+            ("in.json", "json"),
+            ("in.parquet", "binary"),
+            ("in.tsv.gz", "binary"),
+        )
+    },
+    "folder-of-tables": Loader(
+        folder_of_tables, _prepare("corpus", *ASIDE), {"corpus/README.md": "text", "corpus/train.csv": "text"}
+    ),
+    "flickr": Loader(
+        images("flickr"), _prepare("corpus"), {"corpus/*.txt": "text", "corpus/1.png": "binary"}
+    ),
     "karpathy": Loader(images("karpathy"), _prepare("corpus"), {"corpus/*.json": "json"}),
     "image-folder": Loader(images("jsonl"), _prepare("corpus"), {"corpus/metadata.jsonl": "lines"}),
-    "captions-csv": Loader(images("csv"), _prepare("corpus", "--valid", "1", "--test", "1"), {"corpus/captions.txt": "text"}),
-    "coco": Loader(images("coco"), _prepare("corpus", "--valid", "1", "--test", "1"), {"corpus/*.json": "json"}),
-    "prepared": Loader(prepared_text, TRAIN, {"data/prepared.json": "json", "data/*.model": "binary", "data/*/*": "binary"}),
-    "prepared-images": Loader(prepared_images, IMAGE_MODEL, {"data/prepared.json": "json", "data/*.model": "binary", "data/*/*": "binary"}),
-    "run": Loader(run, ("translate", "run", "in.txt"), {"run/config.json": "json", "run/model.safetensors": "safetensors", "run/*.model": "binary"}),
-    "image-run": Loader(image_run, ("caption", "run", "a.png"), {"run/config.json": "json", "run/model.safetensors": "safetensors", "run/*.model": "binary"}),
-    "state": Loader(run, RESUME, {"run/training/state.json": "json", "run/training/*.safetensors": "safetensors", "run/metrics.jsonl": "lines"}),
+    "captions-csv": Loader(
+        images("csv"), _prepare("corpus", "--valid", "1", "--test", "1"), {"corpus/captions.txt": "text"}
+    ),
+    "coco": Loader(
+        images("coco"), _prepare("corpus", "--valid", "1", "--test", "1"), {"corpus/*.json": "json"}
+    ),
+    "prepared": Loader(
+        prepared_text, TRAIN, {"data/prepared.json": "json", "data/*.model": "binary", "data/*/*": "binary"}
+    ),
+    "prepared-images": Loader(
+        prepared_images,
+        IMAGE_MODEL,
+        {"data/prepared.json": "json", "data/*.model": "binary", "data/*/*": "binary"},
+    ),
+    "run": Loader(
+        run,
+        ("translate", "run", "in.txt"),
+        {"run/config.json": "json", "run/model.safetensors": "safetensors", "run/*.model": "binary"},
+    ),
+    "image-run": Loader(
+        image_run,
+        ("caption", "run", "a.png"),
+        {"run/config.json": "json", "run/model.safetensors": "safetensors", "run/*.model": "binary"},
+    ),
+    "state": Loader(
+        run,
+        RESUME,
+        {
+            "run/training/state.json": "json",
+            "run/training/*.safetensors": "safetensors",
+            "run/metrics.jsonl": "lines",
+        },
+    ),
     "stream": Loader(lines("the small dog", "", "a cat"), ("translate", "run"), {"in.txt": "text"}, "in.txt"),
     "stream-jsonl": Loader(
-        lines('{"text": "the small dog", "id": 1}', '{"text": "a cat"}'), ("translate", "run", "--format", "jsonl", "--alignments"), {"in.txt": "lines"}, "in.txt"
+        lines('{"text": "the small dog", "id": 1}', '{"text": "a cat"}'),
+        ("translate", "run", "--format", "jsonl", "--alignments"),
+        {"in.txt": "lines"},
+        "in.txt",
     ),
-    "prefix": Loader(lines("le", "", "un"), ("translate", "run", "texts.txt", "--prefix", "in.txt"), {"in.txt": "text"}),
-    **{f"image-{ending}": Loader(still(ending), ("caption", "run", f"in.{ending}"), {f"in.{ending}": "binary"}) for ending in ("png", "jpeg", "gif", "tiff", "webp", "bmp")},
+    "prefix": Loader(
+        lines("le", "", "un"), ("translate", "run", "texts.txt", "--prefix", "in.txt"), {"in.txt": "text"}
+    ),
+    **{
+        f"image-{ending}": Loader(
+            still(ending), ("caption", "run", f"in.{ending}"), {f"in.{ending}": "binary"}
+        )
+        for ending in ("png", "jpeg", "gif", "tiff", "webp", "bmp")
+    },
     "paths": Loader(still("png"), ("caption", "run"), {"in.txt": "text"}, "in.txt"),
     "outputs": Loader(
-        outputs, ("evaluate", "--hypotheses", "hypotheses.txt", "--reference", "references.txt"), {"hypotheses.txt": "text", "references.txt": "text"}
+        outputs,
+        ("evaluate", "--hypotheses", "hypotheses.txt", "--reference", "references.txt"),
+        {"hypotheses.txt": "text", "references.txt": "text"},
     ),
     "gold": Loader(
-        gold, ("evaluate", "run", "--source", "source.txt", "--reference", "reference.txt", "--gold", "gold.txt"), {"gold.txt": "text", "source.txt": "text"}
+        gold,
+        ("evaluate", "run", "--source", "source.txt", "--reference", "reference.txt", "--gold", "gold.txt"),
+        {"gold.txt": "text", "source.txt": "text"},
     ),
-    "attention-jsonl": Loader(attention, ("plot-alignment", "--from", "in.jsonl", "-o", "out.html"), {"in.jsonl": "lines"}),
+    "attention-jsonl": Loader(
+        attention, ("plot-alignment", "--from", "in.jsonl", "-o", "out.html"), {"in.jsonl": "lines"}
+    ),
     "attention-drawn": Loader(attention, ("plot-alignment", "--from", "in.jsonl"), {"in.jsonl": "lines"}),
-    "attention-npz": Loader(attention, ("plot-alignment", "--from", "in.npz", "-o", "out.html"), {"in.npz": "zip"}),
+    "attention-npz": Loader(
+        attention, ("plot-alignment", "--from", "in.npz", "-o", "out.html"), {"in.npz": "zip"}
+    ),
     "settings": Loader(settings, ("train", "in.toml", "--show"), {"in.toml": "toml"}),
-    "weights-safetensors": Loader(published, (*PUBLISHED, "--set", "model.encoder.weights=in.safetensors"), {"in.safetensors": "safetensors"}),
-    "weights-pth": Loader(published, (*PUBLISHED, "--set", "model.encoder.weights=in.pth"), {"in.pth": "zip"}),
-}  # fmt: skip
+    "weights-safetensors": Loader(
+        published,
+        (*PUBLISHED, "--set", "model.encoder.weights=in.safetensors"),
+        {"in.safetensors": "safetensors"},
+    ),
+    "weights-pth": Loader(
+        published, (*PUBLISHED, "--set", "model.encoder.weights=in.pth"), {"in.pth": "zip"}
+    ),
+}
 
 
 @cache
 def words() -> dict[str, tuple[str, ...]]:
     """Commands with a mark where a hostile word stands."""
     return {
-        **{f"translate {name}": ("translate", "run", "in.txt", name, "HOSTILE") for name in (
-            "--beam", "--length-penalty", "--n-best", "--max-length", "--min-length", "--no-repeat-ngram", "--temperature", "--top-k", "--top-p", "--batch-tokens",
-            "--samples", "--seed", "--mbr", "--device", "--precision", "--format", "--prefix", "--attention", "-o", "--set")},
-        **{f"translate --set {key}": ("translate", "run", "in.txt", "--set", f"{key}=HOSTILE") for key in (
-            "search.beam", "search.max_length", "search.length_penalty", "model.attention.temperature", "model.encoder.layers")},
-        **{f"train --set {key}": (*TRAIN, "--set", f"{key}=HOSTILE") for key in (
-            "model.embedding", "model.encoder.size", "model.encoder.layers", "model.attention.heads", "train.batch_tokens", "train.lr", "train.max_minutes",
-            "train.ema", "train.average", "train.seed", "train.accumulate", "search.beam", "data.vocab_size", "model.dropout", "train.warmup")},
+        **{
+            f"translate {name}": ("translate", "run", "in.txt", name, "HOSTILE")
+            for name in (
+                "--beam",
+                "--length-penalty",
+                "--n-best",
+                "--max-length",
+                "--min-length",
+                "--no-repeat-ngram",
+                "--temperature",
+                "--top-k",
+                "--top-p",
+                "--batch-tokens",
+                "--samples",
+                "--seed",
+                "--mbr",
+                "--device",
+                "--precision",
+                "--format",
+                "--prefix",
+                "--attention",
+                "-o",
+                "--set",
+            )
+        },
+        **{
+            f"translate --set {key}": ("translate", "run", "in.txt", "--set", f"{key}=HOSTILE")
+            for key in (
+                "search.beam",
+                "search.max_length",
+                "search.length_penalty",
+                "model.attention.temperature",
+                "model.encoder.layers",
+            )
+        },
+        **{
+            f"train --set {key}": (*TRAIN, "--set", f"{key}=HOSTILE")
+            for key in (
+                "model.embedding",
+                "model.encoder.size",
+                "model.encoder.layers",
+                "model.attention.heads",
+                "train.batch_tokens",
+                "train.lr",
+                "train.max_minutes",
+                "train.ema",
+                "train.average",
+                "train.seed",
+                "train.accumulate",
+                "search.beam",
+                "data.vocab_size",
+                "model.dropout",
+                "train.warmup",
+            )
+        },
         "prepare corpus": ("prepare", "HOSTILE", "out"),
         "prepare out": ("prepare", "corpus", "HOSTILE", *SIDES),
         "prepare source": ("prepare", "corpus", "out", "--source", "HOSTILE", "--target", "fr"),
@@ -393,7 +503,17 @@ def words() -> dict[str, tuple[str, ...]]:
         "prepare length": ("prepare", "corpus", "out", *SIDES, "--max-length", "HOSTILE"),
         "prepare ratio": ("prepare", "corpus", "out", *SIDES, "--max-ratio", "HOSTILE"),
         "train out": ("train", "first-try", "--data", "data", "--out", "HOSTILE", "--max-steps", "1", *SMALL),
-        "train data": ("train", "first-try", "--data", "HOSTILE", "--out", "run2", "--max-steps", "1", *SMALL),
+        "train data": (
+            "train",
+            "first-try",
+            "--data",
+            "HOSTILE",
+            "--out",
+            "run2",
+            "--max-steps",
+            "1",
+            *SMALL,
+        ),
         "train preset": ("train", "HOSTILE", "--data", "data", "--out", "run2", "--max-steps", "1"),
         "translate run": ("translate", "HOSTILE", "in.txt"),
         "translate file": ("translate", "run", "HOSTILE"),
@@ -402,7 +522,7 @@ def words() -> dict[str, tuple[str, ...]]:
         "plot target": ("plot-alignment", "run", "--source", "the small dog", "--target", "HOSTILE"),
         "plot file": ("plot-alignment", "run", "--source", "the dog", "-o", "HOSTILE.html"),
         "command": ("HOSTILE",),
-    }  # fmt: skip
+    }
 
 
 def everything(folder: Path) -> None:

@@ -447,7 +447,7 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="put a single one in brackets"):
             of.caption(single)  # type: ignore[arg-type]
     for wrong in (images(of)[0][0], images(of)[0] * 2, []):
-        with pytest.raises(UsageError, match="what `see` made of one: a list of 1, one a model"):
+        with pytest.raises(UsageError, match="a result of load_pixels: a list of 1, one for each model"):
             of.caption([wrong])
     with pytest.raises(UsageError, match="there are 2 images and 1 captions"):
         of.score_targets(images(of)[:2], ["red"])
@@ -494,7 +494,7 @@ def test_runs_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         Captioner.load(text, device="cpu")
     with pytest.raises(UserError, match=r"run: it describes images: use `seq2attn caption`$"):
         Translator.load(run, device="cpu")
-    with pytest.raises(UserError, match=r"clips: of .*run and this, one reads clips and the other stills"):
+    with pytest.raises(UserError, match=r"clips: one of this and .*run reads clips and the other stills"):
         Captioner.load(f"{run},{clips}", device="cpu")
     with pytest.raises(UsageError, match=r"run with model\.encoder\.size=4: the setting changes the shape"):
         Captioner.load(run, device="cpu", settings=["model.encoder.size=4"])

@@ -63,7 +63,7 @@ def test_results_come_in_order_whichever_is_done_first(two: Make) -> None:
     assert torch.get_num_threads() == threads
 
 
-def test_both_are_at_work_and_none_is_this_one(two: Make) -> None:
+def test_fork_pool_uses_both_processes(two: Make) -> None:
     processes = two(lambda _: time.sleep(0.05) or os.getpid())
     assert not processes.running
     with processes.map(range(6)) as found:
@@ -131,7 +131,7 @@ with ForkPool(work, 2).map(range(100)) as found:
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_none_outlives_the_program(end: signal.Signals) -> None:
+def test_no_process_outlives_the_program(end: signal.Signals) -> None:
     # Whoever runs the tests in the background has Ctrl-C ignored, which children would inherit.
     code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler){PARENT}"
     program = subprocess.Popen(

@@ -301,7 +301,7 @@ def test_the_choice_among_samples_is_made_of_those_that_sampling_gives() -> None
     ) == flat(chosen)
 
 
-def test_samples_are_as_many_as_are_said() -> None:
+def test_utility_draws_the_default_number_of_samples() -> None:
     translator, seen = tiny.translator(), set()
     translator.translate(
         ["the small dog"], utility=lambda output, reference: seen.add(output) or 0.0, temperature=3.0
@@ -325,7 +325,7 @@ def test_a_wide_search_has_fewer_sentences_at_once(monkeypatch: pytest.MonkeyPat
         assert max(rows) == max(64 * WIDTH, GROUP * width)
 
 
-def test_force_gives_what_translate_found() -> None:
+def test_score_targets_equals_the_scores_of_translate() -> None:
     translator = tiny.translator()
     texts = [text for text in TEXTS if text] * 2
     found = [translations[0] for translations in translator.translate(texts, beam=3)]

@@ -23,7 +23,7 @@ def test_zipfile_reads_what_was_written(count: int) -> None:
             assert read.read(f"{number}/é") == str(number).encode() * (number % 7)
 
 
-def test_far_places_have_wide_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zip_writer_uses_zip64_for_large_offsets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zip_writer, "_MOST_32", 200)
     file = io.BytesIO()
     written = zip_writer.ZipWriter(file)

@@ -120,7 +120,7 @@ def test_a_cache_that_cannot_be_written_says_nothing(tmp_path, setting):
 def test_the_font_with_most_of_the_missing_characters_is_taken_first(monkeypatch):
     has = {fonts.FIRST: "ab", "Few": "北", "Most": "北京市", "None": ""}
     monkeypatch.setattr(fonts, "_installed", lambda: ["Few", "Most", "None"])
-    monkeypatch.setattr(fonts, "_drawn", lambda family, characters: set(has[family]) & set(characters))
+    monkeypatch.setattr(fonts, "_drawable", lambda family, characters: set(has[family]) & set(characters))
     assert fonts.covering(["ab北京市"]) == fonts.Fonts((fonts.FIRST, "Most"), frozenset())
     assert fonts.covering(["ab北京市族"]).missing == {"族"}
 

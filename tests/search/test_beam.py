@@ -190,7 +190,7 @@ def test_a_sentence_that_cannot_gain_stops_and_leaves_the_batch() -> None:
 
 
 @pytest.mark.parametrize(("group", "rows"), [(1, 2), (4, 8)])
-def test_the_batch_stays_a_multiple_of_its_group(group: int, rows: int) -> None:
+def test_beam_search_keeps_the_batch_multiple(group: int, rows: int) -> None:
     limits = [30, 9, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
     chain = random_chain(5, 5)
     found = search(chain, limits, beam=2, min_length=30, batch_multiple=group)
@@ -263,7 +263,7 @@ def test_a_step_without_weights_gives_none() -> None:
     assert [h.weights for h in found[0]] == [None, None]
 
 
-def test_fewer_outputs_than_asked_for_are_all_there_are() -> None:
+def test_beam_search_returns_fewer_outputs_if_fewer_exist() -> None:
     chain = Chain(torch.tensor([[0.0, 0.5, 0.5], [0.0, 1.0, 0.0], [0.0, 1.0, 0.0]], dtype=torch.float64))
     assert [h.tokens for h in search(chain, [7], beam=5, n_best=5, length_penalty=0.0)[0]] in (
         [[], [2]],
@@ -271,14 +271,14 @@ def test_fewer_outputs_than_asked_for_are_all_there_are() -> None:
     )
 
 
-def test_a_step_that_never_ends_gives_one_empty_output() -> None:
+def test_beam_search_of_a_step_that_never_ends_returns_one_empty_output() -> None:
     chain = Chain(torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64))
     (hypothesis,) = search(chain, [4], beam=2)[0]
     assert hypothesis == Hypothesis([], -math.inf, -math.inf, None, finished=False)
 
 
 @pytest.mark.parametrize("beam", [1, 3])
-def test_not_a_number_is_refused(beam: int) -> None:
+def test_beam_search_refuses_nan(beam: int) -> None:
     chain = random_chain(0, 5)
     chain.log_p_LNN[:, 3] = math.nan
     chain.log_p_LNN[:, BOS, 3] = -1e-9
@@ -286,7 +286,7 @@ def test_not_a_number_is_refused(beam: int) -> None:
         search(chain, [6], beam=beam)
 
 
-def test_no_sentences_and_contradictions() -> None:
+def test_beam_search_refuses_contradictory_options() -> None:
     chain = random_chain(0, 5)
     assert search(chain, [], beam=3) == []
     assert chain.steps == 0

@@ -13,7 +13,7 @@ def common(output: str, reference: str) -> float:
     return sum(letter in output for letter in reference) / max(len(reference), 1)
 
 
-def test_by_hand() -> None:
+def test_expected_utility_equals_hand_computation() -> None:
     # abc against itself, ab, ab, d: 1, 1, 1, 0; ab: 2/3, 1, 1, 0; d: 0, 0, 0, 1
     assert rank_by_expected_utility(["abc", "ab", "ab", "d"], common) == [
         (0, pytest.approx(3 / 4)),
@@ -22,7 +22,7 @@ def test_by_hand() -> None:
     ]
 
 
-def test_what_was_drawn_often_counts_as_often() -> None:
+def test_expected_utility_counts_repeated_samples() -> None:
     once, often = (
         rank_by_expected_utility(["ab", "ac", "bc"], common),
         rank_by_expected_utility(["ab", "ac", "bc", "bc", "bc"], common),
@@ -31,7 +31,7 @@ def test_what_was_drawn_often_counts_as_often() -> None:
     assert often[0] == (2, pytest.approx((0.5 + 0.5 + 3) / 5))
 
 
-def test_it_is_the_mean_over_all_samples() -> None:
+def test_expected_utility_is_the_mean_over_all_samples() -> None:
     for seed in range(30):
         drawn = random.Random(seed).choices(
             ["".join(word) for word in itertools.product("abc", repeat=2)], k=12
@@ -52,7 +52,7 @@ def test_each_pair_is_compared_once() -> None:
     assert sorted(asked) == sorted(itertools.product("abc", repeat=2))
 
 
-def test_of_equals_the_first_comes_first() -> None:
+def test_ranking_keeps_the_order_of_ties() -> None:
     assert [
         place for place, _ in rank_by_expected_utility(["c", "a", "b", "a"], lambda output, reference: 1.0)
     ] == [0, 1, 2]

@@ -37,7 +37,7 @@ def draw(
     )
 
 
-def test_outputs_come_as_often_as_their_probability_says() -> None:
+def test_sample_frequencies_match_the_probabilities() -> None:
     chain = random_chain(0, 4)
     for table in chain.log_p_LNN:
         table[:, BOS] = -math.inf
@@ -90,7 +90,9 @@ P = torch.tensor([[0.4, 0.3, 0.2, 0.06, 0.04]]).log()
         ),
     ],
 )
-def test_temperature_and_cuts(temperature: float, top_k: int, top_p: float, expected: list[float]) -> None:
+def test_top_k_top_p_and_temperature_equal_hand_computation(
+    temperature: float, top_k: int, top_p: float, expected: list[float]
+) -> None:
     for order in ([0, 1, 2, 3, 4], [3, 0, 4, 2, 1]):
         found = top_k_top_p(P[:, order], temperature, top_k, top_p)[0].tolist()
         assert found == pytest.approx([expected[place] for place in order], abs=1e-6)
@@ -117,7 +119,7 @@ def test_a_sentence_draws_the_same_in_any_batch() -> None:
 
 
 @pytest.mark.parametrize("group", [1, 4])
-def test_the_batch_stays_a_multiple_of_its_group(group: int) -> None:
+def test_sample_keeps_the_batch_multiple(group: int) -> None:
     chain, limits = random_chain(5, 5), [30, 9, 2, 2, 2, 2, 2, 2]
     found = draw(chain, list(range(8)), 2, limits=limits, min_length=30, batch_multiple=group)
     assert chain.rows[0] == 16
@@ -156,14 +158,14 @@ def test_a_step_that_allows_nothing_gives_empty_outputs() -> None:
     assert draw(chain, [1], 2)[0] == [Hypothesis([], -math.inf, -math.inf, None, finished=False)] * 2
 
 
-def test_not_a_number_is_refused() -> None:
+def test_sample_refuses_nan() -> None:
     chain = random_chain(0, 5)
     chain.log_p_LNN[:] = math.nan
     with pytest.raises(ArithmeticError, match="NaN"):
         draw(chain, [1])
 
 
-def test_nothing_to_do_and_contradictions() -> None:
+def test_sample_refuses_contradictory_options() -> None:
     chain = random_chain(0, 5)
     assert draw(chain, [], limits=[]) == []
     for wrong in (

@@ -1,7 +1,5 @@
-"""How translations and captions are written: as text, JSON lines or Moses n-best lists.
-
-It knows what a translation and a caption hold, and neither models nor streams.
-"""
+"""Formats of translations and captions: text, JSON lines, Moses n-best lists. It knows no models and no
+streams."""
 
 import json
 import math
@@ -85,13 +83,13 @@ def as_json(
     `n_best` when several were asked for.
     """
 
-    def facts(translation: "Translation") -> dict[str, Any]:
-        found = {"translation": translation.text} | _numbers(translation)
-        return found | {"alignment": pharaoh(translation)} if alignments else found
+    def fields_of(translation: "Translation") -> dict[str, Any]:
+        fields = {"translation": translation.text} | _numbers(translation)
+        return fields | {"alignment": pharaoh(translation)} if alignments else fields
 
-    tree = record | facts(translations[0])
+    tree = record | fields_of(translations[0])
     if n_best > 1:
-        tree["n_best"] = [facts(translation) for translation in translations]
+        tree["n_best"] = [fields_of(translation) for translation in translations]
     return strict_json.dump(tree) + "\n"
 
 
@@ -161,9 +159,7 @@ def _drop_infinite(tree: Any) -> None:
 
 
 def _visible(text: str) -> str:
-    """JSON with all that is not seen as escapes: names of files come from anybody, and lines go to
-    terminals.
-    """
+    """JSON with escapes for invisible characters: anybody chooses file names, and lines go to terminals."""
     if text.isprintable():
         return text
     return "".join(json.dumps(c)[1:-1] if unicodedata.category(c) in _UNSEEN else c for c in text)

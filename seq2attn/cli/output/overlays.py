@@ -1,8 +1,5 @@
-"""What the words of captions looked at, as images in files: the part of an image that a model sees, and names
-for the overlays of many.
-
-Knows captions and images, and no search.
-"""
+"""Attention of captions as images in files: the part of an image that a model sees, and the names of many
+overlays."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +25,7 @@ _LONGEST_NAME = 180  # bytes of it that an overlay's name keeps: file systems ta
 
 
 class Part(NamedTuple):
-    """What a model sees of an image, in the image's own proportions."""
+    """The part of an image that a model sees, in the image's own proportions."""
 
     pixels_FYX3: Pixels  # the frames that it reads
     corner: tuple[int, int]  # left and top, in the whole image of these pixels
@@ -84,9 +81,7 @@ def save(
     boxes: Sequence[Box] = (),
     title: str = "",
 ) -> Fonts:
-    """The overlay of a still or, where there is no grid, the film strip of a clip, by the ending of
-    the path.
-    """
+    """Write the overlay of a still or, without a grid, the film strip of a clip."""
     if grid is None:
         return filmstrip.save(pixels_FYX3, words, weights_TS, path, title=title)
     return overlay.save(pixels_FYX3[0], words, weights_TS, grid, path, boxes=boxes, title=title)
@@ -96,8 +91,8 @@ def caption_tokens(caption: Caption) -> tuple[list[str], NDArray[np.floating], l
     """The words and punctuation of a caption, where each looked, and of each white-space word the row that
     stands for it; of no caption nothing."""
     weights_PS = caption.subword_attention
-    if weights_PS is not None and (found := words_of.of_caption(caption.words, caption.subwords, weights_PS)):
-        return found.tokens, found.weights, found.of_words
+    if weights_PS is not None and (view := words_of.of_caption(caption.words, caption.subwords, weights_PS)):
+        return view.tokens, view.weights, view.of_words
     weights_TS = np.zeros((0, 0)) if caption.attention is None else caption.attention
     return caption.words, weights_TS, list(range(len(caption.words)))
 
@@ -123,7 +118,7 @@ class OverlayFolder:
         place = Path(image)
         if place.absolute().parent.resolve() == self._path.resolve():
             raise UsageError(
-                f"--attention {self._path}: {image} is in it, and could be written over; name another folder"
+                f"--attention {self._path}: {image} is in it, and could be overwritten; name another folder"
             )
         stem = one_path(place.stem or place.resolve().name or "image")
         stem = stem.encode()[:_LONGEST_NAME].decode("utf-8", "ignore")

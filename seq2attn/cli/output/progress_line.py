@@ -1,7 +1,7 @@
-"""One line on how far a task is, as wide as there is room: what is done, its share and the time come first,
-facts as far as they fit.
+"""The progress of a task in one line of a given width: count, share and time come first, then facts as far as
+they fit.
 
-It only makes text: it knows no terminal and no clock.
+It makes text, and knows no terminal and no clock.
 """
 
 from collections.abc import Callable
@@ -13,9 +13,7 @@ GAP = "  "  # between facts
 
 
 class Clock(NamedTuple):
-    """Seconds. `left` is an estimate, None where nobody knows; `limit` is set where the clock ends
-    the task.
-    """
+    """Seconds. `left` is an estimate, None if unknown; `limit` is set if the clock ends the task."""
 
     gone: float
     left: float | None = None

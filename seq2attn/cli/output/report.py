@@ -1,8 +1,6 @@
-"""What `evaluate` knows of a system on a test: as lines and a table for people, as a record for programs, and
-kept in a run.
+"""The scores of systems on a test set: lines and a table for people, a record for programs, files in a run.
 
-What a test is made of, and how a run is put to it, is its own: see `evaluate_texts` and `evaluate_images`. No
-model is known here.
+`evaluate_texts` and `evaluate_images` define the test sets and run the models.
 """
 
 import abc
@@ -41,7 +39,7 @@ KEYS |= {
 
 
 class Search(NamedTuple):
-    """How a run is to search; None: as its own settings say."""
+    """Options of a search; None: the run's own setting."""
 
     beam: int | None = None
     length_penalty: float | None = None
@@ -66,7 +64,7 @@ class Search(NamedTuple):
 
 @dataclass
 class System:
-    """Who wrote the outputs, and what they and it are worth."""
+    """A run or another program: its outputs and their scores."""
 
     name: str
     outputs: list[str] = field(default_factory=list)
@@ -83,9 +81,9 @@ class System:
 
 @dataclass
 class TestSet(abc.ABC):
-    """What systems are scored on."""
+    """References, and how systems are scored on them."""
 
-    unit: ClassVar[str]  # of what each line of an output is one, in the plural
+    unit: ClassVar[str]  # what a line of an output is, in the plural
 
     name: str
     where: str  # for people: the files or the folder
@@ -99,11 +97,11 @@ class TestSet(abc.ABC):
     @property
     @abc.abstractmethod
     def beside(self) -> str:
-        """What the number of its lines is said of, for people."""
+        """The name of what the lines of an output are counted against."""
 
     @abc.abstractmethod
     def take(self, system: System, reader: Any, search: Search, seed: int) -> None:
-        """Have a run's translator or captioner write the system's outputs, and force the references on it."""
+        """Set the outputs of a run's translator or captioner, and the likelihood of the references."""
 
     @abc.abstractmethod
     def score(self, systems: Sequence[System]) -> None:
@@ -114,7 +112,7 @@ class TestSet(abc.ABC):
         """Sets of references with a line for each line of an output."""
 
     def why_zero(self, systems: Sequence[System]) -> Iterator[str]:
-        """What a score of 0 comes from that says nothing of the outputs, for people."""
+        """Why a score of 0 is not informative, for people."""
         from seq2attn.evaluation.text import without_four
 
         references, of_reason = self.parallel(), dict[str, list[str]]()
@@ -122,11 +120,11 @@ class TestSet(abc.ABC):
             if reason := without_four(system.outputs, references, self.language):
                 of_reason.setdefault(reason, []).append(system.name)
         for reason, names in of_reason.items():
-            whose = "" if len(names) == len(systems) else f" of {', '.join(names)}"
-            yield f"{self.name}: BLEU says nothing{whose}: {reason}; go by chrF2"
+            whose = "" if len(names) == len(systems) else f" for {', '.join(names)}"
+            yield f"{self.name}: BLEU is not informative{whose}: {reason}; use chrF2"
 
 
-def named(systems: Sequence[System]) -> list[tuple[str, list[str]]]:
+def numbered(systems: Sequence[System]) -> list[tuple[str, list[str]]]:
     """Names and outputs for a comparison, which asks for names of their own; the same run may stand there
     twice.
     """
@@ -196,11 +194,11 @@ def _show_table(systems: Sequence[System]) -> None:
     for system in systems:
         row = [system.name]
         for measure in measures:
-            found = system.compared[measure]
+            result = system.compared[measure]
             row += [
-                f"{found.value:.2f}",
-                f"±{found.interval:.2f}",
-                "-" if found.p_value is None else f"{found.p_value:.3f}",
+                f"{result.value:.2f}",
+                f"±{result.interval:.2f}",
+                "-" if result.p_value is None else f"{result.p_value:.3f}",
             ]
         row += [percent(system.alignment.error_rate) if system.alignment else "-"] if aligned else []
         row += (
@@ -233,14 +231,14 @@ def _show_table(systems: Sequence[System]) -> None:
             console.result(f"{score.name}  {score.signature}")
     if len({system.likelihood.tokens for system in systems if system.likelihood}) > 1:
         console.note(
-            "nats/token: of each run's own pieces; these runs part the references differently, so they "
+            "nats/token counts each run's own tokens; these runs split the references differently, so they "
             "do not compare"
         )
     console.note(
-        "p: the chance of so large a difference from the first, were both equally good (paired bootstrap)"
+        "p: probability of a difference this large if the system were as good as the first (paired bootstrap)"
     )
     if len(systems[0].outputs) < FEW:
-        console.note(f"p and 95%: drawn from {len(systems[0].outputs)} lines, they say little")
+        console.note(f"p and 95%: {len(systems[0].outputs)} lines are too few for reliable values")
 
 
 def _likely(likelihood: "Likelihood", outputs: int) -> str:
@@ -262,20 +260,20 @@ def _likely(likelihood: "Likelihood", outputs: int) -> str:
 
 
 def record(test: TestSet, system: System) -> dict[str, object]:
-    """What is known of a system on a test, for programs."""
-    found: dict[str, object] = {
+    """All results of a system on a test set, for programs."""
+    result: dict[str, object] = {
         "system": system.name,
         "split": test.name,
         "data": test.where,
         test.unit: len(system.outputs),
     }
-    found |= {KEYS[score.name]: round(score.value, 4) for score in system.scores}
-    found["signatures"] = {KEYS[score.name]: score.signature for score in system.scores}
-    found["search"] = system.search
+    result |= {KEYS[score.name]: round(score.value, 4) for score in system.scores}
+    result["signatures"] = {KEYS[score.name]: score.signature for score in system.scores}
+    result["search"] = system.search
     if system.changed:
-        found["set"] = system.changed
+        result["set"] = system.changed
     if system.compared:
-        found["compared"] = {
+        result["compared"] = {
             KEYS[name]: {
                 "mean": round(against.mean, 4),
                 "interval": round(against.interval, 4),
@@ -285,19 +283,19 @@ def record(test: TestSet, system: System) -> dict[str, object]:
         }
     if system.likelihood is not None:
         likely = system.likelihood
-        found |= {"cross_entropy": _number(likely.cross_entropy), "perplexity": _number(likely.perplexity)}
-        found["forced"] = {
+        result |= {"cross_entropy": _number(likely.cross_entropy), "perplexity": _number(likely.perplexity)}
+        result["forced"] = {
             "tokens": likely.tokens,
             "references": likely.references,
             "left_out": likely.left_out,
         }
     if system.alignment is not None:
-        found["alignment"] = alignment_record(system.alignment)
+        result["alignment"] = alignment_record(system.alignment)
     if system.pointing is not None:
-        found["pointing"] = system.pointing._asdict()
+        result["pointing"] = system.pointing._asdict()
     if system.buckets:
-        found["by_length"] = [_bucket_record(bucket) for bucket in system.buckets]
-    return found | {"seq2attn": __version__}
+        result["by_length"] = [_bucket_record(bucket) for bucket in system.buckets]
+    return result | {"seq2attn": __version__}
 
 
 def _bucket_record(bucket: "Bucket") -> dict[str, object]:

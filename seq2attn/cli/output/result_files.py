@@ -1,7 +1,4 @@
-"""Where results go: standard output as they come, or a file that takes its place when all is done.
-
-It knows nothing of what is written.
-"""
+"""Where results go: standard output at once, or a file that takes its place when all is done."""
 
 import os
 import sys

@@ -1,8 +1,8 @@
-"""What training shows: on a terminal a line that moves, with the facts of the moment; elsewhere a line for
-the first step, for each logged one and at least every half a minute; validations and one sample as lines on
-both; and the same numbers as TensorBoard files in RUN/tensorboard wherever tensorboard is installed.
+"""The events of a training on the screen, and as TensorBoard files in RUN/tensorboard if tensorboard is
+installed.
 
-It knows the events of training and nothing else.
+On a terminal a line moves; elsewhere there is a line for the first step, for each logged one, and at least
+every half minute. Validations and one sample are lines on both.
 """
 
 import importlib.util
@@ -74,14 +74,14 @@ class Display:
             case Finished(reason="interrupted"):
                 pass  # one line says that and what to do next
             case Finished():
-                kept = (
+                weights = (
                     f"the best weights are those of step {event.best_step}"
                     if event.best_step
                     else "no weights are kept before the first validation"
                 )
                 console.note(
                     f"step {event.step}: {REASONS[event.reason]} after "
-                    f"{console.duration(event.elapsed)}; {kept}"
+                    f"{console.duration(event.elapsed)}; {weights}"
                 )
 
     def validating(self, done: int, total: int | None) -> None:
@@ -135,7 +135,7 @@ class Display:
 
     def _note(self, text: str) -> None:
         console.note(text)
-        self._pace.said()
+        self._pace.printed()
 
     def _validation(self, event: Validation) -> None:
         self._scores = "  ".join(

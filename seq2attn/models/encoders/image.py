@@ -17,7 +17,6 @@ from seq2attn.models.layers.positions import Positions
 from seq2attn.models.memory import Memory
 from seq2attn.models.vision.backbones import build_backbone, pretrained_parameters
 from seq2attn.models.vision.fixed_batches import in_fixed_batches
-from seq2attn.models.vision.resnet import ResNet
 
 MAX_SIDE = 64  # learned positions: rows, and columns, that have a vector of their own
 
@@ -89,7 +88,7 @@ class ImageEncoder(Encoder):
         """Of the layer that `model.encoder.self_attention` adds to the backbone: (B, 1, S, S) for the S cells
         of its map, row by row. Of bytes alone: features do not hold it.
         """
-        if not isinstance(self.backbone, ResNet) or source.is_floating_point():
+        if source.is_floating_point():
             return None
         weights = self.backbone.self_attention_weights(self._pixels(source))
         return None if weights is None else [weights]

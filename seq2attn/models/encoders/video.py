@@ -53,7 +53,7 @@ class VideoEncoder(ImageEncoder):
 
     def __init__(self, config: ImageEncoderConfig, *, dropout: float) -> None:
         super().__init__(config, dropout=dropout)
-        self.max_frames = config.max_frames
+        self.max_frames, self.temporal_kind = config.max_frames, config.temporal
         self.temporal = _temporal(config, dropout)
 
     def forward(self, source: Tensor, mask_BF: Tensor) -> Memory:
@@ -80,12 +80,13 @@ class VideoEncoder(ImageEncoder):
 
     def self_attention(self, source: Tensor, mask_BF: Tensor) -> list[Tensor] | None:
         """Of the temporal Transformer, from frame to frame: (B, H, F, F) of each layer, mean over cells."""
-        if not isinstance(self.temporal, TemporalTransformer):
+        if self.temporal_kind != "transformer":
             return None
         x_BFSD = self._frames(self._features(source[mask_BF]), mask_BF)
         cells = x_BFSD.size(2)
         x_BSFD = x_BFSD.transpose(1, 2).flatten(0, 1)
-        weights = self.temporal.self_attention(x_BSFD, mask_BF.repeat_interleave(cells, 0))
+        temporal = cast(TemporalTransformer, self.temporal)
+        weights = temporal.self_attention(x_BSFD, mask_BF.repeat_interleave(cells, 0))
         return [layer.unflatten(0, (-1, cells)).mean(1) for layer in weights]
 
     def _frames(self, features: Tensor, mask_BF: Tensor) -> Tensor:
