@@ -359,8 +359,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
             yield f"{key}: scores differ by {apart:.1e}"
     if old["outputs"]["pieces"] != new["outputs"]["pieces"]:
         yield "greedy: other subwords"
-    missing = old["arrays"].keys() - new["arrays"].keys()
-    if missing := sorted(key for key in missing if not by_head(key)):
+    if missing := sorted(old["arrays"].keys() - new["arrays"].keys()):
         yield f"no attention for {', '.join(missing[:4])}"
     for key in old["arrays"].keys() & new["arrays"].keys():
         if (apart := largest_difference(old["arrays"][key], new["arrays"][key])) > WEIGHT:
@@ -369,24 +368,19 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
         yield "a fresh model has other weights"
 
 
-def by_head(key: str) -> bool:
-    return re.search(r"/L\d+H\d+/", key) is not None
-
-
 def verdict(old: dict[str, Any], new: dict[str, Any]) -> str:
     """ "identical" (to the last bit; of scores eight places are kept), within bounds, or what differs."""
     if reasons := list(differences(old, new)):
         return f"DIFFERS: {'; '.join(reasons)}"
     shared = old["arrays"].keys() & new["arrays"].keys()
-    note = "" if shared == old["arrays"].keys() else ", layers and heads not compared"
     attention = max(
         (largest_difference(old["arrays"][key], new["arrays"][key]) for key in shared), default=0.0
     )
     exact = old["training"] == new["training"] and old["outputs"] == new["outputs"]
     if exact and attention == 0.0 and old["first"]["sha256"] == new["first"]["sha256"]:
-        return f"identical{note}"
+        return "identical"
     losses = largest_difference(old["training"]["losses"], new["training"]["losses"], relative=True)
-    return f"within bounds: losses by {losses:.1e}, attention by {attention:.1e}{note}"
+    return f"within bounds: losses by {losses:.1e}, attention by {attention:.1e}"
 
 
 def main(names: Sequence[str]) -> int:
