@@ -3,8 +3,11 @@
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from seq2attn.config import TrainConfig
+from seq2attn.training.state import State
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,14 @@ class Update:
     elapsed: float  # seconds of training, earlier sessions included
     remaining: float  # seconds, an estimate
     logged: bool  # whether it is in metrics.jsonl: every train.log_every steps
+    # where attention samples: the baseline, and the mean entropy
+    sampled: Mapping[str, float | None] = field(default_factory=dict)
+
+    def line(self) -> Mapping[str, object]:
+        """What metrics.jsonl says of it."""
+        names = ("step", "epoch", "loss", "speed", "lr", "norm", "elapsed")
+        line = {name: getattr(self, name) for name in names} | dict(self.sampled)
+        return line | {"speed": round(self.speed, 1), "elapsed": round(self.elapsed, 2)}
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,11 @@ class Validation:
     sample: tuple[str, str, str] | None
     best: bool  # whether these weights are the best so far, and saved
     elapsed: float
+
+    def line(self) -> Mapping[str, object]:
+        """What metrics.jsonl says of it."""
+        line = {"step": self.step, "valid_loss": self.loss, **self.scores}
+        return line | {"best": self.best, "elapsed": round(self.elapsed, 2)}
 
 
 @dataclass(frozen=True)
@@ -87,6 +103,28 @@ class RunningMeans:
     def pause(self, seconds: float) -> None:
         """Leave that time out of the speed."""
         self._began += seconds
+
+    def report(
+        self, state: State, settings: TrainConfig, start: State, elapsed: float, lr: float, sampled: bool
+    ) -> Update:
+        """The event of the update that led to `state`, in a session that began at `start`."""
+        pace = (elapsed - start.elapsed) / (state.step - start.step)
+        steps = settings.max_steps
+        if settings.max_minutes is not None:
+            steps = min(steps, state.step + math.ceil(max(settings.max_minutes * 60 - elapsed, 0.0) / pace))
+        return Update(
+            step=state.step,
+            steps=steps,
+            epoch=state.epoch,
+            loss=self.loss,
+            speed=self.speed,
+            lr=lr,
+            norm=self.norm,
+            elapsed=elapsed,
+            remaining=(steps - state.step) * pace,
+            logged=state.step % settings.log_every == 0,
+            sampled={"baseline": state.baseline, "entropy": self.entropy} if sampled else {},
+        )
 
     @property
     def loss(self) -> float:

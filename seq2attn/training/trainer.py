@@ -16,15 +16,14 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 
 import torch
 from torch import nn
 
 from seq2attn.data.batches import Pairs
 from seq2attn.devices import Format, autocast, keep_freed_memory, trim_heap
-from seq2attn.errors import UserError
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.prefetch import Prefetch
 from seq2attn.runs.directory import Run, append_log
@@ -32,6 +31,7 @@ from seq2attn.runs.tensors import named_tensors
 from seq2attn.training import resume
 from seq2attn.training.distributed import World
 from seq2attn.training.events import Event, Finished, RunningMeans, Saved, Scores, Update, Validation
+from seq2attn.training.finite import refuse_non_finite
 from seq2attn.training.microbatches import UpdateBatches, epoch_order, mix, update_batches
 from seq2attn.training.objectives.cross_entropy import CrossEntropy
 from seq2attn.training.objectives.objective import Objective
@@ -69,25 +69,24 @@ def train(
     return _Trainer(model, run, training, validation, world, format, validate, reward_function, stop).run()
 
 
+@dataclass
 class _Trainer:
-    def __init__(
-        self,
-        model: Seq2Seq,
-        run: Run,
-        training: Pairs,
-        validation: Pairs,
-        world: World,
-        format: Format,
-        validate: Callable[[Seq2Seq], Scores] | None,
-        reward_function: RewardFunction | None,
-        stop: Callable[[], bool],
-    ) -> None:
-        self.model, self.directory, self.training, self.world = model, run, training, world
-        self.reward_function, self.stop = reward_function, stop
-        self.settings = settings = run.config.train
-        if settings.metric != "loss" and validate is None:
+    model: Seq2Seq
+    directory: Run
+    training: Pairs
+    validation: Pairs
+    world: World
+    format: Format
+    validate: Callable[[Seq2Seq], Scores] | None
+    reward_function: RewardFunction | None
+    stop: Callable[[], bool]
+
+    def __post_init__(self) -> None:
+        model, world = self.model, self.world
+        self.settings = settings = self.directory.config.train
+        if settings.metric != "loss" and self.validate is None:
             raise ValueError(f'train.metric is "{settings.metric}": validate must be given, and give it')
-        if settings.self_critical.start_step is not None and reward_function is None:
+        if settings.self_critical.start_step is not None and self.reward_function is None:
             raise ValueError("train.self_critical.start_step is set: reward_function must be given")
         if world.device.type == "cpu":
             keep_freed_memory()
@@ -95,15 +94,20 @@ class _Trainer:
         self.parameters: list[nn.Parameter] = [p for p in model.parameters() if p.requires_grad]
         self.backbone = [p for p in model.encoder.backbone_parameters() if p.requires_grad]
         self.optimizer = build_optimizer(self.parameters, self.backbone, settings)
-        self.scaler = torch.amp.GradScaler(world.device.type, enabled=format == "fp16")
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.format == "fp16")
         self.averages = WeightAverages(model, settings)
         self.trained = resume.Trained(model, self.averages, self.optimizer, self.scaler)
-        self.autocast = partial(autocast, world.device, format)
+        self.autocast = partial(autocast, world.device, self.format)
         self.validator = Validator(
-            model, run, validation, self.averages, world, self.autocast, validate, stop
+            model,
+            self.directory,
+            self.validation,
+            self.averages,
+            world,
+            self.autocast,
+            self.validate,
+            self.stop,
         )
-        self.clock = Clock(0.0)
-        self.state = State(data=training.fingerprint, validation=validation.fingerprint)
         self._resume()
         self.session_start = self.state
         self.stop_requested = False  # by any process
@@ -111,32 +115,24 @@ class _Trainer:
 
     def _resume(self) -> None:
         """Continue from the last state, or save a first one: a killed run always has one to resume from."""
-        orders = {}  # the order of the epoch is needed again for its first batch
-
-        def batches(epoch: int) -> int:
-            orders[epoch] = epoch_order(self.training, self.settings, epoch)
-            return len(orders[epoch])
-
-        state = resume.restore(self.directory, self.state, self.trained, self.world, batches)
+        order = cache(partial(epoch_order, self.training, self.settings))
+        fresh = State(data=self.training.fingerprint, validation=self.validation.fingerprint)
+        state = resume.restore(
+            self.directory, fresh, self.trained, self.world, lambda epoch: len(order(epoch))
+        )
+        self.state = state or fresh
+        self.clock = Clock(self.state.elapsed)
         if state is None:
             self._save()
             self.world.barrier()
-        self.state = state or self.state
-        self.clock = Clock(self.state.elapsed)
         epoch, position = self.state.epoch, self.state.position
-        self.updates = update_batches(
-            self.training, self.settings, self.world, epoch, position, orders.get(epoch)
-        )
+        self.updates = update_batches(self.training, self.settings, self.world, epoch, position, order(epoch))
 
     def run(self) -> Generator[Event, None, None]:
         # On a CPU a second thread would take from the cores that multiply: a step on text takes 14% longer.
-        prefetch = self.world.device.type == "cuda" or self.training.ahead
-        with (
-            self._backbone_restored(),
-            Prefetch(self.updates, PREFETCHED, "batches")
-            if prefetch
-            else nullcontext(self.updates) as updates,
-        ):
+        ahead = self.world.device.type == "cuda" or self.training.ahead
+        batches = Prefetch(self.updates, PREFETCHED, "batches") if ahead else nullcontext(self.updates)
+        with self._backbone_restored(), batches as updates:
             while True:
                 reason = self._reason()
                 scheduled = self.state.step % self.settings.validate_every == 0
@@ -199,26 +195,18 @@ class _Trainer:
             group["lr"] = lr * group["factor"]
         self.scaler.unscale_(self.optimizer)
         norm_tensor = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        nats = 0.0 if entropy is None else entropy.item()
         mean_loss, stops, self.clock.spent, mean_entropy = self.world.sum(
-            [
-                loss.item(),
-                float(self.stop()),
-                self.clock.to_exchange(self.world),
-                0.0 if entropy is None else entropy.item(),
-            ]
+            [loss.item(), float(self.stop()), self.clock.to_exchange(self.world), nats]
         )
         self.stop_requested = stops > 0
         norm = norm_tensor.item()
         # In fp16 at this loss scale: the scaler leaves the step out and lowers the scale.
-        overflow = (
-            math.isfinite(mean_loss)
-            and not math.isfinite(norm)
-            and self.scaler.is_enabled()
-            and self.scaler.get_scale() > 1
-        )
+        scaled = self.scaler.is_enabled() and self.scaler.get_scale() > 1
+        overflow = scaled and math.isfinite(mean_loss) and not math.isfinite(norm)
         if not overflow:
-            self._refuse_non_finite(step, "loss", mean_loss)
-            self._refuse_non_finite(step, "norm of the gradient", norm)
+            refuse_non_finite(self.directory, step, "loss", mean_loss)
+            refuse_non_finite(self.directory, step, "norm of the gradient", norm)
         if settings.clip_norm and norm > settings.clip_norm and not overflow:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, settings.clip_norm, norm_tensor)
         self.scaler.step(self.optimizer)
@@ -233,7 +221,13 @@ class _Trainer:
             baseline = next_baseline(settings.reinforce, self._baseline(), -mean_loss)
             self.state = replace(self.state, baseline=baseline)
         self.means.add(mean_loss, norm, update.tokens, mean_entropy)
-        return self._report(lr, sampled=entropy is not None)
+        event = self.means.report(
+            self.state, settings, self.session_start, self.clock.elapsed(), lr, sampled=entropy is not None
+        )
+        if event.logged:
+            self._log(event.line())
+            self.means = RunningMeans()
+        return event
 
     def _objective(self, step: int) -> Objective:
         start = self.settings.self_critical.start_step
@@ -246,51 +240,14 @@ class _Trainer:
             return first_baseline(self.settings.reinforce, self.directory.target_size)
         return self.state.baseline
 
-    def _refuse_non_finite(self, step: int, what: str, value: float) -> None:
-        if not math.isfinite(value):
-            raise UserError(
-                f"step {step}: the {what} is {value}: training stopped before any weight changed, and "
-                f"{self.directory.path} has what was saved before; try a lower train.lr, a longer "
-                "train.warmup, train.clip_norm=1, or train.precision=fp32"
-            )
-
-    def _report(self, lr: float, sampled: bool) -> Update:
-        state, settings, means = self.state, self.settings, self.means
-        elapsed = self.clock.elapsed()
-        pace = (elapsed - self.session_start.elapsed) / (state.step - self.session_start.step)
-        steps = settings.max_steps
-        if settings.max_minutes is not None:
-            steps = min(steps, state.step + math.ceil(max(settings.max_minutes * 60 - elapsed, 0.0) / pace))
-        event = Update(
-            step=state.step,
-            steps=steps,
-            epoch=state.epoch,
-            loss=means.loss,
-            speed=means.speed,
-            lr=lr,
-            norm=means.norm,
-            elapsed=elapsed,
-            remaining=(steps - state.step) * pace,
-            logged=state.step % settings.log_every == 0,
-        )
-        if event.logged:
-            names = ("step", "epoch", "loss", "speed", "lr", "norm", "elapsed")
-            line = {name: getattr(event, name) for name in names}
-            line |= {"speed": round(event.speed, 1), "elapsed": round(elapsed, 2)}
-            self._log(line | ({"baseline": state.baseline, "entropy": means.entropy} if sampled else {}))
-            self.means = RunningMeans()
-        return event
-
     def _validate(self, scheduled: bool) -> Validation | None:
         """Score the weights, and save them if they are the best; None when interrupted."""
         began = time.monotonic()
-        check = partial(self._refuse_non_finite, self.state.step, "validation loss")
-        result = self.validator.validate(self.state, self.clock, scheduled, check)
+        result = self.validator.validate(self.state, self.clock, scheduled)
         if result is None:
             return None
         self.state, event = result
-        line = {"step": event.step, "valid_loss": event.loss, **event.scores}
-        self._log(line | {"best": event.best, "elapsed": round(event.elapsed, 2)})
+        self._log(event.line())
         self.means.pause(time.monotonic() - began)
         return event
 

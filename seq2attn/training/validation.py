@@ -16,6 +16,7 @@ from seq2attn.runs.directory import Run
 from seq2attn.runs.tensors import named_tensors, save_weights
 from seq2attn.training.distributed import World
 from seq2attn.training.events import Interrupted, Scores, Validation
+from seq2attn.training.finite import refuse_non_finite
 from seq2attn.training.microbatches import microbatch
 from seq2attn.training.objectives.cross_entropy import token_losses
 from seq2attn.training.objectives.objective import Autocast
@@ -105,12 +106,9 @@ class Validator:
         self.world, self.autocast, self.score, self.stop = world, autocast, score, stop
         self.settings = run.config.train
 
-    def validate(
-        self, state: State, clock: Clock, scheduled: bool, check: Callable[[float], None]
-    ) -> tuple[State, Validation] | None:
-        """The state after the validation, and its event; None when it was interrupted.
-
-        `check` refuses a loss that is not finite.
+    def validate(self, state: State, clock: Clock, scheduled: bool) -> tuple[State, Validation] | None:
+        """The state after the validation, and its event; None when it was interrupted. Raises UserError when
+        the loss is not finite.
         """
         began = time.monotonic()
         self.model.eval()
@@ -122,7 +120,7 @@ class Validator:
             loss, score, clock.spent = sums[0], (sums[1], sums[2]), sums[4]
             if sums[3]:
                 return None
-            check(loss)
+            refuse_non_finite(self.run, state.step, "validation loss", loss)
             best = state.best is None or score > state.best.score
             if best and self.world.is_main:
                 save_weights(self.run, self.model)
