@@ -11,7 +11,8 @@ import reference
 from torch import Tensor, nn
 
 from seq2attn import config
-from seq2attn.attention import Attention, Score
+from seq2attn.attention import Attention
+from seq2attn.attention.scores import Score
 from seq2attn.attention.self_attention import SelfAttention
 from seq2attn.models.layers.cells import Cell
 from seq2attn.models.layers.gated_conv import WeightNorm

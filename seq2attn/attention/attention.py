@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seq2attn.attention.history import AttentionHistory, build_history_feature
+from seq2attn.attention.history import AttentionHistory, History, build_history_feature
 from seq2attn.attention.normalisers import build_normaliser
 from seq2attn.attention.scores import build_score
 from seq2attn.attention.windows import build_window
@@ -86,12 +86,8 @@ class Attention(nn.Module):
         self.needs_history = self.history_feature is not None
         self.needs_step = self.normalise.draws or (self.window is not None and self.window.needs_step)
         # torch has one call for it, where nobody asks for the weights
-        self.can_fuse = (
-            self.score.is_product
-            and self.normalise.fusible
-            and self.window is None
-            and self.history_feature is None
-        )
+        bare = self.window is None and self.history_feature is None
+        self.can_fuse = bare and self.score.is_product and self.normalise.fusible
 
     def project_memory(self, keys_BSK: Tensor, values_BSV: Tensor, mask_BS: Tensor) -> ProjectedMemory:
         """Keys and values as every step reads them."""
@@ -116,11 +112,7 @@ class Attention(nn.Module):
         return ProjectedMemory(keys, values, history_keys, mask_BS)
 
     def forward(
-        self,
-        query_BTQ: Tensor,
-        memory: ProjectedMemory,
-        history: AttentionHistory | None = None,
-        weights: bool = True,
+        self, query_BTQ: Tensor, memory: ProjectedMemory, history: History = None, weights: bool = True
     ) -> AttentionOutput:
         """T queries of each sentence. `history` is None where `initial_history` is.
 
@@ -166,7 +158,7 @@ class Attention(nn.Module):
 
     def initial_history(
         self, rows: int, mask_BS: Tensor, like: Tensor, rng_stream_B: Tensor | None = None
-    ) -> AttentionHistory | None:
+    ) -> History:
         """The history of R rows before the first step, R / B of each sentence: step and rng_stream (R),
         previous and cumulative (R, H, S), use_expectation (R). None where no step needs one.
 
@@ -184,9 +176,7 @@ class Attention(nn.Module):
         step = torch.zeros(rows, dtype=torch.long, device=like.device)
         return AttentionHistory(step, zeros, zeros, use_expectation, rng_stream)
 
-    def update_history(
-        self, history: AttentionHistory | None, weights_RHS: Tensor | None
-    ) -> AttentionHistory | None:
+    def update_history(self, history: History, weights_RHS: Tensor | None) -> History:
         """The history one step later. The weights may be None where `needs_history` is False."""
         if history is None:
             return None

@@ -47,6 +47,9 @@ class AttentionHistory(NamedTuple):
         return type(self)(*(None if part is None else part.unflatten(0, (sentences, -1)) for part in self))  # type: ignore[arg-type]
 
 
+History = AttentionHistory | None  # None where no step needs one
+
+
 class HistoryFeature(Part):
     size: int  # P, features of one position
 
@@ -68,13 +71,11 @@ class Coverage(HistoryFeature):
         return by_head(history.cumulative)[..., None]
 
 
-class Fertility(HistoryFeature):
+class Fertility(Coverage):
     """C_j = sum of a_j over the steps before / Phi_j, Phi_j = N sigma(U_f h_j) (Tu 2016, eqs. 8 and 9).
 
     N = `max_fertility` is the most target words that one source position may produce.
     """
-
-    size = 1
 
     def __init__(self, key_size: int, max_fertility: float) -> None:
         super().__init__()
@@ -88,7 +89,7 @@ class Fertility(HistoryFeature):
 
     def forward(self, history: AttentionHistory, history_keys: Tensor | None) -> Tensor:
         assert history_keys is not None
-        return (by_head(history.cumulative) / history_keys.mT)[..., None]
+        return super().forward(history, None) / history_keys.mT[..., None]
 
 
 class LocationAware(HistoryFeature):

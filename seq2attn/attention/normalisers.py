@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2attn.attention.hard import gumbel, gumbel_of, largest, log_prob_of, ones_at, straight_through
-from seq2attn.attention.history import AttentionHistory
+from seq2attn.attention.history import AttentionHistory, History
 from seq2attn.config import AttentionConfig
 from seq2attn.kernels.sparsemax import entmax15, sparsemax
 
@@ -28,9 +28,6 @@ class AttentionWeights(NamedTuple):
     # (..., T): log-probability of the sampled positions, with its gradient; 0 for rows without a sample
     log_prob: Tensor | None = None
     entropy: Tensor | None = None  # (..., T): of the distribution that they were sampled from, nats
-
-
-History = AttentionHistory | None
 
 
 def log_softmax(scores: Tensor, mask: Tensor) -> Tensor:
@@ -51,6 +48,9 @@ def sigmoid(scores: Tensor, mask: Tensor) -> Tensor:
     """sigma(e_ij), each position by itself: a row sums to anything from 0 to S."""
     # the sigmoid of the lowest number is exactly 0
     return scores.masked_fill(~mask, torch.finfo(scores.dtype).min).sigmoid()
+
+
+SOFT = {"softmax": softmax, "sparsemax": sparsemax, "entmax15": entmax15, "sigmoid": sigmoid}
 
 
 class Normaliser(nn.Module):
@@ -87,7 +87,7 @@ class HardTopK(Normaliser):
     softmax's (straight through, Bengio 2013).
     """
 
-    def __init__(self, k: int, temperature: float = 1.0) -> None:
+    def __init__(self, temperature: float = 1.0, k: int = 1) -> None:
         super().__init__(temperature)
         self.k = k
 
@@ -101,9 +101,6 @@ class Gumbel(HardTopK):
     """1 at the largest e + g, with the gradient of softmax((e + g) / temperature) (Jang 2017, section 2.2); g
     is Gumbel noise in training, else 0.
     """
-
-    def __init__(self, temperature: float = 1.0) -> None:
-        super().__init__(1, temperature)
 
     def apply_temperature(self, scores: Tensor) -> Tensor:
         scores = super().apply_temperature(scores)
@@ -160,17 +157,11 @@ class HardSample(Normaliser):
 def build_normaliser(config: AttentionConfig, first_stream: int = 0) -> Normaliser:
     """The normaliser that `config.normaliser` names; `first_stream` as in `HardSample`."""
     match config.normaliser:
-        case "softmax":
-            return Soft(softmax, config.temperature)
-        case "sparsemax":
-            return Soft(sparsemax, config.temperature)
-        case "entmax15":
-            return Soft(entmax15, config.temperature)
-        case "sigmoid":
-            return Soft(sigmoid, config.temperature)
         case "hard-topk":
-            return HardTopK(config.k, config.temperature)
+            return HardTopK(config.temperature, config.k)
         case "gumbel":
             return Gumbel(config.temperature)
         case "hard-sample":
             return HardSample(config.k, config.at_inference, config.temperature, first_stream)
+        case soft:
+            return Soft(SOFT[soft], config.temperature)

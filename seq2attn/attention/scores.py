@@ -122,9 +122,7 @@ class Location(Score):
     `max_positions`.
     """
 
-    def __init__(
-        self, query_size: int, max_positions: int, history_size: int = 0, bias: bool = False
-    ) -> None:
+    def __init__(self, query_size: int, max_positions: int, history_size: int, bias: bool = False) -> None:
         super().__init__(history_size=history_size)
         self.max_positions = max_positions
         self.positions = Linear(query_size, max_positions, bias=bias)
@@ -140,37 +138,29 @@ class Location(Score):
         return F.pad(scores, (0, count - scores.size(-1)), value=LOWEST)
 
 
-class TanhScore(Score):
-    """e_ij = v . tanh(q_i + k_j + U f): features of earlier weights are added inside the tanh (Chorowski
-    2015, eq. 9; Tu 2016, section 3).
+class Additive(Score):
+    """e_ij = v . tanh(W q_i + U k_j + b) (Bahdanau 2015, appendix A.1.2). Features of earlier weights are
+    added inside the tanh (Chorowski 2015, eq. 9; Tu 2016, section 3).
     """
 
-    v: nn.Parameter
+    def __init__(self, query: Linear | None, key: Linear | None, history_size: int, size: int) -> None:
+        super().__init__(query, key, history_size, size)
+        self.v = nn.Parameter(torch.empty(size))
 
     def forward(self, query: Tensor, keys: Tensor, features: Tensor | None = None) -> Tensor:
         u = None if self.history_proj is None else self.history_proj.weight.t()
         return additive_score(query, keys, self.v, features, u)
 
 
-class Additive(TanhScore):
-    """e_ij = v . tanh(W q_i + U k_j + b) (Bahdanau 2015, appendix A.1.2)."""
-
-    def __init__(self, query_size: int, key_size: int, size: int, history_size: int = 0) -> None:
-        query, key = Linear(query_size, size), Linear(key_size, size, bias=False)
-        super().__init__(query, key, history_size, size)
-        self.v = nn.Parameter(torch.empty(size))
-
-
-class Concat(TanhScore):
+class Concat(Additive):
     """e_ij = v . tanh(W [q_i; k_j]) (Luong 2015, section 3.1): one matrix over both, no bias. Its halves are
     applied apart.
     """
 
-    def __init__(self, query_size: int, key_size: int, size: int, history_size: int = 0) -> None:
+    def __init__(self, query_size: int, key_size: int, history_size: int, size: int) -> None:
         super().__init__(None, None, history_size, size)
         self.query_size = query_size
         self.weight = nn.Parameter(torch.empty(size, query_size + key_size))
-        self.v = nn.Parameter(torch.empty(size))
 
     def project_query(self, query: Tensor) -> Tensor:
         return matmul(query, self.weight[:, : self.query_size].t())
@@ -188,13 +178,9 @@ class Nonlinear(Linear):
 
 def build_map(name: Map, size_in: int, size_out: int) -> Linear | None:
     """The map of queries or keys that a config names: None for the identity, W x, or tanh(W x + b)."""
-    match name:
-        case "identity":
-            return None
-        case "linear":
-            return Linear(size_in, size_out, bias=False)
-        case "nonlinear":
-            return Nonlinear(size_in, size_out)
+    if name == "identity":
+        return None
+    return Nonlinear(size_in, size_out) if name == "nonlinear" else Linear(size_in, size_out, bias=False)
 
 
 def build_score(
@@ -213,17 +199,15 @@ def build_score(
         case "keyed":  # an identity decides the size where the maps meet
             size = key_size if config.key_map == "identity" else size
             size = query_size if config.query_map == "identity" else size
-            query, key = (
-                build_map(config.query_map, query_size, size),
-                build_map(config.key_map, key_size, size),
-            )
-            return ProductScore(query, key, history_size)
+            query = build_map(config.query_map, query_size, size)
+            return ProductScore(query, build_map(config.key_map, key_size, size), history_size)
         case "cosine":
             return Cosine(history_size)
         case "additive":
-            return Additive(query_size, key_size, size, history_size)
+            query, key = Linear(query_size, size), Linear(key_size, size, bias=False)
+            return Additive(query, key, history_size, size)
         case "concat":
-            return Concat(query_size, key_size, size, history_size)
+            return Concat(query_size, key_size, history_size, size)
         case "concat-linear":
             return ConcatLinear(query_size, key_size, history_size)
         case "sigmoid":

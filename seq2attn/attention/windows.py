@@ -9,7 +9,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
-from seq2attn.attention.history import AttentionHistory
+from seq2attn.attention.history import History
 from seq2attn.attention.part import Part
 from seq2attn.config import AttentionConfig
 from seq2attn.kernels.deferred_gradients import Linear
@@ -24,12 +24,16 @@ class Window(Part):
         self.half_width = half_width
 
     @abstractmethod
-    def forward(
-        self, query: Tensor, mask_BS: Tensor, history: AttentionHistory | None
-    ) -> tuple[Tensor, Tensor | None]:
+    def forward(self, query: Tensor, mask_BS: Tensor, history: History) -> tuple[Tensor, Tensor | None]:
         """For queries (B, H, T, Q): the mask (B, 1 or H, T, S) of what each may read, and a factor (B, H, T,
         S) on the weights that it gets there, or None.
         """
+
+    def around(self, centre_BHT: Tensor, mask_BS: Tensor) -> tuple[Tensor, Tensor]:
+        """The mask (B, 1 or H, T, S) of positions around the centres, and the distance of each from them."""
+        position_S = torch.arange(mask_BS.size(-1), device=mask_BS.device)
+        distance_BHTS = position_S - centre_BHT[..., None]
+        return mask_BS[:, None, None] & (distance_BHTS.abs() <= self.half_width), distance_BHTS
 
 
 class Monotonic(Window):
@@ -39,14 +43,11 @@ class Monotonic(Window):
 
     needs_step = True
 
-    def forward(
-        self, query: Tensor, mask_BS: Tensor, history: AttentionHistory | None
-    ) -> tuple[Tensor, None]:
+    def forward(self, query: Tensor, mask_BS: Tensor, history: History) -> tuple[Tensor, None]:
         assert history is not None
         centre_BT = torch.minimum(history.step, mask_BS.sum(-1, keepdim=True) - 1)
-        position_S = torch.arange(mask_BS.size(-1), device=mask_BS.device)
-        distance_BTS = (position_S - centre_BT[..., None]).abs()
-        return (mask_BS[:, None] & (distance_BTS <= self.half_width))[:, None], None
+        mask_BHTS, _ = self.around(centre_BT[:, None], mask_BS)
+        return mask_BHTS, None
 
 
 class Predictive(Window):
@@ -59,19 +60,15 @@ class Predictive(Window):
         self.query = Linear(query_size, size, bias=False)
         self.v = nn.Parameter(torch.empty(size))
 
-    def forward(
-        self, query: Tensor, mask_BS: Tensor, history: AttentionHistory | None
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, query: Tensor, mask_BS: Tensor, history: History) -> tuple[Tensor, Tensor]:
         hidden = self.query(query).tanh()
         # A sum in float32 at least: in half precision a matrix product would leave 8 bits to tell positions
         # apart.
         wide = torch.promote_types(self.v.dtype, torch.float32)
         share_BHT = (hidden.to(wide) * self.v.to(wide)).sum(-1).sigmoid()
         centre_BHT = mask_BS.sum(-1)[:, None, None] * share_BHT
-        position_S = torch.arange(mask_BS.size(-1), device=mask_BS.device)
-        distance_BHTS = position_S - centre_BHT[..., None]
-        factor_BHTS = (-2 * (distance_BHTS / self.half_width).square()).exp()
-        return mask_BS[:, None, None] & (distance_BHTS.abs() <= self.half_width), factor_BHTS
+        mask_BHTS, distance_BHTS = self.around(centre_BHT, mask_BS)
+        return mask_BHTS, (-2 * (distance_BHTS / self.half_width).square()).exp()
 
 
 def build_window(config: AttentionConfig, query_size: int, size: int) -> Window | None:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seq2attn.attention import Attention, AttentionHistory, ProjectedMemory
+from seq2attn.attention import Attention, AttentionHistory
+from seq2attn.attention.attention import ProjectedMemory
 from seq2attn.config import AttentionConfig
 
 B, T, S = 3, 4, 5

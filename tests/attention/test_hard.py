@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seq2attn.attention import AttentionHistory, AttentionWeights, Normaliser, build_normaliser
+from seq2attn.attention import AttentionHistory
 from seq2attn.attention.hard import gumbel, gumbel_of, largest, log_prob_of, ones_at
-from seq2attn.attention.normalisers import Gumbel, HardSample
+from seq2attn.attention.normalisers import AttentionWeights, Gumbel, HardSample, Normaliser, build_normaliser
 from seq2attn.config import AttentionConfig
 
 SCORES = [0.3, -1.2, 1.1, 0.4]

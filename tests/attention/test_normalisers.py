@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seq2attn.attention import AttentionHistory, AttentionWeights, Normaliser, build_normaliser
+from seq2attn.attention import AttentionHistory
+from seq2attn.attention.normalisers import AttentionWeights, Normaliser, build_normaliser
 from seq2attn.config import AttentionConfig
 
 NAMES = get_args(AttentionConfig.model_fields["normaliser"].annotation)

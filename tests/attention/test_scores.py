@@ -373,7 +373,7 @@ def test_cosine_starts_at_ten(history_size: int) -> None:
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("positions", [1, 3, 4, 9])
 def test_location_reads_only_the_query_up_to_its_rows(positions: int, bias: bool) -> None:
-    score = Location(3, positions, bias=bias)
+    score = Location(3, positions, 0, bias)
     query, keys = torch.randn(B, T, 3), score.project_keys(torch.randn(B, S, 2))
     assert keys.numel() == 0
     got = score(query, keys)

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 from toy import Pairs, fit, of, settings
 
-from seq2attn.attention import AttentionWeights, build_normaliser
+from seq2attn.attention.normalisers import AttentionWeights, build_normaliser
 from seq2attn.runs import directory
 from seq2attn.training import resume
 from seq2attn.training.events import Validation
