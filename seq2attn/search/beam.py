@@ -13,7 +13,7 @@ from torch import Tensor
 
 from seq2attn.search.backpointers import Backpointers, End
 from seq2attn.search.constraints import Constraints, Limits
-from seq2attn.search.step import Hypothesis, NonFiniteProbabilities, Select, State, Step, rows_to_keep
+from seq2attn.search.step import Hypothesis, Select, State, Step, refuse_nan, rows_to_keep
 from seq2attn.search.topk import log_softmax, top_candidates
 
 
@@ -87,9 +87,8 @@ def beam_search(
     sentence_B = torch.arange(sentences, device=device)  # int64 (B,): the sentences still in the batch
     alive_BW = torch.full((sentences, beam), -torch.inf, device=device)  # log p of live hypotheses
     alive_BW[:, 0] = 0.0
-    token_R = torch.full(
-        (sentences * beam,), limits.bos, dtype=torch.long, device=device
-    )  # the last token of each row
+    # the last token of each row
+    token_R = torch.full((sentences * beam,), limits.bos, dtype=torch.long, device=device)
     has_nan = torch.zeros((), dtype=torch.bool, device=device)  # read once, at the end
 
     for length in range(constraints.longest + 1):
@@ -101,13 +100,9 @@ def beam_search(
 
         # EOS counts only among the best `beam` candidates: with a beam of 1 that is greedy search.
         end_log_p_BW = log_p_BK[:, :beam].double().masked_fill(~is_end_BK[:, :beam], -torch.inf)
+        score_BW, row_BW = end_log_p_BW / (length + 1) ** length_penalty, row_BK[:, :beam]
         finished = finished.merge(
-            FinishedPool(
-                score=end_log_p_BW / (length + 1) ** length_penalty,
-                log_prob=end_log_p_BW,
-                last_step=torch.full_like(row_BK[:, :beam], length),
-                row=row_BK[:, :beam],
-            )
+            FinishedPool(score_BW, end_log_p_BW, torch.full_like(row_BW, length), row_BW)
         )
 
         alive_BW, index_BW = log_p_BK.masked_fill(is_end_BK, -torch.inf).topk(beam)
@@ -120,16 +115,14 @@ def beam_search(
             best_possible_B = best_possible_B.masked_fill(finished.score[:, 0] > -torch.inf, -torch.inf)
         has_nan |= best_possible_B.isnan().any()
         is_finished_B = ~(best_possible_B > finished.score[:, n_best - 1])
-        alive_BW = alive_BW.masked_fill(
-            is_finished_B[:, None], -torch.inf
-        )  # a finished sentence stays as it is
-        count = int(is_finished_B.sum())
-        if count == len(sentence_B):
-            break
+        # a finished sentence stays as it is
+        alive_BW = alive_BW.masked_fill(is_finished_B[:, None], -torch.inf)
         row_BW = torch.arange(len(sentence_B), device=device)[:, None] * beam + parent_BW
-        keep_B = rows_to_keep(is_finished_B, count, batch_multiple)
+        keep_B = rows_to_keep(is_finished_B, batch_multiple)
         if keep_B is not None:
             results.put(sentence_B, finished)
+            if len(keep_B) == 0:
+                break
             finished = FinishedPool(*(field[keep_B] for field in finished))
             sentence_B, alive_BW, token_BW, row_BW = (
                 tensor[keep_B] for tensor in (sentence_B, alive_BW, token_BW, row_BW)
@@ -139,7 +132,5 @@ def beam_search(
         if beam > 1 or keep_B is not None:  # else every row extends itself
             state = select(state, row_BW.flatten())
 
-    if bool(has_nan):
-        raise NonFiniteProbabilities("a step returned NaN")
-    results.put(sentence_B, finished)
+    refuse_nan(has_nan)
     return backpointers.hypotheses(results.ends(n_best), longest)

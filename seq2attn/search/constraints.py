@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from seq2attn.search.no_repeat_ngram import NoRepeatNgram
 
@@ -20,9 +21,8 @@ class Limits(NamedTuple):
     eos: int
     banned: Sequence[int]
     min_length: int = 0
-    prefix_BP: Tensor | None = (
-        None  # int64 (B, P): what each output begins with; -1 after the end of a prefix
-    )
+    # int64 (B, P): what each output begins with; -1 after the end of a prefix
+    prefix_BP: Tensor | None = None
     no_repeat_ngram: int = 0  # n: no output holds an n-gram twice; 0: it may
 
 
@@ -36,29 +36,30 @@ class Constraints:
     """
 
     def __init__(self, limits: Limits) -> None:
-        maximum_B, prefix_BP, device = limits.max_length_B, limits.prefix_BP, limits.max_length_B.device
-        self.prefix_BP = maximum_B.new_empty(len(maximum_B), 0) if prefix_BP is None else prefix_BP.to(device)
+        maximum_B, device = limits.max_length_B, limits.max_length_B.device
+        empty_BP = maximum_B.new_empty(len(maximum_B), 0)
+        prefix_BP = empty_BP if limits.prefix_BP is None else limits.prefix_BP.to(device)
         # int64 (B,): maximum and minimum number of tokens before EOS
-        self.limit_B = torch.maximum(maximum_B, (self.prefix_BP >= 0).sum(1))
+        self.limit_B = torch.maximum(maximum_B, (prefix_BP >= 0).sum(1))
         self.minimum_B = self.limit_B.clamp(max=limits.min_length)
         self.eos = limits.eos
         self.banned = torch.tensor(list(limits.banned), dtype=torch.long, device=device)
         self.no_repeat = NoRepeatNgram(limits.no_repeat_ngram, self.eos) if limits.no_repeat_ngram else None
+        self.longest = max(self.limit_B.tolist(), default=0)
+        forced_BT = F.pad(prefix_BP, (0, self.longest + 1 - prefix_BP.shape[1]), value=-1)
+        is_over_BT = torch.arange(self.longest + 1, device=device) >= self.limit_B[:, None]
+        self.forced_BT = forced_BT.masked_fill(is_over_BT, self.eos)  # the only next token; -1: any
         self._update_bounds()
 
     def _update_bounds(self) -> None:
         # Read from the device once, so that no step has to wait for it.
-        self.longest = int(self.limit_B.max()) if len(self.limit_B) else 0
-        self._first_limit = int(self.limit_B.min()) if len(self.limit_B) else 0
-        self._last_minimum = int(self.minimum_B.max()) if len(self.minimum_B) else 0
+        self._is_forced_T: list[bool] = (self.forced_BT >= 0).any(0).tolist()
+        self._last_minimum = max(self.minimum_B.tolist(), default=0)
 
     def select_sentences(self, sentence_B: Tensor) -> None:
         """Continue with these sentences only."""
-        self.prefix_BP, self.limit_B, self.minimum_B = (
-            self.prefix_BP[sentence_B],
-            self.limit_B[sentence_B],
-            self.minimum_B[sentence_B],
-        )
+        self.forced_BT, self.limit_B = self.forced_BT[sentence_B], self.limit_B[sentence_B]
+        self.minimum_B = self.minimum_B[sentence_B]
         if self.no_repeat is not None:
             self.no_repeat.select_sentences(sentence_B)
         self._update_bounds()
@@ -70,26 +71,20 @@ class Constraints:
 
     def apply(self, log_p_BWN: Tensor, length: int) -> Tensor:
         """For hypotheses of `length` tokens; changes log_p_BWN in place and returns it."""
-        forced_BW1 = forced_log_p_BW1 = None
-        if length < self.prefix_BP.shape[1] or length >= self._first_limit:
-            forced_B = (
-                self.prefix_BP[:, length]
-                if length < self.prefix_BP.shape[1]
-                else torch.full_like(self.limit_B, -1)
-            )
-            forced_B = forced_B.masked_fill(length >= self.limit_B, self.eos)
-            forced_BW1 = forced_B[:, None, None].expand(-1, log_p_BWN.shape[1], 1)
-            forced_log_p_BW1 = log_p_BWN.gather(2, forced_BW1.clamp(min=0))
+        if not self._is_forced_T[length]:
+            return self._ban(log_p_BWN, length)
+        forced_B11 = self.forced_BT[:, length, None, None]
+        index_BW1 = forced_B11.clamp(min=0).expand(-1, log_p_BWN.shape[1], 1)
+        forced_log_p_BW1 = log_p_BWN.gather(2, index_BW1)
+        self._ban(log_p_BWN, length).masked_fill_(forced_B11 >= 0, -torch.inf)
+        value_BW1 = torch.where(forced_B11 >= 0, forced_log_p_BW1, log_p_BWN.gather(2, index_BW1))
+        return log_p_BWN.scatter_(2, index_BW1, value_BW1)
+
+    def _ban(self, log_p_BWN: Tensor, length: int) -> Tensor:
+        """All limits but the forced tokens, in place."""
         log_p_BWN.index_fill_(2, self.banned, -torch.inf)
         if self.no_repeat is not None:
             self.no_repeat.apply(log_p_BWN)
         if length < self._last_minimum:
             log_p_BWN[:, :, self.eos].masked_fill_((length < self.minimum_B)[:, None], -torch.inf)
-        if forced_BW1 is not None and forced_log_p_BW1 is not None:
-            is_forced_BW1 = forced_BW1 >= 0
-            log_p_BWN.masked_fill_(is_forced_BW1, -torch.inf)
-            index_BW1 = forced_BW1.clamp(min=0)
-            log_p_BWN.scatter_(
-                2, index_BW1, torch.where(is_forced_BW1, forced_log_p_BW1, log_p_BWN.gather(2, index_BW1))
-            )
         return log_p_BWN

@@ -14,15 +14,7 @@ from torch import Tensor
 
 from seq2attn.search.backpointers import Backpointers, End
 from seq2attn.search.constraints import Constraints, Limits
-from seq2attn.search.step import (
-    Hypothesis,
-    NonFiniteProbabilities,
-    Select,
-    State,
-    Step,
-    normalised,
-    rows_to_keep,
-)
+from seq2attn.search.step import Hypothesis, Select, State, Step, normalised, refuse_nan, rows_to_keep
 from seq2attn.search.topk import log_softmax
 
 
@@ -110,17 +102,15 @@ def sample(
 
         token_R = token_BW.flatten()
         is_finished_B = ((last_BW[sentence_B] >= 0) | ~log_p_BW[sentence_B].isfinite()).all(1)
-        count = int(is_finished_B.sum())
-        if count == len(sentence_B):
-            break
-        keep_B = rows_to_keep(is_finished_B, count, batch_multiple)
+        keep_B = rows_to_keep(is_finished_B, batch_multiple)
         if keep_B is not None:
+            if len(keep_B) == 0:
+                break
             state = select(state, (keep_B[:, None] * samples + row_BW[: len(keep_B)]).flatten())
             sentence_B, token_R = sentence_B[keep_B], token_BW[keep_B].flatten()
             constraints.select_sentences(keep_B)
 
-    if bool(has_nan):
-        raise NonFiniteProbabilities("a step returned NaN")
+    refuse_nan(has_nan)
     ends = []
     for log_ps, lasts in zip(log_p_BW.tolist(), last_BW.tolist(), strict=True):
         of_sentence = [
@@ -140,7 +130,6 @@ def _uniform(seeds: Sequence[int], samples: int, limits: Sequence[int]) -> Tenso
     for sentence, (seed, limit) in enumerate(zip(seeds, limits, strict=True)):
         for row in range(samples):
             stream = torch.Generator().manual_seed(seed_of(seed, row))
-            uniform_BWT[sentence, row, : limit + 1] = torch.rand(
-                limit + 1, generator=stream, dtype=torch.float64
-            )
+            numbers_T = torch.rand(limit + 1, generator=stream, dtype=torch.float64)
+            uniform_BWT[sentence, row, : limit + 1] = numbers_T
     return uniform_BWT

@@ -46,11 +46,19 @@ def normalised(log_probability: float, length: int, length_penalty: float) -> fl
     return log_probability / float(length**length_penalty)
 
 
-def rows_to_keep(is_finished_B: Tensor, finished: int, batch_multiple: int) -> Tensor | None:
+def refuse_nan(has_nan: Tensor) -> None:
+    """Raise NonFiniteProbabilities where a step returned NaN."""
+    if bool(has_nan):
+        raise NonFiniteProbabilities("a step returned NaN")
+
+
+def rows_to_keep(is_finished_B: Tensor, batch_multiple: int) -> Tensor | None:
     """The sentences that stay in the batch, ascending: the unfinished ones, filled up with finished ones to a
-    multiple of `batch_multiple`. None if too few are `finished` to be worth copying the rest.
+    multiple of `batch_multiple`; empty when all are finished. None if too few are finished to be worth
+    copying the rest.
     """
-    size = -(-(len(is_finished_B) - finished) // batch_multiple) * batch_multiple
+    unfinished = len(is_finished_B) - int(is_finished_B.sum())
+    size = -(-unfinished // batch_multiple) * batch_multiple
     if 8 * size > 7 * len(is_finished_B):
         return None
     return is_finished_B.long().argsort(stable=True)[:size].sort().values

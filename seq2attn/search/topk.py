@@ -29,25 +29,19 @@ def top_candidates(log_p_BWN: Tensor, before_BW: Tensor, count: int) -> tuple[Te
     if width * blocks < 4 * count:
         sums_BK, index_BK = (log_p_BWN + before_BW[:, :, None]).flatten(1).topk(count)
         return sums_BK, index_BK // size, index_BK % size
-    whole = log_p_BWN[:, :, : blocks * BLOCK].unflatten(2, (blocks, BLOCK))
+    whole, rest = log_p_BWN.split((blocks * BLOCK, size % BLOCK), 2)
+    whole = whole.unflatten(2, (blocks, BLOCK))
     block_BK = (whole.amax(3) + before_BW[:, :, None]).flatten(1).topk(count).indices
     row_BK = block_BK // blocks
     sentence_B1 = torch.arange(sentences, device=block_BK.device)[:, None]
-    sums_BX = (
-        whole[sentence_B1, row_BK, block_BK % blocks] + before_BW.gather(1, row_BK)[:, :, None]
-    ).flatten(1)
-    index_BX = (row_BK * size + block_BK % blocks * BLOCK)[:, :, None] + torch.arange(
-        BLOCK, device=block_BK.device
-    )
-    index_BX = index_BX.flatten(1)
-    if size % BLOCK:  # the tokens after the last whole block
-        rest_W = torch.arange(width, device=block_BK.device)[:, None] * size + torch.arange(
-            blocks * BLOCK, size, device=block_BK.device
-        )
-        sums_BX = torch.cat(
-            [sums_BX, (log_p_BWN[:, :, blocks * BLOCK :] + before_BW[:, :, None]).flatten(1)], 1
-        )
-        index_BX = torch.cat([index_BX, rest_W.flatten().expand(sentences, -1)], 1)
-    sums_BK, order_BK = sums_BX.topk(count)
-    index_BK = index_BX.gather(1, order_BK)
+    best_BKX = whole[sentence_B1, row_BK, block_BK % blocks] + before_BW.gather(1, row_BK)[:, :, None]
+    first_BK1 = (row_BK * size + block_BK % blocks * BLOCK)[:, :, None]
+    index_BKX = first_BK1 + torch.arange(BLOCK, device=block_BK.device)
+    # the tokens after the last whole block
+    rest_BX = (rest + before_BW[:, :, None]).flatten(1)
+    row_W1 = torch.arange(width, device=block_BK.device)[:, None]
+    rest_WX = row_W1 * size + torch.arange(blocks * BLOCK, size, device=block_BK.device)
+    rest_index_BX = rest_WX.flatten().expand(sentences, -1)
+    sums_BK, order_BK = torch.cat([best_BKX.flatten(1), rest_BX], 1).topk(count)
+    index_BK = torch.cat([index_BKX.flatten(1), rest_index_BX], 1).gather(1, order_BK)
     return sums_BK, index_BK // size, index_BK % size
