@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from seq2attn.attention.history import AttentionHistory, History, build_history_feature
 from seq2attn.attention.normalisers import build_normaliser
-from seq2attn.attention.scores import build_score
+from seq2attn.attention.scores import Nonlinear, build_score
 from seq2attn.attention.windows import build_window
 from seq2attn.config import AttentionConfig
 from seq2attn.kernels.deferred_gradients import Linear, matmul, product_dtype
@@ -28,7 +28,7 @@ class ProjectedMemory(NamedTuple):
 
     keys: Tensor  # (B, H, S, any)
     values: Tensor  # (B, H, S, V / H)
-    history_keys: Tensor | None  # (B, H, S): what the history feature computes once per source
+    history_keys: Tensor | None  # (B, H, S, any): what the history feature computes once per source
     mask_BS: Tensor  # True = real
 
 
@@ -70,12 +70,12 @@ class Attention(nn.Module):
         if projects and config.compares:
             self.key = nn.Linear(key_size, head_size * self.kv_heads, bias=bias)
         if projects or config.value_map != "identity":
-            value_bias = bias or config.value_map == "nonlinear"
-            self.value = nn.Linear(value_size, inner // self.heads * self.kv_heads, bias=value_bias)
+            is_nonlinear = config.value_map == "nonlinear"
+            value_map = Nonlinear if is_nonlinear else Linear
+            self.value = value_map(value_size, inner // self.heads * self.kv_heads, bias=bias or is_nonlinear)
         if projects:
             self.out = Linear(inner, out_size or value_size, bias=bias)
             query_size = key_size = head_size
-        self.values_tanh = config.value_map == "nonlinear"
         self.expectation_prob = config.expectation_prob
         self.history_feature = build_history_feature(config, key_size)
         history_size = 0 if self.history_feature is None else self.history_feature.size
@@ -96,16 +96,12 @@ class Attention(nn.Module):
             keys = _split(self.key(keys), self.kv_heads).contiguous()
         if self.value is not None:
             values = _split(self.value(values), self.kv_heads).contiguous()
-        if self.values_tanh:
-            values = values.tanh()
         history_keys = None
         if self.history_feature is not None:
-            history_keys = self.history_feature.project_keys(keys)
+            history_keys = self._for_heads(self.history_feature.project_keys(keys))
         keys, values = self._for_heads(self.score.project_keys(keys)), self._for_heads(values)
         if self.can_fuse:
             keys, values = to_compute_dtype(keys), to_compute_dtype(values)
-        if history_keys is not None:
-            history_keys = self._for_heads(history_keys)
         if self.score.max_positions is not None:
             position_S = torch.arange(mask_BS.size(1), device=mask_BS.device)
             mask_BS = mask_BS & (position_S < self.score.max_positions)

@@ -53,13 +53,13 @@ History = AttentionHistory | None  # None where no step needs one
 class HistoryFeature(Part):
     size: int  # P, features of one position
 
-    def project_keys(self, keys: Tensor) -> Tensor | None:
-        """What the feature needs of keys (..., S, K), computed once per source: (..., S, 1), or None."""
-        return None
+    def project_keys(self, keys: Tensor) -> Tensor:
+        """What the feature needs of keys (..., S, K), computed once per source: (..., S, any)."""
+        return keys[..., :0].detach()  # nothing
 
     @abstractmethod
-    def forward(self, history: AttentionHistory, history_keys: Tensor | None) -> Tensor:
-        """Features (B, H, T, S, P). `history_keys` (B, H, S, 1) comes from `project_keys`."""
+    def forward(self, history: AttentionHistory, history_keys: Tensor) -> Tensor:
+        """Features (B, H, T, S, P). `history_keys` (B, H, S, any) comes from `project_keys`."""
 
 
 class Coverage(HistoryFeature):
@@ -67,7 +67,7 @@ class Coverage(HistoryFeature):
 
     size = 1
 
-    def forward(self, history: AttentionHistory, history_keys: Tensor | None) -> Tensor:
+    def forward(self, history: AttentionHistory, history_keys: Tensor) -> Tensor:
         return by_head(history.cumulative)[..., None]
 
 
@@ -87,9 +87,8 @@ class Fertility(Coverage):
         share = self.fertility(keys).sigmoid()
         return self.max_fertility * share.clamp_min(MIN_FERTILITY)
 
-    def forward(self, history: AttentionHistory, history_keys: Tensor | None) -> Tensor:
-        assert history_keys is not None
-        return super().forward(history, None) / history_keys.mT[..., None]
+    def forward(self, history: AttentionHistory, history_keys: Tensor) -> Tensor:
+        return super().forward(history, history_keys) / history_keys.mT[..., None]
 
 
 class LocationAware(HistoryFeature):
@@ -102,7 +101,7 @@ class LocationAware(HistoryFeature):
         self.size = filters
         self.filters = nn.Parameter(torch.empty(filters, 1, kernel))
 
-    def forward(self, history: AttentionHistory, history_keys: Tensor | None) -> Tensor:
+    def forward(self, history: AttentionHistory, history_keys: Tensor) -> Tensor:
         previous = by_head(history.previous)
         rows = previous.flatten(0, -2)[:, None]
         features: Tensor = F.conv1d(rows, self.filters, padding=self.filters.size(-1) // 2)

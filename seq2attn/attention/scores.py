@@ -212,10 +212,8 @@ def build_score(
             return ConcatLinear(query_size, key_size, history_size)
         case "sigmoid":
             return SigmoidScore(query_size, key_size, history_size, bias=True)
-        case "location":
-            return Location(query_size, config.max_positions, history_size)
-        case "concat-location":
-            return Location(query_size, config.max_positions, history_size, bias=True)
+        case "location" | "concat-location" as name:
+            return Location(query_size, config.max_positions, history_size, name == "concat-location")
 
 
 def _direction(x: Tensor) -> Tensor:

@@ -46,8 +46,7 @@ class Monotonic(Window):
     def forward(self, query: Tensor, mask_BS: Tensor, history: History) -> tuple[Tensor, None]:
         assert history is not None
         centre_BT = torch.minimum(history.step, mask_BS.sum(-1, keepdim=True) - 1)
-        mask_BHTS, _ = self.around(centre_BT[:, None], mask_BS)
-        return mask_BHTS, None
+        return self.around(centre_BT[:, None], mask_BS)[0], None
 
 
 class Predictive(Window):
