@@ -419,6 +419,8 @@ def test_verdict_on_the_short_path() -> None:
         "1.0e-02 is left without attention and 8.0e-01 with it"
     )
     assert sum(short_path in line for line in lines) == 2
+    assert any("LSTM: the short path does NOT come out" in line for line in lines)
+    assert len(gradient_path.tables({"trained": curves}, (1, 5, 9, 13))) == 3 + 2 + 3
 
 
 @pytest.mark.slow
