@@ -1,9 +1,31 @@
 """Sizes that follow from several settings of a model: of states, queries, keys and values."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from seq2attn.config.schema import ModelConfig, Part
+
+
+class Sizes(NamedTuple):
+    """Sizes that encoder, decoder and attention agree on."""
+
+    embedding: int  # of a token's vector
+    states: int  # of one encoder state, the summary's too
+    keys: int  # of the memory
+    values: int
+    query: int  # of the attention's input
+    attention: int  # hidden units of a score, or of mapped keys, all heads together
+
+
+def model_sizes(model: "ModelConfig") -> Sizes:
+    return Sizes(
+        embedding=model.embedding,
+        states=encoder_width(model),
+        keys=memory_size(model, "keys"),
+        values=memory_size(model, "values"),
+        query=query_size(model),
+        attention=attention_size(model),
+    )
 
 
 def encoder_width(model: "ModelConfig") -> int:

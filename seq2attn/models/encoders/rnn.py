@@ -9,8 +9,8 @@ last word. So no state of a real position depends on padding, and torch's fused 
 import torch
 from torch import Tensor, nn
 
-from seq2attn.config import Cell as Kind
-from seq2attn.config import Part, RNNEncoderConfig
+from seq2attn.config import ModelConfig, RNNEncoderConfig
+from seq2attn.config.sizes import memory_parts
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import TextEncoder
 from seq2attn.models.layers.cells import CELLS, Cell
@@ -24,25 +24,17 @@ class Recurrence(Stack[Stack[Cell]]):
     """A stack of recurrent layers, each of a cell for each direction."""
 
     def __init__(
-        self,
-        cell: Kind,
-        inputs: int,
-        size: int,
-        layers: int,
-        directions: int,
-        *,
-        reverse: bool = False,
-        dropout: float = 0.0,
-        keep_final: bool = False,
+        self, config: RNNEncoderConfig, inputs: int, dropout: float, keep_final: bool = False
     ) -> None:
-        """`size` units a direction. With one direction, `reverse` reads from the end. Without `keep_final` an
-        LSTM's last c is not known.
+        """`inputs` is the size of the first layer's input. Without `keep_final` an LSTM's last c is not
+        known.
         """
+        cell, size, directions = CELLS[config.cell], config.size, 2 if config.bidirectional else 1
         super().__init__(
-            Stack[Cell](CELLS[cell](size * directions if layer else inputs, size) for _ in range(directions))
-            for layer in range(layers)
+            Stack[Cell](cell(size * directions if index else inputs, size) for _ in range(directions))
+            for index in range(config.layers)
         )
-        self.reverse, self.dropout, self.keep_final = reverse, dropout, keep_final
+        self.reverse, self.dropout, self.keep_final = config.reverse, dropout, keep_final
 
     def forward(self, x_BSI: Tensor, mask_BS: Tensor) -> Tensor:
         """The states (B, S, V) of the last layer, V = size x directions."""
@@ -83,32 +75,13 @@ class RNNEncoder(TextEncoder):
     supports_half_weights = False  # a cell sums over all steps
 
     def __init__(
-        self,
-        config: RNNEncoderConfig,
-        vocabulary: int,
-        embedding: int,
-        parts: tuple[Part, Part],
-        *,
-        dropout: float,
-        keep_final: bool = False,
+        self, config: RNNEncoderConfig, model: ModelConfig, vocabulary: int, keep_final: bool = False
     ) -> None:
-        """`parts` are what keys and values of the memory are made of. With `keep_final` the memory has the
-        final state of each layer.
-        """
+        """With `keep_final` the memory has the final state of each layer."""
         super().__init__()
-        self.parts = parts
-        self.embedding = nn.Embedding(vocabulary, embedding)
-        self.dropout = dropout
-        self.layers = Recurrence(
-            config.cell,
-            embedding,
-            config.size,
-            config.layers,
-            2 if config.bidirectional else 1,
-            reverse=config.reverse,
-            dropout=dropout,
-            keep_final=keep_final,
-        )
+        self.parts, self.dropout = memory_parts(model), model.dropout
+        self.embedding = nn.Embedding(vocabulary, model.embedding)
+        self.layers = Recurrence(config, model.embedding, model.dropout, keep_final)
 
     def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
         embedded = dropout(self.embedding(source_BS), self.dropout, self.training)
