@@ -6,26 +6,18 @@ if TYPE_CHECKING:
     from seq2attn.config.schema import ModelConfig, Part
 
 
-class Sizes(NamedTuple):
-    """Sizes that encoder, decoder and attention agree on."""
+class AttentionSizes(NamedTuple):
+    """The sizes of an attention, in the order of its arguments."""
 
-    embedding: int  # of a token's vector
-    states: int  # of one encoder state, the summary's too
+    query: int
     keys: int  # of the memory
     values: int
-    query: int  # of the attention's input
-    attention: int  # hidden units of a score, or of mapped keys, all heads together
+    hidden: int  # units of a score, or of mapped keys, all heads together
 
 
-def model_sizes(model: "ModelConfig") -> Sizes:
-    return Sizes(
-        embedding=model.embedding,
-        states=encoder_width(model),
-        keys=memory_size(model, "keys"),
-        values=memory_size(model, "values"),
-        query=query_size(model),
-        attention=attention_size(model),
-    )
+def attention_sizes(model: "ModelConfig") -> AttentionSizes:
+    keys, values = memory_size(model, "keys"), memory_size(model, "values")
+    return AttentionSizes(query_size(model), keys, values, attention_size(model))
 
 
 def encoder_width(model: "ModelConfig") -> int:

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from seq2attn.attention import Attention
 from seq2attn.config import ConvDecoderConfig, ModelConfig
-from seq2attn.config.sizes import model_sizes
+from seq2attn.config.sizes import attention_sizes
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.decoders.parallel import ParallelDecoder, ParallelSource, SourceReader
 from seq2attn.models.layers.gated_conv import (
@@ -55,12 +55,10 @@ class ConvPast(NamedTuple):
 class ConvLayer(nn.Module):
     def __init__(self, config: ConvDecoderConfig, model: ModelConfig, layer_index: int) -> None:
         super().__init__()
-        sizes = model_sizes(model)
+        sizes = attention_sizes(model)
         self.convolution = GatedConvolution(config.size, config.kernel, 1 - model.dropout)
-        self.query_proj = WeightNormLinear(config.size, sizes.embedding)
-        self.attention = Attention(
-            model.attention, sizes.query, sizes.keys, sizes.values, sizes.attention, layer_index=layer_index
-        )
+        self.query_proj = WeightNormLinear(config.size, model.embedding)
+        self.attention = Attention(model.attention, *sizes, layer_index=layer_index)
         self.context_proj = WeightNormLinear(sizes.values, config.size)
 
 
@@ -87,9 +85,6 @@ class ConvDecoder(ConvSide, ParallelDecoder):
         scale_B = memory.mask_BS.sum(1).to(torch.promote_types(memory.values_BSV.dtype, torch.float32)).sqrt()
         constants = ConvConstants(scale_B, Constant(self.normalised_weights()))
         return super().project_memory(memory)._replace(constants=constants)
-
-    def initial_past(self, memory: Memory, width: int) -> ConvPast | None:
-        return None
 
     def layers_forward(
         self, tokens_RT: Tensor, past: ConvPast | None, reader: SourceReader

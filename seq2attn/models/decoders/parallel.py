@@ -48,9 +48,9 @@ class ParallelDecoder(Decoder):
     def attentions(self) -> Sequence[Attention]:
         """The attention of each layer to the source."""
 
-    @abc.abstractmethod
     def initial_past(self, memory: Memory, width: int) -> Any:
         """`ParallelState.past` before the first step of `width` rows a sentence."""
+        return None
 
     @abc.abstractmethod
     def layers_forward(self, tokens_RT: Tensor, past: Any, reader: SourceReader) -> tuple[Tensor, Any]:

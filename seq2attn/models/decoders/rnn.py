@@ -23,13 +23,18 @@ from torch import Tensor, nn
 
 from seq2attn.attention import Attention, AttentionHistory, AttentionOutput, ProjectedMemory
 from seq2attn.config import ModelConfig, RNNDecoderConfig
-from seq2attn.config.sizes import model_sizes
+from seq2attn.config.sizes import attention_sizes, encoder_width
 from seq2attn.kernels.deferred_gradients import Linear, unrolled
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import Decoder
 from seq2attn.models.layers.cells import CELLS, Cell, CellState
 from seq2attn.models.layers.stack import Stack
 from seq2attn.models.memory import DecoderOutput, HiddenStates, Memory, mean_over
+from seq2attn.models.state import select
+
+History = AttentionHistory | None
+# the result of T steps: states (B, T, H), readouts (B, T, D) with input feeding, and attention
+Steps = tuple[Tensor, Tensor | None, AttentionOutput]
 
 
 class RNNSource(NamedTuple):
@@ -43,7 +48,7 @@ class RNNState(NamedTuple):
     layers: tuple[CellState, ...]
     context: Tensor | None  # (R, V), where the next step's cell takes it
     readout: Tensor | None  # (R, D), with input feeding
-    history: AttentionHistory | None
+    history: History
 
 
 class RNNDecoder(Decoder):
@@ -53,14 +58,15 @@ class RNNDecoder(Decoder):
         """Tied, the output layer's matrix is the target embedding."""
         super().__init__()
         self.config, self.query_input, self.dropout = config, model.attention.query_input, model.dropout
-        sizes, size, tied = model_sizes(model), config.size, model.tied != "none"
-        embedding, values = sizes.embedding, sizes.values
+        embedding, size, tied = model.embedding, config.size, model.tied != "none"
+        sizes = attention_sizes(model)
+        values = sizes.values
         attends = config.context_source == "attention"
         context_size = 0 if config.context_source == "none" else values
         self.attention = self.gate = self.readout = self.bridge = self.output_proj = None
         self.target_embedding = nn.Embedding(vocabulary, embedding)
         if attends:
-            self.attention = Attention(model.attention, sizes.query, sizes.keys, values, sizes.attention)
+            self.attention = Attention(model.attention, *sizes)
         if config.gate == "scalar":
             self.gate = Linear(size, 1)
         elif config.gate == "context":
@@ -75,13 +81,12 @@ class RNNDecoder(Decoder):
         feedback = context_size if "input" in config.context_to else 0
         feedback += self.readout_size if config.input_feeding else 0
         upper = context_size if "layer" in config.context_to else 0
-        self.cells = Stack[Cell](
-            CELLS[config.cell](size if index else embedding, size, upper if index else feedback)
-            for index in range(config.layers)
-        )
+        cell = CELLS[config.cell]
+        upper_cells = [cell(size, size, upper) for _ in range(config.layers - 1)]
+        self.cells = Stack[Cell]([cell(embedding, size, feedback), *upper_cells])
 
         if config.bridge in ("linear", "mean"):
-            bridged = values if config.bridge == "mean" else sizes.states
+            bridged = values if config.bridge == "mean" else encoder_width(model)
             vectors = config.layers * self.cells.first.vectors
             self.bridge = Stack[nn.Linear](nn.Linear(bridged, size) for _ in range(vectors))
         if tied and self.readout_size != embedding:
@@ -102,12 +107,9 @@ class RNNDecoder(Decoder):
         return RNNSource(projected, memory.summary_BV)
 
     def initial_state(self, memory: Memory, width: int = 1) -> RNNState:
-        layers = tuple(
-            CellState(*(part.repeat_interleave(width, 0) for part in layer if part is not None))
-            for layer in self._initial_cells(memory)
-        )
         values = memory.values_BSV
-        rows = len(values) * width
+        sentence_R = torch.arange(len(values), device=values.device).repeat_interleave(width)
+        layers, rows = select(self._initial_cells(memory), sentence_R), len(sentence_R)
         context = readout = history = None
         if self.context_recurs and not self.query_is_previous:
             context = values.new_zeros(rows, values.size(-1))
@@ -120,44 +122,38 @@ class RNNDecoder(Decoder):
     def step(
         self, token_R: Tensor, state: RNNState, source: RNNSource, weights: bool = True
     ) -> tuple[DecoderOutput, RNNState]:
-        embedded = self._drop(self.target_embedding(token_R))
-        gates = self.cells.first.input_to_gates(embedded)
-        output, readout, state = self._step(embedded, gates, state, source)
+        e_RE = self._drop(self.target_embedding(token_R))
+        gates = self.cells.first.input_to_gates(e_RE)
+        output, state = self._step(e_RE, gates, state, source)
+        readout = state.readout
         if readout is None:
-            readout = self._readout(state.layers[-1].h, output.context, embedded)
+            readout = self._readout(state.layers[-1].h, output.context, e_RE)
         weights_RLHS = output.weights[:, None] if weights and output.weights is not None else None
         return DecoderOutput(self.output(self._before_output(readout)), weights_RLHS), state
 
     def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> HiddenStates:
         run = self._unroll if self.context_feeds_later_steps else self._parallel
-        embedded_BTE = self._drop(self.target_embedding(tokens_BT))
-        h_BTH, readout_BTD, output = run(
-            embedded_BTE, self.project_memory(memory), self.initial_state(memory)
-        )
+        e_BTE = self._drop(self.target_embedding(tokens_BT))
+        source, state = self.project_memory(memory), self.initial_state(memory)
+        s_BTH, readout_BTD, output = run(e_BTE, source, state)
         if readout_BTD is None:
-            readout_BTD = self._readout(h_BTH, output.context, embedded_BTE)
+            readout_BTD = self._readout(s_BTH, output.context, e_BTE)
         return HiddenStates.of_layers(self._before_output(readout_BTD), [output], weights)
 
-    def _unroll(
-        self, embedded_BTE: Tensor, source: RNNSource, state: RNNState
-    ) -> tuple[Tensor, Tensor | None, AttentionOutput]:
-        """Of all steps, one after the other: states, readouts where they are fed back, and attention."""
-        h, outputs, readouts = [], [], []
-        gates_BTG = self.cells.first.input_to_gates(embedded_BTE)
+    def _unroll(self, e_BTE: Tensor, source: RNNSource, state: RNNState) -> Steps:
+        """One step after the other."""
+        steps = []
+        gates_BTG = self.cells.first.input_to_gates(e_BTE)
         with unrolled():
-            for embedded, gates in zip(embedded_BTE.unbind(1), gates_BTG.unbind(1), strict=True):
-                output, readout, state = self._step(embedded, gates, state, source)
-                h.append(state.layers[-1].h)
-                outputs.append(output)
-                readouts.append(readout)
-        all_outputs = AttentionOutput(*(_stack_steps(parts) for parts in zip(*outputs, strict=True)))
-        return torch.stack(h, 1), _stack_steps(readouts), all_outputs
+            for e_BE, gates in zip(e_BTE.unbind(1), gates_BTG.unbind(1), strict=True):
+                output, state = self._step(e_BE, gates, state, source)
+                steps.append((state.layers[-1].h, state.readout, *output))
+        s_BTH, readout_BTD, *outputs = (_stack_steps(parts) for parts in zip(*steps, strict=True))
+        return cast(Tensor, s_BTH), readout_BTD, AttentionOutput(*outputs)
 
-    def _parallel(
-        self, embedded_BTE: Tensor, source: RNNSource, state: RNNState
-    ) -> tuple[Tensor, None, AttentionOutput]:
-        """The same where no step waits for the context of an earlier one: all states, then all contexts."""
-        x = embedded_BTE
+    def _parallel(self, e_BTE: Tensor, source: RNNSource, state: RNNState) -> Steps:
+        """Where no step waits for the context of an earlier one: all states, then all contexts."""
+        x = e_BTE
         summary = source.summary_BV if self.config.context_source == "summary" else None
         for index, (cell, start) in enumerate(zip(self.cells, state.layers, strict=True)):
             x = cell.run(self._drop(x) if index else x, None if cell.feedback is None else summary, start)
@@ -165,59 +161,56 @@ class RNNDecoder(Decoder):
         if self.query_is_previous:
             query = torch.cat([state.layers[-1].h[:, None].to(x.dtype), x[:, :-1]], 1)
         history = None if state.history is None else state.history.for_all_steps(x.size(1))
-        return x, None, self._attend(query, embedded_BTE, source, history)
+        return x, None, self._attend(query, e_BTE, source, history)
 
     def _step(
-        self, embedded: Tensor, gates: Tensor, state: RNNState, source: RNNSource
-    ) -> tuple[AttentionOutput, Tensor | None, RNNState]:
-        """One step from the embedding's part of the first layer's gates: the context, the readout where it is
-        fed back, the next state.
-        """
+        self, e_RE: Tensor, gates: Tensor, state: RNNState, source: RNNSource
+    ) -> tuple[AttentionOutput, RNNState]:
+        """One step from the embedding's part of the first layer's gates."""
         config = self.config
         output = AttentionOutput(state.context)
         if self.query_is_previous or self.attention is None:
-            output = self._attend_rows(state.layers[-1].h, embedded, source, state.history)
+            output = self._attend_rows(state.layers[-1].h, e_RE, source, state.history)
         feedback = _present((output.context if "input" in config.context_to else None, state.readout))
         lowest, *upper = self.cells
         layers = [lowest.step(gates, torch.cat(feedback, -1) if feedback else None, state.layers[0])]
         context = output.context if "layer" in config.context_to else None
         for cell, before in zip(upper, state.layers[1:], strict=True):
             layers.append(cell.step(cell.input_to_gates(self._drop(layers[-1].h)), context, before))
-        if not self.query_is_previous and self.attention is not None:
-            output = self._attend_rows(layers[-1].h, embedded, source, state.history)
-        readout = self._readout(layers[-1].h, output.context, embedded) if config.input_feeding else None
-        history = None
+        readout = history = None
         if self.attention is not None:
+            if not self.query_is_previous:
+                output = self._attend_rows(layers[-1].h, e_RE, source, state.history)
             history = self.attention.update_history(state.history, output.weights)
+        if config.input_feeding:
+            readout = self._readout(layers[-1].h, output.context, e_RE)
         context = output.context if state.context is not None else None
-        return output, readout, RNNState(tuple(layers), context, readout, history)
+        return output, RNNState(tuple(layers), context, readout, history)
 
     def _attend_rows(
-        self, state_RH: Tensor, embedded_RE: Tensor, source: RNNSource, history: AttentionHistory | None
+        self, s_RH: Tensor, e_RE: Tensor, source: RNNSource, history: History
     ) -> AttentionOutput:
         """Each row of a beam is one more query: the rows of a sentence read the same keys and values."""
         sentences = len(source.summary_BV)
-        state_BWH, embedded_BWE = (x.unflatten(0, (sentences, -1)) for x in (state_RH, embedded_RE))
+        s_BWH, e_BWE = (x.unflatten(0, (sentences, -1)) for x in (s_RH, e_RE))
         history = None if history is None else history.by_sentence(sentences)
-        output = self._attend(state_BWH, embedded_BWE, source, history)
+        output = self._attend(s_BWH, e_BWE, source, history)
         return AttentionOutput(*(None if part is None else part.flatten(0, 1) for part in output))
 
-    def _attend(
-        self, state_BTH: Tensor, embedded_BTE: Tensor, source: RNNSource, history: AttentionHistory | None
-    ) -> AttentionOutput:
+    def _attend(self, s_BTH: Tensor, e_BTE: Tensor, source: RNNSource, history: History) -> AttentionOutput:
         """The contexts of T states of each sentence, each with the embedding of its step."""
         if self.attention is None or source.projected is None:
-            summary = source.summary_BV[:, None].expand(-1, state_BTH.size(1), -1)
+            summary = source.summary_BV[:, None].expand(-1, s_BTH.size(1), -1)
             return AttentionOutput(summary if self.config.context_source == "summary" else None)
-        query_BTQ = embedded_BTE if self.query_input == "embedding" else state_BTH
+        query_BTQ = e_BTE if self.query_input == "embedding" else s_BTH
         if self.query_input == "both":
-            query_BTQ = torch.cat([embedded_BTE, state_BTH], -1)
+            query_BTQ = torch.cat([e_BTE, s_BTH], -1)
         output: AttentionOutput = self.attention(query_BTQ, source.projected, history)
         if self.gate is None:
             return output
         context = cast(Tensor, output.context)
         scalar = self.config.gate == "scalar"
-        opening = self.gate(state_BTH if scalar else torch.cat([embedded_BTE, state_BTH, context], -1))
+        opening = self.gate(s_BTH if scalar else torch.cat([e_BTE, s_BTH, context], -1))
         # one number a row, torch's loop would take some of them together and the rest one by one, by how many
         # rows there are
         if not torch.is_grad_enabled():

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from seq2attn.attention import Attention
-from seq2attn.attention.self_attention import RotaryAngles, SelfAttention
+from seq2attn.attention.self_attention import RotaryAngles
 from seq2attn.config import ModelConfig, TransformerDecoderConfig
-from seq2attn.config.sizes import model_sizes
+from seq2attn.config.sizes import attention_sizes
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.decoders.parallel import ParallelDecoder, SourceReader
 from seq2attn.models.layers.kv_cache import Cache
 from seq2attn.models.layers.positions import Positions
 from seq2attn.models.layers.stack import Stack
-from seq2attn.models.layers.transformer import FeedForward, ResidualLayer, build_norm
+from seq2attn.models.layers.transformer import FeedForward, TransformerLayer, build_norm
 from seq2attn.models.memory import Memory
 from seq2attn.models.state import PerSentence
 
@@ -39,15 +39,11 @@ class Past(NamedTuple):
     mask_B1WC: Tensor | None = None  # of the slots of the cache, new ones included; None: all
 
 
-class DecoderLayer(ResidualLayer):
+class DecoderLayer(TransformerLayer):
     def __init__(self, config: TransformerDecoderConfig, model: ModelConfig, layer_index: int) -> None:
         super().__init__(config, model.dropout)
-        size, bias, sizes = config.size, config.bias, model_sizes(model)
-        rotary = config.positions == "rotary"
-        self.self_attn = SelfAttention(size, config.heads, config.kv_heads, rotary, bias)
-        self.cross_attn = Attention(
-            model.attention, sizes.query, sizes.keys, sizes.values, sizes.attention, size, bias, layer_index
-        )
+        sizes = attention_sizes(model)
+        self.cross_attn = Attention(model.attention, *sizes, config.size, config.bias, layer_index)
         self.ffn = FeedForward(config)
         self.self_attn_norm, self.cross_attn_norm, self.ffn_norm = (build_norm(config) for _ in range(3))
 

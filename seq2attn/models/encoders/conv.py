@@ -36,12 +36,10 @@ class _ScaleGradient(torch.autograd.Function):
 
 
 class ConvEncoder(ConvSide, TextEncoder):
-    def __init__(
-        self, config: ConvEncoderConfig, model: ModelConfig, vocabulary: int, gradient_share: float = 1.0
-    ) -> None:
-        """The gradient of the states is multiplied by `gradient_share`."""
+    def __init__(self, config: ConvEncoderConfig, model: ModelConfig, vocabulary: int, share: float) -> None:
+        """The gradient of the states is multiplied by `share`."""
         super().__init__()
-        self.parts, self.gradient_share, self.dropout = memory_parts(model), gradient_share, model.dropout
+        self.parts, self.gradient_share, self.dropout = memory_parts(model), share, model.dropout
         embedding = model.embedding
         keep_prob, padding = 1 - model.dropout, config.kernel // 2
         self.embedding = nn.Embedding(vocabulary, embedding)

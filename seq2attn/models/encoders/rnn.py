@@ -13,7 +13,7 @@ from seq2attn.config import ModelConfig, RNNEncoderConfig
 from seq2attn.config.sizes import memory_parts
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import TextEncoder
-from seq2attn.models.layers.cells import CELLS, Cell
+from seq2attn.models.layers.cells import CELLS, Cell, CellState
 from seq2attn.models.layers.stack import Stack
 from seq2attn.models.memory import Memory, part_of
 
@@ -23,9 +23,7 @@ Vectors = tuple[Tensor, ...]  # of a state: (h,) or (h, c)
 class Recurrence(Stack[Stack[Cell]]):
     """A stack of recurrent layers, each of a cell for each direction."""
 
-    def __init__(
-        self, config: RNNEncoderConfig, inputs: int, dropout: float, keep_final: bool = False
-    ) -> None:
+    def __init__(self, config: RNNEncoderConfig, inputs: int, dropout: float, keep_final: bool) -> None:
         """`inputs` is the size of the first layer's input. Without `keep_final` an LSTM's last c is not
         known.
         """
@@ -62,20 +60,18 @@ class Recurrence(Stack[Stack[Cell]]):
 
     def _run(self, cell: Cell, x_BSI: Tensor, last_B: Tensor) -> tuple[Tensor, Vectors]:
         start = cell.zero(x_BSI.size(0), x_BSI)
-        states: Vectors
-        if self.keep_final:
-            states = tuple(part for part in cell.steps(x_BSI, None, start) if part is not None)
-        else:
-            states = (cell.run(x_BSI, None, start),)
+        states = (
+            cell.steps(x_BSI, None, start) if self.keep_final else CellState(cell.run(x_BSI, None, start))
+        )
         rows = torch.arange(len(last_B), device=last_B.device)
-        return states[0], tuple(state[rows, last_B] for state in states)
+        return states.h, tuple(state[rows, last_B] for state in states if state is not None)
 
 
 class RNNEncoder(TextEncoder):
     supports_half_weights = False  # a cell sums over all steps
 
     def __init__(
-        self, config: RNNEncoderConfig, model: ModelConfig, vocabulary: int, keep_final: bool = False
+        self, config: RNNEncoderConfig, model: ModelConfig, vocabulary: int, keep_final: bool
     ) -> None:
         """With `keep_final` the memory has the final state of each layer."""
         super().__init__()

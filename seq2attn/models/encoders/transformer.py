@@ -3,22 +3,20 @@
 import torch
 from torch import Tensor, nn
 
-from seq2attn.attention.self_attention import RotaryAngles, SelfAttention
+from seq2attn.attention.self_attention import RotaryAngles
 from seq2attn.config import ModelConfig, TransformerConfig, TransformerEncoderConfig
 from seq2attn.config.sizes import memory_parts
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import TextEncoder
 from seq2attn.models.layers.positions import Positions
 from seq2attn.models.layers.stack import Stack
-from seq2attn.models.layers.transformer import FeedForward, ResidualLayer, build_norm
+from seq2attn.models.layers.transformer import FeedForward, TransformerLayer, build_norm
 from seq2attn.models.memory import Memory, mean_over, part_of
 
 
-class EncoderLayer(ResidualLayer):
+class EncoderLayer(TransformerLayer):
     def __init__(self, config: TransformerConfig, dropout: float) -> None:
         super().__init__(config, dropout)
-        rotary = config.positions == "rotary"
-        self.self_attn = SelfAttention(config.size, config.heads, config.kv_heads, rotary, config.bias)
         self.ffn = FeedForward(config)
         self.self_attn_norm, self.ffn_norm = build_norm(config), build_norm(config)
 
@@ -58,7 +56,5 @@ class TransformerEncoder(TextEncoder):
     def _embed(self, source_BS: Tensor) -> tuple[Tensor, RotaryAngles | None]:
         """Embeddings with their positions, and the rotations of rotary positions, the same for all layers."""
         x = self.positions.add_to(self.embedding(source_BS) * self.embedding.embedding_dim**0.5)
-        x = dropout(x, self.dropout, self.training)
-        return x, self.layers.first.self_attn.rotary_angles(
-            torch.arange(source_BS.size(1), device=x.device), x
-        )
+        x, position_S = dropout(x, self.dropout, self.training), torch.arange(x.size(1), device=x.device)
+        return x, self.layers.first.self_attn.rotary_angles(position_S, x)

@@ -51,19 +51,20 @@ class FeedForward(nn.Module):
         return y
 
 
-class ResidualLayer(nn.Module):
-    """A layer of sublayers f, each norm(x + drop(f(x))) (Vaswani 2017, sections 3.1 and 5.4), or, normalised
-    first, x + drop(f(norm(x))):
+class TransformerLayer(nn.Module):
+    """A layer of sublayers f, self-attention first: each norm(x + drop(f(x))) (Vaswani 2017, sections 3.1 and
+    5.4), or, normalised first, x + drop(f(norm(x))):
 
         x = self.add(x, f(self.before(x, norm)), norm)
     """
 
-    self_attn: SelfAttention
     self_attn_norm: nn.Module
 
     def __init__(self, config: TransformerConfig, dropout: float) -> None:
         super().__init__()
         self.prenorm, self.dropout = config.prenorm, dropout
+        rotary = config.positions == "rotary"
+        self.self_attn = SelfAttention(config.size, config.heads, config.kv_heads, rotary, config.bias)
 
     def before(self, x: Tensor, norm: nn.Module) -> Tensor:
         return norm(x) if self.prenorm else x
