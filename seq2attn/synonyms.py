@@ -144,7 +144,7 @@ SETTINGS |= dict.fromkeys(
         "usegpu",
         "accelerator",
     ),
-    "the device is no setting: `seq2attn train --device cuda` or `--device cpu` chooses it",
+    "the device is no setting: `seq2attn train --device cuda` or `seq2attn train --device cpu` chooses it",
 )
 SETTINGS |= dict.fromkeys(
     ("teacherforcing", "teacherforcingratio", "scheduledsampling"),

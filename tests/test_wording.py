@@ -94,7 +94,6 @@ def flags(text: str) -> list[str]:
     return re.findall(r"--[a-z][a-z-]*", re.sub(r"`seq2attn [^`]*`", "", text))
 
 
-@pytest.mark.xfail(strict=False, reason="messages of some folders still speak of flags")
 def test_texts_below_the_command_line_name_arguments_not_flags() -> None:
     assert not [
         f"{line_of(path, line)}: {' '.join(flags(text))}"

@@ -62,7 +62,7 @@ def choices(annotation: object) -> Iterator[object]:
 
 
 def flat(config: Config) -> Mapping[str, object]:
-    """Every setting as `section.key` -> value, in order: what `train PRESET --show` prints."""
+    """Every setting as `section.key` -> value, in order: what `seq2attn train PRESET --show` prints."""
 
     def walk(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, object]]:
         for name, value in tree.items():

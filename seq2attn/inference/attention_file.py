@@ -1,5 +1,5 @@
-"""The file of `translate --attention`: written as translations come, and read back. Both formats stand
-here.
+"""The file of `seq2attn translate --attention FILE`: written as translations come, and read back. Both
+formats stand here.
 
 The ending chooses the format to write: `.npz` (arrays) or `.jsonl` (one JSON object a line). For each
 translation both hold, with T target and S source words (or subwords), L layers and H heads:

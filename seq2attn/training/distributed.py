@@ -118,7 +118,7 @@ def init_distributed(device: torch.device) -> Iterator[World]:
         if local >= torch.cuda.device_count():
             raise UserError(
                 f"process {local} of this machine has no CUDA device of its own: there are "
-                f"{torch.cuda.device_count()}; start fewer (torchrun --nproc-per-node)"
+                f"{torch.cuda.device_count()}; start fewer processes with torchrun"
             )
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)

@@ -168,13 +168,12 @@ def test_log_prob_gradient_by_finite_differences(drawn: list[int], float64: None
 @pytest.mark.parametrize("k", [1, 2, 3])
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_hard_sample_frequencies_equal_enumeration(k: int, temperature: float) -> None:
-    draws, apply_temperature = 20000, [e / temperature for e in SCORES]
+    draws, sharpened = 20000, [e / temperature for e in SCORES]
     scores = row(*SCORES, 3.0).expand(draws, 1, 5)
     output = run(training(k, temperature), scores, torch.tensor([[[True] * 4 + [False]]]))
     assert (output.weights.sum(-1) == k).all()
     every = {
-        drawn: reference.log_p_of_draws(apply_temperature, drawn)
-        for drawn in itertools.permutations(range(4), k)
+        drawn: reference.log_p_of_draws(sharpened, drawn) for drawn in itertools.permutations(range(4), k)
     }
     sets = [set(weights.nonzero().flatten().tolist()) for weights in output.weights[:, 0]]
     log_ps = torch.tensor(list(every.values()), dtype=torch.float64)
@@ -190,7 +189,7 @@ def test_hard_sample_frequencies_equal_enumeration(k: int, temperature: float) -
     assert (output.log_prob[:, 0, None] - log_ps).abs().amin(-1).max() < 1e-12
     torch.testing.assert_close(
         output.entropy,
-        torch.full((draws, 1), reference.entropy(reference.softmax(apply_temperature)), dtype=torch.float64),
+        torch.full((draws, 1), reference.entropy(reference.softmax(sharpened)), dtype=torch.float64),
     )
 
 

@@ -297,7 +297,8 @@ def make_all(study: Study, cells: Sequence[Cell], processes: int) -> dict[Cell, 
                     except Failed as error:
                         failures[cell] = told = str(error)
                     note(
-                        f"[{len(missing) - len(waiting)}/{len(missing)}] {cell.corpus} {cell.preset} {cell.seed}: {told}"
+                        f"[{len(missing) - len(waiting)}/{len(missing)}] "
+                        f"{cell.corpus} {cell.preset} {cell.seed}: {told}"
                     )
         except KeyboardInterrupt:
             study.stop()
@@ -595,7 +596,8 @@ def verdict(
                 more = sum(lost[FIXED][seed] > lost[kind][seed] for seed in seeds)
                 order = "comes out" if more == len(seeds) else "does NOT come out"
                 lines.append(
-                    f"- The expected order {order}: {FIXED} loses a larger share than {kind} in {more} of {len(seeds)} seeds."
+                    f"- The expected order {order}: {FIXED} loses a larger share than {kind} "
+                    f"in {more} of {len(seeds)} seeds."
                 )
                 if kind == SOFT:
                     falls = statistics.mean(lost[kind].values()) > 0.05
@@ -674,7 +676,10 @@ def report(study: Study, cells: Sequence[Cell]) -> list[str]:
         seeds = len({cell["seed"] for cell in made})
         lines += [
             "",
-            f"{corpus}, {study.steps[corpus]:,} updates, {seeds} seed{'s' * (seeds > 1)}, greedy, {made[0]['signature']}",
+            (
+                f"{corpus}, {study.steps[corpus]:,} updates, {seeds} seed{'s' * (seeds > 1)}, greedy, "
+                f"{made[0]['signature']}"
+            ),
             "",
             *table(made, speeds),
         ]

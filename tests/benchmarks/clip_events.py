@@ -56,7 +56,8 @@ def right(captions: Sequence[str], references: Sequence[Sequence[str]]) -> Right
         for reference in of_clip:
             if not truth or events(reference) != truth:
                 raise UserError(
-                    f"{reference!r} is no caption of the bundled clips, whose events can be read: name their prepared folder with --data"
+                    f"{reference!r} is no caption of the bundled clips, whose events can be read: "
+                    "name their prepared folder with --data"
                 )
         told = events(written)
         parsed += bool(told)
@@ -125,7 +126,8 @@ def main() -> None:
     except UserError as error:
         raise SystemExit(f"clip_events: {error}") from None
     print(
-        "| run | clips | parse % | events % | in order % | of these % | order % |\n|---|---:|---:|---:|---:|---:|---:|"
+        "| run | clips | parse % | events % | in order % | of these % | order % |\n"
+        "|---|---:|---:|---:|---:|---:|---:|"
     )
     for cells in rows:
         print(f"| {' | '.join(cells)} |")

@@ -39,6 +39,7 @@ BLEU; what they count is the command's affair.
 
 import argparse
 import json
+import operator
 import os
 import re
 import statistics
@@ -502,7 +503,7 @@ class Study:
         same = (
             ""
             if base is None
-            else f"{100 * statistics.mean(a == b for a, b in zip(outputs, base['outputs'], strict=True)):.1f}%"
+            else f"{100 * statistics.mean(map(operator.eq, outputs, base['outputs'])):.1f}%"
         )
         return [
             tokens,
@@ -609,7 +610,10 @@ def main() -> int:
         speeds, failures = run_in_turn(study.rows(), chosen.rounds)
         what = f"{chosen.run}" if chosen.run else f"{chosen.preset} with random weights"
         lengths = "" if chosen.forced is None else f", {chosen.forced} tokens each"
-        counted = f"{len(study.references):,} sentences{lengths}, {chosen.threads} threads, median of {chosen.rounds} rounds"
+        counted = (
+            f"{len(study.references):,} sentences{lengths}, {chosen.threads} threads, "
+            f"median of {chosen.rounds} rounds"
+        )
         print(f"{what}: {counted}\n")
         print("\n".join(study.table(speeds, failures)))
     return 1 if failures else 0

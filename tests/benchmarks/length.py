@@ -341,7 +341,11 @@ def main() -> int:
     found = measure_all(options.models, options.lengths, options.rounds, options.threads)
     sizes = ", ".join(f"{model} {parameters(model, options.lengths[-1]):.1f}M" for model in options.models)
     lines = [
-        f"One sentence, float32, {options.threads} thread{'s' * (options.threads > 1)}, torch {metadata.version('torch')}, {options.rounds} round{'s' * (options.rounds > 1)}; weights: {sizes}"
+        (
+            f"One sentence, float32, {options.threads} thread{'s' * (options.threads > 1)}, "
+            f"torch {metadata.version('torch')}, {options.rounds} round{'s' * (options.rounds > 1)}; "
+            f"weights: {sizes}"
+        )
     ]
     for way, title in WAYS.items():
         lines += ["", title, "", *table(found[way], options.lengths)]

@@ -126,7 +126,8 @@ def main() -> None:
     )
     options = parser.parse_args()
     print(
-        "| pairs | text, MB | seconds | peak of the main process, MB | of all processes, MB | mapped files, MB |"
+        "| pairs | text, MB | seconds | peak of the main process, MB "
+        "| of all processes, MB | mapped files, MB |"
     )
     print("| ---: | ---: | ---: | ---: | ---: | ---: |")
     for pairs in options.pairs:

@@ -549,10 +549,8 @@ def test_a_film_strip_a_clip_whatever_is_beside_it_in_the_batch(
     code, _, err = call(clips, tmp_path / "all", "--attention", tmp_path / "out")
     assert (code, err) == (0, "")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["long.png", "short.png"]
-    combine_layers = Captioner.load(clips, "cpu").caption(
-        [tmp_path / "all" / name for name in ("long", "short")]
-    )
-    for (best,), count in zip(combine_layers, (3, 2), strict=True):
+    together = Captioner.load(clips, "cpu").caption([tmp_path / "all" / name for name in ("long", "short")])
+    for (best,), count in zip(together, (3, 2), strict=True):
         assert best.attention is not None
         assert best.attention.shape == (len(best.words), count)
         assert best.grid is None

@@ -46,10 +46,10 @@ def test_a_pure_function_of_seed_and_epoch() -> None:
     assert same(first, plan(source.copy(), target.astype(np.int64), 512, seed=1, epoch=0))
     assert not same(first, plan(source, target, 512, seed=1, epoch=1))
     assert not same(first, plan(source, target, 512, seed=2, epoch=0))
-    combine_layers = {frozenset(rows.tolist()) for rows in first} & {
+    together = {frozenset(rows.tolist()) for rows in first} & {
         frozenset(rows.tolist()) for rows in plan(source, target, 512, seed=1, epoch=1)
     }
-    assert len(combine_layers) < 0.2 * len(first), "epochs share their batches"
+    assert len(together) < 0.2 * len(first), "epochs share their batches"
 
 
 def test_order_is_random_over_the_epoch() -> None:

@@ -173,15 +173,15 @@ def test_a_reward_of_many_candidates_is_that_of_each_alone():
     candidates = [
         tuple(rng.choices(["a", "dog", "man", "on", "unseen", "new"], k=rng.randrange(9))) for _ in images
     ]
-    combine_layers = scorer.scores(candidates, images)
-    assert combine_layers.tolist() == pytest.approx(
+    together = scorer.scores(candidates, images)
+    assert together.tolist() == pytest.approx(
         [scorer.scores([c], [p])[0] for c, p in zip(candidates, images, strict=True)]
     )
     theirs = captions.tokenised([], examples.VARIED)[1]
-    assert combine_layers.tolist() == pytest.approx(
+    assert together.tolist() == pytest.approx(
         [reference.cider_d(c, theirs[p], theirs) for c, p in zip(candidates, images, strict=True)], abs=1e-9
     )
-    assert combine_layers.max() > 0.5
+    assert together.max() > 0.5
     assert scorer.scores([], []).shape == (0,)
 
 

@@ -30,8 +30,8 @@ def test_results_come_in_order_whichever_is_done_first() -> None:
 
 
 def test_as_many_batches_at_once_as_torch_has_threads() -> None:
-    combine_layers = threading.Barrier(3, timeout=10)
-    with map_in_threads(lambda _: combine_layers.wait(), range(3), CPU) as found:
+    together = threading.Barrier(3, timeout=10)
+    with map_in_threads(lambda _: together.wait(), range(3), CPU) as found:
         assert sorted(found) == [0, 1, 2]
     assert thread_count(CPU) == 3
     assert thread_count(torch.device("meta")) == 1

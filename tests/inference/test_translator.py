@@ -108,15 +108,13 @@ def test_batches_and_order_change_nothing(recipe: str) -> None:
     ]
     order = random.Random(0).sample(range(len(texts)), len(texts))
     for options in ({"beam": 1, "max_length": 30}, {"beam": 3, "n_best": 3, "max_length": 20}):
-        combine_layers = [flat([one]) for one in translator.translate(texts, batch_tokens=600, **options)]
-        assert [
-            flat([one]) for one in translator.translate(texts, batch_tokens=1, **options)
-        ] == combine_layers
+        together = [flat([one]) for one in translator.translate(texts, batch_tokens=600, **options)]
+        assert [flat([one]) for one in translator.translate(texts, batch_tokens=1, **options)] == together
         shuffled = [
             flat([one]) for one in translator.translate([texts[i] for i in order], batch_tokens=97, **options)
         ]
-        assert shuffled == [combine_layers[i] for i in order]
-    assert len({one[0][0] for one in combine_layers}) > 20
+        assert shuffled == [together[i] for i in order]
+    assert len({one[0][0] for one in together}) > 20
 
 
 @pytest.mark.parametrize("cores", [1, 2, 3])
@@ -159,11 +157,11 @@ def test_batches_have_even_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_samples_depend_on_the_number_of_the_line_and_the_seed_alone() -> None:
     translator = tiny.translator(sharpness=1.5)
     texts = ["the small dog"] * 12
-    combine_layers = flat(translator.translate(texts, sample=True, seed=3))
-    assert flat(translator.translate(texts, sample=True, seed=3, batch_tokens=1)) == combine_layers
-    assert flat(translator.translate(texts[5:], sample=True, seed=3, first=5)) == combine_layers[5:]
-    assert flat(translator.translate(texts, sample=True, seed=4)) != combine_layers
-    assert len({text for text, _ in combine_layers}) > 6
+    together = flat(translator.translate(texts, sample=True, seed=3))
+    assert flat(translator.translate(texts, sample=True, seed=3, batch_tokens=1)) == together
+    assert flat(translator.translate(texts[5:], sample=True, seed=3, first=5)) == together[5:]
+    assert flat(translator.translate(texts, sample=True, seed=4)) != together
+    assert len({text for text, _ in together}) > 6
 
 
 def test_attention_left_out_changes_nothing_else() -> None:

@@ -251,7 +251,7 @@ def test_time_goes_by_at_each_cell(time: str, pooled: dict[str, Any]) -> None:
 def test_what_is_made_of_one_is_the_same_bits_in_any_company(changed: dict[str, Any]) -> None:
     encoder = make(**changed)
     source, mask = sources(changed, 8)
-    combine_layers = read(encoder, source, mask)
+    together = read(encoder, source, mask)
     for count in (1, 3):
         for first in range(0, 8 - count + 1, count):
             rows = slice(first, first + count)
@@ -263,8 +263,8 @@ def test_what_is_made_of_one_is_the_same_bits_in_any_company(changed: dict[str, 
             )
             length = some.keys_BSK.size(1)
             real = some.mask_BS[..., None]
-            assert torch.equal(some.keys_BSK * real, combine_layers.keys_BSK[rows, :length] * real)
-            assert torch.equal(some.summary_BV, combine_layers.summary_BV[rows])
+            assert torch.equal(some.keys_BSK * real, together.keys_BSK[rows, :length] * real)
+            assert torch.equal(some.summary_BV, together.summary_BV[rows])
 
 
 @pytest.mark.parametrize("time", ["rnn", "transformer"])
@@ -444,10 +444,10 @@ def test_captions_hang_on_no_other_image(decoder: str) -> None:
     source, mask = sources({}, 8)
     tokens = torch.randint(4, TARGET, (8, 5))
     with torch.no_grad():
-        combine_layers = model(source, mask, tokens).logits
+        together = model(source, mask, tokens).logits
         for first in (0, 4):
             rows = slice(first, first + 4)
-            assert torch.equal(model(source[rows], mask[rows], tokens[rows]).logits, combine_layers[rows])
+            assert torch.equal(model(source[rows], mask[rows], tokens[rows]).logits, together[rows])
 
 
 @pytest.mark.parametrize("init", ["glorot", "uniform", "bahdanau15"])

@@ -1,6 +1,4 @@
-"""What every encoder and decoder promises beside its numbers: sizes that the settings say, and self-attention on
-request.
-"""
+"""Encoders and decoders have the sizes that the settings say, and give self-attention on request."""
 
 from typing import Any, cast
 

@@ -333,13 +333,13 @@ def test_every_hypothesis_scores_what_teacher_forcing_gives_it(
 @both
 def test_translations_hang_neither_on_company_nor_on_order(encoder: str, decoder: str) -> None:
     translator = translator_of(encoder, decoder)
-    combine_layers = translator.translate(TEXTS, beam=3)
+    together = translator.translate(TEXTS, beam=3)
     alone = [translator.translate([text], beam=3)[0] for text in reversed(TEXTS)]
-    assert [[(t.text, pytest.approx(t.score, rel=1e-6, abs=1e-5)) for t in ts] for ts in combine_layers] == [
+    assert [[(t.text, pytest.approx(t.score, rel=1e-6, abs=1e-5)) for t in ts] for ts in together] == [
         [(t.text, t.score) for t in ts] for ts in reversed(alone)
     ]
-    forced_again = translator.score_targets(TEXTS, [ts[0].text for ts in combine_layers])
-    for again, (best, *_) in zip(forced_again, combine_layers, strict=True):
+    forced_again = translator.score_targets(TEXTS, [ts[0].text for ts in together])
+    for again, (best, *_) in zip(forced_again, together, strict=True):
         assert again.text == best.text
         if best.source and again.tokens == best.tokens:
             assert again.score == pytest.approx(best.score, rel=1e-6, abs=1e-5)

@@ -461,9 +461,9 @@ def test_asking_for_weights_changes_nothing(chosen: config.ModelConfig, training
         torch.manual_seed(5)
         fused = model(source, mask, inputs)
         torch.manual_seed(5)
-        to_compute_dtype = model(source, mask, inputs, weights=True)
+        plain = model(source, mask, inputs, weights=True)
         assert fused.weights is None
-        torch.testing.assert_close(fused.logits, to_compute_dtype.logits, rtol=0, atol=1e-9)
+        torch.testing.assert_close(fused.logits, plain.logits, rtol=0, atol=1e-9)
         memory = model.eval().encoder(source, mask)
         read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, 2)
         a, _ = model.decoder.step(torch.full((2 * B,), 5), state, read, weights=False)

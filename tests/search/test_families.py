@@ -375,8 +375,8 @@ def test_any_batch_and_any_order_give_the_same_bits(
                 [texts[i] for i in lines], max_length=8, batch_tokens=batch_tokens, attention=shown, **options
             )
             found.append([results[lines.index(i)] for i in range(len(texts))])
-        combine_layers, *others = found
-        for a, b in (pair for other in others for pair in zip(combine_layers, other, strict=True)):
+        together, *others = found
+        for a, b in (pair for other in others for pair in zip(together, other, strict=True)):
             assert [(t.tokens, t.log_probability, t.score) for t in a] == [
                 (t.tokens, t.log_probability, t.score) for t in b
             ]
@@ -384,5 +384,5 @@ def test_any_batch_and_any_order_give_the_same_bits(
                 np.array_equal(one.subword_attention, other.subword_attention)
                 for one, other in zip(a, b, strict=True)
             )
-        lengths |= {len(t.tokens) for ts in combine_layers for t in ts}
+        lengths |= {len(t.tokens) for ts in together for t in ts}
     assert len(lengths) > 1  # some left their batches before others

@@ -154,8 +154,8 @@ def test_augmentation_does_not_depend_on_other_images_of_the_batch(stills: Prepa
     apart.
     """
     of = CaptionedImages(stills.captioned_split("train"), STILLS, TrainConfig(max_crop=0.4, flip=True))
-    combine_layers, _ = of.sources([3, 4, 5, 6], 9)
-    assert torch.equal(of.sources([5], 9)[0][0], combine_layers[2])
+    together, _ = of.sources([3, 4, 5, 6], 9)
+    assert torch.equal(of.sources([5], 9)[0][0], together[2])
     of.split.content = lambda _: toy.image(0).content()  # type: ignore[method-assign]
     alike, _ = of.sources(list(range(12)), 9)
     assert len({image.numpy().tobytes() for image in alike}) > 6
