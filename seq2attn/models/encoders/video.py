@@ -115,8 +115,6 @@ def _temporal(config: ImageEncoderConfig, dropout: float) -> nn.Module | None:
         case "mean":
             return None
         case "rnn":
-            return Recurrence(
-                RNNEncoderConfig(size=size // 2, layers=layers), size, dropout, keep_final=False
-            )
+            return Recurrence(RNNEncoderConfig(size=size // 2, layers=layers), size, dropout, False)
         case "transformer":
             return TemporalTransformer(size, layers, config.temporal_heads, dropout)
