@@ -1,9 +1,23 @@
 """Sizes that follow from several settings of a model: of states, queries, keys and values."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from seq2attn.config.schema import ModelConfig, Part
+
+
+class AttentionSizes(NamedTuple):
+    """The sizes of an attention, in the order of its arguments."""
+
+    query: int
+    keys: int  # of the memory
+    values: int
+    hidden: int  # units of a score, or of mapped keys, all heads together
+
+
+def attention_sizes(model: "ModelConfig") -> AttentionSizes:
+    keys, values = memory_size(model, "keys"), memory_size(model, "values")
+    return AttentionSizes(query_size(model), keys, values, attention_size(model))
 
 
 def encoder_width(model: "ModelConfig") -> int:

@@ -2,20 +2,15 @@
 module's `draw_parameters`.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import nn
 
 from seq2attn.models.interfaces import Backbone
 
-if TYPE_CHECKING:
-    from seq2attn.models.seq2seq import Seq2Seq
-
 
 @torch.no_grad()
-def initialise(model: "Seq2Seq", init: str, init_range: float) -> None:
-    """Draw the weights of `model` from torch's generator.
+def initialise(model: nn.Module, init: str, init_range: float) -> None:
+    """Draw the weights of an encoder and a decoder, the children of `model`, from torch's generator.
 
     glorot: matrices Glorot-uniform (Glorot and Bengio 2010), embeddings N(0, 1/size), biases 0.
     uniform: everything uniform in +- init_range (Sutskever 2014: 0.08, Luong 2015: 0.1).
@@ -40,7 +35,7 @@ def initialise(model: "Seq2Seq", init: str, init_range: float) -> None:
             nn.init.normal_(parameter, 0, 0.01)
         else:
             nn.init.xavier_uniform_(parameter)
-    sides = (model.encoder, model.decoder)
+    sides = list(model.children())
     for module in (*(module for module in model.modules() if module not in sides), *sides):
         if isinstance(module, nn.LayerNorm | nn.RMSNorm):
             module.reset_parameters()

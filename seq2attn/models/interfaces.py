@@ -7,22 +7,11 @@ target vocabulary, L layers with attention, H heads.
 
 import abc
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor, nn
 
 from seq2attn.models.memory import DecoderOutput, HiddenStates, Memory
-
-
-class Sizes(NamedTuple):
-    """Sizes that encoder, decoder and attention agree on."""
-
-    embedding: int  # of a token's vector
-    states: int  # of one encoder state, the summary's too
-    keys: int  # of the memory
-    values: int
-    query: int  # of the attention's input
-    attention: int  # hidden units of a score, or of mapped keys, all heads together
 
 
 class Encoder(nn.Module, abc.ABC):

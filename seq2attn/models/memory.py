@@ -57,9 +57,8 @@ class HiddenStates(NamedTuple):
 
     features_BTD: Tensor  # input of the output layer
     weights_BTLHS: Tensor | None = None  # where they are asked for
-    log_p_BT: Tensor | None = (
-        None  # of the positions that hard attention drew, differentiable; None: no draws
-    )
+    # of the positions that hard attention drew, differentiable; None: no draws
+    log_p_BT: Tensor | None = None
     entropy_BT: Tensor | None = None  # of the distributions that they were drawn from, nats
 
     @classmethod

@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from seq2attn import config
 from seq2attn.config import ModelConfig
-from seq2attn.config.sizes import attention_size, encoder_width, memory_parts, memory_size, query_size
 from seq2attn.models.decoders.conv import ConvDecoder
 from seq2attn.models.decoders.rnn import RNNDecoder
 from seq2attn.models.decoders.transformer import TransformerDecoder
@@ -16,7 +15,7 @@ from seq2attn.models.encoders.rnn import RNNEncoder
 from seq2attn.models.encoders.transformer import TransformerEncoder
 from seq2attn.models.encoders.video import VideoEncoder
 from seq2attn.models.initialisation import initialise
-from seq2attn.models.interfaces import Decoder, Encoder, Sizes, TextEncoder
+from seq2attn.models.interfaces import Decoder, Encoder, TextEncoder
 from seq2attn.models.memory import DecoderOutput
 
 
@@ -51,15 +50,7 @@ def build(model: ModelConfig, source_size: int, target_size: int, draw: bool = T
             f'model.tied="all" needs one vocabulary for both sides: they have {source_size} and '
             f"{target_size} entries"
         )
-    sizes = Sizes(
-        model.embedding,
-        encoder_width(model),
-        memory_size(model, "keys"),
-        memory_size(model, "values"),
-        query_size(model),
-        attention_size(model),
-    )
-    seq2seq = Seq2Seq(_encoder(model, source_size), _decoder(model, target_size, sizes))
+    seq2seq = Seq2Seq(_encoder(model, source_size), _decoder(model, target_size))
     if model.tied == "all":
         cast(TextEncoder, seq2seq.encoder).embedding.weight = seq2seq.decoder.target_embedding.weight
     if draw:
@@ -68,30 +59,29 @@ def build(model: ModelConfig, source_size: int, target_size: int, draw: bool = T
 
 
 def _encoder(model: ModelConfig, vocabulary: int) -> Encoder:
-    embedding, parts, dropout, decoder = model.embedding, memory_parts(model), model.dropout, model.decoder
+    decoder = model.decoder
     match model.encoder:
         case config.RNNEncoderConfig() as encoder:
             # a decoder that starts from the last states needs an LSTM's c, which torch's fused call does not
             # return
             keep_final = decoder.kind == "rnn" and decoder.bridge == "last"
-            return RNNEncoder(encoder, vocabulary, embedding, parts, dropout=dropout, keep_final=keep_final)
+            return RNNEncoder(encoder, model, vocabulary, keep_final)
         case config.ConvEncoderConfig() as encoder:
             # each layer of a convolutional decoder reads the states twice, as keys and as values: the sum of
             # those gradients is scaled to that of one (Gehring 2017, section 3.4)
             share = 1 / (2 * decoder.layers) if decoder.kind == "conv" else 1.0
-            return ConvEncoder(encoder, vocabulary, embedding, parts, dropout=dropout, gradient_share=share)
+            return ConvEncoder(encoder, model, vocabulary, share)
         case config.TransformerEncoderConfig() as encoder:
-            return TransformerEncoder(encoder, vocabulary, parts, dropout=dropout)
+            return TransformerEncoder(encoder, model, vocabulary)
         case config.ImageEncoderConfig() as encoder:
-            return (VideoEncoder if encoder.clips else ImageEncoder)(encoder, dropout=dropout)
+            return (VideoEncoder if encoder.clips else ImageEncoder)(encoder, dropout=model.dropout)
 
 
-def _decoder(model: ModelConfig, vocabulary: int, sizes: Sizes) -> Decoder:
-    attention, tied, dropout = model.attention, model.tied != "none", model.dropout
+def _decoder(model: ModelConfig, vocabulary: int) -> Decoder:
     match model.decoder:
         case config.RNNDecoderConfig() as decoder:
-            return RNNDecoder(decoder, attention, vocabulary, sizes, tied=tied, dropout=dropout)
+            return RNNDecoder(decoder, model, vocabulary)
         case config.ConvDecoderConfig() as decoder:
-            return ConvDecoder(decoder, attention, vocabulary, sizes, tied=tied, dropout=dropout)
+            return ConvDecoder(decoder, model, vocabulary)
         case config.TransformerDecoderConfig() as decoder:
-            return TransformerDecoder(decoder, attention, vocabulary, sizes, tied=tied, dropout=dropout)
+            return TransformerDecoder(decoder, model, vocabulary)

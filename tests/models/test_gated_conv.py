@@ -487,7 +487,7 @@ def test_a_step_looks_back_at_what_its_kernels_see_and_keeps_no_more(kernel: int
         read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, 2)
         for t in range(9):
             _, state = model.decoder.step(inputs[:, t].repeat_interleave(2), state, read)
-        assert [part.shape for part in state.before] == [(2 * B, kernel - 1, 4)] * 3
+        assert [part.shape for part in state.past.before] == [(2 * B, kernel - 1, 4)] * 3
         got = model.decoder(inputs, memory).logits[:, -1]
         reach = 3 * (kernel - 1)  # positions before this one
         for t in range(8):
@@ -685,7 +685,7 @@ def test_half_precision_is_close(attention: dict[str, Any], precision: torch.dty
     with torch.autocast("cpu", precision), torch.no_grad():
         memory = model.encoder(source, mask)
         read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, 2)
-        assert read.in_proj.parts.dtype == precision
+        assert read.constants.weights.parts[model.decoder.in_proj].dtype == precision
         for t in range(T):
             out, state = model.decoder.step(inputs[:, t].repeat_interleave(2), state, read)
             assert (out.logits[::2].float() - exact[:, t]).abs().max() < 0.15 * scale

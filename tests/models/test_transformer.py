@@ -25,7 +25,7 @@ from seq2attn.attention.self_attention import SelfAttention
 from seq2attn.models.decoders.transformer import TransformerDecoder
 from seq2attn.models.layers.kv_cache import Cache
 from seq2attn.models.layers.positions import Positions
-from seq2attn.models.layers.transformer import FeedForward, ResidualLayer
+from seq2attn.models.layers.transformer import FeedForward, TransformerLayer
 from seq2attn.models.memory import DecoderOutput, mean_attention
 from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.models.state import select
@@ -645,7 +645,7 @@ def test_dropout_is_on_embeddings_and_on_what_each_sublayer_adds(monkeypatch: py
 @pytest.mark.parametrize("prenorm", [False, True])
 def test_dropout_falls_on_what_a_sublayer_adds_and_not_on_what_it_adds_to(prenorm: bool) -> None:
     chosen = config.TransformerEncoderConfig(kind="transformer", size=SIZE, heads=2, prenorm=prenorm)
-    layer, norm = ResidualLayer(chosen, 0.999999).train(), nn.LayerNorm(SIZE)
+    layer, norm = TransformerLayer(chosen, 0.999999).train(), nn.LayerNorm(SIZE)
     x = torch.randn(2, 3, SIZE)
     got = layer.add(x, torch.ones_like(x), norm)
     torch.testing.assert_close(got, x if prenorm else norm(x))

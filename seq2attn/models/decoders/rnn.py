@@ -21,22 +21,26 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from seq2attn.attention import Attention, AttentionHistory, AttentionOutput
-from seq2attn.attention.attention import ProjectedMemory
-from seq2attn.config import AttentionConfig, RNNDecoderConfig
+from seq2attn.attention import Attention, AttentionHistory, AttentionOutput, ProjectedMemory
+from seq2attn.config import ModelConfig, RNNDecoderConfig
+from seq2attn.config.sizes import attention_sizes, encoder_width
 from seq2attn.kernels.deferred_gradients import Linear, unrolled
 from seq2attn.kernels.dropout import dropout
-from seq2attn.models.interfaces import Decoder, Sizes
+from seq2attn.models.interfaces import Decoder
 from seq2attn.models.layers.cells import CELLS, Cell, CellState
 from seq2attn.models.layers.stack import Stack
 from seq2attn.models.memory import DecoderOutput, HiddenStates, Memory, mean_over
+from seq2attn.models.state import select
+
+History = AttentionHistory | None
+# the result of T steps: states (B, T, H), readouts (B, T, D) with input feeding, and attention
+Steps = tuple[Tensor, Tensor | None, AttentionOutput]
 
 
 class RNNSource(NamedTuple):
     """What every step reads; dim 0 is the sentence."""
 
     projected: ProjectedMemory | None  # None without attention
-    mask_BS: Tensor
     summary_BV: Tensor
 
 
@@ -44,33 +48,25 @@ class RNNState(NamedTuple):
     layers: tuple[CellState, ...]
     context: Tensor | None  # (R, V), where the next step's cell takes it
     readout: Tensor | None  # (R, D), with input feeding
-    history: AttentionHistory | None
+    history: History
 
 
 class RNNDecoder(Decoder):
     supports_half_weights = False  # a cell sums over all steps
 
-    def __init__(
-        self,
-        config: RNNDecoderConfig,
-        attention: AttentionConfig,
-        vocabulary: int,
-        sizes: Sizes,
-        *,
-        tied: bool,
-        dropout: float,
-    ) -> None:
-        """With `tied` the output layer's matrix is the target embedding."""
+    def __init__(self, config: RNNDecoderConfig, model: ModelConfig, vocabulary: int) -> None:
+        """Tied, the output layer's matrix is the target embedding."""
         super().__init__()
-        embedding, size, values = sizes.embedding, config.size, sizes.values
-        self.config, self.query_input, self.dropout = config, attention.query_input, dropout
+        self.config, self.query_input, self.dropout = config, model.attention.query_input, model.dropout
+        embedding, size, tied = model.embedding, config.size, model.tied != "none"
+        sizes = attention_sizes(model)
+        values = sizes.values
         attends = config.context_source == "attention"
         context_size = 0 if config.context_source == "none" else values
+        self.attention = self.gate = self.readout = self.bridge = self.output_proj = None
         self.target_embedding = nn.Embedding(vocabulary, embedding)
-        self.attention = None
         if attends:
-            self.attention = Attention(attention, sizes.query, sizes.keys, values, sizes.attention)
-        self.gate = None
+            self.attention = Attention(model.attention, *sizes)
         if config.gate == "scalar":
             self.gate = Linear(size, 1)
         elif config.gate == "context":
@@ -78,25 +74,21 @@ class RNNDecoder(Decoder):
 
         inputs = size + (embedding if config.readout_embedding else 0)
         inputs += context_size if "readout" in config.context_to else 0
-        direct = config.readout == "linear" and config.readout_size is None
-        self.readout_size = inputs if direct else config.readout_size or size
-        units = self.readout_size * (2 if config.readout == "maxout" else 1)
-        self.readout = None if direct else Linear(inputs, units)
+        self.readout_size = config.readout_size or (inputs if config.readout == "linear" else size)
+        if config.readout != "linear" or config.readout_size:
+            self.readout = Linear(inputs, self.readout_size * (2 if config.readout == "maxout" else 1))
 
         feedback = context_size if "input" in config.context_to else 0
         feedback += self.readout_size if config.input_feeding else 0
         upper = context_size if "layer" in config.context_to else 0
-        self.cells = Stack[Cell](
-            CELLS[config.cell](size if index else embedding, size, upper if index else feedback)
-            for index in range(config.layers)
-        )
+        cell = CELLS[config.cell]
+        upper_cells = [cell(size, size, upper) for _ in range(config.layers - 1)]
+        self.cells = Stack[Cell]([cell(embedding, size, feedback), *upper_cells])
 
-        bridged = {"linear": sizes.states, "mean": values}.get(config.bridge)
-        self.bridge = None
-        if bridged:
+        if config.bridge in ("linear", "mean"):
+            bridged = values if config.bridge == "mean" else encoder_width(model)
             vectors = config.layers * self.cells.first.vectors
             self.bridge = Stack[nn.Linear](nn.Linear(bridged, size) for _ in range(vectors))
-        self.output_proj = None
         if tied and self.readout_size != embedding:
             self.output_proj = nn.Linear(self.readout_size, embedding, bias=False)
         self.output = nn.Linear(embedding if tied else self.readout_size, vocabulary)
@@ -104,7 +96,7 @@ class RNNDecoder(Decoder):
             self.output.weight = self.target_embedding.weight
 
         self.query_is_previous = config.query_state == "previous"
-        self.context_recurs = attends and bool({"input", "layer"} & set(config.context_to))
+        self.context_recurs = attends and not {"input", "layer"}.isdisjoint(config.context_to)
         needs_history = self.attention is not None and self.attention.needs_history
         self.context_feeds_later_steps = self.context_recurs or config.input_feeding or needs_history
 
@@ -112,15 +104,12 @@ class RNNDecoder(Decoder):
         projected = None
         if self.attention is not None:
             projected = self.attention.project_memory(memory.keys_BSK, memory.values_BSV, memory.mask_BS)
-        return RNNSource(projected, memory.mask_BS, memory.summary_BV)
+        return RNNSource(projected, memory.summary_BV)
 
     def initial_state(self, memory: Memory, width: int = 1) -> RNNState:
-        layers = tuple(
-            CellState(*(part.repeat_interleave(width, 0) for part in layer if part is not None))
-            for layer in self._initial_cells(memory)
-        )
         values = memory.values_BSV
-        rows = len(values) * width
+        sentence_R = torch.arange(len(values), device=values.device).repeat_interleave(width)
+        layers, rows = select(self._initial_cells(memory), sentence_R), len(sentence_R)
         context = readout = history = None
         if self.context_recurs and not self.query_is_previous:
             context = values.new_zeros(rows, values.size(-1))
@@ -133,128 +122,104 @@ class RNNDecoder(Decoder):
     def step(
         self, token_R: Tensor, state: RNNState, source: RNNSource, weights: bool = True
     ) -> tuple[DecoderOutput, RNNState]:
-        embedded = self._embed(token_R)
-        gates = self.cells.first.input_to_gates(embedded)
-        read, readout, state = self._step(embedded, gates, state, source)
+        e_RE = self._drop(self.target_embedding(token_R))
+        gates = self.cells.first.input_to_gates(e_RE)
+        output, state = self._step(e_RE, gates, state, source)
+        readout = state.readout
         if readout is None:
-            readout = self._readout(state.layers[-1].h, read.context, embedded)
-        weights_RLHS = read.weights[:, None] if weights and read.weights is not None else None
+            readout = self._readout(state.layers[-1].h, output.context, e_RE)
+        weights_RLHS = output.weights[:, None] if weights and output.weights is not None else None
         return DecoderOutput(self.output(self._before_output(readout)), weights_RLHS), state
 
     def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> HiddenStates:
         run = self._unroll if self.context_feeds_later_steps else self._parallel
-        embedded_BTE = self._embed(tokens_BT)
-        readout_BTD, read = run(embedded_BTE, self.project_memory(memory), self.initial_state(memory))
-        return HiddenStates.of_layers(self._before_output(readout_BTD), [read], weights)
-
-    def _unroll(
-        self, embedded_BTE: Tensor, source: RNNSource, state: RNNState
-    ) -> tuple[Tensor, AttentionOutput]:
-        """Readouts and attention of all steps, step by step."""
-        states, outputs, readouts = [], [], []
-        gates_BTG = self.cells.first.input_to_gates(embedded_BTE)
-        with unrolled():
-            for embedded, gates in zip(embedded_BTE.unbind(1), gates_BTG.unbind(1), strict=True):
-                output, readout, state = self._step(embedded, gates, state, source)
-                states.append(state.layers[-1].h)
-                outputs.append(output)
-                readouts.append(readout)
-        read = AttentionOutput(*(_stack_steps(parts) for parts in zip(*outputs, strict=True)))
-        readout_BTD = _stack_steps(readouts)
+        e_BTE = self._drop(self.target_embedding(tokens_BT))
+        source, state = self.project_memory(memory), self.initial_state(memory)
+        s_BTH, readout_BTD, output = run(e_BTE, source, state)
         if readout_BTD is None:
-            readout_BTD = self._readout(torch.stack(states, 1), read.context, embedded_BTE)
-        return readout_BTD, read
+            readout_BTD = self._readout(s_BTH, output.context, e_BTE)
+        return HiddenStates.of_layers(self._before_output(readout_BTD), [output], weights)
 
-    def _parallel(
-        self, embedded_BTE: Tensor, source: RNNSource, state: RNNState
-    ) -> tuple[Tensor, AttentionOutput]:
-        """Where no step waits for the context of an earlier one: all states, then all contexts, then all
-        readouts.
-        """
-        x = embedded_BTE
+    def _unroll(self, e_BTE: Tensor, source: RNNSource, state: RNNState) -> Steps:
+        """One step after the other."""
+        steps = []
+        gates_BTG = self.cells.first.input_to_gates(e_BTE)
+        with unrolled():
+            for e_BE, gates in zip(e_BTE.unbind(1), gates_BTG.unbind(1), strict=True):
+                output, state = self._step(e_BE, gates, state, source)
+                steps.append((state.layers[-1].h, state.readout, *output))
+        s_BTH, readout_BTD, *outputs = (_stack_steps(parts) for parts in zip(*steps, strict=True))
+        return cast(Tensor, s_BTH), readout_BTD, AttentionOutput(*outputs)
+
+    def _parallel(self, e_BTE: Tensor, source: RNNSource, state: RNNState) -> Steps:
+        """Where no step waits for the context of an earlier one: all states, then all contexts."""
+        x = e_BTE
         summary = source.summary_BV if self.config.context_source == "summary" else None
         for index, (cell, start) in enumerate(zip(self.cells, state.layers, strict=True)):
-            x = cell.run(self._between(x) if index else x, None if cell.feedback is None else summary, start)
+            x = cell.run(self._drop(x) if index else x, None if cell.feedback is None else summary, start)
         query = x
         if self.query_is_previous:
             query = torch.cat([state.layers[-1].h[:, None].to(x.dtype), x[:, :-1]], 1)
         history = None if state.history is None else state.history.for_all_steps(x.size(1))
-        read = self._attend(query, embedded_BTE, source, history)
-        return self._readout(x, read.context, embedded_BTE), read
+        return x, None, self._attend(query, e_BTE, source, history)
 
     def _step(
-        self, embedded: Tensor, gates: Tensor, state: RNNState, source: RNNSource
-    ) -> tuple[AttentionOutput, Tensor | None, RNNState]:
-        """One step from the embedding's part of the first layer's gates: the context, the readout where it is
-        fed back, the next state.
-        """
+        self, e_RE: Tensor, gates: Tensor, state: RNNState, source: RNNSource
+    ) -> tuple[AttentionOutput, RNNState]:
+        """One step from the embedding's part of the first layer's gates."""
         config = self.config
-        read = AttentionOutput(state.context)
+        output = AttentionOutput(state.context)
         if self.query_is_previous or self.attention is None:
-            read = self._attend_rows(state.layers[-1].h, embedded, source, state.history)
-        feedback = []
-        if "input" in config.context_to and read.context is not None:
-            feedback.append(read.context)
-        if config.input_feeding and state.readout is not None:
-            feedback.append(state.readout)
+            output = self._attend_rows(state.layers[-1].h, e_RE, source, state.history)
+        feedback = _present((output.context if "input" in config.context_to else None, state.readout))
         lowest, *upper = self.cells
         layers = [lowest.step(gates, torch.cat(feedback, -1) if feedback else None, state.layers[0])]
-        context = read.context if "layer" in config.context_to else None
+        context = output.context if "layer" in config.context_to else None
         for cell, before in zip(upper, state.layers[1:], strict=True):
-            layers.append(cell.step(cell.input_to_gates(self._between(layers[-1].h)), context, before))
-        if not self.query_is_previous and self.attention is not None:
-            read = self._attend_rows(layers[-1].h, embedded, source, state.history)
-        readout = self._readout(layers[-1].h, read.context, embedded) if config.input_feeding else None
-        history = None
+            layers.append(cell.step(cell.input_to_gates(self._drop(layers[-1].h)), context, before))
+        readout = history = None
         if self.attention is not None:
-            history = self.attention.update_history(state.history, read.weights)
-        context = read.context if state.context is not None else None
-        return read, readout, RNNState(tuple(layers), context, readout, history)
+            if not self.query_is_previous:
+                output = self._attend_rows(layers[-1].h, e_RE, source, state.history)
+            history = self.attention.update_history(state.history, output.weights)
+        if config.input_feeding:
+            readout = self._readout(layers[-1].h, output.context, e_RE)
+        context = output.context if state.context is not None else None
+        return output, RNNState(tuple(layers), context, readout, history)
 
     def _attend_rows(
-        self, state_RH: Tensor, embedded_RE: Tensor, source: RNNSource, history: AttentionHistory | None
+        self, s_RH: Tensor, e_RE: Tensor, source: RNNSource, history: History
     ) -> AttentionOutput:
         """Each row of a beam is one more query: the rows of a sentence read the same keys and values."""
-        sentences = len(source.mask_BS)
-        by_sentence = (sentences, -1)
-        read = self._attend(
-            state_RH.unflatten(0, by_sentence),
-            embedded_RE.unflatten(0, by_sentence),
-            source,
-            None if history is None else history.by_sentence(sentences),
-        )
-        return AttentionOutput(*(None if part is None else part.flatten(0, 1) for part in read))
+        sentences = len(source.summary_BV)
+        s_BWH, e_BWE = (x.unflatten(0, (sentences, -1)) for x in (s_RH, e_RE))
+        history = None if history is None else history.by_sentence(sentences)
+        output = self._attend(s_BWH, e_BWE, source, history)
+        return AttentionOutput(*(None if part is None else part.flatten(0, 1) for part in output))
 
-    def _attend(
-        self, state_BTH: Tensor, embedded_BTE: Tensor, source: RNNSource, history: AttentionHistory | None
-    ) -> AttentionOutput:
+    def _attend(self, s_BTH: Tensor, e_BTE: Tensor, source: RNNSource, history: History) -> AttentionOutput:
         """The contexts of T states of each sentence, each with the embedding of its step."""
         if self.attention is None or source.projected is None:
-            summary = source.summary_BV[:, None].expand(-1, state_BTH.size(1), -1)
+            summary = source.summary_BV[:, None].expand(-1, s_BTH.size(1), -1)
             return AttentionOutput(summary if self.config.context_source == "summary" else None)
-        query = {"state": (state_BTH,), "embedding": (embedded_BTE,), "both": (embedded_BTE, state_BTH)}[
-            self.query_input
-        ]
-        query_BTQ = query[0] if len(query) == 1 else torch.cat(query, -1)
-        read: AttentionOutput = self.attention(query_BTQ, source.projected, history)
+        query_BTQ = e_BTE if self.query_input == "embedding" else s_BTH
+        if self.query_input == "both":
+            query_BTQ = torch.cat([e_BTE, s_BTH], -1)
+        output: AttentionOutput = self.attention(query_BTQ, source.projected, history)
         if self.gate is None:
-            return read
-        context = cast(Tensor, read.context)
+            return output
+        context = cast(Tensor, output.context)
         scalar = self.config.gate == "scalar"
-        opening = self.gate(state_BTH if scalar else torch.cat([embedded_BTE, state_BTH, context], -1))
+        opening = self.gate(s_BTH if scalar else torch.cat([e_BTE, s_BTH, context], -1))
         # one number a row, torch's loop would take some of them together and the rest one by one, by how many
         # rows there are
         if not torch.is_grad_enabled():
             opening = opening.expand_as(context)
-        return read._replace(context=opening.sigmoid() * context)
+        return output._replace(context=opening.sigmoid() * context)
 
     def _readout(self, state: Tensor, context: Tensor | None, embedded: Tensor) -> Tensor:
-        parts = [state]
-        if context is not None and "readout" in self.config.context_to:
-            parts.append(context)
-        if self.config.readout_embedding:
-            parts.append(embedded)
-        x = torch.cat(parts, -1)
+        context = context if "readout" in self.config.context_to else None
+        x = torch.cat(_present((state, context, embedded if self.config.readout_embedding else None)), -1)
         if self.readout is None:
             return x
         y: Tensor = self.readout(x)
@@ -275,18 +240,19 @@ class RNNDecoder(Decoder):
         vectors = iter([layer(vector).tanh() for layer in self.bridge])
         return tuple(CellState(*(next(vectors) for _ in range(cell.vectors))) for cell in self.cells)
 
-    def _embed(self, tokens: Tensor) -> Tensor:
-        return dropout(self.target_embedding(tokens), self.dropout, self.training)
-
-    def _between(self, x: Tensor) -> Tensor:
+    def _drop(self, x: Tensor) -> Tensor:
         return dropout(x, self.dropout, self.training)
 
     def _before_output(self, readout: Tensor) -> Tensor:
-        readout = dropout(readout, self.dropout, self.training)
+        readout = self._drop(readout)
         return readout if self.output_proj is None else self.output_proj(readout)
+
+
+def _present(parts: Iterable[Tensor | None]) -> list[Tensor]:
+    return [part for part in parts if part is not None]
 
 
 def _stack_steps(parts: Iterable[Tensor | None]) -> Tensor | None:
     """One tensor (B, T, ...) of the steps' (B, ...); None where the steps have none."""
-    real = [part for part in parts if part is not None]
-    return torch.stack(real, 1) if real else None
+    tensors = _present(parts)
+    return torch.stack(tensors, 1) if tensors else None

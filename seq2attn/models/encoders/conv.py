@@ -12,10 +12,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from seq2attn.config import ConvEncoderConfig, Part
+from seq2attn.config import ConvEncoderConfig, ModelConfig
+from seq2attn.config.sizes import memory_parts
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import TextEncoder
-from seq2attn.models.layers.gated_conv import ROOT_HALF, GatedConvolution, WeightNormLinear, draw_embeddings
+from seq2attn.models.layers.gated_conv import ROOT_HALF, ConvSide, GatedConvolution, WeightNormLinear
 from seq2attn.models.layers.positions import Positions
 from seq2attn.models.layers.stack import Stack
 from seq2attn.models.memory import Memory, mean_over, part_of
@@ -34,23 +35,13 @@ class _ScaleGradient(torch.autograd.Function):
         return gradient * ctx.factor, None
 
 
-class ConvEncoder(TextEncoder):
-    def __init__(
-        self,
-        config: ConvEncoderConfig,
-        vocabulary: int,
-        embedding: int,
-        parts: tuple[Part, Part],
-        *,
-        dropout: float,
-        gradient_share: float = 1.0,
-    ) -> None:
-        """`parts` are what keys and values of the memory are made of; the gradient of the states is
-        multiplied by `gradient_share`.
-        """
+class ConvEncoder(ConvSide, TextEncoder):
+    def __init__(self, config: ConvEncoderConfig, model: ModelConfig, vocabulary: int, share: float) -> None:
+        """The gradient of the states is multiplied by `share`."""
         super().__init__()
-        self.parts, self.gradient_share, self.dropout = parts, gradient_share, dropout
-        keep_prob, padding = 1 - dropout, config.kernel // 2
+        self.parts, self.gradient_share, self.dropout = memory_parts(model), share, model.dropout
+        embedding = model.embedding
+        keep_prob, padding = 1 - model.dropout, config.kernel // 2
         self.embedding = nn.Embedding(vocabulary, embedding)
         self.positions = Positions(config.positions, embedding, config.max_positions)
         self.in_proj = WeightNormLinear(embedding, config.size, keep_prob)
@@ -58,9 +49,6 @@ class ConvEncoder(TextEncoder):
             GatedConvolution(config.size, config.kernel, keep_prob, padding) for _ in range(config.layers)
         )
         self.out_proj = WeightNormLinear(config.size, embedding)
-
-    def draw_parameters(self, init: str, init_range: float) -> None:
-        draw_embeddings(self, init)
 
     def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
         embedded = dropout(self.positions.add_to(self.embedding(source_BS)), self.dropout, self.training)

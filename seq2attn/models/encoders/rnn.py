@@ -9,11 +9,11 @@ last word. So no state of a real position depends on padding, and torch's fused 
 import torch
 from torch import Tensor, nn
 
-from seq2attn.config import Cell as Kind
-from seq2attn.config import Part, RNNEncoderConfig
+from seq2attn.config import ModelConfig, RNNEncoderConfig
+from seq2attn.config.sizes import memory_parts
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import TextEncoder
-from seq2attn.models.layers.cells import CELLS, Cell
+from seq2attn.models.layers.cells import CELLS, Cell, CellState
 from seq2attn.models.layers.stack import Stack
 from seq2attn.models.memory import Memory, part_of
 
@@ -23,26 +23,16 @@ Vectors = tuple[Tensor, ...]  # of a state: (h,) or (h, c)
 class Recurrence(Stack[Stack[Cell]]):
     """A stack of recurrent layers, each of a cell for each direction."""
 
-    def __init__(
-        self,
-        cell: Kind,
-        inputs: int,
-        size: int,
-        layers: int,
-        directions: int,
-        *,
-        reverse: bool = False,
-        dropout: float = 0.0,
-        keep_final: bool = False,
-    ) -> None:
-        """`size` units a direction. With one direction, `reverse` reads from the end. Without `keep_final` an
-        LSTM's last c is not known.
+    def __init__(self, config: RNNEncoderConfig, inputs: int, dropout: float, keep_final: bool) -> None:
+        """`inputs` is the size of the first layer's input. Without `keep_final` an LSTM's last c is not
+        known.
         """
+        cell, size, directions = CELLS[config.cell], config.size, 2 if config.bidirectional else 1
         super().__init__(
-            Stack[Cell](CELLS[cell](size * directions if layer else inputs, size) for _ in range(directions))
-            for layer in range(layers)
+            Stack[Cell](cell(size * directions if index else inputs, size) for _ in range(directions))
+            for index in range(config.layers)
         )
-        self.reverse, self.dropout, self.keep_final = reverse, dropout, keep_final
+        self.reverse, self.dropout, self.keep_final = config.reverse, dropout, keep_final
 
     def forward(self, x_BSI: Tensor, mask_BS: Tensor) -> Tensor:
         """The states (B, S, V) of the last layer, V = size x directions."""
@@ -70,45 +60,24 @@ class Recurrence(Stack[Stack[Cell]]):
 
     def _run(self, cell: Cell, x_BSI: Tensor, last_B: Tensor) -> tuple[Tensor, Vectors]:
         start = cell.zero(x_BSI.size(0), x_BSI)
-        states: Vectors
-        if self.keep_final:
-            states = tuple(part for part in cell.steps(x_BSI, None, start) if part is not None)
-        else:
-            states = (cell.run(x_BSI, None, start),)
+        states = (
+            cell.steps(x_BSI, None, start) if self.keep_final else CellState(cell.run(x_BSI, None, start))
+        )
         rows = torch.arange(len(last_B), device=last_B.device)
-        return states[0], tuple(state[rows, last_B] for state in states)
+        return states.h, tuple(state[rows, last_B] for state in states if state is not None)
 
 
 class RNNEncoder(TextEncoder):
     supports_half_weights = False  # a cell sums over all steps
 
     def __init__(
-        self,
-        config: RNNEncoderConfig,
-        vocabulary: int,
-        embedding: int,
-        parts: tuple[Part, Part],
-        *,
-        dropout: float,
-        keep_final: bool = False,
+        self, config: RNNEncoderConfig, model: ModelConfig, vocabulary: int, keep_final: bool
     ) -> None:
-        """`parts` are what keys and values of the memory are made of. With `keep_final` the memory has the
-        final state of each layer.
-        """
+        """With `keep_final` the memory has the final state of each layer."""
         super().__init__()
-        self.parts = parts
-        self.embedding = nn.Embedding(vocabulary, embedding)
-        self.dropout = dropout
-        self.layers = Recurrence(
-            config.cell,
-            embedding,
-            config.size,
-            config.layers,
-            2 if config.bidirectional else 1,
-            reverse=config.reverse,
-            dropout=dropout,
-            keep_final=keep_final,
-        )
+        self.parts, self.dropout = memory_parts(model), model.dropout
+        self.embedding = nn.Embedding(vocabulary, model.embedding)
+        self.layers = Recurrence(config, model.embedding, model.dropout, keep_final)
 
     def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
         embedded = dropout(self.embedding(source_BS), self.dropout, self.training)

@@ -3,21 +3,20 @@
 import torch
 from torch import Tensor, nn
 
-from seq2attn.attention.self_attention import RotaryAngles, SelfAttention
-from seq2attn.config import Part, TransformerConfig, TransformerEncoderConfig
+from seq2attn.attention.self_attention import RotaryAngles
+from seq2attn.config import ModelConfig, TransformerConfig, TransformerEncoderConfig
+from seq2attn.config.sizes import memory_parts
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import TextEncoder
 from seq2attn.models.layers.positions import Positions
 from seq2attn.models.layers.stack import Stack
-from seq2attn.models.layers.transformer import FeedForward, ResidualLayer, build_norm
+from seq2attn.models.layers.transformer import FeedForward, TransformerLayer, build_norm
 from seq2attn.models.memory import Memory, mean_over, part_of
 
 
-class EncoderLayer(ResidualLayer):
+class EncoderLayer(TransformerLayer):
     def __init__(self, config: TransformerConfig, dropout: float) -> None:
         super().__init__(config, dropout)
-        rotary = config.positions == "rotary"
-        self.self_attn = SelfAttention(config.size, config.heads, config.kv_heads, rotary, config.bias)
         self.ffn = FeedForward(config)
         self.self_attn_norm, self.ffn_norm = build_norm(config), build_norm(config)
 
@@ -26,22 +25,14 @@ class EncoderLayer(ResidualLayer):
         x_BSD = self.add(x_BSD, y_BSD, self.self_attn_norm)
         return self.add(x_BSD, self.ffn(self.before(x_BSD, self.ffn_norm)), self.ffn_norm)
 
-    def self_attention(self, x_BSD: Tensor, mask_BS: Tensor, rotary: RotaryAngles | None) -> Tensor:
-        """The weights (B, H, S, S) that `forward` reads with."""
-        return self.self_attn.weights(self.before(x_BSD, self.self_attn_norm), mask_BS, rotary)
-
 
 class TransformerEncoder(TextEncoder):
-    def __init__(
-        self, config: TransformerEncoderConfig, vocabulary: int, parts: tuple[Part, Part], *, dropout: float
-    ) -> None:
-        """`parts` are what keys and values of the memory are made of."""
+    def __init__(self, config: TransformerEncoderConfig, model: ModelConfig, vocabulary: int) -> None:
         super().__init__()
-        self.parts = parts
-        self.dropout = dropout
+        self.parts, self.dropout = memory_parts(model), model.dropout
         self.embedding = nn.Embedding(vocabulary, config.size)
         self.positions = Positions(config.positions, config.size, config.max_positions)
-        self.layers = Stack[EncoderLayer](EncoderLayer(config, dropout) for _ in range(config.layers))
+        self.layers = Stack[EncoderLayer](EncoderLayer(config, model.dropout) for _ in range(config.layers))
         self.norm = build_norm(config) if config.prenorm else None
 
     def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
@@ -65,7 +56,5 @@ class TransformerEncoder(TextEncoder):
     def _embed(self, source_BS: Tensor) -> tuple[Tensor, RotaryAngles | None]:
         """Embeddings with their positions, and the rotations of rotary positions, the same for all layers."""
         x = self.positions.add_to(self.embedding(source_BS) * self.embedding.embedding_dim**0.5)
-        x = dropout(x, self.dropout, self.training)
-        return x, self.layers.first.self_attn.rotary_angles(
-            torch.arange(source_BS.size(1), device=x.device), x
-        )
+        x, position_S = dropout(x, self.dropout, self.training), torch.arange(x.size(1), device=x.device)
+        return x, self.layers.first.self_attn.rotary_angles(position_S, x)

@@ -7,7 +7,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seq2attn.config import ImageEncoderConfig, TransformerEncoderConfig
+from seq2attn.config import ImageEncoderConfig, RNNEncoderConfig, TransformerEncoderConfig
 from seq2attn.models.encoders.image import ImageEncoder
 from seq2attn.models.encoders.rnn import Recurrence
 from seq2attn.models.encoders.transformer import EncoderLayer
@@ -115,6 +115,6 @@ def _temporal(config: ImageEncoderConfig, dropout: float) -> nn.Module | None:
         case "mean":
             return None
         case "rnn":
-            return Recurrence("lstm", size, size // 2, layers, 2, dropout=dropout)
+            return Recurrence(RNNEncoderConfig(size=size // 2, layers=layers), size, dropout, False)
         case "transformer":
             return TemporalTransformer(size, layers, config.temporal_heads, dropout)

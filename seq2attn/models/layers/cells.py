@@ -42,7 +42,7 @@ class Cell(nn.Module, abc.ABC):
                 nn.init.orthogonal_(gate)
 
     def zero(self, rows: int, like: Tensor) -> CellState:
-        return CellState(like.new_zeros(rows, self.size))
+        return CellState(*[like.new_zeros(rows, self.size)] * self.vectors)
 
     def convert(self, state: CellState) -> CellState:
         """The state of a cell of another kind as one of this kind."""
@@ -71,9 +71,8 @@ class Cell(nn.Module, abc.ABC):
                 state = self.step(gates_BG, None, state)
                 states.append(state)
         cells = [state.c for state in states if state.c is not None]
-        return CellState(
-            torch.stack([state.h for state in states], 1), torch.stack(cells, 1) if cells else None
-        )
+        h_BTH = torch.stack([state.h for state in states], 1)
+        return CellState(h_BTH, torch.stack(cells, 1) if cells else None)
 
     def run(self, x_BTI: Tensor, feedback_BF: Tensor | None, state: CellState) -> Tensor:
         """The h (B, T, H) of `steps`."""
@@ -108,10 +107,6 @@ class LSTMCell(Cell):
         super().draw_parameters(init, init_range)
         if init != "uniform":
             self.input_to_gates.bias[self.size : 2 * self.size] = 1.0
-
-    def zero(self, rows: int, like: Tensor) -> CellState:
-        h = like.new_zeros(rows, self.size)
-        return CellState(h, h)
 
     def convert(self, state: CellState) -> CellState:
         """A c that is missing is 0."""

@@ -14,14 +14,6 @@ from seq2attn.kernels.deferred_gradients import product_dtype
 ROOT_HALF = 0.5**0.5
 
 
-def draw_embeddings(side: nn.Module, init: str) -> None:
-    """Embeddings and positions of a convolutional side N(0, 0.1^2) (section 3.5), but with "uniform"."""
-    if init == "glorot":
-        for module in side.modules():
-            if isinstance(module, nn.Embedding):
-                nn.init.normal_(module.weight, 0, 0.1)
-
-
 class WeightNorm(nn.Module):
     """A matrix W = g v / |v|, row by row: the length of a row is learned apart from its direction (Salimans
     2016, eq. 2). `weight` is v, `gain` g.
@@ -52,7 +44,7 @@ class WeightNorm(nn.Module):
         return lengths
 
     def normalised_weight(self) -> Tensor:
-        """W. A search computes it once for all of its steps."""
+        """W."""
         scale = self.gain / self.lengths()
         return (self.weight * scale.view(-1, *[1] * (self.weight.dim() - 1))).to(product_dtype(self.weight))
 
@@ -82,3 +74,20 @@ class GatedConvolution(WeightNorm):
         """(B, L, C) -> (B, L + 2 padding - k + 1, C). `weight` is W, where it has been computed already."""
         weight = self.normalised_weight() if weight is None else weight
         return F.glu(F.conv1d(x_BLC.mT, weight, self.bias, padding=self.padding), 1).mT
+
+
+class ConvSide(nn.Module):
+    """A convolutional encoder or decoder: its first embeddings and positions are N(0, 0.1^2) (section 3.5),
+    but with "uniform".
+    """
+
+    def draw_parameters(self, init: str, init_range: float) -> None:
+        if init == "glorot":
+            for module in self.modules():
+                if isinstance(module, nn.Embedding):
+                    nn.init.normal_(module.weight, 0, 0.1)
+
+    def normalised_weights(self) -> dict[WeightNorm, Tensor]:
+        """W of each module. A search computes them once for all of its steps."""
+        modules = [module for module in self.modules() if isinstance(module, WeightNorm)]
+        return {module: module.normalised_weight() for module in modules}

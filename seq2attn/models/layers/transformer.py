@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seq2attn.attention.self_attention import RotaryAngles, SelfAttention
 from seq2attn.config import TransformerConfig
 from seq2attn.kernels.dropout import dropout
 
@@ -50,16 +51,20 @@ class FeedForward(nn.Module):
         return y
 
 
-class ResidualLayer(nn.Module):
-    """A layer of sublayers f, each norm(x + drop(f(x))) (Vaswani 2017, sections 3.1 and 5.4), or, normalised
-    first, x + drop(f(norm(x))):
+class TransformerLayer(nn.Module):
+    """A layer of sublayers f, self-attention first: each norm(x + drop(f(x))) (Vaswani 2017, sections 3.1 and
+    5.4), or, normalised first, x + drop(f(norm(x))):
 
         x = self.add(x, f(self.before(x, norm)), norm)
     """
 
+    self_attn_norm: nn.Module
+
     def __init__(self, config: TransformerConfig, dropout: float) -> None:
         super().__init__()
         self.prenorm, self.dropout = config.prenorm, dropout
+        rotary = config.positions == "rotary"
+        self.self_attn = SelfAttention(config.size, config.heads, config.kv_heads, rotary, config.bias)
 
     def before(self, x: Tensor, norm: nn.Module) -> Tensor:
         return norm(x) if self.prenorm else x
@@ -67,3 +72,9 @@ class ResidualLayer(nn.Module):
     def add(self, x: Tensor, y: Tensor, norm: nn.Module) -> Tensor:
         x = x + dropout(y, self.dropout, self.training)
         return x if self.prenorm else norm(x)
+
+    def self_attention(self, x_BTD: Tensor, mask_BS: Tensor | None, rotary: RotaryAngles | None) -> Tensor:
+        """The weights (B, H, T, T) that the layer's self-attention reads with; without a mask each token
+        reads itself and those before it.
+        """
+        return self.self_attn.weights(self.before(x_BTD, self.self_attn_norm), mask_BS, rotary)

@@ -1,0 +1,95 @@
+"""What the convolutional and the Transformer decoder have in common: layers that each have an attention to
+the source, over T tokens at once.
+
+The same layers serve training, where the queries are the T tokens of a sentence, and search, where they are
+the last tokens of its W rows.
+"""
+
+import abc
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+from torch import Tensor
+
+from seq2attn.attention import Attention, AttentionHistory, AttentionOutput, ProjectedMemory
+from seq2attn.models.interfaces import Decoder
+from seq2attn.models.memory import DecoderOutput, HiddenStates, Memory, stack_weights
+
+
+class ParallelSource(NamedTuple):
+    """What every step reads."""
+
+    memories: tuple[ProjectedMemory, ...]  # the memory as each layer projects it
+    constants: Any = None  # what else the decoder computes once per batch
+
+
+class ParallelState(NamedTuple):
+    past: Any  # what the layers keep of the tokens before; None: there are none
+    history: AttentionHistory | None  # of the attention to the source
+
+
+class SourceReader:
+    """The source, as the layers read it one after the other in one pass; it keeps their outputs."""
+
+    def __init__(self, source: ParallelSource, history: AttentionHistory | None, weights: bool) -> None:
+        self.source, self.history, self.weights = source, history, weights
+        self.outputs: list[AttentionOutput] = []
+
+    def contexts(self, attention: Attention, query_BTQ: Tensor) -> Tensor:
+        """The contexts (B, T, V) of the next layer, for T queries of each sentence."""
+        memory = self.source.memories[len(self.outputs)]
+        output: AttentionOutput = attention(query_BTQ, memory, self.history, self.weights)
+        self.outputs.append(output)
+        return cast(Tensor, output.context)
+
+
+class ParallelDecoder(Decoder):
+    @abc.abstractmethod
+    def attentions(self) -> Sequence[Attention]:
+        """The attention of each layer to the source."""
+
+    def initial_past(self, memory: Memory, width: int) -> Any:
+        """`ParallelState.past` before the first step of `width` rows a sentence."""
+        return None
+
+    @abc.abstractmethod
+    def layers_forward(self, tokens_RT: Tensor, past: Any, reader: SourceReader) -> tuple[Tensor, Any]:
+        """T more tokens of each row: the features, in the order of the rows, and the past of the next step.
+        Without a past, the tokens are all of a sentence.
+        """
+
+    def project_memory(self, memory: Memory) -> ParallelSource:
+        parts = memory.keys_BSK, memory.values_BSV, memory.mask_BS
+        return ParallelSource(tuple(attention.project_memory(*parts) for attention in self.attentions()))
+
+    def initial_state(self, memory: Memory, width: int = 1) -> ParallelState:
+        history = self._initial_history(memory, len(memory.mask_BS) * width)
+        return ParallelState(self.initial_past(memory, width), history)
+
+    def step(
+        self, token_R: Tensor, state: ParallelState, source: ParallelSource, weights: bool = True
+    ) -> tuple[DecoderOutput, ParallelState]:
+        sentences = len(source.memories[0].mask_BS)
+        history = None if state.history is None else state.history.by_sentence(sentences)
+        reader = SourceReader(source, history, weights)
+        x, past = self.layers_forward(token_R[:, None], state.past, reader)
+        weights_BWLHS = stack_weights(reader.outputs) if weights else None
+        weights_RLHS = None if weights_BWLHS is None else weights_BWLHS.flatten(0, 1)
+        history = self.attentions()[0].update_history(state.history, None)
+        return DecoderOutput(self.output(x.flatten(0, 1)), weights_RLHS), ParallelState(past, history)
+
+    def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> HiddenStates:
+        reader = self.reader_of_steps(tokens_BT, memory, weights)
+        x_BTD, _ = self.layers_forward(tokens_BT, None, reader)
+        return HiddenStates.of_layers(x_BTD, reader.outputs, weights)
+
+    def reader_of_steps(self, tokens_BT: Tensor, memory: Memory, weights: bool) -> SourceReader:
+        """The reader of all tokens of each sentence at once."""
+        history = self._initial_history(memory, len(tokens_BT))
+        history = None if history is None else history.for_all_steps(tokens_BT.size(1))
+        return SourceReader(self.project_memory(memory), history, weights)
+
+    def _initial_history(self, memory: Memory, rows: int) -> AttentionHistory | None:
+        # no layer's history holds weights, so that one serves all layers
+        attention = self.attentions()[0]
+        return attention.initial_history(rows, memory.mask_BS, memory.values_BSV, memory.stream_B)
