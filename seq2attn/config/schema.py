@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 from seq2attn.config import consistency
 from seq2attn.config.consistency import BACKBONES, RESNETS, STAGES
 from seq2attn.config.marks import MAY_CHANGE_ON_RESUME, TRAINING_ONLY, IgnoredUnless, When, setting
+from seq2attn.config.scores import FORMULAS, SCORES, WITH_HIDDEN_UNITS, ScoreName
 
 # A run may come from a stranger: upper bounds are beyond what this program is used for, and below what takes
 # gigabytes, or for ever, before it fails.
@@ -397,31 +398,13 @@ class AttentionConfig(Section):
         consistency.expectation_needs_one_sample,
         consistency.heads_map_the_values,
     )
-    score: Literal[
-        "additive",
-        "dot",
-        "scaled-dot",
-        "general",
-        "keyed",
-        "concat",
-        "concat-linear",
-        "sigmoid",
-        "cosine",
-        "location",
-        "concat-location",
-    ] = setting(
-        "additive",
-        "Score: function that compares a query s with a key h (biases left out): "
-        "additive: v . tanh(W s + U h); dot: s . h; scaled-dot: s . h / sqrt(size); general: s . W h; "
-        "keyed: q(s) . k(h), with query_map and key_map; concat: v . tanh(W [s; h]); "
-        "concat-linear: w . [s; h]; sigmoid: sigmoid(w . [s; h]); cosine: cos(s, h) times a learned number; "
-        "location: s times one row of W for each source position, without the key; "
-        "concat-location: the same for [last token's embedding; s].",
+    score: ScoreName = setting(
+        "additive", f"Score: function that compares a query s with a key h (biases left out): {FORMULAS}."
     )
     size: Size | None = setting(
         None,
-        "Attention size: hidden units of additive and concat scores, or size of mapped keys of all heads "
-        "together; not set: the decoder's size.",
+        f"Attention size: hidden units of {' and '.join(WITH_HIDDEN_UNITS)} scores, or size of mapped keys "
+        "of all heads together; not set: the decoder's size.",
     )
     query_map: Map = setting(
         "linear", "Query map: q(s) of the keyed score is s, W s or tanh(W s + b).", When("score", "keyed")
@@ -489,7 +472,7 @@ class AttentionConfig(Section):
     @property
     def compares(self) -> bool:
         """Whether anything reads a key: location scores read the query alone."""
-        return self.score not in ("location", "concat-location") or self.history == "fertility"
+        return SCORES[self.score].uses_keys or self.history == "fertility"
 
 
 class ModelConfig(Section):

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Literal
 
+from seq2attn.config.scores import SCORES
+
 if TYPE_CHECKING:
     from seq2attn.config.schema import ModelConfig, Part
 
@@ -43,6 +45,13 @@ def query_size(model: "ModelConfig") -> int:
 def attention_size(model: "ModelConfig") -> int:
     """Hidden units of the scores and size of mapped keys, all heads together."""
     return model.attention.size or decoder_size(model)
+
+
+def uses_attention_size(model: "ModelConfig") -> bool:
+    """Whether `model.attention.size` changes the attention."""
+    a = model.attention
+    keyed = a.score == "keyed" and "identity" not in (a.query_map, a.key_map)
+    return keyed or SCORES[a.score].hidden_units or a.window == "local-p" or projects(model)
 
 
 def projects(model: "ModelConfig") -> bool:

@@ -53,6 +53,17 @@ def other_values(field: FieldInfo) -> Iterator[Any]:
             yield value
 
 
+# Scores
+
+
+def test_every_score_has_a_row() -> None:
+    names = set(typing.get_args(config.ScoreName))
+    missing = sorted(names - config.SCORES.keys())
+    assert not missing, f"config/scores.py: SCORES has no row for {', '.join(missing)}"
+    unknown = sorted(config.SCORES.keys() - names)
+    assert not unknown, f"config/scores.py: ScoreName has no {', '.join(unknown)}"
+
+
 # Sentences
 
 
