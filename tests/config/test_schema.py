@@ -67,7 +67,7 @@ def test_every_score_has_a_row() -> None:
 
 
 def test_scores_are_listed_in_their_table_and_in_the_reference_alone() -> None:
-    """Other code reads the table, so that a new score is a class, a row, a preset and a reference function."""
+    """Other code reads the table, so that a new score is a class, a row, a preset and a function."""
     names, lists = set(config.SCORES), []
     for path in (path for folder in ("seq2attn", "tests") for path in sorted((ROOT / folder).rglob("*.py"))):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -148,14 +148,14 @@ def _drop_infinite(tree: Any) -> None:
     """Put null in place of numbers that JSON cannot write. Without recursion: what can be read may be too
     deep for it.
     """
-    waiting = [tree]
-    while waiting:
-        holder = waiting.pop()
+    stack = [tree]
+    while stack:
+        holder = stack.pop()
         for place, value in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
             if isinstance(value, float) and not math.isfinite(value):
                 holder[place] = None
             elif isinstance(value, dict | list):
-                waiting.append(value)
+                stack.append(value)
 
 
 def _visible(text: str) -> str:
