@@ -150,7 +150,7 @@ def bounds(annotation: Any, metadata: typing.Sequence[Any] = ()) -> Iterator[tup
 @pytest.mark.parametrize(
     ("one", "bound", "beyond"),
     [(one, *pair) for one in SETTINGS for pair in bounds(one.field.annotation, one.field.metadata)],
-    ids=str,
+    ids=name_of,
 )
 def test_every_bound_is_refused_beyond_it(one: Declared, bound: object, beyond: float) -> None:
     written = [beyond] * 3 if typing.get_origin(one.field.annotation) is tuple else beyond
