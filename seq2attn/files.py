@@ -1,21 +1,21 @@
-"""Every file and folder that the program writes: whole under its name, or not there.
+"""Writing files and folders: each is complete under its name, or does not exist.
 
     with replace_file(path) as file: ...      bytes, as they come
     with replacing(path) as new: ...          a path for a library that writes by itself
     with replace_folder(path) as new: ...     an empty folder to fill; one process at a time
     write(path, content)                      all at once
 
-What is new grows in a private folder beside its place, `.NAME.partial`, and is renamed once it is whole and
-on the disk. Until then what stood there stays, whatever ends the process. A file that is replaced keeps its
-mode and its owner. A symbolic link stays a link, and its target is replaced. Devices, pipes and open
-descriptors (/dev/stdout) are written to as they are. Of several hard links to a file, the one that is named
-gets the new content; the others keep the old.
+New content is written in a private folder beside its place, `.NAME.partial`, and is renamed once it is
+complete and on the disk. Until then the old content stays, even if the process is killed. A file that is
+replaced keeps its mode and its owner. A symbolic link stays a link, and its target is replaced. Devices,
+pipes and open descriptors (/dev/stdout) are opened and written directly. Of several hard links to a file,
+only the named one gets the new content.
 
-A process locks its private folder while it lives. What a killed one left is removed by the next that writes
-the same name, or by `sweep`; a folder that it had moved away for a new one comes back. Nothing else is
-removed: not what another process writes, and no file of the user's, whatever its name. Where the file
-system has no locks, nothing is swept; and some shared ones keep locks to one machine, so what a process of
-another machine left is removed a day later. It knows nothing of what is written.
+A process locks its private folder while it runs. The next process that writes the same name, or `sweep`,
+removes the private folder of a killed process; a folder that it had moved aside comes back to its place.
+Nothing else is removed: neither the work of another process nor a file of the user, whatever its name. On a
+file system without locks nothing is swept. Some shared file systems lock only within one machine, so the
+private folder of a process of another machine is removed after a day without a change.
 """
 
 import errno
@@ -36,22 +36,23 @@ from typing import IO, Any
 from seq2attn import locks
 from seq2attn.errors import UserError
 
-MARK = "seq2attn"  # a file in each private folder: who made it, and for which name
+MARK = "seq2attn"  # a file in each private folder: its process, and the name it is for
 ENDING = ".partial"
 _NEW, _OLD = "new", "old"
 # Sticky, as no other program makes a folder of one's own: this tells ours even before a mark is in it.
 _PRIVATE = 0o1700
 _LONGEST = 255  # bytes of a name
-_NUMBERS = 8  # private folders of one name that are looked at; a writer that finds all in use draws a name
+_NUMBERS = 8  # private folders checked for one name; if all are in use, the name is random
 _DESCRIPTORS = re.compile(r"/proc/(\d+)(?:/task/\d+)?/fd")
-_QUIET = 24 * 3600  # seconds without a change, after which nobody of another machine is at work any more
-_LOOK = 0.2  # seconds between two looks at whether another process has ended
+_QUIET = 24 * 3600  # seconds without a change, after which a process of another machine counts as ended
+_LOOK = 0.2  # seconds between two checks whether another process has ended
 
 
-class Taken(UserError):
-    """Another process is making the same folder, or has just made it.
+class ConcurrentWrite(UserError):
+    """Another process is writing the same folder, or has just written it.
 
-    Nothing of it is touched. `holder` is its private folder and `maker` its name, if it still works.
+    `holder` is the private folder of that process, and `maker` its name, while it still runs. Both processes'
+    files stay as they are.
     """
 
     def __init__(self, message: str, holder: Path | None = None, maker: str = "") -> None:
@@ -59,7 +60,7 @@ class Taken(UserError):
         self.holder, self.maker = holder, maker
 
     def wait(self) -> None:
-        """Until that process has ended."""
+        """Wait until that process has ended."""
         while self.holder is not None and isinstance(_clear(self.holder), str):
             time.sleep(_LOOK)
 
@@ -68,9 +69,9 @@ class Taken(UserError):
 
 
 def write(path: Path, content: bytes, way: str | None = None) -> None:
-    """Put the content at `path`.
+    """Write the content to `path`.
 
-    Raises UserError, which ends in `way` where that is given, when it cannot be written.
+    Raises UserError if it cannot be written; its message ends in `way`, if given.
     """
     with replace_file(path, way=way) as file:
         file.write(content)
@@ -78,13 +79,13 @@ def write(path: Path, content: bytes, way: str | None = None) -> None:
 
 @contextmanager
 def replace_file(
-    path: Path, *, piece: Callable[[Path], None] | None = None, way: str | None = None
+    path: Path, *, on_partial: Callable[[Path], None] | None = None, way: str | None = None
 ) -> Iterator[IO[bytes]]:
-    """A file that takes the place of `path` when the body ends well, and is dropped otherwise.
+    """A new file that replaces `path` if the body succeeds, and is removed otherwise.
 
-    With `piece`, what was written before the body failed or was interrupted is kept beside `path`, under a
-    name that nothing had, which `piece` is told; it is not called where nothing was written. Raises
-    UserError, naming `path`, when it cannot be written.
+    If the body fails or is interrupted, `on_partial` gets the path of a new file beside `path` with the
+    content up to then. It is not called if the content is empty. Raises UserError, naming `path`, if the file
+    cannot be written.
     """
     with refused(path, way):
         place = _place(path)
@@ -107,19 +108,21 @@ def replace_file(
         except BaseException:
             with suppress(OSError, ValueError, UserError):
                 file.close()
-            if piece is not None and maker == os.getpid() and new.exists() and new.stat().st_size:
+            if on_partial is not None and maker == os.getpid() and new.exists() and new.stat().st_size:
                 with refused(path, way):
-                    kept = _keep(new, place, folder)
-                beside = kept.parent == Path(os.path.realpath(path.parent))  # not so where `path` is a link
-                piece(path.with_name(kept.name) if beside else kept)
+                    partial = _keep(new, place, folder)
+                beside = partial.parent == Path(
+                    os.path.realpath(path.parent)
+                )  # not so where `path` is a link
+                on_partial(path.with_name(partial.name) if beside else partial)
             raise
 
 
 @contextmanager
 def replacing(path: Path, way: str | None = None) -> Iterator[Path]:
-    """A path with the ending of `path` to write a file at: it takes its place when the body ends well.
+    """A path with the ending of `path` to write a file at: the file replaces `path` if the body succeeds.
 
-    Every OSError of the body is taken for a refusal to write. Raises UserError, naming `path`.
+    An OSError of the body counts as a failure to write. Raises UserError, naming `path`.
     """
     with refused(path, way):
         place = _place(path)
@@ -133,12 +136,11 @@ def replacing(path: Path, way: str | None = None) -> Iterator[Path]:
 
 @contextmanager
 def replace_folder(path: Path, check: Callable[[], None], way: str | None = None) -> Iterator[Path]:
-    """An empty folder to fill: it takes the place of `path` when the body ends well, or is dropped.
+    """An empty folder to fill: it replaces `path` if the body succeeds, and is removed otherwise.
 
-    `check` is called, also once nobody else can make the same folder, to refuse what stands at `path`; what
-    passes is replaced. Raises Taken where another process is making that folder or, at the end, has made or
-    changed it meanwhile; UserError, naming `path`, where it cannot be written. The body's own errors are
-    its caller's to word, by `refused` or otherwise.
+    `check` raises if the present content of `path` must not be replaced. It is called twice: first, and again
+    under the lock. Raises ConcurrentWrite if another process is writing that folder, or has changed it by the
+    end of the body; UserError, naming `path`, if it cannot be written. Errors of the body pass unchanged.
     """
     place = Path(os.path.realpath(path))
     sweep(place.parent)
@@ -157,7 +159,7 @@ def replace_folder(path: Path, check: Callable[[], None], way: str | None = None
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed processes left in `folder`, of any name."""
+    """Remove the private folders that killed processes left in `folder`."""
     with suppress(OSError):
         for name in os.listdir(folder):
             if name.startswith(".") and name.endswith(ENDING):
@@ -166,17 +168,17 @@ def sweep(folder: Path) -> None:
 
 def is_left_of(name: str, known: set[str]) -> bool:
     """Whether a file of that name in a folder is the private folder of one of the `known` names."""
-    found = re.fullmatch(rf"\.(.+?)(?:\.\d+)?{re.escape(ENDING)}", name)
-    return found is not None and found[1] in known
+    match = re.fullmatch(rf"\.(.+?)(?:\.\d+)?{re.escape(ENDING)}", name)
+    return match is not None and match[1] in known
 
 
 # How it takes its place
 
 
 def _place(path: Path) -> Path | None:
-    """Where the file of that name lies, links followed.
+    """The path of the file with links resolved; None for a device, a pipe or a descriptor.
 
-    None for what is no file, and written to as it is. Raises OSError for what cannot be replaced.
+    Raises OSError if it cannot be replaced.
     """
     place = os.path.join(os.getcwd(), path)
     for _ in range(40):  # as many links as Linux follows
@@ -205,15 +207,12 @@ def _place(path: Path) -> Path | None:
 
 
 def _open_as_it_is(path: Path) -> int:
-    """A descriptor of this process, as /dev/stdout, once more, at its own position.
-
-    Anything else opened anew.
-    """
+    """A duplicate of a descriptor of this process (/dev/stdout), at its position; others are opened."""
     place = os.path.join(os.path.realpath(path.parent), path.name)
     for _ in range(40):
         parent, name = os.path.split(place)
         parent = os.path.realpath(parent)
-        if (found := _DESCRIPTORS.fullmatch(parent)) and int(found[1]) == os.getpid():
+        if (match := _DESCRIPTORS.fullmatch(parent)) and int(match[1]) == os.getpid():
             return os.dup(int(name))
         if not os.path.islink(place):
             break
@@ -285,7 +284,7 @@ def _sync(folder: Path) -> None:
 
 
 def _keep(new: Path, place: Path, folder: Path) -> Path:
-    """Give a piece a name that nothing has."""
+    """Move a partial file to an unused name beside `place`; return it."""
     _dress(new, place, folder)
     for number in itertools.count(1):
         ending = ENDING if number == 1 else f"{ENDING}-{number}"
@@ -307,7 +306,7 @@ def _keep(new: Path, place: Path, folder: Path) -> Path:
 
 def _put_folder(new: Path, place: Path, folder: Path, before: tuple[int, ...] | None, path: Path) -> None:
     theirs = "another process has made or changed it meanwhile; it stays as that process left it"
-    changed = Taken(f"{path}: {theirs}: choose another name")
+    changed = ConcurrentWrite(f"{path}: {theirs}: choose another name")
     for root, _, files in os.walk(new):
         for name in files:
             descriptor = os.open(os.path.join(root, name), os.O_RDONLY | os.O_CLOEXEC)
@@ -334,7 +333,7 @@ def _put_folder(new: Path, place: Path, folder: Path, before: tuple[int, ...] | 
 
 
 def _identity(place: Path) -> tuple[int, ...] | None:
-    """Which folder this is, and of which time; None where there is none."""
+    """Device, inode and modification time of a folder; None if there is none."""
     try:
         facts = place.stat()
     except FileNotFoundError:
@@ -349,7 +348,7 @@ def _identity(place: Path) -> tuple[int, ...] | None:
 def _private_folder(place: Path, path: Path, way: str | None, alone: bool = False) -> Iterator[Path]:
     maker = os.getpid()
     with refused(path, way):
-        folder, descriptor = _made(place, path, alone)
+        folder, descriptor = _create_private(place, path, alone)
     try:
         with refused(path, way):
             _sign(folder, place)
@@ -360,10 +359,10 @@ def _private_folder(place: Path, path: Path, way: str | None, alone: bool = Fals
             locks.let_go(descriptor)
 
 
-def _made(place: Path, path: Path, alone: bool) -> tuple[Path, int]:
-    """A private folder for what is to stand at `place`, and a descriptor with its lock.
+def _create_private(place: Path, path: Path, alone: bool) -> tuple[Path, int]:
+    """A new private folder for `place`, and a descriptor with its lock.
 
-    Those of processes that are gone are removed; `alone`, one in use is refused.
+    Private folders of ended processes are removed. With `alone`, raises ConcurrentWrite if one is in use.
     """
     if not place.parent.exists():
         raise FileNotFoundError(errno.ENOENT, f"there is no folder {path.parent}", str(path))
@@ -374,7 +373,7 @@ def _made(place: Path, path: Path, alone: bool) -> tuple[Path, int]:
             candidate = place.with_name(_short(f".{place.name}", ending))
             state = _clear(candidate)
             if isinstance(state, str) and alone:
-                raise Taken(
+                raise ConcurrentWrite(
                     f"{path}: {state} is making it: wait for it to end, or choose another place",
                     candidate,
                     state,
@@ -397,7 +396,7 @@ def _made(place: Path, path: Path, alone: bool) -> tuple[Path, int]:
 
 
 def _sign(folder: Path, place: Path) -> None:
-    """Say whose it is; the mode of this file is that of any new one here."""
+    """Write the mark: the process and the name. Its mode is the default mode of new files here."""
     descriptor = os.open(folder / MARK, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         os.write(descriptor, f"{locks.own_name()}\n".encode() + os.fsencode(place.name))
@@ -408,7 +407,8 @@ def _sign(folder: Path, place: Path) -> None:
 def _clear(folder: Path) -> str | bool:
     """Remove a private folder whose process is gone.
 
-    True: nothing is there now; the name of the process that works in it; False: not ours to remove.
+    Returns True if nothing is there now, False if it is not ours to remove, or the name of the process that
+    works in it.
     """
     try:
         facts = folder.lstat()
@@ -440,7 +440,7 @@ def _clear(folder: Path) -> str | bool:
 
 
 def _may_be_elsewhere(folder: Path) -> bool:
-    """Whether a process of another machine made it and may still work in it."""
+    """Whether a process of another machine created it and may still work in it."""
     maker = _maker(folder)
     if not maker or maker.partition(" on ")[2] == locks.own_name().partition(" on ")[2]:
         return False
@@ -457,7 +457,7 @@ def _maker(folder: Path) -> str:
 
 
 def _remove(folder: Path) -> None:
-    """With a folder in it that was moved away for a new one going back to its place, if that is free."""
+    """Remove a private folder; a folder that was moved into it goes back to its place, if that is free."""
     with suppress(OSError):
         if (old := folder / _OLD).exists():
             name = os.fsdecode((folder / MARK).read_bytes().split(b"\n", 1)[1])
@@ -480,7 +480,7 @@ def _remove_whole(path: Path) -> None:
 
 
 def _short(name: str, ending: str) -> str:
-    """The name with the ending, or as much of it as a file system takes and a mark of the whole."""
+    """The name with the ending; a name too long for a file system is cut and gets a hash of the whole."""
     whole = os.fsencode(name)
     if len(whole) + len(ending) <= _LONGEST:
         return name + ending
@@ -533,7 +533,7 @@ def refused(path: Path, way: str | None = None) -> Iterator[None]:
 
 
 def refusal(path: Path, error: Exception, way: str | None = None) -> UserError:
-    """One line: `path`, why it cannot be written, and the way out, or the usual one of that cause."""
+    """One line: `path`, why it cannot be written, and the way out (`way`, or the usual one for the cause)."""
     number = number_of(error)
     own = error.strerror if isinstance(error, OSError) and error.errno == errno.ENOENT else None
     reason = (own or os.strerror(number)) if number else " ".join(str(error).split()) or type(error).__name__
@@ -542,11 +542,8 @@ def refusal(path: Path, error: Exception, way: str | None = None) -> UserError:
 
 
 def number_of(error: BaseException) -> int:
-    """The system's number of an error, also where a library has put it into its message.
-
-    0 where it has none.
-    """
+    """The errno of an error, also if a library wrote it only into its message; 0 if there is none."""
     if isinstance(error, OSError) and error.errno:
         return error.errno
-    found = re.search(r"\b(?:os error|errno) (\d+)\b", str(error), re.IGNORECASE)
-    return int(found[1]) if found else 0
+    match = re.search(r"\b(?:os error|errno) (\d+)\b", str(error), re.IGNORECASE)
+    return int(match[1]) if match else 0

@@ -56,9 +56,9 @@ def whole_text(text: str) -> str:
 def _whole(value: Any) -> Any:
     # Without recursion: the parser in C may nest deeper than Python can follow.
     top = [value]
-    waiting: list[Any] = [top]
-    while waiting:
-        holder = waiting.pop()
+    stack: list[Any] = [top]
+    while stack:
+        holder = stack.pop()
         if isinstance(holder, dict):
             items = [(whole_text(key), item) for key, item in holder.items()]
             holder.clear()
@@ -67,5 +67,5 @@ def _whole(value: Any) -> Any:
             if isinstance(item, str):
                 holder[key] = whole_text(item)
             elif isinstance(item, list | dict):
-                waiting.append(item)
+                stack.append(item)
     return top[0]

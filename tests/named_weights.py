@@ -49,13 +49,13 @@ def mapping(kind: str, module: nn.Module) -> dict[str, Any]:
 
 
 def score(settings: config.AttentionConfig, module: Score) -> dict[str, Any]:
-    """Past weights join additive and concat inside the tanh, by a matrix; every other score by one row of
-    numbers.
+    """History features join a score inside its tanh, by a matrix, or are added to it, by one row of numbers.
+    Maps of queries and keys are w and u in the reference; other parameters have the same names there.
     """
     p: dict[str, Any] = {key: array(value) for key, value in module.named_parameters()}
     name, past = settings.score, p.pop("history_proj.weight", None)
     assert (past is None) == (settings.history == "none")
-    inside = {} if past is None else {"past": past if name in ("additive", "concat") else past[0]}
+    inside = {} if past is None else {"past": past if hasattr(module, "v") else past[0]}
     if name == "keyed":
         return inside | {
             "query": mapping(settings.query_map, module.query or nn.Identity()),
@@ -67,16 +67,15 @@ def score(settings: config.AttentionConfig, module: Score) -> dict[str, Any]:
     if name == "sigmoid":
         assert set(p) == {"query.weight", "query.bias", "key.weight"}
         return inside | {"p": p["query.weight"][0], "u": p["key.weight"][0], "r": p["query.bias"][0]}
-    renamed = {
-        "additive": {"query.weight": "w", "query.bias": "b", "key.weight": "u", "v": "v"},
-        "concat": {"weight": "w", "v": "v"},
-        "general": {"key.weight": "w"},  # the key is brought to the query's size: q . (W k)
-        "cosine": {"p": "p"},
-        "location": {"positions.weight": "w"},
-        "concat-location": {"positions.weight": "w", "positions.bias": "b"},
-    }.get(name, {})
-    assert set(p) == set(renamed), name
-    return inside | {renamed[key]: value for key, value in p.items()}
+    names = {
+        "query.weight": "w",
+        "query.bias": "b",
+        "key.weight": "u",
+        "positions.weight": "w",
+        "positions.bias": "b",
+        "weight": "w",
+    }
+    return inside | {names.get(key, key): value for key, value in p.items()}
 
 
 def attention(settings: config.AttentionConfig, module: Attention) -> dict[str, Any]:

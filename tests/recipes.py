@@ -22,19 +22,7 @@ CELLS = ("rnn", "gru", "lstm")
 READOUTS = (("tanh", None), ("maxout", 3), ("linear", 5), ("linear", None))
 BRIDGES = ("last", "linear", "mean", "zero")
 GATES = ("none", "scalar", "context")
-SCORES = (
-    "additive",
-    "dot",
-    "scaled-dot",
-    "general",
-    "keyed",
-    "concat",
-    "concat-linear",
-    "sigmoid",
-    "cosine",
-    "location",
-    "concat-location",
-)
+SCORES = tuple(config.SCORES)
 NORMALISERS = ("softmax", "sparsemax", "entmax15", "sigmoid", "hard-topk", "hard-sample", "gumbel")
 PASTS = ("none", "coverage", "fertility", "location-aware")
 WINDOWS = ("none", "local-m", "local-p")
@@ -80,7 +68,7 @@ def make(
     raise refused
 
 
-def attention(draw: Draw, score: str, normaliser: str, plain: int = 2) -> dict[str, Any]:
+def attention(draw: Draw, score: config.ScoreName, normaliser: str, plain: int = 2) -> dict[str, Any]:
     """Any attention with this score and this normaliser; every other part is left out `plain` times as often
     as it takes one of its other values.
     """
@@ -104,7 +92,7 @@ def attention(draw: Draw, score: str, normaliser: str, plain: int = 2) -> dict[s
             tree["keys"] = "states"
         if score == "concat-location":
             tree["query_input"] = "both"
-    equal = score in ("dot", "scaled-dot", "cosine") or (
+    equal = config.SCORES[score].equal_sizes or (
         score == "keyed" and tree["query_map"] == tree["key_map"] == "identity"
     )
     # [e; s] is longer than x, and may be as long as h alone

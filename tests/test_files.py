@@ -74,7 +74,7 @@ def working(body: str) -> Iterator[subprocess.Popen[str]]:
 
 def cut(path: Path, content: bytes, error: BaseException, told: list[Path] | None = None) -> None:
     """Write the content, and fail."""
-    with files.replace_file(path, piece=None if told is None else told.append) as file:
+    with files.replace_file(path, on_partial=None if told is None else told.append) as file:
         file.write(content)
         raise error
 
@@ -495,7 +495,8 @@ def test_second_writer_of_a_folder_is_refused_at_its_start(tmp_path: Path) -> No
     with working(body) as process:
         with (
             pytest.raises(
-                files.Taken, match=rf"^{re.escape(str(out))}: process {process.pid} on \S+ is making it: wait"
+                files.ConcurrentWrite,
+                match=rf"^{re.escape(str(out))}: process {process.pid} on \S+ is making it: wait",
             ) as caught,
             files.replace_folder(out, lambda: None),
         ):
@@ -523,7 +524,7 @@ def test_second_writer_of_a_folder_is_refused_at_its_end(tmp_path: Path, stood: 
             out.mkdir()
             (out / "a").write_bytes(b"of the first")
 
-    with pytest.raises(files.Taken, match="another process has made or changed it meanwhile"):
+    with pytest.raises(files.ConcurrentWrite, match="another process has made or changed it meanwhile"):
         first_comes()
     assert (out / "a").read_bytes() == b"of the first"
     assert names(tmp_path) == (["aside", "out"] if stood else ["out"])

@@ -13,17 +13,17 @@ from source_trees import ROOT, TREES, line_of, part, place
 # its number.
 PARTICIPLES = {
     "seq2attn": {
-        "found": 27,
-        "chosen": 3,
-        "made": 15,
-        "taken": 2,
-        "seen": 7,
-        "kept": 7,
-        "shown": 4,
-        "asked": 6,
-        "wanted": 5,
-        "drawn": 16,
-        "said": 2,
+        "found": 0,
+        "chosen": 0,
+        "made": 0,
+        "taken": 0,
+        "seen": 0,
+        "kept": 0,
+        "shown": 0,
+        "asked": 0,
+        "wanted": 0,
+        "drawn": 0,
+        "said": 0,
     },
     "tests": {
         "found": 237,

@@ -28,8 +28,7 @@ def caption(
         list[str] | None,
         typer.Argument(
             help="Images, or folders of images. For a run that reads clips: folders of frames, animated "
-            "images, "
-            "or folders of those. - reads paths from standard input.",
+            "images, or folders of those. - reads paths from standard input.",
             metavar="PATH...",
             show_default="paths on standard input, one a line",
         ),
@@ -68,8 +67,8 @@ def caption(
         bool,
         typer.Option(
             "--scores",
-            help="In text, write the score and a tab before each caption (natural log; with --mbr in "
-            "points).",
+            help="With --format text, write the score and a tab before each caption. The score is a log "
+            "probability divided by the length penalty, or with --mbr the mean chrF or BLEU.",
         ),
     ] = False,
     attention: Annotated[

@@ -1,15 +1,15 @@
-"""All output beside results: notes, warnings, progress, tables. The only module that imports rich.
+"""Notes, warnings, errors, progress and tables. The only module that imports rich.
 
     console.note("3 epochs, best BLEU 34.1")        a line on stderr, unless --quiet
     console.warn("line 7: invalid UTF-8, replaced")  the same with `warning: ` before it, also with --quiet
     console.result("BLEU 34.10")                    a line on stdout
     console.table(["run", "BLEU"], rows)            columns on stdout
-    with console.progress() as progress:            a moving line, or without a terminal one every 10 s
+    with console.progress() as progress:            a live line; without a terminal, a line every 10 s
         progress("encoding", done, total)           several tasks may follow each other; total None: unknown
         progress("training", step, steps, "loss 3.21  12,345 tokens/s", Clock(gone, left))
 
-Text is never read as markup; control characters on stderr are escaped, so that no corpus can drive a
-terminal. Rich loads only for a moving line or a table.
+Text is never parsed as markup. Control characters on stderr are escaped, so that text of a corpus cannot
+control the terminal. Rich is imported only for a live line or a table.
 """
 
 import io
@@ -31,43 +31,43 @@ __all__ = ["Clock", "duration"]
 quiet = False  # set by --quiet
 PLAIN_INTERVAL = 10.0  # seconds between progress lines where there is no terminal
 
-_live: "Console | None" = None  # the console of the line that moves: notes go above it
+_live: "Console | None" = None  # the console of the live line: notes are printed above it
 
 
 class Progress(Protocol):
     def __call__(
         self, task: str, done: int, total: int | None = None, facts: str = "", clock: Clock | None = None
     ) -> None:
-        """Say that `done` of `total` units of `task` are done. `facts` are parted by two spaces, the dearest
-        first, and are left out from the last on where there is no room. Without a `clock` the time is taken
-        from the first call for that task.
+        """Report that `done` of `total` units of `task` are done. `facts` are separated by two spaces, the
+        most important first; the last ones are left out if the terminal is too narrow. Without a `clock`, the
+        time starts at the first call for that task.
         """
 
 
 def printable(text: str) -> str:
-    """`text` on one line, with every other control character or lone surrogate written as an escape."""
+    """`text` on one line; control characters and lone surrogates become escapes."""
     folded = " ".join(part.strip() for part in text.splitlines()) if "\n" in text or "\r" in text else text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in folded)
 
 
 def note(text: str = "") -> None:
-    """A line on stderr; nothing with --quiet. Newlines stay, other control characters are escaped."""
+    """Print a line on stderr, unless --quiet. Newlines stay; other control characters are escaped."""
     if not quiet:
         _stderr("\n".join(printable(line) for line in text.split("\n")))
 
 
 def warn(text: str) -> None:
-    """A warning on one line of stderr, also with --quiet."""
+    """Print a warning on one line of stderr, also with --quiet."""
     _stderr(f"warning: {printable(text)}")
 
 
 def error(text: str) -> None:
-    """What ended the program, on one line of stderr."""
+    """Print the error that ends the program, on one line of stderr."""
     _stderr(f"seq2attn: {printable(text)}")
 
 
 def result(text: str = "") -> None:
-    """A line on stdout, as it is."""
+    """Print a line on stdout, unchanged."""
     try:
         print(text, flush=_live is not None)
     except OSError as error:
@@ -76,12 +76,12 @@ def result(text: str = "") -> None:
 
 
 def is_terminal() -> bool:
-    """Whether stderr can hold a bar."""
+    """Whether stderr is a terminal that can show a live line."""
     return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def has_colour() -> bool:
-    """Whether results may be in colour."""
+    """Whether results may be coloured."""
     return (
         sys.stdout is not None
         and sys.stdout.isatty()
@@ -91,9 +91,7 @@ def has_colour() -> bool:
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Aligned columns on stdout; those that hold only numbers are set flush right. A wide table is never cut:
-    it is as wide as it is.
-    """
+    """Print aligned columns on stdout. Numbers are aligned to the right. A wide table is not cut."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -122,9 +120,9 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 @contextmanager
 def progress(interval: float | None = None) -> Iterator[Progress]:
-    """A function that shows how far each task is. Without a terminal: a line when a task begins and ends, and
-    every `interval` seconds between. A stream, whose length nobody knows, begins without one: its answers say
-    enough where they are few."""
+    """A function that shows the progress of tasks. Without a terminal it prints a line at the start and the
+    end of a task, and every `interval` seconds between. A task of unknown length prints no first line.
+    """
     if quiet:
         yield lambda task, done, total=None, facts="", clock=None: None
     elif is_terminal():
@@ -134,8 +132,8 @@ def progress(interval: float | None = None) -> Iterator[Progress]:
 
 
 class Pace:
-    """Says when the next line is due where there is no terminal: the first at once, then one after `interval`
-    seconds without a line.
+    """Decides when a line is due without a terminal: the first at once, the next after `interval` seconds
+    without a line.
     """
 
     def __init__(self, interval: float) -> None:
@@ -150,14 +148,14 @@ class Pace:
 
 
 class _Watch:
-    """The time of one task: as it is given_clock, or else from when it began and how far it was then."""
+    """The clock of one task: the clock of the last call, or one computed from the start of the task."""
 
     def __init__(self, done: int) -> None:
         self._began, self._first = time.monotonic(), done
         self._looked, self._ended, self._clock = self._began, False, Clock(0.0)
 
     def look(self, done: int, total: int | None, given_clock: Clock | None) -> Clock:
-        """The clock at this moment."""
+        """Update the clock at a call of the progress function, and return it."""
         self._looked, self._ended = time.monotonic(), total is not None and done >= total
         gone = self._looked - self._began
         left = (
@@ -169,7 +167,7 @@ class _Watch:
         return self._clock
 
     def now(self) -> Clock:
-        """The clock some time after the last look: what is gone goes on while the task is at work."""
+        """The clock now: the elapsed time grows after the last call until the task ends."""
         since = 0.0 if self._ended else time.monotonic() - self._looked
         return self._clock._replace(gone=self._clock.gone + since)
 
@@ -216,8 +214,8 @@ def _moving() -> Iterator[Progress]:
 def _render_line(
     console: "Console", task: str, done: int, total: int | None, clock: Clock, facts: str
 ) -> "Text":
-    """The line for the width that the terminal has now; one column stays free, for a full line makes some
-    terminals begin another.
+    """The line at the present width of the terminal. One column stays free, because some terminals wrap a
+    full line.
     """
     from rich.cells import cell_len
     from rich.text import Text

@@ -39,7 +39,7 @@ def prepared_folder(corpus: str, settings: Config, shrink: bool = True) -> Path:
                     stage=lambda name: partial(progress, name),
                 )
         except UserError as error:
-            if isinstance(error, files.Taken) and error.holder is not None:
+            if isinstance(error, files.ConcurrentWrite) and error.holder is not None:
                 console.note(f"{error.maker} is preparing it already: waiting for it")
                 error.wait()
             elif complete or not (folder / REPORT).is_file():

@@ -100,7 +100,7 @@ def evaluate(
     source: Annotated[
         Path | None,
         typer.Option(
-            help="Text to translate instead of a split, one sentence a line. Needs --reference.",
+            help="Text to translate instead of a split, one sentence per line. Needs --reference.",
             metavar="FILE",
             show_default=False,
         ),
@@ -116,7 +116,7 @@ def evaluate(
     hypotheses: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Outputs of another system, one a line. Several files are several systems.",
+            help="Outputs of other systems, one line per sentence. Each file is one system.",
             metavar="FILE...",
             show_default=False,
         ),
@@ -125,9 +125,8 @@ def evaluate(
         bool,
         typer.Option(
             "--captions",
-            help="The files hold captions, one line an image: also print BLEU-1 to BLEU-4, CIDEr-D and "
-            "ROUGE-L. "
-            "A blank line is no reference.",
+            help="Treat the files as captions, one line per image. Also print BLEU-1 to BLEU-4, CIDEr-D "
+            "and ROUGE-L. A blank line means: no reference for this image.",
         ),
     ] = False,
     language: Annotated[
@@ -144,7 +143,8 @@ def evaluate(
     gold: Annotated[
         Path | None,
         typer.Option(
-            help="Gold word alignments to compare attention with: i-j is sure, i?j possible.",
+            help="Gold word alignments to compare the attention with. i-j is a sure link, i?j a possible "
+            "link.",
             metavar="FILE",
             show_default="those of the split, if any",
         ),
@@ -155,7 +155,8 @@ def evaluate(
     alignments: Annotated[
         Path | None,
         typer.Option(
-            help="Output of a word aligner (i-j, from 0) to compare with --gold, without a run.",
+            help="Output of a word aligner (links i-j, counted from 0) to score against --gold. It needs no "
+            "run.",
             metavar="FILE",
             show_default=False,
         ),
@@ -174,7 +175,7 @@ def evaluate(
     ] = "auto",
     allow_code: flags.AllowCode = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object a line for each split and system.")
+        bool, typer.Option("--json", help="Print one line of JSON for each split and system.")
     ] = False,
     quiet: flags.Quiet = False,
     debug: flags.Debug = False,
@@ -185,8 +186,7 @@ def evaluate(
     For captioning runs it also prints BLEU-1 to BLEU-4, CIDEr-D and ROUGE-L and, if the data has bounding
     boxes, pointing accuracy. Several systems are compared with the first by a paired bootstrap.
 
-    Outputs and scores also go to RUN/scores; the file name tells the settings that --set and other options
-    changed.
+    Outputs and scores also go to RUN/scores; the file name contains the settings that you changed.
     """
     runs, reference, hypotheses, settings = runs or [], reference or [], hypotheses or [], set_ or []
     splits = [name.strip() for part in split or [] for name in part.split(",") if name.strip()]

@@ -54,7 +54,7 @@ Settings = Annotated[
     typer.Option(
         "--set",
         help="Change a setting of the run, as in model.attention.temperature=2. "
-        "Sizes of its weights cannot change. Repeatable.",
+        "A setting that changes the shape of a parameter is refused. Repeatable.",
         metavar="KEY=VALUE",
         show_default=False,
         callback=_settings,
@@ -148,7 +148,8 @@ BatchTokens = Annotated[
     int | None,
     typer.Option(
         "--batch-tokens",
-        help="Source tokens in a batch, with padding. It changes speed and memory, not the output.",
+        help="Maximum number of source tokens in a batch, padding included. It changes speed and "
+        "memory, not the output.",
         min=1,
         max=config.MOST_BATCH_TOKENS,
         metavar="N",
@@ -173,8 +174,8 @@ Mbr = Annotated[
     str | None,
     typer.Option(
         "--mbr",
-        help="Minimum Bayes risk: draw samples and give the one that is most similar to all of them, "
-        "by sentence chrF or BLEU.",
+        help="Minimum Bayes risk: draw samples and write the sample with the highest mean sentence chrF or "
+        "BLEU against all samples.",
         metavar="chrf|bleu",
         show_default=False,
     ),

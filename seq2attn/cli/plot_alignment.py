@@ -83,7 +83,9 @@ def plot_alignment(
     ] = None,
     number: Annotated[
         int | None,
-        typer.Option(help="Number of the image in the split, from 1.", min=1, metavar="N", show_default="1"),
+        typer.Option(
+            help="Number of the image in the split, counted from 1.", min=1, metavar="N", show_default="1"
+        ),
     ] = None,
     reference: Annotated[
         int | None,
@@ -107,7 +109,7 @@ def plot_alignment(
     line: Annotated[
         int | None,
         typer.Option(
-            help="Line of --from, from 1.", min=1, metavar="N", show_default="the first; all in .html"
+            help="Line of --from, counted from 1.", min=1, metavar="N", show_default="the first; all in .html"
         ),
     ] = None,
     output: Annotated[
@@ -124,14 +126,15 @@ def plot_alignment(
         bool | None,
         typer.Option(
             "--words/--subwords",
-            help="What the rows and columns stand for.",
+            help="Unit of rows and columns: words or subwords.",
             show_default="words; subwords for languages without spaces",
         ),
     ] = None,
     layer: Annotated[
         str | None,
         typer.Option(
-            help="Decoder layer, from 1 (a recurrent decoder has one); all draws each.",
+            help="Decoder layer to draw, counted from 1, or all. A recurrent decoder has one attention "
+            "layer.",
             metavar="N|all",
             show_default="the mean over all",
         ),
@@ -141,7 +144,8 @@ def plot_alignment(
         typer.Option(
             "--head",
             "--heads",
-            help="Attention head, from 1; all draws each, of every layer or of --layer.",
+            help="Attention head to draw, counted from 1, or all. all draws the heads of --layer, or of "
+            "every layer.",
             metavar="N|all",
             show_default="the mean over all",
         ),
@@ -150,8 +154,7 @@ def plot_alignment(
         Literal["cross", "encoder", "decoder"],
         typer.Option(
             help="Attention to draw: cross (target to source), or the self-attention of a Transformer "
-            "encoder or "
-            "decoder.",
+            "encoder or decoder.",
             metavar="cross|encoder|decoder",
         ),
     ] = "cross",
@@ -169,7 +172,7 @@ def plot_alignment(
     dpi: Annotated[
         int | None,
         typer.Option(
-            help="Resolution of a .png, in dots an inch.", min=20, max=1200, metavar="N", show_default="160"
+            help="Resolution of a .png, in dots per inch.", min=20, max=1200, metavar="N", show_default="160"
         ),
     ] = None,
     beam: flags.Beam = None,
@@ -184,8 +187,8 @@ def plot_alignment(
     quiet: flags.Quiet = False,
     debug: flags.Debug = False,
 ) -> None:
-    """Draw attention weights: of a translation, with a row for each target word and a column for each source
-    word; or of a caption, as light on the image for each word.
+    """Draw attention weights. For a translation, draw a matrix: a row per target word, a column per source
+    word. For a caption, draw the image once per word, bright where the attention is high.
 
     Without -o the drawing goes to the terminal (standard output). Characters that no installed font has are
     written as code points.

@@ -77,14 +77,14 @@ def draw(
         caption = captioner.caption(
             [pixels], beam=beam, max_length=max_length, seed=seed, attention=attention
         )[0][0]
+    if heads.any and caption.words:
+        caption, head = _select(caption, heads, run)
+        title = ": ".join(filter(None, (title, head))) or None
     console.note(f"{caption.text}   (score {caption.score:.3f}, log p {caption.log_probability:.2f})")
     if forced is not None:
         note_unknown_words(forced, captioner.target_tokenizer)
     if not caption.words:
         raise UserError("nothing to draw: the caption is empty; --target TEXT forces one")
-    if heads.any:
-        caption, head = _select(caption, heads, run)
-        title = ": ".join(filter(None, (title, head))) or None
     labels, weights_TS, of_words = _rows(caption, words)
     part = overlays.visible_part(image.content, image.where, captioner)
     boxes = part.boxes(image.boxes, image.width)
@@ -97,8 +97,8 @@ def draw(
     if output.suffix.lower() in PAGES:
         from seq2attn.plotting import html_overlay
 
-        drawn = part.pixels_FYX3 if caption.grid is None else part.pixels_FYX3[0]
-        page = html_overlay.CaptionAttention(drawn, labels, weights_TS, caption.grid, image.where)
+        image_pixels = part.pixels_FYX3 if caption.grid is None else part.pixels_FYX3[0]
+        page = html_overlay.CaptionAttention(image_pixels, labels, weights_TS, caption.grid, image.where)
         html_overlay.save([page], output, title or f"Attention of {run}")
     else:
         fonts = overlays.save(part.pixels_FYX3, labels, weights_TS, caption.grid, output, boxes, title or "")

@@ -197,20 +197,20 @@ def of_file(path: Path, line: int | None, words: bool | None, heads: Heads) -> l
 def of_whole_file(path: Path, words: bool | None, heads: Heads) -> list[Sequence[Alignment]]:
     """Every line of a file, as far as a page holds them; an empty line has no weights."""
     pairs: list[Sequence[Alignment]] = []
-    drawn = 0
+    count = 0
     for entry in read_attention(path, keep_all=True):
         if not entry.words.attention.size:
             pairs.append([Alignment(*entry.words[:3], line=entry.line)])
             continue
-        if drawn == MAX_PAIRS:
+        if count == MAX_PAIRS:
             console.warn(
                 f"{path}: only the first {MAX_PAIRS} lines are on the page; --line N chooses another"
             )
             break
-        drawn += 1
+        count += 1
         views = alignments(_pair(entry), str(path), heads, words, note=False)
         pairs.append([alignment._replace(line=entry.line) for alignment in views])
-    if not drawn:
+    if not count:
         raise UserError(f"{path}: there is no attention in it")
     return pairs
 

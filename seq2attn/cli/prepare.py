@@ -19,8 +19,7 @@ def prepare(
         typer.Argument(
             metavar="CORPUS",
             help="Bundled corpus (phrases; scenes, of images; clips); a folder with train.en, train.de, "
-            "..., or of "
-            "captioned images; a .tsv .csv .jsonl .json .parquet file; or hf:OWNER/NAME[:CONFIG].",
+            "..., or of captioned images; a .tsv .csv .jsonl .json .parquet file; or hf:OWNER/NAME[:CONFIG].",
             show_default=False,
         ),
     ],
@@ -36,7 +35,8 @@ def prepare(
         ),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="Target side, in the same way.", metavar="NAME", show_default=False)
+        str | None,
+        typer.Option(help="Target side: file ending, column or key.", metavar="NAME", show_default=False),
     ] = None,
     vocab_size: Annotated[
         int | None,
@@ -82,7 +82,7 @@ def prepare(
     max_bad: Annotated[
         float,
         typer.Option(
-            help="Maximum share of table rows that are skipped because they have other columns, no text or "
+            help="Maximum fraction of table rows to skip because they have other columns, no text or "
             "invalid JSON.",
             min=0,
             max=0.99,
@@ -92,7 +92,7 @@ def prepare(
     max_missing: Annotated[
         float,
         typer.Option(
-            help="Maximum share of captioned images that are skipped because they are missing or damaged.",
+            help="Maximum fraction of captioned images to skip because they are missing or damaged.",
             min=0,
             max=0.99,
             metavar="SHARE",

@@ -11,11 +11,11 @@ COLUMNS = 80
 INDENT = "    # "
 
 
-def lines(shown: Config) -> Iterator[str]:
+def lines(settings: Config) -> Iterator[str]:
     """A line for each setting, with its description beside it, or below if it does not fit in 80 columns."""
-    for key, value in config.flat(shown).items():
+    for key, value in config.flat(settings).items():
         line = f"# {key} is not set" if value is None else f"{key} = {json.dumps(value, ensure_ascii=False)}"
-        text = config.description(shown, key)
+        text = config.description(settings, key)
         if len(f"{line}  # {text}") <= COLUMNS:
             yield f"{line}  # {text}"
         else:

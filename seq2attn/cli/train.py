@@ -95,21 +95,25 @@ def train(
     max_minutes: Annotated[
         float | None,
         typer.Option(
-            help="Maximum training time, in minutes, with validation but without the final test.",
+            help="Maximum training time in minutes. It includes validation and excludes the final test.",
             metavar="MINUTES",
         ),
     ] = None,
     allow_code: flags.AllowCode = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the run in --out as if it had never stopped.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue the training in --out. The result equals that of an uninterrupted training.",
+        ),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the run in --out.")] = False,
     list_: Annotated[
         bool,
         typer.Option(
             "--list",
-            help="List the presets and exit. `--list hard` lists those with that word in name or "
-            "description.",
+            help="List the presets and exit. `--list hard` lists the presets whose name or description "
+            "contains that word.",
         ),
     ] = False,
     show: Annotated[
@@ -128,8 +132,8 @@ def train(
 
     Without arguments it trains a small translator on the bundled corpus in a few minutes.
 
-    Ctrl-C saves the training and exits, as do the signals TERM, HUP, USR1, USR2 and XCPU; the same command
-    with --resume continues it. For several devices or machines:
+    Ctrl-C and the signals TERM, HUP, USR1, USR2 and XCPU save the training state and exit. The same command
+    with --resume continues the training. For several devices or machines:
     torchrun --nproc-per-node N -m seq2attn train ...
     """
     if glossary_:
@@ -208,7 +212,7 @@ def _list(word: str) -> None:
         )
     for line in lines:
         console.result(line)
-    console.note("\n`seq2attn train PRESET --show` prints its paper, measured scores and every setting")
+    console.note("\n`seq2attn train PRESET --show` prints its paper, measured scores and settings")
 
 
 def _show(settings: Config, file: Path | None) -> None:

@@ -44,7 +44,7 @@ def translate(
     files: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Files of text, one sentence a line.", metavar="FILE...", show_default="standard input"
+            help="Files of text, one sentence per line.", metavar="FILE...", show_default="standard input"
         ),
     ] = None,
     output: Annotated[
@@ -73,8 +73,8 @@ def translate(
     prefix: Annotated[
         Path | None,
         typer.Option(
-            help="File of prefixes that translations must begin with: one for each line of input, empty "
-            "for none.",
+            help="File with one target prefix per input line. The translation begins with it. An empty line "
+            "sets no prefix.",
             metavar="FILE",
             show_default=False,
         ),
@@ -82,8 +82,8 @@ def translate(
     format: Annotated[
         str,
         typer.Option(
-            help='Format. text; jsonl for input and output: {"text": ...} with any other keys; moses: an '
-            "n-best list.",
+            help='Output format. text: plain lines. jsonl: JSON lines, also as input: {"text": ...}, other '
+            "keys allowed. moses: an n-best list.",
             metavar="text|jsonl|moses",
         ),
     ] = "text",
@@ -91,15 +91,16 @@ def translate(
         bool,
         typer.Option(
             "--scores",
-            help="In text, write the score and a tab before each translation (natural log; with --mbr in "
-            "points).",
+            help="With --format text, write the score and a tab before each translation. The score is a "
+            "log probability divided by the length penalty, or with --mbr the mean chrF or BLEU.",
         ),
     ] = False,
     alignments: Annotated[
         bool,
         typer.Option(
             "--alignments",
-            help="Write word alignments i-j, from 0, after a tab; in jsonl under the key alignment.",
+            help="Write word alignments after a tab, or in jsonl under the key alignment. A link i-j joins "
+            "source word i and target word j, counted from 0.",
         ),
     ] = False,
     attention: Annotated[
@@ -111,7 +112,8 @@ def translate(
     attention_heads: Annotated[
         Literal["mean", "all"] | None,
         typer.Option(
-            help="Weights in --attention: the mean over layers and heads, or also those of all heads.",
+            help="Weights to write with --attention. mean: averaged over layers and heads. all: also each "
+            "head.",
             metavar="mean|all",
             show_default="mean",
         ),
@@ -122,7 +124,7 @@ def translate(
     quiet: flags.Quiet = False,
     debug: flags.Debug = False,
 ) -> None:
-    """Translate text line by line: each line of input gives one line of output, at once.
+    """Translate text: one line of output for each line of input. Each line is written as soon as it is ready.
 
     An empty line stays empty. The output does not depend on the batch size or on the order of the lines.
     """

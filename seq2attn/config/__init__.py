@@ -1,6 +1,7 @@
 """Every setting of a run: frozen, typed, read from TOML or JSON, changed by `KEY=VALUE`.
 
     schema       every setting: type, default, one plain sentence, when it acts
+    scores       the names of the scores, with their formulas
     consistency  what must agree, one function a rule
     files        presets, TOML, changes
     messages     what is wrong, in one line
@@ -44,6 +45,7 @@ from seq2attn.config.schema import (
     TransformerDecoderConfig,
     TransformerEncoderConfig,
 )
+from seq2attn.config.scores import SCORES, ScoreName, ScoreTraits
 from seq2attn.config.typed import assign, assign_all, refuse_incomplete
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "MOST_PENALTY",
     "MOST_SAMPLES",
     "MOST_TOKENS",
+    "SCORES",
     "STAGES",
     "TRAINING_ONLY",
     "AttentionConfig",
@@ -74,6 +77,8 @@ __all__ = [
     "RNNDecoderConfig",
     "RNNEncoderConfig",
     "ReinforceConfig",
+    "ScoreName",
+    "ScoreTraits",
     "SearchConfig",
     "Section",
     "SelfCriticalConfig",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from seq2attn.config import sizes
 from seq2attn.config.marks import When, marks_of
 from seq2attn.config.parameters import estimate_parameters
+from seq2attn.config.scores import SCORES
 from seq2attn.near import nearest
 
 if TYPE_CHECKING:
@@ -342,9 +343,7 @@ def parallel_decoder_has_no_history(model: "ModelConfig") -> None:
 
 def products_need_equal_sizes(model: "ModelConfig") -> None:
     a = model.attention
-    equal = a.score in ("dot", "scaled-dot", "cosine") or (
-        a.score == "keyed" and a.key_map == a.query_map == "identity"
-    )
+    equal = SCORES[a.score].equal_sizes or (a.score == "keyed" and a.key_map == a.query_map == "identity")
     queries, keys = sizes.query_size(model), sizes.memory_size(model, "keys")
     if _attends(model) and equal and not sizes.projects(model) and queries != keys:
         raise ValueError(

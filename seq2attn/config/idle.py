@@ -87,9 +87,7 @@ def _default(config: Config, key: str) -> object:
 
 def _unused_size(config: Config, key: str, trained: bool) -> str | None:
     a = config.model.attention
-    keyed = a.score == "keyed" and "identity" not in (a.query_map, a.key_map)
-    used = keyed or a.score in ("additive", "concat") or a.window == "local-p" or sizes.projects(config.model)
-    if key != "model.attention.size" or used:
+    if key != "model.attention.size" or sizes.uses_attention_size(config.model):
         return None
     why = (
         "with an identity map has the size of queries or keys"

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 from seq2attn.config import consistency
 from seq2attn.config.consistency import BACKBONES, RESNETS, STAGES
 from seq2attn.config.marks import MAY_CHANGE_ON_RESUME, TRAINING_ONLY, IgnoredUnless, When, setting
+from seq2attn.config.scores import FORMULAS, SCORES, WITH_HIDDEN_UNITS, ScoreName
 
 # A run may come from a stranger: upper bounds are beyond what this program is used for, and below what takes
 # gigabytes, or for ever, before it fails.
@@ -89,24 +90,25 @@ class DataConfig(Section):
     tokenizer: Literal["unigram", "bpe", "char", "word"] | None = setting(
         None,
         "Tokenizer: subwords by likelihood (unigram) or by merges (bpe), characters, or words between "
-        "spaces; not set: unigram, and word for captions.",
+        "spaces; not set: unigram for text, word for captions.",
     )
-    joint: bool = setting(True, "Joint vocabulary: source and target share one.", TEXT)
-    lowercase: bool = setting(False, "Lowercasing: all text is made lower case first.")
+    joint: bool = setting(True, "Joint vocabulary: source and target share one vocabulary.", TEXT)
+    lowercase: bool = setting(False, "Lowercasing: all text is lower-cased before tokenization.")
     max_length: Annotated[int, Field(ge=1, le=1_000_000)] = setting(
-        256, "Longest training example: longer ones are dropped, in tokens."
+        256, "Maximum example length, in tokens: longer training examples are dropped."
     )
     max_ratio: Positive = setting(
         4.0,
-        "Length ratio: longer side by shorter side, in tokens; training pairs above it are dropped.",
+        "Maximum length ratio: tokens of the longer side divided by tokens of the shorter side; "
+        "pairs above it are dropped from training.",
         TEXT,
     )
     max_bad: Share = setting(
-        0.01, "Malformed rows: largest share of a table that is skipped; a table with more is refused.", TEXT
+        0.01, "Malformed rows: maximum fraction of a table to skip; above it the table is refused.", TEXT
     )
     max_missing: Share = setting(
         0.05,
-        "Missing images: largest share, absent or damaged, that is skipped; a corpus with more is refused.",
+        "Missing or damaged images: maximum fraction of a corpus to skip; above it the corpus is refused.",
         IMAGES,
     )
     follow_links: bool = setting(
@@ -223,7 +225,10 @@ class ImageEncoderConfig(Section):
         When("backbone", "resnet"),
     )
     stages: Annotated[int, Field(ge=1, le=STAGES)] = setting(
-        STAGES, "Stages: the backbone ends after so many; a position covers 4, 8, 16 or 32 pixels.", RESNET
+        STAGES,
+        "Stages: number of backbone stages; after 1, 2, 3 or 4 stages a position covers 4, 8, 16 or 32 "
+        "pixels.",
+        RESNET,
     )
     norm: Literal["group", "batch"] = setting(
         "group",
@@ -245,17 +250,18 @@ class ImageEncoderConfig(Section):
         "grey.",
     )
     mean: Numbers = setting(
-        (0.485, 0.456, 0.406), "Pixel mean: subtracted from red, green and blue, from 0 to 1."
+        (0.485, 0.456, 0.406), "Pixel mean: subtracted from red, green and blue, which range from 0 to 1."
     )
     std: PositiveNumbers = setting(
-        (0.229, 0.224, 0.225), "Pixel deviation: red, green and blue are divided by it after the mean."
+        (0.229, 0.224, 0.225),
+        "Pixel standard deviation: red, green and blue are divided by it after the mean is subtracted.",
     )
     size: Size = setting(256, "State size: units of each position.")
     positions: Literal["none", "sinusoidal", "learned"] = setting(
         "none", "Position encoding: vectors for rows and columns, added to the states."
     )
     max_frames: Annotated[int, Field(ge=1, le=256)] = setting(
-        1, "Frames: most frames read of a clip, evenly spaced; 1: still images."
+        1, "Frames: maximum number of frames sampled from a clip, evenly spaced; 1: still images."
     )
     temporal: Literal["mean", "rnn", "transformer"] = setting(
         "rnn",
@@ -315,8 +321,8 @@ class RNNDecoderConfig(Section):
     )
     gate: Literal["none", "scalar", "context"] = setting(
         "none",
-        "Context gate: scalar: one number (Xu 2015, section 4.2.1); "
-        "context: one number per unit (Tu 2017, source gate).",
+        "Context gate: scalar: one gate value per step (Xu 2015, section 4.2.1); "
+        "context: one gate value per unit (Tu 2017, source gate).",
     )
     input_feeding: bool = setting(
         False, "Input feeding: the readout joins the next input (Luong 2015, section 3.3)."
@@ -327,13 +333,15 @@ class RNNDecoderConfig(Section):
         "or the maximum of pairs of units.",
     )
     readout_size: Size | None = setting(
-        None, "Readout size: units; not set: the decoder's size, and no hidden layer with a linear readout."
+        None,
+        "Readout size: hidden units; not set: the decoder's size, or no hidden layer if "
+        "the readout is linear.",
     )
-    readout_embedding: bool = setting(False, "Readout input: the last token's embedding too.")
+    readout_embedding: bool = setting(False, "Readout input: also the last token's embedding.")
     bridge: Literal["last", "linear", "mean", "zero"] = setting(
         "linear",
-        "Bridge: initial state from the encoder: its last state, "
-        "tanh of a linear map of it or of the mean value, or zero.",
+        "Bridge: initial decoder state: last: the encoder's last state; linear: tanh(W x + b) of that state; "
+        "mean: tanh(W x + b) of the mean of the values; zero: zeros.",
     )
 
 
@@ -353,7 +361,9 @@ class ConvDecoderConfig(ParallelDecoderConfig):
     kind: Literal["conv"] = setting("conv", "Decoder: recurrent, convolutional or Transformer.")
     size: Size = setting(256, "Channels: outputs of each convolution block.")
     layers: Layers = setting(4, "Layers: convolution blocks in the stack.")
-    kernel: Kernel = setting(3, "Kernel width: positions of one convolution, this one and those before it.")
+    kernel: Kernel = setting(
+        3, "Kernel width: positions of one convolution, the current one and those before it."
+    )
     positions: Literal["learned", "sinusoidal", "none"] = setting(
         "learned", "Position encoding: vectors added to the embeddings."
     )
@@ -397,31 +407,13 @@ class AttentionConfig(Section):
         consistency.expectation_needs_one_sample,
         consistency.heads_map_the_values,
     )
-    score: Literal[
-        "additive",
-        "dot",
-        "scaled-dot",
-        "general",
-        "keyed",
-        "concat",
-        "concat-linear",
-        "sigmoid",
-        "cosine",
-        "location",
-        "concat-location",
-    ] = setting(
-        "additive",
-        "Score: function that compares a query s with a key h (biases left out): "
-        "additive: v . tanh(W s + U h); dot: s . h; scaled-dot: s . h / sqrt(size); general: s . W h; "
-        "keyed: q(s) . k(h), with query_map and key_map; concat: v . tanh(W [s; h]); "
-        "concat-linear: w . [s; h]; sigmoid: sigmoid(w . [s; h]); cosine: cos(s, h) times a learned number; "
-        "location: s times one row of W for each source position, without the key; "
-        "concat-location: the same for [last token's embedding; s].",
+    score: ScoreName = setting(
+        "additive", f"Score: function that compares a query s with a key h (biases left out): {FORMULAS}."
     )
     size: Size | None = setting(
         None,
-        "Attention size: hidden units of additive and concat scores, or size of mapped keys of all heads "
-        "together; not set: the decoder's size.",
+        f"Attention size: hidden units of {' and '.join(WITH_HIDDEN_UNITS)} scores, or size of mapped keys "
+        "of all heads together; not set: the decoder's size.",
     )
     query_map: Map = setting(
         "linear", "Query map: q(s) of the keyed score is s, W s or tanh(W s + b).", When("score", "keyed")
@@ -431,7 +423,7 @@ class AttentionConfig(Section):
     )
     max_positions: Places = setting(
         256,
-        "Scored positions: source positions of location scores; later positions get no weight.",
+        "Scored positions: source positions of location scores; later positions get weight 0.",
         When("score", "location", "concat-location"),
     )
     query_input: Literal["state", "embedding", "both"] = setting(
@@ -448,16 +440,19 @@ class AttentionConfig(Section):
     )
     history: Literal["none", "coverage", "fertility", "location-aware"] = setting(
         "none",
-        "History: a score term from earlier attention weights: their sum (coverage, Tu 2016), the sum over a "
-        "predicted fertility (Tu 2016), or filters over the last weights (Chorowski 2015).",
+        "History: score term from earlier attention weights: none: no term; coverage: their sum (Tu 2016); "
+        "fertility: their sum divided by a predicted fertility (Tu 2016); "
+        "location-aware: convolution of the previous step's weights (Chorowski 2015).",
     )
     max_fertility: Positive = setting(
         2.0,
-        "Largest fertility: target words that one source word may account for.",
+        "Maximum fertility: number of target words that one source word may produce.",
         When("history", "fertility"),
     )
     filters: Size = setting(
-        10, "Filters: convolution filters over the last weights.", When("history", "location-aware")
+        10,
+        "Filters: number of convolution filters over the previous step's weights.",
+        When("history", "location-aware"),
     )
     kernel: Kernel = setting(
         7, "Filter width: positions of one filter, odd.", When("history", "location-aware")
@@ -469,7 +464,8 @@ class AttentionConfig(Section):
     k: Places = setting(1, "Positions read at each step.", When("normaliser", "hard-topk", "hard-sample"))
     expectation_prob: Share = setting(
         0.5,
-        "Expectation: share of training sentences that use the expected context instead of a sample.",
+        "Expectation probability: probability that a training sentence uses the expected context instead of "
+        "a sample.",
         When("normaliser", "hard-sample"),
     )
     at_inference: Literal["argmax", "expected", "sample"] = setting(
@@ -479,8 +475,8 @@ class AttentionConfig(Section):
     )
     window: Literal["none", "local-m", "local-p"] = setting(
         "none",
-        "Window: attention only near the decoder's own position (local-m) or near a predicted one (local-p), "
-        "Luong 2015, section 3.2.",
+        "Window: restricts attention to positions near the number of the decoding step (local-m) or near a "
+        "predicted position (local-p), Luong 2015, section 3.2.",
     )
     half_width: Places = setting(
         10, "Half width of the window: positions to either side.", When("window", "local-m", "local-p")
@@ -489,7 +485,7 @@ class AttentionConfig(Section):
     @property
     def compares(self) -> bool:
         """Whether anything reads a key: location scores read the query alone."""
-        return self.score not in ("location", "concat-location") or self.history == "fertility"
+        return SCORES[self.score].uses_keys or self.history == "fertility"
 
 
 class ModelConfig(Section):
@@ -517,12 +513,15 @@ class ModelConfig(Section):
     init: Literal["glorot", "uniform", "bahdanau15"] = setting(
         "glorot",
         "Initialisation: glorot: variance by fan-in and fan-out (Glorot and Bengio 2010); "
-        "uniform: within init_range of 0; bahdanau15: normal, of deviation 0.01 "
+        "uniform: within init_range of 0; bahdanau15: normal, standard deviation 0.01 "
         "(Bahdanau 2015, appendix B.1).",
         TRAINING_ONLY,
     )
     init_range: Positive = setting(
-        0.1, "Initial range: largest initial weight.", IgnoredUnless("init", "uniform"), TRAINING_ONLY
+        0.1,
+        "Initial range: initial weights are uniform between -init_range and init_range.",
+        IgnoredUnless("init", "uniform"),
+        TRAINING_ONLY,
     )
     encoder: EncoderConfig = setting(RNNEncoderConfig(), "Encoder.")
     decoder: DecoderConfig = setting(RNNDecoderConfig(), "Decoder.")
@@ -539,14 +538,17 @@ class ReinforceConfig(Section):
 
     path = "train.reinforce"
     weight: NotNegative = setting(
-        0.1, "REINFORCE: weight of sampled rewards; 1: gradient of the expected loss, less: less noise."
+        0.1,
+        "REINFORCE weight: factor on the REINFORCE gradient; 1: unbiased; below 1: lower variance, biased.",
     )
     entropy_weight: NotNegative = setting(
         0.002,
-        "Entropy bonus: weight of the entropy of the attention distribution, which keeps it spread out.",
+        "Entropy bonus: weight of the entropy of the attention distribution; a higher weight spreads it out.",
     )
     baseline_decay: Share = setting(
-        0.9, "Baseline: decay of the moving average that rewards are compared with; 0: no baseline."
+        0.9,
+        "Baseline decay: decay of the moving average of rewards, which is subtracted from each reward; "
+        "0: no baseline.",
     )
 
 
@@ -578,7 +580,7 @@ class TrainConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = setting(1, "Random seed: the same seed, the same training.")
     max_steps: Count = setting(10000, "Training length: optimizer updates.", MAY_CHANGE_ON_RESUME)
     max_minutes: Positive | None = setting(
-        None, "Training time: minutes at most, validation included; not set: no limit.", MAY_CHANGE_ON_RESUME
+        None, "Maximum training time: minutes, validation included; not set: no limit.", MAY_CHANGE_ON_RESUME
     )
     # Batches
     batch_tokens: Annotated[int, Field(ge=1, le=MOST_BATCH_TOKENS)] = setting(
@@ -589,37 +591,40 @@ class TrainConfig(Section):
     )
     # Optimizer
     optimizer: Literal["adam", "adamw", "sgd"] = setting(
-        "adam", "Optimizer; adamw: weight decay apart from the gradient (Loshchilov and Hutter 2019)."
+        "adam", "Optimizer; adamw: decoupled weight decay (Loshchilov and Hutter 2019)."
     )
-    lr: Positive = setting(1e-3, "Learning rate: the highest value, reached after warm-up.")
+    lr: Positive = setting(1e-3, "Learning rate: maximum, reached at the end of the warm-up.")
     beta1: Share = setting(0.9, "Adam's beta 1: decay of the mean gradient.", ADAM)
     beta2: Share = setting(0.98, "Adam's beta 2: decay of the mean squared gradient.", ADAM)
     eps: Positive = setting(1e-8, "Adam's epsilon: added to the root of the mean squared gradient.", ADAM)
     momentum: Share = setting(0.0, "Momentum of SGD; 0: none.", IgnoredUnless("optimizer", "sgd"))
-    weight_decay: NotNegative = setting(0.0, "Weight decay: on matrices, not on biases and norms; 0: none.")
-    clip_norm: NotNegative = setting(1.0, "Gradient clipping: largest norm of the gradient; 0: no clipping.")
+    weight_decay: NotNegative = setting(
+        0.0, "Weight decay: factor for matrices, not for biases and norms; 0: none."
+    )
+    clip_norm: NotNegative = setting(1.0, "Gradient clipping: maximum norm of the gradient; 0: no clipping.")
     # Learning rate
     schedule: Literal["constant", "cosine", "inverse-sqrt", "plateau"] = setting(
-        "cosine", "Learning rate schedule; cosine ends with max_steps or max_minutes, whichever is nearer."
+        "cosine", "Learning rate schedule; cosine ends at max_steps or max_minutes, whichever comes first."
     )
     warmup: CountOrZero = setting(200, "Warm-up: steps in which the learning rate rises from 0 to lr.")
     plateau_factor: Annotated[float, Field(gt=0, lt=1)] = setting(
         0.5, "Plateau factor: multiplies the learning rate at each decay.", PLATEAU
     )
     plateau_patience: Count = setting(
-        2, "Plateau patience: validations without gain before a decay.", PLATEAU
+        2, "Plateau patience: validations without improvement before a decay.", PLATEAU
     )
     # Loss and weights
     label_smoothing: Share = setting(
-        0.1, "Label smoothing: probability taken from the right token and shared by all tokens."
+        0.1, "Label smoothing: probability mass moved from the correct token to all tokens equally."
     )
     doubly_stochastic: NotNegative = setting(
         0.0,
-        "Doubly stochastic attention: weight of the penalty on positions whose attention weights over all "
-        "steps do not sum to 1 (Xu 2015, section 4.2.1).",
+        "Doubly stochastic attention: weight of the penalty on positions whose attention weights, summed "
+        "over all steps, differ from 1 (Xu 2015, section 4.2.1).",
     )
     ema: Share = setting(
-        0.0, "Moving average of the weights: decay; the averaged weights are validated and saved; 0: none."
+        0.0,
+        "Moving average of the weights: its decay; the averaged weights are validated and saved; 0: none.",
     )
     average: Annotated[int, Field(ge=1, le=1000)] = setting(
         1,
@@ -637,20 +642,24 @@ class TrainConfig(Section):
         "bleu", "Validation metric: chooses the best weights; cider needs captions."
     )
     patience: CountOrZero = setting(
-        0, "Early stopping: validations without gain before training ends; 0: never.", MAY_CHANGE_ON_RESUME
+        0,
+        "Early stopping: validations without improvement before training ends; 0: never.",
+        MAY_CHANGE_ON_RESUME,
     )
     # Images
     captions_per_image: Count | None = setting(
-        None, "Captions: captions per image in an epoch, others in the next; not set: all.", IMAGES
+        None,
+        "Captions: number of captions per image and epoch; the next epoch uses others; not set: all.",
+        IMAGES,
     )
-    max_crop: Share = setting(0.0, "Random crop: largest share cut off each side of an image.", IMAGES)
+    max_crop: Share = setting(0.0, "Random crop: maximum fraction to cut off each side of an image.", IMAGES)
     flip: bool = setting(
         False,
         "Random flip: half of the images are mirrored; leave off if captions say left or right.",
         IMAGES,
     )
     color_jitter: Share = setting(
-        0.0, "Color jitter: largest change of brightness, contrast and saturation.", IMAGES
+        0.0, "Color jitter: maximum relative change of brightness, contrast and saturation.", IMAGES
     )
     unfreeze_step: CountOrZero = setting(
         0, "Unfreezing: step from which the backbone is trained too.", IMAGES, TRAINED_BACKBONE
@@ -684,19 +693,19 @@ class SearchConfig(Section):
     path = "search"
     rules = (consistency.some_length_is_allowed,)
     beam: Annotated[int, Field(ge=1, le=MOST_BEAM)] = setting(
-        5, "Beam size: hypotheses kept while searching; 1: greedy."
+        5, "Beam size: number of hypotheses that the search keeps; 1: greedy."
     )
     length_penalty: Annotated[float, Field(ge=0, le=MOST_PENALTY)] = setting(
         1.0, "Length penalty: the score is log p / length ** length_penalty, the end token counted."
     )
     min_length: Annotated[int, Field(ge=0, le=MOST_TOKENS)] = setting(
-        0, "Shortest output: tokens before the end token."
+        0, "Minimum output length: tokens before the end token."
     )
     max_length: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = setting(
-        None, "Longest output: tokens; not set: 2 * source tokens + 10, and 50 for an image."
+        None, "Maximum output length: tokens; not set: 2 * source tokens + 10 for text, 50 for an image."
     )
     no_repeat_ngram: Annotated[int, Field(ge=0, le=MOST_TOKENS)] = setting(
-        0, "Repetition: no output contains the same n tokens in a row twice; 0: no limit."
+        0, "Repetition: no sequence of n tokens occurs twice in an output; 0: no limit."
     )
 
 

@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from seq2attn.config.scores import SCORES
+
 if TYPE_CHECKING:
-    from seq2attn.config.schema import ModelConfig, Part
+    from seq2attn.config.schema import AttentionConfig, ModelConfig, Part
 
 
 class AttentionSizes(NamedTuple):
@@ -13,6 +15,30 @@ class AttentionSizes(NamedTuple):
     keys: int  # of the memory
     values: int
     hidden: int  # units of a score, or of mapped keys, all heads together
+
+
+class SharedSettings(NamedTuple):
+    """What an encoder or a decoder is built with beside its own section. Neither sees the other's section."""
+
+    embedding: int  # size of a token's vector
+    dropout: float
+    tied: bool  # target embedding and output layer share one matrix
+    states: int  # size of one encoder state
+    parts: "tuple[Part, Part]"  # what keys and values are
+    attention: "AttentionConfig"
+    sizes: AttentionSizes
+
+
+def shared_settings(model: "ModelConfig") -> SharedSettings:
+    return SharedSettings(
+        model.embedding,
+        model.dropout,
+        model.tied != "none",
+        encoder_width(model),
+        memory_parts(model),
+        model.attention,
+        attention_sizes(model),
+    )
 
 
 def attention_sizes(model: "ModelConfig") -> AttentionSizes:
@@ -57,6 +83,13 @@ def query_size(model: "ModelConfig") -> int:
 def attention_size(model: "ModelConfig") -> int:
     """Hidden units of the scores and size of mapped keys, all heads together."""
     return model.attention.size or decoder_size(model)
+
+
+def uses_attention_size(model: "ModelConfig") -> bool:
+    """Whether `model.attention.size` changes the attention."""
+    a = model.attention
+    keyed = a.score == "keyed" and "identity" not in (a.query_map, a.key_map)
+    return keyed or SCORES[a.score].hidden_units or a.window == "local-p" or projects(model)
 
 
 def projects(model: "ModelConfig") -> bool:

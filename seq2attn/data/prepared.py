@@ -112,9 +112,9 @@ class Prepared:
         """A split of text. Raises UserError where the folder holds images, or has no such split."""
         self._require_text()
         split = TextSplit(self._folder(name))
-        kept = self.report["splits"][name].get("kept")
-        if isinstance(kept, int) and kept != len(split):
-            problem = f"{name} has {len(split):,} pairs, and {REPORT} says {kept:,}"
+        count = self.report["splits"][name].get("kept")
+        if isinstance(count, int) and count != len(split):
+            problem = f"{name} has {len(split):,} pairs, and {REPORT} says {count:,}"
             raise UserError(f"{self.path}: damaged ({problem}); run `seq2attn prepare` again")
         return split.within(self.source_tokenizer.size, self.target_tokenizer.size)
 

@@ -129,8 +129,8 @@ def hold_out(
     """
     sides = splits.assign_splits(spool.keys, valid, test, seed)
     if valid + test and not (sides[spool.keys != splits.NEVER] == splits.TRAIN).any():
-        asked = f"{valid} {unit}s for validation and {test} for test leave nothing to train on"
-        raise UserError(f"{asked}: there are {len(spool.keys)}; ask for fewer with `valid` and `test`")
+        problem = f"{valid} {unit}s for validation and {test} for test leave nothing to train on"
+        raise UserError(f"{problem}: there are {len(spool.keys)}; ask for fewer with `valid` and `test`")
     divided = {}
     for side, name in ((splits.TRAIN, "train"), (splits.VALID, "valid"), (splits.TEST, "test")):
         mask = sides == side

@@ -62,7 +62,7 @@ class Tokenizer:
         self.vocabulary = [*SPECIALS, *subwords]  # as SentencePiece writes them, by id
         self._surfaces = ["", unknown, "", "", *(subword.replace(SPACE, " ") for subword in subwords)]
         self._surfaces[UNK] = unknown.replace(SPACE, " ")
-        self._shown = [*SPECIALS, *(subword.replace(STAND_IN, SPACE) for subword in subwords)]
+        self._subwords = [*SPECIALS, *(subword.replace(STAND_IN, SPACE) for subword in subwords)]
         self._words = (
             {subword: i for i, subword in enumerate(subwords, len(SPECIALS))} if kind == "word" else {}
         )
@@ -178,7 +178,7 @@ class Tokenizer:
 
     def subwords(self, ids: Sequence[int]) -> list[str]:
         """The subwords for people: "▁" for a space, the specials by name."""
-        return [self._shown[i] for i in ids]
+        return [self._subwords[i] for i in ids]
 
     def word_index(self, ids: Sequence[int]) -> list[int]:
         """For each id the index in `decode(ids).split()` of the word that its first character other than

@@ -38,10 +38,12 @@ def paired_bootstrap_captions(
         "ROUGE-L": _Mean("ROUGE-L", lambda ours: rouge_l_values(ours, theirs)),
     }
     lines = [(name, [" ".join(tokens(line)) for line in hypotheses]) for name, hypotheses in systems]
-    found = compare(lines, metrics, streams(theirs), samples)
-    drawn = [part for part in found.signatures["BLEU-4"].split("|") if part.startswith(("bs:", "seed:"))]
-    return found._replace(
-        signatures={name: "|".join([signature(name, references), *drawn]) for name in METRICS}
+    comparison = compare(lines, metrics, streams(theirs), samples)
+    settings = [
+        part for part in comparison.signatures["BLEU-4"].split("|") if part.startswith(("bs:", "seed:"))
+    ]
+    return comparison._replace(
+        signatures={name: "|".join([signature(name, references), *settings]) for name in METRICS}
     )
 
 

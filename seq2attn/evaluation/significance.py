@@ -75,13 +75,13 @@ def compare(
     for measure, called in zip(metrics, signatures, strict=True):  # sacreBLEU calls BLEU of any order BLEU
         first = _compared(results[called][0])
         for (name, _), result in zip(systems, results[called], strict=True):
-            found = _compared(result)
+            system = _compared(result)
             # Where no sample differs, sacreBLEU counts none beyond the difference and calls equal systems
             # different.
-            same = found.p_value is not None and found.value == first.value
-            compared[name][measure] = found._replace(p_value=1.0) if same else found
+            same = system.p_value is not None and system.value == first.value
+            compared[name][measure] = system._replace(p_value=1.0) if same else system
             if len(references[0]) == 1:  # drawn anew it is the same line: no sample could differ
-                compared[name][measure] = found._replace(p_value=None)
+                compared[name][measure] = system._replace(p_value=None)
     return Comparison(
         compared,
         {measure: str(signature) for measure, signature in zip(metrics, signatures.values(), strict=True)},

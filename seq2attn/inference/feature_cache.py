@@ -49,16 +49,16 @@ def features(
             files.sweep(folder)
             _make(path, split, encoder, ImageTransform.of(settings), progress)
         # what is damaged in any way is a ValueError, and never a pickle
-        found: NDArray[np.float16] = np.lib.format.open_memmap(path, mode="r")
+        features: NDArray[np.float16] = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UserError(f"{path}: {reason}; {_WAY}") from None
-    return found
+    return features
 
 
 def _key(split: CaptionedSplit, encoder: ImageEncoder, settings: ImageEncoderConfig) -> str:
     digest = hashlib.blake2b(digest_size=12)
-    seen = (
+    names = (
         "backbone",
         "stages",
         "norm",
@@ -71,7 +71,7 @@ def _key(split: CaptionedSplit, encoder: ImageEncoder, settings: ImageEncoderCon
     )
     digest.update(
         json.dumps(
-            {name: value for name, value in settings.model_dump(mode="json").items() if name in seen}
+            {name: value for name, value in settings.model_dump(mode="json").items() if name in names}
         ).encode()
     )
     for name, tensor in sorted(encoder.backbone.state_dict().items()):
@@ -93,10 +93,10 @@ def _answer(encoder: ImageEncoder, side: int) -> bytes:
     """
     pixels = (torch.arange(3 * side * side) * 97 % 256).to(torch.uint8).view(1, 3, side, side)
     device = next(encoder.parameters()).device
-    found = encoder.features(pixels.to(device)).flatten().double().cpu().nan_to_num()
+    features = encoder.features(pixels.to(device)).flatten().double().cpu().nan_to_num()
     # few: none of them should be so near to the next hundredth that another device turns it
-    some = found[:: max(1, len(found) // 64)]
-    return (100 * some / found.abs().max().clamp(min=1e-30)).round().to(torch.int64).numpy().tobytes()
+    some = features[:: max(1, len(features) // 64)]
+    return (100 * some / features.abs().max().clamp(min=1e-30)).round().to(torch.int64).numpy().tobytes()
 
 
 @torch.inference_mode()
@@ -110,12 +110,14 @@ def _make(
         for start in range(0, images, AT_ONCE):
             progress(f"features of {split.path.name}", start, images)
             source, mask = views.sources(range(start, min(start + AT_ONCE, images)))
-            found = encoder.features(source.to(device)).float().clamp(-LARGEST, LARGEST).cpu()
+            features = encoder.features(source.to(device)).float().clamp(-LARGEST, LARGEST).cpu()
             if view.frames > 1:
-                found = found.masked_fill(~mask[:, :, None, None, None], torch.nan)
-                found = F.pad(found, (0, 0, 0, 0, 0, 0, 0, view.frames - found.size(1)), value=torch.nan)
+                features = features.masked_fill(~mask[:, :, None, None, None], torch.nan)
+                features = F.pad(
+                    features, (0, 0, 0, 0, 0, 0, 0, view.frames - features.size(1)), value=torch.nan
+                )
             if not start:
-                header = {"descr": "<f2", "fortran_order": False, "shape": (images, *found.shape[1:])}
+                header = {"descr": "<f2", "fortran_order": False, "shape": (images, *features.shape[1:])}
                 np.lib.format.write_array_header_1_0(file, header)
-            file.write(found.half().numpy().astype("<f2", copy=False).tobytes())
+            file.write(features.half().numpy().astype("<f2", copy=False).tobytes())
     progress(f"features of {split.path.name}", images, images)

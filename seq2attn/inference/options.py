@@ -41,13 +41,13 @@ class Options(NamedTuple):
     top_p: float
     no_repeat_ngram: int
     utility: Utility | None
-    drawn: int  # samples of each source; 0: beam search
+    sample_count: int  # samples of each source; 0: beam search
     attention: AttentionOption
 
     @property
     def width(self) -> int:
         """Rows of each source."""
-        return self.drawn or self.beam
+        return self.sample_count or self.beam
 
     def check(self, texts: Sequence[str], prefixes: Sequence[str] | None) -> None:
         """Raise UsageError, which names the option, for options that make no sense."""
@@ -73,7 +73,7 @@ class Options(NamedTuple):
             ("min_length", self.min_length, 0, MOST_TOKENS),
             ("top_k", self.top_k, 0, None),
             ("no_repeat_ngram", self.no_repeat_ngram, 0, MOST_TOKENS),
-            ("samples", self.drawn, 0 if self.utility is None else 2, None),
+            ("samples", self.sample_count, 0 if self.utility is None else 2, None),
         ):
             refuse_number(name, number, least, most)
         if self.max_length is not None and self.max_length < self.min_length:
@@ -81,19 +81,21 @@ class Options(NamedTuple):
                 f"min_length is {self.min_length} and max_length {self.max_length}: no length fits",
                 setting="min_length",
             )
-        if not self.drawn and self.n_best > self.beam:
+        if not self.sample_count and self.n_best > self.beam:
             raise UsageError(
                 f"n_best is {self.n_best} and beam {self.beam}: a beam search returns at most that many",
                 setting="n_best",
             )
-        if self.utility is not None and self.n_best > self.drawn:
+        if self.utility is not None and self.n_best > self.sample_count:
             raise UsageError(
-                f"n_best is {self.n_best} and samples {self.drawn}: no more are returned than are drawn",
+                f"n_best is {self.n_best} and samples {self.sample_count}: "
+                "no more are returned than are drawn",
                 setting="n_best",
             )
-        if self.utility is not None and self.drawn > MOST_SAMPLES:
+        if self.utility is not None and self.sample_count > MOST_SAMPLES:
             raise UsageError(
-                f"samples is {self.drawn}: each is compared with every other, so at most {MOST_SAMPLES:,}",
+                f"samples is {self.sample_count}: each is compared with every other, "
+                f"so at most {MOST_SAMPLES:,}",
                 setting="samples",
             )
         if not (0 <= self.length_penalty <= MOST_PENALTY):

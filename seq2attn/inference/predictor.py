@@ -283,7 +283,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         )
         count = group * options.width * (limit + 1) * (state + positions * matrices)
         if count > _max_numbers(self.device):
-            name = "n_best" if options.sample else "samples" if options.drawn else "beam"
+            name = "n_best" if options.sample else "samples" if options.sample_count else "beam"
             attention = ", or leave out the attention" if options.attention else ""
             raise UsageError(
                 f"{name} is {options.width}: for a source of {positions:,} tokens "
@@ -327,13 +327,13 @@ class Predictor(abc.ABC, Generic[Source, Result]):
 
         with torch.inference_mode(), autocast(self.device, self.format):
             state = self.ensemble.initial_state(self.encode(sources, seeds), options.width)
-            if options.drawn:
+            if options.sample_count:
                 results = sample(
                     step,
                     state,
                     limits,
                     seeds=seeds,
-                    samples=options.drawn,
+                    samples=options.sample_count,
                     temperature=options.temperature,
                     top_k=options.top_k,
                     top_p=options.top_p,

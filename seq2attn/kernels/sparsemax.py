@@ -5,8 +5,9 @@ Both are p_j = max((alpha - 1) e_j - tau, 0) ** (1 / (alpha - 1)) with the tau t
 exactly from the sorted scores; with s_j = p_j ** (2 - alpha) on the support, the Jacobian is
 diag(s) - s s^T / sum(s) (Peters 2019, equations 10 and 14).
 
-Slow twin: the definition with tau by bisection, in tests/reference.py. Held equal, and the derivative to
-finite differences, by tests/kernels/test_sparsemax.py and tests/attention/test_normalisers.py.
+Slow twin: the definition with tau by bisection, in tests/reference/attention.py. The tests in
+tests/kernels/test_sparsemax.py and tests/attention/test_normalisers.py compare both, and the derivative with
+finite differences.
 """
 
 from typing import Any

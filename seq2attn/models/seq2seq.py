@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from seq2attn import config
 from seq2attn.config import ModelConfig
+from seq2attn.config.sizes import shared_settings
 from seq2attn.models.decoders.conv import ConvDecoder
 from seq2attn.models.decoders.rnn import RNNDecoder
 from seq2attn.models.decoders.transformer import TransformerDecoder
@@ -59,29 +60,30 @@ def build(model: ModelConfig, source_size: int, target_size: int, draw: bool = T
 
 
 def _encoder(model: ModelConfig, vocabulary: int) -> Encoder:
-    decoder = model.decoder
+    decoder, shared = model.decoder, shared_settings(model)
     match model.encoder:
         case config.RNNEncoderConfig() as encoder:
             # a decoder that starts from the last states needs an LSTM's c, which torch's fused call does not
             # return
             keep_final = decoder.kind == "rnn" and decoder.bridge == "last"
-            return RNNEncoder(encoder, model, vocabulary, keep_final)
+            return RNNEncoder(encoder, shared, vocabulary, keep_final)
         case config.ConvEncoderConfig() as encoder:
             # each layer of a convolutional decoder reads the states twice, as keys and as values: the sum of
             # those gradients is scaled to that of one (Gehring 2017, section 3.4)
             share = 1 / (2 * decoder.layers) if decoder.kind == "conv" else 1.0
-            return ConvEncoder(encoder, model, vocabulary, share)
+            return ConvEncoder(encoder, shared, vocabulary, share)
         case config.TransformerEncoderConfig() as encoder:
-            return TransformerEncoder(encoder, model, vocabulary)
+            return TransformerEncoder(encoder, shared, vocabulary)
         case config.ImageEncoderConfig() as encoder:
             return (VideoEncoder if encoder.clips else ImageEncoder)(encoder, dropout=model.dropout)
 
 
 def _decoder(model: ModelConfig, vocabulary: int) -> Decoder:
+    shared = shared_settings(model)
     match model.decoder:
         case config.RNNDecoderConfig() as decoder:
-            return RNNDecoder(decoder, model, vocabulary)
+            return RNNDecoder(decoder, shared, vocabulary)
         case config.ConvDecoderConfig() as decoder:
-            return ConvDecoder(decoder, model, vocabulary)
+            return ConvDecoder(decoder, shared, vocabulary)
         case config.TransformerDecoderConfig() as decoder:
-            return TransformerDecoder(decoder, model, vocabulary)
+            return TransformerDecoder(decoder, shared, vocabulary)

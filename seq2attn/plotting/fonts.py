@@ -1,8 +1,6 @@
-"""Installed fonts that can draw a text in any script, and what stands in for a character that none of them
-has.
+"""Installed fonts that can draw a text in any script, and replacements for characters that no font has.
 
-Every character is looked up in the fonts' own tables, so matplotlib never meets a missing glyph. Knows no
-image.
+Every character is looked up in the tables of the fonts, so that matplotlib never draws a missing glyph.
 """
 
 import functools
@@ -45,8 +43,8 @@ class Fonts:
     missing: frozenset[str]
 
     def legible(self, text: str) -> str:
-        """`text` with a stand-in for all that these fonts cannot draw: a symbol's name, or the code points
-        U+XXXX; what is never seen is left out.
+        """`text` with replacements for characters that these fonts cannot draw: the name of a symbol, or code
+        points U+XXXX. Invisible characters are left out.
         """
         runs = [
             (drawable, "".join(run))
@@ -56,7 +54,7 @@ class Fonts:
         return "".join(f"[{part}]" if part.startswith("U+") and len(parts) > 1 else part for part in parts)
 
     def unseen(self) -> list[str]:
-        """The missing characters that a reader would miss, in code order."""
+        """The visible characters that no font has, in order of their code points."""
         return sorted(
             character
             for character in self.missing
@@ -84,8 +82,7 @@ def covering(texts: Iterable[str]) -> Fonts:
 
 
 def _best(characters: set[str]) -> str:
-    """The family that draws most of the characters, the first of equals; none is read behind one that draws
-    all."""
+    """The family that draws most of the characters; of equal ones the first."""
     best, most = FIRST, -1
     for family in _installed():
         count = len(_drawable(family, characters))
@@ -98,8 +95,9 @@ def _best(characters: set[str]) -> str:
 
 @functools.cache
 def _look_again() -> bool:
-    """Add the fonts that were installed after matplotlib wrote its list, once in a process; whether there are
-    any. The list is written anew."""
+    """Add fonts installed since matplotlib wrote its list, once per process, and write the list again.
+    Returns whether there are any.
+    """
     before = list(font_manager.fontManager.ttflist)
     known = {entry.fname for entry in before}
     for path in sorted(set(font_manager.findSystemFonts()) - known):
@@ -133,7 +131,7 @@ def _installed() -> Sequence[str]:
 
 @functools.cache
 def _families(faces: int) -> Sequence[str]:
-    """Those of a list of so many faces: it only grows."""
+    """The families of matplotlib's list; its length is the key of the cache, for the list only grows."""
     names = {
         entry.name
         for entry in font_manager.fontManager.ttflist
@@ -150,7 +148,7 @@ def _families(faces: int) -> Sequence[str]:
 
 
 def _drawable(family: str, characters: Iterable[str]) -> set[str]:
-    """Which of the characters the font that matplotlib takes for this family can draw."""
+    """The characters that the font of this family can draw."""
     has, font = _font(family)
     known_characters = {character for character in characters if ord(character) in has}
     return {
@@ -179,16 +177,14 @@ def _has_outline(font: FT2Font, character: str) -> bool:
 
 
 def _invisible(character: str) -> bool:
-    """Marks that steer how others are drawn (joiners, directions, variation selectors): no loss where no font
-    has them.
-    """
+    """Whether a character only changes how others are drawn: joiners, directions, variation selectors."""
     return unicodedata.category(character) == "Cf" or unicodedata.name(character, "").startswith(
         "VARIATION SELECTOR"
     )
 
 
 def _stand_in(characters: Iterable[str]) -> str:
-    """What to write instead of some characters that no font has; nothing for invisible ones."""
+    """The replacement of characters that no font has; "" for invisible ones."""
     names, codes = "", []
     for character in characters:
         if _invisible(character):

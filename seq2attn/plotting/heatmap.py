@@ -1,9 +1,8 @@
-"""Attention as a heat map in a file: a row for each target word, a column for each source word, the weight as
-depth of colour.
+"""Attention as a heat map in a file: a row per target word, a column per source word; darker is higher.
 
-PNG, SVG or PDF, by the ending of the path; sized by what it shows and never larger than a poster, or of a
-size that is asked for; any script. Several heads are drawn as small multiples, with one scale. Source words
-that were hardly read are marked. Knows no model and no terminal.
+The ending of the path chooses PNG, SVG or PDF. The size follows the number of words, up to a limit, or is
+given. Words may be in any script. Several heads are drawn as small multiples with one colour scale. Source
+words with low total attention are marked. The module knows no model and no terminal.
 """
 
 import math
@@ -52,7 +51,7 @@ _PAD = 0.15  # inches around all
 
 
 class _Sheet(NamedTuple):
-    """What is drawn, as text that the fonts have."""
+    """Weights and labels to draw; every character of the labels is in one of the fonts."""
 
     weights: Sequence[np.ndarray]  # (target words, source words) of each panel
     titles: Sequence[str]
@@ -73,12 +72,11 @@ class _Measures(NamedTuple):
 def save(
     attention: np.ndarray, source_words: Sequence[str], target_words: Sequence[str], path: Path
 ) -> Fonts:
-    """Draw `attention` (target words, source words), weights from 0 to 1, to `path` (written beside and
-    renamed).
+    """Draw `attention` (target words, source words), weights from 0 to 1, to the file `path`.
 
-    Source words stand on top from left to right, target words on the left from top to bottom, in the order of
-    the text. Returns the fonts that were used, with the characters that none has. Raises UsageError for
-    another ending or shape.
+    Source words are on top from left to right, target words on the left from top to bottom, in the order of
+    the text. Returns the fonts used and the characters that no font has. Raises UsageError for another ending
+    or shape.
     """
     return save_alignments([Alignment(source_words, target_words, attention)], path)
 
@@ -91,11 +89,9 @@ def save_alignments(
     size: tuple[float, float] | None = None,
     dpi: int | None = None,
 ) -> Fonts:
-    """Draw one alignment, or several of the same words as small multiples under their own titles, as `save`
-    does.
+    """Draw one alignment, or several of the same words as small multiples with their titles, like `save`.
 
-    `size` is the width and height of the whole, in inches. Raises UsageError where it is too small for the
-    words.
+    `size` is the total width and height in inches. Raises UsageError if it is too small for the words.
     """
     check_ending(path, "a heat map")
     first, together = alignments[0], mean(alignments)
@@ -145,7 +141,7 @@ def draw(
 
 
 def _natural(sheet: _Sheet) -> _Measures:
-    """Cells that suit the number of words and of panels."""
+    """Size of cells and font for the number of words and panels."""
     rows, columns = max(len(sheet.targets), 1), max(len(sheet.sources), 1)
     across, down = _grid(sheet)
     roomy = _ROOMY if len(sheet.weights) == 1 else _SMALL_PANEL
@@ -156,7 +152,7 @@ def _natural(sheet: _Sheet) -> _Measures:
 
 
 def _fitted(sheet: _Sheet, families: Sequence[str], size: tuple[float, float]) -> tuple[Figure, Bbox]:
-    """The figure in which all is `size` inches wide and high, and the part of it to save."""
+    """A figure whose content fits `size` inches, and the part of it to save."""
     across, down = _grid(sheet)
     counts = (across * max(len(sheet.sources), 1), down * max(len(sheet.targets), 1))
     cell, shrunk = [_natural(sheet).wide, _natural(sheet).high], 1.0
@@ -179,9 +175,7 @@ def _fitted(sheet: _Sheet, families: Sequence[str], size: tuple[float, float]) -
 
 
 def _grid(sheet: _Sheet) -> tuple[int, int]:
-    """Panels side by side, and rows of them: a row for each layer, where there are several of several
-    heads.
-    """
+    """Numbers of panels across and down: a row per layer if there are several layers of several heads."""
     count = len(sheet.weights)
     layers = [len(list(group)) for _, group in groupby(title.split(", ")[0] for title in sheet.titles)]
     across = next((wide for wide in (4, 5, 6, 3) if count % wide == 0), 4) if count > 4 else count
@@ -345,7 +339,7 @@ def _text(figure: Figure, x: float, y: float, text: str, **how: Any) -> Text:
 
 
 def _legend(figure: Figure, left: float, high: float, wide: float, highest: float, font: float) -> None:
-    """A slim scale beside the upper right corner: all that says what the colours mean."""
+    """The colour scale, beside the upper right corner."""
     length = min(high, 1.2)
     axes: Axes = figure.add_axes((left, 1 - length / high, 0.09 / wide, length / high))
     steps = np.linspace(0, highest, 128)[:, None]
@@ -366,8 +360,9 @@ def _labelled(count: int, cell: float, font: float) -> range:
 
 
 def _ceiling(weights: np.ndarray) -> float:
-    """The weight of the darkest colour: a round number, so that images of weak attention can be read and of
-    strong ones compared."""
+    """The weight of the darkest colour: a round number just above the highest weight, so that low weights
+    remain visible and images are comparable.
+    """
     most = float(weights.max())
     return next(step for step in (0.05, 0.1, 0.2, 0.5, 1.0, math.ceil(most)) if most <= step + 1e-6)
 

@@ -1,5 +1,5 @@
-"""Attention drawn with block characters, for a terminal or a pipe: source words hang on a staircase, target
-words stand at the left.
+"""Attention drawn with block characters, for a terminal or a pipe: source words on a staircase above, target
+words at the left.
 
     render(weights, ["I", "see", "them"], ["je", "les", "vois"]) gives
 
@@ -10,8 +10,8 @@ words stand at the left.
          les    ░░ ▓▓
         vois    ▓▓ ░░
 
-Whole words on both sides, so that any script can be read. Where that is higher than the terminal, letters
-stand for the source words, and a key follows. Knows no file, no device, and no markup.
+Words are written horizontally, so that every script is legible. If the drawing is higher than the terminal,
+letters replace the source words and a key follows.
 """
 
 import math
@@ -50,11 +50,11 @@ def render(
     hardly: Sequence[int] = (),
 ) -> str:
     """Lines of at most `width` columns that show `attention` (target words, source words), weights from 0 to
-    1; a long source goes on in further panels.
+    1; a long source continues in further panels.
 
-    With `colour`, the blocks are blue. Above `height` lines, letters with a key stand for the source words;
-    only target words can then be too many for it. The source words numbered `hardly` stand in brackets.
-    Raises UsageError for another shape.
+    With `colour`, the blocks are blue. If the drawing has more than `height` lines, letters with a key
+    replace the source words. The source words numbered `hardly` are in brackets. Raises UsageError for
+    another shape.
     """
     weights_TS = _checked(attention, source_words, target_words)
     sources, targets = _labels(source_words, target_words, width, hardly)
@@ -72,8 +72,9 @@ def render_panels(
     colour: bool = False,
     hardly: Sequence[int] = (),
 ) -> str:
-    """Several drawings of the same words, each under its title and side by side where they fit: letters stand
-    for the source words, and the key follows."""
+    """Several drawings of the same words with their titles, side by side if they fit. Letters replace the
+    source words, and the key follows.
+    """
     weights = [_checked(panel.weights, source_words, target_words) for panel in panels]
     sources, targets = _labels(source_words, target_words, width, hardly)
     margin = max(map(columns, targets), default=0) + 1
@@ -103,8 +104,7 @@ def render_panels(
 
 
 def legend(colour: bool = False, width: int | None = None) -> str:
-    """What the blocks of `render` mean: one line, or lines of at most `width` columns where that is too
-    narrow for it."""
+    """The legend of the blocks of `render`: one line, or lines of at most `width` columns."""
     blocks = [(2 * shade, f" from {least}") for shade, least in zip(SHADES[1:], LEAST, strict=True)]
     entries = ["weights:", *(f"{block}{words}" for block, words in blocks)]
     text = entries[0] + " " + "  ".join(entries[1:])
@@ -117,13 +117,14 @@ def legend(colour: bool = False, width: int | None = None) -> str:
 
 
 def columns(text: str) -> int:
-    """How many columns a terminal gives to `text`: two for a wide East Asian character or an emoji, none for
-    a combining mark."""
+    """Width of `text` in terminal columns: 2 for a wide East Asian character or an emoji, 0 for a combining
+    mark.
+    """
     return sum(_columns(character) for character in text)
 
 
 def fit(word: str, width: int) -> str:
-    """`word` without anything that steers a terminal, cut with an ellipsis beyond `width` columns."""
+    """`word` with control characters escaped, and cut with an ellipsis beyond `width` columns."""
     printable = "".join(character if _harmless(character) else _escape(character) for character in word)
     if columns(printable) <= width:
         return printable
@@ -196,8 +197,7 @@ def _lettered(
     colour: bool,
     height: int | None,
 ) -> list[str]:
-    """Letters above the columns, and the key below. Where the rows are too many for `height`, the letters
-    stand below them too."""
+    """Letters above the columns and the key below. With more than `height` lines, letters also below."""
     margin = max(map(columns, targets), default=0) + 1
     # columns of a block and of the gap; without a gap every column is a cell, so that nothing merges
     sizes = ((2, 1), (1, 1), (1, 0))

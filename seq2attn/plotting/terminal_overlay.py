@@ -1,4 +1,4 @@
-"""What each word of a caption looked at, drawn with block characters for a terminal: a small grid of shades a
+"""Attention of each word of a caption, drawn with block characters for a terminal: a small grid of shades per
 word, several side by side.
 
     render(["a", "dog"], weights, (2, 3)) gives
@@ -7,7 +7,7 @@ word, several side by side.
         ▒▒▒▒▒▒    · · ·
         ▒▒▒▒▒▒    ·██ ·
 
-Rows and columns are those of the image. Knows no pixels, no file and no device.
+Rows and columns are those of the image.
 """
 
 from collections.abc import Sequence
@@ -29,8 +29,8 @@ def render(
     width: int = 100,
     colour: bool = False,
 ) -> str:
-    """Lines of at most `width` columns (a grid alone may need more); the last says from which weight each
-    shade is drawn, for all words alike.
+    """Lines of at most `width` columns (one grid may need more). The last line gives the lowest weight of
+    each shade, which is the same for all words.
 
     `weights_TS` has a row for each word and a column for each cell of `grid` (rows, columns). Raises
     UsageError for another shape.
@@ -70,8 +70,8 @@ def render(
 
 
 def _merged(weights_THW: np.ndarray) -> np.ndarray:
-    """Grids of at most LARGEST rows and columns with as much weight: every cell gives to the coarser ones by
-    the area they share.
+    """Grids of at most LARGEST rows and columns with the same total weight: each cell is divided among the
+    coarser cells by area.
     """
     factor = max(1.0, max(weights_THW.shape[1:]) / LARGEST)
     down, across = (_shares(size, max(1, round(size / factor))) for size in weights_THW.shape[1:])

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from seq2attn.attention.history import AttentionHistory, build_history_feature
 from seq2attn.attention.scores import Cosine, Location, ProductScore, Score, build_score
-from seq2attn.config import AttentionConfig
+from seq2attn.config import SCORES, AttentionConfig
 from seq2attn.kernels.deferred_gradients import Linear, unrolled
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -25,16 +25,8 @@ MAPS = ("identity", "linear", "nonlinear")
 CHOICES = {
     **{
         name: AttentionConfig(score=name)
-        for name in (
-            "additive",
-            "dot",
-            "scaled-dot",
-            "general",
-            "concat",
-            "concat-linear",
-            "sigmoid",
-            "cosine",
-        )
+        for name, traits in SCORES.items()
+        if name != "keyed" and traits.uses_keys
     },
     **{f"keyed-{q}-{k}": AttentionConfig(score="keyed", query_map=q, key_map=k) for q in MAPS for k in MAPS},  # type: ignore[arg-type]
     "location": AttentionConfig(score="location", max_positions=S),
@@ -45,7 +37,8 @@ CHOICES = {
         score="concat-location", query_input="both", max_positions=S - 1
     ),
 }
-EQUAL = ("dot", "scaled-dot", "cosine", "keyed-identity-identity")  # queries and keys of one size
+# queries and keys of one size
+EQUAL = (*(name for name, traits in SCORES.items() if traits.equal_sizes), "keyed-identity-identity")
 every = pytest.mark.parametrize("name", CHOICES)
 history = pytest.mark.parametrize("history", [False, True], ids=["no history", "history"])
 
@@ -71,6 +64,11 @@ def run(score: Score, query: Tensor, memory: Tensor, features: Tensor | None = N
 
 def inputs(q: int, k: int, history: bool) -> tuple[Tensor, Tensor, Tensor | None]:
     return torch.randn(B, T, q), torch.randn(B, S, k), torch.randn(B, T, S, P) if history else None
+
+
+def test_every_score_has_a_reference() -> None:
+    missing = sorted(SCORES.keys() - reference.SCORES.keys())
+    assert not missing, f"tests/reference/attention.py: SCORES has no function for {', '.join(missing)}"
 
 
 @history
@@ -472,6 +470,6 @@ def test_draw_parameters_draws_as_bahdanau15_says(name: str, history: bool) -> N
     with torch.no_grad():
         score.draw_parameters("bahdanau15", 0.1)
     for parameter_name, parameter in score.named_parameters():
-        redrawn = name in ("additive", "concat") and parameter.dim() == 2
+        redrawn = hasattr(score, "v") and parameter.dim() == 2
         assert torch.equal(parameter, before[parameter_name]) == (not redrawn)
         assert not redrawn or parameter.abs().max() < 0.006

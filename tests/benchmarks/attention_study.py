@@ -60,6 +60,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]  # a checkout that is not
 from figures import BLUE, FAINT, GREEN, ORANGE, SHADE, label, panels
 
 from seq2attn import config
+from seq2attn.config import sizes
 
 FIXED, SOFT, HARD = "fixed context", "soft attention", "hard attention"
 PRESETS = {
@@ -145,7 +146,7 @@ def settings(preset: str, steps: int) -> list[str]:
     }
     if decoder.readout == "linear" or decoder.readout_size is not None:
         size["decoder.readout_size"] = SIZE
-    if decoder.context_source == "attention" and model.sized:
+    if decoder.context_source == "attention" and sizes.uses_attention_size(model):
         size["attention.size"] = SIZE
     if decoder.context_source == "attention" and model.attention.window != "none":
         size["attention.half_width"] = HALF_WIDTH

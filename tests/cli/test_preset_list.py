@@ -105,7 +105,7 @@ def test_show_gives_the_formula_of_every_score(capsys: pytest.CaptureFixture[str
         "additive: v . tanh(W s + U h); dot: s . h; scaled-dot: s . h / sqrt(size); general: s . W h; "
         "keyed: q(s) . k(h)"
     ) in settings
-    assert "bahdanau15: normal, of deviation 0.01" in settings
+    assert "bahdanau15: normal, standard deviation 0.01" in settings
     scores = next(field.annotation for key, _, field in config.fields() if key == "model.attention.score")
     for score in config.choices(scores):
         assert f" {score}: " in settings

@@ -321,7 +321,7 @@ def test_wrong_usage(run: Run, home: Path) -> None:
         (("--resume", "--force"), "leave one out"),
         (("bahdanau14",), "did you mean bahdanau15"),
         (("--set", "model.droput=1"), "did you mean model.dropout"),
-        (("--set", "train.lr"), "KEY=VALUE, as in --set train.lr=0.001"),
+        (("--set", "train.lr"), "KEY=VALUE, as in train.lr=0.001"),
         (("--set", "train.momentum=0.9"), "--set train.momentum=0.9: does nothing"),
         (("broken.toml",), "broken.toml: not a TOML file"),
         (("--device", "gpu"), "cuda:N"),

@@ -305,16 +305,16 @@ def test_the_second_training_on_a_cold_cache_waits_for_the_first(
         assert first.stdin is not None
         assert first.stdout is not None
         assert first.stdout.readline() == "working\n"
-        wait = files.Taken.wait
+        wait = files.ConcurrentWrite.wait
 
-        def let_end(taken: files.Taken) -> None:
+        def let_end(taken: files.ConcurrentWrite) -> None:
             if ends == "made":
                 first.communicate("\n")
             else:
                 first.kill()
             wait(taken)
 
-        monkeypatch.setattr(files.Taken, "wait", let_end)
+        monkeypatch.setattr(files.ConcurrentWrite, "wait", let_end)
         folder = prepared_folder(str(corpus), chosen)
     said = capsys.readouterr().err
     assert f"process {first.pid} on " in said

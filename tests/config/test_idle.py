@@ -146,7 +146,12 @@ def test_setting_that_does_nothing_is_refused_where_it_is_named(
 
 
 @pytest.mark.parametrize(
-    "score", ["dot", "scaled-dot", "general", "concat-linear", "sigmoid", "cosine", "location"]
+    "score",
+    [
+        name
+        for name, traits in config.SCORES.items()
+        if not traits.hidden_units and name not in ("keyed", "concat-location")
+    ],
 )
 def test_size_is_refused_where_a_score_has_none(score: str) -> None:
     with pytest.raises(

@@ -1,5 +1,6 @@
 """Properties of every declaration: a sentence, bounds that hold, conditions whose breach is refused."""
 
+import ast
 import dataclasses
 import json
 import re
@@ -11,6 +12,7 @@ import annotated_types
 import pytest
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
+from source_trees import ROOT
 
 from seq2attn import config
 from seq2attn.config import idle
@@ -51,6 +53,32 @@ def other_values(field: FieldInfo) -> Iterator[Any]:
             continue
         if value != default and (type(value) is type(default) or default is None or isinstance(value, list)):
             yield value
+
+
+# Scores
+
+
+def test_every_score_has_a_row() -> None:
+    names = set(typing.get_args(config.ScoreName))
+    missing = sorted(names - config.SCORES.keys())
+    assert not missing, f"config/scores.py: SCORES has no row for {', '.join(missing)}"
+    unknown = sorted(config.SCORES.keys() - names)
+    assert not unknown, f"config/scores.py: ScoreName has no {', '.join(unknown)}"
+
+
+def test_scores_are_listed_in_their_table_and_in_the_reference_alone() -> None:
+    """Other code reads the table, so that a new score is a class, a row, a preset and a function."""
+    names, lists = set(config.SCORES), []
+    for path in (path for folder in ("seq2attn", "tests") for path in sorted((ROOT / folder).rglob("*.py"))):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case (
+                    ast.Tuple(elts=items) | ast.List(elts=items) | ast.Set(elts=items) | ast.Dict(keys=items)
+                ):
+                    values = {item.value for item in items if isinstance(item, ast.Constant)}
+                    if len(values & names) > len(names) / 2:
+                        lists.append(str(path.relative_to(ROOT)))
+    assert set(lists) == {"seq2attn/config/scores.py", "tests/reference/attention.py"}
 
 
 # Sentences

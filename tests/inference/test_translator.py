@@ -638,10 +638,10 @@ def test_damaged_runs_are_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no run is named"):
         Translator.load(" , ")
     run = tiny.save_run(tmp_path / "run")
-    with pytest.raises(UsageError, match="precision is int8"):
+    with pytest.raises(UsageError, match="precision int8"):
         Translator.load(run, precision="int8")
     Tokenizer.train(tiny.FRENCH, 80, "bpe").save(run / "target.model")
-    with pytest.raises(UserError, match=r"target.model: has 80 pieces .* says 90"):
+    with pytest.raises(UserError, match=r"target.model: has 80 tokens .* says 90"):
         Translator.load(run, device="cpu")
     (run / "target.model").write_bytes(b"nonsense")
     with pytest.raises(UserError, match="not a tokenizer"):

@@ -55,8 +55,8 @@ def scaled_dot(w, q, k, j=None, features=None):
 
 
 def general(w, q, k, j=None, features=None):
-    """Luong 2015, section 3.1, `general`: q . W k."""
-    return inner(q, linear(w["w"], k)) + of_history(w, features)
+    """Luong 2015, section 3.1, `general`: q . U k, U being its W."""
+    return inner(q, linear(w["u"], k)) + of_history(w, features)
 
 
 def apply_map(w, x):

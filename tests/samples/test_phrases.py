@@ -19,7 +19,7 @@ from seq2attn.samples.phrases import lexicon
 from seq2attn.samples.phrases.corpus import (
     LONG,
     LONGEST,
-    SEEN_OFTEN,
+    MIN_OCCURRENCES,
     SIZES,
     Sentence,
     forms,
@@ -501,7 +501,7 @@ def test_compositional_pairs_are_new_and_their_parts_known(made):
         new = {pair for pair in s.pairs if held_out(pair, 1)}
         assert new
         assert not new & seen
-        assert all(counts[part] >= SEEN_OFTEN for pair in new for part in parts(pair))
+        assert all(counts[part] >= MIN_OCCURRENCES for pair in new for part in parts(pair))
         kinds.update(kind for kind, _, _ in new)
     assert set(kinds) == {"adjective", "subject", "object"}
     assert min(kinds.values()) > 100

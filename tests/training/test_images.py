@@ -340,12 +340,12 @@ def test_backbone_thaws_at_its_step(tmp_path: Path, stills: Prepared) -> None:
         "train.warmup=0",
     )
     net = toy.model(conf, stills.target_tokenizer.size)
-    first, own = backbone_of(net), net.encoder.get_parameter("map.weight").detach().clone()
+    first, own = backbone_of(net), net.encoder.get_parameter("proj.weight").detach().clone()
     seen = {}
     for event in toy.events(tmp_path / "run", conf, stills, net):
         if isinstance(event, Update):
             seen[event.step] = changed(first, backbone_of(net))
-            assert not torch.equal(net.encoder.get_parameter("map.weight"), own)
+            assert not torch.equal(net.encoder.get_parameter("proj.weight"), own)
     assert [bool(seen[step]) for step in range(1, 9)] == [False] * 5 + [True] * 3
     assert set(seen[8]) == {name for name, _ in net.encoder.get_submodule("backbone").named_parameters()}
 
@@ -635,7 +635,7 @@ def test_best_weights_by_cider_are_saved(tmp_path: Path, stills: Prepared) -> No
     weights: list[torch.Tensor] = []
 
     def validate(model: Seq2Seq) -> Scores:
-        weights.append(model.encoder.get_parameter("map.weight").detach().clone())
+        weights.append(model.encoder.get_parameter("proj.weight").detach().clone())
         return Scores({"bleu": 100.0 - len(weights), "cider": next(given)})
 
     found = toy.fit(tmp_path / "run", conf, stills, validate=validate)

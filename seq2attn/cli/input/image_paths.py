@@ -48,25 +48,25 @@ class ImagePaths:
         self._arguments = deque(arguments or ["-"])
         self._clips = clips
         self._lines = LineReader(paths=True) if "-" in self._arguments else None
-        self._waiting: deque[ImagePath] = deque()
+        self._queue: deque[ImagePath] = deque()
 
     def take(self, most: int) -> list[ImagePath]:
         """Waits for one line at the most, then gives all that are known, `most` at the most. Nothing: the
         end.
         """
-        while len(self._waiting) < most and self._arguments:
+        while len(self._queue) < most and self._arguments:
             if self._arguments[0] != "-":
-                self._waiting += image_paths(self._arguments.popleft(), self._clips)
+                self._queue += image_paths(self._arguments.popleft(), self._clips)
                 continue
-            if self._waiting:  # do not let them wait for a line
+            if self._queue:  # do not let them wait for a line
                 break
             assert self._lines is not None
             lines = self._lines.take(most)
             for line in lines:
-                self._waiting += image_paths(line.text, self._clips)
+                self._queue += image_paths(line.text, self._clips)
             if not lines:
                 self._arguments.popleft()
-        return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        return [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
 
 
 def image_paths(path: str, clips: bool) -> list[ImagePath]:

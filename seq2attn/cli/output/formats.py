@@ -15,30 +15,29 @@ if TYPE_CHECKING:
 
 
 ATTENTION_ENDINGS = (".npz", ".jsonl")
-_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # controls, formats as U+202E, half surrogates, ends of lines
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format (U+202E), surrogate, line separator
 
 
 def one_line(text: str) -> str:
-    r"""`text` without "\n" and "\r", which would end its line for some reader."""
+    r"""`text` with spaces in place of "\n" and "\r"."""
     return text.replace("\r", " ").replace("\n", " ")
 
 
 def one_path(path: str) -> str:
-    r"""`path` with what ends lines, drives terminals, is not seen or is no UTF-8 written as an escape: a
-    newline as "\n"."""
+    r"""`path` with escapes for control, invisible and undecodable characters: a newline becomes "\n"."""
     return "".join(
         c.encode("unicode_escape").decode("ascii") if unicodedata.category(c) in _UNSEEN else c for c in path
     )
 
 
 def pharaoh(translation: "Translation") -> str:
-    """Word alignments as `i-j`, source before target, from 0."""
+    """Word alignments as links `i-j`: source word i, target word j, counted from 0."""
     return " ".join(f"{source}-{target}" for source, target in translation.alignment())
 
 
 def as_text(translations: Sequence["Translation"], n_best: int, scores: bool, alignments: bool) -> str:
-    """`n_best` lines, empty where there are fewer translations. The score stands before the text and the
-    alignment after it, with tabs between.
+    """`n_best` lines; missing translations are empty lines. Columns, separated by tabs: score, text,
+    alignment.
     """
     lines = []
     for translation in translations:
@@ -50,9 +49,7 @@ def as_text(translations: Sequence["Translation"], n_best: int, scores: bool, al
 
 
 def captions_as_text(path: str, captions: Sequence["Caption"], n_best: int, scores: bool) -> str:
-    """`n_best` lines of path and caption, which is empty where there are fewer. The score stands between
-    them.
-    """
+    """`n_best` lines; missing captions are empty. Columns, separated by tabs: path, score, caption."""
     rows = [(f"{caption.score:.4f}", one_line(caption.text)) for caption in captions] + [("", "")] * (
         n_best - len(captions)
     )
@@ -62,7 +59,7 @@ def captions_as_text(path: str, captions: Sequence["Caption"], n_best: int, scor
 
 
 def as_moses(translations: Sequence["Translation"], number: int, alignments: bool) -> str:
-    """Lines of `number ||| text ||| F0= log p ||| score`, and ` ||| alignment` when asked for."""
+    """Lines of `number ||| text ||| F0= log p ||| score`, then ` ||| alignment` with `alignments`."""
     lines = []
     for translation in translations:
         text = one_line(translation.text).replace("|||", "| | |")
@@ -72,15 +69,15 @@ def as_moses(translations: Sequence["Translation"], number: int, alignments: boo
 
 
 def _rounded(number: float) -> float | None:
-    """JSON has no infinity: None where the limits left no output of any probability."""
+    """The number with 6 decimals; None for infinity, which JSON does not have."""
     return round(number, 6) if math.isfinite(number) else None
 
 
 def as_json(
     record: dict[str, Any], translations: Sequence["Translation"], n_best: int, alignments: bool
 ) -> str:
-    """The record with `translation`, `score` and `log_probability` of the best, and all of them under
-    `n_best` when several were asked for.
+    """The record with `translation`, `score` and `log_probability` of the best translation. If `n_best` > 1,
+    the key `n_best` holds all of them.
     """
 
     def fields_of(translation: "Translation") -> dict[str, Any]:
@@ -96,10 +93,10 @@ def as_json(
 def captions_as_json(
     path: str, captions: Sequence["Caption"], n_best: int, overlays: Sequence[Path], problem: str | None
 ) -> str:
-    """`image`, `caption`, `score`, `log_probability`, the file of its overlay as `attention` where there is
-    one, all under `n_best` when several were asked for.
+    """`image`, `caption`, `score`, `log_probability`, and `attention`, the file of the overlay, if there is
+    one. If `n_best` > 1, the key `n_best` holds all captions.
 
-    Of what could not be read the caption is empty, and `error` says why.
+    An image that cannot be read has an empty caption and the reason under `error`.
     """
     rows = [{"caption": caption.text} | _numbers(caption) for caption in captions]
     for row, overlay in zip(rows, overlays, strict=False):
@@ -121,10 +118,10 @@ NO_TEXT = 'no "text" in the JSON object: nothing to translate'
 
 
 def read_json(line: str) -> tuple[dict[str, Any], str | None]:
-    """The record of one line of input and what is wrong with it, NOT_JSON or NO_TEXT, if anything. A line
-    that is no JSON object is the text itself.
+    """The record of one line of input, and NOT_JSON, NO_TEXT or None. A line that is not a JSON object is
+    plain text.
 
-    Half of a surrogate pair becomes U+FFFD; NaN and infinity, which JSON cannot write, become null.
+    A lone surrogate becomes U+FFFD; NaN and infinity become null.
     """
     if not line.lstrip().startswith("{"):
         return {"text": line}, NOT_JSON if line.strip() else None
@@ -145,21 +142,19 @@ def read_json(line: str) -> tuple[dict[str, Any], str | None]:
 
 
 def _drop_infinite(tree: Any) -> None:
-    """Put null in place of numbers that JSON cannot write. Without recursion: what can be read may be too
-    deep for it.
-    """
-    waiting = [tree]
-    while waiting:
-        holder = waiting.pop()
+    """Replace NaN and infinity by None. Not recursive, because the record may be nested too deeply."""
+    stack = [tree]
+    while stack:
+        holder = stack.pop()
         for place, value in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
             if isinstance(value, float) and not math.isfinite(value):
                 holder[place] = None
             elif isinstance(value, dict | list):
-                waiting.append(value)
+                stack.append(value)
 
 
 def _visible(text: str) -> str:
-    """JSON with escapes for invisible characters: anybody chooses file names, and lines go to terminals."""
+    """JSON with escapes for invisible characters: file names may be hostile, and lines go to terminals."""
     if text.isprintable():
         return text
     return "".join(json.dumps(c)[1:-1] if unicodedata.category(c) in _UNSEEN else c for c in text)

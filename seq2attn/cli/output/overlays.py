@@ -108,7 +108,7 @@ class OverlayFolder:
             path.mkdir(exist_ok=True)
         files.sweep(path)
         self._path = path
-        self._taken: set[str] = set()
+        self._names: set[str] = set()
         self._unseen: set[str] = set()
 
     def paths(self, image: str, count: int) -> list[Path]:
@@ -124,10 +124,10 @@ class OverlayFolder:
         stem = stem.encode()[:_LONGEST_NAME].decode("utf-8", "ignore")
         number = 1
         names = _ranked(stem, count)
-        while not self._taken.isdisjoint(map(str.casefold, names)):
+        while not self._names.isdisjoint(map(str.casefold, names)):
             number += 1
             names = _ranked(f"{stem}-{number}", count)
-        self._taken.update(map(str.casefold, names))
+        self._names.update(map(str.casefold, names))
         return [self._path / f"{name}.png" for name in names]
 
     def draw(self, pixels_FYX3: Pixels, captions: Sequence[Caption], paths: Sequence[Path]) -> None:

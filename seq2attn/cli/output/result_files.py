@@ -38,7 +38,9 @@ def writer(stack: ExitStack, output: Path | None) -> Callable[[str], None]:
             raise UserError("there is no standard output: name a file by -o")
 
         return _to_stdout
-    file = stack.enter_context(files.replace_file(output, piece=lambda piece: _tell_lines(output, piece)))
+    file = stack.enter_context(
+        files.replace_file(output, on_partial=lambda partial: _tell_lines(output, partial))
+    )
 
     def keep(text: str) -> None:
         file.write(text.encode("utf-8"))
@@ -49,43 +51,43 @@ def writer(stack: ExitStack, output: Path | None) -> Callable[[str], None]:
 
 @contextmanager
 def attention(path: Path) -> Iterator[IO[bytes]]:
-    """A file for the weights of translations that takes its place when all is done.
+    """A file for the attention weights of translations.
 
-    What was finished before the work stopped keeps a name of its own.
+    If the work stops early, the weights up to then are kept in a partial file.
     """
     tell = _tell_archive if path.suffix == ".npz" else _tell_lines
-    with files.replace_file(path, piece=lambda piece: tell(path, piece)) as file:
+    with files.replace_file(path, on_partial=lambda partial: tell(path, partial)) as file:
         yield file
 
 
-def _tell_lines(path: Path, piece: Path) -> None:
-    """Say where the piece of a file is, and cut off a line that was begun."""
+def _tell_lines(path: Path, partial: Path) -> None:
+    """Warn where the partial file is, after its incomplete last line is cut off."""
     lines = whole = size = 0
-    with piece.open("rb") as file:
+    with partial.open("rb") as file:
         while block := file.read(1 << 20):
             lines += block.count(b"\n")
             whole = size + end + 1 if (end := block.rfind(b"\n")) >= 0 else whole
             size += len(block)
     if not lines:
-        piece.unlink()
+        partial.unlink()
         return
     if whole < size:
-        os.truncate(piece, whole)
-    _tell(path, piece, f"{lines:,} line{'s' if lines > 1 else ''}")
+        os.truncate(partial, whole)
+    _tell(path, partial, f"{lines:,} line{'s' if lines > 1 else ''}")
 
 
-def _tell_archive(path: Path, piece: Path) -> None:
-    if not zipfile.is_zipfile(piece):  # cut before its table of contents
-        piece.unlink()
+def _tell_archive(path: Path, partial: Path) -> None:
+    if not zipfile.is_zipfile(partial):  # cut before its table of contents
+        partial.unlink()
         return
-    with zipfile.ZipFile(piece) as archive:
+    with zipfile.ZipFile(partial) as archive:
         count = sum(name.endswith("/attention.npy") for name in archive.namelist())
-    _tell(path, piece, f"the weights of {count:,} translation{'s' if count != 1 else ''}")
+    _tell(path, partial, f"the weights of {count:,} translation{'s' if count != 1 else ''}")
 
 
-def _tell(path: Path, piece: Path, content: str) -> None:
+def _tell(path: Path, partial: Path, content: str) -> None:
     before = "is as it was" if path.exists() else "is not there"
-    console.warn(f"{path}: not finished, so it {before}; what was finished is in {piece} ({content})")
+    console.warn(f"{path}: not finished, so it {before}; what was finished is in {partial} ({content})")
 
 
 def warn_of_fonts(unseen: Sequence[str], page: bool = True) -> None:

@@ -120,9 +120,9 @@ def _animated(data: bytes, where: str, most: int, enough: int | None) -> Iterato
 
 
 def _frames(image: Image.Image, numbers: range, where: str, most: int) -> Iterator[Image.Image]:
-    wanted = {numbers[place] for place in evenly_spaced(len(numbers), most)}
+    frame_numbers = {numbers[place] for place in evenly_spaced(len(numbers), most)}
     work = 0
-    for number in range(max(wanted) + 1):  # none is left out: a frame is drawn over those before it
+    for number in range(max(frame_numbers) + 1):  # none is left out: a frame is drawn over those before it
         frame = None
         with one_line_errors(f"{where}: frame {number + 1}"):
             image.seek(number)
@@ -132,7 +132,7 @@ def _frames(image: Image.Image, numbers: range, where: str, most: int) -> Iterat
             if work > _MOST_WORK:
                 bound = f"more than {_MOST_WORK // 1_000_000} million pixels, all frames together"
                 raise UserError(f"{where}: a clip of {bound}")
-            if number in wanted:
+            if number in frame_numbers:
                 frame = _decoded(image)
         if frame is not None:
             yield frame

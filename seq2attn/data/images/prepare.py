@@ -101,7 +101,7 @@ def _encode(
     out.mkdir()
     drops = Drops()
     has_boxes = any(captions.boxes for captions in spool.records)
-    kept: list[bool] = []
+    has_captions: list[bool] = []
     image = 0  # the row of the next image that is kept
     with pa.ipc.new_stream(str(out / "captions.arrow"), CAPTIONS) as stream:
         for start in range(0, len(spool.records), _BATCH):
@@ -112,17 +112,17 @@ def _encode(
                 for text, ids, boxes in _encoded(captions, tokenizer, limits, drops):
                     cells = [list(map(float, box)) for box in boxes] if has_boxes else None
                     rows.append((image, text, ids, cells))
-                kept.append(len(rows) > before)
-                image += kept[-1]
+                has_captions.append(len(rows) > before)
+                image += has_captions[-1]
             columns = zip(list(zip(*rows, strict=True)) or [()] * 4, CAPTIONS.types, strict=True)
             arrays = [pa.array(column, kind) for column, kind in columns]
             stream.write_batch(pa.RecordBatch.from_arrays(arrays, schema=CAPTIONS))
-    if not any(kept):
+    if not any(has_captions):
         raise UserError(f"{out.name}: no caption is left: {drops}")
-    if all(kept):
+    if all(has_captions):
         spool.path.rename(out / "images.arrow")
     else:
-        spool.select(np.array(kept), out / "images.arrow")
+        spool.select(np.array(has_captions), out / "images.arrow")
         spool.path.unlink()
     progress(len(spool.records), len(spool.records))
     return drops

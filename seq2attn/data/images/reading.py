@@ -89,13 +89,13 @@ def _read_ahead(corpus: ImageCorpus, workers: int) -> Iterator[ReadImage | UserE
     images = corpus.images()
     with ThreadPoolExecutor(workers) as pool:
         ahead, largest = workers, 1.0
-        waiting = [pool.submit(read, image) for image in islice(images, ahead)]
-        while waiting:
-            image = waiting.pop(0).result()
+        futures = [pool.submit(read, image) for image in islice(images, ahead)]
+        while futures:
+            image = futures.pop(0).result()
             size = 0 if isinstance(image, UserError) else sum(map(len, image.content))
             largest = max(0.9 * largest, size)  # of the last ones: files of one corpus are much alike
             ahead = int(min(4 * workers, max(1, _MAX_WAITING // largest)))
-            waiting += [pool.submit(read, image) for image in islice(images, max(0, ahead - len(waiting)))]
+            futures += [pool.submit(read, image) for image in islice(images, max(0, ahead - len(futures)))]
             yield image
 
 

@@ -93,9 +93,9 @@ class ForkPool(Generic[Job, Result]):
 
     def _in_order(self, jobs: Sequence[Job]) -> Iterator[Result]:
         """Send a job to each process that is free, and yield the results in the order of the jobs."""
-        waiting = iter(enumerate(jobs))
+        numbered_jobs = iter(enumerate(jobs))
         busy = []
-        for (_, connection), job in zip(self._children, waiting, strict=False):
+        for (_, connection), job in zip(self._children, numbered_jobs, strict=False):
             connection.send(job)
             busy.append(connection)
         done: dict[int, tuple[Result, Exception | None]] = {}
@@ -105,7 +105,7 @@ class ForkPool(Generic[Job, Result]):
                     try:
                         index, result, error = connection.recv()
                         done[index] = result, error
-                        following = next(waiting, None)
+                        following = next(numbered_jobs, None)
                         if following is None:
                             busy.remove(connection)
                         else:

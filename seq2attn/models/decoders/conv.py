@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seq2attn.attention import Attention
-from seq2attn.config import ConvDecoderConfig, ModelConfig
-from seq2attn.config.sizes import attention_sizes
+from seq2attn.config import ConvDecoderConfig
+from seq2attn.config.sizes import SharedSettings
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.decoders.parallel import ParallelDecoder, ParallelSource, SourceReader
 from seq2attn.models.layers.gated_conv import (
@@ -53,27 +53,27 @@ class ConvPast(NamedTuple):
 
 
 class ConvLayer(nn.Module):
-    def __init__(self, config: ConvDecoderConfig, model: ModelConfig, layer_index: int) -> None:
+    def __init__(self, config: ConvDecoderConfig, shared: SharedSettings, layer_index: int) -> None:
         super().__init__()
-        sizes = attention_sizes(model)
-        self.convolution = GatedConvolution(config.size, config.kernel, 1 - model.dropout)
-        self.query_proj = WeightNormLinear(config.size, model.embedding)
-        self.attention = Attention(model.attention, *sizes, layer_index=layer_index)
+        sizes = shared.sizes
+        self.convolution = GatedConvolution(config.size, config.kernel, 1 - shared.dropout)
+        self.query_proj = WeightNormLinear(config.size, shared.embedding)
+        self.attention = Attention(shared.attention, *sizes, layer_index=layer_index)
         self.context_proj = WeightNormLinear(sizes.values, config.size)
 
 
 class ConvDecoder(ConvSide, ParallelDecoder):
-    def __init__(self, config: ConvDecoderConfig, model: ModelConfig, vocabulary: int) -> None:
+    def __init__(self, config: ConvDecoderConfig, shared: SharedSettings, vocabulary: int) -> None:
         """Tied, the output layer's matrix, which is not normalised, is the target embedding."""
         super().__init__()
-        embedding, self.kernel, self.dropout = model.embedding, config.kernel, model.dropout
+        embedding, self.kernel, self.dropout = shared.embedding, config.kernel, shared.dropout
         self.target_embedding = nn.Embedding(vocabulary, embedding)
         self.positions = Positions(config.positions, embedding, config.max_positions)
-        self.in_proj = WeightNormLinear(embedding, config.size, 1 - model.dropout)
-        self.layers = Stack[ConvLayer](ConvLayer(config, model, index) for index in range(config.layers))
+        self.in_proj = WeightNormLinear(embedding, config.size, 1 - shared.dropout)
+        self.layers = Stack[ConvLayer](ConvLayer(config, shared, index) for index in range(config.layers))
         self.out_proj = WeightNormLinear(config.size, embedding)
         self.output = nn.Linear(embedding, vocabulary)
-        if model.tied != "none":
+        if shared.tied:
             self.output.weight = self.target_embedding.weight
         # the convolution of the second layer sees what the first one read
         self.context_feeds_later_steps = config.layers > 1 and config.kernel > 1

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, cast
 
 from torch import Tensor
 
-from seq2attn.attention import Attention, AttentionHistory, AttentionOutput, ProjectedMemory
+from seq2attn.attention import Attention, AttentionHistory, AttentionOutput
+from seq2attn.attention.attention import ProjectedMemory
 from seq2attn.models.interfaces import Decoder
 from seq2attn.models.memory import DecoderOutput, HiddenStates, Memory, stack_weights
 

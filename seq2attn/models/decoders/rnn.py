@@ -21,9 +21,10 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from seq2attn.attention import Attention, AttentionHistory, AttentionOutput, ProjectedMemory
-from seq2attn.config import ModelConfig, RNNDecoderConfig
-from seq2attn.config.sizes import attention_sizes, encoder_width
+from seq2attn.attention import Attention, AttentionHistory, AttentionOutput
+from seq2attn.attention.attention import ProjectedMemory
+from seq2attn.config import RNNDecoderConfig
+from seq2attn.config.sizes import SharedSettings
 from seq2attn.kernels.deferred_gradients import Linear, unrolled
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import Decoder
@@ -54,19 +55,18 @@ class RNNState(NamedTuple):
 class RNNDecoder(Decoder):
     supports_half_weights = False  # a cell sums over all steps
 
-    def __init__(self, config: RNNDecoderConfig, model: ModelConfig, vocabulary: int) -> None:
+    def __init__(self, config: RNNDecoderConfig, shared: SharedSettings, vocabulary: int) -> None:
         """Tied, the output layer's matrix is the target embedding."""
         super().__init__()
-        self.config, self.query_input, self.dropout = config, model.attention.query_input, model.dropout
-        embedding, size, tied = model.embedding, config.size, model.tied != "none"
-        sizes = attention_sizes(model)
-        values = sizes.values
+        self.config, self.query_input, self.dropout = config, shared.attention.query_input, shared.dropout
+        embedding, size, tied = shared.embedding, config.size, shared.tied
+        sizes, values = shared.sizes, shared.sizes.values
         attends = config.context_source == "attention"
         context_size = 0 if config.context_source == "none" else values
         self.attention = self.gate = self.readout = self.bridge = self.output_proj = None
         self.target_embedding = nn.Embedding(vocabulary, embedding)
         if attends:
-            self.attention = Attention(model.attention, *sizes)
+            self.attention = Attention(shared.attention, *sizes)
         if config.gate == "scalar":
             self.gate = Linear(size, 1)
         elif config.gate == "context":
@@ -86,7 +86,7 @@ class RNNDecoder(Decoder):
         self.cells = Stack[Cell]([cell(embedding, size, feedback), *upper_cells])
 
         if config.bridge in ("linear", "mean"):
-            bridged = values if config.bridge == "mean" else encoder_width(model)
+            bridged = values if config.bridge == "mean" else shared.states
             vectors = config.layers * self.cells.first.vectors
             self.bridge = Stack[nn.Linear](nn.Linear(bridged, size) for _ in range(vectors))
         if tied and self.readout_size != embedding:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from seq2attn.attention import Attention
 from seq2attn.attention.self_attention import RotaryAngles
-from seq2attn.config import ModelConfig, TransformerDecoderConfig
-from seq2attn.config.sizes import attention_sizes
+from seq2attn.config import TransformerDecoderConfig
+from seq2attn.config.sizes import SharedSettings
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.decoders.parallel import ParallelDecoder, SourceReader
 from seq2attn.models.layers.kv_cache import Cache
@@ -40,10 +40,10 @@ class Past(NamedTuple):
 
 
 class DecoderLayer(TransformerLayer):
-    def __init__(self, config: TransformerDecoderConfig, model: ModelConfig, layer_index: int) -> None:
-        super().__init__(config, model.dropout)
-        sizes = attention_sizes(model)
-        self.cross_attn = Attention(model.attention, *sizes, config.size, config.bias, layer_index)
+    def __init__(self, config: TransformerDecoderConfig, shared: SharedSettings, layer_index: int) -> None:
+        super().__init__(config, shared.dropout)
+        sizes = shared.sizes
+        self.cross_attn = Attention(shared.attention, *sizes, config.size, config.bias, layer_index)
         self.ffn = FeedForward(config)
         self.self_attn_norm, self.cross_attn_norm, self.ffn_norm = (build_norm(config) for _ in range(3))
 
@@ -64,18 +64,18 @@ class DecoderLayer(TransformerLayer):
 
 
 class TransformerDecoder(ParallelDecoder):
-    def __init__(self, config: TransformerDecoderConfig, model: ModelConfig, vocabulary: int) -> None:
+    def __init__(self, config: TransformerDecoderConfig, shared: SharedSettings, vocabulary: int) -> None:
         """Tied, the output layer's matrix is the target embedding."""
         super().__init__()
-        self.dropout = model.dropout
+        self.dropout = shared.dropout
         self.target_embedding = nn.Embedding(vocabulary, config.size)
         self.positions = Positions(config.positions, config.size, config.max_positions)
         self.layers = Stack[DecoderLayer](
-            DecoderLayer(config, model, index) for index in range(config.layers)
+            DecoderLayer(config, shared, index) for index in range(config.layers)
         )
         self.norm = build_norm(config) if config.prenorm else None
         self.output = nn.Linear(config.size, vocabulary)
-        if model.tied != "none":
+        if shared.tied:
             self.output.weight = self.target_embedding.weight
         # self-attention of the second layer reads what the first one read of the source
         self.context_feeds_later_steps = config.layers > 1

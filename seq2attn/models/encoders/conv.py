@@ -12,8 +12,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from seq2attn.config import ConvEncoderConfig, ModelConfig
-from seq2attn.config.sizes import memory_parts
+from seq2attn.config import ConvEncoderConfig
+from seq2attn.config.sizes import SharedSettings
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import TextEncoder
 from seq2attn.models.layers.gated_conv import ROOT_HALF, ConvSide, GatedConvolution, WeightNormLinear
@@ -36,12 +36,14 @@ class _ScaleGradient(torch.autograd.Function):
 
 
 class ConvEncoder(ConvSide, TextEncoder):
-    def __init__(self, config: ConvEncoderConfig, model: ModelConfig, vocabulary: int, share: float) -> None:
+    def __init__(
+        self, config: ConvEncoderConfig, shared: SharedSettings, vocabulary: int, share: float
+    ) -> None:
         """The gradient of the states is multiplied by `share`."""
         super().__init__()
-        self.parts, self.gradient_share, self.dropout = memory_parts(model), share, model.dropout
-        embedding = model.embedding
-        keep_prob, padding = 1 - model.dropout, config.kernel // 2
+        self.parts, self.gradient_share, self.dropout = shared.parts, share, shared.dropout
+        embedding = shared.embedding
+        keep_prob, padding = 1 - shared.dropout, config.kernel // 2
         self.embedding = nn.Embedding(vocabulary, embedding)
         self.positions = Positions(config.positions, embedding, config.max_positions)
         self.in_proj = WeightNormLinear(embedding, config.size, keep_prob)

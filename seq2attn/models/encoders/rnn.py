@@ -9,8 +9,8 @@ last word. So no state of a real position depends on padding, and torch's fused 
 import torch
 from torch import Tensor, nn
 
-from seq2attn.config import ModelConfig, RNNEncoderConfig
-from seq2attn.config.sizes import memory_parts
+from seq2attn.config import RNNEncoderConfig
+from seq2attn.config.sizes import SharedSettings
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import TextEncoder
 from seq2attn.models.layers.cells import CELLS, Cell, CellState
@@ -71,13 +71,13 @@ class RNNEncoder(TextEncoder):
     supports_half_weights = False  # a cell sums over all steps
 
     def __init__(
-        self, config: RNNEncoderConfig, model: ModelConfig, vocabulary: int, keep_final: bool
+        self, config: RNNEncoderConfig, shared: SharedSettings, vocabulary: int, keep_final: bool
     ) -> None:
         """With `keep_final` the memory has the final state of each layer."""
         super().__init__()
-        self.parts, self.dropout = memory_parts(model), model.dropout
-        self.embedding = nn.Embedding(vocabulary, model.embedding)
-        self.layers = Recurrence(config, model.embedding, model.dropout, keep_final)
+        self.parts, self.dropout = shared.parts, shared.dropout
+        self.embedding = nn.Embedding(vocabulary, shared.embedding)
+        self.layers = Recurrence(config, shared.embedding, shared.dropout, keep_final)
 
     def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
         embedded = dropout(self.embedding(source_BS), self.dropout, self.training)

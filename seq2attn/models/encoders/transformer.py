@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from seq2attn.attention.self_attention import RotaryAngles
-from seq2attn.config import ModelConfig, TransformerConfig, TransformerEncoderConfig
-from seq2attn.config.sizes import memory_parts
+from seq2attn.config import TransformerConfig, TransformerEncoderConfig
+from seq2attn.config.sizes import SharedSettings
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import TextEncoder
 from seq2attn.models.layers.positions import Positions
@@ -27,12 +27,12 @@ class EncoderLayer(TransformerLayer):
 
 
 class TransformerEncoder(TextEncoder):
-    def __init__(self, config: TransformerEncoderConfig, model: ModelConfig, vocabulary: int) -> None:
+    def __init__(self, config: TransformerEncoderConfig, shared: SharedSettings, vocabulary: int) -> None:
         super().__init__()
-        self.parts, self.dropout = memory_parts(model), model.dropout
+        self.parts, self.dropout = shared.parts, shared.dropout
         self.embedding = nn.Embedding(vocabulary, config.size)
         self.positions = Positions(config.positions, config.size, config.max_positions)
-        self.layers = Stack[EncoderLayer](EncoderLayer(config, model.dropout) for _ in range(config.layers))
+        self.layers = Stack[EncoderLayer](EncoderLayer(config, shared.dropout) for _ in range(config.layers))
         self.norm = build_norm(config) if config.prenorm else None
 
     def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:

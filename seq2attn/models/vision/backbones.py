@@ -112,38 +112,38 @@ def _timm_features(module: Any, x_BCYX: Tensor) -> Tensor:
     """Its maps, whichever way timm has them: channels first, channels last, or tokens with a class's before
     them.
     """
-    found: Tensor = module.forward_features(x_BCYX)
+    features: Tensor = module.forward_features(x_BCYX)
     channels = int(module.num_features)
-    if found.dim() == 3:
-        found = found[:, int(getattr(module, "num_prefix_tokens", 0)) :]
-        side = math.isqrt(found.size(1))
-        found = found.reshape(len(found), side, side, channels)
-    return found if found.size(1) == channels else found.movedim(-1, 1)
+    if features.dim() == 3:
+        features = features[:, int(getattr(module, "num_prefix_tokens", 0)) :]
+        side = math.isqrt(features.size(1))
+        features = features.reshape(len(features), side, side, channels)
+    return features if features.size(1) == channels else features.movedim(-1, 1)
 
 
 def _shape(foreign: ExternalBackbone, settings: ImageEncoderConfig) -> tuple[int, tuple[int, int]]:
     where = f'model.encoder.backbone="{settings.backbone}"'
     try:
         with torch.no_grad():
-            found: Any = foreign(torch.zeros(1, 3, settings.image_size, settings.image_size))
+            features: Any = foreign(torch.zeros(1, 3, settings.image_size, settings.image_size))
     except Exception as error:
         raise UserError(
             f"{where}: does not read images of {settings.image_size} x {settings.image_size} pixels: "
             f"{_line(error)}; set model.encoder.image_size to what it wants"
         ) from error
     if (
-        not isinstance(found, Tensor)
-        or not found.is_floating_point()
-        or found.dim() != 4
-        or found.size(0) != 1
-        or not found.numel()
+        not isinstance(features, Tensor)
+        or not features.is_floating_point()
+        or features.dim() != 4
+        or features.size(0) != 1
+        or not features.numel()
     ):
-        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
         raise UserError(
             f"{where}: makes {shape} of an image; "
             "a backbone makes a map of features, (1, channels, height, width)"
         )
-    return found.size(1), (found.size(2), found.size(3))
+    return features.size(1), (features.size(2), features.size(3))
 
 
 def _line(error: Exception) -> str:
@@ -191,20 +191,20 @@ def load_pretrained(module: nn.Module, tensors: Mapping[str, Tensor], where: str
         else set()
     )
     way = "choose the model.encoder.backbone that it was made for, or another file"
-    found = {name: tensor for name, tensor in tensors.items() if name in own}
+    weights = {name: tensor for name, tensor in tensors.items() if name in own}
     for name, tensor in own.items():
-        if name not in found and not name.endswith(COUNT):
+        if name not in weights and not name.endswith(COUNT):
             raise UserError(f"{where}: has no {name}: {way}")
-        if name in found and found[name].shape != tensor.shape:
+        if name in weights and weights[name].shape != tensor.shape:
             raise UserError(
-                f"{where}: {name} is {tuple(found[name].shape)}, where the backbone has "
+                f"{where}: {name} is {tuple(weights[name].shape)}, where the backbone has "
                 f"{tuple(tensor.shape)}: {way}"
             )
-        if name in found and not name.endswith(COUNT) and (problem := _problem(found[name], tensor)):
+        if name in weights and not name.endswith(COUNT) and (problem := _problem(weights[name], tensor)):
             raise UserError(f"{where}: {name} {problem}: {way}")
     for name in tensors:
         if name not in own and not name.endswith(COUNT) and name.partition(".")[0] not in left_out:
             raise UserError(f"{where}: has {name}, which the backbone has not: {way}")
     with torch.no_grad():
-        for name, tensor in found.items():
+        for name, tensor in weights.items():
             own[name].copy_(tensor)

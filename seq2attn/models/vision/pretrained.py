@@ -83,15 +83,15 @@ def _checkpoint(path: Path, where: str) -> object:
         raise UserError(f"{where}: damaged ({type(error).__name__}); fetch it again") from error
 
 
-def _weights(found: object, where: str) -> dict[str, Tensor]:
-    if isinstance(found, Mapping):
-        found = next((found[name] for name in INSIDE if isinstance(found.get(name), Mapping)), found)
+def _weights(content: object, where: str) -> dict[str, Tensor]:
+    if isinstance(content, Mapping):
+        content = next((content[name] for name in INSIDE if isinstance(content.get(name), Mapping)), content)
     if (
-        not isinstance(found, Mapping)
-        or not found
-        or not all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in found.items())
+        not isinstance(content, Mapping)
+        or not content
+        or not all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items())
     ):
         raise UserError(
             f"{where}: is no table of weights by name: save the state_dict() of the network alone"
         )
-    return dict(found)
+    return dict(content)

@@ -57,7 +57,7 @@ class Look(NamedTuple):
     side: int
     x: int
     y: int
-    seen: int  # percent; less while it appears or vanishes
+    opacity: int  # percent; less while it appears or vanishes
 
     @property
     def square(self) -> Square:
@@ -95,13 +95,13 @@ def after(look: Look, action: str, far: int) -> Look:
         case "turns":
             return look._replace(colour=COLOURS[colour[0]])
         case _:
-            return look._replace(seen=100 if verb == "appears" else 0)
+            return look._replace(opacity=100 if verb == "appears" else 0)
 
 
 def between(before: Look, done: Look, step: int, steps: int) -> Look:
     """A thing `step` frames into an event of `steps` frames."""
-    side, x, y, seen = (a + (b - a) * step // steps for a, b in zip(before[1:], done[1:], strict=True))
-    return Look(mixed(done.colour, before.colour, 100 * step // steps), side, x, y, seen)
+    side, x, y, opacity = (a + (b - a) * step // steps for a, b in zip(before[1:], done[1:], strict=True))
+    return Look(mixed(done.colour, before.colour, 100 * step // steps), side, x, y, opacity)
 
 
 def looks(clip: Clip) -> list[tuple[Look, ...]]:
@@ -122,7 +122,7 @@ def looks(clip: Clip) -> list[tuple[Look, ...]]:
 
 
 def fits(clip: Clip) -> bool:
-    """Whether things stay in the image and clear of each other, seen or not, wherever an event takes them
+    """Whether things stay in the image and clear of each other, visible or not, wherever an event takes them
     between its ends.
     """
     for before, done in pairwise(looks(clip._replace(steps=(1,) * len(clip.events)))):
@@ -213,9 +213,9 @@ def _twins(rng: random.Random) -> tuple[Clip, Clip]:
 def stream(seed: int) -> Iterator[tuple[Clip, Clip]]:
     """Clips with their twins without end, no two pairs of the same deeds. Equal seeds give equal clips."""
     rng = random.Random(f"clips {seed}")
-    seen = set()
+    earlier = set()
     while True:
         clip, twin = _twins(rng)
-        if clip.deeds not in seen:
-            seen.add(clip.deeds)
+        if clip.deeds not in earlier:
+            earlier.add(clip.deeds)
             yield clip, twin

@@ -20,7 +20,8 @@ def render(clip: Clip) -> Pixels:
             left, top, _, _ = look.square
             paint(opaque, thing.shape, look.colour, look.side, left, top)
             canvas = (
-                (opaque.astype(np.int64) * look.seen + canvas.astype(np.int64) * (100 - look.seen)) // 100
+                (opaque.astype(np.int64) * look.opacity + canvas.astype(np.int64) * (100 - look.opacity))
+                // 100
             ).astype(np.uint8)
         frames.append(canvas)
     return np.stack(frames)

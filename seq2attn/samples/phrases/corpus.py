@@ -17,7 +17,7 @@ from seq2attn.samples.phrases.sentences import Sentence, long_sentence, sentence
 LONGEST = 14  # words on either side of every split but test_long
 LONG = (16, 40)  # words on both sides of test_long
 HELD_OUT = 0.05  # of all pairs of lemmas
-SEEN_OFTEN = 10  # training sentences that hold each part of a held-out pair
+MIN_OCCURRENCES = 10  # training sentences that hold each part of a held-out pair
 
 SIZES = {"train": 20_000, "valid": 1_000, "test": 1_000, "test_compositional": 1_000, "test_long": 1_000}
 
@@ -58,8 +58,8 @@ def splits(seed: int, sizes: Mapping[str, int]) -> dict[str, list[Sentence]]:
     """The splits named in `sizes`, of those in `SIZES`; no English sentence is in two.
 
     test_compositional: every sentence has a held-out pair, which no other split has, while every word form is
-    in training and every lemma of the pair in at least SEEN_OFTEN of its sentences. test_long: LONG words on
-    both sides, no held-out pair, every word form in training.
+    in training and every lemma of the pair in at least MIN_OCCURRENCES of its sentences. test_long: LONG
+    words on both sides, no held-out pair, every word form in training.
     """
     ordinary: list[Sentence] = []
     compositional: list[Sentence] = []
@@ -85,7 +85,7 @@ def splits(seed: int, sizes: Mapping[str, int]) -> dict[str, list[Sentence]]:
     while len(by_split["test_compositional"]) < count:
         candidate = compositional.pop(0) if compositional else next(source)
         new_pairs = [pair for pair in candidate.pairs if held_out(pair, seed)]
-        frequent = all(counts[part] >= SEEN_OFTEN for pair in new_pairs for part in parts(pair))
+        frequent = all(counts[part] >= MIN_OCCURRENCES for pair in new_pairs for part in parts(pair))
         if new_pairs and frequent and known(candidate):
             by_split["test_compositional"].append(candidate)
     by_split["test_long"] = _long(seed, sizes.get("test_long", 0), known)

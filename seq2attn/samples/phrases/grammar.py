@@ -458,7 +458,7 @@ class Derivation:
         tense: str = "",
         modal: bool = True,
         negation: bool = True,
-        asked: bool = False,
+        interrogative: bool = False,
     ) -> Group:
         """Tense, negation, adverb and modal of a verb."""
         self.use("verb", verb.key)
@@ -475,7 +475,7 @@ class Derivation:
             tense == "past"
             and en.past(verb.english) == verb.english
             and negated != "not"
-            and not asked
+            and not interrogative
             and not (subject.person == 3 and not subject.plural)
         ):
             tense = "present"

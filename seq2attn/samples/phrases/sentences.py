@@ -143,13 +143,13 @@ def _adjective(d: Derivation, adjective: lexicon.Adjective, subject: Agreement) 
     )
 
 
-def existence(d: Derivation, asked: bool = False) -> Both:
+def existence(d: Derivation, interrogative: bool = False) -> Both:
     """There is a cat in the garden: il y a, whatever the number."""
     place = d.place()
     noun = d.noun(among("person animal food thing clothes text furniture vehicle"))
-    negated = not asked and d.chance(0.25)
+    negated = not interrogative and d.chance(0.25)
     phrase = d.noun_phrase(noun, "none" if negated else "new", relative=False)
-    future = not asked and d.chance(0.2)
+    future = not interrogative and d.chance(0.2)
     there, be = d.node(), d.node()
     no = phrase.english[0].nodes  # stands for ne, pas and de alike
     ne, pas = ((Word("ne", no),), (Word("pas", no),)) if negated else ((), ())
@@ -158,7 +158,7 @@ def existence(d: Derivation, asked: bool = False) -> Both:
         if future
         else words("are" if phrase.agreement.plural else "is", be)
     )
-    english = (verb + words("there", there)) if asked else (words("there", there) + verb)
+    english = (verb + words("there", there)) if interrogative else (words("there", there) + verb)
     french = (
         words("il", there)
         + ne
@@ -310,19 +310,24 @@ def conjunction(d: Derivation, first: str, second: str, last: str = "") -> str:
 # Questions
 
 
-ASKED = {"where": "où", "when": "quand", "why": "pourquoi"}
+QUESTION_WORDS = {"where": "où", "when": "quand", "why": "pourquoi"}
 
 
 def question(d: Derivation) -> Both:
     """Does she ...? Where, when and why does she ...? with est-ce que."""
-    asked = d.weighted({"": 45.0, "where": 20.0, "when": 17.0, "why": 18.0})
-    frames = {"where": ("", "object"), "when": ("", "object", "to", "gift")}.get(asked, ())
+    question_word = d.weighted({"": 45.0, "where": 20.0, "when": 17.0, "why": 18.0})
+    frames = {"where": ("", "object"), "when": ("", "object", "to", "gift")}.get(question_word, ())
     verb = _verb(d, frames)
-    while asked in ("where", "when") and (verb.tenses != lexicon.ALL or verb.french == "mourir"):
+    while question_word in ("where", "when") and (verb.tenses != lexicon.ALL or verb.french == "mourir"):
         verb = _verb(d, frames)
     subject = d.subject(verb, relative=False)
-    group = d.group(verb, subject.agreement, negation=asked == "why" and not _universal(subject), asked=True)
-    if asked in ("where", "when"):
+    group = d.group(
+        verb,
+        subject.agreement,
+        negation=question_word == "why" and not _universal(subject),
+        interrogative=True,
+    )
+    if question_word in ("where", "when"):
         group = replace(group, adverb=None)
     complement = d.complement(group, subject.agreement)
     aux, rest = english_group(group, subject.agreement, inverted=True)
@@ -330,7 +335,7 @@ def question(d: Derivation) -> Both:
     french = (
         french_group(group, subject.agreement, complement.clitics, complement.accusative) + complement.french
     )
-    return _ask(d, asked, ASKED.get(asked, ""), aux, subject, rest, french)
+    return _ask(d, question_word, QUESTION_WORDS.get(question_word, ""), aux, subject, rest, french)
 
 
 def _ask(
@@ -351,11 +356,11 @@ def described_question(d: Derivation) -> Both:
     group = d.group(BE, subject.agreement, "present", negation=False)
     aux, rest = english_group(group, subject.agreement, inverted=True)
     english, french = _adjective(d, adjective, subject.agreement)
-    asked = "why" if d.chance(0.35) else ""
+    question_word = "why" if d.chance(0.35) else ""
     return _ask(
         d,
-        asked,
-        ASKED.get(asked, ""),
+        question_word,
+        QUESTION_WORDS.get(question_word, ""),
         aux,
         subject,
         rest + english,
@@ -375,7 +380,7 @@ def who_question(d: Derivation) -> Both:
 
 def object_question(d: Derivation) -> Both:
     """What does she eat? Who does she see? How many apples, which apples did she eat? The participle agrees
-    with what is asked for.
+    with its object.
     """
     kind = d.weighted({"what": 30.0, "who": 20.0, "how many": 25.0, "which": 25.0})
     verbs = [verb for verb in VERBS if verb.frame == "object" and "person" in verb.subjects]
@@ -386,10 +391,10 @@ def object_question(d: Derivation) -> Both:
     else:
         verbs = [verb for verb in verbs if verb.english != "drink"]  # nothing to count
     verb = d.pick(verbs)
-    node, wanted = d.node(), HE
+    node, agreement = d.node(), HE
     d.use("question", kind)
     subject = d.subject(verb, relative=False)
-    group = replace(d.group(verb, subject.agreement, negation=False, asked=True), adverb=None)
+    group = replace(d.group(verb, subject.agreement, negation=False, interrogative=True), adverb=None)
     aux, rest = english_group(group, subject.agreement, inverted=True)
     asking = words("est-ce que", *aux[0].nodes)
     if kind == "what":
@@ -402,17 +407,17 @@ def object_question(d: Derivation) -> Both:
         d.pair("object", verb.key, noun.english)
         d.use("noun", noun.english)
         plural = kind == "how many" or (noun.kind != "kin" and d.chance(0.4))
-        wanted = Agreement(3, plural, noun.feminine)
+        agreement = Agreement(3, plural, noun.feminine)
         head = d.node()
         first_en = words(kind, node) + words(noun.english_plural if plural else noun.english, head)
         which = fr.agree("quel", noun.feminine, plural) if kind == "which" else "combien de"
         first_fr = words(which, node) + words(noun.french_plural if plural else noun.french, head)
-    french = french_group(group, subject.agreement, accusative=wanted)
+    french = french_group(group, subject.agreement, accusative=agreement)
     return first_en + aux + subject.english + rest, first_fr + asking + subject.french + french
 
 
 def existence_question(d: Derivation) -> Both:
-    english, french = existence(d, asked=True)
+    english, french = existence(d, interrogative=True)
     return english, words("est-ce que", *english[0].nodes) + french
 
 

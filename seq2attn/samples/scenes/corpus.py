@@ -26,11 +26,11 @@ def row(scene: Scene, number: int) -> dict[str, Any]:
     """A scene's PNG, five captions, and for each caption the boxes of the things that it names: [word, left,
     top, right, bottom].
     """
-    said = captions(scene)
+    texts = captions(scene)
     return {
         "image": {"bytes": png(render(scene)), "path": f"{number:05}.png"},
-        "captions": [caption.text for caption in said],
-        "boxes": [[[word, *thing.box] for word, thing in caption.named] for caption in said],
+        "captions": [caption.text for caption in texts],
+        "boxes": [[[word, *thing.box] for word, thing in caption.named] for caption in texts],
     }
 
 

@@ -122,20 +122,20 @@ def far_enough(first: Thing, second: Thing) -> bool:
 
 def _looks(rng: random.Random, count: int) -> list[tuple[str, str, str, str]]:
     """Different looks: most share a colour or a shape with another; none shares size, colour and shape."""
-    made: list[tuple[str, str, str, str]] = []
-    while len(made) < count:
+    result: list[tuple[str, str, str, str]] = []
+    while len(result) < count:
         size, colour, texture, shape = (
             pick(rng, list(SIDES)),
             pick(rng, list(COLOURS)),
             pick(rng, TEXTURES),
             pick(rng, list(SHAPES)),
         )
-        if made and rng.random() < 0.6:
-            other = pick(rng, made)
+        if result and rng.random() < 0.6:
+            other = pick(rng, result)
             colour, shape = (other[1], shape) if rng.random() < 0.5 else (colour, other[3])
-        if (size, colour, shape) not in {(looks[0], looks[1], looks[3]) for looks in made}:
-            made.append((size, colour, texture, shape))
-    return made
+        if (size, colour, shape) not in {(looks[0], looks[1], looks[3]) for looks in result}:
+            result.append((size, colour, texture, shape))
+    return result
 
 
 def _places(rng: random.Random, looks: Sequence[tuple[str, str, str, str]]) -> tuple[Thing, ...]:
@@ -172,9 +172,9 @@ def _scene(rng: random.Random) -> Scene:
 def stream(seed: int) -> Iterator[Scene]:
     """Scenes without end, no two of which hold things of the same looks. Equal seeds give equal scenes."""
     rng = random.Random(f"scenes {seed}")
-    seen = set()
+    earlier = set()
     while True:
-        drawn = _scene(rng)
-        if drawn.looks not in seen:
-            seen.add(drawn.looks)
-            yield drawn
+        scene = _scene(rng)
+        if scene.looks not in earlier:
+            earlier.add(scene.looks)
+            yield scene

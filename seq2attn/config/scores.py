@@ -1,0 +1,46 @@
+"""The scores of attention: their names, and what the settings must know about each.
+
+A new score is a name and a row here; `seq2attn.attention.scores` computes it.
+"""
+
+from typing import Literal, NamedTuple
+
+ScoreName = Literal[
+    "additive",
+    "dot",
+    "scaled-dot",
+    "general",
+    "keyed",
+    "concat",
+    "concat-linear",
+    "sigmoid",
+    "cosine",
+    "location",
+    "concat-location",
+]
+
+
+class ScoreTraits(NamedTuple):
+    formula: str  # of a query s and a key h, biases left out
+    hidden_units: bool = False  # their number is model.attention.size
+    equal_sizes: bool = False  # queries and keys must have one size
+    uses_keys: bool = True
+
+
+SCORES: dict[ScoreName, ScoreTraits] = {
+    "additive": ScoreTraits("v . tanh(W s + U h)", hidden_units=True),
+    "dot": ScoreTraits("s . h", equal_sizes=True),
+    "scaled-dot": ScoreTraits("s . h / sqrt(size)", equal_sizes=True),
+    "general": ScoreTraits("s . W h"),
+    "keyed": ScoreTraits("q(s) . k(h), with query_map and key_map"),  # the maps decide the rest
+    "concat": ScoreTraits("v . tanh(W [s; h])", hidden_units=True),
+    "concat-linear": ScoreTraits("w . [s; h]"),
+    "sigmoid": ScoreTraits("sigmoid(w . [s; h])"),
+    "cosine": ScoreTraits("cos(s, h) times a learned number", equal_sizes=True),
+    "location": ScoreTraits("s times one row of W for each source position", uses_keys=False),
+    "concat-location": ScoreTraits(
+        "[last token's embedding; s] times one row of W for each source position", uses_keys=False
+    ),
+}
+FORMULAS = "; ".join(f"{name}: {traits.formula}" for name, traits in SCORES.items())
+WITH_HIDDEN_UNITS = tuple(name for name, traits in SCORES.items() if traits.hidden_units)
