@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seq2attn.attention.self_attention_2d import SelfAttention2d
 from seq2attn.config import ImageEncoderConfig
 from seq2attn.models.interfaces import Backbone
+from seq2attn.models.vision.self_attention_2d import SelfAttention2d
 
 EPS = 1e-5  # added to a variance
 GROUP = 16  # channels of a group (Wu and He 2018, table 3)

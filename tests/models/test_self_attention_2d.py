@@ -6,7 +6,7 @@ import reference
 import torch
 from torch import nn
 
-from seq2attn.attention.self_attention_2d import SelfAttention2d
+from seq2attn.models.vision.self_attention_2d import SelfAttention2d
 
 
 @pytest.fixture(autouse=True)
