@@ -225,11 +225,13 @@ def test_several_splits_stand_under_their_names(call: Call, run: Path) -> None:
 
 
 def looking(at: Callable[[Caption, int], Sequence[int]]) -> Callable[..., list[Caption]]:
-    """A `force` whose attention is known: word `word` of a caption looks at the cells (row, column) of a grid
+    """A `score_targets` whose attention is known: word `word` of a caption looks at the cells (row, column) of a grid
     of 2 x 4 that `at` says.
     """
 
-    def force(self: Captioner, images: Sequence[Any], texts: Sequence[str], **options: Any) -> list[Caption]:
+    def score_targets(
+        self: Captioner, images: Sequence[Any], texts: Sequence[str], **options: Any
+    ) -> list[Caption]:
         found = []
         for image, caption in zip(images, texts, strict=True):
             words = caption.split()
@@ -250,7 +252,7 @@ def looking(at: Callable[[Caption, int], Sequence[int]]) -> Callable[..., list[C
             )
         return found
 
-    return force
+    return score_targets
 
 
 def right_side(image: np.ndarray) -> bool:
@@ -282,7 +284,7 @@ def right_side(image: np.ndarray) -> bool:
 def test_a_word_is_right_where_its_largest_weight_is_in_its_box(
     call: Call, run: Path, monkeypatch: pytest.MonkeyPatch, at: Callable[..., Any], hits: float | None
 ) -> None:
-    monkeypatch.setattr(Captioner, "force", looking(at))
+    monkeypatch.setattr(Captioner, "score_targets", looking(at))
     found = json.loads(call(run, "--json")[1])["pointing"]
     every = [number for number in tiny_captions.numbers("test") for _ in tiny_captions.captions(number)]
     by_hand = sum(number % 2 == 0 for number in every) / len(every) if hits is None else hits
@@ -302,7 +304,9 @@ def test_weights_of_another_word_or_image_are_seen(
 ) -> None:
     honest = looking(lambda words, word, image: (1, 3 if right_side(image) == (words[word] == "bar") else 0))
 
-    def force(self: Captioner, images: Sequence[Any], texts: Sequence[str], **options: Any) -> list[Caption]:
+    def score_targets(
+        self: Captioner, images: Sequence[Any], texts: Sequence[str], **options: Any
+    ) -> list[Caption]:
         if bug == "image":
             return honest(self, [*images[1:], images[0]], texts)
         return [
@@ -310,9 +314,9 @@ def test_weights_of_another_word_or_image_are_seen(
             for caption in honest(self, images, texts)
         ]
 
-    monkeypatch.setattr(Captioner, "force", force)
+    monkeypatch.setattr(Captioner, "score_targets", score_targets)
     assert json.loads(call(run, "--json")[1])["pointing"]["accuracy"] < 0.8
-    monkeypatch.setattr(Captioner, "force", honest)
+    monkeypatch.setattr(Captioner, "score_targets", honest)
     assert json.loads(call(run, "--json")[1])["pointing"]["accuracy"] == 1
 
 

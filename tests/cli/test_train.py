@@ -437,8 +437,8 @@ def test_show_describes_every_setting(run: Run, preset: str) -> None:
     assert all(config.description(config.load(preset), key) in row for key, row in rows.items())
     assert "One of rnn, conv, transformer, image." in rows["model.encoder.kind"]
     assert rows["search.max_length"] == (
-        "# search.max_length is not set Longest output: tokens; not set: 2 * source tokens + 10, "
-        "and 50 for an image."
+        "# search.max_length is not set Maximum output length: tokens; "
+        "not set: 2 * source tokens + 10 for text, 50 for an image."
     )
     Path("mine.toml").write_text(out)
     assert config.load("mine.toml") == config.load(preset)

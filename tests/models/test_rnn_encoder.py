@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seq2attn.config import ModelConfig, RNNEncoderConfig
+from seq2attn.config.sizes import shared_settings
 from seq2attn.models.encoders.rnn import RNNEncoder
 
 TORCH = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -20,7 +21,8 @@ def _in_float64(float64: None) -> None: ...
 def encoder(tree: dict[str, object], dropout: float, keep_final: bool = False) -> RNNEncoder:
     """Of these settings, over 9 words."""
     config = RNNEncoderConfig.model_validate(tree)
-    return RNNEncoder(config, ModelConfig(embedding=E, dropout=dropout), 9, keep_final)
+    shared = shared_settings(ModelConfig(encoder=config, embedding=E, dropout=dropout))
+    return RNNEncoder(config, shared, 9, keep_final)
 
 
 def pair(

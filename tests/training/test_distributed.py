@@ -154,7 +154,7 @@ def two_processes(path: Path, changes: tuple[str, ...], *stops: int) -> list[lis
     """Two processes train a run at `path`, as torchrun would start them, as often as there are `stops`: steps
     until the second one asks to end. The lines each printed.
     """
-    code = WORKER.format(toy=str(Path(__file__).parent), changes=changes, path=str(path), stops=stops)
+    code = WORKER.format(toy=str(Path(__file__).parents[1]), changes=changes, path=str(path), stops=stops)
     found = _started(code)
     # of both: where one fails, the other tells how far it was
     assert [status for _, _, status in found] == [0, 0], found
