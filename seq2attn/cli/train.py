@@ -132,8 +132,8 @@ def train(
 
     Without arguments it trains a small translator on the bundled corpus in a few minutes.
 
-    Ctrl-C (INT) and the signals TERM, HUP, USR1, USR2 and XCPU save the training state and exit. The same command
-    with --resume continues the training. For several devices or machines:
+    Ctrl-C (INT) and the signals TERM, HUP, USR1, USR2 and XCPU save the training state and exit.
+    The same command with --resume continues the training. For several devices or machines:
     torchrun --nproc-per-node N -m seq2attn train ...
     """
     if glossary_:

@@ -225,8 +225,8 @@ def test_several_splits_stand_under_their_names(call: Call, run: Path) -> None:
 
 
 def looking(at: Callable[[Caption, int], Sequence[int]]) -> Callable[..., list[Caption]]:
-    """A `score_targets` whose attention is known: word `word` of a caption looks at the cells (row, column) of a grid
-    of 2 x 4 that `at` says.
+    """A `score_targets` whose attention is known: word `word` of a caption looks at the cells (row, column)
+    of a grid of 2 x 4 that `at` says.
     """
 
     def score_targets(
@@ -528,7 +528,7 @@ def test_a_training_ends_with_the_scores_that_evaluate_gives(
         "validate_sentences=2",
         "batch_tokens=200",
         "warmup=0",
-        "captions=2",
+        "captions_per_image=2",
     ]
     sizes = [
         "embedding=16",
