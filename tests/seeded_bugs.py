@@ -179,7 +179,7 @@ BUGS = (
     Bug("models/decoders/conv.py", "memory.mask_BS.sum(1).to(", "torch.full_like(memory.mask_BS[:, 0], memory.mask_BS.size(1), dtype=torch.long).to(", ("models/test_gated_conv.py", "-k", "padding")),
     Bug("models/decoders/conv.py", "torch.float32)).sqrt()", "torch.float32))", ("models/test_gated_conv.py", "-k", "papers")),
     Bug("models/decoders/conv.py", "config.layers > 1 and config.kernel > 1", "config.kernel > 1", ("models/test_gated_conv.py", "-k", "changes_later")),
-    Bug("models/decoders/conv.py", "*sizes, layer_index=layer_index", "*sizes", ("models/test_gated_conv.py", "-k", "by_themselves")),
+    Bug("models/decoders/conv.py", "*shared.sizes, layer_index=layer_index", "*shared.sizes", ("models/test_gated_conv.py", "-k", "by_themselves")),
     Bug("models/layers/gated_conv.py", "(4 if self.gated else 1)", "1", ("models/test_gated_conv.py", "-k", "glorot")),
     Bug("models/layers/gated_conv.py", "self.gain.copy_(self.lengths())", "self.gain.fill_(1.0)", ("models/test_gated_conv.py", "-k", "glorot or drawn_whatever")),
     Bug("models/memory.py", "mask_BS[..., None].to(x_BSV.dtype)", "torch.ones_like(mask_BS[..., None]).to(x_BSV.dtype)", ("models/test_pairs.py", "-k", "starts_from")),

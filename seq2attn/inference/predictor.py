@@ -147,9 +147,13 @@ class Predictor(abc.ABC, Generic[Source, Result]):
             for member, of_member in enumerate(sources)
         ]
 
+    def encoder_input(self, member: int, sources: Sequence[Source]) -> tuple[Tensor, Tensor]:
+        """The sources and their mask, on the device, as the encoder of a member takes them."""
+        source, mask = self._read(member, sources)
+        return source.to(self.device), mask.to(self.device)
+
     def _encode(self, member: int, sources: Sequence[Source]) -> Memory:
-        source, mask = (tensor.to(self.device) for tensor in self._read(member, sources))
-        encoded: Memory = self.models[member].encoder(source, mask)
+        encoded: Memory = self.models[member].encoder(*self.encoder_input(member, sources))
         return encoded
 
     @contextmanager

@@ -40,12 +40,11 @@ def self_attention(
     model, settings = predictor.models[0], predictor.config.model
     decoder = None
     with predictor.inference_mode():
-        source_BS, mask_BS = (tensor.to(predictor.device) for tensor in predictor._read(0, [source]))
-        layers = model.encoder.self_attention(source_BS, mask_BS)
+        layers = model.encoder.self_attention(*predictor.encoder_input(0, [source]))
         encoder = torch.stack(layers, 1)[..., :size, :size] if layers else None
         if target is not None:
             tokens_BT = torch.tensor([[BOS, *target]], device=predictor.device)
-            (memory,) = predictor.encode([[source]], [0])[:1]
+            (memory,) = predictor.encode([[source]], [0])
             decoder = model.decoder.self_attention(tokens_BT, memory)
     if encoder is None and target is None:
         name = "self_attention" if settings.encoder.kind == "image" else "kind"

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from seq2attn import config
 from seq2attn.config import ModelConfig
-from seq2attn.config.sizes import shared_settings
+from seq2attn.config.sizes import SharedSettings, shared_settings
 from seq2attn.models.decoders.conv import ConvDecoder
 from seq2attn.models.decoders.rnn import RNNDecoder
 from seq2attn.models.decoders.transformer import TransformerDecoder
@@ -51,7 +51,8 @@ def build(model: ModelConfig, source_size: int, target_size: int, draw: bool = T
             f'model.tied="all" needs one vocabulary for both sides: they have {source_size} and '
             f"{target_size} entries"
         )
-    seq2seq = Seq2Seq(_encoder(model, source_size), _decoder(model, target_size))
+    shared = shared_settings(model)
+    seq2seq = Seq2Seq(_encoder(model, shared, source_size), _decoder(model, shared, target_size))
     if model.tied == "all":
         cast(TextEncoder, seq2seq.encoder).embedding.weight = seq2seq.decoder.target_embedding.weight
     if draw:
@@ -59,8 +60,8 @@ def build(model: ModelConfig, source_size: int, target_size: int, draw: bool = T
     return seq2seq
 
 
-def _encoder(model: ModelConfig, vocabulary: int) -> Encoder:
-    decoder, shared = model.decoder, shared_settings(model)
+def _encoder(model: ModelConfig, shared: SharedSettings, vocabulary: int) -> Encoder:
+    decoder = model.decoder
     match model.encoder:
         case config.RNNEncoderConfig() as encoder:
             # a decoder that starts from the last states needs an LSTM's c, which torch's fused call does not
@@ -78,8 +79,7 @@ def _encoder(model: ModelConfig, vocabulary: int) -> Encoder:
             return (VideoEncoder if encoder.clips else ImageEncoder)(encoder, dropout=model.dropout)
 
 
-def _decoder(model: ModelConfig, vocabulary: int) -> Decoder:
-    shared = shared_settings(model)
+def _decoder(model: ModelConfig, shared: SharedSettings, vocabulary: int) -> Decoder:
     match model.decoder:
         case config.RNNDecoderConfig() as decoder:
             return RNNDecoder(decoder, shared, vocabulary)

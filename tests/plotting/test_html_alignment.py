@@ -1,43 +1,15 @@
 """The page: complete in itself, every word as text, and weights that a browser reads back."""
 
-import html.parser
 import json
 import unicodedata
 
 import numpy as np
 import pytest
+from html_reader import HOSTILE, Reader
 
 from seq2attn.errors import UsageError
 from seq2attn.plotting import html_alignment
 from seq2attn.plotting.alignment import Alignment
-
-
-class Reader(html.parser.HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.data = ""
-        self.inside = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self.inside = "weights" if dict(attrs).get("id") == "weights" else tag
-        if tag == "bdi":
-            self.words.append("")
-
-    def handle_endtag(self, tag):
-        self.inside = ""
-
-    def handle_data(self, data):
-        if self.inside == "bdi":
-            self.words[-1] += data
-        if self.inside == "weights":
-            self.data += data
-
-
-HOSTILE = ["<script>alert(1)</script>", "</script>", "&amp;", "\"'", "{x}", "北京", "القطط", "\ud800"]
 
 
 def test_words_are_text_and_weights_are_read_back():

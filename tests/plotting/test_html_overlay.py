@@ -1,7 +1,6 @@
 """The page of images: complete in itself, words as text, pixels and weights that a browser reads back."""
 
 import base64
-import html.parser
 import io
 import json
 import re
@@ -9,40 +8,17 @@ import warnings
 
 import numpy as np
 import pytest
+from html_reader import HOSTILE, Reader
 from PIL import Image
 
 from seq2attn.errors import UsageError
 from seq2attn.plotting import html_overlay
 from seq2attn.plotting.html_overlay import CaptionAttention
 
-HOSTILE = ["<script>alert(1)</script>", "</script>", "&amp;", "\"'", "{x}", "北京", "القطط", "\ud800"]
 PIXELS = np.random.default_rng(1).integers(0, 256, (12, 20, 3), dtype=np.uint8)
 
 
-class Reader(html.parser.HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.data = ""
-        self.inside = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self.inside = "weights" if dict(attrs).get("id") == "weights" else tag
-        if tag == "bdi":
-            self.words.append("")
-
-    def handle_endtag(self, tag):
-        self.inside = ""
-
-    def handle_data(self, data):
-        if self.inside == "bdi":
-            self.words[-1] += data
-        if self.inside == "weights":
-            self.data += data
-
+class ImageReader(Reader):
     def images(self) -> list[np.ndarray]:
         sources = [str(attributes["src"]) for tag, attributes in self.tags if tag == "img"]
         return [
@@ -55,7 +31,7 @@ class Reader(html.parser.HTMLParser):
 
 def test_words_are_text_and_pixels_and_weights_are_read_back():
     weights = np.random.default_rng(1).random((len(HOSTILE), 6))
-    reader = Reader(
+    reader = ImageReader(
         html_overlay.render([CaptionAttention(PIXELS, HOSTILE, weights, (2, 3), "<b>name")], "<title>")
     )
     assert reader.words == HOSTILE
@@ -70,7 +46,9 @@ def test_words_are_text_and_pixels_and_weights_are_read_back():
 
 def test_a_clip_has_all_its_frames_in_order():
     frames = np.stack([PIXELS, PIXELS[::-1], PIXELS[:, ::-1]])
-    reader = Reader(html_overlay.render([CaptionAttention(frames, ["a", "b"], np.ones((2, 3)) / 3, None)]))
+    reader = ImageReader(
+        html_overlay.render([CaptionAttention(frames, ["a", "b"], np.ones((2, 3)) / 3, None)])
+    )
     np.testing.assert_array_equal(reader.images(), frames)
     assert json.loads(reader.data)[0][:3] == [0, 0, 0.4]
     assert not [tag for tag, _ in reader.tags if tag == "canvas"]
@@ -104,7 +82,7 @@ def test_a_large_image_is_kept_small(tmp_path):
             ],
             tmp_path / "page.html",
         )
-    images = Reader((tmp_path / "page.html").read_text(encoding="utf-8")).images()
+    images = ImageReader((tmp_path / "page.html").read_text(encoding="utf-8")).images()
     assert [image.shape for image in images] == [(512, 768, 3), (160, 240, 3)]
     assert len(list(tmp_path.iterdir())) == 1
 

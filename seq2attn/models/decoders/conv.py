@@ -55,11 +55,10 @@ class ConvPast(NamedTuple):
 class ConvLayer(nn.Module):
     def __init__(self, config: ConvDecoderConfig, shared: SharedSettings, layer_index: int) -> None:
         super().__init__()
-        sizes = shared.sizes
         self.convolution = GatedConvolution(config.size, config.kernel, 1 - shared.dropout)
         self.query_proj = WeightNormLinear(config.size, shared.embedding)
-        self.attention = Attention(shared.attention, *sizes, layer_index=layer_index)
-        self.context_proj = WeightNormLinear(sizes.values, config.size)
+        self.attention = Attention(shared.attention, *shared.sizes, layer_index=layer_index)
+        self.context_proj = WeightNormLinear(shared.sizes.values, config.size)
 
 
 class ConvDecoder(ConvSide, ParallelDecoder):

@@ -60,13 +60,13 @@ class RNNDecoder(Decoder):
         super().__init__()
         self.config, self.query_input, self.dropout = config, shared.attention.query_input, shared.dropout
         embedding, size, tied = shared.embedding, config.size, shared.tied
-        sizes, values = shared.sizes, shared.sizes.values
+        values = shared.sizes.values
         attends = config.context_source == "attention"
         context_size = 0 if config.context_source == "none" else values
         self.attention = self.gate = self.readout = self.bridge = self.output_proj = None
         self.target_embedding = nn.Embedding(vocabulary, embedding)
         if attends:
-            self.attention = Attention(shared.attention, *sizes)
+            self.attention = Attention(shared.attention, *shared.sizes)
         if config.gate == "scalar":
             self.gate = Linear(size, 1)
         elif config.gate == "context":

@@ -42,8 +42,7 @@ class Past(NamedTuple):
 class DecoderLayer(TransformerLayer):
     def __init__(self, config: TransformerDecoderConfig, shared: SharedSettings, layer_index: int) -> None:
         super().__init__(config, shared.dropout)
-        sizes = shared.sizes
-        self.cross_attn = Attention(shared.attention, *sizes, config.size, config.bias, layer_index)
+        self.cross_attn = Attention(shared.attention, *shared.sizes, config.size, config.bias, layer_index)
         self.ffn = FeedForward(config)
         self.self_attn_norm, self.cross_attn_norm, self.ffn_norm = (build_norm(config) for _ in range(3))
 
