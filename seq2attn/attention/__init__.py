@@ -5,6 +5,6 @@ It needs torch, the settings and `kernels/`, and knows no model.
 """
 
 from seq2attn.attention.attention import Attention, AttentionOutput
-from seq2attn.attention.history import AttentionHistory
+from seq2attn.attention.history import AttentionHistory, History
 
-__all__ = ["Attention", "AttentionHistory", "AttentionOutput"]
+__all__ = ["Attention", "AttentionHistory", "AttentionOutput", "History"]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2attn.attention.normalisers import softmax
+from seq2attn.attention.part import StackedLinear
 from seq2attn.kernels.dot_product import dot_product_attention
 
 
@@ -21,20 +22,9 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.heads, self.kv_heads, self.rotary = heads, kv_heads or heads, rotary
         self.head_size = size // heads
-        self.qkv = nn.Linear(size, (heads + 2 * self.kv_heads) * self.head_size, bias=bias)
+        sizes = [number * self.head_size for number in (heads, self.kv_heads, self.kv_heads)]
+        self.qkv = StackedLinear(size, sizes, bias)  # queries, keys and values
         self.out = nn.Linear(size, size, bias=bias)
-
-    def parts(self) -> tuple[Tensor, ...]:
-        """The matrices of queries, keys and values, each a view."""
-        kv = self.kv_heads * self.head_size
-        queries, keys, values = self.qkv.weight.split((self.heads * self.head_size, kv, kv))
-        return queries, keys, values
-
-    def draw_parameters(self, init: str, init_range: float) -> None:
-        """Redraw the matrices of queries, keys and values each by itself where `init` looks at sizes."""
-        if init == "glorot":
-            for part in self.parts():
-                nn.init.xavier_uniform_(part)
 
     def rotary_angles(self, position_T: Tensor, like: Tensor) -> "RotaryAngles | None":
         """The rotations of queries and keys at these positions, the same for all layers; None where the

@@ -154,7 +154,7 @@ def _feedforward(spec: Any, own: FeedForward, norm: nn.Module) -> None:
     _map(spec.linear_1, own.down.weight, own.down.bias)
     into = [spec.linear_0, spec.linear_0_noact] if own.activation == "swiglu" else [spec.linear_0]
     biases = [None] * len(into) if own.up.bias is None else own.up.bias.chunk(len(into))
-    for part, weight, bias in zip(into, own.parts(), biases, strict=True):
+    for part, weight, bias in zip(into, own.up.parts(), biases, strict=True):
         _map(part, weight, bias)
 
 

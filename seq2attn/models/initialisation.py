@@ -15,7 +15,7 @@ def initialise(model: nn.Module, init: str, init_range: float) -> None:
     glorot: matrices Glorot-uniform (Glorot and Bengio 2010), embeddings N(0, 1/size), biases 0.
     uniform: everything uniform in +- init_range (Sutskever 2014: 0.08, Luong 2015: 0.1).
     bahdanau15: matrices N(0, 0.01^2), biases 0 (Bahdanau 2015, appendix B.1).
-    Always: a norm's gain 1 and its shift 0; a backbone as `Backbone.draw` says.
+    Always: a norm's gain 1 and its shift 0; all of a backbone as `Backbone.draw` says.
 
     Modules then redraw what a scheme does not fit: in the order of `model.modules()`, encoder and decoder
     last.
@@ -23,10 +23,8 @@ def initialise(model: nn.Module, init: str, init_range: float) -> None:
     backbones = [module for module in model.modules() if isinstance(module, Backbone)]
     for backbone in backbones:
         backbone.draw()
-    theirs = {parameter for backbone in backbones for parameter in backbone.parameters()}
-    for parameter in model.parameters():
-        if parameter in theirs:
-            continue
+    theirs = {part for backbone in backbones for part in (*backbone.parameters(), *backbone.modules())}
+    for parameter in (parameter for parameter in model.parameters() if parameter not in theirs):
         if init == "uniform":
             nn.init.uniform_(parameter, -init_range, init_range)
         elif parameter.dim() < 2:
@@ -36,10 +34,11 @@ def initialise(model: nn.Module, init: str, init_range: float) -> None:
         else:
             nn.init.xavier_uniform_(parameter)
     sides = list(model.children())
-    for module in (*(module for module in model.modules() if module not in sides), *sides):
+    own = [module for module in model.modules() if module not in sides and module not in theirs]
+    for module in (*own, *sides):
         if isinstance(module, nn.LayerNorm | nn.RMSNorm):
             module.reset_parameters()
         elif isinstance(module, nn.Embedding) and init == "glorot":
             nn.init.normal_(module.weight, 0, module.embedding_dim**-0.5)
         elif draw := getattr(module, "draw_parameters", None):
-            draw(init, init_range)
+            draw(init)

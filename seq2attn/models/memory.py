@@ -1,6 +1,6 @@
 """What encoder, decoder and loss hand to each other: a memory, hidden states, an output."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self
 
 import torch
@@ -68,10 +68,9 @@ class HiddenStates(NamedTuple):
         return cls(x_BTD, stack_weights(outputs) if weights else None, log_p, entropy)
 
 
-def stack_weights(outputs: Sequence[AttentionOutput]) -> Tensor | None:
+def stack_weights(outputs: Iterable[AttentionOutput]) -> Tensor | None:
     """The weights (B, T, L, H, S) of the attentions of L layers, each (B, T, H, S)."""
-    weights = [output.weights for output in outputs if output.weights is not None]
-    return torch.stack(weights, 2) if weights else None
+    return stack_present([output.weights for output in outputs], 2)
 
 
 def mean_attention(weights_LHS: Tensor) -> Tensor:
@@ -79,6 +78,17 @@ def mean_attention(weights_LHS: Tensor) -> Tensor:
     return torch.stack([weights_HS.mean(-2) for weights_HS in weights_LHS.unbind(-3)]).mean(0)
 
 
-def _sum(parts: Sequence[Tensor | None]) -> Tensor | None:
-    tensors = [part for part in parts if part is not None]
-    return torch.stack(tensors).sum(0) if tensors else None
+def present(parts: Iterable[Tensor | None]) -> list[Tensor]:
+    """The parts that are not None."""
+    return [part for part in parts if part is not None]
+
+
+def stack_present(parts: Iterable[Tensor | None], dim: int) -> Tensor | None:
+    """The parts that are not None, stacked along a new dimension; None where there are none."""
+    tensors = present(parts)
+    return torch.stack(tensors, dim) if tensors else None
+
+
+def _sum(parts: Iterable[Tensor | None]) -> Tensor | None:
+    stacked = stack_present(parts, 0)
+    return None if stacked is None else stacked.sum(0)

@@ -51,11 +51,10 @@ class Backpointers:
         outputs = iter(self._read([(b, end.last_step, end.row) for b, row in enumerate(ends) for end in row]))
         results = []
         for of_sentence, limit in zip(ends, longest, strict=True):
-            hypotheses = []
-            for end in of_sentence:
-                tokens, weights = next(outputs)
-                finished = end.last_step < limit
-                hypotheses.append(Hypothesis(tokens, end.score, end.log_prob, weights, finished))
+            hypotheses = [
+                Hypothesis(tokens, end.score, end.log_prob, weights, finished=end.last_step < limit)
+                for end, (tokens, weights) in zip(of_sentence, outputs, strict=False)
+            ]
             empty = Hypothesis([], -math.inf, -math.inf, None, finished=False)
             results.append(hypotheses + [empty] * (least - len(hypotheses)))
         return results

@@ -12,15 +12,13 @@ It knows a model by its encoder and decoder, and data by lengths and ids. It kno
 output: metrics are handed in, and output is made of the events.
 """
 
-import math
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Generator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import torch
-from torch import nn
 
 from seq2attn.data.batches import Pairs
 from seq2attn.devices import Format, autocast, keep_freed_memory, trim_heap
@@ -32,12 +30,12 @@ from seq2attn.training import resume
 from seq2attn.training.distributed import World
 from seq2attn.training.events import Event, Finished, RunningMeans, Saved, Scores, Update, Validation
 from seq2attn.training.finite import refuse_non_finite
+from seq2attn.training.gradient_step import GradientStep
 from seq2attn.training.microbatches import UpdateBatches, epoch_order, mix, update_batches
 from seq2attn.training.objectives.cross_entropy import CrossEntropy
 from seq2attn.training.objectives.objective import Objective
 from seq2attn.training.objectives.reinforce import first_baseline, next_baseline
 from seq2attn.training.objectives.self_critical import RewardFunction, SelfCritical
-from seq2attn.training.optimizers import build_optimizer
 from seq2attn.training.schedules import learning_rate
 from seq2attn.training.state import State
 from seq2attn.training.validation import Clock, Validator, WeightAverages
@@ -91,22 +89,12 @@ class _Trainer:
         if world.device.type == "cpu":
             keep_freed_memory()
         world.broadcast(named_tensors(model).values())
-        self.parameters: list[nn.Parameter] = [p for p in model.parameters() if p.requires_grad]
-        self.backbone = [p for p in model.encoder.backbone_parameters() if p.requires_grad]
-        self.optimizer = build_optimizer(self.parameters, self.backbone, settings)
-        self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.format == "fp16")
-        self.averages = WeightAverages(model, settings)
-        self.trained = resume.Trained(model, self.averages, self.optimizer, self.scaler)
+        self.gradient_step = gradient_step = GradientStep(model, settings, world, self.format)
+        self.averages = averages = WeightAverages(model, settings)
+        self.trained = resume.Trained(model, averages, gradient_step.optimizer, gradient_step.scaler)
         self.autocast = partial(autocast, world.device, self.format)
         self.validator = Validator(
-            model,
-            self.directory,
-            self.validation,
-            self.averages,
-            world,
-            self.autocast,
-            self.validate,
-            self.stop,
+            model, self.directory, self.validation, averages, world, self.autocast, self.validate, self.stop
         )
         self._resume()
         self.session_start = self.state
@@ -132,7 +120,7 @@ class _Trainer:
         # On a CPU a second thread would take from the cores that multiply: a step on text takes 14% longer.
         ahead = self.world.device.type == "cuda" or self.training.ahead
         batches = Prefetch(self.updates, PREFETCHED, "batches") if ahead else nullcontext(self.updates)
-        with self._backbone_restored(), batches as updates:
+        with self.gradient_step.backbone_restored(), batches as updates:
             while True:
                 reason = self._reason()
                 scheduled = self.state.step % self.settings.validate_every == 0
@@ -154,15 +142,6 @@ class _Trainer:
                     return
                 yield self._update(next(updates))
 
-    @contextmanager
-    def _backbone_restored(self) -> Iterator[None]:
-        """At the end no parameter is frozen that was not frozen before."""
-        try:
-            yield
-        finally:
-            for parameter in self.backbone:
-                parameter.requires_grad_(True)
-
     def _reason(self) -> str | None:
         """Why training is over, or None."""
         if self.state.step >= self.settings.max_steps:
@@ -177,41 +156,30 @@ class _Trainer:
         lr = learning_rate(settings, step, decays=self.state.plateau.decays, minutes=self.clock.spent / 60)
         objective = self._objective(step)
         self.model.train()
-        for parameter in self.backbone:
-            parameter.requires_grad_(step > settings.unfreeze_step)
+        self.gradient_step.freeze(step)
         loss = torch.zeros((), dtype=torch.float64, device=self.world.device)
         entropy = None
         for number, batch in update.batches:
             seed = mix(settings.seed, step, number)
             torch.manual_seed(seed)
             sums = objective(batch.to(self.world.device), seed)
-            torch.autograd.backward(self.scaler.scale(sums.objective / update.tokens))
+            self.gradient_step.backward(sums.objective / update.tokens)
             loss += sums.loss.detach() / update.tokens
             if sums.entropy is not None:
                 entropy = (0.0 if entropy is None else entropy) + sums.entropy / update.tokens
-        # The optimizer would also step by a gradient of zero: a frozen backbone must have none.
-        self.world.sum_gradients([p for p in self.parameters if p.requires_grad])
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr * group["factor"]
-        self.scaler.unscale_(self.optimizer)
-        norm_tensor = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        norm_tensor = self.gradient_step.norm()
         nats = 0.0 if entropy is None else entropy.item()
         mean_loss, stops, self.clock.spent, mean_entropy = self.world.sum(
             [loss.item(), float(self.stop()), self.clock.to_exchange(self.world), nats]
         )
         self.stop_requested = stops > 0
         norm = norm_tensor.item()
-        # In fp16 at this loss scale: the scaler leaves the step out and lowers the scale.
-        scaled = self.scaler.is_enabled() and self.scaler.get_scale() > 1
-        overflow = scaled and math.isfinite(mean_loss) and not math.isfinite(norm)
+        overflow = self.gradient_step.overflows(mean_loss, norm)
         if not overflow:
             refuse_non_finite(self.directory, step, "loss", mean_loss)
             refuse_non_finite(self.directory, step, "norm of the gradient", norm)
-        if settings.clip_norm and norm > settings.clip_norm and not overflow:
-            torch.nn.utils.clip_grads_with_norm_(self.parameters, settings.clip_norm, norm_tensor)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.zero_grad()
+        clips = 0 < settings.clip_norm < norm and not overflow
+        self.gradient_step.apply(lr, norm_tensor, clips)
         if not overflow:
             self.averages.update(step)
         if step % TRIM_EVERY == 0 and self.world.device.type == "cpu":

@@ -449,7 +449,7 @@ def test_a_new_score_draws_its_vector(init: str) -> None:
     with torch.no_grad():
         for parameter in score.parameters():
             parameter.fill_(0.5 if parameter.dim() == 2 else 0.0)
-        score.draw_parameters(init, 0.1)
+        score.draw_parameters(init)
     assert not score.query.bias.any()
     assert (score.query.weight == 0.5).all() == (init != "bahdanau15")
     if init == "glorot":
@@ -468,7 +468,7 @@ def test_draw_parameters_draws_as_bahdanau15_says(name: str, history: bool) -> N
     _, score, *_ = make(name, history)
     before = {name: parameter.detach().clone() for name, parameter in score.named_parameters()}
     with torch.no_grad():
-        score.draw_parameters("bahdanau15", 0.1)
+        score.draw_parameters("bahdanau15")
     for parameter_name, parameter in score.named_parameters():
         redrawn = hasattr(score, "v") and parameter.dim() == 2
         assert torch.equal(parameter, before[parameter_name]) == (not redrawn)

@@ -61,7 +61,7 @@ def test_shared_keys_and_values_equal_heads_with_copies(heads: int, kv_heads: in
     matrices are one another's copies.
     """
     shared, full = make(heads, kv_heads, rotary and heads == 6), make(heads, None, rotary and heads == 6)
-    queries, keys, values = (part.unflatten(0, (-1, D // heads)) for part in shared.parts())
+    queries, keys, values = (part.unflatten(0, (-1, D // heads)) for part in shared.qkv.parts())
     biases = shared.qkv.bias.unflatten(0, (-1, D // heads)).split((heads, kv_heads, kv_heads))
     group = heads // kv_heads
     with torch.no_grad():
@@ -80,7 +80,7 @@ def test_shared_keys_and_values_equal_heads_with_copies(heads: int, kv_heads: in
     torch.testing.assert_close(shared(x, mask()), full(x, mask()))
     torch.testing.assert_close(shared(x, None), full(x, None))
     assert shared.qkv.weight.shape == (D + 2 * D // group, D)
-    assert [tuple(part.shape) for part in shared.parts()] == [(D, D), (D // group, D), (D // group, D)]
+    assert [tuple(part.shape) for part in shared.qkv.parts()] == [(D, D), (D // group, D), (D // group, D)]
     assert [tuple(part.shape) for part in shared.project(x, None)] == [
         (B, count, T, D // heads) for count in (heads, kv_heads, kv_heads)
     ]
@@ -150,11 +150,11 @@ def test_draw_parameters_draws_queries_keys_and_values_apart(init: str) -> None:
     attention = SelfAttention(96, 6, 1, False, True)
     before = attention.qkv.weight.detach().clone()
     with torch.no_grad():
-        attention.draw_parameters(init, 0.1)
+        attention.qkv.draw_parameters(init)
     if init != "glorot":
         assert attention.qkv.weight.equal(before)
         return
-    for part in attention.parts():
+    for part in attention.qkv.parts():
         bound = (6 / sum(part.shape)) ** 0.5
         assert 0.98 * bound < part.abs().max() <= bound
 

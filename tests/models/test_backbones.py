@@ -191,6 +191,27 @@ def test_its_weights_are_its_makers_and_are_kept_with_the_rest(offer: Offer) -> 
     assert torch.equal(other.eval()(source, mask, tokens).logits, made.eval()(source, mask, tokens).logits)
 
 
+@pytest.mark.parametrize("init", ["glorot", "uniform", "bahdanau15"])
+def test_initialise_changes_nothing_of_a_backbone_from_elsewhere(offer: Offer, init: str) -> None:
+    """Its norms and embeddings have the types of ours, and yet they are not drawn anew."""
+
+    class Patches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm, self.place = nn.Conv2d(3, 6, 8, 8), nn.LayerNorm(6), nn.Embedding(16, 6)
+            for parameter in self.parameters():
+                nn.init.constant_(parameter, 0.25)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.conv(x).flatten(2).mT + self.place.weight
+            return self.norm(y).mT.unflatten(2, (4, 4))  # type: ignore[no-any-return]
+
+    offer(net=Patches)
+    with allow_code():
+        net = build(model("somebodys:net").model_copy(update={"init": init}), 0, 7)
+    assert all((parameter == 0.25).all() for parameter in net.encoder.backbone_parameters())
+
+
 def test_it_is_always_as_in_use(offer: Offer) -> None:
     """Its norms keep their statistics, and none of its images knows another; its weights are trained all
     the same.

@@ -29,7 +29,7 @@ from seq2attn.models.decoders import conv as conv_decoders
 from seq2attn.models.decoders.conv import ConvDecoder
 from seq2attn.models.encoders import conv as conv_encoders
 from seq2attn.models.encoders.conv import ConvEncoder
-from seq2attn.models.layers.gated_conv import GatedConvolution, WeightNorm, WeightNormLinear
+from seq2attn.models.layers.gated_conv import GatedConv, WeightNorm, WeightNormLinear
 from seq2attn.models.memory import DecoderOutput, mean_attention
 from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.models.state import select
@@ -354,7 +354,7 @@ def test_normalised_weights_are_torchs(kernel: int | None) -> None:
     """torch.nn.utils.parametrizations.weight_norm with the same direction and length: what comes out, and
     every gradient.
     """
-    ours = WeightNormLinear(4, 5) if kernel is None else GatedConvolution(4, kernel, 1.0, padding=2)
+    ours = WeightNormLinear(4, 5) if kernel is None else GatedConv(4, kernel, 1.0, padding=2)
     theirs = nn.utils.parametrizations.weight_norm(
         nn.Linear(4, 5) if kernel is None else nn.Conv1d(4, 8, kernel, padding=2)
     )
@@ -781,7 +781,7 @@ def test_a_residual_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     source, mask, _ = sentences()
     monkeypatch.setattr(conv_encoders, "dropout", lambda x, p, training: x if x.size(-1) == SIZE else x * 0)
     encoder = cast(ConvEncoder, model.encoder)
-    convolution = cast(GatedConvolution, encoder.layers[0])
+    convolution = cast(GatedConv, encoder.layers[0])
     with torch.no_grad():
         x = encoder.in_proj(encoder.embedding(source))
         nothing = convolution(torch.zeros(B, S, 5))

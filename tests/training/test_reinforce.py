@@ -113,11 +113,11 @@ class Case:
         return torch.tensor(list(itertools.product(once, repeat=self.steps)))
 
     def gradient(self, objective):
-        found = torch.autograd.grad(objective, self.trainer.parameters, allow_unused=True)
+        found = torch.autograd.grad(objective, self.trainer.gradient_step.parameters, allow_unused=True)
         return torch.cat(
             [
                 (torch.zeros_like(p) if g is None else g).flatten()
-                for p, g in zip(self.trainer.parameters, found, strict=True)
+                for p, g in zip(self.trainer.gradient_step.parameters, found, strict=True)
             ]
         )
 
@@ -424,7 +424,7 @@ def test_low_precision_has_nearly_the_same_gradient(tmp_path, format):
         net.decoder.attention.normalise = InTurn()
         made = toy.new_trainer(tmp_path / kind, conf, net, format=kind)
         # small enough for the first step
-        made.scaler = torch.amp.GradScaler("cpu", init_scale=256.0, enabled=kind == "fp16")
+        made.gradient_step.scaler = torch.amp.GradScaler("cpu", init_scale=256.0, enabled=kind == "fp16")
         before = torch.cat([p.detach().flatten() for p in net.parameters()])
         made._update(next(made.updates))
         found.append(

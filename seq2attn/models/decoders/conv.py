@@ -26,13 +26,7 @@ from seq2attn.config import ConvDecoderConfig
 from seq2attn.config.sizes import SharedSettings
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.decoders.parallel import ParallelDecoder, ParallelSource, SourceReader
-from seq2attn.models.layers.gated_conv import (
-    ROOT_HALF,
-    ConvSide,
-    GatedConvolution,
-    WeightNorm,
-    WeightNormLinear,
-)
+from seq2attn.models.layers.gated_conv import ROOT_HALF, ConvSide, GatedConv, WeightNorm, WeightNormLinear
 from seq2attn.models.layers.positions import Positions
 from seq2attn.models.layers.stack import Stack
 from seq2attn.models.memory import Memory
@@ -55,7 +49,7 @@ class ConvPast(NamedTuple):
 class ConvLayer(nn.Module):
     def __init__(self, config: ConvDecoderConfig, shared: SharedSettings, layer_index: int) -> None:
         super().__init__()
-        self.convolution = GatedConvolution(config.size, config.kernel, 1 - shared.dropout)
+        self.convolution = GatedConv(config.size, config.kernel, 1 - shared.dropout)
         self.query_proj = WeightNormLinear(config.size, shared.embedding)
         self.attention = Attention(shared.attention, *shared.sizes, layer_index=layer_index)
         self.context_proj = WeightNormLinear(shared.sizes.values, config.size)
@@ -69,7 +63,7 @@ class ConvDecoder(ConvSide, ParallelDecoder):
         self.target_embedding = nn.Embedding(vocabulary, embedding)
         self.positions = Positions(config.positions, embedding, config.max_positions)
         self.in_proj = WeightNormLinear(embedding, config.size, 1 - shared.dropout)
-        self.layers = Stack[ConvLayer](ConvLayer(config, shared, index) for index in range(config.layers))
+        self.layers = Stack[ConvLayer](ConvLayer(config, shared, i) for i in range(config.layers))
         self.out_proj = WeightNormLinear(config.size, embedding)
         self.output = nn.Linear(embedding, vocabulary)
         if shared.tied:

@@ -10,18 +10,17 @@ At step i, with the last token's embedding e_i = E y_{i-1}:
     r_i  = readout of s_i, and of c_i and e_i where they go there
     y_i  ~ softmax(W_o r_i + b_o)
 
-The context at the cell's input is c_i where the query is s_{i-1}, which is known before the step, and c_{i-1}
-where it is s_i. Only recipes in which a step waits for the context of an earlier one loop over the steps; the
-others run the recurrence at once.
+The cell's input takes c_i where the query is s_{i-1}, because that query is known before the step. Where the
+query is s_i, it takes c_{i-1}. Training loops over the steps only in recipes in which a step needs the
+context of an earlier one. In the others the cells run over all steps, and then the contexts are computed.
 """
 
-from collections.abc import Iterable
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from seq2attn.attention import Attention, AttentionHistory, AttentionOutput
+from seq2attn.attention import Attention, AttentionOutput, History
 from seq2attn.attention.attention import ProjectedMemory
 from seq2attn.config import RNNDecoderConfig
 from seq2attn.config.sizes import SharedSettings
@@ -30,24 +29,25 @@ from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import Decoder
 from seq2attn.models.layers.cells import CELLS, Cell, CellState
 from seq2attn.models.layers.stack import Stack
-from seq2attn.models.memory import DecoderOutput, HiddenStates, Memory, mean_over
+from seq2attn.models.memory import DecoderOutput, HiddenStates, Memory, mean_over, present, stack_present
 from seq2attn.models.state import select
 
-History = AttentionHistory | None
-# the result of T steps: states (B, T, H), readouts (B, T, D) with input feeding, and attention
+# the result of T steps: states (B, T, H), readouts (B, T, D) with input feeding, and the attention's output
 Steps = tuple[Tensor, Tensor | None, AttentionOutput]
 
 
 class RNNSource(NamedTuple):
-    """What every step reads; dim 0 is the sentence."""
+    """What every step reads of the sources; dim 0 is the sentence."""
 
     projected: ProjectedMemory | None  # None without attention
     summary_BV: Tensor
 
 
 class RNNState(NamedTuple):
+    """What one step leaves to the next, of R rows."""
+
     layers: tuple[CellState, ...]
-    context: Tensor | None  # (R, V), where the next step's cell takes it
+    context: Tensor | None  # (R, V): c_i, where the next step's cell takes it
     readout: Tensor | None  # (R, D), with input feeding
     history: History
 
@@ -63,10 +63,9 @@ class RNNDecoder(Decoder):
         values = shared.sizes.values
         attends = config.context_source == "attention"
         context_size = 0 if config.context_source == "none" else values
-        self.attention = self.gate = self.readout = self.bridge = self.output_proj = None
+        self.gate = self.readout = self.bridge = None
         self.target_embedding = nn.Embedding(vocabulary, embedding)
-        if attends:
-            self.attention = Attention(shared.attention, *shared.sizes)
+        self.attention = Attention(shared.attention, *shared.sizes) if attends else None
         if config.gate == "scalar":
             self.gate = Linear(size, 1)
         elif config.gate == "context":
@@ -86,11 +85,11 @@ class RNNDecoder(Decoder):
         self.cells = Stack[Cell]([cell(embedding, size, feedback), *upper_cells])
 
         if config.bridge in ("linear", "mean"):
-            bridged = values if config.bridge == "mean" else shared.states
+            bridge_inputs = values if config.bridge == "mean" else shared.states
             vectors = config.layers * self.cells.first.vectors
-            self.bridge = Stack[nn.Linear](nn.Linear(bridged, size) for _ in range(vectors))
-        if tied and self.readout_size != embedding:
-            self.output_proj = nn.Linear(self.readout_size, embedding, bias=False)
+            self.bridge = Stack[nn.Linear](nn.Linear(bridge_inputs, size) for _ in range(vectors))
+        projects = tied and self.readout_size != embedding
+        self.output_proj = nn.Linear(self.readout_size, embedding, bias=False) if projects else None
         self.output = nn.Linear(embedding if tied else self.readout_size, vocabulary)
         if tied:
             self.output.weight = self.target_embedding.weight
@@ -141,18 +140,18 @@ class RNNDecoder(Decoder):
         return HiddenStates.of_layers(self._before_output(readout_BTD), [output], weights)
 
     def _unroll(self, e_BTE: Tensor, source: RNNSource, state: RNNState) -> Steps:
-        """One step after the other."""
+        """One step after the other, where a step needs the context of an earlier one."""
         steps = []
         gates_BTG = self.cells.first.input_to_gates(e_BTE)
         with unrolled():
             for e_BE, gates in zip(e_BTE.unbind(1), gates_BTG.unbind(1), strict=True):
                 output, state = self._step(e_BE, gates, state, source)
                 steps.append((state.layers[-1].h, state.readout, *output))
-        s_BTH, readout_BTD, *outputs = (_stack_steps(parts) for parts in zip(*steps, strict=True))
+        s_BTH, readout_BTD, *outputs = (stack_present(parts, 1) for parts in zip(*steps, strict=True))
         return cast(Tensor, s_BTH), readout_BTD, AttentionOutput(*outputs)
 
     def _parallel(self, e_BTE: Tensor, source: RNNSource, state: RNNState) -> Steps:
-        """Where no step waits for the context of an earlier one: all states, then all contexts."""
+        """All states, then all contexts, where no step needs the context of an earlier one."""
         x = e_BTE
         summary = source.summary_BV if self.config.context_source == "summary" else None
         for index, (cell, start) in enumerate(zip(self.cells, state.layers, strict=True)):
@@ -166,17 +165,17 @@ class RNNDecoder(Decoder):
     def _step(
         self, e_RE: Tensor, gates: Tensor, state: RNNState, source: RNNSource
     ) -> tuple[AttentionOutput, RNNState]:
-        """One step from the embedding's part of the first layer's gates."""
+        """One step. `gates` is the part of the first layer's gates that comes from the embedding."""
         config = self.config
         output = AttentionOutput(state.context)
         if self.query_is_previous or self.attention is None:
             output = self._attend_rows(state.layers[-1].h, e_RE, source, state.history)
-        feedback = _present((output.context if "input" in config.context_to else None, state.readout))
+        feedback = present((output.context if "input" in config.context_to else None, state.readout))
         lowest, *upper = self.cells
         layers = [lowest.step(gates, torch.cat(feedback, -1) if feedback else None, state.layers[0])]
         context = output.context if "layer" in config.context_to else None
-        for cell, before in zip(upper, state.layers[1:], strict=True):
-            layers.append(cell.step(cell.input_to_gates(self._drop(layers[-1].h)), context, before))
+        for cell, last in zip(upper, state.layers[1:], strict=True):
+            layers.append(cell.step(cell.input_to_gates(self._drop(layers[-1].h)), context, last))
         readout = history = None
         if self.attention is not None:
             if not self.query_is_previous:
@@ -210,16 +209,17 @@ class RNNDecoder(Decoder):
             return output
         context = cast(Tensor, output.context)
         scalar = self.config.gate == "scalar"
-        opening = self.gate(s_BTH if scalar else torch.cat([e_BTE, s_BTH, context], -1))
-        # one number a row, torch's loop would take some of them together and the rest one by one, by how many
-        # rows there are
+        logit = self.gate(s_BTH if scalar else torch.cat([e_BTE, s_BTH, context], -1))
+        # Of one number a row, torch computes the sigmoid of some rows in vectors and of the rest one by one,
+        # with another last digit. Expanded, a sentence's result does not depend on the size of its batch.
         if not torch.is_grad_enabled():
-            opening = opening.expand_as(context)
-        return output._replace(context=opening.sigmoid() * context)
+            logit = logit.expand_as(context)
+        return output._replace(context=logit.sigmoid() * context)
 
     def _readout(self, state: Tensor, context: Tensor | None, embedded: Tensor) -> Tensor:
+        """r of states s, contexts c and embeddings e, each (..., any)."""
         context = context if "readout" in self.config.context_to else None
-        x = torch.cat(_present((state, context, embedded if self.config.readout_embedding else None)), -1)
+        x = torch.cat(present((state, context, embedded if self.config.readout_embedding else None)), -1)
         if self.readout is None:
             return x
         y: Tensor = self.readout(x)
@@ -244,15 +244,6 @@ class RNNDecoder(Decoder):
         return dropout(x, self.dropout, self.training)
 
     def _before_output(self, readout: Tensor) -> Tensor:
+        """The output layer's input: the readout, projected to a tied embedding's size where it differs."""
         readout = self._drop(readout)
         return readout if self.output_proj is None else self.output_proj(readout)
-
-
-def _present(parts: Iterable[Tensor | None]) -> list[Tensor]:
-    return [part for part in parts if part is not None]
-
-
-def _stack_steps(parts: Iterable[Tensor | None]) -> Tensor | None:
-    """One tensor (B, T, ...) of the steps' (B, ...); None where the steps have none."""
-    tensors = _present(parts)
-    return torch.stack(tensors, 1) if tensors else None

@@ -69,9 +69,7 @@ class TransformerDecoder(ParallelDecoder):
         self.dropout = shared.dropout
         self.target_embedding = nn.Embedding(vocabulary, config.size)
         self.positions = Positions(config.positions, config.size, config.max_positions)
-        self.layers = Stack[DecoderLayer](
-            DecoderLayer(config, shared, index) for index in range(config.layers)
-        )
+        self.layers = Stack[DecoderLayer](DecoderLayer(config, shared, i) for i in range(config.layers))
         self.norm = build_norm(config) if config.prenorm else None
         self.output = nn.Linear(config.size, vocabulary)
         if shared.tied:

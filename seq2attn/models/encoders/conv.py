@@ -16,7 +16,7 @@ from seq2attn.config import ConvEncoderConfig
 from seq2attn.config.sizes import SharedSettings
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import TextEncoder
-from seq2attn.models.layers.gated_conv import ROOT_HALF, ConvSide, GatedConvolution, WeightNormLinear
+from seq2attn.models.layers.gated_conv import ROOT_HALF, ConvSide, GatedConv, WeightNormLinear
 from seq2attn.models.layers.positions import Positions
 from seq2attn.models.layers.stack import Stack
 from seq2attn.models.memory import Memory, mean_over, part_of
@@ -47,8 +47,8 @@ class ConvEncoder(ConvSide, TextEncoder):
         self.embedding = nn.Embedding(vocabulary, embedding)
         self.positions = Positions(config.positions, embedding, config.max_positions)
         self.in_proj = WeightNormLinear(embedding, config.size, keep_prob)
-        self.layers = Stack[GatedConvolution](
-            GatedConvolution(config.size, config.kernel, keep_prob, padding) for _ in range(config.layers)
+        self.layers = Stack[GatedConv](
+            GatedConv(config.size, config.kernel, keep_prob, padding) for _ in range(config.layers)
         )
         self.out_proj = WeightNormLinear(config.size, embedding)
 

@@ -35,7 +35,7 @@ class Cell(nn.Module, abc.ABC):
         self.feedback = Linear(feedback_size, self.gates * size, bias=False) if feedback_size else None
         self.hidden_to_gates = Linear(size, self.gates * size)
 
-    def draw_parameters(self, init: str, init_range: float) -> None:
+    def draw_parameters(self, init: str) -> None:
         """Recurrent matrices orthogonal, gate by gate (Bahdanau 2015, appendix B.1), but with "uniform"."""
         if init != "uniform":
             for gate in self.hidden_to_gates.weight.split(self.size):
@@ -102,9 +102,9 @@ class LSTMCell(Cell):
 
     gates, vectors = 4, 2
 
-    def draw_parameters(self, init: str, init_range: float) -> None:
+    def draw_parameters(self, init: str) -> None:
         """The forget gate's bias 1 too: remember, until training says otherwise (Gers 2000)."""
-        super().draw_parameters(init, init_range)
+        super().draw_parameters(init)
         if init != "uniform":
             self.input_to_gates.bias[self.size : 2 * self.size] = 1.0
 

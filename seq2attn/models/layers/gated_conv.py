@@ -29,7 +29,7 @@ class WeightNorm(nn.Module):
         self.gain = nn.Parameter(torch.empty(shape[0]))
         self.bias = nn.Parameter(torch.empty(shape[0]))
 
-    def draw_parameters(self, init: str, init_range: float) -> None:
+    def draw_parameters(self, init: str) -> None:
         """Glorot: of n inputs to a unit, of which dropout keeps the share p, v is N(0, 4p/n) before a gate
         and N(0, p/n) before none (Gehring 2017, section 3.5). Always: g = |v|, so that W is v.
         """
@@ -60,7 +60,7 @@ class WeightNormLinear(WeightNorm):
         return F.linear(x, self.normalised_weight() if weight is None else weight, self.bias)
 
 
-class GatedConvolution(WeightNorm):
+class GatedConv(WeightNorm):
     """a * sigmoid(b) of [a; b] = W [x_j; ...; x_{j+k-1}] + b: a gated linear unit (section 3.2; Dauphin
     2017).
     """
@@ -81,7 +81,7 @@ class ConvSide(nn.Module):
     but with "uniform".
     """
 
-    def draw_parameters(self, init: str, init_range: float) -> None:
+    def draw_parameters(self, init: str) -> None:
         if init == "glorot":
             for module in self.modules():
                 if isinstance(module, nn.Embedding):

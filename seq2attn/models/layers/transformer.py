@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seq2attn.attention.part import StackedLinear
 from seq2attn.attention.self_attention import RotaryAngles, SelfAttention
 from seq2attn.config import TransformerConfig
 from seq2attn.kernels.dropout import dropout
@@ -25,20 +26,9 @@ class FeedForward(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.activation = config.activation
-        units = config.feedforward * (2 if self.activation == "swiglu" else 1)
-        self.up = nn.Linear(config.size, units, bias=config.bias)
+        matrices = 2 if self.activation == "swiglu" else 1
+        self.up = StackedLinear(config.size, [config.feedforward] * matrices, config.bias)
         self.down = nn.Linear(config.feedforward, config.size, bias=config.bias)
-
-    def parts(self) -> tuple[Tensor, ...]:
-        """W_1, or W and V, each a view."""
-        matrices: tuple[Tensor, ...] = self.up.weight.split(self.down.in_features)
-        return matrices
-
-    def draw_parameters(self, init: str, init_range: float) -> None:
-        """Glorot: W and V as matrices of their own."""
-        if init == "glorot":
-            for part in self.parts():
-                nn.init.xavier_uniform_(part)
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.up(x)

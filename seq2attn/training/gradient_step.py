@@ -1,0 +1,71 @@
+"""A step of the optimizer: the gradients of all batches and processes, their norm, and the new parameters.
+
+In fp16 a loss is multiplied by a scale before its backward pass, so that small gradients do not become 0. A
+gradient that is not finite is then an overflow: the step is left out, and the scale is lowered.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from seq2attn.config import TrainConfig
+from seq2attn.devices import Format
+from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.training.distributed import World
+from seq2attn.training.optimizers import build_optimizer
+
+
+class GradientStep:
+    """For each update: `freeze`, `backward` of each batch, `norm`, then `apply`."""
+
+    def __init__(self, model: Seq2Seq, settings: TrainConfig, world: World, format: Format) -> None:
+        self.settings, self.world = settings, world
+        self.parameters: list[nn.Parameter] = [p for p in model.parameters() if p.requires_grad]
+        self.backbone = [p for p in model.encoder.backbone_parameters() if p.requires_grad]
+        self.optimizer = build_optimizer(self.parameters, self.backbone, settings)
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=format == "fp16")
+
+    def freeze(self, step: int) -> None:
+        """The backbone has no gradient until train.unfreeze_step is over."""
+        for parameter in self.backbone:
+            parameter.requires_grad_(step > self.settings.unfreeze_step)
+
+    @contextmanager
+    def backbone_restored(self) -> Iterator[None]:
+        """At the end no parameter is frozen that was not frozen before."""
+        try:
+            yield
+        finally:
+            for parameter in self.backbone:
+                parameter.requires_grad_(True)
+
+    def backward(self, objective: Tensor) -> None:
+        """Add the gradient of a part of the objective."""
+        torch.autograd.backward(self.scaler.scale(objective))
+
+    def norm(self) -> Tensor:
+        """The norm of the whole gradient, of all processes, without the loss scale; on the device."""
+        # The optimizer would also step by a gradient of zero: a frozen backbone must have none.
+        self.world.sum_gradients([p for p in self.parameters if p.requires_grad])
+        self.scaler.unscale_(self.optimizer)
+        return torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+
+    def overflows(self, loss: float, norm: float) -> bool:
+        """The loss is finite and the gradient is not, at a loss scale that can still be lowered."""
+        scaled = self.scaler.is_enabled() and self.scaler.get_scale() > 1
+        return scaled and math.isfinite(loss) and not math.isfinite(norm)
+
+    def apply(self, lr: float, norm: Tensor, clips: bool) -> None:
+        """Change the parameters, and forget the gradients. `clips`: the gradient is longer than
+        train.clip_norm and becomes that long.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group["factor"]
+        if clips:
+            torch.nn.utils.clip_grads_with_norm_(self.parameters, self.settings.clip_norm, norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
