@@ -1,12 +1,13 @@
-"""Attention = score x normaliser x values, in one head or several. Read this file first.
+"""Attention: a score, a normaliser and values, in one head or several. Read this file first.
 
     weights a_ij = normalise(score(query_i, key_j))        context c_i = sum_j a_ij value_j
 
-A window may restrict which positions j a query reads; a history feature lets a score see the weights of
-earlier steps. An attention knows neither encoder nor decoder. It holds no state: what one step leaves to the
-next is a value, `AttentionHistory`, that the caller carries.
+A window may restrict which positions j a query reads. A history feature lets a score see the weights of
+earlier steps. An attention knows neither encoder nor decoder, and it stores nothing between two calls: what
+one step leaves to the next is an `AttentionHistory`, which the caller holds and hands in.
 
-Shapes: B sentences, T queries a sentence, S source positions, H heads.
+Shapes: B sentences, T queries of each sentence, S source positions, H heads, G heads of keys and values. In
+training the T queries are the steps of a sentence; in a search they are the rows of its beam.
 """
 
 from typing import NamedTuple
@@ -24,21 +25,21 @@ from seq2attn.kernels.dot_product import dot_product_attention, to_compute_dtype
 
 
 class ProjectedMemory(NamedTuple):
-    """Keys and values of a source, projected once. No step changes them."""
+    """Keys and values of a source, projected once for all steps."""
 
     keys: Tensor  # (B, H, S, any)
     values: Tensor  # (B, H, S, V / H)
-    history_keys: Tensor | None  # (B, H, S, any): what the history feature computes once per source
-    mask_BS: Tensor  # True = real
+    history_keys: Tensor | None  # (B, H, S, any): what the history feature computes once for a source
+    mask_BS: Tensor  # bool, True = a real position, False = padding
 
 
 class AttentionOutput(NamedTuple):
-    """The result for T queries of each sentence."""
+    """What T queries of each sentence read."""
 
     context: Tensor | None  # (B, T, V)
     weights: Tensor | None = None  # (B, T, H, S)
     log_prob: Tensor | None = None  # (B, T): log-probability of the sampled positions of all heads
-    entropy: Tensor | None = None  # (B, T): of the distributions that they were sampled from, nats
+    entropy: Tensor | None = None  # (B, T): entropy of the distributions they were sampled from, nats
 
 
 class Attention(nn.Module):
@@ -55,10 +56,10 @@ class Attention(nn.Module):
     ) -> None:
         """`size` is the hidden size of the score, of all heads together.
 
-        One head compares queries and keys as they are, and the context has the values' size. Several heads,
-        or an `out_size`, project queries, keys, values and context by linear maps (Vaswani 2017, section
-        3.2.2), with a `bias` or without. `layer_index` separates the random draws of the attentions of one
-        decoder.
+        A single head without an `out_size` compares queries and keys as they are, and its context has the
+        size of the values. Otherwise linear maps project queries, keys, values and context (Vaswani 2017,
+        section 3.2.2), with a `bias` or without. `layer_index` gives each attention of a decoder random
+        numbers of its own.
         """
         super().__init__()
         projects = config.heads > 1 or out_size is not None
@@ -82,17 +83,17 @@ class Attention(nn.Module):
         self.score = build_score(config, query_size, key_size, head_size, history_size)
         self.window = build_window(config, query_size, head_size)
         self.normalise = build_normaliser(config, first_stream=layer_index * self.heads)
-        # a step needs the weights of earlier steps; the number of the step
-        self.needs_history = self.history_feature is not None
+        self.needs_history = self.history_feature is not None  # a step reads the weights of earlier steps
+        # a step reads its own number
         self.needs_step = self.normalise.draws or (self.window is not None and self.window.needs_step)
-        # torch has one call for it, where nobody asks for the weights
+        # one call of torch computes the context, where nobody asks for the weights
         bare = self.window is None and self.history_feature is None
         self.can_fuse = bare and self.score.is_product and self.normalise.fusible
 
     def project_memory(self, keys_BSK: Tensor, values_BSV: Tensor, mask_BS: Tensor) -> ProjectedMemory:
-        """Keys and values as every step reads them."""
+        """Keys and values as every step reads them, from keys (B, S, K), values (B, S, V) and their mask."""
         keys, values = keys_BSK, values_BSV
-        if self.key is not None:  # without it all heads share the keys
+        if self.key is not None:  # without this map all heads share the keys
             keys = _split(self.key(keys), self.kv_heads).contiguous()
         if self.value is not None:
             values = _split(self.value(values), self.kv_heads).contiguous()
@@ -110,9 +111,10 @@ class Attention(nn.Module):
     def forward(
         self, query_BTQ: Tensor, memory: ProjectedMemory, history: History = None, weights: bool = True
     ) -> AttentionOutput:
-        """T queries of each sentence. `history` is None where `initial_history` is.
+        """What T queries (B, T, Q) of each sentence read. `history` is None if `initial_history` returned
+        None.
 
-        Without `weights` the output may hold none, and the context then comes from torch's fused call.
+        If `weights` is False, torch's fused call may compute the context, and then the output has no weights.
         """
         if self.query is not None:
             query_BTQ = self.query(query_BTQ)
@@ -148,17 +150,18 @@ class Attention(nn.Module):
         return context_BTV if self.out is None else self.out(context_BTV)
 
     def _for_heads(self, x: Tensor) -> Tensor:
-        """(B, G, S, any) of G groups, or (B, S, any) of all heads -> (B, H, S, any)"""
+        """(B, G, S, any) of G heads, or (B, S, any) that all heads share -> (B, H, S, any)"""
         x = x if x.dim() == 4 else x[:, None]
         return x if x.size(1) == self.heads else x.repeat_interleave(self.heads // x.size(1), 1)
 
     def initial_history(
         self, rows: int, mask_BS: Tensor, like: Tensor, rng_stream_B: Tensor | None = None
     ) -> History:
-        """The history of R rows before the first step, R / B of each sentence: step and rng_stream (R),
-        previous and cumulative (R, H, S), use_expectation (R). None where no step needs one.
+        """The history of R rows before the first step, R / B rows of each sentence: step and rng_stream
+        (R), previous and cumulative (R, H, S), use_expectation (R). None where no step needs a history.
 
-        `rng_stream_B` selects the random numbers of each sentence outside training.
+        It has the device of `like`. `rng_stream_B` selects the random numbers of each sentence outside
+        training.
         """
         if not (self.needs_history or self.needs_step):
             return None
@@ -173,7 +176,9 @@ class Attention(nn.Module):
         return AttentionHistory(step, zeros, zeros, use_expectation, rng_stream)
 
     def update_history(self, history: History, weights_RHS: Tensor | None) -> History:
-        """The history one step later. The weights may be None where `needs_history` is False."""
+        """The history one step later, from the weights of this step. They may be None where `needs_history`
+        is False.
+        """
         if history is None:
             return None
         step, cumulative = history.step + 1, history.cumulative
@@ -184,5 +189,5 @@ class Attention(nn.Module):
 
 
 def _split(x_BTD: Tensor, heads: int) -> Tensor:
-    """(B, T, D) -> (B, H, T, D / H), or as it is for one head."""
+    """(B, T, D) -> (B, H, T, D / H); for one head (B, T, D), which is not changed."""
     return x_BTD if heads == 1 else x_BTD.unflatten(-1, (heads, -1)).transpose(1, 2)

@@ -1,7 +1,7 @@
-"""What earlier steps leave to later ones, and the features of it that a score reads.
+"""The history of an attention: the weights of earlier steps, and the features of them that a score reads.
 
 A history feature turns the weights of earlier steps into P numbers for each source position. The score
-multiplies them by a matrix of its own and adds them. Neither knows who keeps the weights.
+multiplies these numbers by a matrix of its own and adds them. The decoder's state holds the weights.
 """
 
 from abc import abstractmethod
@@ -15,25 +15,27 @@ from seq2attn.attention.part import Part
 from seq2attn.config import AttentionConfig
 from seq2attn.kernels.deferred_gradients import Linear
 
-# share of the greatest fertility: weights divided by it still fit half precision
+# The least fertility, as a share of the greatest one: weights divided by it still fit half precision.
 MIN_FERTILITY = 1e-3
 
 
 class AttentionHistory(NamedTuple):
-    """What scores, windows and draws read of earlier steps. For T queries of B sentences the first dimensions
-    are (B, T), in a decoder's state (R) rows: there B x T is R.
+    """What scores, windows and draws read of earlier steps.
+
+    Its tensors begin with (B, T) for an attention, T queries of each of B sentences, and with (R) in the
+    state of a decoder, where R = B x T rows.
     """
 
     step: Tensor  # (B, T) int64, from 0
     previous: Tensor | None = None  # (B, T, H, S): weights of the step before, zeros at first
     cumulative: Tensor | None = None  # (B, T, H, S): sum of the weights of all steps before
-    use_expectation: Tensor | None = None  # (B, T) bool: use softmax weights instead of a sample
+    use_expectation: Tensor | None = None  # (B, T) bool: softmax weights in place of a sample
     # (B, T) int64: selects the random numbers of draws outside training; None: stream 0
     rng_stream: Tensor | None = None
 
     def for_all_steps(self, steps: int) -> Self:
-        """From B rows before the first step to T steps of each: (B) -> (B, T). For attentions whose steps do
-        not wait for the weights of earlier ones.
+        """The history of all T steps of B sentences, (B) -> (B, T), from that before the first step. For
+        attentions whose steps do not read the weights of earlier steps.
         """
         step = torch.arange(steps, device=self.step.device).expand(len(self.step), -1)
         use_expectation, rng_stream = (
@@ -43,19 +45,21 @@ class AttentionHistory(NamedTuple):
         return type(self)(step, None, None, use_expectation, rng_stream)
 
     def by_sentence(self, sentences: int) -> Self:
-        """From R rows to the R / B queries of each of B sentences: (R, ...) -> (B, R / B, ...)."""
+        """The history of R rows as that of R / B queries of each of B sentences: (R, ...) -> (B, R / B, ...)."""
         return type(self)(*(None if part is None else part.unflatten(0, (sentences, -1)) for part in self))  # type: ignore[arg-type]
 
 
-History = AttentionHistory | None  # None where no step needs one
+History = AttentionHistory | None  # None where no step reads a history
 
 
 class HistoryFeature(Part):
+    """P numbers for each source position, from the weights of earlier steps."""
+
     size: int  # P, features of one position
 
     def project_keys(self, keys: Tensor) -> Tensor:
-        """What the feature needs of keys (..., S, K), computed once per source: (..., S, any)."""
-        return keys[..., :0].detach()  # nothing
+        """What the feature needs of keys (..., S, K), computed once for a source: (..., S, any)."""
+        return keys[..., :0].detach()  # no numbers
 
     @abstractmethod
     def forward(self, history: AttentionHistory, history_keys: Tensor) -> Tensor:
@@ -63,7 +67,7 @@ class HistoryFeature(Part):
 
 
 class Coverage(HistoryFeature):
-    """C_j = sum of a_j over the steps before (Tu 2016, section 3.1, one-dimensional, with fertility 1)."""
+    """C_j = sum of a_j over all earlier steps (Tu 2016, section 3.1, in one dimension, with fertility 1)."""
 
     size = 1
 
@@ -72,7 +76,7 @@ class Coverage(HistoryFeature):
 
 
 class Fertility(Coverage):
-    """C_j = sum of a_j over the steps before / Phi_j, Phi_j = N sigma(U_f h_j) (Tu 2016, eqs. 8 and 9).
+    """C_j = (sum of a_j over all earlier steps) / Phi_j, Phi_j = N sigma(U_f h_j) (Tu 2016, eqs. 8 and 9).
 
     N = `max_fertility` is the most target words that one source position may produce.
     """
@@ -92,8 +96,9 @@ class Fertility(Coverage):
 
 
 class LocationAware(HistoryFeature):
-    """f_j = sum_m F_m a_{j+m} over the weights of the step before, |m| <= (kernel - 1) / 2, zeros outside
-    (Chorowski 2015, equation 8); F has `filters` columns.
+    """f_j = sum_m F_m a_{j+m} over the weights a of the previous step, |m| <= (kernel - 1) / 2 (Chorowski
+    2015, equation 8). Each F_m holds one number for each of P = `filters` features. Weights outside the
+    source are 0.
     """
 
     def __init__(self, filters: int, kernel: int) -> None:
@@ -110,13 +115,13 @@ class LocationAware(HistoryFeature):
 
 
 def by_head(weights: Tensor | None) -> Tensor:
-    """(B, T, H, S) -> (B, H, T, S), of weights that the history must hold."""
+    """(B, T, H, S) -> (B, H, T, S). The history of an attention that reads weights always holds them."""
     assert weights is not None
     return weights.transpose(1, 2)
 
 
 def build_history_feature(config: AttentionConfig, key_size: int) -> HistoryFeature | None:
-    """The feature that `config.history` names, over keys of `key_size`; None where scores read no history."""
+    """The feature that `config.history` names, for keys of `key_size`; None where scores read no history."""
     match config.history:
         case "none":
             return None

@@ -1,11 +1,12 @@
-"""Normalisers: scores to weights. Masked positions get exactly 0; a row with nothing to read gets zeros, and
-gradients of zeros.
+"""Normalisers turn scores into weights. The weight of a masked position is exactly 0. In a row whose
+positions are all masked, all weights and their gradients are 0.
 
-A normaliser knows neither where scores come from nor what the weights are used for. It has no parameters.
-Noise from torch's generator is added in training alone, as in dropout. `sparsemax.py` and `hard.py` hold the
-mathematics of sparse and of hard weights.
+A normaliser knows neither where scores come from nor what reads the weights. It has no parameters. It adds
+noise from torch's generator in training alone, as dropout does. `kernels/sparsemax.py` holds the mathematics
+of sparse weights, `attention/hard.py` that of hard weights.
 
-Scores are (..., T, S), in an attention (B, H, T, S); masks are broadcast to that shape, True = real.
+Scores are (..., T, S); in an attention they are (B, H, T, S). Masks are broadcast to that shape: True is a
+real position.
 """
 
 from abc import abstractmethod
@@ -27,13 +28,13 @@ class AttentionWeights(NamedTuple):
     weights: Tensor  # (..., T, S), float32 or wider
     # (..., T): log-probability of the sampled positions, with its gradient; 0 for rows without a sample
     log_prob: Tensor | None = None
-    entropy: Tensor | None = None  # (..., T): of the distribution that they were sampled from, nats
+    entropy: Tensor | None = None  # (..., T): entropy of the distribution they were sampled from, nats
 
 
 def log_softmax(scores: Tensor, mask: Tensor) -> Tensor:
     """log p over the real positions of scores in float32 or wider, 0 at masked ones."""
-    # The most negative finite number, not -inf, keeps a row that is all masked finite; the second fill then
-    # makes it zeros.
+    # In a row that is all masked, -inf would give NaN; the most negative finite number gives finite values,
+    # which the second fill sets to 0.
     lowest, hidden = torch.finfo(scores.dtype).min, ~mask
     return scores.masked_fill(hidden, lowest).log_softmax(-1).masked_fill(hidden, 0.0)
 
@@ -45,8 +46,8 @@ def softmax(scores: Tensor, mask: Tensor) -> Tensor:
 
 
 def sigmoid(scores: Tensor, mask: Tensor) -> Tensor:
-    """sigma(e_ij), each position by itself: a row sums to anything from 0 to S."""
-    # the sigmoid of the lowest number is exactly 0
+    """sigma(e_ij) of each position by itself: the weights of a row sum to a number from 0 to S."""
+    # the sigmoid of the most negative finite number is exactly 0
     return scores.masked_fill(~mask, torch.finfo(scores.dtype).min).sigmoid()
 
 
@@ -54,8 +55,8 @@ SOFT = {"softmax": softmax, "sparsemax": sparsemax, "entmax15": entmax15, "sigmo
 
 
 class Normaliser(nn.Module):
-    draws = False  # samples positions, by the step, use_expectation and rng_stream of a history
-    fusible = False  # a softmax, which torch's fused attention computes too
+    draws = False  # it samples positions, and reads step, use_expectation and rng_stream of the history
+    fusible = False  # it is a softmax, which torch's fused attention computes too
 
     def __init__(self, temperature: float = 1.0) -> None:
         super().__init__()
@@ -63,7 +64,7 @@ class Normaliser(nn.Module):
 
     @abstractmethod
     def forward(self, scores: Tensor, mask: Tensor, history: History = None) -> AttentionWeights:
-        """Weights of scores over the real positions of a mask; the temperature divides the scores first."""
+        """The weights of scores (..., T, S), which are first divided by the temperature."""
 
     def apply_temperature(self, scores: Tensor) -> Tensor:
         """e / temperature, in float32 or wider."""
@@ -83,8 +84,8 @@ class Soft(Normaliser):
 
 
 class HardTopK(Normaliser):
-    """1 at the k largest scores (at all, where fewer are real), the earlier among equals; the gradient is
-    softmax's (straight through, Bengio 2013).
+    """Weight 1 at the k largest scores, or at all real positions where there are fewer. Of equal scores the
+    earlier position counts as larger. The gradient is that of softmax (straight through, Bengio 2013).
     """
 
     def __init__(self, temperature: float = 1.0, k: int = 1) -> None:
@@ -98,8 +99,8 @@ class HardTopK(Normaliser):
 
 
 class Gumbel(HardTopK):
-    """1 at the largest e + g, with the gradient of softmax((e + g) / temperature) (Jang 2017, section 2.2); g
-    is Gumbel noise in training, else 0.
+    """Weight 1 at the largest e + g, with the gradient of softmax((e + g) / temperature) (Jang 2017, section
+    2.2). In training g is Gumbel noise, otherwise it is 0.
     """
 
     def apply_temperature(self, scores: Tensor) -> Tensor:
@@ -108,19 +109,20 @@ class Gumbel(HardTopK):
 
 
 class HardSample(Normaliser):
-    """1 at k positions sampled from softmax(e) without replacement (Xu 2015, section 4.1, where k = 1).
+    """Weight 1 at k positions sampled from softmax(e) without replacement (Xu 2015, section 4.1, where k =
+    1).
 
-    Training samples with torch's generator and gives log p and entropy for the REINFORCE objective; rows with
-    `history.use_expectation` get softmax(e) instead, with its gradient and log p 0. Outside training
-    `at_inference` says what the weights are: "argmax" 1 at the k most probable positions, "expected"
-    softmax(e), "sample" 1 at k sampled positions, by noise that is a function of `history.rng_stream`, head,
-    step and position alone. Scores are (B, H, T, S).
+    Training samples with torch's generator, and returns log p and entropy for the REINFORCE objective. Rows
+    with `history.use_expectation` get the weights softmax(e), their gradient, and log p 0. Outside training
+    `at_inference` selects the weights: "argmax" is 1 at the k most probable positions, "expected" is
+    softmax(e), and "sample" is 1 at k sampled positions. That sample is a function of `history.rng_stream`,
+    head, step and scores alone. Scores are (B, H, T, S).
     """
 
     draws = True
 
     def __init__(self, k: int, at_inference: str, temperature: float = 1.0, first_stream: int = 0) -> None:
-        """`first_stream` numbers the random streams of the heads, from that of the first."""
+        """`first_stream` is the number of the first head's random stream; the other heads have the next."""
         super().__init__(temperature)
         self.k, self.at_inference, self.first_stream = k, at_inference, first_stream
 
@@ -155,7 +157,7 @@ class HardSample(Normaliser):
 
 
 def build_normaliser(config: AttentionConfig, first_stream: int = 0) -> Normaliser:
-    """The normaliser that `config.normaliser` names; `first_stream` as in `HardSample`."""
+    """The normaliser that `config.normaliser` names; `first_stream` is that of `HardSample`."""
     match config.normaliser:
         case "hard-topk":
             return HardTopK(config.temperature, config.k)

@@ -1,9 +1,12 @@
 """Scores: how well each key answers each query.
 
-`project_keys` runs once per source, `project_query` at every step, and `forward` compares what they give. A
-score works on any leading dimensions, heads among them: queries (..., T, Q) against keys (..., S, K) give
-(..., T, S). It knows nothing of masks, and nothing of how the features of earlier weights are computed: it
-adds U f, a matrix U of its own times the features f.
+`project_keys` runs once for a source, `project_query` at every step, and `forward` compares their results. A
+score works on any leading dimensions, heads among them: queries (..., T, Q) and keys (..., S, K) give scores
+(..., T, S). A score knows no masks, and it does not compute the features f of earlier weights: it adds U f,
+where the matrix U is its own.
+
+A new score is a class here with its case in `build_score`, a row in the table of `config/scores.py`, a preset
+in `presets/`, and its formula in the tests' `reference/attention.py`.
 """
 
 import torch
@@ -15,20 +18,22 @@ from seq2attn.config import AttentionConfig, Map
 from seq2attn.kernels.additive_score import additive_score
 from seq2attn.kernels.deferred_gradients import Linear, matmul
 
-# the score of a position beyond `max_positions`: finite in half precision, and 0 after a softmax
+# The score of a position beyond `max_positions`: finite in half precision, and its softmax weight is 0.
 LOWEST = -10000.0
 MIN_LENGTH = 1e-6  # a shorter vector has no direction
 
 
 class Score(Part):
-    is_product = False  # a `ProductScore`, which torch's fused call can compute
-    max_positions: int | None = None  # source positions that can be scored; later ones are masked
+    """Maps of queries and keys, and a comparison of the two."""
+
+    is_product = False  # it is a `ProductScore`, which torch's fused call can compute
+    max_positions: int | None = None  # source positions that it can score; attention masks later ones
 
     def __init__(
         self, query: Linear | None = None, key: Linear | None = None, history_size: int = 0, size: int = 1
     ) -> None:
-        """Maps of queries and keys, None: the identity. `history_size` features of earlier weights become
-        `size` units: one where U f joins the score.
+        """`query` and `key` are maps of queries and keys; None is the identity. The matrix U takes
+        `history_size` features of earlier weights, 0 for none, to `size` units: 1 unit is added to the score.
         """
         super().__init__()
         self.history_proj = Linear(history_size, size, bias=False) if history_size else None
@@ -39,7 +44,7 @@ class Score(Part):
         return query if self.query is None else self.query(query)
 
     def project_keys(self, memory: Tensor) -> Tensor:
-        """The keys that `forward` compares, (..., S, any), computed once per source."""
+        """The keys that `forward` compares, (..., S, any), computed once for a source."""
         return memory if self.key is None else self.key(memory)
 
     def scale(self, size: int) -> float:
@@ -51,8 +56,8 @@ class Score(Part):
         raise NotImplementedError
 
     def forward(self, query: Tensor, keys: Tensor, features: Tensor | None = None) -> Tensor:
-        """compare(q, k) + U f, with features (..., T, S, P) of earlier weights where the score is built for
-        them.
+        """compare(q, k) + U f, with features f (..., T, S, P) of earlier weights if the score was built with
+        a `history_size`.
         """
         scores = self.compare(query, keys)
         if self.history_proj is None or features is None:
@@ -61,8 +66,10 @@ class Score(Part):
 
 
 class ProductScore(Score):
-    """e_ij = q(s_i) . k(h_j). Without maps: dot (Luong 2015, section 3.1), where both have one size; with a
-    map of the keys alone: general, q_i W k_j (same section).
+    """e_ij = q(s_i) . k(h_j), the product of a mapped query and a mapped key.
+
+    Without maps it is dot (Luong 2015, section 3.1), where queries and keys have one size. With a map of the
+    keys alone it is general, s_i W h_j (same section).
     """
 
     is_product = True
@@ -99,8 +106,8 @@ class Cosine(Score):
 
 
 class ConcatLinear(Score):
-    """e_ij = w . [q_i; k_j]: no tanh, no bias. The query adds one number to a whole row, which a softmax
-    ignores.
+    """e_ij = w . [q_i; k_j], without tanh and bias. The query adds the same number to all scores of a row,
+    and a softmax does not change by that.
     """
 
     def __init__(self, query_size: int, key_size: int, history_size: int = 0, bias: bool = False) -> None:
@@ -111,15 +118,17 @@ class ConcatLinear(Score):
 
 
 class SigmoidScore(ConcatLinear):
-    """e_ij = sigmoid(p . q_i + u . k_j + r): the sigmoid lets the query decide how far apart the keys are."""
+    """e_ij = sigmoid(p . q_i + u . k_j + r). Through the sigmoid the query changes how far apart the scores
+    of the keys are.
+    """
 
     def compare(self, query: Tensor, keys: Tensor) -> Tensor:
         return super().compare(query, keys).sigmoid()
 
 
 class Location(Score):
-    """e_ij = (W q_i)_j (Luong 2015, eq. 8: a = softmax(W s)), of the query alone. W has a row for each of
-    `max_positions`.
+    """e_ij = (W q_i)_j (Luong 2015, eq. 8: a = softmax(W s)): a score of the query alone. W has a row for
+    each of `max_positions` positions.
     """
 
     def __init__(self, query_size: int, max_positions: int, history_size: int, bias: bool = False) -> None:
@@ -128,7 +137,7 @@ class Location(Score):
         self.positions = Linear(query_size, max_positions, bias=bias)
 
     def project_keys(self, memory: Tensor) -> Tensor:
-        return memory[..., :0].detach()  # only their number is used
+        return memory[..., :0].detach()  # only the number of keys is used
 
     def compare(self, query: Tensor, keys: Tensor) -> Tensor:
         count, bias = keys.size(-2), self.positions.bias
@@ -153,8 +162,8 @@ class Additive(Score):
 
 
 class Concat(Additive):
-    """e_ij = v . tanh(W [q_i; k_j]) (Luong 2015, section 3.1): one matrix over both, no bias. Its halves are
-    applied apart.
+    """e_ij = v . tanh(W [q_i; k_j]) (Luong 2015, section 3.1): one matrix W over both, without bias. Its two
+    halves are applied to queries and keys separately.
     """
 
     def __init__(self, query_size: int, key_size: int, history_size: int, size: int) -> None:
@@ -177,7 +186,7 @@ class Nonlinear(Linear):
 
 
 def build_map(name: Map, size_in: int, size_out: int) -> Linear | None:
-    """The map of queries or keys that a config names: None for the identity, W x, or tanh(W x + b)."""
+    """The map of queries or keys that a setting names: None for the identity, W x, or tanh(W x + b)."""
     if name == "identity":
         return None
     return Nonlinear(size_in, size_out) if name == "nonlinear" else Linear(size_in, size_out, bias=False)
@@ -194,9 +203,9 @@ def build_score(
             return ProductScore(history_size=history_size)
         case "scaled-dot":
             return ScaledDot(history_size=history_size)
-        case "general":  # W k_j is computed once per source
+        case "general":  # W k_j is computed once for a source
             return ProductScore(None, Linear(key_size, query_size, bias=False), history_size)
-        case "keyed":  # an identity decides the size where the maps meet
+        case "keyed":  # a side without a map decides the size of the other
             size = key_size if config.key_map == "identity" else size
             size = query_size if config.query_map == "identity" else size
             query = build_map(config.query_map, query_size, size)
@@ -217,8 +226,8 @@ def build_score(
 
 
 def _direction(x: Tensor) -> Tensor:
-    """x / |x| in float32 or wider. Zeros stay zeros: divided by 1, so that their gradient is neither infinite
-    nor huge.
+    """x / |x| in float32 or wider. A vector shorter than `MIN_LENGTH` is divided by 1, so that its gradient
+    is neither infinite nor huge.
     """
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     length: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)

@@ -1,7 +1,7 @@
 """Multi-head self-attention: scaled dot products of a sequence with itself (Vaswani 2017, section 3.2).
 
-It holds no state: keys and values of earlier steps are arguments, those of new ones are results. The output
-comes from a fused call that never holds the weights; `weights` computes them apart.
+It stores nothing between two calls: the caller holds the keys and values of earlier steps and hands them in.
+The output comes from a fused call that never has all weights in memory; `weights` computes them separately.
 """
 
 from typing import NamedTuple, Self
@@ -16,8 +16,8 @@ from seq2attn.kernels.dot_product import dot_product_attention
 
 class SelfAttention(nn.Module):
     def __init__(self, size: int, heads: int, kv_heads: int | None, rotary: bool, bias: bool) -> None:
-        """`kv_heads` heads of keys and values are each shared by heads / kv_heads heads of queries (Ainslie
-        2023); None: as many as `heads`.
+        """heads / kv_heads heads of queries share one head of keys and values (Ainslie 2023). None: as many
+        `kv_heads` as `heads`.
         """
         super().__init__()
         self.heads, self.kv_heads, self.rotary = heads, kv_heads or heads, rotary
@@ -27,13 +27,15 @@ class SelfAttention(nn.Module):
         self.out = nn.Linear(size, size, bias=bias)
 
     def rotary_angles(self, position_T: Tensor, like: Tensor) -> "RotaryAngles | None":
-        """The rotations of queries and keys at these positions, the same for all layers; None where the
-        positions are not rotary.
+        """The rotations of queries and keys at these positions, which are the same for all layers; None if
+        the positions are not rotary.
         """
         return RotaryAngles.at(position_T, self.head_size, like.dtype) if self.rotary else None
 
     def project(self, x_BTD: Tensor, rotary: "RotaryAngles | None") -> tuple[Tensor, Tensor, Tensor]:
-        """Queries (B, H, T, d), keys and values (B, G, T, d) of tokens at the positions of `rotary`."""
+        """Queries (B, H, T, d), keys and values (B, G, T, d) of tokens (B, T, D) at the positions of
+        `rotary`.
+        """
         heads_BHTd = self.qkv(x_BTD).unflatten(-1, (-1, self.head_size)).transpose(1, 2)
         query_key, value = heads_BHTd.split((self.heads + self.kv_heads, self.kv_heads), 1)
         if rotary is not None:
@@ -45,15 +47,16 @@ class SelfAttention(nn.Module):
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool = False
     ) -> Tensor:
         """softmax(q k / sqrt(d)) v, projected to (B, T, D). The mask (B, 1, 1 or T, S) is True where a query
-        may read; None: everywhere, or at itself and before where `causal`.
+        may read. Without a mask a query reads all positions, or, if `causal`, its own and earlier ones.
         """
         context_BHTd = dot_product_attention(query, key, value, mask, causal=causal)
         y: Tensor = self.out(context_BHTd.transpose(1, 2).flatten(2))
         return y
 
     def forward(self, x_BTD: Tensor, mask_BS: Tensor | None, rotary: "RotaryAngles | None" = None) -> Tensor:
-        """All tokens at once. Each reads the real ones of a mask, or, without one, itself and those before
-        it. `rotary` is that of the first T positions, where several layers share it.
+        """All tokens at once. With a mask (B, S) each token reads all real tokens; without one it reads
+        itself and the tokens before it. `rotary` holds the rotations of the first T positions; None: compute
+        them.
         """
         query, key, value = self.project(x_BTD, rotary or self._first_angles(x_BTD))
         if mask_BS is None:
@@ -61,7 +64,7 @@ class SelfAttention(nn.Module):
         return self.read(query, key, value, mask_BS[:, None, None])
 
     def weights(self, x_BTD: Tensor, mask_BS: Tensor | None, rotary: "RotaryAngles | None" = None) -> Tensor:
-        """The weights (B, H, T, T) that `forward` reads with, float32 or wider."""
+        """The attention weights (B, H, T, T) of `forward`, in float32 or wider."""
         query, key, _ = self.project(x_BTD, rotary or self._first_angles(x_BTD))
         key = key.repeat_interleave(self.heads // self.kv_heads, 1)
         wide, steps = torch.promote_types(query.dtype, torch.float32), x_BTD.size(1)
@@ -75,9 +78,7 @@ class SelfAttention(nn.Module):
 
 
 class RotaryAngles(NamedTuple):
-    """Rotary positions (Su 2021): each pair (x_i, x_{i + d/2}) is rotated by the angle position /
-    10000^(2i/d).
-    """
+    """Rotary positions (Su 2021): the angle of the pair (x_i, x_{i + d/2}) is position / 10000^(2i/d)."""
 
     cos_Td: Tensor
     sin_Td: Tensor  # negative for the first half of a head
@@ -95,7 +96,7 @@ class RotaryAngles(NamedTuple):
 
 
 def apply_rotary(x: Tensor, rotary: RotaryAngles) -> Tensor:
-    """x (..., T, d) rotated: products then depend on the distance alone (Su 2021, eq. 34, where the two of a
-    pair are neighbours).
+    """Rotate x (..., T, d), so that the product of a query and a key depends on their distance alone (Su
+    2021, eq. 34; there the two numbers of a pair are neighbours).
     """
     return torch.addcmul(x * rotary.cos_Td, x.roll(x.size(-1) // 2, -1), rotary.sin_Td).to(x.dtype)

@@ -1,6 +1,6 @@
 """Windows: the source positions that a query may read, around a centre (Luong 2015, section 3.2).
 
-Positions are counted from 0, and real positions come before padding. A window knows neither scores nor
+Positions are counted from 0, and padding comes after all real positions. A window knows neither scores nor
 values.
 """
 
@@ -16,17 +16,19 @@ from seq2attn.kernels.deferred_gradients import Linear
 
 
 class Window(Part):
-    needs_step = False  # reads `history.step`
+    """The positions around a centre that each query may read."""
+
+    needs_step = False  # it reads `history.step`
 
     def __init__(self, half_width: int) -> None:
-        """Positions j with |j - p_t| <= D = `half_width` are read, p_t being the centre."""
+        """A query reads the positions j with |j - p_t| <= D = `half_width` around its centre p_t."""
         super().__init__()
         self.half_width = half_width
 
     @abstractmethod
     def forward(self, query: Tensor, mask_BS: Tensor, history: History) -> tuple[Tensor, Tensor | None]:
-        """For queries (B, H, T, Q): the mask (B, 1 or H, T, S) of what each may read, and a factor (B, H, T,
-        S) on the weights that it gets there, or None.
+        """For queries (B, H, T, Q): the mask (B, 1 or H, T, S) of the positions that each may read, and a
+        factor (B, H, T, S) on its weights, or None. With a factor the weights of a row need not sum to 1.
         """
 
     def around(self, centre_BHT: Tensor, mask_BS: Tensor) -> tuple[Tensor, Tensor]:
@@ -37,8 +39,8 @@ class Window(Part):
 
 
 class Monotonic(Window):
-    """local-m: p_t = t, the number of the step. Beyond the last real position it stays there, where the paper
-    is silent.
+    """local-m: p_t = t, the number of the step. After the last real position the centre stays on that
+    position; the paper does not specify this case.
     """
 
     needs_step = True
@@ -50,8 +52,9 @@ class Monotonic(Window):
 
 
 class Predictive(Window):
-    """local-p: p_t = S sigma(v . tanh(W q)) of S real positions; weights are multiplied by exp(-(j - p_t)^2 /
-    (2 (D / 2)^2)) (equations 9 and 10). The gradient reaches p_t through that factor.
+    """local-p: p_t = S sigma(v . tanh(W q)), where S is the number of real positions, and the weights are
+    multiplied by exp(-(j - p_t)^2 / (2 (D / 2)^2)) (equations 9 and 10). The gradient reaches p_t through
+    that factor. The paper does not divide the products by their sum.
     """
 
     def __init__(self, query_size: int, size: int, half_width: int) -> None:
@@ -61,7 +64,7 @@ class Predictive(Window):
 
     def forward(self, query: Tensor, mask_BS: Tensor, history: History) -> tuple[Tensor, Tensor]:
         hidden = self.query(query).tanh()
-        # A sum in float32 at least: in half precision a matrix product would leave 8 bits to tell positions
+        # The sum is in float32 at least: bfloat16 has 8 bits, too few to tell the positions of a long source
         # apart.
         wide = torch.promote_types(self.v.dtype, torch.float32)
         share_BHT = (hidden.to(wide) * self.v.to(wide)).sum(-1).sigmoid()
@@ -71,8 +74,8 @@ class Predictive(Window):
 
 
 def build_window(config: AttentionConfig, query_size: int, size: int) -> Window | None:
-    """The window that `config.window` names, for queries of `query_size`, with `size` hidden units where it
-    has any; None where all positions are read.
+    """The window that `config.window` names, or None for no window. The queries have `query_size` numbers;
+    local-p has `size` hidden units.
     """
     match config.window:
         case "none":
