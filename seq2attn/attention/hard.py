@@ -61,7 +61,7 @@ def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
 
 
 def gumbel(like: Tensor) -> Tensor:
-    """-log(-log(u)), where u is uniform, from torch's generator. It is finite, with shape and type of `like`."""
+    """-log(-log(u)), where u is uniform, from torch's generator. Finite, with shape and type of `like`."""
     return -torch.empty_like(like).exponential_().clamp_(min=torch.finfo(like.dtype).tiny).log()
 
 

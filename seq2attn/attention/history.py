@@ -45,7 +45,7 @@ class AttentionHistory(NamedTuple):
         return type(self)(step, None, None, use_expectation, rng_stream)
 
     def by_sentence(self, sentences: int) -> Self:
-        """The history of R rows as that of R / B queries of each of B sentences: (R, ...) -> (B, R / B, ...)."""
+        """The history of R rows as that of R / B queries of B sentences: (R, ...) -> (B, R / B, ...)."""
         return type(self)(*(None if part is None else part.unflatten(0, (sentences, -1)) for part in self))  # type: ignore[arg-type]
 
 

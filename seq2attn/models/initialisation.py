@@ -1,5 +1,5 @@
-"""First weights by the scheme of `model.init`. What a scheme says of one kind of module stands in that
-module's `draw_parameters`.
+"""First weights by the scheme of `model.init`. A module for which a scheme says something special has a
+method `draw_parameters`.
 """
 
 import torch
@@ -17,8 +17,8 @@ def initialise(model: nn.Module, init: str, init_range: float) -> None:
     bahdanau15: matrices N(0, 0.01^2), biases 0 (Bahdanau 2015, appendix B.1).
     Always: a norm's gain 1 and its shift 0; all of a backbone as `Backbone.draw` says.
 
-    Modules then redraw what a scheme does not fit: in the order of `model.modules()`, encoder and decoder
-    last.
+    Then each module with `draw_parameters` draws some of its parameters again, in the order of
+    `model.modules()`, encoder and decoder last.
     """
     backbones = [module for module in model.modules() if isinstance(module, Backbone)]
     for backbone in backbones:

@@ -1,5 +1,5 @@
-"""What every encoder, decoder and backbone is to those who train, search and translate. Nobody else asks of
-which kind they are.
+"""The interfaces of encoders, decoders and backbones. Training, search and translation use these alone, and
+do not depend on the kind of a model.
 
 Shapes: B sentences, S source positions, T target tokens, R = B x width rows of a search, N entries of the
 target vocabulary, L layers with attention, H heads.
@@ -15,25 +15,25 @@ from seq2attn.models.memory import DecoderOutput, HiddenStates, Memory
 
 
 class Encoder(nn.Module, abc.ABC):
-    """Sources to a memory."""
+    """Turns sources into a memory."""
 
-    # outside training all of it may be in half precision, weights and sums; else matrix products alone
+    # True: outside training all weights and sums may be in half precision. False: matrix products alone.
     supports_half_weights: bool = True
 
     @abc.abstractmethod
     def forward(self, source_BS: Tensor, mask_BS: Tensor) -> Memory:
-        """Sources and their mask, True = real, to a memory. Text: ids (B, S). Every row needs a real
-        position.
+        """The memory of sources, which for text are ids (B, S). The mask is True at real positions; every
+        source needs one.
         """
 
     def self_attention(self, source_BS: Tensor, mask_BS: Tensor) -> list[Tensor] | None:
-        """The weights of self-attention, (B, H, S, S) of each layer; None where there is none. A second, slow
-        pass: `forward` never holds them.
+        """The attention weights (B, H, S, S) of each layer's self-attention; None if there is no
+        self-attention. This is a second, slower pass, because `forward` never has these weights in memory.
         """
         return None
 
     def backbone_parameters(self) -> Iterable[nn.Parameter]:
-        """Parameters that a published network brought; training may start them later, or at another rate."""
+        """The parameters of a backbone; training may start them later, or at another rate."""
         return ()
 
 
@@ -44,61 +44,66 @@ class TextEncoder(Encoder):
 
 
 class Backbone(nn.Module, abc.ABC):
-    """Pixels (B, 3, Y, X), shifted and scaled, to a map of features (B, C, h, w)."""
+    """Turns normalised pixels (B, 3, Y, X) into a map of features (B, C, h, w)."""
 
     @abc.abstractmethod
     def draw(self) -> None:
-        """Redraw the parameters, where a scheme of its own says how. `model.init` does not change them."""
+        """Draw first weights by the backbone's own scheme, if any; `model.init` does not apply to it."""
 
     def self_attention_weights(self, x_BCYX: Tensor) -> Tensor | None:
-        """The weights (B, 1, S, S) of self-attention over the S cells of its map; None without one."""
+        """The attention weights (B, 1, S, S) over the S cells of its map; None without self-attention."""
         return None
 
 
 class Decoder(nn.Module, abc.ABC):
-    """A memory and target tokens to logits.
+    """Turns a memory and target tokens into logits.
 
         source = decoder.project_memory(memory)             once per batch
-        state = decoder.initial_state(memory, width)        a value: no step changes it
+        state = decoder.initial_state(memory, width)
         output, state = decoder.step(token_R, state, source)
 
-    `output` makes logits of the features; `target_embedding` is that of the input tokens.
+    A step returns a new state and does not change the old one. `output` is the output layer, from features to
+    logits; `target_embedding` embeds the input tokens.
     """
 
     target_embedding: nn.Embedding
     output: nn.Linear
-    context_feeds_later_steps: bool  # the context of one step changes later ones
-    supports_half_weights: bool = True  # as an encoder's
+    context_feeds_later_steps: bool  # the context of one step changes later steps
+    supports_half_weights: bool = True  # see `Encoder`
 
     @abc.abstractmethod
     def project_memory(self, memory: Memory) -> Any:
-        """What every step reads of B sources. Dim 0 is the sentence, and it is never copied for rows."""
+        """What every step reads of B sources. Dim 0 is the sentence; rows of a sentence share it."""
 
     @abc.abstractmethod
     def initial_state(self, memory: Memory, width: int = 1) -> Any:
-        """The state before the first step, of `width` rows a sentence: a nested tuple for `state.select`."""
+        """The state before the first step, where each sentence has `width` rows: a nested tuple, from which
+        `models.state.select` takes rows.
+        """
 
     @abc.abstractmethod
     def step(
         self, token_R: Tensor, state: Any, source: Any, weights: bool = True
     ) -> tuple[DecoderOutput, Any]:
-        """One more token of each row: logits (R, N), and weights (R, L, H, S) where they are asked for and
-        there is attention. Row r belongs to sentence r // width.
+        """One more token of each row: logits (R, N), and attention weights (R, L, H, S) if `weights` is True
+        and there is attention. Row r belongs to sentence r // width.
         """
 
     @abc.abstractmethod
     def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> HiddenStates:
-        """Teacher forcing: the input of `output` after each token, and weights where they are asked for."""
+        """Teacher forcing: the input of `output` after each token, and attention weights if `weights` is
+        True.
+        """
 
     def forward(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> DecoderOutput:
-        """Teacher forcing: logits (B, T, N) after each token, and weights (B, T, L, H, S) where they are
-        asked for.
+        """Teacher forcing: logits (B, T, N) after each token, and attention weights (B, T, L, H, S) if
+        `weights` is True.
         """
         hidden = self.hidden_states(tokens_BT, memory, weights)
         return DecoderOutput(self.output(hidden.features_BTD), hidden.weights_BTLHS)
 
     def self_attention(self, tokens_BT: Tensor, memory: Memory) -> Tensor | None:
-        """The weights of self-attention, (B, L, H, T, T), by teacher forcing; None where there is none. A
-        second, slow pass.
+        """The attention weights (B, L, H, T, T) of the layers' self-attention, by teacher forcing; None if
+        there is no self-attention. This is a second, slower pass.
         """
         return None

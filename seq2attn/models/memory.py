@@ -1,4 +1,4 @@
-"""What encoder, decoder and loss hand to each other: a memory, hidden states, an output."""
+"""What encoder, decoder and loss exchange: a memory, hidden states, and the output of a decoder."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self
@@ -19,13 +19,13 @@ class Memory(NamedTuple):
     mask_BS: Tensor  # bool, True = real
     summary_BV: Tensor  # the source in one vector
     grid: tuple[int, int] | None = None  # (h, w) where the positions are an image's
-    # int64, below 2^20: which random numbers a sentence's draws outside training take; None: stream 0
+    # int64, below 2^20: the random stream of a sentence's draws outside training; None: stream 0
     stream_B: Tensor | None = None
     # a recurrent encoder's last states, layer by layer: (h,) or (h, c), each (B, V)
     final: tuple[tuple[Tensor, ...], ...] | None = None
 
     def repeat_for(self, source_R: Tensor) -> Self:
-        """The memory of R targets; target r belongs to the source of number `source_R[r]`."""
+        """The memory of R targets, where target r belongs to source `source_R[r]`."""
         parts = self._asdict().items()
         return type(self)(*(part if name == "grid" else select(part, source_R) for name, part in parts))
 
@@ -38,7 +38,7 @@ def part_of(part: Part, states_BSV: Tensor, embedded_BSV: Tensor) -> Tensor:
 
 
 def mean_over(mask_BS: Tensor, x_BSV: Tensor) -> Tensor:
-    """The mean (B, V) of the real positions."""
+    """The mean (B, V) of x over the real positions."""
     real_BS1 = mask_BS[..., None].to(x_BSV.dtype)
     return (x_BSV * real_BS1).sum(1) / real_BS1.sum(1)
 
@@ -57,13 +57,13 @@ class HiddenStates(NamedTuple):
 
     features_BTD: Tensor  # input of the output layer
     weights_BTLHS: Tensor | None = None  # where they are asked for
-    # of the positions that hard attention drew, differentiable; None: no draws
+    # log-probability of the positions that hard attention sampled, differentiable; None: no samples
     log_p_BT: Tensor | None = None
-    entropy_BT: Tensor | None = None  # of the distributions that they were drawn from, nats
+    entropy_BT: Tensor | None = None  # entropy of the distributions they were sampled from, nats
 
     @classmethod
     def of_layers(cls, x_BTD: Tensor, outputs: Sequence[AttentionOutput], weights: bool) -> Self:
-        """Features, and the outputs of the attention of each layer."""
+        """From the features and the output of each layer's attention; `weights`: with attention weights."""
         log_p, entropy = _sum([each.log_prob for each in outputs]), _sum([each.entropy for each in outputs])
         return cls(x_BTD, stack_weights(outputs) if weights else None, log_p, entropy)
 
@@ -74,7 +74,7 @@ def stack_weights(outputs: Iterable[AttentionOutput]) -> Tensor | None:
 
 
 def mean_attention(weights_LHS: Tensor) -> Tensor:
-    """Weights (..., L, H, S) -> their mean over the heads of each layer, then over layers: (..., S)."""
+    """The mean of weights (..., L, H, S) over the heads of each layer, then over the layers: (..., S)."""
     return torch.stack([weights_HS.mean(-2) for weights_HS in weights_LHS.unbind(-3)]).mean(0)
 
 

@@ -21,7 +21,7 @@ from seq2attn.models.memory import DecoderOutput
 
 
 class Seq2Seq(nn.Module):
-    """p(y | x): `encoder` makes a memory of the source, `decoder` reads it."""
+    """p(y | x): `encoder` turns the source x into a memory, and `decoder` reads it."""
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()
@@ -31,20 +31,19 @@ class Seq2Seq(nn.Module):
     def forward(
         self, source_BS: Tensor, mask_BS: Tensor, inputs_BT: Tensor, weights: bool = False
     ) -> DecoderOutput:
-        """Teacher forcing: logits (B, T, N) after each target token; attention weights (B, T, L, H, S) when
-        asked for.
+        """Teacher forcing: logits (B, T, N) after each target token, and attention weights (B, T, L, H, S) if
+        `weights` is True.
         """
         output: DecoderOutput = self.decoder(inputs_BT, self.encoder(source_BS, mask_BS), weights)
         return output
 
 
 def build(model: ModelConfig, source_size: int, target_size: int, draw: bool = True) -> Seq2Seq:
-    """A model with first weights from torch's generator. The sizes are of the vocabularies, the source's 0
-    where it is images.
+    """A model with first weights from torch's generator, for vocabularies of these sizes (source 0: images).
 
-    Without `draw` the weights are of no use before others are loaded.
+    Without `draw` the model has no useful weights until some are loaded.
 
-    Raises ValueError when one embedding cannot serve both sides, UserError when a backbone cannot be had.
+    Raises ValueError when one embedding cannot serve both sides, and UserError when a backbone cannot be had.
     """
     if model.tied == "all" and source_size != target_size:
         raise ValueError(
@@ -64,13 +63,13 @@ def _encoder(model: ModelConfig, shared: SharedSettings, vocabulary: int) -> Enc
     decoder = model.decoder
     match model.encoder:
         case config.RNNEncoderConfig() as encoder:
-            # a decoder that starts from the last states needs an LSTM's c, which torch's fused call does not
-            # return
+            # a decoder that starts from the final states needs the c of an LSTM, which torch's fused call
+            # does not return
             keep_final = decoder.kind == "rnn" and decoder.bridge == "last"
             return RNNEncoder(encoder, shared, vocabulary, keep_final)
         case config.ConvEncoderConfig() as encoder:
             # each layer of a convolutional decoder reads the states twice, as keys and as values: the sum of
-            # those gradients is scaled to that of one (Gehring 2017, section 3.4)
+            # these gradients is scaled to the size of one (Gehring 2017, section 3.4)
             share = 1 / (2 * decoder.layers) if decoder.kind == "conv" else 1.0
             return ConvEncoder(encoder, shared, vocabulary, share)
         case config.TransformerEncoderConfig() as encoder:

@@ -1,7 +1,7 @@
-"""States of a search as values: nested tuples of tensors, of which `select` takes rows.
+"""States of a search: nested tuples of tensors, from which `select` takes rows.
 
-Dim 0 of a tensor in a state is the row: R = B x width, and the rows of a sentence stay side by side. What
-differs from that says so by its type: `PerSentence` or `Constant`.
+Dim 0 of a tensor in a state is the row. There are R = B x width rows, and the rows of a sentence are
+neighbours. A part whose dim 0 is not the row has the type `PerSentence` or `Constant`.
 """
 
 import abc
@@ -24,8 +24,8 @@ class Selectable(abc.ABC):
 
 @dataclass(frozen=True)
 class PerSentence(Selectable, Generic[Parts]):
-    """Parts that the `width` rows of a sentence share; dim 0 of their tensors is the sentence. Rows that
-    change places within their sentence leave it as it is.
+    """Parts that the `width` rows of a sentence share; dim 0 of their tensors is the sentence. They do not
+    change when rows change places within their sentence.
     """
 
     parts: Parts
@@ -33,7 +33,7 @@ class PerSentence(Selectable, Generic[Parts]):
     width: int
 
     def select_rows(self, index_R: Tensor) -> Self:
-        """The parts of the sentences that the rows belong to: all of them in their order, or fewer."""
+        """The parts of the sentences that the rows belong to: all sentences, or fewer, in order."""
         sentences = len(index_R) // self.width
         if sentences == self.sentences:
             return self
@@ -43,7 +43,7 @@ class PerSentence(Selectable, Generic[Parts]):
 
 @dataclass(frozen=True)
 class Constant(Selectable, Generic[Parts]):
-    """Parts that all rows share, whichever of them are selected."""
+    """Parts that all rows share. No selection changes them."""
 
     parts: Parts
 

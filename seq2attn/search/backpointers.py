@@ -1,8 +1,8 @@
-"""Back-pointers of a search: for every step the token of each row, the row that it extends, and its
+"""Back-pointers of a search: for every step the token of each row, the row that it extends, and the row's
 attention.
 
-The search copies neither tokens nor attention while it runs; a hypothesis is read backwards from its end,
-once, when all are finished. Shape suffixes as in `step`; E ends of hypotheses.
+So the search copies neither tokens nor attention while it runs. When all hypotheses are finished, each is
+read once, backwards from its end. The shape suffixes are those of `step.py`; E is the number of ends.
 """
 
 import itertools
@@ -20,15 +20,16 @@ class End(NamedTuple):
 
     score: float
     log_prob: float
-    last_step: int  # the step of its EOS
-    row: int  # of its sentence, at that step
+    last_step: int  # the step that wrote EOS
+    row: int  # the row at that step, among the rows of its sentence
 
 
 class Backpointers:
-    """Grows by one step at a time. A sentence has the number that it had in the first batch."""
+    """All steps of a search so far. A sentence has the number that it had in the first batch."""
 
     def __init__(self) -> None:
-        self._sentences: list[Tensor] = []  # (B,) of each step: its sentences, ascending
+        # one tensor for each step:
+        self._sentences: list[Tensor] = []  # (B,): the sentences of the batch, ascending
         self._parents: list[Tensor] = []  # (B, W): the row that each new row extends
         self._tokens: list[Tensor] = []  # (B, W): the token that each new row adds
         self._weights: list[Tensor] = []  # (R, L, H, S): the attention of the rows that made the step
@@ -43,10 +44,10 @@ class Backpointers:
             self._weights.append(weights_RLHS)
 
     def hypotheses(self, ends: list[list[End]], longest: list[int], least: int = 1) -> list[list[Hypothesis]]:
-        """The hypotheses of each sentence, from their ends and the sentence's maximum length.
+        """The hypotheses of each sentence, from their ends and the maximum length of each sentence.
 
-        If there are fewer than `least`, because the step allowed no other output within the limits, empty
-        ones of score -inf fill up.
+        If a sentence has fewer than `least`, because the limits allow no other output, empty hypotheses of
+        score -inf follow.
         """
         outputs = iter(self._read([(b, end.last_step, end.row) for b, row in enumerate(ends) for end in row]))
         results = []
@@ -75,7 +76,7 @@ class Backpointers:
         index_E = torch.searchsorted(sentences[longest], sentence_E)
         for step in range(longest, -1, -1):
             weights_row_ET[:, step] = (offsets[step] + index_E) * width + row_E
-            if step:  # the row of a hypothesis that ended earlier does not move
+            if step:  # at steps after its own end, the row of a hypothesis stays the same
                 index_E = torch.searchsorted(sentences[step - 1], sentence_E)
                 index = index_E.clamp(max=len(sentences[step - 1]) - 1)
                 token_ET[:, step - 1] = tokens[step - 1][index, row_E]

@@ -1,8 +1,8 @@
 """Beam search over any step function; with a beam of 1 it is greedy search.
 
 It knows no model, and of the tokens only BOS, EOS and the banned ones. It has no Python loop over
-hypotheses, and the result of a sentence does not depend on the other sentences of its batch. Shape suffixes
-as in `step`; K candidates of a sentence.
+hypotheses, and the result of a sentence does not depend on the other sentences of its batch. The shape
+suffixes are those of `step.py`; K is the number of candidates of a sentence.
 """
 
 import math
@@ -18,12 +18,12 @@ from seq2attn.search.topk import log_softmax, top_candidates
 
 
 class FinishedPool(NamedTuple):
-    """The best W finished hypotheses of each sentence, best first; a score of -inf marks a free place."""
+    """The best W finished hypotheses of each sentence, the best first; a place with score -inf is empty."""
 
     score: Tensor  # float64 (B, W): log_prob / length ** length_penalty
     log_prob: Tensor  # float64 (B, W)
-    last_step: Tensor  # int64 (B, W): the step of EOS, which is the number of tokens before it
-    row: Tensor  # int64 (B, W): the row of the sentence at that step
+    last_step: Tensor  # int64 (B, W): the step that wrote EOS; it is the number of tokens before EOS
+    row: Tensor  # int64 (B, W): the hypothesis' row at that step, among the W rows of its sentence
 
     @classmethod
     def empty(cls, sentences: int, width: int, device: torch.device) -> Self:
@@ -32,18 +32,18 @@ class FinishedPool(NamedTuple):
         return cls(free, free.clone(), none, none.clone())
 
     def merge(self, new: Self) -> Self:
-        """The best W of these and the new ones."""
+        """The best W hypotheses of both pools."""
         both = [torch.cat(pair, dim=1) for pair in zip(self, new, strict=True)]
         best_BW = both[0].topk(self.score.size(1)).indices
         return type(self)(*(field.gather(1, best_BW) for field in both))
 
     def put(self, sentence_B: Tensor, pool: Self) -> None:
-        """Write those of some sentences into their places."""
+        """Write the pool of the sentences `sentence_B` into this one."""
         for field, values in zip(self, pool, strict=True):
             field[sentence_B] = values
 
     def ends(self, count: int) -> list[list[End]]:
-        """Of each sentence the best `count`, or as many as there are."""
+        """The ends of the best `count` hypotheses of each sentence; fewer where there are fewer."""
         rows = zip(*(field[:, :count].tolist() for field in self), strict=True)
         return [
             [End(*values) for values in zip(*fields, strict=True) if math.isfinite(values[0])]
@@ -63,14 +63,16 @@ def beam_search(
     length_penalty: float,
     batch_multiple: int = 1,
 ) -> list[list[Hypothesis]]:
-    """The `n_best` hypotheses of each sentence, best score first; fewer if fewer exist, but at least one.
+    """The `n_best` hypotheses of each sentence, the best score first; fewer if fewer exist, but at least one.
 
     `state` has `beam` rows for each sentence. A hypothesis of the maximum length may only end.
 
-    A sentence is finished when no live hypothesis can beat its n-th best. A log-probability is at most 0 and
-    `length_penalty` at least 0, so the best possible score is log p / (maximum + 1) ** length_penalty. Greedy
-    search ends at its first EOS. Finished sentences leave the batch, whose size stays a multiple of
-    `batch_multiple` if it was one. Raises NonFiniteProbabilities if the step returns NaN.
+    A sentence is finished when no live hypothesis can still beat its n-th best finished one. A
+    log-probability is at most 0 and `length_penalty` at least 0, so that the best score which a live
+    hypothesis can reach is log p / (maximum + 1) ** length_penalty. Greedy search ends at its first EOS.
+    Finished sentences leave the batch; if the batch size was a multiple of `batch_multiple`, it stays one.
+
+    Raises NonFiniteProbabilities if the step returns NaN, and ValueError for settings out of range.
     """
     if not 1 <= n_best <= beam:
         raise ValueError(f"n_best is {n_best}: it must be from 1 to the beam, {beam}")
@@ -86,7 +88,7 @@ def beam_search(
     finished = FinishedPool.empty(sentences, beam, device)  # of those in the batch
     sentence_B = torch.arange(sentences, device=device)  # int64 (B,): the sentences still in the batch
     alive_BW = torch.full((sentences, beam), -torch.inf, device=device)  # log p of live hypotheses
-    alive_BW[:, 0] = 0.0
+    alive_BW[:, 0] = 0.0  # at first the rows of a sentence are equal: only row 0 competes
     # the last token of each row
     token_R = torch.full((sentences * beam,), limits.bos, dtype=torch.long, device=device)
     has_nan = torch.zeros((), dtype=torch.bool, device=device)  # read once, at the end
@@ -94,7 +96,7 @@ def beam_search(
     for length in range(constraints.longest + 1):
         logits_RN, state, weights_RLHS = step(token_R, state)
         log_p_BWN = constraints.apply(log_softmax(logits_RN).view(len(sentence_B), beam, -1), length)
-        # A row has one EOS, so 2 * beam candidates always hold `beam` that go on.
+        # At most `beam` candidates are EOS, one of each row: of 2 * beam, at least `beam` are not.
         log_p_BK, row_BK, token_BK = top_candidates(log_p_BWN, alive_BW, 2 * beam)
         is_end_BK = token_BK == limits.eos
 
@@ -115,7 +117,7 @@ def beam_search(
             best_possible_B = best_possible_B.masked_fill(finished.score[:, 0] > -torch.inf, -torch.inf)
         has_nan |= best_possible_B.isnan().any()
         is_finished_B = ~(best_possible_B > finished.score[:, n_best - 1])
-        # a finished sentence stays as it is
+        # a finished sentence has no live hypotheses any more
         alive_BW = alive_BW.masked_fill(is_finished_B[:, None], -torch.inf)
         row_BW = torch.arange(len(sentence_B), device=device)[:, None] * beam + parent_BW
         keep_B = rows_to_keep(is_finished_B, batch_multiple)
@@ -129,7 +131,7 @@ def beam_search(
             )
             constraints.select_sentences(keep_B)
         token_R = token_BW.flatten()
-        if beam > 1 or keep_B is not None:  # else every row extends itself
+        if beam > 1 or keep_B is not None:  # otherwise each row extends itself
             state = select(state, row_BW.flatten())
 
     refuse_nan(has_nan)

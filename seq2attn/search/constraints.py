@@ -1,6 +1,7 @@
-"""What a search may emit: banned tokens, minimum and maximum length, prefixes, no repeated n-gram.
+"""Which outputs a search may write: banned tokens, minimum and maximum length, prefixes, no repeated n-gram.
 
-It changes log-probabilities in place, of all rows at once. Shape suffixes as in `step`; P tokens of a prefix.
+The log-probabilities of all rows are changed at once and in place. The shape suffixes are those of `step.py`;
+P is the number of tokens of a prefix.
 """
 
 from collections.abc import Sequence
@@ -27,12 +28,12 @@ class Limits(NamedTuple):
 
 
 class Constraints:
-    """The limits, at work; `apply` sets every token that breaks one to -inf.
+    """The limits of a search that runs: `apply` sets the log-probability of every forbidden token to -inf.
 
-    A prefix takes precedence over the rest: it may hold banned tokens and repeat itself, and a maximum
-    shorter than the prefix becomes its length. A minimum above a sentence's maximum becomes that maximum.
-    EOS is exempt from `no_repeat_ngram`, so only an output below its minimum length can be left without any
-    allowed token.
+    A prefix takes precedence over the other limits: it may hold banned tokens and repeat n-grams, and a
+    maximum length below that of the prefix is raised to it. A minimum above a sentence's maximum is lowered
+    to it. `no_repeat_ngram` never forbids EOS, so that only an output below its minimum length can be left
+    without an allowed token.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -52,7 +53,7 @@ class Constraints:
         self._update_bounds()
 
     def _update_bounds(self) -> None:
-        # Read from the device once, so that no step has to wait for it.
+        # These are copied from the device once, so that no step has to wait for the device.
         self._is_forced_T: list[bool] = (self.forced_BT >= 0).any(0).tolist()
         self._last_minimum = max(self.minimum_B.tolist(), default=0)
 
@@ -65,12 +66,14 @@ class Constraints:
         self._update_bounds()
 
     def advance(self, parent_BW: Tensor, token_BW: Tensor) -> None:
-        """Each row is now row `parent` of its sentence, extended by one token."""
+        """Each row is now what row `parent` of its sentence was, with one more token."""
         if self.no_repeat is not None:
             self.no_repeat.advance(parent_BW, token_BW)
 
     def apply(self, log_p_BWN: Tensor, length: int) -> Tensor:
-        """For hypotheses of `length` tokens; changes log_p_BWN in place and returns it."""
+        """Change the log-probabilities (B, W, N) of the next token of hypotheses of `length` tokens, in
+        place, and return them.
+        """
         if not self._is_forced_T[length]:
             return self._ban(log_p_BWN, length)
         forced_B11 = self.forced_BT[:, length, None, None]
@@ -81,7 +84,7 @@ class Constraints:
         return log_p_BWN.scatter_(2, index_BW1, value_BW1)
 
     def _ban(self, log_p_BWN: Tensor, length: int) -> Tensor:
-        """All limits but the forced tokens, in place."""
+        """Apply all limits except the prefixes and the maximum length, in place."""
         log_p_BWN.index_fill_(2, self.banned, -torch.inf)
         if self.no_repeat is not None:
             self.no_repeat.apply(log_p_BWN)

@@ -1,7 +1,7 @@
-"""Minimum-Bayes-risk decoding: the output of highest expected utility, with samples as candidates and as
-references (Eikema & Aziz 2022, "N-by-N").
+"""Minimum-Bayes-risk decoding: the output of highest expected utility. The samples are both the candidates
+and the references (Eikema & Aziz 2022, "N-by-N").
 
-It compares outputs only by the utility function that it is given.
+A utility function of the caller compares two outputs.
 """
 
 import math
@@ -9,16 +9,16 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 Utility = Callable[[str, str], float]
-"""(output, reference) -> the quality of the output, higher is better."""
+"""(output, reference) -> the quality of the output; a higher number is better."""
 
 
 def rank_by_expected_utility(outputs: Sequence[str], utility: Utility) -> list[tuple[int, float]]:
-    """(index of its first occurrence, expected utility) of each distinct output, best first; ties in order
-    of occurrence.
+    """(index of its first occurrence, expected utility) of each distinct output, the best first; ties stay in
+    the order of occurrence.
 
-    The expectation is the mean over all samples: an output drawn three times counts three times, and each
-    is also its own reference, as in the paper. Each pair is compared once. Raises ValueError if the utility
-    is not finite.
+    The expectation is the mean over all samples: an output that was drawn three times counts three times,
+    and each output is also one of its references, as in the paper. Each pair is compared once. Raises
+    ValueError if the utility is not finite.
     """
     counts = Counter(outputs)  # in order of first occurrence
     expected = {

@@ -1,7 +1,7 @@
-"""No n-gram twice: for each hypothesis, bans the tokens that would complete an n-gram it holds already
-(Paulus 2018, section 2.5, with n = 3).
+"""No repeated n-gram: the search bans each token that would complete an n-gram which the hypothesis already
+holds (Paulus 2018, section 2.5, with n = 3).
 
-The n-grams are of target tokens, not of words. All rows at once, without waiting for the device.
+The n-grams are of target tokens, not of words. All rows are handled at once, without a wait for the device.
 """
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class NoRepeatNgram:
-    """The tokens of each row so far, and the bans that follow from them. G: the n-grams of a row."""
+    """The tokens of each row so far, and the tokens that they forbid. G is the number of n-grams of a row."""
 
     def __init__(self, ngram: int, eos: int) -> None:
         """`ngram` is n, at least 1."""
@@ -17,14 +17,14 @@ class NoRepeatNgram:
         self.tokens_BWT: Tensor | None = None  # int64
 
     def apply(self, log_p_BWN: Tensor) -> Tensor:
-        """Changes log_p_BWN in place and returns it. EOS is never banned."""
+        """Change the log-probabilities (B, W, N) in place and return them. EOS is never banned."""
         if self.tokens_BWT is None or self.tokens_BWT.shape[2] < self.ngram:
             return log_p_BWN
         before = self.ngram - 1
         ngram_BWGn = self.tokens_BWT.unfold(2, self.ngram, 1)
         last_BW1n = self.tokens_BWT[:, :, None, self.tokens_BWT.shape[2] - before :]
         repeats_BWG = (ngram_BWGn[..., :before] == last_BW1n).all(-1)
-        # An n-gram that bans nothing bans EOS, whose value is restored below.
+        # scatter needs a token for each n-gram: one that bans no token bans EOS, which is restored below
         banned_BWG = ngram_BWGn[..., before].where(repeats_BWG, self.eos)
         eos_BW = log_p_BWN[:, :, self.eos].clone()
         log_p_BWN.scatter_(2, banned_BWG, -torch.inf)
@@ -32,7 +32,7 @@ class NoRepeatNgram:
         return log_p_BWN
 
     def advance(self, parent_BW: Tensor, token_BW: Tensor) -> None:
-        """Each row is now row `parent` of its sentence, extended by one token."""
+        """Each row is now what row `parent` of its sentence was, with one more token."""
         token_BW1 = token_BW[:, :, None]
         if self.tokens_BWT is None:
             self.tokens_BWT = token_BW1

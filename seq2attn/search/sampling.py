@@ -1,8 +1,8 @@
-"""Sampling over any step function: outputs drawn at random, each from a random stream of its own.
+"""Sampling over any step function: random outputs, each from a random stream of its own.
 
-A draw is one uniform number through the inverse of the cumulative distribution, so the sample of a sentence
-depends on its seed and its probabilities alone, never on the batch. It knows no model. Shape suffixes as in
-`step`.
+A token is drawn by one uniform number and the inverse of the cumulative distribution. So the sample of a
+sentence depends on its seed and its probabilities alone, never on the batch. Sampling knows no model. The
+shape suffixes are those of `step.py`.
 """
 
 import hashlib
@@ -19,14 +19,16 @@ from seq2attn.search.topk import log_softmax
 
 
 def seed_of(*parts: int) -> int:
-    """One seed from several numbers, so that near numbers give unrelated streams."""
+    """One seed from several numbers; numbers that differ by little give unrelated random streams."""
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=7).digest())
 
 
 def top_k_top_p(log_p_RN: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:
-    """The distribution to draw from, float64 (R, N): with a temperature, cut to the `top_k` likeliest
-    tokens (0: all) and then to the fewest whose sum reaches `top_p` (Holtzman 2020). The likeliest token
-    always stays.
+    """The distribution to draw from, float64 (R, N), from log-probabilities (R, N).
+
+    They are divided by the temperature. Then only the `top_k` most probable tokens stay (0: all), and of
+    these only as many as are needed for a sum of `top_p` (Holtzman 2020). The most probable token always
+    stays.
     """
     scaled_RN = log_p_RN.double() / temperature
     if 0 < top_k < scaled_RN.shape[1]:
@@ -55,11 +57,12 @@ def sample(
     length_penalty: float,
     batch_multiple: int = 1,
 ) -> list[list[Hypothesis]]:
-    """`samples` independent outputs of each sentence, best score first; sentence b draws from `seeds[b]`.
+    """`samples` independent outputs of each sentence, the best score first. The seed of sentence b is
+    `seeds[b]`.
 
-    `state` has `samples` rows for each sentence; `batch_multiple` is that of beam search. Log-probabilities
-    are the model's own, before temperature, top-k and top-p. Raises NonFiniteProbabilities if the step
-    returns NaN.
+    `state` has `samples` rows for each sentence; `batch_multiple` is that of beam search. The
+    log-probabilities of the outputs are the model's, before temperature, top-k and top-p. Raises
+    NonFiniteProbabilities if the step returns NaN, and ValueError for settings out of range.
     """
     if samples < 1 or temperature <= 0 or top_k < 0 or not 0 < top_p <= 1 or length_penalty < 0:
         raise ValueError(
@@ -75,7 +78,7 @@ def sample(
     backpointers = Backpointers()
     sentence_B = torch.arange(sentences, device=device)  # int64 (B,): the sentences still in the batch
     log_p_BW = torch.zeros(sentences, samples, dtype=torch.float64, device=device)  # of all sentences
-    last_BW = torch.full((sentences, samples), -1, device=device)  # int64: the step of EOS; -1: still open
+    last_BW = torch.full((sentences, samples), -1, device=device)  # int64: the step of EOS; -1: none yet
     has_nan = torch.zeros((), dtype=torch.bool, device=device)  # read once, at the end
     token_R = torch.full((sentences * samples,), limits.bos, dtype=torch.long, device=device)
 
@@ -85,8 +88,8 @@ def sample(
         has_nan |= log_p_BWN.isnan().any()
         p_RN = top_k_top_p(log_p_BWN.flatten(0, 1), temperature, top_k, top_p)
         cumulative_BWN = p_RN.view_as(log_p_BWN).cumsum(2)
-        # The first token whose cumulative probability exceeds the number; never one of probability 0, even
-        # if the last sums are rounded.
+        # The first token whose cumulative probability exceeds the number. Its probability is never 0, even if
+        # the last sums are rounded.
         threshold_BW1 = uniform_BWT[sentence_B, :, length, None] * cumulative_BWN[:, :, -1:]
         token_BW1 = torch.searchsorted(cumulative_BWN, threshold_BW1, right=True)
         token_BW1 = token_BW1.clamp(max=log_p_BWN.shape[2] - 1)
@@ -123,9 +126,7 @@ def sample(
 
 
 def _uniform(seeds: Sequence[int], samples: int, limits: Sequence[int]) -> Tensor:
-    """Uniform numbers, float64 (B, W, T): for each row as many as it can have steps, from a stream of its
-    own.
-    """
+    """Uniform numbers, float64 (B, W, T): one for each step of a row, from the row's own stream."""
     uniform_BWT = torch.zeros(len(seeds), samples, max(limits) + 1, dtype=torch.float64)
     for sentence, (seed, limit) in enumerate(zip(seeds, limits, strict=True)):
         for row in range(samples):

@@ -1,9 +1,12 @@
 """What every search shares: the step function that it calls, the hypotheses that it returns, and when
 finished sentences leave its batch.
 
-A step is any function from the last tokens and a state to logits; search knows no model. Shape suffixes: B
-sentences of the batch, W rows of a sentence (its beam or its samples), R = B * W rows, N tokens of the
-vocabulary, T tokens of an output, L decoder layers with attention, H heads, S source positions.
+A step is any function from the last tokens and a state to logits; search knows no model. The states of our
+decoders, and how their rows are selected, are in `models/state.py`; the cache of a Transformer is in
+`models/layers/kv_cache.py`.
+
+Shape suffixes: B sentences of the batch, W rows of a sentence (its beam or its samples), R = B * W rows, N
+tokens of the vocabulary, T tokens of an output, L decoder layers with attention, H heads, S source positions.
 """
 
 from collections.abc import Callable
@@ -14,27 +17,27 @@ from torch import Tensor
 State = TypeVar("State")
 
 Step = Callable[[Tensor, State], tuple[Tensor, State, Tensor | None]]
-"""(token_R, state) -> (logits_RN, state, weights_RLHS or None). Logits: natural log-probabilities, up to a
-constant of each row.
+"""(token_R, state) -> (logits_RN, state, weights_RLHS or None). The softmax of a row of logits is the
+distribution of the row's next token.
 """
 
 Select = Callable[[State, Tensor], State]
-"""(state, index_R) -> the state of those rows.
+"""(state, index_R) -> the state of the rows `index_R`, in that order.
 
-Row r is sentence * W + member; the rows of a sentence stay together and in the sentence's order. The index
-has fewer rows than the state when finished sentences leave the search; whatever a step reads per sentence
-has to follow.
+Row r is number r % W of sentence r // W. The rows of a sentence stay together, and the sentences stay in
+order. When finished sentences leave the search, the index has fewer rows than the state, and what a step
+reads of each sentence must be selected too.
 """
 
 
 class Hypothesis(NamedTuple):
-    """One output of a search."""
+    """One output of a search, with its score and its attention."""
 
     tokens: list[int]  # without BOS and EOS
     score: float  # log_probability / length ** length_penalty; the length counts EOS
     log_probability: float  # of all tokens and EOS: natural log, before any temperature
     weights: Tensor | None  # (tokens + 1, L, H, S) on the CPU: the attention at each token and at EOS
-    finished: bool  # False: cut by the maximum length, where only EOS was allowed
+    finished: bool  # False: the maximum length ended it, where only EOS was allowed
 
 
 class NonFiniteProbabilities(ArithmeticError):
@@ -53,9 +56,11 @@ def refuse_nan(has_nan: Tensor) -> None:
 
 
 def rows_to_keep(is_finished_B: Tensor, batch_multiple: int) -> Tensor | None:
-    """The sentences that stay in the batch, ascending: the unfinished ones, filled up with finished ones to a
-    multiple of `batch_multiple`; empty when all are finished. None if too few are finished to be worth
-    copying the rest.
+    """The numbers of the sentences that stay in the batch, ascending, or None if all stay.
+
+    The unfinished sentences stay, and as many finished ones as make their number a multiple of
+    `batch_multiple`. The result is empty when all are finished. It is None if fewer than an eighth of the
+    sentences would leave, because the rest of the state has to be copied.
     """
     unfinished = len(is_finished_B) - int(is_finished_B.sum())
     size = -(-unfinished // batch_multiple) * batch_multiple

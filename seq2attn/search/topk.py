@@ -1,27 +1,27 @@
 """The best continuations of a sentence's hypotheses, from the log-probabilities of the whole vocabulary.
 
-It passes over the vocabulary as few times as possible: with thousands of tokens that is much of a search's
-time. Shape suffixes as in `step`; K candidates of a sentence.
+With thousands of tokens, reading the vocabulary takes much of a search's time, so it is read as few times as
+possible. The shape suffixes are those of `step.py`; K is the number of candidates of a sentence.
 """
 
 import torch
 from torch import Tensor
 
-BLOCK = 64  # tokens; only blocks with a large maximum are sorted
+BLOCK = 64  # tokens of a block; only blocks with a large maximum are sorted
 
 
 def log_softmax(logits_RN: Tensor) -> Tensor:
-    """log p of every token, in float32 at least: half precision cannot tell outputs apart."""
+    """log p of every token, in float32 or wider: half precision cannot tell outputs apart."""
     return logits_RN.to(torch.promote_types(logits_RN.dtype, torch.float32)).log_softmax(1)
 
 
 def top_candidates(log_p_BWN: Tensor, before_BW: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The `count` largest sums of `before`, the log p of a hypothesis, and the log p of its next token;
-    largest first, ties in any order.
+    """The K = `count` most probable continuations of each sentence, the largest first, ties in any order.
 
-    Three tensors (B, K): the sums, the rows of the hypotheses and the tokens; K is smaller than `count` if
-    there are fewer. All of them lie in the `count` blocks of tokens with the largest maxima, so only those
-    are sorted.
+    `before` holds log p of each hypothesis, to which log p of its next token is added. The result is three
+    tensors (B, K): the sums, the rows of the hypotheses and the tokens; K is smaller than `count` if there
+    are fewer. All of them lie in the `count` blocks with the largest maxima, so that only these blocks are
+    sorted.
     """
     sentences, width, size = log_p_BWN.shape
     count = min(count, width * size)

@@ -12,17 +12,17 @@ from seq2attn.training.state import State
 
 @dataclass(frozen=True)
 class Scores:
-    """The result of the validation that the caller hands in: numbers by name, train.metric among them."""
+    """What the caller's validation returns: the value of each metric by name, train.metric among them."""
 
     values: Mapping[str, float]
     sample: tuple[str, str, str] | None = None  # source, reference, translation
-    sentences: int = 0  # sentences, or images, that were scored; 0: not known
-    chrf: float = 0.0  # chrF2: where the metric is near zero, it decides with the loss which weights are best
+    sentences: int = 0  # number of sentences, or images, that were scored; 0: not known
+    chrf: float = 0.0  # chrF2; where the metric is near zero, the loss and chrF2 decide what is best
 
 
 @dataclass(frozen=True)
 class Update:
-    """After each update. Loss, speed and norm are means since the last logged one."""
+    """The event after each update. Loss, speed and norm are means since the last logged update."""
 
     step: int
     steps: int  # of the whole run; an estimate where the clock will end it
@@ -30,7 +30,7 @@ class Update:
     loss: float  # nats per target token, label smoothing included
     speed: float  # target tokens per second, without padding and without validation
     lr: float
-    norm: float  # of the gradient, before clipping
+    norm: float  # norm of the gradient, before clipping
     elapsed: float  # seconds of training, earlier sessions included
     remaining: float  # seconds, an estimate
     logged: bool  # whether it is in metrics.jsonl: every train.log_every steps
@@ -38,7 +38,7 @@ class Update:
     sampled: Mapping[str, float | None] = field(default_factory=dict)
 
     def line(self) -> Mapping[str, object]:
-        """What metrics.jsonl says of it."""
+        """The line of metrics.jsonl."""
         names = ("step", "epoch", "loss", "speed", "lr", "norm", "elapsed")
         line = {name: getattr(self, name) for name in names} | dict(self.sampled)
         return line | {"speed": round(self.speed, 1), "elapsed": round(self.elapsed, 2)}
@@ -46,6 +46,8 @@ class Update:
 
 @dataclass(frozen=True)
 class Validation:
+    """The event after each validation."""
+
     step: int
     loss: float  # nats per target token, without label smoothing
     scores: Mapping[str, float]
@@ -54,7 +56,7 @@ class Validation:
     elapsed: float
 
     def line(self) -> Mapping[str, object]:
-        """What metrics.jsonl says of it."""
+        """The line of metrics.jsonl."""
         line = {"step": self.step, "valid_loss": self.loss, **self.scores}
         return line | {"best": self.best, "elapsed": round(self.elapsed, 2)}
 
@@ -69,9 +71,9 @@ class Saved:
 
 @dataclass(frozen=True)
 class Finished:
-    """The end: "max_steps", "max_minutes", "patience" or "interrupted"."""
+    """The event at the end of training."""
 
-    reason: str
+    reason: str  # "max_steps", "max_minutes", "patience" or "interrupted"
     step: int
     best_step: int  # 0: there was no validation
     elapsed: float
@@ -81,11 +83,11 @@ Event = Update | Validation | Saved | Finished
 
 
 class Interrupted(Exception):
-    """The validation that was handed in raises it to stop training; a resumed run validates again."""
+    """The caller's validation raises it to stop training; a resumed run validates again."""
 
 
 class RunningMeans:
-    """Means over the updates since the last logged one."""
+    """Means over the updates since the last logged update."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -96,12 +98,12 @@ class RunningMeans:
         self._nats += loss * tokens
         self._entropies += entropy * tokens
         self._tokens += tokens
-        if math.isfinite(norm):  # an fp16 overflow is left out
+        if math.isfinite(norm):  # an fp16 overflow does not count
             self._norms += norm
             self._finite += 1
 
     def pause(self, seconds: float) -> None:
-        """Leave that time out of the speed."""
+        """The speed does not count these seconds."""
         self._began += seconds
 
     def report(

@@ -54,7 +54,7 @@ class GradientStep:
         return torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
 
     def overflows(self, loss: float, norm: float) -> bool:
-        """The loss is finite and the gradient is not, at a loss scale that can still be lowered."""
+        """Whether the gradient is not finite although the loss is, at a loss scale that can be lowered."""
         scaled = self.scaler.is_enabled() and self.scaler.get_scale() > 1
         return scaled and math.isfinite(loss) and not math.isfinite(norm)
 

@@ -1,15 +1,16 @@
 """The training loop: a generator of events that can stop after any update and resume exactly.
 
-Everything random or ordered is a pure function of (train.seed, epoch, step, batch of the update): the order
-of batches, and the seed of dropout before each batch. So a saved state has no random state, an update may
-be divided into batches over time (train.accumulate) or over processes, and 10 + 10 steps are bit for bit 20
-steps. (Except with train.max_minutes, where a cosine schedule follows the clock.)
+The order of the batches, and the seed of dropout before each batch, are pure functions of (train.seed, epoch,
+step, number of the batch in the update). So a saved state needs no state of a random generator, an update can
+be divided into batches over time (train.accumulate) or over processes, and 10 + 10 steps give bit for bit
+what 20 steps give. (The exception is train.max_minutes, where a cosine schedule follows the clock.)
 
-A loss is a sum until the last moment: it is divided by the number of target tokens of the whole update,
-over all its batches and processes. No weight changes before loss and gradient are known to be finite.
+The loss of each batch is a sum over its tokens. It is divided by the number of target tokens of the whole
+update, which has batches in several processes. No parameter changes before the loss and the gradient are
+known to be finite.
 
-It knows a model by its encoder and decoder, and data by lengths and ids. It knows no search, no metric and no
-output: metrics are handed in, and output is made of the events.
+The loop knows a model by its encoder and decoder, and data by lengths and ids. It knows no search, no metric
+and no console: the caller hands in a function that scores the model, and prints what the events say.
 """
 
 import time
@@ -40,7 +41,7 @@ from seq2attn.training.schedules import learning_rate
 from seq2attn.training.state import State
 from seq2attn.training.validation import Clock, Validator, WeightAverages
 
-PREFETCHED = 4  # updates whose batches are made before they are needed
+PREFETCHED = 4  # updates whose batches are built before they are needed
 TRIM_EVERY = 100  # updates after which free memory returns to the system
 
 
@@ -56,13 +57,16 @@ def train(
     reward_function: RewardFunction | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Generator[Event, None, None]:
-    """Train `model` (initialised, on world.device) with the settings of `run`, from its last state if any.
+    """Train `model`, which has first weights and is on world.device, with the settings of `run`. Training
+    continues from the last state of the run if there is one.
 
-    `validate(model)` scores the model, with averaged weights in place, in the main process; its values must
-    hold train.metric unless that is the loss. `reward_function` samples targets from the model and scores
-    them; it is needed where train.self_critical.start_step is set. `stop()` is asked before each update:
-    once it says yes, the state is saved and training ends. Raises UserError when loss or gradient are not
-    finite (before they touch a weight), when the saved state does not fit, and when the disk refuses.
+    `validate(model)` scores the model in the main process while the averaged weights are in place. Unless
+    train.metric is "loss", its values must hold that metric. `reward_function` samples targets from the model
+    and scores them; train.self_critical.start_step needs it. `stop()` is called before each update: when it
+    returns True, the state is saved and training ends.
+
+    Raises UserError when the loss or the gradient is not finite, before any parameter changes; when the saved
+    state does not fit; and when the disk cannot be written.
     """
     return _Trainer(model, run, training, validation, world, format, validate, reward_function, stop).run()
 
@@ -83,9 +87,9 @@ class _Trainer:
         model, world = self.model, self.world
         self.settings = settings = self.directory.config.train
         if settings.metric != "loss" and self.validate is None:
-            raise ValueError(f'train.metric is "{settings.metric}": validate must be given, and give it')
+            raise ValueError(f'train.metric is "{settings.metric}": it needs a validate that returns it')
         if settings.self_critical.start_step is not None and self.reward_function is None:
-            raise ValueError("train.self_critical.start_step is set: reward_function must be given")
+            raise ValueError("train.self_critical.start_step is set: it needs a reward_function")
         if world.device.type == "cpu":
             keep_freed_memory()
         world.broadcast(named_tensors(model).values())
@@ -102,7 +106,7 @@ class _Trainer:
         self.means = RunningMeans()
 
     def _resume(self) -> None:
-        """Continue from the last state, or save a first one: a killed run always has one to resume from."""
+        """Continue from the last state, or save a first one, so that a killed run can always be resumed."""
         order = cache(partial(epoch_order, self.training, self.settings))
         fresh = State(data=self.training.fingerprint, validation=self.validation.fingerprint)
         state = resume.restore(
@@ -117,7 +121,7 @@ class _Trainer:
         self.updates = update_batches(self.training, self.settings, self.world, epoch, position, order(epoch))
 
     def run(self) -> Generator[Event, None, None]:
-        # On a CPU a second thread would take from the cores that multiply: a step on text takes 14% longer.
+        # On a CPU a second thread takes time from the matrix products: a step on text takes 14% longer.
         ahead = self.world.device.type == "cuda" or self.training.ahead
         batches = Prefetch(self.updates, PREFETCHED, "batches") if ahead else nullcontext(self.updates)
         with self.gradient_step.backbone_restored(), batches as updates:
@@ -143,7 +147,7 @@ class _Trainer:
                 yield self._update(next(updates))
 
     def _reason(self) -> str | None:
-        """Why training is over, or None."""
+        """Why training has ended, or None while it goes on."""
         if self.state.step >= self.settings.max_steps:
             return "max_steps"
         if self.settings.max_minutes is not None and self.clock.spent >= self.settings.max_minutes * 60:
@@ -151,7 +155,7 @@ class _Trainer:
         return "patience" if self.state.plateau.exhausted(self.settings) else None
 
     def _update(self, update: UpdateBatches) -> Update:
-        """One step of the optimizer."""
+        """One update: the gradient of all of its batches, one step of the optimizer, and the event."""
         settings, step = self.settings, self.state.step + 1
         lr = learning_rate(settings, step, decays=self.state.plateau.decays, minutes=self.clock.spent / 60)
         objective = self._objective(step)

@@ -25,10 +25,11 @@ from seq2attn.training.state import Best, State
 
 
 class WeightAverages:
-    """The moving average of the weights (train.ema), and those of the last validations (train.average).
+    """The moving average of the weights (train.ema), and the weights of the last validations (train.average).
 
-    With train.average=N a validation scores the mean of N weights: its own and those of the N - 1 scheduled
-    validations before it (Vaswani 2017, section 6.1). They are on the CPU: a device's memory is for training.
+    With train.average=N a validation scores the mean of N sets of weights: its own, and those of the N - 1
+    scheduled validations before it (Vaswani 2017, section 6.1). The earlier ones are on the CPU, because the
+    memory of the device is for training.
     """
 
     def __init__(self, model: Seq2Seq, settings: TrainConfig) -> None:
@@ -46,7 +47,7 @@ class WeightAverages:
             torch._foreach_lerp_(list(self.moving.values()), list(self.weights.values()), 1 - decay)
 
     def remember(self) -> None:
-        """Keep the weights of a scheduled validation for the mean of the next ones."""
+        """Store the weights of a scheduled validation for the means of the next validations."""
         if self.earlier.maxlen:
             weights = self.moving or self.weights
             self.earlier.append({name: tensor.to("cpu", copy=True) for name, tensor in weights.items()})
@@ -70,25 +71,25 @@ class WeightAverages:
 
 
 class Clock:
-    """Seconds of training. All processes follow that of the main one: `spent`, as of the last exchange."""
+    """Seconds of training. All processes follow the main one's: `spent` is its value at the last exchange."""
 
     def __init__(self, elapsed: float) -> None:
         self._began = time.monotonic() - elapsed
-        self.spent = elapsed  # with as much again as the last validation took, for the one at the end
+        self.spent = elapsed  # with the duration of the last validation, for the validation at the end
         self.validation = 0.0  # seconds of the last validation
 
     def elapsed(self) -> float:
         return time.monotonic() - self._began
 
     def to_exchange(self, world: World) -> float:
-        """What the processes sum to get `spent`."""
+        """The number that the processes exchange: their sum is `spent`."""
         return self.elapsed() + self.validation if world.is_main else 0.0
 
 
 class Validator:
-    """Scores the model on the validation split and saves its weights where they are the best so far.
+    """Scores the model on the validation split, and saves its weights if they are the best so far.
 
-    `score` is the validation that the caller hands in; `stop` says whether training shall stop.
+    `score` is the caller's validation; `stop` returns True when training shall stop.
     """
 
     def __init__(
@@ -127,8 +128,8 @@ class Validator:
         if best:
             state = replace(state, best=Best(*score, state.step))
         if scheduled:
-            # A validation at the very end, between two scheduled ones, does not count here: a run that
-            # continues from there behaves as one that never stopped.
+            # A validation at the end of training, between two scheduled ones, does not count here. So a run
+            # that continues from there gives the same as a run that never stopped.
             plateau = state.plateau.update(self.settings, score)
             state = replace(state, plateau=plateau, validated=state.step)
             if self.world.is_main:

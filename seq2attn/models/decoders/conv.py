@@ -8,11 +8,11 @@ At step i, with g_i = embedding + position of the last token, h_i = W g_i + b; t
     c_i = sqrt(S) sum_j a_ij v_j                 the context, of S real source positions
     h_i = sqrt(1/2) (h_i + sqrt(1/2) (u_i + W_c c_i + b_c))
 
-and the output layer reads W_e h_i + b_e. The equations are those of sections 3.1 to 3.4 in the order of the
-authors' program: the context joins the convolution's output before the residual does. Only the program says
-that d_i is scaled as other sums are, and how c_i is mapped to a layer's size.
+and the output layer reads W_e h_i + b_e. The equations are those of sections 3.1 to 3.4, in the order of the
+authors' program: the context is added to the output of the convolution first, and the residual after it. The
+program alone shows that d_i is scaled as the other sums are, and how c_i is mapped to the size of a layer.
 
-In a search a row keeps the last kernel - 1 inputs of each convolution.
+In a search the state of a row holds the last kernel - 1 inputs of each convolution.
 """
 
 from typing import NamedTuple
@@ -36,13 +36,15 @@ from seq2attn.models.state import Constant
 class ConvConstants(NamedTuple):
     """What every step reads beside the memory."""
 
-    scale_B: Tensor  # of the context: the root of the number of real positions
-    weights: Constant[dict[WeightNorm, Tensor]]  # the weights of each module, normalised once
+    scale_B: Tensor  # the factor on the context: the root of the number of real positions
+    weights: Constant[dict[WeightNorm, Tensor]]  # the normalised weights of each module
 
 
 class ConvPast(NamedTuple):
+    """What the layers need of the earlier tokens of R rows."""
+
     time: Constant[int]  # number of the next step, from 0
-    # of each layer, (R, kernel - 1, C): its convolution's inputs of the last steps, zeros before the first
+    # for each layer (R, kernel - 1, C): the last inputs of its convolution, zeros before the first step
     before: tuple[Tensor, ...]
 
 
@@ -57,7 +59,7 @@ class ConvLayer(nn.Module):
 
 class ConvDecoder(ConvSide, ParallelDecoder):
     def __init__(self, config: ConvDecoderConfig, shared: SharedSettings, vocabulary: int) -> None:
-        """Tied, the output layer's matrix, which is not normalised, is the target embedding."""
+        """If `shared.tied`, the output layer's matrix, which is not normalised, is the target embedding."""
         super().__init__()
         embedding, self.kernel, self.dropout = shared.embedding, config.kernel, shared.dropout
         self.target_embedding = nn.Embedding(vocabulary, embedding)
@@ -68,7 +70,7 @@ class ConvDecoder(ConvSide, ParallelDecoder):
         self.output = nn.Linear(embedding, vocabulary)
         if shared.tied:
             self.output.weight = self.target_embedding.weight
-        # the convolution of the second layer sees what the first one read
+        # the convolution of the second layer reads the contexts of the first
         self.context_feeds_later_steps = config.layers > 1 and config.kernel > 1
 
     def attentions(self) -> list[Attention]:

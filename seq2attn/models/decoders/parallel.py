@@ -1,5 +1,5 @@
-"""What the convolutional and the Transformer decoder have in common: layers that each have an attention to
-the source, over T tokens at once.
+"""What the convolutional and the Transformer decoder have in common: they compute T tokens at once, and each
+layer has an attention to the source.
 
 The same layers serve training, where the queries are the T tokens of a sentence, and search, where they are
 the last tokens of its W rows.
@@ -18,19 +18,23 @@ from seq2attn.models.memory import DecoderOutput, HiddenStates, Memory, stack_we
 
 
 class ParallelSource(NamedTuple):
-    """What every step reads."""
+    """What every step reads of the sources."""
 
     memories: tuple[ProjectedMemory, ...]  # the memory as each layer projects it
     constants: Any = None  # what else the decoder computes once per batch
 
 
 class ParallelState(NamedTuple):
-    past: Any  # what the layers keep of the tokens before; None: there are none
-    history: AttentionHistory | None  # of the attention to the source
+    """What one step leaves to the next, of R rows."""
+
+    past: Any  # what the layers need of earlier tokens; None: they need nothing
+    history: AttentionHistory | None  # history of the attention to the source
 
 
 class SourceReader:
-    """The source, as the layers read it one after the other in one pass; it keeps their outputs."""
+    """Gives each layer, in order, its context of the source in one pass, and collects the outputs of the
+    attentions.
+    """
 
     def __init__(self, source: ParallelSource, history: AttentionHistory | None, weights: bool) -> None:
         self.source, self.history, self.weights = source, history, weights
@@ -45,18 +49,20 @@ class SourceReader:
 
 
 class ParallelDecoder(Decoder):
+    """A decoder of layers that each have an attention to the source."""
+
     @abc.abstractmethod
     def attentions(self) -> Sequence[Attention]:
         """The attention of each layer to the source."""
 
     def initial_past(self, memory: Memory, width: int) -> Any:
-        """`ParallelState.past` before the first step of `width` rows a sentence."""
+        """`ParallelState.past` before the first step, where each sentence has `width` rows."""
         return None
 
     @abc.abstractmethod
     def layers_forward(self, tokens_RT: Tensor, past: Any, reader: SourceReader) -> tuple[Tensor, Any]:
-        """T more tokens of each row: the features, in the order of the rows, and the past of the next step.
-        Without a past, the tokens are all of a sentence.
+        """T more tokens of each row: their features, in the order of the rows, and the past of the next step.
+        Without a past, the T tokens are those of a whole sentence.
         """
 
     def project_memory(self, memory: Memory) -> ParallelSource:
@@ -85,12 +91,12 @@ class ParallelDecoder(Decoder):
         return HiddenStates.of_layers(x_BTD, reader.outputs, weights)
 
     def reader_of_steps(self, tokens_BT: Tensor, memory: Memory, weights: bool) -> SourceReader:
-        """The reader of all tokens of each sentence at once."""
+        """The reader for all T tokens of each sentence at once."""
         history = self._initial_history(memory, len(tokens_BT))
         history = None if history is None else history.for_all_steps(tokens_BT.size(1))
         return SourceReader(self.project_memory(memory), history, weights)
 
     def _initial_history(self, memory: Memory, rows: int) -> AttentionHistory | None:
-        # no layer's history holds weights, so that one serves all layers
+        # no layer's history holds weights, so that one history serves all layers
         attention = self.attentions()[0]
         return attention.initial_history(rows, memory.mask_BS, memory.values_BSV, memory.stream_B)

@@ -56,7 +56,7 @@ class RNNDecoder(Decoder):
     supports_half_weights = False  # a cell sums over all steps
 
     def __init__(self, config: RNNDecoderConfig, shared: SharedSettings, vocabulary: int) -> None:
-        """Tied, the output layer's matrix is the target embedding."""
+        """If `shared.tied`, the matrix of the output layer is the target embedding."""
         super().__init__()
         self.config, self.query_input, self.dropout = config, shared.attention.query_input, shared.dropout
         embedding, size, tied = shared.embedding, config.size, shared.tied

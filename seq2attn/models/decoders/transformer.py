@@ -1,7 +1,7 @@
 """The Transformer decoder: layers of masked self-attention, attention to the source and a feed-forward
 network (Vaswani 2017).
 
-Training and search differ only in what self-attention may read: `Past` says it.
+Training and search differ only in what self-attention may read, which `Past` holds.
 """
 
 from dataclasses import replace
@@ -25,18 +25,20 @@ from seq2attn.models.state import PerSentence
 
 
 class TransformerPast(NamedTuple):
-    caches: PerSentence[tuple[Cache, ...]]  # one a layer
-    # bool, (R, slots): the slots of the caches that are the row's own past; None where a sentence has one row
+    """What self-attention needs of the earlier tokens of R rows."""
+
+    caches: PerSentence[tuple[Cache, ...]]  # one cache for each layer
+    # bool (R, slots): the slots of the caches that are the row's past; None where a sentence has one row
     slots_RC: Tensor | None
 
 
 class Past(NamedTuple):
-    """What the queries of self-attention read in one layer."""
+    """What self-attention reads in one layer."""
 
     rotary: RotaryAngles | None
-    # None: all tokens of a sentence are queries, each reads itself and those before it
+    # None: all tokens of a sentence are queries; each reads itself and the tokens before it
     cache: Cache | None = None
-    mask_B1WC: Tensor | None = None  # of the slots of the cache, new ones included; None: all
+    mask_B1WC: Tensor | None = None  # slots that each of W rows reads, with the new ones; None: all slots
 
 
 class DecoderLayer(TransformerLayer):
@@ -47,7 +49,7 @@ class DecoderLayer(TransformerLayer):
         self.self_attn_norm, self.cross_attn_norm, self.ffn_norm = (build_norm(config) for _ in range(3))
 
     def forward(self, x_BTD: Tensor, past: Past, reader: SourceReader) -> tuple[Tensor, Cache | None]:
-        """The layer's output, and the cache with the new tokens."""
+        """The layer's output (B, T, D), and the cache with the new tokens."""
         y_BTD, cache = self._self_attend(self.before(x_BTD, self.self_attn_norm), past)
         x_BTD = self.add(x_BTD, y_BTD, self.self_attn_norm)
         context = reader.contexts(self.cross_attn, self.before(x_BTD, self.cross_attn_norm))
@@ -64,7 +66,7 @@ class DecoderLayer(TransformerLayer):
 
 class TransformerDecoder(ParallelDecoder):
     def __init__(self, config: TransformerDecoderConfig, shared: SharedSettings, vocabulary: int) -> None:
-        """Tied, the output layer's matrix is the target embedding."""
+        """If `shared.tied`, the matrix of the output layer is the target embedding."""
         super().__init__()
         self.dropout = shared.dropout
         self.target_embedding = nn.Embedding(vocabulary, config.size)
@@ -74,7 +76,7 @@ class TransformerDecoder(ParallelDecoder):
         self.output = nn.Linear(config.size, vocabulary)
         if shared.tied:
             self.output.weight = self.target_embedding.weight
-        # self-attention of the second layer reads what the first one read of the source
+        # self-attention of the second layer reads the contexts of the first
         self.context_feeds_later_steps = config.layers > 1
 
     def attentions(self) -> list[Attention]:
@@ -111,7 +113,9 @@ class TransformerDecoder(ParallelDecoder):
         return torch.stack(weights, 1)
 
     def _all_tokens(self, tokens_BT: Tensor) -> tuple[Tensor, list[Past]]:
-        """The inputs of the first layer, and the past of each, where all tokens of a sentence are queries."""
+        """The input of the first layer and the past of each layer, where all tokens of a sentence are
+        queries.
+        """
         x_BTD = self._embed(tokens_BT, 0)
         position_T = torch.arange(tokens_BT.size(1), device=x_BTD.device)
         rotary = self.layers.first.self_attn.rotary_angles(position_T, x_BTD)
@@ -120,8 +124,8 @@ class TransformerDecoder(ParallelDecoder):
     def _last_tokens(
         self, tokens_R1: Tensor, past: TransformerPast
     ) -> tuple[Tensor, list[Past], TransformerPast]:
-        """The same where the last token of each of a sentence's W rows is a query; and the past with the
-        slots of these tokens.
+        """The input of the first layer and the past of each layer, where the queries are the last tokens of
+        the W rows of a sentence; and `past` with the slots of these tokens.
         """
         caches, width, mask = past.caches.parts, past.caches.width, None
         time = caches[0].used // width

@@ -3,8 +3,8 @@
     h = W (embedding + position) + b;  layer by layer h = sqrt(1/2) (h + gated convolution of h);  states V h
     + c
 
-Each layer sees `kernel` positions of the one below. Beyond either end of a sentence stand zeros; its padding
-is set to zero before each convolution, so that it reads as they do.
+Each layer reads `kernel` positions of the layer below. Before the first and after the last position of a
+sentence are zeros. Padding is set to 0 before each convolution, so that it reads as those zeros do.
 """
 
 from typing import Any, cast
@@ -23,7 +23,7 @@ from seq2attn.models.memory import Memory, mean_over, part_of
 
 
 class _ScaleGradient(torch.autograd.Function):
-    """x as it is, and `factor` times its gradient."""
+    """x forward, and `factor` times its gradient backward."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, factor: float) -> Tensor:
@@ -39,7 +39,7 @@ class ConvEncoder(ConvSide, TextEncoder):
     def __init__(
         self, config: ConvEncoderConfig, shared: SharedSettings, vocabulary: int, share: float
     ) -> None:
-        """The gradient of the states is multiplied by `share`."""
+        """`share` multiplies the gradient of the states."""
         super().__init__()
         self.parts, self.gradient_share, self.dropout = shared.parts, share, shared.dropout
         embedding = shared.embedding
@@ -58,7 +58,7 @@ class ConvEncoder(ConvSide, TextEncoder):
         padding_BS1 = ~mask_BS[..., None]
         for layer in self.layers:
             x = (x + layer(dropout(x, self.dropout, self.training).masked_fill(padding_BS1, 0.0))) * ROOT_HALF
-        # the gradient of the embeddings, where keys or values hold them, stays whole
+        # `share` does not multiply the gradient of the embeddings, which keys or values may hold
         x = cast(Tensor, _ScaleGradient.apply(self.out_proj(x), self.gradient_share))
         keys, values = (part_of(part, x, embedded) for part in self.parts)
         return Memory(keys, values, mask_BS, mean_over(mask_BS, x))

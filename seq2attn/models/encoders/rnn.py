@@ -1,9 +1,9 @@
 """The recurrent encoder: h_j = [forward state; backward state] of each source position j (Bahdanau 2015,
 section 3.2), in one direction or both, in one layer or several.
 
-A sentence's padding comes last in either direction, since the backward RNN reads each sentence from its own
-last word. So no state of a real position depends on padding, and torch's fused loops run on the padded batch:
-2.3 times faster than its packed sequences on a CPU.
+The backward RNN starts at the last real word of each sentence, so that padding comes last in both directions.
+So no state of a real position depends on padding, and torch's fused loops can run on the padded batch, which
+is 2.3 times as fast as its packed sequences on a CPU.
 """
 
 import torch
@@ -21,11 +21,11 @@ Vectors = tuple[Tensor, ...]  # of a state: (h,) or (h, c)
 
 
 class Recurrence(Stack[Stack[Cell]]):
-    """A stack of recurrent layers, each of a cell for each direction."""
+    """A stack of recurrent layers, each with one cell for each direction."""
 
     def __init__(self, config: RNNEncoderConfig, inputs: int, dropout: float, keep_final: bool) -> None:
-        """`inputs` is the size of the first layer's input. Without `keep_final` an LSTM's last c is not
-        known.
+        """`inputs` is the size of the first layer's input. Without `keep_final` the final states of an LSTM
+        have no c.
         """
         cell, size, directions = CELLS[config.cell], config.size, 2 if config.bidirectional else 1
         super().__init__(
@@ -39,8 +39,8 @@ class Recurrence(Stack[Stack[Cell]]):
         return self.states_and_final(x_BSI, mask_BS)[0]
 
     def states_and_final(self, x_BSI: Tensor, mask_BS: Tensor) -> tuple[Tensor, tuple[Vectors, ...]]:
-        """The states (B, S, V) of the last layer, and the final one of each layer, (h,) or (h, c), each (B,
-        V).
+        """The states (B, S, V) of the last layer, and the final state of each layer: (h,) or (h, c), each
+        (B, V).
         """
         x, final = x_BSI, []
         from_the_end = _from_the_end(mask_BS)
@@ -87,7 +87,7 @@ class RNNEncoder(TextEncoder):
 
 
 def _from_the_end(mask_BS: Tensor) -> Tensor:
-    """Positions (B, S) that reverse each sentence and leave its padding last. Twice changes nothing."""
+    """Positions (B, S) that reverse each sentence and leave its padding last. They are their own inverse."""
     position = torch.arange(mask_BS.size(1), device=mask_BS.device)
     length = mask_BS.sum(1, keepdim=True)
     return torch.where(position < length, length - 1 - position, position)

@@ -54,7 +54,7 @@ class TransformerEncoder(TextEncoder):
         return weights
 
     def _embed(self, source_BS: Tensor) -> tuple[Tensor, RotaryAngles | None]:
-        """Embeddings with their positions, and the rotations of rotary positions, the same for all layers."""
+        """Embeddings with their positions, and the rotations of rotary positions, which all layers share."""
         x = self.positions.add_to(self.embedding(source_BS) * self.embedding.embedding_dim**0.5)
         x, position_S = dropout(x, self.dropout, self.training), torch.arange(x.size(1), device=x.device)
         return x, self.layers.first.self_attn.rotary_angles(position_S, x)

@@ -1,7 +1,7 @@
 """Recurrent cells: tanh RNN, GRU and LSTM with torch's gates, one step at a time or all steps at once.
 
-The input's part of the gates does not wait for the last step, so a loop takes it of all steps first. The
-pointwise half of a step is in `kernels.rnn_cells`.
+The part of the gates that comes from the input does not depend on earlier steps, so that one product computes
+it for all steps. The pointwise half of a step is in `kernels.rnn_cells`.
 """
 
 import abc
@@ -21,7 +21,7 @@ class CellState(NamedTuple):
 
 
 class Cell(nn.Module, abc.ABC):
-    """One recurrent layer of `size` units over inputs of `input_size`, and, beside them, of what the decoder
+    """One recurrent layer of `size` units. A step reads an input of `input_size` numbers and what the decoder
     feeds back, `feedback_size` numbers (0: nothing).
     """
 
@@ -45,22 +45,24 @@ class Cell(nn.Module, abc.ABC):
         return CellState(*[like.new_zeros(rows, self.size)] * self.vectors)
 
     def convert(self, state: CellState) -> CellState:
-        """The state of a cell of another kind as one of this kind."""
+        """The state of another kind of cell as a state of this kind."""
         return CellState(state.h)
 
     @abc.abstractmethod
     def update(self, from_input: Tensor, from_hidden: Tensor, state: CellState) -> CellState:
-        """The pointwise half of a step, from the two parts of the gates, each (R, G)."""
+        """The pointwise half of a step: the next state from the gates' parts, each (R, G), of input and
+        hidden state.
+        """
 
     def step(self, gates: Tensor, feedback: Tensor | None, state: CellState) -> CellState:
-        """One step from the input's part of the gates, `input_to_gates(x)` (R, G), and what is fed back."""
+        """One step. `gates` is `input_to_gates(x)`, (R, G); `feedback` is what the decoder feeds back."""
         if self.feedback is not None and feedback is not None:
             gates = gates + self.feedback(feedback)
         return self.update(gates, self.hidden_to_gates(state.h), state)
 
     def steps(self, x_BTI: Tensor, feedback_BF: Tensor | None, state: CellState) -> CellState:
-        """Every state of a loop over T inputs: h, and c of an LSTM, (B, T, H). The same is fed back at each
-        step.
+        """The states after each of T inputs: h, and c of an LSTM, (B, T, H). Each step reads the same
+        feedback (B, F).
         """
         gates_BTG = self.input_to_gates(x_BTI)
         if self.feedback is not None and feedback_BF is not None:
@@ -103,13 +105,13 @@ class LSTMCell(Cell):
     gates, vectors = 4, 2
 
     def draw_parameters(self, init: str) -> None:
-        """The forget gate's bias 1 too: remember, until training says otherwise (Gers 2000)."""
+        """The bias of the forget gate is 1 too, so that the cell remembers at first (Gers 2000)."""
         super().draw_parameters(init)
         if init != "uniform":
             self.input_to_gates.bias[self.size : 2 * self.size] = 1.0
 
     def convert(self, state: CellState) -> CellState:
-        """A c that is missing is 0."""
+        """Where the other cell has no c, c is 0."""
         return state if state.c is not None else CellState(state.h, torch.zeros_like(state.h))
 
     def update(self, from_input: Tensor, from_hidden: Tensor, state: CellState) -> CellState:
@@ -117,7 +119,7 @@ class LSTMCell(Cell):
         return CellState(*rnn_cells.lstm(from_input, from_hidden, state.c))
 
     def run(self, x_BTI: Tensor, feedback_BF: Tensor | None, state: CellState) -> Tensor:
-        """By torch's fused call, which it has for no other cell on a CPU."""
+        """The h of `steps` by torch's fused call. On a CPU torch has one for no other cell."""
         own, hidden = self.input_to_gates, self.hidden_to_gates
         weight = own.weight
         if self.feedback is not None and feedback_BF is not None:

@@ -1,7 +1,7 @@
-"""Parts of a convolutional encoder and decoder: linear maps and gated convolutions with normalised weights
+"""Parts of a convolutional encoder and decoder: linear maps and gated convolutions with weight normalisation
 (Gehring 2017).
 
-They know neither sentences nor masks: the caller pads the positions before the first and after the last.
+They know neither sentences nor masks: the caller sets padding to 0.
 """
 
 import torch
@@ -10,18 +10,18 @@ from torch.nn import functional as F
 
 from seq2attn.kernels.deferred_gradients import product_dtype
 
-# factor of a sum of two, which keeps its variance that of one of them (section 3.4)
+# The factor on a sum of two terms: the product has the variance of one of them (section 3.4).
 ROOT_HALF = 0.5**0.5
 
 
 class WeightNorm(nn.Module):
-    """A matrix W = g v / |v|, row by row: the length of a row is learned apart from its direction (Salimans
-    2016, eq. 2). `weight` is v, `gain` g.
+    """A matrix W whose rows are g v / |v|, so that the length and the direction of a row are separate
+    parameters (Salimans 2016, eq. 2). `weight` is v, `gain` is g.
     """
 
     def __init__(self, shape: tuple[int, ...], keep_prob: float, gated: bool) -> None:
-        """(out, in) or (out, in, kernel). The first weights depend on `keep_prob`, the share of the input
-        that dropout keeps, and on whether a gate follows.
+        """`shape` is (out, in) or (out, in, kernel). The first weights depend on `keep_prob`, which is 1
+        minus the dropout of the input, and on whether a gate follows.
         """
         super().__init__()
         self.keep_prob, self.gated = keep_prob, gated
@@ -30,8 +30,8 @@ class WeightNorm(nn.Module):
         self.bias = nn.Parameter(torch.empty(shape[0]))
 
     def draw_parameters(self, init: str) -> None:
-        """Glorot: of n inputs to a unit, of which dropout keeps the share p, v is N(0, 4p/n) before a gate
-        and N(0, p/n) before none (Gehring 2017, section 3.5). Always: g = |v|, so that W is v.
+        """ "glorot": where a unit has n inputs and p is `keep_prob`, v is N(0, 4p/n) before a gate and
+        otherwise N(0, p/n) (Gehring 2017, section 3.5). Always: g = |v|, so that W is v.
         """
         if init == "glorot":
             inputs = self.weight[0].numel()
@@ -56,7 +56,7 @@ class WeightNormLinear(WeightNorm):
         super().__init__((outputs, inputs), keep_prob, gated=False)
 
     def forward(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
-        """`weight` is W, where it has been computed already."""
+        """y of x (..., in). `weight` is W, where it has been computed before."""
         return F.linear(x, self.normalised_weight() if weight is None else weight, self.bias)
 
 
@@ -71,14 +71,14 @@ class GatedConv(WeightNorm):
         self.padding = padding
 
     def forward(self, x_BLC: Tensor, weight: Tensor | None = None) -> Tensor:
-        """(B, L, C) -> (B, L + 2 padding - k + 1, C). `weight` is W, where it has been computed already."""
+        """(B, L, C) -> (B, L + 2 padding - k + 1, C). `weight` is W, where it has been computed before."""
         weight = self.normalised_weight() if weight is None else weight
         return F.glu(F.conv1d(x_BLC.mT, weight, self.bias, padding=self.padding), 1).mT
 
 
 class ConvSide(nn.Module):
-    """A convolutional encoder or decoder: its first embeddings and positions are N(0, 0.1^2) (section 3.5),
-    but with "uniform".
+    """A convolutional encoder or decoder. With "glorot" its embeddings and positions are N(0, 0.1^2) at first
+    (section 3.5).
     """
 
     def draw_parameters(self, init: str) -> None:
@@ -88,6 +88,6 @@ class ConvSide(nn.Module):
                     nn.init.normal_(module.weight, 0, 0.1)
 
     def normalised_weights(self) -> dict[WeightNorm, Tensor]:
-        """W of each module. A search computes them once for all of its steps."""
+        """W of each module, which a search computes once for all of its steps."""
         modules = [module for module in self.modules() if isinstance(module, WeightNorm)]
         return {module: module.normalised_weight() for module in modules}

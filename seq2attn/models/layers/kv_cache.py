@@ -1,14 +1,15 @@
-"""Keys and values of the tokens that a search has written, one cache for all rows of a sentence.
+"""Keys and values of the tokens that a search has written, in one cache for all rows of a sentence.
 
-Each step of each row has a slot of its own, for good. A mask that follows the row says which slots are its
-past:
+Each step of each row gets a slot that never moves. A mask, which moves with the row, marks the slots of the
+row's past:
 
     slot      0 1 2 | 3 4 5 | 6 7 8        width 3; slots 3 t to 3 t + 2 are written in step t
     row 0     x     |   x   |   x          came from row 1, in steps 1 and 2, and from row 0 before
     row 1     x     |   x   |     x        came from the same rows: it shares their slots
     row 2         x |     x |       x
 
-So a search that reorders its rows copies no key, and all rows of a sentence read one matrix of keys together.
+So a search that reorders its rows copies no keys, and all rows of a sentence read one matrix of keys
+together.
 """
 
 from typing import Self
@@ -18,8 +19,8 @@ from torch import Tensor
 
 from seq2attn.models.state import Selectable
 
-# Slots of the first buffers. The next have twice as many as are needed: all copies together are no more than
-# twice the slots.
+# Slots of the first buffers. The next ones have twice as many slots as are needed, so that all copies
+# together are no more than twice the slots.
 INITIAL_CAPACITY = 16
 
 
@@ -33,7 +34,9 @@ class Cache(Selectable):
 
     @classmethod
     def empty(cls, sentences: int, heads: int, size: int, like: Tensor) -> Self:
-        """No slots. The device is that of `like`, and the type at least float32, which steps read fastest."""
+        """A cache without slots, on the device of `like`. Its type is float32 or wider, because steps read
+        float32 fastest on a CPU.
+        """
         dtype = torch.promote_types(like.dtype, torch.float32)
         nothing = like.new_empty(sentences, heads, 0, size, dtype=dtype)
         return cls(nothing, nothing, 0, [0])
@@ -44,7 +47,7 @@ class Cache(Selectable):
         """
         count = self.used + keys.size(2)
         old = (self._keys, self._values)
-        if keys.requires_grad:  # backward reads the old tensors: nothing is written over
+        if keys.requires_grad:  # the backward pass reads the old tensors, so that they must not change
             keys, values = (
                 torch.cat([before[:, :, : self.used], added], 2)
                 for before, added in zip(old, (keys, values), strict=True)
@@ -65,6 +68,6 @@ class Cache(Selectable):
         return type(self)(*buffers, count, written), buffers[0][:, :, :count], buffers[1][:, :, :count]
 
     def select_rows(self, index_R: Tensor) -> Self:
-        """The sentences `index_R`."""
+        """The cache of the sentences `index_R`."""
         keys, values = self._keys.index_select(0, index_R), self._values.index_select(0, index_R)
         return type(self)(keys, values, self.used, [self.used])

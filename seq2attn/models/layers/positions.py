@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 
 class Positions(nn.Module):
-    """sinusoidal: sin and cos of p / 10000^(2i/D) side by side (Vaswani 2017, section 3.5); learned: a vector
-    of its own for each of `max_positions`, later ones share the last (Gehring 2017, section 3.1); else
-    nothing.
+    """Vectors of D numbers, by kind. sinusoidal: sin and cos of p / 10000^(2i/D) side by side (Vaswani 2017,
+    section 3.5). learned: a vector for each of `max_positions` positions; later positions have the last one
+    (Gehring 2017, section 3.1). rotary and none: no vectors.
     """
 
     def __init__(
@@ -23,8 +23,8 @@ class Positions(nn.Module):
         self.vectors = nn.Embedding(max_positions, size) if kind == "learned" else None
 
     def forward(self, first: int, count: int, like: Tensor) -> Tensor | None:
-        """The vectors (count, D) of the positions from `first` on, with type and device of `like`; None where
-        none are added.
+        """The vectors (count, D) of the positions from `first` on, with type and device of `like`; None for
+        rotary and none.
         """
         position = torch.arange(first, first + count, device=like.device)
         if self.vectors is not None:
@@ -38,8 +38,8 @@ class Positions(nn.Module):
         return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)[:, : self.size].to(like.dtype)
 
     def add_to(self, embedded: Tensor, first: int = 0, count: int | None = None) -> Tensor:
-        """Embeddings (B, T, D) with the vectors of T positions from `first` on; or, with `count` 1, all with
-        that of the position `first`.
+        """Embeddings (B, T, D) plus the vectors of T positions from `first` on. If `count` is 1, all of them
+        get the vector of the position `first`.
         """
         vectors = self(first, embedded.size(-2) if count is None else count, embedded)
         return embedded if vectors is None else embedded + vectors

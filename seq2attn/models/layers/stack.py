@@ -9,7 +9,7 @@ Layer = TypeVar("Layer", bound=nn.Module)
 
 
 class Stack(nn.ModuleList, Generic[Layer]):
-    """A ModuleList that knows the type of its modules."""
+    """A ModuleList whose modules all have the type `Layer`, for the type checker."""
 
     def __iter__(self) -> Iterator[Layer]:
         return cast(Iterator[Layer], super().__iter__())

@@ -42,8 +42,8 @@ class FeedForward(nn.Module):
 
 
 class TransformerLayer(nn.Module):
-    """A layer of sublayers f, self-attention first: each norm(x + drop(f(x))) (Vaswani 2017, sections 3.1 and
-    5.4), or, normalised first, x + drop(f(norm(x))):
+    """A layer of several sublayers f, of which self-attention is the first. A sublayer is norm(x +
+    drop(f(x))) (Vaswani 2017, sections 3.1 and 5.4), or with `prenorm` x + drop(f(norm(x))). Both are
 
         x = self.add(x, f(self.before(x, norm)), norm)
     """
@@ -64,7 +64,7 @@ class TransformerLayer(nn.Module):
         return x if self.prenorm else norm(x)
 
     def self_attention(self, x_BTD: Tensor, mask_BS: Tensor | None, rotary: RotaryAngles | None) -> Tensor:
-        """The weights (B, H, T, T) that the layer's self-attention reads with; without a mask each token
-        reads itself and those before it.
+        """The attention weights (B, H, T, T) of the layer's self-attention. Without a mask each token reads
+        itself and the tokens before it.
         """
         return self.self_attn.weights(self.before(x_BTD, self.self_attn_norm), mask_BS, rotary)
