@@ -129,12 +129,12 @@ def test_a_run_is_loaded_with_permission_alone(offer: Offer, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (lambda: 3, "gives int, not a torch.nn.Module"),
-        (lambda: 1 / 0, "cannot be had: ZeroDivisionError"),
-        (lambda: nn.Flatten(), r"makes \(1, 3072\) of an image"),
-        (lambda: nn.AdaptiveMaxPool2d(2, return_indices=True), "makes tuple of an image"),
-        (lambda: nn.Conv2d(4, 2, 3), "does not read images of 32 x 32 pixels: RuntimeError"),
-        (lambda: nn.Flatten(1, 2), r"makes \(1, 96, 32\) of an image"),
+        (lambda: 3, "returns int, not a torch.nn.Module"),
+        (lambda: 1 / 0, "cannot be loaded: ZeroDivisionError"),
+        (lambda: nn.Flatten(), r"returns \(1, 3072\) for an image"),
+        (lambda: nn.AdaptiveMaxPool2d(2, return_indices=True), "returns tuple for an image"),
+        (lambda: nn.Conv2d(4, 2, 3), "cannot read images of 32 x 32 pixels: RuntimeError"),
+        (lambda: nn.Flatten(1, 2), r"returns \(1, 96, 32\) for an image"),
     ],
 )
 def test_what_is_no_backbone_is_refused_in_one_line(
@@ -150,7 +150,7 @@ def test_what_is_no_backbone_is_refused_in_one_line(
 @pytest.mark.parametrize("name", ["no_such_package_here:net", "somebodys:none"])
 def test_what_is_not_there_is_refused(name: str, offer: Offer) -> None:
     offer(net=Net)
-    with allow_code(), pytest.raises(UserError, match="cannot be had") as refusal:
+    with allow_code(), pytest.raises(UserError, match="cannot be loaded") as refusal:
         build_backbone(settings(name))
     assert "PYTHONPATH" in str(refusal.value)
 
@@ -279,7 +279,7 @@ def test_what_timm_does_not_know_is_refused(offer: Offer) -> None:
 
     offer("timm", create_model=create_model)
     with pytest.raises(
-        UserError, match=r"timm makes no such model: RuntimeError: Unknown model \(x\); choose"
+        UserError, match=r"timm cannot create it: RuntimeError: Unknown model \(x\); choose"
     ):
         build_backbone(settings("timm:x"))
 
@@ -341,7 +341,7 @@ def test_a_published_file_fits_as_many_stages_as_there_are(
         ),
         (
             lambda file: file.update({"layer1.0.conv3.weight": torch.zeros(1)}),
-            "file: has layer1.0.conv3.weight, which the backbone has not",
+            "file: has layer1.0.conv3.weight, which the backbone does not have",
         ),
         (lambda file: file.clear(), "file: has no conv1.weight"),
     ],
@@ -356,7 +356,7 @@ def test_what_does_not_fit_is_refused_by_name_and_changes_nothing(
     with pytest.raises(UserError, match=said) as refusal:
         load_pretrained(net, file, "file")
     assert str(refusal.value).endswith(
-        "choose the model.encoder.backbone that it was made for, or another file"
+        "choose the model.encoder.backbone that the file belongs to, or another file"
     )
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
 

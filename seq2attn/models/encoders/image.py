@@ -1,6 +1,7 @@
-"""The encoder of images: a backbone's map of features as a grid of positions (Xu 2015, section 3.1.1).
+"""The image encoder: the map of features of a backbone as a grid of source positions (Xu 2015, section
+3.1.1).
 
-It knows neither files nor words. `vision.fixed_batches` says why it runs in batches of a fixed size.
+It knows neither files nor words. `vision/fixed_batches.py` says why it runs in batches of a fixed size.
 """
 
 from collections.abc import Iterable
@@ -18,19 +19,21 @@ from seq2attn.models.memory import Memory
 from seq2attn.models.vision.backbones import build_backbone, pretrained_parameters
 from seq2attn.models.vision.fixed_batches import in_fixed_batches
 
-MAX_SIDE = 64  # learned positions: rows, and columns, that have a vector of their own
+MAX_SIDE = 64  # learned positions: the number of rows, and of columns, with a vector of their own
 
 
 class GridPositions(nn.Module):
-    """The position of a cell in its grid: half of the vector is the row's, half the column's."""
+    """A vector for the position of a cell in its grid: the first half is of its row, the second of its
+    column.
+    """
 
     def __init__(self, kind: Literal["none", "sinusoidal", "learned"], size: int) -> None:
         super().__init__()
         self.rows, self.columns = (Positions(kind, size // 2, MAX_SIDE) for _ in range(2))
 
     def forward(self, height: int, width: int, like: Tensor) -> Tensor | None:
-        """The vectors (height width, D) of all cells, row by row, with type and device of `like`; None where
-        none are added.
+        """The vectors (height x width, D) of all cells, row by row, with type and device of `like`; None for
+        no positions.
         """
         rows, columns = self.rows(0, height, like), self.columns(0, width, like)
         if rows is None or columns is None:
@@ -41,14 +44,14 @@ class GridPositions(nn.Module):
 
 
 class ImageEncoder(Encoder):
-    """The features of each cell of an image, projected to `size`, with the cell's position."""
+    """The features of each cell of an image, projected to `size`, plus the vector of the cell's position."""
 
     supports_half_weights = False  # a backbone's norms sum over a whole image
     mean: Tensor
     std: Tensor
 
     def __init__(self, config: ImageEncoderConfig, *, dropout: float) -> None:
-        """Raises UserError where the backbone cannot be had."""
+        """Raises UserError when the backbone cannot be built."""
         super().__init__()
         self.frozen, self.dropout = config.frozen, dropout
         for name, values in (("mean", config.mean), ("std", config.std)):
@@ -69,15 +72,15 @@ class ImageEncoder(Encoder):
         return pretrained_parameters(self.backbone)
 
     def features(self, pixels: Tensor) -> Tensor:
-        """The backbone's maps (..., C, h, w) of images (..., 3, Y, X) of bytes."""
+        """The backbone's maps (..., C, h, w) of images (..., 3, Y, X), uint8."""
         with torch.no_grad() if self.frozen else nullcontext():
             whole = self.training and not self.frozen
             (maps,) = in_fixed_batches(self._maps, pixels.flatten(0, -4), whole=whole)
         return maps.view(*pixels.shape[:-3], *maps.shape[1:])
 
     def forward(self, source: Tensor, mask_BF: Tensor) -> Memory:
-        """Images (B, 3, Y, X) of bytes, or their `features`, which are of a floating type, to a memory of h w
-        positions, row by row. The mask is not read.
+        """The memory of images (B, 3, Y, X), uint8, or of their `features` (B, C, h, w), which have a
+        floating type. Its h x w positions are the cells, row by row. The mask is not used.
         """
         features = self._features(source)
         x_BSD, summary_BD = in_fixed_batches(self._still, features, whole=self.training)
@@ -85,8 +88,8 @@ class ImageEncoder(Encoder):
         return Memory(x_BSD, x_BSD, mask_BS, summary_BD, (features.size(2), features.size(3)))
 
     def self_attention(self, source: Tensor, mask_BF: Tensor) -> list[Tensor] | None:
-        """Of the layer that `model.encoder.self_attention` adds to the backbone: (B, 1, S, S) for the S cells
-        of its map, row by row. Of bytes alone: features do not hold it.
+        """The attention weights (B, 1, S, S) of the layer that `model.encoder.self_attention` adds to the
+        backbone, for the S cells of its map, row by row. None for `features`, which no longer hold that map.
         """
         if source.is_floating_point():
             return None

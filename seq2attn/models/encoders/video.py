@@ -1,5 +1,5 @@
-"""The encoder of clips: an image encoder of each frame, then, at each cell, a model of time from frame to
-frame.
+"""The clip encoder: an image encoder for each frame, then, at each cell of the map, a model of time over the
+frames.
 """
 
 from typing import cast
@@ -19,7 +19,7 @@ from seq2attn.models.vision.fixed_batches import in_fixed_batches
 
 
 class TemporalTransformer(nn.Module):
-    """Layers of a Transformer encoder, normalised first, with time as sinusoids (Vaswani 2017)."""
+    """Layers of a Transformer encoder with the norm first and sinusoidal positions of time (Vaswani 2017)."""
 
     def __init__(self, size: int, layers: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class TemporalTransformer(nn.Module):
         return y
 
     def self_attention(self, x_BFD: Tensor, mask_BF: Tensor) -> list[Tensor]:
-        """The weights (B, H, F, F) of each layer."""
+        """The attention weights (B, H, F, F) of each layer."""
         x_BFD, weights = self.positions.add_to(x_BFD), []
         for layer in self.layers:
             weights.append(layer.self_attention(x_BFD, mask_BF, None))
@@ -47,8 +47,8 @@ class TemporalTransformer(nn.Module):
 
 
 class VideoEncoder(ImageEncoder):
-    """The memory is of all cells of all frames, one frame after the other; or, where `temporal` is the mean
-    over frames, of as many cells as an image has.
+    """Its memory has the cells of all frames, one frame after the other. If `temporal` is the mean over the
+    frames, the memory has only as many cells as an image.
     """
 
     def __init__(self, config: ImageEncoderConfig, *, dropout: float) -> None:
@@ -57,14 +57,15 @@ class VideoEncoder(ImageEncoder):
         self.temporal = _temporal(config, dropout)
 
     def forward(self, source: Tensor, mask_BF: Tensor) -> Memory:
-        """Clips (B, F, 3, Y, X) of bytes, or their `features`, which are of a floating type, with the mask of
-        real frames.
+        """The memory of clips (B, F, 3, Y, X), uint8, or of their `features` (B, F, C, h, w), which have a
+        floating type. The mask (B, F) is True at real frames.
         """
         features = self._features(source[mask_BF])  # of real frames alone
         grid = features.size(2), features.size(3)
         x_BFSD = self._frames(features, mask_BF)
         frames = mask_BF.size(1)
-        # in the company of a longer clip a shorter one has more frames: all have the most
+        # Beside a longer clip, a clip is padded with frames. Outside training all are padded to the maximum,
+        # so that the result does not depend on the other clips.
         filling = 0 if self.training else max(0, self.max_frames - frames)
         x_BFSD, summary_BD = in_fixed_batches(
             self._over_time,
@@ -79,7 +80,9 @@ class VideoEncoder(ImageEncoder):
         return Memory(x_BSD, x_BSD, mask_BF.repeat_interleave(grid[0] * grid[1], 1), summary_BD, grid)
 
     def self_attention(self, source: Tensor, mask_BF: Tensor) -> list[Tensor] | None:
-        """Of the temporal Transformer, from frame to frame: (B, H, F, F) of each layer, mean over cells."""
+        """The attention weights (B, H, F, F) from frame to frame of each layer of the temporal Transformer,
+        the mean over the cells; None without one.
+        """
         if self.temporal_kind != "transformer":
             return None
         x_BFSD = self._frames(self._features(source[mask_BF]), mask_BF)
@@ -90,7 +93,7 @@ class VideoEncoder(ImageEncoder):
         return [layer.unflatten(0, (-1, cells)).mean(1) for layer in weights]
 
     def _frames(self, features: Tensor, mask_BF: Tensor) -> Tensor:
-        """The cells (B, F, S, D) of the frames, zeros where a frame is missing."""
+        """The cells (B, F, S, D) of the frames, zeros where a frame is padding."""
         (cells_MSD,) = in_fixed_batches(self._cells, features, whole=self.training)
         return cells_MSD.new_zeros(*mask_BF.shape, *cells_MSD.shape[1:]).index_put(
             mask_BF.nonzero(as_tuple=True), cells_MSD

@@ -1,6 +1,7 @@
-"""What makes a map of features of an image: our own residual network, or somebody else's, by name.
+"""Backbones turn an image into a map of features: our own residual network, or another network by name.
 
-Code that a run names is run with permission alone. Nothing else knows whose a backbone is.
+The code that a run names runs only with the user's permission. No other module knows where a backbone is
+from.
 """
 
 import importlib
@@ -18,16 +19,16 @@ from seq2attn.errors import UserError
 from seq2attn.models.interfaces import Backbone
 from seq2attn.models.vision.resnet import ResNet
 
-# first parts of the names of what a published network classifies with
+# the first part of the names of a published network's classifier
 CLASSIFIERS = {"fc", "head", "heads", "classifier"}
-COUNT = "num_batches_tracked"  # of batches that a norm's statistics are of: nothing reads it
+COUNT = "num_batches_tracked"  # a counter beside a norm's statistics, which nothing reads
 _permitted: ContextVar[bool] = ContextVar("permitted", default=False)
 
 
 @contextmanager
 def allow_code(allowed: bool = True) -> Iterator[None]:
-    """Within it, where `allowed`, functions that a run names may be imported and called: they can do whatever
-    the user can. What is allowed around it stays so.
+    """Within this context, if `allowed`, functions that a run names may be imported and called. They can do
+    whatever the user can. If a context around this one allows it, it stays allowed.
     """
     token = _permitted.set(allowed or _permitted.get())
     try:
@@ -37,7 +38,7 @@ def allow_code(allowed: bool = True) -> Iterator[None]:
 
 
 class ExternalBackbone(Backbone):
-    """Somebody else's network, always in evaluation mode: no image changes the features of another."""
+    """A network from elsewhere, always in evaluation mode: no image changes the features of another."""
 
     def __init__(self, net: nn.Module, read: Callable[[Any, Tensor], Tensor] = lambda net, x: net(x)) -> None:
         super().__init__()
@@ -45,7 +46,7 @@ class ExternalBackbone(Backbone):
         self.read = read
 
     def draw(self) -> None:
-        """The parameters stay as its maker drew them."""
+        """The parameters stay as the network's own code drew them."""
 
     def train(self, mode: bool = True) -> Self:
         return super().train(False)
@@ -55,16 +56,16 @@ class ExternalBackbone(Backbone):
 
 
 def build_backbone(settings: ImageEncoderConfig) -> tuple[Backbone, int, tuple[int, int]]:
-    """The backbone with its first weights as its maker draws them, the channels of what it makes, and its
-    rows and columns.
+    """The backbone with its own first weights, the number of channels of its map, and the map's rows and
+    columns.
 
-    Raises UserError where it is not ours and may not be run, cannot be had, or does not make maps of
-    features.
+    Raises UserError when the backbone is code that may not run, when it cannot be imported or built, and when
+    it does not return a map of features.
     """
     if settings.residual:
         own = ResNet(settings)
         return own, own.channels, (own.cells(settings.image_size), own.cells(settings.image_size))
-    with torch.device("cpu"):  # whatever the rest is built on: what it makes is looked at
+    with torch.device("cpu"):  # also when the model is built on "meta": the map's shape has to be computed
         foreign = (
             ExternalBackbone(_called(settings.code))
             if settings.code is not None
@@ -84,12 +85,12 @@ def _called(code: str) -> nn.Module:
         module = getattr(importlib.import_module(name), function)()
     except Exception as error:
         raise UserError(
-            f"{where}: cannot be had: {_line(error)}; mend it, or add its folder to PYTHONPATH"
+            f"{where}: cannot be loaded: {_line(error)}; correct it, or add its folder to PYTHONPATH"
         ) from error
     if not isinstance(module, nn.Module):
         raise UserError(
-            f"{where}: {function}() gives {type(module).__name__}, not a torch.nn.Module; "
-            "choose a function that makes one"
+            f"{where}: {function}() returns {type(module).__name__}, not a torch.nn.Module; "
+            "name a function that returns one"
         )
     return module
 
@@ -104,13 +105,13 @@ def _timm(name: str) -> ExternalBackbone:
         return ExternalBackbone(timm.create_model(name, pretrained=False, num_classes=0), _timm_features)
     except Exception as error:
         raise UserError(
-            f"{where}: timm makes no such model: {_line(error)}; choose one of timm.list_models()"
+            f"{where}: timm cannot create it: {_line(error)}; choose one of timm.list_models()"
         ) from error
 
 
 def _timm_features(module: Any, x_BCYX: Tensor) -> Tensor:
-    """Its maps, whichever way timm has them: channels first, channels last, or tokens with a class's before
-    them.
+    """The maps (B, C, h, w) of a model of timm, which returns channels first, channels last, or tokens after
+    some prefix tokens.
     """
     features: Tensor = module.forward_features(x_BCYX)
     channels = int(module.num_features)
@@ -128,8 +129,8 @@ def _shape(foreign: ExternalBackbone, settings: ImageEncoderConfig) -> tuple[int
             features: Any = foreign(torch.zeros(1, 3, settings.image_size, settings.image_size))
     except Exception as error:
         raise UserError(
-            f"{where}: does not read images of {settings.image_size} x {settings.image_size} pixels: "
-            f"{_line(error)}; set model.encoder.image_size to what it wants"
+            f"{where}: cannot read images of {settings.image_size} x {settings.image_size} pixels: "
+            f"{_line(error)}; set model.encoder.image_size to the size that it reads"
         ) from error
     if (
         not isinstance(features, Tensor)
@@ -140,8 +141,8 @@ def _shape(foreign: ExternalBackbone, settings: ImageEncoderConfig) -> tuple[int
     ):
         shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
         raise UserError(
-            f"{where}: makes {shape} of an image; "
-            "a backbone makes a map of features, (1, channels, height, width)"
+            f"{where}: returns {shape} for an image; "
+            "a backbone must return a map of features, (1, channels, height, width)"
         )
     return features.size(1), (features.size(2), features.size(3))
 
@@ -151,7 +152,7 @@ def _line(error: Exception) -> str:
 
 
 def pretrained_parameters(module: nn.Module) -> list[nn.Parameter]:
-    """The weights of a backbone that a file of published ones holds."""
+    """The parameters of a backbone for which a file of published weights has values."""
     return (
         list(module.pretrained_parameters().values())
         if isinstance(module, ResNet)
@@ -160,24 +161,24 @@ def pretrained_parameters(module: nn.Module) -> list[nn.Parameter]:
 
 
 def _problem(tensor: Tensor, own: Tensor) -> str:
-    """Why a tensor of the right shape cannot be the backbone's, or ""."""
+    """Why the backbone cannot take the values of a tensor of the right shape, or ""."""
     if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta:
-        return "is no plain table of numbers"
+        return "is not a dense tensor"
     if tensor.is_floating_point() != own.is_floating_point() or tensor.is_complex():
         there, here = (str(one.dtype).removeprefix("torch.") for one in (tensor, own))
         return f"is {there}, where the backbone has {here}"
-    if not bool(tensor.float().isfinite().all()):  # some types of eight bits have no such question
+    if not bool(tensor.float().isfinite().all()):  # some types of eight bits have no isfinite
         return "has values that are not finite"
     return ""
 
 
 def load_pretrained(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Copy published weights into a backbone. What a file has of later stages, of a classifier, or counts is
-    left out.
+    """Copy published weights into a backbone. Tensors of later stages, of a classifier, and counters are not
+    copied.
 
-    Floating-point numbers of another width are converted. Raises UserError, naming `where` and the tensor,
-    where one is missing, unknown, of another shape, no floating-point numbers where the backbone has them,
-    or not finite.
+    Floating-point numbers of another width are converted. Raises UserError, which names `where` and the
+    tensor, when a tensor is missing, is unknown, has another shape, is not of a floating type where the
+    backbone's is, or is not finite.
     """
     whole = module.net if isinstance(module, ExternalBackbone) else module
     own = {
@@ -190,7 +191,7 @@ def load_pretrained(module: nn.Module, tensors: Mapping[str, Tensor], where: str
         if isinstance(module, ResNet)
         else set()
     )
-    way = "choose the model.encoder.backbone that it was made for, or another file"
+    way = "choose the model.encoder.backbone that the file belongs to, or another file"
     weights = {name: tensor for name, tensor in tensors.items() if name in own}
     for name, tensor in own.items():
         if name not in weights and not name.endswith(COUNT):
@@ -204,7 +205,7 @@ def load_pretrained(module: nn.Module, tensors: Mapping[str, Tensor], where: str
             raise UserError(f"{where}: {name} {problem}: {way}")
     for name in tensors:
         if name not in own and not name.endswith(COUNT) and name.partition(".")[0] not in left_out:
-            raise UserError(f"{where}: has {name}, which the backbone has not: {way}")
+            raise UserError(f"{where}: has {name}, which the backbone does not have: {way}")
     with torch.no_grad():
         for name, tensor in weights.items():
             own[name].copy_(tensor)

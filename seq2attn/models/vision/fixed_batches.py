@@ -1,4 +1,4 @@
-"""Batches of a fixed size, so that an image's features do not depend on its company.
+"""Batches of a fixed size, so that an image's features do not depend on the other images of its batch.
 
 A matrix product of more rows adds its terms in another order, so that the last bits of a row change with the
 size of the batch. Outside training, and through a frozen backbone, images (or clips) therefore pass four at a
@@ -18,9 +18,7 @@ SIZE = 4  # images, or clips
 def in_fixed_batches(
     function: Callable[..., tuple[Tensor, ...]], *inputs: Tensor, whole: bool
 ) -> tuple[Tensor, ...]:
-    """The function's tensors of all rows of the inputs, computed SIZE rows at a time, or at once where
-    `whole`.
-    """
+    """The function's results for all rows of the inputs, SIZE rows at a time, or at once if `whole`."""
     if whole:
         return function(*inputs)
     rows = len(inputs[0])

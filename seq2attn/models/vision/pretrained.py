@@ -1,5 +1,5 @@
-"""Published weights for the backbone of an encoder of images: read from a file when a training starts,
-without running anything that is in it.
+"""Published weights for the backbone of an image encoder. Training reads them from a file when it starts, and
+runs no code that the file holds.
 
 A run keeps all weights in its own model.safetensors afterwards, and never asks for the file again. It knows
 no network: what fits is for the backbone to say.
@@ -19,14 +19,14 @@ from seq2attn.errors import UserError
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.models.vision.backbones import load_pretrained
 
-MOST = 2**32  # bytes of a file, and of what it unpacks to
-INSIDE = ("state_dict", "model")  # where a checkpoint may have its weights
-CHECKPOINTS = (b"PK\x03\x04", b"\x80")  # how those of torch begin: an archive, or, of old, a pickle
+MOST = 2**32  # the most bytes of a file, and of its unpacked content
+INSIDE = ("state_dict", "model")  # keys under which a checkpoint may hold its weights
+CHECKPOINTS = (b"PK\x03\x04", b"\x80")  # first bytes of torch's checkpoints: zip archives, before 1.6 pickles
 
 
 def pretrained(model: Seq2Seq, settings: ModelConfig) -> None:
-    """Give the backbone of the model's encoder the weights that its settings name, if any. Raises UserError,
-    one line, where they are missing, damaged or do not fit.
+    """Load the weights that the settings name, if any, into the backbone of the model's encoder. Raises
+    UserError when they are missing or damaged, or do not fit.
     """
     if settings.encoder.kind == "image" and settings.encoder.weights is not None:
         path = Path(settings.encoder.weights)
@@ -34,10 +34,10 @@ def pretrained(model: Seq2Seq, settings: ModelConfig) -> None:
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, or of a checkpoint of torch's that holds weights alone, by name; on
-    the CPU.
+    """The tensors, by name and on the CPU, of a safetensors file, or of a checkpoint of torch that holds
+    weights alone.
 
-    Raises UserError where it is missing, too large, damaged, or holds anything that would have to be run.
+    Raises UserError when the file is missing, too large or damaged, or holds anything but weights.
     """
     where = f"model.encoder.weights={path}"
     try:
@@ -48,7 +48,7 @@ def read(path: Path) -> dict[str, Tensor]:
                 f"{where}: has {path.stat().st_size:,} bytes, and {MOST:,} are the most: "
                 "choose a smaller network"
             )
-        # whose first 8 bytes are any number
+        # a safetensors file begins with 8 bytes of any value
         if path.suffix == ".safetensors" or start[8:] == b"{" or not start.startswith(CHECKPOINTS):
             with safe_open(path, framework="pt") as tensors:
                 return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 - it is no mapping
@@ -58,7 +58,7 @@ def read(path: Path) -> dict[str, Tensor]:
         ) from None
     except SafetensorError as error:
         raise UserError(
-            f"{where}: neither safetensors nor a checkpoint of torch's, or damaged ({error}); fetch it again"
+            f"{where}: neither safetensors nor a checkpoint of torch, or damaged ({error}); download it again"
         ) from None
     return _weights(_checkpoint(path, where), where)
 
@@ -70,7 +70,7 @@ def _checkpoint(path: Path, where: str) -> object:
             with zipfile.ZipFile(path) as entries:
                 if sum(entry.file_size for entry in entries.infolist()) > MOST:
                     raise UserError(f"{where}: unpacks to more than {MOST:,} bytes: choose a smaller network")
-        with warnings.catch_warnings(action="ignore"):  # what follows says it
+        with warnings.catch_warnings(action="ignore"):  # the error below says it
             return torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
     except UserError:
         raise
@@ -80,7 +80,7 @@ def _checkpoint(path: Path, where: str) -> object:
                 f"{where}: holds more than weights, which could run code, or is damaged: "
                 "save the network's state_dict() alone"
             ) from error
-        raise UserError(f"{where}: damaged ({type(error).__name__}); fetch it again") from error
+        raise UserError(f"{where}: damaged ({type(error).__name__}); download it again") from error
 
 
 def _weights(content: object, where: str) -> dict[str, Tensor]:
@@ -91,7 +91,5 @@ def _weights(content: object, where: str) -> dict[str, Tensor]:
         or not content
         or not all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items())
     ):
-        raise UserError(
-            f"{where}: is no table of weights by name: save the state_dict() of the network alone"
-        )
+        raise UserError(f"{where}: does not hold weights by name: save the state_dict() of the network alone")
     return dict(content)

@@ -1,8 +1,7 @@
-"""Residual networks (He 2016): an image to a map of features, without what would classify it.
+"""Residual networks (He 2016) without their classifier: they turn an image into a map of features.
 
-Their weights are named as torchvision names them, so that published ones fit. They know pixels that are
-shifted and scaled already, and no
-file. Nothing in them sees more than one image at a time.
+Their parameters have torchvision's names, so that published weights fit. They read normalised pixels and no
+files, and no layer mixes the images of a batch.
 """
 
 from collections.abc import Callable
@@ -17,13 +16,13 @@ from seq2attn.models.vision.self_attention_2d import SelfAttention2d
 
 EPS = 1e-5  # added to a variance
 GROUP = 16  # channels of a group (Wu and He 2018, table 3)
-FIRST = 64  # channels of the first stage of the published ones
+FIRST = 64  # channels of the first stage of the published networks
 Norm = Callable[[int], nn.Module]
 
 
 class FrozenBatchNorm(nn.Module):
-    """Batch normalisation (Ioffe and Szegedy 2015) by the mean and the variance that a file of weights
-    brings: they never change. Gain and shift are trained.
+    """Batch normalisation (Ioffe and Szegedy 2015) with the mean and the variance of a file of weights, which
+    never change. Gain and shift are trained.
     """
 
     running_mean: Tensor
@@ -40,7 +39,7 @@ class FrozenBatchNorm(nn.Module):
 
 
 def _groups(channels: int) -> nn.Module:
-    """Group normalisation (Wu and He 2018); of all channels at once where they make no whole groups."""
+    """Group normalisation (Wu and He 2018), in one group if the channels are no multiple of `GROUP`."""
     return nn.GroupNorm(channels // GROUP if channels % GROUP == 0 else 1, channels, EPS)
 
 
@@ -49,10 +48,10 @@ def _convolution(inputs: int, outputs: int, width: int, stride: int = 1) -> nn.C
 
 
 class Block(nn.Module):
-    """relu(f(x) + x), where x is brought to the size of f(x)."""
+    """relu(f(x) + x), where a convolution gives x the shape of f(x) if they differ."""
 
     downsample: nn.Sequential | None
-    wider = 1  # how many times more channels come out than the block has within
+    wider = 1  # channels of the output, divided by those inside the block
 
     def __init__(self, inputs: int, channels: int, stride: int, norm: Norm) -> None:
         super().__init__()
@@ -85,8 +84,8 @@ class Basic(Block):
 
 
 class Bottleneck(Block):
-    """A 3x3 convolution between two 1x1; it takes the stride, as in the published weights, where the paper
-    has it in the first.
+    """A 3x3 convolution between two 1x1 convolutions. The 3x3 one has the stride, as in published weights;
+    in the paper the first one has it.
     """
 
     wider = 4
@@ -114,9 +113,7 @@ PUBLISHED: dict[str, tuple[type[Block], tuple[int, ...]]] = {  # He 2016, table 
 
 
 class ResNet(Backbone):
-    """A position is of 4 x 4 pixels after the first stage, and of twice as many a side after each further
-    one.
-    """
+    """A cell of the map covers 4 x 4 pixels after the first stage; each further stage doubles its sides."""
 
     def __init__(self, settings: ImageEncoderConfig) -> None:
         super().__init__()
@@ -124,8 +121,8 @@ class ResNet(Backbone):
         block, blocks = PUBLISHED.get(settings.backbone, (Basic, settings.blocks))
         published = settings.backbone in PUBLISHED
         first = FIRST if published else settings.channels
-        # our own starts with three narrow convolutions instead of a wide one (He 2019, figure 2b): what is 2
-        # or 3 pixels wide is seen before it is thinned out twice
+        # Our own network starts with three narrow convolutions in place of a wide one (He 2019, figure 2b),
+        # so that details of 2 or 3 pixels are read before the map becomes smaller.
         self.conv1 = _convolution(3, first, 7, 2) if published else _narrow(first, norm)
         self.bn1 = norm(first)
         self.attending = settings.self_attention
@@ -143,7 +140,7 @@ class ResNet(Backbone):
         self.channels = inputs
 
     def cells(self, side: int) -> int:
-        """Of an image of so many pixels a side."""
+        """The cells of a side of the map, from the pixels of a side of the image."""
         for _ in range(1 + self.depth):
             side = (side + 1) // 2
         return side
@@ -156,7 +153,7 @@ class ResNet(Backbone):
         return x_BCYX
 
     def self_attention_weights(self, x_BCYX: Tensor) -> Tensor | None:
-        """The weights (B, 1, S, S) of self-attention over the S cells of its map; None without one."""
+        """The attention weights (B, 1, S, S) over the S cells of its map; None without self-attention."""
         if not self.attending:
             return None
         for number in range(self.attending + 1):
@@ -173,7 +170,7 @@ class ResNet(Backbone):
         return F.max_pool2d(F.relu_(self.bn1(self.conv1(x_BCYX))), 3, 2, 1)
 
     def pretrained_parameters(self) -> dict[str, nn.Parameter]:
-        """The weights that a file of published ones holds: all but those of self-attention."""
+        """The parameters that a file of published weights has: all but those of self-attention."""
         return {
             name: parameter
             for name, parameter in self.named_parameters()
@@ -182,8 +179,8 @@ class ResNet(Backbone):
 
     @torch.no_grad()
     def draw(self) -> None:
-        """First weights from torch's generator: of a convolution to n numbers N(0, 2/n) (He 2015, section
-        2.2, backward), of what self-attention maps Glorot-uniform, the rest as made.
+        """Draw first weights from torch's generator. A convolution whose outputs are n numbers gets N(0, 2/n)
+        (He 2015, section 2.2, backward); the maps of self-attention are Glorot-uniform. The rest stays.
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

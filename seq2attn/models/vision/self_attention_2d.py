@@ -1,6 +1,4 @@
-"""Self-attention over a feature map: every cell reads all others (Zhang 2019, section 3). It knows tensors
-alone, and no image.
-"""
+"""Self-attention over a feature map, in which every cell reads all cells (Zhang 2019, section 3)."""
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +28,7 @@ class SelfAttention2d(nn.Module):
         return y
 
     def weights(self, x_BCYX: Tensor) -> Tensor:
-        """The weights (B, 1, Y X, Y X) that `forward` reads with, cells row by row."""
+        """The attention weights (B, 1, S, S) of `forward` over the S = Y X cells, row by row."""
         return (_cells(x_BCYX, self.query) @ _cells(x_BCYX, self.key).mT).softmax(-1)
 
 
