@@ -197,7 +197,7 @@ BUGS = (
     Bug("models/vision/backbones.py", "if not _permitted.get():", "if False:", ("models/test_backbones.py", "-k", "permission")),
     Bug("models/vision/backbones.py", "    finally:\n        _permitted.reset(token)", "    finally:\n        pass", ("models/test_backbones.py", "-k", "permission")),
     Bug("models/vision/backbones.py", "allowed or _permitted.get()", "allowed", ("models/test_backbones.py", "-k", "permission")),
-    Bug("models/vision/backbones.py", "torch.device(\"cpu\"):  # whatever", "torch.device(\"cpu\") if False else allow_code():  # whatever", ("models/test_backbones.py", "-k", "looked_at")),
+    Bug("models/vision/backbones.py", "torch.device(\"cpu\"):  # also", "torch.device(\"cpu\") if False else allow_code():  # also", ("models/test_backbones.py", "-k", "looked_at")),
     Bug("models/vision/backbones.py", "if name in weights and weights[name].shape != tensor.shape:", "if False:", ("models/test_backbones.py", "-k", "does_not_fit")),
     Bug("models/vision/backbones.py", "range(module.depth + 1, STAGES + 1)", "range(1, STAGES + 1)", ("models/test_backbones.py", "-k", "does_not_fit")),
     Bug("models/vision/backbones.py", "int(getattr(module, \"num_prefix_tokens\", 0))", "0", ("models/test_backbones.py", "-k", "timm_is_asked")),

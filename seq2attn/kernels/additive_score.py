@@ -1,8 +1,8 @@
 """v . tanh(q + k + U f) for every query and key, in memory that does not grow with queries x keys x units.
 
-Autograd would keep the (B, T, S, A) tanh of all steps for the backward pass. Here the backward pass computes
-them again, one query at a time: alive are scores (B, T, S), one (B, S, A) tensor, and the features f (B, T,
-S, P) where there are any. Heads are folded into B.
+Autograd would store the tanh (B, T, S, A) of all steps for the backward pass. Here the backward pass computes
+it again, one query at a time: in memory are the scores (B, T, S), one tensor (B, S, A), and the features f
+(B, T, S, P) if there are any. B counts sentences and heads together.
 
 Slow twin: `(torch.tanh(q[..., :, None, :] + k[..., None, :, :] + f @ u) * v).sum(-1)`. Held equal by
 tests/kernels/test_additive_score.py.
@@ -16,12 +16,12 @@ from torch.autograd.function import once_differentiable
 
 from seq2attn.kernels.deferred_gradients import DeferredGradient, deferred_gradient, product_dtype, reaches
 
-CHUNK = 1 << 22  # elements of tanh held at once without gradients
+CHUNK = 1 << 22  # elements of tanh in memory at once, without gradients
 
 
 class KeysGradient(DeferredGradient):
-    """Of keys (B, S, A): dk = v (sum_t g - sum_t g y^2) with y = tanh(q_t + k + U f_t), since tanh' = 1 -
-    y^2.
+    """The gradient of keys (B, S, A): dk = v (sum_t g - sum_t g y^2) with y = tanh(q_t + k + U f_t), because
+    the derivative of tanh is 1 - y^2.
     """
 
     def __init__(self, tensor: Tensor) -> None:
@@ -29,9 +29,9 @@ class KeysGradient(DeferredGradient):
         self.scores: Tensor | None = None  # sum_t g, (B, S)
         self.squares: Tensor | None = None  # -sum_t g y^2, (B, S, A)
         self.v: Tensor | None = None
-        # One buffer for the tanh of all steps. A new one each would be freed in time, but glibc before 2.38
-        # does not reuse the gap for an aligned block once anything small lies behind it, and the process
-        # would grow by all T of them.
+        # One buffer serves the tanh of all steps. With a new buffer for each step, the process would grow by
+        # T buffers: glibc before 2.38 does not reuse the gap of a freed aligned block behind which something
+        # small was allocated.
         self.buffer = tensor.new_empty(tensor.shape)
 
     def add(self, gradient_BS: Tensor, square_BSA: Tensor, v_A: Tensor) -> None:
@@ -145,7 +145,7 @@ def additive_score(
 def _without_gradients(
     query_BTA: Tensor, keys_BSA: Tensor, v_A: Tensor, features_BTSP: Tensor | None, u_PA: Tensor | None
 ) -> Tensor:
-    """The scores, CHUNK elements of tanh at a time."""
+    """The scores (B, T, S), from CHUNK elements of tanh at a time."""
     (sentences, targets, _), sources = query_BTA.shape, keys_BSA.size(1)
     scores_BTS = query_BTA.new_empty(sentences, targets, sources)
     at_once = max(1, CHUNK // max(1, keys_BSA.numel()))

@@ -15,9 +15,9 @@
    w when the loop first multiplies by it, that every step takes as an input. Autograd runs the anchor's
    backward when the backward of all those steps is done.
 
-A context variable holds the loop's gradients, and a matrix is recognised by its memory, since each step makes
-a view of its own, `weight.t()`. Passed from hand to hand they would be an argument of every cell, score,
-window, gate and readout that has a matrix.
+A context variable holds the gradients of the running loop; as an argument they would pass through every cell,
+score, window, gate and readout that has a matrix. A matrix is recognised by its memory, because each step
+makes a new view `weight.t()`.
 
 Slow twin: `torch.matmul`, which `matmul` is outside `unrolled()`; the gradients differ in the order of
 additions. Held equal by tests/kernels/test_deferred_gradients.py.
@@ -40,15 +40,15 @@ class DeferredGradient:
     """The gradient of a tensor that all steps of a loop read: what steps store, and their sum."""
 
     def __init__(self, tensor: Tensor) -> None:
-        # kept, so that no other tensor gets its memory, by which it is found
+        # this reference keeps the tensor alive, so that no other one gets its memory, which identifies it
         self.tensor = tensor
 
     def anchor(self) -> Tensor:
-        """Not kept here: through the graph the anchor holds this object, and all that the loop read."""
+        """A new anchor. This object does not refer to it: the anchor's graph refers to this object."""
         return cast(Tensor, _Anchor.apply(self.tensor, self))
 
     def gradient(self) -> Tensor | None:
-        """The gradient of all steps, None if none was stored. Starts afresh afterwards."""
+        """The gradient of all steps, or None if no step stored one. What is stored is then empty again."""
         raise NotImplementedError
 
 
@@ -75,7 +75,7 @@ def reaches(ctx: Any, anchor: int) -> bool:
 
 
 class MatrixGradient(DeferredGradient):
-    """Of a matrix (in, out), or of one (..., in, out) for each sentence and head."""
+    """The gradient of a matrix (in, out), or of matrices (..., in, out), one for each sentence and head."""
 
     def __init__(self, tensor: Tensor) -> None:
         super().__init__(tensor)
@@ -123,7 +123,9 @@ _loop: ContextVar[dict[tuple[object, ...], tuple[DeferredGradient, Tensor]] | No
 
 @contextmanager
 def unrolled() -> Iterator[None]:
-    """Inside, each `matmul` by the same matrix is a step of one loop. Without gradients nothing changes."""
+    """In this context each `matmul` by the same matrix is a step of one loop. Without gradients it changes
+    nothing.
+    """
     before = _loop.set({} if torch.is_grad_enabled() else None)
     try:
         yield
@@ -132,8 +134,8 @@ def unrolled() -> Iterator[None]:
 
 
 def deferred_gradient(tensor: Tensor, kind: type[Kind]) -> tuple[Kind, Tensor] | None:
-    """What the running loop stores for this tensor, or for any view of the same elements, and its anchor;
-    None outside a loop.
+    """The gradient that the running loop stores for this tensor, or for a view of the same elements, and its
+    anchor; None outside a loop.
     """
     loop = _loop.get()
     if loop is None or not tensor.requires_grad:
@@ -146,7 +148,7 @@ def deferred_gradient(tensor: Tensor, kind: type[Kind]) -> tuple[Kind, Tensor] |
 
 
 def matmul(x: Tensor, matrix: Tensor) -> Tensor:
-    """x (..., in) by a matrix (in, out), or x (..., T, in) by one matrix (..., in, out) for each."""
+    """The product of x (..., in) and a matrix (in, out), or of x (..., T, in) and matrices (..., in, out)."""
     deferred = deferred_gradient(matrix, MatrixGradient)
     if deferred is None:
         return torch.matmul(x, matrix)
@@ -157,7 +159,7 @@ def matmul(x: Tensor, matrix: Tensor) -> Tensor:
 
 
 def product_dtype(x: Tensor) -> torch.dtype:
-    """The dtype of products: autocast's where it is on and x is float32, else x's own."""
+    """The type of matrix products: that of autocast if it is on and x is float32, otherwise that of x."""
     device = x.device.type
     if torch.is_autocast_enabled(device) and x.dtype == torch.float32:
         return torch.get_autocast_dtype(device)

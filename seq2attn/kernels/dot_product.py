@@ -1,5 +1,5 @@
-"""softmax(scale q k) v for many heads at once, without the weights: the fastest of torch's ways on this
-device.
+"""softmax(scale q k) v for many heads at once, by the fastest way of torch on this device. It does not return
+the attention weights.
 
 Slow twin: score, softmax and matmul in `Attention.forward`, and `SelfAttention.weights`. Held equal by
 tests/attention/test_attention.py and test_self_attention.py; the two ways in this file by
@@ -22,10 +22,12 @@ def dot_product_attention(
     causal: bool = False,
     scale: float | None = None,
 ) -> Tensor:
-    """Queries (B, H, T, d), keys and values (B, G, S, d), each shared by H / G heads -> (B, H, T, d).
+    """The contexts (B, H, T, d) of queries (B, H, T, d), keys and values (B, G, S, d). H / G heads of queries
+    share one head of keys and values.
 
-    The mask (B, 1, 1 or T, S) is True where a query may read; a query that may read nothing gets zeros.
-    `causal`, without a mask: at itself and before. `scale` is the factor on scores; None: 1 / sqrt(d).
+    The mask (B, 1, 1 or T, S) is True where a query may read; a query that may read no position gets zeros.
+    With `causal`, and without a mask, a query reads its own position and earlier ones. `scale` is the factor
+    on the scores; None: 1 / sqrt(d).
     """
     dtype, cpu, learns = query.dtype, query.device.type == "cpu", torch.is_grad_enabled()
     # On a CPU plain products in float32 are faster than torch's fused call for the few queries of a search's
@@ -41,8 +43,8 @@ def dot_product_attention(
 
 
 def to_compute_dtype(x: Tensor) -> Tensor:
-    """Keys or values as later steps read them fastest: in float32 at least, and contiguous. Unchanged where
-    gradients are recorded.
+    """Keys or values as later steps read them fastest: contiguous, in float32 or wider. While gradients are
+    recorded, x itself.
     """
     return x if torch.is_grad_enabled() else x.to(torch.promote_types(x.dtype, torch.float32)).contiguous()
 
@@ -51,7 +53,7 @@ def _plain(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, scale: float
 ) -> Tensor:
     heads, steps, group = query.size(1), query.size(2), query.size(1) // key.size(1)
-    if group > 1:  # the queries of heads that share keys, one below the other
+    if group > 1:  # the queries of heads that share keys become the rows of one matrix
         query = query.unflatten(1, (-1, group)).flatten(2, 3)
     score = (query * scale) @ key.mT
     if causal:
@@ -63,7 +65,7 @@ def _plain(
         score = score.masked_fill(hidden, torch.finfo(score.dtype).min)
     weights = _softmax(score)
     if hidden is not None and not causal:
-        weights = weights.masked_fill(hidden, 0.0)  # else a query that may read nothing would read the mean
+        weights = weights.masked_fill(hidden, 0.0)  # a query that may read no position would read the mean
     context: Tensor = weights @ value
     if group > 1:
         context = context.unflatten(2, (group, steps)).flatten(1, 2).view(len(query), heads, steps, -1)
@@ -71,8 +73,8 @@ def _plain(
 
 
 def _softmax(score: Tensor) -> Tensor:
-    """Over the last dimension. torch's own takes fewer numbers than a vector register holds one by one, up to
-    ten times slower than padded ones.
+    """The softmax over the last dimension. If that has fewer numbers than a vector register, torch computes
+    them one by one, which takes up to ten times as long as padded ones.
     """
     count = score.size(-1)
     if torch.is_grad_enabled() or count >= VECTOR:

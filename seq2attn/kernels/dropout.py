@@ -1,21 +1,20 @@
-"""Dropout (Srivastava 2014) from 16 random bits a number.
+"""Dropout (Srivastava 2014) from 16 random bits for each number.
 
-On a CPU torch's own draws a float for each number, which takes a tenth of a Transformer's training step.
-
-Slow twin: `torch.nn.functional.dropout`, used on other devices. Held to its distribution by
-tests/kernels/test_dropout.py; the draws differ.
+On a CPU torch's own dropout draws a float for each number, which takes a tenth of a Transformer's training
+step. Slow twin: `torch.nn.functional.dropout`, which serves other devices. tests/kernels/test_dropout.py
+holds both to the same distribution; the random numbers differ.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-LEVELS = 1 << 16  # values of 16 bits
+LEVELS = 1 << 16  # number of values of 16 bits
 
 
 def dropout(x: Tensor, p: float, training: bool) -> Tensor:
-    """x with each number zero with probability p (to 1/65,536), else divided by 1 - p; x itself outside
-    training. Draws from torch's generator.
+    """x, each number of which is set to 0 with probability p (to 1/65,536) and otherwise divided by 1 - p.
+    The random bits are from torch's generator. Outside training: x itself.
     """
     if not training or p == 0:
         return x

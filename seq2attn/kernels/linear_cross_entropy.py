@@ -1,8 +1,8 @@
-"""Cross-entropy of an output layer, without ever holding all its logits.
+"""Cross-entropy of an output layer, of which only a part of the logits is in memory at a time.
 
-The (M, N) logits of a batch are the largest tensor of training by far. Here a few rows at a time are
-computed, used for loss and gradient, and dropped: a chunk stays in the processor's cache, and the smoothed
-target distribution is never formed.
+The logits (M, N) of a batch are by far the largest tensor of training. Here a few rows at a time are
+computed, used for loss and gradient, and freed. So a chunk fits the processor's cache, and the smoothed
+target distribution is never built.
 
 Slow twin: `F.cross_entropy(output(x), targets, label_smoothing=e, reduction="sum")`. Held equal by
 tests/kernels/test_linear_cross_entropy.py.
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-CHUNK = {"cpu": 1 << 22, "cuda": 1 << 27}  # logits held at once
+CHUNK = {"cpu": 1 << 22, "cuda": 1 << 27}  # logits in memory at once
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -89,7 +89,7 @@ def cross_entropy(features_MD: Tensor, output: nn.Linear, targets_M: Tensor, smo
 def cross_entropies(
     features_MD: Tensor, output: nn.Linear, targets_M: Tensor, smoothing: float
 ) -> tuple[Tensor, Tensor]:
-    """The same sum, and the loss of each position, (M,), without gradient."""
+    """The sum of `cross_entropy`, and the loss of each position, (M,), without gradient."""
     device = features_MD.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else features_MD.dtype
     train = torch.is_grad_enabled() and (features_MD.requires_grad or output.weight.requires_grad)

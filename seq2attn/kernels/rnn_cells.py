@@ -1,6 +1,7 @@
-"""The pointwise half of an LSTM's and a GRU's step, each one autograd function with its own derivative.
+"""The pointwise half of a step of an LSTM and of a GRU. Each is one autograd function with its own
+derivative.
 
-A loop of plain operations would put a dozen nodes a step on the graph. The results are those of
+A loop of plain operations would put a dozen nodes on the graph at each step. The results are those of
 `torch.nn.LSTMCell` and `torch.nn.GRUCell`; `tests/models/test_cells.py` holds both to the papers' equations
 and to numerical gradients.
 """
@@ -13,8 +14,8 @@ from torch.autograd.function import once_differentiable
 
 
 def lstm(from_input: Tensor, from_hidden: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """The gates' two parts, i, f, g, o side by side, each (R, 4H), and c (R, H) -> h and c (Hochreiter and
-    Schmidhuber 1997, with the forget gate of Gers 2000).
+    """The next h and c of the gates' two parts, each (R, 4H) with i, f, g, o side by side, and of c (R, H)
+    (Hochreiter and Schmidhuber 1997, with the forget gate of Gers 2000).
 
         c' = sigmoid(f) c + sigmoid(i) tanh(g)        h' = sigmoid(o) tanh(c')
     """
@@ -22,8 +23,8 @@ def lstm(from_input: Tensor, from_hidden: Tensor, c: Tensor) -> tuple[Tensor, Te
 
 
 def gru(from_input: Tensor, from_hidden: Tensor, h: Tensor) -> Tensor:
-    """The gates' two parts, r, z, n side by side, each (R, 3H), and h (R, H) -> h (Cho 2014, in torch's
-    form).
+    """The next h of the gates' two parts, each (R, 3H) with r, z, n side by side, and of h (R, H) (Cho 2014,
+    in torch's form).
 
     n' = tanh(n_input + sigmoid(r) n_hidden)        h' = n' + sigmoid(z) (h - n')
     """

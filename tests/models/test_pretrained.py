@@ -92,7 +92,7 @@ def test_a_whole_module_is_no_table_of_weights(tmp_path: Path) -> None:
         read(tmp_path / "a.pth")
     for thing in ([1, 2], {}, {"a": 3}, {1: torch.ones(1)}, torch.ones(2)):
         torch.save(thing, tmp_path / "a.pth")
-        with pytest.raises(UserError, match="no table of weights by name"):
+        with pytest.raises(UserError, match="does not hold weights by name"):
             read(tmp_path / "a.pth")
 
 
