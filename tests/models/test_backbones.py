@@ -278,9 +278,7 @@ def test_what_timm_does_not_know_is_refused(offer: Offer) -> None:
         raise RuntimeError(f"Unknown model ({name})\nand more")
 
     offer("timm", create_model=create_model)
-    with pytest.raises(
-        UserError, match=r"timm cannot create it: RuntimeError: Unknown model \(x\); choose"
-    ):
+    with pytest.raises(UserError, match=r"timm cannot create it: RuntimeError: Unknown model \(x\); choose"):
         build_backbone(settings("timm:x"))
 
 
