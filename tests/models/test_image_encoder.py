@@ -2,7 +2,6 @@
 and what is never trained.
 """
 
-import math
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -11,67 +10,24 @@ import numpy as np
 import pytest
 import reference
 import torch
+from families import CLIPS, DECODERS, SIDE, SIZE, STILLS, of_images
+from recipes import TARGET
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seq2attn import config
 from seq2attn.models.encoders.image import GridPositions, ImageEncoder
 from seq2attn.models.memory import Memory
-from seq2attn.models.seq2seq import Seq2Seq, build
-from seq2attn.models.state import select
+from seq2attn.models.seq2seq import build
 from seq2attn.models.vision.backbones import allow_code
 
-TARGET = 9  # vocabulary
-SIDE = 32
-SIZE = 8
-DECODERS: dict[str, dict[str, Any]] = {
-    "rnn": {"size": 6},
-    "conv": {"kind": "conv", "size": 5, "layers": 2},
-    "transformer": {"kind": "transformer", "size": SIZE, "heads": 2, "feedforward": 12, "layers": 2},
-}
-STILLS: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "attending": {"self_attention": 2, "positions": "sinusoidal"},
-    "published": {
-        "backbone": "resnet18",
-        "blocks": (1, 1, 1),
-        "channels": 32,
-        "stages": 1,
-        "norm": "batch",
-        "weights": "x",
-        "positions": "learned",
-    },
-}
-CLIPS: dict[str, dict[str, Any]] = {
-    "mean": {"max_frames": 5, "temporal": "mean", "positions": "sinusoidal"},
-    "rnn": {"max_frames": 5, "temporal": "rnn", "temporal_layers": 2, "positions": "learned"},
-    "transformer": {
-        "max_frames": 5,
-        "temporal": "transformer",
-        "temporal_heads": 2,
-        "positions": "sinusoidal",
-    },
-}
 every = pytest.mark.parametrize("changed", [*STILLS.values(), *CLIPS.values()], ids=[*STILLS, *CLIPS])
 
 
-def settings(decoder: str = "rnn", dropout: float = 0.0, **changed: Any) -> config.ModelConfig:
-    encoder = {"kind": "image", "image_size": SIDE, "blocks": (1, 1), "channels": 8, "size": SIZE} | changed
-    return config.ModelConfig.model_validate(
-        {
-            "embedding": SIZE,
-            "dropout": dropout,
-            "encoder": encoder,
-            "decoder": DECODERS[decoder],
-            "attention": {"size": 8},
-        }
-    )
-
-
-def make(**changed: Any) -> ImageEncoder:
-    made = build(settings(**changed), 0, TARGET).encoder.eval()
-    assert isinstance(made, ImageEncoder)
-    return made
+def make(**options: Any) -> ImageEncoder:
+    encoder = build(of_images(**options), 0, TARGET).encoder.eval()
+    assert isinstance(encoder, ImageEncoder)
+    return encoder
 
 
 def pixels(*shape: int, side: int = SIDE) -> Tensor:
@@ -206,21 +162,6 @@ def test_a_clip_is_its_frames(changed: dict[str, Any]) -> None:
         torch.testing.assert_close(memory.summary_BV[b], memory.values_BSV[b][memory.mask_BS[b]].mean(0))
 
 
-@pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("changed", CLIPS.values(), ids=CLIPS)
-def test_frames_that_are_not_there_change_nothing(changed: dict[str, Any], training: bool) -> None:
-    encoder = make(**changed).train(training)
-    source, mask = sources(changed)
-    memory = read(encoder, source, mask)
-    other = torch.where(mask[..., None, None, None], source, pixels(*mask.shape))
-    assert not torch.equal(source, other)
-    assert torch.equal(read(encoder, other, mask).keys_BSK, memory.keys_BSK)
-    for b, length in enumerate(mask.sum(1).tolist()):
-        alone = read(encoder, source[b : b + 1, :length], mask[b : b + 1, :length])
-        torch.testing.assert_close(alone.keys_BSK[0], memory.keys_BSK[b, : alone.keys_BSK.size(1)])
-        torch.testing.assert_close(alone.summary_BV[0], memory.summary_BV[b])
-
-
 @pytest.mark.parametrize("changed", CLIPS.values(), ids=CLIPS)
 def test_time_is_told_unless_the_mean_is_asked_for(changed: dict[str, Any]) -> None:
     encoder = make(**changed)
@@ -345,7 +286,7 @@ def frozen() -> dict[str, Any]:
 
 
 def test_a_frozen_backbone_has_no_gradient_and_builds_no_graph() -> None:
-    model = build(settings(**frozen()), 0, TARGET).train()
+    model = build(of_images(**frozen()), 0, TARGET).train()
     encoder = model.encoder
     assert isinstance(encoder, ImageEncoder)
     assert encoder.training
@@ -363,7 +304,7 @@ def test_a_frozen_backbone_has_no_gradient_and_builds_no_graph() -> None:
 
 def test_what_came_from_elsewhere_may_wait() -> None:
     """All of the backbone, but not what self-attention adds to it."""
-    encoder = build(settings(**frozen() | {"frozen": False, "self_attention": 2}), 0, TARGET).encoder
+    encoder = build(of_images(**frozen() | {"frozen": False, "self_attention": 2}), 0, TARGET).encoder
     late = {id(parameter) for parameter in encoder.backbone_parameters()}
     names = {name for name, parameter in encoder.named_parameters() if id(parameter) in late}
     assert names == {
@@ -382,65 +323,10 @@ def test_what_pixels_are_scaled_by_is_no_weight() -> None:
 # Whole models
 
 
-def loss_of(model: Seq2Seq, source: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
-    return F.cross_entropy(model(source, mask, tokens[:, :-1]).logits.flatten(0, 1), tokens[:, 1:].flatten())
-
-
-@every
-@pytest.mark.parametrize("decoder", DECODERS)
-def test_every_pair_trains(decoder: str, changed: dict[str, Any]) -> None:
-    """The loss falls, and every weight has a gradient that is not zero before the third step."""
-    model = build(settings(decoder, **changed), 0, TARGET)
-    source, mask = sources(changed)
-    tokens = torch.randint(4, TARGET, (3, 5))
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
-    first = loss_of(model.eval(), source, mask, tokens).item()
-    model.train()
-    reached: dict[str, bool] = {}
-    for _ in range(3):
-        optimizer.zero_grad()
-        loss = loss_of(model, source, mask, tokens)
-        loss.backward()
-        for name, parameter in model.named_parameters():
-            assert parameter.grad is not None, name
-            assert torch.isfinite(parameter.grad).all(), name
-            reached[name] = reached.get(name, False) or bool(parameter.grad.any())
-        optimizer.step()
-    deaf = [name for name, found in reached.items() if not found and not name.endswith("key.bias")]
-    assert not deaf
-    last = loss_of(model.eval(), source, mask, tokens).item()
-    assert math.isfinite(last)
-    assert last < first
-
-
-@pytest.mark.usefixtures("float64")
-@every
-@pytest.mark.parametrize("decoder", DECODERS)
-def test_steps_are_the_whole_caption_wherever_their_rows_go(decoder: str, changed: dict[str, Any]) -> None:
-    model = build(settings(decoder, **changed), 0, TARGET).eval()
-    source, mask = sources(changed)
-    tokens = torch.zeros(3 * 2, 0, dtype=torch.long)
-    with torch.no_grad():
-        memory = model.encoder(source, mask)
-        rows = select(memory._replace(grid=None), torch.arange(3).repeat_interleave(2))
-        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, 2)
-        for _ in range(4):
-            token = torch.randint(4, TARGET, (6,))
-            tokens = torch.cat([tokens, token[:, None]], 1)
-            out, state = model.decoder.step(token, state, read)
-            want = model.decoder(tokens, rows, weights=True)
-            torch.testing.assert_close(out.logits, want.logits[:, -1])
-            torch.testing.assert_close(out.weights, want.weights[:, -1])
-            assert out.weights is not None
-            torch.testing.assert_close(out.weights.sum(-1), torch.ones(out.weights.shape[:-1]))
-            chosen = (torch.arange(3)[:, None] * 2 + torch.randint(0, 2, (3, 2))).flatten()
-            state, tokens = select(state, chosen), tokens[chosen]
-
-
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_captions_hang_on_no_other_image(decoder: str) -> None:
     """Four at a time, as a search has them: the same bits beside others."""
-    model = build(settings(decoder, positions="sinusoidal"), 0, TARGET).eval()
+    model = build(of_images(decoder, positions="sinusoidal"), 0, TARGET).eval()
     source, mask = sources({}, 8)
     tokens = torch.randint(4, TARGET, (8, 5))
     with torch.no_grad():
@@ -452,11 +338,11 @@ def test_captions_hang_on_no_other_image(decoder: str) -> None:
 
 @pytest.mark.parametrize("init", ["glorot", "uniform", "bahdanau15"])
 def test_the_networks_first_weights_are_its_own_whatever_the_rest(init: str) -> None:
-    chosen = settings(blocks=(1, 1), channels=32, self_attention=2).model_copy(update={"init": init})
-    model = build(chosen, 0, TARGET)
+    settings = of_images(blocks=(1, 1), channels=32, self_attention=2).model_copy(update={"init": init})
+    model = build(settings, 0, TARGET)
     net: Any = model.encoder.get_submodule("backbone")
     assert net.layer2[0].conv2.weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.05)
     assert (net.bn1.weight == 1).all()
     assert net.self_attention.gain == 0
     if init == "uniform":
-        assert model.encoder.get_parameter("proj.weight").abs().max() <= chosen.init_range
+        assert model.encoder.get_parameter("proj.weight").abs().max() <= settings.init_range

@@ -125,21 +125,3 @@ def test_read_from_right_to_left(cell: str) -> None:
         want = theirs(ours.embedding(turned)[None])[0][0].flip(0)
         torch.testing.assert_close(memory.keys_BSK[b, :length], want)
         torch.testing.assert_close(memory.summary_BV[b], want[0])
-
-
-@pytest.mark.parametrize("cell", TORCH)
-def test_what_stands_on_padding_does_not_matter(cell: str) -> None:
-    ours, _ = pair(cell, 2, bidirectional=True)
-    source, mask = inputs()
-    before, after = ours(source, mask), ours(torch.where(mask, source, 8 - source), mask)
-    assert torch.equal(before.keys_BSK[mask], after.keys_BSK[mask])
-    assert torch.equal(before.summary_BV, after.summary_BV)
-    assert torch.equal(before.mask_BS, mask)
-
-
-def test_dropout_is_on_embeddings_and_between_layers_in_training_only() -> None:
-    ours = encoder({"cell": "gru", "size": H, "layers": 2}, 0.5)
-    source, mask = inputs()
-    assert not torch.equal(ours(source, mask).keys_BSK, ours(source, mask).keys_BSK)
-    ours.eval()
-    assert torch.equal(ours(source, mask).keys_BSK, ours(source, mask).keys_BSK)
