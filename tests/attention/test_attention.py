@@ -27,15 +27,15 @@ def _in_float64(float64: None) -> None: ...
 
 
 def make(query: int = Q, key: int = K, value: int = V, size: int = 4, **settings: Any) -> Attention:
-    made = Attention(AttentionConfig.model_validate(settings), query, key, value, size).eval()
-    for parameter in made.parameters():
+    attention = Attention(AttentionConfig.model_validate(settings), query, key, value, size).eval()
+    for parameter in attention.parameters():
         nn.init.uniform_(parameter, -0.8, 0.8)
-    return made
+    return attention
 
 
 def mapped(out: int = Q, bias: bool = True, size: int = 12, **settings: Any) -> Attention:
     """As in a Transformer: with projections even for one head."""
-    made = Attention(
+    attention = Attention(
         AttentionConfig.model_validate({"score": "scaled-dot"} | settings),
         Q,
         K,
@@ -44,9 +44,9 @@ def mapped(out: int = Q, bias: bool = True, size: int = 12, **settings: Any) -> 
         out_size=out,
         bias=bias,
     ).eval()
-    for parameter in made.parameters():
+    for parameter in attention.parameters():
         nn.init.uniform_(parameter, -0.8, 0.8)
-    return made
+    return attention
 
 
 def inputs(key: int = K) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -223,12 +223,12 @@ def test_all_masked_source_gives_zeros_and_finite_gradients(
     total = output.context.sum() + (
         0 if output.log_prob is None else (output.log_prob + output.entropy).sum()
     )
-    found = torch.autograd.grad(
+    gradients = torch.autograd.grad(
         total, (query, keys, values, *attention.parameters()), allow_unused=True, materialize_grads=True
     )
-    assert all(torch.isfinite(x).all() for x in found)
-    assert not any(x[1].any() for x in found[:3])
-    assert found[2][0].any()
+    assert all(torch.isfinite(x).all() for x in gradients)
+    assert not any(x[1].any() for x in gradients[:3])
+    assert gradients[2][0].any()
 
 
 @pytest.mark.parametrize(
@@ -264,12 +264,12 @@ def test_gradients_by_finite_differences(score: str, history: str, heads: int) -
         query: Tensor, keys: Tensor, values: Tensor, total: Tensor, *given: Tensor
     ) -> tuple[Tensor, Tensor]:
         history = AttentionHistory(torch.arange(T).expand(B, -1), total, total)
-        found: tuple[Tensor, Tensor] = torch.func.functional_call(
+        output: tuple[Tensor, Tensor] = torch.func.functional_call(
             _Whole(attention),
             {f"attention.{name}": x for name, x in zip(parameters, given, strict=True)},
             (query, keys, values, mask, history),
         )
-        return found
+        return output
 
     torch.autograd.gradcheck(read, (query, keys, values, total, *parameters.values()), fast_mode=True)
 
@@ -283,8 +283,8 @@ class _Whole(nn.Module):
         self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, history: AttentionHistory
     ) -> tuple[Tensor, Tensor]:
         memory: ProjectedMemory = self.attention.project_memory(keys, values, mask)
-        found = self.attention(query, memory, history)
-        return found.context, found.weights
+        output = self.attention(query, memory, history)
+        return output.context, output.weights
 
 
 def test_log_prob_and_entropy_sum_over_heads() -> None:
@@ -297,8 +297,8 @@ def test_log_prob_and_entropy_sum_over_heads() -> None:
         soft.load_state_dict(attention.state_dict())
         p_BTHS = soft(query, soft.project_memory(keys, values, mask)).weights
         output = attention(query, memory, history)
-    drawn = (p_BTHS * output.weights).sum(-1)
-    torch.testing.assert_close(output.log_prob, drawn.log().sum(-1))
+    p_BTH = (p_BTHS * output.weights).sum(-1)
+    torch.testing.assert_close(output.log_prob, p_BTH.log().sum(-1))
     torch.testing.assert_close(output.entropy, -torch.special.xlogy(p_BTHS, p_BTHS).sum((-1, -2)))
 
 
@@ -307,12 +307,12 @@ def test_use_expectation_holds_for_all_heads_of_a_row() -> None:
     query, keys, values, _ = inputs()
     expected = torch.tensor([True, False, False])
     history = AttentionHistory(torch.arange(T).expand(B, -1), use_expectation=expected[:, None].expand(-1, T))
-    found = attention(
+    output = attention(
         query, attention.project_memory(keys, values, torch.ones(B, S, dtype=torch.bool)), history
     )
-    drawn = ((found.weights == 0) | (found.weights == 1)).all(-1)  # (B, T, H)
-    assert torch.equal(drawn, ~expected[:, None, None].expand_as(drawn))
-    assert torch.equal(found.log_prob == 0, expected[:, None].expand(-1, T))
+    is_draw_BTH = ((output.weights == 0) | (output.weights == 1)).all(-1)  # (B, T, H)
+    assert torch.equal(is_draw_BTH, ~expected[:, None, None].expand_as(is_draw_BTH))
+    assert torch.equal(output.log_prob == 0, expected[:, None].expand(-1, T))
 
 
 @pytest.mark.parametrize("score", ["location", "concat-location"])
@@ -355,10 +355,10 @@ def test_heads_sample_independently_at_inference() -> None:
     memory = attention.project_memory(
         torch.randn(1, 2, K), torch.randn(1, 2, V), torch.ones(1, 2, dtype=torch.bool)
     )
-    drawn = attention(torch.randn(1, steps, Q), memory, AttentionHistory(torch.arange(steps)[None])).weights[
-        0, :, :, 0
-    ]
-    frequency = torch.bincount((drawn @ torch.tensor([2.0, 1.0])).long(), minlength=4) / steps
+    weights = attention(
+        torch.randn(1, steps, Q), memory, AttentionHistory(torch.arange(steps)[None])
+    ).weights[0, :, :, 0]
+    frequency = torch.bincount((weights @ torch.tensor([2.0, 1.0])).long(), minlength=4) / steps
     # four deviations
     torch.testing.assert_close(frequency.double(), torch.full((4,), 0.25), rtol=0, atol=0.03)
 
@@ -445,8 +445,10 @@ def test_out_size_is_the_size_of_the_context(score: str) -> None:
     assert output.context.shape == (B, T, 9)
     parameters = dict(attention.named_parameters())
     assert parameters["value.weight"].shape == (12, V)
-    found = torch.autograd.grad(output.context.square().sum(), list(parameters.values()), allow_unused=True)
-    unread = {name for name, gradient in zip(parameters, found, strict=True) if gradient is None}
+    gradients = torch.autograd.grad(
+        output.context.square().sum(), list(parameters.values()), allow_unused=True
+    )
+    unread = {name for name, gradient in zip(parameters, gradients, strict=True) if gradient is None}
     assert not unread, "a parameter that nothing reads"
 
 
@@ -507,19 +509,19 @@ def test_fused_call_equals_the_slow_path(
             nn.init.uniform_(parameter, -0.8, 0.8)
         _, _, _, mask = inputs()
         given = [torch.randn(B, count, 8, requires_grad=True) for count in (T, S, S)]
-        found = []
+        results = []
         for weights in (False, True):
             output = attention(given[0], attention.project_memory(given[1], given[2], mask), None, weights)
             assert (output.weights is not None) == weights
             assert output.log_prob is output.entropy is None
-            found.append(
+            results.append(
                 (
                     output.context,
                     torch.autograd.grad(output.context.square().sum(), [*given, *attention.parameters()]),
                 )
             )
-        torch.testing.assert_close(found[0][0], found[1][0], rtol=0, atol=1e-9)
-        for a, b in zip(found[0][1], found[1][1], strict=True):
+        torch.testing.assert_close(results[0][0], results[1][0], rtol=0, atol=1e-9)
+        for a, b in zip(results[0][1], results[1][1], strict=True):
             torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
 
 

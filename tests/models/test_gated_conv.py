@@ -269,24 +269,24 @@ def test_glorot_starts_as_the_paper_has_it(dropout: float) -> None:
     assert type(model.decoder) is ConvDecoder
     for embedding in (module for module in model.modules() if isinstance(module, nn.Embedding)):
         assert embedding.weight.std().item() == pytest.approx(0.1, rel=0.05)
-    kept = 1 - dropout
+    keep_prob = 1 - dropout
     deviations = {
-        "in_proj": (kept / 64) ** 0.5,
+        "in_proj": (keep_prob / 64) ** 0.5,
         "out_proj": 96**-0.5,
         "query_proj": 96**-0.5,
         "context_proj": 64**-0.5,
-        "convolution": (4 * kept / (3 * 96)) ** 0.5,
-        "layers": (4 * kept / (3 * 96)) ** 0.5,
+        "convolution": (4 * keep_prob / (3 * 96)) ** 0.5,
+        "layers": (4 * keep_prob / (3 * 96)) ** 0.5,
     }
-    seen = set()
+    kinds = set()
     for key, module in model.named_modules():
         if isinstance(module, WeightNorm):
             kind = next(part for part in reversed(key.split(".")) if not part.isdigit())
-            seen.add(kind)
+            kinds.add(kind)
             assert module.weight.std().item() == pytest.approx(deviations[kind], rel=0.05), key
             torch.testing.assert_close(module.normalised_weight(), module.weight)
             assert not module.bias.any()
-    assert seen == set(deviations)
+    assert kinds == set(deviations)
     assert not model.decoder.output.bias.any()
 
 

@@ -133,9 +133,9 @@ def test_pixels_are_shifted_scaled_and_mapped_as_documented(pooled: dict[str, An
 
 def test_learned_positions_are_of_rows_and_columns_and_the_last_for_all_beyond() -> None:
     grid = GridPositions("learned", 8)
-    found = grid(70, 3, torch.zeros(1))
-    assert found is not None
-    table = found.unflatten(0, (70, 3))
+    positions = grid(70, 3, torch.zeros(1))
+    assert positions is not None
+    table = positions.unflatten(0, (70, 3))
     assert grid.rows.vectors is not None
     assert grid.columns.vectors is not None
     assert torch.equal(table[5, 2], torch.cat([grid.rows.vectors.weight[5], grid.columns.vectors.weight[2]]))
@@ -214,15 +214,15 @@ def test_outside_training_all_batches_are_of_one_size(time: str) -> None:
     another way.
     """
     encoder = make(max_frames=5, temporal=time)
-    seen: dict[str, set[tuple[int, ...]]] = {"backbone": set(), "proj": set(), "temporal": set()}
-    for name, shapes in seen.items():
+    shapes_of: dict[str, set[tuple[int, ...]]] = {"backbone": set(), "proj": set(), "temporal": set()}
+    for name, shapes in shapes_of.items():
         encoder.get_submodule(name).register_forward_pre_hook(
             lambda _, inputs, shapes=shapes: shapes.add(tuple(inputs[0].shape))
         )
     for count in (1, 2, 3, 5, 8):
         source, mask = sources({"max_frames": 5}, count)
         read(encoder, source, mask)
-    assert seen == {"backbone": {(4, 3, SIDE, SIDE)}, "proj": {(4, 16, 16)}, "temporal": {(64, 5, SIZE)}}
+    assert shapes_of == {"backbone": {(4, 3, SIDE, SIDE)}, "proj": {(4, 16, 16)}, "temporal": {(64, 5, SIZE)}}
 
 
 @every
@@ -241,13 +241,13 @@ def test_kept_features_are_as_good_as_pixels_to_the_last_bit(changed: dict[str, 
         }
     encoder = make(**changed, frozen=True).train(training)
     source, mask = sources(changed)
-    kept = torch.cat([encoder.features(source[:1]), encoder.features(source[1:])])
-    assert kept.shape == (*source.shape[:-3], 64, 8, 8)
-    want, got = read(encoder, source, mask), read(encoder, kept, mask)
+    features = torch.cat([encoder.features(source[:1]), encoder.features(source[1:])])
+    assert features.shape == (*source.shape[:-3], 64, 8, 8)
+    want, got = read(encoder, source, mask), read(encoder, features, mask)
     assert torch.equal(got.keys_BSK, want.keys_BSK)
     assert torch.equal(got.summary_BV, want.summary_BV)
     assert got.grid == want.grid
-    rounded = read(encoder, kept.half(), mask)
+    rounded = read(encoder, features.half(), mask)
     assert rounded.keys_BSK.dtype == want.keys_BSK.dtype
     torch.testing.assert_close(rounded.keys_BSK, want.keys_BSK, rtol=0, atol=0.02)
 

@@ -47,18 +47,18 @@ def test_two_that_grow_from_one_do_not_meet(already: int) -> None:
         one, _, _ = one.append(*new())
     left, right, third = new(), new(), new(2)
     a, keys_a, values_a = one.append(*left)
-    kept = keys_a.clone(), values_a.clone()
+    before_a = keys_a.clone(), values_a.clone()
     b, keys_b, values_b = one.append(*right)
     c, keys_c, _ = one.append(*third)
-    assert torch.equal(keys_a, kept[0])
-    assert torch.equal(values_a, kept[1])
+    assert torch.equal(keys_a, before_a[0])
+    assert torch.equal(values_a, before_a[1])
     assert torch.equal(keys_b[:, :, -1:], right[0])
     assert torch.equal(values_b[:, :, -1:], right[1])
     assert torch.equal(keys_b[:, :, :-1], keys_a[:, :, :-1])
     assert torch.equal(keys_c[:, :, -2:], third[0])
     last = new()
     # and those that grow from them
-    for before, grown in ((kept[0], a), (keys_b.clone(), b), (keys_c.clone(), c)):
+    for before, grown in ((before_a[0], a), (keys_b.clone(), b), (keys_c.clone(), c)):
         _, keys, _ = grown.append(*last)
         assert torch.equal(keys, torch.cat([before, last[0]], 2))
 
@@ -78,14 +78,14 @@ def test_copies_are_few_and_of_no_more_than_twice_the_places() -> None:
 def test_sentences_that_stay_go_on_by_themselves() -> None:
     added = new(3)
     cache, _, _ = empty().append(*added)
-    chosen = select(cache, torch.tensor([1]))
-    assert chosen.used == 3
+    selected = select(cache, torch.tensor([1]))
+    assert selected.used == 3
     one, two = new(), (torch.randn(1, G, 1, D), torch.randn(1, G, 1, D))
     _, keys, _ = cache.append(*one)
-    _, keys_chosen, values_chosen = chosen.append(*two)
+    _, keys_selected, values_selected = selected.append(*two)
     assert torch.equal(keys, torch.cat([added[0], one[0]], 2))
-    assert torch.equal(keys_chosen, torch.cat([added[0][1:], two[0]], 2))
-    assert torch.equal(values_chosen, torch.cat([added[1][1:], two[1]], 2))
+    assert torch.equal(keys_selected, torch.cat([added[0][1:], two[0]], 2))
+    assert torch.equal(values_selected, torch.cat([added[1][1:], two[1]], 2))
 
 
 def test_what_is_added_in_half_precision_is_kept_wide() -> None:

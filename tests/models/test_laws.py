@@ -223,7 +223,7 @@ def test_any_model_trains(family: str, data: st.DataObject) -> None:
 
 
 @families
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_any_settings_train_or_are_refused_by_name(family: str, data: st.DataObject) -> None:
     """Settings drawn without a thought for each other. A refusal names a setting that was given; without it,

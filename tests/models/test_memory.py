@@ -79,11 +79,11 @@ def test_targets_share_the_memory_of_their_source() -> None:
         torch.tensor([5, 6, 7]),
         final,
     )
-    chosen = torch.tensor([2, 0, 0, 1, 2])
-    got = whole.repeat_for(chosen)
+    source_R = torch.tensor([2, 0, 0, 1, 2])
+    got = whole.repeat_for(source_R)
     assert got.grid == (2, 2)
     for name in ("keys_BSK", "values_BSV", "mask_BS", "summary_BV", "stream_B"):
-        assert torch.equal(getattr(got, name), getattr(whole, name)[chosen]), name
+        assert torch.equal(getattr(got, name), getattr(whole, name)[source_R]), name
     assert got.final is not None
-    assert all(torch.equal(one, other[chosen]) for one, other in zip(got.final[0], final[0], strict=True))
-    assert whole._replace(stream_B=None, final=None).repeat_for(chosen)[5:] == (None, None)
+    assert all(torch.equal(one, other[source_R]) for one, other in zip(got.final[0], final[0], strict=True))
+    assert whole._replace(stream_B=None, final=None).repeat_for(source_R)[5:] == (None, None)

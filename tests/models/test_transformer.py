@@ -322,13 +322,13 @@ def test_norms_start_at_nothing_whatever_the_rest(init: str) -> None:
 def test_buffers_of_a_long_search_are_copied_a_few_times_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_model(transformer())
     assert type(model.decoder) is TransformerDecoder
-    seen: set[int] = set()
+    buffers: set[int] = set()
     append = Cache.append
 
     def note(self: Cache, keys: Tensor, values: Tensor) -> Any:
-        found = append(self, keys, values)
-        seen.add(found[1].data_ptr())
-        return found
+        grown = append(self, keys, values)
+        buffers.add(grown[1].data_ptr())
+        return grown
 
     monkeypatch.setattr(Cache, "append", note)
     source, mask, _ = text_batch()
@@ -341,4 +341,4 @@ def test_buffers_of_a_long_search_are_copied_a_few_times_alone(monkeypatch: pyte
                 torch.full((3 * B,), 5), select(state, torch.tensor([1, 0, 0, 5, 4, 3, 6, 6, 6])), read
             )
             held.append(state)
-    assert len(seen) <= 2 * 6  # two layers; room for 16 places, then 34, 74, ... of 450
+    assert len(buffers) <= 2 * 6  # two layers; room for 16 places, then 34, 74, ... of 450
