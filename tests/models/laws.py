@@ -219,7 +219,7 @@ def padding_changes_nothing(model: Seq2Seq, batch: Batch) -> None:
 
 
 @torch.no_grad()
-def the_batch_changes_nothing(model: Seq2Seq, batch: Batch) -> None:
+def the_rest_of_the_batch_changes_nothing(model: Seq2Seq, batch: Batch) -> None:
     """A sentence alone has the logits and weights that it has among others; its own source does matter."""
     together = model(*batch, weights=True)
     for b, length in enumerate(batch.mask.sum(1).tolist()):
@@ -234,7 +234,7 @@ def the_batch_changes_nothing(model: Seq2Seq, batch: Batch) -> None:
 
 
 @torch.no_grad()
-def the_future_is_not_seen(model: Seq2Seq, batch: Batch) -> None:
+def later_targets_change_nothing(model: Seq2Seq, batch: Batch) -> None:
     """Logits depend on the targets up to their own step, and on no later one."""
     memory, inputs_BT = model.encoder(batch.source, batch.mask), batch.inputs_BT
     expected = model.decoder(inputs_BT, memory).logits
@@ -249,7 +249,7 @@ def the_future_is_not_seen(model: Seq2Seq, batch: Batch) -> None:
 
 
 class Rows(NamedTuple):
-    """What the rows of a search have written and said so far."""
+    """What the rows of a search have output so far."""
 
     sentence_R: Tensor
     tokens_RT: Tensor
@@ -298,7 +298,7 @@ def steps_equal_teacher_forcing(
 
 
 @torch.no_grad()
-def a_state_is_a_value(model: Seq2Seq, batch: Batch, width: int = 2) -> None:
+def a_state_is_a_value(model: Seq2Seq, batch: Batch, width: int) -> None:
     """Two steps from one state, each continued: neither changes the state, the source, or what the other says
     next.
     """
