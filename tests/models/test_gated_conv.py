@@ -63,7 +63,7 @@ def test_sweep_has_every_value_of_every_setting() -> None:
 
 
 @pytest.mark.parametrize("kernel", [None, 1, 3])
-def test_normalised_weights_are_torchs(kernel: int | None) -> None:
+def test_weight_norm_equals_torchs(kernel: int | None) -> None:
     """torch.nn.utils.parametrizations.weight_norm with the same direction and length: what comes out, and
     every gradient.
     """
@@ -90,7 +90,7 @@ def test_normalised_weights_are_torchs(kernel: int | None) -> None:
         torch.testing.assert_close(mine.grad, other.grad.view(mine.shape))
 
 
-def test_models_are_copied_built_without_memory_and_kept_without_pickle(tmp_path: Path) -> None:
+def test_model_survives_copies_and_files(tmp_path: Path) -> None:
     settings = plain()
     model = random_model(settings)
     data = text_batch()
@@ -111,7 +111,7 @@ def test_models_are_copied_built_without_memory_and_kept_without_pickle(tmp_path
 
 
 @pytest.mark.parametrize("kernel", KERNELS["decoder"])
-def test_a_step_looks_back_at_what_its_kernels_see_and_keeps_no_more(kernel: int) -> None:
+def test_step_stores_only_what_its_kernels_read(kernel: int) -> None:
     model = random_model(plain(kernel=kernel, layers=3))
     source, mask, inputs = text_batch(targets=9)
     with torch.no_grad():
@@ -128,7 +128,7 @@ def test_a_step_looks_back_at_what_its_kernels_see_and_keeps_no_more(kernel: int
             assert torch.allclose(model.decoder(changed, memory).logits[:, -1], got) == (8 - t > reach)
 
 
-def test_weights_are_normalised_once_for_all_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weight_norm_is_computed_once_for_all_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     model, made_of = random_model(plain()), []
     monkeypatch.setattr(
         WeightNorm,
@@ -153,9 +153,7 @@ def test_weights_are_normalised_once_for_all_steps(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("values", ["states", "sum"])
 @pytest.mark.parametrize("layers", [1, 3])
-def test_the_encoder_gets_the_gradient_of_one_reading_and_its_embeddings_all(
-    layers: int, values: str
-) -> None:
+def test_encoder_gradient_is_that_of_one_reading(layers: int, values: str) -> None:
     """Section 3.4: divided by the number of attentions, as keys and as values, but for what reaches the
     embeddings past the encoder.
     """
@@ -180,7 +178,7 @@ def test_the_encoder_gets_the_gradient_of_one_reading_and_its_embeddings_all(
         torch.testing.assert_close(gradient, want, msg=lambda text, key=key: f"{key}: {text}")
 
 
-def test_a_decoder_that_asks_once_leaves_the_gradient_whole() -> None:
+def test_encoder_gradient_is_whole_beside_one_attention() -> None:
     model = build(
         config.ModelConfig.model_validate(
             {"embedding": SIZE, "encoder": {"kind": "conv", "size": 4, "layers": 2}}
@@ -195,7 +193,7 @@ def test_a_decoder_that_asks_once_leaves_the_gradient_whole() -> None:
 # Dropout
 
 
-def test_dropout_is_on_embeddings_inputs_of_convolutions_and_the_output(
+def test_model_drops_embeddings_inputs_of_convolutions_and_the_output(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Section 4.2; on a block's input where it is convolved, not where it is the residual."""
@@ -221,7 +219,7 @@ def test_dropout_is_on_embeddings_inputs_of_convolutions_and_the_output(
         assert {(p, flag) for _, p, flag in dropped} == {(0.3, training)}
 
 
-def test_a_residual_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_does_not_drop_residuals(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_model(plain({}, {"layers": 1, "positions": "none"}, dropout=0.5))
     source, mask, _ = text_batch()
     monkeypatch.setattr(conv_encoders, "dropout", lambda x, p, training: x if x.size(-1) == SIZE else x * 0)
@@ -251,7 +249,7 @@ def test_presets_are_the_papers_model() -> None:
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_glorot_starts_as_the_paper_has_it(dropout: float) -> None:
+def test_init_glorot_is_the_papers(dropout: float) -> None:
     """Section 3.5."""
     side = {"kind": "conv", "size": 96, "layers": 2, "kernel": 3}
     settings = config.ModelConfig.model_validate(
@@ -291,7 +289,7 @@ def test_glorot_starts_as_the_paper_has_it(dropout: float) -> None:
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_what_goes_through_the_layers_at_first_varies_as_what_came_in(dropout: float) -> None:
+def test_init_preserves_the_variance_through_all_layers(dropout: float) -> None:
     """What the scalings and first weights of sections 3.4 and 3.5 are for: ten layers deep, with attention
     that is nearly even.
     """
@@ -313,7 +311,7 @@ def test_what_goes_through_the_layers_at_first_varies_as_what_came_in(dropout: f
 
 
 @pytest.mark.parametrize("init", ["uniform", "bahdanau15"])
-def test_normalised_weights_start_as_they_were_drawn_whatever_the_rest(init: str) -> None:
+def test_init_of_weight_norm_leaves_the_weights(init: str) -> None:
     model = build(plain().model_copy(update={"init": init}), SOURCE, TARGET)
     for module in model.modules():
         if isinstance(module, WeightNorm):
@@ -349,7 +347,7 @@ def test_normalised_weights_start_as_they_were_drawn_whatever_the_rest(init: str
     ],
     ids=str,
 )
-def test_what_cannot_be_is_refused_by_name(changes: dict[str, Any], message: str) -> None:
+def test_settings_that_cannot_be_are_refused_by_name(changes: dict[str, Any], message: str) -> None:
     tree = {"model": plain().model_dump(exclude_unset=True)}
     for key, value in changes.items():
         _, section, field = key.split(".")

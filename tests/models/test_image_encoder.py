@@ -73,7 +73,7 @@ def pooled(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("changed", STILLS.values(), ids=STILLS)
-def test_a_still_is_a_grid(changed: dict[str, Any]) -> None:
+def test_memory_of_a_still_is_a_grid(changed: dict[str, Any]) -> None:
     source, mask = sources(changed)
     memory = read(make(**changed), source, mask)
     height, width = (8, 8) if "backbone" in changed else (4, 4)
@@ -101,7 +101,7 @@ def test_positions_stand_row_by_row(pooled: dict[str, Any]) -> None:
     assert changed.nonzero().flatten().tolist() == [1 * 5 + 3]
 
 
-def test_our_own_network_keeps_places_too() -> None:
+def test_positions_of_our_own_network_stand_too() -> None:
     encoder = make(image_size=96, blocks=(1, 1))
     dark = torch.full((1, 3, 96, 96), 60, dtype=torch.uint8)
     bright = dark.clone()
@@ -131,7 +131,7 @@ def test_pixels_are_shifted_scaled_and_mapped_as_documented(pooled: dict[str, An
                 np.testing.assert_allclose(one[4 * row + column], want, atol=1e-12)
 
 
-def test_learned_positions_are_of_rows_and_columns_and_the_last_for_all_beyond() -> None:
+def test_positions_learned_are_of_rows_and_columns() -> None:
     grid = GridPositions("learned", 8)
     positions = grid(70, 3, torch.zeros(1))
     assert positions is not None
@@ -147,7 +147,7 @@ def test_learned_positions_are_of_rows_and_columns_and_the_last_for_all_beyond()
 
 
 @pytest.mark.parametrize("changed", CLIPS.values(), ids=CLIPS)
-def test_a_clip_is_its_frames(changed: dict[str, Any]) -> None:
+def test_memory_of_a_clip_is_its_frames(changed: dict[str, Any]) -> None:
     source, mask = sources(changed)
     memory = read(make(**changed), source, mask)
     assert memory.grid is not None
@@ -189,7 +189,7 @@ def test_time_goes_by_at_each_cell(time: str, pooled: dict[str, Any]) -> None:
 
 
 @every
-def test_what_is_made_of_one_is_the_same_bits_in_any_company(changed: dict[str, Any]) -> None:
+def test_memory_has_the_same_bits_in_any_batch(changed: dict[str, Any]) -> None:
     encoder = make(**changed)
     source, mask = sources(changed, 8)
     together = read(encoder, source, mask)
@@ -209,7 +209,7 @@ def test_what_is_made_of_one_is_the_same_bits_in_any_company(changed: dict[str, 
 
 
 @pytest.mark.parametrize("time", ["rnn", "transformer"])
-def test_outside_training_all_batches_are_of_one_size(time: str) -> None:
+def test_encoder_runs_batches_of_one_size_outside_training(time: str) -> None:
     """Bits that are the same here may not be on another machine: products there may hang on their sizes in
     another way.
     """
@@ -227,7 +227,7 @@ def test_outside_training_all_batches_are_of_one_size(time: str) -> None:
 
 @every
 @pytest.mark.parametrize("training", [False, True])
-def test_kept_features_are_as_good_as_pixels_to_the_last_bit(changed: dict[str, Any], training: bool) -> None:
+def test_features_of_a_cache_equal_pixels_to_the_last_bit(changed: dict[str, Any], training: bool) -> None:
     """A frozen backbone's, in training too, and whatever batch the cache was filled in."""
     if "max_frames" in changed or "backbone" not in changed:
         changed = changed | {
@@ -253,7 +253,7 @@ def test_kept_features_are_as_good_as_pixels_to_the_last_bit(changed: dict[str, 
 
 
 @every
-def test_half_precision_trains(changed: dict[str, Any]) -> None:
+def test_encoder_trains_in_half_precision(changed: dict[str, Any]) -> None:
     encoder = make(**changed).train()
     source, mask = sources(changed)
     with torch.autocast("cpu", torch.bfloat16):
@@ -285,7 +285,7 @@ def frozen() -> dict[str, Any]:
     }
 
 
-def test_a_frozen_backbone_has_no_gradient_and_builds_no_graph() -> None:
+def test_backbone_frozen_has_no_gradient_and_builds_no_graph() -> None:
     model = build(of_images(**frozen()), 0, TARGET).train()
     encoder = model.encoder
     assert isinstance(encoder, ImageEncoder)
@@ -302,7 +302,7 @@ def test_a_frozen_backbone_has_no_gradient_and_builds_no_graph() -> None:
     assert not encoder.features(pixels(2)).requires_grad
 
 
-def test_what_came_from_elsewhere_may_wait() -> None:
+def test_backbone_parameters_are_those_from_elsewhere() -> None:
     """All of the backbone, but not what self-attention adds to it."""
     encoder = build(of_images(**frozen() | {"frozen": False, "self_attention": 2}), 0, TARGET).encoder
     late = {id(parameter) for parameter in encoder.backbone_parameters()}
@@ -315,7 +315,7 @@ def test_what_came_from_elsewhere_may_wait() -> None:
     assert not list(build(config.ModelConfig(), 9, 9).encoder.backbone_parameters())
 
 
-def test_what_pixels_are_scaled_by_is_no_weight() -> None:
+def test_pixel_mean_and_std_are_no_parameters() -> None:
     names = set(make().state_dict())
     assert names == {name for name, _ in make().named_parameters()}
 
@@ -324,7 +324,7 @@ def test_what_pixels_are_scaled_by_is_no_weight() -> None:
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
-def test_captions_hang_on_no_other_image(decoder: str) -> None:
+def test_captions_have_the_same_bits_in_any_batch(decoder: str) -> None:
     """Four at a time, as a search has them: the same bits beside others."""
     model = build(of_images(decoder, positions="sinusoidal"), 0, TARGET).eval()
     source, mask = sources({}, 8)
@@ -337,7 +337,7 @@ def test_captions_hang_on_no_other_image(decoder: str) -> None:
 
 
 @pytest.mark.parametrize("init", ["glorot", "uniform", "bahdanau15"])
-def test_the_networks_first_weights_are_its_own_whatever_the_rest(init: str) -> None:
+def test_init_leaves_the_first_weights_of_the_network(init: str) -> None:
     settings = of_images(blocks=(1, 1), channels=32, self_attention=2).model_copy(update={"init": init})
     model = build(settings, 0, TARGET)
     net: Any = model.encoder.get_submodule("backbone")

@@ -55,7 +55,9 @@ def inputs() -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("cell", TORCH)
-def test_torchs_packed_sequences(cell: str, layers: int, bidirectional: bool, keep_final: bool) -> None:
+def test_encoder_equals_torch_on_packed_sequences(
+    cell: str, layers: int, bidirectional: bool, keep_final: bool
+) -> None:
     ours, theirs = pair(cell, layers, bidirectional, keep_final=keep_final)
     source, mask = inputs()
     memory = ours(source, mask)
@@ -82,7 +84,7 @@ def test_torchs_packed_sequences(cell: str, layers: int, bidirectional: bool, ke
 
 
 @pytest.mark.parametrize("cell", TORCH)
-def test_gradients_are_torchs(cell: str) -> None:
+def test_encoder_gradients_equal_torch(cell: str) -> None:
     ours, theirs = pair(cell, 2, True, keep_final=False)
     source, mask = inputs()
     weight = torch.randn(B, S, 2 * H) * mask[..., None]
@@ -113,7 +115,7 @@ def test_gradients_are_torchs(cell: str) -> None:
 
 
 @pytest.mark.parametrize("cell", TORCH)
-def test_read_from_right_to_left(cell: str) -> None:
+def test_encoder_reads_from_right_to_left(cell: str) -> None:
     """Sutskever 2014: the sentence turned around; the annotations stay at their words, the summary is the one
     after the first word.
     """

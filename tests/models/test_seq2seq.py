@@ -34,7 +34,7 @@ def settings_of(**changed: object) -> config.ModelConfig:
 
 
 @pytest.mark.parametrize("tied", ["none", "output", "all"])
-def test_what_is_tied_is_one_parameter(tied: str) -> None:
+def test_tied_embeddings_are_one_parameter(tied: str) -> None:
     model = build(settings_of(tied=tied), 200, 200)
     source, target, out = (
         model.encoder.embedding.weight,
@@ -46,12 +46,12 @@ def test_what_is_tied_is_one_parameter(tied: str) -> None:
     assert out.shape == (200, 48 if tied != "none" else 96)
 
 
-def test_one_embedding_cannot_serve_two_vocabularies() -> None:
+def test_tied_embeddings_of_two_vocabularies_are_refused() -> None:
     with pytest.raises(ValueError, match="tied"):
         build(settings_of(tied="all"), 200, 300)
 
 
-def test_moving_and_copying_keeps_what_is_tied() -> None:
+def test_tied_embeddings_stay_tied_in_a_copy() -> None:
     model = copy.deepcopy(build(settings_of(tied="all"), 200, 200)).double()
     assert model.decoder.output.weight is model.encoder.embedding.weight
 
@@ -60,7 +60,7 @@ def test_moving_and_copying_keeps_what_is_tied() -> None:
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_glorot_starts_as_documented(cell: str) -> None:
+def test_init_glorot_is_as_documented(cell: str) -> None:
     model = build(
         settings_of(
             encoder={"cell": cell, "size": 64, "layers": 2},
@@ -92,13 +92,13 @@ def test_glorot_starts_as_documented(cell: str) -> None:
     assert 0.5 * 80**-0.5 < v.abs().max() <= 80**-0.5
 
 
-def test_uniform_starts_within_its_range() -> None:
+def test_init_uniform_is_within_its_range() -> None:
     model = build(settings_of(init="uniform", init_range=0.07), 500, 400)
     for name, parameter in model.named_parameters():
         assert 0.05 < parameter.abs().max() <= 0.07, name
 
 
-def test_bahdanau15_starts_as_the_paper_has_it() -> None:
+def test_init_bahdanau15_is_the_papers() -> None:
     """Appendix B.1: recurrent matrices orthogonal, W_a and U_a N(0, 0.001^2), v_a and every bias 0, all else
     N(0, 0.01^2).
     """
@@ -128,7 +128,7 @@ def test_bahdanau15_starts_as_the_paper_has_it() -> None:
             assert not parameter.any(), name
 
 
-def test_first_weights_follow_the_seed() -> None:
+def test_init_follows_the_seed() -> None:
     def weights(seed: int) -> Tensor:
         torch.manual_seed(seed)
         return nn.utils.parameters_to_vector(build(settings_of(), 100, 100).parameters())
@@ -138,7 +138,7 @@ def test_first_weights_follow_the_seed() -> None:
 
 
 @pytest.mark.parametrize("init", ["glorot", "uniform", "bahdanau15"])
-def test_the_first_loss_is_that_of_a_guess(init: str) -> None:
+def test_first_loss_is_that_of_a_guess(init: str) -> None:
     """A model that knows nothing says every word with nearly the same probability."""
     model = build(settings_of(init=init), 300, 300).eval()
     with torch.no_grad():
@@ -179,7 +179,7 @@ def test_preset_builds_and_steps(name: str) -> None:
 
 
 @pytest.mark.parametrize("backward", [True, False])
-def test_nothing_outlives_a_training_step(backward: bool) -> None:
+def test_training_step_leaves_nothing_behind(backward: bool) -> None:
     """What an unrolled loop holds is gone with its loss, gone back or not; nothing is left for the cycle
     collector's next round.
     """

@@ -170,7 +170,7 @@ def test_layers_equal_torch(prenorm: bool, activation: str, bias: bool) -> None:
 # Positions
 
 
-def test_positions_go_on_where_the_last_step_ended() -> None:
+def test_positions_of_a_step_continue_those_before() -> None:
     for kind in ("sinusoidal", "learned"):
         positions = Positions(cast(Any, kind), SIZE, 6)
         whole = positions(0, 9, torch.zeros(1))
@@ -179,7 +179,7 @@ def test_positions_go_on_where_the_last_step_ended() -> None:
             torch.testing.assert_close(positions(first, 1, torch.zeros(1)), whole[first : first + 1])
 
 
-def test_sinusoidal_positions_are_the_papers() -> None:
+def test_positions_sinusoidal_equal_the_papers() -> None:
     """Section 3.5, and its reason: PE(p + k) is a linear function of PE(p)."""
     positions = Positions("sinusoidal", 6, 1)
     got = positions(0, 5000, torch.zeros(1))
@@ -194,7 +194,7 @@ def test_sinusoidal_positions_are_the_papers() -> None:
     np.testing.assert_allclose(odd, reference.sinusoid(2, 5)[None])
 
 
-def test_learned_positions_share_the_last_beyond_what_they_have() -> None:
+def test_positions_learned_share_the_last_beyond_the_table() -> None:
     positions = Positions("learned", 4, 3)
     assert positions.vectors is not None
     got = positions(1, 4, torch.zeros(1))
@@ -206,14 +206,14 @@ def test_learned_positions_share_the_last_beyond_what_they_have() -> None:
 
 
 @pytest.mark.parametrize("kind", ["rotary", "none"])
-def test_other_positions_add_nothing(kind: str) -> None:
+def test_positions_of_other_kinds_add_nothing(kind: str) -> None:
     positions = Positions(cast(Any, kind), 4, 3)
     assert positions(0, 3, torch.zeros(1)) is None
     assert not list(positions.parameters())
 
 
 @pytest.mark.parametrize("kind", transformer_recipes.POSITIONS)
-def test_an_order_is_seen_where_there_are_positions(kind: str) -> None:
+def test_encoder_knows_the_order_where_it_has_positions(kind: str) -> None:
     """Without them the encoder is a function of a set; rotary ones know distances alone."""
     encoder = random_model(transformer(encoder={"positions": kind})).encoder
     source, mask = torch.tensor([[4, 5, 6, 7]]), torch.ones(1, 4, dtype=torch.bool)
@@ -230,7 +230,7 @@ def test_an_order_is_seen_where_there_are_positions(kind: str) -> None:
 # Dropout
 
 
-def test_dropout_is_on_embeddings_and_on_what_each_sublayer_adds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_drops_embeddings_and_outputs_of_sublayers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Vaswani 2017, section 5.4."""
     model, dropped = random_model(transformer(dropout=0.3)), []
 
@@ -251,7 +251,7 @@ def test_dropout_is_on_embeddings_and_on_what_each_sublayer_adds(monkeypatch: py
 
 
 @pytest.mark.parametrize("prenorm", [False, True])
-def test_dropout_falls_on_what_a_sublayer_adds_and_not_on_what_it_adds_to(prenorm: bool) -> None:
+def test_layer_drops_only_what_a_sublayer_adds(prenorm: bool) -> None:
     settings = config.TransformerEncoderConfig(kind="transformer", size=SIZE, heads=2, prenorm=prenorm)
     layer, norm = TransformerLayer(settings, 0.999999).train(), nn.LayerNorm(SIZE)
     x = torch.randn(2, 3, SIZE)
@@ -263,7 +263,7 @@ def test_dropout_falls_on_what_a_sublayer_adds_and_not_on_what_it_adds_to(prenor
 # First weights
 
 
-def test_glorot_starts_as_documented() -> None:
+def test_init_glorot_is_as_documented() -> None:
     """Queries, keys and values of one matrix apart, as are a gate and what it gates; embeddings so that times
     sqrt(d) they have the size of positions; norms do nothing yet.
     """
@@ -309,7 +309,7 @@ def test_glorot_starts_as_documented() -> None:
 
 
 @pytest.mark.parametrize("init", ["uniform", "bahdanau15"])
-def test_norms_start_at_nothing_whatever_the_rest(init: str) -> None:
+def test_init_of_norms_is_the_identity(init: str) -> None:
     model = build(transformer().model_copy(update={"init": init}), SOURCE, TARGET)
     norms = [module for module in model.modules() if type(module) is nn.LayerNorm]
     assert len(norms) == 2 * 2 + 2 * 3
@@ -319,7 +319,7 @@ def test_norms_start_at_nothing_whatever_the_rest(init: str) -> None:
 # Search
 
 
-def test_buffers_of_a_long_search_are_copied_a_few_times_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_of_a_long_search_is_copied_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_model(transformer())
     assert type(model.decoder) is TransformerDecoder
     buffers: set[int] = set()
