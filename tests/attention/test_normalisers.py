@@ -10,6 +10,7 @@ import reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pairwise import pairwise
 from torch import Tensor
 
 from seq2attn.attention import AttentionHistory
@@ -144,9 +145,10 @@ def test_all_masked_row_has_zero_weights_and_gradients(variant: str, training: b
         assert (gradient[0, :, 2] == 0).all()
 
 
-@pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("variant", "training", "dtype"),
+    pairwise(VARIANTS, (False, True), (torch.bfloat16, torch.float16, torch.float32, torch.float64)),
+)
 def test_weights_are_float32_or_the_scores_dtype(variant: str, training: bool, dtype: torch.dtype) -> None:
     scores = torch.randn(1, 2, 3000).to(dtype).requires_grad_()
     output = run(make(variant, training), scores, torch.ones(1, 1, 3000, dtype=torch.bool))
@@ -171,9 +173,9 @@ HUGE = [
 ]
 
 
-@pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("temperature", [1.0, 0.01])
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    ("variant", "temperature", "training"), pairwise(VARIANTS, (1.0, 0.01), (False, True))
+)
 def test_huge_scores_give_finite_weights_and_gradients(
     variant: str, temperature: float, training: bool
 ) -> None:

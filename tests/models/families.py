@@ -12,6 +12,7 @@ import pytest
 import recipes
 import transformer_recipes
 from hypothesis import strategies as st
+from pairwise import pairwise
 
 from seq2attn import config
 
@@ -128,10 +129,8 @@ def of_images(decoder: str = "rnn", dropout: float = 0.0, **encoder: Any) -> con
 
 
 def pairs() -> Iterator[Any]:
-    """Every two of encoder, decoder and attention, in as few models as that takes."""
-    kinds = list(DECODERS)
-    for (d, decoder), (a, attention) in itertools.product(enumerate(kinds), enumerate(ATTENTIONS)):
-        encoder = kinds[(d + a) % len(kinds)]
+    """Every two of encoder, decoder and attention."""
+    for attention, decoder, encoder in pairwise(ATTENTIONS, DECODERS, ENCODERS):
         yield pytest.param(pair(encoder, decoder, attention), id=f"pair-{encoder}-{decoder}-{attention}")
 
 

@@ -1,6 +1,5 @@
 """Any encoder with any decoder: training, search, runs on disk, and how a recurrent decoder starts."""
 
-import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 import toy
 from families import ATTENTIONS, DECODERS, ENCODERS, pair, pair_tree
 from laws import batch_of, equals_the_papers, random_model
+from pairwise import pairwise
 from torch import Tensor
 
 import seq2attn
@@ -27,7 +27,6 @@ from seq2attn.training.events import Validation
 KINDS = list(DECODERS)
 # every encoder and every decoder once
 mixed = pytest.mark.parametrize(("encoder", "decoder"), list(zip(KINDS, KINDS[1:] + KINDS[:1], strict=True)))
-READS = ("additive", "heads", "window")
 
 
 @pytest.fixture
@@ -135,9 +134,7 @@ def forced(translator: Translator, translation: Translation) -> tuple[float, Ten
 
 @exact
 @pytest.mark.parametrize(
-    ("encoder", "decoder", "attention"),
-    # every two of the three
-    [(KINDS[e], KINDS[d], READS[(e + d) % 3]) for e, d in itertools.product(range(3), range(3))],
+    ("encoder", "decoder", "attention"), pairwise(KINDS, KINDS, ("additive", "heads", "window"))
 )
 def test_search_scores_a_hypothesis_as_teacher_forcing_does(
     encoder: str, decoder: str, attention: str
