@@ -77,9 +77,11 @@ def test_forward_ignores_padding(model: ModelConfig) -> None:
 
 
 @pytest.mark.parametrize("clips", CLIPS)
-def test_forward_ignores_missing_frames_in_training_too(clips: str) -> None:
+def test_forward_in_training_ignores_missing_frames_and_the_batch(clips: str) -> None:
     model = of_images(**CLIPS[clips])
-    laws.padding_changes_nothing(laws.random_model(model).train(), laws.batch_of(model))
+    seq2seq, batch = laws.random_model(model).train(), laws.batch_of(model)
+    laws.padding_changes_nothing(seq2seq, batch)
+    laws.the_rest_of_the_batch_changes_nothing(seq2seq, batch)
 
 
 @over(FEW, OTHERS)
