@@ -128,9 +128,9 @@ def test_gumbel_noise_is_finite_with_the_right_mean_and_variance(dtype: torch.dt
 @pytest.mark.parametrize("k", [1, 2, 3, 4])
 def test_log_prob_equals_the_references_and_all_samples_sum_to_one(k: int) -> None:
     scores, total = row(*SCORES), 0.0
-    for drawn in itertools.permutations(range(4), k):
-        log_p = log_prob_of(torch.tensor([[drawn]]), scores, real(scores)).item()
-        assert log_p == pytest.approx(reference.log_p_of_draws(SCORES, drawn), abs=1e-12)
+    for draws in itertools.permutations(range(4), k):
+        log_p = log_prob_of(torch.tensor([[draws]]), scores, real(scores)).item()
+        assert log_p == pytest.approx(reference.log_p_of_draws(SCORES, draws), abs=1e-12)
         total += math.exp(log_p)
     assert total == pytest.approx(1.0, abs=1e-12)
 
@@ -139,29 +139,29 @@ def test_log_prob_equals_the_references_and_all_samples_sum_to_one(k: int) -> No
 def test_hard_sample_takes_all_of_fewer_real_positions_than_k(k: int) -> None:
     scores, mask = row(0.3, 7.0, -1.2, 50.0, 0.9), torch.tensor([[[True, False, True, False, False]]])
     draws = list(itertools.permutations([0, 2], min(k, 2)))
-    log_ps = [reference.log_p_of_draws(scores[0, 0].tolist(), drawn, mask[0, 0].tolist()) for drawn in draws]
+    log_ps = [reference.log_p_of_draws(scores[0, 0].tolist(), one, mask[0, 0].tolist()) for one in draws]
     assert sum(map(math.exp, log_ps)) == pytest.approx(1.0)
-    seen = set()
+    values = set()
     for _ in range(30):
         output = run(training(k), scores.requires_grad_(), mask)
         assert output.weights[0, 0].sum() == min(k, 2)
         assert (output.weights[~mask] == 0).all()
         assert min(abs(output.log_prob.item() - log_p) for log_p in log_ps) < 1e-12
-        seen.add(round(output.log_prob.item(), 6))
+        values.add(round(output.log_prob.item(), 6))
         (gradient,) = torch.autograd.grad(output.log_prob.sum(), scores)
         assert torch.isfinite(gradient).all()
         assert (gradient[~mask] == 0).all()
-    assert len(seen) == 2
+    assert len(values) == 2
     alone = run(training(k), scores, torch.tensor([[[False, True, False, False, False]]]))
     assert alone.weights.tolist() == [[[0.0, 1.0, 0.0, 0.0, 0.0]]]
     assert alone.log_prob.item() == 0.0
 
 
-@pytest.mark.parametrize("drawn", [[2], [0, 2], [4, 0, 1], [4, 2, 0, 1, 3]])
-def test_log_prob_gradient_by_finite_differences(drawn: list[int], float64: None) -> None:
+@pytest.mark.parametrize("draws", [[2], [0, 2], [4, 0, 1], [4, 2, 0, 1, 3]])
+def test_log_prob_gradient_by_finite_differences(draws: list[int], float64: None) -> None:
     scores = torch.randn(2, 3, 5, requires_grad=True)
     mask = torch.tensor([[True] * 5, [True, True, True, False, True]])[:, None]
-    positions = torch.tensor(drawn).expand(2, 3, -1)
+    positions = torch.tensor(draws).expand(2, 3, -1)
     assert torch.autograd.gradcheck(lambda e: log_prob_of(positions, e, mask), (scores,))
 
 
@@ -173,14 +173,14 @@ def test_hard_sample_frequencies_equal_enumeration(k: int, temperature: float) -
     output = run(training(k, temperature), scores, torch.tensor([[[True] * 4 + [False]]]))
     assert (output.weights.sum(-1) == k).all()
     every = {
-        drawn: reference.log_p_of_draws(sharpened, drawn) for drawn in itertools.permutations(range(4), k)
+        order: reference.log_p_of_draws(sharpened, order) for order in itertools.permutations(range(4), k)
     }
     sets = [set(weights.nonzero().flatten().tolist()) for weights in output.weights[:, 0]]
     log_ps = torch.tensor(list(every.values()), dtype=torch.float64)
-    for drawn, log_p in every.items():  # the log p that is handed out tells the order of a set
+    for order, log_p in every.items():  # the log p that is handed out tells the order of a set
         frequency = (
             sum(
-                set(drawn) == one and abs(other - log_p) < 1e-9
+                set(order) == one and abs(other - log_p) < 1e-9
                 for one, other in zip(sets, output.log_prob[:, 0].tolist(), strict=True)
             )
             / draws
@@ -241,10 +241,10 @@ def test_hard_sample_at_inference_is_argmax_expected_or_sample() -> None:
     assert best.weights.equal(torch.zeros_like(scores).scatter(-1, scores.topk(2).indices, 1.0))
     soft = run(HardSample(1, "expected").eval(), scores, real(scores), past)
     torch.testing.assert_close(soft.weights, scores.softmax(-1))
-    drawn = run(HardSample(2, "sample").eval(), scores, real(scores), past)
-    assert (drawn.weights.sum(-1) == 2).all()
-    assert not drawn.weights.equal(best.weights)
-    assert (best[1:], soft[1:], drawn[1:]) == ((None, None),) * 3
+    samples = run(HardSample(2, "sample").eval(), scores, real(scores), past)
+    assert (samples.weights.sum(-1) == 2).all()
+    assert not samples.weights.equal(best.weights)
+    assert (best[1:], soft[1:], samples[1:]) == ((None, None),) * 3
     assert (run(HardSample(1, "expected").train(), scores, real(scores)).weights.max(-1).values == 1).all()
 
 

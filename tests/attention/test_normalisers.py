@@ -10,6 +10,7 @@ import reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pairwise import pairwise
 from torch import Tensor
 
 from seq2attn.attention import AttentionHistory
@@ -84,8 +85,8 @@ def test_rows_sum_to_one_or_k(variant: str, training: bool) -> None:
     if variant == "sigmoid":
         assert (weights[mask] > 0).all()
         return
-    drawn = {"hard-topk-3": 3, "hard-sample-3": 3, "hard-sample-drawn": 2}.get(variant, 1)
-    torch.testing.assert_close(weights.sum(-1), mask.sum(-1).clamp(max=drawn).float())
+    count = {"hard-topk-3": 3, "hard-sample-3": 3, "hard-sample-drawn": 2}.get(variant, 1)
+    torch.testing.assert_close(weights.sum(-1), mask.sum(-1).clamp(max=count).float())
     if variant in DISTRIBUTIONS or (variant == "hard-sample-expected" and not training):
         assert ((weights > 0) & (weights < 1)).any()
     else:
@@ -126,10 +127,10 @@ def test_all_masked_row_has_zero_weights_and_gradients(variant: str, training: b
     scores = torch.randn(2, 3, 4, requires_grad=True)
     mask = torch.tensor([[True, True, False, True], [False] * 4])[:, None]
     for expected in (False, True):
-        found = run(make(variant, training), scores, mask, expected)
-        assert (found.weights[1] == 0).all()
-        loss = (found.weights * torch.randn(2, 3, 4)).sum()
-        for part in found[1:]:
+        output = run(make(variant, training), scores, mask, expected)
+        assert (output.weights[1] == 0).all()
+        loss = (output.weights * torch.randn(2, 3, 4)).sum()
+        for part in output[1:]:
             if part is not None:
                 assert part.shape == (2, 3)
                 assert (part[1] == 0).all()
@@ -144,19 +145,20 @@ def test_all_masked_row_has_zero_weights_and_gradients(variant: str, training: b
         assert (gradient[0, :, 2] == 0).all()
 
 
-@pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("variant", "training", "dtype"),
+    pairwise(VARIANTS, (False, True), (torch.bfloat16, torch.float16, torch.float32, torch.float64)),
+)
 def test_weights_are_float32_or_the_scores_dtype(variant: str, training: bool, dtype: torch.dtype) -> None:
     scores = torch.randn(1, 2, 3000).to(dtype).requires_grad_()
-    found = run(make(variant, training), scores, torch.ones(1, 1, 3000, dtype=torch.bool))
-    assert {part.dtype for part in found if part is not None} == {
+    output = run(make(variant, training), scores, torch.ones(1, 1, 3000, dtype=torch.bool))
+    assert {part.dtype for part in output if part is not None} == {
         torch.float64 if dtype == torch.float64 else torch.float32
     }
     if variant != "sigmoid":
-        assert (found.weights.sum(-1) - found.weights.sum(-1).round()).abs().max() < 1e-5
-    if found.weights.requires_grad:
-        found.weights.square().sum().backward()
+        assert (output.weights.sum(-1) - output.weights.sum(-1).round()).abs().max() < 1e-5
+    if output.weights.requires_grad:
+        output.weights.square().sum().backward()
         assert scores.grad is not None
         assert scores.grad.dtype == dtype
 
@@ -171,21 +173,21 @@ HUGE = [
 ]
 
 
-@pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("temperature", [1.0, 0.01])
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    ("variant", "temperature", "training"), pairwise(VARIANTS, (1.0, 0.01), (False, True))
+)
 def test_huge_scores_give_finite_weights_and_gradients(
     variant: str, temperature: float, training: bool
 ) -> None:
     scores = torch.tensor(HUGE)[:, None].requires_grad_()
     mask = torch.tensor([True, True, True, False])[None, None]
     for expected in (False, True):
-        found = run(make(variant, training, temperature=temperature), scores, mask, expected)
-        parts = [part for part in found if part is not None]
+        output = run(make(variant, training, temperature=temperature), scores, mask, expected)
+        parts = [part for part in output if part is not None]
         assert all(torch.isfinite(part).all() for part in parts)
         if variant != "sigmoid":
-            assert (found.weights.sum(-1) - found.weights.sum(-1).round()).abs().max() < 1e-5
-            assert (found.weights.sum(-1) > 0.99).all()
+            assert (output.weights.sum(-1) - output.weights.sum(-1).round()).abs().max() < 1e-5
+            assert (output.weights.sum(-1) > 0.99).all()
         loss = sum((part * torch.randn_like(part)).sum() for part in parts)
         if loss.requires_grad:
             (gradient,) = torch.autograd.grad(loss, scores)

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
+from pairwise import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -113,9 +114,7 @@ class Looped(nn.Module):
             )
 
 
-@history
-@every
-@pytest.mark.parametrize("loop", [False, True], ids=["at once", "loop"])
+@pytest.mark.parametrize(("name", "history", "loop"), pairwise(CHOICES, (False, True), (False, True)))
 def test_gradients_of_queries_memory_features_and_parameters(name: str, history: bool, loop: bool) -> None:
     """By finite differences."""
     _, score, q, k = make(name, history)
@@ -230,10 +229,9 @@ def test_features_of_zeros_add_nothing(name: str, history: bool) -> None:
     )
 
 
-@history
-@every
 @pytest.mark.parametrize(
-    ("loop", "dtype"), [(False, torch.bfloat16), (True, torch.bfloat16), (True, torch.float16)], ids=str
+    ("name", "history", "loop", "dtype"),
+    pairwise(CHOICES, (False, True), (False, True), (torch.bfloat16, torch.float16)),
 )
 def test_scores_and_gradients_under_autocast(
     name: str, history: bool, loop: bool, dtype: torch.dtype

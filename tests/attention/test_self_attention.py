@@ -18,10 +18,10 @@ def _in_float64(float64: None) -> None: ...
 def make(
     heads: int = 2, kv_heads: int | None = None, rotary: bool = False, bias: bool = True
 ) -> SelfAttention:
-    made = SelfAttention(D, heads, kv_heads, rotary, bias)
-    for parameter in made.parameters():
+    attention = SelfAttention(D, heads, kv_heads, rotary, bias)
+    for parameter in attention.parameters():
         nn.init.uniform_(parameter, -0.8, 0.8)
-    return made
+    return attention
 
 
 def mask() -> Tensor:

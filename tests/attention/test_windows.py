@@ -14,11 +14,11 @@ Q, A = 4, 3
 
 
 def make(window: str, half_width: int = 2) -> Window:
-    made = build_window(AttentionConfig.model_validate({"window": window, "half_width": half_width}), Q, A)
-    assert made is not None
-    for parameter in made.parameters():
+    layer = build_window(AttentionConfig.model_validate({"window": window, "half_width": half_width}), Q, A)
+    assert layer is not None
+    for parameter in layer.parameters():
         torch.nn.init.normal_(parameter, 0, 1.5)
-    return made
+    return layer
 
 
 def run(

@@ -77,22 +77,22 @@ def test_code_is_run_with_permission_alone(offer: Offer) -> None:
         return Net()
 
     offer(net=net)
-    chosen = settings("somebodys:net")
+    of = settings("somebodys:net")
     for _ in range(2):
         with pytest.raises(UserError) as refusal:
-            build_backbone(chosen)
+            build_backbone(of)
         assert str(refusal.value).startswith(
             'model.encoder.backbone="somebodys:net" runs code of the package somebodys: allow it '
             "with `allow_code`"
         )
         with allow_code(False), pytest.raises(UserError):
-            build_backbone(chosen)
+            build_backbone(of)
         assert not called
         with allow_code():
-            found, channels, _ = build_backbone(chosen)
+            backbone, channels, _ = build_backbone(of)
             with allow_code(False):  # what is around it said so
-                build_backbone(chosen)
-        assert isinstance(found, ExternalBackbone)
+                build_backbone(of)
+        assert isinstance(backbone, ExternalBackbone)
         assert channels == 6
         assert len(called) == 2
         called.clear()
@@ -107,27 +107,27 @@ def test_nothing_is_imported_without_permission() -> None:
 
 def test_a_run_is_loaded_with_permission_alone(offer: Offer, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(net=Net)
-    seen: list[object] = []
+    built: list[object] = []
     of = types.SimpleNamespace(config=types.SimpleNamespace(model=types.SimpleNamespace(images=True)))
     monkeypatch.setattr("seq2attn.runs.directory.open_run", lambda *_: of)
     monkeypatch.setattr(
         "seq2attn.inference.captioner.load_runs",
         lambda *_, **__: (
-            seen.append(build_backbone(settings("somebodys:net"))) or (_ for _ in ()).throw(KeyError)
+            built.append(build_backbone(settings("somebodys:net"))) or (_ for _ in ()).throw(KeyError)
         ),
     )
     with pytest.raises(UserError, match="allow_code"):
         seq2attn.load("run")
     with pytest.raises(KeyError):  # it comes to the rest of loading, which there is none of here
         seq2attn.load("run", allow_code=True)
-    assert len(seen) == 1
+    assert len(built) == 1
 
 
-# What is made
+# Sizes
 
 
 @pytest.mark.parametrize(
-    ("function", "said"),
+    ("function", "message"),
     [
         (lambda: 3, "returns int, not a torch.nn.Module"),
         (lambda: 1 / 0, "cannot be loaded: ZeroDivisionError"),
@@ -138,10 +138,10 @@ def test_a_run_is_loaded_with_permission_alone(offer: Offer, monkeypatch: pytest
     ],
 )
 def test_what_is_no_backbone_is_refused_in_one_line(
-    function: Callable[[], object], said: str, offer: Offer
+    function: Callable[[], object], message: str, offer: Offer
 ) -> None:
     offer(net=function)
-    with allow_code(), pytest.raises(UserError, match=said) as refusal:
+    with allow_code(), pytest.raises(UserError, match=message) as refusal:
         build_backbone(settings("somebodys:net"))
     assert "\n" not in str(refusal.value)
     assert 'model.encoder.backbone="somebodys:net"' in str(refusal.value)
@@ -166,9 +166,9 @@ def test_a_model_of_it_is_looked_at_without_being_made(offer: Offer) -> None:
 
     offer(net=Looking)
     with allow_code(), torch.device("meta"):
-        made = build(model("somebodys:net"), 0, 9)
-    assert made.encoder.get_parameter("proj.weight").shape == (8, 6)
-    assert made.encoder.get_parameter("proj.weight").is_meta
+        seq2seq = build(model("somebodys:net"), 0, 9)
+    assert seq2seq.encoder.get_parameter("proj.weight").shape == (8, 6)
+    assert seq2seq.encoder.get_parameter("proj.weight").is_meta
 
 
 def test_its_weights_are_its_makers_and_are_kept_with_the_rest(offer: Offer) -> None:
@@ -177,18 +177,18 @@ def test_its_weights_are_its_makers_and_are_kept_with_the_rest(offer: Offer) -> 
         torch.manual_seed(5)
         net = Net()
         torch.manual_seed(5)
-        made = build(model("somebodys:net").model_copy(update={"init": "uniform"}), 0, 9)
+        seq2seq = build(model("somebodys:net").model_copy(update={"init": "uniform"}), 0, 9)
         other = build(model("somebodys:net"), 0, 9)
-    assert torch.equal(made.encoder.get_parameter("backbone.net.conv.weight"), net.conv.weight)
-    kept = named_tensors(made)
-    assert {"encoder.backbone.net.norm.running_mean", "encoder.backbone.net.conv.bias"} <= kept.keys()
-    load_tensors(other, kept, "run")
+    assert torch.equal(seq2seq.encoder.get_parameter("backbone.net.conv.weight"), net.conv.weight)
+    tensors = named_tensors(seq2seq)
+    assert {"encoder.backbone.net.norm.running_mean", "encoder.backbone.net.conv.bias"} <= tensors.keys()
+    load_tensors(other, tensors, "run")
     source, mask, tokens = (
         torch.randint(0, 256, (2, 3, SIDE, SIDE), dtype=torch.uint8),
         torch.ones(2, 1, dtype=torch.bool),
         torch.randint(4, 9, (2, 3)),
     )
-    assert torch.equal(other.eval()(source, mask, tokens).logits, made.eval()(source, mask, tokens).logits)
+    assert torch.equal(other.eval()(source, mask, tokens).logits, seq2seq.eval()(source, mask, tokens).logits)
 
 
 @pytest.mark.parametrize("init", ["glorot", "uniform", "bahdanau15"])
@@ -218,14 +218,14 @@ def test_it_is_always_as_in_use(offer: Offer) -> None:
     """
     offer(net=Net)
     with allow_code():
-        made = build(model("somebodys:net"), 0, 9).train()
-    net = made.encoder.get_submodule("backbone")
+        seq2seq = build(model("somebodys:net"), 0, 9).train()
+    net = seq2seq.encoder.get_submodule("backbone")
     x = torch.rand(3, 3, SIDE, SIDE)
     assert torch.equal(net(x), net(x))
     net(x).sum().backward()
     assert net.get_parameter("net.conv.weight").grad is not None
     assert (net.get_buffer("net.norm.running_mean") == 0).all()
-    assert len(list(made.encoder.backbone_parameters())) == 4
+    assert len(list(seq2seq.encoder.backbone_parameters())) == 4
 
 
 # timm
@@ -250,21 +250,21 @@ class Timm(nn.Module):
 
 
 def test_timm_is_asked_by_name_and_needs_no_permission(offer: Offer) -> None:
-    asked = []
+    calls = []
 
     def create_model(name: str, **options: object) -> Timm:
-        asked.append((name, options))
+        calls.append((name, options))
         return Timm(name)
 
     offer("timm", create_model=create_model)
     x = torch.rand(2, 3, SIDE, SIDE)
     for kind in ("first", "last", "tokens"):
-        found, channels, _ = build_backbone(settings(f"timm:{kind}"))
+        backbone, channels, _ = build_backbone(settings(f"timm:{kind}"))
         assert channels == 5
-        assert isinstance(found, ExternalBackbone)
-        assert asked.pop() == (kind, {"pretrained": False, "num_classes": 0})
+        assert isinstance(backbone, ExternalBackbone)
+        assert calls.pop() == (kind, {"pretrained": False, "num_classes": 0})
         with torch.no_grad():
-            torch.testing.assert_close(found(x), found.net.get_submodule("conv")(x))
+            torch.testing.assert_close(backbone(x), backbone.net.get_submodule("conv")(x))
 
 
 def test_without_timm_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,7 +327,7 @@ def test_a_published_file_fits_as_many_stages_as_there_are(
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (
             lambda file: file.pop("layer2.0.downsample.1.running_var"),
@@ -345,13 +345,13 @@ def test_a_published_file_fits_as_many_stages_as_there_are(
     ],
 )
 def test_what_does_not_fit_is_refused_by_name_and_changes_nothing(
-    spoil: Callable[[dict[str, Tensor]], object], said: str, resnet18: dict[str, Tensor]
+    spoil: Callable[[dict[str, Tensor]], object], message: str, resnet18: dict[str, Tensor]
 ) -> None:
     file = dict(resnet18)
     spoil(file)
     net = published(stages=2)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    with pytest.raises(UserError, match=said) as refusal:
+    with pytest.raises(UserError, match=message) as refusal:
         load_pretrained(net, file, "file")
     assert str(refusal.value).endswith(
         "choose the model.encoder.backbone that the file belongs to, or another file"
@@ -362,13 +362,15 @@ def test_what_does_not_fit_is_refused_by_name_and_changes_nothing(
 def test_weights_fit_the_networks_of_others_too(offer: Offer) -> None:
     offer(net=Net)
     with allow_code():
-        found, *_ = build_backbone(settings("somebodys:net"))
+        backbone, *_ = build_backbone(settings("somebodys:net"))
     file = file_of(Net())
     del file["norm.num_batches_tracked"]
-    load_pretrained(found, file | {"head.weight": torch.zeros(2), "classifier.bias": torch.zeros(2)}, "file")
-    assert torch.equal(found.get_parameter("net.conv.weight"), file["conv.weight"])
-    assert torch.equal(found.get_buffer("net.norm.running_var"), file["norm.running_var"])
+    load_pretrained(
+        backbone, file | {"head.weight": torch.zeros(2), "classifier.bias": torch.zeros(2)}, "file"
+    )
+    assert torch.equal(backbone.get_parameter("net.conv.weight"), file["conv.weight"])
+    assert torch.equal(backbone.get_buffer("net.norm.running_var"), file["norm.running_var"])
     with pytest.raises(UserError, match=r"has no conv\.weight"):
         load_pretrained(
-            found, {name: tensor for name, tensor in file.items() if name != "conv.weight"}, "file"
+            backbone, {name: tensor for name, tensor in file.items() if name != "conv.weight"}, "file"
         )

@@ -108,11 +108,11 @@ def test_all_at_once_is_one_by_one(kind: str, fed_size: int) -> None:
         states.append(now.h)
     slow, fast = torch.stack(states, 1), cell.run(x, fed, state)
     torch.testing.assert_close(fast, slow)
-    wanted = (x, *cell.parameters()) if fed is None else (x, fed, *cell.parameters())
+    variables = (x, *cell.parameters()) if fed is None else (x, fed, *cell.parameters())
     weight = torch.randn_like(slow)
     for a, b in zip(
-        torch.autograd.grad((fast * weight).sum(), wanted),
-        torch.autograd.grad((slow * weight).sum(), wanted),
+        torch.autograd.grad((fast * weight).sum(), variables),
+        torch.autograd.grad((slow * weight).sum(), variables),
         strict=True,
     ):
         torch.testing.assert_close(a, b)

@@ -2,7 +2,6 @@
 and what is never trained.
 """
 
-import math
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -11,67 +10,24 @@ import numpy as np
 import pytest
 import reference
 import torch
+from families import CLIPS, DECODERS, SIDE, SIZE, STILLS, of_images
+from recipes import TARGET
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seq2attn import config
 from seq2attn.models.encoders.image import GridPositions, ImageEncoder
 from seq2attn.models.memory import Memory
-from seq2attn.models.seq2seq import Seq2Seq, build
-from seq2attn.models.state import select
+from seq2attn.models.seq2seq import build
 from seq2attn.models.vision.backbones import allow_code
 
-TARGET = 9  # vocabulary
-SIDE = 32
-SIZE = 8
-DECODERS: dict[str, dict[str, Any]] = {
-    "rnn": {"size": 6},
-    "conv": {"kind": "conv", "size": 5, "layers": 2},
-    "transformer": {"kind": "transformer", "size": SIZE, "heads": 2, "feedforward": 12, "layers": 2},
-}
-STILLS: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "attending": {"self_attention": 2, "positions": "sinusoidal"},
-    "published": {
-        "backbone": "resnet18",
-        "blocks": (1, 1, 1),
-        "channels": 32,
-        "stages": 1,
-        "norm": "batch",
-        "weights": "x",
-        "positions": "learned",
-    },
-}
-CLIPS: dict[str, dict[str, Any]] = {
-    "mean": {"max_frames": 5, "temporal": "mean", "positions": "sinusoidal"},
-    "rnn": {"max_frames": 5, "temporal": "rnn", "temporal_layers": 2, "positions": "learned"},
-    "transformer": {
-        "max_frames": 5,
-        "temporal": "transformer",
-        "temporal_heads": 2,
-        "positions": "sinusoidal",
-    },
-}
 every = pytest.mark.parametrize("changed", [*STILLS.values(), *CLIPS.values()], ids=[*STILLS, *CLIPS])
 
 
-def settings(decoder: str = "rnn", dropout: float = 0.0, **changed: Any) -> config.ModelConfig:
-    encoder = {"kind": "image", "image_size": SIDE, "blocks": (1, 1), "channels": 8, "size": SIZE} | changed
-    return config.ModelConfig.model_validate(
-        {
-            "embedding": SIZE,
-            "dropout": dropout,
-            "encoder": encoder,
-            "decoder": DECODERS[decoder],
-            "attention": {"size": 8},
-        }
-    )
-
-
-def make(**changed: Any) -> ImageEncoder:
-    made = build(settings(**changed), 0, TARGET).encoder.eval()
-    assert isinstance(made, ImageEncoder)
-    return made
+def make(**options: Any) -> ImageEncoder:
+    encoder = build(of_images(**options), 0, TARGET).encoder.eval()
+    assert isinstance(encoder, ImageEncoder)
+    return encoder
 
 
 def pixels(*shape: int, side: int = SIDE) -> Tensor:
@@ -117,7 +73,7 @@ def pooled(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("changed", STILLS.values(), ids=STILLS)
-def test_a_still_is_a_grid(changed: dict[str, Any]) -> None:
+def test_memory_of_a_still_is_a_grid(changed: dict[str, Any]) -> None:
     source, mask = sources(changed)
     memory = read(make(**changed), source, mask)
     height, width = (8, 8) if "backbone" in changed else (4, 4)
@@ -145,7 +101,7 @@ def test_positions_stand_row_by_row(pooled: dict[str, Any]) -> None:
     assert changed.nonzero().flatten().tolist() == [1 * 5 + 3]
 
 
-def test_our_own_network_keeps_places_too() -> None:
+def test_positions_of_our_own_network_stand_too() -> None:
     encoder = make(image_size=96, blocks=(1, 1))
     dark = torch.full((1, 3, 96, 96), 60, dtype=torch.uint8)
     bright = dark.clone()
@@ -175,11 +131,11 @@ def test_pixels_are_shifted_scaled_and_mapped_as_documented(pooled: dict[str, An
                 np.testing.assert_allclose(one[4 * row + column], want, atol=1e-12)
 
 
-def test_learned_positions_are_of_rows_and_columns_and_the_last_for_all_beyond() -> None:
+def test_positions_learned_are_of_rows_and_columns() -> None:
     grid = GridPositions("learned", 8)
-    found = grid(70, 3, torch.zeros(1))
-    assert found is not None
-    table = found.unflatten(0, (70, 3))
+    positions = grid(70, 3, torch.zeros(1))
+    assert positions is not None
+    table = positions.unflatten(0, (70, 3))
     assert grid.rows.vectors is not None
     assert grid.columns.vectors is not None
     assert torch.equal(table[5, 2], torch.cat([grid.rows.vectors.weight[5], grid.columns.vectors.weight[2]]))
@@ -191,7 +147,7 @@ def test_learned_positions_are_of_rows_and_columns_and_the_last_for_all_beyond()
 
 
 @pytest.mark.parametrize("changed", CLIPS.values(), ids=CLIPS)
-def test_a_clip_is_its_frames(changed: dict[str, Any]) -> None:
+def test_memory_of_a_clip_is_its_frames(changed: dict[str, Any]) -> None:
     source, mask = sources(changed)
     memory = read(make(**changed), source, mask)
     assert memory.grid is not None
@@ -204,21 +160,6 @@ def test_a_clip_is_its_frames(changed: dict[str, Any]) -> None:
         assert torch.equal(memory.mask_BS, mask.repeat_interleave(cells, 1))  # one frame after the other
     for b in range(3):
         torch.testing.assert_close(memory.summary_BV[b], memory.values_BSV[b][memory.mask_BS[b]].mean(0))
-
-
-@pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("changed", CLIPS.values(), ids=CLIPS)
-def test_frames_that_are_not_there_change_nothing(changed: dict[str, Any], training: bool) -> None:
-    encoder = make(**changed).train(training)
-    source, mask = sources(changed)
-    memory = read(encoder, source, mask)
-    other = torch.where(mask[..., None, None, None], source, pixels(*mask.shape))
-    assert not torch.equal(source, other)
-    assert torch.equal(read(encoder, other, mask).keys_BSK, memory.keys_BSK)
-    for b, length in enumerate(mask.sum(1).tolist()):
-        alone = read(encoder, source[b : b + 1, :length], mask[b : b + 1, :length])
-        torch.testing.assert_close(alone.keys_BSK[0], memory.keys_BSK[b, : alone.keys_BSK.size(1)])
-        torch.testing.assert_close(alone.summary_BV[0], memory.summary_BV[b])
 
 
 @pytest.mark.parametrize("changed", CLIPS.values(), ids=CLIPS)
@@ -248,7 +189,7 @@ def test_time_goes_by_at_each_cell(time: str, pooled: dict[str, Any]) -> None:
 
 
 @every
-def test_what_is_made_of_one_is_the_same_bits_in_any_company(changed: dict[str, Any]) -> None:
+def test_memory_has_the_same_bits_in_any_batch(changed: dict[str, Any]) -> None:
     encoder = make(**changed)
     source, mask = sources(changed, 8)
     together = read(encoder, source, mask)
@@ -268,25 +209,25 @@ def test_what_is_made_of_one_is_the_same_bits_in_any_company(changed: dict[str, 
 
 
 @pytest.mark.parametrize("time", ["rnn", "transformer"])
-def test_outside_training_all_batches_are_of_one_size(time: str) -> None:
+def test_encoder_runs_batches_of_one_size_outside_training(time: str) -> None:
     """Bits that are the same here may not be on another machine: products there may hang on their sizes in
     another way.
     """
     encoder = make(max_frames=5, temporal=time)
-    seen: dict[str, set[tuple[int, ...]]] = {"backbone": set(), "proj": set(), "temporal": set()}
-    for name, shapes in seen.items():
+    shapes_of: dict[str, set[tuple[int, ...]]] = {"backbone": set(), "proj": set(), "temporal": set()}
+    for name, shapes in shapes_of.items():
         encoder.get_submodule(name).register_forward_pre_hook(
             lambda _, inputs, shapes=shapes: shapes.add(tuple(inputs[0].shape))
         )
     for count in (1, 2, 3, 5, 8):
         source, mask = sources({"max_frames": 5}, count)
         read(encoder, source, mask)
-    assert seen == {"backbone": {(4, 3, SIDE, SIDE)}, "proj": {(4, 16, 16)}, "temporal": {(64, 5, SIZE)}}
+    assert shapes_of == {"backbone": {(4, 3, SIDE, SIDE)}, "proj": {(4, 16, 16)}, "temporal": {(64, 5, SIZE)}}
 
 
 @every
 @pytest.mark.parametrize("training", [False, True])
-def test_kept_features_are_as_good_as_pixels_to_the_last_bit(changed: dict[str, Any], training: bool) -> None:
+def test_features_of_a_cache_equal_pixels_to_the_last_bit(changed: dict[str, Any], training: bool) -> None:
     """A frozen backbone's, in training too, and whatever batch the cache was filled in."""
     if "max_frames" in changed or "backbone" not in changed:
         changed = changed | {
@@ -300,19 +241,19 @@ def test_kept_features_are_as_good_as_pixels_to_the_last_bit(changed: dict[str, 
         }
     encoder = make(**changed, frozen=True).train(training)
     source, mask = sources(changed)
-    kept = torch.cat([encoder.features(source[:1]), encoder.features(source[1:])])
-    assert kept.shape == (*source.shape[:-3], 64, 8, 8)
-    want, got = read(encoder, source, mask), read(encoder, kept, mask)
+    features = torch.cat([encoder.features(source[:1]), encoder.features(source[1:])])
+    assert features.shape == (*source.shape[:-3], 64, 8, 8)
+    want, got = read(encoder, source, mask), read(encoder, features, mask)
     assert torch.equal(got.keys_BSK, want.keys_BSK)
     assert torch.equal(got.summary_BV, want.summary_BV)
     assert got.grid == want.grid
-    rounded = read(encoder, kept.half(), mask)
+    rounded = read(encoder, features.half(), mask)
     assert rounded.keys_BSK.dtype == want.keys_BSK.dtype
     torch.testing.assert_close(rounded.keys_BSK, want.keys_BSK, rtol=0, atol=0.02)
 
 
 @every
-def test_half_precision_trains(changed: dict[str, Any]) -> None:
+def test_encoder_trains_in_half_precision(changed: dict[str, Any]) -> None:
     encoder = make(**changed).train()
     source, mask = sources(changed)
     with torch.autocast("cpu", torch.bfloat16):
@@ -344,8 +285,8 @@ def frozen() -> dict[str, Any]:
     }
 
 
-def test_a_frozen_backbone_has_no_gradient_and_builds_no_graph() -> None:
-    model = build(settings(**frozen()), 0, TARGET).train()
+def test_backbone_frozen_has_no_gradient_and_builds_no_graph() -> None:
+    model = build(of_images(**frozen()), 0, TARGET).train()
     encoder = model.encoder
     assert isinstance(encoder, ImageEncoder)
     assert encoder.training
@@ -361,9 +302,9 @@ def test_a_frozen_backbone_has_no_gradient_and_builds_no_graph() -> None:
     assert not encoder.features(pixels(2)).requires_grad
 
 
-def test_what_came_from_elsewhere_may_wait() -> None:
+def test_backbone_parameters_are_those_from_elsewhere() -> None:
     """All of the backbone, but not what self-attention adds to it."""
-    encoder = build(settings(**frozen() | {"frozen": False, "self_attention": 2}), 0, TARGET).encoder
+    encoder = build(of_images(**frozen() | {"frozen": False, "self_attention": 2}), 0, TARGET).encoder
     late = {id(parameter) for parameter in encoder.backbone_parameters()}
     names = {name for name, parameter in encoder.named_parameters() if id(parameter) in late}
     assert names == {
@@ -374,7 +315,7 @@ def test_what_came_from_elsewhere_may_wait() -> None:
     assert not list(build(config.ModelConfig(), 9, 9).encoder.backbone_parameters())
 
 
-def test_what_pixels_are_scaled_by_is_no_weight() -> None:
+def test_pixel_mean_and_std_are_no_parameters() -> None:
     names = set(make().state_dict())
     assert names == {name for name, _ in make().named_parameters()}
 
@@ -382,65 +323,10 @@ def test_what_pixels_are_scaled_by_is_no_weight() -> None:
 # Whole models
 
 
-def loss_of(model: Seq2Seq, source: Tensor, mask: Tensor, tokens: Tensor) -> Tensor:
-    return F.cross_entropy(model(source, mask, tokens[:, :-1]).logits.flatten(0, 1), tokens[:, 1:].flatten())
-
-
-@every
 @pytest.mark.parametrize("decoder", DECODERS)
-def test_every_pair_trains(decoder: str, changed: dict[str, Any]) -> None:
-    """The loss falls, and every weight has a gradient that is not zero before the third step."""
-    model = build(settings(decoder, **changed), 0, TARGET)
-    source, mask = sources(changed)
-    tokens = torch.randint(4, TARGET, (3, 5))
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
-    first = loss_of(model.eval(), source, mask, tokens).item()
-    model.train()
-    reached: dict[str, bool] = {}
-    for _ in range(3):
-        optimizer.zero_grad()
-        loss = loss_of(model, source, mask, tokens)
-        loss.backward()
-        for name, parameter in model.named_parameters():
-            assert parameter.grad is not None, name
-            assert torch.isfinite(parameter.grad).all(), name
-            reached[name] = reached.get(name, False) or bool(parameter.grad.any())
-        optimizer.step()
-    deaf = [name for name, found in reached.items() if not found and not name.endswith("key.bias")]
-    assert not deaf
-    last = loss_of(model.eval(), source, mask, tokens).item()
-    assert math.isfinite(last)
-    assert last < first
-
-
-@pytest.mark.usefixtures("float64")
-@every
-@pytest.mark.parametrize("decoder", DECODERS)
-def test_steps_are_the_whole_caption_wherever_their_rows_go(decoder: str, changed: dict[str, Any]) -> None:
-    model = build(settings(decoder, **changed), 0, TARGET).eval()
-    source, mask = sources(changed)
-    tokens = torch.zeros(3 * 2, 0, dtype=torch.long)
-    with torch.no_grad():
-        memory = model.encoder(source, mask)
-        rows = select(memory._replace(grid=None), torch.arange(3).repeat_interleave(2))
-        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, 2)
-        for _ in range(4):
-            token = torch.randint(4, TARGET, (6,))
-            tokens = torch.cat([tokens, token[:, None]], 1)
-            out, state = model.decoder.step(token, state, read)
-            want = model.decoder(tokens, rows, weights=True)
-            torch.testing.assert_close(out.logits, want.logits[:, -1])
-            torch.testing.assert_close(out.weights, want.weights[:, -1])
-            assert out.weights is not None
-            torch.testing.assert_close(out.weights.sum(-1), torch.ones(out.weights.shape[:-1]))
-            chosen = (torch.arange(3)[:, None] * 2 + torch.randint(0, 2, (3, 2))).flatten()
-            state, tokens = select(state, chosen), tokens[chosen]
-
-
-@pytest.mark.parametrize("decoder", DECODERS)
-def test_captions_hang_on_no_other_image(decoder: str) -> None:
+def test_captions_have_the_same_bits_in_any_batch(decoder: str) -> None:
     """Four at a time, as a search has them: the same bits beside others."""
-    model = build(settings(decoder, positions="sinusoidal"), 0, TARGET).eval()
+    model = build(of_images(decoder, positions="sinusoidal"), 0, TARGET).eval()
     source, mask = sources({}, 8)
     tokens = torch.randint(4, TARGET, (8, 5))
     with torch.no_grad():
@@ -451,12 +337,12 @@ def test_captions_hang_on_no_other_image(decoder: str) -> None:
 
 
 @pytest.mark.parametrize("init", ["glorot", "uniform", "bahdanau15"])
-def test_the_networks_first_weights_are_its_own_whatever_the_rest(init: str) -> None:
-    chosen = settings(blocks=(1, 1), channels=32, self_attention=2).model_copy(update={"init": init})
-    model = build(chosen, 0, TARGET)
+def test_init_leaves_the_first_weights_of_the_network(init: str) -> None:
+    settings = of_images(blocks=(1, 1), channels=32, self_attention=2).model_copy(update={"init": init})
+    model = build(settings, 0, TARGET)
     net: Any = model.encoder.get_submodule("backbone")
     assert net.layer2[0].conv2.weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.05)
     assert (net.bn1.weight == 1).all()
     assert net.self_attention.gain == 0
     if init == "uniform":
-        assert model.encoder.get_parameter("proj.weight").abs().max() <= chosen.init_range
+        assert model.encoder.get_parameter("proj.weight").abs().max() <= settings.init_range

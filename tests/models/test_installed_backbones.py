@@ -66,11 +66,11 @@ def test_maps_of_timm_come_out_whatever_its_network_is(name: str, shape: tuple[i
     theirs = timm.create_model(name, pretrained=False, num_classes=0).eval()
     x = torch.randn(2, 3, SIDE, SIDE)
     with torch.no_grad():
-        found = module(x)
+        features = module(x)
         pooled = theirs(x)
         # those read tokens of their own, or widen what is pooled
         if "patch16" not in name and not name.startswith("mobilenet"):
-            mean = found.mean((2, 3))
+            mean = features.mean((2, 3))
             norm = getattr(getattr(theirs, "head", None), "norm", None)
             torch.testing.assert_close(
                 norm(mean[..., None, None]).flatten(1) if name.startswith("convnext") and norm else mean,
@@ -78,4 +78,4 @@ def test_maps_of_timm_come_out_whatever_its_network_is(name: str, shape: tuple[i
                 rtol=1e-4,
                 atol=1e-4,
             )
-    assert found.shape == (2, *shape)
+    assert features.shape == (2, *shape)

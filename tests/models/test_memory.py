@@ -31,7 +31,7 @@ def state() -> Outer:
     )
 
 
-def test_every_tensor_at_any_depth_is_reordered() -> None:
+def test_select_reorders_every_tensor_at_any_depth() -> None:
     before = state()
     got = select(before, torch.tensor([2, 0, 0, 1]))
     assert isinstance(got, Outer)
@@ -45,29 +45,29 @@ def test_every_tensor_at_any_depth_is_reordered() -> None:
     assert got.step.tolist() == [9, 7, 7, 8]
 
 
-def test_none_stays_none() -> None:
+def test_select_leaves_none() -> None:
     got = select(state(), torch.tensor([1]))
     assert got.fed is None
     assert got.layers[0].c is None
 
 
-def test_a_value_is_not_changed() -> None:
+def test_select_changes_no_value() -> None:
     before = state()
     copy = before.step.clone()
     select(before, torch.tensor([1, 1, 1])).step.zero_()
     assert torch.equal(before.step, copy)
 
 
-def test_no_rows() -> None:
+def test_select_of_no_rows_is_empty() -> None:
     assert select(state(), torch.tensor([], dtype=torch.long)).layers[1].h.shape == (0, 1, 4)
 
 
-def test_a_row_that_is_not_there_is_an_error() -> None:
+def test_select_of_an_unknown_row_is_an_error() -> None:
     with pytest.raises(IndexError):
         select(state(), torch.tensor([3]))
 
 
-def test_targets_share_the_memory_of_their_source() -> None:
+def test_memory_is_shared_by_the_targets_of_a_source() -> None:
     """Every part of it is chosen, a grid stays, and what is not there is not there."""
     final = ((torch.rand(3, 2), torch.rand(3, 2)),)
     whole = Memory(
@@ -79,11 +79,11 @@ def test_targets_share_the_memory_of_their_source() -> None:
         torch.tensor([5, 6, 7]),
         final,
     )
-    chosen = torch.tensor([2, 0, 0, 1, 2])
-    got = whole.repeat_for(chosen)
+    source_R = torch.tensor([2, 0, 0, 1, 2])
+    got = whole.repeat_for(source_R)
     assert got.grid == (2, 2)
     for name in ("keys_BSK", "values_BSV", "mask_BS", "summary_BV", "stream_B"):
-        assert torch.equal(getattr(got, name), getattr(whole, name)[chosen]), name
+        assert torch.equal(getattr(got, name), getattr(whole, name)[source_R]), name
     assert got.final is not None
-    assert all(torch.equal(one, other[chosen]) for one, other in zip(got.final[0], final[0], strict=True))
-    assert whole._replace(stream_B=None, final=None).repeat_for(chosen)[5:] == (None, None)
+    assert all(torch.equal(one, other[source_R]) for one, other in zip(got.final[0], final[0], strict=True))
+    assert whole._replace(stream_B=None, final=None).repeat_for(source_R)[5:] == (None, None)

@@ -1,19 +1,18 @@
-"""Any encoder with any decoder: the laws that every pair keeps, and the equations of both papers at once."""
+"""Any encoder with any decoder: training, search, runs on disk, and how a recurrent decoder starts."""
 
-import copy
-import itertools
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import reference
 import tiny
 import torch
 import toy
-from named_weights import recipe, weights
-from torch import Tensor, nn
+from families import ATTENTIONS, DECODERS, ENCODERS, pair, pair_tree
+from laws import batch_of, equals_the_papers, random_model
+from pairwise import pairwise
+from torch import Tensor
 
 import seq2attn
 from seq2attn import config
@@ -21,39 +20,13 @@ from seq2attn.data.tokenizer import BOS, EOS
 from seq2attn.errors import UsageError
 from seq2attn.inference import Translation, Translator
 from seq2attn.models.memory import mean_attention
-from seq2attn.models.seq2seq import Seq2Seq, build
-from seq2attn.models.state import select
 from seq2attn.runs import directory
 from seq2attn.training import resume, trainer
 from seq2attn.training.events import Validation
 
-SOURCE, TARGET = 9, 8  # vocabularies
-LENGTHS = [4, 1, 3]  # of the sources
-B, S, T = 3, 4, 5
-SIZE = 8  # of embeddings and of every encoder's states
-STACK = {"heads": 2, "feedforward": 12, "layers": 2}
-ENCODERS: dict[str, dict[str, Any]] = {
-    "rnn": {"size": SIZE // 2},
-    "conv": {"kind": "conv", "size": 5, "layers": 2},
-    "transformer": {"kind": "transformer", "size": SIZE, **STACK},
-}
-DECODERS: dict[str, dict[str, Any]] = {
-    "rnn": {"size": 6},
-    "conv": {"kind": "conv", "size": 5, "layers": 2},
-    "transformer": {"kind": "transformer", "size": SIZE, **STACK},
-}
-ATTENTIONS: dict[str, dict[str, Any]] = {
-    "additive": {"score": "additive", "size": 8},
-    "heads": {"score": "scaled-dot", "heads": 2, "size": 8, "values": "sum"},
-    "sparse": {"score": "general", "size": 8, "keys": "sum", "normaliser": "sparsemax"},
-    "window": {"score": "additive", "size": 8, "window": "local-m", "half_width": 1},
-    "hard": {"score": "general", "size": 8, "normaliser": "hard-sample", "at_inference": "sample"},
-}
-# a recurrent decoder whose steps wait for what was read
-LOOP = {"query_state": "previous", "context_to": ("input", "readout"), "input_feeding": True}
-PAIRS = list(itertools.product(ENCODERS, DECODERS))
-both = pytest.mark.parametrize(("encoder", "decoder"), PAIRS)
-every_attention = pytest.mark.parametrize("attention", ATTENTIONS)
+KINDS = list(DECODERS)
+# every encoder and every decoder once
+mixed = pytest.mark.parametrize(("encoder", "decoder"), list(zip(KINDS, KINDS[1:] + KINDS[:1], strict=True)))
 
 
 @pytest.fixture
@@ -61,141 +34,6 @@ def _in_float64(float64: None) -> None: ...
 
 
 exact = pytest.mark.usefixtures("_in_float64")
-
-
-def tree(encoder: str, decoder: str, attention: str, **changed: Any) -> dict[str, Any]:
-    chosen = {
-        "embedding": SIZE,
-        "dropout": 0.0,
-        "encoder": ENCODERS[encoder],
-        "decoder": DECODERS[decoder] | changed,
-        "attention": ATTENTIONS[attention],
-    }
-    if decoder == "rnn" and attention in ("heads", "window"):
-        chosen["decoder"] = chosen["decoder"] | LOOP
-    return copy.deepcopy(chosen)
-
-
-def settings(encoder: str, decoder: str, attention: str = "additive", **changed: Any) -> config.ModelConfig:
-    return config.ModelConfig.model_validate(tree(encoder, decoder, attention, **changed))
-
-
-def model_of(chosen: config.ModelConfig) -> Seq2Seq:
-    """With weights large enough for every part to matter, biases included."""
-    model = build(chosen, SOURCE, TARGET).eval()
-    for parameter in model.parameters():
-        nn.init.uniform_(parameter, -0.8, 0.8)
-    return model
-
-
-def sentences(targets: int = T) -> tuple[Tensor, Tensor, Tensor]:
-    """Source ids, none twice in a row, for hard weights between equal keys would hang on rounding; their
-    mask; target inputs. Padding holds any id.
-    """
-    source = 4 + torch.rand(B, SOURCE - 4).argsort(1)[:, :S]
-    return source, torch.arange(S) < torch.tensor(LENGTHS)[:, None], torch.randint(4, TARGET, (B, targets))
-
-
-@exact
-@both
-# draws are held to the papers in the tests of each decoder
-@pytest.mark.parametrize("attention", [name for name in ATTENTIONS if name != "hard"])
-def test_every_pair_is_the_papers(encoder: str, decoder: str, attention: str) -> None:
-    chosen = settings(encoder, decoder, attention)
-    model = model_of(chosen)
-    source, mask, inputs = sentences()
-    with torch.no_grad():
-        got = model(source, mask, inputs, weights=True)
-    named = weights(model, chosen)
-    assert got.weights is not None
-    for b, length in enumerate(LENGTHS):
-        want = reference.run(recipe(chosen), named, source[b, :length].tolist(), inputs[b].tolist())
-        np.testing.assert_allclose(got.logits[b], np.stack(want.logits), atol=1e-9)
-        np.testing.assert_allclose(
-            mean_attention(got.weights)[b, :, :length], np.stack(want.attention), atol=1e-9
-        )
-
-
-@exact
-@pytest.mark.parametrize("width", [1, 3])
-@both
-@every_attention
-def test_steps_are_the_whole_sequence_wherever_their_rows_go(
-    encoder: str, decoder: str, attention: str, width: int
-) -> None:
-    model = model_of(settings(encoder, decoder, attention))
-    source, mask, _ = sentences()
-    tokens = torch.zeros(B * width, 0, dtype=torch.long)
-    with torch.no_grad():
-        memory = model.encoder(source, mask)
-        rows = select(memory, torch.arange(B).repeat_interleave(width))
-        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, width)
-        for _ in range(T):
-            token = torch.randint(4, TARGET, (B * width,))
-            tokens = torch.cat([tokens, token[:, None]], 1)
-            out, state = model.decoder.step(token, state, read)
-            want = model.decoder(tokens, rows, weights=True)
-            torch.testing.assert_close(out.logits, want.logits[:, -1])
-            torch.testing.assert_close(out.weights, want.weights[:, -1])
-            chosen_R = (torch.arange(B)[:, None] * width + torch.randint(0, width, (B, width))).flatten()
-            state, tokens = select(state, chosen_R), tokens[chosen_R]
-
-
-@exact
-@both
-@every_attention
-def test_padding_and_the_future_change_nothing(encoder: str, decoder: str, attention: str) -> None:
-    model = model_of(settings(encoder, decoder, attention))
-    source, mask, inputs = sentences()
-    with torch.no_grad():
-        got = model(source, mask, inputs, weights=True)
-        other = torch.where(mask, source, 3 + (source - 2) % (SOURCE - 4))
-        assert not torch.equal(other, source)
-        torch.testing.assert_close(model(other, mask, inputs).logits, got.logits)
-        longer, longer_mask = (
-            torch.cat([source, torch.randint(0, SOURCE, (B, 3))], 1),
-            nn.functional.pad(mask, (0, 3)),
-        )
-        padded = model(longer, longer_mask, inputs, weights=True)
-        torch.testing.assert_close(padded.logits, got.logits)
-        torch.testing.assert_close(padded.weights[..., :S], got.weights)
-        for b, length in enumerate(LENGTHS):
-            alone = model(source[b : b + 1, :length], mask[b : b + 1, :length], inputs[b : b + 1])
-            torch.testing.assert_close(alone.logits[0], got.logits[b])
-        for t in range(T - 1):
-            changed = inputs.clone()
-            changed[:, t + 1 :] = 11 - changed[:, t + 1 :]
-            torch.testing.assert_close(
-                model(source, mask, changed).logits[:, : t + 1], got.logits[:, : t + 1]
-            )
-        assert not torch.allclose(model(source, mask, 11 - inputs).logits, got.logits)
-        assert not torch.allclose(
-            model(torch.where(mask, 3 + (source - 2) % (SOURCE - 4), source), mask, inputs).logits, got.logits
-        )
-
-
-@exact
-@both
-@every_attention
-def test_weights_are_of_the_real_positions_and_asking_for_them_changes_nothing(
-    encoder: str, decoder: str, attention: str
-) -> None:
-    model = model_of(settings(encoder, decoder, attention))
-    source, mask, inputs = sentences()
-    with torch.no_grad():
-        got, fused = model(source, mask, inputs, weights=True), model(source, mask, inputs)
-        assert got.weights is not None
-        torch.testing.assert_close(got.weights.sum(-1), torch.ones(got.weights.shape[:-1]))
-        assert (got.weights.masked_select(~mask[:, None, None, None].expand_as(got.weights)) == 0).all()
-        assert fused.weights is None
-        torch.testing.assert_close(fused.logits, got.logits)
-        memory = model.encoder(source, mask)
-        read, state = model.decoder.project_memory(memory), model.decoder.initial_state(memory, 2)
-        (a, _), (b, _) = (
-            model.decoder.step(torch.full((2 * B,), 5), state, read, weights=asked) for asked in (False, True)
-        )
-        assert a.weights is None
-        torch.testing.assert_close(a.logits, b.logits)
 
 
 # Training
@@ -210,8 +48,8 @@ def toy_settings(encoder: str, decoder: str, *changes: str) -> config.Config:
     return toy.settings("model.embedding=8", "model.attention.size=8", *kinds, *sizes, *changes)
 
 
-@both
-def test_every_pair_learns(encoder: str, decoder: str, tmp_path: Path) -> None:
+@mixed
+def test_training_lowers_the_loss(encoder: str, decoder: str, tmp_path: Path) -> None:
     """Sequences turned around, by the training loop itself: the validation loss is well below that of its
     first look.
     """
@@ -225,9 +63,9 @@ def test_every_pair_learns(encoder: str, decoder: str, tmp_path: Path) -> None:
     assert losses[-1] < losses[0] - 0.3
 
 
-@both
-def test_ten_and_ten_steps_are_bit_for_bit_twenty(encoder: str, decoder: str, tmp_path: Path) -> None:
-    """With dropout."""
+@mixed
+def test_training_resumes_bit_for_bit(encoder: str, decoder: str, tmp_path: Path) -> None:
+    """With dropout: ten steps and ten are twenty."""
     conf = toy_settings(encoder, decoder)
     toy.fit(tmp_path / "whole", conf)
     stop = toy.After(10)
@@ -251,18 +89,6 @@ def test_ten_and_ten_steps_are_bit_for_bit_twenty(encoder: str, decoder: str, tm
     assert all(torch.equal(tensor, cut[1][name]) for name, tensor in whole[1].items())
 
 
-@both
-def test_every_weight_has_a_gradient(encoder: str, decoder: str) -> None:
-    chosen = settings(encoder, decoder)
-    model = build(chosen, SOURCE, TARGET).train()
-    source, mask, inputs = sentences()
-    model(source, mask, inputs).logits.square().sum().backward()
-    for key, parameter in model.named_parameters():
-        assert parameter.grad is not None, key
-        assert torch.isfinite(parameter.grad).all(), key
-        assert parameter.grad.any() or key.endswith(("score.query.bias", "key.bias")), key
-
-
 # Search
 
 
@@ -276,7 +102,7 @@ TEXTS = [
 
 
 def translator_of(encoder: str, decoder: str, attention: str = "additive") -> Translator:
-    sides = tree(encoder, decoder, attention)
+    sides = pair_tree(encoder, decoder, attention)
     for one in ("encoder", "decoder"):
         if sides[one].get("kind") == "transformer":
             sides[one]["size"] = 12
@@ -307,13 +133,14 @@ def forced(translator: Translator, translation: Translation) -> tuple[float, Ten
 
 
 @exact
-@both
-@pytest.mark.parametrize("attention", ["additive", "heads", "window"])
-def test_every_hypothesis_scores_what_teacher_forcing_gives_it(
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "attention"), pairwise(KINDS, KINDS, ("additive", "heads", "window"))
+)
+def test_search_scores_a_hypothesis_as_teacher_forcing_does(
     encoder: str, decoder: str, attention: str
 ) -> None:
     translator = translator_of(encoder, decoder, attention)
-    seen = 0
+    compared = 0
     for beam in (1, 3):
         for translations in translator.translate(TEXTS, beam=beam, n_best=beam):
             for translation in translations:
@@ -325,13 +152,13 @@ def test_every_hypothesis_scores_what_teacher_forcing_gives_it(
                         log_p / (len(translation.tokens) + 1), rel=1e-6, abs=1e-5
                     )
                     np.testing.assert_allclose(translation.subword_attention, weights, rtol=0, atol=1e-6)
-                    seen += 1
-    assert seen == 4 * (1 + 3)
+                    compared += 1
+    assert compared == 4 * (1 + 3)
 
 
 @exact
-@both
-def test_translations_hang_neither_on_company_nor_on_order(encoder: str, decoder: str) -> None:
+@mixed
+def test_search_of_a_sentence_ignores_its_batch(encoder: str, decoder: str) -> None:
     translator = translator_of(encoder, decoder)
     together = translator.translate(TEXTS, beam=3)
     alone = [translator.translate([text], beam=3)[0] for text in reversed(TEXTS)]
@@ -345,8 +172,8 @@ def test_translations_hang_neither_on_company_nor_on_order(encoder: str, decoder
             assert again.score == pytest.approx(best.score, rel=1e-6, abs=1e-5)
 
 
-@both
-def test_a_run_on_disk_translates_as_its_model_did(encoder: str, decoder: str, tmp_path: Path) -> None:
+@mixed
+def test_run_on_disk_translates_as_its_model(encoder: str, decoder: str, tmp_path: Path) -> None:
     translator = translator_of(encoder, decoder)
     model = translator.config.model
     run = tiny.save_run(
@@ -367,17 +194,9 @@ def test_a_run_on_disk_translates_as_its_model_did(encoder: str, decoder: str, t
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 @pytest.mark.parametrize("bridge", ["linear", "mean", "zero"])
 @pytest.mark.parametrize("encoder", ["conv", "transformer"])
-def test_a_recurrent_decoder_starts_from_what_any_encoder_says(encoder: str, bridge: str, cell: str) -> None:
-    chosen = settings(encoder, "rnn", bridge=bridge, cell=cell, layers=2)
-    model = model_of(chosen)
-    source, mask, inputs = sentences()
-    with torch.no_grad():
-        got = model(source, mask, inputs)
-    for b, length in enumerate(LENGTHS):
-        want = reference.run(
-            recipe(chosen), weights(model, chosen), source[b, :length].tolist(), inputs[b].tolist()
-        )
-        np.testing.assert_allclose(got.logits[b], np.stack(want.logits), atol=1e-9)
+def test_recurrent_decoder_starts_from_any_encoder(encoder: str, bridge: str, cell: str) -> None:
+    settings = pair(encoder, "rnn", bridge=bridge, cell=cell, layers=2)
+    equals_the_papers(settings, random_model(settings), batch_of(settings))
 
 
 @exact
@@ -387,27 +206,16 @@ def test_a_recurrent_decoder_starts_from_what_any_encoder_says(encoder: str, bri
     ids=str,
 )
 @pytest.mark.parametrize("encoder", ["conv", "transformer"])
-def test_a_recurrent_decoder_without_attention_reads_the_summary_of_any_encoder(
-    encoder: str, reads: dict[str, Any]
-) -> None:
-    chosen = settings(encoder, "rnn", **reads)
-    model = model_of(chosen)
-    source, mask, inputs = sentences()
-    with torch.no_grad():
-        got = model(source, mask, inputs)
-    assert got.weights is None
-    for b, length in enumerate(LENGTHS):
-        want = reference.run(
-            recipe(chosen), weights(model, chosen), source[b, :length].tolist(), inputs[b].tolist()
-        )
-        np.testing.assert_allclose(got.logits[b], np.stack(want.logits), atol=1e-9)
+def test_recurrent_decoder_without_attention_reads_any_encoder(encoder: str, reads: dict[str, Any]) -> None:
+    settings = pair(encoder, "rnn", **reads)
+    equals_the_papers(settings, random_model(settings), batch_of(settings))
 
 
 @pytest.mark.parametrize("encoder", ["conv", "transformer"])
-def test_a_last_state_is_refused_where_the_encoder_has_none(encoder: str) -> None:
+def test_last_state_of_an_encoder_that_has_none_is_refused(encoder: str) -> None:
     with pytest.raises(
         UsageError,
         match=f'model.decoder.bridge="last" copies a recurrent encoder\'s state: model.encoder.kind is '
         f'"{encoder}"; choose linear',
     ):
-        config.validate({"model": tree(encoder, "rnn", "additive", bridge="last")}, "test")
+        config.validate({"model": pair_tree(encoder, "rnn", bridge="last")}, "test")

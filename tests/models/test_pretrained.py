@@ -25,9 +25,9 @@ def old(thing: object, path: Path) -> None:
     torch.save(thing, path, **STALE)
 
 
-def same(found: dict[str, Tensor]) -> bool:
-    return found.keys() == TENSORS.keys() and all(
-        torch.equal(tensor, TENSORS[name]) for name, tensor in found.items()
+def same(tensors: dict[str, Tensor]) -> bool:
+    return tensors.keys() == TENSORS.keys() and all(
+        torch.equal(tensor, TENSORS[name]) for name, tensor in tensors.items()
     )
 
 
@@ -156,8 +156,8 @@ def model(**changed: Any) -> config.ModelConfig:
 
 def test_the_backbone_is_given_what_its_settings_name(tmp_path: Path) -> None:
     path = tmp_path / "resnet18.safetensors"
-    chosen = model(weights=str(path))
-    other = build(chosen, 0, 9)
+    settings = model(weights=str(path))
+    other = build(settings, 0, 9)
     save_file(
         {
             name: torch.rand_like(tensor)
@@ -166,29 +166,29 @@ def test_the_backbone_is_given_what_its_settings_name(tmp_path: Path) -> None:
         path,
     )
     want = read(path)
-    made = build(chosen, 0, 9)  # no file is asked for: a run that is loaded has its own
-    assert not torch.equal(made.encoder.get_parameter("backbone.conv1.weight"), want["conv1.weight"])
-    pretrained(made, chosen)
+    seq2seq = build(settings, 0, 9)  # no file is asked for: a run that is loaded has its own
+    assert not torch.equal(seq2seq.encoder.get_parameter("backbone.conv1.weight"), want["conv1.weight"])
+    pretrained(seq2seq, settings)
     assert all(
         torch.equal(tensor, want[name])
-        for name, tensor in made.encoder.get_submodule("backbone").state_dict().items()
+        for name, tensor in seq2seq.encoder.get_submodule("backbone").state_dict().items()
     )
     del want["bn1.bias"]
     save_file(want, path)
     with pytest.raises(UserError, match=f"{path}: has no bn1.bias"):
-        pretrained(made, chosen)
+        pretrained(seq2seq, settings)
 
 
 def test_models_without_such_weights_stay_as_they_are() -> None:
-    for chosen in (config.ModelConfig(), model(norm="group")):
-        made = build(chosen, 9, 9)
-        before = {name: tensor.clone() for name, tensor in made.state_dict().items()}
-        pretrained(made, chosen)
-        assert all(torch.equal(tensor, before[name]) for name, tensor in made.state_dict().items())
+    for settings in (config.ModelConfig(), model(norm="group")):
+        seq2seq = build(settings, 9, 9)
+        before = {name: tensor.clone() for name, tensor in seq2seq.state_dict().items()}
+        pretrained(seq2seq, settings)
+        assert all(torch.equal(tensor, before[name]) for name, tensor in seq2seq.state_dict().items())
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda tensor: tensor.to(torch.int64), "is int64, where the backbone has float32"),
         (lambda tensor: tensor.to(torch.uint8), "is uint8"),
@@ -203,18 +203,18 @@ def test_models_without_such_weights_stay_as_they_are() -> None:
     ],
 )
 def test_weights_that_are_no_numbers_of_their_kind_are_named(
-    change: Callable[[Tensor], Tensor], said: str | None
+    change: Callable[[Tensor], Tensor], message: str | None
 ) -> None:
     from seq2attn.models.vision.backbones import load_pretrained
 
     network = nn.Module()
     network.weight = nn.Parameter(torch.ones(2, 3))
     tensors = {"weight": change(torch.full((2, 3), 2.0))}
-    if said is None:
+    if message is None:
         load_pretrained(network, tensors, "a.pth")
         assert float(network.weight.detach().sum()) == 12
     else:
-        with pytest.raises(UserError, match=said) as caught:
+        with pytest.raises(UserError, match=message) as caught:
             load_pretrained(network, tensors, "a.pth")
         assert str(caught.value).startswith("a.pth: weight ")
         assert float(network.weight.detach().sum()) == 6

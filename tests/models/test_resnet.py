@@ -169,12 +169,12 @@ def test_groups_are_of_sixteen_channels() -> None:
 
 def torchvisions(name: str) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the published weights and statistics, by their rule, without `fc`."""
-    found: dict[str, tuple[int, ...]] = {}
+    sizes: dict[str, tuple[int, ...]] = {}
 
     def add(convolution: str, norm: str, outputs: int, inputs: int, size: int) -> None:
-        found[f"{convolution}.weight"] = (outputs, inputs, size, size)
+        sizes[f"{convolution}.weight"] = (outputs, inputs, size, size)
         for part in ("weight", "bias", "running_mean", "running_var"):
-            found[f"{norm}.{part}"] = (outputs,)
+            sizes[f"{norm}.{part}"] = (outputs,)
 
     wide = name not in ("resnet18", "resnet34")
     add("conv1", "bn1", 64, 3, 7)
@@ -194,7 +194,7 @@ def torchvisions(name: str) -> dict[str, tuple[int, ...]]:
             if index == 0 and (stage or wide):
                 add(f"{where}.downsample.0", f"{where}.downsample.1", outputs, inputs, 1)
             inputs = outputs
-    return found
+    return sizes
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

@@ -1,24 +1,24 @@
-"""Whole models: what is shared, how they start, that all of them learn, and that nothing outlives a training
-step.
+"""Whole models: what is shared, how they start, that every preset is one, and that nothing outlives a step
+of training.
 """
 
 import copy
 import gc
 import math
-import re
+from typing import Any
 
 import pytest
-import recipes
 import torch
-from hypothesis import given, settings
+from families import SIDE, recurrent
+from laws import batch_of, loss_of
+from recipes import SOURCE, TARGET
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seq2attn import config
 from seq2attn.kernels.deferred_gradients import DeferredGradient
 from seq2attn.models.layers.cells import Cell
-from seq2attn.models.seq2seq import Seq2Seq, build
-from seq2attn.training.objectives import reinforce
+from seq2attn.models.seq2seq import build
 
 PRESETS = sorted(config.presets())
 
@@ -34,7 +34,7 @@ def settings_of(**changed: object) -> config.ModelConfig:
 
 
 @pytest.mark.parametrize("tied", ["none", "output", "all"])
-def test_what_is_tied_is_one_parameter(tied: str) -> None:
+def test_tied_embeddings_are_one_parameter(tied: str) -> None:
     model = build(settings_of(tied=tied), 200, 200)
     source, target, out = (
         model.encoder.embedding.weight,
@@ -46,12 +46,12 @@ def test_what_is_tied_is_one_parameter(tied: str) -> None:
     assert out.shape == (200, 48 if tied != "none" else 96)
 
 
-def test_one_embedding_cannot_serve_two_vocabularies() -> None:
+def test_tied_embeddings_of_two_vocabularies_are_refused() -> None:
     with pytest.raises(ValueError, match="tied"):
         build(settings_of(tied="all"), 200, 300)
 
 
-def test_moving_and_copying_keeps_what_is_tied() -> None:
+def test_tied_embeddings_stay_tied_in_a_copy() -> None:
     model = copy.deepcopy(build(settings_of(tied="all"), 200, 200)).double()
     assert model.decoder.output.weight is model.encoder.embedding.weight
 
@@ -60,7 +60,7 @@ def test_moving_and_copying_keeps_what_is_tied() -> None:
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_glorot_starts_as_documented(cell: str) -> None:
+def test_init_glorot_is_as_documented(cell: str) -> None:
     model = build(
         settings_of(
             encoder={"cell": cell, "size": 64, "layers": 2},
@@ -92,13 +92,13 @@ def test_glorot_starts_as_documented(cell: str) -> None:
     assert 0.5 * 80**-0.5 < v.abs().max() <= 80**-0.5
 
 
-def test_uniform_starts_within_its_range() -> None:
+def test_init_uniform_is_within_its_range() -> None:
     model = build(settings_of(init="uniform", init_range=0.07), 500, 400)
     for name, parameter in model.named_parameters():
         assert 0.05 < parameter.abs().max() <= 0.07, name
 
 
-def test_bahdanau15_starts_as_the_paper_has_it() -> None:
+def test_init_bahdanau15_is_the_papers() -> None:
     """Appendix B.1: recurrent matrices orthogonal, W_a and U_a N(0, 0.001^2), v_a and every bias 0, all else
     N(0, 0.01^2).
     """
@@ -128,7 +128,7 @@ def test_bahdanau15_starts_as_the_paper_has_it() -> None:
             assert not parameter.any(), name
 
 
-def test_first_weights_follow_the_seed() -> None:
+def test_init_follows_the_seed() -> None:
     def weights(seed: int) -> Tensor:
         torch.manual_seed(seed)
         return nn.utils.parameters_to_vector(build(settings_of(), 100, 100).parameters())
@@ -138,7 +138,7 @@ def test_first_weights_follow_the_seed() -> None:
 
 
 @pytest.mark.parametrize("init", ["glorot", "uniform", "bahdanau15"])
-def test_the_first_loss_is_that_of_a_guess(init: str) -> None:
+def test_first_loss_is_that_of_a_guess(init: str) -> None:
     """A model that knows nothing says every word with nearly the same probability."""
     model = build(settings_of(init=init), 300, 300).eval()
     with torch.no_grad():
@@ -152,165 +152,51 @@ def test_the_first_loss_is_that_of_a_guess(init: str) -> None:
 # Training
 
 
-def batch(vocabulary: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    source = torch.randint(4, vocabulary, (4, 5))
-    targets = torch.randint(4, recipes.TARGET, (4, 6))
-    inputs = torch.cat([torch.full((4, 1), 2), targets[:, :-1]], 1)
-    return source, torch.arange(5) < torch.tensor([5, 1, 3, 4])[:, None], inputs, targets
-
-
-def loss_of(model: Seq2Seq, source: Tensor, mask: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
-    """The objective per token: cross-entropy and, where attention draws, the REINFORCE terms."""
-    found = model.decoder.hidden_states(inputs, model.encoder(source, mask))
-    losses = F.cross_entropy(
-        model.decoder.output(found.features_BTD).flatten(0, 1), targets.flatten(), reduction="none"
-    )
-    total = losses.sum()
-    if found.log_p_BT is not None:
-        assert found.entropy_BT is not None
-        paid = reinforce.reinforce_loss(
-            losses.detach(),
-            found.log_p_BT,
-            found.entropy_BT,
-            torch.arange(targets.numel()),
-            to_go=model.decoder.context_feeds_later_steps,
-            baseline=-2.0,
-            settings=config.ReinforceConfig(),
-        )
-        total = total + paid[0]
-    return total / targets.numel()
-
-
-def without_effect(name: str, chosen: config.ModelConfig) -> bool:
-    """Whether the gradient of a weight may be zero by what the settings mean."""
-    a, inside = chosen.attention, name.removeprefix("decoder.attention.")
-    if chosen.decoder.context_source != "attention" or inside == name:
-        return False
-    if a.normaliser in ("sparsemax", "entmax15") and (
-        a.window != "none" or a.score == "cosine"
-    ):  # with all the weight on one position, scores are free to move
-        return inside.startswith(("score.", "term.", "query.", "key."))
-    if a.score == "concat-linear" and a.normaliser != "sigmoid":  # a query adds one number to all of a row
-        return inside.startswith("score.query.") or (inside.startswith("query.") and a.window != "local-p")
-    return False
-
-
-def assert_it_trains(chosen: config.ModelConfig, must_fall: bool) -> None:
-    """Three steps on one batch: the loss is finite and, where nothing is random, less in the end; there is a
-    finite gradient for every parameter, and it is not zero.
-    """
-    torch.manual_seed(1)
-    sizes = (recipes.TARGET, recipes.TARGET) if chosen.tied == "all" else (recipes.SOURCE, recipes.TARGET)
-    model = build(chosen, *sizes)
-    data = batch(sizes[0])
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    reached = {name: without_effect(name, chosen) for name, _ in model.named_parameters()}
-    first = loss_of(model.eval(), *data).item()
-    model.train()
-    for _ in range(3):
-        optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(model, *data)
-        assert torch.isfinite(loss)
-        loss.backward()
-        for name, parameter in model.named_parameters():
-            assert parameter.grad is not None, name
-            assert torch.isfinite(parameter.grad).all(), name
-            reached[name] |= bool(parameter.grad.any())
-        optimizer.step()
-    assert all(reached.values()), [name for name, found in reached.items() if not found]
-    if must_fall:
-        assert loss_of(model.eval(), *data).item() < first
-
-
-@pytest.mark.parametrize("chosen", recipes.SWEEP, ids=recipes.NAMES)
-def test_every_recipe_trains(chosen: config.ModelConfig) -> None:
-    assert_it_trains(
-        chosen,
-        must_fall=chosen.decoder.context_source != "attention"
-        or chosen.attention.normaliser not in config.HARD,
-    )
-
-
-@settings(max_examples=30, deadline=None, derandomize=True)
-@given(recipes.models())
-def test_any_valid_model_trains(chosen: config.ModelConfig) -> None:
-    assert_it_trains(chosen, must_fall=False)
-
-
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(recipes.anything())
-def test_whatever_the_config_accepts_trains_and_what_it_refuses_it_names(
-    drawn: tuple[config.ModelConfig, list[str]],
-) -> None:
-    """Settings drawn without a thought for each other. A refusal must name a setting that was given; without
-    it, in the end, there is a model, and it trains.
-    """
-    chosen, refusals = drawn
-    assert all(re.match(r"any: model\.[a-z_.]+", refusal) for refusal in refusals)
-    assert_it_trains(chosen, must_fall=False)
-
-
-def small(chosen: config.ModelConfig) -> config.ModelConfig:
-    """The same with a few units; of small images, where it reads them."""
-    if chosen.encoder.kind == "image":
-        few = {"channels": 4, "image_size": 16, "size": 8, "max_frames": min(chosen.encoder.max_frames, 2)}
-        parts = {"size": 8, "feedforward": 6} if chosen.decoder.kind == "transformer" else {"size": 8}
-        tree = chosen.model_dump() | {"embedding": 8}
-        tree["attention"]["size"] = 8
-        tree["encoder"] |= few
-        tree["decoder"] |= parts
-        return config.ModelConfig.model_validate(tree)
-    embedding = 6 if chosen.encoder.kind == chosen.decoder.kind == "rnn" else 8
-    tree = chosen.model_dump() | {"embedding": embedding}
+def small(settings: config.ModelConfig) -> config.ModelConfig:
+    """The same with a few units; of few frames, where it reads clips."""
+    e, d = settings.encoder, settings.decoder
+    embedding = 6 if e.kind == d.kind == "rnn" else 8
+    stack = {"size": embedding, "feedforward": 6}
+    few: dict[str, dict[str, Any]] = {"rnn": {"size": 4}, "conv": {"size": 4}, "transformer": stack}
+    if e.kind == "image":
+        few["image"] = {"channels": 4, "image_size": SIDE, "size": 8, "max_frames": min(e.max_frames, 4)}
+        few["rnn"] = {"size": 8}
+    tree = settings.model_dump() | {"embedding": embedding}
     tree["attention"]["size"] = 8
-    tree["encoder"] |= {"rnn": {"size": 4}, "transformer": {"size": embedding, "feedforward": 6}}.get(
-        chosen.encoder.kind, {"size": 4}
-    )
-    tree["decoder"] |= {"transformer": {"size": embedding, "feedforward": 6}}.get(
-        chosen.decoder.kind, {"size": 4}
-    )
-    if chosen.decoder.kind == "rnn":
-        assert chosen.encoder.kind == "rnn"
-        width = 4 * (2 if chosen.encoder.bidirectional else 1)
-        tree["decoder"] |= {"size": width, "readout_size": chosen.decoder.readout_size and 4}
+    tree["encoder"] |= few[e.kind]
+    tree["decoder"] |= few[d.kind]
+    if e.kind == d.kind == "rnn":
+        tree["decoder"] |= {"size": 8 if e.bidirectional else 4, "readout_size": d.readout_size and 4}
     return config.ModelConfig.model_validate(tree)
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_builds_and_steps(name: str) -> None:
-    chosen = small(config.load(name).model)
-    model = build(chosen, 0 if chosen.images else recipes.TARGET, recipes.TARGET)
-    source, mask, *rest = batch(recipes.TARGET)
-    if chosen.encoder.kind == "image":
-        frames = (chosen.encoder.max_frames,) if chosen.encoder.clips else ()
-        source = torch.randint(0, 256, (len(source), *frames, 3, 16, 16), dtype=torch.uint8)
-        mask = torch.ones(len(source), *(frames or (1,)), dtype=torch.bool)
-    loss_of(model, source, mask, *rest).backward()
+def test_preset_builds_and_steps(name: str) -> None:
+    settings = small(config.load(name).model)
+    model = build(settings, 0 if settings.images else TARGET, TARGET)
+    loss_of(model, batch_of(settings)).backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("backward", [True, False])
-def test_nothing_outlives_a_training_step(backward: bool) -> None:
-    """What an unrolled loop keeps is gone with its loss, gone back or not; nothing is left for the cycle
+def test_training_step_leaves_nothing_behind(backward: bool) -> None:
+    """What an unrolled loop holds is gone with its loss, gone back or not; nothing is left for the cycle
     collector's next round.
     """
-    model = build(
-        recipes.make({}, {"cell": "gru", "context_to": ("input", "readout"), "input_feeding": True}),
-        recipes.SOURCE,
-        recipes.TARGET,
-    )
+    settings = recurrent(context_to=("input", "readout"), input_feeding=True)
+    model = build(settings, SOURCE, TARGET)
 
-    def kept() -> int:
+    def count() -> int:
         return sum(issubclass(type(thing), DeferredGradient) for thing in gc.get_objects())
 
     gc.collect()
     gc.disable()
     try:
-        loss = loss_of(model, *batch(recipes.SOURCE))
+        loss = loss_of(model, batch_of(settings))
         if backward:
             loss.backward()
-        assert kept()
+        assert count()
         del loss
-        assert kept() == 0
+        assert count() == 0
     finally:
         gc.enable()
