@@ -1,6 +1,6 @@
-"""Names that other toolkits and textbooks give to our settings. A leaf: only names and sentences."""
+"""Names that other toolkits and textbooks give to our settings. It imports nothing."""
 
-_NAMES = {  # ours: theirs, without "-" and "_"
+_NAMES = {  # our name: the names elsewhere, without "-" and "_"
     "model.encoder.size and model.decoder.size": (
         "hidden hiddensize hiddendim hidsize hid hiddenunits units nhid nhidden rnnsize encdim decdim "
         "encoderhiddensize decoderhiddensize hiddenlayersize numunits lstmsize grusize statesize"
@@ -144,7 +144,7 @@ SETTINGS |= dict.fromkeys(
         "usegpu",
         "accelerator",
     ),
-    "the device is no setting: `seq2attn train --device cuda` or `seq2attn train --device cpu` chooses it",
+    "the device is no setting: set `device` to cpu or cuda",
 )
 SETTINGS |= dict.fromkeys(
     ("teacherforcing", "teacherforcingratio", "scheduledsampling"),
@@ -163,15 +163,15 @@ SETTINGS |= dict.fromkeys(
         "restorefile",
         "loadcheckpoint",
     ),
-    "no run starts from another one's weights; `seq2attn train --resume` goes on with a run",
+    "a run cannot start from the weights of another run; `resume` continues a run",
 )
 SETTINGS |= dict.fromkeys(
     BASES,
-    "the preset goes without an option, as in `seq2attn train bahdanau15`; "
-    'in a file, write preset = "bahdanau15" first',
+    "a preset is named without an option, as in `seq2attn train bahdanau15`; "
+    'a file names it in its first line: preset = "bahdanau15"',
 )
 
 
 def known_as(name: str) -> str | None:
-    """What is ours for the name of a setting or an option of other toolkits; None where it is unknown."""
+    """A sentence with our name for a setting or an option of another toolkit; None if that is unknown."""
     return SETTINGS.get(name.lower().replace("-", "").replace("_", ""))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from seq2attn import config
 from seq2attn.cli import console
 from seq2attn.cli.output import result_files
-from seq2attn.cli.plot_flags import Heads, head_title
+from seq2attn.cli.plot_flags import Heads, select_head
 from seq2attn.cli.search_flags import require_attention
 from seq2attn.errors import UsageError, UserError
 from seq2attn.plotting import PAGES
@@ -62,6 +62,8 @@ def draw(
     from seq2attn.cli.output import overlays
     from seq2attn.inference import Captioner
 
+    if heads.any:
+        heads.check_run(run)
     captioner = Captioner.load(
         run, device=device, precision=precision, settings=settings, allow_code=allow_code
     )
@@ -78,7 +80,7 @@ def draw(
             [pixels], beam=beam, max_length=max_length, seed=seed, attention=attention
         )[0][0]
     if heads.any and caption.words:
-        caption, head = _select(caption, heads, run)
+        caption, head = select_head(caption, heads, run)
         title = ": ".join(filter(None, (title, head))) or None
     console.note(f"{caption.text}   (score {caption.score:.3f}, log p {caption.log_probability:.2f})")
     if forced is not None:
@@ -104,17 +106,6 @@ def draw(
         fonts = overlays.save(part.pixels_FYX3, labels, weights_TS, caption.grid, output, boxes, title or "")
         result_files.warn_of_fonts(fonts.unseen())
     console.note(f"wrote {output}")
-
-
-def _select(caption: "Caption", heads: Heads, run: str) -> "tuple[Caption, str]":
-    """The caption with the attention of one layer and head, and their title."""
-    from seq2attn.inference.attention_weights import select_attention
-
-    assert caption.attention_heads is not None
-    layers, count, *_ = caption.attention_heads.shape
-    heads.check(run, layers, count)
-    [(layer, head)] = heads.expand(layers, count)
-    return select_attention(caption, layer, head), head_title(layer, head, layers, count)
 
 
 def _read(options: ImageOptions, clips: bool) -> _Input:

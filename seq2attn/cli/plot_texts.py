@@ -139,7 +139,7 @@ def of_run(
     from seq2attn.inference import MAX_SOURCE, Translator
 
     if heads.any:
-        _check_members(run, heads)
+        heads.check_run(run)
     translator = Translator.load(run, device=device, precision=precision, settings=settings)
     require_attention(run, translator, "draw")
     source = " ".join(source.splitlines())
@@ -163,24 +163,6 @@ def of_run(
         note_unknown_words(target, translator.target_tokenizer)
     pair = Pair.of_translation(translation)
     return [alignment._replace(score=score) for alignment in alignments(pair, run, heads, words)]
-
-
-def _check_members(run: str, heads: Heads) -> None:
-    """Raise UsageError, before weights are loaded, if a run has no such layer or head, or if the members of
-    an ensemble differ in their numbers.
-    """
-    from seq2attn.inference import run_paths
-    from seq2attn.runs.directory import open_run
-
-    models = {path: open_run(path).config.model for path in run_paths(run)}
-    counts = {
-        path: (1 if model.decoder.kind == "rnn" else model.decoder.layers, model.attention.heads)
-        for path, model in models.items()
-    }
-    for path, count in counts.items():
-        heads.check(path, *count)
-    if len(set(counts.values())) > 1:
-        raise UsageError(f"{run}: different numbers of layers or heads: draw the heads of one run at a time")
 
 
 def of_file(path: Path, line: int | None, words: bool | None, heads: Heads) -> list[Alignment]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from seq2attn import files
 from seq2attn.cli.output import result_files
 from seq2attn.cli.output.formats import one_path
+from seq2attn.cli.plot_flags import Heads, select_head
 from seq2attn.data.images.corpus import Box
 from seq2attn.data.images.decoding import evenly_spaced
 from seq2attn.data.images.pixels import display_pixels
@@ -98,16 +99,18 @@ def caption_tokens(caption: Caption) -> tuple[list[str], NDArray[np.floating], l
 
 
 class OverlayFolder:
-    """Overlays of many images, each named after its image: dog.png; of two that are called so, dog-2.png; of
-    its second best caption, dog.2.png.
+    """Overlays of many images in one folder. Each has the name of its image: dog.png. A second image of that
+    name gives dog-2.png, and the second best caption of an image dog.2.png.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Makes the folder where it is missing."""
+    def __init__(self, path: Path, run: str, heads: Heads) -> None:
+        """Create the folder if it is missing. `heads` chooses a layer or a head of the run's attention, which
+        the title of a drawing names; without a choice the mean is drawn without a title.
+        """
         with files.refused(path):
             path.mkdir(exist_ok=True)
         files.sweep(path)
-        self._path = path
+        self._path, self._run, self._heads = path, run, heads
         self._names: set[str] = set()
         self._unseen: set[str] = set()
 
@@ -131,9 +134,13 @@ class OverlayFolder:
         return [self._path / f"{name}.png" for name in names]
 
     def draw(self, pixels_FYX3: Pixels, captions: Sequence[Caption], paths: Sequence[Path]) -> None:
+        """Draw the attention of each caption over the frames (F, Y, X, 3) to its path."""
         for caption, path in zip(captions, paths, strict=True):
+            title = ""
+            if self._heads.any and caption.words:
+                caption, title = select_head(caption, self._heads, self._run)
             words, weights_TS, _ = caption_tokens(caption)
-            fonts = save(pixels_FYX3, words, weights_TS, caption.grid, path)
+            fonts = save(pixels_FYX3, words, weights_TS, caption.grid, path, title=title)
             unseen = [character for character in fonts.unseen() if character not in self._unseen]
             result_files.warn_of_fonts(unseen, page=False)
             self._unseen.update(unseen)
