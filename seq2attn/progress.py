@@ -1,4 +1,4 @@
-"""How a long task reports its progress: one type of callback, and one that reports nothing."""
+"""How a long task reports its progress: the type of the callback, and a callback that reports nothing."""
 
 from collections.abc import Callable
 

@@ -144,7 +144,7 @@ SETTINGS |= dict.fromkeys(
         "usegpu",
         "accelerator",
     ),
-    "the device is no setting: set `device` to cpu or cuda",
+    "the device is no setting: choose `device` cpu or `device` cuda",
 )
 SETTINGS |= dict.fromkeys(
     ("teacherforcing", "teacherforcingratio", "scheduledsampling"),
@@ -168,7 +168,7 @@ SETTINGS |= dict.fromkeys(
 SETTINGS |= dict.fromkeys(
     BASES,
     "a preset is named without an option, as in `seq2attn train bahdanau15`; "
-    'a file names it in its first line: preset = "bahdanau15"',
+    'in a file, write preset = "bahdanau15" in the first line',
 )
 
 

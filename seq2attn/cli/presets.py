@@ -46,7 +46,7 @@ _IMAGES = re.compile(r"^(images?|images|photos?|captions|captioning)$")  # descr
 
 
 def listed(presets: Mapping[str, Path], word: str = "") -> Iterator[str]:
-    """The lines of the list, group by group: the presets with `word` in their name, group or short description.
+    """The lines of the list, group by group: the presets with `word` in name, group or short description.
 
     There are none if no preset has it.
     """

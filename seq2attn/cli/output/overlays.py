@@ -54,8 +54,9 @@ class Part(NamedTuple):
 
 
 def visible_part(content: Sequence[bytes], where: str, captioner: Captioner) -> Part:
-    """That which the (first) model sees: of "crop" the middle square, of "pad" grey around the image. Raises
-    UserError, naming `where`, for what is no image.
+    """That which the (first) model sees: of "crop" the middle square, of "pad" grey around the image.
+
+    Raises UserError, naming `where`, for what is no image.
     """
     view = captioner.transforms[0]
     pixels_FYX3 = display_pixels(content, where, clip=captioner.clips)
@@ -99,13 +100,16 @@ def caption_tokens(caption: Caption) -> tuple[list[str], NDArray[np.floating], l
 
 
 class OverlayFolder:
-    """Overlays of many images in one folder. Each has the name of its image: dog.png. A second image of that
-    name gives dog-2.png, and the second best caption of an image dog.2.png.
+    """Overlays of many images in one folder. Each has the name of its image: dog.png.
+
+    A second image of that name gives dog-2.png, and the second best caption of an image dog.2.png.
     """
 
     def __init__(self, path: Path, run: str, heads: Heads) -> None:
-        """Create the folder if it is missing. `heads` chooses a layer or a head of the run's attention, which
-        the title of a drawing names; without a choice the mean is drawn without a title.
+        """Create the folder if it is missing.
+
+        `heads` chooses a layer or a head of the run's attention, which the title of a drawing names; without
+        a choice the mean is drawn without a title.
         """
         with files.refused(path):
             path.mkdir(exist_ok=True)
@@ -115,8 +119,9 @@ class OverlayFolder:
         self._unseen: set[str] = set()
 
     def paths(self, image: str, count: int) -> list[Path]:
-        """Files for `count` captions of one more image. Raises UsageError where images of this very folder
-        would be written over.
+        """Files for `count` captions of one more image.
+
+        Raises UsageError where images of this very folder would be written over.
         """
         place = Path(image)
         if place.absolute().parent.resolve() == self._path.resolve():
