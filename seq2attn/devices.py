@@ -46,9 +46,7 @@ def find_device(name: str) -> torch.device:
 
 
 def find_format(precision: Precision, device: torch.device) -> Format:
-    """The number format of a precision. auto is bf16 if the device computes it in hardware, otherwise
-    fp32.
-    """
+    """The number format of a precision. "auto" is bf16 if the device has it in hardware, otherwise fp32."""
     if precision != "auto":
         return precision
     in_hardware = (

@@ -36,8 +36,7 @@ class UsageError(UserError):
 
 
 def with_flags(error: UserError, flags: Collection[str]) -> str:
-    """The message of the error, for a command that has these `flags`, such as `--device` and
-    `--follow-links`.
+    """The message of the error, for a command that has these `flags`, such as `--device`.
 
     The setting at the start and names in backquotes are written as flags if the command has them. Other names
     stay.

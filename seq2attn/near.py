@@ -25,10 +25,9 @@ def nearest(word: str, names: Iterable[str], most: int = 3) -> list[str]:
 
 
 def distance(one: str, other: str) -> int:
-    """The number of letters to change, add, drop or exchange with a neighbour to turn one word into the other
-    (Damerau).
+    """The number of letters to change, add, drop or exchange to turn one word into the other (Damerau).
 
-    A distance above MOST is any number above MOST.
+    Two neighbours are exchanged. A distance above MOST is any number above MOST.
     """
     if abs(len(one) - len(other)) > MOST:
         return MOST + 1

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-# Called with the number of items done and their total; None where the total is not known.
+# Called with the number of items done and their total; None if the total is not known.
 Progress = Callable[[int, int | None], None]
 
 

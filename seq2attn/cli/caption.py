@@ -1,4 +1,4 @@
-"""`seq2attn caption`: images in, captions out, in order and as they come."""
+"""`seq2attn caption`: reads images and writes captions in their order, as soon as they are ready."""
 
 import time
 from contextlib import ExitStack
@@ -35,7 +35,7 @@ def caption(
         typer.Argument(
             help="Images, or folders of images. For a run that reads clips: folders of frames, animated "
             "images, or folders of those. - reads paths from standard input.",
-            metavar="PATH...",
+            metavar="PATH",
             show_default="paths on standard input, one a line",
         ),
     ] = None,
@@ -199,7 +199,9 @@ def caption(
                     parts.append(formats.captions_as_json(image.path, captions, n_best, paths, image.problem))
                 else:
                     parts.append(formats.captions_as_text(image.path, captions, n_best, scores))
-                if folder is not None:  # drawing takes longer than describing: write each at once
+                if (
+                    folder is not None
+                ):  # Drawing takes longer than describing, so each caption is written at once.
                     write(parts.pop())
                 done += 1
             write("".join(parts))
@@ -211,7 +213,7 @@ def caption(
 
 
 def _check_folder(folder: Path | None, images: list[str]) -> None:
-    """Raise UserError if overlays cannot be written there, or could overwrite images."""
+    """Raise UserError if overlays cannot be written to the folder, or could overwrite images."""
     if folder is None:
         return
     if folder.exists() and not folder.is_dir():

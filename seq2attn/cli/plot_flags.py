@@ -16,12 +16,12 @@ _SIZE = re.compile(r"\s*(\d*\.?\d+)\s*(in|cm|mm)?\s*[x×*]\s*(\d*\.?\d+)\s*(in|c
 _INCHES = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4}
 _MIN_SIDE, _MAX_SIDE = 1.0, 60.0  # inches
 _DPI = 160
-_MAX_DOTS = 20_000  # of a side
+_MAX_DOTS = 20_000  # dots of a side, at most
 
 
 class Heads(NamedTuple):
-    """A layer and a head: each a number from 1, "all" for one drawing of each, or None for the mean
-    of all.
+    """A layer and a head. Each is a number from 1, "all" for a drawing of each, or None for the mean of
+    all.
     """
 
     layer: int | str | None
@@ -100,7 +100,7 @@ def head_title(layer: int | None, head: int | None, layers: int, heads: int) -> 
 
 
 class Canvas(NamedTuple):
-    """The title above a drawing and, of an image file, width and height in inches and dots an inch."""
+    """The title above a drawing and, for an image file, width and height in inches and dots an inch."""
 
     title: str | None
     size: tuple[float, float] | None
@@ -125,7 +125,7 @@ class Canvas(NamedTuple):
         return cls(title, (wide, high), dpi)
 
     def check(self, output: Path | None, of_image: bool) -> None:
-        """Raise UsageError if the drawing can have no size, or no dots."""
+        """Raise UsageError if such a drawing has no size, or no dots."""
         option = "--size" if self.size is not None else "--dpi" if self.dpi is not None else None
         if option is not None and (output is None or output.suffix.lower() in PAGES):
             raise UsageError(f"{option} is for an image file: name one with -o, .png, .svg or .pdf")

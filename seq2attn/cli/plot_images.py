@@ -1,5 +1,6 @@
-"""The images of `plot-alignment`: a file, or an image of a prepared folder with the boxes of its captions;
-drawn as an overlay, a film strip, a page or blocks in the terminal.
+"""The images of `plot-alignment`: a file, or an image of a prepared folder with the boxes of its captions.
+
+They are drawn as an overlay, a film strip, a page, or blocks in the terminal.
 """
 
 import shutil
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ImageOptions(NamedTuple):
-    """Which image and, for a prepared one, which of its captions."""
+    """The image to draw and, for one of a prepared folder, the caption to force."""
 
     image: Path | None
     data: Path | None
@@ -146,10 +147,10 @@ def _read(options: ImageOptions, clips: bool) -> _Input:
 
 
 def _rows(caption: "Caption", words: bool | None) -> "tuple[list[str], NDArray[np.floating], list[int]]":
-    """The labels to draw, their weights, and the row of each word: words and punctuation, or subwords and the
-    end token, which are no rows of words.
+    """The labels to draw, their weights (labels, positions), and the row of each word.
 
-    Subwords are drawn by default for a language without spaces between its words.
+    Labels are words and punctuation, or subwords and the end token; then no word has a row. Subwords are the
+    default for a language without spaces between its words.
     """
     from seq2attn.cli.output import overlays
     from seq2attn.inference.attention_file import END
@@ -186,8 +187,7 @@ def refuse_long_target(target: str, tokenizer: "Tokenizer") -> None:
 
 
 def note_unknown_words(target: str, tokenizer: "Tokenizer") -> None:
-    """Warn of words of a forced output that are unknown to the model; the drawing shows them as they were
-    given."""
+    """Warn of words of a forced output that the model does not know. The drawing shows them as typed."""
     from seq2attn.data.tokenizer import UNK
 
     words = [word for word in dict.fromkeys(target.split()) if UNK in tokenizer.encode(word)]
@@ -197,7 +197,7 @@ def note_unknown_words(target: str, tokenizer: "Tokenizer") -> None:
 
 
 def unspaced(words: Sequence[str]) -> bool:
-    """Whether these are not words: long strings of a language without spaces between its words."""
+    """Whether these strings are not words, but long texts of a language without spaces between words."""
     from seq2attn.evaluation.text import uses_spaces
 
     return sum(map(len, words)) > 3 * len(words) and not uses_spaces(words)

@@ -1,5 +1,4 @@
-"""What settings must agree on: one function for each rule, which raises ValueError with the setting and the
-way out.
+"""What settings must agree on. A function for each rule raises ValueError with the setting and the way out.
 
 Each section of `schema` lists its rules. `check` runs them after the conditions that the settings declare.
 """

@@ -39,9 +39,7 @@ def declared(
 
 
 def fields() -> Iterator[tuple[str, str | None, FieldInfo]]:
-    """Every setting: its name, the kind of encoder or decoder that has it (None: it belongs to no kind), its
-    declaration.
-    """
+    """Every setting: its name, the kind of encoder or decoder that has it (or None), its declaration."""
     return ((one.name, one.kind, one.field) for one in declared() if not one.is_section)
 
 

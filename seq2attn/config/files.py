@@ -96,9 +96,7 @@ def _tree(path: Path) -> dict[str, Any]:
 
 
 def _with_base(tree: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The settings of a file on top of those of the preset that it names with `preset = "NAME"`, if it names
-    one.
-    """
+    """The settings of a file, on top of those of the preset that it may name with `preset = "NAME"`."""
     if "preset" not in tree:
         return tree
     name = tree.pop("preset")

@@ -97,8 +97,7 @@ def _short(value: object) -> str:
 
 
 def _hint(key: str, kinds: Mapping[str, object], most: int = 3) -> str:
-    """What a misspelt setting may mean: a setting with the same ending, the same name elsewhere, or a similar
-    spelling.
+    """What a misspelt setting may mean: one with the same ending, the same name elsewhere, or a similar name.
 
     Settings of the kinds of encoder and decoder in use come first. If nothing is similar, the hint lists the
     section.

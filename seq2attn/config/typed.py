@@ -1,6 +1,4 @@
-"""Settings as a user types them, `section.key=value`: split, read as TOML, and put into a tree of
-settings.
-"""
+"""Settings as a user types them, `section.key=value`: split, read as TOML, put into a tree of settings."""
 
 import tomllib
 import typing

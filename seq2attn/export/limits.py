@@ -1,6 +1,6 @@
 """Which models CTranslate2 supports, checked before any work starts.
 
-It reads only settings, and needs no CTranslate2.
+This module reads only settings, and needs no CTranslate2.
 """
 
 from collections.abc import Iterator

@@ -1,5 +1,4 @@
-"""Attention to draw: words on two sides, the weights between them, and the source words that were hardly
-read.
+"""Attention to draw: words on two sides, the weights between them, and words that were hardly read.
 
 This module knows no model and no file.
 """

@@ -97,8 +97,7 @@ def _best(characters: set[str]) -> str:
 
 @functools.cache
 def _look_again() -> bool:
-    """Add fonts that were installed since matplotlib wrote its list, and write the list again, once per
-    process.
+    """Add fonts that were installed since matplotlib wrote its list, and write it again, once per process.
 
     Returns whether there are any.
     """
@@ -187,9 +186,7 @@ def _has_outline(font: FT2Font, character: str) -> bool:
 
 
 def _invisible(character: str) -> bool:
-    """Whether a character only changes how others are drawn: a joiner, a direction or a variation
-    selector.
-    """
+    """Whether a character only changes how others are drawn, such as a joiner or a variation selector."""
     return unicodedata.category(character) == "Cf" or unicodedata.name(character, "").startswith(
         "VARIATION SELECTOR"
     )

@@ -1,10 +1,9 @@
-"""Attention as a heat map in a file: a row for each target word, a column for each source word; darker is
-higher.
+"""Attention as a heat map in a file: a row for each target word and a column for each source word.
 
-The ending of the path chooses PNG, SVG or PDF. The size follows from the number of words, up to a limit,
-unless the caller gives a size. Words may be in any script. Several heads are drawn as small multiples with
-one colour scale. Source words with low total attention are marked. This module knows no model and no
-terminal.
+A darker cell has a higher weight. The ending of the path chooses PNG, SVG or PDF. The size follows from the
+number of words, up to a limit, unless the caller gives a size. Words may be in any script. Several heads are
+drawn as small multiples with one colour scale. Source words with low total attention are marked. This module
+knows no model and no terminal.
 """
 
 import math

@@ -93,8 +93,6 @@ def _classes(index: int, count: int, ends: bool, hardly: Collection[int]) -> str
 
 
 def _direction(words: Sequence[str]) -> str:
-    """The direction of a line of words: that of its first letter with a direction (Unicode's bidirectional
-    algorithm).
-    """
+    """The direction of a line: that of its first letter with one, as in Unicode's bidirectional algorithm."""
     strong = (unicodedata.bidirectional(character) for word in words for character in word)
     return "rtl" if next((kind for kind in strong if kind in ("L", "R", "AL")), "L") != "L" else "ltr"

@@ -1,7 +1,6 @@
-"""What each word of a caption attends to, drawn over the image in a file: the image, then a panel for each
-word.
+"""What each word of a caption attends to, drawn in a file: the image, then a panel for each word.
 
-In a panel the word's weights are light on the image. The ending of the path chooses PNG, SVG or PDF. This
+In a panel, the word's weights are light on the image. The ending of the path chooses PNG, SVG or PDF. This
 module knows pixels, words and weights, and no model.
 """
 

@@ -1,8 +1,7 @@
-"""Parts that overlays and film strips share: a matplotlib canvas, images and texts on it, checks of pixels
-and weights.
+"""Parts that overlays and film strips share: a canvas, images and texts on it, and checks of arrays.
 
-The coordinates of the canvas are dots. An image is placed with one dot a pixel, so that matplotlib does not
-resample it.
+The coordinates of the matplotlib canvas are dots. An image is placed with one dot a pixel, so that matplotlib
+does not resample it.
 """
 
 import math
@@ -31,9 +30,7 @@ _SOFT = "#6b7785"
 
 
 def check_pixels(pixels: np.ndarray, dimensions: int) -> None:
-    """Raise UsageError unless the pixels are uint8 of shape (Y, X, 3), or (F, Y, X, 3) with 4
-    `dimensions`.
-    """
+    """Raise UsageError unless the pixels are uint8 (Y, X, 3) or, with 4 `dimensions`, (F, Y, X, 3)."""
     if pixels.ndim != dimensions or pixels.shape[-1] != 3 or pixels.dtype != np.uint8 or not pixels.size:
         shape = "(Y, X, 3)" if dimensions == 3 else "(F, Y, X, 3)"
         raise UsageError(
@@ -77,9 +74,7 @@ def resize_image(pixels: np.ndarray, longest: int = PANEL, least: int = _MIN_PAN
 
 
 def canvas(width: int, height: int) -> tuple[Figure, Axes]:
-    """A figure of `width` x `height` dots, and axes whose coordinates are these dots, counted from the upper
-    left.
-    """
+    """A figure of `width` x `height` dots, with axes in these dots, counted from the upper left."""
     figure = Figure(dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))

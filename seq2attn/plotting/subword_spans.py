@@ -13,8 +13,7 @@ _Atom = tuple[int, str | None]  # a subword and one of its characters; None for 
 def subword_spans(
     words: Sequence[str], subwords: Sequence[str], whole: bool
 ) -> list[tuple[int, int] | None] | None:
-    """For each subword the first and the last character that it covers, counted over all words without
-    spaces.
+    """The first and the last character that each subword covers, counted over all words without spaces.
 
     The entry of a subword that is only space is None. The result is None if the subwords do not fit the
     words. With `whole`, the subwords must cover all words.

@@ -49,12 +49,11 @@ def render(
     height: int | None = None,
     hardly: Sequence[int] = (),
 ) -> str:
-    """Lines of at most `width` columns that show `attention` (target words, source words), weights from 0 to
-    1.
+    """Lines of at most `width` columns that show `attention` (target words, source words).
 
-    A long source continues in further panels. With `colour`, the blocks are blue. If the drawing has more
-    than `height` lines, letters and a key replace the source words. The source words numbered `hardly` are in
-    brackets. Raises UsageError for another shape.
+    Weights are from 0 to 1. A long source continues in further panels. With `colour`, the blocks are blue. If
+    the drawing has more than `height` lines, letters and a key replace the source words. The source words
+    numbered `hardly` are in brackets. Raises UsageError for another shape.
     """
     weights_TS = _checked(attention, source_words, target_words)
     sources, targets = _labels(source_words, target_words, width, hardly)
@@ -118,8 +117,9 @@ def legend(colour: bool = False, width: int | None = None) -> str:
 
 
 def columns(text: str) -> int:
-    """Width of `text` in terminal columns: 2 for a wide East Asian character or an emoji, 0 for a combining
-    mark.
+    """The width of `text` in terminal columns.
+
+    A wide East Asian character or an emoji has 2, a combining mark 0.
     """
     return sum(_columns(character) for character in text)
 

@@ -80,9 +80,7 @@ def _merged(weights_THW: np.ndarray) -> np.ndarray:
 
 
 def _shares(fine: int, coarse: int) -> np.ndarray:
-    """(coarse, fine): the part of each of `fine` equal cells of a line that lies in each of `coarse` equal
-    cells.
-    """
+    """(coarse, fine): the part of each of `fine` cells of a line that lies in each of `coarse` cells."""
     ends_C, ends_F = np.arange(coarse + 1)[:, None] * fine / coarse, np.arange(fine + 1)[None]
     return np.asarray(
         np.clip(np.minimum(ends_C[1:], ends_F[:, 1:]) - np.maximum(ends_C[:-1], ends_F[:, :-1]), 0, None)
