@@ -199,9 +199,7 @@ def caption(
                     parts.append(formats.captions_as_json(image.path, captions, n_best, paths, image.problem))
                 else:
                     parts.append(formats.captions_as_text(image.path, captions, n_best, scores))
-                if (
-                    folder is not None
-                ):  # Drawing takes longer than describing, so each caption is written at once.
+                if folder is not None:  # drawing takes long, so each caption is written at once
                     write(parts.pop())
                 done += 1
             write("".join(parts))

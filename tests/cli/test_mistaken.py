@@ -164,7 +164,7 @@ def test_words_that_are_no_command(typed: Typed, word: str, said: str) -> None:
 )
 def test_options_with_the_wrong_command(typed: Typed, line: str, said: str) -> None:
     words = line.split()
-    refused(typed(*words), "no such option: --", said, f"see `seq2attn {words[0]} --help`")
+    refused(typed(*words), "no such option: --", said, f"ee `seq2attn {words[0]} --help`")
 
 
 @pytest.mark.parametrize(
